@@ -1,0 +1,1 @@
+"""Performance modelling of LLM inference: latency, energy and money per token, in columns."""

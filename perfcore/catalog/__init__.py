@@ -1,0 +1,1 @@
+"""Facts with sources: models, devices, formats, engines, energy and prices."""
