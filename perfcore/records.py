@@ -148,6 +148,7 @@ class Engine(NamedTuple):
     network_latency: float  # per exchange beyond the scale-up domain
     network_efficiency: float
     hop_latency: float  # s, hand-over of one token's activations to the next pipeline stage
+    spatial_latency: float  # share of a spatial device's layer latency that shows; 0: the bound
     host_per_step: float
     host_per_sequence: float
     host_per_prefill: float

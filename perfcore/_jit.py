@@ -1,0 +1,111 @@
+"""Everything that is said to Numba, in one place. No other module imports it.
+
+``kernel`` compiles a loop. The formulas that loops call are ordinary Python functions in
+``perfcore.physics``; ``register`` makes them callable from compiled code, always inlined: a call
+left in a loop ends its vectorisation (measured: 13-17 against 55-77 M rows/s with 20 columns).
+No fast-math flag is set, so that compiled and interpreted results are the same bit for bit;
+``error_model="numpy"`` only spares the test for division by zero.
+"""
+
+import hashlib
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numba
+import platformdirs
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils, config
+from numba.extending import intrinsic, register_jitable
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from perfcore.errors import PerfcoreError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def source_hash() -> str:
+    """Hash of the package's Python sources and of Numba's version.
+
+    Numba's own cache key is one file's time stamp, so that an edit in another file would serve
+    stale physics; this hash names the cache directory instead.
+    """
+    root = Path(__file__).parent
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def use_cache_directory() -> Path | None:
+    """Point Numba's cache at a directory of these sources; None if none can be written."""
+    base = os.environ.get("PERFCORE_CACHE") or platformdirs.user_cache_dir("perfcore")
+    directory = Path(base) / "numba" / source_hash()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    config.CACHE_DIR = str(directory)
+    return directory
+
+
+CACHE = use_cache_directory()
+
+
+def kernel(function: F) -> F:
+    """Compile a loop: without the GIL, cached on disk where there is a place for it."""
+    compiled = numba.njit(
+        nogil=True, cache=CACHE is not None, error_model="numpy", boundscheck=False
+    )(function)
+    return compiled  # type: ignore[no-any-return]
+
+
+def register(*modules: ModuleType) -> None:
+    """Let compiled code call every function that ``modules`` define, inlined."""
+    for module in modules:
+        for _, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ == module.__name__:
+                register_jitable(forceinline=True)(function)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store_fields(
+    typing_context: Any,  # noqa: ANN401, ARG001
+    tile: Any,  # noqa: ANN401
+    stride: Any,  # noqa: ANN401
+    position: Any,  # noqa: ANN401
+    record: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    """Store field f of a record of floats at ``tile[f * stride + position]``, for every f.
+
+    One flat array, as LLVM gives up proving that many columns do not overlap.
+    """
+    if not isinstance(record, types.NamedUniTuple):
+        message = f"store_fields needs a NamedTuple of floats, not {record}"
+        raise PerfcoreError(message)
+    signature = types.void(tile, types.intp, types.intp, record)
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401
+        array_type = sig.args[0]
+        array = context.make_array(array_type)(context, builder, arguments[0])
+        data = array.data
+        element = context.get_data_type(array_type.dtype)
+        for field in range(record.count):
+            value = builder.extract_value(arguments[3], field)
+            if isinstance(element, ir.FloatType):
+                value = builder.fptrunc(value, element)
+            offset = builder.mul(arguments[1], context.get_constant(types.intp, field))
+            index = builder.add(offset, arguments[2])
+            builder.store(value, builder.gep(data, [index]))
+        return context.get_dummy_value()
+
+    _ = cgutils
+    return signature, generate
+
+
+__all__ = ["kernel", "register", "source_hash", "store_fields", "to_fixed_tuple"]

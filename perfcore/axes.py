@@ -1,0 +1,250 @@
+"""The axes of a sweep: one table says which there are; the rest reads them from a sweep file."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from perfcore.bounds import BOUNDS, POSITIVE, Bound
+from perfcore.catalog import loader
+from perfcore.catalog.entry import Entry
+from perfcore.errors import InputError
+from perfcore.ranges import Place, expand, show
+from perfcore.sizes import MAX_ENTRIES, family_models
+from perfcore.validation import suggest
+
+Kind = Literal["categorical", "integer", "real"]
+Value = str | int | float
+
+
+class Rule(NamedTuple):
+    """An axis as it may be written. Without a default it is required."""
+
+    name: str
+    bound: Bound | None = None  # None: categorical, the catalogue's kind of the same name
+    default: Value | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """How the axis' values are told apart."""
+        if self.bound is None:
+            return "categorical"
+        return "integer" if self.bound.whole else "real"
+
+
+_DEVICES = Bound("count", 1, 65_536, whole=True)
+_TOKENS = Bound("count", 1, 1e8, whole=True)
+
+# In canonical order: outermost first. A new axis is one line here.
+OUTER: Final = (
+    Rule("model"),
+    Rule("device"),
+    Rule("engine", default="default"),
+    Rule("weight_format", default="bf16"),
+    Rule("kv_format", default="bf16"),
+    Rule("tp", _DEVICES, 1),
+    Rule("pp", _DEVICES, 1),
+    Rule("batch", Bound("count", 1, 1e6, whole=True), 1),
+)
+# Between the outer and the inner axes stand the what-ifs.
+INNER: Final = (
+    Rule("input_len", _TOKENS, 1024),
+    Rule("output_len", _TOKENS, 256),
+)
+RULES: Final = {rule.name: rule for rule in (*OUTER, *INNER)}
+
+_SUFFIXES: Final = {
+    "time": "_s",
+    "bytes": "_bytes",
+    "bandwidth": "_bytes_per_s",
+    "flops": "_flop_per_s",
+    "power": "_w",
+    "price": "_usd",
+    "carbon_intensity": "_g_per_kwh",
+}
+_SCALE: Final = Bound("ratio", POSITIVE, 1e6)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a sweep: its name as a column, its values in order, and what they stand for.
+
+    Parameters
+    ----------
+    name
+        The column's name.
+    values
+        Labels of a categorical axis; else numbers in SI units.
+    kind
+        ``integer`` values are ``int``; ``real`` ones ``float``.
+    entries
+        Of a categorical axis, the catalogue entry of each value.
+    """
+
+    name: str
+    values: tuple[Value, ...]
+    kind: Kind
+    entries: tuple[Entry, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """A field of a record that the sweep sets, or scales, to each of some values."""
+
+    record: str
+    field: str
+    mode: Literal["scale", "set"]
+    values: tuple[float, ...]
+
+    @property
+    def key(self) -> str:
+        """How the sweep file names it."""
+        return f"{self.record}.{self.field}"
+
+    @property
+    def column_name(self) -> str:
+        """Name of its column, which ends in its unit or in ``scale``."""
+        name = f"{self.record}_{self.field}"
+        suffix = "_scale" if self.mode == "scale" else _SUFFIXES.get(self.bound.dimension, "")
+        return name if name.endswith(suffix) else name + suffix
+
+    @property
+    def bound(self) -> Bound:
+        """What values the field may take."""
+        return BOUNDS[self.record][self.field]
+
+    @property
+    def axis(self) -> Axis:
+        """The axis that it adds to the sweep."""
+        return Axis(self.column_name, self.values, "real")
+
+
+def parse_axes(table: object, place: Place) -> dict[str, Axis]:
+    """Return the axes by name, defaults included; those with faults are left out."""
+    if not isinstance(table, Mapping):
+        place.fault(f"{show(table)} is not a table", 'write [axes] and below it model = ["..."]')
+        return {}
+    for key in table:
+        if key not in RULES:
+            if str(key).partition(".")[0] in BOUNDS:
+                place.fault(f"{show(key)} is a what-if, not an axis", "move it below [what_if]")
+            else:
+                place.unknown("axis", str(key), RULES)
+    axes = {}
+    for rule in RULES.values():
+        given = table.get(rule.name, rule.default)
+        if given is None:
+            example = loader.names(rule.name)[:1] or ["NAME"]
+            place.fault(f"key '{rule.name}' is missing", f'add {rule.name} = ["{example[0]}"]')
+            continue
+        axis = _axis(rule, given, place.at(rule.name))
+        if axis is not None:
+            axes[rule.name] = axis
+    return axes
+
+
+def _axis(rule: Rule, given: object, place: Place) -> Axis | None:
+    if rule.bound is None:
+        return _categorical(rule.name, given, place)
+    values = expand(given, rule.bound, place)
+    return None if values is None else Axis(rule.name, values, rule.kind)
+
+
+def _categorical(kind: str, given: object, place: Place) -> Axis | None:
+    items = list(given) if isinstance(given, list | tuple) else [given]
+    if not items:
+        place.fault("[] is empty", "list at least one name, or leave the key out")
+        return None
+    if len(items) > MAX_ENTRIES:
+        place.fault(f"{len(items)} entries are too many", f"list at most {MAX_ENTRIES}")
+        return None
+    entries: dict[str, Entry] = {}
+    before = len(place.faults)
+    for index, item in enumerate(items):
+        spot = place.item(index) if isinstance(given, list | tuple) else place
+        for label, entry in _entries(kind, item, spot):
+            if label in entries:
+                spot.fault(
+                    f"{show(item)} is a duplicate of {label!r}", "list it once, or rename it"
+                )
+            entries[label] = entry
+    if len(entries) > MAX_ENTRIES:
+        place.fault(f"{len(entries)} entries are too many", f"use at most {MAX_ENTRIES}")
+    if len(place.faults) > before:
+        return None
+    return Axis(kind, tuple(entries), "categorical", tuple(entries.values()))
+
+
+def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry]]:
+    if isinstance(item, str):
+        try:
+            entry = loader.load(kind, _located(item, place.folder))
+        except InputError as error:
+            for fault in error.faults:
+                place.relay(fault)
+        else:
+            yield entry.name, entry
+    elif kind == "model" and isinstance(item, Mapping):
+        yield from family_models(item, place)
+    else:
+        tables = " or a family table" if kind == "model" else ""
+        place.fault(f"{show(item)} is not a name", f"write a name or file in quotes{tables}")
+
+
+def _located(name: str, folder: Path) -> str:
+    """Return a name as it is, and a path relative to the sweep file's folder."""
+    is_path = name.startswith(("./", "../", "~", "/")) or name.lower().endswith(
+        (".toml", ".json", ".gguf")
+    )
+    if is_path or ".toml:" in name.lower():
+        try:
+            return str(folder / Path(name).expanduser())
+        except RuntimeError:  # no such user's home
+            return name
+    return name
+
+
+def parse_what_ifs(table: object, place: Place) -> dict[str, WhatIf]:
+    """Return the what-ifs by key, in the order of records and their fields."""
+    if not isinstance(table, Mapping):
+        place.fault(
+            f"{show(table)} is not a table", 'write "device.memory_bandwidth" = { scale = [1, 2] }'
+        )
+        return {}
+    found = {}
+    for key, given in table.items():
+        what_if = _what_if(str(key), given, place)
+        if what_if is not None:
+            found[what_if.key] = what_if
+    ordered = (f"{record}.{field}" for record, fields in BOUNDS.items() for field in fields)
+    return {key: found[key] for key in ordered if key in found}
+
+
+def _what_if(key: str, given: object, place: Place) -> WhatIf | None:
+    record, _, field = key.partition(".")
+    if not field and record in RULES:
+        place.fault(
+            f"{show(key)} is an axis, not a what-if",
+            f"write {key} = ... below [axes], or RECORD.FIELD here",
+        )
+        return None
+    if record not in BOUNDS or field not in BOUNDS[record]:
+        everything = [f"{name}.{other}" for name, fields in BOUNDS.items() for other in fields]
+        hint = suggest(key, everything)
+        listed = ", ".join(BOUNDS.get(record, BOUNDS))
+        place.relay(
+            f"unknown what-if {show(key)}" + (hint or f"; write RECORD.FIELD, of: {listed}")
+        )
+        return None
+    spot = place.at(key)
+    if isinstance(given, Mapping) and set(given) == {"scale"}:
+        values = expand(given["scale"], _SCALE, spot.at("scale"))
+        return None if values is None else WhatIf(record, field, "scale", values)
+    if isinstance(given, Mapping) and "scale" in given:
+        spot.fault(f"{show(dict(given))} has more than scale", "write { scale = [1, 2, 4] }")
+        return None
+    values = expand(given, BOUNDS[record][field], spot)
+    return None if values is None else WhatIf(record, field, "set", tuple(map(float, values)))

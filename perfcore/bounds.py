@@ -1,0 +1,131 @@
+"""Which values each field of a record may take: the table behind what-ifs and their errors."""
+
+import math
+import sys
+from fnmatch import fnmatchcase
+from typing import Any, Final, NamedTuple
+
+from perfcore import records
+
+POSITIVE: Final = sys.float_info.min
+
+
+class Bound(NamedTuple):
+    """A dimension of `perfcore.units`, and the closed interval that a quantity must lie in."""
+
+    dimension: str
+    low: float
+    high: float
+    whole: bool = False
+
+    def admits(self, value: float) -> bool:
+        """Whether a value lies in the interval and is whole if it must be."""
+        return self.low <= value <= self.high and not (self.whole and value != int(value))
+
+    def __str__(self) -> str:
+        if math.isinf(self.high):
+            return "finite"
+        low = "above 0" if self.low == POSITIVE else f"at least {self.low:g}"
+        return f"{'whole, ' if self.whole else ''}{low} and at most {self.high:g}"
+
+
+FLAG = Bound("ratio", 0, 1, whole=True)
+COUNT = Bound("count", 0, 1e15)
+AT_LEAST_ONE = Bound("count", 1, 1e9)
+SHARE = Bound("fraction", 0, 1)
+EFFICIENCY = Bound("fraction", POSITIVE, 1)
+LATENCY = Bound("time", 0, 3600)
+MEMORY = Bound("bytes", 1, 1e18)
+RESERVE = Bound("bytes", 0, 1e18)
+BANDWIDTH = Bound("bandwidth", 1, 1e21)
+COMPUTE = Bound("flops", 0, 1e24)
+POWER = Bound("power", POSITIVE, 1e9)
+BITS = Bound("ratio", POSITIVE, 64)
+
+RECORDS: Final[dict[str, tuple[str, ...]]] = {
+    "model": records.Model._fields,
+    "device": records.Device._fields,
+    "engine": records.Engine._fields,
+    "weight_format": records.WeightFormat._fields,
+    "kv_format": records.KVFormat._fields,
+    "economics": records.Economics._fields,
+}
+
+
+# The first rule that fits a field decides; `*` stands for any text. A field without a rule is
+# caught by tests/test_spec.py.
+_RULES: Final[dict[str, dict[str, Bound]]] = {
+    "model": {
+        "layers": AT_LEAST_ONE,
+        "hidden_size": AT_LEAST_ONE,
+        "kv_heads": AT_LEAST_ONE,
+        "max_context": AT_LEAST_ONE,
+        "window_chunked": FLAG,
+        "latent_cache": FLAG,
+        "experts_only": FLAG,
+        "*_elements": COUNT,
+        "*_operators": COUNT,
+        "*_flops": COUNT,
+        "*_layers": COUNT,
+        "heads": COUNT,
+        "experts*": COUNT,
+        "window": COUNT,
+        "index_topk": COUNT,
+        "all_reduces": COUNT,
+    },
+    "device": {
+        "memory_bytes": MEMORY,
+        "*_bandwidth": BANDWIDTH,
+        "flops_*": COMPUTE,
+        "board_power": POWER,
+        "idle_power": POWER._replace(low=0),
+        "scale_up_domain": AT_LEAST_ONE,
+        "price_per_hour": Bound("price", 0, 1e9),
+        "spatial": FLAG,
+        "layer_latency": LATENCY,
+    },
+    "weight_format": {
+        "*bits": BITS,
+        "activation_bytes": Bound("ratio", POSITIVE, 8),
+        "kernel": Bound("ratio", records.KERNEL_16, records.KERNEL_4, whole=True),
+        "arithmetic": Bound("ratio", records.MATH_FP32, records.MATH_FP4, whole=True),
+        "experts_only": FLAG,
+    },
+    "kv_format": {"bits": BITS, "kernel": FLAG},
+    "engine": {
+        "residue": SHARE,
+        "launch*": LATENCY,
+        "spatial_latency": SHARE,
+        "*_latency": LATENCY,
+        "one_shot_hop": LATENCY,
+        "host_per_*": LATENCY,
+        "memory_fraction": EFFICIENCY,
+        "memory_reserve": RESERVE,
+        "kv_group_penalty": SHARE,
+        "*_efficiency*": EFFICIENCY,
+        "power_*": SHARE,
+    },
+    "economics": {
+        "utilization": EFFICIENCY,
+        "price_multiplier": Bound("ratio", 0, 1e6),
+        "pue": Bound("ratio", 1, 100),
+        "node_overhead": Bound("ratio", 0, 100),
+        "carbon_intensity": Bound("carbon_intensity", 0, 1e5),
+    },
+}
+
+BOUNDS: Final[dict[str, dict[str, Bound]]] = {
+    record: {
+        field: next(bound for rule, bound in _RULES[record].items() if fnmatchcase(field, rule))
+        for field in fields
+        if any(fnmatchcase(field, rule) for rule in _RULES[record])
+    }
+    for record, fields in RECORDS.items()
+}
+
+
+def broken_bounds(record: str, values: Any) -> tuple[str, ...]:  # noqa: ANN401 - any record
+    """Return the fields of a record that lie outside their bounds, e.g. after a what-if's scale."""
+    return tuple(
+        field for field, bound in BOUNDS[record].items() if not bound.admits(getattr(values, field))
+    )

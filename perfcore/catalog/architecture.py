@@ -1,0 +1,193 @@
+"""The schema of a model entry: an architecture in the words of Hugging Face ``config.json``.
+
+``parameters.py`` counts the weights of an entry, ``model_record.py`` makes its record. Both sum
+the same matrices (``mixers.py``), so that a count that is right to the parameter vouches for the
+bytes and FLOP that physics sees.
+"""
+
+from collections import Counter
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from perfcore import records
+from perfcore.catalog.consistency import faults
+from perfcore.catalog.entry import Entry
+
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Size = Annotated[int, Field(ge=1, le=10**9)]
+Parameters = Annotated[float, Field(gt=0, le=1e16)]
+
+
+class ModelEntry(Entry):
+    """A decoder-only language model. [elements, tokens]
+
+    Left out: vision and audio towers, multi-token-prediction layers.
+
+    Fields that ``config.json`` has keep its names. ``layer_types`` is one letter a layer
+    (``layer_types.MIXERS``), repeated until there are ``num_hidden_layers`` of them; its default
+    is "F", or "A" where ``kv_lora_rank`` is given. An FFN follows every mixer unless
+    ``mixer_or_ffn``.
+    """
+
+    kind: ClassVar[str] = "model"
+
+    hf_id: str = ""
+    release: str = ""  # year-month
+    native_dtype: str = "bf16"  # of the published weights
+    published_params: Parameters | None = None
+    published_active: Parameters | None = None
+    published_source: str = ""
+
+    hidden_size: Size
+    num_hidden_layers: Size
+    vocab_size: Size
+    tie_word_embeddings: bool = False
+    max_position_embeddings: Count = 0  # 0: no limit
+    learned_positions: Count = 0
+    layer_types: str = ""
+    mixer_or_ffn: bool = False  # a layer is a mixer or an FFN ("-"), never both (Nemotron-H)
+    parallel_block: bool = False  # mixer and FFN read the same input and share an all-reduce
+    norm: Literal["scale", "scale-and-bias", "none"] = "scale"
+    norms_per_layer: Count = 2  # a layer without mixer or FFN has half of them
+    embedding_norm: bool = False
+
+    num_attention_heads: Count = 0
+    num_key_value_heads: Count = 0
+    head_dim: Count = 0  # 0: hidden_size / num_attention_heads
+    v_head_dim: Count = 0  # 0: as head_dim
+    global_head_dim: Count = 0  # of the "F" layers where they differ from the "S" layers
+    num_global_key_value_heads: Count = 0
+    swa_num_key_value_heads: Count = 0  # of the "S" layers where they differ from the "F" layers
+    attention_k_eq_v: bool = False  # "F" layers project keys and values with one matrix
+    attention_bias: Literal["none", "qkv", "all"] = "none"
+    qk_norm: Literal["none", "head-dim", "full"] = "none"  # one head wide, or all
+    attn_output_gate: bool = False  # a full-width gate on the mixer's output
+    attention_sinks: bool = False
+    sliding_window: Count = 0
+    attention_chunk_size: Count = 0  # a window that restarts instead of sliding (Llama 4)
+
+    q_lora_rank: Count = 0
+    kv_lora_rank: Count = 0
+    qk_nope_head_dim: Count = 0
+    qk_rope_head_dim: Count = 0
+    o_lora_rank: Count = 0
+    o_groups: Count = 0
+    index_topk: Count = 0
+    index_n_heads: Count = 0
+    index_head_dim: Count = 0
+
+    linear_num_key_heads: Count = 0
+    linear_num_value_heads: Count = 0
+    linear_key_head_dim: Count = 0
+    linear_value_head_dim: Count = 0
+    linear_conv_kernel_dim: Count = 0
+    mamba_num_heads: Count = 0
+    mamba_head_dim: Count = 0
+    n_groups: Count = 0
+    ssm_state_size: Count = 0
+    conv_kernel: Count = 0
+    mamba_intermediate_size: Count = 0  # Mamba 1
+    time_step_rank: Count = 0
+    mamba_inner_norms: bool = False  # Jamba
+
+    intermediate_size: Count = 0
+    intermediate_sizes: tuple[tuple[Size, Size], ...] = ()  # (width, layers) where widths differ
+    gated_mlp: bool = True
+    mlp_bias: bool = False
+    lm_head_bias: bool = False
+
+    num_experts: Count = 0
+    num_experts_per_tok: Count = 0
+    zero_expert_num: Count = 0  # experts that compute nothing (LongCat)
+    moe_intermediate_size: Count = 0
+    moe_latent_size: Count = 0  # width that the routed experts see; 0: hidden_size
+    moe_latent_norm: bool = False
+    shared_expert_intermediate_size: Count = 0  # of all shared experts together
+    shared_expert_gate: bool = False
+    router_bias: bool = False
+    first_k_dense_replace: Count = 0
+    decoder_sparse_step: Size = 1  # every n-th FFN is an MoE
+    dense_beside_moe: bool = False  # layers with an MoE have a dense FFN as well
+
+    extra_parameters: Count = 0  # of small tensors that the formulas leave out; say which in notes
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        broken = faults(self)
+        if broken:
+            raise ValueError("; ".join(broken))
+        return self
+
+    @property
+    def layers(self) -> Counter[str]:
+        """How many layers have each mixer."""
+        return Counter(self.layer_pattern)
+
+    @property
+    def layer_pattern(self) -> str:
+        """One letter for every layer."""
+        unit = self.layer_types or ("A" if self.kv_lora_rank else "F")
+        return (unit * (self.num_hidden_layers // len(unit) + 1))[: self.num_hidden_layers]
+
+    @property
+    def mixers(self) -> int:
+        """Layers that have a mixer."""
+        return self.num_hidden_layers - self.layers["-"]
+
+    @property
+    def ffn_layers(self) -> int:
+        """Layers that have an FFN, dense or of experts."""
+        if self.mixer_or_ffn:
+            return self.layers["-"]
+        has_ffn = self.intermediate_size or self.intermediate_sizes or self.num_experts
+        return self.num_hidden_layers if has_ffn else 0
+
+    @property
+    def moe_layers(self) -> int:
+        """Layers that have routed experts."""
+        if not self.num_experts:
+            return 0
+        return (self.ffn_layers - self.first_k_dense_replace) // self.decoder_sparse_step
+
+    @property
+    def dense_layers(self) -> int:
+        """Layers that have a dense FFN."""
+        return self.ffn_layers - (0 if self.dense_beside_moe else self.moe_layers)
+
+    @property
+    def dense_widths(self) -> tuple[tuple[int, int], ...]:
+        """Widths of the dense FFNs, and how many layers have each."""
+        return self.intermediate_sizes or ((self.intermediate_size, self.dense_layers),)
+
+    @property
+    def query_key_dim(self) -> int:
+        """Width of a query or key head. [elements]"""
+        if self.kv_lora_rank:
+            return self.qk_nope_head_dim + self.qk_rope_head_dim
+        return self.head_dim or self.hidden_size // max(self.num_attention_heads, 1)
+
+    @property
+    def value_dim(self) -> int:
+        """Width of a value head. [elements]"""
+        return self.v_head_dim or self.query_key_dim
+
+    @property
+    def window(self) -> int:
+        """Tokens that an "S" layer sees at most."""
+        return self.sliding_window or self.attention_chunk_size
+
+    @property
+    def active_experts(self) -> float:
+        """Routed experts that compute for one token, on average (LongCat has idle ones)."""
+        if not self.num_experts:
+            return 0.0
+        share = self.num_experts / (self.num_experts + self.zero_expert_num)
+        return self.num_experts_per_tok * share
+
+    def record(self) -> records.Model:
+        """Return what physics needs to know of this model."""
+        # Imported here: model_record.py needs the schema for its signatures.
+        from perfcore.catalog.model_record import model_record  # noqa: PLC0415
+
+        return model_record(self)

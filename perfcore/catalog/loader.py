@@ -1,0 +1,362 @@
+"""Find, read and check catalogue entries: built-in ones, the user's own, and single files.
+
+Only the files of the kind that is asked for are parsed, and only the entry that is asked for is
+checked; a user's file is checked as a whole, so that all its faults are told at once.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import platformdirs
+from pydantic import ValidationError
+
+from perfcore import records
+from perfcore.catalog.entry import Entry
+from perfcore.catalog.schema import (
+    DeviceEntry,
+    EconomicsEntry,
+    EnergyEntry,
+    EngineEntry,
+    KVFormatEntry,
+    PriceEntry,
+    WeightFormatEntry,
+)
+from perfcore.errors import InputError
+from perfcore.validation import faults_from_validation_error, nearest, read_toml, suggest
+
+if TYPE_CHECKING:
+    from perfcore.catalog.architecture import ModelEntry
+
+_BUILT_IN = Path(__file__).parent
+
+
+class _Kind(NamedTuple):
+    noun: str
+    built_in: str  # glob below the built-in catalogue
+    user: str  # file in the user's catalogue
+    command: str  # what lists all entries
+
+
+_KINDS = {
+    "model": _Kind("model", "models/*.toml", "models.toml", "perfcore models"),
+    "device": _Kind("device", "devices/*.toml", "devices.toml", "perfcore devices"),
+    "weight_format": _Kind(
+        "weight format", "formats.toml", "weight_formats.toml", "perfcore formats"
+    ),
+    "kv_format": _Kind("KV-cache format", "kv_formats.toml", "kv_formats.toml", "perfcore formats"),
+    "engine": _Kind("engine", "engines/*.toml", "engines.toml", "perfcore engines"),
+    "economics": _Kind("economics", "economics.toml", "economics.toml", ""),
+    "energy": _Kind("energy constant", "energy.toml", "energy.toml", ""),
+    "price": _Kind("price", "prices.toml", "prices.toml", ""),
+}
+KINDS = tuple(_KINDS)
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
+
+
+class _Found(NamedTuple):
+    file: Path
+    place: str  # the file as the user knows it
+    name: str
+    built_in: bool
+
+
+_ENTRY_CLASSES: dict[str, type[Entry]] = {
+    "device": DeviceEntry,
+    "weight_format": WeightFormatEntry,
+    "kv_format": KVFormatEntry,
+    "engine": EngineEntry,
+    "economics": EconomicsEntry,
+    "energy": EnergyEntry,
+    "price": PriceEntry,
+}
+
+
+def _entry_class(kind: str) -> type[Entry]:
+    if kind == "model":
+        # imported only here: architectures are not needed to load a device
+        from perfcore.catalog.architecture import ModelEntry  # noqa: PLC0415
+
+        return ModelEntry
+    return _ENTRY_CLASSES[kind]
+
+
+def user_directory() -> Path:
+    """Return the directory of the user's own catalogue; ``PERFCORE_CATALOG`` overrides it."""
+    given = os.environ.get("PERFCORE_CATALOG")
+    if given and not Path(given).is_dir():
+        raise InputError(
+            f"PERFCORE_CATALOG: {given!r} is not a directory; create it, or unset the variable"
+        )
+    return Path(given) if given else Path(platformdirs.user_config_dir("perfcore")) / "catalog"
+
+
+def normalise(name: str) -> str:
+    """Return a name as it is compared: lower case, with ``-`` for blanks and underscores."""
+    return re.sub(r"[\s_]+", "-", name.strip().lower())
+
+
+def _kind(kind: str) -> _Kind:
+    if kind not in _KINDS:
+        raise InputError(f"unknown kind of entry {kind!r}{suggest(kind, _KINDS)}")
+    return _KINDS[kind]
+
+
+def _files(kind: str) -> Iterator[tuple[Path, bool]]:
+    known = _kind(kind)
+    user = user_directory() / known.user
+    if user.exists():
+        yield user, False
+    for path in sorted(_BUILT_IN.glob(known.built_in)):
+        yield path, True
+
+
+@cache
+def _read_built_in(path: Path) -> dict[str, object]:
+    return read_toml(path)
+
+
+def _tables(path: Path, *, built_in: bool) -> dict[str, object]:
+    return _read_built_in(path) if built_in else read_toml(path)
+
+
+def _aliases_of(table: object) -> tuple[str, ...]:
+    given = table.get("aliases", ()) if isinstance(table, dict) else ()
+    return tuple(str(alias) for alias in given) if isinstance(given, list) else ()
+
+
+def _index(kind: str) -> dict[str, _Found]:
+    """Normalised name or alias -> where it is; the user's entries and real names come first."""
+    index: dict[str, _Found] = {}
+    for path, built_in in _files(kind):
+        tables = _tables(path, built_in=built_in)
+        place = path.name if built_in else str(path)
+        found = {name: _Found(path, place, name, built_in) for name in tables}
+        own = {normalise(name): entry for name, entry in found.items()}
+        index |= _new(own, index)
+        for name, table in tables.items():
+            for alias in _aliases_of(table):
+                index.setdefault(normalise(alias), found[name])
+    return index
+
+
+def _new(own: dict[str, _Found], index: dict[str, _Found]) -> dict[str, _Found]:
+    """Names that the index lacks, or has only as an alias of a built-in entry."""
+    return {
+        key: entry
+        for key, entry in own.items()
+        if key not in index or (index[key].built_in and normalise(index[key].name) != key)
+    }
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of all entries of a kind, the user's first."""
+    found: dict[str, None] = {}
+    for path, built_in in _files(kind):
+        found |= dict.fromkeys(_tables(path, built_in=built_in))
+    return list(found)
+
+
+def aliases(kind: str) -> dict[str, str]:
+    """Return every alias of a kind with the name it stands for."""
+    found: dict[str, str] = {}
+    for path, built_in in _files(kind):
+        for name, table in _tables(path, built_in=built_in).items():
+            for alias in _aliases_of(table):
+                found.setdefault(alias, name)
+    return found
+
+
+def load(kind: str, name: str) -> Entry:
+    """Return one entry.
+
+    Parameters
+    ----------
+    kind
+        One of ``KINDS``.
+    name
+        A name or alias, in any case and with ``_`` or blanks for ``-``; or the path of a TOML
+        file with one table per entry, ``file.toml`` or ``file.toml:name``.
+
+    Raises
+    ------
+    InputError
+        There is no such entry, or its file has faults: all of them, one line each.
+    """
+    known = _kind(kind)
+    if not name.strip():
+        raise InputError(f"a {known.noun} needs a name{_listing(known)}")
+    path, _, inner = _split_path(name)
+    if path:
+        return _load_file(kind, path, inner)
+    index = _index(kind)
+    found = index.get(normalise(name))
+    if found is None:
+        raise InputError(f"unknown {known.noun} {name!r}{_hint(kind, name)}{_listing(known)}")
+    if found.built_in:
+        return _load_built_in(kind, found.file, found.name)
+    return _checked(kind, found.place, _tables(found.file, built_in=False))[found.name]
+
+
+def _hint(kind: str, name: str) -> str:
+    """Nearest name; for a near alias the name that it stands for, if the two look alike."""
+    known = aliases(kind)
+    near = nearest(name, [*names(kind), *known])
+    owner = known.get(near, near)
+    shown = owner if normalise(owner)[:3] == normalise(near)[:3] else near
+    return f"; did you mean {shown!r}?" if shown else ""
+
+
+def _listing(known: _Kind) -> str:
+    return f" ({known.command} lists all)" if known.command else ""
+
+
+def _split_path(name: str) -> tuple[str, str, str]:
+    """Path, ``:`` and inner name of ``file.toml:name``; an empty path if it is no file."""
+    if name.lower().endswith(".toml"):
+        return name, "", ""
+    head, colon, inner = name.rpartition(":")
+    return (head, colon, inner) if head.lower().endswith(".toml") else ("", "", name)
+
+
+@cache
+def _load_built_in(kind: str, path: Path, name: str) -> Entry:
+    return _checked(kind, path.name, {name: _read_built_in(path)[name]})[name]
+
+
+def _load_file(kind: str, path: str, inner: str) -> Entry:
+    known = _KINDS[kind]
+    tables = read_toml(path)
+    if not tables:
+        raise InputError(f"{path}: has no entry; add a table [name] for the {known.noun}")
+    entries = _checked(kind, path, tables)
+    if inner:
+        by_name = {normalise(name): entry for name, entry in entries.items()}
+        by_name = {
+            normalise(alias): entry for entry in entries.values() for alias in entry.aliases
+        } | by_name
+        if normalise(inner) not in by_name:
+            raise InputError(
+                f"{path}: has no {known.noun} {inner!r}"
+                f"{suggest(inner, entries) or '; it has ' + ', '.join(entries)}"
+            )
+        return by_name[normalise(inner)]
+    if len(entries) > 1:
+        raise InputError(
+            f"{path}: has {len(entries)} entries ({', '.join(entries)}); "
+            f"write which one, like {path}:{next(iter(entries))}"
+        )
+    return next(iter(entries.values()))
+
+
+def _checked(kind: str, place: str, tables: dict[str, object]) -> dict[str, Entry]:
+    """All entries of a file, or all its faults."""
+    entry_class = _entry_class(kind)
+    entries: dict[str, Entry] = {}
+    faults: list[str] = []
+    for name, table in tables.items():
+        where = f"{place}: [{name}]"
+        if not isinstance(table, dict):
+            faults.append(
+                f"{place}: key {name!r} stands outside of any table; "
+                f"put it below a line [name] that names the {_KINDS[kind].noun}"
+            )
+            continue
+        if not _NAME.fullmatch(name):
+            faults.append(
+                f"{where}: a name has lower-case letters, digits, '-', '.', '_' and '+' only; "
+                f"rename it"
+            )
+        try:
+            entries[name] = entry_class.model_validate({**table, "name": name})
+        except ValidationError as error:
+            faults += faults_from_validation_error(error, where, entry_class)
+    if faults:
+        raise InputError(faults)
+    if kind == "engine":
+        return {
+            name: _with_base(cast("EngineEntry", entry), place, ())
+            for name, entry in entries.items()
+        }
+    return entries
+
+
+def _with_base(entry: EngineEntry, place: str, seen: tuple[str, ...]) -> EngineEntry:
+    if not entry.base:
+        return entry
+    if normalise(entry.base) in {*map(normalise, seen), normalise(entry.name)}:
+        raise InputError(
+            f"{place}: [{entry.name}]: base {entry.base!r} leads back to itself; "
+            f"name another engine, or give all constants"
+        )
+    try:
+        base = _load_base(entry.base, place, (*seen, entry.name))
+    except InputError as error:
+        raise InputError(f"{place}: [{entry.name}]: base: {error.faults[0]}") from None
+    return entry.over(base)
+
+
+def _load_base(name: str, place: str, seen: tuple[str, ...]) -> EngineEntry:
+    found = _index("engine").get(normalise(name))
+    if found is None:
+        hint = suggest(name, names("engine"))
+        raise InputError(f"unknown engine {name!r}{hint}{_listing(_KINDS['engine'])}")
+    table = _tables(found.file, built_in=found.built_in)[found.name]
+    if not isinstance(table, dict):
+        raise InputError(f"{found.place}: {found.name!r} is no table")
+    try:
+        entry = EngineEntry.model_validate({**table, "name": found.name})
+    except ValidationError as error:
+        where = f"{found.place}: [{found.name}]"
+        raise InputError(faults_from_validation_error(error, where, EngineEntry)) from None
+    return _with_base(entry, place, seen)
+
+
+def load_model(name: str) -> "ModelEntry":
+    """Return a model by name, alias or file; see ``load``."""
+    return cast("ModelEntry", load("model", name))
+
+
+def load_device(name: str) -> DeviceEntry:
+    """Return a device by name, alias or file; see ``load``."""
+    return cast("DeviceEntry", load("device", name))
+
+
+def load_weight_format(name: str) -> WeightFormatEntry:
+    """Return a weight format by name, alias or file; see ``load``."""
+    return cast("WeightFormatEntry", load("weight_format", name))
+
+
+def load_kv_format(name: str) -> KVFormatEntry:
+    """Return a KV-cache format by name, alias or file; see ``load``."""
+    return cast("KVFormatEntry", load("kv_format", name))
+
+
+def load_engine(name: str) -> EngineEntry:
+    """Return an engine by name, alias or file; see ``load``."""
+    return cast("EngineEntry", load("engine", name))
+
+
+def default_economics() -> records.Economics:
+    """Return the economics that hold where a specification names none."""
+    return cast("EconomicsEntry", load("economics", "default")).record()
+
+
+def catalog_hash() -> str:
+    """Return a hash that changes with any fact of the built-in or the user's catalogue."""
+    digest = hashlib.sha256()
+    user = user_directory()
+    for root, paths in (
+        (_BUILT_IN, sorted(_BUILT_IN.rglob("*.toml"))),
+        (user, sorted(user / known.user for known in _KINDS.values())),
+    ):
+        for path in paths:
+            if path.is_file():
+                digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

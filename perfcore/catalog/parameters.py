@@ -1,0 +1,124 @@
+"""Parameter counts of a model entry, matrix by matrix.
+
+Symbols: d hidden size, f FFN width, V vocabulary. The counts equal those of the public
+implementations in Hugging Face ``transformers`` to the parameter wherever the architecture is
+public (router biases, which are buffers there, are counted here).
+"""
+
+from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.linear import Linear, matrices, times, total
+from perfcore.catalog.mixers import mixers
+
+
+def mlp(entry: ModelEntry, inputs: int, width: int) -> tuple[Linear, Linear]:
+    """Return the (gate and) up and the down projection of one FFN: 3 d f gated, 2 d f not.
+
+    Shazeer, GLU Variants Improve Transformer, arXiv:2002.05202.
+    """
+    fused = 2 * width if entry.gated_mlp else width
+    return matrices((inputs, fused)), matrices((width, inputs))
+
+
+def mlp_biases(entry: ModelEntry, width: int) -> int:
+    """Return the biases of one FFN or routed expert, if the model has them."""
+    return (2 * width if entry.gated_mlp else width) + entry.hidden_size if entry.mlp_bias else 0
+
+
+def dense_ffn(entry: ModelEntry) -> tuple[Linear, Linear]:
+    """Return both projections of all dense FFNs, and of all latent-MoE layers.
+
+    The projections into and out of the narrower space in which latent experts work are met by
+    every token like a dense FFN, so they are counted with it.
+    """
+    dense = [
+        (mlp(entry, entry.hidden_size, width), layers)
+        for width, layers in entry.dense_widths
+        if width
+    ]
+    into = [times(first, layers) for (first, _), layers in dense]
+    out = [times(second, layers) for (_, second), layers in dense]
+    if entry.moe_latent_size:
+        shape = (entry.hidden_size, entry.moe_latent_size)
+        into.append(times(matrices(shape), entry.moe_layers))
+        out.append(times(matrices(shape[::-1]), entry.moe_layers))
+    return total(into), total(out)
+
+
+def shared_experts(entry: ModelEntry) -> Linear:
+    """Return both projections of the shared experts of all MoE layers."""
+    if not entry.shared_expert_intermediate_size:
+        return Linear()
+    both = total(mlp(entry, entry.hidden_size, entry.shared_expert_intermediate_size))
+    return times(both, entry.moe_layers)
+
+
+def routed_expert(entry: ModelEntry) -> Linear:
+    """Return both projections of one routed expert in every MoE layer.
+
+    Biases (gpt-oss) are counted as weights: like them they exist once an expert.
+    """
+    if not entry.num_experts:
+        return Linear()
+    width = entry.moe_intermediate_size
+    both = total(mlp(entry, entry.moe_latent_size or entry.hidden_size, width))
+    whole = both._replace(elements=both.elements + mlp_biases(entry, width))
+    return times(whole, entry.moe_layers)
+
+
+def input_embedding(entry: ModelEntry) -> int:
+    """Return the parameters that are only looked up: V d if untied, positions, their norm."""
+    d, scales = entry.hidden_size, {"scale": 1, "scale-and-bias": 2, "none": 0}[entry.norm]
+    tokens = 0 if entry.tie_word_embeddings else entry.vocab_size * d
+    return tokens + entry.learned_positions * d + (scales * d if entry.embedding_norm else 0)
+
+
+def lm_head(entry: ModelEntry) -> int:
+    """Return V d."""
+    return entry.vocab_size * entry.hidden_size
+
+
+def other_parameters(entry: ModelEntry) -> int:
+    """Return norms, biases, routers and small tensors: everything that is not a large matrix."""
+    d, scales = entry.hidden_size, {"scale": 1, "scale-and-bias": 2, "none": 0}[entry.norm]
+    blocks = entry.mixers + entry.ffn_layers
+    norms = (entry.norms_per_layer * blocks // 2 + 1) * d * scales
+    outputs = entry.num_experts + entry.zero_expert_num
+    router = outputs * (d + (1 if entry.router_bias else 0))
+    gate = d if entry.shared_expert_gate else 0
+    latent_norm = entry.moe_latent_size if entry.moe_latent_norm else 0
+    biases = sum(layers * mlp_biases(entry, width) for width, layers in entry.dense_widths if width)
+    return (
+        mixers(entry).other
+        + norms
+        + (entry.moe_layers * (router + gate + latent_norm) if entry.num_experts else 0)
+        + biases
+        + (entry.vocab_size if entry.lm_head_bias else 0)
+        + entry.extra_parameters
+    )
+
+
+def parameter_count(entry: ModelEntry) -> int:
+    """Return the parameters of the text model, without multi-token-prediction layers."""
+    attention, ffn = mixers(entry), dense_ffn(entry)
+    return (
+        attention.into.elements
+        + attention.out.elements
+        + ffn[0].elements
+        + ffn[1].elements
+        + shared_experts(entry).elements
+        + entry.num_experts * routed_expert(entry).elements
+        + lm_head(entry)
+        + input_embedding(entry)
+        + other_parameters(entry)
+    )
+
+
+def active_parameter_count(entry: ModelEntry) -> int:
+    """Return the parameters that one token is multiplied with.
+
+    With the output head, without the looked-up input embedding. Published figures differ in
+    what they include: the 45.9 billion of MiniMax-01 leave the head out, the 3.3 billion of
+    Qwen3-30B-A3B count the input embedding.
+    """
+    idle = (entry.num_experts - entry.active_experts) * routed_expert(entry).elements
+    return parameter_count(entry) - input_embedding(entry) - round(idle)

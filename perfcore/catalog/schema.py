@@ -1,0 +1,397 @@
+"""Catalogue entries: what a TOML table may say, in human units, and the record it becomes."""
+
+from collections.abc import Callable
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from perfcore import records, units
+from perfcore.catalog.entry import Entry
+from perfcore.validation import suggest
+
+DeviceClass = Literal[
+    "datacentre-gpu-older",
+    "datacentre-gpu-ampere",
+    "datacentre-gpu-hopper",
+    "datacentre-gpu-blackwell",
+    "datacentre-gpu-amd",
+    "datacentre-gpu-intel",
+    "workstation-gpu",
+    "consumer-gpu",
+    "apu",
+    "tpu",
+    "asic",
+    "sram",
+    "cpu",
+]
+LinkKind = Literal[
+    "nvlink",
+    "infinity-fabric",
+    "ualink",
+    "ici",
+    "neuronlink",
+    "ethernet",
+    "pcie",
+    "socket",
+    "fabric",
+    "none",
+]
+Status = Literal["available", "announced", "internal", "hypothetical"]
+
+
+def _quantity(
+    dimension: str, low: float = 0.0, high: float | None = None, *, open_low: bool = True
+) -> Callable[[object], float]:
+    def validate(value: object) -> float:
+        number = units.parse(value, dimension)  # type: ignore[arg-type]  # refuses what it must
+        if number < low or (open_low and number == low):
+            raise ValueError(f"{value!r} must be {'above' if open_low else 'at least'} {low:g}")
+        if high is not None and number > high:
+            raise ValueError(f"{value!r} must be at most {high:g}")
+        return number
+
+    return validate
+
+
+Bytes = Annotated[float, BeforeValidator(_quantity("bytes"))]
+Bandwidth = Annotated[float, BeforeValidator(_quantity("bandwidth"))]
+Flops = Annotated[float, BeforeValidator(_quantity("flops", open_low=False))]
+Seconds = Annotated[float, BeforeValidator(_quantity("time", open_low=False))]
+Watts = Annotated[float, BeforeValidator(_quantity("power"))]
+Price = Annotated[float, BeforeValidator(_quantity("price", open_low=False))]
+Money = Annotated[float, BeforeValidator(_quantity("money"))]
+Count = Annotated[float, BeforeValidator(_quantity("count", low=1.0, open_low=False))]
+Bits = Annotated[float, Field(gt=0, le=64)]
+Share = Annotated[float, BeforeValidator(_quantity("fraction", high=1.0))]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Sourced(Entry):
+    """An entry whose source may not be left empty."""
+
+    source: Text
+
+
+class DeviceEntry(_Sourced):
+    """The data sheet of one schedulable accelerator, card or socket."""
+
+    kind: ClassVar[str] = "device"
+
+    vendor: Text
+    year: Annotated[int, Field(ge=2000, le=2100)]
+    status: Status = "available"
+    device_class: DeviceClass
+    process_nm: Annotated[float, Field(gt=0)] | None = None
+
+    memory_kind: Text
+    memory_capacity: Bytes
+    memory_bandwidth: Bandwidth
+    on_chip_memory: Bytes | None = None
+    on_chip_bandwidth: Bandwidth | None = None
+    memory2_kind: str = ""
+    memory2_capacity: Bytes | None = None
+    memory2_bandwidth: Bandwidth | None = None
+
+    flops_fp32: Flops = 0.0
+    flops_fp16: Flops = 0.0
+    flops_fp8: Flops = 0.0
+    flops_int8: Flops = 0.0
+    flops_fp4: Flops = 0.0
+
+    board_power: Watts
+    idle_power: Watts
+
+    link_kind: LinkKind = "pcie"
+    link_bandwidth: Bandwidth
+    link_latency: Seconds | None = None
+    scale_up_domain: Count
+    network_bandwidth: Bandwidth
+
+    price_per_hour: Price
+    price_basis: str = ""
+    price_date: str = ""
+    price_spot: Price | None = None
+    price_spot_basis: str = ""
+    price_list: Money | None = None
+    price_list_basis: str = ""
+
+    spatial: bool = False
+    layer_latency: Seconds = 0.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        fields = type(self).model_fields
+        for field in self.estimated:
+            if field not in fields:
+                raise ValueError(f"estimated: unknown key {field!r}{suggest(field, fields)}")
+        if max(self.flops_fp32, self.flops_fp16, self.flops_fp8, self.flops_int8) <= 0:
+            raise ValueError(
+                "no arithmetic rate is given; add at least flops_fp16 = '… TFLOP/s' (dense)"
+            )
+        if self.idle_power > self.board_power:
+            raise ValueError(
+                f"idle_power {units.format_quantity(self.idle_power, 'W')} must not exceed "
+                f"board_power {units.format_quantity(self.board_power, 'W')}"
+            )
+        if self.spatial and not self.layer_latency:
+            raise ValueError("a spatial device needs layer_latency, like '20 us'")
+        if (self.status == "hypothetical") != self.hypothetical:
+            raise ValueError("status = 'hypothetical' and hypothetical = true belong together")
+        return self
+
+    def record(self) -> records.Device:
+        """Return what physics needs of the data sheet."""
+        return records.Device(
+            memory_bytes=self.memory_capacity,
+            memory_bandwidth=self.memory_bandwidth,
+            flops_fp32=self.flops_fp32,
+            flops_fp16=self.flops_fp16,
+            flops_fp8=self.flops_fp8,
+            flops_int8=self.flops_int8,
+            flops_fp4=self.flops_fp4,
+            board_power=self.board_power,
+            idle_power=self.idle_power,
+            link_bandwidth=self.link_bandwidth,
+            scale_up_domain=self.scale_up_domain,
+            network_bandwidth=self.network_bandwidth,
+            price_per_hour=self.price_per_hour,
+            spatial=float(self.spatial),
+            layer_latency=self.layer_latency,
+        )
+
+
+class Quality(BaseModel):
+    """An open measurement of what a format costs in quality. It does not carry over to sizes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    model: Text
+    metric: Text
+    value: float
+    reference: float | None = None  # the same metric at 16 bit
+    source: Text
+
+
+_KERNELS = {
+    "16": records.KERNEL_16,
+    "8": records.KERNEL_8,
+    "8-block": records.KERNEL_8_BLOCK,
+    "8-weight-only": records.KERNEL_8_WEIGHT_ONLY,
+    "4-weight-only": records.KERNEL_4_WEIGHT_ONLY,
+    "gguf": records.KERNEL_GGUF,
+    "4": records.KERNEL_4,
+}
+_ARITHMETIC = {
+    "fp32": records.MATH_FP32,
+    "fp16": records.MATH_FP16,
+    "fp8": records.MATH_FP8,
+    "int8": records.MATH_INT8,
+    "fp4": records.MATH_FP4,
+}
+
+
+class WeightFormatEntry(_Sourced):
+    """How weights are stored, and which arithmetic they are multiplied with."""
+
+    kind: ClassVar[str] = "weight_format"
+
+    bits: Bits
+    layout: Text
+    embedding_bits: Bits
+    activation_bytes: Annotated[float, Field(gt=0, le=8)] = 2.0
+    kernel: Literal["16", "8", "8-block", "8-weight-only", "4-weight-only", "gguf", "4"]
+    arithmetic: Literal["fp32", "fp16", "fp8", "int8", "fp4"]
+    experts_only: bool = False
+    dequantisation: str = ""
+    quality: tuple[Quality, ...] = ()
+
+    def record(self) -> records.WeightFormat:
+        """Return what physics needs of the format."""
+        return records.WeightFormat(
+            bits=self.bits,
+            embedding_bits=self.embedding_bits,
+            activation_bytes=self.activation_bytes,
+            kernel=_KERNELS[self.kernel],
+            arithmetic=_ARITHMETIC[self.arithmetic],
+            experts_only=float(self.experts_only),
+        )
+
+
+class KVFormatEntry(_Sourced):
+    """How the KV cache is stored."""
+
+    kind: ClassVar[str] = "kv_format"
+
+    bits: Bits
+    layout: Text
+    quantised: bool
+
+    def record(self) -> records.KVFormat:
+        """Return what physics needs of the format."""
+        return records.KVFormat(bits=self.bits, kernel=float(self.quantised))
+
+
+def _dimension(constant: str) -> str:
+    if constant == "memory_reserve":
+        return "bytes"
+    if constant == "spatial_latency":  # a share of the device's layer latency
+        return "fraction"
+    timed = constant.startswith(("launch", "host_")) or constant.endswith(("_latency", "_hop"))
+    return "time" if timed else "fraction"
+
+
+ENGINE_DIMENSIONS = {name: _dimension(name) for name in records.Engine._fields}
+_MAY_BE_ZERO = ("residue", "kv_group_penalty", "power_", "spatial_latency")
+
+
+class Constant(BaseModel):
+    """One constant of an engine: its value, whether it was fitted or assumed, and from what."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    value: float
+    basis: Literal["fit", "assumption", "definition"] = "assumption"
+    source: str = ""
+
+
+Constants = dict[str, Constant]
+
+
+def _constants(given: object) -> object:
+    """Parse the values of a table of constants by their names; a bare value is an assumption."""
+    if not isinstance(given, dict):
+        return given
+    parsed = {}
+    for name, constant in given.items():
+        if name not in ENGINE_DIMENSIONS:
+            raise ValueError(f"unknown key {name!r}{suggest(str(name), ENGINE_DIMENSIONS)}")
+        if isinstance(constant, Constant):
+            parsed[name] = constant
+            continue
+        table = constant if isinstance(constant, dict) else {"value": constant}
+        if "value" not in table:
+            raise ValueError(f"{name}: key 'value' is missing; add it")
+        dimension = ENGINE_DIMENSIONS[name]
+        closed = dimension != "fraction" or name.startswith(_MAY_BE_ZERO)
+        high = 1.0 if dimension == "fraction" else None
+        check = _quantity(dimension, high=high, open_low=not closed)
+        try:
+            parsed[name] = Constant.model_validate({**table, "value": check(table["value"])})
+        except ValueError as error:
+            message = str(error)
+            if hasattr(error, "errors"):
+                message = "; ".join(str(detail["msg"]) for detail in error.errors())
+            raise ValueError(f"{name}: {message}") from None
+    return parsed
+
+
+ConstantTable = Annotated[Constants, BeforeValidator(_constants)]
+
+
+class EngineEntry(_Sourced):
+    """The constants of an inference engine, with what differs by class, link and device.
+
+    ``constants`` may leave out what the engine named by ``base`` has.
+    """
+
+    kind: ClassVar[str] = "engine"
+
+    base: str = ""
+    constants: ConstantTable = Field(default_factory=dict)
+    device_class: dict[DeviceClass, ConstantTable] = Field(default_factory=dict)
+    link: dict[LinkKind, ConstantTable] = Field(default_factory=dict)
+    device: dict[str, ConstantTable] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        missing = [name for name in ENGINE_DIMENSIONS if name not in self.constants]
+        if missing and not self.base:
+            raise ValueError(
+                f"constants: {', '.join(missing)} missing; add them, or base = 'default'"
+            )
+        return self
+
+    def over(self, base: "EngineEntry") -> "EngineEntry":
+        """Return this engine completed by the constants of another."""
+        return self.model_copy(
+            update={
+                "base": "",
+                "constants": {**base.constants, **self.constants},
+                "device_class": _merge(base.device_class, self.device_class),
+                "link": _merge(base.link, self.link),
+                "device": _merge(base.device, self.device),
+            }
+        )
+
+    def constants_for(self, device: DeviceEntry) -> Constants:
+        """Return the constants that hold on a device: its own, else its link's, class's, base's."""
+        return {
+            **self.constants,
+            **self.device_class.get(device.device_class, {}),
+            **self.link.get(device.link_kind, {}),
+            **self.device.get(device.name, {}),
+        }
+
+    def record(self, device: DeviceEntry) -> records.Engine:
+        """Return the constants that hold on a device, as physics needs them."""
+        values = {name: constant.value for name, constant in self.constants_for(device).items()}
+        return records.Engine(**values)
+
+
+_Key = TypeVar("_Key", bound=str)
+
+
+def _merge(base: dict[_Key, Constants], over: dict[_Key, Constants]) -> dict[_Key, Constants]:
+    return {key: {**base.get(key, {}), **over.get(key, {})} for key in {**base, **over}}
+
+
+class EconomicsEntry(_Sourced):
+    """Facility and money."""
+
+    kind: ClassVar[str] = "economics"
+
+    utilization: Share
+    price_multiplier: Annotated[float, BeforeValidator(_quantity("ratio"))]
+    pue: Annotated[float, BeforeValidator(_quantity("ratio", low=1.0, open_low=False))]
+    node_overhead: Annotated[float, BeforeValidator(_quantity("ratio", open_low=False))]
+    carbon_intensity: Annotated[
+        float, BeforeValidator(_quantity("carbon_intensity", open_low=False))
+    ]
+
+    def record(self) -> records.Economics:
+        """Return what physics needs of it."""
+        return records.Economics(
+            utilization=self.utilization,
+            price_multiplier=self.price_multiplier,
+            pue=self.pue,
+            node_overhead=self.node_overhead,
+            carbon_intensity=self.carbon_intensity,
+        )
+
+
+class FactEntry(_Sourced):
+    """A single sourced number that no device or format owns: an energy, a price, an intensity."""
+
+    kind: ClassVar[str] = "fact"
+
+    category: Text
+    value: float
+    unit: Text
+    low: float | None = None
+    high: float | None = None
+    scope: str = ""
+    condition: str = ""
+    date: str = ""
+    provenance: str = ""
+
+
+class EnergyEntry(FactEntry):
+    """An energy constant."""
+
+    kind: ClassVar[str] = "energy"
+
+
+class PriceEntry(FactEntry):
+    """A dated price, a carbon intensity or a facility's overhead."""
+
+    kind: ClassVar[str] = "price"

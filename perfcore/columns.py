@@ -1,0 +1,127 @@
+"""Every axis and every output column, declared once: name, unit, type, meaning.
+
+The kernel's output, the Arrow schema, the CLI and the tables of the documentation read this
+declaration. The metrics stand in the order of ``perfcore.physics.point.Point``, which a test
+holds.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["axis", "code", "count", "metric"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the output.
+
+    ``kind`` is ``axis`` (a coordinate of the space), ``code`` (one of ``categories``), ``count``
+    (a whole number) or ``metric`` (a real number). ``unit`` is SI, ``1`` for a pure number and
+    empty for text.
+    """
+
+    name: str
+    unit: str
+    kind: Kind
+    meaning: str
+    default: bool = False
+    categories: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> bool:
+        """Whether readers see strings."""
+        return bool(self.categories) or (self.kind == "axis" and self.unit == "")
+
+
+STATUS = (
+    "ok",
+    "heads not divisible by tp",
+    "fewer layers than pp",
+    "no compute path",
+    "weights do not fit",
+    "context above the model's maximum",
+    "kv cache does not fit",
+)
+BOUND = ("weights", "kv_cache", "activations", "compute", "network", "latency")
+
+
+def _axis(name: str, unit: str, meaning: str) -> Column:
+    return Column(name, unit, "axis", meaning, default=True)
+
+
+def _metric(name: str, unit: str, meaning: str) -> Column:
+    return Column(name, unit, "metric", meaning)
+
+
+def _default(name: str, unit: str, meaning: str) -> Column:
+    return Column(name, unit, "metric", meaning, default=True)
+
+
+AXES: tuple[Column, ...] = (
+    _axis("model", "", "model: a catalogue name, a file's entry, or a family and a size"),
+    _axis("device", "", "accelerator, card or socket"),
+    _axis("engine", "", "inference engine; `ideal` is the physical bound"),
+    _axis("weight_format", "", "format of the weights"),
+    _axis("kv_format", "", "format of the KV cache"),
+    _axis("tp", "1", "tensor-parallel degree"),
+    _axis("pp", "1", "pipeline-parallel degree; on spatial machines the number of chips"),
+    _axis("batch", "1", "sequences of one replica that start together"),
+    _axis("input_len", "tokens", "prompt length"),
+    _axis("output_len", "tokens", "generated length"),
+)
+
+METRICS: tuple[Column, ...] = (
+    Column("status", "", "code", "ok, or why it cannot run", True, STATUS),
+    Column("bound", "", "code", "what most of TPOT waits for", True, BOUND),
+    _default("ttft_s", "s", "time to first token: prefill of the whole batch"),
+    _default("tpot_s", "s", "time per output token, mean after the first"),
+    _default("e2e_latency_s", "s", "ttft_s + (output_len - 1) tpot_s"),
+    _metric("tokens_per_s_per_user", "1/s", "output tokens of one sequence per second: 1 / tpot_s"),
+    _default("tokens_per_s_per_device", "1/s", "output tokens of the batch per second and device"),
+    _metric("weight_bytes_per_device", "bytes", "weights on the fullest device"),
+    _metric("kv_bytes_per_device", "bytes", "KV cache and states of the batch at full length"),
+    _default("total_bytes_per_device", "bytes", "weights and KV cache on the fullest device"),
+    Column("max_batch", "1", "count", "largest batch whose KV cache fits; at most 2^24", True),
+    Column(
+        "devices_needed",
+        "1",
+        "count",
+        "devices whose memory holds the weights and the batch's KV cache, split evenly",
+    ),
+    _metric("step_bytes", "bytes", "bytes read and written in one decode step, all devices"),
+    _metric("step_flops", "FLOP", "arithmetic of one decode step, all devices"),
+    _metric("arithmetic_intensity", "FLOP/byte", "step_flops / step_bytes"),
+    _default("mbu", "1", "share of peak memory bandwidth used in decode"),
+    _metric("mfu", "1", "share of peak FLOP/s used in decode"),
+    _metric("ridge_batch", "tokens", "tokens per weight read from which on compute binds"),
+    _default("weights_s", "s", "part of tpot_s: reading weights"),
+    _default("kv_s", "s", "part of tpot_s: reading the KV cache and states"),
+    _metric("activations_s", "s", "part of tpot_s: moving activations"),
+    _default("compute_s", "s", "part of tpot_s: arithmetic"),
+    _default("network_s", "s", "part of tpot_s: exchange between devices"),
+    _default("latency_s", "s", "part of tpot_s: start-up of operators, and the host"),
+    _metric("weights_share", "1", "weights_s / tpot_s"),
+    _metric("kv_share", "1", "kv_s / tpot_s"),
+    _metric("activations_share", "1", "activations_s / tpot_s"),
+    _metric("compute_share", "1", "compute_s / tpot_s"),
+    _metric("network_share", "1", "network_s / tpot_s"),
+    _metric("latency_share", "1", "latency_s / tpot_s"),
+    _metric("elasticity_bandwidth", "1", "% that TPOT falls per % of memory bandwidth"),
+    _metric("elasticity_compute", "1", "% that TPOT falls per % of FLOP/s"),
+    _metric("elasticity_link", "1", "% that TPOT falls per % of link bandwidth"),
+    _metric("elasticity_latency", "1", "% that TPOT falls per % off every fixed latency"),
+    _default("decode_power_w", "W", "mean power of one board in decode"),
+    _metric("prefill_power_w", "W", "mean power of one board in prefill"),
+    _default("energy_per_output_token_j", "J", "energy of all boards per output token"),
+    _metric("energy_per_input_token_j", "J", "energy of all boards per input token"),
+    _metric("energy_per_request_j", "J", "energy of all boards per request, both phases"),
+    _metric("facility_energy_per_output_token_j", "J", "the same at the grid: hosts, fans, PUE"),
+    _default("cost_per_mtok_output_usd", "USD", "price of a million output tokens"),
+    _default("cost_per_mtok_input_usd", "USD", "price of a million input tokens"),
+    _metric("carbon_per_mtok_output_g", "g", "CO2 equivalent of a million output tokens"),
+    _metric("carbon_per_mtok_input_g", "g", "CO2 equivalent of a million input tokens"),
+)
+
+COLUMNS: tuple[Column, ...] = AXES + METRICS
+BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
+DEFAULT_METRICS: tuple[str, ...] = tuple(column.name for column in METRICS if column.default)

@@ -1,0 +1,211 @@
+"""Shards through worker threads into sinks, with bounded memory and a clean end."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from perfcore.columns import STATUS
+from perfcore.physics.point import Point
+from perfcore.sinks.parquet import Buffers, Shaper
+from perfcore.space import Space
+
+UNMET = "excluded by where"
+REASONS = (*STATUS[1:], UNMET)
+
+
+@dataclass(frozen=True)
+class Count:
+    """Rows of a shard: written, and left out by reason."""
+
+    rows: int
+    dropped: dict[str, int]
+
+
+class Shard(Protocol):
+    """Where the rows of a shard go."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take rows; they are gone when this returns."""
+
+    def commit(self) -> None:
+        """Keep what was written."""
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+
+
+@dataclass
+class Progress:
+    """How far a run is, for whoever shows it."""
+
+    shards: int
+    points: int  # rows before infeasible ones are left out
+    done_shards: int = 0
+    done_points: int = 0
+    rows: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start."""
+        return time.perf_counter() - self.started
+
+
+class Evaluator:
+    """Evaluates ranges of outer points, one worker thread each."""
+
+    def __init__(self, space: Space) -> None:
+        # Numba is imported here, so that whoever only plans does not wait for it.
+        from perfcore.kernels import fill_columns  # noqa: PLC0415
+
+        self.space = space
+        self.fill_columns = fill_columns
+        real = [column.name for column in space.columns if column.kind == "metric"]
+        whole = [column.name for column in space.columns if column.kind != "metric"]
+        self.real = np.array([Point._fields.index(name) for name in real], np.int64)
+        self.whole = np.array([Point._fields.index(name) for name in whole], np.int64)
+
+    def evaluate(
+        self,
+        start: int,
+        stop: int,
+        buffers: Buffers,
+        consume: Callable[[int], None],
+    ) -> Count:
+        """Evaluate outer points ``start`` … ``stop - 1``; ``consume`` is told of full buffers."""
+        space = self.space
+        block = space.block(start, stop)
+        dropped = np.zeros(len(STATUS) + 1, np.int64)
+        cursor = np.zeros(2, np.int64)
+        rules = space.rules
+        total = 0
+        while cursor[0] < stop - start:
+            rows = self.fill_columns(
+                space.tables,
+                block.records,
+                block.numbers,
+                space.lengths,
+                block.axes,
+                space.inner_codes,
+                self.real,
+                self.whole,
+                rules.fields,
+                rules.ranges,
+                rules.masks,
+                space.spec.output.keep_infeasible,
+                cursor,
+                buffers.axes,
+                buffers.metrics,
+                buffers.codes,
+                dropped,
+            )
+            if rows:
+                consume(rows)
+                total += rows
+        counted = zip(REASONS, dropped[1:].tolist(), strict=True)
+        return Count(total, {reason: count for reason, count in counted if count})
+
+
+def run_shards(
+    space: Space,
+    arrow_schema: pa.Schema,
+    shards: Iterable[int],
+    open_shard: Callable[[int], Shard],
+    on_shard: Callable[[int, Count], None],
+    progress: Progress,
+    workers: int,
+) -> None:
+    """Evaluate ``shards`` and write each where ``open_shard`` says.
+
+    Every worker thread fills its own buffers, encodes and writes; the kernel and the encoder run
+    without the interpreter's lock. ``on_shard`` is called in this thread for every shard that is
+    on disk. Whatever ends this early (an error, Ctrl-C), complete shards stay and no partial one
+    does.
+    """
+    evaluator = Evaluator(space)
+    shaper = Shaper(space, arrow_schema)
+    local = threading.local()
+    stop = threading.Event()
+    lock = threading.Lock()
+
+    def work(shard: int) -> tuple[int, Count] | None:
+        if stop.is_set():
+            return None
+        if not hasattr(local, "buffers"):
+            local.buffers = Buffers(space)
+        buffers: Buffers = local.buffers
+        start, end = space.shard_range(shard)
+        sink = open_shard(shard)
+
+        def consume(rows: int) -> None:
+            if stop.is_set():
+                raise _StoppedError
+            sink.write(shaper.batch(buffers, rows))
+            with lock:
+                progress.rows += rows
+
+        try:
+            count = evaluator.evaluate(start, end, buffers, consume)
+            sink.commit()
+        except BaseException:
+            sink.discard()
+            raise
+        with lock:
+            progress.done_shards += 1
+            progress.done_points += (end - start) * space.inner_points
+        return shard, count
+
+    queue = iter(shards)
+    with ThreadPoolExecutor(workers, thread_name_prefix="perfcore") as pool:
+        pending: set[Future[tuple[int, Count] | None]] = set()
+        try:
+            while True:
+                for shard in queue:
+                    pending.add(pool.submit(work, shard))
+                    if len(pending) >= 2 * workers:
+                        break
+                if not pending:
+                    return
+                done, pending = wait(pending, timeout=0.25, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    if result is not None:
+                        on_shard(*result)
+        except BaseException:
+            stop.set()
+            for future in pending:
+                future.cancel()
+            raise
+
+
+class _StoppedError(Exception):
+    """Another worker failed or the user stopped the run."""
+
+
+def evaluate_rows(space: Space, arrow_schema: pa.Schema, start: int, stop: int) -> pa.Table:
+    """Rows of a range of outer points, in memory."""
+    evaluator = Evaluator(space)
+    shaper = Shaper(space, arrow_schema)
+    buffers = Buffers(space)
+    batches: list[pa.RecordBatch] = []
+
+    def consume(rows: int) -> None:
+        view = pa.Table.from_batches([shaper.batch(buffers, rows)])
+        batches.extend(_copied(view).to_batches())
+
+    evaluator.evaluate(start, stop, buffers, consume)
+    return pa.Table.from_batches(batches, arrow_schema)
+
+
+def _copied(table: pa.Table) -> pa.Table:
+    """A copy that does not share the kernel's buffers."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()

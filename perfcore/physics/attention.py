@@ -1,0 +1,95 @@
+"""Attention and recurrent state: how much context a token sees, stores and multiplies."""
+
+from perfcore.physics.rounding import floor_of
+
+from perfcore.records import KVFormat, Model
+
+STATE_BYTES = 4.0  # recurrent states are kept in fp32
+INDEX_BYTES = 1.0  # sparse-attention indexer keys are kept in fp8
+STATE_FLOPS = 8.0  # per state element and token: decay, outer product, read-out
+UNLIMITED = 1e30  # tokens
+
+
+def sliding_integral(position: float, window: float) -> float:
+    """Integral from 0 to ``position`` of what a sliding window sees, min(s, w). [tokens^2]"""
+    seen = min(position, window)
+    return 0.5 * seen * seen + window * (position - seen)
+
+
+def chunked_integral(position: float, window: float) -> float:
+    """The same where the window starts again at every multiple of w: s mod w. [tokens^2]"""
+    chunks = floor_of(position * (1.0 / window))
+    rest = position - chunks * window
+    return 0.5 * (chunks * window * window + rest * rest)
+
+
+def window_integral(position: float, window: float, chunked: float) -> float:
+    """Integral of the visible context in a windowed layer, chunked (Llama 4) or not. [tokens^2]"""
+    sliding = sliding_integral(position, window)
+    return sliding + chunked * (chunked_integral(position, window) - sliding)
+
+
+def mean_context(input_len: float, output_len: float) -> float:
+    """Context of the average decode step: I + O/2. [tokens]
+
+    Steps 1 … O-1 read I+1 … I+O-1 tokens of context, their own included.
+    """
+    return input_len + 0.5 * output_len
+
+
+def mean_window(input_len: float, output_len: float, window: float, chunked: float) -> float:
+    """Visible context of a windowed layer, averaged over the decode steps. [tokens]"""
+    start = window_integral(input_len, window, chunked)
+    end = window_integral(input_len + output_len, window, chunked)
+    return (end - start) * (1.0 / output_len)
+
+
+def mean_limited(input_len: float, output_len: float, limit: float) -> float:
+    """Context of a layer that reads at most ``limit`` tokens, averaged likewise. [tokens]"""
+    start = sliding_integral(input_len, limit)
+    end = sliding_integral(input_len + output_len, limit)
+    return (end - start) * (1.0 / output_len)
+
+
+def causal_pairs(input_len: float) -> float:
+    """(query, key) pairs of one causal prompt: I (I+1) / 2, half of the square."""
+    return 0.5 * input_len * (input_len + 1.0)
+
+
+def windowed_pairs(input_len: float, window: float, chunked: float) -> float:
+    """(query, key) pairs of one prompt in a windowed layer."""
+    return window_integral(input_len, window, chunked) + 0.5 * input_len
+
+
+def limited_pairs(input_len: float, limit: float) -> float:
+    """(query, key) pairs of one prompt in a layer that reads at most ``limit`` tokens."""
+    return sliding_integral(input_len, limit) + 0.5 * input_len
+
+
+def index_limit(model: Model) -> float:
+    """Tokens of context that a global layer reads at most: an indexer's top-k. [tokens]"""
+    return model.index_topk if model.index_topk > 0.0 else UNLIMITED
+
+
+def window_limit(model: Model) -> float:
+    """The window, or one token where there is no windowed layer. [tokens]"""
+    return max(model.window, 1.0)
+
+
+def kv_bytes_per_token(model: Model, kv_format: KVFormat) -> float:
+    """Bytes that one token of context adds to all global layers' caches. [bytes]
+
+    K and V of every KV head (query heads share them), or one latent for all heads (MLA), and the
+    indexer's key. Golden values in bf16: Llama-3-70B 327,680; DeepSeek-V3 70,272.
+    """
+    return model.global_kv_elements * kv_format.bits / 8.0 + model.index_elements * INDEX_BYTES
+
+
+def kv_bytes_per_sequence(model: Model, kv_format: KVFormat, context: float) -> float:
+    """Bytes that a sequence of ``context`` tokens holds: caches, windows, recurrent state."""
+    kept = min(context, model.window)
+    return (
+        kv_bytes_per_token(model, kv_format) * context
+        + model.window_kv_elements * kv_format.bits / 8.0 * kept
+        + model.state_elements * STATE_BYTES
+    )

@@ -1,0 +1,142 @@
+"""One decode step: what each resource adds to its time, without and with context."""
+
+from typing import NamedTuple
+
+from perfcore.physics.attention import INDEX_BYTES, STATE_BYTES, STATE_FLOPS
+from perfcore.physics.operators import Operators
+from perfcore.physics.parallelism import Spread
+from perfcore.physics.roofline import Operator, operator_time, peak_flops, roofline
+from perfcore.records import MATH_FP16, Device, Engine, KVFormat, Model, WeightFormat
+
+
+class Terms(NamedTuple):
+    """Parts of a time by the resource that they wait for. [s]"""
+
+    weights: float
+    kv: float
+    activations: float
+    compute: float
+
+
+class ContextCosts(NamedTuple):
+    """What a token of context costs a decode step in one kind of attention layer. [s]"""
+
+    kv_per_token: float
+    compute_per_token: float
+    activations: float  # q in and o out, whatever the context
+
+
+def add_operator(
+    terms: Terms, operator: Operator, tokens: float, weight_reads: float, residue: float
+) -> Terms:
+    """``terms`` and one more class of linear operators on ``tokens``."""
+    time = operator_time(operator, tokens, weight_reads, residue)
+    return Terms(
+        weights=terms.weights + time.memory_duty * operator.weights * weight_reads,
+        kv=terms.kv,
+        activations=terms.activations + time.memory_duty * operator.activations_per_token * tokens,
+        compute=terms.compute + time.compute_duty * operator.compute_per_token * tokens,
+    )
+
+
+def linear_terms(operators: Operators, tokens: float, experts_read: float, residue: float) -> Terms:
+    """All linear operators of one pass over ``tokens``, without start-up."""
+    terms = Terms(0.0, 0.0, 0.0, 0.0)
+    terms = add_operator(terms, operators.attention_in, tokens, 1.0, residue)
+    terms = add_operator(terms, operators.attention_out, tokens, 1.0, residue)
+    terms = add_operator(terms, operators.ffn_in, tokens, 1.0, residue)
+    terms = add_operator(terms, operators.ffn_out, tokens, 1.0, residue)
+    terms = add_operator(terms, operators.shared, tokens, 1.0, residue)
+    terms = add_operator(terms, operators.experts, tokens, experts_read, residue)
+    terms = add_operator(terms, operators.lm_head, tokens, 1.0, residue)
+    return add_operator(terms, operators.elementwise, tokens, 1.0, residue)
+
+
+def add_attention(
+    terms: Terms, costs: ContextCosts, kv_s: float, compute_s: float, residue: float
+) -> Terms:
+    """``terms`` and the attention layers of one kind, of which the cache takes ``kv_s`` to read."""
+    time = roofline(compute_s, kv_s + costs.activations, residue)
+    return Terms(
+        weights=terms.weights,
+        kv=terms.kv + time.memory_duty * kv_s,
+        activations=terms.activations + time.memory_duty * costs.activations,
+        compute=terms.compute + time.compute_duty * compute_s,
+    )
+
+
+def kv_efficiency(model: Model, engine: Engine, kv_format: KVFormat) -> float:
+    """Share of memory bandwidth at which decode attention reads the KV cache.
+
+    Falls with the query heads that share a KV head, e / (1 + g (H/K - 1)), as each read feeds more
+    arithmetic; a latent cache is made for sharing and exempt.
+    """
+    efficiency = (
+        engine.kv_efficiency_quantised if kv_format.kernel == 1.0 else engine.kv_efficiency
+    )
+    if model.latent_cache == 1.0 or model.kv_heads == 0.0:
+        return efficiency
+    return efficiency / (1.0 + engine.kv_group_penalty * (model.heads / model.kv_heads - 1.0))
+
+
+def attention_flops(device: Device, efficiency: float) -> float:
+    """FLOP/s at which a device multiplies scores; attention computes in 16 bit. [FLOP/s]"""
+    return efficiency * peak_flops(device, MATH_FP16)
+
+
+def context_costs(
+    kv_elements: float,
+    score_flops: float,
+    io_elements: float,
+    device: Device,
+    engine: Engine,
+    weight_format: WeightFormat,
+    kv_format: KVFormat,
+    kv_bandwidth: float,
+    layout: Spread,
+    tokens: float,
+) -> ContextCosts:
+    """Costs of one kind of attention layer for ``tokens`` sequences that decode together."""
+    flops = attention_flops(device, engine.attention_decode_efficiency)
+    bandwidth = engine.memory_efficiency_16 * device.memory_bandwidth
+    return ContextCosts(
+        kv_per_token=kv_elements * kv_format.bits / 8.0 * tokens / (kv_bandwidth * layout.kv_width),
+        compute_per_token=score_flops * tokens / (flops * layout.width),
+        activations=io_elements
+        * weight_format.activation_bytes
+        * tokens
+        / (bandwidth * layout.width),
+    )
+
+
+def state_terms(
+    terms: Terms, model: Model, device: Device, engine: Engine, layout: Spread, tokens: float
+) -> Terms:
+    """``terms`` and the recurrent layers, which read and write their state whatever the context."""
+    flops = attention_flops(device, engine.attention_decode_efficiency)
+    bandwidth = engine.kv_efficiency * device.memory_bandwidth
+    none = ContextCosts(0.0, 0.0, 0.0)
+    return add_attention(
+        terms,
+        none,
+        2.0 * model.state_elements * STATE_BYTES * tokens / (bandwidth * layout.width),
+        STATE_FLOPS * model.state_elements * tokens / (flops * layout.width),
+        engine.residue,
+    )
+
+
+def index_costs(
+    model: Model,
+    device: Device,
+    engine: Engine,
+    kv_bandwidth: float,
+    layout: Spread,
+    tokens: float,
+) -> ContextCosts:
+    """Costs of scoring every token of context with a sparse-attention indexer."""
+    flops = attention_flops(device, engine.attention_decode_efficiency)
+    return ContextCosts(
+        kv_per_token=model.index_elements * INDEX_BYTES * tokens / (kv_bandwidth * layout.kv_width),
+        compute_per_token=model.index_score_flops * tokens / (flops * layout.width),
+        activations=0.0,
+    )

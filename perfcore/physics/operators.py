@@ -1,0 +1,221 @@
+"""The linear operators of one pass through a model, as seconds on a spread of devices."""
+
+from typing import NamedTuple
+
+from perfcore.physics.moe import distinct_experts
+from perfcore.physics.parallelism import Spread
+from perfcore.physics.roofline import Operator, Path, linear_path
+from perfcore.physics.weights import (
+    OTHER_BYTES,
+    body_arithmetic,
+    body_bits,
+    body_elements,
+    body_kernel,
+)
+from perfcore.records import (
+    KERNEL_16,
+    KERNEL_GGUF,
+    MATH_FP16,
+    Device,
+    Engine,
+    Model,
+    WeightFormat,
+)
+
+NORM_BYTES = 20.0  # per hidden element, layer and token: two norms, two residuals, rotary, gate
+ELEMENTWISE_PER_LAYER = 4.0  # kernels that are not a matrix product or attention
+LOGIT_ELEMENTS = 3.0  # per logit, of 2 bytes: the 16-bit output and the sampler's fp32 copy
+
+
+class Operators(NamedTuple):
+    """The classes of linear operators; ``experts.weights`` is the time to read one expert."""
+
+    attention_in: Operator
+    attention_out: Operator
+    ffn_in: Operator
+    ffn_out: Operator
+    shared: Operator
+    experts: Operator
+    lm_head: Operator
+    elementwise: Operator
+
+
+def linear_operator(
+    elements: float,
+    io_elements: float,
+    launches: float,
+    bits: float,
+    path: Path,
+    activation_bandwidth: float,
+    activation_bytes: float,
+    width: float,
+) -> Operator:
+    """One class of matrix products: 2 FLOP per weight and token, weights and activations moved."""
+    return Operator(
+        compute_per_token=2.0 * elements / (path.flops * width),
+        weights=elements * bits / 8.0 / (path.bandwidth * width),
+        activations_per_token=io_elements * activation_bytes / (activation_bandwidth * width),
+        start_up=launches * path.launch,
+    )
+
+
+def operators(
+    model: Model, device: Device, engine: Engine, weight_format: WeightFormat, spread: Spread
+) -> Operators:
+    """All classes of linear operators of ``model`` in ``weight_format`` on ``device``."""
+    bits = body_bits(model, weight_format)
+    path = linear_path(
+        device, engine, body_kernel(model, weight_format), body_arithmetic(model, weight_format)
+    )
+    expert_path = linear_path(device, engine, weight_format.kernel, weight_format.arithmetic)
+    expert_path = Path(
+        flops=expert_path.flops * engine.compute_efficiency_experts,
+        bandwidth=expert_path.bandwidth * engine.memory_efficiency_experts,
+        launch=engine.launch_experts,
+    )
+    head_kernel = KERNEL_GGUF if weight_format.kernel == KERNEL_GGUF else KERNEL_16
+    head_path = linear_path(device, engine, head_kernel, MATH_FP16)
+    plain_bandwidth = engine.memory_efficiency_16 * device.memory_bandwidth
+    io_bytes = weight_format.activation_bytes
+    width = spread.width
+    elementwise_bytes = NORM_BYTES / 2.0 * io_bytes * model.hidden_size * model.layers
+    return Operators(
+        attention_in=linear_operator(
+            model.attention_in_elements,
+            model.attention_in_io_elements,
+            model.attention_in_operators,
+            bits,
+            path,
+            plain_bandwidth,
+            io_bytes,
+            width,
+        ),
+        attention_out=linear_operator(
+            model.attention_out_elements,
+            model.attention_out_io_elements,
+            model.attention_out_operators,
+            bits,
+            path,
+            plain_bandwidth,
+            io_bytes,
+            width,
+        ),
+        ffn_in=linear_operator(
+            model.ffn_in_elements,
+            model.ffn_in_io_elements,
+            model.ffn_in_operators,
+            bits,
+            path,
+            plain_bandwidth,
+            io_bytes,
+            width,
+        ),
+        ffn_out=linear_operator(
+            model.ffn_out_elements,
+            model.ffn_out_io_elements,
+            model.ffn_out_operators,
+            bits,
+            path,
+            plain_bandwidth,
+            io_bytes,
+            width,
+        ),
+        shared=linear_operator(
+            model.shared_elements,
+            model.shared_io_elements,
+            model.shared_operators,
+            bits,
+            path,
+            plain_bandwidth,
+            io_bytes,
+            width,
+        ),
+        experts=Operator(
+            compute_per_token=2.0
+            * model.experts_per_token
+            * model.expert_elements
+            / (expert_path.flops * width),
+            weights=model.expert_elements
+            * weight_format.bits
+            / 8.0
+            / (expert_path.bandwidth * width),
+            activations_per_token=model.expert_io_elements * io_bytes / (plain_bandwidth * width),
+            start_up=model.moe_layers * expert_path.launch,
+        ),
+        lm_head=linear_operator(
+            model.lm_head_elements,
+            model.hidden_size + LOGIT_ELEMENTS * model.lm_head_elements / model.hidden_size,
+            1.0,
+            weight_format.embedding_bits,
+            head_path,
+            plain_bandwidth,
+            io_bytes,
+            width,
+        ),
+        elementwise=Operator(
+            compute_per_token=0.0,
+            weights=model.other_elements * OTHER_BYTES / plain_bandwidth,
+            activations_per_token=elementwise_bytes / (plain_bandwidth * width),
+            start_up=ELEMENTWISE_PER_LAYER * model.layers * engine.launch_elementwise,
+        ),
+    )
+
+
+def start_up(model: Model, device: Device, engine: Engine, operators: Operators) -> float:
+    """Start-up time of every operator of a pass, linear or not. [s]
+
+    A spatial machine has a fixed time per layer instead of launches.
+    """
+    mixers = model.global_layers + model.window_layers + model.state_layers
+    launches = (
+        operators.attention_in.start_up
+        + operators.attention_out.start_up
+        + operators.ffn_in.start_up
+        + operators.ffn_out.start_up
+        + operators.shared.start_up
+        + operators.experts.start_up
+        + operators.lm_head.start_up
+        + operators.elementwise.start_up
+        + mixers * engine.launch_attention
+    )
+    return launches + device.spatial * engine.spatial_latency * model.layers * device.layer_latency
+
+
+def flops_per_token(model: Model) -> float:
+    """Linear FLOP of one token, lm_head left out: 2 per active weight. [FLOP]"""
+    return 2.0 * (body_elements(model) + model.experts_per_token * model.expert_elements)
+
+
+def touched_experts(model: Model, tokens: float) -> float:
+    """Expected distinct experts of ``tokens`` in a layer; 0 for a dense model."""
+    if model.experts == 0.0:
+        return 0.0
+    return distinct_experts(model.experts, model.experts_per_token, tokens)
+
+
+def body_read_bytes(model: Model, weight_format: WeightFormat) -> float:
+    """Weight bytes that every pass reads whatever the batch: no routed expert, no embedding."""
+    return (
+        body_elements(model) * body_bits(model, weight_format) / 8.0
+        + model.lm_head_elements * weight_format.embedding_bits / 8.0
+        + model.other_elements * OTHER_BYTES
+    )
+
+
+def expert_read_bytes(model: Model, weight_format: WeightFormat) -> float:
+    """Bytes of one routed expert in every MoE layer."""
+    return model.expert_elements * weight_format.bits / 8.0
+
+
+def activation_bytes_per_token(model: Model, weight_format: WeightFormat) -> float:
+    """Bytes that one token moves in and out of linear and element-wise operators."""
+    elements = (
+        model.attention_in_io_elements
+        + model.attention_out_io_elements
+        + model.ffn_in_io_elements
+        + model.ffn_out_io_elements
+        + model.shared_io_elements
+        + model.expert_io_elements
+    )
+    elementwise = NORM_BYTES / 2.0 * model.hidden_size * model.layers
+    return (elements + elementwise) * weight_format.activation_bytes

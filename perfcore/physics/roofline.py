@@ -1,0 +1,175 @@
+"""How long an operator takes: a smooth roofline with a start-up time."""
+
+from math import sqrt
+from typing import NamedTuple
+
+from perfcore.records import (
+    KERNEL_4,
+    KERNEL_4_WEIGHT_ONLY,
+    KERNEL_8,
+    KERNEL_8_BLOCK,
+    KERNEL_8_WEIGHT_ONLY,
+    KERNEL_16,
+    KERNEL_GGUF,
+    MATH_FP4,
+    MATH_FP8,
+    MATH_INT8,
+    Device,
+    Engine,
+)
+
+TINY = 1e-300  # s; keeps 0/0 out of an operator that is not there
+
+
+class Time(NamedTuple):
+    """Time of an operator without its start-up, and how much of each resource's time it is.
+
+    ``total = compute_duty * compute_s + memory_duty * memory_s``.
+    """
+
+    total: float  # s
+    compute_duty: float
+    memory_duty: float
+
+
+class Path(NamedTuple):
+    """What a linear operator really gets from a device: achieved rates, and its start-up time."""
+
+    flops: float  # FLOP/s
+    bandwidth: float  # bytes/s
+    launch: float  # s
+
+
+class Operator(NamedTuple):
+    """A class of linear operators of one pass, in seconds on the devices that share it."""
+
+    compute_per_token: float
+    weights: float  # to read the weights once
+    activations_per_token: float
+    start_up: float
+
+
+def roofline(compute_s: float, memory_s: float, residue: float) -> Time:
+    """Time of an operator that computes and moves data at once. [s]
+
+    t = sqrt(slow^2 + residue fast^2): the slower resource rules, the faster one shows where both
+    are near. ``residue`` 1 is the p = 2 norm, which errs 7 % on 21,650 measured H100 GEMMs where
+    max() errs 33 % (with data-sheet rates); 0 is max(), the bound. As t is homogeneous of degree
+    one, each resource's part follows from Euler's theorem, and the two parts sum to t.
+    """
+    compute_weight = 1.0 if compute_s > memory_s else residue
+    memory_weight = residue if compute_s > memory_s else 1.0
+    compute_square = compute_weight * compute_s * compute_s
+    memory_square = memory_weight * memory_s * memory_s
+    total = sqrt(compute_square + memory_square)
+    per_total = 1.0 / (total + TINY)
+    return Time(
+        total=total,
+        compute_duty=compute_weight * compute_s * per_total,
+        memory_duty=memory_weight * memory_s * per_total,
+    )
+
+
+def operator_time(operator: Operator, tokens: float, weight_reads: float, residue: float) -> Time:
+    """Time of a class of linear operators on ``tokens``, weights read ``weight_reads`` times."""
+    return roofline(
+        operator.compute_per_token * tokens,
+        operator.weights * weight_reads + operator.activations_per_token * tokens,
+        residue,
+    )
+
+
+def peak_flops(device: Device, arithmetic: float) -> float:
+    """Dense FLOP/s of the narrowest path of ``device`` that can multiply in ``arithmetic``.
+
+    A device without a native path computes in 16 bit, one without that in fp32. Weights then are
+    unpacked on the way. 0 if there is no path at all.
+    """
+    native = 0.0
+    if arithmetic == MATH_FP8:
+        native = device.flops_fp8
+    elif arithmetic == MATH_INT8:
+        native = device.flops_int8
+    elif arithmetic == MATH_FP4:
+        native = device.flops_fp4
+    if native > 0.0:
+        return native
+    if device.flops_fp16 > 0.0:
+        return device.flops_fp16
+    return device.flops_fp32
+
+
+def kernel_on(device: Device, kernel: float, arithmetic: float) -> float:
+    """Code of the kernel that runs: without a native path a format becomes weight-only."""
+    if kernel in (KERNEL_8, KERNEL_8_BLOCK):
+        native = device.flops_int8 if arithmetic == MATH_INT8 else device.flops_fp8
+        return kernel if native > 0.0 else KERNEL_8_WEIGHT_ONLY
+    if kernel == KERNEL_4:
+        return kernel if device.flops_fp4 > 0.0 else KERNEL_4_WEIGHT_ONLY
+    return kernel
+
+
+def linear_path(device: Device, engine: Engine, kernel: float, arithmetic: float) -> Path:
+    """Rates and start-up time of matrix multiplications in one format."""
+    running = kernel_on(device, kernel, arithmetic)
+    launch = engine.launch
+    memory = engine.memory_efficiency_16
+    compute = engine.compute_efficiency_16
+    if running == KERNEL_8:
+        launch = engine.launch_fp8
+        memory = engine.memory_efficiency_8
+        compute = engine.compute_efficiency_8
+    elif running == KERNEL_8_BLOCK:
+        launch = engine.launch_fp8
+        memory = engine.memory_efficiency_8_block
+        compute = engine.compute_efficiency_8_block
+    elif running == KERNEL_8_WEIGHT_ONLY:
+        memory = engine.memory_efficiency_8_weight_only
+        compute = engine.compute_efficiency_8_weight_only
+    elif running == KERNEL_4_WEIGHT_ONLY:
+        memory = engine.memory_efficiency_4_weight_only
+        compute = engine.compute_efficiency_4_weight_only
+    elif running == KERNEL_GGUF:
+        memory = engine.memory_efficiency_gguf
+        compute = engine.compute_efficiency_gguf
+    elif running == KERNEL_4:
+        launch = engine.launch_fp8
+        memory = engine.memory_efficiency_4
+        compute = engine.compute_efficiency_4
+    return Path(
+        flops=compute * peak_flops(device, arithmetic),
+        bandwidth=memory * device.memory_bandwidth,
+        launch=launch,
+    )
+
+
+def half_performance_bytes(start_up: float, bandwidth: float) -> float:
+    """Bytes at which an operator reaches half of ``bandwidth``: n_1/2 = t0 W. [bytes]
+
+    Hockney's half-performance length; 10.3 MB on an H100 (3.63 us, 0.845 of 3.35 TB/s): the reason
+    why tensor parallelism, which shrinks operators, loses efficiency.
+    """
+    return start_up * bandwidth
+
+
+def ridge_batch(device: Device, weight_bits: float, arithmetic: float) -> float:
+    """Tokens per weight read above which a matrix product is bound by compute. [tokens]
+
+    B* = (P / W) w / 2 for w bytes per weight: 295 on an H100 in bf16.
+    """
+    return peak_flops(device, arithmetic) / device.memory_bandwidth * weight_bits / 16.0
+
+
+__all__ = [
+    "KERNEL_16",
+    "Operator",
+    "Path",
+    "Time",
+    "half_performance_bytes",
+    "kernel_on",
+    "linear_path",
+    "operator_time",
+    "peak_flops",
+    "ridge_batch",
+    "roofline",
+]

@@ -1,0 +1,60 @@
+"""Weights: how wide they are, and how many bytes they take."""
+
+from perfcore.records import KERNEL_16, MATH_FP16, Model, WeightFormat
+
+OTHER_BYTES = 2.0  # norms, biases and routers stay 16-bit in every format
+
+
+def leaves_body_16_bit(model: Model, weight_format: WeightFormat) -> bool:
+    """Whether only the routed experts are quantised, as in MXFP4 checkpoints of gpt-oss."""
+    if model.experts == 0.0:
+        return False
+    narrow = weight_format.bits < 6.0
+    return weight_format.experts_only == 1.0 or (model.experts_only == 1.0 and narrow)
+
+
+def body_bits(model: Model, weight_format: WeightFormat) -> float:
+    """Bits per weight of attention, dense FFN and shared experts."""
+    return 16.0 if leaves_body_16_bit(model, weight_format) else weight_format.bits
+
+
+def body_kernel(model: Model, weight_format: WeightFormat) -> float:
+    """Kernel code of attention, dense FFN and shared experts."""
+    return KERNEL_16 if leaves_body_16_bit(model, weight_format) else weight_format.kernel
+
+
+def body_arithmetic(model: Model, weight_format: WeightFormat) -> float:
+    """Arithmetic code of attention, dense FFN and shared experts."""
+    return MATH_FP16 if leaves_body_16_bit(model, weight_format) else weight_format.arithmetic
+
+
+def body_elements(model: Model) -> float:
+    """Weights that every token multiplies, apart from the lm_head. [elements]"""
+    return (
+        model.attention_in_elements
+        + model.attention_out_elements
+        + model.ffn_in_elements
+        + model.ffn_out_elements
+        + model.shared_elements
+    )
+
+
+def parameters(model: Model) -> float:
+    """All parameters of the model. [elements]"""
+    return (
+        body_elements(model)
+        + model.experts * model.expert_elements
+        + model.lm_head_elements
+        + model.embedding_elements
+        + model.other_elements
+    )
+
+
+def weight_bytes(model: Model, weight_format: WeightFormat) -> float:
+    """Bytes of one copy of the model in memory: all experts, and the input embedding. [bytes]"""
+    return (
+        body_elements(model) * body_bits(model, weight_format) / 8.0
+        + model.experts * model.expert_elements * weight_format.bits / 8.0
+        + (model.lm_head_elements + model.embedding_elements) * weight_format.embedding_bits / 8.0
+        + model.other_elements * OTHER_BYTES
+    )

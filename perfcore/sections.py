@@ -1,0 +1,296 @@
+"""The sections of a sweep file besides its axes: zips, conditions, sample and output."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from perfcore.axes import RULES, Axis, Value, WhatIf
+from perfcore.bounds import Bound
+from perfcore.columns import BY_NAME, DEFAULT_METRICS, METRICS
+from perfcore.ranges import Place, integer, number, show
+from perfcore.validation import suggest
+
+MAX_SAMPLE: Final = 10**12
+METHODS: Final = ("sobol", "random")
+DTYPES: Final = ("float32", "float64")
+COMPRESSIONS: Final = ("zstd", "lz4", "snappy", "none")
+_DIMENSIONS: Final = {
+    "s": "time",
+    "bytes": "bytes",
+    "bytes/s": "bandwidth",
+    "FLOP/s": "flops",
+    "J": "energy",
+    "W": "power",
+    "USD": "money",
+    "USD/h": "price",
+    "1": "ratio",
+    "tokens": "count",
+}
+
+
+@dataclass(frozen=True)
+class Where:
+    """A condition that a row must meet: bounds in SI units, and the values allowed (if any)."""
+
+    column: str
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Points drawn from the space instead of all of it."""
+
+    method: Literal["sobol", "random"]
+    n: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written of each row.
+
+    ``columns`` are in the order of ``perfcore.columns``, without the axes: they are always written.
+    """
+
+    columns: tuple[str, ...] = DEFAULT_METRICS
+    keep_infeasible: bool = False
+    dtype: Literal["float32", "float64"] = "float32"
+    compression: Literal["zstd", "lz4", "snappy", "none"] = "zstd"
+
+
+def _tables(value: object, place: Place) -> Iterable[tuple[Mapping[str, object], Place]]:
+    """Yield the tables of a ``[[list of tables]]``; a single ``[table]`` will do."""
+    items = [value] if isinstance(value, Mapping) else value
+    if not isinstance(items, list | tuple):
+        place.fault(f"{show(value)} is not a list of tables", f"write [[{place.key}]]")
+        return
+    for index, item in enumerate(items):
+        if isinstance(item, Mapping):
+            yield item, place.item(index)
+        else:
+            place.item(index).fault(f"{show(item)} is not a table", f"write [[{place.key}]]")
+
+
+def _known_keys(table: Mapping[str, object], known: Iterable[str], place: Place) -> None:
+    for key in table:
+        if key not in known:
+            place.unknown("key", str(key), known)
+
+
+def parse_zips(
+    value: object, axes: tuple[Axis, ...], what_ifs: Mapping[str, WhatIf], place: Place
+) -> tuple[tuple[str, ...], ...]:
+    """Return the axes that move together, as columns, in canonical order."""
+    sizes = {axis.name: len(axis) for axis in axes}
+    order = list(sizes)
+    zips: list[tuple[str, ...]] = []
+    taken: dict[str, Place] = {}
+    for table, spot in _tables(value, place):
+        _known_keys(table, ("axes",), spot)
+        given = table.get("axes")
+        if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
+            spot.at("axes").fault(f"{show(given)} is not a list of names", 'write ["device", "tp"]')
+            continue
+        names = [what_ifs[name].column_name if name in what_ifs else name for name in given]
+        before = len(spot.faults)
+        if len(names) < 2:
+            spot.at("axes").fault(f"{show(given)} is no pair", "name at least two axes")
+        for name in names:
+            if name not in sizes and name not in RULES:
+                spot.at("axes").unknown("axis", name, [*RULES, *what_ifs])
+            elif name in taken:
+                spot.at("axes").fault(
+                    f"{name!r} is already in {taken[name].key}", "name it in one zip only, once"
+                )
+            taken[name] = spot
+        lengths = {sizes[name] for name in names if name in sizes}
+        if len(spot.faults) == before and len(lengths) > 1:
+            shown = ", ".join(f"{name} has {sizes[name]}" for name in names if name in sizes)
+            spot.at("axes").fault(
+                f"{show(given)} differ in length ({shown})", "give them equally many values"
+            )
+        elif len(spot.faults) == before and all(name in sizes for name in names):
+            zips.append(tuple(sorted(names, key=order.index)))
+    return tuple(sorted(zips, key=lambda names: order.index(names[0])))
+
+
+def parse_where(
+    value: object, axes: tuple[Axis, ...], what_ifs: Mapping[str, WhatIf], place: Place
+) -> tuple[Where, ...]:
+    """Return the conditions, in an order of their own: all must hold."""
+    by_name = {axis.name: axis for axis in axes}
+    found: list[Where] = []
+    for table, spot in _tables(value, place):
+        before = len(spot.faults)
+        _known_keys(table, ("metric", "axis", "min", "max", "in"), spot)
+        subjects = [key for key in ("metric", "axis") if key in table]
+        if len(subjects) != 1:
+            spot.fault(
+                f"{show(dict(table))} has {len(subjects)} of 'metric' and 'axis'", "give one"
+            )
+            continue
+        subject = table[subjects[0]]
+        if not isinstance(subject, str):
+            spot.at(subjects[0]).fault(f"{show(subject)} is not a name", "write it in quotes")
+            continue
+        if not {"min", "max", "in"} & set(table):
+            spot.fault(f"no condition on {show(subject)}", "add min, max or in")
+            continue
+        if subjects[0] == "axis":
+            name = what_ifs[subject].column_name if subject in what_ifs else subject
+            if name in by_name:
+                where = _where_axis(by_name[name], what_ifs, table, spot)
+            elif name in RULES:  # the axis itself has a fault
+                continue
+            else:
+                spot.at("axis").unknown("axis", subject, [*RULES, *what_ifs])
+                continue
+        else:
+            where = _where_metric(subject, table, spot)
+        if where is not None and len(spot.faults) == before:
+            found.append(where)
+    return tuple(sorted(found, key=repr))
+
+
+def _where_axis(
+    axis: Axis, what_ifs: Mapping[str, WhatIf], table: Mapping[str, object], place: Place
+) -> Where | None:
+    if axis.kind == "categorical":
+        return _where_label(axis.name, map(str, axis.values), table, place)
+    if axis.name in RULES:
+        bound = RULES[axis.name].bound
+    else:
+        what_if = next(wi for wi in what_ifs.values() if wi.column_name == axis.name)
+        bound = what_if.bound if what_if.mode == "set" else None
+    dimension = bound.dimension if bound else "ratio"
+    return _where_number(axis.name, dimension, table, place)
+
+
+def _where_metric(name: str, table: Mapping[str, object], place: Place) -> Where | None:
+    column = BY_NAME.get(name)
+    if column is None or column.kind == "axis":
+        if name in RULES:
+            place.at("metric").fault(f"{name!r} is an axis", f"write axis = '{name}'")
+        else:
+            place.at("metric").unknown("metric", name, [column.name for column in METRICS])
+        return None
+    if column.kind == "code":
+        return _where_label(name, column.categories, table, place)
+    return _where_number(name, _DIMENSIONS.get(column.unit, "ratio"), table, place)
+
+
+def _where_number(
+    name: str, dimension: str, table: Mapping[str, object], place: Place
+) -> Where | None:
+    bound = Bound(dimension, -math.inf, math.inf)
+    limits = {
+        key: number(table[key], bound, place.at(key)) for key in ("min", "max") if key in table
+    }
+    low, high = limits.get("min"), limits.get("max")
+    if low is not None and high is not None and low > high:
+        place.fault(
+            f"min {show(table['min'])} exceeds max {show(table['max'])}", "swap or widen them"
+        )
+        return None
+    allowed = [
+        number(item, bound, place.at("in").item(index))
+        for index, item in enumerate(_listed(table, place))
+    ]
+    return Where(name, low, high, tuple(sorted({item for item in allowed if item is not None})))
+
+
+def _where_label(
+    name: str, labels: Iterable[str], table: Mapping[str, object], place: Place
+) -> Where | None:
+    known = list(labels)
+    for key in ("min", "max"):
+        if key in table:
+            place.at(key).fault(
+                f"{show(table[key])}: {name} has names, not numbers", 'write in = ["..."]'
+            )
+    allowed: list[str] = []
+    for index, item in enumerate(_listed(table, place)):
+        if isinstance(item, str) and item in known:
+            allowed.append(item)
+        else:
+            place.at("in").item(index).unknown(f"value of {name}", str(item), known)
+    return Where(name, allowed=tuple(sorted(set(allowed))))
+
+
+def _listed(table: Mapping[str, object], place: Place) -> list[object]:
+    if "in" not in table:
+        return []
+    items = table["in"]
+    if not isinstance(items, list | tuple) or not items:
+        place.at("in").fault(f"{show(items)} is not a list of values", "write in = [1, 2]")
+        return []
+    return list(items)
+
+
+def parse_sample(value: object, place: Place) -> Sample | None:
+    """Return how points are drawn; None if all are wanted."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        place.fault(f"{show(value)} is not a table", "write [sample] and below it n = 100000")
+        return None
+    _known_keys(value, ("method", "n", "seed"), place)
+    method = _choice(value, "method", METHODS, place)
+    if "n" not in value:
+        place.fault("key 'n' is missing", "add n = 100000")
+        return None
+    n = integer(value["n"], 1, MAX_SAMPLE, place.at("n"))
+    seed = integer(value.get("seed", 0), 0, 2**63 - 1, place.at("seed"))
+    if n is None or seed is None:
+        return None
+    return Sample("random" if method == "random" else "sobol", n, seed)
+
+
+def _choice(table: Mapping[str, object], key: str, choices: tuple[str, ...], place: Place) -> str:
+    """Return one of the choices, the first if the key is absent or has a fault."""
+    given = table.get(key, choices[0])
+    if not isinstance(given, str) or given not in choices:
+        hint = suggest(given, choices) if isinstance(given, str) else ""
+        place.at(key).fault(
+            f"{show(given)} is not a {key}{hint}", f"use one of: {', '.join(choices)}"
+        )
+        return choices[0]
+    return given
+
+
+def parse_output(value: object, place: Place) -> Output:
+    """Return what is written, defaults included."""
+    if not isinstance(value, Mapping):
+        place.fault(f"{show(value)} is not a table", 'write [output] and below it columns = "all"')
+        return Output()
+    _known_keys(value, ("columns", "keep_infeasible", "dtype", "compression"), place)
+    keep = value.get("keep_infeasible", False)
+    if not isinstance(keep, bool):
+        place.at("keep_infeasible").fault(f"{show(keep)} is no switch", "write true or false")
+    return Output(
+        columns=_parse_columns(value.get("columns", "default"), place.at("columns")),
+        keep_infeasible=keep is True,
+        dtype=_choice(value, "dtype", DTYPES, place),  # type: ignore[arg-type]
+        compression=_choice(value, "compression", COMPRESSIONS, place),  # type: ignore[arg-type]
+    )
+
+
+def _parse_columns(value: object, place: Place) -> tuple[str, ...]:
+    if value == "default":
+        return DEFAULT_METRICS
+    if value == "all":
+        return tuple(column.name for column in METRICS)
+    if not isinstance(value, list | tuple) or not value:
+        place.fault(f"{show(value)} is no choice", 'write "default", "all" or a list of names')
+        return ()
+    for index, name in enumerate(value):
+        if not isinstance(name, str):
+            place.item(index).fault(f"{show(name)} is not a name", "write it in quotes")
+        elif name not in BY_NAME:
+            place.item(index).unknown("column", name, BY_NAME)
+        elif name in value[:index]:
+            place.item(index).fault(f"{name!r} is a duplicate", "list it once")
+    return tuple(column.name for column in METRICS if column.name in value)

@@ -1,0 +1,104 @@
+"""Model size as an axis: ``{ family = "dense", params = { log = ["1B", "1T"], n = 10 } }``."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from perfcore.bounds import POSITIVE, Bound
+from perfcore.catalog.entry import Entry
+from perfcore.ranges import Place, expand, number, show
+from perfcore.units import format_quantity
+from perfcore.validation import suggest
+
+MAX_ENTRIES: Final = 10_000
+_FAMILIES: Final = ("dense", "moe")
+_KEYS: Final = ("family", "params", "active")
+_PARAMS: Final = Bound("count", 1e6, 1e15, whole=True)
+_ACTIVE: Final = Bound("count", POSITIVE, 1e15)
+
+
+class _Size(NamedTuple):
+    params: float
+    active: float | None
+
+
+def family_models(table: Mapping[str, object], place: Place) -> Iterator[tuple[str, Entry]]:
+    """Yield the label and entry of a made-up model of each size."""
+    # imported only here: few sweeps make up models
+    from perfcore.catalog.families import dense_model, moe_model  # noqa: PLC0415
+
+    before = len(place.faults)
+    sizes = _sizes(table, place)
+    if len(place.faults) > before:
+        return
+    if len(sizes) > MAX_ENTRIES:
+        place.fault(f"{len(sizes)} sizes are too many", f"make at most {MAX_ENTRIES} models")
+        return
+    named = _named([value for size in sizes for value in size if value is not None])
+    for size in sizes:
+        label = f"{table['family']}-{named[size.params]}"
+        if size.active is not None:
+            label += f"-a{named[size.active]}"
+        try:
+            entry: Entry = (
+                dense_model(size.params)
+                if table["family"] == "dense"
+                else moe_model(size.params, active=size.active)
+            )
+        except ValueError as error:  # InputError, and pydantic's
+            place.relay(f"{label}: {error}; choose another size")
+            return
+        yield label, entry.model_copy(update={"name": label})
+
+
+def _sizes(table: Mapping[str, object], place: Place) -> list[_Size]:
+    for key in table:
+        if key not in _KEYS:
+            place.unknown("key", str(key), _KEYS)
+    family = table.get("family")
+    if family not in _FAMILIES:
+        hint = suggest(family, _FAMILIES) if isinstance(family, str) else ""
+        place.fault(f"family = {show(family)} is not known{hint}", "write 'dense' or 'moe'")
+    if "params" not in table:
+        place.fault("key 'params' is missing", 'add params = { log = ["1B", "1T"], n = 10 }')
+        return []
+    totals = expand(table["params"], _PARAMS, place.at("params")) or ()
+    if "active" not in table:
+        return [_Size(total, None) for total in totals]
+    given, spot = table["active"], place.at("active")
+    if family == "dense":
+        spot.fault(f"{show(given)} with family 'dense'", "leave active out, or use family 'moe'")
+    shares = _expand_active(given, spot) or ()
+    if len(totals) * len(shares) > MAX_ENTRIES:
+        place.fault(
+            f"{len(totals)} sizes x {len(shares)} active are too many",
+            f"make at most {MAX_ENTRIES} models",
+        )
+        return []
+    sizes = [
+        _Size(total, share * total if share <= 1 else share) for total in totals for share in shares
+    ]
+    for total, active in sizes:
+        if active is not None and active > total:
+            spot.fault(
+                f"{format_quantity(active)} active of {format_quantity(total)} parameters",
+                "make active the smaller, or write a share such as 0.1",
+            )
+            break
+    return sizes
+
+
+def _expand_active(value: object, place: Place) -> tuple[float, ...] | None:
+    if isinstance(value, str) and value.rstrip().endswith("%"):
+        share = number(value, Bound("fraction", POSITIVE, 1), place)
+        return None if share is None else (share,)
+    return expand(value, _ACTIVE, place)
+
+
+def _named(sizes: list[float]) -> dict[float, str]:
+    """Return short names of sizes, with as many digits as it takes to tell them apart."""
+    distinct = list(dict.fromkeys(sizes))
+    for digits in range(3, 16):
+        names = [format_quantity(size, digits=digits) for size in distinct]
+        if len(set(names)) == len(names):
+            break
+    return dict(zip(distinct, names, strict=True))

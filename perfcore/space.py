@@ -1,0 +1,386 @@
+"""The space of a sweep as the kernel walks it: tables of records, outer points, lengths."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from perfcore import records
+from perfcore.axes import Axis, WhatIf
+from perfcore.bounds import BOUNDS
+from perfcore.catalog import default_economics
+from perfcore.columns import BY_NAME, DEFAULT_METRICS, METRICS, Column
+from perfcore.errors import InputError
+from perfcore.physics.point import Point
+from perfcore.spec import Spec, Where
+
+LENGTHS: Final = ("input_len", "output_len")
+NUMBERS: Final = ("tp", "pp", "batch", *LENGTHS)
+TABLES: Final = ("model", "device", "engine", "weight_format", "kv_format", "economics")
+LARGEST_INNER: Final = 65_536  # length combinations of one outer point
+LARGEST_TABLE: Final = 1_000_000  # records of one kind
+SAMPLE_BLOCK: Final = 65_536  # points drawn from one seed
+ROWS_PER_SHARD: Final = 1 << 20
+
+Integers = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
+Record = (
+    records.Model
+    | records.Device
+    | records.Engine
+    | records.WeightFormat
+    | records.KVFormat
+    | records.Economics
+)
+
+
+class Block(NamedTuple):
+    """A contiguous range of outer points, as the kernel takes it."""
+
+    records: Integers  # (6, points) rows of the tables
+    numbers: Reals  # (5, points) tp, pp, batch, and lengths where they are not inner
+    axes: npt.NDArray[np.int32]  # (outer axes, points) values of integers, else codes
+
+
+class Rules(NamedTuple):
+    """Conditions on metrics: field, range, and for codes the set of allowed values as bits."""
+
+    fields: Integers
+    ranges: Reals
+    masks: Integers
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """Axes that move together; one axis, or those of a zip."""
+
+    axes: tuple[Axis, ...]
+
+    def __len__(self) -> int:
+        return len(self.axes[0])
+
+
+class Space:
+    """All combinations that a specification asks for, in canonical order.
+
+    ``outer`` points are everything but sequence lengths; ``inner`` ones are the combinations of
+    input and output length, which every outer point goes through.
+
+    Parameters
+    ----------
+    spec
+        A checked specification.
+
+    Raises
+    ------
+    InputError
+        If conditions on axes leave nothing, or a what-if scales a field out of its range.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.axes = _filtered(spec)
+        by_name = {axis.name: axis for axis in self.axes}
+        grouped = {name: group for group in spec.zips for name in group}
+        dimensions: list[Dimension] = []
+        for axis in self.axes:
+            group = grouped.get(axis.name, (axis.name,))
+            if group[0] == axis.name:
+                dimensions.append(Dimension(tuple(by_name[name] for name in group)))
+        inner: list[Dimension] = []
+        if spec.sample is None:
+            size = 1
+            while dimensions and all(axis.name in LENGTHS for axis in dimensions[-1].axes):
+                size *= len(dimensions[-1])
+                if size > LARGEST_INNER and inner:
+                    break
+                inner.insert(0, dimensions.pop())
+        self.outer_dimensions = tuple(dimensions)
+        self.inner_dimensions = tuple(inner)
+        self.outer_axes = tuple(axis for dim in self.outer_dimensions for axis in dim.axes)
+        self.inner_axes = tuple(axis for dim in self.inner_dimensions for axis in dim.axes)
+        self.what_ifs = {what_if.column_name: what_if for what_if in spec.what_ifs}
+
+    @classmethod
+    def from_toml(cls, path: str | Path, overrides: Iterable[str] = ()) -> Self:
+        """Read a sweep file; ``overrides`` are ``key=value`` strings that win over it."""
+        return cls(Spec.from_toml(path, overrides))
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, object]) -> Self:
+        """Take a specification as a dictionary of the same form as a sweep file."""
+        return cls(Spec.from_dict(mapping))
+
+    @cached_property
+    def grid_points(self) -> int:
+        """Outer combinations of the whole grid."""
+        return math.prod(len(dimension) for dimension in self.outer_dimensions)
+
+    @cached_property
+    def outer_points(self) -> int:
+        """Outer points that the kernel visits: all combinations, or the sampled ones."""
+        return self.grid_points if self.spec.sample is None else self.spec.sample.n
+
+    @cached_property
+    def inner_points(self) -> int:
+        """Combinations of lengths at every outer point."""
+        return math.prod(len(dimension) for dimension in self.inner_dimensions)
+
+    @property
+    def rows(self) -> int:
+        """Rows before infeasible ones are left out."""
+        return self.outer_points * self.inner_points
+
+    @property
+    def points_per_shard(self) -> int:
+        """Outer points of one output file."""
+        return max(1, ROWS_PER_SHARD // self.inner_points)
+
+    @property
+    def shards(self) -> int:
+        """Output files; their number and content depend on nothing but the specification."""
+        return -(-self.outer_points // self.points_per_shard)
+
+    def shard_range(self, shard: int) -> tuple[int, int]:
+        """First outer point of a shard, and the one after its last."""
+        start = shard * self.points_per_shard
+        return start, min(start + self.points_per_shard, self.outer_points)
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The metrics that are written, in canonical order."""
+        wanted = self.spec.output.columns
+        if wanted == "all":
+            return METRICS
+        names = DEFAULT_METRICS if wanted == "default" else wanted
+        return tuple(column for column in METRICS if column.name in names)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """Conditions on metrics."""
+        conditions = [where for where in self.spec.where if where.column in BY_NAME]
+        conditions = [where for where in conditions if BY_NAME[where.column].kind != "axis"]
+        fields = [Point._fields.index(where.column) for where in conditions]
+        ranges = [
+            (
+                -math.inf if where.minimum is None else where.minimum,
+                math.inf if where.maximum is None else where.maximum,
+            )
+            for where in conditions
+        ]
+        return Rules(
+            np.array(fields, np.int64),
+            np.array(ranges, np.float64).reshape(-1, 2),
+            np.array([_mask(where) for where in conditions], np.int64),
+        )
+
+    @cached_property
+    def lengths(self) -> Reals:
+        """(2, inner) input and output length; 0 where an outer point gives it. [tokens]"""
+        sizes = [len(dimension) for dimension in self.inner_dimensions]
+        lengths = np.zeros((len(LENGTHS), self.inner_points))
+        positions = np.unravel_index(np.arange(self.inner_points), sizes) if sizes else ()
+        for dimension, position in zip(self.inner_dimensions, positions, strict=True):
+            for axis in dimension.axes:
+                lengths[LENGTHS.index(axis.name)] = np.array(axis.values, np.float64)[position]
+        return lengths
+
+    @cached_property
+    def inner_codes(self) -> npt.NDArray[np.int32]:
+        """(inner axes, inner) values of the inner axes."""
+        rows = [self.lengths[LENGTHS.index(axis.name)] for axis in self.inner_axes]
+        return np.array(rows, np.int32).reshape(len(rows), self.inner_points)
+
+    @cached_property
+    def tables(self) -> tuple[Reals, Reals, Reals, Reals, Reals, Reals]:
+        """Records as rows, one table a kind, what-ifs applied.
+
+        Row ``base * variants + variant``: ``base`` counts the axis' entries (for engines, engine
+        times devices plus device), ``variant`` the combinations of the record's what-ifs.
+        """
+        devices = self._axis("device").entries
+        base: dict[str, list[Record]] = {
+            kind: [entry.record() for entry in self._axis(kind).entries]  # type: ignore[attr-defined]
+            for kind in ("model", "device", "weight_format", "kv_format")
+        }
+        base["engine"] = [
+            engine.record(device)  # type: ignore[attr-defined]
+            for engine in self._axis("engine").entries
+            for device in devices
+        ]
+        base["economics"] = [default_economics()]
+        model, device, engine, weight_format, kv_format, economics = (
+            self._table(kind, base[kind]) for kind in TABLES
+        )
+        return model, device, engine, weight_format, kv_format, economics
+
+    def block(self, start: int, stop: int) -> Block:
+        """The outer points ``start`` … ``stop - 1``."""
+        positions = self._positions(start, stop)
+        places = {
+            axis.name: positions[number]
+            for number, dimension in enumerate(self.outer_dimensions)
+            for axis in dimension.axes
+        }
+        points = stop - start
+        rows = []
+        for kind in TABLES:
+            row = np.zeros(points, np.int64)
+            if kind == "engine":
+                row = places["engine"] * len(self._axis("device")) + places["device"]
+            elif kind in places:
+                row = places[kind]
+            for what_if in self._what_ifs(kind):
+                row = row * len(what_if.values) + places[what_if.column_name]
+            rows.append(row)
+        numbers = np.zeros((len(NUMBERS), points))
+        for number, name in enumerate(NUMBERS):
+            if name in places:
+                numbers[number] = np.array(self._axis(name).values, np.float64)[places[name]]
+        axes = np.empty((len(self.outer_axes), points), np.int32)
+        for number, axis in enumerate(self.outer_axes):
+            place = places[axis.name]
+            axes[number] = (
+                np.array(axis.values, np.int64)[place] if axis.kind == "integer" else place
+            )
+        return Block(np.array(rows, np.int64), numbers, axes)
+
+    def _axis(self, name: str) -> Axis:
+        return next(axis for axis in self.axes if axis.name == name)
+
+    def _what_ifs(self, kind: str) -> list[WhatIf]:
+        return [what_if for what_if in self.what_ifs.values() if what_if.record == kind]
+
+    def _positions(self, start: int, stop: int) -> list[Integers]:
+        """Position on every outer dimension of the points ``start`` … ``stop - 1``."""
+        sizes = [len(dimension) for dimension in self.outer_dimensions]
+        if self.spec.sample is not None:
+            return self._sampled(start, stop, sizes)
+        rest = np.arange(start, stop, dtype=np.int64)
+        positions: list[Integers] = []
+        for size in reversed(sizes):
+            rest, position = np.divmod(rest, size)
+            positions.insert(0, position)
+        return positions
+
+    def _sampled(self, start: int, stop: int, sizes: list[int]) -> list[Integers]:
+        """Positions of drawn points; each block of points has a seed of its own."""
+        sample = self.spec.sample
+        if sample is None:
+            raise ValueError("the space is not sampled")
+        shares = []
+        for block in range(start // SAMPLE_BLOCK, -(-stop // SAMPLE_BLOCK)):
+            first = block * SAMPLE_BLOCK
+            if sample.method == "sobol":
+                drawn = _sobol(len(sizes), sample.seed, first, SAMPLE_BLOCK)
+            else:
+                drawn = np.random.default_rng([sample.seed, block]).random(
+                    (SAMPLE_BLOCK, len(sizes))
+                )
+            shares.append(drawn[max(start - first, 0) : stop - first])
+        drawn = np.concatenate(shares)
+        return [
+            np.minimum((drawn[:, number] * size).astype(np.int64), size - 1)
+            for number, size in enumerate(sizes)
+        ]
+
+    def _table(self, kind: str, base: list[Record]) -> Reals:
+        what_ifs = self._what_ifs(kind)
+        variants = math.prod(len(what_if.values) for what_if in what_ifs)
+        if len(base) * variants > LARGEST_TABLE:
+            raise InputError(
+                f"what_if: {len(base) * variants:,} variants of {kind} records are too many; "
+                f"use at most {LARGEST_TABLE:,}, fewer values or fewer what-ifs"
+            )
+        fields = type(base[0])._fields
+        places = [fields.index(what_if.field) for what_if in what_ifs]
+        rows = []
+        faults = set()
+        for record in base:
+            for values in product(*(what_if.values for what_if in what_ifs)):
+                row = list(record)
+                for what_if, place, value in zip(what_ifs, places, values, strict=True):
+                    row[place] = row[place] * value if what_if.mode == "scale" else value
+                    bound = BOUNDS[kind][what_if.field]
+                    if not bound.low <= row[place] <= bound.high:
+                        faults.add(
+                            f"what_if.{what_if.key}: scale {value:g} makes it {row[place]:g}; "
+                            f"keep it {bound}"
+                        )
+                rows.append(row)
+        if faults:
+            raise InputError(sorted(faults))
+        return np.array(rows, np.float64)
+
+
+def _filtered(spec: Spec) -> tuple[Axis, ...]:
+    """Axes without the values that conditions on axes exclude; zipped axes lose theirs too."""
+    keep: dict[str, list[bool]] = {axis.name: [True] * len(axis) for axis in spec.axes}
+    groups = {axis.name: (axis.name,) for axis in spec.axes}
+    groups.update({name: group for group in spec.zips for name in group})
+    by_name = {axis.name: axis for axis in spec.axes}
+    for where in spec.where:
+        if where.column not in by_name:
+            continue
+        allowed = [_admits(where, value) for value in by_name[where.column].values]
+        for name in groups[where.column]:
+            keep[name] = [old and new for old, new in zip(keep[name], allowed, strict=True)]
+    empty = [name for name, kept in keep.items() if not any(kept)]
+    if empty:
+        raise InputError(
+            f"where: no value of {name} meets the conditions; widen them" for name in empty
+        )
+    return tuple(
+        Axis(
+            axis.name,
+            tuple(v for v, kept in zip(axis.values, keep[axis.name], strict=True) if kept),
+            axis.kind,
+            tuple(
+                e
+                for e, kept in zip(axis.entries, keep[axis.name], strict=bool(axis.entries))
+                if kept
+            ),
+        )
+        for axis in spec.axes
+    )
+
+
+def _admits(where: Where, value: str | float) -> bool:
+    if where.allowed and value not in where.allowed:
+        return False
+    if isinstance(value, str):
+        return True
+    return (where.minimum is None or value >= where.minimum) and (
+        where.maximum is None or value <= where.maximum
+    )
+
+
+def _mask(where: Where) -> int:
+    """Allowed codes as bits; all bits set for a metric without such a condition."""
+    if not where.allowed:
+        return -1
+    categories = BY_NAME[where.column].categories
+    if not categories:
+        raise InputError(
+            f"where: {where.column} is a real number, so that 'in' would compare exactly; "
+            "use min and max"
+        )
+    return sum(1 << categories.index(str(label)) for label in where.allowed)
+
+
+def _sobol(dimensions: int, seed: int, first: int, count: int) -> Reals:
+    try:
+        from scipy.stats import qmc  # noqa: PLC0415
+    except ImportError:
+        raise InputError(
+            "sample.method: 'sobol' needs scipy; pip install 'perfcore[sample]', or use 'random'"
+        ) from None
+    engine = qmc.Sobol(dimensions, scramble=True, rng=seed)
+    engine.fast_forward(first)
+    return np.asarray(engine.random(count), np.float64)

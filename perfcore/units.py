@@ -1,0 +1,240 @@
+"""Human quantities to SI floats and back: ``"3.35 TB/s"`` is 3.35e12, ``"80 GiB"`` is 80 * 2**30.
+
+Decimal prefixes (k, M, G, T, P, E) are powers of 1000, binary ones (Ki, Mi, Gi, Ti, Pi) powers of
+1024, always: nothing here guesses that a "GB" was meant as a GiB. ``B`` is a byte, ``b`` a bit.
+"""
+
+import difflib
+import math
+import re
+from decimal import Decimal
+from typing import NamedTuple
+
+_DECIMAL = {
+    "": Decimal(1),
+    "k": Decimal("1e3"),
+    "M": Decimal("1e6"),
+    "G": Decimal("1e9"),
+    "T": Decimal("1e12"),
+    "P": Decimal("1e15"),
+    "E": Decimal("1e18"),
+}
+_BINARY = {f"{prefix}i": Decimal(1024) ** power for power, prefix in enumerate("KMGTPE", start=1)}
+_SMALL = {
+    "": Decimal(1),
+    "m": Decimal("1e-3"),
+    "u": Decimal("1e-6"),
+    "µ": Decimal("1e-6"),
+    "n": Decimal("1e-9"),
+    "p": Decimal("1e-12"),
+}
+_BIT = Decimal("0.125")
+
+
+def _scaled(
+    prefixes: dict[str, Decimal], *units: str, factor: Decimal | int = 1
+) -> dict[str, Decimal]:
+    return {
+        f"{prefix}{unit}": scale * factor for prefix, scale in prefixes.items() for unit in units
+    }
+
+
+class Dimension(NamedTuple):
+    """What a number measures, and the units it may be written in."""
+
+    noun: str
+    units: dict[str, Decimal]  # unit -> factor to the SI unit
+    example: str
+    bare: bool = False  # whether text without a unit is clear enough
+
+
+DIMENSIONS: dict[str, Dimension] = {
+    "bytes": Dimension(
+        "an amount of memory",
+        _scaled(_DECIMAL | _BINARY, "B") | {"KB": Decimal("1e3")},
+        "80 GB or 80 GiB",
+    ),
+    "bandwidth": Dimension(
+        "a bandwidth",
+        _scaled(_DECIMAL | _BINARY, "B/s")
+        | {"KB/s": Decimal("1e3")}
+        | _scaled(_DECIMAL, "b/s", "bit/s", "bps", factor=_BIT),
+        "3.35 TB/s",
+    ),
+    "flops": Dimension(
+        "an arithmetic rate",
+        _scaled(_DECIMAL, "FLOP/s", "FLOPS", "OPS", "OP/s"),
+        "989 TFLOP/s",
+    ),
+    "time": Dimension(
+        "a time",
+        _scaled(_SMALL, "s")
+        | {"min": Decimal(60), "h": Decimal(3600), "d": Decimal(86400), "day": Decimal(86400)},
+        "50 us",
+    ),
+    "power": Dimension("a power", _scaled(_DECIMAL, "W") | {"mW": Decimal("1e-3")}, "700 W"),
+    "energy": Dimension(
+        "an energy",
+        _scaled(_DECIMAL | _SMALL, "J") | _scaled(_DECIMAL, "Wh", factor=3600),
+        "2 J",
+    ),
+    "energy_per_bit": Dimension("an energy per bit", _scaled(_SMALL, "J/bit"), "4 pJ/bit"),
+    "energy_per_flop": Dimension("an energy per FLOP", _scaled(_SMALL, "J/FLOP"), "0.7 pJ/FLOP"),
+    "price": Dimension(
+        "a price per hour",
+        {"USD/h": Decimal(1), "USD/hour": Decimal(1), "$/h": Decimal(1)},
+        "2.50 USD/h",
+    ),
+    "money": Dimension("an amount of money", {"USD": Decimal(1), "$": Decimal(1)}, "30000 USD"),
+    "price_per_energy": Dimension(
+        "a price of electricity", {"USD/kWh": Decimal(1), "$/kWh": Decimal(1)}, "0.08 USD/kWh"
+    ),
+    "price_per_mtok": Dimension(
+        "a price per million tokens",
+        {
+            "USD/Mtok": Decimal(1),
+            "$/Mtok": Decimal(1),
+            "USD/1M": Decimal(1),
+            "USD/1K": Decimal(1000),
+            "USD/ktok": Decimal(1000),
+        },
+        "0.80 USD/Mtok",
+    ),
+    "carbon_intensity": Dimension(
+        "a carbon intensity",
+        {
+            "g/kWh": Decimal(1),
+            "gCO2e/kWh": Decimal(1),
+            "gCO2/kWh": Decimal(1),
+            "kg/kWh": Decimal(1000),
+        },
+        "473 g/kWh",
+    ),
+    "count": Dimension(
+        "a count",
+        {key: factor for key, factor in _DECIMAL.items() if key}
+        | _BINARY
+        | {"K": Decimal("1e3"), "B": Decimal("1e9")},
+        "128, 128Ki, 1B or 2T",
+        bare=True,
+    ),
+    "fraction": Dimension("a share", {"%": Decimal("0.01")}, "0.6 or 60 %", bare=True),
+    "ratio": Dimension("a ratio", {"%": Decimal("0.01"), "x": Decimal(1)}, "1.2", bare=True),
+}
+
+_QUANTITY = re.compile(r"\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:[,_]\d{3})*(?:\.\d*)?(?:[eE][+-]?\d+)?")
+
+
+def parse(value: str | float, dimension: str) -> float:
+    """Quantity in the SI unit of its dimension. A bare number is taken to be in that unit already.
+
+    Parameters
+    ----------
+    value
+        Text such as ``"3.35 TB/s"``, ``"128Ki"`` or ``"60 %"``, or a number.
+    dimension
+        A key of ``DIMENSIONS``.
+
+    Raises
+    ------
+    ValueError
+        The text is not a quantity of this dimension, or it is not finite. The message names the
+        value and the remedy.
+    """
+    known = DIMENSIONS[dimension]
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(  # noqa: TRY004  (a ValueError becomes a fault of the file, not a crash)
+            f"{value!r} is not {known.noun}; write it like {known.example}"
+        )
+    if not isinstance(value, str):
+        return _finite(float(value), value, known)
+    match = _QUANTITY.fullmatch(value)
+    if match is None:
+        raise ValueError(f"{value!r} is not {known.noun}; write it like {known.example}")
+    digits, unit = match.groups()
+    if ("," in digits or "_" in digits) and not _GROUPED.fullmatch(digits):
+        raise ValueError(f"{value!r}: write the number with a point, like {known.example}")
+    if not unit:
+        if not known.bare:
+            raise ValueError(f"{value!r} has no unit; write it like {known.example}")
+        factor = Decimal(1)
+    else:
+        spelled = unit.replace("μ", "µ")  # Greek mu and micro sign look the same
+        if spelled not in known.units:
+            raise ValueError(_unknown_unit(value, unit, known))
+        factor = known.units[spelled]
+    # Decimal, so that "3.35 TB/s" is the float nearest to 3.35e12, with one rounding
+    return _finite(float(Decimal(digits.replace(",", "").replace("_", "")) * factor), value, known)
+
+
+def _finite(number: float, value: str | float, known: Dimension) -> float:
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a finite number; write it like {known.example}")
+    return number
+
+
+def _unknown_unit(value: str, unit: str, known: Dimension) -> str:
+    by_folded: dict[str, str] = {}
+    for name in known.units:
+        by_folded.setdefault(name.casefold(), name)
+    folded = unit.casefold()
+    near = [name for name in by_folded if name.startswith(folded)]
+    near = near or difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.5)
+    hint = f"did you mean {by_folded[near[0]]!r}? " if near else ""
+    common = [name for name in known.units if "µ" not in name][:13]
+    shown = ", ".join(common) + (", …" if len(common) < len(known.units) else "")
+    return f"{value!r}: {unit!r} is not a unit of {known.noun}; {hint}(accepted: {shown})"
+
+
+_SHOWN = (
+    (1e18, "E"),
+    (1e15, "P"),
+    (1e12, "T"),
+    (1e9, "G"),
+    (1e6, "M"),
+    (1e3, "k"),
+    (1.0, ""),
+    (1e-3, "m"),
+    (1e-6, "u"),
+    (1e-9, "n"),
+    (1e-12, "p"),
+)
+_COUNTED = {"G": "B", "k": "K", "P": "kT", "E": "MT"}
+_UNSCALED = frozenset({"%", "USD", "USD/h", "USD/kWh", "USD/Mtok", "g/kWh"})
+
+
+def format_quantity(value: float, unit: str = "", digits: int = 4) -> str:
+    """Quantity for people: ``format_quantity(3.35e12, "B/s")`` is ``"3.35 TB/s"``.
+
+    Parameters
+    ----------
+    value
+        In the SI unit.
+    unit
+        The SI unit: ``"B"``, ``"B/s"``, ``"FLOP/s"``, ``"s"``, ``"W"``, ``"J"``, …; ``""`` for a
+        count (``"70.55B"``), ``"%"`` for a share. Money and intensities get no prefix.
+    digits
+        Significant digits; more are shown only where the number would otherwise need an exponent.
+    """
+    if not math.isfinite(value):
+        return f"{value} {unit}".rstrip()
+    if unit == "%":
+        return f"{value * 100:.{digits}g} %"
+    if unit in _UNSCALED:
+        return f"{_significant(value, digits)} {unit}"
+    # 0.99999: a value that would round up to the next prefix is shown with that prefix
+    limit = 1 - 0.5 * 10.0**-digits
+    scale, prefix = next(
+        (known for known in _SHOWN if abs(value) >= known[0] * limit),
+        (1.0, "") if value == 0 or not unit else _SHOWN[-1],
+    )
+    if not unit and scale < 1:
+        scale, prefix = 1.0, ""
+    scaled = _significant(value / scale, digits)
+    return f"{scaled} {prefix}{unit}" if unit else f"{scaled}{_COUNTED.get(prefix, prefix)}"
+
+
+def _significant(value: float, digits: int) -> str:
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text and abs(value) < 1e15 else text
