@@ -135,11 +135,13 @@ def parse_axes(table: object, place: Place) -> dict[str, Axis]:
                 place.unknown("axis", str(key), RULES)
     axes = {}
     for rule in RULES.values():
-        given = table.get(rule.name, rule.default)
-        if given is None:
-            example = loader.names(rule.name)[:1] or ["NAME"]
-            place.fault(f"key '{rule.name}' is missing", f'add {rule.name} = ["{example[0]}"]')
+        if rule.name not in table and rule.default is None:
+            place.fault(
+                f"key '{rule.name}' is missing",
+                f'add {rule.name} = ["NAME"] (perfcore {rule.name}s lists all)',
+            )
             continue
+        given = table.get(rule.name, rule.default)
         axis = _axis(rule, given, place.at(rule.name))
         if axis is not None:
             axes[rule.name] = axis

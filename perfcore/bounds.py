@@ -1,13 +1,12 @@
 """Which values each field of a record may take: the table behind what-ifs and their errors."""
 
-import math
-import sys
 from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
 from perfcore import records
 
-POSITIVE: Final = sys.float_info.min
+POSITIVE: Final = 1e-12  # small enough for any share or ratio, and its inverse is finite
+FINITE: Final = 1e300
 
 
 class Bound(NamedTuple):
@@ -23,10 +22,9 @@ class Bound(NamedTuple):
         return self.low <= value <= self.high and not (self.whole and value != int(value))
 
     def __str__(self) -> str:
-        if math.isinf(self.high):
+        if self.high == FINITE:
             return "finite"
-        low = "above 0" if self.low == POSITIVE else f"at least {self.low:g}"
-        return f"{'whole, ' if self.whole else ''}{low} and at most {self.high:g}"
+        return f"{'whole, ' if self.whole else ''}at least {self.low:g} and at most {self.high:g}"
 
 
 FLAG = Bound("ratio", 0, 1, whole=True)

@@ -21,12 +21,12 @@ from perfcore.physics import (
     operators,
     parallelism,
     point,
-    prefill,
+    prefill as prefill_physics,
     roofline,
     rounding,
     weights,
 )
-from perfcore.physics.point import OK, Point, at_lengths, prefill_experts, prepare
+from perfcore.physics.point import OK, Point, Prefill, at_lengths, prefill_at, prefill_experts, prepare
 from perfcore.records import (
     Device,
     Economics,
@@ -48,7 +48,7 @@ _jit.register(
     operators,
     parallelism,
     point,
-    prefill,
+    prefill_physics,
     roofline,
     rounding,
     weights,
@@ -56,19 +56,13 @@ _jit.register(
 
 FIELDS = len(Point._fields)
 STATUS = Point._fields.index("status")
-MODEL_FIELDS = len(Model._fields)
-DEVICE_FIELDS = len(Device._fields)
-ENGINE_FIELDS = len(Engine._fields)
-WEIGHT_FIELDS = len(WeightFormat._fields)
-KV_FIELDS = len(KVFormat._fields)
-ECONOMICS_FIELDS = len(Economics._fields)
 
 TILE = 128  # rows; 44 columns of float32 take 22 KiB, so that a tile stays in a 32 KiB cache
 
 ANY = -1  # a mask that excludes no code
 
 store_fields = _jit.store_fields
-to_fixed_tuple = _jit.to_fixed_tuple
+load_record = _jit.load_record
 
 Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.integer]
@@ -93,9 +87,11 @@ def flush_tile(
     rows: int,
     dropped: Integers,
     kept: Integers,
+    run_starts: Integers,
 ) -> int:
     """Append the tile's kept rows to the output columns; return how many rows there are now."""
     count = 0
+    runs = 0
     unmet = dropped.size - 1
     for row in range(filled):
         status = int(tile[STATUS * TILE + row])
@@ -111,23 +107,39 @@ def flush_tile(
         if not met:
             dropped[unmet] += 1
             continue
+        if count == 0 or places[0, row] != places[0, kept[count - 1]]:
+            run_starts[runs] = count
+            runs += 1
         kept[count] = row
         count += 1
-    for column in range(metrics.size):
-        start = metrics[column] * TILE
-        for row in range(count):
-            metric_out[column, rows + row] = tile[start + kept[row]]
-    for column in range(codes.size):
-        start = codes[column] * TILE
-        for row in range(count):
-            code_out[column, rows + row] = int(tile[start + kept[row]])
+    run_starts[runs] = count
     outers = outer_axes.shape[0]
+    for column in range(metrics.size):
+        values = tile[metrics[column] * TILE : (metrics[column] + 1) * TILE]
+        out = metric_out[column, rows : rows + count]
+        if count == filled:
+            for row in range(count):
+                out[row] = values[row]
+        else:
+            for row in range(count):
+                out[row] = values[kept[row]]
+    for column in range(codes.size):
+        values = tile[codes[column] * TILE : (codes[column] + 1) * TILE]
+        out_codes = code_out[column, rows : rows + count]
+        for row in range(count):
+            out_codes[row] = np.int32(values[kept[row]])
     for axis in range(outers):
-        for row in range(count):
-            axis_out[axis, rows + row] = outer_axes[axis, places[0, kept[row]]]
+        labels = outer_axes[axis]
+        out_codes = axis_out[axis, rows : rows + count]
+        for run in range(runs):
+            label = labels[places[0, kept[run_starts[run]]]]
+            for row in range(run_starts[run], run_starts[run + 1]):
+                out_codes[row] = label
     for axis in range(inner_axes.shape[0]):
+        labels = inner_axes[axis]
+        out_codes = axis_out[outers + axis, rows : rows + count]
         for row in range(count):
-            axis_out[outers + axis, rows + row] = inner_axes[axis, places[1, kept[row]]]
+            out_codes[row] = labels[places[1, kept[row]]]
     return rows + count
 
 
@@ -186,21 +198,24 @@ def fill_columns(
     tile = np.empty(FIELDS * TILE, metric_out.dtype)
     experts = np.zeros(TILE)
     input_len = np.empty(TILE)
+    ttft_s = np.empty(TILE)
+    prefill_power_w = np.empty(TILE)
     output_len = np.empty(TILE)
-    places = np.empty((2, TILE), np.int64)
-    kept = np.empty(TILE, np.int64)
+    places = np.empty((2, TILE), np.uintp)  # unsigned: no test for a negative index
+    kept = np.empty(TILE, np.uintp)
+    run_starts = np.empty(TILE + 1, np.uintp)
     capacity = metric_out.shape[1]
     inner_size = lengths.shape[1]
     rows = 0
     filled = 0
     inner = cursor[1]
     for outer in range(cursor[0], records.shape[1]):
-        model = Model(*to_fixed_tuple(tables[0][records[0, outer]], MODEL_FIELDS))
-        device = Device(*to_fixed_tuple(tables[1][records[1, outer]], DEVICE_FIELDS))
-        engine = Engine(*to_fixed_tuple(tables[2][records[2, outer]], ENGINE_FIELDS))
-        weight_format = WeightFormat(*to_fixed_tuple(tables[3][records[3, outer]], WEIGHT_FIELDS))
-        kv_format = KVFormat(*to_fixed_tuple(tables[4][records[4, outer]], KV_FIELDS))
-        economics = Economics(*to_fixed_tuple(tables[5][records[5, outer]], ECONOMICS_FIELDS))
+        model = load_record(Model, tables[0], records[0, outer])
+        device = load_record(Device, tables[1], records[1, outer])
+        engine = load_record(Engine, tables[2], records[2, outer])
+        weight_format = load_record(WeightFormat, tables[3], records[3, outer])
+        kv_format = load_record(KVFormat, tables[4], records[4, outer])
+        economics = load_record(Economics, tables[5], records[5, outer])
         layout = Parallelism(numbers[0, outer], numbers[1, outer])
         step = prepare(
             model,
@@ -225,9 +240,14 @@ def fill_columns(
                 for row in range(count):
                     experts[row] = prefill_experts(step, input_len[row])
             else:
-                experts[:] = 0.0
+                experts[:count] = 0.0
             for row in range(count):
-                result = at_lengths(step, input_len[row], output_len[row], experts[row])
+                prefill = prefill_at(step, input_len[row], experts[row])
+                ttft_s[row] = prefill.ttft_s
+                prefill_power_w[row] = prefill.power_w
+            for row in range(count):
+                prefill = Prefill(ttft_s[row], prefill_power_w[row])
+                result = at_lengths(step, input_len[row], output_len[row], prefill)
                 store_fields(tile, TILE, filled + row, result)
             for row in range(count):
                 places[0, filled + row] = outer
@@ -253,6 +273,7 @@ def fill_columns(
                     rows,
                     dropped,
                     kept,
+                    run_starts,
                 )
                 filled = 0
                 if capacity - rows < TILE:
@@ -278,6 +299,7 @@ def fill_columns(
         rows,
         dropped,
         kept,
+        run_starts,
     )
     cursor[0] = records.shape[1]
     cursor[1] = 0

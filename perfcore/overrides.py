@@ -46,6 +46,8 @@ def parse(text: str, place: Place) -> tuple[tuple[str, ...], object] | None:
     try:
         level: object = tomllib.loads(f"{key} = 0")
     except (ValueError, RecursionError):
+        level = {}
+    if not level:  # nothing but a comment, too
         place.fault(f"{show(key)} is not a key", "write dotted words, e.g. axes.batch")
         return None
     path: list[str] = []

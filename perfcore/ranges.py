@@ -51,7 +51,7 @@ class Place(NamedTuple):
     def relay(self, fault: str) -> None:
         """Record a fault that another module has worded."""
         where = f"{self.file}: {self.key}: " if self.key else f"{self.file}: "
-        self.faults.append(" ".join((where + fault).split()))
+        self.faults.append(" ".join((where + fault).splitlines()))
 
 
 def show(value: object) -> str:

@@ -16,7 +16,7 @@ class Model(NamedTuple):
     Linear operators are grouped into classes. Of each class the record has the weight elements
     of all layers together (``*_elements``), the activation elements that one token moves in and
     out of them (``*_io_elements``), and how many operators there are (``*_operators``).
-    Built from an architecture by ``perfcore.catalog.architecture.model_record``.
+    Built from an architecture by ``perfcore.catalog.model_record``.
     """
 
     layers: float

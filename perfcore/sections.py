@@ -1,12 +1,11 @@
 """The sections of a sweep file besides its axes: zips, conditions, sample and output."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from perfcore.axes import RULES, Axis, Value, WhatIf
-from perfcore.bounds import Bound
+from perfcore.bounds import FINITE, Bound
 from perfcore.columns import BY_NAME, DEFAULT_METRICS, METRICS
 from perfcore.ranges import Place, integer, number, show
 from perfcore.validation import suggest
@@ -185,7 +184,7 @@ def _where_metric(name: str, table: Mapping[str, object], place: Place) -> Where
 def _where_number(
     name: str, dimension: str, table: Mapping[str, object], place: Place
 ) -> Where | None:
-    bound = Bound(dimension, -math.inf, math.inf)
+    bound = Bound(dimension, -FINITE, FINITE)
     limits = {
         key: number(table[key], bound, place.at(key)) for key in ("min", "max") if key in table
     }
@@ -216,7 +215,9 @@ def _where_label(
         if isinstance(item, str) and item in known:
             allowed.append(item)
         else:
-            place.at("in").item(index).unknown(f"value of {name}", str(item), known)
+            place.at("in").item(index).unknown(
+                f"value of {name}", item if isinstance(item, str) else show(item), known
+            )
     return Where(name, allowed=tuple(sorted(set(allowed))))
 
 

@@ -5,6 +5,8 @@ from typing import Final, NamedTuple
 
 from perfcore.bounds import POSITIVE, Bound
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.families import LARGEST, SMALLEST, dense_model, moe_model
+from perfcore.errors import InputError
 from perfcore.ranges import Place, expand, number, show
 from perfcore.units import format_quantity
 from perfcore.validation import suggest
@@ -12,8 +14,8 @@ from perfcore.validation import suggest
 MAX_ENTRIES: Final = 10_000
 _FAMILIES: Final = ("dense", "moe")
 _KEYS: Final = ("family", "params", "active")
-_PARAMS: Final = Bound("count", 1e6, 1e15, whole=True)
-_ACTIVE: Final = Bound("count", POSITIVE, 1e15)
+_PARAMS: Final = Bound("count", SMALLEST, LARGEST, whole=True)
+_ACTIVE: Final = Bound("count", POSITIVE, LARGEST)
 
 
 class _Size(NamedTuple):
@@ -23,9 +25,6 @@ class _Size(NamedTuple):
 
 def family_models(table: Mapping[str, object], place: Place) -> Iterator[tuple[str, Entry]]:
     """Yield the label and entry of a made-up model of each size."""
-    # imported only here: few sweeps make up models
-    from perfcore.catalog.families import dense_model, moe_model  # noqa: PLC0415
-
     before = len(place.faults)
     sizes = _sizes(table, place)
     if len(place.faults) > before:
@@ -33,21 +32,21 @@ def family_models(table: Mapping[str, object], place: Place) -> Iterator[tuple[s
     if len(sizes) > MAX_ENTRIES:
         place.fault(f"{len(sizes)} sizes are too many", f"make at most {MAX_ENTRIES} models")
         return
-    named = _named([value for size in sizes for value in size if value is not None])
-    for size in sizes:
-        label = f"{table['family']}-{named[size.params]}"
-        if size.active is not None:
-            label += f"-a{named[size.active]}"
+    entries: list[Entry] = []
+    for total, active in sizes:
         try:
-            entry: Entry = (
-                dense_model(size.params)
-                if table["family"] == "dense"
-                else moe_model(size.params, active=size.active)
+            entries.append(
+                dense_model(total) if table["family"] == "dense" else moe_model(total, active)
             )
-        except ValueError as error:  # InputError, and pydantic's
-            place.relay(f"{label}: {error}; choose another size")
-            return
-        yield label, entry.model_copy(update={"name": label})
+        except InputError as error:
+            for fault in error.faults:
+                place.relay(fault)
+    if len(place.faults) == before:
+        labels = [entry.name for entry in entries]
+        if len(set(labels)) < len(labels):
+            labels = _finer_labels(str(table["family"]), sizes)
+        for label, entry in zip(labels, entries, strict=True):
+            yield label, entry.model_copy(update={"name": label})
 
 
 def _sizes(table: Mapping[str, object], place: Place) -> list[_Size]:
@@ -94,11 +93,14 @@ def _expand_active(value: object, place: Place) -> tuple[float, ...] | None:
     return expand(value, _ACTIVE, place)
 
 
-def _named(sizes: list[float]) -> dict[float, str]:
-    """Return short names of sizes, with as many digits as it takes to tell them apart."""
-    distinct = list(dict.fromkeys(sizes))
-    for digits in range(3, 16):
-        names = [format_quantity(size, digits=digits) for size in distinct]
-        if len(set(names)) == len(names):
+def _finer_labels(family: str, sizes: list[_Size]) -> list[str]:
+    """Return labels with as many digits as it takes to tell the sizes apart."""
+    labels: list[str] = []
+    for digits in range(5, 17):
+        labels = [
+            "-A".join(format_quantity(value, digits=digits) for value in size if value is not None)
+            for size in sizes
+        ]
+        if len(set(labels)) == len(labels):
             break
-    return dict(zip(distinct, names, strict=True))
+    return [f"{family}-{label}" for label in labels]

@@ -120,6 +120,13 @@ class Step(NamedTuple):
     usd_per_second: float
 
 
+class Prefill(NamedTuple):
+    """What the prefill of a batch comes to."""
+
+    ttft_s: float
+    power_w: float  # of one board
+
+
 class Point(NamedTuple):
     """All that is computed for one configuration; ``perfcore.columns`` says what each means."""
 
@@ -318,10 +325,52 @@ def prefill_experts(step: Step, input_len: float) -> float:
     return touched_experts(step.model, step.batch * input_len)
 
 
-def at_lengths(step: Step, input_len: float, output_len: float, experts_read: float) -> Point:
+def prefill_at(step: Step, input_len: float, experts_read: float) -> Prefill:
+    """Stage 2, prefill of the whole batch; ``experts_read`` is ``prefill_experts(step, …)``."""
+    engine = step.engine
+    layout = step.layout
+    work = prompt(step.model, step.batch, input_len)
+    ttft_s = prefill_time(
+        step.prefill,
+        step.operators,
+        step.links,
+        step.model.all_reduces,
+        step.message_bytes_per_token,
+        work,
+        experts_read,
+        engine.residue,
+    )
+    moved_bytes = (
+        step.prefill_fixed_bytes
+        + experts_read * step.expert_bytes
+        + step.prefill_bytes_per_token * work.tokens
+    )
+    flops = (
+        step.prefill_fixed_flops
+        + step.prefill_flops_per_token * work.tokens
+        + attention_work(step.prefill, work)
+    )
+    per_ttft = 1.0 / ttft_s
+    per_memory_rate = 1.0 / (layout.prefill_width * step.device.memory_bandwidth)
+    per_compute_rate = 1.0 / (layout.prefill_width * step.peak_flops)
+    host_share = engine.host_per_prefill * per_ttft
+    active_power = mean_power(
+        step.device,
+        engine,
+        1.0 - host_share,
+        0.0,
+        host_share,
+        moved_bytes * per_ttft * per_memory_rate,
+        flops * per_ttft * per_compute_rate,
+    )
+    active_share = layout.prefill_width / layout.devices
+    return Prefill(ttft_s, pipeline_power(step.device, active_power, active_share))
+
+
+def at_lengths(step: Step, input_len: float, output_len: float, prefill: Prefill) -> Point:
     """Stage 2: the rest, without a branch and without a transcendental function but ``sqrt``.
 
-    ``experts_read`` is ``prefill_experts(step, input_len)``.
+    ``prefill`` is ``prefill_at(step, input_len, …)``.
     """
     model = step.model
     device = step.device
@@ -354,18 +403,7 @@ def at_lengths(step: Step, input_len: float, output_len: float, experts_read: fl
     per_tpot = 1.0 / tpot_s
     device_s = tpot_s - step.network_s - step.host_s
 
-    # Prefill of the whole batch.
-    work = prompt(model, batch, input_len)
-    ttft_s = prefill_time(
-        step.prefill,
-        step.operators,
-        step.links,
-        model.all_reduces,
-        step.message_bytes_per_token,
-        work,
-        experts_read,
-        residue,
-    )
+    ttft_s = prefill.ttft_s
     e2e_latency_s = ttft_s + (output_len - 1.0) * tpot_s
 
     # Memory.
@@ -420,37 +458,10 @@ def at_lengths(step: Step, input_len: float, output_len: float, experts_read: fl
         ),
         active_share,
     )
-    prefill_bytes = (
-        step.prefill_fixed_bytes
-        + experts_read * step.expert_bytes
-        + step.prefill_bytes_per_token * work.tokens
-    )
-    prefill_flops = (
-        step.prefill_fixed_flops
-        + step.prefill_flops_per_token * work.tokens
-        + attention_work(step.prefill, work)
-    )
-    per_ttft = 1.0 / ttft_s
-    per_prefill_memory_rate = 1.0 / (layout.prefill_width * device.memory_bandwidth)
-    per_prefill_compute_rate = 1.0 / (layout.prefill_width * step.peak_flops)
-    prefill_host_share = engine.host_per_prefill * per_ttft
-    prefill_power_w = pipeline_power(
-        device,
-        mean_power(
-            device,
-            engine,
-            1.0 - prefill_host_share,
-            0.0,
-            prefill_host_share,
-            prefill_bytes * per_ttft * per_prefill_memory_rate,
-            prefill_flops * per_ttft * per_prefill_compute_rate,
-        ),
-        layout.prefill_width / layout.devices,
-    )
     seconds_per_output = tpot_s * (1.0 / batch)
-    seconds_per_input = ttft_s / work.tokens
+    seconds_per_input = prefill.ttft_s / (batch * input_len)
     energy_output_j = decode_power_w * layout.devices * seconds_per_output
-    energy_input_j = prefill_power_w * layout.devices * seconds_per_input
+    energy_input_j = prefill.power_w * layout.devices * seconds_per_input
     usd_per_mtok_second = step.usd_per_second * TOKENS_PER_MTOK
     carbon = carbon_per_joule(economics) * TOKENS_PER_MTOK
 
@@ -504,7 +515,7 @@ def at_lengths(step: Step, input_len: float, output_len: float, experts_read: fl
         elasticity_link=step.transfer_s * per_tpot,
         elasticity_latency=(latency_s + (network_s - step.transfer_s)) * per_tpot,
         decode_power_w=decode_power_w,
-        prefill_power_w=prefill_power_w,
+        prefill_power_w=prefill.power_w,
         energy_per_output_token_j=energy_output_j,
         energy_per_input_token_j=energy_input_j,
         energy_per_request_j=energy_input_j * input_len + energy_output_j * (output_len - 1.0),
@@ -526,7 +537,7 @@ def evaluate(
     workload: Workload,
     economics: Economics,
 ) -> Point:
-    """One configuration, in plain Python: ``at_lengths`` of ``prepare``."""
+    """One configuration, in plain Python: the stages one after the other."""
     step = prepare(
         model,
         device,
@@ -538,4 +549,5 @@ def evaluate(
         economics,
     )
     experts_read = prefill_experts(step, workload.input_len)
-    return at_lengths(step, workload.input_len, workload.output_len, experts_read)
+    prefill = prefill_at(step, workload.input_len, experts_read)
+    return at_lengths(step, workload.input_len, workload.output_len, prefill)

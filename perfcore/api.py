@@ -1,0 +1,77 @@
+"""A sweep from Python, onto disk or into memory."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, overload
+
+import pyarrow as pa
+
+from perfcore.engine import evaluate_rows
+from perfcore.errors import InputError
+from perfcore.run import Run, facts, sweep as sweep_to_disk
+from perfcore.sinks.parquet import schema
+from perfcore.space import Space
+from perfcore.spec import Spec
+
+LARGEST_IN_MEMORY: Final = 50_000_000  # rows, of about 100 bytes
+
+Sweep = str | Path | Mapping[str, object] | Space
+
+
+@overload
+def sweep(
+    spec: Sweep, output: None = None, workers: int | None = None, overrides: Iterable[str] = ()
+) -> pa.Table: ...
+@overload
+def sweep(
+    spec: Sweep, output: str | Path, workers: int | None = None, overrides: Iterable[str] = ()
+) -> Run: ...
+def sweep(
+    spec: Sweep,
+    output: str | Path | None = None,
+    workers: int | None = None,
+    overrides: Iterable[str] = (),
+) -> Run | pa.Table:
+    """Return a sweep's rows: an Arrow table, or a run on disk if ``output`` names a directory.
+
+    Parameters
+    ----------
+    spec
+        A sweep file, a mapping laid out like one, or a ``Space``.
+    output
+        Directory of the run; a run that was interrupted goes on.
+    workers
+        Threads, all processors by default. A table in memory is made by one.
+    overrides
+        ``key=value`` each, e.g. ``axes.batch=[1,2,4]``; they win over the file.
+
+    Raises
+    ------
+    InputError
+        With every fault of the specification, or if it is too large for memory.
+    OutputError
+        ``output`` cannot be written.
+    """
+    space = as_space(spec, overrides)
+    if output is not None:
+        return sweep_to_disk(space, output, workers)
+    if space.rows > LARGEST_IN_MEMORY:
+        raise InputError(
+            f"{space.spec.name}: {space.rows:,} rows are more than memory should hold "
+            f"({LARGEST_IN_MEMORY:,}); name an output directory"
+        )
+    return evaluate_rows(space, schema(space, facts(space)), 0, space.outer_points)
+
+
+def as_space(spec: Sweep, overrides: Iterable[str] = ()) -> Space:
+    """Return the space of a file, a mapping, or a space as it is."""
+    overrides = tuple(overrides)
+    if isinstance(spec, Space):
+        if overrides:
+            raise InputError(
+                f"{overrides[0]}: a Space takes no overrides; give the file or mapping instead"
+            )
+        return spec
+    if isinstance(spec, Mapping):
+        return Space(Spec.from_dict(spec, overrides=overrides))
+    return Space.from_toml(spec, overrides)

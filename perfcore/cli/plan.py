@@ -1,0 +1,261 @@
+"""``perfcore plan``: how large a sweep is, from its specification and a sample of its rows."""
+
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+import numpy as np
+
+import pyarrow as pa
+
+from perfcore.cli.text import dump, facts, json_option, paragraph, plural, quantity, set_option, table
+from perfcore.configuration import Estimate, estimates
+from perfcore.engine import Count, Evaluator
+from perfcore.run import facts as run_facts
+from perfcore.sinks.parquet import Buffers, ParquetShard, Shaper, schema
+from perfcore.space import Block, Space
+
+if TYPE_CHECKING:
+    from perfcore.axes import Axis
+
+RUNS: Final = 256  # contiguous stretches of the space that are drawn
+POINTS: Final = 2048  # outer points of all stretches, at least
+ROWS: Final = 1 << 19  # rows, about
+MOST_ROWS: Final = 1 << 22
+_SEED: Final = 0
+_BUFFER_COPIES: Final = 3  # a worker's columns: the kernel's, Arrow's pages, the encoder's
+_LISTED: Final = 8
+
+
+class Drawn(Space):
+    """Some stretches of another space, one after the other.
+
+    Stretches and not single points, so that they compress like the whole.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.__dict__.update(vars(space))
+        inner = space.inner_points
+        runs = max(1, min(RUNS, MOST_ROWS // inner))
+        length = max(POINTS // RUNS, ROWS // (runs * inner), 1)
+        self.exact = space.outer_points <= runs * length
+        if self.exact:
+            self.starts = np.zeros(1, np.int64)
+            self.length = space.outer_points
+        else:
+            last = space.outer_points - length
+            self.starts = np.sort(
+                np.random.default_rng(_SEED).integers(0, last + 1, runs, np.int64)
+            )
+            self.length = length
+        if space.spec.sample is not None:  # its points are drawn at random already
+            self.starts = self.starts[:1] * 0
+            self.length = min(space.outer_points, runs * length)
+        self.points = len(self.starts) * self.length
+
+    def block(self, start: int, stop: int) -> Block:
+        """Return the drawn points ``start`` … ``stop - 1``, which must be all of them."""
+        if (start, stop) != (0, self.points):
+            raise ValueError("drawn points are evaluated together")
+        blocks = [super(Drawn, self).block(int(s), int(s) + self.length) for s in self.starts]
+        return Block(*(np.concatenate(part, axis=1) for part in zip(*blocks, strict=True)))
+
+
+class Forecast:
+    """What a sample of a space tells about all of it.
+
+    Compiled code is called once before anything is timed; the compiler's work is kept on disk.
+    """
+
+    def __init__(self, space: Space, workers: int) -> None:
+        drawn = Drawn(space)
+        evaluated = drawn.points * space.inner_points
+        arrow_schema = schema(space, run_facts(space))
+        evaluator = Evaluator(drawn)
+        buffers = Buffers(space)
+        evaluator.evaluate(0, drawn.points, buffers, lambda _: None)
+        empty = _written(space, arrow_schema)
+        started = time.perf_counter()
+        count, size = _write(evaluator, arrow_schema, buffers, drawn.points)
+        seconds = time.perf_counter() - started
+        size = max(size - empty.size, 0)
+        each_shard = empty.seconds
+        row_seconds = max(seconds - each_shard, 1e-9) / evaluated
+        self.exact = drawn.exact
+        self.sampled_rows = evaluated
+        self.written_share = count.rows / evaluated
+        self.left_out = {reason: rows / evaluated for reason, rows in count.dropped.items()}
+        self.rows_written = round(space.rows * self.written_share)
+        self.bytes_per_row = size / count.rows if count.rows else 0.0
+        self.bytes = round(self.rows_written * self.bytes_per_row) + space.shards * empty.size
+        busy = min(workers, space.shards)
+        self.workers = workers
+        self.seconds = (space.rows * row_seconds + space.shards * each_shard) / busy
+        own = buffers.metrics.nbytes + buffers.codes.nbytes + buffers.axes.nbytes
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak *= 1 if sys.platform == "darwin" else 1024
+        self.memory_bytes = peak + (busy - 1) * own * _BUFFER_COPIES
+
+
+class _Written:
+    def __init__(self, size: int, seconds: float) -> None:
+        self.size = size
+        self.seconds = seconds
+
+
+def _written(space: Space, arrow_schema: pa.Schema) -> _Written:
+    """Return what a file without rows takes: its schema and facts, in bytes and seconds."""
+    with tempfile.TemporaryDirectory(prefix="perfcore-plan-") as directory:
+        path = Path(directory) / "empty.parquet"
+        started = time.perf_counter()
+        ParquetShard(path, arrow_schema, space.spec.output.compression).commit()
+        return _Written(path.stat().st_size, time.perf_counter() - started)
+
+
+def _write(
+    evaluator: Evaluator, arrow_schema: pa.Schema, buffers: Buffers, points: int
+) -> tuple[Count, int]:
+    """Return what the sample has, and its bytes, written like a run and then thrown away."""
+    space = evaluator.space
+    shaper = Shaper(space, arrow_schema)
+    with tempfile.TemporaryDirectory(prefix="perfcore-plan-") as directory:
+        path = Path(directory) / "sample.parquet"
+        shard = ParquetShard(path, arrow_schema, space.spec.output.compression)
+        try:
+            count = evaluator.evaluate(
+                0, points, buffers, lambda rows: shard.write(shaper.batch(buffers, rows))
+            )
+        except BaseException:
+            shard.discard()
+            raise
+        shard.commit()
+        return count, path.stat().st_size
+
+
+@click.command()
+@click.argument("spec", metavar="SPEC")
+@set_option("axes.batch=[1,2,4]")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
+@json_option
+def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bool) -> None:
+    r"""Say how large a sweep is before it runs.
+
+    Rows, how many of them cannot run and why, bytes on disk, seconds on this machine and memory,
+    from a sample of the sweep. Writes nothing.
+
+    \b
+    perfcore plan sweep.toml
+    perfcore plan sweep.toml --set axes.tp=[1,8] --json
+    """
+    space = Space.from_toml(spec, overrides)
+    forecast = Forecast(space, workers or os.cpu_count() or 1)
+    estimated = [
+        estimate
+        for axis in space.axes
+        for entry in axis.entries
+        for estimate in estimates(axis.name, entry)
+    ]
+    hypothetical = [entry.name for axis in space.axes for entry in axis.entries if entry.hypothetical]
+    if as_json:
+        _as_json(space, forecast, estimated, hypothetical)
+    else:
+        _for_people(space, forecast, estimated, hypothetical)
+
+
+def _as_json(
+    space: Space, forecast: Forecast, estimated: list[Estimate], hypothetical: list[str]
+) -> None:
+    dump(
+        {
+            "name": space.spec.name,
+            "axes": {axis.name: list(axis.values) for axis in space.axes},
+            "rows": space.rows,
+            "shards": space.shards,
+            "rows_written": forecast.rows_written,
+            "written_share": forecast.written_share,
+            "left_out_shares": forecast.left_out,
+            "sampled_rows": forecast.sampled_rows,
+            "exact": forecast.exact,
+            "bytes": forecast.bytes,
+            "bytes_per_row": forecast.bytes_per_row,
+            "seconds": forecast.seconds,
+            "workers": forecast.workers,
+            "memory_bytes": forecast.memory_bytes,
+            "estimated": [estimate._asdict() for estimate in estimated],
+            "hypothetical": hypothetical,
+        }
+    )
+
+
+def _for_people(
+    space: Space, forecast: Forecast, estimated: list[Estimate], hypothetical: list[str]
+) -> None:
+    click.secho(space.spec.name, bold=True)
+    if space.spec.description:
+        paragraph(space.spec.description, "")
+    click.echo()
+    table(
+        ("axis", "values", "first … last"),
+        [(axis.name, f"{len(axis):,}", _ends(axis)) for axis in space.axes],
+        right={1},
+    )
+    click.echo()
+    about = "" if forecast.exact else "about "
+    kind = "all combinations" if space.spec.sample is None else f"{space.spec.sample.method} sample"
+    pairs = [
+        ("rows", f"{plural(space.rows, 'row')} in {plural(space.shards, 'shard')} ({kind})"),
+        ("written", f"{about}{forecast.rows_written:,} ({forecast.written_share:.1%})"),
+    ]
+    reasons = sorted(forecast.left_out.items(), key=lambda item: -item[1])
+    pairs += [
+        ("" if place else "left out", f"{about}{share:.1%} {reason}")
+        for place, (reason, share) in enumerate(reasons)
+    ]
+    pairs += [
+        (
+            "disk",
+            f"about {quantity(forecast.bytes, 'B', 3)} ({forecast.bytes_per_row:.3g} B/row, "
+            f"{space.spec.output.compression})",
+        ),
+        (
+            "time",
+            f"about {quantity(forecast.seconds, 's', 2)} with "
+            f"{plural(forecast.workers, 'worker')} on this machine",
+        ),
+        ("memory", f"about {quantity(forecast.memory_bytes, 'B', 3)} at most"),
+    ]
+    if not forecast.exact:
+        pairs.append(("from", f"a sample of {forecast.sampled_rows:,} rows"))
+    facts(pairs)
+    _provenance(estimated, hypothetical)
+
+
+def _provenance(estimated: list[Estimate], hypothetical: list[str]) -> None:
+    by_entry: dict[str, list[str]] = {}
+    for estimate in estimated:
+        by_entry.setdefault(estimate.entry, []).append(estimate.field)
+    if by_entry:
+        click.echo("\nestimated, as no vendor publishes them:")
+        listed = list(by_entry.items())
+        facts([(name, ", ".join(fields)) for name, fields in listed[:_LISTED]], "  ")
+        if len(listed) > _LISTED:
+            click.echo(f"  and of {len(listed) - _LISTED} more entries (--json lists all)")
+    if hypothetical:
+        shown = ", ".join(hypothetical[:_LISTED])
+        more = len(hypothetical) - _LISTED
+        paragraph(f"hypothetical: {shown}{f' and {more} more' if more > 0 else ''}", "")
+
+
+def _ends(axis: "Axis") -> str:
+    shown = [
+        value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:g}"
+        for value in axis.values
+    ]
+    return ", ".join(shown) if len(shown) <= 2 else f"{shown[0]} … {shown[-1]}"
+
+

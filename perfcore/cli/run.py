@@ -1,0 +1,152 @@
+"""``perfcore run``: a sweep into Parquet, with progress and a clean Ctrl-C."""
+
+import shlex
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from perfcore.cli import INTERRUPTED
+from perfcore.cli.text import facts, plural, quantity, set_option
+from perfcore.errors import InputError
+
+if TYPE_CHECKING:
+    from perfcore.engine import Progress
+    from perfcore.run import ProgressDisplay, Run
+
+_POLL_SECONDS: Final = 0.25
+
+
+@click.command()
+@click.argument("spec", metavar="SPEC")
+@click.option(
+    "-o", "--output", required=True, metavar="RUN", help="Directory of the run; made if missing."
+)
+@set_option("axes.batch=[1,2,4]")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    spec: str,
+    output: str,
+    overrides: tuple[str, ...],
+    workers: int | None,
+    quiet: bool,
+) -> None:
+    r"""Evaluate a sweep into Parquet files.
+
+    SPEC is a TOML file; rows go to RUN/data, what they are to RUN/manifest.json. The same command
+    goes on where an earlier one was interrupted.
+
+    \b
+    perfcore run sweep.toml -o results
+    perfcore run sweep.toml -o small --set axes.batch=[1,8] --set output.dtype=float64
+    """
+    from perfcore.run import sweep  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.space import Space  # noqa: PLC0415
+
+    space = Space.from_toml(spec, overrides)
+    _ = space.tables, space.rules, space.lengths  # their faults, before anything is written
+    showing = not quiet and sys.stderr.isatty()
+    try:
+        finished = sweep(space, output, workers, _display if showing else None)
+    except KeyboardInterrupt:
+        again = ["perfcore", "run", spec, "-o", output]
+        again += [part for override in overrides for part in ("--set", override)]
+        again += ["--workers", str(workers)] if workers else []
+        again += ["--quiet"] if quiet else []
+        click.echo(f"\ninterrupted: {_kept(output, space.shards)}", err=True)
+        click.echo(f"to go on: {shlex.join(again)}", err=True)
+        ctx.exit(INTERRUPTED)
+    if not quiet:
+        _summary(finished)
+
+
+def _kept(output: str, shards: int) -> str:
+    from perfcore.run import open_run  # noqa: PLC0415
+
+    try:
+        done = open_run(output).manifest.get("shards")
+    except InputError:
+        done = {}
+    complete = len(done) if isinstance(done, dict) else 0
+    return f"{complete} of {plural(shards, 'shard')} complete in {output}"
+
+
+def _display(progress: "Progress") -> "ProgressDisplay":
+    """Return a context manager that draws a progress bar on stderr."""
+    from rich.console import Console  # noqa: PLC0415 - only for terminals
+    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    from perfcore.run import ProgressDisplay  # noqa: PLC0415
+
+    class Display(ProgressDisplay):
+        """Polls the progress from a thread of its own, so that no worker waits for a terminal."""
+
+        def __enter__(self) -> "ProgressDisplay":
+            self.bar = Bar(
+                TextColumn("{task.percentage:3.0f} %"),
+                BarColumn(),
+                TextColumn("{task.fields[rows]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                refresh_per_second=4,
+                transient=True,
+            )
+            self.task = self.bar.add_task("", total=max(progress.points, 1), rows="")
+            self.done = threading.Event()
+            self.thread = threading.Thread(target=self._poll, daemon=True)
+            self.bar.start()
+            self.thread.start()
+            return self
+
+        def _poll(self) -> None:
+            while not self.done.wait(_POLL_SECONDS):
+                self._update()
+
+        def _update(self) -> None:
+            rate = progress.rows / max(progress.seconds, 1e-9)
+            rows = f"{progress.rows:,} rows, {quantity(rate, digits=3)} rows/s"
+            self.bar.update(self.task, completed=progress.done_points, rows=rows)
+
+        def __exit__(self, *_: object) -> None:
+            self.done.set()
+            self.thread.join()
+            self._update()
+            self.bar.stop()
+
+    return Display()
+
+
+def _summary(finished: "Run") -> None:
+    manifest = finished.manifest
+    seconds = manifest["wall_s"]
+    evaluated = manifest["evaluated"]
+    dropped = manifest["dropped"]
+    rows = finished.rows
+    shares = dict(dropped) if isinstance(dropped, dict) else {}
+    size = sum(path.stat().st_size for path in finished.data.glob("*.parquet"))
+    pairs = [("rows", f"{rows:,} written of {evaluated:,} evaluated")]
+    pairs += [
+        ("" if place else "left out", f"{count:,} {reason}")
+        for place, (reason, count) in enumerate(sorted(shares.items(), key=lambda item: -item[1]))
+    ]
+    if isinstance(seconds, int | float):
+        rate = quantity(rows / max(seconds, 1e-3), digits=3)
+        pairs.append(("time", f"{seconds:.3g} s, {rate} rows/s"))
+    each = f", {size / rows:.3g} B/row" if rows else ""
+    pairs.append(("size", f"{quantity(size, 'B')}{each}"))
+    pairs.append(("data", str(finished.data)))
+    facts(pairs)
+    if rows:
+        click.echo(f"look: {_query(finished.data)}")
+    else:
+        click.echo("nothing can run; add devices or tp, or write with keep_infeasible = true")
+
+
+def _query(data: Path) -> str:
+    files = str(data / "*.parquet").replace("'", "''")
+    return shlex.join(["duckdb", "-c", f"FROM '{files}' LIMIT 10"])

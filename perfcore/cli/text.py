@@ -1,0 +1,112 @@
+"""Plain text for people: aligned tables, named facts, bars, and JSON for programs."""
+
+import json
+import shutil
+import textwrap
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Final
+
+import click
+
+from perfcore.units import format_quantity
+
+WIDEST: Final = 100
+_GAP: Final = "  "
+_FULL: Final = "█"
+_PARTS: Final = " ▏▎▍▌▋▊▉"
+
+json_option: Callable[[Any], Any] = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON for programs."
+)
+
+
+def set_option(example: str) -> Callable[[Any], Any]:
+    """Return the option ``--set``, with an example in its help."""
+    return click.option(
+        "--set",
+        "overrides",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help=f"Set a value, e.g. {example}. May be repeated.",
+    )
+
+
+def width() -> int:
+    """Return the columns that there are for text."""
+    return min(shutil.get_terminal_size((80, 24)).columns, WIDEST)
+
+
+def dump(value: object) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()
+) -> None:
+    """Print aligned columns; those whose numbers are in ``right`` are flush right."""
+    lines = [list(header), *map(list, rows)]
+    sizes = [max(len(line[place]) for line in lines) for place in range(len(header))]
+    for number, line in enumerate(lines):
+        cells = [
+            cell.rjust(size) if place in right else cell.ljust(size)
+            for place, (cell, size) in enumerate(zip(line, sizes, strict=True))
+        ]
+        text = _GAP.join(cells).rstrip()
+        click.echo(click.style(text, bold=True) if number == 0 else text)
+
+
+def facts(pairs: Iterable[tuple[str, str]], indent: str = "") -> None:
+    """Print names and their texts, wrapped at the terminal's width."""
+    listed = list(pairs)
+    if not listed:
+        return
+    size = max(len(name) for name, _ in listed) + len(_GAP)
+    hanging = indent + " " * size
+    for name, text in listed:
+        click.echo(
+            textwrap.fill(
+                text,
+                width(),
+                initial_indent=f"{indent}{name:{size}}",
+                subsequent_indent=hanging,
+                break_on_hyphens=False,
+                break_long_words=False,
+            )
+        )
+
+
+def heading(text: str) -> None:
+    """Print a line that opens a paragraph."""
+    click.echo()
+    click.secho(text, bold=True)
+
+
+def paragraph(text: str, indent: str = "  ") -> None:
+    """Print wrapped text; further lines are set in."""
+    click.echo(
+        textwrap.fill(
+            text,
+            width(),
+            initial_indent=indent,
+            subsequent_indent=indent + "  ",
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+    )
+
+
+def bar(share: float, size: int = 24) -> str:
+    """Return a bar of blocks for a share from 0 to 1."""
+    eighths = round(min(max(share, 0.0), 1.0) * size * 8)
+    return (_FULL * (eighths // 8) + _PARTS[eighths % 8]).strip()
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 row`` or ``1,000 rows``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def quantity(value: float | None, unit: str = "", digits: int = 4) -> str:
+    """Return a quantity for people, or a dash where there is none."""
+    return "-" if value is None else format_quantity(value, unit, digits)
