@@ -58,10 +58,13 @@ CACHE = use_cache_directory()
 
 def kernel(function: F) -> F:
     """Compile a loop: without the GIL, cached on disk where there is a place for it."""
-    compiled = numba.njit(
-        nogil=True, cache=CACHE is not None, error_model="numpy", boundscheck=False
-    )(function)
-    return compiled  # type: ignore[no-any-return]
+    options = {"nogil": True, "cache": CACHE is not None, "error_model": "numpy"}
+    return numba.njit(**options)(function)  # type: ignore[no-any-return]
+
+
+def inlined(function: F) -> F:
+    """Let compiled code call ``function``, always inlined."""
+    return register_jitable(forceinline=True)(function)  # type: ignore[no-any-return]
 
 
 def register(*modules: ModuleType) -> None:
@@ -69,15 +72,14 @@ def register(*modules: ModuleType) -> None:
     for module in modules:
         for _, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ == module.__name__:
-                register_jitable(forceinline=True)(function)
+                inlined(function)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def load_record(
+def _load_record(
     typing_context: Any,  # noqa: ANN401, ARG001
     record: Any,  # noqa: ANN401
     table: Any,  # noqa: ANN401
-    row: Any,  # noqa: ANN401
+    row: Any,  # noqa: ANN401, ARG001
 ) -> Any:  # noqa: ANN401
     """Row ``row`` of a contiguous float64 table as the NamedTuple ``record``.
 
@@ -85,7 +87,9 @@ def load_record(
     of a configuration, as it copies the tuple once per field; this takes as many loads as fields.
     """
     fields = record.instance_class._fields
-    result = types.NamedUniTuple(types.float64, len(fields), record.instance_class)
+    result = types.NamedUniTuple(  # type: ignore[no-untyped-call]
+        types.float64, len(fields), record.instance_class
+    )
     signature = result(record, table, types.intp)
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401
@@ -100,12 +104,11 @@ def load_record(
     return signature, generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def store_fields(
+def _store_fields(
     typing_context: Any,  # noqa: ANN401, ARG001
     tile: Any,  # noqa: ANN401
-    stride: Any,  # noqa: ANN401
-    position: Any,  # noqa: ANN401
+    stride: Any,  # noqa: ANN401, ARG001
+    position: Any,  # noqa: ANN401, ARG001
     record: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
     """Store field f of a record of floats at ``tile[f * stride + position]``, for every f.
@@ -134,4 +137,7 @@ def store_fields(
     return signature, generate
 
 
-__all__ = ["kernel", "load_record", "register", "source_hash", "store_fields"]
+load_record: Callable[..., Any] = intrinsic(_load_record)
+store_fields: Callable[..., None] = intrinsic(_store_fields)
+
+__all__ = ["inlined", "kernel", "load_record", "register", "source_hash", "store_fields"]

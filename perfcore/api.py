@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from perfcore.engine import evaluate_rows
 from perfcore.errors import InputError
-from perfcore.run import Run, facts, sweep as sweep_to_disk
+from perfcore.run import Run, facts
+from perfcore.run import sweep as sweep_to_disk
 from perfcore.sinks.parquet import schema
 from perfcore.space import Space
 from perfcore.spec import Spec

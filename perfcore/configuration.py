@@ -1,5 +1,6 @@
 """One configuration: names in, checked entries and records, a point or a flat dictionary out."""
 
+import contextlib
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,8 @@ from perfcore.catalog.schema import (
 )
 from perfcore.columns import AXES, METRICS
 from perfcore.errors import InputError
-from perfcore.physics.point import Point, evaluate as evaluate_point
+from perfcore.physics.point import Point
+from perfcore.physics.point import evaluate as evaluate_point
 from perfcore.physics.roofline import peak_flops
 from perfcore.ranges import Place, number, show
 
@@ -146,9 +148,7 @@ class Configuration:
             weight_format=entries.weight_format.record(),
             kv_format=entries.kv_format.record(),
             parallelism=records.Parallelism(float(numbers["tp"]), float(numbers["pp"])),
-            workload=records.Workload(
-                *(float(numbers[name]) for name in records.Workload._fields)
-            ),
+            workload=records.Workload(*(float(numbers[name]) for name in records.Workload._fields)),
             economics=entries.economics.record(),
         )
         changed = {kind: getattr(base, kind) for kind in KINDS}
@@ -217,12 +217,13 @@ class Configuration:
         if getattr(device, chosen) == 0.0 or arithmetic == records.MATH_FP32:
             chosen = "flops_fp16" if device.flops_fp16 > 0.0 else "flops_fp32"
         fields = {*_ARITHMETIC_FIELD.values()} - {chosen, "flops_fp16"}
-        if device.spatial == 0.0:
-            fields.add("layer_latency")
-            if self.numbers["tp"] * self.numbers["pp"] == 1:
-                fields |= {"link_bandwidth", "scale_up_domain"}
-            if self.numbers["tp"] <= device.scale_up_domain:
-                fields.add("network_bandwidth")
+        if device.spatial == 1.0:
+            return fields | {"link_bandwidth", "scale_up_domain", "network_bandwidth"}
+        fields.add("layer_latency")
+        if self.numbers["tp"] * self.numbers["pp"] == 1:
+            fields |= {"link_bandwidth", "scale_up_domain"}
+        if self.numbers["tp"] <= device.scale_up_domain:
+            fields.add("network_bandwidth")
         return fields
 
     def to_dict(self) -> dict[str, float | str | int]:
@@ -256,7 +257,7 @@ def evaluate(
     InputError
         With every fault found.
     """
-    known = [rule.name for rule in RULES.values()][2:] + ["economics", "overrides"]
+    known = (*list(RULES)[2:], "economics", "overrides")
     faults: list[str] = []
     for name in options:
         if name not in known:
@@ -287,10 +288,8 @@ def _number(name: str, given: object, faults: list[str]) -> int:
     if bound is None:
         raise KeyError(name)
     if not isinstance(given, bool | str | float):
-        try:
+        with contextlib.suppress(TypeError):
             given = operator.index(given)  # type: ignore[arg-type]  # NumPy's integers too
-        except TypeError:
-            pass
     return int(number(given, bound, Place(name, "", faults)) or 0)
 
 

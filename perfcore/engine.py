@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -112,64 +113,76 @@ class Evaluator:
         return Count(total, {reason: count for reason, count in counted if count})
 
 
-def run_shards(
-    space: Space,
-    arrow_schema: pa.Schema,
-    shards: Iterable[int],
-    open_shard: Callable[[int], Shard],
-    on_shard: Callable[[int, Count], None],
-    progress: Progress,
-    workers: int,
-) -> None:
-    """Evaluate ``shards`` and write each where ``open_shard`` says.
+class ShardWorker:
+    """Evaluates and writes whole shards; one object serves all worker threads.
 
-    Every worker thread fills its own buffers, encodes and writes; the kernel and the encoder run
-    without the interpreter's lock. ``on_shard`` is called in this thread for every shard that is
-    on disk. Whatever ends this early (an error, Ctrl-C), complete shards stay and no partial one
-    does.
+    Every thread fills its own buffers, encodes and writes; the kernel and the encoder run without
+    the interpreter's lock.
     """
-    evaluator = Evaluator(space)
-    shaper = Shaper(space, arrow_schema)
-    local = threading.local()
-    stop = threading.Event()
-    lock = threading.Lock()
 
-    def work(shard: int) -> tuple[int, Count] | None:
-        if stop.is_set():
+    def __init__(
+        self,
+        space: Space,
+        arrow_schema: pa.Schema,
+        open_shard: Callable[[int], Shard],
+        progress: Progress,
+    ) -> None:
+        self.space = space
+        self.open_shard = open_shard
+        self.progress = progress
+        self.evaluator = Evaluator(space)
+        self.shaper = Shaper(space, arrow_schema)
+        self.stopped = threading.Event()
+        self.lock = threading.Lock()
+        self.local = threading.local()
+
+    def work(self, shard: int) -> tuple[int, Count] | None:
+        """Write a shard, whole or not at all; None if the run was stopped before it began."""
+        if self.stopped.is_set():
             return None
-        if not hasattr(local, "buffers"):
-            local.buffers = Buffers(space)
-        buffers: Buffers = local.buffers
-        start, end = space.shard_range(shard)
-        sink = open_shard(shard)
+        if not hasattr(self.local, "buffers"):
+            self.local.buffers = Buffers(self.space)
+        buffers: Buffers = self.local.buffers
+        start, stop = self.space.shard_range(shard)
+        sink = self.open_shard(shard)
 
         def consume(rows: int) -> None:
-            if stop.is_set():
+            if self.stopped.is_set():
                 raise _StoppedError
-            sink.write(shaper.batch(buffers, rows))
-            with lock:
-                progress.rows += rows
+            sink.write(self.shaper.batch(buffers, rows))
+            with self.lock:
+                self.progress.rows += rows
 
         try:
-            count = evaluator.evaluate(start, end, buffers, consume)
+            count = self.evaluator.evaluate(start, stop, buffers, consume)
             sink.commit()
         except BaseException:
             sink.discard()
             raise
-        with lock:
-            progress.done_shards += 1
-            progress.done_points += (end - start) * space.inner_points
+        with self.lock:
+            self.progress.done_shards += 1
+            self.progress.done_points += (stop - start) * self.space.inner_points
         return shard, count
 
+
+def run_shards(
+    worker: ShardWorker,
+    shards: Iterable[int],
+    on_shard: Callable[[int, Count], None],
+    workers: int,
+) -> None:
+    """Let ``workers`` threads write ``shards``.
+
+    ``on_shard`` is called in this thread for every shard that is on disk. Whatever ends this early
+    (an error, Ctrl-C), complete shards stay and no partial one does.
+    """
     queue = iter(shards)
+    pending: set[Future[tuple[int, Count] | None]] = set()
     with ThreadPoolExecutor(workers, thread_name_prefix="perfcore") as pool:
-        pending: set[Future[tuple[int, Count] | None]] = set()
         try:
             while True:
-                for shard in queue:
-                    pending.add(pool.submit(work, shard))
-                    if len(pending) >= 2 * workers:
-                        break
+                room = 2 * workers - len(pending)
+                pending.update(pool.submit(worker.work, shard) for shard in islice(queue, room))
                 if not pending:
                     return
                 done, pending = wait(pending, timeout=0.25, return_when=FIRST_COMPLETED)
@@ -178,7 +191,7 @@ def run_shards(
                     if result is not None:
                         on_shard(*result)
         except BaseException:
-            stop.set()
+            worker.stopped.set()
             for future in pending:
                 future.cancel()
             raise

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+from pydantic import TypeAdapter, ValidationError
 
 from perfcore.catalog import catalog_hash
 from perfcore.columns import Column
-from perfcore.engine import Count, Progress, evaluate_rows, run_shards
+from perfcore.engine import Count, Progress, ShardWorker, evaluate_rows, run_shards
 from perfcore.errors import InputError, OutputError
 from perfcore.sinks.parquet import ParquetShard, schema
 from perfcore.space import Space
@@ -106,12 +108,7 @@ def sweep(
     """
     root = Path(path)
     data = root / "data"
-    record = _open(root, data, space)
-    shards_done: dict[int, Count] = {
-        int(name): Count(int(item["rows"]), dict(item["dropped"]))
-        for name, item in record["shards"].items()
-        if shard_path(data, int(name)).exists()
-    }
+    shards_done = _open(root, data, space)
     todo = [shard for shard in range(space.shards) if shard not in shards_done]
     progress = Progress(
         shards=space.shards,
@@ -128,22 +125,15 @@ def sweep(
     def on_shard(shard: int, count: Count) -> None:
         shards_done[shard] = count
 
-    display = show(progress) if show else None
+    def open_shard(shard: int) -> ParquetShard:
+        return ParquetShard(shard_path(data, shard), arrow_schema, compression)
+
     try:
-        if display:
-            display.__enter__()
-        run_shards(
-            space,
-            arrow_schema,
-            todo,
-            lambda shard: ParquetShard(shard_path(data, shard), arrow_schema, compression),
-            on_shard,
-            progress,
-            workers or os.cpu_count() or 1,
-        )
+        with show(progress) if show else ProgressDisplay():
+            if todo:
+                worker = ShardWorker(space, arrow_schema, open_shard, progress)
+                run_shards(worker, todo, on_shard, workers or os.cpu_count() or 1)
     finally:
-        if display:
-            display.__exit__(None, None, None)
         manifest = _manifest(space, shards_done, progress)
         _write_json(root / MANIFEST, manifest)
     return Run(root, manifest)
@@ -152,7 +142,7 @@ def sweep(
 class ProgressDisplay:
     """What shows a run's progress: a context manager. The base shows nothing."""
 
-    def __enter__(self) -> "ProgressDisplay":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -176,8 +166,8 @@ def preview(space: Space, points: int) -> pa.Table:
     return evaluate_rows(space, schema(space, facts(space)), 0, min(points, space.outer_points))
 
 
-def _open(root: Path, data: Path, space: Space) -> dict[str, dict[str, dict[str, object]]]:
-    """Make or check the run's directory; return what the manifest knows of shards."""
+def _open(root: Path, data: Path, space: Space) -> dict[int, Count]:
+    """Make or check the run's directory; return the shards that are complete."""
     try:
         data.mkdir(parents=True, exist_ok=True)
         probe = data / f".write-test-{os.getpid()}"
@@ -202,7 +192,19 @@ def _open(root: Path, data: Path, space: Space) -> dict[str, dict[str, dict[str,
             f"{root}: holds a run of another specification ({known.get('name')!r}, "
             f"{known.get('fingerprint')}); choose another -o or delete it"
         )
-    return {"shards": known.get("shards", {})}  # type: ignore[dict-item]
+    return _complete_shards(root, data, known.get("shards"))
+
+
+def _complete_shards(root: Path, data: Path, listed: object) -> dict[int, Count]:
+    """Shards that the manifest lists and that are on disk."""
+    try:
+        counts = TypeAdapter(dict[int, Count]).validate_python(listed)
+    except ValidationError as error:
+        raise InputError(
+            f"{root / MANIFEST}: its list of shards is damaged ({error.error_count()} faults); "
+            "delete it and the data, and run again"
+        ) from error
+    return {shard: count for shard, count in counts.items() if shard_path(data, shard).exists()}
 
 
 def _manifest(space: Space, shards: dict[int, Count], progress: Progress) -> dict[str, object]:

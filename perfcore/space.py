@@ -15,10 +15,11 @@ from perfcore import records
 from perfcore.axes import Axis, WhatIf
 from perfcore.bounds import BOUNDS
 from perfcore.catalog import default_economics
-from perfcore.columns import BY_NAME, DEFAULT_METRICS, METRICS, Column
+from perfcore.columns import BY_NAME, METRICS, Column
 from perfcore.errors import InputError
 from perfcore.physics.point import Point
-from perfcore.spec import Spec, Where
+from perfcore.sections import Where
+from perfcore.spec import Spec
 
 LENGTHS: Final = ("input_len", "output_len")
 NUMBERS: Final = ("tp", "pp", "batch", *LENGTHS)
@@ -156,10 +157,7 @@ class Space:
     def columns(self) -> tuple[Column, ...]:
         """The metrics that are written, in canonical order."""
         wanted = self.spec.output.columns
-        if wanted == "all":
-            return METRICS
-        names = DEFAULT_METRICS if wanted == "default" else wanted
-        return tuple(column for column in METRICS if column.name in names)
+        return tuple(column for column in METRICS if column.name in wanted)
 
     @cached_property
     def rules(self) -> Rules:
@@ -322,7 +320,7 @@ class Space:
 def _filtered(spec: Spec) -> tuple[Axis, ...]:
     """Axes without the values that conditions on axes exclude; zipped axes lose theirs too."""
     keep: dict[str, list[bool]] = {axis.name: [True] * len(axis) for axis in spec.axes}
-    groups = {axis.name: (axis.name,) for axis in spec.axes}
+    groups: dict[str, tuple[str, ...]] = {axis.name: (axis.name,) for axis in spec.axes}
     groups.update({name: group for group in spec.zips for name in group})
     by_name = {axis.name: axis for axis in spec.axes}
     for where in spec.where:

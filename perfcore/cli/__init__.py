@@ -1,4 +1,7 @@
-"""The command line. Commands are imported when they are called, so that help comes at once."""
+"""The command line. Commands are imported when they are called, so that help comes at once.
+
+In docstrings a line with a backspace is click's mark for lines that stay as they are.
+"""
 
 import difflib
 import os
@@ -104,7 +107,7 @@ def _usage(error: click.UsageError) -> str:
 
 
 @click.group(cls=Program, invoke_without_command=True)
-@click.version_option(package_name="perfcore", message="%(prog)s %(version)s")
+@click.version_option(package_name="perfcore", message="perfcore %(version)s")
 @click.pass_context
 def program(ctx: click.Context) -> None:
     """Model LLM inference: latency, energy and cost per token, and what binds them.
@@ -114,7 +117,7 @@ def program(ctx: click.Context) -> None:
     perfcore plan sweep.toml
     perfcore run sweep.toml -o results
     perfcore devices show h100-sxm
-    """  # noqa: D301 - \b is click's mark for lines that stay as they are
+    """  # noqa: D301
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

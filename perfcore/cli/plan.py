@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Final
 
 import click
 import numpy as np
-
 import pyarrow as pa
 
-from perfcore.cli.text import dump, facts, json_option, paragraph, plural, quantity, set_option, table
+from perfcore.cli.text import (
+    dump,
+    facts,
+    json_option,
+    paragraph,
+    plural,
+    quantity,
+    set_option,
+    table,
+)
 from perfcore.configuration import Estimate, estimates
 from perfcore.engine import Count, Evaluator
 from perfcore.run import facts as run_facts
@@ -27,6 +35,7 @@ RUNS: Final = 256  # contiguous stretches of the space that are drawn
 POINTS: Final = 2048  # outer points of all stretches, at least
 ROWS: Final = 1 << 19  # rows, about
 MOST_ROWS: Final = 1 << 22
+START: Final = 0.4  # s, to load the compiled kernel; measured
 _SEED: Final = 0
 _BUFFER_COPIES: Final = 3  # a worker's columns: the kernel's, Arrow's pages, the encoder's
 _LISTED: Final = 8
@@ -95,7 +104,7 @@ class Forecast:
         self.bytes = round(self.rows_written * self.bytes_per_row) + space.shards * empty.size
         busy = min(workers, space.shards)
         self.workers = workers
-        self.seconds = (space.rows * row_seconds + space.shards * each_shard) / busy
+        self.seconds = START + (space.rows * row_seconds + space.shards * each_shard) / busy
         own = buffers.metrics.nbytes + buffers.codes.nbytes + buffers.axes.nbytes
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         peak *= 1 if sys.platform == "darwin" else 1024
@@ -143,7 +152,7 @@ def _write(
 @click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
 @json_option
 def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bool) -> None:
-    r"""Say how large a sweep is before it runs.
+    """Say how large a sweep is before it runs.
 
     Rows, how many of them cannot run and why, bytes on disk, seconds on this machine and memory,
     from a sample of the sweep. Writes nothing.
@@ -151,7 +160,7 @@ def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bo
     \b
     perfcore plan sweep.toml
     perfcore plan sweep.toml --set axes.tp=[1,8] --json
-    """
+    """  # noqa: D301
     space = Space.from_toml(spec, overrides)
     forecast = Forecast(space, workers or os.cpu_count() or 1)
     estimated = [
@@ -160,7 +169,9 @@ def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bo
         for entry in axis.entries
         for estimate in estimates(axis.name, entry)
     ]
-    hypothetical = [entry.name for axis in space.axes for entry in axis.entries if entry.hypothetical]
+    hypothetical = [
+        entry.name for axis in space.axes for entry in axis.entries if entry.hypothetical
+    ]
     if as_json:
         _as_json(space, forecast, estimated, hypothetical)
     else:
@@ -219,13 +230,17 @@ def _for_people(
     pairs += [
         (
             "disk",
-            f"about {quantity(forecast.bytes, 'B', 3)} ({forecast.bytes_per_row:.3g} B/row, "
-            f"{space.spec.output.compression})",
+            (
+                f"about {quantity(forecast.bytes, 'B', 3)} ({forecast.bytes_per_row:.3g} B/row, "
+                f"{space.spec.output.compression})"
+            ),
         ),
         (
             "time",
-            f"about {quantity(forecast.seconds, 's', 2)} with "
-            f"{plural(forecast.workers, 'worker')} on this machine",
+            (
+                f"about {quantity(forecast.seconds, 's', 2)} with "
+                f"{plural(forecast.workers, 'worker')} on this machine"
+            ),
         ),
         ("memory", f"about {quantity(forecast.memory_bytes, 'B', 3)} at most"),
     ]
@@ -253,9 +268,11 @@ def _provenance(estimated: list[Estimate], hypothetical: list[str]) -> None:
 
 def _ends(axis: "Axis") -> str:
     shown = [
-        value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:g}"
+        value
+        if isinstance(value, str)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else f"{value:g}"
         for value in axis.values
     ]
     return ", ".join(shown) if len(shown) <= 2 else f"{shown[0]} … {shown[-1]}"
-
-

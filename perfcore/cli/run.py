@@ -2,9 +2,8 @@
 
 import shlex
 import sys
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +14,6 @@ from perfcore.errors import InputError
 if TYPE_CHECKING:
     from perfcore.engine import Progress
     from perfcore.run import ProgressDisplay, Run
-
-_POLL_SECONDS: Final = 0.25
 
 
 @click.command()
@@ -36,7 +33,7 @@ def run(
     workers: int | None,
     quiet: bool,
 ) -> None:
-    r"""Evaluate a sweep into Parquet files.
+    """Evaluate a sweep into Parquet files.
 
     SPEC is a TOML file; rows go to RUN/data, what they are to RUN/manifest.json. The same command
     goes on where an earlier one was interrupted.
@@ -44,7 +41,7 @@ def run(
     \b
     perfcore run sweep.toml -o results
     perfcore run sweep.toml -o small --set axes.batch=[1,8] --set output.dtype=float64
-    """
+    """  # noqa: D301
     from perfcore.run import sweep  # noqa: PLC0415 - Arrow is slow to import
     from perfcore.space import Space  # noqa: PLC0415
 
@@ -77,48 +74,9 @@ def _kept(output: str, shards: int) -> str:
 
 
 def _display(progress: "Progress") -> "ProgressDisplay":
-    """Return a context manager that draws a progress bar on stderr."""
-    from rich.console import Console  # noqa: PLC0415 - only for terminals
-    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from perfcore.cli.progress import Display  # noqa: PLC0415 - rich, only for terminals
 
-    from perfcore.run import ProgressDisplay  # noqa: PLC0415
-
-    class Display(ProgressDisplay):
-        """Polls the progress from a thread of its own, so that no worker waits for a terminal."""
-
-        def __enter__(self) -> "ProgressDisplay":
-            self.bar = Bar(
-                TextColumn("{task.percentage:3.0f} %"),
-                BarColumn(),
-                TextColumn("{task.fields[rows]}"),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                refresh_per_second=4,
-                transient=True,
-            )
-            self.task = self.bar.add_task("", total=max(progress.points, 1), rows="")
-            self.done = threading.Event()
-            self.thread = threading.Thread(target=self._poll, daemon=True)
-            self.bar.start()
-            self.thread.start()
-            return self
-
-        def _poll(self) -> None:
-            while not self.done.wait(_POLL_SECONDS):
-                self._update()
-
-        def _update(self) -> None:
-            rate = progress.rows / max(progress.seconds, 1e-9)
-            rows = f"{progress.rows:,} rows, {quantity(rate, digits=3)} rows/s"
-            self.bar.update(self.task, completed=progress.done_points, rows=rows)
-
-        def __exit__(self, *_: object) -> None:
-            self.done.set()
-            self.thread.join()
-            self._update()
-            self.bar.stop()
-
-    return Display()
+    return Display(progress)
 
 
 def _summary(finished: "Run") -> None:

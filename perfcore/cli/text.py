@@ -71,7 +71,6 @@ def facts(pairs: Iterable[tuple[str, str]], indent: str = "") -> None:
                 initial_indent=f"{indent}{name:{size}}",
                 subsequent_indent=hanging,
                 break_on_hyphens=False,
-                break_long_words=False,
             )
         )
 
@@ -89,7 +88,7 @@ def paragraph(text: str, indent: str = "  ") -> None:
             text,
             width(),
             initial_indent=indent,
-            subsequent_indent=indent + "  ",
+            subsequent_indent=indent + "  " if indent else "",
             break_on_hyphens=False,
             break_long_words=False,
         )

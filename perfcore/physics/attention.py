@@ -1,7 +1,6 @@
 """Attention and recurrent state: how much context a token sees, stores and multiplies."""
 
 from perfcore.physics.rounding import floor_of
-
 from perfcore.records import KVFormat, Model
 
 STATE_BYTES = 4.0  # recurrent states are kept in fp32

@@ -1,7 +1,6 @@
 """What must fit into a device's memory."""
 
 from perfcore.physics.rounding import floor_of
-
 from perfcore.records import Device, Engine
 
 LARGEST_BATCH = 16_777_216.0  # 2^24: the largest count that a float32 holds exactly

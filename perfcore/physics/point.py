@@ -388,9 +388,7 @@ def at_lengths(step: Step, input_len: float, output_len: float, prefill: Prefill
     global_compute_s = (
         step.global_attention.compute_per_token * seen + step.indexer.compute_per_token * context
     )
-    terms = add_attention(
-        step.terms, step.global_attention, global_kv_s, global_compute_s, residue
-    )
+    terms = add_attention(step.terms, step.global_attention, global_kv_s, global_compute_s, residue)
     terms = add_attention(
         terms,
         step.window_attention,

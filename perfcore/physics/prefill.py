@@ -136,5 +136,9 @@ def prefill_time(
     )
     network = all_reduces * all_reduce(links, message_bytes_per_token * tokens).total
     return (
-        linear * costs.narrowing + attention.total + network + costs.per_token * tokens + costs.fixed
+        linear * costs.narrowing
+        + attention.total
+        + network
+        + costs.per_token * tokens
+        + costs.fixed
     )

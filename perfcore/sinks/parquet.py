@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -163,10 +164,8 @@ class ParquetShard:
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        try:
+        with suppress(OSError, pa.ArrowException):
             self.writer.close()
-        except (OSError, pa.ArrowException):
-            pass
         self.partial.unlink(missing_ok=True)
 
 

@@ -1,0 +1,237 @@
+"""Write the README's tables and pictures from the model itself.
+
+    python docs/generate.py            tables and pictures
+    python docs/generate.py --check    fail if a table is not what the model says today
+
+Tables stand between ``<!-- table NAME -->`` and ``<!-- end NAME -->``; nothing in them is typed.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import perfcore
+from perfcore.catalog import load_device, names
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+IMAGES = ROOT / "docs" / "img"
+
+ARTICLE = {
+    "8 × H100 SXM, bf16": ("h100-sxm", "bf16", 8, 1),
+    "8 × H100 SXM, fp8": ("h100-sxm", "fp8", 8, 1),
+    "8 × B200, fp8": ("b200", "fp8", 8, 1),
+    "8 × MI300X, bf16": ("mi300x", "bf16", 8, 1),
+    "8 × TPU v5p, bf16": ("tpu-v5p", "bf16", 8, 1),
+    "8 × Inferentia2, bf16": ("inferentia2", "bf16", 8, 1),
+    "576 × Groq LPU, fp8": ("groq-lpu", "fp8", 1, 576),
+    "4 × WSE-3, bf16": ("wse-3", "bf16", 1, 4),
+    "1 × M3 Ultra, Q4_0": ("m3-ultra", "q4_0", 1, 1),
+}
+
+INK = {
+    "weights": "#0072B2",
+    "kv": "#E69F00",
+    "activations": "#999999",
+    "compute": "#D55E00",
+    "network": "#009E73",
+    "latency": "#56B4E9",
+}
+
+
+def rows(axes: Mapping[str, object], **more: object) -> pa.Table:
+    """The rows of a sweep in memory."""
+    return perfcore.sweep({"name": "readme", "axes": axes, "output": {"columns": "all"}, **more})
+
+
+def article_table() -> str:
+    """Llama 3 70B at batch 1: the question that started it."""
+    lines = [
+        "| Llama 3 70B, batch 1, 1,024 in / 256 out | ms/token | bound, ms | tokens/s "
+        "| J/token | $/M tokens | waits for |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for title, (device, weights, tp, pp) in ARTICLE.items():
+        options = {"weight_format": weights, "tp": tp, "pp": pp}
+        point = perfcore.evaluate("llama-3-70b", device, **options)
+        bound = perfcore.evaluate("llama-3-70b", device, engine="ideal", **options)
+        lines.append(
+            f"| {title} | {point['tpot_s'] * 1e3:.2f} | {bound['tpot_s'] * 1e3:.2f} "
+            f"| {1 / point['tpot_s']:.0f} | {point['energy_per_output_token_j']:.1f} "
+            f"| {point['cost_per_mtok_output_usd']:.2f} | {point['bound'].replace('_', ' ')} |"
+        )
+    return "\n".join(lines)
+
+
+def catalogue_table() -> str:
+    """How much the catalogue holds."""
+    kinds = {
+        "model": "models",
+        "device": "devices",
+        "weight_format": "weight formats",
+        "kv_format": "KV-cache formats",
+        "engine": "engines",
+    }
+    estimated = sum(bool(load_device(name).estimated) for name in names("device"))
+    counts = " | ".join(str(len(names(kind))) for kind in kinds)
+    return (
+        f"| {' | '.join(kinds.values())} | devices with an estimated figure |\n"
+        f"|{' ---: |' * (len(kinds) + 1)}\n| {counts} | {estimated} |"
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {"article": article_table, "catalogue": catalogue_table}
+
+
+def filled(text: str) -> str:
+    """``text`` with every marked table as the model gives it today."""
+    for name, table in TABLES.items():
+        marked = re.compile(f"(<!-- table {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+        if not marked.search(text):
+            raise SystemExit(f"README.md: no markers for table {name!r}; put them back")
+        new = table()
+        text = marked.sub(lambda match: f"{match[1]}{new}\n{match[2]}", text)  # noqa: B023
+    return text
+
+
+def memory_wall_picture() -> None:
+    """Where the time of a token goes as the context grows."""
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    table = rows(
+        {
+            "model": ["llama-3.1-70b"],
+            "device": ["h100-sxm"],
+            "weight_format": ["fp8"],
+            "tp": [8],
+            "batch": [1, 16, 64],
+            "input_len": {"log": [128, 130_000], "n": 80},
+            "output_len": [256],
+        }
+    )
+    figure, panels = plt.subplots(1, 3, figsize=(11, 3.6), sharex=True, layout="constrained")
+    for panel, batch in zip(panels, [1, 16, 64], strict=True):
+        part = table.filter(pc.equal(table["batch"], batch))
+        layers = {term: 1e3 * part[f"{term}_s"].to_numpy() for term in INK}
+        panel.stackplot(
+            part["input_len"].to_numpy(),
+            *layers.values(),
+            labels=[term.replace("kv", "KV cache") for term in layers],
+            colors=INK.values(),
+        )
+        panel.set(
+            title=f"batch {batch}", xscale="log", xlabel="prompt length [tokens]", ylim=(0, None)
+        )
+        panel.margins(x=0)
+    panels[0].set_ylabel("time per output token [ms]")
+    handles, labels = panels[0].get_legend_handles_labels()
+    panels[1].legend(handles[::-1], labels[::-1], loc="upper left", frameon=False, fontsize=9)
+    figure.suptitle("Llama 3.1 70B, fp8 weights, on 8 × H100 SXM: what a token waits for")
+    figure.savefig(IMAGES / "memory_wall.png", dpi=130)
+
+
+def frontier_picture() -> None:
+    """Speed of one user against throughput of one device."""
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    devices = {
+        "h100-sxm": 8,
+        "h200-sxm": 8,
+        "b200": 8,
+        "mi300x": 8,
+        "tpu-v5p": 8,
+        "gaudi3": 8,
+        "trainium2": 8,
+    }
+    colors = ["#0072B2", "#56B4E9", "#000000", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
+    table = rows(
+        {
+            "model": ["llama-3-70b"],
+            "device": list(devices),
+            "weight_format": ["fp8"],
+            "tp": [8],
+            "batch": {"log": [1, 1024], "n": 50},
+            "input_len": [1024],
+            "output_len": [1024],
+        }
+    )
+    figure, panel = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
+    for (device, _), color in zip(devices.items(), colors, strict=True):
+        part = table.filter(pc.equal(table["device"].cast(pa.string()), device))
+        speed = part["tokens_per_s_per_user"].to_numpy()
+        rate = part["tokens_per_s_per_device"].to_numpy()
+        panel.plot(speed, rate, color=color, lw=2, label=load_device(device).title or device)
+    panel.set(
+        yscale="log",
+        xlabel="tokens per second of one user",
+        ylabel="tokens per second of one device",
+        title="Llama 3 70B, fp8, 8 devices: speed of a user against throughput\n"
+        "(batch 1 at the right end)",
+    )
+    panel.grid(visible=True, alpha=0.25)
+    panel.legend(frameon=False, fontsize=8)
+    figure.savefig(IMAGES / "frontier.png", dpi=130)
+
+
+def quantisation_picture() -> None:
+    """How the gain of narrow weights fades with the batch."""
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    formats = {"fp8": "#0072B2", "int8": "#56B4E9", "int4-g128": "#E69F00", "q4_0": "#D55E00"}
+    table = rows(
+        {
+            "model": ["llama-3.1-8b"],
+            "device": ["h100-sxm"],
+            "weight_format": ["bf16", *formats],
+            "batch": {"log": [1, 512], "n": 60},
+            "input_len": [512],
+            "output_len": [128],
+        },
+    )
+    names_of = table["weight_format"].cast(pa.string())
+    base = table.filter(pc.equal(names_of, "bf16"))
+    figure, panel = plt.subplots(figsize=(7.2, 4.0), layout="constrained")
+    for name, color in formats.items():
+        part = table.filter(pc.equal(names_of, name))
+        ratio = np.asarray(base["tpot_s"]) / np.asarray(part["tpot_s"])
+        panel.plot(part["batch"].to_numpy(), ratio, color=color, lw=2, label=name)
+    panel.axhline(1, color="black", lw=0.8)
+    panel.set(
+        xscale="log",
+        xlabel="batch",
+        ylabel="speed-up over bf16",
+        title="Llama 3.1 8B on one H100: what narrower weights buy",
+    )
+    panel.grid(visible=True, alpha=0.25)
+    panel.legend(frameon=False)
+    figure.savefig(IMAGES / "quantisation.png", dpi=130)
+
+
+def main() -> int:
+    """Write, or check."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="change nothing, compare tables")
+    check = parser.parse_args().check
+    text = README.read_text(encoding="utf-8")
+    wanted = filled(text)
+    if check:
+        if text != wanted:
+            print("README.md: tables are stale; run python docs/generate.py", file=sys.stderr)
+            return 1
+        return 0
+    README.write_text(wanted, encoding="utf-8")
+    IMAGES.mkdir(exist_ok=True)
+    memory_wall_picture()
+    frontier_picture()
+    quantisation_picture()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,510 @@
+"""``perfcore models|devices|formats|engines|columns``: lists, and everything about one entry."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast, get_args
+
+import click
+from pydantic import BaseModel
+
+from perfcore.catalog import loader
+from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.entry import Entry
+from perfcore.catalog.schema import (
+    ENGINE_DIMENSIONS,
+    Constant,
+    DeviceClass,
+    DeviceEntry,
+    EngineEntry,
+    KVFormatEntry,
+    WeightFormatEntry,
+)
+from perfcore.cli.text import dump, facts, heading, json_option, paragraph, quantity, table
+from perfcore.columns import BY_NAME, COLUMNS, Column
+from perfcore.errors import InputError
+from perfcore.validation import suggest
+
+_BYTES_16: Final = 2.0
+_UNITS: Final = {
+    "memory_capacity": "B",
+    "memory_bandwidth": "B/s",
+    "on_chip_memory": "B",
+    "on_chip_bandwidth": "B/s",
+    "memory2_capacity": "B",
+    "memory2_bandwidth": "B/s",
+    "flops_fp32": "FLOP/s",
+    "flops_fp16": "FLOP/s",
+    "flops_fp8": "FLOP/s",
+    "flops_int8": "FLOP/s",
+    "flops_fp4": "FLOP/s",
+    "board_power": "W",
+    "idle_power": "W",
+    "link_bandwidth": "B/s",
+    "link_latency": "s",
+    "layer_latency": "s",
+    "network_bandwidth": "B/s",
+    "price_per_hour": "USD/h",
+    "price_spot": "USD/h",
+    "price_list": "USD",
+    "published_params": "",
+    "published_active": "",
+    "params": "",
+    "active_params": "",
+    "kv_bytes_per_token": "B",
+    "state_bytes_per_sequence": "B",
+    "bits": "bit",
+    "embedding_bits": "bit",
+}
+_PLAIN: Final = ("bit",)
+_ENGINE_UNITS: Final = {"time": "s", "bytes": "B"}
+_LAST: Final = ("source", "notes", "estimated")
+
+match_option: Callable[[Any], Any] = click.option(
+    "--match", default="", metavar="TEXT", help="Only names, aliases and titles that have TEXT."
+)
+
+
+def _all(kind: str, match: str) -> list[Entry]:
+    wanted = loader.normalise(match)
+    found = [loader.load(kind, name) for name in loader.names(kind)]
+    return [
+        entry
+        for entry in found
+        if any(wanted in loader.normalise(t) for t in (entry.name, entry.title, *entry.aliases))
+    ]
+
+
+def _marked(entry: Entry) -> str:
+    """Name, with ``*`` if a figure is estimated and ``?`` if the thing does not exist."""
+    return entry.name + ("*" if entry.estimated else "") + ("?" if entry.hypothetical else "")
+
+
+def _legend(entries: list[Entry]) -> None:
+    parts = []
+    if any(entry.estimated for entry in entries):
+        parts.append("* has estimated figures (show says which)")
+    if any(entry.hypothetical for entry in entries):
+        parts.append("? hypothetical")
+    if parts:
+        click.echo("; ".join(parts))
+
+
+def _data(entry: Entry, **computed: object) -> dict[str, object]:
+    return {**entry.model_dump(mode="json"), **computed}
+
+
+def _print_entry(entry: Entry, computed: Mapping[str, object]) -> None:
+    """Print every fact that the entry gives, with units, estimates and the source."""
+    click.secho(f"{entry.name}  {entry.title}".rstrip(), bold=True)
+    if entry.hypothetical:
+        click.echo("hypothetical: this does not exist")
+    pairs = [(name, _value(name, value)) for name, value in computed.items()]
+    for name in type(entry).model_fields:
+        value = getattr(entry, name)
+        if name in ("name", "title", "hypothetical", *_LAST) or _absent(value):
+            continue
+        mark = "  (estimated)" if name in entry.estimated else ""
+        pairs.append((name, _value(name, value) + mark))
+    facts(pairs)
+    if entry.estimated:
+        heading("estimated, as no vendor publishes them")
+        facts(list(entry.estimated.items()), "  ")
+    heading("source")
+    paragraph(entry.source)
+    if entry.notes:
+        heading("notes")
+        paragraph(entry.notes)
+
+
+def _absent(value: object) -> bool:
+    return value is None or value is False or value in ("", 0, (), {})
+
+
+def _value(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes"
+    if isinstance(value, int | float):
+        unit = _UNITS.get(name)
+        if unit in _PLAIN:
+            return f"{value:g} {unit}"
+        return (
+            f"{value:g}"
+            if unit is None and isinstance(value, float)
+            else (str(value) if unit is None else quantity(value, unit))
+        )
+    if isinstance(value, tuple | list):
+        return ", ".join(_value("", item) for item in value)
+    if isinstance(value, BaseModel):
+        return " ".join(f"{key} {_value(key, item)};" for key, item in value if not _absent(item))
+    return str(value)
+
+
+def _inherit(ctx: click.Context, as_json: bool) -> bool:
+    """Whether ``--json`` stands before or after ``show``."""
+    return as_json or bool(ctx.parent and ctx.parent.params.get("as_json"))
+
+
+# Models
+
+
+def _model_facts(entry: ModelEntry) -> dict[str, object]:
+    from perfcore.catalog.parameters import active_parameter_count, parameter_count  # noqa: PLC0415
+
+    record = entry.record()
+    return {
+        "params": parameter_count(entry),
+        "active_params": active_parameter_count(entry),
+        "kv_bytes_per_token": _BYTES_16 * (record.global_kv_elements + record.window_kv_elements),
+        "state_bytes_per_sequence": 4.0 * record.state_elements,
+    }
+
+
+@click.group(invoke_without_command=True)
+@match_option
+@json_option
+@click.pass_context
+def models(ctx: click.Context, match: str, as_json: bool) -> None:
+    """List models, or show one.
+
+    \b
+    perfcore models --match qwen
+    perfcore models show llama-3-70b
+    """  # noqa: D301
+    if ctx.invoked_subcommand:
+        return
+    found = cast("list[ModelEntry]", _all("model", match))
+    if as_json:
+        dump([_data(entry, **_model_facts(entry)) for entry in found])
+        return
+    rows = []
+    for entry in found:
+        made = _model_facts(entry)
+        rows.append(
+            (
+                _marked(entry),
+                quantity(cast("float", made["params"])),
+                quantity(cast("float", made["active_params"])),
+                str(entry.num_hidden_layers),
+                quantity(cast("float", made["kv_bytes_per_token"]), "B"),
+                f"{entry.max_position_embeddings:,}" if entry.max_position_embeddings else "-",
+                entry.release or "-",
+            )
+        )
+    header = ("model", "params", "active", "layers", "KV/token", "context", "release")
+    table(header, rows, right={1, 2, 3, 4, 5})
+    _legend(list(found))
+
+
+@models.command("show")
+@click.argument("name")
+@json_option
+@click.pass_context
+def show_model(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Show a model: its architecture, and what is computed from it.
+
+    KV bytes per token are those of a 16-bit cache, layers with a window included.
+
+    \b
+    perfcore models show mixtral-8x7b --json
+    """  # noqa: D301
+    entry = loader.load_model(name)
+    computed = _model_facts(entry)
+    if _inherit(ctx, as_json):
+        dump(_data(entry, **computed))
+    else:
+        _print_entry(entry, computed)
+
+
+# Devices
+
+
+@click.group(invoke_without_command=True)
+@match_option
+@click.option(
+    "--class",
+    "device_class",
+    type=click.Choice(get_args(DeviceClass)),
+    metavar="CLASS",
+    help=f"Only one class: {', '.join(get_args(DeviceClass))}.",
+)
+@json_option
+@click.pass_context
+def devices(ctx: click.Context, match: str, device_class: str | None, as_json: bool) -> None:
+    """List devices, or show one.
+
+    \b
+    perfcore devices --class tpu
+    perfcore devices show h100-sxm
+    """  # noqa: D301
+    if ctx.invoked_subcommand:
+        return
+    found = [
+        entry
+        for entry in cast("list[DeviceEntry]", _all("device", match))
+        if device_class in (None, entry.device_class)
+    ]
+    if as_json:
+        dump([_data(entry) for entry in found])
+        return
+    rows = [
+        (
+            _marked(entry),
+            str(entry.year),
+            quantity(entry.memory_capacity, "B", 3),
+            quantity(entry.memory_bandwidth, "B/s", 3),
+            quantity(entry.flops_fp16 or entry.flops_fp32, "", 3).replace("kT", "P"),
+            f"{entry.board_power:,.0f} W",
+            f"{entry.price_per_hour:.2f}",
+        )
+        for entry in found
+    ]
+    header = ("device", "year", "memory", "bandwidth", "FLOP/s", "power", "USD/h")
+    table(header, rows, right={1, 2, 3, 4, 5, 6})
+    _legend(list(found))
+
+
+@devices.command("show")
+@click.argument("name")
+@json_option
+@click.pass_context
+def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Show a device: its data sheet, what in it is estimated, and the sources.
+
+    \b
+    perfcore devices show mi300x
+    """  # noqa: D301
+    entry = loader.load_device(name)
+    if _inherit(ctx, as_json):
+        dump(_data(entry))
+    else:
+        _print_entry(entry, {})
+
+
+# Formats
+
+
+@click.group(invoke_without_command=True)
+@match_option
+@json_option
+@click.pass_context
+def formats(ctx: click.Context, match: str, as_json: bool) -> None:
+    """List weight and KV-cache formats, or show one.
+
+    \b
+    perfcore formats --match int4
+    perfcore formats show q4_0
+    """  # noqa: D301
+    if ctx.invoked_subcommand:
+        return
+    weights = cast("list[WeightFormatEntry]", _all("weight_format", match))
+    caches = cast("list[KVFormatEntry]", _all("kv_format", match))
+    if as_json:
+        dump([_data(entry, kind=entry.kind) for entry in (*weights, *caches)])
+        return
+    if weights:
+        table(
+            ("weight format", "bits", "embedding", "kernel", "arithmetic", "layout"),
+            [
+                (
+                    _marked(entry),
+                    f"{entry.bits:g}",
+                    f"{entry.embedding_bits:g}",
+                    entry.kernel,
+                    entry.arithmetic,
+                    _short(entry.layout),
+                )
+                for entry in weights
+            ],
+            right={1, 2},
+        )
+    if weights and caches:
+        click.echo()
+    if caches:
+        table(
+            ("KV format", "bits", "layout"),
+            [(_marked(entry), f"{entry.bits:g}", _short(entry.layout, 50)) for entry in caches],
+            right={1},
+        )
+    _legend([*weights, *caches])
+
+
+def _short(text: str, length: int = 28) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+@formats.command("show")
+@click.argument("name")
+@json_option
+@click.pass_context
+def show_format(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Show a format, of weights and of the KV cache where both have the name.
+
+    \b
+    perfcore formats show fp8
+    """  # noqa: D301
+    found: list[Entry] = []
+    faults: list[str] = []
+    for kind in ("weight_format", "kv_format"):
+        try:
+            found.append(loader.load(kind, name))
+        except InputError as error:
+            faults += error.faults
+    if not found:
+        raise InputError(faults[:1])
+    if _inherit(ctx, as_json):
+        dump({entry.kind: _data(entry) for entry in found})
+        return
+    for number, entry in enumerate(found):
+        if number:
+            click.echo()
+        click.echo("weight format" if entry.kind == "weight_format" else "KV-cache format")
+        _print_entry(entry, {})
+
+
+# Engines
+
+
+def _bases(constants: Mapping[str, Constant]) -> Counter[str]:
+    return Counter(constant.basis for constant in constants.values())
+
+
+@click.group(invoke_without_command=True)
+@match_option
+@json_option
+@click.pass_context
+def engines(ctx: click.Context, match: str, as_json: bool) -> None:
+    """List inference engines, or show one.
+
+    \b
+    perfcore engines
+    perfcore engines show default
+    """  # noqa: D301
+    if ctx.invoked_subcommand:
+        return
+    found = cast("list[EngineEntry]", _all("engine", match))
+    if as_json:
+        dump([_data(entry) for entry in found])
+        return
+    rows = []
+    for entry in found:
+        bases = _bases(entry.constants)
+        varied = len(entry.device_class) + len(entry.link) + len(entry.device)
+        rows.append(
+            (
+                _marked(entry),
+                *(str(bases[basis]) for basis in ("fit", "assumption", "definition")),
+                str(varied),
+                entry.title,
+            )
+        )
+    header = ("engine", "fitted", "assumed", "defined", "variants", "title")
+    table(header, rows, right={1, 2, 3, 4})
+    _legend(list(found))
+
+
+@engines.command("show")
+@click.argument("name")
+@json_option
+@click.pass_context
+def show_engine(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Show an engine: every constant, whether it was fitted or assumed, and from what.
+
+    \b
+    perfcore engines show default
+    """  # noqa: D301
+    entry = loader.load_engine(name)
+    if _inherit(ctx, as_json):
+        dump(_data(entry))
+        return
+    click.secho(f"{entry.name}  {entry.title}".rstrip(), bold=True)
+    if entry.aliases:
+        click.echo(f"aliases: {', '.join(entry.aliases)}")
+    _constants("constants", entry.constants)
+    for noun, tables in (
+        ("class", entry.device_class),
+        ("link", entry.link),
+        ("device", entry.device),
+    ):
+        for key, constants in cast("dict[str, dict[str, Constant]]", tables).items():
+            _constants(f"on {noun} {key}", constants)
+    heading("source")
+    paragraph(entry.source)
+    if entry.notes:
+        heading("notes")
+        paragraph(entry.notes)
+
+
+def _constants(title: str, constants: Mapping[str, Constant]) -> None:
+    heading(title)
+    pairs = []
+    for name, constant in constants.items():
+        unit = _ENGINE_UNITS.get(ENGINE_DIMENSIONS[name])
+        value = quantity(constant.value, unit) if unit else f"{constant.value:g}"
+        why = f", {constant.source}" if constant.source else ""
+        pairs.append((name, f"{value}  ({constant.basis}{why})"))
+    facts(pairs, "  ")
+
+
+# Columns
+
+
+def _column(column: Column) -> dict[str, object]:
+    return {
+        "name": column.name,
+        "unit": column.unit,
+        "kind": column.kind,
+        "meaning": column.meaning,
+        "default": column.default,
+        "categories": list(column.categories),
+    }
+
+
+@click.group(invoke_without_command=True)
+@match_option
+@json_option
+@click.pass_context
+def columns(ctx: click.Context, match: str, as_json: bool) -> None:
+    """List the columns of the output, or show one.
+
+    Those marked + are written unless the sweep names others.
+
+    \b
+    perfcore columns --match energy
+    perfcore columns show tpot_s
+    """  # noqa: D301
+    if ctx.invoked_subcommand:
+        return
+    wanted = match.lower()
+    found = [c for c in COLUMNS if wanted in c.name or wanted in c.meaning.lower()]
+    if as_json:
+        dump([_column(column) for column in found])
+        return
+    table(
+        ("column", "", "unit", "kind", "meaning"),
+        [(c.name, "+" if c.default else "", c.unit, c.kind, c.meaning) for c in found],
+    )
+
+
+@columns.command("show")
+@click.argument("name")
+@json_option
+@click.pass_context
+def show_column(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Show a column: unit, kind, meaning, and the values of a code.
+
+    \b
+    perfcore columns show status
+    """  # noqa: D301
+    column = BY_NAME.get(name)
+    if column is None:
+        hint = suggest(name, BY_NAME)
+        raise InputError(f"unknown column {name!r}{hint} (perfcore columns lists all)")
+    if _inherit(ctx, as_json):
+        dump(_column(column))
+        return
+    click.secho(column.name, bold=True)
+    pairs = [("meaning", column.meaning), ("unit", column.unit or "text"), ("kind", column.kind)]
+    pairs.append(("written", "by default" if column.default else "if the sweep names it"))
+    if column.categories:
+        pairs.append(("values", ", ".join(column.categories)))
+    facts(pairs)

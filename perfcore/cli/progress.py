@@ -1,0 +1,55 @@
+"""A run's progress as a bar on the terminal, with rows/s and the time that is left."""
+
+import threading
+from typing import Final, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from perfcore.cli.text import quantity
+from perfcore.engine import Progress
+from perfcore.run import ProgressDisplay
+
+_POLL_SECONDS: Final = 0.25
+
+
+class Display(ProgressDisplay):
+    """Polls the progress from a thread of its own, so that no worker waits for a terminal."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.bar = Bar(
+            TextColumn("{task.percentage:3.0f} %"),
+            BarColumn(),
+            TextColumn("{task.fields[rows]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            refresh_per_second=4,
+            transient=True,
+        )
+        self.task = self.bar.add_task("", total=max(progress.points, 1), rows="")
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self._poll, daemon=True)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop polling, and leave the terminal as it was."""
+        self.done.set()
+        self.thread.join()
+        self._update()
+        self.bar.stop()
+
+    def _poll(self) -> None:
+        while not self.done.wait(_POLL_SECONDS):
+            self._update()
+
+    def _update(self) -> None:
+        progress = self.progress
+        rate = quantity(progress.rows / max(progress.seconds, 1e-9), digits=3)
+        rows = f"{progress.rows:,} rows, {rate} rows/s"
+        self.bar.update(self.task, completed=progress.done_points, rows=rows)

@@ -1,0 +1,251 @@
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import perfcore
+from perfcore.catalog import loader
+from perfcore.columns import AXES, BOUND, COLUMNS, METRICS, STATUS
+from perfcore.configuration import Configuration, evaluate
+
+EIGHT = {"tp": 8, "batch": 32, "input_len": 2048, "output_len": 512}
+
+
+def test_result_has_every_axis_and_metric_in_the_order_of_the_columns():
+    row = evaluate("llama-3-70b", "h100-sxm", **EIGHT)
+
+    assert list(row) == [column.name for column in COLUMNS]
+    assert row["status"] == "ok"
+    assert row["bound"] in BOUND
+    assert all(isinstance(row[column.name], int) for column in COLUMNS if column.kind == "count")
+    assert all(math.isfinite(row[column.name]) for column in METRICS if column.kind == "metric")
+
+
+def test_names_aliases_and_entries_mean_the_same():
+    by_name = evaluate("llama-3-70b", "h100-sxm", **EIGHT)
+    by_alias = evaluate("LLAMA_3_70B", "H100", **EIGHT)
+    by_entry = evaluate(loader.load_model("llama-3-70b"), loader.load_device("h100-sxm"), **EIGHT)
+
+    assert by_alias == by_name
+    assert by_entry == by_name
+
+
+def test_numbers_may_be_text_with_units_or_numpy_integers():
+    text = evaluate("llama-3.1-8b", "h100-sxm", batch="1Ki", input_len="2Ki")
+    plain = evaluate("llama-3.1-8b", "h100-sxm", batch=np.int64(1024), input_len=2048)
+
+    assert text == plain
+    assert text["batch"] == 1024
+
+
+def test_defaults_are_those_of_a_sweep():
+    labels = Configuration("llama-3-8b", "h100-sxm").labels
+
+    assert list(labels) == [axis.name for axis in AXES]
+    assert labels["engine"] == "default"
+    assert labels["weight_format"] == "bf16"
+    assert (labels["input_len"], labels["output_len"]) == (1024, 256)
+
+
+def test_override_sets_or_scales_a_field():
+    base = Configuration("llama-3-8b", "h100-sxm")
+    bandwidth = base.records.device.memory_bandwidth
+    scaled = Configuration(
+        "llama-3-8b", "h100-sxm", overrides={"device.memory_bandwidth": {"scale": 2}}
+    )
+    given = Configuration(
+        "llama-3-8b", "h100-sxm", overrides={"device.memory_bandwidth": "6.7 TB/s"}
+    )
+
+    assert scaled.records.device.memory_bandwidth == 2 * bandwidth
+    assert given.records.device.memory_bandwidth == 6.7e12
+    assert scaled.evaluate().tpot_s < base.evaluate().tpot_s
+    assert scaled.to_dict()["device_memory_bandwidth_scale"] == 2.0
+    assert given.to_dict()["device_memory_bandwidth_bytes_per_s"] == 6.7e12
+
+
+def test_economics_reach_the_price():
+    idle = evaluate("llama-3-8b", "h100-sxm", overrides={"economics.utilization": 0.25})
+    busy = evaluate("llama-3-8b", "h100-sxm", overrides={"economics.utilization": 0.5})
+    fleet = evaluate("llama-3-8b", "h100-sxm", economics="hyperscaler")
+
+    ratio = idle["cost_per_mtok_output_usd"] / busy["cost_per_mtok_output_usd"]
+    assert ratio == pytest.approx(2)
+    assert fleet["cost_per_mtok_output_usd"] < busy["cost_per_mtok_output_usd"]
+
+
+@pytest.mark.parametrize("device", ["h100-sxm", "m1-max", "groq-lpu", "tpu-v5p", "epyc-9654"])
+def test_bound_is_never_slower(device):
+    configuration = Configuration(
+        "llama-3-8b", device, batch=4, overrides={"engine.launch": "90 us"}
+    )
+
+    assert configuration.bound().tpot_s <= configuration.evaluate().tpot_s
+    assert configuration.bound().ttft_s <= configuration.evaluate().ttft_s
+
+
+def test_configuration_that_cannot_run_is_data():
+    row = evaluate("llama-3.1-405b", "rtx-4090")
+
+    assert row["status"] == "weights do not fit"
+    assert row["status"] in STATUS
+    assert row["devices_needed"] > 1
+
+
+@pytest.mark.parametrize(
+    ("device", "options"),
+    [
+        ("mi300x", {}),
+        ("mi300x", {"tp": 8}),
+        ("mi300x", {"tp": 4, "pp": 2}),
+        ("m1", {"weight_format": "q4_0"}),
+        ("tpu-v5e", {"weight_format": "fp8"}),
+        ("groq-lpu", {"pp": 300}),
+        ("groq-lpu", {"pp": 300, "weight_format": "int8"}),
+    ],
+)
+def test_fields_that_are_said_to_have_no_part_have_none(device, options):
+    configuration = Configuration("llama-3-8b", device, **options)
+    point = configuration.evaluate()
+    used = {estimate.field for estimate in configuration.estimated}
+    unused = {
+        field
+        for field in configuration.entries.device.estimated
+        if field not in used and field in configuration.records.device._fields
+    }
+    for field in unused:
+        changed = Configuration(
+            "llama-3-8b", device, overrides={f"device.{field}": {"scale": 1.5}}, **options
+        )
+
+        assert changed.evaluate() == point, field
+
+
+def test_estimates_tell_entry_field_and_derivation():
+    found = {(e.entry, e.field): e.derivation for e in Configuration("llama-3-8b", "m1").estimated}
+
+    assert "Hugging Face" in found["m1", "board_power"]
+    assert ("m1", "link_bandwidth") not in found
+
+
+def test_estimate_that_an_override_replaces_is_gone():
+    overrides = {"device.board_power": "20 W", "device.idle_power": {"scale": 2}}
+    fields = {e.field for e in Configuration("llama-3-8b", "m1", overrides=overrides).estimated}
+
+    assert "board_power" not in fields
+    assert "idle_power" in fields
+
+
+def test_hypothetical_entries_are_named():
+    assert Configuration("llama-3-8b", "hbm4-6tbs").hypothetical == ("hbm4-6tbs",)
+    assert Configuration("llama-3-8b", "h100-sxm").hypothetical == ()
+
+
+def test_every_fault_is_told_at_once():
+    with pytest.raises(perfcore.InputError) as caught:
+        Configuration(
+            "lama-3-70b",
+            "h10-sxm",
+            tp=0,
+            batch="x",
+            overrides={"devic.x": 1, "tp": 3, "device.memory_bandwidth": [1, 2]},
+        )
+
+    faults = caught.value.faults
+    assert len(faults) == 7
+    assert "did you mean 'llama-3-70b'?" in faults[0]
+    assert "did you mean 'h100-sxm'?" in faults[1]
+    assert faults[2].startswith("tp: 0 is out of bounds")
+    assert faults[3].startswith("batch: 'x'")
+    assert all("\n" not in fault for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch": 1.5}, "batch: 1.5"),
+        ({"batch": True}, "batch: True is not a number"),
+        ({"batch": None}, "batch: None is not a number"),
+        ({"batch": math.nan}, "batch: nan"),
+        ({"batch": 10**400}, "batch: 1"),
+        ({"output_len": -1}, "output_len: -1 is out of bounds"),
+        ({"engine": 3}, "engine: 3 is not a name"),
+        ({"overrides": {"economics.pue": {"scale": 0.5}}}, "scale 0.5 makes it 0.6"),
+        ({"overrides": {"economics.utilization": 0}}, "economics.utilization"),
+        ({"btch": 3}, "unknown option 'btch'; did you mean 'batch'?"),
+    ],
+)
+def test_faulty_option_is_an_input_error(options, message):
+    with pytest.raises(perfcore.InputError) as caught:
+        evaluate("llama-3-8b", "h100-sxm", **options)
+
+    assert message in str(caught.value)
+
+
+def test_device_left_without_arithmetic_is_a_fault():
+    overrides = {f"device.flops_{kind}": 0 for kind in ("fp32", "fp16", "fp8", "int8", "fp4")}
+    with pytest.raises(perfcore.InputError, match="no arithmetic rate is left"):
+        Configuration("llama-3-8b", "h100-sxm", overrides=overrides)
+
+
+def test_entry_of_the_wrong_kind_is_a_fault():
+    with pytest.raises(perfcore.InputError, match="is a device; give a model"):
+        Configuration(loader.load_device("h100-sxm"), "h100-sxm")
+
+
+def test_sweep_in_memory_is_the_same_as_point_by_point():
+    spec = {
+        "axes": {"model": ["llama-3-8b"], "device": ["h100-sxm", "m1-max"], "batch": [1, 8]},
+        "output": {"columns": "all", "dtype": "float64", "keep_infeasible": True},
+    }
+    rows = perfcore.sweep(spec).to_pylist()
+    first = perfcore.sweep(spec, overrides=["axes.batch=1"]).to_pylist()
+
+    assert len(rows) == 4
+    assert first == [row for row in rows if row["batch"] == 1]
+    for row in rows:
+        expected = evaluate(row["model"], row["device"], batch=row["batch"])
+
+        assert row == expected
+
+
+def test_sweep_onto_disk_is_a_run(tmp_path):
+    space = perfcore.Space.from_dict({"axes": {"model": "llama-3-8b", "device": "h100-sxm"}})
+    run = perfcore.sweep(space, tmp_path / "run", workers=1)
+
+    assert isinstance(run, perfcore.Run)
+    assert perfcore.open_run(tmp_path / "run").rows == 1
+    assert run.to_arrow().equals(perfcore.sweep(space), check_metadata=False)
+    with pytest.raises(perfcore.InputError, match="takes no overrides"):
+        perfcore.sweep(space, overrides=["axes.batch=1"])
+
+
+def test_sweep_too_large_for_memory_is_refused():
+    axes = {
+        "model": "llama-3-8b",
+        "device": "h100-sxm",
+        "batch": {"linear": [1, 10_000], "n": 10_000},
+        "input_len": {"linear": [1, 10_000], "n": 10_000},
+    }
+    with pytest.raises(perfcore.InputError, match="name an output directory"):
+        perfcore.sweep({"axes": axes})
+
+
+def test_import_does_no_work_and_one_point_needs_no_numba():
+    code = (
+        "import sys, perfcore; heavy = {'numba', 'numpy', 'pyarrow', 'pydantic'}; "
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules); "
+        "perfcore.evaluate('llama-3-8b', 'h100-sxm'); "
+        "assert 'numba' not in sys.modules; assert 'pyarrow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_public_names_are_there():
+    for name in perfcore.__all__:
+        assert getattr(perfcore, name)
+    assert set(perfcore.__all__) <= set(dir(perfcore))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = perfcore.nonsense
