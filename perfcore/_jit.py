@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import platformdirs
@@ -49,7 +49,7 @@ def use_cache_directory() -> Path | None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    config.CACHE_DIR = str(directory)
+    config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]
     return directory
 
 
@@ -58,13 +58,13 @@ CACHE = use_cache_directory()
 
 def kernel(function: F) -> F:
     """Compile a loop: without the GIL, cached on disk where there is a place for it."""
-    options = {"nogil": True, "cache": CACHE is not None, "error_model": "numpy"}
-    return numba.njit(**options)(function)  # type: ignore[no-any-return]
+    compiled: Any = numba.njit(nogil=True, cache=CACHE is not None, error_model="numpy")(function)
+    return cast(F, compiled)
 
 
 def inlined(function: F) -> F:
     """Let compiled code call ``function``, always inlined."""
-    return register_jitable(forceinline=True)(function)  # type: ignore[no-any-return]
+    return register_jitable(forceinline=True)(function)
 
 
 def register(*modules: ModuleType) -> None:
