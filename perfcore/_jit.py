@@ -28,14 +28,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def source_hash() -> str:
-    """Hash of the package's Python sources and of Numba's version.
+    """Hash of all sources that compiled code is made of, and of Numba's version.
 
     Numba's own cache key is one file's time stamp, so that an edit in another file would serve
     stale physics; this hash names the cache directory instead.
     """
     root = Path(__file__).parent
     digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(root.rglob("*.py")):
+    sources = (root / "_jit.py", root / "kernels.py", root / "records.py")
+    for path in (*sources, *sorted((root / "physics").glob("*.py"))):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

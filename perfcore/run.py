@@ -22,6 +22,7 @@ from perfcore.sinks.parquet import ParquetShard, schema
 from perfcore.space import Space
 
 MANIFEST = "manifest.json"
+LONG_AXIS = 1000  # values; more are not repeated in every data file, but in the manifest
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,25 @@ def facts(space: Space) -> dict[str, object]:
     }
     return {
         "version": version("perfcore"),
-        "spec": space.spec.to_dict(),
+        "spec": _shortened(space.spec.to_dict()),
         "fingerprint": fingerprint(space),
         "catalog_hash": catalog_hash(),
         "entries": entries,
     }
+
+
+def _shortened(spec: dict[str, object]) -> dict[str, object]:
+    """The specification with long axes as count, first and last: every shard carries it."""
+    axes = spec["axes"]
+    if not isinstance(axes, dict):
+        return spec
+    short = {
+        name: values
+        if len(values) <= LONG_AXIS
+        else {"count": len(values), "first": values[0], "last": values[-1]}
+        for name, values in axes.items()
+    }
+    return {**spec, "axes": short}
 
 
 def fingerprint(space: Space) -> str:

@@ -240,14 +240,21 @@ class Space:
         numbers = np.zeros((len(NUMBERS), points))
         for number, name in enumerate(NUMBERS):
             if name in places:
-                numbers[number] = np.array(self._axis(name).values, np.float64)[places[name]]
+                numbers[number] = self._values[name][places[name]]
         axes = np.empty((len(self.outer_axes), points), np.int32)
         for number, axis in enumerate(self.outer_axes):
             place = places[axis.name]
-            axes[number] = (
-                np.array(axis.values, np.int64)[place] if axis.kind == "integer" else place
-            )
+            axes[number] = self._values[axis.name][place] if axis.kind == "integer" else place
         return Block(np.array(rows, np.int64), numbers, axes)
+
+    @cached_property
+    def _values(self) -> dict[str, Reals]:
+        """Values of the integer axes."""
+        return {
+            axis.name: np.array(axis.values, np.float64)
+            for axis in self.axes
+            if axis.kind == "integer"
+        }
 
     def _axis(self, name: str) -> Axis:
         return next(axis for axis in self.axes if axis.name == name)

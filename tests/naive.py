@@ -1,6 +1,6 @@
 """A slow and obvious model of LLM inference: the oracle of ``perfcore.physics``.
 
-Written from ``docs/physics.md`` alone. It takes a model's architecture, lists every matrix of
+Written from ``docs/physics.md``. It takes a model's architecture, lists every matrix of
 every layer, and adds up bytes and FLOP one by one; decode steps are summed position by position,
 capacity is found by search. It shares no line with the physics, nor with the code that counts
 parameters or makes a model's record. Compressed attention (DeepSeek-V4) is left out: the document
@@ -17,12 +17,29 @@ LARGEST_BATCH = 2**24
 
 
 class Matrix(NamedTuple):
-    """One matrix product of one layer: its class, shape, and whether it is launched on its own."""
+    """One matrix product of one layer: its class and shape.
+
+    ``heads`` equal products of this shape, one a head, are launched as one. A product that is
+    ``merged`` into the one before it reads the same input and has no launch of its own.
+    """
 
     group: str
     inputs: int
     outputs: int
-    launches: int = 1
+    heads: int = 1
+    merged: bool = False
+
+    @property
+    def elements(self):
+        return self.heads * self.inputs * self.outputs
+
+    @property
+    def moved(self):
+        return self.heads * ((0 if self.merged else self.inputs) + self.outputs)
+
+    @property
+    def launches(self):
+        return 0 if self.merged else 1
 
 
 class Attention(NamedTuple):
@@ -114,25 +131,32 @@ def latent_attention(entry, letter):
     nope, rope, v = entry.qk_nope_head_dim, entry.qk_rope_head_dim, entry.v_head_dim
     rank, q_rank = entry.kv_lora_rank, entry.q_lora_rank
     small = rank
-    gate = heads * v if entry.attn_output_gate else 0
     if q_rank:
         small += q_rank
         matrices = [
-            Matrix("attention_in", d, q_rank + rank + rope + gate),
+            Matrix("attention_in", d, q_rank + rank + rope),
             Matrix("attention_in", q_rank, heads * (nope + rope)),
         ]
     else:
-        matrices = [Matrix("attention_in", d, heads * (nope + rope) + rank + rope + gate)]
+        matrices = [
+            Matrix("attention_in", d, heads * (nope + rope)),
+            Matrix("attention_in", d, rank + rope),
+        ]
+    # absorbed: queries into the latent before attention, the latent into values after it
     matrices += [
-        Matrix("attention_in", rank, heads * (nope + v)),
+        Matrix("attention_in", nope, rank, heads),
+        Matrix("attention_in", rank, v, heads),
         Matrix("attention_out", heads * v, d),
     ]
+    if entry.attn_output_gate:
+        matrices.append(Matrix("attention_in", d, heads * v))
     index = index_score = 0
     if entry.index_topk and letter == "A":
         index_heads, index_dim = entry.index_n_heads, entry.index_head_dim
         matrices += [
             Matrix("attention_in", q_rank or d, index_heads * index_dim),
-            Matrix("attention_in", d, index_dim + index_heads),
+            Matrix("attention_in", d, index_dim),
+            Matrix("attention_in", d, index_heads, merged=True),
         ]
         small += 2 * index_dim
         index, index_score = index_dim, 2 * index_heads * index_dim
@@ -158,17 +182,23 @@ def recurrent_layer(entry, letter):
         keys, values = k_heads * k_dim, v_heads * v_dim
         small = (2 * keys + values) * entry.linear_conv_kernel_dim
         state = v_heads * k_dim * v_dim
-        if letter == "G":
-            inputs = [2 * keys + 2 * values, 2 * v_heads]
+        state += (2 * keys + values) * max(entry.linear_conv_kernel_dim - 1, 0)
+        if letter == "G":  # q, k, v and gate; beta and decay
+            shapes = [(d, 2 * keys + 2 * values), (d, 2 * v_heads)]
             small += 2 * v_heads + v_dim
-        else:  # q, k, v, the decay and output gates, beta
-            inputs = [3 * keys + 2 * values + v_heads]
+        else:  # q, k, v, beta and the first half of the decay; its second half; the gate
+            shapes = [(d, 2 * keys + values + v_heads + v_dim), (v_dim, keys)]
+            shapes += [(d, values)] if entry.attn_output_gate else [(d, v_dim), (v_dim, values)]
             small += v_heads + keys + v_dim
-        matrices = [Matrix("attention_in", d, width) for width in inputs]
+        matrices = [Matrix("attention_in", *shape) for shape in shapes]
         matrices.append(Matrix("attention_out", values, d))
     elif letter == "T":
         width = entry.num_attention_heads * entry.head_dim
-        matrices = [Matrix("attention_in", d, 4 * width), Matrix("attention_out", width, d)]
+        matrices = [
+            Matrix("attention_in", d, 3 * width),
+            Matrix("attention_in", d, width),
+            Matrix("attention_out", width, d),
+        ]
         small, state = width, entry.num_attention_heads * entry.head_dim**2
     elif entry.mamba_num_heads:
         inner = entry.mamba_num_heads * entry.mamba_head_dim
@@ -180,6 +210,7 @@ def recurrent_layer(entry, letter):
         ]
         small = (entry.conv_kernel + 1) * (inner + 2 * groups) + 3 * heads + inner
         state = inner * entry.ssm_state_size
+        state += (inner + 2 * groups) * max(entry.conv_kernel - 1, 0)
     else:
         inner, rank = entry.mamba_intermediate_size, entry.time_step_rank
         size = entry.ssm_state_size
@@ -192,7 +223,7 @@ def recurrent_layer(entry, letter):
         small = (entry.conv_kernel + 1) * inner + inner + inner * size + inner
         if entry.mamba_inner_norms:
             small += rank + 2 * size
-        state = inner * size
+        state = inner * size + inner * max(entry.conv_kernel - 1, 0)
     return matrices, Attention(kind="state", state=state), small
 
 
@@ -213,7 +244,7 @@ def expert_ffn(entry):
     up = 2 * f if entry.gated_mlp else f
     matrices = []
     if entry.moe_latent_size:
-        matrices += [Matrix("shared", d, seen), Matrix("shared", seen, d)]
+        matrices += [Matrix("ffn_in", d, seen), Matrix("ffn_out", seen, d)]
     if entry.shared_expert_intermediate_size:
         width = entry.shared_expert_intermediate_size
         shared_up = 2 * width if entry.gated_mlp else width
@@ -249,6 +280,7 @@ def layers_of(entry):
         elif letter != "-":
             raise NotImplementedError(letter)
         mixer = letter != "-"
+        blocks = int(mixer)
         ffn = (not mixer) if entry.mixer_or_ffn else has_ffn
         if ffn:
             after = ffn_index - entry.first_k_dense_replace
@@ -259,16 +291,18 @@ def layers_of(entry):
             )
             ffn_index += 1
             if sparse:
+                blocks += 1
                 more, expert, more_small = expert_ffn(entry)
                 matrices, small = matrices + more, small + more_small
             if not sparse or entry.dense_beside_moe:
                 width = widths[dense_index] if widths else entry.intermediate_size
                 dense_index += 1
+                blocks += 1
                 more, more_small = dense_ffn(entry, width)
                 matrices, small = matrices + more, small + more_small
         norms = entry.norms_per_layer if mixer and ffn else entry.norms_per_layer / 2
         small += norms * norm
-        exchanges = 1 if entry.parallel_block and mixer and ffn else int(mixer) + int(ffn)
+        exchanges = 1 if entry.parallel_block and mixer and ffn else blocks
         layers.append(Layer(matrices, attention, expert, small, exchanges))
     return layers
 
@@ -276,17 +310,18 @@ def layers_of(entry):
 def small_outside_layers(entry):
     norm = {"scale": 1, "scale-and-bias": 2, "none": 0}[entry.norm] * entry.hidden_size
     total = norm  # the final one
-    if entry.embedding_norm:
-        total += norm
     if entry.lm_head_bias:
         total += entry.vocab_size
     return total + entry.extra_parameters
 
 
 def embedding_elements(entry):
-    """Return what is looked up only: the input embedding unless tied, and learned positions."""
+    """Return what is looked up only: the input embedding unless tied, positions, their norm."""
     table = 0 if entry.tie_word_embeddings else entry.vocab_size * entry.hidden_size
-    return table + entry.learned_positions * entry.hidden_size
+    table += entry.learned_positions * entry.hidden_size
+    if entry.embedding_norm:
+        table += {"scale": 1, "scale-and-bias": 2, "none": 0}[entry.norm] * entry.hidden_size
+    return table
 
 
 def parameters(entry):
@@ -296,7 +331,7 @@ def parameters(entry):
     for layer in layers_of(entry):
         total += layer.small
         for matrix in layer.matrices:
-            total += matrix.inputs * matrix.outputs
+            total += matrix.elements
         if layer.expert:
             total += entry.num_experts * layer.expert.elements
     return total
@@ -399,12 +434,11 @@ def kernel_of(bits, kernel, arithmetic, device, engine):
 
 
 class Sum:
-    """Operators added up one by one: seconds by cause, and bytes and FLOP of one device."""
+    """Operators added up one by one: seconds by cause."""
 
     def __init__(self, residue, device):
         self.residue, self.device = residue, device
         self.parts = defaultdict(float)
-        self.bytes_time = self.flops_time = 0.0  # at the data sheet's rates
         self.total = 0.0
 
     def operator(self, reads, arithmetic):
@@ -416,9 +450,6 @@ class Sum:
         causes = defaultdict(float)
         for cause, size, efficiency in reads:
             causes[cause] += size / (efficiency * self.device.memory_bandwidth)
-            self.bytes_time += size / self.device.memory_bandwidth
-        for flop, rate, _ in arithmetic:
-            self.flops_time += flop / rate if flop else 0.0
         memory = sum(causes.values())
         slower, faster = max(compute, memory), min(compute, memory)
         time = math.sqrt(slower**2 + self.residue * faster**2)
@@ -450,16 +481,14 @@ def all_reduce(n, size, device, engine):
         )
         two_shot = (
             engine.two_shot_latency,
-            2 * (inside - 1) / inside * size
-            / (engine.two_shot_efficiency * device.link_bandwidth),
+            2 * (inside - 1) / inside * size / (engine.two_shot_efficiency * device.link_bandwidth),
         )
         start, transfer = min(one_shot, two_shot, key=sum)
     if n > domain:
         m = n / domain
         start += 2 * (m - 1) * engine.network_latency
         transfer += (
-            2 * (m - 1) / m * size / domain
-            / (engine.network_efficiency * device.network_bandwidth)
+            2 * (m - 1) / m * size / domain / (engine.network_efficiency * device.network_bandwidth)
         )
     return start, transfer
 
@@ -505,11 +534,29 @@ class Naive:
         self.sixteen = sixteen
         self.activation = weights.activation_bytes
         self.latent = any(letter in "Aa" for letter in mixer_letters(entry))
-        self.kv_heads = 1 if self.latent else entry.num_key_value_heads
+        self.kv_heads = self.splittable_heads()
+        attending = [layer.attention for layer in self.layers if self.attends(layer)]
+        self.mean_io = sum(kept.io for kept in attending) / max(len(attending), 1)
+        self.heads = entry.num_attention_heads if attending else 0
 
     @property
     def published_experts_only(self):
         return "experts" in self.entry.native_dtype
+
+    @staticmethod
+    def attends(layer):
+        return layer.attention is not None and layer.attention.kind != "state"
+
+    def splittable_heads(self):
+        """Return the KV heads of the global layers, else of the window layers."""
+        entry, letters = self.entry, mixer_letters(self.entry)
+        if self.latent:
+            return 1
+        if "F" in letters:
+            return entry.num_global_key_value_heads or entry.num_key_value_heads
+        if "S" in letters:
+            return entry.swa_num_key_value_heads or entry.num_key_value_heads
+        return 1
 
     # memory
 
@@ -517,31 +564,33 @@ class Naive:
         """Return the share of a layer's cache on one of the devices that share the layer."""
         if self.spatial:
             return 1 / width
-        if not self.kv_heads:
-            return 1.0
         return math.ceil(self.kv_heads / self.tp) / self.kv_heads
+
+    def state_share(self):
+        """Return the share of a layer's recurrent states on one device."""
+        return 1 / self.tp
 
     def stage_share(self):
         return math.ceil(len(self.layers) / self.pp) / len(self.layers)
 
-    def weight_bytes(self, split):
-        """Return the bytes of all weights, matrices divided by ``split``."""
+    def weight_bytes(self):
+        """Return the bytes of all weights."""
         entry, matrices, small = self.entry, 0.0, small_outside_layers(self.entry)
         for layer in self.layers:
             small += layer.small
             for matrix in layer.matrices:
-                matrices += matrix.inputs * matrix.outputs * self.body_kernel.bits / 8
+                matrices += matrix.elements * self.body_kernel.bits / 8
             if layer.expert:
                 for _ in range(entry.num_experts):
                     matrices += layer.expert.elements * self.experts_kernel.bits / 8
         table = entry.vocab_size * entry.hidden_size + embedding_elements(entry)
         matrices += table * self.weights.embedding_bits / 8
-        return matrices / split + 2 * small
+        return matrices + 2 * small
 
     def weight_bytes_per_device(self):
         if self.spatial:
-            return self.weight_bytes(1) / self.devices
-        return self.weight_bytes(self.tp) * self.stage_share()
+            return self.weight_bytes() / self.devices
+        return self.weight_bytes() / self.tp * self.stage_share()
 
     def sequence_bytes(self, context, cache_share, state_share):
         """Return the bytes that one sequence keeps at a context."""
@@ -560,13 +609,12 @@ class Naive:
         context = self.input_len + self.output_len
         if self.spatial:
             return self.sequence_bytes(context, 1 / self.devices, 1 / self.devices)
-        share = self.sequence_bytes(context, self.kv_share(self.tp), 1 / self.tp)
+        share = self.sequence_bytes(context, self.kv_share(self.tp), self.state_share())
         return share * self.stage_share()
 
     def usable(self):
-        return (
-            self.device.memory_bytes * self.engine.memory_fraction - self.engine.memory_reserve
-        )
+        engine = self.engine
+        return max(self.device.memory_bytes * engine.memory_fraction - engine.memory_reserve, 0)
 
     def max_batch(self):
         """Return the largest batch that fits, by bisection."""
@@ -586,8 +634,8 @@ class Naive:
         return low
 
     def status(self):
-        entry, device = self.entry, self.device
-        if not self.spatial and entry.num_attention_heads % self.tp:
+        entry = self.entry
+        if not self.spatial and self.heads % self.tp:
             return 1
         if not self.spatial and len(self.layers) < self.pp:
             return 2
@@ -605,13 +653,16 @@ class Naive:
     def kv_efficiency(self):
         engine = self.engine
         efficiency = engine.kv_efficiency_quantised if self.kv.kernel else engine.kv_efficiency
-        if self.latent or not self.kv_heads:
+        if self.latent:
             return efficiency
-        sharing = self.entry.num_attention_heads / self.kv_heads
+        sharing = self.heads / self.kv_heads
         return efficiency / (1 + engine.kv_group_penalty * (sharing - 1))
 
-    def linear_operators(self, total, tokens, width):
-        """Add all matrix products but the lm_head of a pass of ``tokens`` tokens."""
+    def linear_operators(self, total, tokens, width, stages=1):
+        """Add all matrix products but the lm_head of a pass of ``tokens`` tokens.
+
+        ``stages`` of the layers run at the same time, each with small tensors of its own.
+        """
         entry, a = self.entry, self.activation
         launches = 0.0
         for group in ("attention_in", "attention_out", "ffn_in", "ffn_out", "shared"):
@@ -620,15 +671,15 @@ class Naive:
             for layer in self.layers:
                 for matrix in layer.matrices:
                     if matrix.group == group:
-                        elements = matrix.inputs * matrix.outputs
+                        elements = matrix.elements
                         weight_bytes += elements * kernel.bits / 8
                         flop += 2 * tokens * elements
-                        moved += a * tokens * (matrix.inputs + matrix.outputs)
+                        moved += a * tokens * matrix.moved
                         launches += matrix.launches * kernel.launch
             total.operator(
                 [
                     ("weights", weight_bytes / width, kernel.memory_efficiency),
-                    ("activations", moved / width, kernel.memory_efficiency),
+                    ("activations", moved / width, self.engine.memory_efficiency_16),
                 ],
                 [(flop / width, kernel.flops, kernel.compute_efficiency)],
             )
@@ -645,7 +696,7 @@ class Naive:
         total.operator(
             [
                 ("weights", weight_bytes / width, efficiency),
-                ("activations", moved / width, efficiency),
+                ("activations", moved / width, self.engine.memory_efficiency_16),
             ],
             [
                 (
@@ -659,7 +710,11 @@ class Naive:
         moved = 10 * a * entry.hidden_size * len(self.layers) * tokens
         efficiency = self.engine.memory_efficiency_16
         total.operator(
-            [("weights", 2 * small, efficiency), ("activations", moved / width, efficiency)], []
+            [
+                ("weights", 2 * small / stages, efficiency),
+                ("activations", moved / width, efficiency),
+            ],
+            [],
         )
         launches += 4 * len(self.layers) * self.engine.launch_elementwise
         total.wait("start", launches)
@@ -671,7 +726,7 @@ class Naive:
         total.operator(
             [
                 ("weights", elements * kernel.bits / 8 / width, kernel.memory_efficiency),
-                ("activations", moved / width, kernel.memory_efficiency),
+                ("activations", moved / width, self.engine.memory_efficiency_16),
             ],
             [(2 * tokens * elements / width, kernel.flops, kernel.compute_efficiency)],
         )
@@ -690,7 +745,7 @@ class Naive:
                 seen = self.means[kept]
             cache += kept.kv * self.kv.bits / 8 * seen + kept.index * context
             state += 2 * 4 * kept.state
-            moved += self.activation * kept.io
+            moved += self.activation * self.mean_io if kind != "state" else 0
             flop += kept.decode_score * seen + kept.index_score * context + 8 * kept.state
         return tuple(sequences * value for value in (cache, state, moved, flop))
 
@@ -737,18 +792,11 @@ class Naive:
         self.head_operator(total, tokens, self.width)
         self.decode_attention(total, tokens, self.width)
         self.exchanges(total, tokens)
-        total.wait(
-            "host", self.engine.host_per_step + self.engine.host_per_sequence * self.batch
-        )
+        total.wait("host", self.engine.host_per_step + self.engine.host_per_sequence * self.batch)
         return total
 
-    def prefill(self):
-        device, engine = self.device, self.engine
-        total = Sum(engine.residue, device)
-        tokens = self.batch * self.input_len
-        width = self.devices if self.spatial else self.tp
-        self.linear_operators(total, tokens, width)
-        self.head_operator(total, self.batch, width)
+    def prefill_attention(self):
+        """Return cache bytes, state bytes, activation bytes and FLOP of all prompts."""
         cache = moved = state = flop = 0.0
         counted = {}
         full = self.input_len * (self.input_len + 1) / 2
@@ -761,18 +809,32 @@ class Naive:
             flop += kept.prefill_score * counted[kept] + kept.index_score * full
             flop += 8 * kept.state * self.input_len
             cache += self.input_len * (2 * kept.kv * self.kv.bits / 8 + kept.index)
-            state += self.input_len * 4 * kept.state / 64
+            state += self.input_len * 2 * 4 * kept.state / 64
             moved += self.input_len * self.activation * kept.io
+        return tuple(self.batch * value for value in (cache, state, moved, flop))
+
+    def prefill_cache_share(self, width):
+        """Return the share of the prompts' cache that one device writes and reads."""
+        return self.kv_share(width)
+
+    def prefill(self):
+        device, engine = self.device, self.engine
+        total = Sum(engine.residue, device)
+        tokens = self.batch * self.input_len
+        width = self.devices if self.spatial else self.tp
+        self.linear_operators(total, tokens, width, self.stages if self.spatial else 1)
+        self.head_operator(total, self.batch, self.width)
+        cache, state, moved, flop = self.prefill_attention()
         efficiency = engine.memory_efficiency_16
         total.operator(
             [
-                ("kv", self.batch * cache * self.kv_share(width), efficiency),
-                ("kv", self.batch * state / width, efficiency),
-                ("activations", self.batch * moved / width, efficiency),
+                ("kv", cache * self.prefill_cache_share(width), efficiency),
+                ("kv", state / width, efficiency),
+                ("activations", moved / width, efficiency),
             ],
             [
                 (
-                    self.batch * flop / width,
+                    flop / width,
                     self.sixteen.flops,
                     engine.attention_prefill_efficiency,
                 )
@@ -790,14 +852,14 @@ class Naive:
         """Return the bytes and FLOP of one decode step on all devices."""
         entry, a, batch = self.entry, self.activation, self.batch
         tokens = batch / self.groups
-        size = 2.0 * small_outside_layers(entry)
+        size = self.groups * 2.0 * small_outside_layers(entry)
         flop = 0.0
         for layer in self.layers:
-            size += 2 * layer.small + 10 * a * entry.hidden_size * batch
+            size += self.groups * 2 * layer.small + 10 * a * entry.hidden_size * batch
             for matrix in layer.matrices:
-                elements = matrix.inputs * matrix.outputs
+                elements = matrix.elements
                 size += self.groups * elements * self.body_kernel.bits / 8
-                size += a * batch * (matrix.inputs + matrix.outputs)
+                size += a * batch * matrix.moved
                 flop += 2 * batch * elements
             if layer.expert:
                 touched = distinct_experts(entry.num_experts, routed(entry), tokens)
@@ -806,7 +868,7 @@ class Naive:
                 flop += 2 * batch * routed(entry) * layer.expert.elements
         head = entry.vocab_size * entry.hidden_size
         size += self.groups * head * self.weights.embedding_bits / 8
-        size += a * batch * (entry.hidden_size + 3 * entry.vocab_size)
+        size += self.head_traffic(batch)
         flop += 2 * batch * head
         copies = self.width * self.kv_share(self.width)
         for kind in ("global", "window", "state"):
@@ -815,17 +877,46 @@ class Naive:
             flop += scores
         return size, flop
 
-    def running_power(self, bytes_time, flops_time, seconds):
-        """Return the watts of a board while operators run."""
-        engine = self.engine
-        if not seconds:
-            return 0.0
-        share = (
-            engine.power_floor
-            + engine.power_memory * bytes_time / seconds
-            + engine.power_compute * math.sqrt(flops_time / seconds)
-        )
-        return min(1.0, share) * self.device.board_power
+    def head_traffic(self, tokens):
+        """Return the activations of the lm_head: its input, the logits and the sampler's copy."""
+        entry = self.entry
+        return self.activation * tokens * (entry.hidden_size + 3 * entry.vocab_size)
+
+    def prefill_traffic(self):
+        """Return the bytes and FLOP of the prefill on all devices."""
+        entry, a = self.entry, self.activation
+        tokens = self.batch * self.input_len
+        width = self.devices if self.spatial else self.tp
+        size, flop = 2.0 * small_outside_layers(entry), 0.0
+        for layer in self.layers:
+            size += 2 * layer.small + 10 * a * entry.hidden_size * tokens
+            for matrix in layer.matrices:
+                size += matrix.elements * self.body_kernel.bits / 8 + a * tokens * matrix.moved
+                flop += 2 * tokens * matrix.elements
+            if layer.expert:
+                touched = distinct_experts(entry.num_experts, routed(entry), tokens)
+                size += touched * layer.expert.elements * self.experts_kernel.bits / 8
+                size += a * tokens * routed(entry) * layer.expert.io
+                flop += 2 * tokens * routed(entry) * layer.expert.elements
+        head = entry.vocab_size * entry.hidden_size
+        size += head * self.weights.embedding_bits / 8 + self.head_traffic(self.batch)
+        flop += 2 * self.batch * head
+        cache, state, moved, scores = self.prefill_attention()
+        size += cache * width * self.prefill_cache_share(width) + state + moved
+        return size, flop + scores
+
+    def prefill_running(self, ttft):
+        """Return the seconds of a prefill in which operators run."""
+        return ttft - self.engine.host_per_prefill
+
+    def running_power(self, size, flop, width, seconds):
+        """Return the watts of ``width`` boards that share bytes and FLOP, while operators run."""
+        engine, device = self.engine, self.device
+        memory = size / (width * device.memory_bandwidth * seconds)
+        compute = flop / (width * self.experts_kernel.flops * seconds)
+        share = engine.power_floor + engine.power_memory * memory
+        share += engine.power_compute * math.sqrt(compute)
+        return min(1.0, share) * device.board_power
 
     def point(self):
         """Return the result, by the names of the columns."""
@@ -846,22 +937,30 @@ class Naive:
             "latency": decode.parts["start"] + decode.parts["host"],
         }
         host = decode.parts["host"]
+        step_bytes, step_flops = self.step_traffic()
         running = tpot - network - host
         busy_power = (
-            running * self.running_power(decode.bytes_time, decode.flops_time, running)
+            running
+            * self.running_power(
+                step_bytes / self.groups, step_flops / self.groups, self.width, running
+            )
             + network * engine.power_network * device.board_power
             + host * engine.power_host * device.board_power
         ) / tpot
         working = ttft - engine.host_per_prefill
         prefill_power = (
-            working * self.running_power(prefill.bytes_time, prefill.flops_time, working)
+            working
+            * self.running_power(
+                *self.prefill_traffic(),
+                self.devices if self.spatial else self.tp,
+                self.prefill_running(ttft),
+            )
             + engine.host_per_prefill * engine.power_host * device.board_power
         ) / ttft
         busy = self.groups / self.stages
         decode_power = busy * busy_power + (1 - busy) * device.idle_power
         if not self.spatial:
             prefill_power = busy * prefill_power + (1 - busy) * device.idle_power
-        step_bytes, step_flops = self.step_traffic()
         output_energy = devices * decode_power * tpot / batch
         input_energy = devices * prefill_power * ttft / (batch * self.input_len)
         grid = (1 + economics.node_overhead) * economics.pue
@@ -870,7 +969,7 @@ class Naive:
         weight_bytes = self.weight_bytes_per_device()
         kv_bytes = batch * self.sequence_bytes_per_device()
         context = self.input_len + self.output_len
-        everything = self.weight_bytes(1) + batch * self.sequence_bytes(context, 1, 1)
+        everything = self.weight_bytes() + batch * self.sequence_bytes(context, 1, 1)
         per_batch = devices * rate * 1e6 / batch
         point = {
             "status": status,

@@ -14,6 +14,7 @@ import perfcore
 from perfcore import cli, columns
 from perfcore.catalog import loader
 from perfcore.cli import program
+from perfcore.cli import text as text_of
 
 # SIGINT may be ignored where tests run in the background
 START = (
@@ -342,6 +343,21 @@ def test_plan_of_a_small_sweep_is_exact(tmp_path, spec):
     assert {"groq-lpu", "hbm4-6tbs"} == {item["entry"] for item in planned["estimated"]}
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.25, "250 ms"),
+        (9.44, "9.4 s"),
+        (119, "119 s"),
+        (600, "10 min"),
+        (1e5, "28 h"),
+        (3e6, "35 days"),
+    ],
+)
+def test_times_are_told_in_the_unit_that_people_use(seconds, expected):
+    assert text_of.duration(seconds) == expected
+
+
 def test_plan_is_for_people_too(spec):
     text = invoke("plan", spec)
 
@@ -396,6 +412,7 @@ def test_run_may_be_quiet_and_repeated(tmp_path, spec):
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "data").iterdir()}
     assert invoke(*arguments) == ""
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run" / "data").iterdir()} == before
+    assert "rows were there before" in invoke(*arguments[:-1])
 
 
 def test_run_without_a_row_says_what_to_change(tmp_path, spec):
@@ -465,6 +482,18 @@ def test_interrupted_run_keeps_complete_shards_and_goes_on(tmp_path):
     assert "10,800,000 written" in text
     assert [file.stat().st_mtime_ns for file in files] == before
     assert perfcore.open_run(output).manifest["complete"]
+
+
+def test_terminal_without_our_letters_is_no_error():
+    done = subprocess.run(
+        [sys.executable, "-c", START, "point", "llama-3-8b", "h100-sxm"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+
+    assert done.stderr == b""
+    assert b"ideal engine" in done.stdout
 
 
 def test_reader_that_closes_early_is_no_error():

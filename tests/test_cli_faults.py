@@ -1,6 +1,7 @@
 """Whatever a user gets wrong: exit code 2, one line a fault, no traceback, nothing left behind."""
 
 import errno
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -292,3 +293,11 @@ def test_interrupt_outside_of_a_run(monkeypatch):
 
     assert result.exit_code == 130
     assert result.stderr.split() == ["error:", "interrupted"]
+
+
+def test_sample_without_scipy_leaves_no_output(tmp_path, spec, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    sample = ["--set", "sample.method=sobol", "--set", "sample.n=4"]
+
+    assert "needs scipy" in fault("run", spec, "-o", tmp_path / "out", *sample)
+    assert not (tmp_path / "out").exists()

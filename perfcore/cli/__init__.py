@@ -4,6 +4,7 @@ In docstrings a line with a backspace is click's mark for lines that stay as the
 """
 
 import difflib
+import io
 import os
 import sys
 from importlib import import_module
@@ -124,4 +125,7 @@ def program(ctx: click.Context) -> None:
 
 def main() -> None:
     """Start the program; never returns."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without our letters shows others
+            stream.reconfigure(errors="replace")
     program(prog_name="perfcore")

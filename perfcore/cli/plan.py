@@ -5,6 +5,7 @@ import resource
 import sys
 import tempfile
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from perfcore.cli.text import (
     dump,
+    duration,
     facts,
     json_option,
     paragraph,
@@ -71,6 +73,10 @@ class Drawn(Space):
         """Return the drawn points ``start`` … ``stop - 1``, which must be all of them."""
         if (start, stop) != (0, self.points):
             raise ValueError("drawn points are evaluated together")
+        return self._drawn
+
+    @cached_property
+    def _drawn(self) -> Block:
         blocks = [super(Drawn, self).block(int(s), int(s) + self.length) for s in self.starts]
         return Block(*(np.concatenate(part, axis=1) for part in zip(*blocks, strict=True)))
 
@@ -184,7 +190,14 @@ def _as_json(
     dump(
         {
             "name": space.spec.name,
-            "axes": {axis.name: list(axis.values) for axis in space.axes},
+            "axes": {
+                axis.name: {
+                    "values": len(axis),
+                    "first": axis.values[0],
+                    "last": axis.values[-1],
+                }
+                for axis in space.axes
+            },
             "rows": space.rows,
             "shards": space.shards,
             "rows_written": forecast.rows_written,
@@ -220,11 +233,11 @@ def _for_people(
     kind = "all combinations" if space.spec.sample is None else f"{space.spec.sample.method} sample"
     pairs = [
         ("rows", f"{plural(space.rows, 'row')} in {plural(space.shards, 'shard')} ({kind})"),
-        ("written", f"{about}{forecast.rows_written:,} ({forecast.written_share:.1%})"),
+        ("written", f"{about}{forecast.rows_written:,} ({_percent(forecast.written_share)})"),
     ]
     reasons = sorted(forecast.left_out.items(), key=lambda item: -item[1])
     pairs += [
-        ("" if place else "left out", f"{about}{share:.1%} {reason}")
+        ("" if place else "left out", f"{about}{_percent(share)} {reason}")
         for place, (reason, share) in enumerate(reasons)
     ]
     pairs += [
@@ -238,7 +251,7 @@ def _for_people(
         (
             "time",
             (
-                f"about {quantity(forecast.seconds, 's', 2)} with "
+                f"about {duration(forecast.seconds)} with "
                 f"{plural(forecast.workers, 'worker')} on this machine"
             ),
         ),
@@ -264,6 +277,10 @@ def _provenance(estimated: list[Estimate], hypothetical: list[str]) -> None:
         shown = ", ".join(hypothetical[:_LISTED])
         more = len(hypothetical) - _LISTED
         paragraph(f"hypothetical: {shown}{f' and {more} more' if more > 0 else ''}", "")
+
+
+def _percent(share: float) -> str:
+    return "under 0.1%" if 0.0 < share < 0.001 else f"{share:.1%}"
 
 
 def _ends(axis: "Axis") -> str:

@@ -28,7 +28,9 @@ class Display(ProgressDisplay):
             refresh_per_second=4,
             transient=True,
         )
-        self.task = self.bar.add_task("", total=max(progress.points, 1), rows="")
+        self.task = self.bar.add_task(
+            "", total=max(progress.points, 1), completed=progress.done_points, rows=""
+        )
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._poll, daemon=True)
 

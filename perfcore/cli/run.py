@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from perfcore.cli import INTERRUPTED
-from perfcore.cli.text import facts, plural, quantity, set_option
+from perfcore.cli.text import duration, facts, plural, quantity, set_option
 from perfcore.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,14 +42,22 @@ def run(
     perfcore run sweep.toml -o results
     perfcore run sweep.toml -o small --set axes.batch=[1,8] --set output.dtype=float64
     """  # noqa: D301
-    from perfcore.run import sweep  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.engine import Progress  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.run import ProgressDisplay, sweep  # noqa: PLC0415
     from perfcore.space import Space  # noqa: PLC0415
 
     space = Space.from_toml(spec, overrides)
-    _ = space.tables, space.rules, space.lengths  # their faults, before anything is written
+    # whatever is wrong with these is told before anything is written
+    _ = space.tables, space.rules, space.lengths, space.block(0, 1)
     showing = not quiet and sys.stderr.isatty()
+    watched: list[Progress] = []
+
+    def show(progress: Progress) -> ProgressDisplay:
+        watched.append(progress)
+        return _display(progress) if showing else ProgressDisplay()
+
     try:
-        finished = sweep(space, output, workers, _display if showing else None)
+        finished = sweep(space, output, workers, show)
     except KeyboardInterrupt:
         again = ["perfcore", "run", spec, "-o", output]
         again += [part for override in overrides for part in ("--set", override)]
@@ -59,7 +67,7 @@ def run(
         click.echo(f"to go on: {shlex.join(again)}", err=True)
         ctx.exit(INTERRUPTED)
     if not quiet:
-        _summary(finished)
+        _summary(finished, watched[0])
 
 
 def _kept(output: str, shards: int) -> str:
@@ -79,9 +87,8 @@ def _display(progress: "Progress") -> "ProgressDisplay":
     return Display(progress)
 
 
-def _summary(finished: "Run") -> None:
+def _summary(finished: "Run", progress: "Progress") -> None:
     manifest = finished.manifest
-    seconds = manifest["wall_s"]
     evaluated = manifest["evaluated"]
     dropped = manifest["dropped"]
     rows = finished.rows
@@ -92,9 +99,9 @@ def _summary(finished: "Run") -> None:
         ("" if place else "left out", f"{count:,} {reason}")
         for place, (reason, count) in enumerate(sorted(shares.items(), key=lambda item: -item[1]))
     ]
-    if isinstance(seconds, int | float):
-        rate = quantity(rows / max(seconds, 1e-3), digits=3)
-        pairs.append(("time", f"{seconds:.3g} s, {rate} rows/s"))
+    rate = quantity(progress.rows / progress.seconds, digits=3)
+    before = f" ({rows - progress.rows:,} rows were there before)" if rows > progress.rows else ""
+    pairs.append(("time", f"{duration(progress.seconds)}, {rate} rows/s{before}"))
     each = f", {size / rows:.3g} B/row" if rows else ""
     pairs.append(("size", f"{quantity(size, 'B')}{each}"))
     pairs.append(("data", str(finished.data)))

@@ -12,6 +12,7 @@ from perfcore.units import format_quantity
 
 WIDEST: Final = 100
 _GAP: Final = "  "
+_LONG: Final = {"years": 31_557_600.0, "days": 86_400.0, "h": 3600.0, "min": 60.0}
 _FULL: Final = "█"
 _PARTS: Final = " ▏▎▍▌▋▊▉"
 
@@ -104,6 +105,14 @@ def bar(share: float, size: int = 24) -> str:
 def plural(count: int, noun: str) -> str:
     """Return ``1 row`` or ``1,000 rows``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people, in the unit that they would use."""
+    for name, size in _LONG.items():
+        if seconds >= 2.0 * size:
+            return f"{seconds / size:,.0f} {name}"
+    return format_quantity(seconds, "s", 2)
 
 
 def quantity(value: float | None, unit: str = "", digits: int = 4) -> str:

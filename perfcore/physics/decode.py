@@ -5,7 +5,7 @@ from typing import NamedTuple
 from perfcore.physics.attention import INDEX_BYTES, STATE_BYTES, STATE_FLOPS
 from perfcore.physics.operators import Operators
 from perfcore.physics.parallelism import Spread
-from perfcore.physics.roofline import Operator, operator_time, peak_flops, roofline
+from perfcore.physics.roofline import Operator, operator_time, roofline, usable_flops
 from perfcore.records import MATH_FP16, Device, Engine, KVFormat, Model, WeightFormat
 
 
@@ -79,7 +79,7 @@ def kv_efficiency(model: Model, engine: Engine, kv_format: KVFormat) -> float:
 
 def attention_flops(device: Device, efficiency: float) -> float:
     """FLOP/s at which a device multiplies scores; attention computes in 16 bit. [FLOP/s]"""
-    return efficiency * peak_flops(device, MATH_FP16)
+    return efficiency * usable_flops(device, MATH_FP16)
 
 
 def context_costs(

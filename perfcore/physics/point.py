@@ -49,7 +49,7 @@ from perfcore.physics.prefill import (
     prefill_time,
     prompt,
 )
-from perfcore.physics.roofline import TINY, peak_flops, ridge_batch
+from perfcore.physics.roofline import TINY, peak_flops, ridge_batch, usable_flops
 from perfcore.physics.rounding import ceil_of
 from perfcore.physics.weights import weight_bytes
 from perfcore.records import (
@@ -256,7 +256,8 @@ def prepare(
         tokens,
     )
 
-    peak = peak_flops(device, weight_format.arithmetic)
+    arithmetic = weight_format.arithmetic
+    peak = peak_flops(device, arithmetic)
     resident = weight_bytes(model, weight_format)
     resident_per_device = resident * layout.weight_share
     usable = usable_bytes(device, engine)
@@ -305,7 +306,7 @@ def prepare(
         + experts_read * expert_bytes
         + (token_bytes + attention_token_bytes + state_bytes) * tokens,
         linear_flops=(token_flops + head_flops + STATE_FLOPS * model.state_elements) * tokens,
-        peak_flops=peak,
+        peak_flops=usable_flops(device, arithmetic),
         ridge_batch=ridge_batch(device, weight_format.bits, weight_format.arithmetic),
         weight_bytes=resident,
         weight_bytes_per_device=resident_per_device,

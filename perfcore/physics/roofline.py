@@ -99,6 +99,11 @@ def peak_flops(device: Device, arithmetic: float) -> float:
     return device.flops_fp32
 
 
+def usable_flops(device: Device, arithmetic: float) -> float:
+    """``peak_flops``, or 1 FLOP/s where there is no path, so that such a device is slow, not 1/0."""
+    return max(peak_flops(device, arithmetic), 1.0)
+
+
 def kernel_on(device: Device, kernel: float, arithmetic: float) -> float:
     """Code of the kernel that runs: without a native path a format becomes weight-only."""
     if kernel in (KERNEL_8, KERNEL_8_BLOCK):
@@ -137,7 +142,7 @@ def linear_path(device: Device, engine: Engine, kernel: float, arithmetic: float
         memory = engine.memory_efficiency_4
         compute = engine.compute_efficiency_4
     return Path(
-        flops=compute * peak_flops(device, arithmetic),
+        flops=compute * usable_flops(device, arithmetic),
         bandwidth=memory * device.memory_bandwidth,
         launch=launch,
     )
@@ -157,7 +162,7 @@ def ridge_batch(device: Device, weight_bits: float, arithmetic: float) -> float:
 
     B* = (P / W) w / 2 for w bytes per weight: 295 on an H100 in bf16.
     """
-    return peak_flops(device, arithmetic) / device.memory_bandwidth * weight_bits / 16.0
+    return usable_flops(device, arithmetic) / device.memory_bandwidth * weight_bits / 16.0
 
 
 __all__ = [
