@@ -9,7 +9,6 @@ from perfcore.records import (
     KERNEL_8,
     KERNEL_8_BLOCK,
     KERNEL_8_WEIGHT_ONLY,
-    KERNEL_16,
     KERNEL_GGUF,
     MATH_FP4,
     MATH_FP8,
@@ -163,18 +162,3 @@ def ridge_batch(device: Device, weight_bits: float, arithmetic: float) -> float:
     B* = (P / W) w / 2 for w bytes per weight: 295 on an H100 in bf16.
     """
     return usable_flops(device, arithmetic) / device.memory_bandwidth * weight_bits / 16.0
-
-
-__all__ = [
-    "KERNEL_16",
-    "Operator",
-    "Path",
-    "Time",
-    "half_performance_bytes",
-    "kernel_on",
-    "linear_path",
-    "operator_time",
-    "peak_flops",
-    "ridge_batch",
-    "roofline",
-]
