@@ -22,6 +22,7 @@ from perfcore.physics.point import (
     Point,
     evaluate,
 )
+from perfcore.physics.roofline import peak_flops
 from perfcore.records import (
     Device,
     Economics,
@@ -241,6 +242,7 @@ def devices(
 def _constant(name: str) -> st.SearchStrategy[float]:
     ranges = {
         "host_": st.just(0.0) | _reals(1e-7, 0.1),
+        "kv_group_penalty": _shares(0.0, 0.5),
         "memory_fraction": _shares(0.5, 1.0),
         "memory_reserve": st.just(0.0) | _reals(1e6, 1e10),
         "power_floor": _shares(0.05, 1.0),
@@ -557,11 +559,14 @@ def energy_is_power_times_time(deployment: Deployment) -> None:
 def utilisation_is_at_most_one(deployment: Deployment) -> None:
     """No more than the data sheet's bytes/s and FLOP/s are used.
 
-    Fp32 weights are exempt of the latter: attention, in 16 bit, may exceed the fp32 rate.
+    Weights whose arithmetic is slower than 16 bit are exempt of the latter (fp32, and int8 on some
+    devices): attention, in 16 bit, may exceed their rate.
     """
     point = deployment.evaluate()
     _not_below(1.0, point.mbu, "MBU is at most 1")
-    if deployment.weight_format.arithmetic != records.MATH_FP32:
+    device, arithmetic = deployment.device, deployment.weight_format.arithmetic
+    wide = peak_flops(device, records.MATH_FP16)
+    if arithmetic != records.MATH_FP32 and peak_flops(device, arithmetic) >= wide:
         _not_below(1.0, point.mfu, "MFU is at most 1")
     _equal(point.arithmetic_intensity * point.step_bytes, point.step_flops, "intensity")
 

@@ -377,7 +377,10 @@ def mean_visible(layer, input_len, output_len):
 
 def pairs(layer, input_len):
     """Return the (query, key) pairs of a prompt, query by query."""
-    return math.fsum(visible(layer, s + 0.5) + 0.5 for s in range(int(input_len)))
+    queries = range(1, int(input_len) + 1)
+    if layer.chunked:
+        return math.fsum((query - 1) % layer.window + 1 for query in queries)
+    return math.fsum(visible(layer, query) for query in queries)
 
 
 def distinct_experts(experts, per_token, tokens):
@@ -656,7 +659,7 @@ class Naive:
         if self.latent:
             return efficiency
         sharing = self.heads / self.kv_heads
-        return efficiency / (1 + engine.kv_group_penalty * (sharing - 1))
+        return efficiency / (1 + engine.kv_group_penalty * max(sharing - 1, 0))
 
     def linear_operators(self, total, tokens, width, stages=1):
         """Add all matrix products but the lm_head of a pass of ``tokens`` tokens.
@@ -983,7 +986,10 @@ class Naive:
             "kv_bytes_per_device": kv_bytes,
             "total_bytes_per_device": weight_bytes + kv_bytes,
             "max_batch": self.max_batch(),
-            "devices_needed": math.ceil(everything / self.usable()),
+            "devices_needed": min(
+                math.ceil(everything / self.usable()) if self.usable() else LARGEST_BATCH,
+                LARGEST_BATCH,
+            ),
             "step_bytes": step_bytes,
             "step_flops": step_flops,
             "arithmetic_intensity": step_flops / step_bytes,

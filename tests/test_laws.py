@@ -4,13 +4,276 @@ import math
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from perfcore import catalog, records
-from perfcore.physics.point import evaluate
-from perfcore.testing import LAWS, Deployment, LawBrokenError, deployments
+from perfcore.physics.prefill import prompt
+from perfcore.physics.weights import parameters
+from perfcore.testing import (
+    LAWS,
+    Deployment,
+    LawBrokenError,
+    check_laws,
+    deployments,
+    parallelisms,
+    workloads,
+)
+
+WORK = records.Workload(1.0, 1_024.0, 256.0)
+ALONE = records.Parallelism(1.0, 1.0)
+
+
+def made(
+    model,
+    device="h100-sxm",
+    *,
+    engine="default",
+    weights="bf16",
+    cache="bf16",
+    parallelism=ALONE,
+    workload=WORK,
+):
+    """Return a configuration of catalogue entries."""
+    sheet = catalog.load_device(device)
+    return Deployment(
+        catalog.load_model(model).record(),
+        sheet.record(),
+        catalog.load_engine(engine).record(sheet),
+        catalog.load_weight_format(weights).record(),
+        catalog.load_kv_format(cache).record(),
+        parallelism,
+        workload,
+        catalog.default_economics(),
+    )
+
+
+def ideal(model, **workload):
+    """Return the physical bound of a model on one H100."""
+    return made(model, engine="ideal").with_workload(**workload).evaluate()
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @given(deployment=deployments())
 def test_law(law, deployment):
     law(deployment)
+
+
+@given(
+    model=st.sampled_from(catalog.names("model")),
+    device=st.sampled_from(catalog.names("device")),
+    engine=st.sampled_from(catalog.names("engine")),
+    weights=st.sampled_from(catalog.names("weight_format")),
+    cache=st.sampled_from(catalog.names("kv_format")),
+    parallelism=parallelisms(),
+    workload=workloads(),
+)
+def test_catalogue_keeps_every_law(model, device, engine, weights, cache, parallelism, workload):
+    check_laws(
+        made(
+            model,
+            device,
+            engine=engine,
+            weights=weights,
+            cache=cache,
+            parallelism=parallelism,
+            workload=workload,
+        )
+    )
+
+
+@given(deployment=deployments(spatial=False))
+def test_one_tensor_parallel_device_has_no_exchange(deployment):
+    _, pp = deployment.parallelism
+    point = deployment._replace(parallelism=records.Parallelism(1.0, pp)).evaluate()
+    size = deployment.model.hidden_size * deployment.weight_format.activation_bytes
+    hand_over = size * deployment.workload.batch / deployment.device.link_bandwidth
+    hand_over += deployment.engine.hop_latency
+
+    assert point.network_s == pytest.approx((pp - 1) * hand_over, rel=1e-9)
+
+
+def test_broken_law_is_told():
+    """More than the limit in a record that is no share: the law says which broke."""
+    broken = (
+        made("llama-3-8b")
+        .with_device(idle_power=1e6)
+        ._replace(parallelism=records.Parallelism(1.0, 8.0))
+    )
+
+    with pytest.raises(LawBrokenError, match="decode power is within the limit"):
+        check_laws(broken)
+
+
+# ----------------------------------------------- mistakes found in other models, one test each
+
+
+def test_kv_cache_is_read_once():
+    point = ideal("llama-2-13b", batch=4.0, input_len=1_000.0, output_len=100.0)
+
+    assert point.kv_s == pytest.approx(4 * 1_050 * 40 * 2 * 40 * 128 * 2 / 3.35e12, rel=1e-9)
+
+
+def test_kv_cache_counts_kv_heads_not_query_heads():
+    model = catalog.load_model("llama-3-70b").record()
+
+    assert model.global_kv_elements == 80 * 2 * 8 * 128
+    assert model.heads == 64
+
+
+def test_explicit_head_dim_rules():
+    """Qwen3-0.6B: 16 heads of 128, 2048 in all, in a model 1024 wide."""
+    entry = catalog.load_model("qwen3-0.6b")
+
+    assert entry.head_dim * entry.num_attention_heads == 2 * entry.hidden_size
+    assert entry.record().global_kv_elements == entry.num_hidden_layers * 2 * 8 * 128
+    assert entry.record().attention_out_elements == entry.num_hidden_layers * 2_048 * 1_024
+
+
+def test_lm_head_is_read_and_the_embedding_is_not():
+    """Taking the embedding away changes no time, taking the lm_head away does."""
+    whole = made("llama-3-8b", engine="ideal")
+    lookup = whole._replace(model=whole.model._replace(embedding_elements=0.0))
+    headless = whole._replace(model=whole.model._replace(lm_head_elements=0.0))
+
+    assert lookup.evaluate().tpot_s == whole.evaluate().tpot_s
+    saved = whole.evaluate().weights_s - headless.evaluate().weights_s
+    assert saved == pytest.approx(128_256 * 4_096 * 2 / 3.35e12, rel=1e-9)
+
+
+def test_tied_embedding_is_kept_once_and_read():
+    model = catalog.load_model("gemma-2-2b").record()
+
+    assert model.embedding_elements == 0.0
+    assert model.lm_head_elements == 256_000 * 2_304
+
+
+def test_causal_mask_halves_attention():
+    """Prefill attention of twice the prompt: four times the pairs, half of the square."""
+    model = catalog.load_model("llama-3-8b").record()
+    work = prompt(model, 1.0, 4_096.0)
+
+    assert work.global_pairs == pytest.approx(4_096**2 / 2, rel=1e-3)
+
+
+def test_scores_never_touch_memory():
+    """Bytes of a prefill's attention are proportional to its tokens, not to their square."""
+    model = catalog.load_model("llama-3-8b").record()
+    deployment = made("llama-3-8b", engine="ideal")
+    slow = deployment.with_device(
+        memory_bandwidth=1.0, flops_fp16=1e30, flops_fp8=1e30, flops_fp32=1e30
+    )
+    one = slow.with_workload(input_len=1e6).evaluate().ttft_s
+    two = slow.with_workload(input_len=2e6).evaluate().ttft_s
+    three = slow.with_workload(input_len=3e6).evaluate().ttft_s
+
+    assert three - two == pytest.approx(two - one, rel=1e-9)
+    assert model.experts == 0.0
+
+
+def test_peak_rates_are_dense():
+    """Data sheets: H100 989, A100 312, B200 2250 TFLOP/s in bf16; with sparsity twice that."""
+    for name, flops in (("h100-sxm", 989e12), ("a100-80gb", 312e12), ("b200", 2_250e12)):
+        assert catalog.load_device(name).record().flops_fp16 == pytest.approx(flops, rel=0.01)
+
+
+def test_gigabytes_are_not_gibibytes():
+    """80 GB of an A100 are 80 GiB of HBM, its bandwidth is in powers of ten."""
+    device = catalog.load_device("a100-80gb").record()
+
+    assert device.memory_bytes == pytest.approx(80 * 2**30, rel=0.01)
+    assert device.memory_bandwidth == pytest.approx(2.039e12, rel=0.01)
+
+
+def test_windows_are_capped_in_memory_and_in_traffic():
+    """Gemma-3-27B at 131,072 tokens: six times less than without windows."""
+    windowed = made("gemma-3-27b").with_workload(input_len=131_000.0, output_len=72.0)
+    wide = windowed._replace(model=windowed.model._replace(window=1e9))
+
+    saved = wide.evaluate().kv_bytes_per_device / windowed.evaluate().kv_bytes_per_device
+    faster = wide.evaluate().kv_s / windowed.evaluate().kv_s
+    assert saved == pytest.approx(5.96, rel=1e-2)
+    assert faster > 5
+
+
+def test_latent_cache_is_neither_doubled_nor_split():
+    """DeepSeek-V3: 576 elements a token and layer, as many on each of 8 devices as on one."""
+    one = made("deepseek-v3").evaluate()
+    eight = made("deepseek-v3", parallelism=records.Parallelism(8.0, 1.0)).evaluate()
+
+    assert one.kv_bytes_per_device == 61 * 576 * 2 * (1_024 + 256)
+    assert eight.kv_bytes_per_device == one.kv_bytes_per_device
+
+
+def test_kv_heads_are_copied_beyond_their_number():
+    """Llama-3-70B has 8: 16 devices hold as much each as 8 do."""
+    eight = made("llama-3-70b", parallelism=records.Parallelism(8.0, 1.0)).evaluate()
+    more = made("llama-3-70b", parallelism=records.Parallelism(16.0, 1.0)).evaluate()
+
+    assert more.kv_bytes_per_device == eight.kv_bytes_per_device
+
+
+def test_all_experts_are_kept_and_the_distinct_ones_read():
+    """Mixtral 8x7B, 2 of 8 experts: one sequence reads a quarter of them, 64 read all."""
+    deployment = made("mixtral-8x7b", engine="ideal")
+    model = deployment.model
+    experts = 8 * model.expert_elements * 2
+    one = deployment.with_workload(batch=1.0).evaluate()
+    many = deployment.with_workload(batch=64.0).evaluate()
+
+    assert one.weight_bytes_per_device == many.weight_bytes_per_device
+    assert one.weight_bytes_per_device > experts
+    assert many.weights_s - one.weights_s == pytest.approx(0.75 * experts / 3.35e12, rel=1e-6)
+
+
+def test_multi_token_prediction_layers_are_left_out():
+    """DeepSeek-V3 has 671B parameters without its 11.5B of prediction layers, which no step has."""
+    record = catalog.load_model("deepseek-v3").record()
+
+    assert parameters(record) == pytest.approx(671.0e9, rel=1e-3)
+
+
+def test_prefill_is_not_sped_up_by_what_helps_decode_only():
+    """Host time a sequence is paid by decode steps alone."""
+    deployment = made("llama-3-8b")
+    slow = deployment.with_engine(host_per_sequence=1.0)
+
+    assert slow.evaluate().ttft_s == deployment.evaluate().ttft_s
+    assert slow.evaluate().tpot_s > 1.0
+
+
+@given(deployment=deployments())
+def test_energy_shares_sum_to_the_power(deployment):
+    """Board power is between nothing and its limit, and energy is that power's."""
+    point = deployment.evaluate()
+    devices = deployment.parallelism.tp * deployment.parallelism.pp
+    joules = point.energy_per_output_token_j * point.tokens_per_s_per_device
+
+    assert 0 <= joules <= deployment.device.board_power * (1 + 1e-9)
+    assert joules == pytest.approx(point.decode_power_w, rel=1e-9)
+    assert devices >= 1
+
+
+def test_kv_budget_is_what_weights_and_reserve_leave():
+    """H100, Llama-3-8B, 0.9 of the memory less 1.5 GB less 16 GB of weights."""
+    deployment = made("llama-3-8b").with_engine(memory_fraction=0.9, memory_reserve=1.5e9)
+    point = deployment.evaluate()
+    usable = deployment.device.memory_bytes * 0.9 - 1.5e9
+    sequence = 32 * 2 * 8 * 128 * 2 * (1_024 + 256)
+
+    assert point.max_batch == math.floor((usable - point.weight_bytes_per_device) / sequence)
+
+
+def test_tpot_excludes_the_first_token():
+    point = made("llama-3-8b").with_workload(output_len=1.0).evaluate()
+
+    assert point.e2e_latency_s == point.ttft_s
+
+
+@pytest.mark.parametrize("device", ["a100-80gb", "tpu-v5e", "mi250x", "v100-sxm-32gb"])
+@pytest.mark.parametrize("weights", ["fp8", "nvfp4", "mxfp4", "int8-w8a8"])
+def test_device_without_the_format_computes_wider(device, weights):
+    deployment = made("llama-3-8b", device, weights=weights)
+    point = deployment.evaluate()
+
+    assert point.status != 3
+    assert math.isfinite(point.tpot_s)

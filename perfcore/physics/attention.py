@@ -56,13 +56,15 @@ def causal_pairs(input_len: float) -> float:
 
 
 def windowed_pairs(input_len: float, window: float, chunked: float) -> float:
-    """(query, key) pairs of one prompt in a windowed layer."""
-    return window_integral(input_len, window, chunked) + 0.5 * input_len
+    """(query, key) pairs of one prompt in a windowed layer: every query sees its own key too."""
+    sliding = limited_pairs(input_len, window)
+    restarting = chunked_integral(input_len, window) + 0.5 * input_len
+    return sliding + chunked * (restarting - sliding)
 
 
 def limited_pairs(input_len: float, limit: float) -> float:
     """(query, key) pairs of one prompt in a layer that reads at most ``limit`` tokens."""
-    return sliding_integral(input_len, limit) + 0.5 * input_len
+    return sliding_integral(input_len, limit) + 0.5 * min(input_len, limit)
 
 
 def index_limit(model: Model) -> float:
@@ -85,10 +87,14 @@ def kv_bytes_per_token(model: Model, kv_format: KVFormat) -> float:
 
 
 def kv_bytes_per_sequence(model: Model, kv_format: KVFormat, context: float) -> float:
-    """Bytes that a sequence of ``context`` tokens holds: caches, windows, recurrent state."""
+    """Bytes of KV cache that a sequence of ``context`` tokens holds, windows included."""
     kept = min(context, model.window)
     return (
         kv_bytes_per_token(model, kv_format) * context
         + model.window_kv_elements * kv_format.bits / 8.0 * kept
-        + model.state_elements * STATE_BYTES
     )
+
+
+def state_bytes_per_sequence(model: Model) -> float:
+    """Bytes of recurrent state that a sequence holds, whatever its length."""
+    return model.state_elements * STATE_BYTES

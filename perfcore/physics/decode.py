@@ -72,7 +72,7 @@ def kv_efficiency(model: Model, engine: Engine, kv_format: KVFormat) -> float:
     arithmetic; a latent cache is made for sharing and exempt.
     """
     efficiency = engine.kv_efficiency_quantised if kv_format.kernel == 1.0 else engine.kv_efficiency
-    if model.latent_cache == 1.0 or model.kv_heads == 0.0:
+    if model.latent_cache == 1.0 or model.heads == 0.0:
         return efficiency
     return efficiency / (1.0 + engine.kv_group_penalty * (model.heads / model.kv_heads - 1.0))
 

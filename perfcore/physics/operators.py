@@ -16,6 +16,7 @@ from perfcore.records import (
     KERNEL_16,
     KERNEL_GGUF,
     MATH_FP16,
+    MATH_FP32,
     Device,
     Engine,
     Model,
@@ -74,7 +75,8 @@ def operators(
         launch=engine.launch_experts,
     )
     head_kernel = KERNEL_GGUF if weight_format.kernel == KERNEL_GGUF else KERNEL_16
-    head_path = linear_path(device, engine, head_kernel, MATH_FP16)
+    head_arithmetic = MATH_FP32 if weight_format.arithmetic == MATH_FP32 else MATH_FP16
+    head_path = linear_path(device, engine, head_kernel, head_arithmetic)
     plain_bandwidth = engine.memory_efficiency_16 * device.memory_bandwidth
     io_bytes = weight_format.activation_bytes
     width = spread.width
@@ -144,7 +146,7 @@ def operators(
         ),
         lm_head=linear_operator(
             model.lm_head_elements,
-            model.hidden_size + LOGIT_ELEMENTS * model.lm_head_elements / model.hidden_size,
+            head_io_elements(model),
             1.0,
             weight_format.embedding_bits,
             head_path,
@@ -179,6 +181,11 @@ def start_up(model: Model, device: Device, engine: Engine, operators: Operators)
         + mixers * engine.launch_attention
     )
     return launches + device.spatial * engine.spatial_latency * model.layers * device.layer_latency
+
+
+def head_io_elements(model: Model) -> float:
+    """Activation elements that the lm_head moves for one token: its input, and all logits."""
+    return model.hidden_size + LOGIT_ELEMENTS * model.lm_head_elements / model.hidden_size
 
 
 def flops_per_token(model: Model) -> float:

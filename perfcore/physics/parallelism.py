@@ -14,6 +14,7 @@ class Spread(NamedTuple):
     prefill_width: float  # the same in prefill, where a spatial machine's stages all have work
     weight_share: float  # of the model's weights, on the fullest device
     kv_share: float  # of every sequence's KV cache, on the fullest device
+    state_share: float  # of every sequence's recurrent state, likewise
     kv_width: float  # devices among which a KV read is divided; the rest read copies
     micro_batches: float  # groups of sequences that are in different stages at once
     stages: float
@@ -38,6 +39,7 @@ def spread(model: Model, device: Device, parallelism: Parallelism, batch: float)
             prefill_width=devices,
             weight_share=1.0 / devices,
             kv_share=1.0 / devices,
+            state_share=1.0 / devices,
             kv_width=width,
             micro_batches=min(batch, stages),
             stages=stages,
@@ -51,6 +53,7 @@ def spread(model: Model, device: Device, parallelism: Parallelism, batch: float)
         prefill_width=parallelism.tp,
         weight_share=stage_share / parallelism.tp,
         kv_share=stage_share * head_share,
+        state_share=stage_share / parallelism.tp,
         kv_width=1.0 / head_share,
         micro_batches=1.0,
         stages=parallelism.pp,

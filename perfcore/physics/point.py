@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from perfcore.physics.attention import (
     INDEX_BYTES,
-    STATE_BYTES,
     STATE_FLOPS,
     index_limit,
     kv_bytes_per_sequence,
     mean_context,
     mean_limited,
     mean_window,
+    state_bytes_per_sequence,
     window_limit,
 )
 from perfcore.physics.collectives import Exchange, all_reduce, exchange
@@ -37,6 +37,7 @@ from perfcore.physics.operators import (
     body_read_bytes,
     expert_read_bytes,
     flops_per_token,
+    head_io_elements,
     operators,
     start_up,
     touched_experts,
@@ -111,6 +112,7 @@ class Step(NamedTuple):
     weight_bytes: float  # one copy
     weight_bytes_per_device: float
     usable_bytes: float  # of one device
+    state_bytes: float  # recurrent state of one sequence
     prefill: PrefillCosts
     prefill_fixed_bytes: float
     prefill_bytes_per_token: float
@@ -264,8 +266,9 @@ def prepare(
     body_bytes = body_read_bytes(model, weight_format)
     expert_bytes = expert_read_bytes(model, weight_format)
     token_bytes = activation_bytes_per_token(model, weight_format)
+    head_bytes = head_io_elements(model) * weight_format.activation_bytes
     token_flops = flops_per_token(model)
-    state_bytes = 2.0 * model.state_elements * STATE_BYTES
+    state_bytes = 2.0 * state_bytes_per_sequence(model)
     attention_token_bytes = model.attention_io_elements * weight_format.activation_bytes
     head_flops = 2.0 * model.lm_head_elements
     costs = prefill_costs(
@@ -304,15 +307,16 @@ def prepare(
         indexer=index_costs(model, device, engine, kv_bandwidth, layout, tokens),
         linear_bytes=body_bytes
         + experts_read * expert_bytes
-        + (token_bytes + attention_token_bytes + state_bytes) * tokens,
+        + (token_bytes + head_bytes + attention_token_bytes + state_bytes) * tokens,
         linear_flops=(token_flops + head_flops + STATE_FLOPS * model.state_elements) * tokens,
         peak_flops=usable_flops(device, arithmetic),
         ridge_batch=ridge_batch(device, weight_format.bits, weight_format.arithmetic),
         weight_bytes=resident,
         weight_bytes_per_device=resident_per_device,
         usable_bytes=usable,
+        state_bytes=state_bytes_per_sequence(model),
         prefill=costs,
-        prefill_fixed_bytes=body_bytes,
+        prefill_fixed_bytes=body_bytes + head_bytes * batch,
         prefill_bytes_per_token=token_bytes + costs.attention_bytes_per_token,
         expert_bytes=expert_bytes,
         prefill_fixed_flops=head_flops * batch,
@@ -352,6 +356,7 @@ def prefill_at(step: Step, input_len: float, experts_read: float) -> Prefill:
         + attention_work(step.prefill, work)
     )
     per_ttft = 1.0 / ttft_s
+    per_running = 1.0 / (ttft_s - engine.host_per_prefill)
     per_memory_rate = 1.0 / (layout.prefill_width * step.device.memory_bandwidth)
     per_compute_rate = 1.0 / (layout.prefill_width * step.peak_flops)
     host_share = engine.host_per_prefill * per_ttft
@@ -361,8 +366,8 @@ def prefill_at(step: Step, input_len: float, experts_read: float) -> Prefill:
         1.0 - host_share,
         0.0,
         host_share,
-        moved_bytes * per_ttft * per_memory_rate,
-        flops * per_ttft * per_compute_rate,
+        moved_bytes * per_running * per_memory_rate,
+        flops * per_running * per_compute_rate,
     )
     active_share = layout.prefill_width / layout.devices
     return Prefill(ttft_s, pipeline_power(step.device, active_power, active_share))
@@ -407,14 +412,12 @@ def at_lengths(step: Step, input_len: float, output_len: float, prefill: Prefill
 
     # Memory.
     kv_per_sequence = kv_bytes_per_sequence(model, step.kv_format, input_len + output_len)
-    kv_bytes_per_device = batch * kv_per_sequence * layout.kv_share
-    max_batch = largest_batch(
-        step.usable_bytes - step.weight_bytes_per_device, kv_per_sequence * layout.kv_share
-    )
+    kept_per_sequence = kv_per_sequence * layout.kv_share + step.state_bytes * layout.state_share
+    kv_bytes_per_device = batch * kept_per_sequence
+    max_batch = largest_batch(step.usable_bytes - step.weight_bytes_per_device, kept_per_sequence)
     per_usable = 1.0 / (step.usable_bytes + TINY)
-    devices_needed = min(
-        ceil_of((step.weight_bytes + batch * kv_per_sequence) * per_usable), LARGEST_BATCH
-    )
+    kept_bytes = step.weight_bytes + batch * (kv_per_sequence + step.state_bytes)
+    devices_needed = min(ceil_of(kept_bytes * per_usable), LARGEST_BATCH)
     too_long = input_len + output_len > model.max_context
     kv_status = KV_DOES_NOT_FIT if batch > max_batch else OK
     length_status = CONTEXT_TOO_LONG if too_long else kv_status

@@ -77,6 +77,7 @@ def prefill_costs(
     narrowing = layout.width / layout.prefill_width
     head = operator_time(operators.lm_head, batch, 1.0, engine.residue)
     kv_elements = model.global_kv_elements + model.window_kv_elements
+    copies = layout.width / layout.kv_width
     state_bytes = 2.0 * model.state_elements * STATE_BYTES / STATE_CHUNK
     flops = attention_flops(device, engine.attention_prefill_efficiency)
     bandwidth = engine.memory_efficiency_16 * device.memory_bandwidth
@@ -87,8 +88,8 @@ def prefill_costs(
         per_attention_flop=1.0 / (flops * layout.prefill_width),
         per_attention_byte=1.0 / (bandwidth * layout.prefill_width),
         attention_bytes_per_token=model.attention_io_elements * weight_format.activation_bytes
-        + 2.0 * kv_elements * kv_format.bits / 8.0
-        + model.index_elements * INDEX_BYTES
+        + 2.0 * copies * kv_elements * kv_format.bits / 8.0
+        + copies * model.index_elements * INDEX_BYTES
         + state_bytes,
         state_flops_per_token=STATE_FLOPS * model.state_elements,
         global_pair_flops=model.global_prefill_score_flops * batch,

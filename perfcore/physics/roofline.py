@@ -12,6 +12,7 @@ from perfcore.records import (
     KERNEL_GGUF,
     MATH_FP4,
     MATH_FP8,
+    MATH_FP32,
     MATH_INT8,
     Device,
     Engine,
@@ -85,7 +86,9 @@ def peak_flops(device: Device, arithmetic: float) -> float:
     unpacked on the way. 0 if there is no path at all.
     """
     native = 0.0
-    if arithmetic == MATH_FP8:
+    if arithmetic == MATH_FP32:
+        native = device.flops_fp32
+    elif arithmetic == MATH_FP8:
         native = device.flops_fp8
     elif arithmetic == MATH_INT8:
         native = device.flops_int8

@@ -1,0 +1,155 @@
+"""A sweep end to end against Arrow writing the same table from memory, and its peak memory.
+
+    python benchmarks/bench_run.py                  # rows/s, ratio to the writer alone, RSS
+    python benchmarks/bench_run.py --memory 5 50    # peak RSS of runs of so many million rows
+
+Both sides of the ratio write the same bytes with as many threads and the same settings; a ratio of
+1 would mean that physics costs nothing. The last line of stdout is one JSON document.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+
+from perfcore.engine import evaluate_rows
+from perfcore.run import facts, shard_path, sweep
+from perfcore.sinks.parquet import ParquetShard, schema
+from perfcore.space import Space
+
+SPEC = Path(__file__).parent.parent / "sweeps" / "memory_wall.toml"
+ROWS_PER_LENGTH = 161_622  # written by the main sweep per input length, roughly
+MILLION = 1_000_000
+
+
+def size(folder: Path) -> int:
+    """Bytes of all data files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
+
+
+def timed_sweep(space: Space, workers: int) -> tuple[float, int, int]:
+    """Seconds, rows and bytes of a run into a fresh directory."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        run = sweep(space, Path(folder) / "run", workers)
+        seconds = time.perf_counter() - start
+        return seconds, run.rows, size(Path(folder))
+
+
+def timed_write(tables: list[pa.Table], space: Space, workers: int) -> tuple[float, int]:
+    """Seconds and bytes of the writer alone, a shard a table, from memory."""
+    compression = space.spec.output.compression
+    with tempfile.TemporaryDirectory() as folder:
+
+        def write(number: int) -> None:
+            table = tables[number]
+            shard = ParquetShard(shard_path(Path(folder), number), table.schema, compression)
+            for batch in table.to_batches():
+                shard.write(batch)
+            shard.commit()
+
+        start = time.perf_counter()
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(write, range(len(tables))))
+        return time.perf_counter() - start, size(Path(folder))
+
+
+def peak(spec: str, overrides: list[str], workers: int) -> dict[str, int]:
+    """Peak resident memory and rows of a sweep in a process of its own."""
+    command = [sys.executable, __file__, "--child", spec, "--workers", str(workers)]
+    command += [part for override in overrides for part in ("--set", override)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def child(spec: str, overrides: list[str], workers: int) -> None:
+    """What the process of ``peak`` does."""
+    seconds, rows, written = timed_sweep(Space.from_toml(spec, overrides), workers)
+    # not ru_maxrss, which a process inherits from the one that started it
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    rss = next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) * 1024
+    print(json.dumps({"rows": rows, "bytes": written, "peak_rss_bytes": rss, "seconds": seconds}))
+
+
+def compare(spec: str, overrides: list[str], workers: int, repeats: int) -> dict[str, float]:
+    """Run and bare writer by turns; medians."""
+    space = Space.from_toml(spec, overrides)
+    arrow_schema = schema(space, facts(space))
+    tables = [
+        evaluate_rows(space, arrow_schema, *space.shard_range(shard))
+        for shard in range(space.shards)
+    ]
+    runs, writes = [], []
+    for _ in range(repeats):
+        seconds, rows, written = timed_sweep(space, workers)
+        runs.append(seconds)
+        floor, same = timed_write(tables, space, workers)
+        writes.append(floor)
+        if same != written:
+            raise SystemExit(f"run wrote {written} bytes, the writer alone {same}")
+    run, write = statistics.median(runs), statistics.median(writes)
+    return {
+        "workers": workers,
+        "rows": rows,
+        "evaluated": space.rows,
+        "seconds": round(run, 3),
+        "write_seconds": round(write, 3),
+        "rows_per_s": round(rows / run),
+        "evaluated_per_s": round(space.rows / run),
+        "ratio_vs_write_floor": round(write / run, 3),
+        "bytes_per_row": round(written / rows, 2),
+    }
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--spec", default=str(SPEC))
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--memory", type=float, nargs="+", metavar="MILLIONS")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options.child, options.overrides, options.workers)
+        return
+    if options.memory:
+        document: list[dict[str, int]] = []
+        for millions in options.memory:
+            lengths = max(2, round(millions * MILLION / ROWS_PER_LENGTH))
+            length = f'axes.input_len={{ log = ["128", "128Ki"], n = {lengths} }}'
+            found = peak(options.spec, [*options.overrides, length], options.workers)
+            print(f"{found['rows']:>12,} rows: peak RSS {found['peak_rss_bytes'] / 2**20:.0f} MiB")
+            document.append(found)
+        print(json.dumps({"memory": document}))
+        return
+    results = {}
+    for workers in sorted({1, options.workers}):
+        found = compare(options.spec, options.overrides, workers, options.repeats)
+        results[workers] = found
+        print(
+            f"{workers} workers: {found['rows_per_s'] / 1e6:.2f} M rows/s written, "
+            f"{found['evaluated_per_s'] / 1e6:.2f} M/s evaluated, "
+            f"{found['ratio_vs_write_floor']:.2f} of the writer alone, "
+            f"{found['bytes_per_row']:.1f} B/row"
+        )
+    rss = peak(options.spec, options.overrides, options.workers)["peak_rss_bytes"]
+    print(f"peak RSS {rss / 2**20:.0f} MiB")
+    document_of_all = {**results[options.workers], "peak_rss_bytes": rss, "one_worker": results[1]}
+    print(json.dumps(document_of_all))
+
+
+if __name__ == "__main__":
+    main()

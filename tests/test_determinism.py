@@ -1,0 +1,105 @@
+import hashlib
+import json
+
+import pytest
+
+import perfcore.run
+from perfcore import space as space_module
+from perfcore.errors import InputError
+from perfcore.run import sweep
+from perfcore.space import Space
+
+SPEC = {
+    "name": "determinism",
+    "axes": {
+        "model": ["llama-3.1-8b", "gpt-oss-20b"],
+        "device": ["h100-sxm", "rtx-4090"],
+        "weight_format": ["bf16", "int4-g128"],
+        "tp": [1, 2],
+        "batch": {"pow2": [1, 64]},
+        "input_len": {"log": [128, 8192], "n": 31},
+        "output_len": [64, 256],
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch):
+    monkeypatch.setattr(space_module, "ROWS_PER_SHARD", 1024)
+
+
+def hashes(run):
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(run.data.iterdir())
+    }
+
+
+def test_workers_change_no_byte(tmp_path):
+    runs = [sweep(Space.from_dict(SPEC), tmp_path / str(n), n) for n in (1, 2, 3)]
+    expected, *others = [hashes(run) for run in runs]
+
+    assert len(expected) > 5
+    assert all(other == expected for other in others)
+    assert runs[0].manifest["shards"] == runs[1].manifest["shards"] == runs[2].manifest["shards"]
+    assert runs[0].manifest["dropped"] == runs[2].manifest["dropped"]
+
+
+def test_a_partial_run_goes_on_to_the_same_bytes(tmp_path):
+    whole = sweep(Space.from_dict(SPEC), tmp_path / "whole", 2)
+    again = sweep(Space.from_dict(SPEC), tmp_path / "again", 2)
+    lost = sorted(again.data.iterdir())[1::2]
+    kept = sorted(again.data.iterdir())[::2]
+    for path in lost:
+        path.unlink()
+    times = {path: path.stat().st_mtime_ns for path in kept}
+
+    again = sweep(Space.from_dict(SPEC), tmp_path / "again", 2)
+
+    assert hashes(again) == hashes(whole)
+    assert {path: path.stat().st_mtime_ns for path in kept} == times, "kept shards are not redone"
+    assert again.manifest["rows"] == whole.manifest["rows"]
+    assert again.manifest["complete"]
+
+
+def test_a_run_that_breaks_leaves_whole_shards_and_goes_on(tmp_path, monkeypatch):
+    whole = sweep(Space.from_dict(SPEC), tmp_path / "whole", 1)
+    shard_class = perfcore.run.ParquetShard
+    opened = []
+
+    def breaking(path, schema, compression):
+        opened.append(path)
+        if len(opened) == 3:
+            raise OSError(28, "No space left on device")
+        return shard_class(path, schema, compression)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(perfcore.run, "ParquetShard", breaking)
+        with pytest.raises(OSError, match="No space"):
+            sweep(Space.from_dict(SPEC), tmp_path / "broken", 1)
+    left = {path.name for path in (tmp_path / "broken" / "data").iterdir()}
+    manifest = json.loads((tmp_path / "broken" / "manifest.json").read_text())
+
+    assert left < set(hashes(whole))
+    assert not manifest["complete"]
+    assert hashes(sweep(Space.from_dict(SPEC), tmp_path / "broken", 2)) == hashes(whole)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"batch": [1]}, {"device": ["h100-sxm", "b200"]}, {"output_len": [64, 257]}],
+)
+def test_a_changed_specification_is_refused(tmp_path, change):
+    run = sweep(Space.from_dict(SPEC), tmp_path / "run")
+    before = hashes(run)
+
+    with pytest.raises(InputError, match="another specification"):
+        sweep(Space.from_dict({**SPEC, "axes": {**SPEC["axes"], **change}}), tmp_path / "run")
+    assert hashes(run) == before
+
+
+def test_a_changed_name_or_description_is_the_same_run(tmp_path):
+    sweep(Space.from_dict(SPEC), tmp_path / "run")
+    run = sweep(Space.from_dict({**SPEC, "description": "other words"}), tmp_path / "run")
+
+    assert run.manifest["complete"]
