@@ -53,8 +53,7 @@ def rows(axes: Mapping[str, object], **more: object) -> pa.Table:
 def article_table() -> str:
     """Llama 3 70B at batch 1: the question that started it."""
     lines = [
-        "| Llama 3 70B, batch 1, 1,024 in | ms/token | bound, ms | tokens/s | J/token | $/Mtok "
-        + "| waits for |",
+        "| Llama 3 70B, batch 1 | ms/token | bound, ms | tokens/s | J/token | $/Mtok | waits for |",
         "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for title, (device, weights, tp, pp) in ARTICLE.items():

@@ -1,6 +1,6 @@
 """The axes of a sweep: one table says which there are; the rest reads them from a sweep file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -122,8 +122,11 @@ class WhatIf:
         return Axis(self.column_name, self.values, "real")
 
 
-def parse_axes(table: object, place: Place) -> dict[str, Axis]:
-    """Return the axes by name, defaults included; those with faults are left out."""
+def parse_axes(table: object, place: Place, zipped: Container[str] = ()) -> dict[str, Axis]:
+    """Return the axes by name, defaults included; those with faults are left out.
+
+    An axis of a zip may have a value twice: it is told apart by the others.
+    """
     if not isinstance(table, Mapping):
         place.fault(f"{show(table)} is not a table", 'write [axes] and below it model = ["..."]')
         return {}
@@ -142,20 +145,20 @@ def parse_axes(table: object, place: Place) -> dict[str, Axis]:
             )
             continue
         given = table.get(rule.name, rule.default)
-        axis = _axis(rule, given, place.at(rule.name))
+        axis = _axis(rule, given, place.at(rule.name), repeats=rule.name in zipped)
         if axis is not None:
             axes[rule.name] = axis
     return axes
 
 
-def _axis(rule: Rule, given: object, place: Place) -> Axis | None:
+def _axis(rule: Rule, given: object, place: Place, *, repeats: bool) -> Axis | None:
     if rule.bound is None:
-        return _categorical(rule.name, given, place)
-    values = expand(given, rule.bound, place)
+        return _categorical(rule.name, given, place, repeats=repeats)
+    values = expand(given, rule.bound, place, repeats=repeats)
     return None if values is None else Axis(rule.name, values, rule.kind)
 
 
-def _categorical(kind: str, given: object, place: Place) -> Axis | None:
+def _categorical(kind: str, given: object, place: Place, *, repeats: bool) -> Axis | None:
     items = list(given) if isinstance(given, list | tuple) else [given]
     if not items:
         place.fault("[] is empty", "list at least one name, or leave the key out")
@@ -163,21 +166,23 @@ def _categorical(kind: str, given: object, place: Place) -> Axis | None:
     if len(items) > MAX_ENTRIES:
         place.fault(f"{len(items)} entries are too many", f"list at most {MAX_ENTRIES}")
         return None
-    entries: dict[str, Entry] = {}
+    entries: list[Entry] = []
+    labels: list[str] = []
     before = len(place.faults)
     for index, item in enumerate(items):
         spot = place.item(index) if isinstance(given, list | tuple) else place
         for label, entry in _entries(kind, item, spot):
-            if label in entries:
+            if label in labels and not repeats:
                 spot.fault(
                     f"{show(item)} is a duplicate of {label!r}", "list it once, or rename it"
                 )
-            entries[label] = entry
+            labels.append(label)
+            entries.append(entry)
     if len(entries) > MAX_ENTRIES:
         place.fault(f"{len(entries)} entries are too many", f"use at most {MAX_ENTRIES}")
     if len(place.faults) > before:
         return None
-    return Axis(kind, tuple(entries), "categorical", tuple(entries.values()))
+    return Axis(kind, tuple(labels), "categorical", tuple(entries))
 
 
 def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry]]:

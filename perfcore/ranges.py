@@ -95,8 +95,12 @@ def integer(value: object, low: int, high: int, place: Place) -> int | None:
     return value
 
 
-def expand(value: object, bound: Bound, place: Place) -> tuple[float, ...] | None:
+def expand(
+    value: object, bound: Bound, place: Place, *, repeats: bool = False
+) -> tuple[float, ...] | None:
     """Return the values of a scalar, list or range table in the order written; None after a fault.
+
+    A list may have a value twice only if ``repeats`` says so: beside other axes of a zip.
 
     ``linear`` and ``log`` ranges rise from their first to their last value, both exact; what lies
     between is rounded to 12 digits (to whole numbers, without repetitions, where the bound says
@@ -105,13 +109,13 @@ def expand(value: object, bound: Bound, place: Place) -> tuple[float, ...] | Non
     if isinstance(value, Mapping):
         return _range(value, bound, place)
     if isinstance(value, list | tuple):
-        return _list(value, bound, place)
+        return _list(value, bound, place, repeats=repeats)
     single = number(value, bound, place)
     return None if single is None else (single,)
 
 
 def _list(
-    items: list[object] | tuple[object, ...], bound: Bound, place: Place
+    items: list[object] | tuple[object, ...], bound: Bound, place: Place, *, repeats: bool
 ) -> tuple[float, ...] | None:
     if not items:
         place.fault("[] is empty", "list at least one value, or leave the key out")
@@ -126,7 +130,7 @@ def _list(
         parsed = number(item, bound, place.item(index))
         if parsed is None:
             sound = False
-        elif parsed in first_of:
+        elif parsed in first_of and not repeats:
             place.item(index).fault(
                 f"{show(item)} is a duplicate of {show(first_of[parsed])}", "list it once"
             )

@@ -79,6 +79,17 @@ def _known_keys(table: Mapping[str, object], known: Iterable[str], place: Place)
             place.unknown("key", str(key), known)
 
 
+def zipped_names(value: object) -> frozenset[str]:
+    """Return the axes that some zip names, before anything is checked."""
+    tables = value if isinstance(value, list | tuple) else [value]
+    names: set[str] = set()
+    for table in tables:
+        given = table.get("axes") if isinstance(table, Mapping) else None
+        if isinstance(given, list | tuple):
+            names.update(name for name in given if isinstance(name, str))
+    return frozenset(names)
+
+
 def parse_zips(
     value: object, axes: tuple[Axis, ...], what_ifs: Mapping[str, WhatIf], place: Place
 ) -> tuple[tuple[str, ...], ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perfcore import records
-from perfcore.axes import Axis, WhatIf
+from perfcore.axes import Axis, Value, WhatIf
 from perfcore.bounds import BOUNDS
 from perfcore.catalog import default_economics
 from perfcore.columns import BY_NAME, METRICS, Column
@@ -65,6 +65,11 @@ class Dimension:
 
     def __len__(self) -> int:
         return len(self.axes[0])
+
+
+def distinct(axis: Axis) -> tuple[Value, ...]:
+    """The values of an axis without repetitions, which zips allow, in order."""
+    return tuple(dict.fromkeys(axis.values))
 
 
 class Space:
@@ -244,7 +249,7 @@ class Space:
         axes = np.empty((len(self.outer_axes), points), np.int32)
         for number, axis in enumerate(self.outer_axes):
             place = places[axis.name]
-            axes[number] = self._values[axis.name][place] if axis.kind == "integer" else place
+            axes[number] = self._codes[axis.name][place]
         return Block(np.array(rows, np.int64), numbers, axes)
 
     @cached_property
@@ -255,6 +260,18 @@ class Space:
             for axis in self.axes
             if axis.kind == "integer"
         }
+
+    @cached_property
+    def _codes(self) -> dict[str, npt.NDArray[np.int32]]:
+        """What the output says of an outer axis' positions: whole numbers, else codes of values."""
+        codes = {}
+        for axis in self.outer_axes:
+            if axis.kind == "integer":
+                codes[axis.name] = self._values[axis.name].astype(np.int32)
+            else:
+                place = {value: code for code, value in enumerate(distinct(axis))}
+                codes[axis.name] = np.array([place[value] for value in axis.values], np.int32)
+        return codes
 
     def _axis(self, name: str) -> Axis:
         return next(axis for axis in self.axes if axis.name == name)

@@ -22,6 +22,7 @@ from perfcore.sections import (
     parse_sample,
     parse_where,
     parse_zips,
+    zipped_names,
 )
 from perfcore.validation import read_toml
 
@@ -143,14 +144,9 @@ class Spec:
         }
 
     def fingerprint(self) -> str:
-        """Return a hash of all that decides the results: not of the name and description."""
-        form = {
-            key: value
-            for key, value in self.to_dict().items()
-            if key not in ("name", "description")
-        }
+        """Return a hash of all that decides the bytes of a run; every file carries the form."""
         # axes keep their order: it is canonical
-        return hashlib.sha256(json.dumps(form, allow_nan=False).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.to_dict(), allow_nan=False).encode()).hexdigest()
 
 
 def _digest(entry: Entry) -> str:
@@ -167,7 +163,8 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
             place.unknown("key", str(key), KEYS)
     name = _text(document.get("name", "sweep"), place.at("name"))
     description = _text(document.get("description", ""), place.at("description"), empty=True)
-    by_name = parse_axes(document.get("axes", {}), place.at("axes"))
+    zipped = zipped_names(document.get("zip", []))
+    by_name = parse_axes(document.get("axes", {}), place.at("axes"), zipped)
     by_key = parse_what_ifs(document.get("what_if", {}), place.at("what_if"))
     _check_scales(by_name, by_key, place.at("what_if"))
     axes = (

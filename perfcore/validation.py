@@ -61,7 +61,7 @@ def read_toml(path: str | Path) -> dict[str, object]:
         raise InputError(f"{path}: cannot be read: {reason}; check the path") from None
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, and integers of more than 4300 digits
         raise InputError(f"{path}: not valid TOML: {_first_lower(str(error))}") from None
     except RecursionError:
         raise InputError(f"{path}: not valid TOML: nested too deeply; flatten it") from None

@@ -98,8 +98,8 @@ def test_a_changed_specification_is_refused(tmp_path, change):
     assert hashes(run) == before
 
 
-def test_a_changed_name_or_description_is_the_same_run(tmp_path):
+def test_other_words_are_another_run_as_files_carry_them(tmp_path):
     sweep(Space.from_dict(SPEC), tmp_path / "run")
-    run = sweep(Space.from_dict({**SPEC, "description": "other words"}), tmp_path / "run")
 
-    assert run.manifest["complete"]
+    with pytest.raises(InputError, match="another specification"):
+        sweep(Space.from_dict({**SPEC, "description": "other words"}), tmp_path / "run")

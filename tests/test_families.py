@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from perfcore.catalog.families import LARGEST, SMALLEST, dense_model, moe_model
 from perfcore.catalog.loader import load_model
 from perfcore.catalog.parameters import active_parameter_count, parameter_count
+from perfcore.configuration import Configuration
 from perfcore.errors import InputError
 
 sizes = st.floats(8, 13).map(lambda power: min(max(10**power, SMALLEST), LARGEST))
@@ -166,3 +167,30 @@ def test_active_sizes_out_of_range_are_refused():
         moe_model(1e10, 9e9)
     with pytest.raises(InputError, match=r"nearest: .*give another active size"):
         moe_model(1.4e8, 2e6)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b"],
+)
+def test_dense_family_takes_as_long_as_the_model_of_its_size(name):
+    real = load_model(name)
+    made = dense_model(parameter_count(real))
+    times = [
+        Configuration(model, "h200-sxm", tp=8, batch=4, input_len=2048).evaluate().tpot_s
+        for model in (real, made)
+    ]
+
+    assert times[1] == pytest.approx(times[0], rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["qwen3-30b-a3b", "qwen3-235b-a22b"])
+def test_moe_family_takes_as_long_as_the_model_of_its_size(name):
+    real = load_model(name)
+    made = moe_model(parameter_count(real), active_parameter_count(real))
+    times = [
+        Configuration(model, "h200-sxm", tp=4, batch=4, input_len=2048).evaluate().tpot_s
+        for model in (real, made)
+    ]
+
+    assert times[1] == pytest.approx(times[0], rel=0.1)

@@ -25,6 +25,7 @@ from perfcore.physics.attention import (
     mean_limited,
     mean_window,
     sliding_integral,
+    state_bytes_per_sequence,
     window_integral,
     window_limit,
     windowed_pairs,
@@ -57,6 +58,7 @@ from perfcore.physics.operators import (
     body_read_bytes,
     expert_read_bytes,
     flops_per_token,
+    head_io_elements,
     linear_operator,
     operators,
     start_up,
@@ -441,12 +443,22 @@ def test_chunked_window_in_the_long_run():
 
 
 def test_pairs():
-    """I = 6: 21 causal pairs; the integral and half a pair a token with a limit of 4."""
+    """I = 6, counted by hand; with a limit or window of 4: 1 + 2 + 3 + 4 + 4 + 4."""
     assert causal_pairs(6.0) == 21.0
-    assert windowed_pairs(6.0, 4.0, 0.0) == 8 + 8 + 3
-    assert windowed_pairs(6.0, 4.0, 1.0) == 8 + 2 + 3
-    assert limited_pairs(6.0, 4.0) == 19.0
+    assert windowed_pairs(6.0, 4.0, 0.0) == 18.0
+    assert windowed_pairs(6.0, 4.0, 1.0) == (1 + 2 + 3 + 4) + (1 + 2)
+    assert limited_pairs(6.0, 4.0) == 18.0
     assert limited_pairs(6.0, UNLIMITED) == 21.0
+
+
+def test_state_of_a_sequence():
+    """4 bytes an element: Qwen3-Next keeps 79 MB a sequence whatever its length."""
+    assert state_bytes_per_sequence(model("qwen3-next-80b-a3b")) == 4 * 19_759_104
+
+
+def test_traffic_of_logits():
+    """The input of d elements, and V logits in 16 bit and in fp32."""
+    assert head_io_elements(LLAMA) == 8_192 + 3 * 128_256
 
 
 def test_limits():
@@ -647,7 +659,7 @@ def test_prompt():
 
     assert work.tokens == 4_096.0
     assert work.global_pairs == 2_048 * 2_049 / 2
-    assert work.window_pairs == 1_024**2 / 2 + 1_024 * 1_024 + 1_024
+    assert work.window_pairs == sum(min(query, 1_024) for query in range(1, 2_049))
 
 
 def test_attention_of_a_prompt():

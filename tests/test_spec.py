@@ -376,9 +376,19 @@ def test_what_means_something_else_has_another_fingerprint(change):
     assert changed.fingerprint() != base.fingerprint()
 
 
-def test_a_name_is_part_of_the_form_but_not_of_the_fingerprint():
+def test_a_name_is_part_of_the_fingerprint_as_files_carry_it():
     assert spec(name="a").to_dict() != spec(name="b").to_dict()
-    assert spec(name="a").fingerprint() == spec(name="b").fingerprint()
+    assert spec(name="a").fingerprint() != spec(name="b").fingerprint()
+
+
+def test_an_axis_of_a_zip_may_repeat_values():
+    axes = {"device": ["h100-sxm", "h100-sxm", "b200"], "tp": [4, 8, 8]}
+    zipped = spec(axes=axes, zip=[{"axes": ["device", "tp"]}])
+
+    assert zipped.axis("device").values == ("h100-sxm", "h100-sxm", "b200")
+    assert zipped.axis("tp").values == (4, 8, 8)
+    with pytest.raises(InputError, match="duplicate"):
+        spec(axes=axes)
 
 
 def test_canonical_form_is_json():

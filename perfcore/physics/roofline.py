@@ -102,7 +102,7 @@ def peak_flops(device: Device, arithmetic: float) -> float:
 
 
 def usable_flops(device: Device, arithmetic: float) -> float:
-    """``peak_flops``, or 1 FLOP/s where there is no path, so that such a device is slow, not 1/0."""
+    """``peak_flops``, or 1 FLOP/s where there is no path: such a device is slow, not 1/0."""
     return max(peak_flops(device, arithmetic), 1.0)
 
 

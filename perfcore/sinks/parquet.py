@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from perfcore.axes import Axis
 from perfcore.columns import BY_NAME, Column
 from perfcore.errors import OutputError
-from perfcore.space import Space
+from perfcore.space import Space, distinct
 
 ROW_GROUP: Final = 122_880  # rows; DuckDB's and a good size for every reader
 PAGE_BYTES: Final = 1 << 20
@@ -83,12 +83,12 @@ class Shaper:
         self.axes = (*space.outer_axes, *space.inner_axes)
         self.columns = space.columns
         self.labels = {
-            axis.name: pa.array(axis.values, pa.string())
+            axis.name: pa.array(distinct(axis), pa.string())
             for axis in self.axes
             if axis.kind == "categorical"
         }
         self.values = {
-            axis.name: np.array(axis.values, np.float64)
+            axis.name: np.array(distinct(axis), np.float64)
             for axis in self.axes
             if axis.kind == "real"
         }

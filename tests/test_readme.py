@@ -1,0 +1,43 @@
+"""The README says what the model says today, and names files that exist."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_tables_are_what_the_model_says():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+
+    assert generate.filled(README) == README
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", README))
+def test_links_lead_somewhere(link):
+    assert (ROOT / link).exists()
+
+
+def test_file_map_names_what_is_there():
+    listed = README.split("## Where things are")[1]
+    paths = re.findall(r"`([\w/.]+)`", listed)
+    missing = [
+        path
+        for path in paths
+        if not any((ROOT / base / path).exists() for base in ("", "perfcore", "docs"))
+    ]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("marker", ["run-command", "test-command"])
+def test_commands_are_one_line(marker):
+    block = re.search(rf"<!-- {marker} -->\n```sh\n(.*?)```", README, re.DOTALL)[1]
+
+    assert block.count("\n") == 1
+    assert block.startswith("python3 -m venv .venv && ")
