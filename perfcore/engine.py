@@ -116,7 +116,7 @@ class Evaluator:
 class ShardWorker:
     """Evaluates and writes whole shards; one object serves all worker threads.
 
-    Every thread fills its own buffers, encodes and writes; the kernel and the encoder run without
+    ``done`` has every shard that is on disk. Every thread fills its own buffers, encodes and writes; the kernel and the encoder run without
     the interpreter's lock.
     """
 
@@ -132,14 +132,15 @@ class ShardWorker:
         self.progress = progress
         self.evaluator = Evaluator(space)
         self.shaper = Shaper(space, arrow_schema)
+        self.done: dict[int, Count] = {}
         self.stopped = threading.Event()
         self.lock = threading.Lock()
         self.local = threading.local()
 
-    def work(self, shard: int) -> tuple[int, Count] | None:
-        """Write a shard, whole or not at all; None if the run was stopped before it began."""
+    def work(self, shard: int) -> None:
+        """Write a shard, whole or not at all; nothing if the run was stopped before it began."""
         if self.stopped.is_set():
-            return None
+            return
         if not hasattr(self.local, "buffers"):
             self.local.buffers = Buffers(self.space)
         buffers: Buffers = self.local.buffers
@@ -160,24 +161,23 @@ class ShardWorker:
             sink.discard()
             raise
         with self.lock:
+            self.done[shard] = count
             self.progress.done_shards += 1
             self.progress.done_points += (stop - start) * self.space.inner_points
-        return shard, count
 
 
 def run_shards(
     worker: ShardWorker,
     shards: Iterable[int],
-    on_shard: Callable[[int, Count], None],
     workers: int,
 ) -> None:
     """Let ``workers`` threads write ``shards``.
 
-    ``on_shard`` is called in this thread for every shard that is on disk. Whatever ends this early
-    (an error, Ctrl-C), complete shards stay and no partial one does.
+    Whatever ends this early (an error, Ctrl-C), complete shards stay, ``worker.done`` knows them
+    all, and no partial one does.
     """
     queue = iter(shards)
-    pending: set[Future[tuple[int, Count] | None]] = set()
+    pending: set[Future[None]] = set()
     with ThreadPoolExecutor(workers, thread_name_prefix="perfcore") as pool:
         try:
             while True:
@@ -187,9 +187,7 @@ def run_shards(
                     return
                 done, pending = wait(pending, timeout=0.25, return_when=FIRST_COMPLETED)
                 for future in done:
-                    result = future.result()
-                    if result is not None:
-                        on_shard(*result)
+                    future.result()
         except BaseException:
             worker.stopped.set()
             for future in pending:

@@ -137,18 +137,18 @@ def sweep(
     arrow_schema = schema(space, facts(space))
     compression = space.spec.output.compression
 
-    def on_shard(shard: int, count: Count) -> None:
-        shards_done[shard] = count
-
     def open_shard(shard: int) -> ParquetShard:
         return ParquetShard(shard_path(data, shard), arrow_schema, compression)
 
+    worker: ShardWorker | None = None
     try:
         with show(progress) if show else ProgressDisplay():
             if todo:
                 worker = ShardWorker(space, arrow_schema, open_shard, progress)
-                run_shards(worker, todo, on_shard, workers or os.cpu_count() or 1)
+                run_shards(worker, todo, workers or os.cpu_count() or 1)
     finally:
+        if worker:
+            shards_done.update(worker.done)
         manifest = _manifest(space, shards_done, progress)
         _write_json(root / MANIFEST, manifest)
     return Run(root, manifest)
