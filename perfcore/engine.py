@@ -116,8 +116,8 @@ class Evaluator:
 class ShardWorker:
     """Evaluates and writes whole shards; one object serves all worker threads.
 
-    ``done`` has every shard that is on disk. Every thread fills its own buffers, encodes and writes; the kernel and the encoder run without
-    the interpreter's lock.
+    ``done`` has every shard that is on disk. Every thread fills its own buffers, encodes and
+    writes; the kernel and the encoder run without the interpreter's lock.
     """
 
     def __init__(
