@@ -19,20 +19,24 @@ ROWS = 2_000_000  # of one measurement and thread
 CACHE_RESIDENT = 2048  # rows of a buffer, as a sink would use that reduces and does not write
 
 SHAPES = {
-    "dense long": ("llama-3.1-8b", 1024),
-    "dense short": ("llama-3.1-8b", 4),
-    "moe long": ("qwen3-30b-a3b", 1024),
-    "moe short": ("qwen3-30b-a3b", 4),
+    "dense long": ("llama-3.1-8b", 1024, "static"),
+    "dense short": ("llama-3.1-8b", 4, "static"),
+    "dense continuous": ("llama-3.1-8b", 1024, "continuous"),
+    "moe long": ("qwen3-30b-a3b", 1024, "static"),
+    "moe short": ("qwen3-30b-a3b", 4, "static"),
+    "moe continuous long": ("qwen3-30b-a3b", 1024, "continuous"),
+    "moe continuous short": ("qwen3-30b-a3b", 4, "continuous"),
 }
 
 
-def space(model: str, lengths: int) -> Space:
+def space(model: str, lengths: int, scheduler: str) -> Space:
     """A space without infeasible rows: many batches and utilisations, some lengths."""
     return Space.from_dict(
         {
             "axes": {
                 "model": [model],
                 "device": ["h200-sxm", "mi325x"],
+                "scheduler": [scheduler],
                 "tp": [1, 2, 4],
                 "batch": {"linear": [1, 50], "n": 50},
                 "input_len": {"linear": [1, lengths], "n": lengths},
@@ -80,10 +84,10 @@ def main() -> None:
         for name, capacity, threads in cases:
             figures[name, capacity, threads].append(rows_per_s(evaluators[name], capacity, threads))
     document = {}
-    print(f"{'shape':12} {'buffer':>8} {'threads':>7} {'M rows/s':>9}")
+    print(f"{'shape':20} {'buffer':>8} {'threads':>7} {'M rows/s':>9}")
     for (name, capacity, threads), values in figures.items():
         median = statistics.median(values)
-        print(f"{name:12} {capacity:8} {threads:7} {median / 1e6:9.1f}")
+        print(f"{name:20} {capacity:8} {threads:7} {median / 1e6:9.1f}")
         document[f"{name.replace(' ', '_')}_{capacity}_rows_{threads}_threads"] = round(median)
     print(json.dumps({"unit": "rows/s", "columns": "all", **document}))
 

@@ -1,6 +1,6 @@
 """The axes of a sweep: one table says which there are; the rest reads them from a sweep file."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -23,6 +23,7 @@ class Rule(NamedTuple):
     name: str
     bound: Bound | None = None  # None: categorical, the catalogue's kind of the same name
     default: Value | None = None
+    choices: tuple[str, ...] = ()  # of a categorical axis without a catalogue, by code
 
     @property
     def kind(self) -> Kind:
@@ -42,15 +43,24 @@ OUTER: Final = (
     Rule("engine", default="default"),
     Rule("weight_format", default="bf16"),
     Rule("kv_format", default="bf16"),
+    Rule("economics", default="default"),
+    Rule("scheduler", default="static", choices=("static", "continuous", "disaggregated")),
+    Rule("offload", default="none", choices=("none", "weights", "kv")),
     Rule("tp", _DEVICES, 1),
     Rule("pp", _DEVICES, 1),
+    Rule("dp", _DEVICES, 1),
+    Rule("ep", _DEVICES, 1),
     Rule("batch", Bound("count", 1, 1e6, whole=True), 1),
+    Rule("prefix_hit", Bound("fraction", 0, 0.999), 0.0),
+    Rule("draft_len", Bound("count", 0, 64, whole=True), 0),
+    Rule("acceptance", Bound("fraction", 0, 1), 0.0),
 )
 # Between the outer and the inner axes stand the what-ifs.
 INNER: Final = (
     Rule("input_len", _TOKENS, 1024),
     Rule("output_len", _TOKENS, 256),
 )
+DEGREES: Final = ("tp", "pp")  # what `devices = "auto"` chooses
 RULES: Final = {rule.name: rule for rule in (*OUTER, *INNER)}
 
 _SUFFIXES: Final = {
@@ -130,6 +140,7 @@ def parse_axes(table: object, place: Place, zipped: Container[str] = ()) -> dict
     if not isinstance(table, Mapping):
         place.fault(f"{show(table)} is not a table", 'write [axes] and below it model = ["..."]')
         return {}
+    table, chosen = _chosen_devices(table, place)
     for key in table:
         if key not in RULES:
             if str(key).partition(".")[0] in BOUNDS:
@@ -145,10 +156,33 @@ def parse_axes(table: object, place: Place, zipped: Container[str] = ()) -> dict
             )
             continue
         given = table.get(rule.name, rule.default)
+        if rule.name in chosen:
+            axes[rule.name] = Axis(rule.name, (0,), "integer")
+            continue
         axis = _axis(rule, given, place.at(rule.name), repeats=rule.name in zipped)
         if axis is not None:
             axes[rule.name] = axis
     return axes
+
+
+def _chosen_devices(
+    table: Mapping[str, object], place: Place
+) -> tuple[Mapping[str, object], tuple[str, ...]]:
+    """Return the table without ``devices = "auto"``, and the degrees that it leaves to choose.
+
+    Such an axis holds 0; a row has the degrees that were chosen for it.
+    """
+    if "devices" not in table:
+        return table, ()
+    given = table["devices"]
+    if given != "auto":
+        place.at("devices").fault(
+            f"{show(given)} is not 'auto'", 'write devices = "auto", or give tp and pp instead'
+        )
+    for name in DEGREES:
+        if name in table:
+            place.at(name).fault(f"{name} is given beside devices", "leave out one of them")
+    return {key: value for key, value in table.items() if key != "devices"}, DEGREES
 
 
 def _axis(rule: Rule, given: object, place: Place, *, repeats: bool) -> Axis | None:
@@ -166,23 +200,38 @@ def _categorical(kind: str, given: object, place: Place, *, repeats: bool) -> Ax
     if len(items) > MAX_ENTRIES:
         place.fault(f"{len(items)} entries are too many", f"list at most {MAX_ENTRIES}")
         return None
+    choices = RULES[kind].choices if kind in RULES else ()
     entries: list[Entry] = []
     labels: list[str] = []
     before = len(place.faults)
     for index, item in enumerate(items):
         spot = place.item(index) if isinstance(given, list | tuple) else place
-        for label, entry in _entries(kind, item, spot):
+        if choices:
+            found: Iterable[tuple[str, Entry | None]] = _choices(kind, item, choices, spot)
+        else:
+            found = _entries(kind, item, spot)
+        for label, entry in found:
             if label in labels and not repeats:
                 spot.fault(
                     f"{show(item)} is a duplicate of {label!r}", "list it once, or rename it"
                 )
             labels.append(label)
-            entries.append(entry)
+            if entry is not None:
+                entries.append(entry)
     if len(entries) > MAX_ENTRIES:
         place.fault(f"{len(entries)} entries are too many", f"use at most {MAX_ENTRIES}")
     if len(place.faults) > before:
         return None
     return Axis(kind, tuple(labels), "categorical", tuple(entries))
+
+
+def _choices(
+    name: str, item: object, choices: tuple[str, ...], place: Place
+) -> Iterator[tuple[str, None]]:
+    if isinstance(item, str) and item in choices:
+        yield item, None
+    else:
+        place.unknown(f"value of {name}", item if isinstance(item, str) else show(item), choices)
 
 
 def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry]]:

@@ -90,10 +90,12 @@ class Evaluator:
             rows = self.fill_columns(
                 space.tables,
                 block.records,
-                block.numbers,
+                block.deployments,
+                block.lengths,
                 space.lengths,
                 block.axes,
                 space.inner_codes,
+                space.degree_axes,
                 self.real,
                 self.whole,
                 rules.fields,

@@ -23,6 +23,9 @@ from perfcore.physics import (
     point,
     roofline,
     rounding,
+    serving,
+    sizing,
+    speculation,
     weights,
 )
 from perfcore.physics import (
@@ -34,17 +37,23 @@ from perfcore.physics.point import (
     Prefill,
     Step,
     at_lengths,
+    evaluate_running,
+    must_wait,
     prefill_at,
     prefill_experts,
     prepare,
+    running_batch,
+    with_batch,
 )
+from perfcore.physics.sizing import AUTO, fewest_devices
 from perfcore.records import (
+    SCHEDULER_STATIC,
+    Deployment,
     Device,
     Economics,
     Engine,
     KVFormat,
     Model,
-    Parallelism,
     WeightFormat,
 )
 
@@ -62,12 +71,17 @@ _jit.register(
     prefill_physics,
     roofline,
     rounding,
+    serving,
+    sizing,
+    speculation,
     weights,
 )
 
 FIELDS = len(Point._fields)
 STATUS = Point._fields.index("status")
+MAX_BATCH = Point._fields.index("max_batch")
 
+SCRATCH = 3 + len(Prefill._fields)  # rows between the loops: lengths, experts, a prefill's fields
 TILE = 128  # rows; 44 columns of float32 take 22 KiB, so that a tile stays in a 32 KiB cache
 
 ANY = -1  # a mask that excludes no code
@@ -204,6 +218,62 @@ def flush_tile(
     return count
 
 
+@_jit.kernel
+def evaluate_waiting(
+    step: Step, input_len: float, output_len: float, tile: Floats, place: int
+) -> None:
+    """Replace a row whose requests do not all fit by one where the others wait."""
+    result = evaluate_running(
+        step.model,
+        step.device,
+        step.engine,
+        step.weight_format,
+        step.kv_format,
+        with_batch(step.deployment, np.float64(tile[MAX_BATCH * TILE + place])),
+        step.economics,
+        input_len,
+        output_len,
+        step.requested,
+    )
+    store_fields(tile, TILE, place, result)
+
+
+@_jit.inlined
+def evaluate_rows(
+    step: Step, scratch: Floats, tile: Floats, filled: int, count: int, served: bool
+) -> None:
+    """Results of a prepared point at the lengths in ``scratch``: the vectorised loops.
+
+    Prefill and decode together in one loop would keep the processor from overlapping one row with
+    the next (28 against 20 M rows/s). ``served`` is a constant where this is inlined.
+    """
+    input_len, output_len, experts = scratch[0], scratch[1], scratch[2]
+    prompts, memory_s, compute_s = scratch[3], scratch[4], scratch[5]
+    transfer_s, latency_s, power_w = scratch[6], scratch[7], scratch[8]
+    at_once = scratch[9]
+    for row in range(count):
+        prefill = prefill_at(step, input_len[row], output_len[row], experts[row], served)
+        prompts[row] = prefill.prompts
+        at_once[row] = prefill.at_once
+        memory_s[row] = prefill.memory_s
+        compute_s[row] = prefill.compute_s
+        transfer_s[row] = prefill.transfer_s
+        latency_s[row] = prefill.latency_s
+        power_w[row] = prefill.power_w
+    for row in range(count):
+        prefill = Prefill(
+            prompts[row],
+            at_once[row],
+            memory_s[row],
+            compute_s[row],
+            transfer_s[row],
+            latency_s[row],
+            power_w[row],
+        )
+        result = at_lengths(step, input_len[row], output_len[row], prefill, served)
+        store_fields(tile, TILE, filled + row, result)
+
+
 @_jit.inlined
 def evaluate_lengths(
     step: Step,
@@ -220,39 +290,49 @@ def evaluate_lengths(
     together keep the processor from overlapping one row with the next (28 against 20 M rows/s).
     """
     count = lengths.shape[1]
-    input_len, output_len, experts, ttft_s, power_w = (
-        scratch[0],
-        scratch[1],
-        scratch[2],
-        scratch[3],
-        scratch[4],
-    )
+    input_len, output_len, experts = scratch[0], scratch[1], scratch[2]
     for row in range(count):
         input_len[row] = lengths[0, row] + outer_input
         output_len[row] = lengths[1, row] + outer_output
     if step.model.experts > 0.0:
         for row in range(count):
-            experts[row] = prefill_experts(step, input_len[row])
+            experts[row] = prefill_experts(step, input_len[row], output_len[row])
     else:
         experts[:count] = 0.0
+    if step.deployment.scheduler == SCHEDULER_STATIC:
+        evaluate_rows(step, scratch, tile, filled, count, False)
+        return
+    evaluate_rows(step, scratch, tile, filled, count, True)
     for row in range(count):
-        prefill = prefill_at(step, input_len[row], experts[row])
-        ttft_s[row] = prefill.ttft_s
-        power_w[row] = prefill.power_w
-    for row in range(count):
-        prefill = Prefill(ttft_s[row], power_w[row])
-        result = at_lengths(step, input_len[row], output_len[row], prefill)
-        store_fields(tile, TILE, filled + row, result)
+        place = filled + row
+        if must_wait(step.deployment, tile[STATUS * TILE + place], tile[MAX_BATCH * TILE + place]):
+            evaluate_waiting(step, input_len[row], output_len[row], tile, place)
+
+
+@_jit.kernel
+def choose_devices(
+    model: Model,
+    device: Device,
+    engine: Engine,
+    weight_format: WeightFormat,
+    kv_format: KVFormat,
+    deployment: Deployment,
+    length: float,
+) -> Deployment:
+    """``fewest_devices``, compiled once and called: it is a search, and rare."""
+    return fewest_devices(model, device, engine, weight_format, kv_format, deployment, length)
 
 
 @_jit.kernel
 def fill_columns(
     tables: tuple[Floats, Floats, Floats, Floats, Floats, Floats],
     records: Integers,
-    numbers: Floats,
+    deployments: Floats,
+    outer_lengths: Floats,
     lengths: Floats,
     outer_axes: Integers,
     inner_axes: Integers,
+    degree_axes: Integers,
     metrics: Integers,
     codes: Integers,
     where: Integers,
@@ -273,13 +353,17 @@ def fill_columns(
         Records as rows: models, devices, engines, weight formats, KV formats, economics.
     records
         (6, outer) row of each table for each outer point.
-    numbers
-        (5, outer) tensor-parallel degree, pipeline-parallel degree, batch, input and output
-        length; a length that is inner is 0 here.
+    deployments
+        (outer, fields) a ``Deployment`` for each outer point.
+    outer_lengths
+        (2, outer) input and output length where they are not inner, else 0. [tokens]
     lengths
         (2, inner) input and output length; one that is outer is 0 here. [tokens]
     outer_axes, inner_axes
-        (axes, outer) and (axes, inner) what to write into the axis columns.
+        (axes, outer) and (axes, inner) what to write into the axis columns; of a point whose
+        devices are chosen here, its degrees are updated.
+    degree_axes
+        (2,) outer axes that hold the tensor- and the pipeline-parallel degree.
     metrics, codes
         Fields of ``Point`` to write as real and as whole numbers.
     where, where_range, where_mask
@@ -298,7 +382,7 @@ def fill_columns(
         Rows written from position 0 of the output.
     """
     tile = np.empty(FIELDS * TILE, metric_out.dtype)
-    scratch = np.empty((5, TILE))
+    scratch = np.empty((SCRATCH, TILE))
     outer_of = np.empty(TILE, np.uintp)  # unsigned: no test for a negative index
     inner_of = np.empty(TILE, np.uintp)
     kept = np.empty(TILE, np.uintp)
@@ -310,15 +394,28 @@ def fill_columns(
     outer = cursor[0]
     inner = cursor[1]
     while outer < outer_points:
+        model = load_record(Model, tables[0], records[0, outer])
+        device = load_record(Device, tables[1], records[1, outer])
+        engine = load_record(Engine, tables[2], records[2, outer])
+        weight_format = load_record(WeightFormat, tables[3], records[3, outer])
+        kv_format = load_record(KVFormat, tables[4], records[4, outer])
+        deployment = load_record(Deployment, deployments, outer)
+        if deployment.tp == AUTO:
+            length = outer_lengths[0, outer] + outer_lengths[1, outer]
+            deployment = choose_devices(
+                model, device, engine, weight_format, kv_format, deployment, length
+            )
+            outer_axes[degree_axes[0], outer] = int(deployment.tp)
+            outer_axes[degree_axes[1], outer] = int(deployment.pp)
         step = prepare(
-            load_record(Model, tables[0], records[0, outer]),
-            load_record(Device, tables[1], records[1, outer]),
-            load_record(Engine, tables[2], records[2, outer]),
-            load_record(WeightFormat, tables[3], records[3, outer]),
-            load_record(KVFormat, tables[4], records[4, outer]),
-            Parallelism(numbers[0, outer], numbers[1, outer]),
-            numbers[2, outer],
+            model,
+            device,
+            engine,
+            weight_format,
+            kv_format,
+            with_batch(deployment, running_batch(engine, deployment)),
             load_record(Economics, tables[5], records[5, outer]),
+            deployment.batch,
         )
         if step.status > OK and not keep_infeasible:
             dropped[int(step.status)] += inner_points - inner
@@ -327,7 +424,7 @@ def fill_columns(
             count = min(inner_points - inner, TILE - filled)
             part = lengths[:, inner : inner + count]
             evaluate_lengths(
-                step, part, numbers[3, outer], numbers[4, outer], scratch, tile, filled
+                step, part, outer_lengths[0, outer], outer_lengths[1, outer], scratch, tile, filled
             )
             for row in range(count):
                 outer_of[filled + row] = outer

@@ -84,7 +84,11 @@ class Device(NamedTuple):
     link_bandwidth: float  # bytes/s, one direction, to the other devices of the scale-up domain
     scale_up_domain: float  # devices that the link joins
     network_bandwidth: float  # bytes/s per device, one direction, beyond the domain
-    price_per_hour: float  # USD
+    price_per_hour: float  # USD, on demand
+    spot_price_per_hour: float  # USD
+    purchase_price: float  # USD, of the device alone
+    memory2_bytes: float  # a second tier of its own (LPDDR, MemoryX); 0 if there is none
+    memory2_bandwidth: float  # bytes/s at which the device reads it; 0 if nobody says
     spatial: float  # 1 if weights stay in on-chip SRAM and layers are spread over the devices
     layer_latency: float  # s, fixed time of one layer on a spatial device
 
@@ -147,11 +151,29 @@ class Engine(NamedTuple):
     two_shot_efficiency: float
     network_latency: float  # per exchange beyond the scale-up domain
     network_efficiency: float
+    dispatch_latency: float  # tokens to their experts' devices and back, few tokens: fixed part
+    dispatch_efficiency: float  # share of link bandwidth
+    bulk_dispatch_latency: float  # the same for many tokens, each sent once to a device
+    bulk_dispatch_efficiency: float
+    expert_imbalance: float  # 1 if the device with most tokens is waited for, 0 for the bound
     hop_latency: float  # s, hand-over of one token's activations to the next pipeline stage
     spatial_latency: float  # share of a spatial device's layer latency that shows; 0: the bound
     host_per_step: float
     host_per_sequence: float
     host_per_prefill: float
+    interference: float  # share of other requests' prefill that delays a decode step
+    queue_weight: float  # share of the requests in flight that a new prompt finds in front of it
+    random_arrivals: float  # 1 if requests queue as they come, 0 for the bound
+    prefill_chunk: float  # tokens of prompts in one pass
+    pipeline_chunk: float  # tokens of a prompt that pass the pipeline stages together
+    prefill_overlap: float  # such chunks that can be in different stages at once
+    prefill_pool_load: float  # share of time that a disaggregated prefill pool works
+    block_tokens: float  # tokens of a KV-cache block, of which half the last one is wasted
+    max_sequences: float  # that the scheduler runs at once
+    pads_heads: float  # 1 if heads that tp does not divide are padded instead of refused
+    draft_layers: float  # layers of a speculative draft head, of the model's own kind
+    host_memory_bytes: float  # of the host, per device, as a second tier if it has no own
+    host_memory_bandwidth: float  # bytes/s at which a device reads it
     memory_fraction: float  # of device memory that the engine may use
     memory_reserve: float  # bytes kept for activations, graphs and buffers
     power_floor: float  # of board power, device busy with nothing
@@ -161,26 +183,33 @@ class Engine(NamedTuple):
     power_host: float  # of board power, while the device waits for the host
 
 
-class Parallelism(NamedTuple):
-    """How one replica of a model is spread over devices."""
+class Deployment(NamedTuple):
+    """How one replica of a model is set up: devices, schedule, speculation."""
 
     tp: float  # tensor parallel: every matrix is split
     pp: float  # pipeline parallel: layers are split
-
-
-class Workload(NamedTuple):
-    """What is asked of one replica: a batch of sequences that start together."""
-
-    batch: float
-    input_len: float  # tokens
-    output_len: float  # tokens
+    dp: float  # data-parallel attention: sequences are split; devices = tp pp dp
+    ep: float  # expert parallel: of a stage's tp dp devices, so many hold different experts
+    batch: float  # sequences that start together, or requests that are kept in flight
+    scheduler: float  # one of the SCHEDULER_* codes
+    prefix_hit: float  # share of the prompt that is in the cache already
+    draft_len: float  # tokens that are drafted and then verified in one step; 0: no speculation
+    acceptance: float  # probability that a drafted token is accepted
+    offload: float  # one of the OFFLOAD_* codes
 
 
 class Economics(NamedTuple):
     """Facility and money."""
 
     utilization: float  # share of paid hours in which the replica does this work
-    price_multiplier: float  # on the device's price: negotiated, spot or reserved
+    purchase: float  # one of the PURCHASE_* codes
+    price_multiplier: float  # on the device's price: negotiated or reserved
+    interest: float  # a year, on owned devices
+    lifetime: float  # s, over which owned devices are paid off
+    server_factor: float  # price of a device with its share of server and network / its own price
+    operations: float  # a year, staff and space, as a share of the purchase price
+    electricity_price: float  # USD/kWh
+    token_price: float  # USD per million output tokens, at which utilisation breaks even
     pue: float  # facility power / IT power
     node_overhead: float  # power of hosts, NICs and fans relative to the boards
     carbon_intensity: float  # g CO2e per kWh
@@ -200,3 +229,15 @@ MATH_FP16 = 1.0
 MATH_FP8 = 2.0
 MATH_INT8 = 3.0
 MATH_FP4 = 4.0
+
+SCHEDULER_STATIC = 0.0
+SCHEDULER_CONTINUOUS = 1.0
+SCHEDULER_DISAGGREGATED = 2.0
+
+OFFLOAD_NONE = 0.0
+OFFLOAD_WEIGHTS = 1.0
+OFFLOAD_KV = 2.0
+
+PURCHASE_ON_DEMAND = 0.0
+PURCHASE_SPOT = 1.0
+PURCHASE_OWNED = 2.0

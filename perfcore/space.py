@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from perfcore import records
-from perfcore.axes import Axis, Value, WhatIf
+from perfcore.axes import RULES, Axis, Value, WhatIf
 from perfcore.bounds import BOUNDS
-from perfcore.catalog import default_economics
 from perfcore.columns import BY_NAME, METRICS, Column
 from perfcore.errors import InputError
 from perfcore.physics.point import Point
@@ -22,7 +21,6 @@ from perfcore.sections import Where
 from perfcore.spec import Spec
 
 LENGTHS: Final = ("input_len", "output_len")
-NUMBERS: Final = ("tp", "pp", "batch", *LENGTHS)
 TABLES: Final = ("model", "device", "engine", "weight_format", "kv_format", "economics")
 LARGEST_INNER: Final = 65_536  # length combinations of one outer point
 LARGEST_TABLE: Final = 1_000_000  # records of one kind
@@ -45,7 +43,8 @@ class Block(NamedTuple):
     """A contiguous range of outer points, as the kernel takes it."""
 
     records: Integers  # (6, points) rows of the tables
-    numbers: Reals  # (5, points) tp, pp, batch, and lengths where they are not inner
+    deployments: Reals  # (points, fields) one `Deployment` each
+    lengths: Reals  # (2, points) input and output length where they are not inner, else 0
     axes: npt.NDArray[np.int32]  # (outer axes, points) values of integers, else codes
 
 
@@ -100,7 +99,8 @@ class Space:
             if group[0] == axis.name:
                 dimensions.append(Dimension(tuple(by_name[name] for name in group)))
         inner: list[Dimension] = []
-        if spec.sample is None:
+        self.chooses_devices = by_name["tp"].values == (0,)
+        if spec.sample is None and not self.chooses_devices:
             size = 1
             while dimensions and all(axis.name in LENGTHS for axis in dimensions[-1].axes):
                 size *= len(dimensions[-1])
@@ -195,6 +195,12 @@ class Space:
         return lengths
 
     @cached_property
+    def degree_axes(self) -> Integers:
+        """Places of the tensor- and pipeline-parallel degree among the outer axes."""
+        names = [axis.name for axis in self.outer_axes]
+        return np.array([names.index("tp"), names.index("pp")], np.int64)
+
+    @cached_property
     def inner_codes(self) -> npt.NDArray[np.int32]:
         """(inner axes, inner) values of the inner axes."""
         rows = [self.lengths[LENGTHS.index(axis.name)] for axis in self.inner_axes]
@@ -210,14 +216,13 @@ class Space:
         devices = self._axis("device").entries
         base: dict[str, list[Record]] = {
             kind: [entry.record() for entry in self._axis(kind).entries]  # type: ignore[attr-defined]
-            for kind in ("model", "device", "weight_format", "kv_format")
+            for kind in ("model", "device", "weight_format", "kv_format", "economics")
         }
         base["engine"] = [
             engine.record(device)  # type: ignore[attr-defined]
             for engine in self._axis("engine").entries
             for device in devices
         ]
-        base["economics"] = [default_economics()]
         model, device, engine, weight_format, kv_format, economics = (
             self._table(kind, base[kind]) for kind in TABLES
         )
@@ -242,24 +247,32 @@ class Space:
             for what_if in self._what_ifs(kind):
                 row = row * len(what_if.values) + places[what_if.column_name]
             rows.append(row)
-        numbers = np.zeros((len(NUMBERS), points))
-        for number, name in enumerate(NUMBERS):
-            if name in places:
-                numbers[number] = self._values[name][places[name]]
+        fields = records.Deployment._fields
+        deployments = np.zeros((points, len(fields)))
+        lengths = np.zeros((len(LENGTHS), points))
+        for name, place in places.items():
+            if name in fields:
+                deployments[:, fields.index(name)] = self._values[name][place]
+            elif name in LENGTHS:
+                lengths[LENGTHS.index(name)] = self._values[name][place]
         axes = np.empty((len(self.outer_axes), points), np.int32)
         for number, axis in enumerate(self.outer_axes):
             place = places[axis.name]
             axes[number] = self._codes[axis.name][place]
-        return Block(np.array(rows, np.int64), numbers, axes)
+        return Block(np.array(rows, np.int64), deployments, lengths, axes)
 
     @cached_property
     def _values(self) -> dict[str, Reals]:
-        """Values of the integer axes."""
-        return {
-            axis.name: np.array(axis.values, np.float64)
-            for axis in self.axes
-            if axis.kind == "integer"
-        }
+        """Numbers of the axes that have any: of a choice, its code."""
+        values = {}
+        for axis in self.axes:
+            rule = RULES.get(axis.name)
+            if axis.kind != "categorical":
+                values[axis.name] = np.array(axis.values, np.float64)
+            elif rule and rule.choices:
+                codes = [rule.choices.index(str(value)) for value in axis.values]
+                values[axis.name] = np.array(codes, np.float64)
+        return values
 
     @cached_property
     def _codes(self) -> dict[str, npt.NDArray[np.int32]]:

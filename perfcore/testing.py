@@ -1,6 +1,6 @@
 """Hypothesis strategies for every record, and laws that any configuration must keep.
 
-Both are for users as well: ``check_laws(Deployment(...))`` tests entries of their own catalogue.
+Both are for users as well: ``check_laws(Scenario(...))`` tests entries of their own catalogue.
 Needs the package ``hypothesis`` (``pip install 'perfcore[test]'``).
 """
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from perfcore import catalog, records
 from perfcore.catalog.architecture import ModelEntry
 from perfcore.errors import PerfcoreError
-from perfcore.physics.memory import usable_bytes
+from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.point import (
     CONTEXT_TOO_LONG,
     KV_DOES_NOT_FIT,
@@ -23,15 +23,23 @@ from perfcore.physics.point import (
     evaluate,
 )
 from perfcore.physics.roofline import peak_flops
+from perfcore.physics.speculation import accepted_tokens
 from perfcore.records import (
+    OFFLOAD_KV,
+    OFFLOAD_NONE,
+    OFFLOAD_WEIGHTS,
+    PURCHASE_ON_DEMAND,
+    PURCHASE_OWNED,
+    SCHEDULER_CONTINUOUS,
+    SCHEDULER_DISAGGREGATED,
+    SCHEDULER_STATIC,
+    Deployment,
     Device,
     Economics,
     Engine,
     KVFormat,
     Model,
-    Parallelism,
     WeightFormat,
-    Workload,
 )
 
 ROUNDING: Final = 1e-9  # relative error that a law forgives
@@ -46,6 +54,8 @@ LATENCIES: Final = (
     "one_shot_hop",
     "two_shot_latency",
     "network_latency",
+    "dispatch_latency",
+    "bulk_dispatch_latency",
     "hop_latency",
     "host_per_step",
     "host_per_sequence",
@@ -53,13 +63,20 @@ LATENCIES: Final = (
 )
 COMPUTE_RATES: Final = ("flops_fp32", "flops_fp16", "flops_fp8", "flops_int8", "flops_fp4")
 LINK_RATES: Final = ("link_bandwidth", "network_bandwidth")
+SERVER_CONSTANTS: Final = {  # what only a server reads, and another value of each
+    "interference": 0.5,
+    "queue_weight": 0.5,
+    "prefill_pool_load": 0.5,
+    "block_tokens": 64.0,
+    "max_sequences": 2.0,
+}
 
 
 class LawBrokenError(PerfcoreError, AssertionError):
     """A configuration breaks a law of the physics; the text says which and by how much."""
 
 
-class Deployment(NamedTuple):
+class Scenario(NamedTuple):
     """A whole configuration, in the order in which ``perfcore.physics.point.evaluate`` takes it."""
 
     model: Model
@@ -67,35 +84,42 @@ class Deployment(NamedTuple):
     engine: Engine
     weight_format: WeightFormat
     kv_format: KVFormat
-    parallelism: Parallelism
-    workload: Workload
+    deployment: Deployment
     economics: Economics
+    input_len: float
+    output_len: float
 
     def evaluate(self) -> Point:
         """Return every metric."""
         return evaluate(*self)
 
-    def with_device(self, **fields: float) -> "Deployment":
+    def with_device(self, **fields: float) -> "Scenario":
         """Return the same on a device with other data."""
         return self._replace(device=self.device._replace(**fields))
 
-    def with_engine(self, **fields: float) -> "Deployment":
+    def with_engine(self, **fields: float) -> "Scenario":
         """Return the same on an engine with other constants."""
         return self._replace(engine=self.engine._replace(**fields))
 
-    def with_workload(self, **fields: float) -> "Deployment":
-        """Return the same under another workload."""
-        return self._replace(workload=self.workload._replace(**fields))
+    def with_deployment(self, **fields: float) -> "Scenario":
+        """Return the same deployed in another way."""
+        return self._replace(deployment=self.deployment._replace(**fields))
 
-    def with_economics(self, **fields: float) -> "Deployment":
+    def with_economics(self, **fields: float) -> "Scenario":
         """Return the same in another facility."""
         return self._replace(economics=self.economics._replace(**fields))
 
-    def with_rates(self, factor: float, *names: str) -> "Deployment":
+    def with_rates(self, factor: float, *names: str) -> "Scenario":
         """Return the same with the device's named rates multiplied."""
         return self.with_device(**{name: factor * getattr(self.device, name) for name in names})
 
-    def with_latencies(self, factor: float) -> "Deployment":
+    def with_second_tier(self, factor: float) -> "Scenario":
+        """Return the same with the rate of second memory tiers multiplied."""
+        rate = factor * self.engine.host_memory_bandwidth
+        own = factor * self.device.memory2_bandwidth
+        return self.with_engine(host_memory_bandwidth=rate).with_device(memory2_bandwidth=own)
+
+    def with_latencies(self, factor: float) -> "Scenario":
         """Return the same with every fixed time multiplied."""
         engine = {name: factor * getattr(self.engine, name) for name in LATENCIES}
         layer = factor * self.device.layer_latency
@@ -234,6 +258,10 @@ def devices(
         scale_up_domain=draw(st.sampled_from((1.0, 2.0, 4.0, 8.0, 72.0, 1024.0))),
         network_bandwidth=draw(_reals(1e8, 1e12)),
         price_per_hour=draw(st.just(0.0) | _reals(0.01, 1_000.0)),
+        spot_price_per_hour=draw(st.just(0.0) | _reals(0.01, 1_000.0)),
+        purchase_price=draw(_reals(10.0, 1e7)),
+        memory2_bytes=draw(st.just(0.0) | _reals(1e8, 1e15)),
+        memory2_bandwidth=draw(st.just(0.0) | _reals(1e8, 1e13)),
         spatial=float(side_by_side),
         layer_latency=draw(_reals(1e-7, 1e-3)) if side_by_side else 0.0,
     )
@@ -241,11 +269,23 @@ def devices(
 
 def _constant(name: str) -> st.SearchStrategy[float]:
     ranges = {
+        "host_memory_bytes": st.just(0.0) | _reals(1e8, 1e13),
+        "host_memory_bandwidth": _reals(1e8, 1e13),
         "host_": st.just(0.0) | _reals(1e-7, 0.1),
         "kv_group_penalty": _shares(0.0, 0.5),
         "memory_fraction": _shares(0.5, 1.0),
         "memory_reserve": st.just(0.0) | _reals(1e6, 1e10),
         "power_floor": _shares(0.05, 1.0),
+        "expert_imbalance": st.sampled_from((0.0, 1.0)),
+        "random_arrivals": st.sampled_from((0.0, 1.0)),
+        "pads_heads": st.sampled_from((0.0, 1.0)),
+        "prefill_chunk": st.sampled_from((1.0, 512.0, 2_048.0, 8_192.0, 65_536.0)),
+        "pipeline_chunk": st.sampled_from((512.0, 8_192.0)),
+        "prefill_overlap": st.sampled_from((1.0, 2.0, 16.0, 65_536.0)),
+        "prefill_pool_load": _shares(0.05, 1.0),
+        "block_tokens": st.sampled_from((1.0, 16.0, 128.0)),
+        "max_sequences": st.sampled_from((1.0, 8.0, 256.0, 1e9)),
+        "draft_layers": st.sampled_from((0.0, 1.0, 4.0)),
     }
     for prefix, values in ranges.items():
         if name.startswith(prefix):
@@ -286,63 +326,106 @@ def kv_formats(*, min_bits: float = 1.5, max_bits: float = 32.0) -> st.SearchStr
 
 
 def economics(*, max_pue: float = 3.0) -> st.SearchStrategy[Economics]:
-    """Return facilities."""
+    """Return facilities, and the ways to pay for devices."""
     return st.builds(
         Economics,
         utilization=_shares(0.01, 1.0),
+        purchase=st.sampled_from((0.0, 1.0, 2.0)),
         price_multiplier=_shares(0.1, 2.0),
+        interest=st.just(0.0) | _shares(1e-3, 0.5),
+        lifetime=_reals(1e6, 1e9),
+        server_factor=_shares(1.0, 3.0),
+        operations=_shares(0.0, 0.5),
+        electricity_price=_shares(0.0, 0.5),
+        token_price=_reals(0.01, 100.0),
         pue=_shares(1.0, max_pue),
         node_overhead=_shares(0.0, 1.0),
         carbon_intensity=_shares(0.0, 1_200.0),
     )
 
 
-def parallelisms(*, max_tp: int = 64, max_pp: int = 16) -> st.SearchStrategy[Parallelism]:
-    """Return layouts, more often than not powers of two."""
-
-    def degree(largest: int) -> st.SearchStrategy[float]:
-        powers = [float(2**n) for n in range(largest.bit_length()) if 2**n <= largest]
-        return st.sampled_from(powers) | st.integers(1, largest).map(float)
-
-    return st.builds(Parallelism, tp=degree(max_tp), pp=degree(max_pp))
+def _whole(low: int, high: int) -> st.SearchStrategy[float]:
+    """Whole numbers, evenly on a logarithmic axis."""
+    return _reals(low, high).map(lambda x: float(min(max(round(x), low), high)))
 
 
-def workloads(
+def _degree(largest: int) -> st.SearchStrategy[float]:
+    """Degrees of parallelism, more often than not powers of two."""
+    powers = [float(2**n) for n in range(largest.bit_length()) if 2**n <= largest]
+    return st.sampled_from(powers) | st.integers(1, largest).map(float)
+
+
+@st.composite
+def deployments(
+    draw: st.DrawFn,
     *,
-    min_batch: int = 1,
+    experts: float = 0.0,
+    max_tp: int = 64,
+    max_pp: int = 16,
+    max_dp: int = 16,
     max_batch: int = 4_096,
+) -> Deployment:
+    """Return deployments of every scheduler, with and without speculation, cached prompts, offload.
+
+    Parameters
+    ----------
+    experts
+        Routed experts of a layer, which the expert-parallel degree then divides; it always
+        divides tp dp.
+    max_tp, max_pp, max_dp, max_batch
+        Largest degrees and batch.
+    """
+    tp, dp = draw(_degree(max_tp)), draw(st.just(1.0) | _degree(max_dp))
+    ranks = [float(n) for n in range(1, int(tp * dp) + 1) if tp * dp % n == 0 and experts % n == 0]
+    return Deployment(
+        tp=tp,
+        pp=draw(_degree(max_pp)),
+        dp=dp,
+        ep=draw(st.sampled_from(ranks)) if experts else 1.0,
+        batch=draw(_whole(1, max_batch)),
+        scheduler=draw(
+            st.sampled_from((SCHEDULER_STATIC, SCHEDULER_CONTINUOUS, SCHEDULER_DISAGGREGATED))
+        ),
+        prefix_hit=draw(st.just(0.0) | _shares(0.0, 0.99)),
+        draft_len=draw(st.just(0.0) | st.integers(1, 16).map(float)),
+        acceptance=draw(st.sampled_from((0.0, 0.8, 1.0)) | _shares()),
+        offload=draw(st.sampled_from((OFFLOAD_NONE, OFFLOAD_WEIGHTS, OFFLOAD_KV))),
+    )
+
+
+@st.composite
+def scenarios(
+    draw: st.DrawFn,
+    *,
+    spatial: bool | None = None,
+    ideal: bool | None = None,
     min_input_len: int = 1,
     max_input_len: int = 200_000,
     min_output_len: int = 1,
     max_output_len: int = 20_000,
-) -> st.SearchStrategy[Workload]:
-    """Return batches and lengths, evenly on logarithmic axes."""
+) -> Scenario:
+    """Return whole configurations; many of them do not fit, which their status says.
 
-    def whole(low: int, high: int) -> st.SearchStrategy[float]:
-        return _reals(low, high).map(lambda x: float(min(max(round(x), low), high)))
-
-    return st.builds(
-        Workload,
-        batch=whole(min_batch, max_batch),
-        input_len=whole(min_input_len, max_input_len),
-        output_len=whole(min_output_len, max_output_len),
-    )
-
-
-def deployments(
-    *, spatial: bool | None = None, ideal: bool | None = None
-) -> st.SearchStrategy[Deployment]:
-    """Return whole configurations; many of them do not fit, which their status says."""
-    return st.builds(
-        Deployment,
-        model=models(),
-        device=devices(spatial=spatial),
-        engine=engines(ideal=ideal),
-        weight_format=weight_formats(),
-        kv_format=kv_formats(),
-        parallelism=parallelisms(),
-        workload=workloads(),
-        economics=economics(),
+    Parameters
+    ----------
+    spatial
+        Whether weights stay in SRAM; None leaves it open.
+    ideal
+        Whether the engine is the physical bound; None leaves it open.
+    min_input_len, max_input_len, min_output_len, max_output_len
+        [tokens]
+    """
+    model = draw(models())
+    return Scenario(
+        model=model,
+        device=draw(devices(spatial=spatial)),
+        engine=draw(engines(ideal=ideal)),
+        weight_format=draw(weight_formats()),
+        kv_format=draw(kv_formats()),
+        deployment=draw(deployments(experts=model.experts)),
+        economics=draw(economics()),
+        input_len=draw(_whole(min_input_len, max_input_len)),
+        output_len=draw(_whole(min_output_len, max_output_len)),
     )
 
 
@@ -368,6 +451,14 @@ def spaces(draw: st.DrawFn, *, min_lengths: int = 1, max_lengths: int = 40) -> d
     axes |= {kind: some(kind, 1) for kind in ("engine", "kv_format")}
     axes["tp"] = sorted(draw(st.sets(st.sampled_from((1, 2, 3, 8, 64)), min_size=1, max_size=2)))
     axes["pp"] = [draw(st.sampled_from((1, 2, 5)))]
+    axes["dp"] = [draw(st.sampled_from((1, 1, 2, 8)))]
+    axes["ep"] = [draw(st.sampled_from((1, 1, 2, 8)))]
+    schedulers = st.sampled_from(("static", "continuous", "disaggregated"))
+    axes["scheduler"] = draw(st.lists(schedulers, min_size=1, max_size=2, unique=True))
+    axes["prefix_hit"] = [draw(st.sampled_from((0.0, 0.3, 0.9)))]
+    axes["draft_len"] = [draw(st.sampled_from((0, 0, 1, 4)))]
+    axes["acceptance"] = [draw(st.sampled_from((0.0, 0.8)))]
+    axes["offload"] = [draw(st.sampled_from(("none", "none", "weights", "kv")))]
     axes["batch"] = numbers(1, 2_048, 3)
     axes["input_len"] = numbers(1, 200_000, max_lengths, min_lengths)
     axes["output_len"] = numbers(1, 20_000, 3)
@@ -385,11 +476,25 @@ def spaces(draw: st.DrawFn, *, min_lengths: int = 1, max_lengths: int = 40) -> d
 def ideal_engine(engine: Engine) -> Engine:
     """Return the physical bound of an engine: perfect efficiencies, no fixed time, full overlap.
 
-    What it says of memory and of power stays.
+    Nobody waits for another's prefill, experts are even, drafting is free. What the engine says of
+    memory and of power stays.
     """
     changes = dict.fromkeys(LATENCIES, 0.0)
     changes |= {name: 1.0 for name in Engine._fields if "efficiency" in name}
-    changes |= {"residue": 0.0, "kv_group_penalty": 0.0, "spatial_latency": 0.0}
+    changes |= dict.fromkeys(
+        (
+            "residue",
+            "kv_group_penalty",
+            "spatial_latency",
+            "expert_imbalance",
+            "interference",
+            "queue_weight",
+            "random_arrivals",
+            "draft_layers",
+        ),
+        0.0,
+    )
+    changes |= {"prefill_chunk": 1.0, "pipeline_chunk": 1.0, "prefill_overlap": 65_536.0}
     return engine._replace(**changes)
 
 
@@ -410,80 +515,143 @@ def _not_below(value: float, bound: float, law: str) -> None:
     _require(value >= bound * (1.0 - ROUNDING), law, value, bound)
 
 
-def is_finite(deployment: Deployment) -> None:
+def _alike(before: Point, after: Point) -> bool:
+    """Whether as many requests run at once: with more, each is slower but fewer wait."""
+    return before.running_batch == after.running_batch
+
+
+def _step_s(point: Point) -> float:
+    """Time of a decode step per output token, without other requests' prefill. [s]"""
+    return point.tpot_s - point.prefill_s
+
+
+def is_finite(scenario: Scenario) -> None:
     """Nothing that is computed is negative, infinite or not a number, fit or not."""
-    for name, value in deployment.evaluate()._asdict().items():
+    for name, value in scenario.evaluate()._asdict().items():
         _require(math.isfinite(value) and value >= -1e-12, f"{name} is finite", value)
 
 
-def grows_with_batch(deployment: Deployment) -> None:
-    """Neither prefill nor a decode step gets faster with a larger batch."""
-    before = deployment.evaluate()
-    for more in (deployment.workload.batch + 1.0, 2.0 * deployment.workload.batch):
-        after = deployment.with_workload(batch=more).evaluate()
-        _not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the batch")
-        _not_below(after.ttft_s, before.ttft_s, "TTFT does not fall with the batch")
+def grows_with_batch(scenario: Scenario) -> None:
+    """Neither prefill nor a decode step gets faster with a larger batch.
+
+    Two things do with pipeline stages, which are exempt where they play: chunks of a longer
+    prefill fill them better, and a server's sequences spread over more of them. A server's queue
+    may shorten where decode steps overflow into a second tier: it prefills a smaller share of its
+    time.
+    """
+    deployment = scenario.deployment
+    static = deployment.scheduler == SCHEDULER_STATIC
+    staged = deployment.pp > 1.0 and scenario.device.spatial == 0.0
+    spread = scenario.device.spatial == 1.0
+    before = scenario.evaluate()
+    for more in (deployment.batch + 1.0, 2.0 * deployment.batch):
+        after = scenario.with_deployment(batch=more).evaluate()
+        if static or not (staged or spread):
+            _not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the batch")
+            if (static or deployment.offload == OFFLOAD_NONE) and not staged:
+                _not_below(after.ttft_s, before.ttft_s, "TTFT does not fall with the batch")
+        else:
+            _not_below(_step_s(after), _step_s(before), "a step does not get shorter")
 
 
-def grows_with_context(deployment: Deployment) -> None:
+def grows_with_context(scenario: Scenario) -> None:
     """Neither prefill nor a decode step gets faster with a longer prompt or a longer answer.
 
-    TPOT of models with chunked windows is exempt: just after a chunk's end its layers see a
-    single token.
+    Exempt are: TPOT of models with chunked windows, of which layers see a single token just after
+    a chunk's end, and their TTFT if a share of the prompt is cached; the parts of servers in which
+    fewer requests run as each takes more room; a longer answer on a continuous server, which has
+    fewer prompts to prefill in between, and its queue, which is shorter while it prefills a
+    smaller share of its time; TTFT through pipeline stages, that several chunks fill better.
     """
-    before = deployment.evaluate()
-    workload = deployment.workload
+    before = scenario.evaluate()
+    continuous = scenario.deployment.scheduler == SCHEDULER_CONTINUOUS
+    staged = scenario.deployment.pp > 1.0 and scenario.device.spatial == 0.0
+    chunked = scenario.model.window_chunked == 1.0
+    hit = scenario.deployment.prefix_hit > 0.0
     longer = (
-        deployment.with_workload(input_len=workload.input_len + 1.0),
-        deployment.with_workload(input_len=2.0 * workload.input_len),
-        deployment.with_workload(output_len=2.0 * workload.output_len),
+        scenario._replace(input_len=scenario.input_len + 1.0),
+        scenario._replace(input_len=2.0 * scenario.input_len),
+        scenario._replace(output_len=2.0 * scenario.output_len),
     )
     for change in longer:
         after = change.evaluate()
-        _not_below(after.ttft_s, before.ttft_s, "TTFT does not fall with the context")
-        if deployment.model.window_chunked == 0.0:
-            _not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the context")
+        if not _alike(before, after):
+            continue
+        if not (continuous or staged or (chunked and hit) or (chunked and after.status != OK)):
+            waits = after.running_batch < scenario.deployment.batch
+            if not (chunked and waits):
+                _not_below(after.ttft_s, before.ttft_s, "TTFT does not fall with the context")
+        if not chunked:
+            _not_below(_step_s(after), _step_s(before), "a step does not fall with the context")
+            if not continuous or (not staged and change.output_len == scenario.output_len):
+                _not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the context")
 
 
-def faster_hardware_is_no_slower(deployment: Deployment) -> None:
-    """More bandwidth, arithmetic, link or network never slows prefill or decode."""
-    before = deployment.evaluate()
-    groups = (("memory_bandwidth",), COMPUTE_RATES, ("link_bandwidth",), ("network_bandwidth",))
-    for names in groups:
-        after = deployment.with_rates(1.5, *names).evaluate()
-        _not_below(before.tpot_s, after.tpot_s, f"TPOT does not rise with {names[0]}")
-        _not_below(before.ttft_s, after.ttft_s, f"TTFT does not rise with {names[0]}")
+def faster_hardware_is_no_slower(scenario: Scenario) -> None:
+    """More bandwidth, arithmetic, link, network or second tier never slows prefill or decode.
+
+    Exempt are a continuous server's TTFT, whose queue grows as decode steps take less of its time,
+    and memory bandwidth under offload: what lies in the second tier is counted as read from memory,
+    plus the difference of both times.
+    """
+    before = scenario.evaluate()
+    changes = {
+        "FLOP/s": scenario.with_rates(1.5, *COMPUTE_RATES),
+        "the link": scenario.with_rates(1.5, "link_bandwidth"),
+        "the network": scenario.with_rates(1.5, "network_bandwidth"),
+        "the second tier": scenario.with_second_tier(1.5),
+    }
+    if scenario.deployment.offload == OFFLOAD_NONE:
+        changes["bandwidth"] = scenario.with_rates(1.5, "memory_bandwidth")
+    for name, change in changes.items():
+        after = change.evaluate()
+        _not_below(before.tpot_s, after.tpot_s, f"TPOT does not rise with {name}")
+        if scenario.deployment.scheduler != SCHEDULER_CONTINUOUS:
+            _not_below(before.ttft_s, after.ttft_s, f"TTFT does not rise with {name}")
 
 
-def ideal_is_a_bound(deployment: Deployment) -> None:
-    """No engine beats the ideal one, in the same configuration."""
-    real = deployment.evaluate()
-    bound = deployment._replace(engine=ideal_engine(deployment.engine)).evaluate()
+def ideal_is_a_bound(scenario: Scenario) -> None:
+    """No engine beats the ideal one, in the same deployment."""
+    real = scenario.evaluate()
+    bound = scenario._replace(engine=ideal_engine(scenario.engine)).evaluate()
     _not_below(real.tpot_s, bound.tpot_s, "TPOT is not below its bound")
     _not_below(real.ttft_s, bound.ttft_s, "TTFT is not below its bound")
 
 
-def alone_means_no_network(deployment: Deployment) -> None:
-    """One device has nobody to talk to, and a spatial machine's layers hold what it says."""
-    alone = deployment._replace(parallelism=Parallelism(1.0, 1.0)).evaluate()
-    _require(alone.network_s == 0.0, "one device exchanges nothing", alone.network_s)
-    _require(alone.elasticity_link == 0.0, "one device needs no link", alone.elasticity_link)
+def alone_means_no_network(scenario: Scenario) -> None:
+    """One device has nobody to talk to."""
+    alone = scenario.with_deployment(tp=1.0, pp=1.0, dp=1.0, ep=1.0, offload=OFFLOAD_NONE)
+    point = alone.evaluate()
+    _require(point.network_s == 0.0, "one device exchanges nothing", point.network_s)
+    _require(point.elasticity_link == 0.0, "one device needs no link", point.elasticity_link)
 
 
-def scales_with_all_rates(deployment: Deployment, factor: float = 3.0) -> None:
+def scales_with_all_rates(scenario: Scenario, factor: float = 3.0) -> None:
     """All rates times k and all fixed times over k: every time over k."""
     rates = ("memory_bandwidth", *COMPUTE_RATES, *LINK_RATES)
-    before = deployment.evaluate()
-    after = deployment.with_rates(factor, *rates).with_latencies(1.0 / factor).evaluate()
+    before = scenario.evaluate()
+    faster = scenario.with_rates(factor, *rates).with_second_tier(factor)
+    after = faster.with_latencies(1.0 / factor).evaluate()
     for name in ("ttft_s", "tpot_s", "e2e_latency_s"):
         slow, fast = getattr(before, name), getattr(after, name)
         _equal(slow, factor * fast, f"{name} is homogeneous")
+    for name in ("running_batch", "max_batch", "status"):
+        _require(getattr(before, name) == getattr(after, name), f"{name} depends on no rate")
 
 
-def parts_sum_up(deployment: Deployment) -> None:
+def parts_sum_up(scenario: Scenario) -> None:
     """Parts sum to TPOT, shares to 1; the largest part is the bound; latency is the sum."""
-    point = deployment.evaluate()
-    names = ("weights", "kv", "activations", "compute", "network", "latency")
+    point = scenario.evaluate()
+    names = (
+        "weights",
+        "kv",
+        "activations",
+        "compute",
+        "network",
+        "latency",
+        "prefill",
+        "offload",
+    )
     parts = [getattr(point, f"{name}_s") for name in names]
     shares = [getattr(point, f"{name}_share") for name in names]
     _equal(math.fsum(parts), point.tpot_s, "parts sum to TPOT")
@@ -491,14 +659,14 @@ def parts_sum_up(deployment: Deployment) -> None:
     for part, share in zip(parts, shares, strict=True):
         _require(_close(share * point.tpot_s, part), "a share is its part", part, share)
     _equal(parts[int(point.bound)], max(parts), "the bound is the largest part")
-    steps = deployment.workload.output_len - 1.0
+    steps = scenario.output_len - 1.0
     _equal(point.e2e_latency_s, point.ttft_s + steps * point.tpot_s, "latency is the sum")
     _equal(point.tokens_per_s_per_user * point.tpot_s, 1.0, "speed is 1 / TPOT")
 
 
-def elasticities_sum_to_one(deployment: Deployment) -> None:
+def elasticities_sum_to_one(scenario: Scenario) -> None:
     """Time is homogeneous of degree one in its resources (Euler's theorem)."""
-    point = deployment.evaluate()
+    point = scenario.evaluate()
     parts = (
         point.elasticity_bandwidth,
         point.elasticity_compute,
@@ -508,151 +676,299 @@ def elasticities_sum_to_one(deployment: Deployment) -> None:
     _equal(math.fsum(parts), 1.0, "elasticities sum to 1")
 
 
-def elasticities_are_derivatives(deployment: Deployment, step: float = 1e-5) -> None:
-    """Each elasticity is what a slightly better device gains.
+def elasticities_are_derivatives(scenario: Scenario, step: float = 1e-5) -> None:
+    """Each elasticity is what a slightly better device gains, other requests' prefill included.
 
-    Where two times tie there is a kink, of which it lies between the slopes of both sides.
+    Where two times tie there is a kink, of which it lies between the slopes of both sides. The
+    second memory tier counts as a link.
     """
-    point = deployment.evaluate()
-    changes: dict[str, Callable[[float], Deployment]] = {
-        "elasticity_bandwidth": lambda k: deployment.with_rates(k, "memory_bandwidth"),
-        "elasticity_compute": lambda k: deployment.with_rates(k, *COMPUTE_RATES),
-        "elasticity_link": lambda k: deployment.with_rates(k, *LINK_RATES),
-        "elasticity_latency": lambda k: deployment.with_latencies(1.0 / k),
+    point = scenario.evaluate()
+    changes: dict[tuple[str, ...], Callable[[float], Scenario]] = {
+        ("elasticity_compute",): lambda k: scenario.with_rates(k, *COMPUTE_RATES),
+        ("elasticity_latency",): lambda k: scenario.with_latencies(1.0 / k),
+        ("elasticity_bandwidth",): lambda k: scenario.with_rates(k, "memory_bandwidth"),
+        ("elasticity_link",): lambda k: scenario.with_rates(k, *LINK_RATES).with_second_tier(k),
     }
-    for name, change in changes.items():
+    for names, change in changes.items():
         worse = change(math.exp(-step)).evaluate().tpot_s
         better = change(math.exp(step)).evaluate().tpot_s
         slopes = (math.log(worse / point.tpot_s) / step, math.log(point.tpot_s / better) / step)
-        value = getattr(point, name)
+        value = math.fsum(getattr(point, name) for name in names)
         near = min(slopes) - 1e-6 <= value <= max(slopes) + 1e-6
-        _require(near, f"{name} is a derivative", value, *slopes)
+        _require(near, f"{' + '.join(names)} is a derivative", value, *slopes)
 
 
-def power_is_limited(deployment: Deployment) -> None:
+def power_is_limited(scenario: Scenario) -> None:
     """No board draws more than its limit."""
-    point = deployment.evaluate()
-    limit = deployment.device.board_power
+    point = scenario.evaluate()
+    limit = scenario.device.board_power
     _not_below(limit, point.decode_power_w, "decode power is within the limit")
     _not_below(limit, point.prefill_power_w, "prefill power is within the limit")
+    _not_below(limit, point.power_w, "mean power is within the limit")
 
 
-def energy_is_power_times_time(deployment: Deployment) -> None:
+def energy_is_power_times_time(scenario: Scenario) -> None:
     """Energy follows from power and time, PUE counts once, and carbon from energy."""
-    point, workload, grid = deployment.evaluate(), deployment.workload, deployment.economics
-    devices = deployment.parallelism.tp * deployment.parallelism.pp
-    output = devices * point.decode_power_w * point.tpot_s / workload.batch
-    prompts = devices * point.prefill_power_w * point.ttft_s / workload.batch
+    point, deployment, grid = scenario.evaluate(), scenario.deployment, scenario.economics
+    devices = deployment.tp * deployment.pp * deployment.dp
+    batch = point.running_batch
+    output = devices * point.decode_power_w * _step_s(point) / batch
+    prompt = point.energy_per_input_token_j * scenario.input_len
     _equal(point.energy_per_output_token_j, output, "energy per output token")
-    _equal(point.energy_per_input_token_j * workload.input_len, prompts, "energy per input token")
-    _equal(
-        point.energy_per_request_j,
-        prompts + (workload.output_len - 1.0) * output,
-        "energy per request",
-    )
+    request = prompt + (scenario.output_len - 1.0) * output
+    _equal(point.energy_per_request_j, request, "energy per request")
+    if deployment.scheduler == SCHEDULER_STATIC and deployment.offload == OFFLOAD_NONE:
+        seconds = point.ttft_s - scenario.engine.host_per_prefill
+        expected = devices * point.prefill_power_w * seconds / batch
+        near = math.isclose(prompt, expected, rel_tol=1e-6, abs_tol=1e-9 * expected)
+        if scenario.engine.host_per_prefill < 1e3 * seconds and scenario.device.spatial == 0.0:
+            _require(near, "energy per input token", prompt, expected)
     facility = output * (1.0 + grid.node_overhead) * grid.pue
     _equal(point.facility_energy_per_output_token_j, facility, "PUE counts once")
     carbon = facility * 1e6 / 3.6e6 * grid.carbon_intensity
     _equal(point.carbon_per_mtok_output_g, carbon, "carbon per million tokens")
 
 
-def utilisation_is_at_most_one(deployment: Deployment) -> None:
+def utilisation_is_at_most_one(scenario: Scenario) -> None:
     """No more than the data sheet's bytes/s and FLOP/s are used.
 
     Weights whose arithmetic is slower than 16 bit are exempt of the latter (fp32, and int8 on some
     devices): attention, in 16 bit, may exceed their rate.
     """
-    point = deployment.evaluate()
+    point = scenario.evaluate()
+    _equal(point.arithmetic_intensity * point.step_bytes, point.step_flops, "intensity")
     _not_below(1.0, point.mbu, "MBU is at most 1")
-    device, arithmetic = deployment.device, deployment.weight_format.arithmetic
+    device, arithmetic = scenario.device, scenario.weight_format.arithmetic
     wide = peak_flops(device, records.MATH_FP16)
     if arithmetic != records.MATH_FP32 and peak_flops(device, arithmetic) >= wide:
         _not_below(1.0, point.mfu, "MFU is at most 1")
-    _equal(point.arithmetic_intensity * point.step_bytes, point.step_flops, "intensity")
 
 
-def bytes_add_up(deployment: Deployment) -> None:
-    """Weights do not depend on the batch, the KV cache is proportional to it."""
-    point = deployment.evaluate()
-    batch = deployment.workload.batch
-    twice = deployment.with_workload(batch=2.0 * batch).evaluate()
-    both = point.weight_bytes_per_device + point.kv_bytes_per_device
-    _equal(point.total_bytes_per_device, both, "weights and KV cache sum up")
-    _equal(twice.weight_bytes_per_device, point.weight_bytes_per_device, "weights are kept once")
-    _equal(twice.kv_bytes_per_device, 2.0 * point.kv_bytes_per_device, "sequences are alike")
+def bytes_add_up(scenario: Scenario) -> None:
+    """Weights do not depend on the batch, the KV cache grows by as much with each sequence."""
+    batch = max(scenario.deployment.batch, scenario.deployment.dp)  # a group holds one or more
+    static = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
+    once, twice, thrice = (
+        static.with_deployment(batch=factor * batch).evaluate() for factor in (1.0, 2.0, 3.0)
+    )
+    both = once.weight_bytes_per_device + once.kv_bytes_per_device
+    _equal(once.total_bytes_per_device, both, "weights and KV cache sum up")
+    _equal(twice.weight_bytes_per_device, once.weight_bytes_per_device, "weights are kept once")
+    middle = 0.5 * (once.kv_bytes_per_device + thrice.kv_bytes_per_device)
+    _equal(twice.kv_bytes_per_device, middle, "sequences are alike")
+    if scenario.deployment.prefix_hit == 0.0:
+        _equal(twice.kv_bytes_per_device, 2.0 * once.kv_bytes_per_device, "nothing is shared")
 
 
-def status_follows_from_bytes(deployment: Deployment) -> None:
+def status_follows_from_bytes(scenario: Scenario) -> None:
     """What fits, fits: status, bytes, the largest batch and the memory say the same."""
-    point, workload = deployment.evaluate(), deployment.workload
-    usable = usable_bytes(deployment.device, deployment.engine)
-    more, less = usable * (1.0 + ROUNDING), usable * (1.0 - ROUNDING)
+    point, deployment = scenario.evaluate(), scenario.deployment
+    room = usable_bytes(scenario.device, scenario.engine)
+    if deployment.offload != OFFLOAD_NONE:
+        room += second_tier_bytes(scenario.device, scenario.engine)
+    more, less = room * (1.0 + ROUNDING), room * (1.0 - ROUNDING)
     total, weights = point.total_bytes_per_device, point.weight_bytes_per_device
-    context = workload.input_len + workload.output_len
+    context = scenario.input_len + scenario.output_len
     if point.status == OK:
-        _require(total <= more, "ok means that it fits", total, usable)
-        _require(workload.batch <= point.max_batch, "ok is within the largest batch")
+        _require(total <= more, "ok means that it fits", total, room)
+        _require(point.running_batch <= point.max_batch, "ok is within the largest batch")
     if point.status == WEIGHTS_DO_NOT_FIT:
-        _require(weights >= less, "weights exceed the memory", weights, usable)
+        _require(weights >= less, "weights exceed the memory", weights, room)
     if point.status == CONTEXT_TOO_LONG:
-        _require(context > deployment.model.max_context, "the context is too long", context)
+        _require(context > scenario.model.max_context, "the context is too long", context)
     if point.status == KV_DOES_NOT_FIT:
-        _require(weights <= more, "weights fit", weights, usable)
-        _require(total >= less, "the KV cache does not fit", total, usable)
-        _require(workload.batch > point.max_batch, "the batch exceeds the largest")
+        _require(weights <= more, "weights fit", weights, room)
+        _require(total >= less, "the KV cache does not fit", total, room)
+        if deployment.scheduler == SCHEDULER_STATIC:
+            _require(deployment.batch > point.max_batch, "the batch exceeds the largest")
+        else:
+            _require(point.max_batch < 1.0, "not one sequence fits", point.max_batch)
 
 
-def cost_follows_price(deployment: Deployment) -> None:
+def requests_run_or_wait(scenario: Scenario) -> None:
+    """A static batch runs whole; a server runs what fits, and those that wait only add to TTFT."""
+    point, deployment = scenario.evaluate(), scenario.deployment
+    if deployment.scheduler == SCHEDULER_STATIC:
+        _require(point.running_batch == deployment.batch, "a static batch runs whole")
+        return
+    most = min(deployment.batch, scenario.engine.max_sequences * deployment.dp)
+    _require(point.running_batch <= most, "no more run than the scheduler holds", most)
+    if point.status == OK:
+        _require(point.running_batch <= point.max_batch, "no more run than fit")
+        if most > point.max_batch:
+            _require(point.running_batch == point.max_batch, "as many run as fit")
+    if point.running_batch < deployment.batch:
+        longer = scenario.with_deployment(batch=2.0 * deployment.batch).evaluate()
+        _equal(longer.tpot_s, point.tpot_s, "who waits slows nobody that runs")
+        _not_below(longer.ttft_s, point.ttft_s, "who waits lowers no TTFT")
+
+
+def static_batches_have_no_server(scenario: Scenario) -> None:
+    """Constants of a server change nothing for a static batch."""
+    static = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
+    other = static.with_engine(**SERVER_CONSTANTS)
+    _require(other.evaluate() == static.evaluate(), "a static batch has no server")
+
+
+def disaggregation_only_decodes(scenario: Scenario) -> None:
+    """A decode step that waits for no prefill is no slower than one that does."""
+    together = scenario.with_deployment(scheduler=SCHEDULER_CONTINUOUS).evaluate()
+    apart = scenario.with_deployment(scheduler=SCHEDULER_DISAGGREGATED).evaluate()
+    _require(apart.prefill_s == 0.0, "others prefill", apart.prefill_s)
+    _require(together.prefill_pool == 0.0, "no pool", together.prefill_pool)
+    _not_below(together.tpot_s, apart.tpot_s, "disaggregation does not slow decode")
+    _equal(_step_s(together), apart.tpot_s, "a step is a step")
+
+
+def speculation_gains_at_most_its_tokens(scenario: Scenario) -> None:
+    """Drafts that nobody accepts slow down; others speed up by at most the tokens they add.
+
+    Prefill drafts nothing; what it reads of offloaded weights is estimated from a step's share.
+    """
+    draft_len = max(scenario.deployment.draft_len, 1.0)
+    plain = scenario.with_deployment(draft_len=0.0).evaluate()
+    drafted = scenario.with_deployment(draft_len=draft_len)
+    refused = drafted.with_deployment(acceptance=0.0).evaluate()
+    _not_below(refused.tpot_s, plain.tpot_s, "refused drafts do not speed up")
+    tokens = accepted_tokens(draft_len, scenario.deployment.acceptance)
+    some = drafted.evaluate()
+    _not_below(_step_s(some) * tokens, _step_s(plain), "no more speed-up than tokens")
+    _equal(_step_s(some) * tokens, _step_s(refused), "steps cost the same, whatever is accepted")
+    all_of_them = drafted.with_deployment(acceptance=1.0).evaluate()
+    _not_below(some.tpot_s, all_of_them.tpot_s, "more acceptance does not slow down")
+    static = scenario.deployment.scheduler == SCHEDULER_STATIC
+    if static and scenario.deployment.offload == OFFLOAD_NONE:
+        _equal(some.ttft_s, plain.ttft_s, "nothing is drafted in prefill")
+
+
+def offload_is_no_faster(scenario: Scenario) -> None:
+    """A second memory tier makes room, not speed.
+
+    As more requests find room, fewer wait: these are not compared, nor is a continuous server's
+    queue, which is shorter where it prefills a smaller share of its time.
+    """
+    before = scenario.with_deployment(offload=OFFLOAD_NONE).evaluate()
+    _require(before.offload_s == 0.0, "nothing is offloaded", before.offload_s)
+    for kind in (OFFLOAD_WEIGHTS, OFFLOAD_KV):
+        after = scenario.with_deployment(offload=kind).evaluate()
+        _not_below(after.max_batch, before.max_batch, "a second tier makes room")
+        if _alike(before, after):
+            _not_below(after.tpot_s, before.tpot_s, "offload does not speed up decode")
+            if scenario.deployment.scheduler != SCHEDULER_CONTINUOUS:
+                _not_below(after.ttft_s, before.ttft_s, "offload does not speed up prefill")
+
+
+def cached_prompts_are_no_slower(scenario: Scenario) -> None:
+    """The more of a prompt is cached, the shorter is the time to its first token.
+
+    Exempt are pipeline stages, which fewer chunks fill worse, and offload and other numbers of
+    running requests, as windows hold the cached and the new tokens side by side.
+    """
+    staged = scenario.deployment.pp > 1.0 and scenario.device.spatial == 0.0
+    if staged or scenario.deployment.offload != OFFLOAD_NONE:
+        return
+    before = scenario.evaluate()
+    hit = 0.5 + 0.5 * scenario.deployment.prefix_hit
+    after = scenario.with_deployment(prefix_hit=hit).evaluate()
+    if _alike(before, after):
+        _not_below(before.ttft_s, after.ttft_s, "a cached prompt is no slower")
+        _not_below(before.tpot_s, after.tpot_s, "nor are those who wait for its prefill")
+
+
+def cost_follows_price(scenario: Scenario) -> None:
     """Cost is proportional to the price, its multiplier, and the inverse of utilisation."""
-    point = deployment.evaluate()
-    money = deployment.economics
+    rented = scenario.with_economics(purchase=PURCHASE_ON_DEMAND)
+    point = rented.evaluate()
+    money = scenario.economics
     changes = (
-        (2.0, deployment.with_rates(2.0, "price_per_hour")),
-        (3.0, deployment.with_economics(price_multiplier=3.0 * money.price_multiplier)),
-        (2.0, deployment.with_economics(utilization=0.5 * money.utilization)),
-        (1.0, deployment.with_economics(pue=2.0 * money.pue)),
+        (2.0, rented.with_rates(2.0, "price_per_hour")),
+        (3.0, rented.with_economics(price_multiplier=3.0 * money.price_multiplier)),
+        (2.0, rented.with_economics(utilization=0.5 * money.utilization)),
+        (1.0, rented.with_economics(pue=2.0 * money.pue)),
+        (1.0, rented.with_rates(2.0, "spot_price_per_hour", "purchase_price")),
     )
     for factor, change in changes:
         after = change.evaluate()
-        for name in ("cost_per_mtok_output_usd", "cost_per_mtok_input_usd"):
-            _equal(getattr(after, name), factor * getattr(point, name), f"{name} follows the price")
+        for name in ("output", "input", "cached_input"):
+            column = f"cost_per_mtok_{name}_usd"
+            _equal(getattr(after, column), factor * getattr(point, column), f"{column} follows")
+    cost = money.token_price * point.break_even_utilization / money.utilization
+    _equal(point.cost_per_mtok_output_usd, cost, "break-even is where cost is the price")
 
 
-def tpot_excludes_ttft(deployment: Deployment) -> None:
+def owning_costs_interest(scenario: Scenario) -> None:
+    """An owned device costs more with interest, a shorter life, dearer electricity, a worse PUE."""
+    owned = scenario.with_economics(purchase=PURCHASE_OWNED)
+    money = scenario.economics
+    before = owned.evaluate().cost_per_mtok_output_usd
+    dearer: tuple[dict[str, float], ...] = (
+        {"interest": money.interest + 0.05},
+        {"lifetime": 0.5 * money.lifetime},
+        {"electricity_price": money.electricity_price + 0.1, "pue": money.pue + 0.5},
+        {"operations": money.operations + 0.1},
+        {"server_factor": money.server_factor + 0.5},
+    )
+    for change in dearer:
+        after = owned.with_economics(**change).evaluate().cost_per_mtok_output_usd
+        _require(after > before, f"an owned device costs more with {next(iter(change))}", after)
+
+
+def tpot_excludes_ttft(scenario: Scenario) -> None:
     """What only prefill waits for is not in the time per output token."""
-    before = deployment.evaluate()
-    host = deployment.engine.host_per_prefill + before.ttft_s
-    after = deployment.with_engine(host_per_prefill=host).evaluate()
+    before = scenario.evaluate()
+    host = scenario.engine.host_per_prefill + before.ttft_s
+    after = scenario.with_engine(host_per_prefill=host).evaluate()
     _require(after.tpot_s == before.tpot_s, "TPOT excludes TTFT", after.tpot_s, before.tpot_s)
     _equal(after.ttft_s, 2.0 * before.ttft_s, "TTFT includes the host")
 
 
-def more_bits_are_no_faster(deployment: Deployment) -> None:
+def more_bits_are_no_faster(scenario: Scenario) -> None:
     """At the physical bound and with the same arithmetic, wider weights or caches cost time.
 
     A format of 6 bits and more quantises all matrices where one below quantises the routed
-    experts only: widths on both sides of 6 are not compared.
+    experts only: widths on both sides of 6 are not compared. Nor are numbers of running requests:
+    wider ones leave room for fewer, and each is faster.
     """
-    ideal = deployment._replace(engine=ideal_engine(deployment.engine))
+    ideal = scenario._replace(engine=ideal_engine(scenario.engine))
     before = ideal.evaluate()
     form, cache = ideal.weight_format, ideal.kv_format
     for bits in (form.bits + 0.5, 1.5 * form.bits):
-        if (form.bits < 6.0) == (bits < 6.0):
-            after = ideal._replace(weight_format=form._replace(bits=bits)).evaluate()
+        after = ideal._replace(weight_format=form._replace(bits=bits)).evaluate()
+        if (form.bits < 6.0) == (bits < 6.0) and _alike(before, after):
             _not_below(after.tpot_s, before.tpot_s, "wider weights are no faster")
             _not_below(after.ttft_s, before.ttft_s, "wider weights are no faster in prefill")
     after = ideal._replace(kv_format=cache._replace(bits=1.5 * cache.bits)).evaluate()
-    _not_below(after.tpot_s, before.tpot_s, "a wider cache is no faster")
     _not_below(before.max_batch, after.max_batch, "a wider cache holds no more sequences")
+    if _alike(before, after):
+        _not_below(after.tpot_s, before.tpot_s, "a wider cache is no faster")
 
 
-def pipelines_do_not_shorten_a_step(deployment: Deployment) -> None:
-    """A static batch passes the stages one after the other (spatial machines aside)."""
-    if deployment.device.spatial == 1.0:
+def tensor_parallelism_shares_the_work(scenario: Scenario) -> None:
+    """Twice the tensor-parallel devices: no operator takes longer, no device holds more.
+
+    Exchanges and fixed times may eat the gain. Spatial machines, whose sequences then spread over
+    more stages, are exempt.
+    """
+    if scenario.device.spatial == 1.0:
         return
-    tp, pp = deployment.parallelism
-    staged = deployment._replace(parallelism=Parallelism(tp, pp)).evaluate()
-    whole = deployment._replace(parallelism=Parallelism(tp, 1.0)).evaluate()
+    static = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
+    before = static.evaluate()
+    after = static.with_deployment(tp=2.0 * scenario.deployment.tp).evaluate()
+    names = ("weights_s", "kv_s", "activations_s", "compute_s")
+    one, two = (math.fsum(getattr(point, name) for name in names) for point in (before, after))
+    _not_below(one, two, "tensor parallelism divides the work")
+    held, shared = before.weight_bytes_per_device, after.weight_bytes_per_device
+    _not_below(held, shared, "tensor parallelism divides the weights")
+    _not_below(before.kv_bytes_per_device, after.kv_bytes_per_device, "and the cache, if it can")
+
+
+def pipelines_do_not_shorten_a_step(scenario: Scenario) -> None:
+    """A static batch passes the stages one after the other (spatial machines aside)."""
+    if scenario.device.spatial == 1.0:
+        return
+    static = scenario.with_deployment(scheduler=SCHEDULER_STATIC, offload=OFFLOAD_NONE)
+    staged = static.evaluate()
+    whole = static.with_deployment(pp=1.0).evaluate()
     _not_below(staged.tpot_s, whole.tpot_s, "a pipeline does not shorten a step")
     _equal(
         staged.tpot_s - staged.network_s,
@@ -661,7 +977,7 @@ def pipelines_do_not_shorten_a_step(deployment: Deployment) -> None:
     )
 
 
-LAWS: Final[tuple[Callable[[Deployment], None], ...]] = (
+LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
     is_finite,
     grows_with_batch,
     grows_with_context,
@@ -677,14 +993,22 @@ LAWS: Final[tuple[Callable[[Deployment], None], ...]] = (
     utilisation_is_at_most_one,
     bytes_add_up,
     status_follows_from_bytes,
+    requests_run_or_wait,
+    static_batches_have_no_server,
+    disaggregation_only_decodes,
+    speculation_gains_at_most_its_tokens,
+    offload_is_no_faster,
+    cached_prompts_are_no_slower,
     cost_follows_price,
+    owning_costs_interest,
     tpot_excludes_ttft,
     more_bits_are_no_faster,
+    tensor_parallelism_shares_the_work,
     pipelines_do_not_shorten_a_step,
 )
 
 
-def check_laws(deployment: Deployment) -> None:
+def check_laws(scenario: Scenario) -> None:
     """Check every law on one configuration.
 
     Raises
@@ -693,19 +1017,21 @@ def check_laws(deployment: Deployment) -> None:
         Naming the law and the values that break it.
     """
     for law in LAWS:
-        law(deployment)
+        law(scenario)
 
 
 __all__ = [
     "LAWS",
-    "Deployment",
     "LawBrokenError",
+    "Scenario",
     "alone_means_no_network",
     "bytes_add_up",
+    "cached_prompts_are_no_slower",
     "check_laws",
     "cost_follows_price",
     "deployments",
     "devices",
+    "disaggregation_only_decodes",
     "economics",
     "elasticities_are_derivatives",
     "elasticities_sum_to_one",
@@ -721,15 +1047,20 @@ __all__ = [
     "model_entries",
     "models",
     "more_bits_are_no_faster",
-    "parallelisms",
+    "offload_is_no_faster",
+    "owning_costs_interest",
     "parts_sum_up",
     "pipelines_do_not_shorten_a_step",
     "power_is_limited",
+    "requests_run_or_wait",
     "scales_with_all_rates",
+    "scenarios",
     "spaces",
+    "speculation_gains_at_most_its_tokens",
+    "static_batches_have_no_server",
     "status_follows_from_bytes",
+    "tensor_parallelism_shares_the_work",
     "tpot_excludes_ttft",
     "utilisation_is_at_most_one",
     "weight_formats",
-    "workloads",
 ]

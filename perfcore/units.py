@@ -69,7 +69,8 @@ DIMENSIONS: dict[str, Dimension] = {
     "time": Dimension(
         "a time",
         _scaled(_SMALL, "s")
-        | {"min": Decimal(60), "h": Decimal(3600), "d": Decimal(86400), "day": Decimal(86400)},
+        | {"min": Decimal(60), "h": Decimal(3600), "d": Decimal(86400), "day": Decimal(86400)}
+        | {"year": Decimal(31_536_000), "years": Decimal(31_536_000)},  # of 365 days
         "50 us",
     ),
     "power": Dimension("a power", _scaled(_DECIMAL, "W") | {"mW": Decimal("1e-3")}, "700 W"),

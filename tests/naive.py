@@ -375,12 +375,23 @@ def mean_visible(layer, input_len, output_len):
     return math.fsum(visible(layer, s + 0.5) for s in positions) / output_len
 
 
-def pairs(layer, input_len):
-    """Return the (query, key) pairs of a prompt, query by query."""
-    queries = range(1, int(input_len) + 1)
-    if layer.chunked:
-        return math.fsum((query - 1) % layer.window + 1 for query in queries)
-    return math.fsum(visible(layer, query) for query in queries)
+def pairs(layer, first, last):
+    """Return the (query, key) pairs of the queries after ``first`` up to ``last``, one by one.
+
+    A query has its own key and all visible ones before it. Where the cached share of a prompt ends
+    within a token, a part of that query counts.
+    """
+    total = []
+    for index in range(math.floor(first), math.ceil(last)):
+        start, stop = max(first, index), min(last, index + 1)
+        total.append((stop - start) * visible(layer, (start + stop) / 2))
+        grows = layer.chunked or not limit_of(layer) or index < limit_of(layer)
+        total.append((stop - start) / 2 if grows else 0.0)
+    return math.fsum(total)
+
+
+def limit_of(layer):
+    return layer.window or layer.topk
 
 
 def distinct_experts(experts, per_token, tokens):
@@ -469,6 +480,12 @@ class Sum:
         self.total += seconds
         self.parts[cause] += seconds
 
+    def add(self, other, factor):
+        """Add another sum, ``factor`` times."""
+        self.total += factor * other.total
+        for cause, seconds in other.parts.items():
+            self.parts[cause] += factor * seconds
+
 
 def all_reduce(n, size, device, engine):
     """Return start-up and transfer seconds of one all-reduce."""
@@ -489,44 +506,118 @@ def all_reduce(n, size, device, engine):
         start, transfer = min(one_shot, two_shot, key=sum)
     if n > domain:
         m = n / domain
-        start += 2 * (m - 1) * engine.network_latency
+        start += 2 * math.log2(m) * engine.network_latency
         transfer += (
             2 * (m - 1) / m * size / domain / (engine.network_efficiency * device.network_bandwidth)
         )
     return start, transfer
 
 
+def to_experts_and_back(
+    ranks, per_token, tokens_of_device, hidden_size, device, engine, devices_of_rank=1.0
+):
+    """Return start-up and transfer seconds of one layer's dispatch and combine.
+
+    A device sends its tokens to every other rank, in one of two ways, and takes them back.
+    """
+    near = max(device.scale_up_domain // devices_of_rank, 1)  # ranks, the own one among them
+    ways = []
+    for latency, efficiency, once in (
+        (engine.dispatch_latency, engine.dispatch_efficiency, False),
+        (engine.bulk_dispatch_latency, engine.bulk_dispatch_efficiency, True),
+    ):
+        link = 0.0
+        for rank in range(1, int(ranks)):  # the device's own rank is 0
+            if rank < near:
+                link += copies_to_a_rank(ranks, per_token, once=once)
+        size = link * tokens_of_device * hidden_size * (1.03 + 2.0)
+        ways.append((2 * latency, size / (efficiency * device.link_bandwidth)))
+    start, transfer = min(ways, key=sum)
+    beyond = sum(
+        copies_to_a_rank(ranks, per_token, once=True)
+        for rank in range(1, int(ranks))
+        if rank >= near
+    )
+    if beyond:
+        size = beyond * tokens_of_device * hidden_size * (1.03 + 2.0)
+        start += 2 * engine.network_latency
+        transfer += size / (engine.network_efficiency * device.network_bandwidth)
+    return start, transfer
+
+
+def copies_to_a_rank(ranks, per_token, *, once):
+    """Return how often a token is sent to one rank: for each expert there, or at most once."""
+    return 1 - (1 - 1 / ranks) ** per_token if once else per_token / ranks
+
+
 # ------------------------------------------------------------------------------------- model
 
 
 class Naive:
-    """One configuration, evaluated by summing. ``point`` has the result."""
+    """One configuration, evaluated by summing. ``point`` has the result.
+
+    ``running`` is the batch that runs at once, where it is not the whole one.
+    """
 
     def __init__(
-        self, entry, device, engine, weights, kv, economics, tp, pp, batch, input_len, output_len
+        self,
+        entry,
+        device,
+        engine,
+        weights,
+        kv,
+        economics,
+        deployment,
+        input_len,
+        output_len,
+        running=None,
     ):
         self.entry, self.device, self.engine = entry, device, engine
         self.weights, self.kv, self.economics = weights, kv, economics
-        self.tp, self.pp, self.batch = tp, pp, batch
+        self.deployment = deployment
+        self.tp, self.pp, self.ep = deployment.tp, deployment.pp, deployment.ep
+        self.static = deployment.scheduler == 0.0
+        self.continuous = deployment.scheduler == 1.0
+        self.disaggregated = deployment.scheduler == 2.0
         self.input_len, self.output_len = input_len, output_len
+        self.cached = deployment.prefix_hit * input_len
+        self.new = input_len - self.cached
+        self.queries = 1 + deployment.draft_len
         self.layers = layers_of(entry)
-        self.devices = tp * pp
+        self.devices = deployment.tp * deployment.pp * deployment.dp
         self.spatial = bool(device.spatial)
+
+        # Sequences: of the replica, of an attention group, of one pass of a group.
+        self.batch = running
+        if running is None:
+            served = min(deployment.batch, engine.max_sequences * deployment.dp)
+            self.batch = deployment.batch if self.static else served
         if self.spatial:
+            self.groups = 1
+            self.all_groups = 1
             self.width = max(1.0, self.devices / len(self.layers))
             self.stages = self.devices / self.width
-            self.groups = min(batch, self.stages)
+            self.expert_width, self.prefill_width = self.width, self.devices
+            self.passes = min(self.batch, self.stages)
         else:
-            self.width, self.stages, self.groups = tp, pp, 1
-        narrow = [
-            entry.num_experts
-            and (weights.experts_only or (self.published_experts_only and weights.bits < 6))
-        ]
+            self.groups = min(deployment.dp, self.batch)
+            self.all_groups = deployment.dp
+            self.width, self.stages = deployment.tp, deployment.pp
+            self.expert_width, self.prefill_width = deployment.tp * deployment.dp, deployment.tp
+            per_group = max(self.batch / self.groups, 1.0)
+            self.passes = 1.0 if self.static else min(per_group, self.pp)
+        self.of_group = max(self.batch / self.groups, 1.0)  # a group without requests runs along
+        self.sequences = self.of_group / self.passes
+        self.of_pass = max(self.batch / self.passes, 1.0)
+
+        narrow = entry.num_experts and (
+            weights.experts_only or (self.published_experts_only and weights.bits < 6)
+        )
         self.experts_kernel = kernel_of(
             weights.bits, weights.kernel, weights.arithmetic, device, engine
         )
         sixteen = kernel_of(16.0, 0.0, 1.0, device, engine)
-        self.body_kernel = sixteen if narrow[0] else self.experts_kernel
+        self.body_kernel = sixteen if narrow else self.experts_kernel
         self.head_kernel = kernel_of(
             weights.embedding_bits,
             5.0 if weights.kernel == 5.0 else 0.0,
@@ -541,6 +632,11 @@ class Naive:
         attending = [layer.attention for layer in self.layers if self.attends(layer)]
         self.mean_io = sum(kept.io for kept in attending) / max(len(attending), 1)
         self.heads = entry.num_attention_heads if attending else 0
+        self.means = {
+            kept: mean_visible(kept, input_len, output_len)
+            for kept in {layer.attention for layer in self.layers if layer.attention}
+            if kept.window or kept.topk
+        }
 
     @property
     def published_experts_only(self):
@@ -561,6 +657,12 @@ class Naive:
             return entry.swa_num_key_value_heads or entry.num_key_value_heads
         return 1
 
+    def padding(self):
+        """Return how much attention's matrices grow by heads that only fill up a device."""
+        if self.spatial or not self.heads:
+            return 1.0
+        return math.ceil(self.heads / self.tp) * self.tp / self.heads
+
     # memory
 
     def kv_share(self, width):
@@ -576,55 +678,121 @@ class Naive:
     def stage_share(self):
         return math.ceil(len(self.layers) / self.pp) / len(self.layers)
 
+    def expert_bytes(self):
+        """Return the bytes of all routed experts."""
+        total = 0.0
+        for layer in self.layers:
+            if layer.expert:
+                for _ in range(self.entry.num_experts):
+                    total += layer.expert.elements * self.experts_kernel.bits / 8
+        return total
+
+    def body_bytes(self):
+        """Return the bytes that every pass reads: all weights but experts and the embedding."""
+        total = 2.0 * small_outside_layers(self.entry)
+        for layer in self.layers:
+            total += 2 * layer.small
+            for matrix in layer.matrices:
+                total += matrix.elements * self.body_kernel.bits / 8
+        table = self.entry.vocab_size * self.entry.hidden_size
+        return total + table * self.weights.embedding_bits / 8
+
     def weight_bytes(self):
         """Return the bytes of all weights."""
-        entry, matrices, small = self.entry, 0.0, small_outside_layers(self.entry)
-        for layer in self.layers:
-            small += layer.small
-            for matrix in layer.matrices:
-                matrices += matrix.elements * self.body_kernel.bits / 8
-            if layer.expert:
-                for _ in range(entry.num_experts):
-                    matrices += layer.expert.elements * self.experts_kernel.bits / 8
-        table = entry.vocab_size * entry.hidden_size + embedding_elements(entry)
-        matrices += table * self.weights.embedding_bits / 8
-        return matrices + 2 * small
+        embedding = embedding_elements(self.entry) * self.weights.embedding_bits / 8
+        return self.body_bytes() + embedding + self.expert_bytes()
 
     def weight_bytes_per_device(self):
         if self.spatial:
             return self.weight_bytes() / self.devices
-        return self.weight_bytes() / self.tp * self.stage_share()
+        copied = self.weight_bytes() - self.expert_bytes()
+        shared = self.expert_bytes() / (self.tp * self.deployment.dp)
+        return (copied / self.tp + shared) * self.stage_share()
 
-    def sequence_bytes(self, context, cache_share, state_share):
-        """Return the bytes that one sequence keeps at a context."""
+    def cache_bytes(self, context):
+        """Return the bytes of the KV cache of a context, states left out."""
         total = 0.0
         for layer in self.layers:
             kept = layer.attention
-            if kept is None:
-                continue
-            length = min(context, kept.window) if kept.window else context
-            total += kept.kv * length * self.kv.bits / 8 * cache_share
-            total += kept.index * context * cache_share
-            total += kept.state * 4 * state_share
+            if kept:
+                length = min(context, kept.window) if kept.window else context
+                total += kept.kv * length * self.kv.bits / 8 + kept.index * context
         return total
 
-    def sequence_bytes_per_device(self):
-        context = self.input_len + self.output_len
+    def state_bytes(self):
+        """Return the bytes of a sequence's recurrent states."""
+        return sum(4 * layer.attention.state for layer in self.layers if layer.attention)
+
+    def own_cache_bytes(self):
+        """Return the bytes of cache that a sequence has alone, at full length."""
+        waste = 0.0 if self.static else (self.engine.block_tokens - 1) / 2
+        return self.cache_bytes(self.new + self.output_len + waste)
+
+    def on_a_device(self, cache, state):
+        """Return the part of a group's cache and states on its fullest device."""
         if self.spatial:
-            return self.sequence_bytes(context, 1 / self.devices, 1 / self.devices)
-        share = self.sequence_bytes(context, self.kv_share(self.tp), self.state_share())
-        return share * self.stage_share()
+            return (cache + state) / self.devices
+        return (cache * self.kv_share(self.tp) + state * self.state_share()) * self.stage_share()
+
+    def sequence_bytes_per_device(self):
+        return self.on_a_device(self.own_cache_bytes(), self.state_bytes())
+
+    def shared_bytes_per_device(self):
+        return self.on_a_device(self.cache_bytes(self.cached), 0.0)
+
+    def kv_bytes_per_device(self):
+        sequences = self.batch / self.groups
+        return sequences * self.sequence_bytes_per_device() + self.shared_bytes_per_device()
 
     def usable(self):
         engine = self.engine
         return max(self.device.memory_bytes * engine.memory_fraction - engine.memory_reserve, 0)
 
+    def second_tier(self):
+        """Return the bytes of the second tier and the rate at which it is read."""
+        device, engine = self.device, self.engine
+        if not self.deployment.offload:
+            return 0.0, math.inf
+        if not device.memory2_bytes:
+            return engine.host_memory_bytes, engine.host_memory_bandwidth
+        return device.memory2_bytes, device.memory2_bandwidth or engine.host_memory_bandwidth
+
+    def offloaded(self):
+        """Return the bytes of weights and of cache that a device has in its second tier."""
+        weights, cache = self.weight_bytes_per_device(), self.kv_bytes_per_device()
+        overflow = max(weights + cache - self.usable(), 0.0)
+        if self.deployment.offload == 1.0:
+            return min(overflow, weights), 0.0
+        if self.deployment.offload == 2.0:
+            return 0.0, min(overflow, cache)
+        return 0.0, 0.0
+
+    def longer_read(self, size):
+        """Return how much longer all stages read ``size`` bytes each in the second tier."""
+        room, rate = self.second_tier()
+        if not room or not size:
+            return 0.0
+        return self.stages * max(size / rate - size / self.device.memory_bandwidth, 0.0)
+
+    def offload_times(self):
+        """Return the seconds that a pass spends on offloaded weights and on offloaded cache."""
+        weights, cache = self.offloaded()
+        own = cache / self.passes  # that of the sequences of a pass
+        return self.longer_read(weights * self.read_share()), self.longer_read(own)
+
+    def read_share(self):
+        """Return the share of the weights that a decode pass touches."""
+        read = self.body_bytes() + self.touched_bytes(self.of_pass * self.queries)
+        return read / self.weight_bytes()
+
     def max_batch(self):
         """Return the largest batch that fits, by bisection."""
-        weights, sequence = self.weight_bytes_per_device(), self.sequence_bytes_per_device()
+        room = self.usable() + self.second_tier()[0]
+        fixed = self.weight_bytes_per_device() + self.shared_bytes_per_device()
+        sequence = self.sequence_bytes_per_device()
 
         def fits(batch):
-            return weights + batch * sequence <= self.usable()
+            return fixed + batch * sequence <= room
 
         if not fits(0):
             return 0
@@ -634,22 +802,32 @@ class Naive:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if fits(middle) else (low, middle)
-        return low
+        return min(low * self.all_groups, LARGEST_BATCH)
+
+    def devices_needed(self):
+        everything = self.weight_bytes() + self.cache_bytes(self.cached)
+        everything += self.batch * (self.own_cache_bytes() + self.state_bytes())
+        if not self.usable():
+            return LARGEST_BATCH
+        return min(math.ceil(everything / self.usable()), LARGEST_BATCH)
 
     def status(self):
-        entry = self.entry
-        if not self.spatial and self.heads % self.tp:
-            return 1
-        if not self.spatial and len(self.layers) < self.pp:
-            return 2
-        if not self.experts_kernel.flops:
-            return 3
-        if self.weight_bytes_per_device() > self.usable():
-            return 4
-        limit = entry.max_position_embeddings
-        if limit and self.input_len + self.output_len > limit:
-            return 5
-        return 6 if self.batch > self.max_batch() else 0
+        """Return the first reason, in the document's order, why this cannot run."""
+        entry, layout = self.entry, self.deployment
+        experts = entry.num_experts
+        limit = entry.max_position_embeddings or math.inf
+        room = self.usable() + self.second_tier()[0]
+        unlike = experts % self.ep or (layout.tp * layout.dp) % self.ep or not experts
+        reasons = {
+            1: not self.spatial and self.heads % self.tp and not self.engine.pads_heads,
+            2: not self.spatial and len(self.layers) < self.pp,
+            3: self.ep > 1 and unlike,
+            4: not self.experts_kernel.flops,
+            5: self.weight_bytes_per_device() > room,
+            6: self.input_len + self.output_len > limit,
+            7: self.batch > self.max_batch(),
+        }
+        return next((code for code, holds in reasons.items() if holds), 0)
 
     # time
 
@@ -661,24 +839,48 @@ class Naive:
         sharing = self.heads / self.kv_heads
         return efficiency / (1 + engine.kv_group_penalty * max(sharing - 1, 0))
 
-    def linear_operators(self, total, tokens, width, stages=1):
-        """Add all matrix products but the lm_head of a pass of ``tokens`` tokens.
+    def touched(self, tokens):
+        """Return the expected distinct experts of a layer."""
+        return distinct_experts(self.entry.num_experts, routed(self.entry), tokens)
 
-        ``stages`` of the layers run at the same time, each with small tensors of its own.
+    def touched_bytes(self, tokens):
+        """Return the bytes of the experts that ``tokens`` touch, of all layers."""
+        return sum(
+            self.touched(tokens) * layer.expert.elements * self.experts_kernel.bits / 8
+            for layer in self.layers
+            if layer.expert
+        )
+
+    def fullest_rank(self, tokens):
+        """Return distinct experts and tokens as if every rank had as many as the fullest."""
+        experts, ranks, touched = self.entry.num_experts, self.ep, self.touched(tokens)
+        if ranks <= 1 or self.engine.expert_imbalance != 1:
+            return touched, tokens
+        share = touched / ranks
+        deviation = math.sqrt(max(2 * share * (1 - touched / experts) * math.log(ranks), 0))
+        most = min(touched + ranks * deviation, experts)
+        copies = tokens * routed(self.entry) / ranks
+        uneven = 1 + math.sqrt(2 * math.log(ranks) / copies) + math.log(ranks) / (3 * copies)
+        return most, tokens * min(ranks, uneven)
+
+    def linear_operators(self, total, tokens, loads, width, expert_width, stages=1):
+        """Add all matrix products but the lm_head of a pass of ``tokens`` tokens a group.
+
+        ``loads`` are the distinct experts of a layer and the tokens that they see. ``stages`` of
+        the layers run at the same time, each with small tensors of its own.
         """
         entry, a = self.entry, self.activation
-        launches = 0.0
         for group in ("attention_in", "attention_out", "ffn_in", "ffn_out", "shared"):
             kernel = self.body_kernel
             weight_bytes = flop = moved = 0.0
+            more = self.padding() if group.startswith("attention") else 1.0
             for layer in self.layers:
                 for matrix in layer.matrices:
                     if matrix.group == group:
-                        elements = matrix.elements
+                        elements = matrix.elements * more
                         weight_bytes += elements * kernel.bits / 8
                         flop += 2 * tokens * elements
-                        moved += a * tokens * matrix.moved
-                        launches += matrix.launches * kernel.launch
+                        moved += a * tokens * matrix.moved * more
             total.operator(
                 [
                     ("weights", weight_bytes / width, kernel.memory_efficiency),
@@ -690,20 +892,19 @@ class Naive:
         weight_bytes = flop = moved = 0.0
         for layer in self.layers:
             if layer.expert:
-                touched = distinct_experts(entry.num_experts, routed(entry), tokens)
-                weight_bytes += touched * layer.expert.elements * kernel.bits / 8
-                flop += 2 * tokens * routed(entry) * layer.expert.elements
-                moved += a * tokens * routed(entry) * layer.expert.io
-                launches += self.engine.launch_experts
+                experts, seen = loads
+                weight_bytes += experts * layer.expert.elements * kernel.bits / 8
+                flop += 2 * seen * routed(entry) * layer.expert.elements
+                moved += a * seen * routed(entry) * layer.expert.io
         efficiency = kernel.memory_efficiency * self.engine.memory_efficiency_experts
         total.operator(
             [
-                ("weights", weight_bytes / width, efficiency),
-                ("activations", moved / width, self.engine.memory_efficiency_16),
+                ("weights", weight_bytes / expert_width, efficiency),
+                ("activations", moved / expert_width, self.engine.memory_efficiency_16),
             ],
             [
                 (
-                    flop / width,
+                    flop / expert_width,
                     kernel.flops,
                     kernel.compute_efficiency * self.engine.compute_efficiency_experts,
                 )
@@ -719,24 +920,37 @@ class Naive:
             ],
             [],
         )
-        launches += 4 * len(self.layers) * self.engine.launch_elementwise
-        total.wait("start", launches)
 
-    def head_operator(self, total, tokens, width):
+    def launches(self):
+        """Return the start-up seconds of a pass without its lm_head."""
+        engine, total = self.engine, 0.0
+        for layer in self.layers:
+            total += 4 * engine.launch_elementwise
+            total += sum(matrix.launches * self.body_kernel.launch for matrix in layer.matrices)
+            total += engine.launch_experts if layer.expert else 0
+            total += engine.launch_attention if layer.attention else 0
+            if self.spatial:
+                total += self.device.layer_latency * engine.spatial_latency
+        return total
+
+    def head_operator(self, total, tokens):
         entry, kernel = self.entry, self.head_kernel
         elements = entry.vocab_size * entry.hidden_size
         moved = self.activation * tokens * (entry.hidden_size + 3 * entry.vocab_size)
         total.operator(
             [
-                ("weights", elements * kernel.bits / 8 / width, kernel.memory_efficiency),
-                ("activations", moved / width, self.engine.memory_efficiency_16),
+                ("weights", elements * kernel.bits / 8 / self.width, kernel.memory_efficiency),
+                ("activations", moved / self.width, self.engine.memory_efficiency_16),
             ],
-            [(2 * tokens * elements / width, kernel.flops, kernel.compute_efficiency)],
+            [(2 * tokens * elements / self.width, kernel.flops, kernel.compute_efficiency)],
         )
         total.wait("start", kernel.launch)
 
     def attention_traffic(self, kind, sequences):
-        """Return cache bytes, state bytes, activation bytes and FLOP of a decode step."""
+        """Return cache bytes, state bytes, activation bytes and FLOP of a decode step.
+
+        Each cache is read once, whatever the number of drafted tokens; states once a token.
+        """
         cache = state = moved = flop = 0.0
         context = self.input_len + self.output_len / 2
         for layer in self.layers:
@@ -747,20 +961,16 @@ class Naive:
             if kept.window or kept.topk:
                 seen = self.means[kept]
             cache += kept.kv * self.kv.bits / 8 * seen + kept.index * context
-            state += 2 * 4 * kept.state
-            moved += self.activation * self.mean_io if kind != "state" else 0
-            flop += kept.decode_score * seen + kept.index_score * context + 8 * kept.state
+            for _ in range(int(self.queries)):
+                state += 2 * 4 * kept.state
+                moved += self.activation * self.mean_io if kind != "state" else 0
+                flop += kept.decode_score * seen + kept.index_score * context + 8 * kept.state
         return tuple(sequences * value for value in (cache, state, moved, flop))
 
-    def decode_attention(self, total, sequences, width):
-        self.means = {
-            kept: mean_visible(kept, self.input_len, self.output_len)
-            for kept in {layer.attention for layer in self.layers if layer.attention}
-            if kept.window or kept.topk
-        }
-        engine = self.engine
+    def decode_attention(self, total):
+        engine, width = self.engine, self.width
         for kind in ("global", "window", "state"):
-            cache, state, moved, flop = self.attention_traffic(kind, sequences)
+            cache, state, moved, flop = self.attention_traffic(kind, self.sequences)
             total.operator(
                 [
                     ("kv", cache * self.kv_share(width), self.kv_efficiency()),
@@ -769,148 +979,202 @@ class Naive:
                 ],
                 [(flop / width, self.sixteen.flops, engine.attention_decode_efficiency)],
             )
-        mixers = sum(layer.attention is not None for layer in self.layers)
-        total.wait("start", mixers * engine.launch_attention)
 
-    def exchanges(self, total, tokens):
-        """Add all-reduces and hand-overs, or the fixed time of a spatial machine's layers."""
-        device, engine = self.device, self.engine
+    def exchanges(self, total, tokens, all_tokens):
+        """Add all-reduces and the exchanges of experts; a spatial machine has none."""
         if self.spatial:
-            total.wait("start", len(self.layers) * device.layer_latency * engine.spatial_latency)
             return
-        size = tokens * self.entry.hidden_size * self.activation
+        device, engine, layout = self.device, self.engine, self.deployment
+        token = self.entry.hidden_size * self.activation
+        joined = layout.tp * layout.dp
         for layer in self.layers:
-            for _ in range(layer.exchanges):
-                start, transfer = all_reduce(self.tp, size, device, engine)
+            among = [(self.tp, tokens * token)] * layer.exchanges
+            times = []
+            if layer.expert and layout.dp > 1:
+                among.pop()
+                if self.ep > 1:
+                    times.append(
+                        to_experts_and_back(
+                            self.ep,
+                            routed(self.entry),
+                            all_tokens / joined,
+                            self.entry.hidden_size,
+                            device,
+                            engine,
+                            joined / self.ep,
+                        )
+                    )
+                else:
+                    among.append((joined, all_tokens * token))
+            times += [all_reduce(n, size, device, engine) for n, size in among]
+            for start, transfer in times:
                 total.wait("network_start", start)
                 total.wait("network_transfer", transfer)
+
+    def hand_overs(self, total, tokens):
+        if self.spatial:
+            return
+        size = tokens * self.entry.hidden_size * self.activation
         for _ in range(int(self.pp) - 1):
-            total.wait("network_start", engine.hop_latency)
-            total.wait("network_transfer", size / device.link_bandwidth)
+            total.wait("network_start", self.engine.hop_latency)
+            total.wait("network_transfer", size / self.device.link_bandwidth)
+
+    def accepted(self):
+        """Return the expected tokens of a step: one, and drafted ones up to the first rejected."""
+        return sum(self.deployment.acceptance**place for place in range(int(self.queries)))
 
     def decode(self):
-        total = Sum(self.engine.residue, self.device)
-        tokens = self.batch / self.groups
-        self.linear_operators(total, tokens, self.width)
-        self.head_operator(total, tokens, self.width)
-        self.decode_attention(total, tokens, self.width)
-        self.exchanges(total, tokens)
-        total.wait("host", self.engine.host_per_step + self.engine.host_per_sequence * self.batch)
-        return total
+        """Return the time of one output token, without other requests' prefill."""
+        engine, drafted = self.engine, self.deployment.draft_len
+        step = Sum(engine.residue, self.device)
+        tokens, all_tokens = self.sequences * self.queries, self.of_pass * self.queries
+        loads = self.fullest_rank(all_tokens) if self.entry.num_experts else (0, 0)
+        self.linear_operators(step, tokens, loads, self.width, self.expert_width)
+        step.wait("start", self.launches())
+        self.head_operator(step, tokens)
+        self.decode_attention(step)
+        self.exchanges(step, tokens, all_tokens)
+        self.hand_overs(step, tokens)
+        step.wait("host", engine.host_per_step + engine.host_per_sequence * self.of_group)
+        step.wait("offload", sum(self.offload_times()))
+
+        layers, head = (Sum(engine.residue, self.device) for _ in range(2))
+        loads = (self.touched(self.of_pass), self.of_pass) if self.entry.num_experts else (0, 0)
+        self.linear_operators(layers, self.sequences, loads, self.width, self.expert_width)
+        layers.wait("start", self.launches())
+        self.head_operator(head, self.sequences)
+        for _ in range(int(drafted)):
+            step.add(layers, engine.draft_layers / len(self.layers))
+            step.add(head, 1.0)
+
+        token = Sum(engine.residue, self.device)
+        token.add(step, 1 / self.accepted())
+        return token
+
+    # prefill
+
+    def prompts(self):
+        """Return how many prompts a group prefills in one pass."""
+        if self.static:
+            return self.of_group
+        together = self.groups
+        if self.continuous:
+            fitting = max(self.engine.prefill_chunk / self.input_len, 1.0) * self.groups
+            together = max(min(self.batch / self.output_len, fitting), self.groups)
+        return together / self.groups
 
     def prefill_attention(self):
-        """Return cache bytes, state bytes, activation bytes and FLOP of all prompts."""
+        """Return cache bytes, state bytes, activation bytes and FLOP of a group's prompts."""
         cache = moved = state = flop = 0.0
         counted = {}
-        full = self.input_len * (self.input_len + 1) / 2
+        full = (self.input_len**2 + self.input_len - self.cached**2 - self.cached) / 2
         for layer in self.layers:
             kept = layer.attention
             if kept is None:
                 continue
             if kept not in counted:
-                counted[kept] = pairs(kept, self.input_len)
+                counted[kept] = pairs(kept, self.cached, self.input_len)
             flop += kept.prefill_score * counted[kept] + kept.index_score * full
-            flop += 8 * kept.state * self.input_len
-            cache += self.input_len * (2 * kept.kv * self.kv.bits / 8 + kept.index)
-            state += self.input_len * 2 * 4 * kept.state / 64
-            moved += self.input_len * self.activation * kept.io
-        return tuple(self.batch * value for value in (cache, state, moved, flop))
+            flop += 8 * kept.state * self.new
+            written, read = self.new, self.input_len
+            cache += (written + read) * kept.kv * self.kv.bits / 8 + read * kept.index
+            state += self.new * 2 * 4 * kept.state / 64
+            moved += self.new * self.activation * kept.io
+        return tuple(self.prompts() * value for value in (cache, state, moved, flop))
 
-    def prefill_cache_share(self, width):
-        """Return the share of the prompts' cache that one device writes and reads."""
-        return self.kv_share(width)
+    def all_prompt_tokens(self):
+        """Return the new tokens of a pass, of all groups."""
+        return self.prompts() * self.groups * self.new
+
+    def touching_tokens(self):
+        """Return the tokens that choose experts: those of a static batch smaller than its groups.
+
+        Groups without a prompt run along.
+        """
+        prompts = self.batch if self.static else self.prompts() * self.groups
+        return prompts * self.new
+
+    def fill(self):
+        """Return the time of a prefill in chunks through the stages, over that in one piece."""
+        if self.spatial:
+            return 1.0
+        tokens = self.prompts() * self.new
+        chunks = min(max(tokens / self.engine.pipeline_chunk, 1), self.engine.prefill_overlap)
+        return (chunks + self.pp - 1) / (chunks * self.pp)
 
     def prefill(self):
+        """Return the time of one prefill pass, without the host's."""
         device, engine = self.device, self.engine
-        total = Sum(engine.residue, device)
-        tokens = self.batch * self.input_len
-        width = self.devices if self.spatial else self.tp
-        self.linear_operators(total, tokens, width, self.stages if self.spatial else 1)
-        self.head_operator(total, self.batch, self.width)
+        tokens, width = self.prompts() * self.new, self.prefill_width
+        parts, total = (Sum(engine.residue, device) for _ in range(2))
+        expert_width = width if self.spatial else self.expert_width
+        loads = (0, 0)
+        if self.entry.num_experts:
+            loads = self.touched(self.touching_tokens()), self.all_prompt_tokens()
+        self.linear_operators(
+            parts, tokens, loads, width, expert_width, self.stages if self.spatial else 1
+        )
         cache, state, moved, flop = self.prefill_attention()
         efficiency = engine.memory_efficiency_16
-        total.operator(
+        parts.operator(
             [
-                ("kv", cache * self.prefill_cache_share(width), efficiency),
+                ("kv", cache * self.kv_share(width), efficiency),
                 ("kv", state / width, efficiency),
                 ("activations", moved / width, efficiency),
             ],
-            [
-                (
-                    flop / width,
-                    self.sixteen.flops,
-                    engine.attention_prefill_efficiency,
-                )
-            ],
+            [(flop / width, self.sixteen.flops, engine.attention_prefill_efficiency)],
         )
-        mixers = sum(layer.attention is not None for layer in self.layers)
-        total.wait("start", mixers * engine.launch_attention)
-        self.exchanges(total, tokens)
-        total.wait("host", engine.host_per_prefill)
+        self.exchanges(parts, tokens, self.all_prompt_tokens())
+        total.add(parts, self.fill())
+        total.wait("start", self.launches())
+        self.head_operator(total, self.prompts())
+        self.hand_overs(total, tokens)
         return total
 
     # traffic and power
 
-    def step_traffic(self):
-        """Return the bytes and FLOP of one decode step on all devices."""
-        entry, a, batch = self.entry, self.activation, self.batch
-        tokens = batch / self.groups
-        size = self.groups * 2.0 * small_outside_layers(entry)
-        flop = 0.0
-        for layer in self.layers:
-            size += self.groups * 2 * layer.small + 10 * a * entry.hidden_size * batch
-            for matrix in layer.matrices:
-                elements = matrix.elements
-                size += self.groups * elements * self.body_kernel.bits / 8
-                size += a * batch * matrix.moved
-                flop += 2 * batch * elements
-            if layer.expert:
-                touched = distinct_experts(entry.num_experts, routed(entry), tokens)
-                size += self.groups * touched * layer.expert.elements * self.experts_kernel.bits / 8
-                size += a * batch * routed(entry) * layer.expert.io
-                flop += 2 * batch * routed(entry) * layer.expert.elements
-        head = entry.vocab_size * entry.hidden_size
-        size += self.groups * head * self.weights.embedding_bits / 8
-        size += self.head_traffic(batch)
-        flop += 2 * batch * head
+    def pass_traffic(self):
+        """Return the bytes and FLOP of one pass of the decode step on all devices."""
+        entry, a = self.entry, self.activation
+        tokens = self.sequences * self.groups * self.queries
+        size = self.groups * self.body_bytes() + self.touched_bytes(self.of_pass * self.queries)
+        more, flop = self.token_traffic(tokens)
+        size += more + a * tokens * (entry.hidden_size + 3 * entry.vocab_size)
+        flop += 2 * tokens * entry.vocab_size * entry.hidden_size
         copies = self.width * self.kv_share(self.width)
         for kind in ("global", "window", "state"):
-            cache, state, moved, scores = self.attention_traffic(kind, batch)
+            cache, state, moved, scores = self.attention_traffic(kind, self.sequences * self.groups)
             size += cache * copies + state + moved
             flop += scores
         return size, flop
 
-    def head_traffic(self, tokens):
-        """Return the activations of the lm_head: its input, the logits and the sampler's copy."""
-        entry = self.entry
-        return self.activation * tokens * (entry.hidden_size + 3 * entry.vocab_size)
-
-    def prefill_traffic(self):
-        """Return the bytes and FLOP of the prefill on all devices."""
+    def token_traffic(self, tokens):
+        """Return the activation bytes and the FLOP of ``tokens`` in all layers' products."""
         entry, a = self.entry, self.activation
-        tokens = self.batch * self.input_len
-        width = self.devices if self.spatial else self.tp
-        size, flop = 2.0 * small_outside_layers(entry), 0.0
+        size = flop = 0.0
         for layer in self.layers:
-            size += 2 * layer.small + 10 * a * entry.hidden_size * tokens
+            size += 10 * a * entry.hidden_size * tokens
             for matrix in layer.matrices:
-                size += matrix.elements * self.body_kernel.bits / 8 + a * tokens * matrix.moved
+                size += a * tokens * matrix.moved
                 flop += 2 * tokens * matrix.elements
             if layer.expert:
-                touched = distinct_experts(entry.num_experts, routed(entry), tokens)
-                size += touched * layer.expert.elements * self.experts_kernel.bits / 8
                 size += a * tokens * routed(entry) * layer.expert.io
                 flop += 2 * tokens * routed(entry) * layer.expert.elements
-        head = entry.vocab_size * entry.hidden_size
-        size += head * self.weights.embedding_bits / 8 + self.head_traffic(self.batch)
-        flop += 2 * self.batch * head
-        cache, state, moved, scores = self.prefill_attention()
-        size += cache * width * self.prefill_cache_share(width) + state + moved
-        return size, flop + scores
+        return size, flop
 
-    def prefill_running(self, ttft):
-        """Return the seconds of a prefill in which operators run."""
-        return ttft - self.engine.host_per_prefill
+    def prefill_traffic(self):
+        """Return the bytes and FLOP of a prefill pass on all devices."""
+        entry, width = self.entry, self.prefill_width
+        prompts = self.prompts() * self.groups
+        size, flop = self.token_traffic(self.all_prompt_tokens())
+        size += self.groups * self.body_bytes()
+        if entry.num_experts:
+            size += self.touched_bytes(self.touching_tokens())
+        size += self.activation * prompts * (entry.hidden_size + 3 * entry.vocab_size)
+        flop += 2 * prompts * entry.vocab_size * entry.hidden_size
+        cache, state, moved, scores = self.prefill_attention()
+        size += self.groups * (cache * width * self.kv_share(width) + state + moved)
+        return size, flop + self.groups * scores
 
     def running_power(self, size, flop, width, seconds):
         """Return the watts of ``width`` boards that share bytes and FLOP, while operators run."""
@@ -921,121 +1185,231 @@ class Naive:
         share += engine.power_compute * math.sqrt(compute)
         return min(1.0, share) * device.board_power
 
+    def decode_power(self, step, size, flop):
+        """Return the mean watts of a board in decode."""
+        engine, board = self.engine, self.device.board_power
+        network = step.parts["network_start"] + step.parts["network_transfer"]
+        exchanging = network + step.parts["offload"]
+        host = step.parts["host"]
+        running = step.total - exchanging - host
+        working = self.width * self.groups
+        each = 1 / self.accepted()  # a token's part of a pass
+        joules = running * self.running_power(size * each, flop * each, working, running)
+        joules += exchanging * engine.power_network * board + host * engine.power_host * board
+        busy = self.passes * working / self.devices
+        return busy * joules / step.total + (1 - busy) * self.device.idle_power
+
+    def at_once(self):
+        """Return how many prefill passes share the stages: those that chunks leave idle."""
+        busy = self.prefill_width * self.groups / (self.devices * self.fill())
+        return min(self.passes, max(1 / busy, 1))
+
+    def prefill_power(self, seconds):
+        """Return the mean watts of a board in prefill."""
+        width = self.prefill_width * self.groups
+        working = seconds / self.fill()  # of the parts one after another, each on one stage
+        power = self.running_power(*self.prefill_traffic(), width, working)
+        busy = self.at_once() * working * width / self.devices / seconds
+        return busy * power + (1 - busy) * self.device.idle_power
+
+    # money
+
+    def usd_per_second(self):
+        device, economics = self.device, self.economics
+        hour = device.price_per_hour
+        if economics.purchase == 1.0:
+            hour = device.spot_price_per_hour
+        if economics.purchase == 2.0:
+            capital = device.purchase_price * economics.server_factor
+            kilowatts = device.board_power * (1 + economics.node_overhead) * economics.pue / 1000
+            hour = capital * (self.annuity() + economics.operations) / 8760
+            hour += kilowatts * economics.electricity_price
+        hour *= economics.price_multiplier * self.devices
+        return hour / 3600 / economics.utilization
+
+    def annuity(self):
+        """Return the yearly payment for one dollar of capital."""
+        interest = self.economics.interest
+        years = self.economics.lifetime / (8760 * 3600)
+        if interest < 1e-9:  # the limit, with its first-order term
+            return 1 / years + interest * (1 + 1 / years) / 2
+        return interest / (1 - (1 + interest) ** -years)
+
+    def cached_token_seconds(self):
+        """Return the seconds of attention that all new tokens pay to one cached token."""
+        flop = sum(
+            layer.attention.prefill_score * self.new
+            for layer in self.layers
+            if layer.attention and layer.attention.kind == "global"
+        )
+        rate = self.sixteen.flops * self.engine.attention_prefill_efficiency
+        return flop / (rate * self.prefill_width * self.groups)
+
+    # result
+
     def point(self):
         """Return the result, by the names of the columns."""
-        device, engine, economics = self.device, self.engine, self.economics
         status = self.status()
-        if status == 3:
+        if status == 7 and not self.static and self.max_batch() >= 1:
+            waits = Naive(
+                self.entry,
+                self.device,
+                self.engine,
+                self.weights,
+                self.kv,
+                self.economics,
+                self.deployment,
+                self.input_len,
+                self.output_len,
+                float(self.max_batch()),
+            )
+            return waits.result(waits.status())
+        return self.result(status)
+
+    def result(self, status):
+        if not self.experts_kernel.flops:
             return {"status": status}
-        batch, devices = self.batch, self.devices
-        decode, prefill = self.decode(), self.prefill()
-        tpot, ttft = decode.total, prefill.total
-        network = decode.parts["network_start"] + decode.parts["network_transfer"]
+        device, engine = self.device, self.engine
+        layout, batch, devices = self.deployment, self.batch, self.devices
+        step, prefill = self.decode(), self.prefill()
+        prompts = self.prompts() * self.groups
+        per_prompt = prefill.total / prompts
+
+        # Other requests' prefill: passes per decode step that it waits for.
+        passes = 0.0
+        if self.continuous:
+            passes = engine.interference * max(batch - 1, 0) / self.output_len / prompts
+            passes /= self.at_once()
+        prefill_s = passes * prefill.total
+        tpot = step.total + prefill_s
+        request = (self.output_len - 1) * tpot
+
+        def queue(load):
+            load = min(load, 0.95)
+            return prefill.total * load / (2 * (1 - load)) if engine.random_arrivals else 0.0
+
+        first = engine.host_per_prefill + prefill.total + self.offload_times()[0]
+        waiting = (1 - batch / layout.batch) * self.output_len * tpot
+        ttft = first
+        if self.continuous:
+            ttft += step.total / 2 + queue(prefill_s / tpot)
+            ttft += engine.queue_weight * max(batch - 1, 0) * per_prompt + waiting
+        pool = 0.0
+        if self.disaggregated:
+            pool = per_prompt * batch / (self.output_len * tpot * engine.prefill_pool_load)
+            pool /= self.at_once()
+            port = engine.network_efficiency * device.network_bandwidth * self.tp
+            cache = self.cache_bytes(self.input_len)
+            ttft += queue(engine.prefill_pool_load) + waiting
+            ttft += cache / len(self.layers) / port
+        latency = ttft + request
+
+        network = step.parts["network_start"] + step.parts["network_transfer"]
         causes = {
-            "weights": decode.parts["weights"],
-            "kv": decode.parts["kv"],
-            "activations": decode.parts["activations"],
-            "compute": decode.parts["compute"],
+            "weights": step.parts["weights"],
+            "kv": step.parts["kv"],
+            "activations": step.parts["activations"],
+            "compute": step.parts["compute"],
             "network": network,
-            "latency": decode.parts["start"] + decode.parts["host"],
+            "latency": step.parts["start"] + step.parts["host"],
+            "prefill": prefill_s,
+            "offload": step.parts["offload"],
         }
-        host = decode.parts["host"]
-        step_bytes, step_flops = self.step_traffic()
-        running = tpot - network - host
-        busy_power = (
-            running
-            * self.running_power(
-                step_bytes / self.groups, step_flops / self.groups, self.width, running
-            )
-            + network * engine.power_network * device.board_power
-            + host * engine.power_host * device.board_power
-        ) / tpot
-        working = ttft - engine.host_per_prefill
-        prefill_power = (
-            working
-            * self.running_power(
-                *self.prefill_traffic(),
-                self.devices if self.spatial else self.tp,
-                self.prefill_running(ttft),
-            )
-            + engine.host_per_prefill * engine.power_host * device.board_power
-        ) / ttft
-        busy = self.groups / self.stages
-        decode_power = busy * busy_power + (1 - busy) * device.idle_power
-        if not self.spatial:
-            prefill_power = busy * prefill_power + (1 - busy) * device.idle_power
-        output_energy = devices * decode_power * tpot / batch
-        input_energy = devices * prefill_power * ttft / (batch * self.input_len)
-        grid = (1 + economics.node_overhead) * economics.pue
-        rate = device.price_per_hour * economics.price_multiplier / 3600 / economics.utilization
-        carbon = economics.carbon_intensity / 3.6e6 * 1e6
-        weight_bytes = self.weight_bytes_per_device()
-        kv_bytes = batch * self.sequence_bytes_per_device()
-        context = self.input_len + self.output_len
-        everything = self.weight_bytes() + batch * self.sequence_bytes(context, 1, 1)
-        per_batch = devices * rate * 1e6 / batch
+        streams = ("weights", "kv", "activations")
+        # bytes in the second tier are read there, and no longer here
+        there, here = 1 / self.second_tier()[1], 1 / device.memory_bandwidth
+        read_there = step.parts["offload"] * there / (there - here) if there > here else 0.0
+        read_here = read_there - step.parts["offload"]
+        transfer = step.parts["network_transfer"] + read_there
+        fixed = causes["latency"] + step.parts["network_start"]
+        late = prefill.parts["start"] + prefill.parts["network_start"]
+
+        size, flop = self.pass_traffic()
+        weight_bytes, kv_bytes = self.weight_bytes_per_device(), self.kv_bytes_per_device()
+        wall = step.total * self.accepted()  # of a step
+        step_bytes, step_flops = size * self.passes, flop * self.passes
         point = {
             "status": status,
             "bound": list(causes.values()).index(max(causes.values())),
             "ttft_s": ttft,
             "tpot_s": tpot,
-            "e2e_latency_s": ttft + (self.output_len - 1) * tpot,
+            "e2e_latency_s": latency,
             "tokens_per_s_per_user": 1 / tpot,
-            "tokens_per_s_per_device": batch / tpot / devices,
+            "tokens_per_s_per_device": batch / tpot / (devices + pool * devices),
+            "requests_per_s": batch / (latency if self.static else self.output_len * tpot),
+            "running_batch": batch,
+            "prefill_pool": pool,
             "weight_bytes_per_device": weight_bytes,
             "kv_bytes_per_device": kv_bytes,
             "total_bytes_per_device": weight_bytes + kv_bytes,
+            "offloaded_bytes_per_device": sum(self.offloaded()),
             "max_batch": self.max_batch(),
-            "devices_needed": min(
-                math.ceil(everything / self.usable()) if self.usable() else LARGEST_BATCH,
-                LARGEST_BATCH,
-            ),
+            "devices_needed": self.devices_needed(),
             "step_bytes": step_bytes,
             "step_flops": step_flops,
             "arithmetic_intensity": step_flops / step_bytes,
-            "mbu": step_bytes / (tpot * devices * device.memory_bandwidth),
-            "mfu": step_flops / (tpot * devices * self.experts_kernel.flops),
+            "mbu": step_bytes / (wall * devices * device.memory_bandwidth),
+            "mfu": step_flops / (wall * devices * self.experts_kernel.flops),
             "ridge_batch": (
                 self.experts_kernel.flops / device.memory_bandwidth * self.weights.bits / 16
             ),
-            "elasticity_bandwidth": (causes["weights"] + causes["kv"] + causes["activations"])
+            "elasticity_bandwidth": sum(
+                step.parts[name] + passes * prefill.parts[name] for name in streams
+            )
+            / tpot
+            - read_here / tpot,
+            "elasticity_compute": (step.parts["compute"] + passes * prefill.parts["compute"])
             / tpot,
-            "elasticity_compute": causes["compute"] / tpot,
-            "elasticity_link": decode.parts["network_transfer"] / tpot,
-            "elasticity_latency": (causes["latency"] + decode.parts["network_start"]) / tpot,
-            "decode_power_w": decode_power,
-            "prefill_power_w": prefill_power,
-            "energy_per_output_token_j": output_energy,
-            "energy_per_input_token_j": input_energy,
-            "energy_per_request_j": self.input_len * input_energy
-            + (self.output_len - 1) * output_energy,
-            "facility_energy_per_output_token_j": output_energy * grid,
-            "cost_per_mtok_output_usd": per_batch * tpot,
-            "cost_per_mtok_input_usd": per_batch * ttft / self.input_len,
-            "carbon_per_mtok_output_g": output_energy * grid * carbon,
-            "carbon_per_mtok_input_g": input_energy * grid * carbon,
+            "elasticity_link": (transfer + passes * prefill.parts["network_transfer"]) / tpot,
+            "elasticity_latency": (fixed + passes * late) / tpot,
         }
+        point |= self.bill(step, prefill.total, prefill_s, first, request)
         for cause, seconds in causes.items():
             point[f"{cause}_s"] = seconds
             point[f"{cause}_share"] = seconds / tpot
         return point
 
+    def bill(self, step, prefill, prefill_s, first, request):
+        """Return power, energy and money, by the names of the columns.
 
-def evaluate(
-    entry,
-    device,
-    engine,
-    weights,
-    kv,
-    economics,
-    *,
-    tp=1.0,
-    pp=1.0,
-    batch=1.0,
-    input_len=1024.0,
-    output_len=256.0,
-):
-    """Return every column of one configuration, by name."""
-    return Naive(
-        entry, device, engine, weights, kv, economics, tp, pp, batch, input_len, output_len
-    ).point()
+        ``first`` and ``request`` are the seconds to a static batch's first token and after it.
+        """
+        device, engine, economics = self.device, self.engine, self.economics
+        devices, batch = self.devices, self.batch
+        per_prompt = prefill / (self.prompts() * self.groups)
+        size, flop = self.pass_traffic()
+        decode_power = self.decode_power(step, size, flop)
+        prefill_power = self.prefill_power(prefill)
+        if self.static:
+            joules = prefill_power * (first - engine.host_per_prefill) + decode_power * request
+            joules += engine.power_host * device.board_power * engine.host_per_prefill
+            power = joules / (first + request)
+        else:
+            power = (decode_power * step.total + prefill_power * prefill_s) / (
+                step.total + prefill_s
+            )
+        output_energy = devices * decode_power * step.total / batch
+        input_energy = devices * prefill_power * per_prompt / self.input_len / self.at_once()
+        grid = (1 + economics.node_overhead) * economics.pue
+        carbon = economics.carbon_intensity / 3.6e6 * 1e6
+
+        # Money.
+        rate = self.usd_per_second() * 1e6
+        pooled = 1 / engine.prefill_pool_load if self.disaggregated else 1.0
+        output_cost = rate * step.total / batch
+        return {
+            "decode_power_w": decode_power,
+            "prefill_power_w": prefill_power,
+            "power_w": power,
+            "energy_per_output_token_j": output_energy,
+            "energy_per_input_token_j": input_energy,
+            "energy_per_request_j": self.input_len * input_energy
+            + (self.output_len - 1) * output_energy,
+            "facility_energy_per_output_token_j": output_energy * grid,
+            "cost_per_mtok_output_usd": output_cost,
+            "cost_per_mtok_input_usd": rate * pooled * per_prompt / self.input_len / self.at_once(),
+            "cost_per_mtok_cached_input_usd": rate * pooled * self.cached_token_seconds(),
+            "break_even_utilization": output_cost * economics.utilization / economics.token_price,
+            "carbon_per_mtok_output_g": output_energy * grid * carbon,
+            "carbon_per_mtok_input_g": input_energy * grid * carbon,
+        }

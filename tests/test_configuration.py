@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 import perfcore
+from perfcore import records
+from perfcore.axes import RULES
 from perfcore.catalog import loader
 from perfcore.columns import AXES, BOUND, COLUMNS, METRICS, STATUS
 from perfcore.configuration import Configuration, evaluate
 
+# where a device's entry and its record have different names
+FIELDS = {
+    "price_spot": "spot_price_per_hour",
+    "price_list": "purchase_price",
+}
 EIGHT = {"tp": 8, "batch": 32, "input_len": 2048, "output_len": 512}
 
 
@@ -46,6 +53,12 @@ def test_defaults_are_those_of_a_sweep():
     assert list(labels) == [axis.name for axis in AXES]
     assert labels["engine"] == "default"
     assert labels["weight_format"] == "bf16"
+    assert (labels["scheduler"], labels["offload"]) == ("static", "none")
+    assert (labels["dp"], labels["ep"], labels["draft_len"]) == (1, 1, 0)
+    assert (labels["prefix_hit"], labels["acceptance"]) == (0.0, 0.0)
+    for name, rule in RULES.items():
+        if rule.default is not None:
+            assert labels[name] == rule.default
     assert (labels["input_len"], labels["output_len"]) == (1024, 256)
 
 
@@ -86,6 +99,120 @@ def test_bound_is_never_slower(device):
     assert configuration.bound().ttft_s <= configuration.evaluate().ttft_s
 
 
+SERVERS = [
+    {"scheduler": "continuous", "batch": 64},
+    {"scheduler": "continuous", "batch": 5000, "input_len": 4000},  # most of them wait
+    {"batch": 64, "tp": 2, "dp": 4, "ep": 8, "scheduler": "continuous"},
+    {"tp": 2, "pp": 4, "input_len": 4000},
+    {"draft_len": 4, "acceptance": 0.7, "batch": 8},
+    {"offload": "weights", "weight_format": "bf16"},
+    {"offload": "kv", "batch": 512, "input_len": 4000},
+]
+
+
+@pytest.mark.parametrize("options", SERVERS)
+@pytest.mark.parametrize("engine", [name for name in loader.names("engine") if name != "ideal"])
+@pytest.mark.parametrize("model", ["mixtral-8x7b", "llama-3.1-70b"])
+def test_bound_holds_for_every_engine_and_deployment(model, engine, options):
+    configuration = Configuration(
+        model, "h100-sxm", engine=engine, **{"weight_format": "fp8", **options}
+    )
+    point, bound = configuration.evaluate(), configuration.bound()
+
+    assert bound.tpot_s <= point.tpot_s
+    assert bound.ttft_s <= point.ttft_s
+    assert bound.running_batch == point.running_batch
+
+
+def test_bound_of_a_disaggregated_server():
+    configuration = Configuration("llama-3-8b", "h100-sxm", scheduler="disaggregated", batch=32)
+
+    assert configuration.bound().ttft_s <= configuration.evaluate().ttft_s
+
+
+def test_every_axis_reaches_physics():
+    deployment = Configuration(
+        "deepseek-v3",
+        "h200-sxm",
+        scheduler="disaggregated",
+        offload="kv",
+        tp=2,
+        pp=3,
+        dp=4,
+        ep=8,
+        batch="64",
+        prefix_hit="50 %",
+        draft_len=3,
+        acceptance=np.float32(0.5),
+    ).records.deployment
+
+    assert deployment == records.Deployment(
+        tp=2.0,
+        pp=3.0,
+        dp=4.0,
+        ep=8.0,
+        batch=64.0,
+        scheduler=records.SCHEDULER_DISAGGREGATED,
+        prefix_hit=0.5,
+        draft_len=3.0,
+        acceptance=0.5,
+        offload=records.OFFLOAD_KV,
+    )
+
+
+def test_devices_of_a_replica():
+    assert Configuration("deepseek-v3", "h200-sxm", tp=2, pp=3, dp=4, ep=8).device_count == 24
+
+
+def test_speculation_without_acceptance_gains_nothing():
+    options = {"draft_len": 4, "batch": 4, "tp": 2}
+    none = Configuration("llama-3-70b", "h100-sxm", **options)
+    much = Configuration("llama-3-70b", "h100-sxm", acceptance=0.8, **options)
+
+    assert none.evaluate().tpot_s > none.without_speculation().tpot_s
+    assert much.evaluate().tpot_s < much.without_speculation().tpot_s
+    assert much.without_speculation() == none.without_speculation()
+
+
+def test_price_follows_how_devices_are_paid():
+    price = {
+        economics: evaluate("llama-3-8b", "h100-sxm", economics=economics)[
+            "cost_per_mtok_output_usd"
+        ]
+        for economics in ("on-demand", "spot", "owned")
+    }
+    device = loader.load_device("h100-sxm")
+
+    assert price["spot"] / price["on-demand"] == pytest.approx(
+        device.price_spot / device.price_per_hour
+    )
+    assert price["spot"] < price["owned"] < price["on-demand"]
+
+
+@pytest.mark.parametrize(
+    ("economics", "told", "untold"),
+    [
+        ("on-demand", {"price_per_hour"}, {"price_spot", "price_list", "interest"}),
+        ("spot", {"price_spot", "price_per_hour"}, {"price_list", "interest"}),
+        ("owned", {"price_list", "price_per_hour", "interest"}, {"price_spot"}),
+    ],
+)
+def test_estimates_tell_prices_that_a_device_does_not_list(economics, told, untold):
+    configuration = Configuration("llama-3-8b", "rubin", economics=economics)
+    found = {estimate.field: estimate.derivation for estimate in configuration.estimated}
+
+    assert told <= set(found)
+    assert not untold & set(found)
+    for field in told & {"price_spot", "price_list"}:
+        assert "median of the" in found[field]
+
+
+def test_listed_price_is_no_estimate():
+    found = Configuration("llama-3-8b", "h100-sxm", economics="spot").estimated
+
+    assert not [estimate for estimate in found if estimate.kind == "device"]
+
+
 def test_configuration_that_cannot_run_is_data():
     row = evaluate("llama-3.1-405b", "rtx-4090")
 
@@ -104,6 +231,14 @@ def test_configuration_that_cannot_run_is_data():
         ("tpu-v5e", {"weight_format": "fp8"}),
         ("groq-lpu", {"pp": 300}),
         ("groq-lpu", {"pp": 300, "weight_format": "int8"}),
+        ("mi300x", {"scheduler": "disaggregated", "batch": 4}),
+        ("mi300x", {"economics": "owned"}),
+        ("m1", {"economics": "spot"}),
+        ("m1-max", {"economics": "owned"}),
+        ("rubin", {"offload": "kv", "economics": "spot"}),
+        ("wse-3", {"economics": "owned"}),
+        ("corsair", {"pp": 16}),
+        ("gb200", {"dp": 4}),
     ],
 )
 def test_fields_that_are_said_to_have_no_part_have_none(device, options):
@@ -111,10 +246,11 @@ def test_fields_that_are_said_to_have_no_part_have_none(device, options):
     point = configuration.evaluate()
     used = {estimate.field for estimate in configuration.estimated}
     unused = {
-        field
+        FIELDS.get(field, field)
         for field in configuration.entries.device.estimated
-        if field not in used and field in configuration.records.device._fields
+        if field not in used
     }
+    unused &= set(configuration.records.device._fields)
     for field in unused:
         changed = Configuration(
             "llama-3-8b", device, overrides={f"device.{field}": {"scale": 1.5}}, **options
@@ -174,6 +310,14 @@ def test_every_fault_is_told_at_once():
         ({"engine": 3}, "engine: 3 is not a name"),
         ({"overrides": {"economics.pue": {"scale": 0.5}}}, "scale 0.5 makes it 0.6"),
         ({"overrides": {"economics.utilization": 0}}, "economics.utilization"),
+        ({"scheduler": "dynamic"}, "scheduler: unknown value 'dynamic'; use one of: static"),
+        ({"scheduler": "continous"}, "did you mean 'continuous'?"),
+        ({"offload": 1}, "offload: unknown value '1'; use one of: none, weights, kv"),
+        ({"prefix_hit": 1}, "prefix_hit: 1 is out of bounds"),
+        ({"acceptance": "120 %"}, "acceptance: '120 %' is out of bounds"),
+        ({"draft_len": 0.5}, "draft_len: 0.5"),
+        ({"dp": 0}, "dp: 0 is out of bounds"),
+        ({"economics": "onwed"}, "did you mean 'owned'?"),
         ({"btch": 3}, "unknown option 'btch'; did you mean 'batch'?"),
     ],
 )
@@ -197,18 +341,25 @@ def test_entry_of_the_wrong_kind_is_a_fault():
 
 def test_sweep_in_memory_is_the_same_as_point_by_point():
     spec = {
-        "axes": {"model": ["llama-3-8b"], "device": ["h100-sxm", "m1-max"], "batch": [1, 8]},
+        "axes": {
+            "model": ["llama-3-8b"],
+            "device": ["h100-sxm", "m1-max"],
+            "economics": ["default", "owned"],
+            "scheduler": ["static", "continuous"],
+            "prefix_hit": [0.0, 0.5],
+            "batch": [1, 8],
+        },
         "output": {"columns": "all", "dtype": "float64", "keep_infeasible": True},
     }
     rows = perfcore.sweep(spec).to_pylist()
     first = perfcore.sweep(spec, overrides=["axes.batch=1"]).to_pylist()
 
-    assert len(rows) == 4
+    assert len(rows) == 32
     assert first == [row for row in rows if row["batch"] == 1]
     for row in rows:
-        expected = evaluate(row["model"], row["device"], batch=row["batch"])
+        given = {name: row[name] for name in RULES}
 
-        assert row == expected
+        assert evaluate(**given) == row
 
 
 def test_sweep_onto_disk_is_a_run(tmp_path):

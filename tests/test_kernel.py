@@ -10,12 +10,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from perfcore import _jit, catalog, kernels, records
+from perfcore.axes import RULES
 from perfcore.columns import AXES, METRICS, STATUS
 from perfcore.engine import UNMET, Evaluator, evaluate_rows
 from perfcore.physics.point import Point, evaluate, prepare
 from perfcore.sinks.parquet import Buffers, schema
-from perfcore.space import Space
-from perfcore.testing import Deployment, deployments, spaces
+from perfcore.space import Block, Space
+from perfcore.testing import scenarios, spaces
 
 NAMES = [column.name for column in METRICS]
 SMALL = {
@@ -52,21 +53,33 @@ def axis_record(kind, name, device=None):
     return entry.record(catalog.load_device(device)) if kind == "engine" else entry.record()
 
 
-def python_point(row):
+def deployment_of(row):
+    """Return the deployment of a row's axes; choices are its codes."""
+    deployment = {name: row[name] for name in records.Deployment._fields}
+    for name in ("scheduler", "offload"):
+        deployment[name] = RULES[name].choices.index(row[name])
+    return records.Deployment(**{name: float(value) for name, value in deployment.items()})
+
+
+def python_point(row, *, residue=None):
     """Return the point of a row's axes, from plain Python and the catalogue."""
     device = axis_record("device", row["device"])
     scaled = row.get("device_memory_bandwidth_scale")
     if scaled is not None:
         device = device._replace(memory_bandwidth=device.memory_bandwidth * scaled)
+    engine = axis_record("engine", row["engine"], row["device"])
+    if residue is not None:
+        engine = engine._replace(residue=residue)
     return evaluate(
         axis_record("model", row["model"]),
         device,
-        axis_record("engine", row["engine"], row["device"]),
+        engine,
         axis_record("weight_format", row["weight_format"]),
         axis_record("kv_format", row["kv_format"]),
-        records.Parallelism(float(row["tp"]), float(row["pp"])),
-        records.Workload(float(row["batch"]), float(row["input_len"]), float(row["output_len"])),
-        catalog.default_economics(),
+        deployment_of(row),
+        axis_record("economics", row["economics"]),
+        float(row["input_len"]),
+        float(row["output_len"]),
     )
 
 
@@ -121,22 +134,27 @@ def test_random_spaces_are_what_python_says(sweep):
     assert next(rows, None) is None
 
 
-def through_kernel(deployment):
+def through_kernel(scenario):
     """Return a configuration's result as the kernel computes it, from records alone."""
     space = bare_space()
     evaluator = Evaluator(space)
     buffers = Buffers(space, capacity=256)
-    tables = tuple(
-        np.array([record], np.float64) for record in (*deployment[:5], deployment.economics)
+    tables = (*scenario[:5], scenario.economics)
+    block = Block(
+        records=np.zeros((len(tables), 1), np.int64),
+        deployments=np.array([scenario.deployment], np.float64),
+        lengths=np.zeros((2, 1)),
+        axes=np.zeros((len(space.outer_axes), 1), np.int32),
     )
-    work, layout = deployment.workload, deployment.parallelism
     rows = evaluator.fill_columns(
-        tables,
-        np.zeros((6, 1), np.int64),
-        np.array([[*layout, work.batch, 0.0, 0.0]], np.float64).T.copy(),
-        np.array([[work.input_len], [work.output_len]], np.float64),
-        np.zeros((len(space.outer_axes), 1), np.int32),
+        tuple(np.array([record], np.float64) for record in tables),
+        block.records,
+        block.deployments,
+        block.lengths,
+        np.array([[scenario.input_len], [scenario.output_len]], np.float64),
+        block.axes,
         np.zeros((len(space.inner_axes), 1), np.int32),
+        space.degree_axes,
         evaluator.real,
         evaluator.whole,
         space.rules.fields,
@@ -163,12 +181,68 @@ def bare_space():
     return Space.from_dict({"name": "bare", "axes": axes, "output": output})
 
 
-@given(deployment=deployments())
+@given(scenario=scenarios())
 @settings(max_examples=300)
-def test_random_records_are_what_python_says(deployment):
-    expected = Deployment.evaluate(deployment)
+def test_random_records_are_what_python_says(scenario):
+    expected = scenario.evaluate()
 
-    assert through_kernel(deployment) == expected
+    assert through_kernel(scenario) == expected
+
+
+SERVING = {
+    "waiting": {"scheduler": ["continuous", "disaggregated"], "batch": [4, 300, 100_000]},
+    "static": {"batch": [4, 300]},
+    "experts": {"dp": [1, 4], "ep": [1, 4, 8], "scheduler": ["static", "continuous"]},
+    "speculation": {"draft_len": [0, 3], "acceptance": [0.0, 0.7, 1.0]},
+    "offload": {"offload": ["none", "weights", "kv"], "batch": [1, 2_000]},
+    "cached": {"prefix_hit": [0.0, 0.4, 0.9], "scheduler": ["static", "continuous"]},
+    "pipeline": {"pp": [4], "scheduler": ["static", "continuous", "disaggregated"]},
+    "money": {"economics": ["default", "spot", "owned"]},
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", SERVING)
+def test_every_way_of_serving_is_what_python_says(kind, dtype):
+    axes = {
+        "model": ["llama-3-8b", "mixtral-8x7b"],
+        "device": ["h100-sxm", "gh200-96gb"],
+        "engine": ["vllm"],
+        "tp": [2],
+        "batch": [64],
+        "input_len": [128, 3_001, 65_536],
+        "output_len": [1, 512],
+        **SERVING[kind],
+    }
+    output = {"columns": "all", "keep_infeasible": True, "dtype": dtype}
+    space = Space.from_dict({"name": "serving", "axes": axes, "output": output})
+    rows = rows_of(space)
+
+    assert len(rows) == space.rows
+    assert any(row["status"] == "ok" for row in rows)
+    for row in rows:
+        assert_same(row, python_point(row), dtype)
+
+
+def test_requests_wait_in_the_kernel():
+    """Rows of one tile run different batches: what is too long for all of them waits."""
+    axes = {
+        "model": ["llama-3-8b"],
+        "device": ["h100-sxm"],
+        "scheduler": ["continuous"],
+        "batch": [1, 1_000],
+        "input_len": [64, 512, 1_024, 4_096, 7_000],
+        "output_len": [64],
+    }
+    rows = rows_of(Space.from_dict({"name": "wait", "axes": axes, "output": {"columns": "all"}}))
+    waiting = [row for row in rows if row["running_batch"] < row["batch"]]
+    kept = [row for row in waiting if row["running_batch"] == row["max_batch"]]
+
+    assert len(rows) == 10
+    assert 0 < len(kept) < len(rows)
+    assert len({row["running_batch"] for row in kept}) == len(kept)
+    for row in rows:
+        assert_same(row, python_point(row))
 
 
 @pytest.mark.parametrize("size", [1, 3, 127, 128, 129, 1000])
@@ -300,20 +374,7 @@ def test_what_ifs_scale_and_set():
 
     assert {row["engine_residue"] for row in rows} == {0.0, 0.5}
     for row in rows[:: max(len(rows) // 50, 1)]:
-        device = axis_record("device", row["device"])
-        factor = row["device_memory_bandwidth_scale"]
-        point = evaluate(
-            axis_record("model", row["model"]),
-            device._replace(memory_bandwidth=device.memory_bandwidth * factor),
-            axis_record("engine", "default", row["device"])._replace(residue=row["engine_residue"]),
-            axis_record("weight_format", "bf16"),
-            axis_record("kv_format", "bf16"),
-            records.Parallelism(float(row["tp"]), 1.0),
-            records.Workload(
-                float(row["batch"]), float(row["input_len"]), float(row["output_len"])
-            ),
-            catalog.default_economics(),
-        )
+        point = python_point(row, residue=row["engine_residue"])
         assert_same(row, point)
 
 
@@ -349,26 +410,36 @@ def test_lengths_are_vectorised(monkeypatch):
     """Packed square roots and divisions: a call or a branch in the loop would end them."""
     monkeypatch.setattr(_jit, "CACHE", None)  # code from the cache cannot be inspected
     loop = _jit.kernel(kernels.evaluate_lengths)
-    deployment = named_deployment()
-    step = prepare(*deployment[:6], deployment.workload.batch, deployment.economics)
+    scenario = named_records()
+    step = prepare(*scenario, scenario[5].batch)
     lengths = np.full((2, 256), 128.0)[:, :128]  # a part of an array, as in the kernel
     tile = np.empty(kernels.FIELDS * kernels.TILE, np.float32)
 
-    loop(step, lengths, 0.0, 0.0, np.empty((5, kernels.TILE)), tile, 0)
+    loop(step, lengths, 0.0, 0.0, np.empty((kernels.SCRATCH, kernels.TILE)), tile, 0)
     listing = "\n".join(loop.inspect_asm().values())
 
     assert listing.count("vsqrtpd") >= 5
     assert listing.count("vdivpd") >= 5
 
 
-def named_deployment():
-    return Deployment(
+def named_records():
+    return (
         axis_record("model", "llama-3-8b"),
         axis_record("device", "h100-sxm"),
         axis_record("engine", "default", "h100-sxm"),
         axis_record("weight_format", "bf16"),
         axis_record("kv_format", "bf16"),
-        records.Parallelism(1.0, 1.0),
-        records.Workload(1.0, 128.0, 128.0),
+        records.Deployment(
+            tp=1.0,
+            pp=1.0,
+            dp=1.0,
+            ep=1.0,
+            batch=1.0,
+            scheduler=records.SCHEDULER_STATIC,
+            prefix_hit=0.0,
+            draft_len=0.0,
+            acceptance=0.0,
+            offload=records.OFFLOAD_NONE,
+        ),
         catalog.default_economics(),
     )

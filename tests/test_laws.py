@@ -7,20 +7,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfcore import catalog, records
-from perfcore.physics.prefill import prompt
+from perfcore.physics.prefill import prompts_of
 from perfcore.physics.weights import parameters
 from perfcore.testing import (
     LAWS,
-    Deployment,
     LawBrokenError,
+    Scenario,
     check_laws,
     deployments,
-    parallelisms,
-    workloads,
+    ideal_engine,
+    scenarios,
 )
 
-WORK = records.Workload(1.0, 1_024.0, 256.0)
-ALONE = records.Parallelism(1.0, 1.0)
+ALONE = records.Deployment(
+    tp=1.0,
+    pp=1.0,
+    dp=1.0,
+    ep=1.0,
+    batch=1.0,
+    scheduler=records.SCHEDULER_STATIC,
+    prefix_hit=0.0,
+    draft_len=0.0,
+    acceptance=0.0,
+    offload=records.OFFLOAD_NONE,
+)
 
 
 def made(
@@ -30,32 +40,35 @@ def made(
     engine="default",
     weights="bf16",
     cache="bf16",
-    parallelism=ALONE,
-    workload=WORK,
+    deployment=ALONE,
+    input_len=1_024.0,
+    output_len=256.0,
+    **changes,
 ):
-    """Return a configuration of catalogue entries."""
+    """Return a configuration of catalogue entries; ``changes`` are fields of the deployment."""
     sheet = catalog.load_device(device)
-    return Deployment(
+    return Scenario(
         catalog.load_model(model).record(),
         sheet.record(),
         catalog.load_engine(engine).record(sheet),
         catalog.load_weight_format(weights).record(),
         catalog.load_kv_format(cache).record(),
-        parallelism,
-        workload,
+        deployment._replace(**changes),
         catalog.default_economics(),
+        input_len,
+        output_len,
     )
 
 
-def ideal(model, **workload):
+def ideal(model, **changes):
     """Return the physical bound of a model on one H100."""
-    return made(model, engine="ideal").with_workload(**workload).evaluate()
+    return made(model, engine="ideal", **changes).evaluate()
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
-@given(deployment=deployments())
-def test_law(law, deployment):
-    law(deployment)
+@given(scenario=scenarios())
+def test_law(law, scenario):
+    law(scenario)
 
 
 @given(
@@ -64,10 +77,13 @@ def test_law(law, deployment):
     engine=st.sampled_from(catalog.names("engine")),
     weights=st.sampled_from(catalog.names("weight_format")),
     cache=st.sampled_from(catalog.names("kv_format")),
-    parallelism=parallelisms(),
-    workload=workloads(),
+    deployment=deployments(),
+    input_len=st.integers(1, 200_000).map(float),
+    output_len=st.integers(1, 20_000).map(float),
 )
-def test_catalogue_keeps_every_law(model, device, engine, weights, cache, parallelism, workload):
+def test_catalogue_keeps_every_law(
+    model, device, engine, weights, cache, deployment, input_len, output_len
+):
     check_laws(
         made(
             model,
@@ -75,33 +91,86 @@ def test_catalogue_keeps_every_law(model, device, engine, weights, cache, parall
             engine=engine,
             weights=weights,
             cache=cache,
-            parallelism=parallelism,
-            workload=workload,
+            deployment=deployment,
+            input_len=input_len,
+            output_len=output_len,
         )
     )
 
 
-@given(deployment=deployments(spatial=False))
-def test_one_tensor_parallel_device_has_no_exchange(deployment):
-    _, pp = deployment.parallelism
-    point = deployment._replace(parallelism=records.Parallelism(1.0, pp)).evaluate()
-    size = deployment.model.hidden_size * deployment.weight_format.activation_bytes
-    hand_over = size * deployment.workload.batch / deployment.device.link_bandwidth
-    hand_over += deployment.engine.hop_latency
+@given(
+    model=st.sampled_from(catalog.names("model")),
+    device=st.sampled_from(catalog.names("device")),
+    engine=st.sampled_from(catalog.names("engine")),
+    weights=st.sampled_from(catalog.names("weight_format")),
+    deployment=deployments(),
+    input_len=st.integers(1, 20_000).map(float),
+    output_len=st.integers(1, 2_000).map(float),
+)
+def test_no_engine_beats_the_ideal_one(
+    model, device, engine, weights, deployment, input_len, output_len
+):
+    """Of the same requests running: the ideal engine's memory may hold more, each then slower."""
+    real, bound = (
+        made(
+            model,
+            device,
+            engine=name,
+            weights=weights,
+            deployment=deployment,
+            input_len=input_len,
+            output_len=output_len,
+        ).evaluate()
+        for name in (engine, "ideal")
+    )
 
-    assert point.network_s == pytest.approx((pp - 1) * hand_over, rel=1e-9)
+    if real.running_batch == bound.running_batch and deployment.offload == records.OFFLOAD_NONE:
+        assert real.tpot_s >= bound.tpot_s * (1 - 1e-9)
+        assert real.ttft_s >= bound.ttft_s * (1 - 1e-9)
+
+
+@given(scenario=scenarios(spatial=False))
+def test_one_tensor_parallel_device_has_no_exchange(scenario):
+    """A static batch on pipeline stages of one device each only hands over."""
+    pp = scenario.deployment.pp
+    staged = scenario.with_deployment(
+        tp=1.0, dp=1.0, ep=1.0, draft_len=0.0, scheduler=records.SCHEDULER_STATIC
+    )
+    size = scenario.model.hidden_size * scenario.weight_format.activation_bytes
+    hand_over = size * scenario.deployment.batch / scenario.device.link_bandwidth
+    hand_over += scenario.engine.hop_latency
+
+    assert staged.evaluate().network_s == pytest.approx((pp - 1) * hand_over, rel=1e-9)
 
 
 def test_broken_law_is_told():
     """More than the limit in a record that is no share: the law says which broke."""
-    broken = (
-        made("llama-3-8b")
-        .with_device(idle_power=1e6)
-        ._replace(parallelism=records.Parallelism(1.0, 8.0))
-    )
+    broken = made("llama-3-8b", pp=8.0).with_device(idle_power=1e6)
 
     with pytest.raises(LawBrokenError, match="decode power is within the limit"):
         check_laws(broken)
+
+
+@pytest.mark.parametrize("model", ["llama-3-8b", "mixtral-8x7b"])
+def test_speculation_fades_with_the_batch(model):
+    """Short contexts: worth it alone, a loss where verification is bound by compute."""
+    gains = []
+    for batch in (16.0, 64.0, 256.0, 1_024.0, 4_096.0):
+        plain = made(model, batch=batch, input_len=16.0, output_len=16.0)
+        drafted = plain.with_deployment(draft_len=4.0, acceptance=0.8)
+        gains.append(plain.evaluate().tpot_s / drafted.evaluate().tpot_s)
+
+    assert gains[0] > 1.3
+    assert gains == sorted(gains, reverse=True)
+    assert gains[-1] < 1.0
+
+
+def test_ideal_engine_of_the_catalogue_is_as_ideal():
+    """What the catalogue calls ideal is what ``ideal_engine`` makes of any other."""
+    sheet = catalog.load_device("h100-sxm")
+    named = catalog.load_engine("ideal").record(sheet)
+
+    assert ideal_engine(named) == named
 
 
 # ----------------------------------------------- mistakes found in other models, one test each
@@ -150,7 +219,7 @@ def test_tied_embedding_is_kept_once_and_read():
 def test_causal_mask_halves_attention():
     """Prefill attention of twice the prompt: four times the pairs, half of the square."""
     model = catalog.load_model("llama-3-8b").record()
-    work = prompt(model, 1.0, 4_096.0)
+    work = prompts_of(model, 1.0, 4_096.0, 0.0)
 
     assert work.global_pairs == pytest.approx(4_096**2 / 2, rel=1e-3)
 
@@ -162,9 +231,9 @@ def test_scores_never_touch_memory():
     slow = deployment.with_device(
         memory_bandwidth=1.0, flops_fp16=1e30, flops_fp8=1e30, flops_fp32=1e30
     )
-    one = slow.with_workload(input_len=1e6).evaluate().ttft_s
-    two = slow.with_workload(input_len=2e6).evaluate().ttft_s
-    three = slow.with_workload(input_len=3e6).evaluate().ttft_s
+    one = slow._replace(input_len=1e6).evaluate().ttft_s
+    two = slow._replace(input_len=2e6).evaluate().ttft_s
+    three = slow._replace(input_len=3e6).evaluate().ttft_s
 
     assert three - two == pytest.approx(two - one, rel=1e-9)
     assert model.experts == 0.0
@@ -186,7 +255,7 @@ def test_gigabytes_are_not_gibibytes():
 
 def test_windows_are_capped_in_memory_and_in_traffic():
     """Gemma-3-27B at 131,072 tokens: six times less than without windows."""
-    windowed = made("gemma-3-27b").with_workload(input_len=131_000.0, output_len=72.0)
+    windowed = made("gemma-3-27b", input_len=131_000.0, output_len=72.0)
     wide = windowed._replace(model=windowed.model._replace(window=1e9))
 
     saved = wide.evaluate().kv_bytes_per_device / windowed.evaluate().kv_bytes_per_device
@@ -198,7 +267,7 @@ def test_windows_are_capped_in_memory_and_in_traffic():
 def test_latent_cache_is_neither_doubled_nor_split():
     """DeepSeek-V3: 576 elements a token and layer, as many on each of 8 devices as on one."""
     one = made("deepseek-v3").evaluate()
-    eight = made("deepseek-v3", parallelism=records.Parallelism(8.0, 1.0)).evaluate()
+    eight = made("deepseek-v3", tp=8.0).evaluate()
 
     assert one.kv_bytes_per_device == 61 * 576 * 2 * (1_024 + 256)
     assert eight.kv_bytes_per_device == one.kv_bytes_per_device
@@ -206,8 +275,8 @@ def test_latent_cache_is_neither_doubled_nor_split():
 
 def test_kv_heads_are_copied_beyond_their_number():
     """Llama-3-70B has 8: 16 devices hold as much each as 8 do."""
-    eight = made("llama-3-70b", parallelism=records.Parallelism(8.0, 1.0)).evaluate()
-    more = made("llama-3-70b", parallelism=records.Parallelism(16.0, 1.0)).evaluate()
+    eight = made("llama-3-70b", tp=8.0).evaluate()
+    more = made("llama-3-70b", tp=16.0).evaluate()
 
     assert more.kv_bytes_per_device == eight.kv_bytes_per_device
 
@@ -217,8 +286,8 @@ def test_all_experts_are_kept_and_the_distinct_ones_read():
     deployment = made("mixtral-8x7b", engine="ideal")
     model = deployment.model
     experts = 8 * model.expert_elements * 2
-    one = deployment.with_workload(batch=1.0).evaluate()
-    many = deployment.with_workload(batch=64.0).evaluate()
+    one = deployment.with_deployment(batch=1.0).evaluate()
+    many = deployment.with_deployment(batch=64.0).evaluate()
 
     assert one.weight_bytes_per_device == many.weight_bytes_per_device
     assert one.weight_bytes_per_device > experts
@@ -241,16 +310,15 @@ def test_prefill_is_not_sped_up_by_what_helps_decode_only():
     assert slow.evaluate().tpot_s > 1.0
 
 
-@given(deployment=deployments())
-def test_energy_shares_sum_to_the_power(deployment):
+@given(scenario=scenarios())
+def test_energy_is_the_boards(scenario):
     """Board power is between nothing and its limit, and energy is that power's."""
-    point = deployment.evaluate()
-    devices = deployment.parallelism.tp * deployment.parallelism.pp
+    static = scenario.with_deployment(scheduler=records.SCHEDULER_STATIC)
+    point = static.evaluate()
     joules = point.energy_per_output_token_j * point.tokens_per_s_per_device
 
-    assert 0 <= joules <= deployment.device.board_power * (1 + 1e-9)
+    assert 0 <= joules <= scenario.device.board_power * (1 + 1e-9)
     assert joules == pytest.approx(point.decode_power_w, rel=1e-9)
-    assert devices >= 1
 
 
 def test_kv_budget_is_what_weights_and_reserve_leave():
@@ -264,7 +332,7 @@ def test_kv_budget_is_what_weights_and_reserve_leave():
 
 
 def test_tpot_excludes_the_first_token():
-    point = made("llama-3-8b").with_workload(output_len=1.0).evaluate()
+    point = made("llama-3-8b", output_len=1.0).evaluate()
 
     assert point.e2e_latency_s == point.ttft_s
 
@@ -275,5 +343,5 @@ def test_device_without_the_format_computes_wider(device, weights):
     deployment = made("llama-3-8b", device, weights=weights)
     point = deployment.evaluate()
 
-    assert point.status != 3
+    assert point.status != 4
     assert math.isfinite(point.tpot_s)

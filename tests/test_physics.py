@@ -30,8 +30,8 @@ from perfcore.physics.attention import (
     window_limit,
     windowed_pairs,
 )
-from perfcore.physics.collectives import all_reduce, exchange
-from perfcore.physics.cost import usd_per_second
+from perfcore.physics.collectives import all_reduce, exchange, expert_exchange
+from perfcore.physics.cost import annuity, owned_usd_per_hour, usd_per_second
 from perfcore.physics.decode import (
     ContextCosts,
     Terms,
@@ -41,8 +41,10 @@ from perfcore.physics.decode import (
     context_costs,
     index_costs,
     kv_efficiency,
-    linear_terms,
+    layer_terms,
+    scaled,
     state_terms,
+    summed,
 )
 from perfcore.physics.energy import (
     busy_power,
@@ -51,8 +53,18 @@ from perfcore.physics.energy import (
     mean_power,
     pipeline_power,
 )
-from perfcore.physics.memory import largest_batch, usable_bytes
-from perfcore.physics.moe import distinct_experts
+from perfcore.physics.memory import (
+    largest_batch,
+    second_tier_bandwidth,
+    second_tier_bytes,
+    usable_bytes,
+)
+from perfcore.physics.moe import (
+    copies_per_token,
+    distinct_experts,
+    fullest_rank_experts,
+    load_imbalance,
+)
 from perfcore.physics.operators import (
     activation_bytes_per_token,
     body_read_bytes,
@@ -64,16 +76,36 @@ from perfcore.physics.operators import (
     start_up,
     touched_experts,
 )
-from perfcore.physics.parallelism import spread
+from perfcore.physics.parallelism import (
+    experts_fit,
+    head_padding,
+    head_share,
+    heads_fit,
+    lay_out,
+    pipeline_fill,
+)
 from perfcore.physics.point import (
     at_lengths,
     configuration_status,
     evaluate,
+    evaluate_running,
+    must_wait,
     prefill_at,
     prefill_experts,
     prepare,
+    running_batch,
+    with_batch,
 )
-from perfcore.physics.prefill import attention_work, prefill_costs, prefill_time, prompt
+from perfcore.physics.prefill import (
+    add_prefill_operator,
+    attention_bytes,
+    attention_work,
+    chunk_fill,
+    passes_at_once,
+    prefill_costs,
+    prefill_terms,
+    prompts_of,
+)
 from perfcore.physics.roofline import (
     Operator,
     Path,
@@ -87,11 +119,21 @@ from perfcore.physics.roofline import (
     usable_flops,
 )
 from perfcore.physics.rounding import ceil_of, floor_of
+from perfcore.physics.serving import (
+    interference_share,
+    prefill_pool,
+    prompts_together,
+    queueing,
+    wasted_tokens,
+)
+from perfcore.physics.sizing import fewest_devices, fits, weight_bytes_per_device, with_degrees
+from perfcore.physics.speculation import accepted_tokens
 from perfcore.physics.weights import (
     body_arithmetic,
     body_bits,
     body_elements,
     body_kernel,
+    expert_bytes,
     leaves_body_16_bit,
     parameters,
     weight_bytes,
@@ -140,13 +182,44 @@ IDEAL = ideal_engine(ENGINE)
 BF16, FP8, INT4, MXFP4 = weights("bf16"), weights("fp8"), weights("int4-g128"), weights("mxfp4")
 KV16, KV8 = cache("bf16"), cache("fp8")
 MONEY = catalog.default_economics()
-ALONE = records.Parallelism(1.0, 1.0)
-WORK = records.Workload(1.0, 2_048.0, 256.0)
+ALONE = records.Deployment(
+    tp=1.0,
+    pp=1.0,
+    dp=1.0,
+    ep=1.0,
+    batch=1.0,
+    scheduler=records.SCHEDULER_STATIC,
+    prefix_hit=0.0,
+    draft_len=0.0,
+    acceptance=0.0,
+    offload=records.OFFLOAD_NONE,
+)
+STATIC = records.SCHEDULER_STATIC
+CONTINUOUS = records.SCHEDULER_CONTINUOUS
+APART = records.SCHEDULER_DISAGGREGATED
 NOTHING = Terms(0.0, 0.0, 0.0, 0.0)
 
 
-def whole(record, engine, *, layout=ALONE, work=WORK, device=H100, form=BF16, kv=KV16):
-    return evaluate(record, device, engine, form, kv, layout, work, MONEY)
+def deployed(**fields):
+    return ALONE._replace(**fields)
+
+
+def whole(
+    record,
+    engine,
+    *,
+    device=H100,
+    form=BF16,
+    kv=KV16,
+    money=MONEY,
+    input_len=2_048.0,
+    output_len=256.0,
+    **fields,
+):
+    """Return the point of a configuration; ``fields`` are those of its deployment."""
+    return evaluate(
+        record, device, engine, form, kv, deployed(**fields), money, input_len, output_len
+    )
 
 
 def test_every_formula_has_an_example():
@@ -378,7 +451,7 @@ def test_prefill_flops():
     """
     costs, work = llama_prefill(IDEAL, batch=1.0, input_len=2_048.0)
     flops = flops_per_token(LLAMA) * 2_048 + 2 * LLAMA.lm_head_elements
-    flops += attention_work(costs, work)
+    flops += attention_work(costs, LLAMA, work)
     as_source = flops + 2 * 2_048 * LLAMA.other_elements - 80 * 4 * 64 * 128 * 1_024
 
     assert as_source == digits(285.8805268e12)
@@ -393,8 +466,8 @@ def test_activations_per_token():
 
 
 def test_operators_of_llama():
-    layout = spread(LLAMA, H100, records.Parallelism(8.0, 1.0), 1.0)
-    ops = operators(LLAMA, H100, FITTED, BF16, layout)
+    layout = lay_out(LLAMA, H100, deployed(tp=8.0))
+    ops = operators(LLAMA, H100, FITTED, BF16, layout, 8.0)
 
     assert ops.ffn_in.weights == digits(2 * 80 * 2 * 28_672 * 8_192 / 8 / (0.845 * 3.35e12))
     assert ops.ffn_in.start_up == digits(80 * 3.63e-6)
@@ -404,8 +477,8 @@ def test_operators_of_llama():
 
 def test_start_up_of_llama():
     """Per layer four products, attention and four element-wise kernels; one lm_head."""
-    layout = spread(LLAMA, H100, ALONE, 1.0)
-    ops = operators(LLAMA, H100, ENGINE, BF16, layout)
+    layout = lay_out(LLAMA, H100, ALONE)
+    ops = operators(LLAMA, H100, ENGINE, BF16, layout, 1.0)
     layer = 4 * ENGINE.launch + ENGINE.launch_attention + 4 * ENGINE.launch_elementwise
 
     assert start_up(LLAMA, H100, ENGINE, ops) == digits(80 * layer + ENGINE.launch)
@@ -505,7 +578,7 @@ def test_attention_computes_in_16_bit():
 
 def test_context_costs():
     """Per token of context of Llama-3-70B: 327,680 bytes, and 4 H h FLOP a layer."""
-    layout = spread(LLAMA, H100, records.Parallelism(8.0, 1.0), 4.0)
+    layout = lay_out(LLAMA, H100, deployed(tp=8.0, batch=4.0))
     costs = context_costs(
         LLAMA.global_kv_elements,
         LLAMA.global_score_flops,
@@ -517,6 +590,8 @@ def test_context_costs():
         3.35e12,
         layout,
         4.0,
+        4.0,
+        1.0,
     )
 
     assert costs.kv_per_token == digits(4 * 327_680 / 8 / 3.35e12)
@@ -535,8 +610,8 @@ def test_intensity_of_latent_decode():
 def test_index_costs():
     """DeepSeek-V3.2: 61 layers of 128 fp8 keys; 64 indexer heads."""
     sparse = model("deepseek-v3.2")
-    layout = spread(sparse, H100, ALONE, 1.0)
-    costs = index_costs(sparse, H100, IDEAL, 3.35e12, layout, 1.0)
+    layout = lay_out(sparse, H100, ALONE)
+    costs = index_costs(sparse, H100, IDEAL, 3.35e12, layout, 1.0, 1.0, 1.0)
 
     assert costs.kv_per_token == digits(61 * 128 / 3.35e12)
     assert costs.compute_per_token == digits(61 * 2 * 64 * 128 / 989e12)
@@ -544,7 +619,7 @@ def test_index_costs():
 
 def test_states_are_read_and_written():
     mamba = model("mamba-2.8b")
-    layout = spread(mamba, H100, ALONE, 1.0)
+    layout = lay_out(mamba, H100, ALONE)
     terms = state_terms(NOTHING, mamba, H100, IDEAL, layout, 2.0)
 
     assert terms.kv == digits(2 * 2 * 4 * mamba.state_elements / 3.35e12)
@@ -565,14 +640,21 @@ def test_terms_divide_attention():
     assert terms == (0.0, digits(2.4), digits(0.8), digits(1.8))
 
 
-def test_linear_terms_are_the_ideal_time():
-    """Batch 1 at the bound: all weights but the embedding, once."""
-    layout = spread(LLAMA, H100, ALONE, 1.0)
-    ops = operators(LLAMA, H100, IDEAL, BF16, layout)
-    terms = linear_terms(ops, 1.0, 0.0, 0.0)
+def test_layer_terms_are_the_ideal_time():
+    """Batch 1 at the bound: all weights but the embeddings, once; the lm_head comes on top."""
+    layout = lay_out(LLAMA, H100, ALONE)
+    ops = operators(LLAMA, H100, IDEAL, BF16, layout, 1.0)
+    terms = layer_terms(ops, 1.0, 1.0, 0.0, 0.0)
 
-    assert terms.weights == digits(41.49434827e-3)
+    assert terms.weights == digits(41.49434827e-3 - 2 * 128_256 * 8_192 / 3.35e12)
     assert terms.compute == 0.0
+
+
+def test_terms_scale_and_sum():
+    """Of a draft: a tenth of a step, and the step."""
+    step = Terms(1.0, 2.0, 3.0, 4.0)
+
+    assert summed(step, scaled(step, 0.5)) == (1.5, 3.0, 4.5, 6.0)
 
 
 # ---------------------------------------------------------------------------- collectives
@@ -617,97 +699,336 @@ def test_one_device_exchanges_nothing():
     assert all_reduce(exchange(1.0, H100, ENGINE), 1e9) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize(("ranks", "copies"), [(32.0, 7.177603848), (1.0, 1.0)])
+def test_copies_of_a_token(ranks, copies):
+    """8 experts on 32 ranks: R (1 - (1 - 1/R)^k) ranks get the token."""
+    assert copies_per_token(8.0, ranks) == digits(copies)
+
+
+WIDE = DEEPSEEK._replace(hidden_size=7_168.0, experts_per_token=8.0)
+NVLINK = H100._replace(link_bandwidth=450e9, scale_up_domain=32.0)
+
+
+def test_experts_that_get_one_copy_each():
+    """[fit] 128 tokens a device on 8 H100: dispatch 38.87265742 us, combine 70.86785185 us.
+
+    Fits: 11.8 us and 0.543 of the link, 11.4 us and 0.480; here one latency and efficiency.
+    """
+    engine = ENGINE._replace(
+        dispatch_latency=0.5 * (11.8e-6 + 11.4e-6),
+        dispatch_efficiency=3.03 / (1.03 / 0.543 + 2.0 / 0.480),
+        bulk_dispatch_latency=1.0,
+    )
+    links = expert_exchange(WIDE, NVLINK, engine, deployed(dp=8.0, ep=8.0), 2.0)
+
+    time = all_reduce(links, 8 * 128 * 7_168 * 2.0)
+
+    assert time.total == digits((38.87265742 + 70.86785185) * 1e-6)
+    assert time.total - time.transfer == digits(23.2e-6)
+
+
+def test_experts_that_share_a_copy():
+    """128 tokens a device to 8 experts on 32 ranks: 6.379683984 MB a byte, 3.03 bytes in all."""
+    engine = ENGINE._replace(
+        dispatch_latency=1.0, bulk_dispatch_latency=0.0, bulk_dispatch_efficiency=0.5
+    )
+    links = expert_exchange(WIDE, NVLINK, engine, deployed(dp=32.0, ep=32.0), 2.0)
+
+    time = all_reduce(links, 32 * 128 * 7_168 * 2.0)
+
+    assert time.total == digits(3.03 * 6.379683984e6 / (0.5 * 450e9))
+
+
+def test_dispatch_takes_the_faster_way():
+    """Few tokens go one copy per expert, many one per rank."""
+    links = expert_exchange(WIDE, NVLINK, ENGINE, deployed(dp=8.0, ep=8.0), 2.0)
+    few = all_reduce(links, 8 * 1 * 7_168 * 2.0)
+    many = all_reduce(links, 8 * 65_536 * 7_168 * 2.0)
+
+    assert few.total - few.transfer == digits(2 * ENGINE.dispatch_latency)
+    assert many.total - many.transfer == digits(2 * ENGINE.bulk_dispatch_latency)
+
+
+def test_experts_beyond_the_domain():
+    """16 ranks in domains of 8: half of the ranks, and half of the copies, over the network."""
+    device = H100._replace(scale_up_domain=8.0, network_bandwidth=50e9)
+    links = expert_exchange(WIDE, device, IDEAL, deployed(dp=16.0, ep=16.0), 2.0)
+    copies = 16 * (1 - (15 / 16) ** 8)
+
+    assert links.network_per_byte == digits(copies * 3.03 / 2 / 16 * 0.5 / 50e9)
+    assert links.network_start == 2 * IDEAL.network_latency
+
+
+def test_groups_without_expert_parallelism_reduce_among_all():
+    """Tokens of all groups are gathered and summed: an all-reduce among tp dp devices."""
+    deployment = deployed(tp=2.0, dp=4.0)
+
+    assert expert_exchange(WIDE, NVLINK, FITTED, deployment, 2.0) == exchange(8.0, NVLINK, FITTED)
+
+
+# --------------------------------------------------------------------- experts on many ranks
+
+
+def test_fullest_rank():
+    """256 experts, 128 of them touched, 16 ranks: 8 a rank, and sqrt(2 8 (1 - 1/2) ln 16) more."""
+    more = math.sqrt(2 * 8 * 0.5 * math.log(16))
+
+    assert fullest_rank_experts(256.0, 128.0, 16.0) == digits(128 + 16 * more)
+    assert fullest_rank_experts(256.0, 255.0, 256.0) == 256.0
+    assert fullest_rank_experts(256.0, 128.0, 1.0) == 128.0
+
+
+def test_load_imbalance():
+    """Mean 2 on 256 ranks: 6.70964009 with the square root alone, ln R / 3 on top."""
+    waited = load_imbalance(64.0, 8.0, 256.0) * 2.0
+
+    assert waited - math.log(256) / 3 == digits(6.70964009)
+    assert load_imbalance(64.0, 8.0, 1.0) == 1.0
+    assert load_imbalance(1e-9, 8.0, 256.0) == 256.0
+
+
 # ---------------------------------------------------------------------------- parallelism
 
 
-def test_spread_divides_heads():
+def test_lay_out_divides_heads():
     """Llama-3-70B on 16 x 2: each device has one of 8 KV heads, twice in all, of 40 layers."""
-    layout = spread(LLAMA, H100, records.Parallelism(16.0, 2.0), 1.0)
+    layout = lay_out(LLAMA, H100, deployed(tp=16.0, pp=2.0))
 
     assert layout.devices == 32.0
-    assert layout.weight_share == 1 / 32
+    assert (layout.stage_share, layout.width) == (1 / 2, 16.0)
     assert layout.kv_share == 1 / 16
     assert layout.kv_width == 8.0
 
 
-def test_spread_of_uneven_stages():
+def test_lay_out_of_uneven_stages():
     """80 layers on 3 stages: the fullest has 27."""
-    assert spread(LLAMA, H100, records.Parallelism(1.0, 3.0), 1.0).weight_share == 27 / 80
+    assert lay_out(LLAMA, H100, deployed(pp=3.0)).stage_share == 27 / 80
 
 
-def test_spread_of_a_spatial_machine():
+def test_lay_out_of_groups():
+    """4 groups of 2 devices: a quarter of the sequences each, experts on all 8."""
+    layout = lay_out(DEEPSEEK, H100, deployed(tp=2.0, dp=4.0, batch=64.0))
+
+    assert (layout.devices, layout.groups, layout.width, layout.expert_width) == (8, 4, 2, 8)
+
+
+def test_lay_out_of_micro_batches():
+    """A static batch passes stages whole; a server's sequences spread over them."""
+    assert lay_out(LLAMA, H100, deployed(pp=4.0, batch=64.0)).micro_batches == 1.0
+    served = deployed(pp=4.0, batch=64.0, scheduler=CONTINUOUS)
+    assert lay_out(LLAMA, H100, served).micro_batches == 4.0
+    assert lay_out(LLAMA, H100, served._replace(batch=3.0)).micro_batches == 3.0
+
+
+def test_lay_out_of_a_spatial_machine():
     """160 chips for 80 layers: 2 a layer, 80 stages, one for each of 32 sequences."""
-    groq = sheet("groq-lpu")
-    layout = spread(LLAMA, groq, records.Parallelism(160.0, 1.0), 32.0)
+    layout = lay_out(LLAMA, sheet("groq-lpu"), deployed(tp=160.0, batch=32.0))
 
     assert (layout.width, layout.stages, layout.micro_batches) == (2.0, 80.0, 32.0)
     assert layout.prefill_width == 160.0
+
+
+def test_heads_on_devices():
+    """64 heads on 6 devices: 11 on the fullest, 66/64 of the work, if the engine pads."""
+    padding = ENGINE._replace(pads_heads=1.0)
+
+    assert head_share(64.0, 6.0) == 11 / 64
+    assert head_padding(LLAMA, 6.0) == 66 / 64
+    assert head_padding(LLAMA._replace(heads=0.0), 6.0) == 1.0
+    assert not heads_fit(LLAMA, ENGINE, 6.0)
+    assert heads_fit(LLAMA, ENGINE, 8.0)
+    assert heads_fit(LLAMA, padding, 6.0)
+
+
+def test_experts_on_devices():
+    """256 experts on 8 of 16 devices, but not on 3, nor on 32 of 16; and none of a dense model."""
+    assert experts_fit(DEEPSEEK, deployed(tp=4.0, dp=4.0, ep=8.0))
+    assert not experts_fit(DEEPSEEK, deployed(tp=3.0, ep=3.0))
+    assert not experts_fit(DEEPSEEK, deployed(tp=4.0, dp=4.0, ep=32.0))
+    assert not experts_fit(LLAMA, deployed(tp=2.0, ep=2.0))
+    assert experts_fit(LLAMA, deployed(tp=2.0))
+
+
+def test_pipeline_fill():
+    """(m + p - 1) / (m p): 1 of one chunk, 7/16 of 4 through 4 stages."""
+    assert pipeline_fill(4.0, 1.0) == 1.0
+    assert pipeline_fill(4.0, 4.0) == 7 / 16
 
 
 # ------------------------------------------------------------------------ prefill and point
 
 
 def llama_prefill(engine, *, batch, input_len):
-    layout = spread(LLAMA, H100, ALONE, batch)
-    ops = operators(LLAMA, H100, engine, BF16, layout)
-    costs = prefill_costs(LLAMA, H100, engine, BF16, KV16, layout, ops, batch, 0.0, 0.0, 0.0)
-    return costs, prompt(LLAMA, batch, input_len)
+    layout = lay_out(LLAMA, H100, deployed(batch=batch))
+    costs = prefill_costs(LLAMA, H100, engine, BF16, KV16, layout, 0.0, 0.0, 0.0)
+    return costs, prompts_of(LLAMA, batch, input_len, 0.0)
 
 
-def test_prompt():
-    work = prompt(model("gemma-3-27b"), 2.0, 2_048.0)
+def test_prompts():
+    work = prompts_of(model("gemma-3-27b"), 2.0, 2_048.0, 0.0)
 
     assert work.tokens == 4_096.0
-    assert work.global_pairs == 2_048 * 2_049 / 2
-    assert work.window_pairs == sum(min(query, 1_024) for query in range(1, 2_049))
+    assert work.global_pairs == 2_048 * 2_049
+    assert work.window_pairs == 2 * sum(min(query, 1_024) for query in range(1, 2_049))
+
+
+def test_cached_prompts():
+    """3/4 of 8 tokens cached: queries 7 and 8 see 7 + 8 keys."""
+    work = prompts_of(LLAMA, 1.0, 8.0, 0.75)
+
+    assert (work.tokens, work.context, work.global_pairs) == (2.0, 8.0, 15.0)
 
 
 def test_attention_of_a_prompt():
     """4 H h FLOP a pair and layer: the causal half."""
     costs, work = llama_prefill(IDEAL, batch=3.0, input_len=2_048.0)
 
-    assert attention_work(costs, work) == digits(3 * 80 * 4 * 64 * 128 * 2_048 * 2_049 / 2)
+    assert attention_work(costs, LLAMA, work) == digits(3 * 80 * 4 * 64 * 128 * 2_048 * 2_049 / 2)
+
+
+def test_attention_traffic_of_a_prompt():
+    """q and o, and K and V written and read: no scores."""
+    costs, work = llama_prefill(IDEAL, batch=1.0, input_len=2_048.0)
+
+    assert attention_bytes(costs, work) == 2_048 * (80 * 2 * 64 * 128 * 2 + 2 * 327_680)
+
+
+def test_chunks_fill_stages():
+    """16,384 tokens in chunks of 4096 through 2 stages: (4 + 1) / 8; at most 2 overlap: 3/4."""
+    engine = ENGINE._replace(pipeline_chunk=4_096.0, prefill_overlap=64.0)
+    layout = lay_out(LLAMA, H100, deployed(pp=2.0))
+
+    assert chunk_fill(engine, layout, 16_384.0) == 5 / 8
+    assert chunk_fill(engine._replace(prefill_overlap=2.0), layout, 16_384.0) == 3 / 4
+    assert chunk_fill(engine, layout, 100.0) == 1.0
+
+
+def test_prefill_operator():
+    """Compute 3 and memory 4 s make 5; unsplit all of it counts as compute."""
+    product = Operator(compute_per_token=3.0, weights=3.0, activations_per_token=1.0, start_up=0.0)
+
+    assert add_prefill_operator(NOTHING, product, 1.0, 1.0, 1.0, True) == (
+        digits(3.2),
+        0.0,
+        0.0,
+        digits(1.8),
+    )
+    assert add_prefill_operator(NOTHING, product, 1.0, 1.0, 1.0, False) == (0.0, 0.0, 0.0, 5.0)
 
 
 def test_prefill_is_bound_by_compute():
     """At the bound, 2048 tokens of Llama-3-70B: their FLOP at 989 TFLOP/s."""
     costs, work = llama_prefill(IDEAL, batch=1.0, input_len=2_048.0)
-    ops = operators(LLAMA, H100, IDEAL, BF16, spread(LLAMA, H100, ALONE, 1.0))
+    layout = lay_out(LLAMA, H100, ALONE)
+    ops = operators(LLAMA, H100, IDEAL, BF16, layout, 1.0)
     links = exchange(1.0, H100, IDEAL)
-    seconds = prefill_time(costs, ops, links, LLAMA.all_reduces, 16_384.0, work, 0.0, 0.0)
-    flops = flops_per_token(LLAMA) * 2_048 + attention_work(costs, work)
+    flops = flops_per_token(LLAMA) * 2_048 + attention_work(costs, LLAMA, work)
 
-    assert seconds >= flops / 989e12
-    assert seconds == pytest.approx(flops / 989e12, rel=0.08)  # lm_head and element-wise traffic
+    def seconds(split):
+        return sum(
+            prefill_terms(
+                costs,
+                LLAMA,
+                IDEAL,
+                layout,
+                ops,
+                links,
+                LLAMA.all_reduces,
+                links,
+                0.0,
+                16_384.0,
+                work,
+                1.0,
+                0.0,
+                split,
+            )
+        )
+
+    assert seconds(split=True) >= flops / 989e12
+    assert seconds(split=True) == digits(seconds(split=False))
+    assert seconds(split=True) == pytest.approx(flops / 989e12, rel=0.08)  # lm_head, element-wise
 
 
-def test_stages_make_the_point():
-    step = prepare(LLAMA, H100, ENGINE, BF16, KV16, records.Parallelism(8.0, 1.0), 4.0, MONEY)
-    prefill = prefill_at(step, 512.0, prefill_experts(step, 512.0))
-    point = at_lengths(step, 512.0, 64.0, prefill)
-    work = records.Workload(4.0, 512.0, 64.0)
+@pytest.mark.parametrize("scheduler", [STATIC, CONTINUOUS, APART])
+def test_stages_make_the_point(scheduler):
+    deployment = deployed(tp=8.0, batch=4.0, scheduler=scheduler)
+    common = (LLAMA, H100, ENGINE, BF16, KV16, deployment, MONEY)
+    step = prepare(*common, 4.0)
+    served = scheduler != STATIC
+    prefill = prefill_at(step, 512.0, 64.0, prefill_experts(step, 512.0, 64.0), served)
+    point = at_lengths(step, 512.0, 64.0, prefill, served)
 
-    assert point == whole(LLAMA, ENGINE, layout=records.Parallelism(8.0, 1.0), work=work)
+    assert point == evaluate(*common, 512.0, 64.0)
+    assert point == evaluate_running(*common, 512.0, 64.0, 4.0)
 
 
 def test_prefill_experts():
-    step = prepare(DEEPSEEK, H100, ENGINE, FP8, KV16, ALONE, 2.0, MONEY)
+    step = prepare(DEEPSEEK, H100, ENGINE, FP8, KV16, deployed(batch=2.0), MONEY, 2.0)
 
-    assert prefill_experts(step, 32.0) == digits(222.4424877)
+    assert prefill_experts(step, 32.0, 8.0) == digits(222.4424877)
+
+
+def test_running_batch():
+    """100 requests, 16 at once in each of 2 groups; a static batch runs whole."""
+    engine = ENGINE._replace(max_sequences=16.0)
+    served = deployed(batch=100.0, dp=2.0, scheduler=CONTINUOUS)
+
+    assert running_batch(engine, served) == 32.0
+    assert running_batch(engine, served._replace(batch=10.0)) == 10.0
+    assert running_batch(engine, served._replace(scheduler=STATIC)) == 100.0
+    assert with_batch(served, 7.0) == served._replace(batch=7.0)
+
+
+def test_who_must_wait():
+    served = deployed(scheduler=CONTINUOUS)
+
+    assert must_wait(served, 7.0, 1.0)
+    assert not must_wait(served, 7.0, 0.0)
+    assert not must_wait(served, 6.0, 1.0)
+    assert not must_wait(ALONE, 7.0, 1.0)
 
 
 def test_configuration_status():
-    layout = records.Parallelism
+    def status(record=LLAMA, *, peak=1.0, size=1.0, room=2.0, device=H100, **fields):
+        deployment = deployed(**fields)
+        return configuration_status(record, device, ENGINE, deployment, peak, size, room)
 
-    def status(parallelism, peak=1.0, size=1.0, usable=2.0, device=H100):
-        return configuration_status(LLAMA, device, parallelism, peak, size, usable)
+    assert status(tp=8.0, pp=80.0) == 0.0
+    assert status(tp=3.0, pp=81.0) == 1.0
+    assert status(tp=8.0, pp=81.0) == 2.0
+    assert status(tp=8.0, ep=2.0) == 3.0
+    assert status(DEEPSEEK, tp=8.0, ep=3.0) == 3.0
+    assert status(DEEPSEEK, tp=8.0, ep=8.0) == 0.0
+    assert status(tp=8.0, peak=0.0) == 4.0
+    assert status(tp=8.0, size=3.0) == 5.0
+    assert status(tp=3.0, pp=81.0, device=sheet("groq-lpu")) == 0.0
 
-    assert status(layout(8.0, 80.0)) == 0.0
-    assert status(layout(3.0, 81.0)) == 1.0
-    assert status(layout(8.0, 81.0)) == 2.0
-    assert status(layout(8.0, 1.0), peak=0.0) == 3.0
-    assert status(layout(8.0, 1.0), size=3.0) == 4.0
-    assert status(layout(3.0, 81.0), device=sheet("groq-lpu")) == 0.0
+
+# --------------------------------------------------------------------------------- sizing
+
+
+def test_weights_of_groups():
+    """DeepSeek-V3 in 2 groups of 8: experts on 16 devices, all else on each group's 8."""
+    layout = lay_out(DEEPSEEK, H100, deployed(tp=8.0, dp=2.0))
+    routed = expert_bytes(DEEPSEEK, FP8)
+    rest = weight_bytes(DEEPSEEK, FP8) - routed
+
+    assert routed == DEEPSEEK.experts * DEEPSEEK.expert_elements * FP8.bits / 8
+    assert weight_bytes_per_device(DEEPSEEK, FP8, layout) == digits(rest / 8 + routed / 16)
+
+
+def test_fewest_devices():
+    """Llama-3-70B in bf16 is 141 GB: not on 1 H100 of 80 GB, nor on 2 of them at 0.9 and 2 GB."""
+    engine = ENGINE._replace(memory_fraction=0.9, memory_reserve=2e9)
+    device = H100._replace(memory_bytes=80e9)
+    empty = deployed(tp=0.0)
+    known = (LLAMA, device, engine, BF16, KV16)
+
+    chosen = fewest_devices(*known, empty, 4_096.0)
+
+    assert chosen == with_degrees(empty, 4.0, 1.0)
+    assert fits(*known, chosen, 4_096.0)
+    assert not fits(*known, with_degrees(empty, 2.0, 1.0), 4_096.0)
 
 
 def test_decode_of_llama_on_eight_h100():
@@ -727,11 +1048,7 @@ def test_decode_of_llama_on_eight_h100():
     device = H100._replace(link_bandwidth=450e9)
     for batch, expected in ((1.0, 8.335090843e-3), (64.0, 14.3985575e-3)):
         point = whole(
-            LLAMA,
-            engine,
-            device=device,
-            layout=records.Parallelism(8.0, 1.0),
-            work=records.Workload(batch, 2_047.0, 2.0),
+            LLAMA, engine, device=device, input_len=2_047.0, output_len=2.0, tp=8.0, batch=batch
         )
 
         assert point.tpot_s == pytest.approx(expected, rel=0.05)
@@ -740,7 +1057,7 @@ def test_decode_of_llama_on_eight_h100():
 def test_hand_made_batch_of_a_dense_model():
     """Llama-2-13B at the bound: weights, KV cache of every sequence, and activations."""
     llama = model("llama-2-13b")
-    point = whole(llama, IDEAL, work=records.Workload(4.0, 1_000.0, 100.0))
+    point = whole(llama, IDEAL, input_len=1_000.0, output_len=100.0, batch=4.0)
     kv = 4 * 1_050 * kv_bytes_per_token(llama, KV16)
 
     assert point.kv_s == digits(kv / 3.35e12)
@@ -809,8 +1126,671 @@ def test_carbon():
 
 def test_money():
     """8 devices at 2.50 USD/h, 3000 tokens/s, utilisation 0.6: 3.086419753 USD/Mtok."""
-    money = MONEY._replace(utilization=0.6, price_multiplier=1.0)
+    money = MONEY._replace(utilization=0.6, price_multiplier=1.0, purchase=0.0)
 
     per_second = usd_per_second(H100._replace(price_per_hour=2.5), 8.0, money)
 
     assert per_second / 3_000 * 1e6 == digits(3.086419753)
+
+
+def test_annuity():
+    """4 years at 8 %: 0.3019208 a year; without interest a quarter."""
+    four_years = 4 * 8_760 * 3_600.0
+
+    assert annuity(0.08, four_years) == digits(0.30192080)
+    assert annuity(0.0, four_years) == 0.25
+
+
+OWNED = MONEY._replace(
+    purchase=records.PURCHASE_OWNED,
+    interest=0.08,
+    lifetime=4 * 8_760 * 3_600.0,
+    server_factor=1.0,
+    operations=0.1,
+    electricity_price=0.08,
+    pue=1.25,
+    node_overhead=0.0,
+)
+
+
+def test_price_of_an_owned_device():
+    """35,000 USD, 4 years at 8 %, 10 % operations, 1.3 kW, PUE 1.25: 1.735847963 USD/h."""
+    device = H100._replace(purchase_price=35_000.0, board_power=1_300.0)
+
+    assert owned_usd_per_hour(device, OWNED) == digits(1.735847963)
+
+
+# ------------------------------------------------------------------------- second memory tier
+
+
+def test_second_tier():
+    """A device's own, else its share of the host's."""
+    engine = ENGINE._replace(host_memory_bytes=256e9, host_memory_bandwidth=50e9)
+    own = H100._replace(memory2_bytes=1e12, memory2_bandwidth=400e9)
+    unknown = own._replace(memory2_bandwidth=0.0)
+
+    assert second_tier_bytes(H100, engine) == 256e9
+    assert second_tier_bytes(own, engine) == 1e12
+    assert second_tier_bandwidth(H100, engine) == 50e9
+    assert second_tier_bandwidth(own, engine) == 400e9
+    assert second_tier_bandwidth(unknown, engine) == 50e9
+
+
+def roomy(memory):
+    """Return a device and an engine of which all memory is usable, with 50 GB/s behind it."""
+    engine = IDEAL._replace(
+        memory_fraction=1.0,
+        memory_reserve=0.0,
+        host_memory_bytes=1e13,
+        host_memory_bandwidth=50e9,
+    )
+    device = H100._replace(memory_bytes=memory, memory2_bytes=0.0, memory2_bandwidth=0.0)
+    return device, engine
+
+
+def test_offloaded_weights_are_read_from_the_second_tier():
+    """10 GB too little for Llama-3-70B and a sequence: 10 GB at 50 GB/s, all of it read a step."""
+    kv = kv_bytes_per_sequence(LLAMA, KV16, 2_304.0)
+    size = weight_bytes(LLAMA, BF16)
+    device, engine = roomy(size + kv - 10e9)
+    refused = whole(LLAMA, engine, device=device)
+    point = whole(LLAMA, engine, device=device, offload=records.OFFLOAD_WEIGHTS)
+    read = body_read_bytes(LLAMA, BF16) / size
+
+    assert refused.status == 5.0
+    assert point.status == 0.0
+    assert point.offloaded_bytes_per_device == digits(10e9)
+    assert point.offload_s == digits(10e9 * read * (1 / 50e9 - 1 / 3.35e12))
+    assert point.bound == 7.0
+
+
+def test_offloaded_cache_is_read_from_the_second_tier():
+    """Half of the cache of 64 sequences does not fit."""
+    kv = 64 * kv_bytes_per_sequence(LLAMA, KV16, 2_304.0)
+    device, engine = roomy(weight_bytes(LLAMA, BF16) + 0.5 * kv)
+    refused = whole(LLAMA, engine, device=device, batch=64.0)
+    point = whole(LLAMA, engine, device=device, batch=64.0, offload=records.OFFLOAD_KV)
+
+    assert refused.status == 7.0
+    assert point.status == 0.0
+    assert point.offload_s == digits(0.5 * kv * (1 / 50e9 - 1 / 3.35e12))
+
+
+# ------------------------------------------------------------------------------ speculation
+
+
+def test_accepted_tokens():
+    """(1 - a^(g+1)) / (1 - a): 3.3616 for 0.8 and 4, 1.85 for 0.85 and 1."""
+    assert accepted_tokens(4.0, 0.8) == digits(3.3616)
+    assert accepted_tokens(1.0, 0.85) == digits(1.85)
+    assert accepted_tokens(4.0, 1.0) == 5.0
+    assert accepted_tokens(0.0, 0.8) == 1.0
+
+
+def test_speculation_where_verification_is_free():
+    """0.8, 4 drafts of a tenth of a step: 3.3616 / 1.4 = 2.401142857 times as fast."""
+    engine = IDEAL._replace(draft_layers=8.0)
+    headless = LLAMA._replace(lm_head_elements=0.0)
+    plain = whole(headless, engine)
+    drafted = whole(headless, engine, draft_len=4.0, acceptance=0.8)
+
+    assert plain.weights_s / drafted.weights_s == digits(2.401142857)
+
+
+def test_verification_computes_for_every_draft_and_reads_the_cache_once():
+    """g + 1 tokens a step: as many FLOP, one read of weights and of the cache."""
+    plain = whole(LLAMA, IDEAL, batch=4.0)
+    refused = whole(LLAMA, IDEAL, batch=4.0, draft_len=3.0, acceptance=0.0)
+
+    assert refused.step_flops == digits(4 * plain.step_flops)
+    assert refused.kv_s == digits(plain.kv_s)
+
+
+def test_drafts_pass_their_layers_and_the_head():
+    """One layer of 80 and the lm_head for each of 3 drafts, on top of verification."""
+    one = whole(LLAMA, IDEAL._replace(draft_layers=1.0), draft_len=3.0)
+    none = whole(LLAMA, IDEAL._replace(draft_layers=0.0), draft_len=3.0)
+    body = body_read_bytes(LLAMA, BF16) - 2 * LLAMA.lm_head_elements
+
+    assert one.weights_s - none.weights_s == digits(3 / 80 * body / 3.35e12)
+    assert none.weights_s == digits((body + 4 * 2 * LLAMA.lm_head_elements) / 3.35e12)
+
+
+def test_speculation_touches_more_experts():
+    """Mixtral: one sequence reads 2 of 8 experts, with 3 refused drafts 5.46875."""
+    mixtral = model("mixtral-8x7b")
+    engine = IDEAL._replace(draft_layers=0.0)
+    plain = whole(mixtral, engine)
+    refused = whole(mixtral, engine, draft_len=3.0)
+    head = 3 * 2 * mixtral.lm_head_elements
+    experts = (5.46875 - 2) * mixtral.expert_elements * 2
+
+    assert refused.weights_s - plain.weights_s == digits((experts + head) / 3.35e12)
+
+
+# ----------------------------------------------------------------------------------- serving
+
+
+def test_queueing():
+    """M/D/1: 0.375 s for 0.5 s at 0.6; no more than 0.95 is queued for."""
+    assert queueing(0.5, 0.6) == digits(0.375)
+    assert queueing(0.5, 2.0) == queueing(0.5, 0.95)
+
+
+def test_wasted_tokens():
+    """Half of the last block of 16: 7.5 tokens, 2.4576 MB of Llama-3-70B."""
+    wasted = wasted_tokens(ENGINE._replace(block_tokens=16.0))
+
+    assert wasted * kv_bytes_per_token(LLAMA, KV16) == digits(2.4576e6)
+    assert wasted_tokens(ENGINE._replace(block_tokens=1.0)) == 0.0
+
+
+def test_blocks_are_wasted_by_servers_only():
+    """In a batch of 8: 8 x 2.4576 MB."""
+    engine = ENGINE._replace(block_tokens=16.0)
+    static = whole(LLAMA, engine, batch=8.0)
+    served = whole(LLAMA, engine, tp=1.0, batch=8.0, scheduler=CONTINUOUS, device=roomy(1e13)[0])
+
+    assert served.kv_bytes_per_device - static.kv_bytes_per_device == digits(8 * 2.4576e6)
+
+
+def test_largest_batch_of_a_replica():
+    """8 x 80 GB, 0.9, 4 GB reserve, Llama-3-70B in bf16, 4096 tokens: 300 sequences."""
+    engine = ENGINE._replace(memory_fraction=0.9, memory_reserve=4e9)
+    device = H100._replace(memory_bytes=80e9)
+    point = whole(LLAMA, engine, device=device, tp=8.0, input_len=4_000.0, output_len=96.0)
+
+    assert point.max_batch == 300.0
+
+
+def test_prompts_together():
+    """256 in flight, 64 steps each: 4 arrive a step, 2 fit a pass of 4096 in each group."""
+    engine = ENGINE._replace(prefill_chunk=4_096.0)
+
+    def together(**fields):
+        deployment = deployed(batch=256.0, **fields)
+        return prompts_together(engine, deployment, deployment.dp, 2_048.0, 64.0)
+
+    assert together(scheduler=STATIC) == 256.0
+    assert together(scheduler=CONTINUOUS) == 2.0
+    assert together(scheduler=CONTINUOUS, dp=2.0) == 4.0
+    assert together(scheduler=CONTINUOUS, dp=8.0) == 8.0
+    assert together(scheduler=APART, dp=2.0) == 2.0
+
+
+def test_passes_that_share_the_stages():
+    """A pass in one piece leaves 3 of 4 stages idle; in many chunks none."""
+    plan = deployed(tp=2.0, pp=4.0, batch=64.0, scheduler=CONTINUOUS)
+    layout = lay_out(LLAMA, H100, plan)
+
+    assert passes_at_once(layout, 1.0) == 4.0
+    assert passes_at_once(layout, 0.25) == 1.0
+    assert passes_at_once(lay_out(LLAMA, H100, plan._replace(scheduler=STATIC)), 1.0) == 1.0
+
+
+def test_interference_share():
+    """Each of 63 others is prefilled once in 256 steps, two together."""
+    engine = ENGINE._replace(interference=0.8)
+
+    assert interference_share(engine, CONTINUOUS, 64.0, 256.0, 0.5) == 0.8 * 63 / 256 / 2
+    assert interference_share(engine, APART, 64.0, 256.0, 0.5) == 0.0
+    assert interference_share(engine, STATIC, 64.0, 256.0, 0.5) == 0.0
+    assert interference_share(engine, CONTINUOUS, 1.0, 256.0, 0.5) == 0.0
+
+
+def test_prefill_pool():
+    """64 requests in 10 s, 0.1 s of prefill each, at 0.8 of the time: 0.8 replicas."""
+    assert prefill_pool(APART, 0.8, 0.1, 64.0, 10.0) == digits(0.8)
+    assert prefill_pool(CONTINUOUS, 0.8, 0.1, 64.0, 10.0) == 0.0
+
+
+SERVED = ENGINE._replace(
+    interference=1.0,
+    queue_weight=0.0,
+    random_arrivals=0.0,
+    prefill_chunk=1.0,
+    host_per_prefill=0.0,
+    block_tokens=1.0,
+)
+
+
+def serve(engine=SERVED, scheduler=CONTINUOUS, **fields):
+    fields = {"tp": 8.0, "batch": 33.0, **fields}
+    return whole(LLAMA, engine, scheduler=scheduler, **fields)
+
+
+def prefill_of_one():
+    """Seconds of one prompt's prefill, from a static batch of 1."""
+    return serve(scheduler=STATIC, batch=1.0).ttft_s
+
+
+def test_steps_wait_for_the_prefill_of_others():
+    """Each of 32 others is prefilled once in 256 steps."""
+    point = serve()
+
+    assert point.prefill_s == digits(32 / 256 * prefill_of_one())
+    assert point.tpot_s == digits(serve(scheduler=APART).tpot_s + point.prefill_s)
+
+
+def test_steady_state_of_a_server():
+    """B requests finish in O steps each."""
+    point = serve()
+
+    assert point.requests_per_s == digits(33 / (256 * point.tpot_s))
+    assert point.tokens_per_s_per_device == digits(33 / point.tpot_s / 8)
+
+
+def test_queue_of_random_arrivals():
+    """M/D/1 at the share of time in prefill."""
+    engine = SERVED._replace(random_arrivals=1.0)
+    point = serve(engine)
+    queue = queueing(prefill_of_one(), point.prefill_s / point.tpot_s)
+
+    assert point.ttft_s - serve().ttft_s == digits(queue)
+
+
+def test_first_token_waits_half_a_step():
+    point = serve()
+    step = point.tpot_s - point.prefill_s
+
+    assert point.ttft_s == digits(prefill_of_one() + 0.5 * step)
+
+
+def test_requests_in_front():
+    """A tenth of 32 others are prefilled first."""
+    more = serve(SERVED._replace(queue_weight=0.1)).ttft_s - serve().ttft_s
+
+    assert more == digits(3.2 * prefill_of_one())
+
+
+def test_requests_that_do_not_run_wait_a_generation():
+    """32 of 128 run: the others' three quarters wait 256 tokens."""
+    engine = SERVED._replace(max_sequences=32.0)
+    some, all_of_them = serve(engine, batch=128.0), serve(engine, batch=32.0)
+
+    assert some.running_batch == 32.0
+    assert some.tpot_s == all_of_them.tpot_s
+    waited = some.ttft_s - all_of_them.ttft_s
+    assert waited == digits(0.75 * 256 * some.tpot_s)
+
+
+def test_requests_wait_for_room_in_the_cache():
+    """A server runs what fits where a static batch is refused."""
+    engine = SERVED._replace(memory_fraction=0.9, memory_reserve=4e9)
+    device = H100._replace(memory_bytes=80e9)
+    lengths = {"input_len": 4_000.0, "output_len": 96.0}
+    point = serve(engine, batch=1_000.0, device=device, **lengths)
+    static = serve(engine, STATIC, batch=1_000.0, device=device, **lengths)
+
+    assert (point.status, point.running_batch) == (0.0, 300.0)
+    assert static.status == 7.0
+
+
+def test_disaggregated_decode_waits_for_no_prefill():
+    point = serve(scheduler=APART)
+
+    assert point.prefill_s == 0.0
+    assert point.prefill_pool == digits(
+        prefill_of_one() * 33 / (256 * point.tpot_s * SERVED.prefill_pool_load)
+    )
+    assert point.tokens_per_s_per_device == digits(33 / point.tpot_s / 8 / (1 + point.prefill_pool))
+
+
+def test_disaggregated_prompts_queue_for_the_pool():
+    """At the pool's load, not at the decoders'."""
+    more = serve(SERVED._replace(random_arrivals=1.0), APART).ttft_s - serve(scheduler=APART).ttft_s
+
+    assert more == digits(queueing(prefill_of_one(), SERVED.prefill_pool_load))
+
+
+def test_disaggregated_cache_moves():
+    """2048 tokens of Llama-3-70B at 8 x 50 GB/s: 1.6777216 ms, of which 79 layers are hidden."""
+    engine = SERVED._replace(network_efficiency=1.0)
+    device = H100._replace(network_bandwidth=50e9, scale_up_domain=8.0)
+    instant = device._replace(network_bandwidth=1e30)
+    moved = serve(engine, APART, device=device).ttft_s - serve(engine, APART, device=instant).ttft_s
+
+    assert 80 * moved == digits(1.6777216e-3)
+
+
+def test_disaggregated_windows_move_once():
+    """Gemma-3-27B: what windows do not keep is not sent, cached prompt or not."""
+    gemma = model("gemma-3-27b")
+    engine = SERVED._replace(network_efficiency=1.0, random_arrivals=0.0)
+    device = H100._replace(network_bandwidth=1.0)
+
+    for hit in (0.0, 0.5):
+        point = whole(gemma, engine, device=device, scheduler=APART, prefix_hit=hit)
+        expected = kv_bytes_per_sequence(gemma, KV16, 2_048.0) / gemma.layers
+        assert point.ttft_s == pytest.approx(expected, rel=1e-4)
+
+
+# ------------------------------------------------------------------------------ cached prompts
+
+
+def test_cached_tokens_are_not_prefilled():
+    """Half of 2048 cached: half of the linear work, three quarters of the pairs."""
+    record = LLAMA._replace(lm_head_elements=0.0)
+    engine = IDEAL
+    device = H100._replace(memory_bandwidth=1e30)
+    full = whole(record, engine, device=device)
+    half = whole(record, engine, device=device, prefix_hit=0.5)
+    pairs = (2_048 * 2_049 - 1_024 * 1_025) / 2
+
+    assert full.ttft_s > half.ttft_s
+    assert half.ttft_s == digits(
+        (flops_per_token(record) * 1_024 + record.global_prefill_score_flops * pairs) / 989e12
+    )
+
+
+def test_cached_tokens_are_stored_once():
+    """Half of the prompt of 10 sequences: one copy of 1024 tokens, 10 of 1024 + 256."""
+    point = whole(LLAMA, ENGINE, batch=10.0, prefix_hit=0.5)
+
+    assert point.kv_bytes_per_device == digits((1_024 + 10 * 1_280) * 327_680)
+
+
+def test_cached_tokens_are_cheap():
+    """A cached input token costs its attention with the new ones, not its matrices."""
+    point = whole(LLAMA, ENGINE, batch=10.0, prefix_hit=0.5)
+
+    assert 0 < point.cost_per_mtok_cached_input_usd < 0.1 * point.cost_per_mtok_input_usd
+
+
+# ---------------------------------------------------------- one test for every kind of spread
+
+
+def test_sliding_layers_read_their_window():
+    gemma = model("gemma-3-27b")
+    point = whole(gemma, IDEAL, input_len=100_000.0, output_len=100.0)
+    read = (gemma.global_kv_elements * 100_050 + gemma.window_kv_elements * 1_024) * 2
+
+    assert point.kv_s == digits(read / 3.35e12)
+
+
+def test_chunked_layers_read_half_a_chunk():
+    scout = model("llama-4-scout")
+    point = whole(scout, IDEAL, input_len=81_920.0, output_len=8_192.0)
+    read = (scout.global_kv_elements * 86_016 + scout.window_kv_elements * 4_096) * 2
+
+    assert scout.window_chunked == 1.0
+    assert point.kv_s == digits(read / 3.35e12)
+
+
+def test_latent_layers_read_one_latent_for_all_heads():
+    point = whole(DEEPSEEK, IDEAL, form=FP8, input_len=4_000.0, output_len=192.0)
+
+    assert point.kv_s == digits(61 * 576 * 2 * 4_096 / 3.35e12)
+
+
+def test_top_k_layers_read_k_tokens_and_all_keys():
+    sparse = model("deepseek-v3.2")
+    point = whole(sparse, IDEAL, form=FP8, input_len=100_000.0, output_len=192.0)
+    read = 61 * (576 * 2 * 2_048 + 128 * 100_096)
+
+    assert point.kv_s == digits(read / 3.35e12)
+
+
+def test_recurrent_layers_read_their_state_at_any_length():
+    mamba = model("mamba-2.8b")
+    short = whole(mamba, IDEAL, input_len=10.0)
+    long = whole(mamba, IDEAL, input_len=100_000.0)
+
+    assert short.kv_s == long.kv_s == digits(2 * 4 * mamba.state_elements / 3.35e12)
+
+
+def test_tensor_parallelism_copies_few_heads():
+    """8 KV heads: 16 devices read an eighth each, 8 devices too, 4 a quarter."""
+    four, eight, sixteen = (whole(LLAMA, IDEAL, tp=tp, batch=8.0).kv_s for tp in (4.0, 8.0, 16.0))
+
+    assert four == digits(2 * eight)
+    assert sixteen == digits(eight)
+
+
+def test_padded_heads_cost_work():
+    """64 heads on 6 devices compute as 66 would."""
+    engine = IDEAL._replace(pads_heads=1.0)
+    refused = whole(LLAMA, IDEAL._replace(pads_heads=0.0), tp=6.0)
+    point = whole(LLAMA, engine, tp=6.0)
+    attention = LLAMA.attention_in_elements + LLAMA.attention_out_elements
+    rest = LLAMA.ffn_in_elements + LLAMA.ffn_out_elements + LLAMA.lm_head_elements
+    read = 2 * (attention * 66 / 64 + rest) / 6 + 2 * LLAMA.other_elements
+
+    assert refused.status == 1.0
+    assert point.weights_s == digits(read / 3.35e12)
+
+
+def test_stages_add_their_hand_overs():
+    """A static batch of 4 on 5 stages: the same operators, and 4 hand-overs."""
+    engine = ENGINE._replace(hop_latency=1e-5)
+    one, five = (whole(LLAMA, engine, batch=4.0, pp=pp) for pp in (1.0, 5.0))
+    hand_over = 1e-5 + 4 * 8_192 * 2 / H100.link_bandwidth
+
+    assert five.tpot_s - one.tpot_s == pytest.approx(4 * hand_over, rel=1e-6)
+
+
+def test_stages_share_the_cache_and_weights():
+    one, five = (whole(LLAMA, ENGINE, batch=4.0, pp=pp) for pp in (1.0, 5.0))
+
+    assert five.weight_bytes_per_device == digits(one.weight_bytes_per_device / 5)
+    assert five.kv_bytes_per_device == digits(one.kv_bytes_per_device / 5)
+
+
+def test_static_stages_idle_in_turn():
+    """4 of 5 boards wait at idle power."""
+    device = H100._replace(idle_power=0.0)
+    one, five = (whole(LLAMA, IDEAL, device=device, pp=pp) for pp in (1.0, 5.0))
+
+    assert five.decode_power_w == pytest.approx(one.decode_power_w / 5, rel=1e-2)
+    assert five.mbu == pytest.approx(one.mbu / 5, rel=1e-2)
+
+
+def test_every_micro_batch_reads_the_weights():
+    """64 sequences of a server on 4 stages: each token takes the time of 16 sequences alone."""
+    engine = SERVED._replace(interference=0.0, hop_latency=0.0, host_per_sequence=0.0)
+    fast = H100._replace(link_bandwidth=1e30)
+    staged = whole(LLAMA, engine, device=fast, pp=4.0, batch=64.0, scheduler=CONTINUOUS)
+    alone = whole(LLAMA, engine, device=fast, batch=16.0, scheduler=CONTINUOUS)
+
+    assert staged.weights_s == digits(alone.weights_s)
+    assert staged.kv_s == digits(alone.kv_s)
+    assert staged.step_bytes == digits(4 * alone.step_bytes)
+
+
+def test_chunks_of_a_prompt_fill_the_stages():
+    """Compute alone: 8 chunks through 4 stages take (8 + 3) / 32 of the time."""
+    engine = IDEAL._replace(pipeline_chunk=256.0, prefill_overlap=64.0)
+    device = H100._replace(memory_bandwidth=1e30, link_bandwidth=1e30)
+    record = LLAMA._replace(lm_head_elements=0.0)
+    one, four = (whole(record, engine, device=device, pp=pp).ttft_s for pp in (1.0, 4.0))
+
+    assert four / one == digits(11 / 32)
+
+
+GROUPED = {"form": FP8, "tp": 1.0, "dp": 8.0, "batch": 64.0}
+
+
+def test_groups_split_sequences_and_share_experts():
+    """8 groups of one device, 8 sequences each: own cache, and an eighth of the experts."""
+    engine = IDEAL._replace(expert_imbalance=0.0)
+    one = whole(DEEPSEEK, engine, form=FP8, batch=8.0)
+    groups = whole(DEEPSEEK, engine, **GROUPED, ep=8.0)
+    body = body_read_bytes(DEEPSEEK, FP8)
+    experts = distinct_experts(256.0, 8.0, 64.0) * expert_read_bytes(DEEPSEEK, FP8)
+
+    assert groups.kv_s == digits(one.kv_s)
+    assert groups.weights_s == pytest.approx((body + experts / 8) / 3.35e12, rel=1e-3)
+    assert groups.kv_bytes_per_device == digits(one.kv_bytes_per_device)
+
+
+def test_groups_have_no_all_reduce_around_attention():
+    """Of one device each: only the 58 MoE layers exchange, by dispatch."""
+    groups = whole(DEEPSEEK, ENGINE, **GROUPED, ep=8.0)
+    links = expert_exchange(DEEPSEEK, H100, ENGINE, deployed(dp=8.0, ep=8.0), 2.0)
+
+    assert groups.network_s == digits(58 * all_reduce(links, 64 * 7_168 * 2.0).total)
+
+
+def test_the_fullest_rank_is_waited_for():
+    """Weights of the rank with most experts; without imbalance of the mean."""
+    even = whole(DEEPSEEK, IDEAL._replace(expert_imbalance=0.0), **GROUPED, ep=8.0)
+    uneven = whole(DEEPSEEK, IDEAL._replace(expert_imbalance=1.0), **GROUPED, ep=8.0)
+    touched = distinct_experts(256.0, 8.0, 64.0)
+    more = fullest_rank_experts(256.0, touched, 8.0) - touched
+
+    assert uneven.weights_s - even.weights_s == digits(
+        more * expert_read_bytes(DEEPSEEK, FP8) / 8 / 3.35e12
+    )
+
+
+def test_the_fullest_rank_computes_longer():
+    """Compute alone: tokens of the rank with most."""
+    device = H100._replace(memory_bandwidth=1e30, link_bandwidth=1e30, network_bandwidth=1e30)
+    even, uneven = (
+        whole(DEEPSEEK, IDEAL._replace(expert_imbalance=flag), device=device, **GROUPED, ep=8.0)
+        for flag in (0.0, 1.0)
+    )
+    routed = 64 * 8 * 2 * DEEPSEEK.expert_elements / 8 / (H100.flops_fp8)
+
+    assert uneven.compute_s - even.compute_s == digits(
+        routed * (load_imbalance(64.0, 8.0, 8.0) - 1)
+    )
+
+
+@pytest.mark.parametrize("devices", [16, 32, 64, 128, 256, 512, 1_024])
+def test_hierarchical_all_reduce(devices):
+    """Domains of 8: inside as 8 devices do, between them a binary tree of devices / 8."""
+    device = H100._replace(link_bandwidth=450e9, scale_up_domain=8.0, network_bandwidth=50e9)
+    domains = devices / 8
+    inside = all_reduce(exchange(8.0, device, FITTED), 1e6).total
+    tree = 2 * math.log2(domains) * FITTED.network_latency
+    tree += 2 * (domains - 1) / domains * 1e6 / 8 / (FITTED.network_efficiency * 50e9)
+
+    assert all_reduce(exchange(float(devices), device, FITTED), 1e6).total == digits(inside + tree)
+
+
+# ------------------------------------------------------------------------- spatial machines
+
+
+def test_groq_needs_hundreds_of_chips():
+    """70 GB of weights at 0.9 of 230 MB are 338 LPUs; Llama-3-70B in fp8, embeddings in 16 bit."""
+    groq = sheet("groq-lpu")
+    engine = ENGINE._replace(memory_fraction=0.9, memory_reserve=0.0)
+    lone = whole(LLAMA, engine, device=groq, form=FP8, input_len=1.0, output_len=1.0, pp=337.0)
+
+    assert 338 <= lone.devices_needed <= 360
+    assert lone.status == 5.0
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "form", "chips", "published"),
+    [
+        pytest.param("llama-2-70b", "groq-lpu", "fp8", 576.0, 300, id="groq-vendor-claimed"),
+        pytest.param("llama-3.1-8b", "wse-3", "bf16", 1.0, 1_800, id="wse-3-vendor-claimed"),
+        pytest.param("llama-3.1-70b", "wse-3", "bf16", 4.0, 450, id="4-wse-3-vendor-claimed"),
+    ],
+)
+def test_spatial_machines_are_as_fast_as_claimed(name, device, form, chips, published):
+    """Vendors' tokens/s of one user, within a factor of 2."""
+    entry = catalog.load_device(device)
+    engine = catalog.load_engine("default").record(entry)
+    point = whole(model(name), engine, device=entry.record(), form=weights(form), pp=chips)
+
+    assert point.status == 0.0
+    assert published / 2 < 1 / point.tpot_s < published * 2
+
+
+def test_spatial_layers_take_a_fixed_time():
+    groq = sheet("groq-lpu")
+    slow = groq._replace(layer_latency=groq.layer_latency + 1e-5)
+    before, after = (whole(LLAMA, ENGINE, device=device, pp=576.0) for device in (groq, slow))
+
+    assert after.latency_s - before.latency_s == digits(80 * 1e-5 * ENGINE.spatial_latency)
+    assert before.network_s == 0.0
+
+
+def test_spatial_stages_hold_one_sequence_each():
+    """80 sequences on 80 stages: a token takes as long as alone, apart from the host."""
+    groq = sheet("groq-lpu")
+    engine = ENGINE._replace(host_per_sequence=0.0)
+    one, many = (
+        whole(LLAMA, engine, device=groq, form=FP8, pp=800.0, batch=batch) for batch in (1.0, 80.0)
+    )
+
+    assert many.tpot_s == digits(one.tpot_s)
+    assert many.tokens_per_s_per_device == digits(80 * one.tokens_per_s_per_device)
+
+
+# -------------------------------------------------------------------- money, grid and carbon
+
+
+def priced(purchase):
+    device = H100._replace(
+        price_per_hour=2.0, spot_price_per_hour=1.0, purchase_price=35_000.0, board_power=1_300.0
+    )
+    money = OWNED._replace(purchase=purchase)
+    return whole(LLAMA, ENGINE, device=device, money=money, tp=8.0, batch=8.0)
+
+
+def test_price_on_demand_spot_and_owned():
+    listed = priced(records.PURCHASE_ON_DEMAND).cost_per_mtok_output_usd
+    spot = priced(records.PURCHASE_SPOT).cost_per_mtok_output_usd
+    owned = priced(records.PURCHASE_OWNED).cost_per_mtok_output_usd
+
+    assert spot == digits(listed / 2)
+    assert owned == digits(listed * 1.735847963 / 2)
+
+
+def test_price_of_tokens_is_that_of_their_time():
+    """8 devices for a step per 8 tokens, and for a prefill per 8 prompts."""
+    point = priced(records.PURCHASE_ON_DEMAND)
+    per_second = 8 * 2.0 * MONEY.price_multiplier / 3_600 / MONEY.utilization
+    prefill = point.ttft_s - ENGINE.host_per_prefill
+
+    assert point.cost_per_mtok_output_usd == digits(per_second * point.tpot_s / 8 * 1e6)
+    assert point.cost_per_mtok_input_usd == digits(per_second * prefill / 8 / 2_048 * 1e6)
+
+
+def test_interference_is_paid_by_the_input():
+    """A server's output tokens pay for steps, its input tokens for the prefill in between."""
+    together, apart = serve(), serve(scheduler=APART)
+
+    assert together.cost_per_mtok_output_usd == digits(apart.cost_per_mtok_output_usd)
+    assert together.energy_per_output_token_j == digits(apart.energy_per_output_token_j)
+
+
+def test_break_even():
+    """Where a token costs its price, all paid hours but those are surplus."""
+    point = priced(records.PURCHASE_ON_DEMAND)
+    needed = point.break_even_utilization
+    money = OWNED._replace(purchase=records.PURCHASE_ON_DEMAND, utilization=needed)
+    device = H100._replace(price_per_hour=2.0, board_power=1_300.0)
+    again = whole(LLAMA, ENGINE, device=device, money=money, tp=8.0, batch=8.0)
+
+    assert again.cost_per_mtok_output_usd == digits(money.token_price)
+
+
+def test_node_overhead_and_pue_count_once():
+    money = MONEY._replace(node_overhead=0.3, pue=1.2)
+    point = whole(LLAMA, ENGINE, money=money)
+
+    assert point.facility_energy_per_output_token_j == digits(
+        1.3 * 1.2 * point.energy_per_output_token_j
+    )
+
+
+def test_carbon_follows_the_grid():
+    """473 g/kWh of what the grid gives, a million tokens."""
+    money = MONEY._replace(carbon_intensity=473.0)
+    point = whole(LLAMA, ENGINE, money=money)
+    joules = point.facility_energy_per_output_token_j
+
+    assert point.carbon_per_mtok_output_g == digits(joules * 1e6 / 3.6e6 * 473)
+
+
+def test_power_of_a_server_is_the_mean_over_its_time():
+    point = serve()
+    step = point.tpot_s - point.prefill_s
+    joules = point.decode_power_w * step + point.prefill_power_w * point.prefill_s
+
+    assert point.power_w == digits(joules / point.tpot_s)

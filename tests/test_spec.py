@@ -126,9 +126,17 @@ def test_axes_are_in_canonical_order_with_defaults():
         "engine": ("default",),
         "weight_format": ("bf16",),
         "kv_format": ("bf16",),
+        "economics": ("default",),
+        "scheduler": ("static",),
+        "offload": ("none",),
         "tp": (1,),
         "pp": (1,),
+        "dp": (1,),
+        "ep": (1,),
         "batch": (1,),
+        "prefix_hit": (0.0,),
+        "draft_len": (0,),
+        "acceptance": (0.0,),
         "input_len": (1024,),
         "output_len": (1, 2),
     }
@@ -148,7 +156,7 @@ def test_a_what_if_stands_before_the_lengths():
     )
 
     assert [axis.name for axis in found.axes][-5:] == [
-        "batch",
+        "acceptance",
         "device_memory_bandwidth_scale",
         "engine_launch_s",
         "input_len",

@@ -25,7 +25,14 @@ REDUCED = {
         "axes.batch=[1, 64]",
         "axes.input_len=[1024]",
     ],
+    "pricing": [
+        'axes.model=["llama-3.3-70b"]',
+        "axes.input_len=[512]",
+        "axes.batch=[64]",
+        'axes.kv_format=["fp8"]',
+    ],
     "quantization": ["axes.input_len=[1024]", 'axes.kv_format=["bf16"]'],
+    "segments": ["axes.input_len=[1024]", "axes.batch=[1, 64]"],
     "sram_scaling": ['axes.weight_format=["int8"]', "axes.batch=[1]", "axes.input_len=[1024]"],
 }
 

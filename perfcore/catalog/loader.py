@@ -50,7 +50,7 @@ _KINDS = {
     ),
     "kv_format": _Kind("KV-cache format", "kv_formats.toml", "kv_formats.toml", "perfcore formats"),
     "engine": _Kind("engine", "engines/*.toml", "engines.toml", "perfcore engines"),
-    "economics": _Kind("economics", "economics.toml", "economics.toml", ""),
+    "economics": _Kind("economics", "economics.toml", "economics.toml", "perfcore economics"),
     "energy": _Kind("energy constant", "energy.toml", "energy.toml", ""),
     "price": _Kind("price", "prices.toml", "prices.toml", ""),
 }
@@ -273,7 +273,10 @@ def _checked(kind: str, place: str, tables: dict[str, object]) -> dict[str, Entr
                 f"rename it"
             )
         try:
-            entries[name] = entry_class.model_validate({**table, "name": name})
+            completed = _over_base(place, name, table) if kind == "economics" else table
+            entries[name] = entry_class.model_validate({**completed, "name": name})
+        except InputError as error:
+            faults += error.faults
         except ValidationError as error:
             faults += faults_from_validation_error(error, where, entry_class)
     if faults:
@@ -284,6 +287,37 @@ def _checked(kind: str, place: str, tables: dict[str, object]) -> dict[str, Entr
             for name, entry in entries.items()
         }
     return entries
+
+
+_OWN = ("title", "aliases", "source", "notes", "hypothetical", "estimated")  # of each entry
+
+
+def _over_base(
+    place: str, name: str, table: dict[str, object], seen: tuple[str, ...] = ()
+) -> dict[str, object]:
+    """A table of facility and money, completed by that of its base with what it rests on."""
+    given = table.get("base", "")
+    if not given or not isinstance(given, str):
+        return table
+    if normalise(given) in {*map(normalise, seen), normalise(name)}:
+        raise InputError(
+            f"{place}: [{name}]: base {given!r} leads back to itself; "
+            f"name another entry, or give all of its keys"
+        )
+    found = _index("economics").get(normalise(given))
+    if found is None:
+        hint = suggest(given, names("economics"))
+        raise InputError(f"{place}: [{name}]: base: unknown economics {given!r}{hint}")
+    base = _tables(found.file, built_in=found.built_in)[found.name]
+    if not isinstance(base, dict):
+        raise InputError(f"{found.place}: {found.name!r} is no table")
+    base = _over_base(place, found.name, base, (*seen, name))
+    inherited = {key: value for key, value in base.items() if key not in _OWN}
+    own = table.get("estimated", {})
+    reasons = base.get("estimated", {})
+    if isinstance(own, dict) and isinstance(reasons, dict):
+        own = {key: why for key, why in reasons.items() if key not in table} | own
+    return inherited | table | {"estimated": own}
 
 
 def _with_base(entry: EngineEntry, place: str, seen: tuple[str, ...]) -> EngineEntry:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from perfcore import records, units
+from perfcore.bounds import BOUNDS, POSITIVE
 from perfcore.catalog.entry import Entry
 from perfcore.validation import suggest
 
@@ -36,6 +37,18 @@ LinkKind = Literal[
     "fabric",
     "none",
 ]
+# Where a device lists no price of its own, medians of those that do; tests/test_catalog.py holds
+# them to the catalogue.
+SPOT_SHARE = 0.35  # of the on-demand price
+HOURS_TO_BUY = 8200.0  # of the on-demand price
+SERVER_SHARE = 1.3  # price of a whole system by that of its boards, as in economics.toml
+
+_FALLBACKS = {
+    "price_spot": f"{SPOT_SHARE:g} x price_per_hour: median of the 9 devices that list both",
+    "price_list": f"{HOURS_TO_BUY:g} h x price_per_hour: median of the 13 devices that list both",
+}
+
+PURCHASES = ("on-demand", "spot", "owned")  # by code
 Status = Literal["available", "announced", "internal", "hypothetical"]
 
 
@@ -114,6 +127,7 @@ class DeviceEntry(_Sourced):
     price_spot_basis: str = ""
     price_list: Money | None = None
     price_list_basis: str = ""
+    price_list_whole: bool = False  # of a complete system, or a device's share of it
 
     spatial: bool = False
     layer_latency: Seconds = 0.0
@@ -139,6 +153,23 @@ class DeviceEntry(_Sourced):
             raise ValueError("status = 'hypothetical' and hypothetical = true belong together")
         return self
 
+    @property
+    def fallbacks(self) -> dict[str, str]:
+        """Prices that the device does not list, and what stands for them."""
+        return {name: why for name, why in _FALLBACKS.items() if getattr(self, name) is None}
+
+    @property
+    def spot_price(self) -> float:
+        """Price of an hour that may be taken back. [USD/h]"""
+        return self.price_per_hour * SPOT_SHARE if self.price_spot is None else self.price_spot
+
+    @property
+    def purchase_price(self) -> float:
+        """Price of the device without its share of a server. [USD]"""
+        if self.price_list is None:
+            return self.price_per_hour * HOURS_TO_BUY
+        return self.price_list / SERVER_SHARE if self.price_list_whole else self.price_list
+
     def record(self) -> records.Device:
         """Return what physics needs of the data sheet."""
         return records.Device(
@@ -155,6 +186,10 @@ class DeviceEntry(_Sourced):
             scale_up_domain=self.scale_up_domain,
             network_bandwidth=self.network_bandwidth,
             price_per_hour=self.price_per_hour,
+            spot_price_per_hour=self.spot_price,
+            purchase_price=self.purchase_price,
+            memory2_bytes=self.memory2_capacity or 0.0,
+            memory2_bandwidth=self.memory2_bandwidth or 0.0,
             spatial=float(self.spatial),
             layer_latency=self.layer_latency,
         )
@@ -231,17 +266,7 @@ class KVFormatEntry(_Sourced):
         return records.KVFormat(bits=self.bits, kernel=float(self.quantised))
 
 
-def _dimension(constant: str) -> str:
-    if constant == "memory_reserve":
-        return "bytes"
-    if constant == "spatial_latency":  # a share of the device's layer latency
-        return "fraction"
-    timed = constant.startswith(("launch", "host_")) or constant.endswith(("_latency", "_hop"))
-    return "time" if timed else "fraction"
-
-
-ENGINE_DIMENSIONS = {name: _dimension(name) for name in records.Engine._fields}
-_MAY_BE_ZERO = ("residue", "kv_group_penalty", "power_", "spatial_latency")
+ENGINE_DIMENSIONS = {name: bound.dimension for name, bound in BOUNDS["engine"].items()}
 
 
 class Constant(BaseModel):
@@ -271,18 +296,25 @@ def _constants(given: object) -> object:
         table = constant if isinstance(constant, dict) else {"value": constant}
         if "value" not in table:
             raise ValueError(f"{name}: key 'value' is missing; add it")
-        dimension = ENGINE_DIMENSIONS[name]
-        closed = dimension != "fraction" or name.startswith(_MAY_BE_ZERO)
-        high = 1.0 if dimension == "fraction" else None
-        check = _quantity(dimension, high=high, open_low=not closed)
         try:
-            parsed[name] = Constant.model_validate({**table, "value": check(table["value"])})
+            value = _constant_value(name, table["value"])
+            parsed[name] = Constant.model_validate({**table, "value": value})
         except ValueError as error:
             message = str(error)
             if hasattr(error, "errors"):
                 message = "; ".join(str(detail["msg"]) for detail in error.errors())
             raise ValueError(f"{name}: {message}") from None
     return parsed
+
+
+def _constant_value(name: str, given: object) -> float:
+    bound = BOUNDS["engine"][name]
+    positive = bound.low == POSITIVE
+    low = 0.0 if positive else bound.low
+    value = _quantity(bound.dimension, low=low, high=bound.high, open_low=positive)(given)
+    if not bound.admits(value):
+        raise ValueError(f"{given!r} must be {bound}")
+    return value
 
 
 ConstantTable = Annotated[Constants, BeforeValidator(_constants)]
@@ -346,23 +378,41 @@ def _merge(base: dict[_Key, Constants], over: dict[_Key, Constants]) -> dict[_Ke
 
 
 class EconomicsEntry(_Sourced):
-    """Facility and money."""
+    """Facility and money.
+
+    A table may leave out what the entry named by ``base`` has.
+    """
 
     kind: ClassVar[str] = "economics"
 
+    base: str = ""
     utilization: Share
+    purchase: Literal["on-demand", "spot", "owned"] = "on-demand"
     price_multiplier: Annotated[float, BeforeValidator(_quantity("ratio"))]
     pue: Annotated[float, BeforeValidator(_quantity("ratio", low=1.0, open_low=False))]
     node_overhead: Annotated[float, BeforeValidator(_quantity("ratio", open_low=False))]
     carbon_intensity: Annotated[
         float, BeforeValidator(_quantity("carbon_intensity", open_low=False))
     ]
+    interest: Annotated[float, BeforeValidator(_quantity("fraction", open_low=False))]
+    lifetime: Seconds
+    server_factor: Annotated[float, BeforeValidator(_quantity("ratio", low=1.0, open_low=False))]
+    operations: Annotated[float, BeforeValidator(_quantity("fraction", open_low=False))]
+    electricity_price: Annotated[float, BeforeValidator(_quantity("price_per_energy"))]
+    token_price: Annotated[float, BeforeValidator(_quantity("price_per_mtok"))]
 
     def record(self) -> records.Economics:
         """Return what physics needs of it."""
         return records.Economics(
             utilization=self.utilization,
+            purchase=float(PURCHASES.index(self.purchase)),
             price_multiplier=self.price_multiplier,
+            interest=self.interest,
+            lifetime=self.lifetime,
+            server_factor=self.server_factor,
+            operations=self.operations,
+            electricity_price=self.electricity_price,
+            token_price=self.token_price,
             pue=self.pue,
             node_overhead=self.node_overhead,
             carbon_intensity=self.carbon_intensity,

@@ -27,10 +27,12 @@ _COMMANDS: Final = {
     "point": _Home("point", "Explain one configuration, term by term."),
     "plan": _Home("plan", "Say how large a sweep is before it runs."),
     "run": _Home("run", "Evaluate a sweep into Parquet files."),
+    "audit": _Home("audit", "Check published claims against physics."),
     "models": _Home("catalogue", "List models, or show one."),
     "devices": _Home("catalogue", "List devices, or show one."),
     "formats": _Home("catalogue", "List weight and KV-cache formats, or show one."),
     "engines": _Home("catalogue", "List inference engines, or show one."),
+    "economics": _Home("catalogue", "List facilities and how they pay, or show one."),
     "columns": _Home("catalogue", "List the columns of the output, or show one."),
 }
 

@@ -5,11 +5,13 @@ from typing import Final
 
 import click
 
-from perfcore.cli.text import bar, facts, heading, paragraph, plural, quantity, width
+from perfcore.cli.remedy import remedy
+from perfcore.cli.text import bar, facts, heading, paragraph, plural, width
 from perfcore.columns import BOUND, STATUS
-from perfcore.configuration import Configuration
-from perfcore.physics.memory import usable_bytes
+from perfcore.configuration import PRICES, Configuration
+from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.point import Point
+from perfcore.physics.speculation import accepted_tokens
 from perfcore.units import format_quantity
 
 _TERMS: Final = (
@@ -19,10 +21,12 @@ _TERMS: Final = (
     ("compute_s", "compute", "arithmetic"),
     ("network_s", "network", "exchange between devices"),
     ("latency_s", "latency", "operator start-up, host"),
+    ("prefill_s", "prefill", "other requests' prompts"),
+    ("offload_s", "offload", "second memory tier"),
 )
 _BINDS: Final = dict(zip(BOUND, (name for _, name, _ in _TERMS), strict=True))
+_OFFLOADED: Final = {"weights": "weights", "kv": "KV cache"}
 _MORE: Final = 0.10
-_MOST_DIVISORS: Final = 8
 
 
 def show(configuration: Configuration) -> None:
@@ -39,14 +43,10 @@ def show(configuration: Configuration) -> None:
 
 def _verdict(configuration: Configuration, point: Point) -> None:
     labels = configuration.labels
-    devices = configuration.numbers["tp"] * configuration.numbers["pp"]
-    click.secho(f"{labels['model']} on {devices} x {labels['device']}", bold=True)
-    paragraph(
-        f"engine {labels['engine']}, weights {labels['weight_format']}, KV cache "
-        f"{labels['kv_format']}, tp {labels['tp']}, pp {labels['pp']}, batch {labels['batch']}, "
-        f"{labels['input_len']} tokens in, {labels['output_len']} out",
-        "",
+    click.secho(
+        f"{labels['model']} on {configuration.device_count} x {labels['device']}", bold=True
     )
+    paragraph(", ".join(_setting(configuration)), "")
     for what_if in configuration.what_ifs:
         sign = " x" if what_if.mode == "scale" else " ="
         click.echo(f"what if {what_if.key}{sign} {what_if.values[0]:g}")
@@ -72,6 +72,8 @@ def _verdict(configuration: Configuration, point: Point) -> None:
                     f"{point.tokens_per_s_per_device:.4g} per device"
                 ),
             ),
+            *_serving(configuration, point),
+            *_speculation(configuration, point),
             (
                 "request",
                 (
@@ -85,15 +87,90 @@ def _verdict(configuration: Configuration, point: Point) -> None:
                 f"{format_quantity(point.energy_per_input_token_j, 'J')} per input token"
                 + _mark(configuration, "board_power", "idle_power"),
             ),
-            (
-                "cost",
-                f"${point.cost_per_mtok_output_usd:.4g} per Mtok out, "
-                f"${point.cost_per_mtok_input_usd:.4g} per Mtok in"
-                + _mark(configuration, "price_per_hour"),
-            ),
+            *_money(configuration, point),
             ("waits for", f"{_BINDS[BOUND[int(point.bound)]]} most"),
         )
     )
+
+
+def _setting(configuration: Configuration) -> list[str]:
+    """What was asked; parallelism and the rest only where they are used."""
+    labels, numbers = configuration.labels, configuration.numbers
+    served = labels["scheduler"] != "static"
+    degrees = [f"{name} {labels[name]}" for name in ("dp", "ep") if numbers[name] > 1]
+    cached = f" ({numbers['prefix_hit']:.1%} cached)" if numbers["prefix_hit"] else ""
+    told = [
+        f"engine {labels['engine']}",
+        f"weights {labels['weight_format']}",
+        f"KV cache {labels['kv_format']}",
+        f"tp {labels['tp']}",
+        f"pp {labels['pp']}",
+        *degrees,
+        f"{labels['batch']} requests in flight" if served else f"batch {labels['batch']}",
+        f"{labels['input_len']} tokens in{cached}",
+        f"{labels['output_len']} out",
+    ]
+    if served:
+        told.append(
+            {"continuous": "continuous batching"}.get(str(labels["scheduler"]), "prefill apart")
+        )
+    if numbers["draft_len"]:
+        told.append(f"{labels['draft_len']} drafted at acceptance {numbers['acceptance']:g}")
+    if labels["offload"] != "none":
+        told.append(f"{_OFFLOADED[str(labels['offload'])]} may be offloaded")
+    return told
+
+
+def _serving(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
+    """Who runs and who waits, and how much prefill a disaggregated server needs."""
+    if configuration.scheduler == "static":
+        return []
+    waiting = configuration.numbers["batch"] - point.running_batch
+    told = f"{plural(int(point.running_batch), 'request')} at once"
+    told += f", {waiting:,.0f} waiting" if waiting > 0 else ""
+    lines = [("runs", f"{told}; {point.requests_per_s:.3g} finished per second")]
+    if point.prefill_pool > 0.0:
+        pool = f"{point.prefill_pool:.3g} prefill replicas per decode replica"
+        lines.append(
+            (
+                "prefill pool",
+                f"{pool}, {point.prefill_pool * configuration.device_count:.3g} devices",
+            )
+        )
+    return lines
+
+
+def _speculation(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
+    """What drafting makes of a step, and what it gains."""
+    draft_len, acceptance = configuration.numbers["draft_len"], configuration.numbers["acceptance"]
+    if not draft_len:
+        return []
+    gain = configuration.without_speculation().tpot_s / point.tpot_s
+    expected = accepted_tokens(draft_len, acceptance)
+    return [
+        ("speculation", f"{expected:.3g} tokens per step expected; {gain:.2f} x the speed without")
+    ]
+
+
+def _money(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
+    """Prices, and the use of the devices at which they equal that of tokens."""
+    cached = f", ${point.cost_per_mtok_cached_input_usd:.3g} cached"
+    prices = (
+        f"${point.cost_per_mtok_output_usd:.4g} per Mtok out, "
+        f"${point.cost_per_mtok_input_usd:.4g} in"
+        + (cached if configuration.numbers["prefix_hit"] else "")
+        + f", {configuration.purchase}"
+        + _mark(configuration, PRICES[configuration.purchase])
+    )
+    money = configuration.records.economics
+    share = point.break_even_utilization
+    token = f"${money.token_price:.3g} per Mtok out"
+    use = (
+        f"pays against buying at {token} from {share:.1%} utilisation on"
+        if share <= 1.0
+        else f"never pays against buying at {token}: {share:.3g} x that even at full use"
+    )
+    return [("cost", prices), ("break-even", f"{use}; {money.utilization:.0%} reckoned with")]
 
 
 def _mark(configuration: Configuration, *fields: str) -> str:
@@ -109,6 +186,8 @@ def _time(point: Point, bound: Point) -> None:
     heading("Where the time of a token goes")
     for column, name, meaning in _TERMS:
         seconds = getattr(point, column)
+        if seconds == 0.0:
+            continue
         share = seconds / point.tpot_s
         line = f"  {name:<12}{seconds * 1e3:>10.4f} ms {share:>6.1%}  {bar(share, 16):<16}"
         click.echo(f"{line}  {meaning}".rstrip() if width() >= 76 else line.rstrip())
@@ -133,18 +212,23 @@ def _memory(configuration: Configuration, point: Point) -> None:
         click.echo(
             f"  {name:<12}{format_quantity(size, 'B'):>10}    {share:>6.1%}  {bar(share, 16)}"
         )
-    facts(
+    pairs = [
         (
+            "  of",
             (
-                "  of",
-                (
-                    f"{format_quantity(capacity, 'B')}, of which the engine may use "
-                    f"{format_quantity(usable, 'B')}"
-                ),
+                f"{format_quantity(capacity, 'B')}, of which the engine may use "
+                f"{format_quantity(usable, 'B')}"
             ),
-            ("  room for", f"batch {point.max_batch:,.0f} at these lengths"),
         )
-    )
+    ]
+    if point.offloaded_bytes_per_device > 0.0:
+        tier = format_quantity(second_tier_bytes(made.device, made.engine), "B")
+        away = format_quantity(point.offloaded_bytes_per_device, "B")
+        entry = configuration.entries.device
+        own = entry.memory2_kind if made.device.memory2_bytes > 0.0 else "host memory"
+        pairs.append(("  offloaded", f"{away} of them, into {tier} of {own}"))
+    pairs.append(("  room for", f"batch {point.max_batch:,.0f} at these lengths"))
+    facts(pairs)
 
 
 def _physics(point: Point, bound: Point) -> None:
@@ -185,6 +269,8 @@ def _sensitivity(point: Point) -> None:
         ("-10 % fixed latencies", point.elasticity_latency, _MORE),
     )
     for name, elasticity, saved in gains:
+        if elasticity == 0.0:
+            continue
         click.echo(f"  {name:<24}{1.0 / (1.0 - elasticity * saved) - 1.0:>+7.2%}")
 
 
@@ -203,36 +289,3 @@ def _provenance(configuration: Configuration) -> None:
     for estimate in found:
         owner = estimate.entry if estimate.kind != "economics" else "economics"
         paragraph(f"{owner}: {estimate.field}: {estimate.derivation}", "    ")
-
-
-def remedy(configuration: Configuration, point: Point) -> str:
-    """Return what to change so that a configuration runs; empty if it does."""
-    made, numbers, labels = configuration.records, configuration.numbers, configuration.labels
-    heads, layers = int(made.model.heads), int(made.model.layers)
-    divisors = [n for n in range(1, heads + 1) if heads % n == 0][:_MOST_DIVISORS]
-    usable = quantity(usable_bytes(made.device, made.engine), "B")
-    weights = f"{quantity(point.weight_bytes_per_device, 'B')} of weights"
-    cache = f"{quantity(point.kv_bytes_per_device, 'B')} of KV cache"
-    needed = f"it takes at least {plural(int(point.devices_needed), 'device')}"
-    tokens = f"{numbers['input_len']} + {numbers['output_len']} tokens"
-    fewer = f"use --batch {point.max_batch:.0f} or less" if point.max_batch else "raise --tp"
-    status = int(point.status)
-    problem = (
-        "",
-        f"{plural(heads, 'query head')} cannot be split over tp = {numbers['tp']}",
-        f"{plural(layers, 'layer')} cannot be split over pp = {numbers['pp']}",
-        f"{labels['device']} has no arithmetic for {labels['weight_format']}",
-        f"{weights}, of {usable} that may be used; {needed}",
-        f"{tokens} are more than the model's {made.model.max_context:,.0f}",
-        f"{cache} besides {weights}, of {usable} that may be used; {needed}",
-    )
-    advice = (
-        "",
-        f"use --tp {', '.join(map(str, divisors))}",
-        f"use --pp {layers} or less",
-        "use another --weight-format",
-        "raise --tp or --pp, or use fewer bits (--weight-format)",
-        "shorten --input-len or --output-len",
-        f"{fewer}, or shorten --input-len, or use a smaller --kv-format",
-    )
-    return f"{problem[status]}: {advice[status]}" if status else ""

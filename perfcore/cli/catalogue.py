@@ -1,4 +1,4 @@
-"""``perfcore models|devices|formats|engines|columns``: lists, and everything about one entry."""
+"""``perfcore models|devices|formats|engines|economics|columns``: lists, and all about one entry."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,11 +15,21 @@ from perfcore.catalog.schema import (
     Constant,
     DeviceClass,
     DeviceEntry,
+    EconomicsEntry,
     EngineEntry,
     KVFormatEntry,
     WeightFormatEntry,
 )
-from perfcore.cli.text import dump, facts, heading, json_option, paragraph, quantity, table
+from perfcore.cli.text import (
+    dump,
+    duration,
+    facts,
+    heading,
+    json_option,
+    paragraph,
+    quantity,
+    table,
+)
 from perfcore.columns import BY_NAME, COLUMNS, Column
 from perfcore.errors import InputError
 from perfcore.validation import suggest
@@ -46,6 +56,9 @@ _UNITS: Final = {
     "price_per_hour": "USD/h",
     "price_spot": "USD/h",
     "price_list": "USD",
+    "carbon_intensity": "g/kWh",
+    "electricity_price": "USD/kWh",
+    "token_price": "USD/Mtok",
     "published_params": "",
     "published_active": "",
     "params": "",
@@ -107,7 +120,7 @@ def _print_entry(entry: Entry, computed: Mapping[str, object]) -> None:
         pairs.append((name, _value(name, value) + mark))
     facts(pairs)
     if entry.estimated:
-        heading("estimated, as no vendor publishes them")
+        heading("estimated, as nobody publishes them")
         facts(list(entry.estimated.items()), "  ")
     heading("source")
     paragraph(entry.source)
@@ -124,19 +137,23 @@ def _value(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes"
     if isinstance(value, int | float):
-        unit = _UNITS.get(name)
-        if unit in _PLAIN:
-            return f"{value:g} {unit}"
-        return (
-            f"{value:g}"
-            if unit is None and isinstance(value, float)
-            else (str(value) if unit is None else quantity(value, unit))
-        )
+        return _number(name, value)
     if isinstance(value, tuple | list):
         return ", ".join(_value("", item) for item in value)
     if isinstance(value, BaseModel):
         return " ".join(f"{key} {_value(key, item)};" for key, item in value if not _absent(item))
     return str(value)
+
+
+def _number(name: str, value: float) -> str:
+    if name == "lifetime":
+        return duration(value)
+    unit = _UNITS.get(name)
+    if unit in _PLAIN:
+        return f"{value:g} {unit}"
+    if unit is None:
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    return quantity(value, unit)
 
 
 def _inherit(ctx: click.Context, as_json: bool) -> bool:
@@ -218,6 +235,14 @@ def show_model(ctx: click.Context, name: str, as_json: bool) -> None:
 # Devices
 
 
+def _device_facts(entry: DeviceEntry) -> dict[str, object]:
+    return {
+        "spot_price_per_hour": entry.spot_price,
+        "purchase_price": entry.purchase_price,
+        "fallbacks": entry.fallbacks,
+    }
+
+
 @click.group(invoke_without_command=True)
 @match_option
 @click.option(
@@ -244,7 +269,7 @@ def devices(ctx: click.Context, match: str, device_class: str | None, as_json: b
         if device_class in (None, entry.device_class)
     ]
     if as_json:
-        dump([_data(entry) for entry in found])
+        dump([_data(entry, **_device_facts(entry)) for entry in found])
         return
     rows = [
         (
@@ -275,9 +300,19 @@ def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
     """  # noqa: D301
     entry = loader.load_device(name)
     if _inherit(ctx, as_json):
-        dump(_data(entry))
-    else:
-        _print_entry(entry, {})
+        dump(_data(entry, **_device_facts(entry)))
+        return
+    _print_entry(entry, {})
+    if entry.fallbacks:
+        heading("prices that it does not list, and what stands for them")
+        values = {"price_spot": entry.spot_price, "price_list": entry.purchase_price}
+        facts(
+            [
+                (field, f"{quantity(values[field], _UNITS[field])}, {why}")
+                for field, why in entry.fallbacks.items()
+            ],
+            "  ",
+        )
 
 
 # Formats
@@ -443,6 +478,58 @@ def _constants(title: str, constants: Mapping[str, Constant]) -> None:
         why = f", {constant.source}" if constant.source else ""
         pairs.append((name, f"{value}  ({constant.basis}{why})"))
     facts(pairs, "  ")
+
+
+# Economics
+
+
+@click.group(invoke_without_command=True)
+@match_option
+@json_option
+@click.pass_context
+def economics(ctx: click.Context, match: str, as_json: bool) -> None:
+    """List facilities and how they pay, or show one.
+
+    \b
+    perfcore economics
+    perfcore economics show owned
+    """  # noqa: D301
+    if ctx.invoked_subcommand:
+        return
+    found = cast("list[EconomicsEntry]", _all("economics", match))
+    if as_json:
+        dump([_data(entry) for entry in found])
+        return
+    rows = [
+        (
+            _marked(entry),
+            entry.purchase,
+            f"{entry.utilization:.0%}",
+            f"{entry.pue:g}",
+            f"{entry.carbon_intensity:g}",
+            entry.title,
+        )
+        for entry in found
+    ]
+    table(("economics", "paid", "in use", "PUE", "g/kWh", "title"), rows, right={2, 3, 4})
+    _legend(list(found))
+
+
+@economics.command("show")
+@click.argument("name")
+@json_option
+@click.pass_context
+def show_economics(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Show a facility: its prices and overheads, what in them is estimated, and the sources.
+
+    \b
+    perfcore economics show hyperscaler
+    """  # noqa: D301
+    entry = loader.load("economics", name)
+    if _inherit(ctx, as_json):
+        dump(_data(entry))
+    else:
+        _print_entry(entry, {})
 
 
 # Columns

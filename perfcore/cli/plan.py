@@ -13,6 +13,7 @@ import click
 import numpy as np
 import pyarrow as pa
 
+from perfcore.catalog.schema import PURCHASES, EconomicsEntry
 from perfcore.cli.text import (
     dump,
     duration,
@@ -169,11 +170,12 @@ def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bo
     """  # noqa: D301
     space = Space.from_toml(spec, overrides)
     forecast = Forecast(space, workers or os.cpu_count() or 1)
+    purchases = _purchases(space)
     estimated = [
         estimate
         for axis in space.axes
         for entry in axis.entries
-        for estimate in estimates(axis.name, entry)
+        for estimate in estimates(axis.name, entry, purchases)
     ]
     hypothetical = [
         entry.name for axis in space.axes for entry in axis.entries if entry.hypothetical
@@ -182,6 +184,19 @@ def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bo
         _as_json(space, forecast, estimated, hypothetical)
     else:
         _for_people(space, forecast, estimated, hypothetical)
+
+
+def _purchases(space: Space) -> set[str]:
+    """How the sweep pays for devices: every way that its economics take."""
+    for what_if in space.spec.what_ifs:
+        if what_if.key == "economics.purchase":
+            return {PURCHASES[int(value)] for value in what_if.values}
+    return {
+        entry.purchase
+        for axis in space.axes
+        for entry in axis.entries
+        if isinstance(entry, EconomicsEntry)
+    }
 
 
 def _as_json(
@@ -266,7 +281,8 @@ def _for_people(
 def _provenance(estimated: list[Estimate], hypothetical: list[str]) -> None:
     by_entry: dict[str, list[str]] = {}
     for estimate in estimated:
-        by_entry.setdefault(estimate.entry, []).append(estimate.field)
+        mark = " (others' median)" if estimate.fallback else ""
+        by_entry.setdefault(estimate.entry, []).append(estimate.field + mark)
     if by_entry:
         click.echo("\nestimated, as no vendor publishes them:")
         listed = list(by_entry.items())

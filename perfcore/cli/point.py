@@ -1,5 +1,6 @@
 """``perfcore point``: one configuration explained, term by term, against its physical bound."""
 
+from collections.abc import Callable
 from typing import Final
 
 import click
@@ -9,25 +10,42 @@ from perfcore.axes import RULES
 from perfcore.bounds import RECORDS
 from perfcore.cli.card import show
 from perfcore.cli.text import dump, json_option, set_option
+from perfcore.columns import BY_NAME
 from perfcore.configuration import Configuration
 from perfcore.errors import InputError
 from perfcore.ranges import Place
 
 _EXAMPLE: Final = "device.memory_bandwidth='4 TB/s' or 'device.memory_bandwidth={scale=2}'"
+_METAVARS: Final = {
+    "prefix_hit": "SHARE",
+    "acceptance": "SHARE",
+    "input_len": "TOKENS",
+    "output_len": "TOKENS",
+}
+_ARGUMENTS: Final = ("model", "device")
+
+
+def _axis_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option an axis: names, defaults and help are the axis' own."""
+    for rule in reversed(RULES.values()):
+        if rule.name in _ARGUMENTS:
+            continue
+        metavar = _METAVARS.get(rule.name, "NAME" if rule.bound is None else "N")
+        meaning = BY_NAME[rule.name].meaning
+        command = click.option(
+            f"--{rule.name.replace('_', '-')}",
+            default=str(rule.default),
+            metavar="|".join(rule.choices) or metavar,
+            help=f"{meaning[:1].upper()}{meaning[1:]} [{rule.default}].",
+        )(command)
+    return command
 
 
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.argument("device", metavar="DEVICE")
-@click.option("--engine", default="default", metavar="NAME", help="Engine [default].")
-@click.option("--weight-format", default="bf16", metavar="NAME", help="Format of weights [bf16].")
-@click.option("--kv-format", default="bf16", metavar="NAME", help="Format of the KV cache [bf16].")
-@click.option("--tp", default="1", metavar="N", help="Tensor-parallel degree [1].")
-@click.option("--pp", default="1", metavar="N", help="Pipeline-parallel degree [1].")
-@click.option("--batch", default="1", metavar="N", help="Sequences that start together [1].")
-@click.option("--input-len", default="1024", metavar="TOKENS", help="Prompt length [1024].")
-@click.option("--output-len", default="256", metavar="TOKENS", help="Generated length [256].")
-@click.option("--economics", default="default", metavar="NAME", help="Facility [default].")
+@_axis_options
+@click.option("--devices", default="", metavar="auto", help="Choose tp and pp: as few as fit.")
 @set_option(_EXAMPLE)
 @json_option
 def point(overrides: tuple[str, ...], as_json: bool, **options: str) -> None:
@@ -39,6 +57,7 @@ def point(overrides: tuple[str, ...], as_json: bool, **options: str) -> None:
 
     \b
     perfcore point llama-3-70b h100-sxm --tp 4 --batch 32 --input-len 8Ki
+    perfcore point llama-3-70b h100-sxm --devices auto --batch 200 --scheduler continuous
     perfcore point llama-3-8b rtx-4090 --weight-format q4_0 --set economics.utilization=0.1
     """  # noqa: D301
     changed, faults = parse_overrides(overrides)
@@ -81,4 +100,4 @@ def parse_overrides(texts: tuple[str, ...]) -> tuple[dict[str, object], list[str
 
 
 def _usage_of(option: str) -> str:
-    return f"the argument {option.upper()}" if option in ("model", "device") else f"--{option}"
+    return f"the argument {option.upper()}" if option in _ARGUMENTS else f"--{option}"

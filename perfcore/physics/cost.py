@@ -1,8 +1,32 @@
 """Money: what a second of devices costs."""
 
-from perfcore.records import Device, Economics
+from math import expm1, log1p
+
+from perfcore.records import PURCHASE_OWNED, PURCHASE_SPOT, Device, Economics
 
 TOKENS_PER_MTOK = 1e6
+HOUR = 3600.0
+YEAR = 8760.0 * HOUR
+
+
+def annuity(interest: float, lifetime: float) -> float:
+    """Yearly payment per dollar borrowed: i / (1 - (1 + i)^-n). [1/year]"""
+    years = lifetime / YEAR
+    if interest == 0.0:
+        return 1.0 / years
+    return interest / -expm1(-years * log1p(interest))
+
+
+def owned_usd_per_hour(device: Device, economics: Economics) -> float:
+    """Price of an hour of an owned device: capital, power at full load, operations. [USD/h]
+
+    Golden value: 35,000 USD over 4 years at 8 %, 1.3 kW, PUE 1.25, 0.08 USD/kWh and 10 % a year
+    for operations are 1.735847963 USD.
+    """
+    capital = device.purchase_price * economics.server_factor
+    yearly = capital * (annuity(economics.interest, economics.lifetime) + economics.operations)
+    watts = device.board_power * (1.0 + economics.node_overhead) * economics.pue
+    return yearly / YEAR * HOUR + watts / 1000.0 * economics.electricity_price
 
 
 def usd_per_second(device: Device, devices: float, economics: Economics) -> float:
@@ -11,5 +35,9 @@ def usd_per_second(device: Device, devices: float, economics: Economics) -> floa
     Golden value: 8 devices at 2.50 USD/h, 3000 tokens/s and 60 % utilisation cost 3.0864 USD per
     million tokens.
     """
-    hourly = device.price_per_hour * economics.price_multiplier * devices
-    return hourly / 3600.0 / economics.utilization
+    hourly = device.price_per_hour
+    if economics.purchase == PURCHASE_SPOT:
+        hourly = device.spot_price_per_hour
+    elif economics.purchase == PURCHASE_OWNED:
+        hourly = owned_usd_per_hour(device, economics)
+    return hourly * economics.price_multiplier * devices / HOUR / economics.utilization

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from perfcore.physics.attention import INDEX_BYTES, STATE_BYTES, STATE_FLOPS
 from perfcore.physics.operators import Operators
-from perfcore.physics.parallelism import Spread
+from perfcore.physics.parallelism import Layout
 from perfcore.physics.roofline import Operator, operator_time, roofline, usable_flops
 from perfcore.records import MATH_FP16, Device, Engine, KVFormat, Model, WeightFormat
 
@@ -39,17 +39,45 @@ def add_operator(
     )
 
 
-def linear_terms(operators: Operators, tokens: float, experts_read: float, residue: float) -> Terms:
-    """All linear operators of one pass over ``tokens``, without start-up."""
+def layer_terms(
+    operators: Operators,
+    tokens: float,
+    expert_tokens: float,
+    experts_read: float,
+    residue: float,
+) -> Terms:
+    """The linear operators of all layers in one pass over ``tokens``, without start-up.
+
+    Routed experts see ``expert_tokens``, of all data-parallel groups.
+    """
     terms = Terms(0.0, 0.0, 0.0, 0.0)
     terms = add_operator(terms, operators.attention_in, tokens, 1.0, residue)
     terms = add_operator(terms, operators.attention_out, tokens, 1.0, residue)
     terms = add_operator(terms, operators.ffn_in, tokens, 1.0, residue)
     terms = add_operator(terms, operators.ffn_out, tokens, 1.0, residue)
     terms = add_operator(terms, operators.shared, tokens, 1.0, residue)
-    terms = add_operator(terms, operators.experts, tokens, experts_read, residue)
-    terms = add_operator(terms, operators.lm_head, tokens, 1.0, residue)
+    terms = add_operator(terms, operators.experts, expert_tokens, experts_read, residue)
     return add_operator(terms, operators.elementwise, tokens, 1.0, residue)
+
+
+def scaled(terms: Terms, factor: float) -> Terms:
+    """``factor`` times ``terms``."""
+    return Terms(
+        weights=terms.weights * factor,
+        kv=terms.kv * factor,
+        activations=terms.activations * factor,
+        compute=terms.compute * factor,
+    )
+
+
+def summed(first: Terms, second: Terms) -> Terms:
+    """``first`` plus ``second``."""
+    return Terms(
+        weights=first.weights + second.weights,
+        kv=first.kv + second.kv,
+        activations=first.activations + second.activations,
+        compute=first.compute + second.compute,
+    )
 
 
 def add_attention(
@@ -91,24 +119,36 @@ def context_costs(
     weight_format: WeightFormat,
     kv_format: KVFormat,
     kv_bandwidth: float,
-    layout: Spread,
+    layout: Layout,
+    sequences: float,
     tokens: float,
+    share: float,
 ) -> ContextCosts:
-    """Costs of one kind of attention layer for ``tokens`` sequences that decode together."""
+    """Costs of one kind of attention layer, times ``share``.
+
+    A step reads the cache of each of ``sequences`` once and multiplies it with all ``tokens``,
+    which are more where drafted tokens are verified.
+    """
     flops = attention_flops(device, engine.attention_decode_efficiency)
     bandwidth = engine.memory_efficiency_16 * device.memory_bandwidth
     return ContextCosts(
-        kv_per_token=kv_elements * kv_format.bits / 8.0 * tokens / (kv_bandwidth * layout.kv_width),
-        compute_per_token=score_flops * tokens / (flops * layout.width),
+        kv_per_token=kv_elements
+        * kv_format.bits
+        / 8.0
+        * sequences
+        * share
+        / (kv_bandwidth * layout.kv_width),
+        compute_per_token=score_flops * tokens * share / (flops * layout.width),
         activations=io_elements
         * weight_format.activation_bytes
         * tokens
+        * share
         / (bandwidth * layout.width),
     )
 
 
 def state_terms(
-    terms: Terms, model: Model, device: Device, engine: Engine, layout: Spread, tokens: float
+    terms: Terms, model: Model, device: Device, engine: Engine, layout: Layout, tokens: float
 ) -> Terms:
     """``terms`` and the recurrent layers, which read and write their state whatever the context."""
     flops = attention_flops(device, engine.attention_decode_efficiency)
@@ -128,13 +168,19 @@ def index_costs(
     device: Device,
     engine: Engine,
     kv_bandwidth: float,
-    layout: Spread,
+    layout: Layout,
+    sequences: float,
     tokens: float,
+    share: float,
 ) -> ContextCosts:
-    """Costs of scoring every token of context with a sparse-attention indexer."""
+    """Costs of scoring every token of context with a sparse-attention indexer, times ``share``."""
     flops = attention_flops(device, engine.attention_decode_efficiency)
     return ContextCosts(
-        kv_per_token=model.index_elements * INDEX_BYTES * tokens / (kv_bandwidth * layout.kv_width),
-        compute_per_token=model.index_score_flops * tokens / (flops * layout.width),
+        kv_per_token=model.index_elements
+        * INDEX_BYTES
+        * sequences
+        * share
+        / (kv_bandwidth * layout.kv_width),
+        compute_per_token=model.index_score_flops * tokens * share / (flops * layout.width),
         activations=0.0,
     )

@@ -11,6 +11,17 @@ def usable_bytes(device: Device, engine: Engine) -> float:
     return max(0.0, device.memory_bytes * engine.memory_fraction - engine.memory_reserve)
 
 
+def second_tier_bytes(device: Device, engine: Engine) -> float:
+    """Bytes behind a device's memory: its own second tier, or its share of the host's. [bytes]"""
+    return device.memory2_bytes if device.memory2_bytes > 0.0 else engine.host_memory_bytes
+
+
+def second_tier_bandwidth(device: Device, engine: Engine) -> float:
+    """Rate at which a device reads its second tier. [bytes/s]"""
+    known = device.memory2_bytes > 0.0 and device.memory2_bandwidth > 0.0
+    return device.memory2_bandwidth if known else engine.host_memory_bandwidth
+
+
 def largest_batch(free_bytes: float, kv_bytes_per_sequence: float) -> float:
     """Sequences whose KV cache fits into ``free_bytes``, at most 2^24."""
     fitting = floor_of(max(0.0, free_bytes) / (kv_bytes_per_sequence + 1e-30))

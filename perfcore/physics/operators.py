@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from perfcore.physics.moe import distinct_experts
-from perfcore.physics.parallelism import Spread
+from perfcore.physics.parallelism import Layout, head_padding
 from perfcore.physics.roofline import Operator, Path, linear_path
 from perfcore.physics.weights import (
     OTHER_BYTES,
@@ -61,7 +61,12 @@ def linear_operator(
 
 
 def operators(
-    model: Model, device: Device, engine: Engine, weight_format: WeightFormat, spread: Spread
+    model: Model,
+    device: Device,
+    engine: Engine,
+    weight_format: WeightFormat,
+    layout: Layout,
+    tp: float,
 ) -> Operators:
     """All classes of linear operators of ``model`` in ``weight_format`` on ``device``."""
     bits = body_bits(model, weight_format)
@@ -79,7 +84,9 @@ def operators(
     head_path = linear_path(device, engine, head_kernel, head_arithmetic)
     plain_bandwidth = engine.memory_efficiency_16 * device.memory_bandwidth
     io_bytes = weight_format.activation_bytes
-    width = spread.width
+    width = layout.width
+    heads_width = width / head_padding(model, tp) if device.spatial == 0.0 else width
+    expert_width = layout.expert_width
     elementwise_bytes = NORM_BYTES / 2.0 * io_bytes * model.hidden_size * model.layers
     return Operators(
         attention_in=linear_operator(
@@ -90,7 +97,7 @@ def operators(
             path,
             plain_bandwidth,
             io_bytes,
-            width,
+            heads_width,
         ),
         attention_out=linear_operator(
             model.attention_out_elements,
@@ -100,7 +107,7 @@ def operators(
             path,
             plain_bandwidth,
             io_bytes,
-            width,
+            heads_width,
         ),
         ffn_in=linear_operator(
             model.ffn_in_elements,
@@ -136,12 +143,14 @@ def operators(
             compute_per_token=2.0
             * model.experts_per_token
             * model.expert_elements
-            / (expert_path.flops * width),
+            / (expert_path.flops * expert_width),
             weights=model.expert_elements
             * weight_format.bits
             / 8.0
-            / (expert_path.bandwidth * width),
-            activations_per_token=model.expert_io_elements * io_bytes / (plain_bandwidth * width),
+            / (expert_path.bandwidth * expert_width),
+            activations_per_token=model.expert_io_elements
+            * io_bytes
+            / (plain_bandwidth * expert_width),
             start_up=model.moe_layers * expert_path.launch,
         ),
         lm_head=linear_operator(

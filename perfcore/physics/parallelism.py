@@ -3,58 +3,103 @@
 from math import ceil
 from typing import NamedTuple
 
-from perfcore.records import Device, Model, Parallelism
+from perfcore.records import SCHEDULER_STATIC, Deployment, Device, Engine, Model
 
 
-class Spread(NamedTuple):
+class Layout(NamedTuple):
     """A replica on its devices."""
 
     devices: float
-    width: float  # devices that work on one decode operator together
-    prefill_width: float  # the same in prefill, where a spatial machine's stages all have work
-    weight_share: float  # of the model's weights, on the fullest device
-    kv_share: float  # of every sequence's KV cache, on the fullest device
-    state_share: float  # of every sequence's recurrent state, likewise
+    groups: float  # data-parallel groups of devices that have sequences of their own
+    all_groups: float  # with those that have none
+    width: float  # devices of a group that work on one decode operator together
+    expert_width: float  # devices that share the routed experts of a layer
+    prefill_width: float  # as width, in prefill, where a spatial machine's stages all have work
+    stage_share: float  # of the layers, on the fullest pipeline stage
+    kv_share: float  # of a group's KV cache, on the fullest device
+    state_share: float  # of a group's recurrent states, likewise
     kv_width: float  # devices among which a KV read is divided; the rest read copies
     micro_batches: float  # groups of sequences that are in different stages at once
     stages: float
 
 
-def spread(model: Model, device: Device, parallelism: Parallelism, batch: float) -> Spread:
-    """Spread ``model`` over tp x pp devices.
+def head_share(heads: float, tp: float) -> float:
+    """Share of ``heads`` on the fullest of ``tp`` devices: heads are whole, and copied if few."""
+    return ceil(heads / tp) / heads
+
+
+def lay_out(model: Model, device: Device, deployment: Deployment) -> Layout:
+    """Spread ``model`` over tp x pp x dp devices.
 
     Tensor parallelism divides every matrix and, down to one KV head a device, the KV cache; a
-    latent cache (MLA) is copied. Pipeline parallelism divides layers; a static batch passes the
-    stages as one group, so that they work in turn. On a spatial machine (weights in SRAM) layers
-    lie side by side: ``devices / layers`` work on one layer if there are that many, and
+    latent cache (MLA) is copied. Data-parallel attention gives each group of tp devices its own
+    sequences, so that nothing is copied but weights, while all groups share the routed experts.
+    Pipeline parallelism divides layers: a static batch passes the stages as one group, so that
+    they work in turn; a continuous one is split among them. On a spatial machine (weights in SRAM)
+    layers lie side by side: ``devices / layers`` work on one layer if there are that many, and
     sequences follow each other through the stages.
     """
-    devices = parallelism.tp * parallelism.pp
+    devices = deployment.tp * deployment.pp * deployment.dp
     if device.spatial == 1.0:
         width = max(1.0, devices / model.layers)
         stages = devices / width
-        return Spread(
+        return Layout(
             devices=devices,
+            groups=1.0,
+            all_groups=1.0,
             width=width,
+            expert_width=width,
             prefill_width=devices,
-            weight_share=1.0 / devices,
+            stage_share=1.0 / stages,
             kv_share=1.0 / devices,
             state_share=1.0 / devices,
             kv_width=width,
-            micro_batches=min(batch, stages),
+            micro_batches=min(deployment.batch, stages),
             stages=stages,
         )
-    stage_share = ceil(model.layers / parallelism.pp) / model.layers
-    heads = max(model.kv_heads, 1.0)
-    head_share = ceil(heads / parallelism.tp) / heads
-    return Spread(
+    stage_share = ceil(model.layers / deployment.pp) / model.layers
+    copies = head_share(max(model.kv_heads, 1.0), deployment.tp)
+    in_turn = deployment.scheduler == SCHEDULER_STATIC
+    groups = min(deployment.dp, deployment.batch)
+    per_group = deployment.batch / groups
+    return Layout(
         devices=devices,
-        width=parallelism.tp,
-        prefill_width=parallelism.tp,
-        weight_share=stage_share / parallelism.tp,
-        kv_share=stage_share * head_share,
-        state_share=stage_share / parallelism.tp,
-        kv_width=1.0 / head_share,
-        micro_batches=1.0,
-        stages=parallelism.pp,
+        groups=groups,
+        all_groups=deployment.dp,
+        width=deployment.tp,
+        expert_width=deployment.tp * deployment.dp,
+        prefill_width=deployment.tp,
+        stage_share=stage_share,
+        kv_share=stage_share * copies,
+        state_share=stage_share / deployment.tp,
+        kv_width=1.0 / copies,
+        micro_batches=1.0 if in_turn else min(per_group, deployment.pp),
+        stages=deployment.pp,
     )
+
+
+def pipeline_fill(stages: float, chunks: float) -> float:
+    """Time of ``chunks`` that follow each other through ``stages``, relative to one after another.
+
+    (m + p - 1) / (m p): 1 for a single chunk, 1/p for many.
+    """
+    return (chunks + stages - 1.0) / (chunks * stages)
+
+
+def heads_fit(model: Model, engine: Engine, tp: float) -> bool:
+    """Whether query heads can be divided by ``tp``, or the engine pads them."""
+    return engine.pads_heads == 1.0 or model.heads % tp == 0.0
+
+
+def experts_fit(model: Model, deployment: Deployment) -> bool:
+    """Whether ``ep`` divides a stage's devices and the routed experts, of which there are some."""
+    joined = deployment.tp * deployment.dp
+    divides = model.experts % deployment.ep == 0.0 and joined % deployment.ep == 0.0
+    return deployment.ep <= 1.0 or (divides and model.experts > 0.0)
+
+
+def head_padding(model: Model, tp: float) -> float:
+    """Attention work with padded heads relative to that without."""
+    if model.heads == 0.0:
+        return 1.0
+    return head_share(model.heads, tp) * tp

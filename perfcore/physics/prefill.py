@@ -1,4 +1,4 @@
-"""Prefill: the prompts of a batch in one pass, bound by compute where decode is by memory."""
+"""Prefill: prompts in one pass, bound by compute where decode is by memory."""
 
 from typing import NamedTuple
 
@@ -13,46 +13,61 @@ from perfcore.physics.attention import (
     windowed_pairs,
 )
 from perfcore.physics.collectives import Exchange, all_reduce
-from perfcore.physics.decode import attention_flops
+from perfcore.physics.decode import Terms, attention_flops
 from perfcore.physics.operators import Operators
-from perfcore.physics.parallelism import Spread
-from perfcore.physics.roofline import operator_time, roofline
+from perfcore.physics.parallelism import Layout, pipeline_fill
+from perfcore.physics.roofline import Operator, operator_time, roofline
 from perfcore.records import Device, Engine, KVFormat, Model, WeightFormat
 
 STATE_CHUNK = 64.0  # tokens that a recurrent layer folds into its state at once
 
 
-class Prompt(NamedTuple):
-    """A batch of prompts of one length, as numbers of pairs and tokens."""
+class Prompts(NamedTuple):
+    """Prompts of one length that one attention group prefills together."""
 
-    tokens: float  # of all sequences
-    global_pairs: float  # (query, key) pairs of one sequence and layer
+    tokens: float  # new ones, of all prompts
+    context: float  # tokens, cached ones included
+    global_pairs: float  # (query, key) pairs of all prompts in one layer
     window_pairs: float
     index_pairs: float
 
 
 class PrefillCosts(NamedTuple):
-    """What a prefill costs besides its linear operators. Times in seconds, flops in FLOP."""
+    """What a prefill costs besides its linear operators. Times in seconds, work in FLOP."""
 
-    fixed: float  # start-ups, host, hand-over, lm_head
-    per_token: float  # hand-over to the next stage
+    start_up: float  # launches of one pass
+    fixed: float  # s of hand-over
+    per_token: float  # s of hand-over to the next stage
     narrowing: float  # decode width / prefill width
     per_attention_flop: float  # s/FLOP
     per_attention_byte: float  # s/byte
-    attention_bytes_per_token: float
+    attention_bytes_per_token: float  # q, o, K and V written
+    attention_bytes_per_context: float  # K and V read
     state_flops_per_token: float
-    global_pair_flops: float  # of one pair in all sequences and layers
-    window_pair_flops: float
-    index_pair_flops: float
 
 
-def prompt(model: Model, batch: float, input_len: float) -> Prompt:
-    """The work in ``batch`` prompts of ``input_len`` tokens."""
-    return Prompt(
-        tokens=batch * input_len,
-        global_pairs=limited_pairs(input_len, index_limit(model)),
-        window_pairs=windowed_pairs(input_len, window_limit(model), model.window_chunked),
-        index_pairs=causal_pairs(input_len),
+class PrefillTerms(NamedTuple):
+    """Parts of a prefill's time by what they wait for. [s]"""
+
+    memory: float
+    compute: float
+    transfer: float  # bytes over links
+    latency: float  # start-ups of operators and exchanges
+
+
+def prompts_of(model: Model, prompts: float, input_len: float, prefix_hit: float) -> Prompts:
+    """The work in ``prompts`` of ``input_len`` tokens, a share of which is cached already."""
+    cached = prefix_hit * input_len
+    limit = index_limit(model)
+    window = window_limit(model)
+    chunked = model.window_chunked
+    return Prompts(
+        tokens=prompts * (input_len - cached),
+        context=prompts * input_len,
+        global_pairs=prompts * (limited_pairs(input_len, limit) - limited_pairs(cached, limit)),
+        window_pairs=prompts
+        * (windowed_pairs(input_len, window, chunked) - windowed_pairs(cached, window, chunked)),
+        index_pairs=prompts * (causal_pairs(input_len) - causal_pairs(cached)),
     )
 
 
@@ -62,9 +77,7 @@ def prefill_costs(
     engine: Engine,
     weight_format: WeightFormat,
     kv_format: KVFormat,
-    layout: Spread,
-    operators: Operators,
-    batch: float,
+    layout: Layout,
     start_up: float,
     hand_over: float,
     hand_over_per_token: float,
@@ -74,72 +87,140 @@ def prefill_costs(
     Attention counts the causal half of the scores, which never touch memory; its traffic is q and
     o, and K and V once written and once read. A latent cache is expanded to all heads on the fly.
     """
-    narrowing = layout.width / layout.prefill_width
-    head = operator_time(operators.lm_head, batch, 1.0, engine.residue)
-    kv_elements = model.global_kv_elements + model.window_kv_elements
     copies = layout.width / layout.kv_width
+    kv_elements = model.global_kv_elements + model.window_kv_elements
+    kv_bytes = copies * kv_elements * kv_format.bits / 8.0
     state_bytes = 2.0 * model.state_elements * STATE_BYTES / STATE_CHUNK
     flops = attention_flops(device, engine.attention_prefill_efficiency)
     bandwidth = engine.memory_efficiency_16 * device.memory_bandwidth
     return PrefillCosts(
-        fixed=start_up + engine.host_per_prefill + hand_over + head.total,
+        start_up=start_up,
+        fixed=hand_over,
         per_token=hand_over_per_token,
-        narrowing=narrowing,
+        narrowing=layout.width / layout.prefill_width,
         per_attention_flop=1.0 / (flops * layout.prefill_width),
         per_attention_byte=1.0 / (bandwidth * layout.prefill_width),
         attention_bytes_per_token=model.attention_io_elements * weight_format.activation_bytes
-        + 2.0 * copies * kv_elements * kv_format.bits / 8.0
-        + copies * model.index_elements * INDEX_BYTES
+        + kv_bytes
         + state_bytes,
+        attention_bytes_per_context=kv_bytes + copies * model.index_elements * INDEX_BYTES,
         state_flops_per_token=STATE_FLOPS * model.state_elements,
-        global_pair_flops=model.global_prefill_score_flops * batch,
-        window_pair_flops=model.window_score_flops * batch,
-        index_pair_flops=model.index_score_flops * batch,
     )
 
 
-def attention_work(costs: PrefillCosts, work: Prompt) -> float:
+def attention_work(costs: PrefillCosts, model: Model, work: Prompts) -> float:
     """FLOP of attention and recurrent layers in a prefill. [FLOP]"""
     return (
-        costs.global_pair_flops * work.global_pairs
-        + costs.window_pair_flops * work.window_pairs
-        + costs.index_pair_flops * work.index_pairs
+        model.global_prefill_score_flops * work.global_pairs
+        + model.window_score_flops * work.window_pairs
+        + model.index_score_flops * work.index_pairs
         + costs.state_flops_per_token * work.tokens
     )
 
 
-def prefill_time(
+def attention_bytes(costs: PrefillCosts, work: Prompts) -> float:
+    """Bytes that attention and recurrent layers move in a prefill. [bytes]"""
+    return (
+        costs.attention_bytes_per_token * work.tokens
+        + costs.attention_bytes_per_context * work.context
+    )
+
+
+def chunk_fill(engine: Engine, layout: Layout, tokens: float) -> float:
+    """Time of a prefill in chunks through pipeline stages, relative to one after another."""
+    if layout.prefill_width > layout.width:
+        return 1.0  # a spatial machine's stages are counted as devices that work together
+    chunks = min(max(tokens * (1.0 / engine.pipeline_chunk), 1.0), engine.prefill_overlap)
+    return pipeline_fill(layout.stages, chunks)
+
+
+def passes_at_once(layout: Layout, fill: float) -> float:
+    """Prefill passes that share the stages: as many as there are micro-batches and idle stages.
+
+    A pass in chunks already keeps ``1 / (stages fill)`` of the stages busy, and all chips of a
+    spatial machine.
+    """
+    working = layout.prefill_width * layout.groups
+    return min(layout.micro_batches, max(layout.devices * fill / working, 1.0))
+
+
+def add_prefill_operator(
+    terms: Terms,
+    operator: Operator,
+    tokens: float,
+    weight_reads: float,
+    residue: float,
+    split: bool,
+) -> Terms:
+    """``terms`` and one more class of linear operators; memory counts as weights.
+
+    Unless ``split``, all counts as compute: whose part it is costs a division.
+    """
+    time = operator_time(operator, tokens, weight_reads, residue)
+    if not split:
+        return Terms(weights=0.0, kv=0.0, activations=0.0, compute=terms.compute + time.total)
+    memory = operator.weights * weight_reads + operator.activations_per_token * tokens
+    return Terms(
+        weights=terms.weights + time.memory_duty * memory,
+        kv=0.0,
+        activations=0.0,
+        compute=terms.compute + time.compute_duty * operator.compute_per_token * tokens,
+    )
+
+
+def prefill_terms(
     costs: PrefillCosts,
+    model: Model,
+    engine: Engine,
+    layout: Layout,
     operators: Operators,
     links: Exchange,
-    all_reduces: float,
+    reduces: float,
+    expert_links: Exchange,
+    expert_reduces: float,
     message_bytes_per_token: float,
-    work: Prompt,
+    work: Prompts,
+    prompts: float,
     experts_read: float,
-    residue: float,
-) -> float:
-    """Time from the start of the batch to its first tokens. [s]"""
+    split: bool,
+) -> PrefillTerms:
+    """Time of a prefill, by what it waits for if ``split`` says so. Its sum is the time.
+
+    A long prefill is cut into chunks, of which several can be in different pipeline stages.
+    """
     tokens = work.tokens
-    linear = (
-        operator_time(operators.attention_in, tokens, 1.0, residue).total
-        + operator_time(operators.attention_out, tokens, 1.0, residue).total
-        + operator_time(operators.ffn_in, tokens, 1.0, residue).total
-        + operator_time(operators.ffn_out, tokens, 1.0, residue).total
-        + operator_time(operators.shared, tokens, 1.0, residue).total
-        + operator_time(operators.experts, tokens, experts_read, residue).total
-        + operators.elementwise.weights
-        + operators.elementwise.activations_per_token * tokens
+    residue = engine.residue
+    expert_tokens = tokens * layout.groups
+    none = Terms(0.0, 0.0, 0.0, 0.0)
+    linear = add_prefill_operator(none, operators.attention_in, tokens, 1.0, residue, split)
+    linear = add_prefill_operator(linear, operators.attention_out, tokens, 1.0, residue, split)
+    linear = add_prefill_operator(linear, operators.ffn_in, tokens, 1.0, residue, split)
+    linear = add_prefill_operator(linear, operators.ffn_out, tokens, 1.0, residue, split)
+    linear = add_prefill_operator(linear, operators.shared, tokens, 1.0, residue, split)
+    linear = add_prefill_operator(
+        linear, operators.experts, expert_tokens, experts_read, residue, split
     )
-    attention = roofline(
-        attention_work(costs, work) * costs.per_attention_flop,
-        costs.attention_bytes_per_token * tokens * costs.per_attention_byte,
-        residue,
+    head = add_prefill_operator(none, operators.lm_head, prompts, 1.0, residue, split)
+    elementwise = (
+        operators.elementwise.weights + operators.elementwise.activations_per_token * tokens
     )
-    network = all_reduces * all_reduce(links, message_bytes_per_token * tokens).total
-    return (
-        linear * costs.narrowing
-        + attention.total
-        + network
-        + costs.per_token * tokens
-        + costs.fixed
+    attention_compute = attention_work(costs, model, work) * costs.per_attention_flop
+    attention_memory = attention_bytes(costs, work) * costs.per_attention_byte
+    attention = roofline(attention_compute, attention_memory, residue)
+    fill = chunk_fill(engine, layout, tokens)
+    reduce = all_reduce(links, message_bytes_per_token * tokens)
+    scatter = all_reduce(expert_links, message_bytes_per_token * expert_tokens)
+    network = reduces * reduce.total + expert_reduces * scatter.total
+    transfer = reduces * reduce.transfer + expert_reduces * scatter.transfer
+    hand_over = costs.per_token * tokens
+    narrowing = costs.narrowing * fill
+    attention_memory_s = attention.memory_duty * attention_memory if split else 0.0
+    attention_compute_s = attention.compute_duty * attention_compute if split else attention.total
+    return PrefillTerms(
+        memory=(linear.weights + elementwise) * narrowing
+        + attention_memory_s * fill
+        + head.weights,
+        compute=linear.compute * narrowing + attention_compute_s * fill + head.compute,
+        transfer=transfer * fill + hand_over,
+        latency=(network - transfer) * fill + costs.start_up + costs.fixed,
     )

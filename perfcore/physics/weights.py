@@ -50,11 +50,16 @@ def parameters(model: Model) -> float:
     )
 
 
+def expert_bytes(model: Model, weight_format: WeightFormat) -> float:
+    """Bytes of all routed experts of one copy of the model. [bytes]"""
+    return model.experts * model.expert_elements * weight_format.bits / 8.0
+
+
 def weight_bytes(model: Model, weight_format: WeightFormat) -> float:
     """Bytes of one copy of the model in memory: all experts, and the input embedding. [bytes]"""
     return (
         body_elements(model) * body_bits(model, weight_format) / 8.0
-        + model.experts * model.expert_elements * weight_format.bits / 8.0
+        + expert_bytes(model, weight_format)
         + (model.lm_head_elements + model.embedding_elements) * weight_format.embedding_bits / 8.0
         + model.other_elements * OTHER_BYTES
     )

@@ -1,0 +1,227 @@
+"""Published claims about inference speed and price, read from a CSV file and checked."""
+
+import contextlib
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple, cast
+
+from perfcore.axes import RULES
+from perfcore.bounds import Bound
+from perfcore.catalog import loader
+from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.schema import DeviceEntry, WeightFormatEntry
+from perfcore.errors import InputError
+from perfcore.ranges import Place, number, show
+from perfcore.validation import suggest
+
+LARGEST: Final = 1_000  # claims in a file
+
+_DEVICES: Final = Bound("count", 1, 65_536, whole=True)
+_POSITIVE: Final = Bound("ratio", 1e-9, 1e12)
+_ENTRIES: Final = {"model": "", "device": "", "weight_format": "bf16"}  # the default, if any
+_COUNTS: Final = {"devices": 1, "batch": 1, "input_len": 1024, "output_len": 256}
+_FIGURES: Final = ("ms_per_token", "tokens_per_s", "usd_per_mtok")
+_TEXTS: Final = ("claim", "source")
+_REQUIRED: Final = tuple(name for name, default in _ENTRIES.items() if not default)
+
+COLUMNS: Final = (
+    "claim",
+    "model",
+    "device",
+    "devices",
+    "batch",
+    "weight_format",
+    "input_len",
+    "output_len",
+    *_FIGURES,
+    "source",
+)
+
+
+class Claim(NamedTuple):
+    """What somebody says about a model on a machine. Figures that they do not give are None."""
+
+    claim: str
+    model: ModelEntry
+    device: DeviceEntry
+    weight_format: WeightFormatEntry
+    devices: int
+    batch: int
+    input_len: int  # tokens
+    output_len: int  # tokens
+    ms_per_token: float | None  # of one sequence
+    tokens_per_s: float | None  # of one sequence, or of the whole batch
+    usd_per_mtok: float | None
+    source: str
+
+    @property
+    def tpot_s(self) -> float | None:
+        """Time between two tokens of a sequence; tokens/s alone count as the whole batch's. [s]"""
+        if self.ms_per_token is not None:
+            return self.ms_per_token / 1e3
+        return None if self.tokens_per_s is None else self.batch / self.tokens_per_s
+
+
+def read_claims(path: str | Path) -> list[Claim]:
+    """Return the claims of a CSV file in UTF-8 whose first line names columns of ``COLUMNS``.
+
+    ``model``, ``device`` and one of the three figures are needed; other cells may be empty: one
+    device, batch 1, bf16, 1,024 tokens in and 256 out.
+
+    Raises
+    ------
+    InputError
+        With every fault of the file, each with its line.
+    """
+    faults: list[str] = []
+    rows = _rows(str(path), _text(Path(path)), faults)
+    claims = [_claim(line, cells, Place(str(path), "", faults)) for line, cells in rows]
+    if faults:
+        raise InputError(dict.fromkeys(faults))
+    if not claims:
+        raise InputError(f"{path}: has no claim; add a line below the header")
+    return [claim for claim in claims if claim is not None]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        near = ""
+        with contextlib.suppress(OSError):
+            near = suggest(path.name, (other.name for other in path.parent.iterdir()))
+        raise InputError(f"{path}: no such file; check the path{near}") from None
+    except (IsADirectoryError, NotADirectoryError):
+        raise InputError(f"{path}: is not a file; give the path of a .csv file") from None
+    except PermissionError:
+        raise InputError(f"{path}: may not be read; check its permissions") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8"
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path}: cannot be read: {reason}; check the path") from None
+
+
+def _rows(path: str, text: str, faults: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield each line's number and its cells by column."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] | None = None
+    count = 0
+    start = 1
+    try:
+        for cells in reader:
+            line, start = start, reader.line_num + 1
+            stripped = [cell.strip() for cell in cells]
+            if not any(stripped):
+                continue
+            if header is None:
+                header = [name.lower() for name in stripped]
+                if not _check_header(header, Place(path, f"line {line}", faults)):
+                    return
+                continue
+            count += 1
+            if count > LARGEST:
+                faults.append(f"{path}: has more than {LARGEST:,} claims; split the file")
+                return
+            # a spreadsheet pads short lines with empty cells, or leaves them out
+            if any(stripped[len(header) :]):
+                faults.append(
+                    f"{path}: line {line}: {len(stripped)} cells for {len(header)} columns; "
+                    "put text with commas in quotes"
+                )
+                continue
+            stripped += [""] * (len(header) - len(stripped))
+            yield line, dict(zip(header, stripped, strict=False))
+    except csv.Error as error:
+        faults.append(f"{path}: line {reader.line_num}: not valid CSV: {error}; check its quotes")
+        return
+    if header is None:
+        faults.append(f"{path}: is empty; its first line names columns: {', '.join(COLUMNS)}")
+
+
+def _check_header(header: list[str], place: Place) -> bool:
+    before = len(place.faults)
+    separator = next((other for other in ";\t" if other in header[0]), "")
+    if len(header) == 1 and separator:
+        place.fault(f"cells are separated by {separator!r}", "save the file with commas")
+        return False
+    for index, name in enumerate(header):
+        if name in header[:index]:
+            place.fault(f"column {show(name)} is there twice", "remove one")
+        elif name not in COLUMNS:
+            place.unknown("column", name, COLUMNS)
+    known = [name for name in header if name in COLUMNS]
+    # a misspelled column is one fault, not also the absence of the right one
+    if len(known) == len(header):
+        for name in _REQUIRED:
+            if name not in header:
+                place.fault(f"column {name!r} is missing", "add it")
+        if not set(_FIGURES) & set(header):
+            place.fault(f"no column of {', '.join(_FIGURES)}", "add what is claimed")
+    return len(place.faults) == before
+
+
+def _claim(line: int, cells: Mapping[str, str], file: Place) -> Claim | None:
+    place = file._replace(key=f"line {line}")
+    before = len(place.faults)
+    for column in _TEXTS:
+        if not cells.get(column, "").isprintable():
+            place.fault(
+                f"{column} {show(cells[column])} has line breaks or control characters",
+                "remove them",
+            )
+    entries = {
+        kind: _entry(kind, cells.get(kind) or default, place) for kind, default in _ENTRIES.items()
+    }
+    counts = {
+        name: _number(name, cells.get(name) or str(default), _bound(name), place)
+        for name, default in _COUNTS.items()
+    }
+    figures = {
+        name: _number(name, cells[name], _POSITIVE, place) if cells.get(name) else None
+        for name in _FIGURES
+    }
+    if not any(cells.get(name) for name in _FIGURES):
+        place.fault("claims nothing", f"give one of {', '.join(_FIGURES)}")
+    if len(place.faults) > before:
+        return None
+    model = cast("ModelEntry", entries["model"])
+    device = cast("DeviceEntry", entries["device"])
+    return Claim(
+        claim=cells.get("claim") or f"line {line}",
+        model=model,
+        device=device,
+        weight_format=cast("WeightFormatEntry", entries["weight_format"]),
+        devices=int(counts["devices"] or 0),
+        batch=int(counts["batch"] or 0),
+        input_len=int(counts["input_len"] or 0),
+        output_len=int(counts["output_len"] or 0),
+        ms_per_token=figures["ms_per_token"],
+        tokens_per_s=figures["tokens_per_s"],
+        usd_per_mtok=figures["usd_per_mtok"],
+        source=cells.get("source", ""),
+    )
+
+
+def _bound(name: str) -> Bound:
+    return (None if name == "devices" else RULES[name].bound) or _DEVICES
+
+
+def _entry(kind: str, name: str, place: Place) -> object:
+    if not name:
+        place.fault(f"{kind} is empty", "give its name")
+        return None
+    try:
+        return loader.load(kind, name)
+    except InputError as error:
+        for fault in error.faults:
+            place.relay(fault)
+        return None
+
+
+def _number(name: str, text: str, bound: Bound, place: Place) -> float | None:
+    return number(text, bound, place._replace(key=f"{place.key}: {name}"))

@@ -1,0 +1,271 @@
+"""``perfcore audit``: published claims against physics and the prediction."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from perfcore.audit import SPREAD, Finding
+from perfcore.audit import audit as audit_claim
+from perfcore.claims import read_claims
+from perfcore.cli.text import dump, facts, heading, json_option, paragraph, table
+from perfcore.errors import InputError
+from perfcore.units import format_quantity
+
+_NONE: Final = "-"
+
+
+@click.command()
+@click.argument("claims", metavar="CLAIMS.csv")
+@json_option
+@click.option("--markdown", is_flag=True, help="Print a table in Markdown.")
+@click.option("-o", "--output", metavar="FILE.csv", help="Also write every figure to a CSV file.")
+def audit(claims: str, as_json: bool, markdown: bool, output: str | None) -> None:
+    """Check published claims against physics.
+
+    For each claim: the bound that no engine beats, the prediction, what bandwidth and how many
+    devices the claim takes, what its price takes, and a verdict. CLAIMS.csv has the columns claim,
+    model, device, devices, batch, weight_format, input_len, output_len, ms_per_token, tokens_per_s,
+    usd_per_mtok and source; model, device and one of the three figures are needed. The exit code is
+    0 whatever the verdicts are.
+
+    \b
+    perfcore audit sweeps/claims.csv
+    perfcore audit sweeps/claims.csv --markdown
+    perfcore audit sweeps/claims.csv --json -o findings.csv
+    """  # noqa: D301
+    if as_json and markdown:
+        raise click.UsageError("--json and --markdown exclude each other; give one")
+    if output is not None and _same(output, claims):
+        raise InputError(f"--output: {output!r} is the file of claims; name another")
+    findings = [audit_claim(claim) for claim in read_claims(claims)]
+    if output is not None:
+        Path(output).write_text(_csv(findings), encoding="utf-8", newline="")
+    if as_json:
+        dump([as_dict(finding) for finding in findings])
+    elif markdown:
+        click.echo(_markdown(findings))
+    else:
+        _show(findings)
+
+
+def _same(one: str, other: str) -> bool:
+    return Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
+
+
+def as_dict(finding: Finding) -> dict[str, object]:
+    """Return every figure of a finding by name, SI units, for programs."""
+    claim = finding.claim
+    row: dict[str, object] = {
+        "claim": claim.claim,
+        "model": claim.model.name,
+        "device": claim.device.name,
+        "devices": claim.devices,
+        "tp": finding.tp,
+        "pp": finding.pp,
+        "batch": claim.batch,
+        "weight_format": claim.weight_format.name,
+        "input_len": claim.input_len,
+        "output_len": claim.output_len,
+        "claimed_tpot_s": claim.tpot_s,
+        "claimed_tokens_per_s": claim.tokens_per_s,
+        "claimed_usd_per_mtok": claim.usd_per_mtok,
+    }
+    row |= {
+        name: value
+        for name, value in finding._asdict().items()
+        if name not in {"claim", "tp", "pp", "price", "fit", "estimated", "verdicts"}
+    }
+    row["price"] = finding.price and finding.price._asdict()
+    row["fit"] = finding.fit and finding.fit._asdict()
+    row["estimated"] = list(finding.estimated)
+    row["verdicts"] = [verdict._asdict() for verdict in finding.verdicts]
+    row["source"] = claim.source
+    return row
+
+
+def _csv(findings: Sequence[Finding]) -> str:
+    """Every figure in one row a claim; a cell is empty where there is none."""
+    rows = [_flat(finding) for finding in findings]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _flat(finding: Finding) -> dict[str, object]:
+    row = as_dict(finding)
+    fit, price = finding.fit, finding.price
+    row |= {
+        "price": price and price.devices,
+        "fit": fit and fit.devices,
+        "estimated": "; ".join(finding.estimated),
+        "verdicts": _verdicts(finding),
+    }
+    names = {"price": "price_devices", "fit": "fit_devices"}
+    row = {names.get(name, name): value for name, value in row.items()}
+    row["price_batch"] = price and price.batch
+    row["price_batch_at_full_utilization"] = price and price.batch_at_full_utilization
+    row["price_lowest_usd_per_mtok"] = price and price.lowest_usd_per_mtok
+    row["fit_bound_tpot_s"] = fit and fit.bound_tpot_s
+    row["fit_predicted_tpot_s"] = fit and fit.predicted_tpot_s
+    return row
+
+
+def _markdown(findings: Sequence[Finding]) -> str:
+    lines = [
+        (
+            "| claim | ms/token | bound | predicted | claim / bound | needs | has "
+            "| GB/s a device (of data sheet) | verdict |"
+        ),
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for finding in findings:
+        bandwidth = _NONE
+        if finding.implied_bandwidth is not None and finding.implied_mbu is not None:
+            bandwidth = f"{finding.implied_bandwidth / 1e9:,.0f} ({_share(finding.implied_mbu)})"
+        cells = [
+            finding.claim.claim.replace("\\", "\\\\").replace("|", "\\|"),
+            _milliseconds(finding.claim.tpot_s),
+            _milliseconds(finding.bound_tpot_s),
+            _milliseconds(finding.predicted_tpot_s),
+            _ratio(finding.claim_to_bound),
+            _memory(finding.needed_bytes),
+            _memory(finding.memory_bytes),
+            bandwidth,
+            _verdicts(finding),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    header = ("Claim", "ms/token", "Bound", "Predicted", "/bound", "Needs", "Has")
+    rows = [
+        (
+            _short(finding.claim.claim),
+            _milliseconds(finding.claim.tpot_s),
+            _milliseconds(finding.bound_tpot_s),
+            _milliseconds(finding.predicted_tpot_s),
+            _ratio(finding.claim_to_bound),
+            _memory(finding.needed_bytes),
+            _memory(finding.memory_bytes),
+        )
+        for finding in findings
+    ]
+    table(header, rows, right=range(1, len(header)))
+    for finding in findings:
+        heading(finding.claim.claim)
+        for verdict in finding.verdicts:
+            paragraph(click.style(verdict.text, bold=True))
+        facts(_facts(finding), indent="  ")
+
+
+def _facts(finding: Finding) -> Iterator[tuple[str, str]]:
+    claim = finding.claim
+    layout = f", tp {finding.tp} x pp {finding.pp}" if claim.devices > 1 else ""
+    yield (
+        "asked",
+        (
+            f"{claim.model.name} on {claim.devices:,} x {claim.device.name}, "
+            f"{claim.weight_format.name}, batch {claim.batch:,}, {claim.input_len:,} tokens in and "
+            f"{claim.output_len:,} out{layout}"
+        ),
+    )
+    if_fits = ", if it fitted" if finding.needed_bytes > finding.memory_bytes else ""
+    low, high = finding.predicted_low_s, finding.predicted_high_s
+    yield (
+        "predicted",
+        (
+            f"{_milliseconds(finding.predicted_tpot_s)} ms a token, {_milliseconds(low)} to "
+            f"{_milliseconds(high)} (a factor {SPREAD:g}){if_fits}"
+        ),
+    )
+    if finding.implied_bandwidth is not None and finding.implied_mbu is not None:
+        yield (
+            "implies",
+            f"{format_quantity(finding.implied_bandwidth, 'B/s', 3)} a device, "
+            f"{_share(finding.implied_mbu)} of the data sheet; at least "
+            f"{finding.devices_implied:,} such devices by memory and bandwidth"
+            + (
+                f", {finding.devices_predicted:,} by the prediction"
+                if finding.devices_predicted
+                else ""
+            ),
+        )
+    if finding.overflow_bandwidth is not None:
+        yield (
+            "elsewhere",
+            (
+                f"{_memory(finding.needed_bytes - finding.memory_bytes)} do not fit; to read "
+                f"them every step takes {format_quantity(finding.overflow_bandwidth, 'B/s', 3)}"
+            ),
+        )
+    if finding.fit is not None:
+        fit = finding.fit
+        yield (
+            "would fit",
+            (
+                f"{fit.devices:,} devices, tp {fit.tp} x pp {fit.pp}: bound "
+                f"{_milliseconds(fit.bound_tpot_s)} ms, predicted "
+                f"{_milliseconds(fit.predicted_tpot_s)} ms a token"
+            ),
+        )
+    yield from _price_facts(finding)
+    if finding.estimated:
+        yield "estimated", f"no vendor publishes {', '.join(finding.estimated)} of this device"
+    if claim.source:
+        yield "source", claim.source
+
+
+def _price_facts(finding: Finding) -> Iterator[tuple[str, str]]:
+    full, usual = finding.usd_per_mtok_at_full_utilization, finding.usd_per_mtok_at_claimed_speed
+    if full is not None and usual is not None:
+        claimed = finding.claim.usd_per_mtok
+        yield (
+            "price",
+            f"{_money(full)} per million tokens at the claimed speed with every hour sold, "
+            f"{_money(usual)} with {_share(finding.utilization)} of them"
+            + (f"; claimed {_money(claimed)}" if claimed is not None else ""),
+        )
+    price = finding.price
+    if price is not None and price.lowest_usd_per_mtok is not None:
+        yield (
+            "cheapest",
+            (
+                f"{_money(price.lowest_usd_per_mtok)} at the largest batch on {price.devices:,} "
+                f"devices, with {_share(finding.utilization)} of the hours sold"
+            ),
+        )
+
+
+def _verdicts(finding: Finding) -> str:
+    return "; ".join(verdict.text for verdict in finding.verdicts)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return _NONE if seconds is None else format_quantity(seconds * 1e3, "", 3)
+
+
+def _ratio(ratio: float | None) -> str:
+    return _NONE if ratio is None else f"{ratio:,.0f}" if ratio >= 100.0 else f"{ratio:.3g}"
+
+
+def _memory(size: float) -> str:
+    return format_quantity(size, "B", 3)
+
+
+def _share(share: float) -> str:
+    return f"{share * 100:,.3g} %" if share < 10.0 else f"{share * 100:,.0f} %"
+
+
+def _money(dollars: float) -> str:
+    return f"{dollars:,.2f} USD" if dollars >= 0.01 else f"{dollars:.2g} USD"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 20 else f"{name[:19]}…"

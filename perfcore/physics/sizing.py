@@ -1,0 +1,100 @@
+"""How many devices a replica needs: the fewest that hold its weights and its batch."""
+
+from perfcore.physics.attention import kv_bytes_per_sequence, state_bytes_per_sequence
+from perfcore.physics.memory import usable_bytes
+from perfcore.physics.parallelism import Layout, heads_fit, lay_out
+from perfcore.physics.rounding import ceil_of
+from perfcore.physics.serving import wasted_tokens
+from perfcore.physics.weights import expert_bytes, weight_bytes
+from perfcore.records import (
+    SCHEDULER_STATIC,
+    Deployment,
+    Device,
+    Engine,
+    KVFormat,
+    Model,
+    WeightFormat,
+)
+
+AUTO = 0.0  # tensor-parallel degree of a deployment whose devices are still to be chosen
+
+
+def weight_bytes_per_device(model: Model, weight_format: WeightFormat, layout: Layout) -> float:
+    """Bytes of weights on the fullest device: routed experts are shared by all groups. [bytes]"""
+    routed = expert_bytes(model, weight_format)
+    rest = weight_bytes(model, weight_format) - routed
+    return layout.stage_share * (rest / layout.width + routed / layout.expert_width)
+
+
+def with_degrees(deployment: Deployment, tp: float, pp: float) -> Deployment:
+    """``deployment`` with other tensor- and pipeline-parallel degrees."""
+    return Deployment(
+        tp=tp,
+        pp=pp,
+        dp=deployment.dp,
+        ep=deployment.ep,
+        batch=deployment.batch,
+        scheduler=deployment.scheduler,
+        prefix_hit=deployment.prefix_hit,
+        draft_len=deployment.draft_len,
+        acceptance=deployment.acceptance,
+        offload=deployment.offload,
+    )
+
+
+def fits(
+    model: Model,
+    device: Device,
+    engine: Engine,
+    weight_format: WeightFormat,
+    kv_format: KVFormat,
+    deployment: Deployment,
+    length: float,
+) -> bool:
+    """Whether weights and a batch of sequences of ``length`` tokens fit into memory."""
+    layout = lay_out(model, device, deployment)
+    waste = 0.0 if deployment.scheduler == SCHEDULER_STATIC else wasted_tokens(engine)
+    kept = (
+        kv_bytes_per_sequence(model, kv_format, length + waste) * layout.kv_share
+        + state_bytes_per_sequence(model) * layout.state_share
+    )
+    weights = weight_bytes_per_device(model, weight_format, layout)
+    return weights + deployment.batch / layout.groups * kept <= usable_bytes(device, engine)
+
+
+def fewest_devices(
+    model: Model,
+    device: Device,
+    engine: Engine,
+    weight_format: WeightFormat,
+    kv_format: KVFormat,
+    deployment: Deployment,
+    length: float,
+) -> Deployment:
+    """``deployment`` on the fewest devices that hold it.
+
+    Tensor parallelism doubles within the scale-up domain, where it also shortens a token; beyond
+    it pipeline stages are added. A spatial machine takes as many chips as its bytes need. Where
+    nothing fits, the largest layout tried is returned, and its status says why it cannot run.
+    """
+    if device.spatial == 1.0:
+        kept = kv_bytes_per_sequence(model, kv_format, length) + state_bytes_per_sequence(model)
+        total = weight_bytes(model, weight_format) + deployment.batch * kept
+        chips = ceil_of(total / max(usable_bytes(device, engine), 1.0))
+        return with_degrees(deployment, 1.0, max(chips, 1.0))
+    widest = 1.0
+    tp = 1.0
+    while tp <= device.scale_up_domain and tp <= max(model.heads, 1.0):
+        if heads_fit(model, engine, tp):
+            widest = tp
+            candidate = with_degrees(deployment, tp, 1.0)
+            if fits(model, device, engine, weight_format, kv_format, candidate, length):
+                return candidate
+        tp *= 2.0
+    pp = 2.0
+    while pp < model.layers:
+        candidate = with_degrees(deployment, widest, pp)
+        if fits(model, device, engine, weight_format, kv_format, candidate, length):
+            return candidate
+        pp += 1.0
+    return with_degrees(deployment, widest, model.layers)

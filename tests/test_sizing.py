@@ -1,0 +1,104 @@
+"""The fewest devices that hold a model and its batch."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perfcore import catalog
+from perfcore.api import sweep
+from perfcore.configuration import Configuration
+from perfcore.errors import InputError
+from perfcore.physics.sizing import fewest_devices, fits, with_degrees
+from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_STATIC, Deployment
+from perfcore.spec import Spec
+
+MODELS = ("llama-3.1-8b", "llama-3-70b", "llama-3.1-405b", "deepseek-v3", "qwen3-next-80b-a3b")
+
+
+def entries(model, device, weights):
+    sheet = catalog.load_device(device)
+    return (
+        catalog.load_model(model).record(),
+        sheet.record(),
+        catalog.load_engine("default").record(sheet),
+        catalog.load_weight_format(weights).record(),
+        catalog.load_kv_format("bf16").record(),
+    )
+
+
+@given(
+    model=st.sampled_from(MODELS),
+    device=st.sampled_from(("h100-sxm", "rtx-4090", "b200", "tpu-v5e", "groq-lpu", "wse-3")),
+    weights=st.sampled_from(("bf16", "fp8", "q4_0")),
+    batch=st.sampled_from((1.0, 8.0, 64.0)),
+    scheduler=st.sampled_from((SCHEDULER_STATIC, SCHEDULER_CONTINUOUS)),
+    length=st.integers(128, 20_000).map(float),
+)
+def test_nothing_smaller_fits(model, device, weights, batch, scheduler, length):
+    known = entries(model, device, weights)
+    empty = Deployment(0.0, 0.0, 1.0, 1.0, batch, scheduler, 0.0, 0.0, 0.0, 0.0)
+    chosen = fewest_devices(*known, empty, length)
+    spatial = known[1].spatial == 1.0
+
+    assert chosen._replace(tp=0.0, pp=0.0) == empty
+    if chosen.pp > 1.0:
+        smaller = with_degrees(chosen, chosen.tp, chosen.pp - 1.0)
+    else:
+        smaller = with_degrees(chosen, chosen.tp / 2.0, 1.0)
+    if chosen.tp * chosen.pp > 1.0:
+        assert not fits(*known, smaller, length)
+    if spatial or chosen.pp < known[0].layers:
+        assert fits(*known, chosen, length * (1 - 1e-9)) or scheduler == SCHEDULER_CONTINUOUS
+
+
+def test_groq_needs_hundreds_of_chips():
+    """Llama-3-70B in fp8 needs at least 338 LPUs of 230 MB: 70.6 GB and a tenth in reserve."""
+    chosen = Configuration("llama-3-70b", "groq-lpu", weight_format="fp8", devices="auto")
+
+    assert 338 <= chosen.device_count <= 360
+    assert chosen.labels["pp"] == chosen.device_count
+
+
+def test_a_sweep_says_what_it_chose():
+    table = sweep(
+        {
+            "axes": {
+                "model": ["llama-3.1-8b", "llama-3-70b", "llama-3.1-405b"],
+                "device": ["h100-sxm", "groq-lpu"],
+                "devices": "auto",
+                "batch": [1, 32],
+                "input_len": [512, 7000],
+                "output_len": [64],
+            },
+            "output": {"columns": ["tpot_s", "status"], "keep_infeasible": True},
+        }
+    )
+
+    for row in table.to_pylist():
+        one = Configuration(
+            row["model"],
+            row["device"],
+            devices="auto",
+            batch=row["batch"],
+            input_len=row["input_len"],
+            output_len=row["output_len"],
+        )
+        assert (row["tp"], row["pp"]) == (one.labels["tp"], one.labels["pp"])
+        assert row["tpot_s"] == np.float32(one.evaluate().tpot_s)
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [({"devices": 8}, "not 'auto'"), ({"devices": "auto", "tp": [8]}, "beside devices")],
+)
+def test_faulty_devices(axes, words):
+    with pytest.raises(InputError, match=words):
+        Spec.from_dict({"axes": {"model": ["llama-3-8b"], "device": ["b200"], **axes}})
+
+
+def test_faulty_devices_of_one_configuration():
+    with pytest.raises(InputError, match="write"):
+        Configuration("llama-3-8b", "b200", devices="8")
+    with pytest.raises(InputError, match="leave out"):
+        Configuration("llama-3-8b", "b200", devices="auto", tp=8)
