@@ -52,6 +52,17 @@ def test_nothing_smaller_fits(model, device, weights, batch, scheduler, length):
         assert fits(*known, chosen, length * (1 - 1e-9)) or scheduler == SCHEDULER_CONTINUOUS
 
 
+def test_every_model_of_the_catalogue_runs_somewhere():
+    faults = [
+        name
+        for name in catalog.names("model")
+        for point in [Configuration(name, "h200-sxm", devices="auto", input_len=256).evaluate()]
+        if point.status not in (0.0, 6.0) or not 0.0 < point.tpot_s < 10.0
+    ]
+
+    assert faults == []
+
+
 def test_groq_needs_hundreds_of_chips():
     """Llama-3-70B in fp8 needs at least 338 LPUs of 230 MB: 70.6 GB and a tenth in reserve."""
     chosen = Configuration("llama-3-70b", "groq-lpu", weight_format="fp8", devices="auto")
