@@ -7,6 +7,7 @@ parameters or makes a model's record. Compressed attention (DeepSeek-V4) is left
 does not describe it.
 """
 
+import functools
 import math
 from collections import defaultdict
 from typing import NamedTuple
@@ -394,6 +395,7 @@ def limit_of(layer):
     return layer.window or layer.topk
 
 
+@functools.cache
 def distinct_experts(experts, per_token, tokens):
     """Return the expected number of experts that at least one token chose."""
     untouched = 1.0 - per_token / experts
@@ -678,6 +680,7 @@ class Naive:
     def stage_share(self):
         return math.ceil(len(self.layers) / self.pp) / len(self.layers)
 
+    @functools.cache  # noqa: B019 - an oracle is asked for one point
     def expert_bytes(self):
         """Return the bytes of all routed experts."""
         total = 0.0
@@ -772,7 +775,7 @@ class Naive:
         room, rate = self.second_tier()
         if not room or not size:
             return 0.0
-        return self.stages * max(size / rate - size / self.device.memory_bandwidth, 0.0)
+        return self.stages * size / rate
 
     def offload_times(self):
         """Return the seconds that a pass spends on offloaded weights and on offloaded cache."""
@@ -1316,11 +1319,7 @@ class Naive:
             "offload": step.parts["offload"],
         }
         streams = ("weights", "kv", "activations")
-        # bytes in the second tier are read there, and no longer here
-        there, here = 1 / self.second_tier()[1], 1 / device.memory_bandwidth
-        read_there = step.parts["offload"] * there / (there - here) if there > here else 0.0
-        read_here = read_there - step.parts["offload"]
-        transfer = step.parts["network_transfer"] + read_there
+        transfer = step.parts["network_transfer"] + step.parts["offload"]
         fixed = causes["latency"] + step.parts["network_start"]
         late = prefill.parts["start"] + prefill.parts["network_start"]
 
@@ -1356,8 +1355,7 @@ class Naive:
             "elasticity_bandwidth": sum(
                 step.parts[name] + passes * prefill.parts[name] for name in streams
             )
-            / tpot
-            - read_here / tpot,
+            / tpot,
             "elasticity_compute": (step.parts["compute"] + passes * prefill.parts["compute"])
             / tpot,
             "elasticity_link": (transfer + passes * prefill.parts["network_transfer"]) / tpot,

@@ -594,9 +594,7 @@ def at_lengths(
     )
     away_kv = min(overflow, kv_bytes_per_device) if deployment.offload == OFFLOAD_KV else 0.0
     there = 1.0 / second_tier_bandwidth(device, engine)
-    here = 1.0 / device.memory_bandwidth
-    detour = max(there - here, 0.0) * layout.stages if step.second_tier_bytes > 0.0 else 0.0
-    of_second_tier = there / max(there - here, TINY) if there > here else 0.0
+    detour = there * layout.stages if step.second_tier_bytes > 0.0 else 0.0
     away_weights_s = away_weights * step.weight_read_share * detour
     away_kv_s = away_kv * detour * (1.0 / layout.micro_batches)
     offload_s = (away_weights_s + away_kv_s) * (1.0 / step.tokens_per_step)
@@ -758,16 +756,11 @@ def at_lengths(
         prefill_share=prefill_s * per_tpot,
         offload_share=offload_s * per_tpot,
         elasticity_bandwidth=(
-            terms.weights
-            + terms.kv
-            + terms.activations
-            + passes * prefill.memory_s
-            - offload_s * (of_second_tier - 1.0)
+            terms.weights + terms.kv + terms.activations + passes * prefill.memory_s
         )
         * per_tpot,
         elasticity_compute=(terms.compute + passes * prefill.compute_s) * per_tpot,
-        elasticity_link=(step.transfer_s + offload_s * of_second_tier + passes * prefill.transfer_s)
-        * per_tpot,
+        elasticity_link=(step.transfer_s + offload_s + passes * prefill.transfer_s) * per_tpot,
         elasticity_latency=(latency_s + (network_s - step.transfer_s) + passes * prefill.latency_s)
         * per_tpot,
         decode_power_w=decode_power_w,
