@@ -25,6 +25,8 @@ def chunked_integral(position: float, window: float) -> float:
 def window_integral(position: float, window: float, chunked: float) -> float:
     """Integral of the visible context in a windowed layer, chunked (Llama 4) or not. [tokens^2]"""
     sliding = sliding_integral(position, window)
+    if chunked == 0.0:  # the same for all rows, so that most models skip the rest
+        return sliding
     return sliding + chunked * (chunked_integral(position, window) - sliding)
 
 
@@ -58,6 +60,8 @@ def causal_pairs(input_len: float) -> float:
 def windowed_pairs(input_len: float, window: float, chunked: float) -> float:
     """(query, key) pairs of one prompt in a windowed layer: every query sees its own key too."""
     sliding = limited_pairs(input_len, window)
+    if chunked == 0.0:
+        return sliding
     restarting = chunked_integral(input_len, window) + 0.5 * input_len
     return sliding + chunked * (restarting - sliding)
 
