@@ -1,4 +1,4 @@
-"""Write the README's tables and pictures from the model itself.
+"""Write the tables of README and docs, and the README's pictures, from the model itself.
 
     python docs/generate.py            tables and pictures
     python docs/generate.py --check    fail if a table is not what the model says today
@@ -17,10 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import perfcore
-from perfcore.catalog import load_device, names
+from perfcore.accuracy.intervals import NAMES
+from perfcore.accuracy.scores import score
+from perfcore.accuracy.table import METRICS, read_measurements, shipped
+from perfcore.catalog import load_device, load_engine, names
+from perfcore.catalog.schema import CALIBRATIONS
+from perfcore.cli.validate import markdown_table
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+ACCURACY = ROOT / "docs" / "accuracy.md"
 IMAGES = ROOT / "docs" / "img"
 
 ARTICLE = {
@@ -33,6 +39,59 @@ ARTICLE = {
     "576 × Groq LPU, fp8": ("groq-lpu", "fp8", 1, 576),
     "4 × WSE-3, bf16": ("wse-3", "bf16", 1, 4),
     "1 × M3 Ultra, Q4_0": ("m3-ultra", "q4_0", 1, 1),
+}
+
+# What this project set itself: reach and aim in %, and the sources and metrics that show it.
+TARGETS: dict[str, tuple[str, str, tuple[tuple[str, str, bool | None], ...]]] = {
+    "static batch, end to end or TPOT": (
+        "9",
+        "7",
+        (
+            ("argonne", "e2e_latency_s", None),
+            ("trtllm_perf", "e2e_latency_s", None),
+            ("aws_neuron", "tpot_s", None),
+        ),
+    ),
+    "decode, one device, batch 1": (
+        "9",
+        "5",
+        (
+            ("xiongjiedai", "tpot_s", None),
+            ("gpt_fast", "tpot_s", None),
+            ("autoawq", "tpot_s", None),
+        ),
+    ),
+    "TPOT under load, lengths known": ("11", "8", (("inferencex", "tpot_s", False),)),
+    "TPOT under load, lengths fitted": ("11", "8", (("ml_energy_v3", "tpot_s", None),)),
+    "TPOT, mixtures of experts": (
+        "15",
+        "11",
+        (("inferencex", "tpot_s", True), ("ml_energy_v3", "tpot_s", True)),
+    ),
+    "saturation throughput": (
+        "8",
+        "5",
+        (("trtllm_perf", "output_tokens_per_s_per_device", None),),
+    ),
+    "prefill, TTFT of a static batch": (
+        "13",
+        "10",
+        (
+            ("xiongjiedai", "prefill_tokens_per_s", None),
+            ("trtllm_perf", "ttft_s", None),
+            ("aws_neuron", "ttft_s", None),
+        ),
+    ),
+    "TTFT under load": ("30", "22", (("inferencex", "ttft_s", None),)),
+    "energy per output token": (
+        "16",
+        "11",
+        (
+            ("ml_energy_v3", "energy_j_per_output_token", None),
+            ("ml_energy_v2", "energy_j_per_output_token", None),
+        ),
+    ),
+    "mean board power": ("12", "9", (("ml_energy_v3", "power_w_per_device", None),)),
 }
 
 INK = {
@@ -85,15 +144,101 @@ def catalogue_table() -> str:
     )
 
 
-TABLES: dict[str, Callable[[], str]] = {"article": article_table, "catalogue": catalogue_table}
+def validate_table() -> str:
+    """What `perfcore validate --markdown` prints."""
+    return markdown_table(score(read_measurements(shipped())).groups())
 
 
-def filled(text: str) -> str:
-    """``text`` with every marked table as the model gives it today."""
-    for name, table in TABLES.items():
+def evidence_table() -> str:
+    """Errors of the joint fit, as the catalogue has them."""
+    evidence = load_engine("default").fit
+    if evidence is None:
+        raise SystemExit("engine default has no errors of its fit; run perfcore calibrate")
+    order = list(METRICS)
+    lines = [
+        "| source | metric | models | rows | fit | model left out | device left out |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    ranked = sorted(evidence.errors, key=lambda e: (e.source, order.index(e.metric), e.experts))
+    for errors in ranked:
+        shares = (errors.median_ape, errors.left_out_models, errors.left_out_devices)
+        cells = ["-" if share is None else f"{share * 100:.1f}" for share in shares]
+        lines.append(
+            f"| {errors.source} | `{errors.metric}` | {'experts' if errors.experts else 'dense'} "
+            f"| {errors.rows:,} | {' | '.join(cells)} |"
+        )
+    return "\n".join(lines)
+
+
+def targets_table() -> str:
+    """The targets beside what left-out models and devices show, source by source."""
+    lines = [
+        "| regime | reach | aim | model never seen | device never seen |",
+        "| --- | ---: | ---: | --- | --- |",
+    ]
+    for regime, (reach, aim, labels) in TARGETS.items():
+        cells = [
+            ", ".join(
+                f"{_left_out(source, metric, experts, place):.1f} ({source})"
+                for source, metric, experts in labels
+            )
+            for place in ("left_out_models", "left_out_devices")
+        ]
+        lines.append(f"| {regime} | {reach} | {aim} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _left_out(source: str, metric: str, experts: bool | None, place: str) -> float:
+    """Median error in %, of both kinds of models by the mean that their rows weigh."""
+    evidence = load_engine("default").fit
+    found = [
+        (errors.rows, getattr(errors, place))
+        for errors in (evidence.errors if evidence else ())
+        if (errors.source, errors.metric) == (source, metric)
+        and experts in (None, errors.experts)
+        and getattr(errors, place) is not None
+    ]
+    return 100.0 * sum(n * value for n, value in found) / sum(n for n, _ in found)
+
+
+def intervals_table() -> str:
+    """Factors of the 80 % intervals, by what a prediction rests on."""
+    levels = load_engine("kernels").intervals
+    lines = [
+        f"| interval | {' | '.join(CALIBRATIONS)} |",
+        f"| --- |{' ---: |' * len(CALIBRATIONS)}",
+    ]
+    for name in NAMES:
+        cells = [
+            f"{levels[level][f'low_{name}'].value:.2f} – {levels[level][f'high_{name}'].value:.2f}"
+            for level in CALIBRATIONS
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+TABLES: dict[Path, dict[str, Callable[[], str]]] = {
+    README: {
+        "article": article_table,
+        "catalogue": catalogue_table,
+        "validate": validate_table,
+    },
+    ACCURACY: {
+        "validate": validate_table,
+        "evidence": evidence_table,
+        "targets": targets_table,
+        "intervals": intervals_table,
+    },
+}
+
+
+def filled(path: Path) -> str:
+    """A page's text with every marked table as the model gives it today."""
+    text = path.read_text(encoding="utf-8")
+    for name, table in TABLES[path].items():
         marked = re.compile(f"(<!-- table {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         if not marked.search(text):
-            raise SystemExit(f"README.md: no markers for table {name!r}; put them back")
+            raise SystemExit(f"{path.name}: no markers for table {name!r}; put them back")
         new = table()
         text = marked.sub(lambda match: f"{match[1]}{new}\n{match[2]}", text)  # noqa: B023
     return text
@@ -217,14 +362,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing, compare tables")
     check = parser.parse_args().check
-    text = README.read_text(encoding="utf-8")
-    wanted = filled(text)
+    stale = [path for path in TABLES if path.read_text(encoding="utf-8") != filled(path)]
     if check:
-        if text != wanted:
-            print("README.md: tables are stale; run python docs/generate.py", file=sys.stderr)
-            return 1
-        return 0
-    README.write_text(wanted, encoding="utf-8")
+        for path in stale:
+            print(f"{path.name}: tables are stale; run python docs/generate.py", file=sys.stderr)
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(filled(path), encoding="utf-8")
     IMAGES.mkdir(exist_ok=True)
     memory_wall_picture()
     frontier_picture()

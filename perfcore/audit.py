@@ -14,10 +14,6 @@ from perfcore.physics.point import KV_DOES_NOT_FIT, OK, WEIGHTS_DO_NOT_FIT
 from perfcore.records import SCHEDULER_CONTINUOUS
 from perfcore.units import format_quantity
 
-# Factor around a prediction within which a claim agrees with it. The fits behind the default
-# engine err by 7-35 % a kernel, and most devices run with the constants of others; a claim that is
-# off by more than half is a contradiction whichever of the two is wrong.
-SPREAD: Final = 1.5
 ROUNDING: Final = 0.05  # how far tokens/s may be from 1 / (time per token): published in 2 digits
 _MULTIPLES: Final = (1, 2, 4, 8)  # of the smallest number that fits, to find a price on
 
@@ -65,7 +61,7 @@ class Finding(NamedTuple):
     pp: int
     bound_tpot_s: float  # least of all layouts, ideal engine
     predicted_tpot_s: float
-    predicted_low_s: float
+    predicted_low_s: float  # of the 80 % interval, or the bound
     predicted_high_s: float
     claim_to_bound: float | None
     claim_to_prediction: float | None
@@ -104,7 +100,7 @@ def audit(claim: Claim) -> Finding:
     short = predicted.status in _MEMORY
     smallest = case.smallest_fit()
     fit = _fit(case, smallest) if short and smallest else None
-    fast = case.fast_enough(smallest, tpot_s * SPREAD) if tpot_s and smallest else None
+    fast = case.fast_enough(smallest, tpot_s) if tpot_s and smallest else None
     price = None
     if claim.usd_per_mtok is not None:
         own = [claim.devices] if predicted.status == OK else []
@@ -119,8 +115,8 @@ def audit(claim: Claim) -> Finding:
         pp=pp,
         bound_tpot_s=bound.tpot_s,
         predicted_tpot_s=predicted.tpot_s,
-        predicted_low_s=max(predicted.tpot_s / SPREAD, bound.tpot_s),
-        predicted_high_s=predicted.tpot_s * SPREAD,
+        predicted_low_s=max(predicted.tpot_low_s, bound.tpot_s),
+        predicted_high_s=predicted.tpot_high_s,
         claim_to_bound=tpot_s / bound.tpot_s if tpot_s else None,
         claim_to_prediction=tpot_s / predicted.tpot_s if tpot_s else None,
         needed_bytes=needed_bytes,

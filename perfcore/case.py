@@ -135,10 +135,10 @@ class Case(NamedTuple):
         return None
 
     def fast_enough(self, first: int, tpot_s: float) -> int | None:
-        """Return the smallest number of devices, from some on, predicted to need no longer."""
+        """Return the smallest number of devices, from some on, whose interval holds a time."""
         for devices in range(first, min(first + _SEARCHED, MOST_DEVICES + 1)):
             point = self.predicted(devices)
-            if point.status == OK and point.tpot_s <= tpot_s:
+            if point.status == OK and point.tpot_low_s <= tpot_s:
                 return devices
         return None
 

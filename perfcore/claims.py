@@ -1,9 +1,6 @@
 """Published claims about inference speed and price, read from a CSV file and checked."""
 
-import contextlib
-import csv
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
@@ -12,9 +9,10 @@ from perfcore.bounds import Bound
 from perfcore.catalog import loader
 from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.schema import DeviceEntry, WeightFormatEntry
+from perfcore.csvfile import Form, read_rows
 from perfcore.errors import InputError
 from perfcore.ranges import Place, number, show
-from perfcore.validation import suggest
+from perfcore.validation import read_text
 
 LARGEST: Final = 1_000  # claims in a file
 
@@ -37,6 +35,9 @@ COLUMNS: Final = (
     "output_len",
     *_FIGURES,
     "source",
+)
+_FORM: Final = Form(
+    columns=COLUMNS, required=_REQUIRED, any_of=_FIGURES, noun="claims", largest=LARGEST
 )
 
 
@@ -76,93 +77,13 @@ def read_claims(path: str | Path) -> list[Claim]:
         With every fault of the file, each with its line.
     """
     faults: list[str] = []
-    rows = _rows(str(path), _text(Path(path)), faults)
+    rows = read_rows(str(path), read_text(path, ".csv"), _FORM, faults)
     claims = [_claim(line, cells, Place(str(path), "", faults)) for line, cells in rows]
     if faults:
         raise InputError(dict.fromkeys(faults))
     if not claims:
         raise InputError(f"{path}: has no claim; add a line below the header")
     return [claim for claim in claims if claim is not None]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        near = ""
-        with contextlib.suppress(OSError):
-            near = suggest(path.name, (other.name for other in path.parent.iterdir()))
-        raise InputError(f"{path}: no such file; check the path{near}") from None
-    except (IsADirectoryError, NotADirectoryError):
-        raise InputError(f"{path}: is not a file; give the path of a .csv file") from None
-    except PermissionError:
-        raise InputError(f"{path}: may not be read; check its permissions") from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8"
-        ) from None
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"{path}: cannot be read: {reason}; check the path") from None
-
-
-def _rows(path: str, text: str, faults: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield each line's number and its cells by column."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header: list[str] | None = None
-    count = 0
-    start = 1
-    try:
-        for cells in reader:
-            line, start = start, reader.line_num + 1
-            stripped = [cell.strip() for cell in cells]
-            if not any(stripped):
-                continue
-            if header is None:
-                header = [name.lower() for name in stripped]
-                if not _check_header(header, Place(path, f"line {line}", faults)):
-                    return
-                continue
-            count += 1
-            if count > LARGEST:
-                faults.append(f"{path}: has more than {LARGEST:,} claims; split the file")
-                return
-            # a spreadsheet pads short lines with empty cells, or leaves them out
-            if any(stripped[len(header) :]):
-                faults.append(
-                    f"{path}: line {line}: {len(stripped)} cells for {len(header)} columns; "
-                    "put text with commas in quotes"
-                )
-                continue
-            stripped += [""] * (len(header) - len(stripped))
-            yield line, dict(zip(header, stripped, strict=False))
-    except csv.Error as error:
-        faults.append(f"{path}: line {reader.line_num}: not valid CSV: {error}; check its quotes")
-        return
-    if header is None:
-        faults.append(f"{path}: is empty; its first line names columns: {', '.join(COLUMNS)}")
-
-
-def _check_header(header: list[str], place: Place) -> bool:
-    before = len(place.faults)
-    separator = next((other for other in ";\t" if other in header[0]), "")
-    if len(header) == 1 and separator:
-        place.fault(f"cells are separated by {separator!r}", "save the file with commas")
-        return False
-    for index, name in enumerate(header):
-        if name in header[:index]:
-            place.fault(f"column {show(name)} is there twice", "remove one")
-        elif name not in COLUMNS:
-            place.unknown("column", name, COLUMNS)
-    known = [name for name in header if name in COLUMNS]
-    # a misspelled column is one fault, not also the absence of the right one
-    if len(known) == len(header):
-        for name in _REQUIRED:
-            if name not in header:
-                place.fault(f"column {name!r} is missing", "add it")
-        if not set(_FIGURES) & set(header):
-            place.fault(f"no column of {', '.join(_FIGURES)}", "add what is claimed")
-    return len(place.faults) == before
 
 
 def _claim(line: int, cells: Mapping[str, str], file: Place) -> Claim | None:

@@ -149,6 +149,16 @@ METRICS: tuple[Column, ...] = (
     _metric("break_even_utilization", "1", "utilisation at which output pays at the token price"),
     _metric("carbon_per_mtok_output_g", "g", "CO2 equivalent of a million output tokens"),
     _metric("carbon_per_mtok_input_g", "g", "CO2 equivalent of a million input tokens"),
+    _metric("ttft_low_s", "s", "four measurements in five lie between this ..."),
+    _metric("ttft_high_s", "s", "... and this"),
+    _default("tpot_low_s", "s", "four measurements in five lie between this ..."),
+    _default("tpot_high_s", "s", "... and this"),
+    _metric("e2e_latency_low_s", "s", "ttft_low_s and tpot_low_s together"),
+    _metric("e2e_latency_high_s", "s", "ttft_high_s and tpot_high_s together"),
+    _metric("energy_per_output_token_low_j", "J", "four measurements in five lie between this ..."),
+    _metric("energy_per_output_token_high_j", "J", "... and this"),
+    _metric("power_low_w", "W", "four measurements in five lie between this ..."),
+    _metric("power_high_w", "W", "... and this"),
 )
 
 COLUMNS: tuple[Column, ...] = AXES + METRICS

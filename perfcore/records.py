@@ -76,6 +76,7 @@ class Device(NamedTuple):
     memory_bandwidth: float  # bytes/s
     flops_fp32: float  # dense FLOP/s; 0 where there is no such path
     flops_fp16: float  # fp16 or bf16, fp32 accumulation
+    flops_fp16_narrow: float  # fp16 with fp16 accumulation; 0 where it is not faster
     flops_fp8: float
     flops_int8: float
     flops_fp4: float
@@ -101,7 +102,8 @@ class WeightFormat(NamedTuple):
     activation_bytes: float  # per activation element between operators
     kernel: float  # one of the KERNEL_* codes
     arithmetic: float  # one of the MATH_* codes
-    experts_only: float  # 1 if MoE checkpoints in this format leave the other matrices 16-bit
+    experts_only: float  # 1 if MoE checkpoints in this format leave the other matrices wider
+    body_bits: float  # per weight of those other matrices
 
 
 class KVFormat(NamedTuple):
@@ -120,8 +122,10 @@ class Engine(NamedTuple):
     residue: float  # how much of the hidden resource's time still shows (squared); 0: none, max()
     launch: float  # start-up of one linear operator
     launch_fp8: float
+    launch_fp8_block: float  # with scales per block of weights
     launch_attention: float
-    launch_experts: float
+    launch_experts: float  # of one MoE layer: routing, both products and the sum
+    launch_experts_block: float  # the same in fp8 with scales per block
     launch_elementwise: float
     memory_efficiency_16: float
     memory_efficiency_8: float
@@ -142,7 +146,9 @@ class Engine(NamedTuple):
     kv_efficiency: float  # share of memory bandwidth when attention reads a 16-bit KV cache
     kv_efficiency_quantised: float
     kv_group_penalty: float  # loss per further query head that shares a KV head
+    narrow_accumulation: float  # 1 if products of fp16 are summed in fp16 where that is faster
     attention_prefill_efficiency: float  # share of peak FLOP/s, causal FLOP counted
+    attention_prefill_memory_efficiency: float  # of memory bandwidth, on q, K, V and o
     attention_decode_efficiency: float
     one_shot_latency: float  # all-reduce in one exchange: fixed part
     one_shot_hop: float  # and per further device
@@ -160,10 +166,16 @@ class Engine(NamedTuple):
     spatial_latency: float  # share of a spatial device's layer latency that shows; 0: the bound
     host_per_step: float
     host_per_sequence: float
+    host_per_device: float  # and step, of each further device of a group that it drives
     host_per_prefill: float
+    sampling_per_sequence: float  # device time of choosing the next token
+    server_per_step: float  # further host time where requests come through a server
+    server_per_sequence: float
     interference: float  # share of other requests' prefill that delays a decode step
     queue_weight: float  # share of the requests in flight that a new prompt finds in front of it
     random_arrivals: float  # 1 if requests queue as they come, 0 for the bound
+    length_spread: float  # 1 + cv^2 of the output lengths: long requests are in flight longer
+    routing_independence: float  # of a further token's experts; 0: as those of the first token
     prefill_chunk: float  # tokens of prompts in one pass
     pipeline_chunk: float  # tokens of a prompt that pass the pipeline stages together
     prefill_overlap: float  # such chunks that can be in different stages at once
@@ -178,9 +190,25 @@ class Engine(NamedTuple):
     memory_reserve: float  # bytes kept for activations, graphs and buffers
     power_floor: float  # of board power, device busy with nothing
     power_memory: float  # of board power, per share of memory bandwidth used
+    power_attention: float  # of board power, per share of that time spent on the KV cache
     power_compute: float  # of board power, per square root of the share of peak FLOP/s used
     power_network: float  # of board power, while devices exchange data
     power_host: float  # of board power, while the device waits for the host
+    # 80 % intervals: factors on a prediction, from residuals of rows that were left out of the fit
+    low_tpot_single: float  # a static batch on one device
+    high_tpot_single: float
+    low_tpot_parallel: float  # a static batch on several
+    high_tpot_parallel: float
+    low_tpot_served: float
+    high_tpot_served: float
+    low_ttft_static: float
+    high_ttft_static: float
+    low_ttft_served: float
+    high_ttft_served: float
+    low_energy: float
+    high_energy: float
+    low_power: float
+    high_power: float
 
 
 class Deployment(NamedTuple):

@@ -22,7 +22,7 @@ from perfcore.physics.point import (
     Point,
     evaluate,
 )
-from perfcore.physics.roofline import peak_flops
+from perfcore.physics.roofline import reached_flops
 from perfcore.physics.speculation import accepted_tokens
 from perfcore.records import (
     OFFLOAD_KV,
@@ -47,8 +47,10 @@ ROUNDING: Final = 1e-9  # relative error that a law forgives
 LATENCIES: Final = (
     "launch",
     "launch_fp8",
+    "launch_fp8_block",
     "launch_attention",
     "launch_experts",
+    "launch_experts_block",
     "launch_elementwise",
     "one_shot_latency",
     "one_shot_hop",
@@ -59,9 +61,20 @@ LATENCIES: Final = (
     "hop_latency",
     "host_per_step",
     "host_per_sequence",
+    "host_per_device",
     "host_per_prefill",
+    "sampling_per_sequence",
+    "server_per_step",
+    "server_per_sequence",
 )
-COMPUTE_RATES: Final = ("flops_fp32", "flops_fp16", "flops_fp8", "flops_int8", "flops_fp4")
+COMPUTE_RATES: Final = (
+    "flops_fp32",
+    "flops_fp16",
+    "flops_fp16_narrow",
+    "flops_fp8",
+    "flops_int8",
+    "flops_fp4",
+)
 LINK_RATES: Final = ("link_bandwidth", "network_bandwidth")
 SERVER_CONSTANTS: Final = {  # what only a server reads, and another value of each
     "interference": 0.5,
@@ -69,7 +82,22 @@ SERVER_CONSTANTS: Final = {  # what only a server reads, and another value of ea
     "prefill_pool_load": 0.5,
     "block_tokens": 64.0,
     "max_sequences": 2.0,
+    "server_per_step": 0.5,
+    "server_per_sequence": 0.5,
+    "length_spread": 3.0,
+    "low_tpot_served": 0.05,
+    "high_tpot_served": 20.0,
+    "low_ttft_served": 0.05,
+    "high_ttft_served": 20.0,
 }
+STEP_TIMES: Final = (  # what a decode step takes on top, in proportion
+    "host_per_step",
+    "host_per_sequence",
+    "host_per_device",
+    "server_per_step",
+    "server_per_sequence",
+    "sampling_per_sequence",
+)
 
 
 class LawBrokenError(PerfcoreError, AssertionError):
@@ -249,6 +277,7 @@ def devices(
         memory_bandwidth=draw(_reals(min_memory_bandwidth, max_memory_bandwidth)),
         flops_fp32=draw(_reals(0.01, 1.0)) * fp16,
         flops_fp16=fp16,
+        flops_fp16_narrow=draw(faster),
         flops_fp8=draw(faster),
         flops_int8=draw(faster),
         flops_fp4=2.0 * draw(faster),
@@ -271,6 +300,10 @@ def _constant(name: str) -> st.SearchStrategy[float]:
     ranges = {
         "host_memory_bytes": st.just(0.0) | _reals(1e8, 1e13),
         "host_memory_bandwidth": _reals(1e8, 1e13),
+        "length_spread": _reals(1.0, 4.0),
+        "low_": _shares(0.1, 1.0),
+        "high_": _reals(1.0, 10.0),
+        "server_": st.just(0.0) | _reals(1e-7, 0.1),
         "host_": st.just(0.0) | _reals(1e-7, 0.1),
         "kv_group_penalty": _shares(0.0, 0.5),
         "memory_fraction": _shares(0.5, 1.0),
@@ -279,6 +312,7 @@ def _constant(name: str) -> st.SearchStrategy[float]:
         "expert_imbalance": st.sampled_from((0.0, 1.0)),
         "random_arrivals": st.sampled_from((0.0, 1.0)),
         "pads_heads": st.sampled_from((0.0, 1.0)),
+        "narrow_accumulation": st.sampled_from((0.0, 1.0)),
         "prefill_chunk": st.sampled_from((1.0, 512.0, 2_048.0, 8_192.0, 65_536.0)),
         "pipeline_chunk": st.sampled_from((512.0, 8_192.0)),
         "prefill_overlap": st.sampled_from((1.0, 2.0, 16.0, 65_536.0)),
@@ -477,7 +511,7 @@ def ideal_engine(engine: Engine) -> Engine:
     """Return the physical bound of an engine: perfect efficiencies, no fixed time, full overlap.
 
     Nobody waits for another's prefill, experts are even, drafting is free. What the engine says of
-    memory and of power stays.
+    memory, of power and of its requests stays.
     """
     changes = dict.fromkeys(LATENCIES, 0.0)
     changes |= {name: 1.0 for name in Engine._fields if "efficiency" in name}
@@ -494,7 +528,13 @@ def ideal_engine(engine: Engine) -> Engine:
         ),
         0.0,
     )
-    changes |= {"prefill_chunk": 1.0, "pipeline_chunk": 1.0, "prefill_overlap": 65_536.0}
+    changes |= {name: 1.0 for name in Engine._fields if name.startswith(("low_", "high_"))}
+    changes |= {
+        "narrow_accumulation": 1.0,
+        "prefill_chunk": 1.0,
+        "pipeline_chunk": 1.0,
+        "prefill_overlap": 65_536.0,
+    }
     return engine._replace(**changes)
 
 
@@ -732,15 +772,16 @@ def energy_is_power_times_time(scenario: Scenario) -> None:
 def utilisation_is_at_most_one(scenario: Scenario) -> None:
     """No more than the data sheet's bytes/s and FLOP/s are used.
 
-    Weights whose arithmetic is slower than 16 bit are exempt of the latter (fp32, and int8 on some
-    devices): attention, in 16 bit, may exceed their rate.
+    Weights whose arithmetic is slower than 16 bit, summed as the engine does, are exempt of the
+    latter (fp32, and int8 on some devices): attention, in 16 bit, may exceed their rate.
     """
     point = scenario.evaluate()
     _equal(point.arithmetic_intensity * point.step_bytes, point.step_flops, "intensity")
     _not_below(1.0, point.mbu, "MBU is at most 1")
-    device, arithmetic = scenario.device, scenario.weight_format.arithmetic
-    wide = peak_flops(device, records.MATH_FP16)
-    if arithmetic != records.MATH_FP32 and peak_flops(device, arithmetic) >= wide:
+    device, engine = scenario.device, scenario.engine
+    arithmetic = scenario.weight_format.arithmetic
+    wide = reached_flops(device, engine, records.MATH_FP16)
+    if arithmetic != records.MATH_FP32 and reached_flops(device, engine, arithmetic) >= wide:
         _not_below(1.0, point.mfu, "MFU is at most 1")
 
 
@@ -963,18 +1004,121 @@ def tensor_parallelism_shares_the_work(scenario: Scenario) -> None:
 
 
 def pipelines_do_not_shorten_a_step(scenario: Scenario) -> None:
-    """A static batch passes the stages one after the other (spatial machines aside)."""
+    """A static batch passes the stages one after the other (spatial machines aside).
+
+    Its host drives more devices.
+    """
     if scenario.device.spatial == 1.0:
         return
     static = scenario.with_deployment(scheduler=SCHEDULER_STATIC, offload=OFFLOAD_NONE)
     staged = static.evaluate()
     whole = static.with_deployment(pp=1.0).evaluate()
     _not_below(staged.tpot_s, whole.tpot_s, "a pipeline does not shorten a step")
+    deployment = static.deployment
+    driven = deployment.tp * (deployment.pp - 1.0) * static.engine.host_per_device
+    driven /= accepted_tokens(deployment.draft_len, deployment.acceptance)
     _equal(
         staged.tpot_s - staged.network_s,
-        whole.tpot_s - whole.network_s,
-        "a pipeline only adds hand-overs",
+        whole.tpot_s - whole.network_s + driven,
+        "a pipeline only adds hand-overs and what driving more devices takes",
     )
+
+
+def intervals_enclose(scenario: Scenario) -> None:
+    """What is predicted lies in its interval; that of a request is the sum of both phases'."""
+    point = scenario.evaluate()
+    pairs = {
+        "ttft_s": (point.ttft_low_s, point.ttft_high_s),
+        "tpot_s": (point.tpot_low_s, point.tpot_high_s),
+        "e2e_latency_s": (point.e2e_latency_low_s, point.e2e_latency_high_s),
+        "energy_per_output_token_j": (
+            point.energy_per_output_token_low_j,
+            point.energy_per_output_token_high_j,
+        ),
+        "power_w": (point.power_low_w, point.power_high_w),
+    }
+    for name, (low, high) in pairs.items():
+        value = getattr(point, name)
+        _not_below(value, low, f"{name} is not below its interval")
+        _not_below(high, value, f"{name} is not above its interval")
+    steps = scenario.output_len - 1.0
+    low = point.ttft_low_s + steps * point.tpot_low_s
+    high = point.ttft_high_s + steps * point.tpot_high_s
+    _equal(point.e2e_latency_low_s, low, "the lowest latency is of both lowest")
+    _equal(point.e2e_latency_high_s, high, "the highest latency is of both highest")
+
+
+def intervals_change_nothing(scenario: Scenario) -> None:
+    """No prediction depends on the width of its interval."""
+    names = (name for name in Engine._fields if name.startswith(("low_", "high_")))
+    exact = scenario.with_engine(**dict.fromkeys(names, 1.0))
+    before, after = scenario.evaluate()._asdict(), exact.evaluate()._asdict()
+    for name, value in before.items():
+        if "_low_" not in name and "_high_" not in name:
+            _require(after[name] == value, f"{name} has no interval in it", value, after[name])
+
+
+def longer_answers_in_flight_are_no_faster(scenario: Scenario) -> None:
+    """The more output lengths differ, the longer a server's steps; nothing else depends on it.
+
+    Exempt of the former are chunked windows, of which layers see a single token just after a
+    chunk's end.
+    """
+    before = scenario.evaluate()
+    for factor in (1.5, 4.0):
+        spread = factor * scenario.engine.length_spread
+        after = scenario.with_engine(length_spread=spread).evaluate()
+        if scenario.model.window_chunked == 0.0:
+            _not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the spread")
+            _not_below(after.step_bytes, before.step_bytes, "no fewer bytes with the spread")
+        _equal(after.kv_bytes_per_device, before.kv_bytes_per_device, "the cache keeps its size")
+        _require(after.max_batch == before.max_batch, "as many fit", after.max_batch)
+        _equal(after.prefill_s, before.prefill_s, "prefill does not depend on the spread")
+        if scenario.deployment.scheduler == SCHEDULER_STATIC:
+            _require(after == before, "a static batch has one length")
+
+
+def host_time_is_no_gain(scenario: Scenario) -> None:
+    """The more time host, server and sampling take, the longer a step, by just that time."""
+    before = scenario.evaluate()
+    names = [name for name in STEP_TIMES if getattr(scenario.engine, name) > 0.0]
+    for name in names:
+        slower = scenario.with_engine(**{name: 2.0 * getattr(scenario.engine, name)}).evaluate()
+        faster = scenario.with_engine(**{name: 0.0}).evaluate()
+        _not_below(slower.tpot_s, before.tpot_s, f"TPOT does not fall with {name}")
+        added, taken = slower.tpot_s - before.tpot_s, before.tpot_s - faster.tpot_s
+        near = math.isclose(added, taken, rel_tol=1e-6, abs_tol=ROUNDING * slower.tpot_s)
+        _require(near, f"TPOT is linear in {name}", added, taken)
+    without = scenario.with_engine(host_per_device=0.0)
+    if scenario.device.spatial == 1.0:
+        _require(without.evaluate() == before, "a spatial machine's host drives no devices")
+    alone = scenario.with_deployment(tp=1.0, pp=1.0, ep=1.0)
+    other = alone.with_engine(host_per_device=0.0)
+    _require(other.evaluate() == alone.evaluate(), "groups of one device have no further one")
+
+
+def like_tokens_read_no_more(scenario: Scenario) -> None:
+    """The less independently tokens choose their experts, the fewer experts are read."""
+    before = scenario.evaluate()
+    for share in (0.5 * scenario.engine.routing_independence, 0.0):
+        after = scenario.with_engine(routing_independence=share).evaluate()
+        _not_below(before.step_bytes, after.step_bytes, "tokens alike read no more")
+        _not_below(before.tpot_s, after.tpot_s, "tokens alike are no slower")
+        _require(after.step_flops == before.step_flops, "tokens alike compute as much")
+        if scenario.model.experts == 0.0:
+            _require(after == before, "a dense model has no experts to choose")
+
+
+def narrow_sums_are_no_slower(scenario: Scenario) -> None:
+    """Sums in fp16 slow nothing, and change nothing on devices that are not faster at them."""
+    wide = scenario.with_engine(narrow_accumulation=0.0)
+    narrow = scenario.with_engine(narrow_accumulation=1.0)
+    before, after = wide.evaluate(), narrow.evaluate()
+    _not_below(before.tpot_s, after.tpot_s, "sums in fp16 do not slow decode")
+    if scenario.deployment.scheduler != SCHEDULER_CONTINUOUS:
+        _not_below(before.ttft_s, after.ttft_s, "sums in fp16 do not slow prefill")
+    same = narrow.with_device(flops_fp16_narrow=0.0).evaluate()
+    _require(same == before, "a device without a faster rate for them has one rate")
 
 
 LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
@@ -1005,6 +1149,12 @@ LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
     more_bits_are_no_faster,
     tensor_parallelism_shares_the_work,
     pipelines_do_not_shorten_a_step,
+    intervals_enclose,
+    intervals_change_nothing,
+    longer_answers_in_flight_are_no_faster,
+    host_time_is_no_gain,
+    like_tokens_read_no_more,
+    narrow_sums_are_no_slower,
 )
 
 
@@ -1040,13 +1190,19 @@ __all__ = [
     "faster_hardware_is_no_slower",
     "grows_with_batch",
     "grows_with_context",
+    "host_time_is_no_gain",
     "ideal_engine",
     "ideal_is_a_bound",
+    "intervals_change_nothing",
+    "intervals_enclose",
     "is_finite",
     "kv_formats",
+    "like_tokens_read_no_more",
+    "longer_answers_in_flight_are_no_faster",
     "model_entries",
     "models",
     "more_bits_are_no_faster",
+    "narrow_sums_are_no_slower",
     "offload_is_no_faster",
     "owning_costs_interest",
     "parts_sum_up",

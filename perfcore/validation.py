@@ -44,12 +44,29 @@ def read_toml(path: str | Path) -> dict[str, object]:
     InputError
         The file is missing, unreadable, a directory, not UTF-8 or not TOML.
     """
+    text = read_text(path, ".toml")
     try:
-        text = Path(path).read_bytes().decode("utf-8")
+        return tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, and integers of more than 4300 digits
+        raise InputError(f"{path}: not valid TOML: {_first_lower(str(error))}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not valid TOML: nested too deeply; flatten it") from None
+
+
+def read_text(path: str | Path, suffix: str) -> str:
+    """Return the text of a file that should end in ``suffix``, in UTF-8, without a mark of it.
+
+    Raises
+    ------
+    InputError
+        The file is missing, unreadable, a directory or not UTF-8.
+    """
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path{_neighbour(Path(path))}") from None
     except (IsADirectoryError, NotADirectoryError):
-        raise InputError(f"{path}: is not a file; give the path of a .toml file") from None
+        raise InputError(f"{path}: is not a file; give the path of a {suffix} file") from None
     except PermissionError:
         raise InputError(f"{path}: may not be read; check its permissions") from None
     except UnicodeDecodeError as error:
@@ -59,12 +76,6 @@ def read_toml(path: str | Path) -> dict[str, object]:
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{path}: cannot be read: {reason}; check the path") from None
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError, and integers of more than 4300 digits
-        raise InputError(f"{path}: not valid TOML: {_first_lower(str(error))}") from None
-    except RecursionError:
-        raise InputError(f"{path}: not valid TOML: nested too deeply; flatten it") from None
 
 
 def _neighbour(path: Path) -> str:

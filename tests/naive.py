@@ -371,9 +371,16 @@ def visible(layer, position):
 
 
 def mean_visible(layer, input_len, output_len):
-    """Return the mean of ``visible`` over the decode positions, one by one (midpoints)."""
-    positions = range(int(input_len), int(input_len + output_len))
-    return math.fsum(visible(layer, s + 0.5) for s in positions) / output_len
+    """Return the mean of ``visible`` over the decode positions, one by one (midpoints).
+
+    Of a mean length that is no whole number of tokens a part of the last position counts.
+    """
+    first, last = input_len, input_len + output_len
+    total = []
+    for position in range(math.floor(first), math.ceil(last)):
+        start, stop = max(first, position), min(last, position + 1)
+        total.append((stop - start) * visible(layer, (start + stop) / 2))
+    return math.fsum(total) / output_len
 
 
 def pairs(layer, first, last):
@@ -427,25 +434,32 @@ MATH_NAMES[4.0] = "flops_fp4"
 
 class Kernel(NamedTuple):
     bits: float
-    flops: float  # data-sheet rate
+    flops: float  # data-sheet rate, of sums in fp16 if the engine makes these
     compute_efficiency: float
     memory_efficiency: float
     launch: float
+    launch_experts: float  # of a MoE layer whose routed experts run this kernel
 
 
 def kernel_of(bits, kernel, arithmetic, device, engine):
     """Return how matrices of a format run on a device."""
-    flops = getattr(device, MATH_NAMES[arithmetic])
-    if not flops:
-        flops = device.flops_fp16 or device.flops_fp32
+    used = MATH_NAMES[arithmetic]
+    if not getattr(device, used):
+        used = "flops_fp16" if device.flops_fp16 else "flops_fp32"
         kernel = WEIGHT_ONLY.get(kernel, kernel)
+    flops = getattr(device, used)
+    if used == "flops_fp16" and flops and engine.narrow_accumulation:
+        flops = max(flops, device.flops_fp16_narrow)
     name = KERNEL_NAMES[kernel]
+    launches = {"8": engine.launch_fp8, "4": engine.launch_fp8, "8_block": engine.launch_fp8_block}
+    layer = engine.launch_experts_block if name == "8_block" else engine.launch_experts
     return Kernel(
         bits,
         flops,
         getattr(engine, f"compute_efficiency_{name}"),
         getattr(engine, f"memory_efficiency_{name}"),
-        engine.launch_fp8 if name in {"8", "8_block", "4"} else engine.launch,
+        launches.get(name, engine.launch),
+        layer,
     )
 
 
@@ -612,33 +626,42 @@ class Naive:
         self.sequences = self.of_group / self.passes
         self.of_pass = max(self.batch / self.passes, 1.0)
 
-        narrow = entry.num_experts and (
+        self.choose_kernels()
+        self.activation = weights.activation_bytes
+        self.latent = any(letter in "Aa" for letter in mixer_letters(entry))
+        self.kv_heads = self.splittable_heads()
+        # Long answers are in flight longer, of requests that come and go.
+        self.decoded = output_len * (1.0 if self.static else engine.length_spread)
+        attending = [layer.attention for layer in self.layers if self.attends(layer)]
+        self.mean_io = sum(kept.io for kept in attending) / max(len(attending), 1)
+        self.heads = entry.num_attention_heads if attending else 0
+        self.means = {
+            kept: mean_visible(kept, input_len, self.decoded)
+            for kept in {layer.attention for layer in self.layers if layer.attention}
+            if kept.window or kept.topk
+        }
+
+    def choose_kernels(self):
+        """Choose what the routed experts, all other matrices and the lm_head run on."""
+        weights, device, engine = self.weights, self.device, self.engine
+        experts_alone = self.entry.num_experts and (
             weights.experts_only or (self.published_experts_only and weights.bits < 6)
         )
         self.experts_kernel = kernel_of(
             weights.bits, weights.kernel, weights.arithmetic, device, engine
         )
-        sixteen = kernel_of(16.0, 0.0, 1.0, device, engine)
-        self.body_kernel = sixteen if narrow else self.experts_kernel
+        plain = 5.0 if weights.kernel == 5.0 else 0.0  # what runs all that is not quantised
+        self.body_kernel = self.experts_kernel
+        if experts_alone:
+            self.body_kernel = kernel_of(weights.body_bits, plain, 1.0, device, engine)
         self.head_kernel = kernel_of(
             weights.embedding_bits,
-            5.0 if weights.kernel == 5.0 else 0.0,
+            plain,
             0.0 if weights.arithmetic == 0.0 else 1.0,
             device,
             engine,
         )
-        self.sixteen = sixteen
-        self.activation = weights.activation_bytes
-        self.latent = any(letter in "Aa" for letter in mixer_letters(entry))
-        self.kv_heads = self.splittable_heads()
-        attending = [layer.attention for layer in self.layers if self.attends(layer)]
-        self.mean_io = sum(kept.io for kept in attending) / max(len(attending), 1)
-        self.heads = entry.num_attention_heads if attending else 0
-        self.means = {
-            kept: mean_visible(kept, input_len, output_len)
-            for kept in {layer.attention for layer in self.layers if layer.attention}
-            if kept.window or kept.topk
-        }
+        self.attention_flops = kernel_of(16.0, 0.0, 1.0, device, engine).flops
 
     @property
     def published_experts_only(self):
@@ -843,8 +866,13 @@ class Naive:
         return efficiency / (1 + engine.kv_group_penalty * max(sharing - 1, 0))
 
     def touched(self, tokens):
-        """Return the expected distinct experts of a layer."""
-        return distinct_experts(self.entry.num_experts, routed(self.entry), tokens)
+        """Return the expected distinct experts of a layer.
+
+        Of the tokens after the first one, only a share chooses on its own.
+        """
+        share = self.engine.routing_independence
+        choosing = min(tokens, 1 + share * max(tokens - 1, 0))
+        return distinct_experts(self.entry.num_experts, routed(self.entry), choosing)
 
     def touched_bytes(self, tokens):
         """Return the bytes of the experts that ``tokens`` touch, of all layers."""
@@ -930,7 +958,7 @@ class Naive:
         for layer in self.layers:
             total += 4 * engine.launch_elementwise
             total += sum(matrix.launches * self.body_kernel.launch for matrix in layer.matrices)
-            total += engine.launch_experts if layer.expert else 0
+            total += self.experts_kernel.launch_experts if layer.expert else 0
             total += engine.launch_attention if layer.attention else 0
             if self.spatial:
                 total += self.device.layer_latency * engine.spatial_latency
@@ -955,7 +983,7 @@ class Naive:
         Each cache is read once, whatever the number of drafted tokens; states once a token.
         """
         cache = state = moved = flop = 0.0
-        context = self.input_len + self.output_len / 2
+        context = self.input_len + self.decoded / 2
         for layer in self.layers:
             kept = layer.attention
             if kept is None or kept.kind != kind:
@@ -980,7 +1008,7 @@ class Naive:
                     ("kv", state / width, engine.kv_efficiency),
                     ("activations", moved / width, engine.memory_efficiency_16),
                 ],
-                [(flop / width, self.sixteen.flops, engine.attention_decode_efficiency)],
+                [(flop / width, self.attention_flops, engine.attention_decode_efficiency)],
             )
 
     def exchanges(self, total, tokens, all_tokens):
@@ -1022,6 +1050,17 @@ class Naive:
             total.wait("network_start", self.engine.hop_latency)
             total.wait("network_transfer", size / self.device.link_bandwidth)
 
+    def host(self):
+        """Return what the host, and a server on it, add to a step."""
+        engine = self.engine
+        seconds = engine.host_per_step + engine.host_per_sequence * self.of_group
+        if not self.spatial:
+            for _ in range(1, int(self.tp * self.pp)):
+                seconds += engine.host_per_device
+        if not self.static:
+            seconds += engine.server_per_step + engine.server_per_sequence * self.of_group
+        return seconds
+
     def accepted(self):
         """Return the expected tokens of a step: one, and drafted ones up to the first rejected."""
         return sum(self.deployment.acceptance**place for place in range(int(self.queries)))
@@ -1038,7 +1077,8 @@ class Naive:
         self.decode_attention(step)
         self.exchanges(step, tokens, all_tokens)
         self.hand_overs(step, tokens)
-        step.wait("host", engine.host_per_step + engine.host_per_sequence * self.of_group)
+        step.wait("start", engine.sampling_per_sequence * self.of_group)
+        step.wait("host", self.host())
         step.wait("offload", sum(self.offload_times()))
 
         layers, head = (Sum(engine.residue, self.device) for _ in range(2))
@@ -1118,14 +1158,14 @@ class Naive:
             parts, tokens, loads, width, expert_width, self.stages if self.spatial else 1
         )
         cache, state, moved, flop = self.prefill_attention()
-        efficiency = engine.memory_efficiency_16
+        efficiency = engine.attention_prefill_memory_efficiency
         parts.operator(
             [
                 ("kv", cache * self.kv_share(width), efficiency),
                 ("kv", state / width, efficiency),
                 ("activations", moved / width, efficiency),
             ],
-            [(flop / width, self.sixteen.flops, engine.attention_prefill_efficiency)],
+            [(flop / width, self.attention_flops, engine.attention_prefill_efficiency)],
         )
         self.exchanges(parts, tokens, self.all_prompt_tokens())
         total.add(parts, self.fill())
@@ -1179,13 +1219,17 @@ class Naive:
         size += self.groups * (cache * width * self.kv_share(width) + state + moved)
         return size, flop + self.groups * scores
 
-    def running_power(self, size, flop, width, seconds):
-        """Return the watts of ``width`` boards that share bytes and FLOP, while operators run."""
+    def running_power(self, size, flop, width, seconds, attention=0.0):
+        """Return the watts of ``width`` boards that share bytes and FLOP, while operators run.
+
+        ``attention`` are those of the seconds that the cache takes.
+        """
         engine, device = self.engine, self.device
         memory = size / (width * device.memory_bandwidth * seconds)
         compute = flop / (width * self.experts_kernel.flops * seconds)
         share = engine.power_floor + engine.power_memory * memory
         share += engine.power_compute * math.sqrt(compute)
+        share += engine.power_attention * attention / seconds
         return min(1.0, share) * device.board_power
 
     def decode_power(self, step, size, flop):
@@ -1197,7 +1241,8 @@ class Naive:
         running = step.total - exchanging - host
         working = self.width * self.groups
         each = 1 / self.accepted()  # a token's part of a pass
-        joules = running * self.running_power(size * each, flop * each, working, running)
+        watts = self.running_power(size * each, flop * each, working, running, step.parts["kv"])
+        joules = running * watts
         joules += exchanging * engine.power_network * board + host * engine.power_host * board
         busy = self.passes * working / self.devices
         return busy * joules / step.total + (1 - busy) * self.device.idle_power
@@ -1245,7 +1290,7 @@ class Naive:
             for layer in self.layers
             if layer.attention and layer.attention.kind == "global"
         )
-        rate = self.sixteen.flops * self.engine.attention_prefill_efficiency
+        rate = self.attention_flops * self.engine.attention_prefill_efficiency
         return flop / (rate * self.prefill_width * self.groups)
 
     # result
@@ -1362,10 +1407,28 @@ class Naive:
             "elasticity_latency": (fixed + passes * late) / tpot,
         }
         point |= self.bill(step, prefill.total, prefill_s, first, request)
+        point |= self.intervals(point)
         for cause, seconds in causes.items():
             point[f"{cause}_s"] = seconds
             point[f"{cause}_share"] = seconds / tpot
         return point
+
+    def intervals(self, point):
+        """Return what encloses four of five measurements, by the names of the columns."""
+        engine, found = self.engine, {}
+        decode, first = "served", "served"
+        if self.static:
+            decode, first = "single" if self.devices == 1 else "parallel", "static"
+        for side in ("low", "high"):
+            ttft = point["ttft_s"] * getattr(engine, f"{side}_ttft_{first}")
+            tpot = point["tpot_s"] * getattr(engine, f"{side}_tpot_{decode}")
+            joules = point["energy_per_output_token_j"] * getattr(engine, f"{side}_energy")
+            found[f"ttft_{side}_s"] = ttft
+            found[f"tpot_{side}_s"] = tpot
+            found[f"e2e_latency_{side}_s"] = ttft + (self.output_len - 1) * tpot
+            found[f"energy_per_output_token_{side}_j"] = joules
+            found[f"power_{side}_w"] = point["power_w"] * getattr(engine, f"{side}_power")
+        return found
 
     def bill(self, step, prefill, prefill_s, first, request):
         """Return power, energy and money, by the names of the columns.

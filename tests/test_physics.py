@@ -94,6 +94,7 @@ from perfcore.physics.point import (
     prefill_experts,
     prepare,
     running_batch,
+    spread_of,
     with_batch,
 )
 from perfcore.physics.prefill import (
@@ -112,8 +113,10 @@ from perfcore.physics.roofline import (
     half_performance_bytes,
     kernel_on,
     linear_path,
+    native_flops,
     operator_time,
     peak_flops,
+    reached_flops,
     ridge_batch,
     roofline,
     usable_flops,
@@ -134,7 +137,7 @@ from perfcore.physics.weights import (
     body_elements,
     body_kernel,
     expert_bytes,
-    leaves_body_16_bit,
+    leaves_body_wide,
     parameters,
     weight_bytes,
 )
@@ -167,6 +170,9 @@ LLAMA = model("llama-3-70b")
 DEEPSEEK = model("deepseek-v3")
 H100 = sheet("h100-sxm")._replace(memory_bandwidth=3.35e12, flops_fp16=989e12)
 ENGINE = catalog.load_engine("default").record(catalog.load_device("h100-sxm"))
+ENGINE = ENGINE._replace(  # tokens that choose alone, answers of one length, sums in fp32
+    routing_independence=1.0, length_spread=1.0, narrow_accumulation=0.0
+)
 FITTED = ENGINE._replace(
     residue=1.0,
     launch=3.63e-6,
@@ -180,6 +186,7 @@ FITTED = ENGINE._replace(
 )
 IDEAL = ideal_engine(ENGINE)
 BF16, FP8, INT4, MXFP4 = weights("bf16"), weights("fp8"), weights("int4-g128"), weights("mxfp4")
+FP8_BLOCK = weights("fp8-block128")
 KV16, KV8 = cache("bf16"), cache("fp8")
 MONEY = catalog.default_economics()
 ALONE = records.Deployment(
@@ -291,8 +298,15 @@ def test_half_performance_length():
 
 def test_ridge_batch():
     """[H100] 989e12 / 3.35e12: 295.2238806 tokens in bf16, 78.41884328 for 4.25 bit with bf16."""
-    assert ridge_batch(H100, 16.0, records.MATH_FP16) == digits(295.2238806)
-    assert ridge_batch(H100, 4.25, records.MATH_FP16) == digits(78.41884328)
+    assert ridge_batch(H100, ENGINE, 16.0, records.MATH_FP16) == digits(295.2238806)
+    assert ridge_batch(H100, ENGINE, 4.25, records.MATH_FP16) == digits(78.41884328)
+
+
+def test_native_flops_are_those_of_the_data_sheet():
+    assert native_flops(H100, records.MATH_FP8) == H100.flops_fp8
+    assert native_flops(H100, records.MATH_FP16) == 989e12
+    assert native_flops(H100._replace(flops_fp8=0.0), records.MATH_FP8) == 0.0
+    assert native_flops(H100, records.MATH_FP4) == H100.flops_fp4 == 0.0
 
 
 def test_peak_flops_falls_back_to_16_bit_then_fp32():
@@ -327,6 +341,131 @@ def test_linear_path_of_fp8():
         bandwidth=ENGINE.memory_efficiency_8 * 3.35e12,
         launch=ENGINE.launch_fp8,
     )
+
+
+STARTING = IDEAL._replace(
+    launch=1e-6,
+    launch_fp8=10e-6,
+    launch_fp8_block=7e-6,
+    launch_experts=42e-6,
+    launch_experts_block=120e-6,
+)
+AMPERE = H100._replace(flops_fp8=0.0, flops_fp4=0.0)
+
+
+def test_linear_path_of_fp8_in_blocks():
+    """Without fp8 arithmetic it is weight-only, and starts up as 16 bit does."""
+    path = linear_path(H100, ENGINE, records.KERNEL_8_BLOCK, records.MATH_FP8)
+
+    assert path == Path(
+        flops=ENGINE.compute_efficiency_8_block * H100.flops_fp8,
+        bandwidth=ENGINE.memory_efficiency_8_block * 3.35e12,
+        launch=ENGINE.launch_fp8_block,
+    )
+    assert linear_path(AMPERE, STARTING, records.KERNEL_8_BLOCK, records.MATH_FP8).launch == 1e-6
+
+
+@pytest.mark.parametrize(
+    ("form", "device", "seconds"),
+    [
+        (BF16, H100, 0.321e-3),
+        (FP8, H100, 3.201e-3),
+        (FP8_BLOCK, H100, 2.241e-3),
+        (FP8_BLOCK, AMPERE, 0.321e-3),
+    ],
+)
+def test_start_up_of_scales_in_blocks(form, device, seconds):
+    """Llama-3-70B: 320 products of 1, 10 or 7 us, and an lm_head of 1 us."""
+    assert whole(LLAMA, STARTING, form=form, device=device).latency_s == digits(seconds)
+
+
+@pytest.mark.parametrize(
+    ("form", "device", "seconds"),
+    [
+        (BF16, H100, 2.864e-3),
+        (FP8, H100, 6.707e-3),
+        (FP8_BLOCK, H100, 9.950e-3),
+        (FP8_BLOCK, AMPERE, 2.864e-3),
+    ],
+)
+def test_start_up_of_experts_in_blocks(form, device, seconds):
+    """DeepSeek-V3: 58 MoE layers of 42 or 120 us, 305 + 6 + 116 products, one lm_head."""
+    assert whole(DEEPSEEK, STARTING, form=form, device=device).latency_s == digits(seconds)
+
+
+GEFORCE = H100._replace(
+    flops_fp32=82.6e12,
+    flops_fp16=165.2e12,
+    flops_fp16_narrow=330.4e12,
+    flops_fp8=660.8e12,
+    flops_fp4=0.0,
+)
+NARROW = IDEAL._replace(narrow_accumulation=1.0)
+WIDE_SUMS = IDEAL._replace(narrow_accumulation=0.0)
+
+
+def test_sums_in_fp16():
+    """RTX 4090: 330.4 TFLOP/s summed in fp16, 165.2 in fp32, also of fp4, which it has not."""
+    for arithmetic, wide, narrow in (
+        (records.MATH_FP32, 82.6e12, 82.6e12),
+        (records.MATH_FP16, 165.2e12, 330.4e12),
+        (records.MATH_FP8, 660.8e12, 660.8e12),
+        (records.MATH_FP4, 165.2e12, 330.4e12),
+    ):
+        assert reached_flops(GEFORCE, WIDE_SUMS, arithmetic) == wide
+        assert reached_flops(GEFORCE, NARROW, arithmetic) == narrow
+    slow = GEFORCE._replace(flops_fp16_narrow=0.0)
+    assert reached_flops(slow, NARROW, records.MATH_FP16) == 165.2e12
+    assert reached_flops(GEFORCE._replace(flops_fp8=0.0), NARROW, records.MATH_FP8) == 330.4e12
+
+
+def test_sums_in_fp16_where_fp8_is_as_fast_as_16_bit():
+    """A device of which fp8 runs at the rate of fp16 summed in fp32: it stays at that rate."""
+    level = GEFORCE._replace(flops_fp8=165.2e12)
+
+    assert reached_flops(level, NARROW, records.MATH_FP8) == 165.2e12
+
+
+def test_matrix_product_summed_in_fp16():
+    """Its compute time halves, that of fp8 and fp32 does not; memory is the same."""
+
+    def times(engine, kernel, arithmetic):
+        path = linear_path(GEFORCE, engine, kernel, arithmetic)
+        product = linear_operator(1e9, 0.0, 1.0, 16.0, path, path.bandwidth, 2.0, 1.0)
+        return product.compute_per_token, product.weights
+
+    sixteen = records.KERNEL_16, records.MATH_FP16
+    assert times(WIDE_SUMS, *sixteen) == (digits(2e9 / 165.2e12), digits(2e9 / 3.35e12))
+    assert times(NARROW, *sixteen) == (digits(2e9 / 330.4e12), digits(2e9 / 3.35e12))
+    for other in (
+        (records.KERNEL_8, records.MATH_FP8),
+        (records.KERNEL_16, records.MATH_FP32),
+    ):
+        assert times(NARROW, *other) == times(WIDE_SUMS, *other)
+
+
+def test_point_summed_in_fp16():
+    """Compute alone: half of the time, scores as well, at the same share of twice the rate."""
+    device = GEFORCE._replace(memory_bandwidth=1e30)
+    wide, narrow = (whole(LLAMA, engine, device=device) for engine in (WIDE_SUMS, NARROW))
+    without = device._replace(flops_fp16_narrow=0.0)
+
+    assert narrow.tpot_s == digits(wide.tpot_s / 2)
+    assert narrow.ttft_s == digits(wide.ttft_s / 2)
+    assert narrow.compute_s == digits(narrow.step_flops / 330.4e12)
+    assert (narrow.mfu, wide.mfu) == (digits(1.0), digits(1.0))
+    assert whole(LLAMA, NARROW, device=without) == whole(LLAMA, WIDE_SUMS, device=without)
+
+
+def test_ridge_batch_of_sums_in_fp16():
+    """165.2 or 330.4 TFLOP/s at 3.35 TB/s: 49.31343284 tokens, or twice as many."""
+    assert ridge_batch(GEFORCE, WIDE_SUMS, 16.0, records.MATH_FP16) == digits(49.31343284)
+    assert ridge_batch(GEFORCE, NARROW, 16.0, records.MATH_FP16) == digits(98.62686567)
+
+
+def test_scores_summed_in_fp16():
+    assert attention_flops(GEFORCE, NARROW, 0.5) == 0.5 * 330.4e12
+    assert attention_flops(GEFORCE, WIDE_SUMS, 0.5) == 0.5 * 165.2e12
 
 
 @pytest.mark.parametrize("value", [0.0, 0.2, 1.0, 2.5, 2**40 + 0.5, 2.0**51, 2.0**53])
@@ -386,15 +525,41 @@ def test_weight_bytes_keep_embeddings_in_16_bit():
 def test_experts_only_formats_leave_the_body_in_16_bit():
     gpt_oss, mixtral = model("gpt-oss-120b"), model("mixtral-8x7b")
 
-    assert leaves_body_16_bit(gpt_oss, MXFP4)
-    assert leaves_body_16_bit(gpt_oss, INT4)
-    assert not leaves_body_16_bit(gpt_oss, FP8)
-    assert not leaves_body_16_bit(mixtral, INT4)
-    assert not leaves_body_16_bit(LLAMA, MXFP4)
+    assert leaves_body_wide(gpt_oss, MXFP4)
+    assert leaves_body_wide(gpt_oss, INT4)
+    assert not leaves_body_wide(gpt_oss, FP8)
+    assert not leaves_body_wide(mixtral, INT4)
+    assert not leaves_body_wide(LLAMA, MXFP4)
     assert body_bits(gpt_oss, MXFP4) == 16.0
     assert body_kernel(gpt_oss, MXFP4) == records.KERNEL_16
     assert body_arithmetic(gpt_oss, MXFP4) == records.MATH_FP16
     assert body_bits(LLAMA, MXFP4) == 4.25
+
+
+def test_other_matrices_of_gguf_files():
+    """gpt-oss-120b: 36 x 26,542,080 elements at 8.5 bit, experts at 4.25; the GGUF kernel."""
+    gpt_oss = model("gpt-oss-120b")
+    q8, f16, mixture = weights("mxfp4-gguf-q8"), weights("mxfp4-gguf-f16"), weights("q4_k_m")
+
+    assert [body_bits(gpt_oss, form) for form in (q8, f16, mixture)] == [8.5, 16.0, 16.0]
+    for form in (q8, f16, mixture):
+        assert leaves_body_wide(gpt_oss, form)
+        assert body_kernel(gpt_oss, form) == records.KERNEL_GGUF
+        assert body_arithmetic(gpt_oss, form) == records.MATH_FP16
+    assert not leaves_body_wide(LLAMA, q8)
+    assert (body_bits(LLAMA, q8), body_kernel(LLAMA, q8)) == (4.25, records.KERNEL_GGUF)
+    rest = 2 * gpt_oss.other_elements + 201_088 * 2_880 * 8.5 / 8
+    assert body_read_bytes(gpt_oss, q8) == digits(36 * 26_542_080 * 8.5 / 8 + rest)
+
+
+def test_time_of_other_matrices_of_gguf_files():
+    """8.5 bits instead of 16 of 955,514,880 elements, at the GGUF kernel's 0.5 of 3.35 TB/s."""
+    engine = IDEAL._replace(memory_efficiency_gguf=0.5)
+    q8, f16 = weights("mxfp4-gguf-q8"), weights("mxfp4-gguf-f16")._replace(embedding_bits=8.5)
+    narrow, wide = (whole(model("gpt-oss-120b"), engine, form=form) for form in (q8, f16))
+
+    saved = 955_514_880 * (16 - 8.5) / 8
+    assert wide.weights_s - narrow.weights_s == digits(saved / (0.5 * 3.35e12))
 
 
 # ------------------------------------------------------------------------------- experts
@@ -419,8 +584,45 @@ def test_all_experts_at_once():
 
 
 def test_touched_experts_of_a_dense_model():
-    assert touched_experts(LLAMA, 10.0) == 0.0
-    assert touched_experts(DEEPSEEK, 64.0) == digits(222.4424877)
+    assert touched_experts(LLAMA, ENGINE, 10.0) == 0.0
+    assert touched_experts(DEEPSEEK, ENGINE, 64.0) == digits(222.4424877)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.0, 8.0), (0.5, 164.7735617), (1.0, 222.4424877)]
+)
+def test_experts_of_tokens_that_are_alike(share, expected):
+    """64 tokens choose as 1, 32.5 or 64 do: 256 (1 - (31/32)^T); half a token as half a token."""
+    engine = ENGINE._replace(routing_independence=share)
+
+    assert touched_experts(DEEPSEEK, engine, 64.0) == digits(expected)
+    assert touched_experts(DEEPSEEK, engine, 1.0) == digits(8.0)
+    assert touched_experts(DEEPSEEK, engine, 0.5) == digits(256 * (1 - (31 / 32) ** 0.5))
+
+
+@pytest.mark.parametrize(("share", "experts"), [(0.0, 2.0), (0.5, 4.102885683), (1.0, 5.46875)])
+def test_sequences_that_are_alike_read_fewer_experts(share, experts):
+    """Mixtral, 4 sequences: 2 of 8 experts, those of 2.5 tokens, or of 4; the FLOP of 4."""
+    mixtral = model("mixtral-8x7b")
+    engine = IDEAL._replace(routing_independence=share)
+    point = whole(mixtral, engine, batch=4.0)
+    read = body_read_bytes(mixtral, BF16) + experts * 2 * mixtral.expert_elements
+
+    assert point.weights_s == digits(read / 3.35e12)
+    assert point.step_flops == whole(mixtral, IDEAL, batch=4.0).step_flops
+    assert point.weight_bytes_per_device == weight_bytes(mixtral, BF16)
+
+
+def test_prompts_that_are_alike_read_fewer_experts():
+    """Memory alone, 1024 tokens of Mixtral: 2 of 8 experts instead of all."""
+    mixtral = model("mixtral-8x7b")
+    device = H100._replace(flops_fp16=1e30)
+    alone, alike = (
+        whole(mixtral, IDEAL._replace(routing_independence=share), device=device, input_len=1_024.0)
+        for share in (1.0, 0.0)
+    )
+
+    assert alone.ttft_s - alike.ttft_s == digits(6 * 2 * mixtral.expert_elements / 3.35e12)
 
 
 @pytest.mark.parametrize(("batch", "expected"), [(1, 36.51829146e9), (64, 584.2754146e9)])
@@ -431,7 +633,7 @@ def test_bytes_of_a_step_of_deepseek(batch, expected):
     """
     byte = FP8._replace(embedding_bits=8.0)
     matrices = body_read_bytes(DEEPSEEK, byte) - 2 * DEEPSEEK.other_elements + 61 * 2_048
-    experts = touched_experts(DEEPSEEK, float(batch)) * expert_read_bytes(DEEPSEEK, byte)
+    experts = touched_experts(DEEPSEEK, ENGINE, float(batch)) * expert_read_bytes(DEEPSEEK, byte)
 
     assert matrices + experts == digits(expected)
 
@@ -573,7 +775,7 @@ def test_kv_efficiency():
 
 
 def test_attention_computes_in_16_bit():
-    assert attention_flops(H100, 0.5) == 0.5 * 989e12
+    assert attention_flops(H100, ENGINE, 0.5) == 0.5 * 989e12
 
 
 def test_context_costs():
@@ -893,6 +1095,16 @@ def test_attention_traffic_of_a_prompt():
     assert attention_bytes(costs, work) == 2_048 * (80 * 2 * 64 * 128 * 2 + 2 * 327_680)
 
 
+def test_attention_traffic_of_a_prompt_is_slow():
+    """2048 x 3,276,800 bytes at a quarter of 3.35 TB/s: 3 x 2.003249672 ms longer."""
+    device = H100._replace(flops_fp16=1e30)
+    slow = IDEAL._replace(attention_prefill_memory_efficiency=0.25)
+    fast, behind = (whole(LLAMA, engine, device=device) for engine in (IDEAL, slow))
+
+    assert behind.ttft_s - fast.ttft_s == digits(3 * 2.003249672e-3)
+    assert behind.tpot_s == fast.tpot_s
+
+
 def test_chunks_fill_stages():
     """16,384 tokens in chunks of 4096 through 2 stages: (4 + 1) / 8; at most 2 overlap: 3/4."""
     engine = ENGINE._replace(pipeline_chunk=4_096.0, prefill_overlap=64.0)
@@ -1088,23 +1300,29 @@ def test_largest_batch():
 
 
 def test_busy_power():
-    engine = ENGINE._replace(power_floor=0.4, power_memory=0.3, power_compute=0.7)
+    engine = ENGINE._replace(
+        power_floor=0.4, power_memory=0.3, power_compute=0.7, power_attention=0.2
+    )
 
-    assert busy_power(H100, engine, 0.5, 0.1) == digits(700 * 0.62)
-    assert busy_power(H100, engine, 1.0, 1.0) == 700.0
+    assert busy_power(H100, engine, 0.5, 0.1, 0.0) == digits(700 * 0.62)
+    assert busy_power(H100, engine, 0.5, 0.1, 0.5) == digits(700 * 0.72)
+    assert busy_power(H100, engine, 1.0, 1.0, 0.0) == 700.0
 
 
 def test_mean_power():
     """Half of the time busy at floor, a quarter each exchanging and waiting."""
-    engine = ENGINE._replace(power_floor=0.4, power_network=0.2, power_host=0.1)
+    engine = ENGINE._replace(
+        power_floor=0.4, power_network=0.2, power_host=0.1, power_attention=0.1
+    )
 
-    assert mean_power(H100, engine, 0.5, 0.25, 0.25, 0.0, 0.0) == digits(700 * 0.275)
+    assert mean_power(H100, engine, 0.5, 0.25, 0.25, 0.0, 0.0, 0.0) == digits(700 * 0.275)
+    assert mean_power(H100, engine, 0.5, 0.25, 0.25, 0.0, 0.0, 1.0) == digits(700 * 0.325)
 
 
 def test_energy_of_a_memory_bound_token():
     """H200 at 545 W, 140 GB at 0.85 of 4.8 TB/s: 18.70098039 J."""
     engine = ENGINE._replace(power_floor=545 / 700, power_memory=0.0, power_compute=0.0)
-    power = mean_power(H100, engine, 1.0, 0.0, 0.0, 1.0, 0.0)
+    power = mean_power(H100, engine, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
     assert power * 140e9 / (0.85 * 4.8e12) == digits(18.70098039)
 
@@ -1465,6 +1683,190 @@ def test_disaggregated_windows_move_once():
         assert point.ttft_s == pytest.approx(expected, rel=1e-4)
 
 
+def test_long_answers_are_in_flight_longer():
+    """Spread 2: the context of 256 output tokens counts as of 512; nothing but S follows."""
+    engine = IDEAL._replace(memory_reserve=0.0, memory_fraction=1.0)
+    even, uneven = (
+        serve(engine._replace(length_spread=spread), APART, batch=4.0) for spread in (1.0, 2.0)
+    )
+    longer = 4 * 128 * 327_680 / 8 / 3.35e12
+
+    assert even.kv_s == digits(4 * (2_048 + 128) * 327_680 / 8 / 3.35e12)
+    assert uneven.kv_s == digits(4 * (2_048 + 256) * 327_680 / 8 / 3.35e12)
+    assert uneven.tpot_s - even.tpot_s == digits(longer)
+    assert uneven.step_bytes - even.step_bytes == digits(4 * 128 * 327_680)
+    assert uneven.step_flops - even.step_flops == digits(4 * 128 * 80 * 4 * 64 * 128)
+    for name in (
+        "status",
+        "ttft_s",
+        "running_batch",
+        "kv_bytes_per_device",
+        "total_bytes_per_device",
+        "max_batch",
+        "devices_needed",
+        "weights_s",
+        "activations_s",
+        "network_s",
+        "latency_s",
+        "prefill_s",
+        "prefill_power_w",
+        "energy_per_input_token_j",
+        "cost_per_mtok_input_usd",
+    ):
+        assert getattr(uneven, name) == getattr(even, name), name
+
+
+def test_windows_of_long_answers():
+    """Gemma-3-27B, mean of min(s, 1024) from 1000: 1021.12 to 1100, 1022.56 to 1200."""
+    gemma = model("gemma-3-27b")
+    for spread, near, far in ((1.0, 1_021.12, 1_050), (2.0, 1_022.56, 1_100)):
+        engine = IDEAL._replace(length_spread=spread)
+        point = whole(
+            gemma, engine, input_len=1_000.0, output_len=100.0, scheduler=CONTINUOUS, batch=1.0
+        )
+        read = (gemma.global_kv_elements * far + gemma.window_kv_elements * near) * 2
+        assert point.kv_s == digits(read / 3.35e12)
+
+
+def test_indexer_of_long_answers():
+    """DeepSeek-V3.2, mean of min(s, 2048) from 2000: 2036.48 to 2100, 2042.24 to 2200."""
+    sparse = model("deepseek-v3.2")
+    for spread, seen, context in ((1.0, 2_036.48, 2_050), (2.0, 2_042.24, 2_100)):
+        engine = IDEAL._replace(length_spread=spread)
+        point = whole(
+            sparse, engine, form=FP8, input_len=2_000.0, output_len=100.0, scheduler=APART
+        )
+        assert point.kv_s == digits(61 * (576 * 2 * seen + 128 * context) / 3.35e12)
+
+
+def test_answers_of_a_static_batch_are_alike():
+    engine = ENGINE._replace(length_spread=2.0)
+
+    assert serve(engine, STATIC) == serve(ENGINE, STATIC)
+
+
+@pytest.mark.parametrize(
+    ("layout", "further"),
+    [
+        ({"tp": 1.0}, 0),
+        ({"tp": 8.0}, 7),
+        ({"tp": 2.0, "pp": 4.0}, 7),
+        ({"tp": 1.0, "dp": 8.0, "batch": 8.0}, 0),
+        ({"tp": 2.0, "dp": 4.0, "batch": 8.0}, 1),
+    ],
+)
+def test_host_drives_devices(layout, further):
+    """20 us for each further device of a group, in decode steps only."""
+    idle, driving = (
+        whole(LLAMA, IDEAL._replace(host_per_device=seconds), **layout) for seconds in (0.0, 20e-6)
+    )
+
+    assert driving.latency_s - idle.latency_s == digits(further * 20e-6)
+    assert driving.tpot_s - idle.tpot_s == pytest.approx(further * 20e-6, rel=1e-9, abs=1e-15)
+    assert driving.ttft_s == idle.ttft_s
+
+
+def test_host_of_a_spatial_machine_drives_none():
+    groq = sheet("groq-lpu")
+    slow = ENGINE._replace(host_per_device=1.0)
+    fast = ENGINE._replace(host_per_device=0.0)
+
+    assert whole(LLAMA, slow, device=groq, pp=576.0) == whole(LLAMA, fast, device=groq, pp=576.0)
+
+
+@pytest.mark.parametrize("scheduler", [STATIC, CONTINUOUS, APART])
+def test_servers_take_time(scheduler):
+    """1 ms and 10 us a sequence: 1.32 ms for 32, 1.08 ms in 4 groups; none for a static batch."""
+    engine = IDEAL._replace(server_per_step=1e-3, server_per_sequence=10e-6)
+    one, four = (
+        serve(engine, scheduler, tp=8.0, batch=32.0, **groups) for groups in ({}, {"dp": 4.0})
+    )
+    plain = serve(IDEAL, scheduler, tp=8.0, batch=32.0)
+
+    expected = (0.0, 0.0) if scheduler == STATIC else (1.32e-3, 1.08e-3)
+    assert (one.latency_s, four.latency_s) == (digits(expected[0]), digits(expected[1]))
+    assert one.tpot_s - plain.tpot_s == pytest.approx(expected[0], rel=1e-9, abs=1e-15)
+
+
+def test_choosing_tokens_takes_the_device():
+    """2 us for each of 32 sequences, 8 a group; at the power of a device that runs."""
+    engine = IDEAL._replace(
+        sampling_per_sequence=2e-6, power_floor=0.4, power_memory=0.0, power_compute=0.0
+    )
+    engine = engine._replace(power_attention=0.0, power_host=0.1)
+    one, four = (whole(LLAMA, engine, batch=32.0, dp=groups) for groups in (1.0, 4.0))
+
+    assert one.latency_s == digits(64e-6)
+    assert four.latency_s == digits(16e-6)
+    assert one.decode_power_w == digits(0.4 * H100.board_power)
+    assert one.ttft_s == whole(LLAMA, IDEAL, batch=32.0).ttft_s
+
+
+def test_reading_the_cache_draws_power():
+    """A fifth more of the board's power, in the share of a step that reads the cache."""
+    engine = IDEAL._replace(
+        power_floor=0.4, power_memory=0.0, power_compute=0.0, power_attention=0.2
+    )
+    point = whole(LLAMA, engine, batch=32.0)
+
+    assert 0.1 < point.kv_share < 0.9
+    assert point.decode_power_w == digits((0.4 + 0.2 * point.kv_share) * H100.board_power)
+    assert point.prefill_power_w == digits(0.4 * H100.board_power)
+
+
+# ----------------------------------------------------------------------------------- intervals
+
+ENCLOSED = ENGINE._replace(
+    low_tpot_single=0.9,
+    high_tpot_single=1.1,
+    low_tpot_parallel=0.8,
+    high_tpot_parallel=1.2,
+    low_tpot_served=0.7,
+    high_tpot_served=1.3,
+    low_ttft_static=0.6,
+    high_ttft_static=1.4,
+    low_ttft_served=0.5,
+    high_ttft_served=1.5,
+    low_energy=0.75,
+    high_energy=1.25,
+    low_power=0.85,
+    high_power=1.15,
+)
+
+
+@pytest.mark.parametrize(
+    ("layout", "tpot", "ttft"),
+    [
+        ({}, (0.9, 1.1), (0.6, 1.4)),
+        ({"tp": 8.0}, (0.8, 1.2), (0.6, 1.4)),
+        ({"pp": 2.0}, (0.8, 1.2), (0.6, 1.4)),
+        ({"dp": 2.0}, (0.8, 1.2), (0.6, 1.4)),
+        ({"scheduler": CONTINUOUS}, (0.7, 1.3), (0.5, 1.5)),
+        ({"tp": 8.0, "scheduler": CONTINUOUS}, (0.7, 1.3), (0.5, 1.5)),
+        ({"tp": 8.0, "scheduler": APART}, (0.7, 1.3), (0.5, 1.5)),
+    ],
+)
+def test_intervals(layout, tpot, ttft):
+    """One device, several, or a server: times the regime's constants; latency is the sum."""
+    point = whole(LLAMA, ENCLOSED, batch=8.0, **layout)
+
+    spread = spread_of(ENCLOSED, deployed(batch=8.0, **layout))
+    assert (spread.low_tpot, spread.high_tpot) == tpot
+    assert (spread.low_ttft, spread.high_ttft) == ttft
+    assert point.tpot_low_s == digits(tpot[0] * point.tpot_s)
+    assert point.tpot_high_s == digits(tpot[1] * point.tpot_s)
+    assert point.ttft_low_s == digits(ttft[0] * point.ttft_s)
+    assert point.ttft_high_s == digits(ttft[1] * point.ttft_s)
+    low = ttft[0] * point.ttft_s + 255 * tpot[0] * point.tpot_s
+    high = ttft[1] * point.ttft_s + 255 * tpot[1] * point.tpot_s
+    assert (point.e2e_latency_low_s, point.e2e_latency_high_s) == (digits(low), digits(high))
+    joules = point.energy_per_output_token_j
+    assert point.energy_per_output_token_low_j == digits(0.75 * joules)
+    assert point.energy_per_output_token_high_j == digits(1.25 * joules)
+    assert point.power_low_w == digits(0.85 * point.power_w)
+    assert point.power_high_w == digits(1.15 * point.power_w)
+
+
 # ------------------------------------------------------------------------------ cached prompts
 
 
@@ -1562,7 +1964,7 @@ def test_padded_heads_cost_work():
 
 def test_stages_add_their_hand_overs():
     """A static batch of 4 on 5 stages: the same operators, and 4 hand-overs."""
-    engine = ENGINE._replace(hop_latency=1e-5)
+    engine = ENGINE._replace(hop_latency=1e-5, host_per_device=0.0)
     one, five = (whole(LLAMA, engine, batch=4.0, pp=pp) for pp in (1.0, 5.0))
     hand_over = 1e-5 + 4 * 8_192 * 2 / H100.link_bandwidth
 

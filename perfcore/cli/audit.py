@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from perfcore.audit import SPREAD, Finding
+from perfcore.audit import Finding
 from perfcore.audit import audit as audit_claim
 from perfcore.claims import read_claims
 from perfcore.cli.text import dump, facts, heading, json_option, paragraph, table
@@ -182,7 +182,7 @@ def _facts(finding: Finding) -> Iterator[tuple[str, str]]:
         "predicted",
         (
             f"{_milliseconds(finding.predicted_tpot_s)} ms a token, {_milliseconds(low)} to "
-            f"{_milliseconds(high)} (a factor {SPREAD:g}){if_fits}"
+            f"{_milliseconds(high)} (80 % interval){if_fits}"
         ),
     )
     if finding.implied_bandwidth is not None and finding.implied_mbu is not None:

@@ -27,6 +27,12 @@ _TERMS: Final = (
 _BINDS: Final = dict(zip(BOUND, (name for _, name, _ in _TERMS), strict=True))
 _OFFLOADED: Final = {"weights": "weights", "kv": "KV cache"}
 _MORE: Final = 0.10
+_RESTS_ON: Final = {
+    "own": "{engine} was fitted to measurements on {device}",
+    "class": "{engine} was fitted to measurements on other devices of the class of {device}",
+    "unseen": "{engine} has no measurement on the class of {device}: data sheet and class default",
+    "claim": "of {device} only the vendor's own figures are known",
+}
 
 
 def show(configuration: Configuration) -> None:
@@ -51,6 +57,7 @@ def _verdict(configuration: Configuration, point: Point) -> None:
         sign = " x" if what_if.mode == "scale" else " ="
         click.echo(f"what if {what_if.key}{sign} {what_if.values[0]:g}")
     click.echo()
+    energy = (point.energy_per_output_token_low_j, point.energy_per_output_token_high_j)
     status = STATUS[int(point.status)]
     if status != STATUS[0]:
         click.secho(f"DOES NOT RUN: {status}", bold=True, fg="red")
@@ -61,8 +68,15 @@ def _verdict(configuration: Configuration, point: Point) -> None:
             (
                 "time per token",
                 (
-                    f"{format_quantity(point.tpot_s, 's')} (TPOT), after "
-                    f"{format_quantity(point.ttft_s, 's')} to the first (TTFT)"
+                    f"{format_quantity(point.tpot_s, 's')} (TPOT), "
+                    f"{_range(point.tpot_low_s, point.tpot_high_s, 's')} in four cases of five"
+                ),
+            ),
+            (
+                "first token",
+                (
+                    f"after {format_quantity(point.ttft_s, 's')} (TTFT), "
+                    f"{_range(point.ttft_low_s, point.ttft_high_s, 's')}"
                 ),
             ),
             (
@@ -83,7 +97,8 @@ def _verdict(configuration: Configuration, point: Point) -> None:
             ),
             (
                 "energy",
-                f"{format_quantity(point.energy_per_output_token_j, 'J')} per output token, "
+                f"{format_quantity(point.energy_per_output_token_j, 'J')} per output token ("
+                f"{_range(*energy, 'J')}), "
                 f"{format_quantity(point.energy_per_input_token_j, 'J')} per input token"
                 + _mark(configuration, "board_power", "idle_power"),
             ),
@@ -91,6 +106,11 @@ def _verdict(configuration: Configuration, point: Point) -> None:
             ("waits for", f"{_BINDS[BOUND[int(point.bound)]]} most"),
         )
     )
+
+
+def _range(low: float, high: float, unit: str) -> str:
+    """Two quantities as an interval."""
+    return f"{format_quantity(low, unit)} to {format_quantity(high, unit)}"
 
 
 def _setting(configuration: Configuration) -> list[str]:
@@ -281,6 +301,12 @@ def _provenance(configuration: Configuration) -> None:
     counted = ", ".join(f"{count} {words[basis]}" for basis, count in bases.most_common())
     name = configuration.labels["engine"]
     paragraph(f"engine {name}: constants {counted} (`perfcore engines show {name}`)")
+    device = configuration.entries.device
+    level = configuration.entries.engine.calibration(device)
+    paragraph(
+        f"intervals (80 %): {_RESTS_ON[level].format(engine=name, device=device.name)}; "
+        f"{configuration.constants['low_tpot_served'].source}"
+    )
     for entry in configuration.hypothetical:
         paragraph(f"{entry} is hypothetical")
     found = configuration.estimated

@@ -1,6 +1,5 @@
 """``perfcore models|devices|formats|engines|economics|columns``: lists, and all about one entry."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast, get_args
 
@@ -27,6 +26,7 @@ from perfcore.cli.text import (
     heading,
     json_option,
     paragraph,
+    plural,
     quantity,
     table,
 )
@@ -399,10 +399,6 @@ def show_format(ctx: click.Context, name: str, as_json: bool) -> None:
 # Engines
 
 
-def _bases(constants: Mapping[str, Constant]) -> Counter[str]:
-    return Counter(constant.basis for constant in constants.values())
-
-
 @click.group(invoke_without_command=True)
 @match_option
 @json_option
@@ -422,51 +418,114 @@ def engines(ctx: click.Context, match: str, as_json: bool) -> None:
         return
     rows = []
     for entry in found:
-        bases = _bases(entry.constants)
-        varied = len(entry.device_class) + len(entry.link) + len(entry.device)
-        rows.append(
-            (
-                _marked(entry),
-                *(str(bases[basis]) for basis in ("fit", "assumption", "definition")),
-                str(varied),
-                entry.title,
-            )
-        )
-    header = ("engine", "fitted", "assumed", "defined", "variants", "title")
-    table(header, rows, right={1, 2, 3, 4})
+        measured = sum(len(devices) for devices in entry.measured.values())
+        rows.append((_marked(entry), entry.base, str(measured), _calibrated(entry), entry.title))
+    table(("engine", "base", "devices", "fitted to", "title"), rows, right={2})
     _legend(list(found))
 
 
 @engines.command("show")
 @click.argument("name")
+@click.option("--device", metavar="NAME", help="Show the constants that hold on a device.")
 @json_option
 @click.pass_context
-def show_engine(ctx: click.Context, name: str, as_json: bool) -> None:
+def show_engine(ctx: click.Context, name: str, device: str | None, as_json: bool) -> None:
     """Show an engine: every constant, whether it was fitted or assumed, and from what.
 
     \b
-    perfcore engines show default
+    perfcore engines show vllm
+    perfcore engines show vllm --device h100-sxm
     """  # noqa: D301
     entry = loader.load_engine(name)
+    if device is not None:
+        _on_device(entry, loader.load_device(device), as_json=_inherit(ctx, as_json))
+        return
     if _inherit(ctx, as_json):
         dump(_data(entry))
         return
     click.secho(f"{entry.name}  {entry.title}".rstrip(), bold=True)
     if entry.aliases:
         click.echo(f"aliases: {', '.join(entry.aliases)}")
-    _constants("constants", entry.constants)
-    for noun, tables in (
-        ("class", entry.device_class),
-        ("link", entry.link),
-        ("device", entry.device),
-    ):
-        for key, constants in cast("dict[str, dict[str, Constant]]", tables).items():
-            _constants(f"on {noun} {key}", constants)
+    _tables(entry)
     heading("source")
     paragraph(entry.source)
     if entry.notes:
         heading("notes")
         paragraph(entry.notes)
+
+
+def _tables(entry: EngineEntry) -> None:
+    """Print what an engine says itself: constants, factors on its base, intervals, evidence."""
+    if entry.base:
+        click.echo(f"stands on: {entry.base}")
+    if entry.constants:
+        _constants("constants", entry.constants)
+    if entry.factors:
+        _factors(f"factors on {entry.base}", entry.factors)
+    for key, factors in cast("dict[str, dict[str, Constant]]", entry.class_factors).items():
+        _factors(f"factors on class {key}", factors)
+    for noun, tables in (
+        ("on class", entry.device_class),
+        ("on link", entry.link),
+        ("on device", entry.device),
+        ("80 % intervals, calibration", entry.intervals),
+    ):
+        for key, constants in cast("dict[str, dict[str, Constant]]", tables).items():
+            _constants(f"{noun} {key}", constants)
+    _evidence(entry)
+
+
+def _calibrated(entry: EngineEntry) -> str:
+    """How much data an engine's fit has, and of how many sources."""
+    if entry.fit is None:
+        return "-"
+    rows = sum(errors.rows for errors in entry.fit.errors)
+    sources = {errors.source for errors in entry.fit.errors}
+    return f"{rows:,} rows of {plural(len(sources), 'source')}"
+
+
+def _on_device(entry: EngineEntry, device: DeviceEntry, *, as_json: bool) -> None:
+    constants = entry.constants_for(device)
+    if as_json:
+        dump({name: constant.model_dump() for name, constant in constants.items()})
+        return
+    level = entry.calibration(device)
+    click.secho(f"{entry.name} on {device.name}: calibration {level}", bold=True)
+    _constants("constants", constants)
+
+
+def _factors(title: str, factors: Mapping[str, Constant]) -> None:
+    heading(title)
+    facts(
+        (
+            (name, f"{factor.value:g}  ({factor.basis}, {factor.source})")
+            for name, factor in factors.items()
+        ),
+        "  ",
+    )
+
+
+def _evidence(entry: EngineEntry) -> None:
+    if entry.measured:
+        heading("measured on")
+        measured = cast("dict[str, tuple[str, ...]]", entry.measured)
+        facts(((key, ", ".join(devices)) for key, devices in measured.items()), "  ")
+    if entry.fit is None:
+        return
+    heading("errors of the fit, median %")
+    rows = [
+        (
+            errors.source,
+            f"{errors.metric}, experts" if errors.experts else errors.metric,
+            f"{errors.rows:,}",
+            *(
+                "-" if value is None else f"{value * 100:.1f}"
+                for value in (errors.median_ape, errors.left_out_models, errors.left_out_devices)
+            ),
+        )
+        for errors in entry.fit.errors
+    ]
+    table(("source", "metric", "rows", "fit", "model new", "device new"), rows, right={2, 3, 4, 5})
 
 
 def _constants(title: str, constants: Mapping[str, Constant]) -> None:

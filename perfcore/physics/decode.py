@@ -5,7 +5,7 @@ from typing import NamedTuple
 from perfcore.physics.attention import INDEX_BYTES, STATE_BYTES, STATE_FLOPS
 from perfcore.physics.operators import Operators
 from perfcore.physics.parallelism import Layout
-from perfcore.physics.roofline import Operator, operator_time, roofline, usable_flops
+from perfcore.physics.roofline import Operator, operator_time, reached_flops, roofline
 from perfcore.records import MATH_FP16, Device, Engine, KVFormat, Model, WeightFormat
 
 
@@ -105,9 +105,9 @@ def kv_efficiency(model: Model, engine: Engine, kv_format: KVFormat) -> float:
     return efficiency / (1.0 + engine.kv_group_penalty * (model.heads / model.kv_heads - 1.0))
 
 
-def attention_flops(device: Device, efficiency: float) -> float:
+def attention_flops(device: Device, engine: Engine, efficiency: float) -> float:
     """FLOP/s at which a device multiplies scores; attention computes in 16 bit. [FLOP/s]"""
-    return efficiency * usable_flops(device, MATH_FP16)
+    return efficiency * reached_flops(device, engine, MATH_FP16)
 
 
 def context_costs(
@@ -129,7 +129,7 @@ def context_costs(
     A step reads the cache of each of ``sequences`` once and multiplies it with all ``tokens``,
     which are more where drafted tokens are verified.
     """
-    flops = attention_flops(device, engine.attention_decode_efficiency)
+    flops = attention_flops(device, engine, engine.attention_decode_efficiency)
     bandwidth = engine.memory_efficiency_16 * device.memory_bandwidth
     return ContextCosts(
         kv_per_token=kv_elements
@@ -151,7 +151,7 @@ def state_terms(
     terms: Terms, model: Model, device: Device, engine: Engine, layout: Layout, tokens: float
 ) -> Terms:
     """``terms`` and the recurrent layers, which read and write their state whatever the context."""
-    flops = attention_flops(device, engine.attention_decode_efficiency)
+    flops = attention_flops(device, engine, engine.attention_decode_efficiency)
     bandwidth = engine.kv_efficiency * device.memory_bandwidth
     none = ContextCosts(0.0, 0.0, 0.0)
     return add_attention(
@@ -174,7 +174,7 @@ def index_costs(
     share: float,
 ) -> ContextCosts:
     """Costs of scoring every token of context with a sparse-attention indexer, times ``share``."""
-    flops = attention_flops(device, engine.attention_decode_efficiency)
+    flops = attention_flops(device, engine, engine.attention_decode_efficiency)
     return ContextCosts(
         kv_per_token=model.index_elements
         * INDEX_BYTES

@@ -8,17 +8,24 @@ JOULES_PER_KWH = 3.6e6
 
 
 def busy_power(
-    device: Device, engine: Engine, memory_use: float, square_root_compute_use: float
+    device: Device,
+    engine: Engine,
+    memory_use: float,
+    square_root_compute_use: float,
+    attention_share: float,
 ) -> float:
     """Board power while operators run, never above the board's limit. [W]
 
-    P = min(1, f0 + fm u_m + fc sqrt(u_c)) TDP, with the shares u of peak bandwidth and FLOP/s that
-    are used. The square root is measured: power is near the limit from u_c of 0.2 on.
+    P = min(1, f0 + fm u_m + fc sqrt(u_c) + fa a) TDP, with the shares u of peak bandwidth and
+    FLOP/s that are used, and the share a of the time in which attention reads the KV cache: its
+    kernels draw more than those that stream weights at the same rate. The square root is measured:
+    power is near the limit from u_c of 0.2 on.
     """
     share = (
         engine.power_floor
         + engine.power_memory * memory_use
         + engine.power_compute * square_root_compute_use
+        + engine.power_attention * attention_share
     )
     return device.board_power * min(1.0, share)
 
@@ -31,12 +38,14 @@ def mean_power(
     host_share: float,
     memory_use: float,
     compute_use: float,
+    attention_share: float,
 ) -> float:
     """Board power averaged over the phases of a step, given as shares of its time. [W]
 
-    ``memory_use`` and ``compute_use`` are shares of peak rates while operators run.
+    ``memory_use`` and ``compute_use`` are shares of peak rates while operators run,
+    ``attention_share`` of that time is spent on the KV cache.
     """
-    busy = busy_power(device, engine, memory_use, sqrt(compute_use))
+    busy = busy_power(device, engine, memory_use, sqrt(compute_use), attention_share)
     waiting = engine.power_network * network_share + engine.power_host * host_share
     return busy * busy_share + device.board_power * waiting
 

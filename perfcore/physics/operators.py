@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from perfcore.physics.moe import distinct_experts
 from perfcore.physics.parallelism import Layout, head_padding
-from perfcore.physics.roofline import Operator, Path, linear_path
+from perfcore.physics.roofline import Operator, Path, kernel_on, linear_path
 from perfcore.physics.weights import (
     OTHER_BYTES,
     body_arithmetic,
@@ -13,6 +13,7 @@ from perfcore.physics.weights import (
     body_kernel,
 )
 from perfcore.records import (
+    KERNEL_8_BLOCK,
     KERNEL_16,
     KERNEL_GGUF,
     MATH_FP16,
@@ -74,10 +75,12 @@ def operators(
         device, engine, body_kernel(model, weight_format), body_arithmetic(model, weight_format)
     )
     expert_path = linear_path(device, engine, weight_format.kernel, weight_format.arithmetic)
+    running = kernel_on(device, weight_format.kernel, weight_format.arithmetic)
+    blocked = running == KERNEL_8_BLOCK
     expert_path = Path(
         flops=expert_path.flops * engine.compute_efficiency_experts,
         bandwidth=expert_path.bandwidth * engine.memory_efficiency_experts,
-        launch=engine.launch_experts,
+        launch=engine.launch_experts_block if blocked else engine.launch_experts,
     )
     head_kernel = KERNEL_GGUF if weight_format.kernel == KERNEL_GGUF else KERNEL_16
     head_arithmetic = MATH_FP32 if weight_format.arithmetic == MATH_FP32 else MATH_FP16
@@ -202,11 +205,15 @@ def flops_per_token(model: Model) -> float:
     return 2.0 * (body_elements(model) + model.experts_per_token * model.expert_elements)
 
 
-def touched_experts(model: Model, tokens: float) -> float:
-    """Expected distinct experts of ``tokens`` in a layer; 0 for a dense model."""
+def touched_experts(model: Model, engine: Engine, tokens: float) -> float:
+    """Expected distinct experts of ``tokens`` in a layer; 0 for a dense model.
+
+    Of tokens that resemble each other only a share chooses on its own, 1 + x (T - 1) of T.
+    """
     if model.experts == 0.0:
         return 0.0
-    return distinct_experts(model.experts, model.experts_per_token, tokens)
+    independent = 1.0 + engine.routing_independence * max(tokens - 1.0, 0.0)
+    return distinct_experts(model.experts, model.experts_per_token, min(tokens, independent))
 
 
 def body_read_bytes(model: Model, weight_format: WeightFormat) -> float:

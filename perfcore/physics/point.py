@@ -63,7 +63,7 @@ from perfcore.physics.prefill import (
     prefill_terms,
     prompts_of,
 )
-from perfcore.physics.roofline import TINY, peak_flops, ridge_batch, usable_flops
+from perfcore.physics.roofline import TINY, peak_flops, reached_flops, ridge_batch
 from perfcore.physics.rounding import ceil_of
 from perfcore.physics.serving import (
     interference_share,
@@ -107,6 +107,15 @@ BOUND_NETWORK = 4.0
 BOUND_LATENCY = 5.0
 BOUND_PREFILL = 6.0
 BOUND_OFFLOAD = 7.0
+
+
+class Spread(NamedTuple):
+    """Factors on predictions between which a measurement lies in four of five cases."""
+
+    low_tpot: float
+    high_tpot: float
+    low_ttft: float
+    high_ttft: float
 
 
 class Step(NamedTuple):
@@ -164,6 +173,7 @@ class Step(NamedTuple):
     head_flops: float  # per prompt
     kv_hand_over_per_byte: float  # s, from a prefill pool
     usd_per_second: float
+    spread: Spread
 
 
 class Prefill(NamedTuple):
@@ -236,6 +246,16 @@ class Point(NamedTuple):
     break_even_utilization: float
     carbon_per_mtok_output_g: float
     carbon_per_mtok_input_g: float
+    ttft_low_s: float
+    ttft_high_s: float
+    tpot_low_s: float
+    tpot_high_s: float
+    e2e_latency_low_s: float
+    e2e_latency_high_s: float
+    energy_per_output_token_low_j: float
+    energy_per_output_token_high_j: float
+    power_low_w: float
+    power_high_w: float
 
 
 def configuration_status(
@@ -262,6 +282,24 @@ def configuration_status(
     return OK
 
 
+def spread_of(engine: Engine, deployment: Deployment) -> Spread:
+    """Interval factors of the regime that a deployment is in."""
+    if deployment.scheduler != SCHEDULER_STATIC:
+        return Spread(
+            low_tpot=engine.low_tpot_served,
+            high_tpot=engine.high_tpot_served,
+            low_ttft=engine.low_ttft_served,
+            high_ttft=engine.high_ttft_served,
+        )
+    single = deployment.tp * deployment.pp * deployment.dp <= 1.0
+    return Spread(
+        low_tpot=engine.low_tpot_single if single else engine.low_tpot_parallel,
+        high_tpot=engine.high_tpot_single if single else engine.high_tpot_parallel,
+        low_ttft=engine.low_ttft_static,
+        high_ttft=engine.high_ttft_static,
+    )
+
+
 def prepare(
     model: Model,
     device: Device,
@@ -283,7 +321,7 @@ def prepare(
     per_output = 1.0 / accepted_tokens(deployment.draft_len, deployment.acceptance)
 
     # Linear operators, of the step and of drafting it.
-    experts_read = touched_experts(model, all_tokens)
+    experts_read = touched_experts(model, engine, all_tokens)
     ranks = deployment.ep if engine.expert_imbalance == 1.0 else 1.0
     waited_experts = fullest_rank_experts(model.experts, experts_read, ranks)
     waited_tokens = all_tokens
@@ -296,7 +334,7 @@ def prepare(
     launched_s = launches_s
     if deployment.draft_len > 0.0:
         draft_share = deployment.draft_len * engine.draft_layers / model.layers
-        draft_experts = touched_experts(model, all_tokens / drafted)
+        draft_experts = touched_experts(model, engine, all_tokens / drafted)
         draft = layer_terms(ops, sequences, all_tokens / drafted, draft_experts, engine.residue)
         head = add_operator(Terms(0.0, 0.0, 0.0, 0.0), ops.lm_head, sequences, 1.0, engine.residue)
         terms = summed(terms, scaled(draft, draft_share))
@@ -325,7 +363,14 @@ def prepare(
     handed_s = hand_over_per_token * tokens
     transfer_s = reduces * one.transfer + expert_reduces * scatter.transfer + handed_s
     network_s = reduces * one.total + expert_reduces * scatter.total + handed_s + hand_over
-    host_s = engine.host_per_step + engine.host_per_sequence * per_group
+    driven = 1.0 if spatial else deployment.tp * deployment.pp
+    host_s = (
+        engine.host_per_step
+        + engine.host_per_sequence * per_group
+        + engine.host_per_device * (driven - 1.0)
+    )
+    if deployment.scheduler != SCHEDULER_STATIC:
+        host_s += engine.server_per_step + engine.server_per_sequence * per_group
 
     # Attention over the context.
     kv_bandwidth = kv_efficiency(model, engine, kv_format) * device.memory_bandwidth
@@ -404,7 +449,7 @@ def prepare(
         terms=terms,
         network_s=network_s * per_output,
         transfer_s=transfer_s * per_output,
-        latency_s=(launched_s + host_s) * per_output,
+        latency_s=(launched_s + engine.sampling_per_sequence * per_group + host_s) * per_output,
         host_s=host_s * per_output,
         global_attention=global_attention,
         window_attention=window_attention,
@@ -419,8 +464,8 @@ def prepare(
         * tokens
         * layout.groups,
         weight_read_share=(body_bytes + experts_read * one_expert) / resident,
-        peak_flops=usable_flops(device, arithmetic),
-        ridge_batch=ridge_batch(device, weight_format.bits, arithmetic),
+        peak_flops=reached_flops(device, engine, arithmetic),
+        ridge_batch=ridge_batch(device, engine, weight_format.bits, arithmetic),
         weight_bytes=resident,
         weight_bytes_per_device=per_device,
         usable_bytes=usable,
@@ -447,6 +492,7 @@ def prepare(
         kv_hand_over_per_byte=1.0
         / (model.layers * deployment.tp * engine.network_efficiency * device.network_bandwidth),
         usd_per_second=usd_per_second(device, layout.devices, economics),
+        spread=spread_of(engine, deployment),
     )
 
 
@@ -455,7 +501,9 @@ def prefill_experts(step: Step, input_len: float, output_len: float) -> float:
     together = prompts_together(
         step.engine, step.deployment, step.layout.groups, input_len, output_len
     )
-    return touched_experts(step.model, together * input_len * (1.0 - step.deployment.prefix_hit))
+    return touched_experts(
+        step.model, step.engine, together * input_len * (1.0 - step.deployment.prefix_hit)
+    )
 
 
 def prefill_at(
@@ -510,6 +558,7 @@ def prefill_at(
         0.0,
         moved_bytes * per_rate * (1.0 / step.device.memory_bandwidth),
         flops * per_rate * (1.0 / step.peak_flops),
+        0.0,
     )
     at_once = passes_at_once(layout, fill)
     active_share = working * at_once * (1.0 / layout.devices) / fill
@@ -545,9 +594,10 @@ def at_lengths(
     apart = scheduler == SCHEDULER_DISAGGREGATED
 
     # Decode, at the mean context of its steps.
-    context = mean_context(input_len, output_len)
-    seen = mean_limited(input_len, output_len, index_limit(model))
-    near = mean_window(input_len, output_len, window_limit(model), model.window_chunked)
+    written = output_len * engine.length_spread if served else output_len
+    context = mean_context(input_len, written)
+    seen = mean_limited(input_len, written, index_limit(model))
+    near = mean_window(input_len, written, window_limit(model), model.window_chunked)
     global_kv_s = step.global_attention.kv_per_token * seen + step.indexer.kv_per_token * context
     global_compute_s = (
         step.global_attention.compute_per_token * seen + step.indexer.compute_per_token * context
@@ -672,6 +722,7 @@ def at_lengths(
             step.host_s * per_step,
             memory_share * per_busy_share,
             compute_share * per_busy_share,
+            terms.kv * per_step * per_busy_share,
         ),
         active_share,
     )
@@ -703,6 +754,7 @@ def at_lengths(
     # What binds: the largest term.
     latency_s = step.latency_s
     network_s = step.network_s
+    spread = step.spread
     largest = max(
         max(max(terms.weights, terms.kv), max(terms.activations, terms.compute)),
         max(max(network_s, latency_s), max(prefill_s, offload_s)),
@@ -776,6 +828,16 @@ def at_lengths(
         break_even_utilization=usd_output * (economics.utilization / economics.token_price),
         carbon_per_mtok_output_g=energy_output_j * carbon,
         carbon_per_mtok_input_g=energy_input_j * carbon,
+        ttft_low_s=ttft_s * spread.low_ttft,
+        ttft_high_s=ttft_s * spread.high_ttft,
+        tpot_low_s=tpot_s * spread.low_tpot,
+        tpot_high_s=tpot_s * spread.high_tpot,
+        e2e_latency_low_s=ttft_s * spread.low_ttft + request_s * spread.low_tpot,
+        e2e_latency_high_s=ttft_s * spread.high_ttft + request_s * spread.high_tpot,
+        energy_per_output_token_low_j=energy_output_j * engine.low_energy,
+        energy_per_output_token_high_j=energy_output_j * engine.high_energy,
+        power_low_w=power_w * engine.low_power,
+        power_high_w=power_w * engine.high_power,
     )
 
 

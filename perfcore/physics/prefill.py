@@ -91,8 +91,8 @@ def prefill_costs(
     kv_elements = model.global_kv_elements + model.window_kv_elements
     kv_bytes = copies * kv_elements * kv_format.bits / 8.0
     state_bytes = 2.0 * model.state_elements * STATE_BYTES / STATE_CHUNK
-    flops = attention_flops(device, engine.attention_prefill_efficiency)
-    bandwidth = engine.memory_efficiency_16 * device.memory_bandwidth
+    flops = attention_flops(device, engine, engine.attention_prefill_efficiency)
+    bandwidth = engine.attention_prefill_memory_efficiency * device.memory_bandwidth
     return PrefillCosts(
         start_up=start_up,
         fixed=hand_over,

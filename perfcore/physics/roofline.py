@@ -12,6 +12,7 @@ from perfcore.records import (
     KERNEL_GGUF,
     MATH_FP4,
     MATH_FP8,
+    MATH_FP16,
     MATH_FP32,
     MATH_INT8,
     Device,
@@ -79,31 +80,45 @@ def operator_time(operator: Operator, tokens: float, weight_reads: float, residu
     )
 
 
+def native_flops(device: Device, arithmetic: float) -> float:
+    """Dense FLOP/s at which ``device`` multiplies in ``arithmetic`` itself; 0 if it cannot."""
+    if arithmetic == MATH_FP32:
+        return device.flops_fp32
+    if arithmetic == MATH_FP8:
+        return device.flops_fp8
+    if arithmetic == MATH_INT8:
+        return device.flops_int8
+    return device.flops_fp4 if arithmetic == MATH_FP4 else device.flops_fp16
+
+
 def peak_flops(device: Device, arithmetic: float) -> float:
     """Dense FLOP/s of the narrowest path of ``device`` that can multiply in ``arithmetic``.
 
     A device without a native path computes in 16 bit, one without that in fp32. Weights then are
     unpacked on the way. 0 if there is no path at all.
     """
-    native = 0.0
-    if arithmetic == MATH_FP32:
-        native = device.flops_fp32
-    elif arithmetic == MATH_FP8:
-        native = device.flops_fp8
-    elif arithmetic == MATH_INT8:
-        native = device.flops_int8
-    elif arithmetic == MATH_FP4:
-        native = device.flops_fp4
+    native = native_flops(device, arithmetic)
     if native > 0.0:
         return native
-    if device.flops_fp16 > 0.0:
-        return device.flops_fp16
-    return device.flops_fp32
+    return device.flops_fp16 if device.flops_fp16 > 0.0 else device.flops_fp32
 
 
 def usable_flops(device: Device, arithmetic: float) -> float:
     """``peak_flops``, or 1 FLOP/s where there is no path: such a device is slow, not 1/0."""
     return max(peak_flops(device, arithmetic), 1.0)
+
+
+def reached_flops(device: Device, engine: Engine, arithmetic: float) -> float:
+    """``usable_flops`` of an engine's kernels: some sum fp16 products in fp16. [FLOP/s]
+
+    GeForce cards do so at twice the rate of their data sheet's fp32 accumulation. bf16 has no such
+    mode; the engines that use it run such models in fp16.
+    """
+    usable = usable_flops(device, arithmetic)
+    native = arithmetic != MATH_FP16 and native_flops(device, arithmetic) > 0.0
+    if native or device.flops_fp16 == 0.0:
+        return usable
+    return max(usable, engine.narrow_accumulation * device.flops_fp16_narrow)
 
 
 def kernel_on(device: Device, kernel: float, arithmetic: float) -> float:
@@ -127,7 +142,7 @@ def linear_path(device: Device, engine: Engine, kernel: float, arithmetic: float
         memory = engine.memory_efficiency_8
         compute = engine.compute_efficiency_8
     elif running == KERNEL_8_BLOCK:
-        launch = engine.launch_fp8
+        launch = engine.launch_fp8_block
         memory = engine.memory_efficiency_8_block
         compute = engine.compute_efficiency_8_block
     elif running == KERNEL_8_WEIGHT_ONLY:
@@ -144,7 +159,7 @@ def linear_path(device: Device, engine: Engine, kernel: float, arithmetic: float
         memory = engine.memory_efficiency_4
         compute = engine.compute_efficiency_4
     return Path(
-        flops=compute * usable_flops(device, arithmetic),
+        flops=compute * reached_flops(device, engine, arithmetic),
         bandwidth=memory * device.memory_bandwidth,
         launch=launch,
     )
@@ -159,9 +174,9 @@ def half_performance_bytes(start_up: float, bandwidth: float) -> float:
     return start_up * bandwidth
 
 
-def ridge_batch(device: Device, weight_bits: float, arithmetic: float) -> float:
+def ridge_batch(device: Device, engine: Engine, weight_bits: float, arithmetic: float) -> float:
     """Tokens per weight read above which a matrix product is bound by compute. [tokens]
 
     B* = (P / W) w / 2 for w bytes per weight: 295 on an H100 in bf16.
     """
-    return usable_flops(device, arithmetic) / device.memory_bandwidth * weight_bits / 16.0
+    return reached_flops(device, engine, arithmetic) / device.memory_bandwidth * weight_bits / 16.0

@@ -1,12 +1,12 @@
 """Weights: how wide they are, and how many bytes they take."""
 
-from perfcore.records import KERNEL_16, MATH_FP16, Model, WeightFormat
+from perfcore.records import KERNEL_16, KERNEL_GGUF, MATH_FP16, Model, WeightFormat
 
 OTHER_BYTES = 2.0  # norms, biases and routers stay 16-bit in every format
 
 
-def leaves_body_16_bit(model: Model, weight_format: WeightFormat) -> bool:
-    """Whether only the routed experts are quantised, as in MXFP4 checkpoints of gpt-oss."""
+def leaves_body_wide(model: Model, weight_format: WeightFormat) -> bool:
+    """Whether only the routed experts are narrow, as in MXFP4 checkpoints of gpt-oss."""
     if model.experts == 0.0:
         return False
     narrow = weight_format.bits < 6.0
@@ -15,17 +15,19 @@ def leaves_body_16_bit(model: Model, weight_format: WeightFormat) -> bool:
 
 def body_bits(model: Model, weight_format: WeightFormat) -> float:
     """Bits per weight of attention, dense FFN and shared experts."""
-    return 16.0 if leaves_body_16_bit(model, weight_format) else weight_format.bits
+    return weight_format.body_bits if leaves_body_wide(model, weight_format) else weight_format.bits
 
 
 def body_kernel(model: Model, weight_format: WeightFormat) -> float:
     """Kernel code of attention, dense FFN and shared experts."""
-    return KERNEL_16 if leaves_body_16_bit(model, weight_format) else weight_format.kernel
+    if weight_format.kernel == KERNEL_GGUF or not leaves_body_wide(model, weight_format):
+        return weight_format.kernel
+    return KERNEL_16
 
 
 def body_arithmetic(model: Model, weight_format: WeightFormat) -> float:
     """Arithmetic code of attention, dense FFN and shared experts."""
-    return MATH_FP16 if leaves_body_16_bit(model, weight_format) else weight_format.arithmetic
+    return MATH_FP16 if leaves_body_wide(model, weight_format) else weight_format.arithmetic
 
 
 def body_elements(model: Model) -> float:

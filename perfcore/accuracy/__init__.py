@@ -1,0 +1,1 @@
+"""Measurements, how far predictions are from them, and constants fitted to them."""

@@ -1,0 +1,53 @@
+"""What people reckon with who have no model: three estimates that a prediction must beat."""
+
+from typing import Final
+
+import numpy as np
+
+from perfcore.accuracy.prediction import Batch, Estimate, Floats, as_measured, evaluate_points
+from perfcore.catalog import load_engine
+from perfcore.physics.point import Point
+from perfcore.records import Deployment, Device, Model
+
+ROOFLINE: Final = "data-sheet roofline"
+SHARE: Final = "60 % of bandwidth"
+LAYERS: Final = "80 % and 70 us a layer"
+BASELINES: Final = (ROOFLINE, SHARE, LAYERS)
+
+_LAYER: Final = 70e-6  # s
+
+
+def baselines(batch: Batch, running: Floats) -> dict[str, Floats]:
+    """Return what each baseline says of each question, with ``running`` sequences at once.
+
+    The roofline is the ideal engine: bytes over data-sheet bandwidth or FLOP over data-sheet rate,
+    whichever takes longer, and no other request's prefill. The second takes all of it at 60 %. The
+    third takes decode at 80 % and prefill at 50 %, and 70 us a layer. Board power is
+    min(1, 0.40 + 0.35 u_m + 1.2 u_c) of the limit, with the shares of bandwidth and FLOP/s used.
+    """
+    ideal = np.array(
+        [
+            load_engine("ideal").record(device)._replace(max_sequences=1e9)
+            for _, device, _ in batch.engines
+        ],
+        np.float64,
+    )
+    deployments = batch.deployments.copy()
+    deployments[:, Deployment._fields.index("batch")] = running
+    points = evaluate_points(batch._replace(deployments=deployments), ideal)
+    column = {name: points[index] for index, name in enumerate(Point._fields)}
+    layers = batch.tables[0][batch.records[0], Model._fields.index("layers")] * _LAYER
+    tpot_s, ttft_s = column["tpot_s"], column["ttft_s"]
+    times = {
+        ROOFLINE: (tpot_s, ttft_s),
+        SHARE: (tpot_s / 0.6, ttft_s / 0.6),
+        LAYERS: (tpot_s / 0.8 + layers, ttft_s / 0.5 + layers),
+    }
+    limit = batch.tables[1][batch.records[1], Device._fields.index("board_power")]
+    found = {}
+    for name, (tpot, ttft) in times.items():
+        slower = tpot_s / tpot
+        share = 0.4 + slower * (0.35 * column["mbu"] + 1.2 * column["mfu"])
+        power_w = limit * np.minimum(share, 1.0)
+        found[name] = as_measured(batch, Estimate(tpot, ttft, running, power_w))
+    return found

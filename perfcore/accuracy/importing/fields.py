@@ -1,0 +1,162 @@
+"""What a reader of results returns, what it is given, and the columns that people may set."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from perfcore.accuracy.importing.documents import Record
+from perfcore.accuracy.importing.names import Names
+from perfcore.accuracy.table import COLUMNS, MODES
+from perfcore.bounds import Bound
+from perfcore.catalog import loader
+from perfcore.errors import InputError
+from perfcore.ranges import Place, number, show
+
+# Output tokens per second over all devices, which are known only once --set is heard.
+OUTPUT_TOKENS_PER_S: Final = "output_tokens_per_s"
+
+ENTRIES: Final = {  # columns that name an entry of the catalogue, of which kind
+    "model": "model",
+    "hardware": "device",
+    "engine": "engine",
+    "weight_format": "weight_format",
+    "kv_format": "kv_format",
+}
+DEGREE: Final = Bound("count", 1, 65_536, whole=True)
+_NUMBERS: Final = {
+    **dict.fromkeys(("tp", "pp", "ep", "dp"), DEGREE),
+    "weight_bits": Bound("ratio", 0.1, 64),
+    "concurrency": Bound("ratio", 1, 1e9),
+    "input_len": Bound("ratio", 0, 1e9),
+    "output_len": Bound("ratio", 1, 1e9),
+}
+_POSITIVE: Final = Bound("ratio", 1e-12, 1e12)
+_LONGEST: Final = 500  # characters of a cell
+_FORMULA: Final = ("=", "+", "-", "@")
+
+_MEASURED: Final = ("row_id", "devices", "metric", "value", "unit")
+SETTABLE: Final = tuple(column for column in COLUMNS if column not in _MEASURED)
+
+
+class Run(NamedTuple):
+    """What a file states of one run: its configuration by column, and what was measured."""
+
+    stated: Mapping[str, object]  # None or "" where the file is silent
+    values: Mapping[str, float | None]  # by metric, SI units; None after a fault
+    assumed: Mapping[str, str] = {}  # by column, where neither the file nor --set says
+    doubts: Mapping[str, str] = {}  # by column: why nothing may be assumed
+
+
+class Skip(NamedTuple):
+    """A result that the table cannot express, and why."""
+
+    file: str
+    reason: str
+
+
+class Reading(NamedTuple):
+    """Where a record stands, what is set beside it, and what is noted on the way."""
+
+    place: Place
+    given: Mapping[str, object]  # by --set
+    names: Names
+    notes: dict[str, None]
+    assumed: dict[str, None]
+
+
+def settings(texts: tuple[str, ...]) -> dict[str, object]:
+    """Return columns and values of texts like ``hardware=h100-sxm``.
+
+    Raises
+    ------
+    InputError
+        With every fault of them: an unknown column, a name that the catalogue lacks, a number out
+        of bounds, text that a cell cannot hold.
+    """
+    faults: list[str] = []
+    found: dict[str, object] = {}
+    for text in texts:
+        column, equals, value = (part.strip() for part in text.partition("="))
+        place = Place("--set", text if text.isprintable() else show(text), faults)
+        if not column or not equals or not value:
+            place.fault("not KEY=VALUE", "write it like hardware=h100-sxm")
+        elif column == "devices":
+            place.fault("devices are tp x pp x dp", "set those")
+        elif column not in SETTABLE:
+            place.unknown("column", column, SETTABLE)
+        elif column in found:
+            place.fault(f"{column} is set twice", "remove one")
+        else:
+            found[column] = _given(column, value, place)
+    if faults:
+        raise InputError(faults)
+    return found
+
+
+def _given(column: str, text: str, place: Place) -> object:
+    if column in ENTRIES:
+        try:
+            loader.load(ENTRIES[column], text)
+        except InputError as error:
+            for fault in error.faults:
+                place.relay(fault)
+    return checked(column, text, place)
+
+
+def checked(column: str, value: object, place: Place) -> object:
+    """Return a cell's value, a number or harmless text; None after a fault."""
+    if column in _NUMBERS:
+        return number(value, _NUMBERS[column], place)
+    text = str(value).strip()
+    if column == "mode" and text not in MODES:
+        place.unknown("mode", text, MODES)
+    return text if harmless(text, place) else None
+
+
+def harmless(text: str, place: Place) -> bool:
+    """Whether a text may stand in a cell, with a fault if not.
+
+    Control characters are refused, and so is text that opens like a formula: a spreadsheet would
+    run it, and quoting it would make another name of it.
+    """
+    before = len(place.faults)
+    if not text.isprintable():
+        place.fault(f"{show(text)} has line breaks or control characters", "remove them")
+    elif text.startswith(_FORMULA):
+        place.fault(f"{show(text)} opens like a formula of a spreadsheet", "give it another name")
+    elif len(text) > _LONGEST:
+        place.fault(f"{show(text)} has more than {_LONGEST} characters", "shorten it")
+    return len(place.faults) == before
+
+
+def measured(record: Record, key: str, place: Place, scale: float = 1.0) -> float | None:
+    """Return a positive number of a record times ``scale``; None after a fault."""
+    value = record.get(key)
+    spot = place.at(key)
+    if value is None:
+        spot.fault("is missing", "run the benchmark again")
+        return None
+    if isinstance(value, str):
+        spot.fault(f"{show(value)} is text", "a number belongs there")
+        return None
+    found = number(value, _POSITIVE, spot)
+    return None if found is None else found * scale
+
+
+def count(record: Record, key: str) -> float:
+    """Return a number that may be missing or 0, or 0 for anything that is none."""
+    value = record.get(key)
+    return float(value) if isinstance(value, int | float) and 0 < value < 1e15 else 0.0
+
+
+def text_of(record: Record, key: str) -> str:
+    """Return the text of a record, or ``""``."""
+    value = record.get(key)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def section(record: Record, *keys: str) -> Record:
+    """Return the object below some keys, empty if there is none."""
+    for key in keys:
+        inner = record.get(key)
+        record = inner if isinstance(inner, dict) else {}
+    return record

@@ -1,0 +1,108 @@
+"""What benchmarks call models and devices, as the catalogue's names.
+
+Model files are called after the model, what it was tuned for and how it was quantised; drivers
+call a device by its title, with more or fewer words. Only what is sure is recognised: whoever
+knows better says so with ``--set``.
+"""
+
+import re
+from typing import Final
+
+from perfcore.catalog import loader
+from perfcore.catalog.parameters import parameter_count
+
+_QUANTISED: Final = (
+    r"fp8|fp4|nvfp4|mxfp4|awq|gptq|int[48]|w\d+a\d+|bnb|[48]bit|(?:ud-)?i?q\d(?:_\w+)*"
+)
+_SUFFIX: Final = re.compile(
+    rf"[-_.](?:gguf|\d{{5}}-of-\d{{5}}|{_QUANTISED}|b?f16|fp16|f32|quantized|dynamic|block|kv|"
+    r"i1|instruct|chat|it|base|hf)$",
+    re.IGNORECASE,
+)
+_NARROW: Final = re.compile(rf"[-_./](?:{_QUANTISED})(?:$|[-_.])", re.IGNORECASE)
+_SAME_SIZE: Final = 0.02  # a file's parameter count against the catalogue's
+_WIDE: Final = ("bf16", "fp16", "fp32")
+
+# Parentheses, trade marks and core counts; then words that some write and others leave out.
+_ASIDE: Final = re.compile(r"\([^)]*\)|\b\d+-core\b", re.IGNORECASE)
+_NOISE: Final = frozenset(
+    [
+        *("nvidia", "amd", "intel", "apple", "aws", "google", "huawei", "qualcomm", "microsoft"),
+        *("tesla", "geforce", "radeon", "instinct", "generation", "edition", "ed", "processor"),
+        *("cpu", "gpu", "graphics", "hbm3"),
+    ]
+)
+
+Words = tuple[str, ...]
+
+
+class Names:
+    """The catalogue's names by everything that stands for them; read once."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[str, dict[str, str]] = {}
+        self._devices: dict[Words, str] = {}
+
+    def find(self, kind: str, text: str) -> str:
+        """Return the entry whose name or alias a text is, or ``""``; files are not looked at."""
+        if kind not in self._by_kind:
+            spelled = loader.aliases(kind) | {name: name for name in loader.names(kind)}
+            self._by_kind[kind] = {loader.normalise(key): name for key, name in spelled.items()}
+        return self._by_kind[kind].get(loader.normalise(text), "")
+
+    def model(self, text: str, parameters: float | None = None) -> str:
+        """Return the model of an identifier or file path, or ``""``.
+
+        Where the number of parameters is known, a model of another size is none, and the directory
+        of a file may name the model, too.
+        """
+        parts = text.replace("\\", "/").rstrip("/").split("/")
+        candidates = [text, parts[-1], parts[-1].partition("_")[2]]
+        if parameters is not None:
+            candidates += parts[-2:-1]
+        for candidate in candidates:
+            name = self._without_suffixes(candidate)
+            if name and (parameters is None or _is_size(name, parameters)):
+                return name
+        return ""
+
+    def _without_suffixes(self, text: str) -> str:
+        while text:
+            name = self.find("model", text)
+            shorter = _SUFFIX.sub("", text)
+            if name or shorter == text:
+                return name
+            text = shorter
+        return ""
+
+    def device(self, text: str) -> str:
+        """Return the device that a driver calls so, or ``""``."""
+        if not self._devices:
+            for name in loader.names("device"):
+                entry = loader.load_device(name)
+                for spelling in (name, *entry.aliases, entry.title):
+                    self._devices.setdefault(_words(spelling), name)
+        words = _words(text)
+        return self._devices.get(words, "") if words else ""
+
+    def doubt(self, text: str) -> dict[str, str]:
+        """Return why 16-bit weights must not be assumed of a model that is called so.
+
+        The result is empty, or has the column ``weight_format``.
+        """
+        if _NARROW.search(text):
+            return {"weight_format": ", but the model's name speaks of one"}
+        name = self.model(text)
+        if name and not loader.load_model(name).native_dtype.startswith(_WIDE):
+            return {"weight_format": ", and the model is published in a narrow one"}
+        return {}
+
+
+def _is_size(name: str, parameters: float) -> bool:
+    known = parameter_count(loader.load_model(name))
+    return abs(parameters - known) <= _SAME_SIZE * known
+
+
+def _words(text: str) -> Words:
+    words = re.findall(r"[a-z0-9.+]+", _ASIDE.sub(" ", text.lower()))
+    return tuple(sorted({word.rstrip(".") for word in words} - _NOISE))

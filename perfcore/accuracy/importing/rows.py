@@ -1,0 +1,135 @@
+"""From what a run states, and what is set beside it, to rows of the table of measurements."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from perfcore.accuracy.importing.fields import (
+    DEGREE,
+    ENTRIES,
+    OUTPUT_TOKENS_PER_S,
+    Reading,
+    Run,
+    checked,
+    harmless,
+)
+from perfcore.accuracy.table import METRICS, Measurement
+from perfcore.catalog import loader
+from perfcore.ranges import Place, number, show
+
+_NEEDED: Final = {  # with an example
+    "model": "llama-3.1-8b",
+    "hardware": "h100-sxm",
+    "weight_format": "fp8",
+    "concurrency": "64",
+    "input_len": "1024",
+    "output_len": "256",
+}
+_LISTS: Final = {"model": "models", "device": "devices", "engine": "engines"}  # others: formats
+_DEFAULTS: Final = {
+    "set": "",
+    "mode": "static",
+    "source": "own",
+    "licence": "",
+    "date": "",
+    "engine_version": "",
+    "weight_bits": None,
+    "kv_format": "",
+    "pp": 1,
+    "ep": 1,
+    "dp": 1,
+    "concurrency": None,
+    "task_note": "",
+}
+_ASSUMED: Final = {"engine": "default", "weight_format": "bf16", "tp": 1}
+_DIGITS: Final = 12  # of a value: further ones come from its conversion
+
+
+def measurements(run: Run, reading: Reading) -> Iterator[Measurement]:
+    """Yield a row a metric, or nothing after a fault."""
+    cells = _cells(run, reading)
+    if cells is None:
+        return
+    for metric, value in run.values.items():
+        if value is None:
+            continue
+        if metric == OUTPUT_TOKENS_PER_S:
+            yield _row(cells, f"{metric}_per_device", value / cells["devices"])
+        else:
+            yield _row(cells, metric, value)
+
+
+def _cells(run: Run, reading: Reading) -> dict[str, Any] | None:
+    """Every column that is not the metric's own: defaults below the file below ``--set``."""
+    file = reading.place._replace(key="")
+    before = len(file.faults)
+    told = dict(reading.given)
+    for column, value in run.stated.items():
+        if value in (None, ""):
+            continue
+        if column in reading.given:
+            _note(column, value, reading)
+        else:
+            told[column] = _stated(column, value, reading)
+    assumed = {
+        column: value
+        for column, value in (_ASSUMED | dict(run.assumed)).items()
+        if column not in told and column not in run.doubts
+    }
+    cells: dict[str, Any] = {"source_ref": Path(file.file).name, **_DEFAULTS, **assumed, **told}
+    harmless(cells["source_ref"], file.at("source_ref"))
+    for column, example in _NEEDED.items():
+        needed = column != "concurrency" or cells["mode"] != "saturation"
+        if needed and column not in told and cells.get(column) is None:
+            why = run.doubts.get(column, "")
+            file.fault(f"{column} is not stated{why}", f"add --set {column}={example}")
+    if len(file.faults) == before:
+        devices = cells["tp"] * cells["pp"] * cells["dp"]
+        cells["devices"] = number(devices, DEGREE, file.at("tp x pp x dp"))
+    if len(file.faults) > before:
+        return None
+    reading.assumed.update(dict.fromkeys(f"{key}={value}" for key, value in assumed.items()))
+    return cells
+
+
+def _stated(column: str, value: object, reading: Reading) -> object:
+    """The value of a cell as the file has it; None after a fault."""
+    kind = ENTRIES.get(column)
+    if kind and not reading.names.find(kind, str(value)):
+        reading.place._replace(key="").fault(
+            f"{column} {show(value)} is not in the catalogue",
+            f"add --set {column}=NAME (perfcore {_LISTS.get(kind, 'formats')} lists all)",
+        )
+        return None
+    return checked(column, value, reading.place.at(column))
+
+
+def _note(column: str, value: object, reading: Reading) -> None:
+    """Note that ``--set`` and the file differ."""
+    given = reading.given[column]
+    kind = ENTRIES.get(column)
+    if kind:
+        one, other = (
+            reading.names.find(kind, str(text)) or loader.normalise(str(text))
+            for text in (value, given)
+        )
+        same = one == other
+    else:
+        same = checked(column, value, Place("", "", [])) == given
+    if not same:
+        reading.notes[
+            f"{reading.place.file}: {column} {given} is set; the file states {show(value)}"
+        ] = None
+
+
+def _row(cells: dict[str, Any], metric: str, value: float) -> Measurement:
+    row = Measurement(
+        row_id="",
+        **cells,
+        metric=metric,
+        value=float(f"{value:.{_DIGITS}g}"),
+        unit=METRICS[metric][0],
+    )
+    digest = hashlib.sha256(repr(row).encode()).hexdigest()
+    return row._replace(row_id=f"m{digest[:12]}")  # a letter first, so that it is no number

@@ -1,0 +1,306 @@
+"""Measurements as physics takes them, and what it predicts for all of them at once."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Final, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from perfcore import records
+from perfcore.accuracy.protocols import Workload, unstated_kv_format, workload_of
+from perfcore.accuracy.table import Measurement
+from perfcore.catalog import default_economics, loader
+from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.entry import Entry
+from perfcore.catalog.schema import DeviceEntry, EngineEntry, KVFormatEntry, WeightFormatEntry
+from perfcore.columns import STATUS
+from perfcore.errors import InputError
+from perfcore.physics.memory import LARGEST_BATCH
+from perfcore.physics.point import Point
+
+Floats = npt.NDArray[np.float64]
+Load = Callable[[str, str], Entry]
+
+_FIELD: Final = {name: index for index, name in enumerate(Point._fields)}
+_SCHEDULERS: Final = {
+    "static": records.SCHEDULER_STATIC,
+    "closed_loop": records.SCHEDULER_CONTINUOUS,
+    "saturation": records.SCHEDULER_CONTINUOUS,
+    "disaggregated": records.SCHEDULER_DISAGGREGATED,
+}
+# Statuses with which a configuration has run although perfcore would not start it: memory is
+# reckoned with a margin, and a context limit is a setting.
+_RAN_ANYWAY: Final = (
+    "ok",
+    "weights do not fit",
+    "context above the model's maximum",
+    "kv cache does not fit",
+)
+
+
+class Question(NamedTuple):
+    """A measurement beside the configuration that it was measured on."""
+
+    measurement: Measurement
+    model: ModelEntry
+    device: DeviceEntry
+    engine: EngineEntry
+    weight_format: WeightFormatEntry
+    kv_format: KVFormatEntry
+    record: records.WeightFormat
+    deployment: records.Deployment
+    workload: Workload
+    assumed: str = ""  # what stands for something that the catalogue does not know
+
+
+class Skipped(NamedTuple):
+    """A measurement that cannot be evaluated, and why."""
+
+    measurement: Measurement
+    reason: str
+
+
+def questions(rows: Sequence[Measurement]) -> tuple[list[Question], list[Skipped]]:
+    """Return what can be asked of physics, and what cannot."""
+    asked: list[Question] = []
+    skipped: list[Skipped] = []
+    load = cache(loader.load)  # names repeat; the catalogue is looked up once for each
+    engines = [cast("EngineEntry", load("engine", name)) for name in loader.names("engine")]
+    for row in rows:
+        try:
+            asked.append(_question(row, load, engines))
+        except InputError as error:
+            skipped.append(Skipped(row, error.faults[0]))
+    return asked, skipped
+
+
+def _question(row: Measurement, load: Load, engines: Sequence[EngineEntry]) -> Question:
+    model = cast("ModelEntry", load("model", row.model))
+    device = cast("DeviceEntry", load("device", row.hardware))
+    engine, assumed = _engine(row, load, engines)
+    weight_format = cast("WeightFormatEntry", load("weight_format", row.weight_format))
+    stated = row.kv_format or unstated_kv_format(row, weight_format.name)
+    kv_format = cast("KVFormatEntry", load("kv_format", stated))
+    workload = workload_of(row)
+    if row.concurrency is None and row.mode != "saturation":
+        raise InputError("concurrency is not stated")
+    batch = LARGEST_BATCH if row.concurrency is None else max(round(row.concurrency), 1)
+    deployment = records.Deployment(
+        tp=float(row.tp),
+        pp=float(row.pp),
+        dp=float(row.dp),
+        ep=float(row.ep),
+        batch=float(batch),
+        scheduler=_SCHEDULERS[row.mode],
+        prefix_hit=0.0,
+        draft_len=0.0,
+        acceptance=0.0,
+        offload=records.OFFLOAD_NONE,
+    )
+    return Question(
+        measurement=row,
+        model=model,
+        device=device,
+        engine=engine,
+        weight_format=weight_format,
+        kv_format=kv_format,
+        record=_weight_record(row, weight_format),
+        deployment=deployment,
+        workload=workload,
+        assumed=assumed,
+    )
+
+
+def _engine(
+    row: Measurement, load: Load, engines: Sequence[EngineEntry]
+) -> tuple[EngineEntry, str]:
+    """Return the release that a row was measured with, by its date.
+
+    For an engine that nobody has calibrated it is the default, and a remark.
+    """
+    try:
+        named = cast("EngineEntry", load("engine", row.engine))
+    except InputError:
+        remark = f"engine {row.engine!r} is not in the catalogue: the default engine's constants"
+        return cast("EngineEntry", load("engine", "default")), remark
+    month = row.date[:7] or "9999"
+    older = [entry for entry in engines if entry.release_of == named.name and month <= entry.until]
+    return min(older, key=lambda entry: entry.until, default=named), ""
+
+
+def _weight_record(row: Measurement, entry: WeightFormatEntry) -> records.WeightFormat:
+    """Return the record of a format with the bits that a row states.
+
+    Of a GGUF file that is an average of the whole file, embedding included; formats that leave
+    other matrices than the experts wider keep their own split.
+    """
+    record = entry.record()
+    if row.weight_bits is None or entry.experts_only:
+        return record
+    if record.kernel == records.KERNEL_GGUF:
+        return record._replace(bits=row.weight_bits, embedding_bits=row.weight_bits)
+    return record._replace(bits=row.weight_bits)
+
+
+class Batch(NamedTuple):
+    """Many questions as the tables that a kernel takes; engines stay apart, as fits change them."""
+
+    questions: tuple[Question, ...]
+    tables: tuple[Floats, Floats, Floats, Floats, Floats]  # all but the engines
+    records: npt.NDArray[np.int64]  # (6, rows)
+    deployments: Floats
+    lengths: Floats  # (2, rows)
+    engines: tuple[tuple[EngineEntry, DeviceEntry, Workload], ...]
+
+
+def batch_of(asked: Sequence[Question]) -> Batch:
+    """Return questions as tables."""
+    tables: list[dict[tuple[float, ...], int]] = [{} for _ in range(5)]
+    engines: dict[tuple[str, str, Workload], int] = {}
+    entries: list[tuple[EngineEntry, DeviceEntry, Workload]] = []
+    economics = default_economics()
+    # a model's record takes as long as all the rest
+    models = {
+        entry.name: entry.record() for entry in {q.model.name: q.model for q in asked}.values()
+    }
+    indices = np.zeros((6, len(asked)), np.int64)
+    for place, question in enumerate(asked):
+        made = (
+            models[question.model.name],
+            question.device.record(),
+            question.record,
+            question.kv_format.record(),
+            economics,
+        )
+        found = [
+            table.setdefault(tuple(record), len(table))
+            for table, record in zip(tables, made, strict=True)
+        ]
+        load = question.workload.load
+        key = (question.engine.name, question.device.name, load)
+        if key not in engines:
+            engines[key] = len(entries)
+            entries.append((question.engine, question.device, load))
+        indices[:, place] = (found[0], found[1], engines[key], *found[2:])
+    return Batch(
+        questions=tuple(asked),
+        tables=tuple(np.array(list(table), np.float64) for table in tables),  # type: ignore[arg-type]
+        records=indices,
+        deployments=np.array([question.deployment for question in asked], np.float64),
+        lengths=np.array(
+            [
+                [question.workload.input_len for question in asked],
+                [question.workload.output_len for question in asked],
+            ],
+            np.float64,
+        ),
+        engines=tuple(entries),
+    )
+
+
+def engine_table(batch: Batch, *, before_fit: bool = False) -> Floats:
+    """Return the engines' records as the catalogue has them, under each load, one row each.
+
+    ``before_fit`` asks for those from which a fit starts.
+    """
+    table = []
+    for engine, device, load in batch.engines:
+        record = (engine.before_fit() if before_fit else engine).record(device)
+        scaled = {name: getattr(record, name) * factor for name, factor in load.factors}
+        table.append(record._replace(**scaled, **dict(load.constants)))
+    return np.array(table, np.float64)
+
+
+def evaluate_points(batch: Batch, engines: Floats) -> Floats:
+    """Return every field of ``Point`` for every question: (fields, rows)."""
+    # Numba is imported here, so that commands that need no kernel do not wait for it.
+    from perfcore.kernels import ANY, TILE, fill_columns  # noqa: PLC0415
+
+    rows = len(batch.questions)
+    fields = len(Point._fields)
+    models, devices, weights, kv_formats, economics = batch.tables
+    metrics = np.empty((fields, rows + TILE), np.float64)
+    written = fill_columns(
+        (models, devices, engines, weights, kv_formats, economics),
+        batch.records,
+        batch.deployments,
+        batch.lengths,
+        np.zeros((2, 1)),
+        np.zeros((0, rows), np.int32),
+        np.zeros((0, 1), np.int32),
+        np.zeros(2, np.int64),
+        np.arange(fields),
+        np.zeros(0, np.int64),
+        np.zeros(0, np.int64),
+        np.zeros((0, 2)),
+        np.full(0, ANY),
+        True,
+        np.zeros(2, np.int64),
+        np.empty((0, rows + TILE), np.int32),
+        metrics,
+        np.empty((0, rows + TILE), np.int32),
+        np.zeros(len(STATUS) + 1, np.int64),
+    )
+    if written != rows:  # no rule drops a row
+        raise RuntimeError(f"{written} of {rows} rows were evaluated")
+    return metrics[:, :rows]
+
+
+class Estimate(NamedTuple):
+    """What any model of inference says about a batch of questions, one number a row."""
+
+    tpot_s: Floats
+    ttft_s: Floats
+    running: Floats  # sequences at once
+    power_w: Floats  # of one board, over what the measurement covers
+
+
+def as_measured(batch: Batch, estimate: Estimate) -> Floats:
+    """Return an estimate in each question's metric."""
+    input_len, output_len = batch.lengths
+    requested = batch.deployments[:, records.Deployment._fields.index("batch")]
+    scheduler = batch.deployments[:, records.Deployment._fields.index("scheduler")]
+    devices = np.array([question.measurement.devices for question in batch.questions], np.float64)
+    tpot_s, ttft_s, running, power_w = estimate
+    e2e_latency_s = ttft_s + (output_len - 1.0) * tpot_s
+    # boards draw power for a whole static batch, or for a server's steps
+    per_token_s = np.where(
+        scheduler == records.SCHEDULER_STATIC,
+        e2e_latency_s / (requested * output_len),
+        tpot_s / running,
+    )
+    values = {
+        "tpot_s": tpot_s,
+        "ttft_s": ttft_s,
+        "e2e_latency_s": e2e_latency_s,
+        "prefill_tokens_per_s": requested * input_len / ttft_s,
+        "output_tokens_per_s_per_device": running / (devices * tpot_s),
+        "power_w_per_device": power_w,
+        "energy_j_per_output_token": power_w * devices * per_token_s,
+    }
+    kinds = list(values)
+    chosen = [kinds.index(question.measurement.metric) for question in batch.questions]
+    return np.choose(chosen, list(values.values()))
+
+
+def predicted(batch: Batch, points: Floats) -> Floats:
+    """Return what each question's metric should have been measured as."""
+    columns = ("tpot_s", "ttft_s", "running_batch", "power_w")
+    return as_measured(batch, Estimate(*(points[_FIELD[name]] for name in columns)))
+
+
+def interval(batch: Batch, points: Floats) -> tuple[Floats, Floats]:
+    """Return the 80 % interval of each question's metric."""
+    energy = np.array(
+        [question.measurement.metric == "energy_j_per_output_token" for question in batch.questions]
+    )
+    expected = predicted(batch, points)
+    edges = []
+    for edge in ("low", "high"):
+        columns = (f"tpot_{edge}_s", f"ttft_{edge}_s", "running_batch", f"power_{edge}_w")
+        value = as_measured(batch, Estimate(*(points[_FIELD[name]] for name in columns)))
+        factor = points[_FIELD[f"energy_per_output_token_{edge}_j"]]
+        factor = factor / points[_FIELD["energy_per_output_token_j"]]
+        edges.append(np.where(energy, expected * factor, value))
+    return np.minimum(*edges), np.maximum(*edges)

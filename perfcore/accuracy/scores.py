@@ -1,0 +1,214 @@
+"""How far predictions are from measurements, by group."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from perfcore.accuracy.baselines import BASELINES, baselines
+from perfcore.accuracy.prediction import (
+    Floats,
+    Question,
+    Skipped,
+    batch_of,
+    engine_table,
+    evaluate_points,
+    interval,
+    predicted,
+    questions,
+)
+from perfcore.accuracy.protocols import artefact
+from perfcore.accuracy.table import Measurement
+from perfcore.columns import STATUS
+from perfcore.physics.point import Point
+
+KEYS: Final = ("source", "device", "engine", "model")  # what groups can be made by
+
+
+class Errors(NamedTuple):
+    """Errors of one kind of estimate over the rows of a group. Fractions, not per cent."""
+
+    median_ape: float
+    p90_ape: float
+    bias: float  # median of prediction / measurement, less 1
+
+
+class Group(NamedTuple):
+    """The score of the rows that share some keys and a metric."""
+
+    keys: dict[str, str]
+    metric: str
+    rows: int
+    skipped: int
+    errors: Errors
+    coverage: float  # share of rows inside the predicted 80 % interval
+    baselines: dict[str, Errors]
+
+
+class Scored(NamedTuple):
+    """A measurement beside its prediction."""
+
+    question: Question
+    predicted: float
+    low: float
+    high: float
+    status: str
+    baselines: tuple[float, ...]  # in the order of ``BASELINES``
+
+    @property
+    def error(self) -> float:
+        """Prediction over measurement, less 1."""
+        return self.predicted / self.question.measurement.value - 1.0
+
+
+class Score(NamedTuple):
+    """All rows of some measurements, scored."""
+
+    rows: tuple[Scored, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many rows were skipped, by reason."""
+        return dict(Counter(skipped.reason for skipped in self.skipped).most_common())
+
+    @property
+    def assumed(self) -> dict[str, int]:
+        """How many rows were evaluated with something else than they name, by what."""
+        found = Counter(scored.question.assumed for scored in self.rows)
+        return {remark: count for remark, count in found.most_common() if remark}
+
+    def groups(self, keys: Sequence[str] = ("source",)) -> list[Group]:
+        """Return the score of every group, never pooled over metrics."""
+        found: dict[tuple[str, ...], list[Scored]] = {}
+        left: Counter[tuple[str, ...]] = Counter()
+        for scored in self.rows:
+            names = _names(scored.question)
+            label = (*(names[key] for key in keys), scored.question.measurement.metric)
+            found.setdefault(label, []).append(scored)
+        for skipped in self.skipped:
+            names = _given_names(skipped.measurement)
+            left[*(names[key] for key in keys), skipped.measurement.metric] += 1
+        groups = []
+        for label in sorted({*found, *left}):
+            rows = found.get(label, [])
+            group = _group(dict(zip(keys, label, strict=False)), label[-1], rows, left[label])
+            groups.append(group)
+        return groups
+
+
+def score(rows: Sequence[Measurement]) -> Score:
+    """Return measurements beside their predictions, each evaluated as it was configured."""
+    asked, skipped = questions(rows)
+    if not asked:
+        return Score((), tuple(skipped))
+    batch = batch_of(asked)
+    points = evaluate_points(batch, engine_table(batch))
+    values = predicted(batch, points)
+    low, high = interval(batch, points)
+    others = baselines(batch, points[Point._fields.index("running_batch")])
+    statuses = points[Point._fields.index("status")]
+    scored = [
+        Scored(
+            question=question,
+            predicted=float(values[row]),
+            low=float(low[row]),
+            high=float(high[row]),
+            status=STATUS[int(statuses[row])],
+            baselines=tuple(float(others[name][row]) for name in BASELINES),
+        )
+        for row, question in enumerate(asked)
+    ]
+    return Score(tuple(scored), tuple(skipped))
+
+
+def _names(question: Question) -> dict[str, str]:
+    return {
+        "source": question.measurement.source,
+        "device": question.device.name,
+        "engine": question.engine.name,
+        "model": question.model.name,
+    }
+
+
+def _given_names(row: Measurement) -> dict[str, str]:
+    return {
+        "source": row.source,
+        "device": row.hardware,
+        "engine": row.engine,
+        "model": row.model,
+    }
+
+
+def _group(keys: dict[str, str], metric: str, rows: Sequence[Scored], skipped: int) -> Group:
+    measured = np.array([scored.question.measurement.value for scored in rows])
+    inside = [scored.low <= scored.question.measurement.value <= scored.high for scored in rows]
+    others = {
+        name: errors_of(np.array([scored.baselines[index] for scored in rows]) / measured)
+        for index, name in enumerate(BASELINES)
+    }
+    return Group(
+        keys=keys,
+        metric=metric,
+        rows=len(rows),
+        skipped=skipped,
+        errors=errors_of(np.array([scored.predicted for scored in rows]) / measured),
+        coverage=float(np.mean(inside)) if rows else float("nan"),
+        baselines=others,
+    )
+
+
+def errors_of(ratios: Floats) -> Errors:
+    """Return the errors of predictions, given as (rows,) their ratios to the measured values."""
+    if not len(ratios):
+        return Errors(*(float("nan"),) * 3)
+    errors = np.abs(ratios - 1.0)
+    return Errors(
+        median_ape=float(np.median(errors)),
+        p90_ape=float(np.quantile(errors, 0.9)),
+        bias=float(np.exp(np.median(np.log(ratios))) - 1.0),
+    )
+
+
+def write_rows(path: Path, found: Score) -> None:
+    """Write every row with its prediction, interval and baselines as CSV."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    fields = Measurement._fields[:-1]
+    writer.writerow(
+        (
+            *fields,
+            *("predicted", "low", "high", "error", "inside", "status", "calibration"),
+            *BASELINES,
+            *("artefact", "skipped"),
+        )
+    )
+    for scored in found.rows:
+        row, question = scored.question.measurement, scored.question
+        inside = scored.low <= row.value <= scored.high
+        numbers = (scored.predicted, scored.low, scored.high, scored.error)
+        writer.writerow(
+            (
+                *(_cell(getattr(row, field)) for field in fields),
+                *(f"{number:.6g}" for number in numbers),
+                int(inside),
+                scored.status,
+                question.engine.calibration(question.device),
+                *(f"{value:.6g}" for value in scored.baselines),
+                artefact(row),
+                "",
+            )
+        )
+    empty = ("",) * (8 + len(BASELINES))
+    for skipped in found.skipped:
+        row = skipped.measurement
+        writer.writerow((*(_cell(getattr(row, f)) for f in fields), *empty, skipped.reason))
+    path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _cell(value: object) -> object:
+    return "" if value is None else value

@@ -1,0 +1,210 @@
+"""Tables of measurements: one row is one measured number and all that predicting it takes.
+
+The format is that of the measurements that perfcore ships; ``docs/measurements.md`` explains each
+column.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, cast
+
+from perfcore.bounds import Bound
+from perfcore.csvfile import Form, read_rows
+from perfcore.errors import InputError
+from perfcore.ranges import Place, number, show
+from perfcore.validation import read_text
+
+LARGEST: Final = 1_000_000  # rows of a file
+
+Mode = Literal["static", "closed_loop", "saturation", "disaggregated"]
+MODES: Final[tuple[Mode, ...]] = ("static", "closed_loop", "saturation", "disaggregated")
+METRICS: Final = {  # and how their units are written, first as perfcore does
+    "tpot_s": ("s",),
+    "ttft_s": ("s",),
+    "e2e_latency_s": ("s",),
+    "prefill_tokens_per_s": ("tok/s", "tokens/s"),
+    "output_tokens_per_s_per_device": ("tok/s", "tokens/s", "tok/s/device", "tokens/s/device"),
+    "energy_j_per_output_token": ("J/token", "J"),
+    "power_w_per_device": ("W",),
+}
+
+_TEXTS: Final = (
+    "row_id",
+    "set",
+    "source",
+    "source_ref",
+    "licence",
+    "date",
+    "engine_version",
+    "unit",
+    "task_note",
+)
+_DEGREES: Final = ("tp", "pp", "ep", "dp")
+DEGREE: Final = Bound("count", 1, 65_536, whole=True)
+OPTIONAL: Final = {  # None where the source does not say
+    "weight_bits": Bound("ratio", 0.1, 64),
+    "concurrency": Bound("ratio", 1, 1e9),
+    "input_len": Bound("ratio", 0, 1e9),
+    "output_len": Bound("ratio", 0, 1e9),
+}
+_VALUE: Final = Bound("ratio", 1e-12, 1e12)
+
+
+class Measurement(NamedTuple):
+    """One measured number, SI units, and what was measured. Names are as the file has them."""
+
+    row_id: str
+    set: str
+    mode: Mode
+    source: str
+    source_ref: str
+    licence: str
+    date: str
+    engine: str
+    engine_version: str
+    hardware: str
+    model: str
+    weight_format: str
+    weight_bits: float | None  # per quantised weight, scales included
+    kv_format: str  # empty if not stated
+    tp: int
+    pp: int
+    ep: int
+    dp: int
+    devices: int
+    concurrency: float | None  # sequences in flight over all devices; None: as many as fit
+    input_len: float | None  # tokens of a sequence
+    output_len: float | None
+    metric: str
+    value: float
+    unit: str
+    task_note: str
+    line: int = 0  # of the file
+
+
+COLUMNS: Final = Measurement._fields[:-1]
+_FORM: Final = Form(
+    columns=COLUMNS,
+    required=("model", "hardware", "metric", "value"),
+    any_of=(),
+    noun="measurements",
+    largest=LARGEST,
+)
+
+
+def shipped() -> Path:
+    """Return the path of the measurements that come with the package."""
+    return Path(str(resources.files("perfcore.accuracy") / "measurements" / "dev_licensed.csv"))
+
+
+def read_measurements(path: str | Path) -> list[Measurement]:
+    """Return the rows of a CSV file in UTF-8 whose first line names columns of ``COLUMNS``.
+
+    ``model``, ``hardware``, ``metric`` and ``value`` are needed; other columns and cells may be
+    left out: a static batch of one bf16 sequence on one device, engine ``default``.
+
+    Raises
+    ------
+    InputError
+        With every fault of the file, each with its line. Names of models, devices and engines are
+        not looked up here.
+    """
+    faults: list[str] = []
+    rows = read_rows(str(path), read_text(path, ".csv"), _FORM, faults)
+    found = [_measurement(line, cells, Place(str(path), "", faults)) for line, cells in rows]
+    if faults:
+        raise InputError(dict.fromkeys(faults))
+    if not found:
+        raise InputError(f"{path}: has no measurement; add a line below the header")
+    return [row for row in found if row is not None]
+
+
+def write_measurements(path: str | Path, rows: Iterable[Measurement]) -> None:
+    """Write a file that ``read_measurements`` reads."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow(_cell(value) for value in row[:-1])
+    Path(path).write_text(text.getvalue(), encoding="utf-8")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return str(value)
+
+
+def _measurement(line: int, cells: Mapping[str, str], file: Place) -> Measurement | None:
+    place = file._replace(key=f"line {line}")
+    before = len(place.faults)
+    _check_texts(cells, place)
+    metric = cells["metric"]
+    degrees = {name: _number(name, cells.get(name) or "1", DEGREE, place) for name in _DEGREES}
+    optional = {
+        name: _number(name, cells[name], bound, place) if cells.get(name) else None
+        for name, bound in OPTIONAL.items()
+    }
+    value = _number("value", cells["value"], _VALUE, place)
+    tp, pp, ep, dp = (int(degrees[name] or 0) for name in _DEGREES)
+    devices = _number("devices", cells.get("devices") or str(tp * pp * dp or 1), DEGREE, place)
+    if tp * pp * dp and devices and devices != tp * pp * dp:
+        place.fault(f"devices {int(devices)} are not tp x pp x dp = {tp * pp * dp}", "correct it")
+    if len(place.faults) > before or value is None or devices is None:
+        return None
+    texts = {name: cells.get(name, "") for name in _TEXTS}
+    return Measurement(
+        row_id=texts["row_id"],
+        set=texts["set"],
+        mode=cast("Mode", cells.get("mode") or MODES[0]),
+        source=texts["source"],
+        source_ref=texts["source_ref"],
+        licence=texts["licence"],
+        date=texts["date"],
+        engine=cells.get("engine") or "default",
+        engine_version=texts["engine_version"],
+        hardware=cells["hardware"],
+        model=cells["model"],
+        weight_format=cells.get("weight_format") or "bf16",
+        weight_bits=optional["weight_bits"],
+        kv_format=cells.get("kv_format", ""),
+        tp=tp,
+        pp=pp,
+        ep=ep,
+        dp=dp,
+        devices=int(devices),
+        concurrency=optional["concurrency"],
+        input_len=optional["input_len"],
+        output_len=optional["output_len"],
+        metric=metric,
+        value=value,
+        unit=METRICS[metric][0],
+        task_note=texts["task_note"],
+        line=line,
+    )
+
+
+def _check_texts(cells: Mapping[str, str], place: Place) -> None:
+    """Record the faults of everything in a row that is not a number."""
+    for name in ("model", "hardware"):
+        if not cells[name]:
+            place.fault(f"{name} is empty", "give its name")
+    for name, text in cells.items():
+        if not text.isprintable():
+            place.fault(f"{name} has line breaks or control characters", "remove them")
+    mode, metric, unit = cells.get("mode") or MODES[0], cells["metric"], cells.get("unit", "")
+    if mode not in MODES:
+        place._replace(key=f"{place.key}: mode").unknown("mode", mode, MODES)
+    if metric not in METRICS:
+        place._replace(key=f"{place.key}: metric").unknown("metric", metric, METRICS)
+    elif unit not in ("", *METRICS[metric]):
+        place.fault(f"unit {show(unit)} of {metric}", f"give it in {METRICS[metric][0]}")
+
+
+def _number(name: str, text: str, bound: Bound, place: Place) -> float | None:
+    return number(text, bound, place._replace(key=f"{place.key}: {name}"))

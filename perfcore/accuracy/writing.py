@@ -1,0 +1,222 @@
+"""Fitted constants written as engines of the catalogue, with what they rest on."""
+
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from perfcore.accuracy.fit import Fit, Parameter
+from perfcore.bounds import BOUNDS
+from perfcore.catalog.schema import DeviceClass, EngineEntry, LinkKind
+from perfcore.units import parse
+
+UNMOVED: Final = 0.02  # logarithm below which a factor is not worth a line
+SHARED: Final = "default"  # the engine that has the factors of all engines
+
+_CLASSES: Final = get_args(DeviceClass)
+_LINKS: Final = get_args(LinkKind)
+_UNITS: Final = {"time": "s", "bytes": "B"}
+_HEAD: Final = ("base", "title", "aliases", "release_of", "until", "source", "notes")
+_FLAT: Final = ("constants", "factors")
+_NESTED: Final = ("class_factors", "device_class", "link", "device", "intervals")
+
+Table = dict[str, Any]
+
+
+def owner(parameter: Parameter) -> str:
+    """Return the engine whose table holds a parameter."""
+    return parameter.engines[0] if parameter.engines else SHARED
+
+
+def fitted_table(engine: str, table: Table, fit: Fit, entry: EngineEntry | None = None) -> Table:
+    """Return an engine's table with the fitted factors that are its own.
+
+    A constant that the table gives is scaled; another one gets a factor on the base's.
+    ``entry`` is what constants of a link are taken from.
+    """
+    updated = {key: _copied(value) for key, value in table.items()}
+    for parameter, log, error in zip(fit.parameters, fit.logs, fit.errors, strict=True):
+        if owner(parameter) != engine or abs(log) < UNMOVED:
+            continue
+        for constant in parameter.constants:
+            for place in parameter.places or ("",):
+                _scale(updated, constant, place, float(log), float(error), entry)
+    return updated
+
+
+def _scale(
+    table: Table,
+    constant: str,
+    place: str,
+    log: float,
+    error: float,
+    entry: EngineEntry | None,
+) -> None:
+    """Scale a constant in a place: where the table gives it itself, else by a factor."""
+    if not place:
+        own = table.setdefault("constants", {})
+        places = [table.get(key, {}) for key in ("device_class", "link", "device")]
+        for found in (own, *(found for tables in places for found in tables.values())):
+            if constant in found:
+                found[constant] = _scaled(constant, found[constant], log, error)
+        if constant not in own:
+            _multiply(table.setdefault("factors", {}), constant, log, error)
+    elif place in _CLASSES:
+        found = table.get("device_class", {}).get(place, {})
+        if constant in found:
+            found[constant] = _scaled(constant, found[constant], log, error)
+        else:
+            factors = table.setdefault("class_factors", {}).setdefault(place, {})
+            _multiply(factors, constant, log, error)
+    elif place in _LINKS:
+        found = table.setdefault("link", {}).setdefault(place, {})
+        if constant not in found and entry is not None:
+            known = {**entry.constants, **entry.link.get(place, {})}  # type: ignore[call-overload]
+            found[constant] = {"value": known[constant].value}
+        found[constant] = _scaled(constant, found[constant], log, error)
+
+
+def _scaled(constant: str, before: Table, log: float, error: float) -> Table:
+    value = entry_value(constant, before["value"])
+    return {
+        "value": number_text(constant, value * math.exp(log)),
+        "start": before.get("start", number_text(constant, value)),
+        "basis": "fit",
+        "source": _sourced(before, error),
+    }
+
+
+def _multiply(factors: Table, constant: str, log: float, error: float) -> None:
+    before = factors.get(constant, {"value": 1.0})
+    factors[constant] = {
+        "value": float(f"{before['value'] * math.exp(log):.4g}"),
+        "start": before.get("start", before["value"]),
+        "basis": "fit",
+        "source": _sourced(before, error),
+    }
+
+
+_THEN: Final = "; then "
+
+
+def _sourced(before: Mapping[str, Any], error: float) -> str:
+    """What a fitted value rests on: what it was before, and the fit; once, if fitted twice."""
+    why = f"fit, standard error {math.expm1(error) * 100:.2g} %"
+    source = str(before.get("source", "")).partition(_THEN)[0]
+    return why if not source or source.startswith("fit, ") else f"{source}{_THEN}{why}"
+
+
+def before_fit(table: Table) -> Table:
+    """Return an engine's table as it was before it was fitted."""
+    found: Table = {}
+    for key, value in table.items():
+        if key in ("fit", "measured"):
+            continue
+        if not isinstance(value, dict):
+            found[key] = value
+        elif "value" not in value:
+            found[key] = before_fit(value)
+        elif "start" not in value:
+            found[key] = value
+        elif not str(value["source"]).startswith("fit, ") or value["start"] != 1:
+            source = str(value["source"]).partition(_THEN)[0]
+            found[key] = {"value": value["start"], "basis": "assumption", "source": source}
+    return found
+
+
+def with_intervals(text: str, name: str, intervals: Mapping[str, Any]) -> str:
+    """Return the text of an engine's file with other intervals, which stand at its end."""
+    head = text.partition(f"\n[{name}.intervals.")[0].rstrip("\n")
+    lines = [
+        line
+        for level, constants in intervals.items()
+        for line in (f"\n[{name}.intervals.{level}]", *_constants(constants))
+    ]
+    return "\n".join([head, *lines, ""])
+
+
+def entry_value(constant: str, given: object) -> float:
+    """Return a constant's value in SI units."""
+    return parse(given, BOUNDS["engine"][constant].dimension)  # type: ignore[arg-type]
+
+
+def number_text(constant: str, value: float) -> object:
+    """Return a constant as TOML has it: with a unit if it has one."""
+    unit = _UNITS.get(BOUNDS["engine"][constant].dimension)
+    if unit == "s":
+        for scale, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")):
+            if value >= scale:
+                return f"{value / scale:.4g} {name}"
+        return "0 s"
+    return float(f"{value:.4g}") if unit is None else f"{value:.4g} {unit}"
+
+
+def _copied(value: Any) -> Any:  # noqa: ANN401 - TOML
+    return (
+        {key: _copied(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+    )
+
+
+def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
+    """Return the text of a TOML file with one engine."""
+    return "\n".join([*(f"# {line}" for line in comment.splitlines()), *_lines(name, table), ""])
+
+
+def _lines(name: str, table: Mapping[str, Any]) -> Iterator[str]:
+    yield f"[{name}]"
+    for key in _HEAD:
+        if table.get(key):
+            yield f"{key} = {_value(table[key])}"
+    for key in _FLAT:
+        if table.get(key):
+            yield from (f"\n[{name}.{key}]", *_constants(table[key]))
+    for key in _NESTED:
+        for place, constants in (table.get(key) or {}).items():
+            if constants:
+                yield from (f"\n[{name}.{key}.{place}]", *_constants(constants))
+    if table.get("measured"):
+        yield f"\n[{name}.measured]"
+        yield from (f"{place} = {_value(found)}" for place, found in table["measured"].items())
+    if table.get("fit"):
+        yield from _fit(name, table["fit"])
+
+
+def _fit(name: str, fit: Mapping[str, Any]) -> Iterator[str]:
+    yield f"\n[{name}.fit]"
+    yield f"data = {_value(fit['data'])}"
+    yield "errors = ["
+    for errors in fit["errors"]:
+        fields = ", ".join(f"{key} = {_value(value)}" for key, value in errors.items())
+        yield f"  {{ {fields} }},"
+    yield "]"
+
+
+def _constants(constants: Mapping[str, Any]) -> Iterator[str]:
+    order = list(BOUNDS["engine"])
+    for name in sorted(constants, key=order.index):
+        fields = ", ".join(f"{key} = {_value(value)}" for key, value in constants[name].items())
+        yield f"{name} = {{ {fields} }}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def read_engine(path: Path) -> tuple[str, Table, str]:
+    """Return name and table of a file with one engine, and the comment at its head."""
+    text = path.read_text("utf-8")
+    ((name, table),) = tomllib.loads(text).items()
+    head = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        head.append(line.lstrip("# "))
+    return name, table, "\n".join(head)

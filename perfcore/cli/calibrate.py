@@ -1,0 +1,221 @@
+"""``perfcore calibrate``: an engine's constants fitted to measurements."""
+
+import math
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import click
+
+from perfcore.accuracy.calibration import Calibrated, calibrate_all, calibrate_one, describe
+from perfcore.accuracy.kernel_fits import read_kernels
+from perfcore.accuracy.prediction import questions
+from perfcore.accuracy.table import read_measurements, shipped
+from perfcore.accuracy.writing import dump_engine, read_engine, with_intervals
+from perfcore.cli.text import dump, heading, json_option, paragraph, plural, table
+from perfcore.errors import InputError
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._+-]*")
+_ENGINES: Final = Path(__file__).parents[1] / "catalog" / "engines"
+_METRICS: Final = {False: "{}", True: "{}, experts"}
+_SHOWN: Final = 0.02  # logarithm of a factor from which on it is shown
+
+
+@click.command()
+@click.option(
+    "--measurements",
+    "files",
+    metavar="FILE.csv",
+    multiple=True,
+    help="Measurements to fit; the shipped ones if none is named. May be repeated.",
+)
+@click.option("--kernels", metavar="FILE.csv", help="Times of isolated kernels, fitted first.")
+@click.option("--engine", metavar="NAME", help="Engine to fit, if the measurements have several.")
+@click.option(
+    "--device-class", metavar="CLASS", help="Class of device, if the measurements have several."
+)
+@click.option("--name", metavar="NAME", help="Name of the fitted engine [ENGINE-fitted].")
+@click.option("-o", "--output", metavar="FILE.toml", help="Write the fitted engine there.")
+@click.option(
+    "--all-engines",
+    is_flag=True,
+    help="Fit every engine at once, as the shipped ones were; -o names a directory.",
+)
+@json_option
+def calibrate(
+    files: tuple[str, ...],
+    kernels: str | None,
+    engine: str | None,
+    device_class: str | None,
+    name: str | None,
+    output: str | None,
+    all_engines: bool,
+    as_json: bool,
+) -> None:
+    """Fit an engine's constants to measurements.
+
+    Constants of one engine on one class of device: start-up, efficiencies per precision,
+    exchanges, host times, power. Each is a factor on what the catalogue has, held to it by a prior,
+    so that few rows move it little. Kernel times, if there are any, set the first values. Reported
+    are errors of the fit, and of fits that had not seen a whole model or device. The same input
+    gives the same output. The TOML that is written is an engine: use it with --engine FILE.toml.
+
+    \b
+    perfcore calibrate --measurements mine.csv -o mine.toml
+    perfcore point llama-3.1-8b h100-sxm --engine mine.toml
+    perfcore calibrate --measurements all.csv --engine vllm --device-class datacentre-gpu-hopper
+    """  # noqa: D301
+    if find_spec("scipy") is None and kernels is not None:
+        raise InputError("--kernels: fits need scipy; pip install 'perfcore[calibrate]'")
+    if all_engines and (engine or device_class or name or kernels):
+        raise click.UsageError("--all-engines fits all; leave out engine, class, name and kernels")
+    if name is not None and not _NAME.fullmatch(name):
+        raise InputError(f"--name: {name!r}: use lower-case letters, digits, '-', '.', '_', '+'")
+    _check_output(output, files, directory=all_engines)
+    paths = [Path(path) for path in files] or [shipped()]
+    read = [read_measurements(path) for path in paths]
+    data = [describe(path, rows) for path, rows in zip(paths, read, strict=True)]
+    asked, skipped = questions([row for rows in read for row in rows])
+    if all_engines:
+        found = calibrate_all(asked, _ENGINES, data)
+    else:
+        engine_name = _only("--engine", engine, [question.engine.name for question in asked])
+        of_engine = [question for question in asked if question.engine.name == engine_name]
+        chosen = _only(
+            "--device-class", device_class, [question.device.device_class for question in of_engine]
+        )
+        found = calibrate_one(
+            asked,
+            read_kernels(kernels) if kernels else None,
+            engine_name,
+            chosen,
+            name or f"{engine_name}-fitted",
+            data,
+        )
+    if output is not None:
+        _write(found, Path(output), directory=all_engines)
+    if as_json:
+        dump(as_dict(found, len(skipped)))
+    else:
+        _show(found, len(skipped), output)
+
+
+def _check_output(output: str | None, files: Sequence[str], *, directory: bool) -> None:
+    if output is None:
+        return
+    path = Path(output)
+    if directory:
+        if not path.is_dir():
+            raise InputError(f"--output: {output!r} is not a directory; make it first")
+    elif path.suffix != ".toml":
+        raise InputError(f"--output: {output!r} must end in .toml")
+    elif any(path.exists() and path.samefile(name) for name in files if Path(name).exists()):
+        raise InputError(f"--output: {output!r} is a file of measurements; name another")
+
+
+def _only(option: str, given: str | None, found: Sequence[str]) -> str:
+    """What an option chooses among, or the only thing that there is."""
+    known = sorted(set(found))
+    if given is not None:
+        if given in known:
+            return given
+        listed = ", ".join(known) or "none"
+        raise InputError(f"{option}: no measurement of {given!r}; there are: {listed}")
+    if len(known) == 1:
+        return known[0]
+    if not known:
+        raise InputError("no measurement can be evaluated; `perfcore validate` says why")
+    raise InputError(f"{option} is needed: the measurements have {', '.join(known)}")
+
+
+def _write(found: Calibrated, output: Path, *, directory: bool) -> None:
+    for name, entry in found.tables.items():
+        path = output / f"{name}.toml" if directory else output
+        shipped_file = _ENGINES / f"{name}.toml"
+        if not directory:
+            text = dump_engine(name, entry, "Written by `perfcore calibrate`.")
+        elif set(entry) == {"intervals"}:
+            text = with_intervals(shipped_file.read_text("utf-8"), name, entry["intervals"])
+        else:
+            text = dump_engine(name, entry, read_engine(shipped_file)[2])
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+
+
+def as_dict(found: Calibrated, skipped: int) -> dict[str, object]:
+    """Return a calibration for programs."""
+    return {
+        "engines": found.tables,
+        "errors": [
+            {
+                "source": report.source,
+                "metric": report.metric,
+                "experts": report.experts,
+                "rows": report.rows,
+                "in_sample": report.in_sample._asdict(),
+                "left_out_models": report.left_out_models and report.left_out_models._asdict(),
+                "left_out_devices": report.left_out_devices and report.left_out_devices._asdict(),
+            }
+            for report in found.reports
+        ],
+        "kernels": [fit._asdict() for fit in found.kernels],
+        "intervals": {
+            level: {name: interval._asdict() for name, interval in of_level.items()}
+            for level, of_level in found.intervals.items()
+        },
+        "skipped": skipped,
+    }
+
+
+def _show(found: Calibrated, skipped: int, output: str | None) -> None:
+    for fit in found.kernels:
+        values = ", ".join(
+            f"{name} {value:.3g}" for name, value in zip(fit.constants, fit.values, strict=True)
+        )
+        paragraph(
+            f"{plural(fit.rows, 'kernel')}, median error {fit.median_error:.1%}: {values}", ""
+        )
+    heading("Factors on the catalogue's constants")
+    rows = [
+        (parameter.name, f"{math.exp(log):.3f}", f"{error:.0%}", f"{parameter.width:.0%}")
+        for parameter, log, error in zip(
+            found.fit.parameters, found.fit.logs, found.fit.errors, strict=True
+        )
+        if abs(log) >= _SHOWN
+    ]
+    table(("constants", "factor", "error", "prior"), rows, right={1, 2, 3})
+    heading("Errors: median and 90th percentile, %")
+    table(
+        ("source", "metric", "rows", "fit", "", "models left out", "", "devices left out", ""),
+        [
+            (
+                report.source,
+                _METRICS[report.experts].format(report.metric),
+                f"{report.rows:,}",
+                *(
+                    cell
+                    for errors in (
+                        report.in_sample,
+                        report.left_out_models,
+                        report.left_out_devices,
+                    )
+                    for cell in (
+                        ("-", "-")
+                        if errors is None
+                        else (f"{errors.median_ape * 100:.1f}", f"{errors.p90_ape * 100:.0f}")
+                    )
+                ),
+            )
+            for report in found.reports
+        ],
+        right=set(range(2, 9)),
+    )
+    if skipped:
+        paragraph(
+            f"{plural(skipped, 'row')} could not be evaluated; `perfcore validate` says why.", ""
+        )
+    if output is not None:
+        click.echo(f"\nwritten: {output}")

@@ -1,0 +1,145 @@
+"""``perfcore measurements``: results of benchmark tools as rows, and what their columns mean."""
+
+import os
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from perfcore.accuracy.importing import Imported, read_results, settings
+from perfcore.accuracy.table import LARGEST, Measurement, read_measurements, write_measurements
+from perfcore.cli.text import facts, paragraph, plural, set_option
+from perfcore.errors import InputError
+
+MEANINGS: Final = {
+    "row_id": "a name of the row; imported rows have a hash of their content",
+    "set": "of rows that are fitted or checked together",
+    "mode": "how the machine was loaded: static, closed_loop, saturation or disaggregated [static]",
+    "source": "who measured; imported rows say own",
+    "source_ref": "where it can be looked up; imported rows name the file",
+    "licence": "under which the number may be passed on",
+    "date": "of the measurement, like 2026-03-31; it chooses the release of the engine",
+    "engine": "inference engine, a name of the catalogue [default]",
+    "engine_version": "as the engine writes it",
+    "hardware": "device, a name of the catalogue or a TOML file",
+    "model": "a name of the catalogue or a TOML file",
+    "weight_format": "a name of the catalogue [bf16]",
+    "weight_bits": "bits of a quantised weight, scales included, where they are known",
+    "kv_format": "format of the KV cache, a name of the catalogue; empty is 16 bit",
+    "tp": "tensor-parallel degree [1]",
+    "pp": "pipeline-parallel degree [1]",
+    "ep": "expert-parallel degree [1]",
+    "dp": "replicas [1]",
+    "devices": "tp x pp x dp",
+    "concurrency": "sequences in flight over all devices; empty is as many as fit",
+    "input_len": "tokens of a prompt, mean",
+    "output_len": "tokens of an answer, mean",
+    "metric": "what was measured: a column of perfcore, or one of those that docs/measurements.md "
+    "explains",
+    "value": "the number, in SI units",
+    "unit": "of the value; it must be that of the metric",
+    "task_note": "anything else, such as a data set",
+}
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def measurements(ctx: click.Context) -> None:
+    """Read results of benchmark tools; explain the format.
+
+    \b
+    perfcore measurements import results.json -o own.csv --set hardware=h100-sxm
+    perfcore measurements columns
+    """  # noqa: D301
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@measurements.command()
+def columns() -> None:
+    """List the columns of a table of measurements; model, hardware, metric and value are needed."""
+    facts(MEANINGS.items())
+
+
+@measurements.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="OUT.csv", required=True, help="The table to write.")
+@set_option("hardware=h100-sxm")
+@click.option("--append", is_flag=True, help="Add rows to an existing table.")
+@click.option("--force", is_flag=True, help="Replace an existing table.")
+def import_(
+    files: tuple[str, ...], output: str, overrides: tuple[str, ...], append: bool, force: bool
+) -> None:
+    """Read results of benchmark tools into a table of measurements.
+
+    FILES are what vLLM (bench serve, latency, throughput), SGLang (bench_serving), llama-bench
+    (JSON, CSV), trtllm-bench (reports), genai-perf and AIPerf save; what a file is shows in its
+    content. What it does not state is set, a column each, for all files alike.
+
+    \b
+    perfcore measurements import serve-*.json -o own.csv --set hardware=h100-sxm --set tp=8
+    perfcore measurements import llama-bench.json -o own.csv --append
+    perfcore measurements import latency.json -o own.csv --set model=llama-3.1-8b \\
+        --set hardware=l40s --set concurrency=8 --set input_len=32 --set output_len=128
+    """  # noqa: D301
+    if append and force:
+        raise click.UsageError("--append and --force exclude each other; give one")
+    before = _existing(output, files, append=append, force=force)
+    found = read_results(files, settings(overrides))
+    known = {row.row_id for row in before}
+    rows = list({row.row_id: row for row in found.rows if row.row_id not in known}.values())
+    if len(before) + len(rows) > LARGEST:
+        raise InputError(f"{output}: would have more than {LARGEST:,} rows; write another file")
+    if rows:
+        _write(Path(output), [*before, *rows])
+    _report(found, rows, output, len(before))
+
+
+def _existing(output: str, files: Sequence[str], *, append: bool, force: bool) -> list[Measurement]:
+    """Return the rows that stay in front; refuse what must not be overwritten."""
+    path = Path(output)
+    if not path.exists():
+        return []
+    if not path.is_file():
+        raise InputError(f"{output}: is not a file; name a file to write")
+    if any(Path(file).exists() and path.samefile(file) for file in files):
+        raise InputError(f"{output}: is one of the files to read; name another")
+    if append:
+        return read_measurements(output)
+    if not force:
+        raise InputError(f"{output}: exists; add --append to add rows, or --force to replace it")
+    return []
+
+
+def _write(path: Path, rows: Sequence[Measurement]) -> None:
+    """Write a file whole or not at all."""
+    part = path.parent / f".perfcore-{os.getpid()}.part"
+    try:
+        write_measurements(part, rows)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _report(found: Imported, rows: Sequence[Measurement], output: str, before: int) -> None:
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    verb = "added" if before else "wrote"
+    click.echo(f"{verb} {plural(len(rows), 'row')} {'to' if before else 'into'} {output}")
+    facts(((name, f"{n:,}") for name, n in Counter(row.metric for row in rows).items()), "  ")
+    repeated = len(found.rows) - len(rows)
+    skipped = Counter(f"{skip.file}: {skip.reason}" for skip in found.skipped)
+    if repeated:
+        skipped["rows that are there already"] = repeated
+    if skipped:
+        click.echo("left out")
+        facts(((f"{count:,}", reason) for reason, count in skipped.items()), "  ")
+    if found.assumed:
+        paragraph(f"assumed, as nothing says otherwise: {', '.join(found.assumed)}", "")
+    click.echo("next")
+    table, engine = shlex.quote(output), shlex.quote(str(Path(output).with_suffix(".toml")))
+    click.echo(f"  perfcore validate --measurements {table}")
+    click.echo(f"  perfcore calibrate --measurements {table} -o {engine}")

@@ -1,0 +1,79 @@
+"""CSV files from people's spreadsheets: rows by column name, and every fault with its line."""
+
+import csv
+import io
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from perfcore.ranges import Place, show
+
+
+class Form(NamedTuple):
+    """What a kind of CSV file may hold."""
+
+    columns: Collection[str]
+    required: Collection[str]
+    any_of: Collection[str]  # of which at least one is needed
+    noun: str  # of what a line holds, in the plural
+    largest: int  # lines
+
+
+def read_rows(
+    path: str, text: str, form: Form, faults: list[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield each line's number and its cells by column; the first line names the columns."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] | None = None
+    count = 0
+    start = 1
+    try:
+        for cells in reader:
+            line, start = start, reader.line_num + 1
+            stripped = [cell.strip() for cell in cells]
+            if not any(stripped):
+                continue
+            if header is None:
+                header = [name.lower() for name in stripped]
+                if not _check_header(header, form, Place(path, f"line {line}", faults)):
+                    return
+                continue
+            count += 1
+            if count > form.largest:
+                faults.append(f"{path}: has more than {form.largest:,} {form.noun}; split the file")
+                return
+            # a spreadsheet pads short lines with empty cells, or leaves them out
+            if any(stripped[len(header) :]):
+                faults.append(
+                    f"{path}: line {line}: {len(stripped)} cells for {len(header)} columns; "
+                    "put text with commas in quotes"
+                )
+                continue
+            stripped += [""] * (len(header) - len(stripped))
+            yield line, dict(zip(header, stripped, strict=False))
+    except csv.Error as error:
+        faults.append(f"{path}: line {reader.line_num}: not valid CSV: {error}; check its quotes")
+        return
+    if header is None:
+        faults.append(f"{path}: is empty; its first line names columns: {', '.join(form.columns)}")
+
+
+def _check_header(header: list[str], form: Form, place: Place) -> bool:
+    before = len(place.faults)
+    separator = next((other for other in ";\t" if other in header[0]), "")
+    if len(header) == 1 and separator:
+        place.fault(f"cells are separated by {separator!r}", "save the file with commas")
+        return False
+    for index, name in enumerate(header):
+        if name in header[:index]:
+            place.fault(f"column {show(name)} is there twice", "remove one")
+        elif name not in form.columns:
+            place.unknown("column", name, form.columns)
+    known = [name for name in header if name in form.columns]
+    # a misspelled column is one fault, not also the absence of the right one
+    if len(known) == len(header):
+        for name in form.required:
+            if name not in header:
+                place.fault(f"column {name!r} is missing", "add it")
+        if form.any_of and not set(form.any_of) & set(header):
+            place.fault(f"no column of {', '.join(form.any_of)}", f"add what {form.noun} are of")
+    return len(place.faults) == before
