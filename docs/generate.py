@@ -21,7 +21,7 @@ from perfcore.accuracy.intervals import NAMES
 from perfcore.accuracy.scores import score
 from perfcore.accuracy.table import METRICS, read_measurements, shipped
 from perfcore.catalog import load_device, load_engine, names
-from perfcore.catalog.schema import CALIBRATIONS
+from perfcore.catalog.engine_entry import CALIBRATIONS
 from perfcore.cli.validate import markdown_table
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,13 +12,12 @@ from perfcore.axes import RULES, WhatIf, parse_what_ifs
 from perfcore.bounds import BOUNDS
 from perfcore.catalog import loader
 from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.schema import (
     PURCHASES,
-    Constant,
     DeviceEntry,
     EconomicsEntry,
-    EngineEntry,
     KVFormatEntry,
     WeightFormatEntry,
 )

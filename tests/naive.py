@@ -803,8 +803,11 @@ class Naive:
     def offload_times(self):
         """Return the seconds that a pass spends on offloaded weights and on offloaded cache."""
         weights, cache = self.offloaded()
-        own = cache / self.passes  # that of the sequences of a pass
-        return self.longer_read(weights * self.read_share()), self.longer_read(own)
+        common = self.shared_bytes_per_device()
+        total = self.kv_bytes_per_device()
+        of_pass = (total - common) / self.passes + common  # a pass has its sequences' own
+        read = cache * of_pass / total if cache else 0.0
+        return self.longer_read(weights * self.read_share()), self.longer_read(read)
 
     def read_share(self):
         """Return the share of the weights that a decode pass touches."""

@@ -14,15 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 import perfcore.catalog.loader as loader_module
 from perfcore import catalog, records
-from perfcore.catalog.schema import (
-    ENGINE_DIMENSIONS,
-    HOURS_TO_BUY,
-    SERVER_SHARE,
-    SPOT_SHARE,
-    DeviceEntry,
-    EngineEntry,
-    FactEntry,
-)
+from perfcore.catalog.engine_entry import ENGINE_DIMENSIONS, EngineEntry
+from perfcore.catalog.schema import HOURS_TO_BUY, SERVER_SHARE, SPOT_SHARE, DeviceEntry, FactEntry
 from perfcore.errors import InputError
 from perfcore.validation import faults_from_validation_error, read_toml, suggest
 

@@ -131,15 +131,6 @@ LAYOUTS = {
 MONEY = catalog.default_economics()
 
 
-def exact_spread(engine):
-    """Return an engine of which means of context are binary fractions.
-
-    Just after a chunk's end a layer sees less than one token, a difference of two integrals over
-    the whole context, whose rounding would then show.
-    """
-    return engine._replace(length_spread=round(64 * engine.length_spread) / 64)
-
-
 deployments = st.builds(
     records.Deployment,
     tp=st.sampled_from((1.0, 2.0, 3.0, 4.0, 8.0, 16.0, 64.0)),
@@ -278,7 +269,7 @@ def test_catalogue(model, device, weights, kv, engine, layout, money, input_len,
 @given(
     entry=model_entries(max_layers=40).filter(known),
     device=random_devices(),
-    engine=engines().map(exact_spread),
+    engine=engines(),
     weights=weight_formats(),
     kv=kv_formats(),
     layout=deployments,

@@ -26,7 +26,6 @@ from perfcore.physics.attention import (
     mean_window,
     sliding_integral,
     state_bytes_per_sequence,
-    window_integral,
     window_limit,
     windowed_pairs,
 )
@@ -699,9 +698,13 @@ def test_chunked_integral():
     assert chunked_integral(10.0, 4.0) == 18.0
 
 
-def test_window_integral_chooses():
-    assert window_integral(10.0, 4.0, 0.0) == 32.0
-    assert window_integral(10.0, 4.0, 1.0) == 18.0
+def test_mean_window_chooses():
+    assert mean_window(4.0, 6.0, 4.0, 0.0) == 4.0
+    assert mean_window(4.0, 6.0, 4.0, 1.0) == pytest.approx((8.0 + 2.0) / 6.0, rel=1e-15)
+
+
+def test_mean_window_just_after_the_end_of_a_chunk_keeps_its_digits():
+    assert mean_window(2.0**40, 1.375, 8_192.0, 1.0) == 0.6875
 
 
 def test_mean_contexts():
@@ -1432,6 +1435,28 @@ def test_offloaded_cache_is_read_from_the_second_tier():
     assert refused.status == 7.0
     assert point.status == 0.0
     assert point.offload_s == digits(0.5 * kv / 50e9)
+
+
+def test_every_micro_batch_reads_the_shared_prefix_in_the_second_tier():
+    """Two stages, a sequence each, half of the cache away: 1280 own tokens and 1024 of a prefix."""
+    own, common = (
+        kv_bytes_per_sequence(LLAMA, KV16, tokens) / 2.0 for tokens in (1_280.0, 1_024.0)
+    )
+    weights = weight_bytes(LLAMA, BF16) / 2.0
+    device, engine = roomy(weights + own + 0.5 * common)
+    point = whole(
+        LLAMA,
+        engine._replace(block_tokens=1.0),
+        device=device,
+        pp=2.0,
+        batch=2.0,
+        scheduler=records.SCHEDULER_CONTINUOUS,
+        prefix_hit=0.5,
+        offload=records.OFFLOAD_KV,
+    )
+
+    assert point.status == 0.0
+    assert point.offload_s == digits(2 * 0.5 * (own + common) / 50e9)
 
 
 # ------------------------------------------------------------------------------ speculation

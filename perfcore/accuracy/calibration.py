@@ -25,7 +25,7 @@ from perfcore.accuracy.writing import (
     read_engine,
 )
 from perfcore.catalog import loader
-from perfcore.catalog.schema import Calibration
+from perfcore.catalog.engine_entry import Calibration
 from perfcore.errors import InputError
 from perfcore.records import Engine
 

@@ -12,8 +12,9 @@ from perfcore.accuracy.protocols import Workload, unstated_kv_format, workload_o
 from perfcore.accuracy.table import Measurement
 from perfcore.catalog import default_economics, loader
 from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.entry import Entry
-from perfcore.catalog.schema import DeviceEntry, EngineEntry, KVFormatEntry, WeightFormatEntry
+from perfcore.catalog.schema import DeviceEntry, KVFormatEntry, WeightFormatEntry
 from perfcore.columns import STATUS
 from perfcore.errors import InputError
 from perfcore.physics.memory import LARGEST_BATCH

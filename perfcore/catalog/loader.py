@@ -16,12 +16,12 @@ import platformdirs
 from pydantic import ValidationError
 
 from perfcore import records
+from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.schema import (
     DeviceEntry,
     EconomicsEntry,
     EnergyEntry,
-    EngineEntry,
     KVFormatEntry,
     PriceEntry,
     WeightFormatEntry,

@@ -1,12 +1,11 @@
 """Catalogue entries: what a TOML table may say, in human units, and the record it becomes."""
 
 from collections.abc import Callable
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from perfcore import records, units
-from perfcore.bounds import BOUNDS, POSITIVE
 from perfcore.catalog.entry import Entry
 from perfcore.validation import suggest
 
@@ -53,9 +52,11 @@ PURCHASES = ("on-demand", "spot", "owned")  # by code
 Status = Literal["available", "announced", "internal", "hypothetical"]
 
 
-def _quantity(
+def quantity(
     dimension: str, low: float = 0.0, high: float | None = None, *, open_low: bool = True
 ) -> Callable[[object], float]:
+    """Return a parser of quantities of a dimension, within limits."""
+
     def validate(value: object) -> float:
         number = units.parse(value, dimension)  # type: ignore[arg-type]  # refuses what it must
         if number < low or (open_low and number == low):
@@ -67,26 +68,26 @@ def _quantity(
     return validate
 
 
-Bytes = Annotated[float, BeforeValidator(_quantity("bytes"))]
-Bandwidth = Annotated[float, BeforeValidator(_quantity("bandwidth"))]
-Flops = Annotated[float, BeforeValidator(_quantity("flops", open_low=False))]
-Seconds = Annotated[float, BeforeValidator(_quantity("time", open_low=False))]
-Watts = Annotated[float, BeforeValidator(_quantity("power"))]
-Price = Annotated[float, BeforeValidator(_quantity("price", open_low=False))]
-Money = Annotated[float, BeforeValidator(_quantity("money"))]
-Count = Annotated[float, BeforeValidator(_quantity("count", low=1.0, open_low=False))]
+Bytes = Annotated[float, BeforeValidator(quantity("bytes"))]
+Bandwidth = Annotated[float, BeforeValidator(quantity("bandwidth"))]
+Flops = Annotated[float, BeforeValidator(quantity("flops", open_low=False))]
+Seconds = Annotated[float, BeforeValidator(quantity("time", open_low=False))]
+Watts = Annotated[float, BeforeValidator(quantity("power"))]
+Price = Annotated[float, BeforeValidator(quantity("price", open_low=False))]
+Money = Annotated[float, BeforeValidator(quantity("money"))]
+Count = Annotated[float, BeforeValidator(quantity("count", low=1.0, open_low=False))]
 Bits = Annotated[float, Field(gt=0, le=64)]
-Share = Annotated[float, BeforeValidator(_quantity("fraction", high=1.0))]
+Share = Annotated[float, BeforeValidator(quantity("fraction", high=1.0))]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class _Sourced(Entry):
+class Sourced(Entry):
     """An entry whose source may not be left empty."""
 
     source: Text
 
 
-class DeviceEntry(_Sourced):
+class DeviceEntry(Sourced):
     """The data sheet of one schedulable accelerator, card or socket."""
 
     kind: ClassVar[str] = "device"
@@ -228,7 +229,7 @@ _ARITHMETIC = {
 }
 
 
-class WeightFormatEntry(_Sourced):
+class WeightFormatEntry(Sourced):
     """How weights are stored, and which arithmetic they are multiplied with."""
 
     kind: ClassVar[str] = "weight_format"
@@ -257,7 +258,7 @@ class WeightFormatEntry(_Sourced):
         )
 
 
-class KVFormatEntry(_Sourced):
+class KVFormatEntry(Sourced):
     """How the KV cache is stored."""
 
     kind: ClassVar[str] = "kv_format"
@@ -271,236 +272,7 @@ class KVFormatEntry(_Sourced):
         return records.KVFormat(bits=self.bits, kernel=float(self.quantised))
 
 
-ENGINE_DIMENSIONS = {name: bound.dimension for name, bound in BOUNDS["engine"].items()}
-
-
-class Constant(BaseModel):
-    """One constant of an engine: its value, whether it was fitted or assumed, and from what."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    value: float
-    basis: Literal["fit", "assumption", "definition"] = "assumption"
-    source: str = ""
-    start: float | None = None  # of a fit: the value before, to which its prior holds it
-
-
-Constants = dict[str, Constant]
-
-
-def _constants(given: object) -> object:
-    """Parse the values of a table of constants by their names; a bare value is an assumption."""
-    return _table(given, _constant_value)
-
-
-def _factors(given: object) -> object:
-    """Parse a table of factors on constants, each above 0."""
-    return _table(given, lambda _, value: _quantity("ratio")(value))
-
-
-def _table(given: object, parse: Callable[[str, object], float]) -> object:
-    if not isinstance(given, dict):
-        return given
-    parsed = {}
-    for name, constant in given.items():
-        if name not in ENGINE_DIMENSIONS:
-            raise ValueError(f"unknown key {name!r}{suggest(str(name), ENGINE_DIMENSIONS)}")
-        if isinstance(constant, Constant):
-            parsed[name] = constant
-            continue
-        table = constant if isinstance(constant, dict) else {"value": constant}
-        if "value" not in table:
-            raise ValueError(f"{name}: key 'value' is missing; add it")
-        try:
-            numbers = {
-                key: parse(str(name), table[key]) for key in ("value", "start") if key in table
-            }
-            parsed[name] = Constant.model_validate({**table, **numbers})
-        except ValueError as error:
-            message = str(error)
-            if hasattr(error, "errors"):
-                message = "; ".join(str(detail["msg"]) for detail in error.errors())
-            raise ValueError(f"{name}: {message}") from None
-    return parsed
-
-
-def _constant_value(name: str, given: object) -> float:
-    bound = BOUNDS["engine"][name]
-    positive = bound.low == POSITIVE
-    low = 0.0 if positive else bound.low
-    value = _quantity(bound.dimension, low=low, high=bound.high, open_low=positive)(given)
-    if not bound.admits(value):
-        raise ValueError(f"{given!r} must be {bound}")
-    return value
-
-
-ConstantTable = Annotated[Constants, BeforeValidator(_constants)]
-FactorTable = Annotated[Constants, BeforeValidator(_factors)]
-Month = Annotated[str, Field(pattern=r"^(\d{4}-\d{2})?$")]
-
-
-# What a prediction for a device rests on: the engine was fitted on that device, on others of its
-# class, on none of its class; or only the vendor's claims are known.
-Calibration = Literal["own", "class", "unseen", "claim"]
-CALIBRATIONS: tuple[Calibration, ...] = get_args(Calibration)
-
-
-class FitErrors(BaseModel):
-    """Errors of a fit on one source's metric, as fractions: medians, and of left-out groups."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    source: str
-    metric: Text
-    experts: bool = False  # of mixtures of experts, or of dense models
-    rows: Annotated[int, Field(ge=1)]
-    median_ape: float
-    p90_ape: float
-    left_out_models: float | None = None
-    left_out_devices: float | None = None
-
-
-class FitEvidence(BaseModel):
-    """What the constants of an engine were fitted to, and how well."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    data: tuple[str, ...]
-    errors: tuple[FitErrors, ...]
-
-
-class EngineEntry(_Sourced):
-    """The constants of an inference engine, with what differs by class, link and device.
-
-    An engine with a ``base`` says only what differs from that: ``factors`` scale the base's
-    constants on every device, ``class_factors`` on those of a class; what it gives as a value of
-    its own wins.
-    """
-
-    kind: ClassVar[str] = "engine"
-
-    base: str = ""
-    release_of: str = ""  # the engine that people mean, of which this is an older release
-    until: Month = ""  # of the last such release
-    constants: ConstantTable = Field(default_factory=dict)
-    factors: FactorTable = Field(default_factory=dict)
-    class_factors: dict[DeviceClass, FactorTable] = Field(default_factory=dict)
-    device_class: dict[DeviceClass, ConstantTable] = Field(default_factory=dict)
-    link: dict[LinkKind, ConstantTable] = Field(default_factory=dict)
-    device: dict[str, ConstantTable] = Field(default_factory=dict)
-    measured: dict[DeviceClass, tuple[str, ...]] = Field(default_factory=dict)  # devices
-    intervals: dict[Calibration, ConstantTable] = Field(default_factory=dict)
-    fit: FitEvidence | None = None
-
-    _parent: "EngineEntry | None" = PrivateAttr(default=None)
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if (self.factors or self.class_factors) and not self.base:
-            raise ValueError("factors: scale the constants of a base; add base = 'default'")
-        if bool(self.release_of) != bool(self.until):
-            raise ValueError("release_of and until belong together; give both, like '2024-12'")
-        missing = [
-            name
-            for name in ENGINE_DIMENSIONS
-            if name not in self.constants
-            and not all(name in self.intervals.get(level, {}) for level in CALIBRATIONS)
-        ]
-        if missing and not self.base:
-            raise ValueError(
-                f"constants: {', '.join(missing)} missing; add them, or base = 'default'"
-            )
-        return self
-
-    def over(self, base: "EngineEntry") -> "EngineEntry":
-        """Return this engine standing on another."""
-        entry = self.model_copy()
-        entry._parent = base  # noqa: SLF001 - its own class
-        return entry
-
-    def constants_for(self, device: DeviceEntry) -> Constants:
-        """Return the constants that hold on a device.
-
-        The base's, scaled; over them its own: of all devices, of the class, of the link, of the
-        device itself.
-        """
-        return {
-            **self._interval(self.calibration(device)),
-            **self._constants_for(device),
-        }
-
-    def calibration(self, device: DeviceEntry) -> "Calibration":
-        """Return what predictions for a device rest on."""
-        known = self.measured.get(device.device_class, ())
-        if device.name in known:
-            return "own"
-        if device.spatial:
-            return "claim"
-        return "class" if known else "unseen"
-
-    def _interval(self, level: "Calibration") -> Constants:
-        """Interval factors of a level: its own, over those of what it stands on."""
-        own = self.intervals.get(level, {})
-        return own if self._parent is None else {**self._parent._interval(level), **own}  # noqa: SLF001
-
-    def _constants_for(self, device: DeviceEntry) -> Constants:
-        inherited: Constants = {}
-        if self._parent is not None:
-            inherited = self._parent._constants_for(device)  # noqa: SLF001
-            for factors in (self.factors, self.class_factors.get(device.device_class, {})):
-                inherited = _scaled(inherited, factors)
-        return {
-            **inherited,
-            **self.constants,
-            **self.device_class.get(device.device_class, {}),
-            **self.link.get(device.link_kind, {}),
-            **self.device.get(device.name, {}),
-        }
-
-    def before_fit(self) -> "EngineEntry":
-        """Return this engine and what it stands on as they were before they were fitted."""
-        entry = self.model_copy(
-            update={
-                "constants": _started(self.constants),
-                "factors": _started(self.factors),
-                "class_factors": {k: _started(v) for k, v in self.class_factors.items()},
-                "device_class": {k: _started(v) for k, v in self.device_class.items()},
-                "link": {k: _started(v) for k, v in self.link.items()},
-                "device": {k: _started(v) for k, v in self.device.items()},
-            }
-        )
-        entry._parent = self._parent.before_fit() if self._parent else None  # noqa: SLF001
-        return entry
-
-    def record(self, device: DeviceEntry) -> records.Engine:
-        """Return the constants that hold on a device, as physics needs them."""
-        values = {name: constant.value for name, constant in self.constants_for(device).items()}
-        return records.Engine(**values)
-
-
-def _started(constants: Constants) -> Constants:
-    """Constants at the values where fits of them start."""
-    return {
-        name: constant
-        if constant.start is None
-        else constant.model_copy(update={"value": constant.start})
-        for name, constant in constants.items()
-    }
-
-
-def _scaled(constants: Constants, factors: Constants) -> Constants:
-    """Constants times factors, within their bounds; what they rest on is that of both."""
-    found = dict(constants)
-    for name, factor in factors.items():
-        constant = constants[name]
-        value = min(constant.value * factor.value, BOUNDS["engine"][name].high)
-        source = f"{constant.source}; x {factor.value:g}: {factor.source}"
-        basis = "fit" if factor.basis == "fit" else constant.basis
-        found[name] = Constant(value=value, basis=basis, source=source)
-    return found
-
-
-class EconomicsEntry(_Sourced):
+class EconomicsEntry(Sourced):
     """Facility and money.
 
     A table may leave out what the entry named by ``base`` has.
@@ -511,18 +283,18 @@ class EconomicsEntry(_Sourced):
     base: str = ""
     utilization: Share
     purchase: Literal["on-demand", "spot", "owned"] = "on-demand"
-    price_multiplier: Annotated[float, BeforeValidator(_quantity("ratio"))]
-    pue: Annotated[float, BeforeValidator(_quantity("ratio", low=1.0, open_low=False))]
-    node_overhead: Annotated[float, BeforeValidator(_quantity("ratio", open_low=False))]
+    price_multiplier: Annotated[float, BeforeValidator(quantity("ratio"))]
+    pue: Annotated[float, BeforeValidator(quantity("ratio", low=1.0, open_low=False))]
+    node_overhead: Annotated[float, BeforeValidator(quantity("ratio", open_low=False))]
     carbon_intensity: Annotated[
-        float, BeforeValidator(_quantity("carbon_intensity", open_low=False))
+        float, BeforeValidator(quantity("carbon_intensity", open_low=False))
     ]
-    interest: Annotated[float, BeforeValidator(_quantity("fraction", open_low=False))]
+    interest: Annotated[float, BeforeValidator(quantity("fraction", open_low=False))]
     lifetime: Seconds
-    server_factor: Annotated[float, BeforeValidator(_quantity("ratio", low=1.0, open_low=False))]
-    operations: Annotated[float, BeforeValidator(_quantity("fraction", open_low=False))]
-    electricity_price: Annotated[float, BeforeValidator(_quantity("price_per_energy"))]
-    token_price: Annotated[float, BeforeValidator(_quantity("price_per_mtok"))]
+    server_factor: Annotated[float, BeforeValidator(quantity("ratio", low=1.0, open_low=False))]
+    operations: Annotated[float, BeforeValidator(quantity("fraction", open_low=False))]
+    electricity_price: Annotated[float, BeforeValidator(quantity("price_per_energy"))]
+    token_price: Annotated[float, BeforeValidator(quantity("price_per_mtok"))]
 
     def record(self) -> records.Economics:
         """Return what physics needs of it."""
@@ -542,7 +314,7 @@ class EconomicsEntry(_Sourced):
         )
 
 
-class FactEntry(_Sourced):
+class FactEntry(Sourced):
     """A single sourced number that no device or format owns: an energy, a price, an intensity."""
 
     kind: ClassVar[str] = "fact"

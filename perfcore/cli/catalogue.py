@@ -8,14 +8,12 @@ from pydantic import BaseModel
 
 from perfcore.catalog import loader
 from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.engine_entry import ENGINE_DIMENSIONS, Constant, EngineEntry
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.schema import (
-    ENGINE_DIMENSIONS,
-    Constant,
     DeviceClass,
     DeviceEntry,
     EconomicsEntry,
-    EngineEntry,
     KVFormatEntry,
     WeightFormatEntry,
 )

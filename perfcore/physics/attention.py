@@ -22,14 +22,6 @@ def chunked_integral(position: float, window: float) -> float:
     return 0.5 * (chunks * window * window + rest * rest)
 
 
-def window_integral(position: float, window: float, chunked: float) -> float:
-    """Integral of the visible context in a windowed layer, chunked (Llama 4) or not. [tokens^2]"""
-    sliding = sliding_integral(position, window)
-    if chunked == 0.0:  # the same for all rows, so that most models skip the rest
-        return sliding
-    return sliding + chunked * (chunked_integral(position, window) - sliding)
-
-
 def mean_context(input_len: float, output_len: float) -> float:
     """Context of the average decode step: I + O/2. [tokens]
 
@@ -38,18 +30,25 @@ def mean_context(input_len: float, output_len: float) -> float:
     return input_len + 0.5 * output_len
 
 
-def mean_window(input_len: float, output_len: float, window: float, chunked: float) -> float:
-    """Visible context of a windowed layer, averaged over the decode steps. [tokens]"""
-    start = window_integral(input_len, window, chunked)
-    end = window_integral(input_len + output_len, window, chunked)
-    return (end - start) * (1.0 / output_len)
-
-
 def mean_limited(input_len: float, output_len: float, limit: float) -> float:
     """Context of a layer that reads at most ``limit`` tokens, averaged likewise. [tokens]"""
     start = sliding_integral(input_len, limit)
     end = sliding_integral(input_len + output_len, limit)
     return (end - start) * (1.0 / output_len)
+
+
+def mean_window(input_len: float, output_len: float, window: float, chunked: float) -> float:
+    """Visible context of a windowed layer, chunked (Llama 4) or not, averaged likewise. [tokens]
+
+    Chunks are counted from the one that the input ends in, so that long inputs cost no digits.
+    """
+    sliding = mean_limited(input_len, output_len, window)
+    if chunked == 0.0:  # the same for all rows, so that most models skip the rest
+        return sliding
+    inside = input_len - window * floor_of(input_len * (1.0 / window))
+    start = chunked_integral(inside, window)
+    end = chunked_integral(inside + output_len, window)
+    return sliding + chunked * ((end - start) * (1.0 / output_len) - sliding)
 
 
 def causal_pairs(input_len: float) -> float:

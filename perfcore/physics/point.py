@@ -619,14 +619,11 @@ def at_lengths(
     shared_kv = kv_bytes_per_sequence(model, step.kv_format, cached)
     per_group = batch * (1.0 / layout.groups)
     kept_per_sequence = kv_per_sequence * layout.kv_share + step.state_bytes * layout.state_share
-    kv_bytes_per_device = per_group * kept_per_sequence + shared_kv * layout.kv_share
+    own_kv = per_group * kept_per_sequence
+    common_kv = shared_kv * layout.kv_share
+    kv_bytes_per_device = own_kv + common_kv
     together = step.weight_bytes_per_device + kv_bytes_per_device
-    free = (
-        step.usable_bytes
-        + step.second_tier_bytes
-        - step.weight_bytes_per_device
-        - shared_kv * layout.kv_share
-    )
+    free = step.usable_bytes + step.second_tier_bytes - step.weight_bytes_per_device - common_kv
     max_batch = min(largest_batch(free, kept_per_sequence) * layout.all_groups, LARGEST_BATCH)
     per_usable = 1.0 / (step.usable_bytes + TINY)
     devices_needed = min(
@@ -646,7 +643,12 @@ def at_lengths(
     there = 1.0 / second_tier_bandwidth(device, engine)
     detour = there * layout.stages if step.second_tier_bytes > 0.0 else 0.0
     away_weights_s = away_weights * step.weight_read_share * detour
-    away_kv_s = away_kv * detour * (1.0 / layout.micro_batches)
+    read_in_pass = (
+        (own_kv * (1.0 / layout.micro_batches) + common_kv) / (kv_bytes_per_device + TINY)
+        if deployment.offload == OFFLOAD_KV
+        else 0.0
+    )
+    away_kv_s = away_kv * read_in_pass * detour
     offload_s = (away_weights_s + away_kv_s) * (1.0 / step.tokens_per_step)
 
     too_long = length > model.max_context
