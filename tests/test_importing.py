@@ -953,8 +953,8 @@ def test_nothing_is_written_after_a_fault(save, tmp_path):
 def test_outputs_that_the_system_refuses(save, tmp_path):
     path = save(LLAMA)
 
-    assert "is not a file" in refused("import", path, "-o", tmp_path)[0]
-    assert refused("import", path, "-o", tmp_path / "missing" / "own.csv")
+    assert "is a directory" in refused("import", path, "-o", tmp_path)[0]
+    assert "make it first" in refused("import", path, "-o", tmp_path / "missing" / "own.csv")[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.json"]
 
 

@@ -14,6 +14,7 @@ from perfcore.accuracy.kernel_fits import read_kernels
 from perfcore.accuracy.prediction import questions
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.accuracy.writing import dump_engine, read_engine, with_intervals
+from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import dump, heading, json_option, paragraph, plural, table
 from perfcore.errors import InputError
 
@@ -111,8 +112,8 @@ def _check_output(output: str | None, files: Sequence[str], *, directory: bool) 
             raise InputError(f"--output: {output!r} is not a directory; make it first")
     elif path.suffix != ".toml":
         raise InputError(f"--output: {output!r} must end in .toml")
-    elif any(path.exists() and path.samefile(name) for name in files if Path(name).exists()):
-        raise InputError(f"--output: {output!r} is a file of measurements; name another")
+    else:
+        check_output("--output", output, files)
 
 
 def _only(option: str, given: str | None, found: Sequence[str]) -> str:
@@ -140,9 +141,8 @@ def _write(found: Calibrated, output: Path, *, directory: bool) -> None:
             text = with_intervals(shipped_file.read_text("utf-8"), name, entry["intervals"])
         else:
             text = dump_engine(name, entry, read_engine(shipped_file)[2])
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
 
 
 def as_dict(found: Calibrated, skipped: int) -> dict[str, object]:

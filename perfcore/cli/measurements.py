@@ -1,6 +1,5 @@
 """``perfcore measurements``: results of benchmark tools as rows, and what their columns mean."""
 
-import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ import click
 
 from perfcore.accuracy.importing import Imported, read_results, settings
 from perfcore.accuracy.table import LARGEST, Measurement, read_measurements, write_measurements
+from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import facts, paragraph, plural, set_option
 from perfcore.errors import InputError
 
@@ -94,34 +94,21 @@ def import_(
     if len(before) + len(rows) > LARGEST:
         raise InputError(f"{output}: would have more than {LARGEST:,} rows; write another file")
     if rows:
-        _write(Path(output), [*before, *rows])
+        with replacing(Path(output)) as part:
+            write_measurements(part, [*before, *rows])
     _report(found, rows, output, len(before))
 
 
 def _existing(output: str, files: Sequence[str], *, append: bool, force: bool) -> list[Measurement]:
     """Return the rows that stay in front; refuse what must not be overwritten."""
-    path = Path(output)
-    if not path.exists():
+    check_output("--output", output, files)
+    if not Path(output).exists():
         return []
-    if not path.is_file():
-        raise InputError(f"{output}: is not a file; name a file to write")
-    if any(Path(file).exists() and path.samefile(file) for file in files):
-        raise InputError(f"{output}: is one of the files to read; name another")
     if append:
         return read_measurements(output)
     if not force:
         raise InputError(f"{output}: exists; add --append to add rows, or --force to replace it")
     return []
-
-
-def _write(path: Path, rows: Sequence[Measurement]) -> None:
-    """Write a file whole or not at all."""
-    part = path.parent / f".perfcore-{os.getpid()}.part"
-    try:
-        write_measurements(part, rows)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _report(found: Imported, rows: Sequence[Measurement], output: str, before: int) -> None:

@@ -10,6 +10,7 @@ import click
 from perfcore.accuracy.baselines import BASELINES
 from perfcore.accuracy.scores import KEYS, Errors, Group, Score, score, write_rows
 from perfcore.accuracy.table import read_measurements, shipped
+from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import dump, facts, heading, json_option, paragraph, plural, table
 from perfcore.errors import InputError
 from perfcore.ranges import Place
@@ -63,11 +64,12 @@ def validate(
     if as_json and markdown:
         raise click.UsageError("--json and --markdown exclude each other; give one")
     keys = _keys(by)
-    if output is not None and any(_same(output, name) for name in files):
-        raise InputError(f"--rows: {output!r} is a file of measurements; name another")
+    if output is not None:
+        check_output("--rows", output, files)
     found = _scored(files)
     if output is not None:
-        write_rows(Path(output), found)
+        with replacing(Path(output)) as part:
+            write_rows(part, found)
     groups = found.groups(keys)
     if as_json:
         dump(
@@ -108,10 +110,6 @@ def _keys(by: str) -> tuple[str, ...]:
     if faults:
         raise InputError(faults)
     return keys
-
-
-def _same(one: str, other: str) -> bool:
-    return Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
 
 
 def as_dict(group: Group) -> dict[str, object]:
