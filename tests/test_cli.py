@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +17,7 @@ from perfcore.axes import RULES
 from perfcore.catalog import loader
 from perfcore.cli import program
 from perfcore.cli import text as text_of
+from perfcore.sections import DTYPES
 
 # SIGINT may be ignored where tests run in the background
 START = (
@@ -24,6 +26,7 @@ START = (
 )
 COMMANDS = [
     "run",
+    "warmup",
     "plan",
     "point",
     "audit",
@@ -657,3 +660,25 @@ def test_reader_that_closes_early_is_no_error():
     assert process.stderr.read() == b""
     assert process.wait() in (0, 1)
     process.stderr.close()
+
+
+# warmup
+
+
+def test_warmup_compiles_every_type_of_output():
+    found = invoke_json("warmup", "--json")
+
+    assert set(found["seconds"]) == set(DTYPES)
+    assert all(seconds > 0.0 for seconds in found["seconds"].values())
+    assert list(Path(found["cache"]).rglob("*.nbc"))
+    assert found["cache"] in invoke("warmup")
+
+
+def test_warmup_without_a_place_for_compiled_code(monkeypatch):
+    monkeypatch.setattr("perfcore._jit.CACHE", None)
+    result = CliRunner().invoke(program, ["warmup"])
+
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: no place to keep compiled code; set PERFCORE_CACHE to a directory\n"
+    )

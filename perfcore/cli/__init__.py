@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "point": _Home("point", "Explain one configuration, term by term."),
     "plan": _Home("plan", "Say how large a sweep is before it runs."),
     "run": _Home("run", "Evaluate a sweep into Parquet files."),
+    "warmup": _Home("warmup", "Compile the kernels now, for later runs."),
     "audit": _Home("audit", "Check published claims against physics."),
     "validate": _Home("validate", "Hold predictions against measurements."),
     "calibrate": _Home("calibrate", "Fit an engine's constants to measurements."),

@@ -1,0 +1,62 @@
+"""Which models and devices the fit misses when it has not seen them: residuals by left-out group.
+
+    python benchmarks/left_out.py [--by model|device] [--measurements FILE.csv ...]
+
+A line is one source's metric on one group, predicted by a fit to all others: rows, median absolute
+error and bias (median of prediction over measurement, less 1) in %, as of that fit and of the fit
+to all. The last line is the same as JSON. As many fits as there are groups, some seconds each.
+"""
+
+import argparse
+import json
+
+import numpy as np
+import numpy.typing as npt
+
+from perfcore.accuracy import plan
+from perfcore.accuracy.calibration import device_of, model_of
+from perfcore.accuracy.fit import Problem, cross_validate
+from perfcore.accuracy.prediction import questions
+from perfcore.accuracy.protocols import artefact
+from perfcore.accuracy.scores import errors_of
+from perfcore.accuracy.table import read_measurements, shipped
+
+KEYS = {"model": model_of, "device": device_of}
+
+
+def measures(logs: npt.NDArray[np.float64]) -> list[float]:
+    """Median absolute error and bias of logarithmic residuals, in %."""
+    errors = errors_of(np.exp(logs))
+    return [100.0 * errors.median_ape, 100.0 * errors.bias]
+
+
+def main() -> None:
+    """Leave every group out once."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--by", choices=KEYS, default="model")
+    parser.add_argument("--measurements", action="append", default=[])
+    given = parser.parse_args()
+    files: list[str] = given.measurements or [str(shipped())]
+    key = KEYS[given.by]
+    asked, _ = questions([row for name in files for row in read_measurements(name)])
+    problem = Problem(asked, plan.joint(), plan.weigh, before_fit=True)
+    fitted = problem.fit()
+    unseen = cross_validate(problem, fitted, key)
+    seen = problem.residuals(fitted.logs)
+    labels = np.array(
+        [f"{q.measurement.source:20s} {q.measurement.metric:30s} {key(q):32s}" for q in asked]
+    )
+    counted = np.array([not artefact(q.measurement) for q in asked])
+    found: dict[str, list[float]] = {}
+    print(f"{'source, metric, left out':84s} rows   unseen: error  bias     seen: error  bias")
+    for label in np.unique(labels[counted]):
+        rows = counted & (labels == label)
+        numbers = [float(rows.sum()), *measures(unseen[rows]), *measures(seen[rows])]
+        found[" ".join(str(label).split())] = numbers
+        count, *rest = numbers
+        print(f"{label} {count:4.0f} " + "".join(f"{value:12.1f}" for value in rest), flush=True)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
