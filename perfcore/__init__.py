@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from perfcore.api import sweep
+    from perfcore.api import pareto, search, sweep
     from perfcore.catalog.loader import load_device, load_model
     from perfcore.configuration import Configuration, evaluate
     from perfcore.errors import InputError, PerfcoreError
@@ -24,6 +24,8 @@ __all__ = [
     "load_device",
     "load_model",
     "open_run",
+    "pareto",
+    "search",
     "sweep",
 ]
 
@@ -38,6 +40,8 @@ _HOMES = {
     "load_device": "catalog.loader",
     "load_model": "catalog.loader",
     "open_run": "run",
+    "pareto": "api",
+    "search": "api",
     "sweep": "api",
 }
 

@@ -35,7 +35,7 @@ def source_hash() -> str:
     """
     root = Path(__file__).parent
     digest = hashlib.sha256(numba.__version__.encode())
-    sources = (root / "_jit.py", root / "kernels.py", root / "records.py")
+    sources = [root / f"{name}.py" for name in ("_jit", "kernels", "records", "selection")]
     for path in (*sources, *sorted((root / "physics").glob("*.py"))):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())

@@ -1,4 +1,4 @@
-"""A sweep from Python, onto disk or into memory."""
+"""Sweeps and searches from Python."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +10,7 @@ from perfcore.engine import evaluate_rows
 from perfcore.errors import InputError
 from perfcore.run import Run, facts
 from perfcore.run import sweep as sweep_to_disk
+from perfcore.searching import Objective, find_best, find_front
 from perfcore.sinks.parquet import schema
 from perfcore.space import Space
 from perfcore.spec import Spec
@@ -62,6 +63,73 @@ def sweep(
             f"({LARGEST_IN_MEMORY:,}); name an output directory"
         )
     return evaluate_rows(space, schema(space, facts(space)), 0, space.outer_points)
+
+
+def search(
+    spec: Sweep,
+    minimize: str | None = None,
+    maximize: str | None = None,
+    where: Iterable[str] = (),
+    by: Iterable[str] = (),
+    top: int = 1,
+    workers: int | None = None,
+    overrides: Iterable[str] = (),
+) -> pa.Table:
+    """Return the best rows of a sweep, with every axis and column, without keeping the others.
+
+    Parameters
+    ----------
+    minimize, maximize
+        A column; one of the two.
+    where
+        Conditions, e.g. ``tpot_s<=50ms`` or ``device=h100-sxm``.
+    by
+        Axes of which every combination of values has its own best rows.
+    top
+        Rows of each.
+
+    Other parameters are those of ``sweep``.
+
+    Raises
+    ------
+    InputError
+        With every fault of the specification or the conditions.
+    """
+    if (minimize is None) == (maximize is None):
+        raise InputError("search: give one of minimize and maximize")
+    name = minimize or maximize or ""
+    option = "minimize" if maximize is None else "maximize"
+    objective = Objective.named(name, option, maximize=maximize is not None)
+    space = as_space(spec, overrides)
+    return find_best(space, objective, tuple(where), tuple(by), top, workers).rows
+
+
+def pareto(
+    spec: Sweep,
+    objectives: Iterable[str],
+    where: Iterable[str] = (),
+    by: Iterable[str] = (),
+    workers: int | None = None,
+    overrides: Iterable[str] = (),
+) -> pa.Table:
+    """Return the rows of a sweep that no other is at least as good as in all objectives.
+
+    Parameters
+    ----------
+    objectives
+        Two or three columns, of each the least is best, or of ``name:max`` the most. Of rows that
+        are alike in all of them the first stays.
+
+    Other parameters are those of ``search``.
+
+    Raises
+    ------
+    InputError
+        With every fault of the specification or the conditions, or if too many rows are unbeaten.
+    """
+    wanted = [Objective.parse(text, "objectives") for text in objectives]
+    space = as_space(spec, overrides)
+    return find_front(space, wanted, tuple(where), tuple(by), workers).rows
 
 
 def as_space(spec: Sweep, overrides: Iterable[str] = ()) -> Space:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
@@ -59,18 +59,25 @@ class Progress:
 
 
 class Evaluator:
-    """Evaluates ranges of outer points, one worker thread each."""
+    """Evaluates ranges of outer points, one worker thread each.
 
-    def __init__(self, space: Space) -> None:
+    With ``objectives``, rows have these as real numbers in place of their columns, and in place of
+    their axes the positions of their outer and inner point (``Buffers.located`` holds them).
+    """
+
+    def __init__(self, space: Space, objectives: Sequence[str] | None = None) -> None:
         # Numba is imported here, so that whoever only plans does not wait for it.
         from perfcore.kernels import fill_columns  # noqa: PLC0415
 
         self.space = space
         self.fill_columns = fill_columns
-        real = [column.name for column in space.columns if column.kind == "metric"]
+        self.located = objectives is not None
+        real = objectives or [column.name for column in space.columns if column.kind == "metric"]
         whole = [column.name for column in space.columns if column.kind != "metric"]
         self.real = np.array([Point._fields.index(name) for name in real], np.int64)
-        self.whole = np.array([Point._fields.index(name) for name in whole], np.int64)
+        self.whole = np.array(
+            [] if self.located else [Point._fields.index(name) for name in whole], np.int64
+        )
 
     def evaluate(
         self,
@@ -82,6 +89,12 @@ class Evaluator:
         """Evaluate outer points ``start`` … ``stop - 1``; ``consume`` is told of full buffers."""
         space = self.space
         block = space.block(start, stop)
+        outer_axes, inner_axes, degree_axes = block.axes, space.inner_codes, space.degree_axes
+        if self.located:
+            points = np.arange(stop - start, dtype=np.int32)
+            outer_axes = np.array([points, *([points] * 2 if space.chooses_devices else [])])
+            inner_axes = np.arange(space.inner_points, dtype=np.int32)[np.newaxis]
+            degree_axes = np.array([1, 2])  # the kernel's own choices go there
         dropped = np.zeros(len(STATUS) + 1, np.int64)
         cursor = np.zeros(2, np.int64)
         rules = space.rules
@@ -93,9 +106,9 @@ class Evaluator:
                 block.deployments,
                 block.lengths,
                 space.lengths,
-                block.axes,
-                space.inner_codes,
-                space.degree_axes,
+                outer_axes,
+                inner_axes,
+                degree_axes,
                 self.real,
                 self.whole,
                 rules.fields,
@@ -118,8 +131,9 @@ class Evaluator:
 class ShardWorker:
     """Evaluates and writes whole shards; one object serves all worker threads.
 
-    ``done`` has every shard that is on disk. Every thread fills its own buffers, encodes and
-    writes; the kernel and the encoder run without the interpreter's lock.
+    ``done`` has every shard that is on disk, and no partial one, whatever ends the work. Every
+    thread fills its own buffers, encodes and writes; the kernel and the encoder run without the
+    interpreter's lock.
     """
 
     def __init__(
@@ -168,15 +182,23 @@ class ShardWorker:
             self.progress.done_points += (stop - start) * self.space.inner_points
 
 
+class Worker(Protocol):
+    """Works on shards, from any thread."""
+
+    stopped: threading.Event
+
+    def work(self, shard: int) -> None:
+        """Finish a shard; do nothing if ``stopped`` is set."""
+
+
 def run_shards(
-    worker: ShardWorker,
+    worker: Worker,
     shards: Iterable[int],
     workers: int,
 ) -> None:
-    """Let ``workers`` threads write ``shards``.
+    """Let ``workers`` threads work on ``shards``.
 
-    Whatever ends this early (an error, Ctrl-C), complete shards stay, ``worker.done`` knows them
-    all, and no partial one does.
+    Whatever ends this early (an error, Ctrl-C), ``worker.stopped`` is set, and no thread is left.
     """
     queue = iter(shards)
     pending: set[Future[None]] = set()

@@ -131,38 +131,41 @@ def parse_where(
     value: object, axes: tuple[Axis, ...], what_ifs: Mapping[str, WhatIf], place: Place
 ) -> tuple[Where, ...]:
     """Return the conditions, in an order of their own: all must hold."""
+    found = [parse_condition(table, axes, what_ifs, spot) for table, spot in _tables(value, place)]
+    return tuple(sorted((where for where in found if where is not None), key=repr))
+
+
+def parse_condition(
+    table: Mapping[str, object],
+    axes: tuple[Axis, ...],
+    what_ifs: Mapping[str, WhatIf],
+    place: Place,
+) -> Where | None:
+    """Return one condition; None if it has a fault."""
     by_name = {axis.name: axis for axis in axes}
-    found: list[Where] = []
-    for table, spot in _tables(value, place):
-        before = len(spot.faults)
-        _known_keys(table, ("metric", "axis", "min", "max", "in"), spot)
-        subjects = [key for key in ("metric", "axis") if key in table]
-        if len(subjects) != 1:
-            spot.fault(
-                f"{show(dict(table))} has {len(subjects)} of 'metric' and 'axis'", "give one"
-            )
-            continue
-        subject = table[subjects[0]]
-        if not isinstance(subject, str):
-            spot.at(subjects[0]).fault(f"{show(subject)} is not a name", "write it in quotes")
-            continue
-        if not {"min", "max", "in"} & set(table):
-            spot.fault(f"no condition on {show(subject)}", "add min, max or in")
-            continue
-        if subjects[0] == "axis":
-            name = what_ifs[subject].column_name if subject in what_ifs else subject
-            if name in by_name:
-                where = _where_axis(by_name[name], what_ifs, table, spot)
-            elif name in RULES:  # the axis itself has a fault
-                continue
-            else:
-                spot.at("axis").unknown("axis", subject, [*RULES, *what_ifs])
-                continue
-        else:
-            where = _where_metric(subject, table, spot)
-        if where is not None and len(spot.faults) == before:
-            found.append(where)
-    return tuple(sorted(found, key=repr))
+    before = len(place.faults)
+    _known_keys(table, ("metric", "axis", "min", "max", "in"), place)
+    subjects = [key for key in ("metric", "axis") if key in table]
+    if len(subjects) != 1:
+        place.fault(f"{show(dict(table))} has {len(subjects)} of 'metric' and 'axis'", "give one")
+        return None
+    subject = table[subjects[0]]
+    if not isinstance(subject, str):
+        place.at(subjects[0]).fault(f"{show(subject)} is not a name", "write it in quotes")
+        return None
+    if not {"min", "max", "in"} & set(table):
+        place.fault(f"no condition on {show(subject)}", "add min, max or in")
+        return None
+    where = None
+    if subjects[0] == "axis":
+        name = what_ifs[subject].column_name if subject in what_ifs else subject
+        if name in by_name:
+            where = _where_axis(by_name[name], what_ifs, table, place)
+        elif name not in RULES:  # else the axis itself has a fault
+            place.at("axis").unknown("axis", subject, [*RULES, *what_ifs])
+    else:
+        where = _where_metric(subject, table, place)
+    return where if len(place.faults) == before else None
 
 
 def _where_axis(

@@ -26,6 +26,8 @@ START = (
 )
 COMMANDS = [
     "run",
+    "search",
+    "pareto",
     "warmup",
     "plan",
     "point",

@@ -27,6 +27,8 @@ _COMMANDS: Final = {
     "point": _Home("point", "Explain one configuration, term by term."),
     "plan": _Home("plan", "Say how large a sweep is before it runs."),
     "run": _Home("run", "Evaluate a sweep into Parquet files."),
+    "search": _Home("search", "Find the best rows of a sweep."),
+    "pareto": _Home("search", "Find the rows of a sweep that no other row beats."),
     "warmup": _Home("warmup", "Compile the kernels now, for later runs."),
     "audit": _Home("audit", "Check published claims against physics."),
     "validate": _Home("validate", "Hold predictions against measurements."),

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,15 @@ class Buffers:
         self.metrics: npt.NDArray[np.floating] = np.empty((len(real), capacity), dtype)
         self.codes = np.empty((len(whole), capacity), np.int32)
         self.axes = np.empty((axes, capacity), np.int32)
+
+    @classmethod
+    def located(cls, space: Space, objectives: int, capacity: int) -> Self:
+        """Buffers of rows that have objectives, and positions in place of axes."""
+        buffers = cls.__new__(cls)
+        buffers.metrics = np.empty((objectives, capacity), np.dtype(space.spec.output.dtype))
+        buffers.codes = np.empty((0, capacity), np.int32)
+        buffers.axes = np.empty((4 if space.chooses_devices else 2, capacity), np.int32)
+        return buffers
 
 
 class Shaper:

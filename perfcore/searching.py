@@ -1,0 +1,398 @@
+"""The best rows of a sweep, and the undominated ones, without writing the others.
+
+Rows go from the kernel into what is kept of them and are gone: memory grows with the result only.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from perfcore.axes import Axis
+from perfcore.columns import METRICS
+from perfcore.engine import Evaluator, Progress, evaluate_rows, run_shards
+from perfcore.errors import InputError
+from perfcore.ranges import Place
+from perfcore.run import ProgressDisplay, facts
+from perfcore.sections import parse_condition
+from perfcore.sinks.parquet import Buffers, schema
+from perfcore.space import Space, distinct
+
+BLOCK: Final = 1 << 14  # rows between kernel and selection: they stay in the second-level cache
+LARGEST_RESULT: Final = 1_000_000  # rows that are kept, of all groups together
+LARGEST_FRONT: Final = 100_000  # rows of one group's front: each new row is held against them
+_CONDITION: Final = re.compile(r"\s*([\w.]+)\s*(<=|>=|=)\s*(\S.*?)\s*")
+_NOWHERE: Final = np.iinfo(np.int64).max
+_ROOM: Final = 16  # rows of a front at first
+_KEYS: Final = {"<=": "max", ">=": "min", "=": "in"}
+
+Reals = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+class Objective(NamedTuple):
+    """A column, and whether more of it is better."""
+
+    name: str
+    maximize: bool = False
+
+    @classmethod
+    def named(cls, name: str, option: str, *, maximize: bool) -> Self:
+        """Return an objective; ``option`` is what named it."""
+        numbers = [known.name for known in METRICS if known.kind != "code"]
+        if name not in numbers:
+            faults: list[str] = []
+            Place(option, "", faults).unknown("metric", name, numbers)
+            raise InputError(faults)
+        return cls(name, maximize)
+
+    @classmethod
+    def parse(cls, text: str, option: str) -> Self:
+        """Read ``tpot_s`` or ``tokens_per_s_per_device:max``."""
+        name, _, sense = text.strip().partition(":")
+        if sense not in {"", "min", "max"}:
+            raise InputError(f"{option}: {text!r}: write {name}:max to maximise, or {name}")
+        return cls.named(name, option, maximize=sense == "max")
+
+
+class Found(NamedTuple):
+    """Result of a search: rows with every axis and column, and how many were looked at."""
+
+    rows: pa.Table
+    configs: int
+    feasible: int
+    seconds: float
+
+
+class Entries(NamedTuple):
+    """Rows: (objectives, rows) values of which smaller is better, their groups and places."""
+
+    values: Reals
+    groups: Integers
+    places: Integers
+
+
+class Kept(Protocol):
+    """What a thread keeps of the rows that it sees."""
+
+    def take(self, rows: Entries) -> None:
+        """Look at rows."""
+
+    def entries(self) -> Entries:
+        """Return the rows that are kept."""
+
+
+class Best:
+    """The ``top`` rows of each group with the smallest values."""
+
+    def __init__(self, groups: int, top: int, dtype: npt.DTypeLike) -> None:
+        self.values = np.full((groups, top), np.inf, dtype)
+        self.places = np.full((groups, top), _NOWHERE)
+
+    def take(self, rows: Entries) -> None:
+        """Look at rows."""
+        from perfcore.selection import keep_best  # noqa: PLC0415 - Numba is slow to import
+
+        keep_best(rows.values[0], rows.groups, rows.places, self.values, self.places)
+
+    def entries(self) -> Entries:
+        """Return the rows that are kept."""
+        groups, ranks = np.nonzero(self.places != _NOWHERE)
+        values = self.values[groups, ranks][np.newaxis]
+        return Entries(values, groups, self.places[groups, ranks])
+
+
+class Front:
+    """The rows of each group that no other one is at least as good as in every objective.
+
+    Of rows that are alike in all objectives the first is kept.
+    """
+
+    def __init__(self, groups: int, objectives: int, dtype: npt.DTypeLike) -> None:
+        self.values = np.empty((groups, _ROOM, objectives), dtype)
+        self.places = np.empty((groups, _ROOM), np.int64)
+        self.sizes = np.zeros(groups, np.int64)
+
+    def take(self, rows: Entries) -> None:
+        """Look at rows; make room where a front outgrows it."""
+        from perfcore.selection import keep_front  # noqa: PLC0415 - Numba is slow to import
+
+        start = 0
+        while True:
+            start = keep_front(*rows, start, self.values, self.places, self.sizes)
+            if start == rows.places.size:
+                return
+            room = self.places.shape[1]
+            if room >= LARGEST_FRONT or self.places.size >= 4 * LARGEST_RESULT:
+                raise InputError(
+                    f"--objectives: more than {room:,} rows are undominated; "
+                    "name fewer objectives, or add --where"
+                )
+            self.values = np.concatenate([self.values, np.empty_like(self.values)], axis=1)
+            self.places = np.concatenate([self.places, np.empty_like(self.places)], axis=1)
+
+    def entries(self) -> Entries:
+        """Return the rows that are kept."""
+        groups, members = np.nonzero(np.arange(self.places.shape[1]) < self.sizes[:, np.newaxis])
+        values = np.ascontiguousarray(self.values[groups, members].T)
+        return Entries(values, groups, self.places[groups, members])
+
+
+class Groups:
+    """Numbers of the groups that rows belong to: combinations of the values of some axes."""
+
+    def __init__(self, space: Space, names: Sequence[str]) -> None:
+        axes = (*space.outer_axes, *space.inner_axes)
+        known = [axis.name for axis in axes]
+        faults: list[str] = []
+        for name in names:
+            if name not in known:
+                Place("--by", "", faults).unknown("axis", name, known)
+            elif space.chooses_devices and name in {"tp", "pp"}:
+                faults.append(f"--by: {name} is chosen for each row; list values of it to group by")
+        if faults:
+            raise InputError(faults)
+        self.space = space
+        self.count = 1
+        self.strides: dict[str, int] = {}
+        for axis in reversed([axis for axis in axes if axis.name in names]):
+            self.strides[axis.name] = self.count
+            self.count *= len(distinct(axis))
+
+    def outer(self, start: int, stop: int) -> Integers:
+        """Return the part of the group's number that an outer point gives."""
+        codes = self.space.block(start, stop).axes if self.strides else ()
+        return self._numbers(self.space.outer_axes, codes, stop - start)
+
+    def inner(self) -> Integers:
+        """Return the part that the lengths give."""
+        return self._numbers(self.space.inner_axes, self.space.inner_codes, self.space.inner_points)
+
+    def _numbers(
+        self, axes: Sequence[Axis], codes: Iterable[npt.NDArray[np.int32]], points: int
+    ) -> Integers:
+        numbers = np.zeros(points, np.int64)
+        for axis, row in zip(axes, codes, strict=False):
+            if axis.name in self.strides:
+                place = row.astype(np.int64)
+                if axis.kind == "integer":  # of which the codes are the values
+                    values = np.array(distinct(axis), np.float64)
+                    order = np.argsort(values)
+                    place = order[np.searchsorted(values, row, sorter=order)]
+                numbers += place * self.strides[axis.name]
+        return numbers
+
+
+class SearchWorker:
+    """Evaluates shards and keeps what a search is after; one object serves all threads."""
+
+    def __init__(
+        self,
+        space: Space,
+        objectives: Sequence[Objective],
+        groups: Groups,
+        keep: Callable[[], Kept],
+        progress: Progress,
+    ) -> None:
+        self.space = space
+        self.progress = progress
+        self.evaluator = Evaluator(space, [objective.name for objective in objectives])
+        self.signs = np.array([-1.0 if o.maximize else 1.0 for o in objectives])
+        self.groups = groups
+        self.inner_groups = groups.inner()
+        self.keep = keep
+        self.kept: list[Kept] = []
+        self.stopped = threading.Event()
+        self.lock = threading.Lock()
+        self.local = threading.local()
+
+    def work(self, shard: int) -> None:
+        """Look at the rows of a shard."""
+        from perfcore.selection import locate  # noqa: PLC0415 - Numba is slow to import
+
+        if self.stopped.is_set():
+            return
+        if not hasattr(self.local, "kept"):
+            self.local.kept = self.keep()
+            self.local.buffers = Buffers.located(self.space, len(self.signs), BLOCK)
+            self.local.places = np.empty((2, BLOCK), np.int64)
+            with self.lock:
+                self.kept.append(self.local.kept)
+        kept: Kept = self.local.kept
+        buffers: Buffers = self.local.buffers
+        start, stop = self.space.shard_range(shard)
+        outer_groups = self.groups.outer(start, stop)
+        signs = self.signs.astype(buffers.metrics.dtype)[:, np.newaxis]
+
+        def consume(rows: int) -> None:
+            if self.stopped.is_set():
+                return
+            groups, places = self.local.places[:, :rows]
+            locate(
+                buffers.axes[0, :rows],
+                buffers.axes[-1, :rows],
+                start,
+                self.space.inner_points,
+                outer_groups,
+                self.inner_groups,
+                groups,
+                places,
+            )
+            kept.take(Entries(signs * buffers.metrics[:, :rows], groups, places))
+
+        count = self.evaluator.evaluate(start, stop, buffers, consume)
+        with self.lock:
+            self.progress.rows += count.rows
+            self.progress.done_shards += 1
+            self.progress.done_points += (stop - start) * self.space.inner_points
+
+
+def find_best(
+    space: Space,
+    objective: Objective,
+    where: Sequence[str] = (),
+    by: Sequence[str] = (),
+    top: int = 1,
+    workers: int | None = None,
+    show: Callable[[Progress], ProgressDisplay] | None = None,
+) -> Found:
+    """Return the ``top`` rows of each group with the best value of a column.
+
+    Parameters
+    ----------
+    where
+        Conditions besides the specification's, e.g. ``tpot_s<=50ms`` or ``device=h100-sxm``. As in
+        a sweep file, those on axes narrow the space before a sample is drawn from it.
+    by
+        Axes of which every combination of values is a group.
+    workers
+        Threads; all processors by default. They do not change the result.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or more than a million rows would be kept.
+    """
+    space = narrowed(space, where)
+    groups = Groups(space, by)
+    if groups.count * top > LARGEST_RESULT:
+        raise InputError(
+            f"--top: {groups.count:,} groups of {top:,} rows are more than {LARGEST_RESULT:,}; "
+            "keep fewer, or group by fewer axes"
+        )
+    dtype = space.spec.output.dtype
+    return _found(space, [objective], groups, lambda: Best(groups.count, top, dtype), workers, show)
+
+
+def find_front(
+    space: Space,
+    objectives: Sequence[Objective],
+    where: Sequence[str] = (),
+    by: Sequence[str] = (),
+    workers: int | None = None,
+    show: Callable[[Progress], ProgressDisplay] | None = None,
+) -> Found:
+    """Return the rows of each group that no other row is at least as good as in all objectives.
+
+    Parameters are those of ``find_best``; of rows alike in all objectives the first is kept.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, there are not two or three different objectives, or too many rows
+        are undominated.
+    """
+    names = [objective.name for objective in objectives]
+    if not 2 <= len(set(names)) == len(names) <= 3:
+        raise InputError(f"--objectives: {', '.join(names)}: name two or three different metrics")
+    space = narrowed(space, where)
+    groups = Groups(space, by)
+    dtype = space.spec.output.dtype
+    return _found(
+        space, objectives, groups, lambda: Front(groups.count, len(names), dtype), workers, show
+    )
+
+
+def narrowed(space: Space, where: Sequence[str]) -> Space:
+    """Return the space with further conditions, and without rows that cannot run."""
+    spec = space.spec
+    axes = [axis.name for axis in spec.axes]
+    what_ifs = {what_if.key: what_if for what_if in spec.what_ifs}
+    faults: list[str] = []
+    found = []
+    for text in where:
+        place = Place(f"--where {text}", "", faults)
+        matched = _CONDITION.fullmatch(text)
+        if matched is None:
+            place.fault("no condition", "write COLUMN<=VALUE, COLUMN>=VALUE or COLUMN=VALUE")
+            continue
+        name, sign, value = matched.groups()
+        subject = "axis" if name in axes or name in what_ifs else "metric"
+        given: object = [_number_or_text(value)] if sign == "=" else _number_or_text(value)
+        table = {subject: name, _KEYS[sign]: given}
+        found.append(parse_condition(table, spec.axes, what_ifs, place))
+    if faults:
+        raise InputError(faults)
+    added = tuple(condition for condition in found if condition is not None)
+    output = replace(spec.output, keep_infeasible=False)
+    return Space(replace(spec, where=(*spec.where, *added), output=output))
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _found(
+    space: Space,
+    objectives: Sequence[Objective],
+    groups: Groups,
+    keep: Callable[[], Kept],
+    workers: int | None,
+    show: Callable[[Progress], ProgressDisplay] | None,
+) -> Found:
+    # whatever is wrong with these is told before anything is shown
+    _ = space.tables, space.rules, space.lengths
+    progress = Progress(shards=space.shards, points=space.rows)
+    worker = SearchWorker(space, objectives, groups, keep, progress)
+    with show(progress) if show else ProgressDisplay():
+        run_shards(worker, range(space.shards), workers or os.cpu_count() or 1)
+    first, *others = worker.kept
+    for other in others:
+        first.take(other.entries())
+    seconds = progress.seconds
+    values, numbers, places = first.entries()
+    order = np.lexsort((places, *values[::-1], numbers))
+    return Found(rows_at(space, places[order]), space.rows, progress.rows, seconds)
+
+
+def rows_at(space: Space, places: Integers) -> pa.Table:
+    """Return rows at places of the space, with every axis and column."""
+    spec = space.spec
+    every = tuple(column.name for column in METRICS)
+    axes = {axis.name for axis in spec.axes}
+    whole = Space(
+        replace(
+            spec,
+            where=tuple(where for where in spec.where if where.column in axes),
+            output=replace(spec.output, columns=every, keep_infeasible=True),
+        )
+    )
+    arrow_schema = schema(whole, facts(whole))
+    outers, inners = np.divmod(places, whole.inner_points)
+    parts = []
+    for outer in np.unique(outers):
+        table = evaluate_rows(whole, arrow_schema, int(outer), int(outer) + 1)
+        parts.append(table.take(inners[outers == outer]))
+    if not parts:
+        return arrow_schema.empty_table()
+    order = np.argsort(np.argsort(outers, kind="stable"), kind="stable")
+    return pa.concat_tables(parts).take(order).combine_chunks()
