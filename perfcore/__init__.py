@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from perfcore.api import pareto, search, sweep
+    from perfcore.api import histogram, pareto, search, sweep
     from perfcore.catalog.loader import load_device, load_model
     from perfcore.configuration import Configuration, evaluate
     from perfcore.errors import InputError, PerfcoreError
@@ -21,6 +21,7 @@ __all__ = [
     "Space",
     "__version__",
     "evaluate",
+    "histogram",
     "load_device",
     "load_model",
     "open_run",
@@ -37,6 +38,7 @@ _HOMES = {
     "Run": "run",
     "Space": "space",
     "evaluate": "configuration",
+    "histogram": "api",
     "load_device": "catalog.loader",
     "load_model": "catalog.loader",
     "open_run": "run",

@@ -10,7 +10,7 @@ from perfcore.engine import evaluate_rows
 from perfcore.errors import InputError
 from perfcore.run import Run, facts
 from perfcore.run import sweep as sweep_to_disk
-from perfcore.searching import Objective, find_best, find_front
+from perfcore.searching import Objective, count_by_value, find_best, find_front
 from perfcore.sinks.parquet import schema
 from perfcore.space import Space
 from perfcore.spec import Spec
@@ -130,6 +130,31 @@ def pareto(
     wanted = [Objective.parse(text, "objectives") for text in objectives]
     space = as_space(spec, overrides)
     return find_front(space, wanted, tuple(where), tuple(by), workers).rows
+
+
+def histogram(
+    spec: Sweep,
+    metric: str,
+    where: Iterable[str] = (),
+    by: Iterable[str] = (),
+    per_decade: int = 10,
+    workers: int | None = None,
+    overrides: Iterable[str] = (),
+) -> pa.Table:
+    """Return how many rows of a sweep have a column's value in which bin, without keeping them.
+
+    Columns are the axes of ``by``, ``low`` (inclusive) and ``high`` of a bin, ``rows``, and
+    ``share`` of the group. Bins are decades, each divided into ``per_decade`` equal ratios.
+    Other parameters are those of ``search``.
+
+    Raises
+    ------
+    InputError
+        With every fault of the specification or the conditions.
+    """
+    column = Objective.named(metric, "metric", maximize=False)
+    space = as_space(spec, overrides)
+    return count_by_value(space, column, tuple(where), tuple(by), per_decade, workers).rows
 
 
 def as_space(spec: Sweep, overrides: Iterable[str] = ()) -> Space:

@@ -1,4 +1,4 @@
-"""The best rows of a sweep, and the undominated ones, without writing the others.
+"""The best rows of a sweep, the undominated ones, or how many lie where, without writing them.
 
 Rows go from the kernel into what is kept of them and are gone: memory grows with the result only.
 """
@@ -8,13 +8,13 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from perfcore.axes import Axis
+from perfcore.axes import Axis, Value
 from perfcore.columns import METRICS
 from perfcore.engine import Evaluator, Progress, evaluate_rows, run_shards
 from perfcore.errors import InputError
@@ -29,6 +29,7 @@ LARGEST_RESULT: Final = 1_000_000  # rows that are kept, of all groups together
 LARGEST_FRONT: Final = 100_000  # rows of one group's front: each new row is held against them
 _CONDITION: Final = re.compile(r"\s*([\w.]+)\s*(<=|>=|=)\s*(\S.*?)\s*")
 _NOWHERE: Final = np.iinfo(np.int64).max
+_DECADES: Final = 30  # of bins on each side of 1, whose ends are 1e-30 and 1e30
 _ROOM: Final = 16  # rows of a front at first
 _KEYS: Final = {"<=": "max", ">=": "min", "=": "in"}
 
@@ -78,11 +79,18 @@ class Entries(NamedTuple):
     places: Integers
 
 
-class Kept(Protocol):
-    """What a thread keeps of the rows that it sees."""
+class Sink(Protocol):
+    """What a thread makes of the rows that it sees."""
 
     def take(self, rows: Entries) -> None:
         """Look at rows."""
+
+
+S = TypeVar("S", bound=Sink)
+
+
+class Kept(Sink, Protocol):
+    """Rows that a thread keeps of those that it sees."""
 
     def entries(self) -> Entries:
         """Return the rows that are kept."""
@@ -144,6 +152,20 @@ class Front:
         return Entries(values, groups, self.places[groups, members])
 
 
+class Counts:
+    """Rows by group and bin of a value."""
+
+    def __init__(self, groups: int, edges: Reals) -> None:
+        self.edges = edges
+        self.counts = np.zeros((groups, edges.size + 1), np.int64)
+
+    def take(self, rows: Entries) -> None:
+        """Look at rows."""
+        from perfcore.selection import count_bins  # noqa: PLC0415 - Numba is slow to import
+
+        count_bins(rows.values[0], rows.groups, self.edges, self.counts)
+
+
 class Groups:
     """Numbers of the groups that rows belong to: combinations of the values of some axes."""
 
@@ -159,11 +181,19 @@ class Groups:
         if faults:
             raise InputError(faults)
         self.space = space
+        self.axes = [axis for axis in axes if axis.name in names]
         self.count = 1
         self.strides: dict[str, int] = {}
-        for axis in reversed([axis for axis in axes if axis.name in names]):
+        for axis in reversed(self.axes):
             self.strides[axis.name] = self.count
             self.count *= len(distinct(axis))
+
+    def label(self, number: int) -> dict[str, Value]:
+        """Return the values of a group's axes."""
+        return {
+            axis.name: distinct(axis)[number // self.strides[axis.name] % len(distinct(axis))]
+            for axis in self.axes
+        }
 
     def outer(self, start: int, stop: int) -> Integers:
         """Return the part of the group's number that an outer point gives."""
@@ -189,15 +219,15 @@ class Groups:
         return numbers
 
 
-class SearchWorker:
-    """Evaluates shards and keeps what a search is after; one object serves all threads."""
+class SearchWorker(Generic[S]):
+    """Evaluates shards into sinks, one a thread; one object serves all threads."""
 
     def __init__(
         self,
         space: Space,
         objectives: Sequence[Objective],
         groups: Groups,
-        keep: Callable[[], Kept],
+        make: Callable[[], S],
         progress: Progress,
     ) -> None:
         self.space = space
@@ -206,8 +236,8 @@ class SearchWorker:
         self.signs = np.array([-1.0 if o.maximize else 1.0 for o in objectives])
         self.groups = groups
         self.inner_groups = groups.inner()
-        self.keep = keep
-        self.kept: list[Kept] = []
+        self.make = make
+        self.sinks: list[S] = []
         self.stopped = threading.Event()
         self.lock = threading.Lock()
         self.local = threading.local()
@@ -218,13 +248,13 @@ class SearchWorker:
 
         if self.stopped.is_set():
             return
-        if not hasattr(self.local, "kept"):
-            self.local.kept = self.keep()
+        if not hasattr(self.local, "sink"):
+            self.local.sink = self.make()
             self.local.buffers = Buffers.located(self.space, len(self.signs), BLOCK)
             self.local.places = np.empty((2, BLOCK), np.int64)
             with self.lock:
-                self.kept.append(self.local.kept)
-        kept: Kept = self.local.kept
+                self.sinks.append(self.local.sink)
+        sink: S = self.local.sink
         buffers: Buffers = self.local.buffers
         start, stop = self.space.shard_range(shard)
         outer_groups = self.groups.outer(start, stop)
@@ -244,7 +274,7 @@ class SearchWorker:
                 groups,
                 places,
             )
-            kept.take(Entries(signs * buffers.metrics[:, :rows], groups, places))
+            sink.take(Entries(signs * buffers.metrics[:, :rows], groups, places))
 
         count = self.evaluator.evaluate(start, stop, buffers, consume)
         with self.lock:
@@ -319,6 +349,56 @@ def find_front(
     )
 
 
+def count_by_value(
+    space: Space,
+    metric: Objective,
+    where: Sequence[str] = (),
+    by: Sequence[str] = (),
+    per_decade: int = 10,
+    workers: int | None = None,
+    show: Callable[[Progress], ProgressDisplay] | None = None,
+) -> Found:
+    """Return how many rows of each group have a column's value in which bin.
+
+    Bins are decades, each divided into ``per_decade`` equal ratios, so that they depend on no row;
+    the first one has all values below 1e-30, zero and negative ones among them. The table has the
+    axes of ``by``, ``low`` (inclusive) and ``high`` of a bin, null where it has no end, ``rows``
+    and their ``share`` of the group; empty bins are left out. Other parameters are those of
+    ``find_best``.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or there would be more than a million bins.
+    """
+    space = narrowed(space, where)
+    groups = Groups(space, by)
+    decades = np.array([float(f"1e{power}") for power in range(-_DECADES, _DECADES)])
+    edges = np.append(np.outer(decades, 10.0 ** (np.arange(per_decade) / per_decade)), 1e30)
+    if groups.count * edges.size > LARGEST_RESULT * 10:
+        raise InputError(f"--by: {groups.count:,} groups are too many; name fewer axes")
+    sinks, progress = _sinks(
+        space, [metric], groups, lambda: Counts(groups.count, edges), workers, show
+    )
+    counts = np.sum([sink.counts for sink in sinks], axis=0)
+    limits = [None, *edges.tolist(), None]
+    totals = counts.sum(axis=1)
+    rows = [
+        {
+            **groups.label(int(group)),
+            "low": limits[place],
+            "high": limits[place + 1],
+            "rows": int(counts[group, place]),
+            "share": float(counts[group, place] / totals[group]),
+        }
+        for group, place in np.argwhere(counts)
+    ]
+    names = [axis.name for axis in groups.axes]
+    empty: dict[str, list[float]] = {name: [] for name in (*names, "low", "high", "rows", "share")}
+    table = pa.Table.from_pylist(rows) if rows else pa.table(empty)
+    return Found(table, space.rows, progress.rows, progress.seconds)
+
+
 def narrowed(space: Space, where: Sequence[str]) -> Space:
     """Return the space with further conditions, and without rows that cannot run."""
     spec = space.spec
@@ -351,21 +431,33 @@ def _number_or_text(text: str) -> float | str:
         return text
 
 
+def _sinks(
+    space: Space,
+    objectives: Sequence[Objective],
+    groups: Groups,
+    make: Callable[[], S],
+    workers: int | None,
+    show: Callable[[Progress], ProgressDisplay] | None,
+) -> tuple[list[S], Progress]:
+    """Let threads look at all rows of a space, and return what they made of them."""
+    # whatever is wrong with these is told before anything is shown
+    _ = space.tables, space.rules, space.lengths
+    progress = Progress(shards=space.shards, points=space.rows)
+    worker = SearchWorker(space, objectives, groups, make, progress)
+    with show(progress) if show else ProgressDisplay():
+        run_shards(worker, range(space.shards), workers or os.cpu_count() or 1)
+    return worker.sinks, progress
+
+
 def _found(
     space: Space,
     objectives: Sequence[Objective],
     groups: Groups,
-    keep: Callable[[], Kept],
+    make: Callable[[], Kept],
     workers: int | None,
     show: Callable[[Progress], ProgressDisplay] | None,
 ) -> Found:
-    # whatever is wrong with these is told before anything is shown
-    _ = space.tables, space.rules, space.lengths
-    progress = Progress(shards=space.shards, points=space.rows)
-    worker = SearchWorker(space, objectives, groups, keep, progress)
-    with show(progress) if show else ProgressDisplay():
-        run_shards(worker, range(space.shards), workers or os.cpu_count() or 1)
-    first, *others = worker.kept
+    (first, *others), progress = _sinks(space, objectives, groups, make, workers, show)
     for other in others:
         first.take(other.entries())
     seconds = progress.seconds

@@ -1,4 +1,4 @@
-"""Loops that keep the best rows and the undominated ones. No formula and no column name.
+"""Loops that keep the best and the undominated rows, or count. No formula and no column name.
 
 Rows come as values, smaller is better, with the number of their group and their place in the whole
 space. What is kept depends on these alone, not on the order in which rows come, so that threads
@@ -147,3 +147,23 @@ def keep_front(
         front_places[group, size] = place
         sizes[group] = size + 1
     return int(rows)
+
+
+@_jit.kernel
+def count_bins(values: Floats, groups: Integers, edges: Floats, counts: Integers) -> None:
+    """Count rows into (groups, edges + 1) bins: bin b holds edges[b - 1] <= value < edges[b].
+
+    NaN is nowhere.
+    """
+    for row in range(values.size):
+        value = values[row]
+        if np.isnan(value):
+            continue
+        low, high = 0, edges.size
+        while low < high:
+            middle = (low + high) // 2
+            if value < edges[middle]:
+                high = middle
+            else:
+                low = middle + 1
+        counts[groups[row], low] += 1

@@ -28,6 +28,7 @@ COMMANDS = [
     "run",
     "search",
     "pareto",
+    "histogram",
     "warmup",
     "plan",
     "point",

@@ -15,7 +15,7 @@ import perfcore
 from perfcore import searching
 from perfcore.cli import program
 from perfcore.errors import InputError
-from perfcore.searching import Best, Entries, Front, Objective, find_best, find_front
+from perfcore.searching import Best, Counts, Entries, Front, Objective, find_best, find_front
 
 SPEC = {
     "axes": {
@@ -223,6 +223,41 @@ def entries(rows):
     return Entries(values, groups, places)
 
 
+def test_histogram_is_what_a_query_counts(swept):
+    spec, rows = swept
+    found = perfcore.histogram(spec, "tpot_s", by=["scheduler", "batch"], per_decade=3)
+    asked = query("SELECT scheduler, batch, tpot_s FROM rows", rows)
+
+    assert sum(found["rows"].to_pylist()) == len(asked)
+    for row in found.to_pylist():
+        values = [
+            value
+            for scheduler, batch, value in asked
+            if (scheduler, batch) == (row["scheduler"], row["batch"])
+        ]
+        inside = [value for value in values if row["low"] <= value < row["high"]]
+        assert row["rows"] == len(inside) > 0
+        assert row["share"] == pytest.approx(len(inside) / len(values))
+        assert row["high"] / row["low"] == pytest.approx(10 ** (1 / 3))
+
+
+def test_bins_without_an_end():
+    values = np.array([[-1.0, 0.0, 1.0, 1.5, 10.0, np.inf, np.nan]])
+    counts = Counts(2, np.array([1.0, 10.0]))
+    groups = np.array([0, 0, 0, 1, 1, 1, 1])
+    counts.take(Entries(values, groups, np.arange(7)))
+
+    assert counts.counts.tolist() == [[2, 1, 0], [0, 1, 2]]
+
+
+def test_histogram_of_what_is_often_zero():
+    found = perfcore.histogram(SPEC, "offload_s")
+    (row,) = found.to_pylist()
+
+    assert (row["low"], row["high"], row["share"]) == (None, 1e-30, 1.0)
+    assert perfcore.histogram(SPEC, "tpot_s", where=["tpot_s<=1ns"]).num_rows == 0
+
+
 def test_a_front_that_outgrows_its_room():
     count = 100
     values = np.array([np.arange(count), -np.arange(count)], np.float64)
@@ -280,6 +315,20 @@ def test_command_prints_json(spec):
     assert (found["configs"], found["feasible"]) == (4, 4)
     assert [(row["device"], row["batch"]) for row in found["rows"]] == [("h100-sxm", 8)]
     assert len(json.loads(front.stdout)["rows"]) == 2
+
+
+def test_command_counts(spec, tmp_path):
+    path = tmp_path / "counts.csv"
+    arguments = ["histogram", str(spec), "--metric", "offload_s", "--by", "device", "-o", str(path)]
+    result = CliRunner().invoke(program, arguments)
+
+    assert result.exit_code == 0, result.output
+    assert "... to 1e-30" in result.stdout
+    assert path.read_text() == (
+        "device,low,high,rows,share\nh100-sxm,,1e-30,2,1.0\nl40s,,1e-30,2,1.0\n"
+    )
+    shown = json.loads(CliRunner().invoke(program, [*arguments, "--json"]).stdout)
+    assert [row["low"] for row in shown["rows"]] == [None, None]
 
 
 def test_command_explains_an_empty_result(spec):

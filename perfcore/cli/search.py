@@ -1,4 +1,4 @@
-"""The commands ``search`` and ``pareto``: the best rows of a sweep, without writing the rest."""
+"""The commands ``search``, ``pareto`` and ``histogram``: a sweep's answer without its rows."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from perfcore.cli.output import check_output, replacing
-from perfcore.cli.text import dump, duration, facts, json_option, quantity, set_option, table
+from perfcore.cli.text import bar, dump, duration, facts, json_option, quantity, set_option, table
 from perfcore.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _SHOWN: Final = 20  # lines of the table
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that both commands have."""
+    """The options that the three commands have."""
     for option in reversed(
         (
             click.option(
@@ -122,6 +122,62 @@ def pareto(spec: str, objectives: str, **options: Any) -> None:  # noqa: ANN401
     _report(found, [objective.name for objective in wanted], _names(options["by"]), options)
 
 
+@click.command()
+@click.argument("spec", metavar="SPEC")
+@click.option("--metric", required=True, metavar="METRIC", help="Column to count by.")
+@click.option(
+    "--per-decade",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="Bins from 1 to 10, from 10 to 100, ...",
+)
+@_options
+def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None:  # noqa: ANN401
+    """Count the rows of a sweep by a metric's value.
+
+    Bins are equal ratios; low is part of a bin, high is not. Rows that cannot run are left out, as
+    are empty bins. Shares are of the rows of a group.
+
+    \b
+    perfcore histogram sweep.toml --metric tpot_s
+    perfcore histogram sweep.toml --metric mfu --by device --per-decade 20 -o mfu.csv
+    """  # noqa: D301
+    from perfcore.searching import Objective, count_by_value  # noqa: PLC0415 - Arrow is slow
+
+    column = Objective.named(metric, "--metric", maximize=False)
+    space = _prepared(spec, options)
+    by = _names(options["by"])
+    found = count_by_value(
+        space, column, options["conditions"], by, per_decade, options["workers"], _show()
+    )
+    if _written(found, options):
+        return
+    if found.rows.num_rows:
+        rows = found.rows.to_pylist()
+        largest = max(row["share"] for row in rows)
+        table(
+            [*by, metric, "rows", "share", ""],
+            (
+                [
+                    *(str(row[name]) for name in found.rows.column_names[: len(by)]),
+                    f"{_limit(row['low'])} to {_limit(row['high'])}",
+                    f"{row['rows']:,}",
+                    f"{row['share']:.1%}",
+                    bar(row["share"] / largest),
+                ]
+                for row in rows
+            ),
+            right={len(by) + 1, len(by) + 2},
+        )
+        click.echo()
+    _summary(found, options)
+
+
+def _limit(value: float | None) -> str:
+    return "..." if value is None else f"{value:.3g}"
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
@@ -148,6 +204,16 @@ def _show() -> "Callable[[Progress], ProgressDisplay] | None":
 def _report(
     found: "Found", objectives: Sequence[str], by: Sequence[str], options: dict[str, Any]
 ) -> None:
+    if _written(found, options):
+        return
+    if found.rows.num_rows:
+        _table(found.rows, objectives, by)
+        click.echo()
+    _summary(found, options)
+
+
+def _written(found: "Found", options: dict[str, Any]) -> bool:
+    """Write what is found to the file and, as JSON, to the screen; whether that was asked for."""
     output = options["output"]
     if output is not None:
         with replacing(Path(output)) as part:
@@ -161,11 +227,11 @@ def _report(
                 "rows": found.rows.to_pylist(),
             }
         )
-        return
-    if found.rows.num_rows:
-        _table(found.rows, objectives, by)
-        click.echo()
-    else:
+    return bool(options["as_json"])
+
+
+def _summary(found: "Found", options: dict[str, Any]) -> None:
+    if not found.rows.num_rows:
         click.echo("no row meets the conditions and can run")
     rate = quantity(found.configs / found.seconds, digits=3)
     facts(
@@ -173,7 +239,7 @@ def _report(
             ("rows", f"{found.rows.num_rows:,}"),
             ("of", f"{found.configs:,}, of which {found.feasible:,} run and meet the conditions"),
             ("time", f"{duration(found.seconds)}, {rate} rows/s"),
-            *([("written", str(output))] if output is not None else []),
+            *([("written", str(options["output"]))] if options["output"] is not None else []),
         ]
     )
 

@@ -1,0 +1,109 @@
+"""A search through a large space: configurations per second, against the kernel alone, and memory.
+
+    python benchmarks/bench_search.py [--configs 1e9]
+
+The search keeps the cheapest row of each device; the kernel alone evaluates a part of the same
+space with every column into buffers that nobody reads, with as many threads, before and after it.
+The last line of stdout is one JSON document.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from perfcore.columns import METRICS
+from perfcore.engine import Evaluator
+from perfcore.searching import Objective, find_best
+from perfcore.sinks.parquet import Buffers
+from perfcore.space import Space
+
+BUFFER = 2048  # rows, that stay in the cache
+SHARDS = 8  # of the kernel's part, a thread
+
+
+def space(configs: float) -> Space:
+    """A dense model on four devices: batches, utilisations, prompts and answers of many lengths."""
+    lengths, answers, batches, shares = 256, 16, 128, 8
+    fixed = lengths * answers * batches * shares * 4
+    return Space.from_dict(
+        {
+            "axes": {
+                "model": ["llama-3.1-8b"],
+                "device": ["h100-sxm", "h200-sxm", "b200", "mi300x"],
+                "engine": ["vllm"],
+                "batch": {"linear": [1, batches], "n": batches},
+                "input_len": {"linear": [32, 8192], "n": lengths},
+                "output_len": {"linear": [32, 512], "n": answers},
+            },
+            "what_if": {
+                "economics.utilization": {"linear": [0.2, 0.9], "n": shares},
+                "device.memory_bandwidth": {
+                    "scale": {"linear": [0.5, 2.0], "n": max(2, round(configs / fixed))}
+                },
+            },
+        }
+    )
+
+
+def kernel_rate(whole: Space, workers: int) -> float:
+    """Rows per second of the kernel alone, every column, on the first shards."""
+    every = tuple(column.name for column in METRICS)
+    output = replace(whole.spec.output, columns=every)
+    evaluator = Evaluator(Space(replace(whole.spec, output=output)))
+
+    def work(worker: int) -> None:
+        buffers = Buffers(evaluator.space, BUFFER)
+        for shard in range(worker * SHARDS, (worker + 1) * SHARDS):
+            start, stop = whole.shard_range(shard % whole.shards)
+            evaluator.evaluate(start, stop, buffers, lambda _: None)
+
+    work(0)  # compiled, or read from the cache
+    rows = sum(
+        (stop - start) * whole.inner_points
+        for shard in range(workers * SHARDS)
+        for start, stop in [whole.shard_range(shard % whole.shards)]
+    )
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, range(workers)))
+    return rows / (time.perf_counter() - begun)
+
+
+def main() -> None:
+    """Measure the kernel, the search, and the kernel again."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--configs", type=float, default=1e9)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    given = parser.parse_args()
+    small, large = space(1e6), space(given.configs)
+    objective = Objective("cost_per_mtok_output_usd")
+    find_best(small, objective, by=["device"])  # compiles
+    rates = [kernel_rate(large, given.workers)]
+    found = find_best(large, objective, by=["device"], workers=given.workers)
+    rates.append(kernel_rate(large, given.workers))
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    rss = next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) * 1024
+    rate = found.configs / found.seconds
+    kernel = statistics.mean(rates)
+    print(f"{found.configs:,} configurations in {found.seconds:.1f} s on {given.workers} threads")
+    print(f"{rate / 1e6:.1f} M/s, the kernel alone {kernel / 1e6:.1f} M/s; {rss / 2**20:.0f} MiB")
+    print(
+        json.dumps(
+            {
+                "configs": found.configs,
+                "configs_per_s": round(rate),
+                "wall_s": round(found.seconds, 3),
+                "peak_rss_bytes": rss,
+                "ratio_vs_kernel": round(rate / kernel, 3),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
