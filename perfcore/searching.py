@@ -26,6 +26,7 @@ from perfcore.space import Space, distinct
 
 BLOCK: Final = 1 << 14  # rows between kernel and selection: they stay in the second-level cache
 LARGEST_RESULT: Final = 1_000_000  # rows that are kept, of all groups together
+LARGEST_TOP: Final = 10_000  # rows of one group: each new one is inserted among them
 LARGEST_FRONT: Final = 100_000  # rows of one group's front: each new row is held against them
 _CONDITION: Final = re.compile(r"\s*([\w.]+)\s*(<=|>=|=)\s*(\S.*?)\s*")
 _NOWHERE: Final = np.iinfo(np.int64).max
@@ -311,6 +312,10 @@ def find_best(
     """
     space = narrowed(space, where)
     groups = Groups(space, by)
+    if not 1 <= top <= LARGEST_TOP:
+        raise InputError(
+            f"--top: {top:,} is not from 1 to {LARGEST_TOP:,}; write more rows with `perfcore run`"
+        )
     if groups.count * top > LARGEST_RESULT:
         raise InputError(
             f"--top: {groups.count:,} groups of {top:,} rows are more than {LARGEST_RESULT:,}; "

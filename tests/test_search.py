@@ -276,6 +276,13 @@ def test_a_front_that_no_memory_should_hold(monkeypatch):
         front.take(Entries(values, np.zeros(100, np.int64), np.arange(100)))
 
 
+def test_a_result_that_no_memory_should_hold(monkeypatch):
+    monkeypatch.setattr(searching, "LARGEST_RESULT", 5)
+
+    with pytest.raises(InputError, match="3 groups of 2 rows are more than 5; keep fewer"):
+        perfcore.search(SPEC, minimize="tpot_s", by=["batch"], top=2)
+
+
 # the commands
 
 
@@ -350,7 +357,8 @@ def test_command_explains_an_empty_result(spec):
         (["--minimize", "tpot_s", "--where", "tpot<=1"], "unknown metric 'tpot'"),
         (["--minimize", "tpot_s", "--where", "tpot_s<=fast"], "tpot_s<=fast"),
         (["--minimize", "tpot_s", "--where", "device=h200-sxm"], "device=h200-sxm"),
-        (["--minimize", "tpot_s", "--top", "600000", "--by", "batch"], "--top: 2 groups of"),
+        (["--minimize", "tpot_s", "--top", "600000"], "--top: 600,000 is not from 1 to 10,000"),
+        (["--minimize", "tpot_s", "--top", "0"], "--top: 0 is not from 1 to 10,000"),
         (["--minimize", "tpot_s", "-o", "best.xlsx"], "must end in .parquet, .csv, .json"),
         (["--minimize", "tpot_s", "-o", "missing/best.csv"], "make it first"),
     ],

@@ -55,9 +55,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("spec", metavar="SPEC")
 @click.option("--minimize", metavar="METRIC", help="Column of which the least is best.")
 @click.option("--maximize", metavar="METRIC", help="Column of which the most is best.")
-@click.option(
-    "--top", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="Rows to keep."
-)
+@click.option("--top", type=int, default=1, show_default=True, help="Rows to keep.")
 @_options
 def search(spec: str, minimize: str | None, maximize: str | None, top: int, **options: Any) -> None:  # noqa: ANN401
     """Find the best rows of a sweep.
