@@ -4,6 +4,7 @@ import json
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import perfcore
 from perfcore import searching
 from perfcore.cli import program
+from perfcore.cli.search import _plain as plain
 from perfcore.errors import InputError
 from perfcore.searching import Best, Counts, Entries, Front, Objective, find_best, find_front
 
@@ -336,6 +338,20 @@ def test_command_counts(spec, tmp_path):
     )
     shown = json.loads(CliRunner().invoke(program, [*arguments, "--json"]).stdout)
     assert [row["low"] for row in shown["rows"]] == [None, None]
+
+
+def test_json_has_no_word_for_what_is_not_finite():
+    rows = pa.table({"a": [1.0, np.inf, np.nan], "b": ["x", "y", None]})
+
+    assert plain(rows) == [{"a": 1.0, "b": "x"}, {"a": None, "b": "y"}, {"a": None, "b": None}]
+
+
+def test_counts_are_labelled_in_the_order_of_the_axes(spec):
+    arguments = ["histogram", str(spec), "--metric", "offload_s", "--by", "batch,device,batch"]
+    lines = CliRunner().invoke(program, arguments).stdout.splitlines()
+
+    assert lines[0].split()[:3] == ["device", "batch", "offload_s"]
+    assert lines[1].split()[:2] == ["h100-sxm", "1"]
 
 
 def test_command_explains_an_empty_result(spec):

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -154,11 +156,12 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
     if found.rows.num_rows:
         rows = found.rows.to_pylist()
         largest = max(row["share"] for row in rows)
+        names = found.rows.column_names[: len(by)]
         table(
-            [*by, metric, "rows", "share", ""],
+            [*names, metric, "rows", "share", ""],
             (
                 [
-                    *(str(row[name]) for name in found.rows.column_names[: len(by)]),
+                    *(str(row[name]) for name in names),
                     f"{_limit(row['low'])} to {_limit(row['high'])}",
                     f"{row['rows']:,}",
                     f"{row['share']:.1%}",
@@ -177,7 +180,7 @@ def _limit(value: float | None) -> str:
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _prepared(spec: str, options: dict[str, Any]) -> "Space":
@@ -222,7 +225,7 @@ def _written(found: "Found", options: dict[str, Any]) -> bool:
                 "configs": found.configs,
                 "feasible": found.feasible,
                 "seconds": found.seconds,
-                "rows": found.rows.to_pylist(),
+                "rows": _plain(found.rows),
             }
         )
     return bool(options["as_json"])
@@ -275,6 +278,15 @@ def _write(rows: "pa.Table", path: Path, suffix: str) -> None:
         writer.writerows(row.values() for row in rows.to_pylist())
         path.write_text(text.getvalue(), encoding="utf-8")
     else:
-        import json  # noqa: PLC0415
+        path.write_text(json.dumps(_plain(rows), indent=1) + "\n", encoding="utf-8")
 
-        path.write_text(json.dumps(rows.to_pylist(), indent=1) + "\n", encoding="utf-8")
+
+def _plain(rows: "pa.Table") -> list[dict[str, object]]:
+    """Return rows for JSON, which has no word for what is not finite."""
+    return [
+        {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in row.items()
+        }
+        for row in rows.to_pylist()
+    ]
