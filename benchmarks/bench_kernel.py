@@ -1,32 +1,52 @@
-"""Rows per second of the compiled physics with every column, nothing written.
+"""Rows per second of the compiled physics with every column, against C, NumPy, Python and peers.
 
-    python benchmarks/bench_kernel.py
+    python benchmarks/bench_kernel.py              # four shapes, one thread and all processors
+    python benchmarks/bench_kernel.py --compilers  # and a line for every compiler and flags
 
-The last line of stdout is one JSON document.
+Every side fills the same columns of the same rows in turn, so that a slow minute of the machine
+hits all. C is the same formulas in the same loops (``benchmarks/c``), the fastest of the compilers
+and flags that are installed; peers (``pip install ridgepoint servcalc``) run on what they can
+express. Medians; the last line of stdout is one JSON document.
 """
 
 import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+from c.baseline import FLAGS, Baseline, compiled, compilers, cpus
+from vectorised import evaluator as vectorised
+
+from perfcore import records
+from perfcore.columns import STATUS
 from perfcore.engine import Evaluator
-from perfcore.sinks.parquet import ROW_GROUP, Buffers
+from perfcore.layout import Output
+from perfcore.physics.point import evaluate
+from perfcore.physics.replica import prepare
+from perfcore.sinks.parquet import Buffers
 from perfcore.space import Space
 
-ROWS = 2_000_000  # of one measurement and thread
-CACHE_RESIDENT = 2048  # rows of a buffer, as a sink would use that reduces and does not write
-
+ROWS = 400_000  # of one measurement and thread
+CAPACITY = 4096  # rows of a buffer: its columns stay in the second-level cache
+RECORDS = (
+    records.Model,
+    records.Device,
+    records.Engine,
+    records.WeightFormat,
+    records.KVFormat,
+    records.Economics,
+)
 SHAPES = {
-    "dense long": ("llama-3.1-8b", 1024, "static"),
-    "dense short": ("llama-3.1-8b", 4, "static"),
-    "dense continuous": ("llama-3.1-8b", 1024, "continuous"),
-    "moe long": ("qwen3-30b-a3b", 1024, "static"),
-    "moe short": ("qwen3-30b-a3b", 4, "static"),
-    "moe continuous long": ("qwen3-30b-a3b", 1024, "continuous"),
-    "moe continuous short": ("qwen3-30b-a3b", 4, "continuous"),
+    "dense_static_long": ("llama-3.1-8b", 1024, "static"),
+    "dense_static_short": ("llama-3.1-8b", 4, "static"),
+    "moe_continuous_long": ("qwen3-30b-a3b", 1024, "continuous"),
+    "moe_continuous_short": ("qwen3-30b-a3b", 4, "continuous"),
 }
+
+Side = Callable[[int], int]  # evaluates with so many threads, returns rows
 
 
 def space(model: str, lengths: int, scheduler: str) -> Space:
@@ -49,47 +69,210 @@ def space(model: str, lengths: int, scheduler: str) -> Space:
     )
 
 
-def rows_per_s(evaluator: Evaluator, capacity: int, threads: int) -> float:
+def points_of(space: Space) -> int:
+    """Outer points of one measurement."""
+    return max(1, min(space.outer_points, ROWS // space.inner_points))
+
+
+def kernel(evaluator: Evaluator, pool: ThreadPoolExecutor, threads: int) -> Side:
+    """Perfcore's kernel, every thread with its own buffers."""
+    space = evaluator.space
+    points = points_of(space)
+    buffers = [Buffers(space, CAPACITY) for _ in range(threads)]
+    block = space.block(0, points)
+
+    def fill(own: Buffers) -> int:
+        output = Output(own.axes, own.metrics, own.codes, evaluator.real, evaluator.whole)
+        cursor, dropped = np.zeros(2, np.int64), np.zeros(len(STATUS) + 1, np.int64)
+        rows = 0
+        while cursor[0] < points:
+            rows += evaluator.fill_columns(
+                space.tables, block, space.inner, space.rules, False, cursor, output, dropped
+            )
+        if dropped.any():
+            raise SystemExit("has infeasible rows, so that rows/s would mean less")
+        return rows
+
+    return lambda count: sum(pool.map(fill, buffers[:count]))
+
+
+def first_replica(space: Space) -> tuple[list[object], records.Deployment]:
+    """Records and deployment of a space's first outer point."""
+    made = [
+        kind._make(table[0].tolist()) for kind, table in zip(RECORDS, space.tables, strict=True)
+    ]
+    return made, records.Deployment._make(space.block(0, 1).deployments[0].tolist())
+
+
+def numpy_side(space: Space) -> Side:
+    """The same formulas over NumPy arrays, a block that stays in the cache at a time."""
+    made, deployment = first_replica(space)
+    compute = vectorised()
+    repeats = -(-CAPACITY // space.inner_points)
+    output_len = space.block(0, 1).lengths[1, 0]
+    batch, input_len, output_lens = (
+        np.tile(row, repeats)[:CAPACITY]
+        for row in (space.inner.batches, space.inner.lengths[0], space.inner.lengths[1])
+    )
+
+    def run(_: int) -> int:
+        with np.errstate(all="ignore"):
+            replica = prepare(*made[:5], deployment, made[5])  # type: ignore[arg-type]
+            point = compute(replica, batch, input_len, output_lens + output_len)
+            for value in point:
+                np.broadcast_to(np.asarray(value, np.float32), batch.shape)
+        return len(batch)
+
+    return run
+
+
+def python_side(space: Space) -> Side:
+    """The same formulas as they stand, row by row."""
+    made, deployment = first_replica(space)
+    output_len = space.block(0, 1).lengths[1, 0]
+    rows = 200
+
+    def run(_: int) -> int:
+        for row in range(rows):
+            evaluate(
+                *made[:5],  # type: ignore[arg-type]
+                deployment._replace(batch=float(space.inner.batches[row])),
+                made[5],  # type: ignore[arg-type]
+                float(space.inner.lengths[0, row]),
+                float(space.inner.lengths[1, row] + output_len),
+            )
+        return rows
+
+    return run
+
+
+def peers() -> dict[str, Side]:
+    """Other tools' functions that estimate a configuration, those that are installed."""
+    sides: dict[str, Side] = {}
+    try:
+        import ridgepoint  # noqa: PLC0415
+
+        def ridge(_: int) -> int:
+            for context in range(1024, 1224):
+                ridgepoint.fit("llama-3-8b", "h100-80gb", ctx=context, as_json=True)
+            return 200
+
+        sides["ridgepoint"] = ridge
+    except ImportError:
+        pass
+    try:
+        import servcalc  # noqa: PLC0415
+
+        config = {
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "hidden_size": 4096,
+            "intermediate_size": 14_336,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "vocab_size": 128_256,
+            "max_position_embeddings": 8192,
+            "torch_dtype": "bfloat16",
+        }
+
+        def serv(_: int) -> int:
+            for prompt in range(1024, 1074):
+                work = servcalc.Workload(prompt_len=prompt, gen_len=64, concurrency=(1,))
+                servcalc.estimate(config, "H100 SXM", workload=work)
+            return 50
+
+        sides["servcalc"] = serv
+    except ImportError:
+        pass
+    return sides
+
+
+def rate(side: Side, threads: int) -> float:
     """Rows per second of all threads together."""
-    points = min(evaluator.space.outer_points, ROWS // evaluator.space.inner_points)
-    passes = max(1, ROWS // (points * evaluator.space.inner_points))
-    buffers = [Buffers(evaluator.space, capacity) for _ in range(threads)]
+    start = time.perf_counter()
+    rows = side(threads)
+    return rows / (time.perf_counter() - start)
 
-    def work(own: Buffers) -> int:
-        return sum(evaluator.evaluate(0, points, own, lambda _: None).rows for _ in range(passes))
 
-    with ThreadPoolExecutor(threads) as pool:
-        start = time.perf_counter()
-        rows = sum(pool.map(work, buffers))
-        return rows / (time.perf_counter() - start)
+def baseline(space: Space, evaluator: Evaluator) -> dict[str, Side]:
+    """The C baseline by compiler and flags."""
+
+    def side(made: Baseline) -> Side:
+        return lambda threads: made.run(threads, threads, CAPACITY)
+
+    return {
+        f"{name} {flags}": side(
+            Baseline(
+                compiled(name, options), space, points_of(space), evaluator.real, evaluator.whole
+            )
+        )
+        for name in compilers()
+        for flags, options in FLAGS.items()
+    }
+
+
+def measure(sides: dict[str, Side], threads: int, repeats: int) -> dict[str, float]:
+    """Median rates of sides that run in turn."""
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for side in sides.values():
+        side(threads)
+    for _ in range(repeats):
+        for name, side in sides.items():
+            rates[name].append(rate(side, threads))
+    return {name: statistics.median(found) for name, found in rates.items()}
 
 
 def main() -> None:
-    """Measure every case in turn, several times over, and report medians."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
-    evaluators = {name: Evaluator(space(*shape)) for name, shape in SHAPES.items()}
-    cases = [
-        (name, capacity, threads)
-        for name in SHAPES
-        for capacity in (CACHE_RESIDENT, ROW_GROUP)
-        for threads in (1, 2)
-    ]
-    figures: dict[tuple[str, int, int], list[float]] = {case: [] for case in cases}
-    for name, evaluator in evaluators.items():
-        if evaluator.evaluate(0, 1, Buffers(evaluator.space), lambda _: None).dropped:
-            raise SystemExit(f"{name}: has infeasible rows, so that rows/s would mean less")
-    for _ in range(repeats):  # interleaved, so that a slow minute of the machine hits all
-        for name, capacity, threads in cases:
-            figures[name, capacity, threads].append(rows_per_s(evaluators[name], capacity, threads))
-    document = {}
-    print(f"{'shape':20} {'buffer':>8} {'threads':>7} {'M rows/s':>9}")
-    for (name, capacity, threads), values in figures.items():
-        median = statistics.median(values)
-        print(f"{name:20} {capacity:8} {threads:7} {median / 1e6:9.1f}")
-        document[f"{name.replace(' ', '_')}_{capacity}_rows_{threads}_threads"] = round(median)
-    print(json.dumps({"unit": "rows/s", "columns": "all", **document}))
+    """Measure every shape."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--compilers", action="store_true")
+    options = parser.parse_args()
+    threads = cpus()
+    document: dict[str, object] = {}
+    print(f"{'shape':22} {'M rows/s':>9} {'x C':>6} {'x NumPy':>8} {'x Python':>9} {'threads':>8}")
+    with ThreadPoolExecutor(threads) as pool:
+        for shape, given in SHAPES.items():
+            asked = space(*given)
+            evaluator = Evaluator(asked)
+            own = {"perfcore": kernel(evaluator, pool, threads)}
+            in_c = baseline(asked, evaluator)
+            others = {"NumPy": numpy_side(asked), "Python": python_side(asked)}
+            if shape == "dense_static_long":
+                others |= peers()
+            found = measure({**own, **in_c, **others}, 1, options.repeats)
+            together = measure({**own, **in_c}, threads, options.repeats)
+            mine = found["perfcore"]
+            best = max(in_c, key=lambda name: found[name]) if in_c else None
+            scaling = together["perfcore"] / mine
+            entry: dict[str, object] = {
+                "rows_per_s_per_core": round(mine),
+                "ratio_vs_c": round(mine / found[best], 3) if best else None,
+                "best_c": best,
+                "ratio_vs_c_all_cores": round(
+                    together["perfcore"] / max(together[name] for name in in_c), 3
+                )
+                if best
+                else None,
+                "ratio_vs_numpy": round(mine / found["NumPy"], 1),
+                "ratio_vs_python": round(mine / found["Python"]),
+                "scaling": {"threads": threads, "speed_up": round(scaling, 2)},
+            }
+            entry |= {
+                f"ratio_vs_{name}": round(mine / found[name]) for name in peers() if name in found
+            }
+            document[shape] = entry
+            print(
+                f"{shape:22} {mine / 1e6:9.1f} {entry['ratio_vs_c']!s:>6} "
+                f"{entry['ratio_vs_numpy']!s:>8} {entry['ratio_vs_python']!s:>9} {scaling:8.2f}"
+            )
+            if options.compilers:
+                for name in in_c:
+                    print(f"    {name:36} {found[name] / 1e6:6.1f} {together[name] / 1e6:6.1f}")
+    print(json.dumps({"columns": "all", **document}))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from perfcore.case import MOST_DEVICES, Case
 from perfcore.claims import Claim
 from perfcore.columns import STATUS
 from perfcore.physics.cost import TOKENS_PER_MTOK, usd_per_second
-from perfcore.physics.point import KV_DOES_NOT_FIT, OK, WEIGHTS_DO_NOT_FIT
+from perfcore.physics.replica import KV_DOES_NOT_FIT, OK, WEIGHTS_DO_NOT_FIT
 from perfcore.records import SCHEDULER_CONTINUOUS
 from perfcore.units import format_quantity
 

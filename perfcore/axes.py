@@ -37,31 +37,31 @@ _DEVICES = Bound("count", 1, 65_536, whole=True)
 _TOKENS = Bound("count", 1, 1e8, whole=True)
 
 # In canonical order: outermost first. A new axis is one line here.
-OUTER: Final = (
+RECORDS: Final = (
     Rule("model"),
     Rule("device"),
     Rule("engine", default="default"),
     Rule("weight_format", default="bf16"),
     Rule("kv_format", default="bf16"),
     Rule("economics", default="default"),
+)
+# Between the records and the deployment stand the what-ifs, which change records.
+DEPLOYMENT: Final = (
     Rule("scheduler", default="static", choices=("static", "continuous", "disaggregated")),
     Rule("offload", default="none", choices=("none", "weights", "kv")),
     Rule("tp", _DEVICES, 1),
     Rule("pp", _DEVICES, 1),
     Rule("dp", _DEVICES, 1),
     Rule("ep", _DEVICES, 1),
-    Rule("batch", Bound("count", 1, 1e6, whole=True), 1),
     Rule("prefix_hit", Bound("fraction", 0, 0.999), 0.0),
     Rule("draft_len", Bound("count", 0, 64, whole=True), 0),
     Rule("acceptance", Bound("fraction", 0, 1), 0.0),
-)
-# Between the outer and the inner axes stand the what-ifs.
-INNER: Final = (
+    Rule("batch", Bound("count", 1, 1e6, whole=True), 1),
     Rule("input_len", _TOKENS, 1024),
     Rule("output_len", _TOKENS, 256),
 )
 DEGREES: Final = ("tp", "pp")  # what `devices = "auto"` chooses
-RULES: Final = {rule.name: rule for rule in (*OUTER, *INNER)}
+RULES: Final = {rule.name: rule for rule in (*RECORDS, *DEPLOYMENT)}
 
 _SUFFIXES: Final = {
     "time": "_s",

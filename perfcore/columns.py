@@ -80,10 +80,10 @@ AXES: tuple[Column, ...] = (
     _axis("pp", "1", "pipeline-parallel degree; on spatial machines the number of chips"),
     _axis("dp", "1", "data-parallel groups of attention; devices = tp pp dp"),
     _axis("ep", "1", "expert-parallel degree, within tp dp"),
-    _axis("batch", "1", "sequences that start together, or requests kept in flight"),
     _axis("prefix_hit", "1", "share of the prompt whose KV cache is there already"),
     _axis("draft_len", "1", "tokens drafted per step; 0: no speculation"),
     _axis("acceptance", "1", "probability that a drafted token is accepted"),
+    _axis("batch", "1", "sequences that start together, or requests kept in flight"),
     _axis("input_len", "tokens", "prompt length"),
     _axis("output_len", "tokens", "generated length"),
 )

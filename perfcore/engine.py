@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from perfcore.columns import STATUS
+from perfcore.layout import Output
 from perfcore.physics.point import Point
 from perfcore.sinks.parquet import Buffers, Shaper
 from perfcore.space import Space
@@ -62,7 +63,7 @@ class Evaluator:
     """Evaluates ranges of outer points, one worker thread each.
 
     With ``objectives``, rows have these as real numbers in place of their columns, and in place of
-    their axes the positions of their outer and inner point (``Buffers.located`` holds them).
+    their axes the positions of their outer and inner point (``Buffers`` holds them).
     """
 
     def __init__(self, space: Space, objectives: Sequence[str] | None = None) -> None:
@@ -89,36 +90,27 @@ class Evaluator:
         """Evaluate outer points ``start`` … ``stop - 1``; ``consume`` is told of full buffers."""
         space = self.space
         block = space.block(start, stop)
-        outer_axes, inner_axes, degree_axes = block.axes, space.inner_codes, space.degree_axes
+        inner = space.inner
         if self.located:
             points = np.arange(stop - start, dtype=np.int32)
             outer_axes = np.array([points, *([points] * 2 if space.chooses_devices else [])])
+            # the kernel's own choices of degrees go where nobody looks
+            block = block._replace(axes=outer_axes, degrees=np.array([1, 2]))
             inner_axes = np.arange(space.inner_points, dtype=np.int32)[np.newaxis]
-            degree_axes = np.array([1, 2])  # the kernel's own choices go there
+            inner = inner._replace(axes=inner_axes)
+        output = Output(buffers.axes, buffers.metrics, buffers.codes, self.real, self.whole)
         dropped = np.zeros(len(STATUS) + 1, np.int64)
         cursor = np.zeros(2, np.int64)
-        rules = space.rules
         total = 0
         while cursor[0] < stop - start:
             rows = self.fill_columns(
                 space.tables,
-                block.records,
-                block.deployments,
-                block.lengths,
-                space.lengths,
-                outer_axes,
-                inner_axes,
-                degree_axes,
-                self.real,
-                self.whole,
-                rules.fields,
-                rules.ranges,
-                rules.masks,
+                block,
+                inner,
+                space.rules,
                 space.spec.output.keep_infeasible,
                 cursor,
-                buffers.axes,
-                buffers.metrics,
-                buffers.codes,
+                output,
                 dropped,
             )
             if rows:

@@ -1,52 +1,50 @@
-"""The loops. No formula and no column name: physics comes in as functions, columns as numbers.
+"""The loops over a space. No formula and no column name: physics comes in as functions.
 
-A kernel walks the outer points of a block (everything but sequence lengths), prepares each once,
-and runs the lengths in an innermost loop that the compiler vectorises. Results go to a tile that
-stays in the first-level cache, and from there, compacted to the rows that are kept, to one
-contiguous array per column.
+A kernel walks the outer points of a block, prepares each once, and takes its inner points, which
+are combinations of batch and lengths, as rows of a tile: what fits into memory, then the batch,
+prefill and the rest, each in a loop that the compiler vectorises. Rows that cannot run are left
+out before the expensive loops.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from perfcore import _jit
+from perfcore.flushing import STRIDE, TILE, Target, Tile, flush_tile
+from perfcore.layout import Block, Inner, Output, Rules
 from perfcore.physics import (
     attention,
     collectives,
     cost,
     decode,
     energy,
+    fitting,
     memory,
     moe,
     operators,
     parallelism,
+    passes,
     point,
+    prefill,
+    replica,
     roofline,
     rounding,
+    running,
     serving,
     sizing,
     speculation,
     weights,
 )
-from perfcore.physics import (
-    prefill as prefill_physics,
-)
-from perfcore.physics.point import (
-    OK,
-    Point,
-    Prefill,
-    Step,
-    at_lengths,
-    evaluate_running,
-    must_wait,
-    prefill_at,
-    prefill_experts,
-    prepare,
-    running_batch,
-    with_batch,
-)
+from perfcore.physics.fitting import Fit, fit_at
+from perfcore.physics.passes import Prefill, Step, prefill_at, step_at
+from perfcore.physics.point import Point, at_lengths
+from perfcore.physics.replica import OK, Replica, prepare
+from perfcore.physics.running import Running, at_batch, runnable
 from perfcore.physics.sizing import AUTO, fewest_devices
 from perfcore.records import (
+    OFFLOAD_NONE,
     SCHEDULER_STATIC,
     Deployment,
     Device,
@@ -63,250 +61,238 @@ _jit.register(
     cost,
     decode,
     energy,
+    fitting,
     memory,
     moe,
     operators,
     parallelism,
+    passes,
     point,
-    prefill_physics,
+    prefill,
+    replica,
     roofline,
     rounding,
+    running,
     serving,
     sizing,
     speculation,
     weights,
 )
 
-FIELDS = len(Point._fields)
-STATUS = Point._fields.index("status")
-MAX_BATCH = Point._fields.index("max_batch")
+Reals = _jit.Pointer[float]
+Whole = _jit.Pointer[int]
 
-SCRATCH = 3 + len(Prefill._fields)  # rows between the loops: lengths, experts, a prefill's fields
-TILE = 128  # rows; 44 columns of float32 take 22 KiB, so that a tile stays in a 32 KiB cache
 
-ANY = -1  # a mask that excludes no code
+class Asked(NamedTuple):
+    """What a row asks for."""
 
-store_fields = _jit.store_fields
+    input_len: float
+    output_len: float
+    requested: float
+
+
+ASKED_FIELDS = len(Asked._fields)
+POINT_FIELDS = len(Point._fields)
+STAGE_FIELDS = sum(len(record._fields) for record in (Fit, Running, Prefill, Step))
+FITS = ASKED_FIELDS  # where the fields of each stage begin
+RUNS = FITS + len(Fit._fields)
+PREFILLS = RUNS + len(Running._fields)
+STEPS = PREFILLS + len(Prefill._fields)
+
+
+class Source(NamedTuple):
+    """What is evaluated: a block of outer points and the inner points of each."""
+
+    models: Reals  # records as rows
+    devices: Reals
+    engines: Reals
+    weight_formats: Reals
+    kv_formats: Reals
+    economics: Reals
+    deployments: Reals
+    records: Whole  # (6, points) rows of the tables
+    outer_points: int
+    lengths: Reals  # (2, points)
+    inner_points: int
+    inner_batches: Reals
+    inner_lengths: Reals  # (2, points)
+
+
+class Scratch(NamedTuple):
+    """What loops hand to each other, field after field, each ``STRIDE`` numbers long.
+
+    An array a stage: what a loop reads and what it writes must not be the same to the compiler.
+    """
+
+    asked: Reals
+    fits: Reals
+    runs: Reals
+    prefills: Reals
+    steps: Reals
+    ran: Reals  # batch and requests of all ``runs``, if they are the same, else 0
+    dropped: Whole  # rows left out, by status
+
+
+# Fields that are given to the compiler as constants where a replica has these values, so that the
+# terms that they switch off cost nothing.
+STATIC = {"deployment.scheduler": SCHEDULER_STATIC}
+PLAIN = {
+    "model.experts": 0.0,
+    "model.window_layers": 0.0,
+    "model.index_topk": 0.0,
+    "operators.shared.weights": 0.0,
+    "operators.experts.weights": 0.0,
+    "expert_reduces": 0.0,
+    "layout.stages": 1.0,
+    "layout.micro_batches": 1.0,
+    "deployment.offload": OFFLOAD_NONE,
+}
+
+has_static, as_static = _jit.constants(Replica, STATIC)
+has_plain, as_plain = _jit.constants(Replica, PLAIN)
+ARRAYS = ("asked", "fits", "runs", "prefills", "steps", "tile")
+load_asked, store_asked = _jit.fields_of(Asked, "asked", STRIDE, ARRAYS)
+load_fit, store_fit = _jit.fields_of(Fit, "fits", STRIDE, ARRAYS)
+load_running, store_running = _jit.fields_of(Running, "runs", STRIDE, ARRAYS)
+load_prefill, store_prefill = _jit.fields_of(Prefill, "prefills", STRIDE, ARRAYS)
+load_step, store_step = _jit.fields_of(Step, "steps", STRIDE, ARRAYS)
+_, store_point = _jit.fields_of(Point, "tile", STRIDE, ARRAYS)
 load_record = _jit.load_record
+pointer = _jit.pointer
+aligned_pointer = _jit.aligned_pointer
+align_stack = _jit.align_stack
+CACHE_LINE = _jit.CACHE_LINE
 
 Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.integer]
 
 
-@_jit.kernel
-def select_rows(
-    tile: Floats,
-    filled: int,
-    keep_infeasible: bool,
-    where: Integers,
-    where_range: Floats,
-    where_mask: Integers,
-    dropped: Integers,
-    kept: Integers,
-) -> int:
-    """Positions of the tile's rows that are kept, into ``kept``; return how many there are."""
-    count = 0
-    unmet = dropped.size - 1
-    for row in range(filled):
-        status = int(tile[STATUS * TILE + row])
-        if status > 0 and not keep_infeasible:
-            dropped[status] += 1
-            continue
-        met = True
-        for rule in range(where.size):
-            value = tile[where[rule] * TILE + row]
-            met = met and where_range[rule, 0] <= value <= where_range[rule, 1]
-            if where_mask[rule] != ANY:
-                met = met and (where_mask[rule] >> int(value)) & 1 == 1
-        if met:
-            kept[count] = row
-            count += 1
-        else:
-            dropped[unmet] += 1
-    return count
-
-
-@_jit.kernel
-def copy_metrics(
-    tile: Floats,
-    kept: Integers,
-    filled: int,
-    metrics: Integers,
-    codes: Integers,
-    metric_out: Floats,
-    code_out: Integers,
-    rows: int,
-) -> None:
-    """Append the kept rows of a tile to the columns of real and of whole numbers."""
-    count = kept.size
-    for column in range(metrics.size):
-        values = tile[metrics[column] * TILE : (metrics[column] + 1) * TILE]
-        out = metric_out[column, rows : rows + count]
-        if count == filled:
-            for row in range(count):
-                out[row] = values[row]
-        else:
-            for row in range(count):
-                out[row] = values[kept[row]]
-    for column in range(codes.size):
-        values = tile[codes[column] * TILE : (codes[column] + 1) * TILE]
-        out_codes = code_out[column, rows : rows + count]
-        for row in range(count):
-            out_codes[row] = np.int32(values[kept[row]])
-
-
-@_jit.kernel
-def copy_axes(
-    outer_of: Integers,
-    inner_of: Integers,
-    kept: Integers,
-    outer_axes: Integers,
-    inner_axes: Integers,
-    axis_out: Integers,
-    rows: int,
-) -> None:
-    """Append the coordinates of a tile's kept rows: outer ones in runs, as they rarely change."""
-    count = kept.size
-    outers = outer_axes.shape[0]
-    start = 0
-    while start < count:
-        outer = outer_of[kept[start]]
-        stop = start + 1
-        while stop < count and outer_of[kept[stop]] == outer:
-            stop += 1
-        for axis in range(outers):
-            label = outer_axes[axis, outer]
-            out_codes = axis_out[axis, rows + start : rows + stop]
-            for row in range(out_codes.size):
-                out_codes[row] = label
-        start = stop
-    for axis in range(inner_axes.shape[0]):
-        labels = inner_axes[axis]
-        out_codes = axis_out[outers + axis, rows : rows + count]
-        for row in range(count):
-            out_codes[row] = labels[inner_of[kept[row]]]
-
-
-@_jit.kernel
-def flush_tile(
-    tile: Floats,
-    outer_of: Integers,
-    inner_of: Integers,
-    filled: int,
-    keep_infeasible: bool,
-    where: Integers,
-    where_range: Floats,
-    where_mask: Integers,
-    dropped: Integers,
-    kept: Integers,
-    outer_axes: Integers,
-    inner_axes: Integers,
-    metrics: Integers,
-    codes: Integers,
-    axis_out: Integers,
-    metric_out: Floats,
-    code_out: Integers,
-    rows: int,
-) -> int:
-    """Append the rows of a tile that are kept to the output; return how many."""
-    count = select_rows(
-        tile, filled, keep_infeasible, where, where_range, where_mask, dropped, kept
-    )
-    chosen = kept[:count]
-    copy_metrics(tile, chosen, filled, metrics, codes, metric_out, code_out, rows)
-    copy_axes(outer_of, inner_of, chosen, outer_axes, inner_axes, axis_out, rows)
-    return count
-
-
-@_jit.kernel
-def evaluate_waiting(
-    step: Step, input_len: float, output_len: float, tile: Floats, place: int
-) -> None:
-    """Replace a row whose requests do not all fit by one where the others wait."""
-    result = evaluate_running(
-        step.model,
-        step.device,
-        step.engine,
-        step.weight_format,
-        step.kv_format,
-        with_batch(step.deployment, np.float64(tile[MAX_BATCH * TILE + place])),
-        step.economics,
-        input_len,
-        output_len,
-        step.requested,
-    )
-    store_fields(tile, TILE, place, result)
+@_jit.inlined
+def whole_vectors(rows: int) -> int:
+    """``rows`` rounded up to a multiple of 8: no loop then has a rest of scalar rows."""
+    return ((rows + 7) >> 3) << 3
 
 
 @_jit.inlined
-def evaluate_rows(
-    step: Step, scratch: Floats, tile: Floats, filled: int, count: int, served: bool
+def fit_rows(
+    replica: Replica,
+    source: Source,
+    outer: int,
+    first: int,
+    scratch: Scratch,
+    tile: Tile,
+    start: int,
+    count: int,
 ) -> None:
-    """Results of a prepared point at the lengths in ``scratch``: the vectorised loops.
-
-    Prefill and decode together in one loop would keep the processor from overlapping one row with
-    the next (28 against 20 M rows/s). ``served`` is a constant where this is inlined.
-    """
-    input_len, output_len, experts = scratch[0], scratch[1], scratch[2]
-    prompts, memory_s, compute_s = scratch[3], scratch[4], scratch[5]
-    transfer_s, latency_s, power_w = scratch[6], scratch[7], scratch[8]
-    at_once = scratch[9]
+    """What rows ask for, and what memory says about it."""
+    input_len = source.lengths[outer]
+    output_len = source.lengths[source.outer_points + outer]
+    batch = replica.deployment.batch
     for row in range(count):
-        prefill = prefill_at(step, input_len[row], output_len[row], experts[row], served)
-        prompts[row] = prefill.prompts
-        at_once[row] = prefill.at_once
-        memory_s[row] = prefill.memory_s
-        compute_s[row] = prefill.compute_s
-        transfer_s[row] = prefill.transfer_s
-        latency_s[row] = prefill.latency_s
-        power_w[row] = prefill.power_w
-    for row in range(count):
-        prefill = Prefill(
-            prompts[row],
-            at_once[row],
-            memory_s[row],
-            compute_s[row],
-            transfer_s[row],
-            latency_s[row],
-            power_w[row],
+        inner = first + row
+        asked = Asked(
+            source.inner_lengths[inner] + input_len,
+            source.inner_lengths[source.inner_points + inner] + output_len,
+            source.inner_batches[inner] + batch,
         )
-        result = at_lengths(step, input_len[row], output_len[row], prefill, served)
-        store_fields(tile, TILE, filled + row, result)
+        store_asked(scratch.asked, start + row, asked)
+        tile.outer_of[start + row] = outer
+        tile.inner_of[start + row] = inner
+    for row in range(start, start + whole_vectors(count)):
+        asked = load_asked(scratch.asked, row)
+        runs = runnable(replica.engine, replica.deployment, asked.requested)
+        store_fit(scratch.fits, row, fit_at(replica, runs, asked.input_len, asked.output_len))
 
 
 @_jit.inlined
-def evaluate_lengths(
-    step: Step,
-    lengths: Floats,
-    outer_input: float,
-    outer_output: float,
-    scratch: Floats,
-    tile: Floats,
-    filled: int,
-) -> None:
-    """Results of a prepared point at some lengths, into the tile from row ``filled`` on.
+def drop_rows(scratch: Scratch, tile: Tile, start: int, count: int) -> int:
+    """Move the rows that can run together; return how many there are."""
+    failing = 0
+    for row in range(start, start + count):
+        failing += load_fit(scratch.fits, row).status > OK
+    if failing == 0:
+        return count
+    kept = start
+    for row in range(start, start + count):
+        fit = load_fit(scratch.fits, row)
+        store_fit(scratch.fits, kept, fit)
+        store_asked(scratch.asked, kept, load_asked(scratch.asked, row))
+        tile.inner_of[kept] = tile.inner_of[row]
+        scratch.dropped[int(fit.status)] += fit.status > OK
+        kept += fit.status == OK
+    return kept - start
 
-    Three loops, of which the last two are vectorised: ``exp`` would end it, and prefill and decode
-    together keep the processor from overlapping one row with the next (28 against 20 M rows/s).
-    """
-    count = lengths.shape[1]
-    input_len, output_len, experts = scratch[0], scratch[1], scratch[2]
-    for row in range(count):
-        input_len[row] = lengths[0, row] + outer_input
-        output_len[row] = lengths[1, row] + outer_output
-    if step.model.experts > 0.0:
-        for row in range(count):
-            experts[row] = prefill_experts(step, input_len[row], output_len[row])
-    else:
-        experts[:count] = 0.0
-    if step.deployment.scheduler == SCHEDULER_STATIC:
-        evaluate_rows(step, scratch, tile, filled, count, False)
+
+@_jit.inlined
+def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None:
+    """The batch of rows. Where all have the same, it is computed once, while it stays the same."""
+    ran = scratch.ran
+    batch = load_fit(scratch.fits, start).batch
+    requested = load_asked(scratch.asked, start).requested
+    differing = 0
+    for row in range(start, start + count):
+        differing += load_fit(scratch.fits, row).batch != batch
+        differing += load_asked(scratch.asked, row).requested != requested
+    if differing == 0 and ran[0] == batch and ran[1] == requested:
         return
-    evaluate_rows(step, scratch, tile, filled, count, True)
-    for row in range(count):
-        place = filled + row
-        if must_wait(step.deployment, tile[STATUS * TILE + place], tile[MAX_BATCH * TILE + place]):
-            evaluate_waiting(step, input_len[row], output_len[row], tile, place)
+    for row in range(start, start + whole_vectors(count if differing > 0 else 1)):
+        asked = load_asked(scratch.asked, row)
+        running = at_batch(replica, load_fit(scratch.fits, row).batch, asked.requested)
+        store_running(scratch.runs, row, running)
+    ran[0] = 0.0
+    if differing == 0:
+        running = load_running(scratch.runs, start)
+        for row in range(STRIDE):
+            store_running(scratch.runs, row, running)
+        ran[0] = batch
+        ran[1] = requested
+
+
+@_jit.inlined
+def evaluate_rows(replica: Replica, scratch: Scratch, tile: Tile, start: int, count: int) -> None:
+    """Results of rows into the tile.
+
+    A loop a stage: in one loop a processor has no room to begin the next rows while it waits for
+    roots and quotients of these.
+    """
+    stop = start + whole_vectors(count)
+    for row in range(start, stop):
+        asked = load_asked(scratch.asked, row)
+        running = load_running(scratch.runs, row)
+        prefilled = prefill_at(replica, running, asked.input_len, asked.output_len)
+        store_prefill(scratch.prefills, row, prefilled)
+    for row in range(start, stop):
+        asked = load_asked(scratch.asked, row)
+        running = load_running(scratch.runs, row)
+        step = step_at(replica, running, asked.input_len, asked.output_len)
+        store_step(scratch.steps, row, step)
+    for row in range(start, stop):
+        asked = load_asked(scratch.asked, row)
+        running = load_running(scratch.runs, row)
+        fit = load_fit(scratch.fits, row)
+        prefilled = load_prefill(scratch.prefills, row)
+        step = load_step(scratch.steps, row)
+        result = at_lengths(
+            replica, running, fit, asked.input_len, asked.output_len, prefilled, step
+        )
+        store_point(tile.values, row, result)
+
+
+@_jit.inlined
+def evaluate_replica(
+    replica: Replica, scratch: Scratch, tile: Tile, start: int, count: int
+) -> None:
+    """Results of rows that fit into the tile, in the loops for such a replica."""
+    run_rows(replica, scratch, start, count)
+    if has_static(replica):
+        if has_plain(replica):
+            evaluate_rows(as_plain(as_static(replica)), scratch, tile, start, count)
+        else:
+            evaluate_rows(as_static(replica), scratch, tile, start, count)
+    elif has_plain(replica):
+        evaluate_rows(as_plain(replica), scratch, tile, start, count)
+    else:
+        evaluate_rows(replica, scratch, tile, start, count)
 
 
 @_jit.kernel
@@ -323,26 +309,37 @@ def choose_devices(
     return fewest_devices(model, device, engine, weight_format, kv_format, deployment, length)
 
 
+@_jit.inlined
+def prepare_point(source: Source, block: Block, outer: int) -> Replica:
+    """Stage 1 of an outer point; chosen degrees are noted in the block's axes."""
+    points = source.outer_points
+    rows = source.records
+    model = load_record(Model, source.models, rows[outer])
+    device = load_record(Device, source.devices, rows[points + outer])
+    engine = load_record(Engine, source.engines, rows[2 * points + outer])
+    weight_format = load_record(WeightFormat, source.weight_formats, rows[3 * points + outer])
+    kv_format = load_record(KVFormat, source.kv_formats, rows[4 * points + outer])
+    economics = load_record(Economics, source.economics, rows[5 * points + outer])
+    deployment = load_record(Deployment, source.deployments, outer)
+    if deployment.tp == AUTO:
+        length = source.lengths[outer] + source.lengths[points + outer]
+        deployment = choose_devices(
+            model, device, engine, weight_format, kv_format, deployment, length
+        )
+        block.axes[block.degrees[0], outer] = int(deployment.tp)
+        block.axes[block.degrees[1], outer] = int(deployment.pp)
+    return prepare(model, device, engine, weight_format, kv_format, deployment, economics)
+
+
 @_jit.kernel
 def fill_columns(
     tables: tuple[Floats, Floats, Floats, Floats, Floats, Floats],
-    records: Integers,
-    deployments: Floats,
-    outer_lengths: Floats,
-    lengths: Floats,
-    outer_axes: Integers,
-    inner_axes: Integers,
-    degree_axes: Integers,
-    metrics: Integers,
-    codes: Integers,
-    where: Integers,
-    where_range: Floats,
-    where_mask: Integers,
+    block: Block,
+    inner: Inner,
+    rules: Rules,
     keep_infeasible: bool,
     cursor: Integers,
-    axis_out: Integers,
-    metric_out: Floats,
-    code_out: Integers,
+    output: Output,
     dropped: Integers,
 ) -> int:
     """Evaluate outer points from ``cursor`` on until the output is full or the block ends.
@@ -351,28 +348,8 @@ def fill_columns(
     ----------
     tables
         Records as rows: models, devices, engines, weight formats, KV formats, economics.
-    records
-        (6, outer) row of each table for each outer point.
-    deployments
-        (outer, fields) a ``Deployment`` for each outer point.
-    outer_lengths
-        (2, outer) input and output length where they are not inner, else 0. [tokens]
-    lengths
-        (2, inner) input and output length; one that is outer is 0 here. [tokens]
-    outer_axes, inner_axes
-        (axes, outer) and (axes, inner) what to write into the axis columns; of a point whose
-        devices are chosen here, its degrees are updated.
-    degree_axes
-        (2,) outer axes that hold the tensor- and the pipeline-parallel degree.
-    metrics, codes
-        Fields of ``Point`` to write as real and as whole numbers.
-    where, where_range, where_mask
-        Fields with a condition, (rules, 2) the ranges that they must lie in, and of codes the
-        allowed ones as bits.
     cursor
         (2,) next outer and inner position; updated.
-    axis_out, metric_out, code_out
-        (columns, capacity) output; the capacity is at least one tile.
     dropped
         Rows left out, by status, and last those that a rule excludes; updated.
 
@@ -381,104 +358,94 @@ def fill_columns(
     int
         Rows written from position 0 of the output.
     """
-    tile = np.empty(FIELDS * TILE, metric_out.dtype)
-    scratch = np.empty((SCRATCH, TILE))
-    outer_of = np.empty(TILE, np.uintp)  # unsigned: no test for a negative index
-    inner_of = np.empty(TILE, np.uintp)
-    kept = np.empty(TILE, np.uintp)
-    capacity = axis_out.shape[1]
-    inner_points = lengths.shape[1]
-    outer_points = records.shape[1]
+    align_stack()
+    # arrays whose pointers the loops take; they live until the end
+    stages = np.empty((ASKED_FIELDS + STAGE_FIELDS) * STRIDE + CACHE_LINE)
+    values = np.empty(POINT_FIELDS * STRIDE + CACHE_LINE, output.metrics.dtype)
+    positions = np.arange(TILE)
+    points_of = np.empty(2 * STRIDE, np.int64)
+    ran = np.zeros(2)
+    unmet = dropped[dropped.size - 1 :]
+    source = Source(
+        models=pointer(tables[0]),
+        devices=pointer(tables[1]),
+        engines=pointer(tables[2]),
+        weight_formats=pointer(tables[3]),
+        kv_formats=pointer(tables[4]),
+        economics=pointer(tables[5]),
+        deployments=pointer(block.deployments),
+        records=pointer(block.records),
+        outer_points=block.records.shape[1],
+        lengths=pointer(block.lengths),
+        inner_points=inner.batches.size,
+        inner_batches=pointer(inner.batches),
+        inner_lengths=pointer(inner.lengths),
+    )
+    scratch = Scratch(
+        asked=aligned_pointer(stages, 0),
+        fits=aligned_pointer(stages, FITS * STRIDE),
+        runs=aligned_pointer(stages, RUNS * STRIDE),
+        prefills=aligned_pointer(stages, PREFILLS * STRIDE),
+        steps=aligned_pointer(stages, STEPS * STRIDE),
+        ran=pointer(ran),
+        dropped=pointer(dropped),
+    )
+    tile = Tile(
+        values=aligned_pointer(values, 0),
+        outer_of=pointer(points_of),
+        inner_of=pointer(points_of[STRIDE:]),
+        kept=pointer(positions),
+        unmet=pointer(unmet),
+    )
+    target = Target(
+        rules=rules.fields.size,
+        rule_fields=pointer(rules.fields),
+        rule_ranges=pointer(rules.ranges),
+        rule_masks=pointer(rules.masks),
+        outer_points=block.axes.shape[1],
+        outer_axes=block.axes.shape[0],
+        outer_labels=pointer(block.axes),
+        inner_points=inner.axes.shape[1],
+        inner_axes=inner.axes.shape[0],
+        inner_labels=pointer(inner.axes),
+        capacity=output.axes.shape[1],
+        axes=pointer(output.axes),
+        metrics=pointer(output.metrics),
+        codes=pointer(output.codes),
+        metric_columns=output.metric_fields.size,
+        metric_fields=pointer(output.metric_fields),
+        code_columns=output.code_fields.size,
+        code_fields=pointer(output.code_fields),
+    )
     rows = 0
     filled = 0
     outer = cursor[0]
-    inner = cursor[1]
-    while outer < outer_points:
-        model = load_record(Model, tables[0], records[0, outer])
-        device = load_record(Device, tables[1], records[1, outer])
-        engine = load_record(Engine, tables[2], records[2, outer])
-        weight_format = load_record(WeightFormat, tables[3], records[3, outer])
-        kv_format = load_record(KVFormat, tables[4], records[4, outer])
-        deployment = load_record(Deployment, deployments, outer)
-        if deployment.tp == AUTO:
-            length = outer_lengths[0, outer] + outer_lengths[1, outer]
-            deployment = choose_devices(
-                model, device, engine, weight_format, kv_format, deployment, length
-            )
-            outer_axes[degree_axes[0], outer] = int(deployment.tp)
-            outer_axes[degree_axes[1], outer] = int(deployment.pp)
-        step = prepare(
-            model,
-            device,
-            engine,
-            weight_format,
-            kv_format,
-            with_batch(deployment, running_batch(engine, deployment)),
-            load_record(Economics, tables[5], records[5, outer]),
-            deployment.batch,
-        )
-        if step.status > OK and not keep_infeasible:
-            dropped[int(step.status)] += inner_points - inner
-            inner = inner_points
-        while inner < inner_points:
-            count = min(inner_points - inner, TILE - filled)
-            part = lengths[:, inner : inner + count]
-            evaluate_lengths(
-                step, part, outer_lengths[0, outer], outer_lengths[1, outer], scratch, tile, filled
-            )
-            for row in range(count):
-                outer_of[filled + row] = outer
-                inner_of[filled + row] = inner + row
+    position = cursor[1]
+    while outer < source.outer_points and target.capacity - rows >= TILE:
+        replica = prepare_point(source, block, outer)
+        scratch.ran[0] = 0.0
+        if replica.status > OK and not keep_infeasible:
+            scratch.dropped[int(replica.status)] += source.inner_points - position
+            position = source.inner_points
+        start = filled
+        while position < source.inner_points and target.capacity - rows >= TILE:
+            count = min(source.inner_points - position, TILE - filled)
+            fit_rows(replica, source, outer, position, scratch, tile, filled, count)
+            position += count
+            if not keep_infeasible:
+                count = drop_rows(scratch, tile, filled, count)
             filled += count
-            inner += count
+            if filled > start and (filled == TILE or position == source.inner_points):
+                evaluate_replica(replica, scratch, tile, start, filled - start)
             if filled == TILE:
-                rows += flush_tile(
-                    tile,
-                    outer_of,
-                    inner_of,
-                    filled,
-                    keep_infeasible,
-                    where,
-                    where_range,
-                    where_mask,
-                    dropped,
-                    kept,
-                    outer_axes,
-                    inner_axes,
-                    metrics,
-                    codes,
-                    axis_out,
-                    metric_out,
-                    code_out,
-                    rows,
-                )
+                rows += flush_tile(tile, filled, target, rows)
                 filled = 0
-                if capacity - rows < TILE:
-                    cursor[0] = outer
-                    cursor[1] = inner
-                    return rows
-        outer += 1
-        inner = 0
-    rows += flush_tile(
-        tile,
-        outer_of,
-        inner_of,
-        filled,
-        keep_infeasible,
-        where,
-        where_range,
-        where_mask,
-        dropped,
-        kept,
-        outer_axes,
-        inner_axes,
-        metrics,
-        codes,
-        axis_out,
-        metric_out,
-        code_out,
-        rows,
-    )
+                start = 0
+        if position == source.inner_points:
+            outer += 1
+            position = 0
+    if outer == source.outer_points:
+        rows += flush_tile(tile, filled, target, rows)
     cursor[0] = outer
-    cursor[1] = inner
+    cursor[1] = position
     return rows

@@ -203,7 +203,7 @@ class Groups:
 
     def inner(self) -> Integers:
         """Return the part that the lengths give."""
-        return self._numbers(self.space.inner_axes, self.space.inner_codes, self.space.inner_points)
+        return self._numbers(self.space.inner_axes, self.space.inner.axes, self.space.inner_points)
 
     def _numbers(
         self, axes: Sequence[Axis], codes: Iterable[npt.NDArray[np.int32]], points: int
@@ -251,7 +251,7 @@ class SearchWorker(Generic[S]):
             return
         if not hasattr(self.local, "sink"):
             self.local.sink = self.make()
-            self.local.buffers = Buffers.located(self.space, len(self.signs), BLOCK)
+            self.local.buffers = Buffers(self.space, BLOCK, len(self.signs))
             self.local.places = np.empty((2, BLOCK), np.int64)
             with self.lock:
                 self.sinks.append(self.local.sink)
@@ -446,7 +446,7 @@ def _sinks(
 ) -> tuple[list[S], Progress]:
     """Let threads look at all rows of a space, and return what they made of them."""
     # whatever is wrong with these is told before anything is shown
-    _ = space.tables, space.rules, space.lengths
+    _ = space.tables, space.rules, space.inner
     progress = Progress(shards=space.shards, points=space.rows)
     worker = SearchWorker(space, objectives, groups, make, progress)
     with show(progress) if show else ProgressDisplay():

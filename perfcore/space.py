@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,15 @@ from perfcore.axes import RULES, Axis, Value, WhatIf
 from perfcore.bounds import BOUNDS
 from perfcore.columns import BY_NAME, METRICS, Column
 from perfcore.errors import InputError
+from perfcore.layout import Block, Inner, Rules
 from perfcore.physics.point import Point
 from perfcore.sections import Where
 from perfcore.spec import Spec
 
 LENGTHS: Final = ("input_len", "output_len")
+INNER: Final = ("batch", *LENGTHS)
 TABLES: Final = ("model", "device", "engine", "weight_format", "kv_format", "economics")
-LARGEST_INNER: Final = 65_536  # length combinations of one outer point
+LARGEST_INNER: Final = 65_536  # combinations of batch and lengths of one outer point
 LARGEST_TABLE: Final = 1_000_000  # records of one kind
 SAMPLE_BLOCK: Final = 65_536  # points drawn from one seed
 ROWS_PER_SHARD: Final = 1 << 20
@@ -37,23 +39,6 @@ Record = (
     | records.KVFormat
     | records.Economics
 )
-
-
-class Block(NamedTuple):
-    """A contiguous range of outer points, as the kernel takes it."""
-
-    records: Integers  # (6, points) rows of the tables
-    deployments: Reals  # (points, fields) one `Deployment` each
-    lengths: Reals  # (2, points) input and output length where they are not inner, else 0
-    axes: npt.NDArray[np.int32]  # (outer axes, points) values of integers, else codes
-
-
-class Rules(NamedTuple):
-    """Conditions on metrics: field, range, and for codes the set of allowed values as bits."""
-
-    fields: Integers
-    ranges: Reals
-    masks: Integers
 
 
 @dataclass(frozen=True)
@@ -74,8 +59,8 @@ def distinct(axis: Axis) -> tuple[Value, ...]:
 class Space:
     """All combinations that a specification asks for, in canonical order.
 
-    ``outer`` points are everything but sequence lengths; ``inner`` ones are the combinations of
-    input and output length, which every outer point goes through.
+    ``inner`` points are the combinations of batch, input and output length, as far as these come
+    last; every one of the ``outer`` points goes through them.
 
     Parameters
     ----------
@@ -98,11 +83,11 @@ class Space:
             group = grouped.get(axis.name, (axis.name,))
             if group[0] == axis.name:
                 dimensions.append(Dimension(tuple(by_name[name] for name in group)))
-        inner: list[Dimension] = []
         self.chooses_devices = by_name["tp"].values == (0,)
+        inner: list[Dimension] = []
         if spec.sample is None and not self.chooses_devices:
             size = 1
-            while dimensions and all(axis.name in LENGTHS for axis in dimensions[-1].axes):
+            while dimensions and all(axis.name in INNER for axis in dimensions[-1].axes):
                 size *= len(dimensions[-1])
                 if size > LARGEST_INNER and inner:
                     break
@@ -135,7 +120,7 @@ class Space:
 
     @cached_property
     def inner_points(self) -> int:
-        """Combinations of lengths at every outer point."""
+        """Combinations of batch and lengths at every outer point."""
         return math.prod(len(dimension) for dimension in self.inner_dimensions)
 
     @property
@@ -184,27 +169,17 @@ class Space:
         )
 
     @cached_property
-    def lengths(self) -> Reals:
-        """(2, inner) input and output length; 0 where an outer point gives it. [tokens]"""
+    def inner(self) -> Inner:
+        """What every outer point goes through."""
         sizes = [len(dimension) for dimension in self.inner_dimensions]
-        lengths = np.zeros((len(LENGTHS), self.inner_points))
+        values = np.zeros((len(INNER), self.inner_points))
         positions = np.unravel_index(np.arange(self.inner_points), sizes) if sizes else ()
         for dimension, position in zip(self.inner_dimensions, positions, strict=True):
             for axis in dimension.axes:
-                lengths[LENGTHS.index(axis.name)] = np.array(axis.values, np.float64)[position]
-        return lengths
-
-    @cached_property
-    def degree_axes(self) -> Integers:
-        """Places of the tensor- and pipeline-parallel degree among the outer axes."""
-        names = [axis.name for axis in self.outer_axes]
-        return np.array([names.index("tp"), names.index("pp")], np.int64)
-
-    @cached_property
-    def inner_codes(self) -> npt.NDArray[np.int32]:
-        """(inner axes, inner) values of the inner axes."""
-        rows = [self.lengths[LENGTHS.index(axis.name)] for axis in self.inner_axes]
-        return np.array(rows, np.int32).reshape(len(rows), self.inner_points)
+                values[INNER.index(axis.name)] = np.array(axis.values, np.float64)[position]
+        rows = [values[INNER.index(axis.name)] for axis in self.inner_axes]
+        codes = np.array(rows, np.int32).reshape(len(rows), self.inner_points)
+        return Inner(batches=values[0], lengths=values[1:], axes=codes)
 
     @cached_property
     def tables(self) -> tuple[Reals, Reals, Reals, Reals, Reals, Reals]:
@@ -259,7 +234,9 @@ class Space:
         for number, axis in enumerate(self.outer_axes):
             place = places[axis.name]
             axes[number] = self._codes[axis.name][place]
-        return Block(np.array(rows, np.int64), deployments, lengths, axes)
+        names = [axis.name for axis in self.outer_axes]
+        degrees = np.array([names.index("tp"), names.index("pp")], np.int64)
+        return Block(np.array(rows, np.int64), deployments, lengths, axes, degrees)
 
     @cached_property
     def _values(self) -> dict[str, Reals]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from perfcore import overrides as command_line
-from perfcore.axes import INNER, OUTER, RULES, Axis, WhatIf, parse_axes, parse_what_ifs
+from perfcore.axes import DEPLOYMENT, RECORDS, RULES, Axis, WhatIf, parse_axes, parse_what_ifs
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
 from perfcore.errors import InputError
@@ -168,9 +168,9 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
     by_key = parse_what_ifs(document.get("what_if", {}), place.at("what_if"))
     _check_scales(by_name, by_key, place.at("what_if"))
     axes = (
-        *(by_name[rule.name] for rule in OUTER if rule.name in by_name),
+        *(by_name[rule.name] for rule in RECORDS if rule.name in by_name),
         *(what_if.axis for what_if in by_key.values()),
-        *(by_name[rule.name] for rule in INNER if rule.name in by_name),
+        *(by_name[rule.name] for rule in DEPLOYMENT if rule.name in by_name),
     )
     zips = parse_zips(document.get("zip", []), axes, by_key, place.at("zip"))
     where = parse_where(document.get("where", []), axes, by_key, place.at("where"))

@@ -14,14 +14,8 @@ from perfcore import catalog, records
 from perfcore.catalog.architecture import ModelEntry
 from perfcore.errors import PerfcoreError
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
-from perfcore.physics.point import (
-    CONTEXT_TOO_LONG,
-    KV_DOES_NOT_FIT,
-    OK,
-    WEIGHTS_DO_NOT_FIT,
-    Point,
-    evaluate,
-)
+from perfcore.physics.point import Point, evaluate
+from perfcore.physics.replica import CONTEXT_TOO_LONG, KV_DOES_NOT_FIT, OK, WEIGHTS_DO_NOT_FIT
 from perfcore.physics.roofline import reached_flops
 from perfcore.physics.speculation import accepted_tokens
 from perfcore.records import (

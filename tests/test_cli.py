@@ -526,6 +526,7 @@ def test_plan_of_a_large_sweep_is_near_and_quick(tmp_path):
         "[axes]\nmodel = ['llama-3-8b', 'llama-3-70b', 'mixtral-8x7b']\n"
         "device = ['h100-sxm', 'b200', 'rtx-4090', 'mi300x']\ntp = [1, 2, 4, 8]\n"
         "weight_format = ['bf16', 'fp8', 'q4_0']\nbatch = { linear = [1, 200], n = 200 }\n"
+        "kv_format = ['bf16', 'fp8']\nprefix_hit = [0, 0.5]\n"
         "input_len = { linear = [1000, 8000], n = 20 }\noutput_len = [100, 1000]\n"
     )
     started = time.perf_counter()
@@ -537,7 +538,7 @@ def test_plan_of_a_large_sweep_is_near_and_quick(tmp_path):
 
     assert not planned["exact"]
     assert seconds < 5
-    assert planned["rows"] == run.manifest["evaluated"] == 1_152_000
+    assert planned["rows"] == run.manifest["evaluated"] == 4_608_000
     assert planned["rows_written"] == pytest.approx(run.rows, rel=0.1)
     assert planned["bytes"] == pytest.approx(size, rel=0.25)
 

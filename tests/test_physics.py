@@ -29,7 +29,7 @@ from perfcore.physics.attention import (
     window_limit,
     windowed_pairs,
 )
-from perfcore.physics.collectives import all_reduce, exchange, expert_exchange
+from perfcore.physics.collectives import all_reduce, exchange, exchanges, expert_exchange
 from perfcore.physics.cost import annuity, owned_usd_per_hour, usd_per_second
 from perfcore.physics.decode import (
     ContextCosts,
@@ -52,6 +52,7 @@ from perfcore.physics.energy import (
     mean_power,
     pipeline_power,
 )
+from perfcore.physics.fitting import cache_at, fit_at
 from perfcore.physics.memory import (
     largest_batch,
     second_tier_bandwidth,
@@ -63,6 +64,7 @@ from perfcore.physics.moe import (
     distinct_experts,
     fullest_rank_experts,
     load_imbalance,
+    log_passed_over,
 )
 from perfcore.physics.operators import (
     activation_bytes_per_token,
@@ -77,25 +79,22 @@ from perfcore.physics.operators import (
 )
 from perfcore.physics.parallelism import (
     experts_fit,
+    groups_at_work,
     head_padding,
     head_share,
     heads_fit,
     lay_out,
+    micro_batches_at_once,
     pipeline_fill,
 )
-from perfcore.physics.point import (
-    at_lengths,
-    configuration_status,
-    evaluate,
-    evaluate_running,
-    must_wait,
+from perfcore.physics.passes import (
+    attention_terms,
+    away_at,
+    context_at,
     prefill_at,
-    prefill_experts,
-    prepare,
-    running_batch,
-    spread_of,
-    with_batch,
+    step_at,
 )
+from perfcore.physics.point import at_lengths, evaluate
 from perfcore.physics.prefill import (
     add_prefill_operator,
     attention_bytes,
@@ -106,6 +105,7 @@ from perfcore.physics.prefill import (
     prefill_terms,
     prompts_of,
 )
+from perfcore.physics.replica import configuration_status, prepare, spread_of
 from perfcore.physics.roofline import (
     Operator,
     Path,
@@ -120,7 +120,8 @@ from perfcore.physics.roofline import (
     roofline,
     usable_flops,
 )
-from perfcore.physics.rounding import ceil_of, floor_of
+from perfcore.physics.rounding import ceil_of, decay, floor_of
+from perfcore.physics.running import at_batch, runnable
 from perfcore.physics.serving import (
     interference_share,
     prefill_pool,
@@ -570,21 +571,27 @@ def test_time_of_other_matrices_of_gguf_files():
 )
 def test_distinct_experts(tokens, expected):
     """E (1 - (1 - k/E)^T) with E = 256, k = 8."""
-    assert distinct_experts(256.0, 8.0, float(tokens)) == digits(expected)
+    assert distinct_experts(256.0, log_passed_over(256.0, 8.0), float(tokens)) == digits(expected)
 
 
 def test_distinct_experts_of_mixtral():
     """U(8, 2, 4) = 5.46875."""
-    assert distinct_experts(8.0, 2.0, 4.0) == pytest.approx(5.46875, rel=1e-15)
+    assert distinct_experts(8.0, log_passed_over(8.0, 2.0), 4.0) == pytest.approx(
+        5.46875, rel=1e-15
+    )
 
 
 def test_all_experts_at_once():
-    assert distinct_experts(8.0, 8.0, 1.0) == 8.0
+    assert distinct_experts(8.0, log_passed_over(8.0, 8.0), 1.0) == 8.0
+
+
+def passed_over(record):
+    return log_passed_over(record.experts, record.experts_per_token)
 
 
 def test_touched_experts_of_a_dense_model():
-    assert touched_experts(LLAMA, ENGINE, 10.0) == 0.0
-    assert touched_experts(DEEPSEEK, ENGINE, 64.0) == digits(222.4424877)
+    assert touched_experts(LLAMA, ENGINE, passed_over(LLAMA), 10.0) == 0.0
+    assert touched_experts(DEEPSEEK, ENGINE, passed_over(DEEPSEEK), 64.0) == digits(222.4424877)
 
 
 @pytest.mark.parametrize(
@@ -594,9 +601,11 @@ def test_experts_of_tokens_that_are_alike(share, expected):
     """64 tokens choose as 1, 32.5 or 64 do: 256 (1 - (31/32)^T); half a token as half a token."""
     engine = ENGINE._replace(routing_independence=share)
 
-    assert touched_experts(DEEPSEEK, engine, 64.0) == digits(expected)
-    assert touched_experts(DEEPSEEK, engine, 1.0) == digits(8.0)
-    assert touched_experts(DEEPSEEK, engine, 0.5) == digits(256 * (1 - (31 / 32) ** 0.5))
+    assert touched_experts(DEEPSEEK, engine, passed_over(DEEPSEEK), 64.0) == digits(expected)
+    assert touched_experts(DEEPSEEK, engine, passed_over(DEEPSEEK), 1.0) == digits(8.0)
+    assert touched_experts(DEEPSEEK, engine, passed_over(DEEPSEEK), 0.5) == digits(
+        256 * (1 - (31 / 32) ** 0.5)
+    )
 
 
 @pytest.mark.parametrize(("share", "experts"), [(0.0, 2.0), (0.5, 4.102885683), (1.0, 5.46875)])
@@ -632,7 +641,9 @@ def test_bytes_of_a_step_of_deepseek(batch, expected):
     """
     byte = FP8._replace(embedding_bits=8.0)
     matrices = body_read_bytes(DEEPSEEK, byte) - 2 * DEEPSEEK.other_elements + 61 * 2_048
-    experts = touched_experts(DEEPSEEK, ENGINE, float(batch)) * expert_read_bytes(DEEPSEEK, byte)
+    experts = touched_experts(
+        DEEPSEEK, ENGINE, passed_over(DEEPSEEK), float(batch)
+    ) * expert_read_bytes(DEEPSEEK, byte)
 
     assert matrices + experts == digits(expected)
 
@@ -839,8 +850,54 @@ def test_terms_divide_an_operator():
     assert terms == (digits(2.4), 0.0, digits(0.8), digits(1.8))
 
 
+def test_replica_stages():
+    """Context 4096 + 64/2, its cache, and attention over it, of 4 sequences on 8 H100s."""
+    replica = prepare(LLAMA, H100, IDEAL, BF16, KV16, deployed(tp=8.0), MONEY)
+    running = at_batch(replica, 4.0, 4.0)
+    context = context_at(replica, 4_096.0, 64.0)
+    cache = cache_at(replica, 4_096.0, 64.0)
+    terms = attention_terms(replica, running, context)
+
+    assert context == (4_128.0, 4_128.0, 0.0)
+    assert cache.per_sequence == 4_160 * 327_680
+    assert cache.kept_per_sequence == digits(4_160 * 327_680 / 8)
+    assert cache.shared == cache.shared_per_device == 0.0
+    assert terms.weights == running.weights_s
+    assert terms.kv == digits(4 * 4_128 * 327_680 / 8 / 3.35e12)
+    assert away_at(replica, running, 1e12, 0.0) == (0.0, 0.0, 0.0)
+
+
+def test_what_does_not_fit_is_away():
+    """Weights beyond memory lie in the second tier, and are read there once a step."""
+    engine = IDEAL._replace(host_memory_bytes=1e12, host_memory_bandwidth=50e9)
+    plan = deployed(offload=records.OFFLOAD_WEIGHTS)
+    replica = prepare(LLAMA, H100, engine, BF16, KV16, plan, MONEY)
+    away = away_at(replica, at_batch(replica, 1.0, 1.0), 1e9, 0.0)
+    size = replica.weight_bytes_per_device + 1e9 - replica.usable_bytes
+
+    assert away.size == digits(size)
+    assert away.weights_s == away.step_s
+    assert away.weights_s == pytest.approx(size / 50e9, rel=0.02)  # the embedding is not read
+
+
+def test_exchanges_add_up():
+    links = exchange(8.0, H100, ENGINE)
+    one, two = all_reduce(links, 1e6), all_reduce(links, 4e6)
+
+    assert exchanges(links, 3.0, 1e6, links, 0.0, 4e6).total == digits(3 * one.total)
+    both = exchanges(links, 3.0, 1e6, links, 2.0, 4e6)
+    assert both.total == digits(3 * one.total + 2 * two.total)
+    assert both.transfer == digits(3 * one.transfer + 2 * two.transfer)
+
+
+@pytest.mark.parametrize("exponent", [0.0, -1e-9, -0.03, -1.0, -7.5, -59.9])
+def test_decay_is_the_exponential(exponent):
+    assert decay(exponent) == pytest.approx(math.exp(exponent), rel=1e-13)
+    assert decay(-60.1) == decay(-1e30) == 0.0
+
+
 def test_terms_divide_attention():
-    terms = add_attention(NOTHING, ContextCosts(0.0, 0.0, 1.0), 3.0, 3.0, 1.0)
+    terms = add_attention(NOTHING, ContextCosts(0.0, 0.0, 0.5), 2.0, 1.5, 1.5, 1.0)
 
     assert terms == (0.0, digits(2.4), digits(0.8), digits(1.8))
 
@@ -1015,21 +1072,24 @@ def test_lay_out_of_groups():
     layout = lay_out(DEEPSEEK, H100, deployed(tp=2.0, dp=4.0, batch=64.0))
 
     assert (layout.devices, layout.groups, layout.width, layout.expert_width) == (8, 4, 2, 8)
+    assert (groups_at_work(layout, 64.0), groups_at_work(layout, 3.0)) == (4.0, 3.0)
 
 
 def test_lay_out_of_micro_batches():
     """A static batch passes stages whole; a server's sequences spread over them."""
     assert lay_out(LLAMA, H100, deployed(pp=4.0, batch=64.0)).micro_batches == 1.0
     served = deployed(pp=4.0, batch=64.0, scheduler=CONTINUOUS)
-    assert lay_out(LLAMA, H100, served).micro_batches == 4.0
-    assert lay_out(LLAMA, H100, served._replace(batch=3.0)).micro_batches == 3.0
+    layout = lay_out(LLAMA, H100, served)
+    assert micro_batches_at_once(layout, 64.0) == 4.0
+    assert micro_batches_at_once(layout, 3.0) == 3.0
 
 
 def test_lay_out_of_a_spatial_machine():
     """160 chips for 80 layers: 2 a layer, 80 stages, one for each of 32 sequences."""
-    layout = lay_out(LLAMA, sheet("groq-lpu"), deployed(tp=160.0, batch=32.0))
+    layout = lay_out(LLAMA, sheet("groq-lpu"), deployed(tp=160.0))
 
-    assert (layout.width, layout.stages, layout.micro_batches) == (2.0, 80.0, 32.0)
+    assert (layout.width, layout.stages) == (2.0, 80.0)
+    assert micro_batches_at_once(layout, 32.0) == 32.0
     assert layout.prefill_width == 160.0
 
 
@@ -1154,7 +1214,9 @@ def test_prefill_is_bound_by_compute():
                 16_384.0,
                 work,
                 1.0,
+                1.0,
                 0.0,
+                operator_time(ops.lm_head, 1.0, 1.0, IDEAL.residue).total,
                 split,
             )
         )
@@ -1168,39 +1230,40 @@ def test_prefill_is_bound_by_compute():
 def test_stages_make_the_point(scheduler):
     deployment = deployed(tp=8.0, batch=4.0, scheduler=scheduler)
     common = (LLAMA, H100, ENGINE, BF16, KV16, deployment, MONEY)
-    step = prepare(*common, 4.0)
-    served = scheduler != STATIC
-    prefill = prefill_at(step, 512.0, 64.0, prefill_experts(step, 512.0, 64.0), served)
-    point = at_lengths(step, 512.0, 64.0, prefill, served)
+    replica = prepare(*common)
+    fit = fit_at(replica, 4.0, 512.0, 64.0)
+    running = at_batch(replica, 4.0, 4.0)
+    prefill = prefill_at(replica, running, 512.0, 64.0)
+    step = step_at(replica, running, 512.0, 64.0)
+    point = at_lengths(replica, running, fit, 512.0, 64.0, prefill, step)
 
     assert point == evaluate(*common, 512.0, 64.0)
-    assert point == evaluate_running(*common, 512.0, 64.0, 4.0)
 
 
-def test_prefill_experts():
-    step = prepare(DEEPSEEK, H100, ENGINE, FP8, KV16, deployed(batch=2.0), MONEY, 2.0)
-
-    assert prefill_experts(step, 32.0, 8.0) == digits(222.4424877)
-
-
-def test_running_batch():
+def test_runnable():
     """100 requests, 16 at once in each of 2 groups; a static batch runs whole."""
     engine = ENGINE._replace(max_sequences=16.0)
     served = deployed(batch=100.0, dp=2.0, scheduler=CONTINUOUS)
 
-    assert running_batch(engine, served) == 32.0
-    assert running_batch(engine, served._replace(batch=10.0)) == 10.0
-    assert running_batch(engine, served._replace(scheduler=STATIC)) == 100.0
-    assert with_batch(served, 7.0) == served._replace(batch=7.0)
+    assert runnable(engine, served, 100.0) == 32.0
+    assert runnable(engine, served, 10.0) == 10.0
+    assert runnable(engine, served._replace(scheduler=STATIC), 100.0) == 100.0
 
 
 def test_who_must_wait():
-    served = deployed(scheduler=CONTINUOUS)
+    """Requests of a server, if their cache does not fit, but that of one does."""
 
-    assert must_wait(served, 7.0, 1.0)
-    assert not must_wait(served, 7.0, 0.0)
-    assert not must_wait(served, 6.0, 1.0)
-    assert not must_wait(ALONE, 7.0, 1.0)
+    def fit(batch, input_len=4_000.0, **fields):
+        common = (LLAMA, H100, ENGINE, FP8, KV16, deployed(**fields), MONEY)
+        return fit_at(prepare(*common), batch, input_len, 96.0)
+
+    room = fit(1e6, scheduler=CONTINUOUS)
+    assert (room.status, room.batch) == (0.0, room.max_batch)
+    assert 1.0 <= room.max_batch < 1e6
+    assert fit(room.max_batch, scheduler=CONTINUOUS) == room
+    assert fit(1e6).status == 7.0
+    assert fit(1e6).batch == 1e6
+    assert fit(1.0, input_len=1e9, scheduler=CONTINUOUS).status == 6.0
 
 
 def test_configuration_status():
@@ -1551,8 +1614,8 @@ def test_prompts_together():
     engine = ENGINE._replace(prefill_chunk=4_096.0)
 
     def together(**fields):
-        deployment = deployed(batch=256.0, **fields)
-        return prompts_together(engine, deployment, deployment.dp, 2_048.0, 64.0)
+        plan = deployed(**fields)
+        return prompts_together(engine, plan.scheduler, 256.0, plan.dp, 2_048.0, 64.0)
 
     assert together(scheduler=STATIC) == 256.0
     assert together(scheduler=CONTINUOUS) == 2.0
@@ -1566,25 +1629,24 @@ def test_passes_that_share_the_stages():
     plan = deployed(tp=2.0, pp=4.0, batch=64.0, scheduler=CONTINUOUS)
     layout = lay_out(LLAMA, H100, plan)
 
-    assert passes_at_once(layout, 1.0) == 4.0
-    assert passes_at_once(layout, 0.25) == 1.0
-    assert passes_at_once(lay_out(LLAMA, H100, plan._replace(scheduler=STATIC)), 1.0) == 1.0
+    assert passes_at_once(layout, 1.0, 4.0, 1.0) == 4.0
+    assert passes_at_once(layout, 1.0, 4.0, 0.25) == 1.0
+    static = lay_out(LLAMA, H100, plan._replace(scheduler=STATIC))
+    assert passes_at_once(static, 1.0, 1.0, 1.0) == 1.0
 
 
 def test_interference_share():
     """Each of 63 others is prefilled once in 256 steps, two together."""
     engine = ENGINE._replace(interference=0.8)
 
-    assert interference_share(engine, CONTINUOUS, 64.0, 256.0, 0.5) == 0.8 * 63 / 256 / 2
-    assert interference_share(engine, APART, 64.0, 256.0, 0.5) == 0.0
-    assert interference_share(engine, STATIC, 64.0, 256.0, 0.5) == 0.0
+    assert interference_share(engine, CONTINUOUS, 64.0, 1 / 256, 0.5) == 0.8 * 63 / 256 / 2
+    assert interference_share(engine, APART, 64.0, 1 / 256, 0.5) == 0.0
     assert interference_share(engine, CONTINUOUS, 1.0, 256.0, 0.5) == 0.0
 
 
 def test_prefill_pool():
     """64 requests in 10 s, 0.1 s of prefill each, at 0.8 of the time: 0.8 replicas."""
-    assert prefill_pool(APART, 0.8, 0.1, 64.0, 10.0) == digits(0.8)
-    assert prefill_pool(CONTINUOUS, 0.8, 0.1, 64.0, 10.0) == 0.0
+    assert prefill_pool(0.8, 0.1, 64.0, 10.0) == digits(0.8)
 
 
 SERVED = ENGINE._replace(
@@ -2043,7 +2105,9 @@ def test_groups_split_sequences_and_share_experts():
     one = whole(DEEPSEEK, engine, form=FP8, batch=8.0)
     groups = whole(DEEPSEEK, engine, **GROUPED, ep=8.0)
     body = body_read_bytes(DEEPSEEK, FP8)
-    experts = distinct_experts(256.0, 8.0, 64.0) * expert_read_bytes(DEEPSEEK, FP8)
+    experts = distinct_experts(256.0, log_passed_over(256.0, 8.0), 64.0) * expert_read_bytes(
+        DEEPSEEK, FP8
+    )
 
     assert groups.kv_s == digits(one.kv_s)
     assert groups.weights_s == pytest.approx((body + experts / 8) / 3.35e12, rel=1e-3)
@@ -2062,7 +2126,7 @@ def test_the_fullest_rank_is_waited_for():
     """Weights of the rank with most experts; without imbalance of the mean."""
     even = whole(DEEPSEEK, IDEAL._replace(expert_imbalance=0.0), **GROUPED, ep=8.0)
     uneven = whole(DEEPSEEK, IDEAL._replace(expert_imbalance=1.0), **GROUPED, ep=8.0)
-    touched = distinct_experts(256.0, 8.0, 64.0)
+    touched = distinct_experts(256.0, log_passed_over(256.0, 8.0), 64.0)
     more = fullest_rank_experts(256.0, touched, 8.0) - touched
 
     assert uneven.weights_s - even.weights_s == digits(

@@ -17,6 +17,7 @@ from perfcore.catalog.entry import Entry
 from perfcore.catalog.schema import DeviceEntry, KVFormatEntry, WeightFormatEntry
 from perfcore.columns import STATUS
 from perfcore.errors import InputError
+from perfcore.layout import Block, Inner, Output, Rules
 from perfcore.physics.memory import LARGEST_BATCH
 from perfcore.physics.point import Point
 
@@ -216,31 +217,35 @@ def engine_table(batch: Batch, *, before_fit: bool = False) -> Floats:
 def evaluate_points(batch: Batch, engines: Floats) -> Floats:
     """Return every field of ``Point`` for every question: (fields, rows)."""
     # Numba is imported here, so that commands that need no kernel do not wait for it.
-    from perfcore.kernels import ANY, TILE, fill_columns  # noqa: PLC0415
+    from perfcore.flushing import TILE  # noqa: PLC0415
+    from perfcore.kernels import fill_columns  # noqa: PLC0415
 
     rows = len(batch.questions)
     fields = len(Point._fields)
     models, devices, weights, kv_formats, economics = batch.tables
     metrics = np.empty((fields, rows + TILE), np.float64)
+    nothing = np.zeros(0, np.int64)
+    no_codes = np.empty((0, rows + TILE), np.int32)
     written = fill_columns(
         (models, devices, engines, weights, kv_formats, economics),
-        batch.records,
-        batch.deployments,
-        batch.lengths,
-        np.zeros((2, 1)),
-        np.zeros((0, rows), np.int32),
-        np.zeros((0, 1), np.int32),
-        np.zeros(2, np.int64),
-        np.arange(fields),
-        np.zeros(0, np.int64),
-        np.zeros(0, np.int64),
-        np.zeros((0, 2)),
-        np.full(0, ANY),
+        Block(
+            records=batch.records,
+            deployments=batch.deployments,
+            lengths=batch.lengths,
+            axes=np.zeros((0, rows), np.int32),
+            degrees=np.zeros(2, np.int64),
+        ),
+        Inner(batches=np.zeros(1), lengths=np.zeros((2, 1)), axes=np.zeros((0, 1), np.int32)),
+        Rules(fields=nothing, ranges=np.zeros((0, 2)), masks=nothing),
         True,
         np.zeros(2, np.int64),
-        np.empty((0, rows + TILE), np.int32),
-        metrics,
-        np.empty((0, rows + TILE), np.int32),
+        Output(
+            axes=no_codes,
+            metrics=metrics,
+            codes=no_codes,
+            metric_fields=np.arange(fields),
+            code_fields=nothing,
+        ),
         np.zeros(len(STATUS) + 1, np.int64),
     )
     if written != rows:  # no rule drops a row

@@ -27,17 +27,18 @@ from perfcore.cli.text import (
 )
 from perfcore.configuration import Estimate, estimates
 from perfcore.engine import Count, Evaluator
+from perfcore.layout import Block
 from perfcore.run import facts as run_facts
 from perfcore.sinks.parquet import Buffers, ParquetShard, Shaper, schema
-from perfcore.space import Block, Space
+from perfcore.space import Space
 
 if TYPE_CHECKING:
     from perfcore.axes import Axis
 
 RUNS: Final = 256  # contiguous stretches of the space that are drawn
-POINTS: Final = 2048  # outer points of all stretches, at least
+POINTS: Final = 2048  # outer points of all stretches, unless they have too many rows
 ROWS: Final = 1 << 19  # rows, about
-MOST_ROWS: Final = 1 << 22
+MOST_ROWS: Final = 1 << 21
 START: Final = 0.4  # s, to load the compiled kernel; measured
 _SEED: Final = 0
 _BUFFER_COPIES: Final = 3  # a worker's columns: the kernel's, Arrow's pages, the encoder's
@@ -54,7 +55,8 @@ class Drawn(Space):
         self.__dict__.update(vars(space))
         inner = space.inner_points
         runs = max(1, min(RUNS, MOST_ROWS // inner))
-        length = max(POINTS // RUNS, ROWS // (runs * inner), 1)
+        each = min(POINTS // RUNS, MOST_ROWS // (runs * inner))
+        length = max(each, ROWS // (runs * inner), 1)
         self.exact = space.outer_points <= runs * length
         if self.exact:
             self.starts = np.zeros(1, np.int64)
@@ -79,7 +81,13 @@ class Drawn(Space):
     @cached_property
     def _drawn(self) -> Block:
         blocks = [super(Drawn, self).block(int(s), int(s) + self.length) for s in self.starts]
-        return Block(*(np.concatenate(part, axis=1) for part in zip(*blocks, strict=True)))
+        return Block(
+            records=np.concatenate([block.records for block in blocks], axis=1),
+            deployments=np.concatenate([block.deployments for block in blocks]),
+            lengths=np.concatenate([block.lengths for block in blocks], axis=1),
+            axes=np.concatenate([block.axes for block in blocks], axis=1),
+            degrees=blocks[0].degrees,
+        )
 
 
 class Forecast:

@@ -48,7 +48,7 @@ def run(
 
     space = Space.from_toml(spec, overrides)
     # whatever is wrong with these is told before anything is written
-    _ = space.tables, space.rules, space.lengths, space.block(0, 1)
+    _ = space.tables, space.rules, space.inner, space.block(0, 1)
     showing = not quiet and sys.stderr.isatty()
     watched: list[Progress] = []
 

@@ -83,6 +83,25 @@ def all_reduce(exchange: Exchange, message_bytes: float) -> ExchangeTime:
     )
 
 
+def exchanges(
+    links: Exchange,
+    reduces: float,
+    message_bytes: float,
+    expert_links: Exchange,
+    expert_reduces: float,
+    expert_message_bytes: float,
+) -> ExchangeTime:
+    """Time of all exchanges of a pass: those of a group, and those with experts, if any. [s]"""
+    one = all_reduce(links, message_bytes)
+    total = reduces * one.total
+    transfer = reduces * one.transfer
+    if expert_reduces > 0.0:
+        scatter = all_reduce(expert_links, expert_message_bytes)
+        total += expert_reduces * scatter.total
+        transfer += expert_reduces * scatter.transfer
+    return ExchangeTime(total=total, transfer=transfer)
+
+
 DISPATCH_BYTES = 1.03  # per element sent to an expert: fp8 and one scale per 128
 COMBINE_BYTES = 2.0  # per element that comes back: bf16
 

@@ -55,8 +55,10 @@ def layer_terms(
     terms = add_operator(terms, operators.attention_out, tokens, 1.0, residue)
     terms = add_operator(terms, operators.ffn_in, tokens, 1.0, residue)
     terms = add_operator(terms, operators.ffn_out, tokens, 1.0, residue)
-    terms = add_operator(terms, operators.shared, tokens, 1.0, residue)
-    terms = add_operator(terms, operators.experts, expert_tokens, experts_read, residue)
+    if operators.shared.weights > 0.0:
+        terms = add_operator(terms, operators.shared, tokens, 1.0, residue)
+    if operators.experts.weights > 0.0:
+        terms = add_operator(terms, operators.experts, expert_tokens, experts_read, residue)
     return add_operator(terms, operators.elementwise, tokens, 1.0, residue)
 
 
@@ -81,15 +83,24 @@ def summed(first: Terms, second: Terms) -> Terms:
 
 
 def add_attention(
-    terms: Terms, costs: ContextCosts, kv_s: float, compute_s: float, residue: float
+    terms: Terms,
+    costs: ContextCosts,
+    sequences: float,
+    kv_s: float,
+    compute_s: float,
+    residue: float,
 ) -> Terms:
-    """``terms`` and the attention layers of one kind, of which the cache takes ``kv_s`` to read."""
+    """``terms`` and the attention layers of one kind, on ``sequences``.
+
+    Of one of them the cache takes ``kv_s`` to read and the scores ``compute_s`` to compute.
+    """
     time = roofline(compute_s, kv_s + costs.activations, residue)
+    memory = time.memory_duty * sequences
     return Terms(
         weights=terms.weights,
-        kv=terms.kv + time.memory_duty * kv_s,
-        activations=terms.activations + time.memory_duty * costs.activations,
-        compute=terms.compute + time.compute_duty * compute_s,
+        kv=terms.kv + memory * kv_s,
+        activations=terms.activations + memory * costs.activations,
+        compute=terms.compute + time.compute_duty * sequences * compute_s,
     )
 
 
@@ -151,14 +162,17 @@ def state_terms(
     terms: Terms, model: Model, device: Device, engine: Engine, layout: Layout, tokens: float
 ) -> Terms:
     """``terms`` and the recurrent layers, which read and write their state whatever the context."""
+    if model.state_elements == 0.0:
+        return terms
     flops = attention_flops(device, engine, engine.attention_decode_efficiency)
     bandwidth = engine.kv_efficiency * device.memory_bandwidth
     none = ContextCosts(0.0, 0.0, 0.0)
     return add_attention(
         terms,
         none,
-        2.0 * model.state_elements * STATE_BYTES * tokens / (bandwidth * layout.width),
-        STATE_FLOPS * model.state_elements * tokens / (flops * layout.width),
+        tokens,
+        2.0 * model.state_elements * STATE_BYTES / (bandwidth * layout.width),
+        STATE_FLOPS * model.state_elements / (flops * layout.width),
         engine.residue,
     )
 

@@ -205,7 +205,7 @@ def flops_per_token(model: Model) -> float:
     return 2.0 * (body_elements(model) + model.experts_per_token * model.expert_elements)
 
 
-def touched_experts(model: Model, engine: Engine, tokens: float) -> float:
+def touched_experts(model: Model, engine: Engine, passed_over: float, tokens: float) -> float:
     """Expected distinct experts of ``tokens`` in a layer; 0 for a dense model.
 
     Of tokens that resemble each other only a share chooses on its own, 1 + x (T - 1) of T.
@@ -213,7 +213,7 @@ def touched_experts(model: Model, engine: Engine, tokens: float) -> float:
     if model.experts == 0.0:
         return 0.0
     independent = 1.0 + engine.routing_independence * max(tokens - 1.0, 0.0)
-    return distinct_experts(model.experts, model.experts_per_token, min(tokens, independent))
+    return distinct_experts(model.experts, passed_over, min(tokens, independent))
 
 
 def body_read_bytes(model: Model, weight_format: WeightFormat) -> float:

@@ -10,8 +10,7 @@ class Layout(NamedTuple):
     """A replica on its devices."""
 
     devices: float
-    groups: float  # data-parallel groups of devices that have sequences of their own
-    all_groups: float  # with those that have none
+    groups: float  # data-parallel groups of devices
     width: float  # devices of a group that work on one decode operator together
     expert_width: float  # devices that share the routed experts of a layer
     prefill_width: float  # as width, in prefill, where a spatial machine's stages all have work
@@ -19,7 +18,7 @@ class Layout(NamedTuple):
     kv_share: float  # of a group's KV cache, on the fullest device
     state_share: float  # of a group's recurrent states, likewise
     kv_width: float  # devices among which a KV read is divided; the rest read copies
-    micro_batches: float  # groups of sequences that are in different stages at once
+    micro_batches: float  # parts of a batch that are in different stages at once, at most
     stages: float
 
 
@@ -46,7 +45,6 @@ def lay_out(model: Model, device: Device, deployment: Deployment) -> Layout:
         return Layout(
             devices=devices,
             groups=1.0,
-            all_groups=1.0,
             width=width,
             expert_width=width,
             prefill_width=devices,
@@ -54,18 +52,15 @@ def lay_out(model: Model, device: Device, deployment: Deployment) -> Layout:
             kv_share=1.0 / devices,
             state_share=1.0 / devices,
             kv_width=width,
-            micro_batches=min(deployment.batch, stages),
+            micro_batches=stages,
             stages=stages,
         )
     stage_share = ceil(model.layers / deployment.pp) / model.layers
     copies = head_share(max(model.kv_heads, 1.0), deployment.tp)
     in_turn = deployment.scheduler == SCHEDULER_STATIC
-    groups = min(deployment.dp, deployment.batch)
-    per_group = deployment.batch / groups
     return Layout(
         devices=devices,
-        groups=groups,
-        all_groups=deployment.dp,
+        groups=deployment.dp,
         width=deployment.tp,
         expert_width=deployment.tp * deployment.dp,
         prefill_width=deployment.tp,
@@ -73,9 +68,19 @@ def lay_out(model: Model, device: Device, deployment: Deployment) -> Layout:
         kv_share=stage_share * copies,
         state_share=stage_share / deployment.tp,
         kv_width=1.0 / copies,
-        micro_batches=1.0 if in_turn else min(per_group, deployment.pp),
+        micro_batches=1.0 if in_turn else deployment.pp,
         stages=deployment.pp,
     )
+
+
+def groups_at_work(layout: Layout, batch: float) -> float:
+    """Data-parallel groups that have sequences of their own."""
+    return min(layout.groups, batch)
+
+
+def micro_batches_at_once(layout: Layout, per_group: float) -> float:
+    """Parts of ``per_group`` sequences that are in different stages at once."""
+    return min(per_group, layout.micro_batches)
 
 
 def pipeline_fill(stages: float, chunks: float) -> float:

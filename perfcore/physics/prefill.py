@@ -12,7 +12,7 @@ from perfcore.physics.attention import (
     window_limit,
     windowed_pairs,
 )
-from perfcore.physics.collectives import Exchange, all_reduce
+from perfcore.physics.collectives import Exchange, exchanges
 from perfcore.physics.decode import Terms, attention_flops
 from perfcore.physics.operators import Operators
 from perfcore.physics.parallelism import Layout, pipeline_fill
@@ -58,16 +58,23 @@ class PrefillTerms(NamedTuple):
 def prompts_of(model: Model, prompts: float, input_len: float, prefix_hit: float) -> Prompts:
     """The work in ``prompts`` of ``input_len`` tokens, a share of which is cached already."""
     cached = prefix_hit * input_len
-    limit = index_limit(model)
-    window = window_limit(model)
-    chunked = model.window_chunked
+    all_pairs = causal_pairs(input_len) - causal_pairs(cached)
+    global_pairs = all_pairs
+    if model.index_topk > 0.0:
+        limit = index_limit(model)
+        global_pairs = limited_pairs(input_len, limit) - limited_pairs(cached, limit)
+    window_pairs = 0.0
+    if model.window_layers > 0.0:
+        window = window_limit(model)
+        chunked = model.window_chunked
+        window_pairs = windowed_pairs(input_len, window, chunked)
+        window_pairs -= windowed_pairs(cached, window, chunked)
     return Prompts(
         tokens=prompts * (input_len - cached),
         context=prompts * input_len,
-        global_pairs=prompts * (limited_pairs(input_len, limit) - limited_pairs(cached, limit)),
-        window_pairs=prompts
-        * (windowed_pairs(input_len, window, chunked) - windowed_pairs(cached, window, chunked)),
-        index_pairs=prompts * (causal_pairs(input_len) - causal_pairs(cached)),
+        global_pairs=prompts * global_pairs,
+        window_pairs=prompts * window_pairs,
+        index_pairs=prompts * all_pairs,
     )
 
 
@@ -110,12 +117,13 @@ def prefill_costs(
 
 def attention_work(costs: PrefillCosts, model: Model, work: Prompts) -> float:
     """FLOP of attention and recurrent layers in a prefill. [FLOP]"""
-    return (
-        model.global_prefill_score_flops * work.global_pairs
-        + model.window_score_flops * work.window_pairs
-        + model.index_score_flops * work.index_pairs
-        + costs.state_flops_per_token * work.tokens
-    )
+    flops = model.global_prefill_score_flops * work.global_pairs
+    flops += costs.state_flops_per_token * work.tokens
+    if model.window_layers > 0.0:
+        flops += model.window_score_flops * work.window_pairs
+    if model.index_topk > 0.0:
+        flops += model.index_score_flops * work.index_pairs
+    return flops
 
 
 def attention_bytes(costs: PrefillCosts, work: Prompts) -> float:
@@ -128,20 +136,23 @@ def attention_bytes(costs: PrefillCosts, work: Prompts) -> float:
 
 def chunk_fill(engine: Engine, layout: Layout, tokens: float) -> float:
     """Time of a prefill in chunks through pipeline stages, relative to one after another."""
-    if layout.prefill_width > layout.width:
-        return 1.0  # a spatial machine's stages are counted as devices that work together
+    # a spatial machine's stages are counted as devices that work together
+    if layout.stages == 1.0 or layout.prefill_width > layout.width:
+        return 1.0
     chunks = min(max(tokens * (1.0 / engine.pipeline_chunk), 1.0), engine.prefill_overlap)
     return pipeline_fill(layout.stages, chunks)
 
 
-def passes_at_once(layout: Layout, fill: float) -> float:
+def passes_at_once(layout: Layout, groups: float, micro_batches: float, fill: float) -> float:
     """Prefill passes that share the stages: as many as there are micro-batches and idle stages.
 
     A pass in chunks already keeps ``1 / (stages fill)`` of the stages busy, and all chips of a
     spatial machine.
     """
-    working = layout.prefill_width * layout.groups
-    return min(layout.micro_batches, max(layout.devices * fill / working, 1.0))
+    if layout.micro_batches == 1.0:
+        return 1.0
+    working = layout.prefill_width * groups
+    return min(micro_batches, max(layout.devices * fill / working, 1.0))
 
 
 def add_prefill_operator(
@@ -180,27 +191,35 @@ def prefill_terms(
     expert_reduces: float,
     message_bytes_per_token: float,
     work: Prompts,
+    groups: float,
     prompts: float,
     experts_read: float,
+    head_s: float,
     split: bool,
 ) -> PrefillTerms:
     """Time of a prefill, by what it waits for if ``split`` says so. Its sum is the time.
 
-    A long prefill is cut into chunks, of which several can be in different pipeline stages.
+    ``prompts`` are those of each of ``groups``, ``head_s`` is the lm_head's time for them, which a
+    split computes anew. A long prefill is cut into chunks, of which several can be in different
+    pipeline stages.
     """
     tokens = work.tokens
     residue = engine.residue
-    expert_tokens = tokens * layout.groups
+    expert_tokens = tokens * groups
     none = Terms(0.0, 0.0, 0.0, 0.0)
     linear = add_prefill_operator(none, operators.attention_in, tokens, 1.0, residue, split)
     linear = add_prefill_operator(linear, operators.attention_out, tokens, 1.0, residue, split)
     linear = add_prefill_operator(linear, operators.ffn_in, tokens, 1.0, residue, split)
     linear = add_prefill_operator(linear, operators.ffn_out, tokens, 1.0, residue, split)
-    linear = add_prefill_operator(linear, operators.shared, tokens, 1.0, residue, split)
-    linear = add_prefill_operator(
-        linear, operators.experts, expert_tokens, experts_read, residue, split
-    )
-    head = add_prefill_operator(none, operators.lm_head, prompts, 1.0, residue, split)
+    if operators.shared.weights > 0.0:
+        linear = add_prefill_operator(linear, operators.shared, tokens, 1.0, residue, split)
+    if operators.experts.weights > 0.0:
+        linear = add_prefill_operator(
+            linear, operators.experts, expert_tokens, experts_read, residue, split
+        )
+    head = Terms(0.0, 0.0, 0.0, head_s)
+    if split:
+        head = add_prefill_operator(none, operators.lm_head, prompts, 1.0, residue, split)
     elementwise = (
         operators.elementwise.weights + operators.elementwise.activations_per_token * tokens
     )
@@ -208,10 +227,14 @@ def prefill_terms(
     attention_memory = attention_bytes(costs, work) * costs.per_attention_byte
     attention = roofline(attention_compute, attention_memory, residue)
     fill = chunk_fill(engine, layout, tokens)
-    reduce = all_reduce(links, message_bytes_per_token * tokens)
-    scatter = all_reduce(expert_links, message_bytes_per_token * expert_tokens)
-    network = reduces * reduce.total + expert_reduces * scatter.total
-    transfer = reduces * reduce.transfer + expert_reduces * scatter.transfer
+    network = exchanges(
+        links,
+        reduces,
+        message_bytes_per_token * tokens,
+        expert_links,
+        expert_reduces,
+        message_bytes_per_token * expert_tokens,
+    )
     hand_over = costs.per_token * tokens
     narrowing = costs.narrowing * fill
     attention_memory_s = attention.memory_duty * attention_memory if split else 0.0
@@ -221,6 +244,6 @@ def prefill_terms(
         + attention_memory_s * fill
         + head.weights,
         compute=linear.compute * narrowing + attention_compute_s * fill + head.compute,
-        transfer=transfer * fill + hand_over,
-        latency=(network - transfer) * fill + costs.start_up + costs.fixed,
+        transfer=network.transfer * fill + hand_over,
+        latency=(network.total - network.transfer) * fill + costs.start_up + costs.fixed,
     )

@@ -1,23 +1,28 @@
 """A server in steady state: other requests' prefill, queues, and room in the KV cache."""
 
-from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_DISAGGREGATED, Deployment, Engine
+from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_STATIC, Engine
 
 BUSIEST = 0.95  # share of time in prefill up to which a queue is in a steady state
 
 
 def prompts_together(
-    engine: Engine, deployment: Deployment, groups: float, input_len: float, output_len: float
+    engine: Engine,
+    scheduler: float,
+    batch: float,
+    groups: float,
+    input_len: float,
+    output_len: float,
 ) -> float:
     """Prompts that are prefilled in one pass.
 
     All of a static batch. Of a server that keeps B requests in flight, B/O arrive per decode
     step; they share a pass up to its size in tokens, and every attention group has its own.
     """
-    arriving = deployment.batch / output_len
+    if scheduler == SCHEDULER_STATIC:
+        return batch
+    arriving = batch / output_len
     fitting = max(engine.prefill_chunk / input_len, 1.0) * groups
-    continuous = max(min(arriving, fitting), groups)
-    served = continuous if deployment.scheduler == SCHEDULER_CONTINUOUS else groups
-    return deployment.batch if deployment.scheduler == 0.0 else served
+    return max(min(arriving, fitting), groups) if scheduler == SCHEDULER_CONTINUOUS else groups
 
 
 def wasted_tokens(engine: Engine) -> float:
@@ -26,14 +31,14 @@ def wasted_tokens(engine: Engine) -> float:
 
 
 def interference_share(
-    engine: Engine, scheduler: float, batch: float, output_len: float, per_prompt: float
+    engine: Engine, scheduler: float, batch: float, per_output: float, per_prompt: float
 ) -> float:
     """Prefill passes that a mean decode step waits for.
 
-    In steady state each of the other B - 1 requests is prefilled once per O steps, 1/``per_prompt``
-    of them together.
+    In steady state each of the other B - 1 requests is prefilled once per 1/``per_output`` steps,
+    1/``per_prompt`` of them together.
     """
-    others = max(batch - 1.0, 0.0) * (1.0 / output_len) * per_prompt
+    others = max(batch - 1.0, 0.0) * per_output * per_prompt
     return engine.interference * others if scheduler == SCHEDULER_CONTINUOUS else 0.0
 
 
@@ -46,13 +51,10 @@ def queueing(service_s: float, load: float) -> float:
     return 0.5 * service_s * bounded / (1.0 - bounded)
 
 
-def prefill_pool(
-    scheduler: float, load: float, prompt_s: float, batch: float, request_s: float
-) -> float:
-    """Prefill replicas per decode replica in a disaggregated server, 0 in others.
+def prefill_pool(load: float, prompt_s: float, batch: float, request_s: float) -> float:
+    """Prefill replicas per decode replica in a disaggregated server.
 
     A decode replica finishes ``batch`` requests in ``request_s`` and needs as many prompts of
     ``prompt_s`` each; the pool works ``load`` of the time.
     """
-    needed = prompt_s * batch / (request_s * load)
-    return needed if scheduler == SCHEDULER_DISAGGREGATED else 0.0
+    return prompt_s * batch / (request_s * load)

@@ -2,7 +2,7 @@
 
 from perfcore.physics.attention import kv_bytes_per_sequence, state_bytes_per_sequence
 from perfcore.physics.memory import usable_bytes
-from perfcore.physics.parallelism import Layout, heads_fit, lay_out
+from perfcore.physics.parallelism import Layout, groups_at_work, heads_fit, lay_out
 from perfcore.physics.rounding import ceil_of
 from perfcore.physics.serving import wasted_tokens
 from perfcore.physics.weights import expert_bytes, weight_bytes
@@ -59,7 +59,8 @@ def fits(
         + state_bytes_per_sequence(model) * layout.state_share
     )
     weights = weight_bytes_per_device(model, weight_format, layout)
-    return weights + deployment.batch / layout.groups * kept <= usable_bytes(device, engine)
+    per_group = deployment.batch / groups_at_work(layout, deployment.batch)
+    return weights + per_group * kept <= usable_bytes(device, engine)
 
 
 def fewest_devices(

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ PAGE_BYTES: Final = 1 << 20
 # statistics of text need, 120 times a row group (13 against 7 ns a row and column).
 ENCODER_ROWS: Final = 1 << 16
 FORMAT_VERSION: Final = "2.6"
+CACHE_LINE: Final = 64  # bytes
 
 
 def axis_field(axis: Axis) -> pa.Field:
@@ -62,26 +63,36 @@ def schema(space: Space, metadata: Mapping[str, object]) -> pa.Schema:
     return pa.schema(fields, metadata=texts)
 
 
+def aligned(rows: int, columns: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an uninitialised (rows, columns) array that begins at a whole cache line."""
+    size = rows * columns * np.dtype(dtype).itemsize
+    room = np.empty(size + CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
+    return room[start : start + size].view(dtype).reshape(rows, columns)
+
+
 class Buffers:
     """Output columns of one worker, filled by the kernel again and again."""
 
-    def __init__(self, space: Space, capacity: int = ROW_GROUP) -> None:
-        real = [column for column in space.columns if column.kind == "metric"]
-        whole = [column for column in space.columns if column.kind != "metric"]
-        axes = len(space.outer_axes) + len(space.inner_axes)
-        dtype = np.dtype(space.spec.output.dtype)
-        self.metrics: npt.NDArray[np.floating] = np.empty((len(real), capacity), dtype)
-        self.codes = np.empty((len(whole), capacity), np.int32)
-        self.axes = np.empty((axes, capacity), np.int32)
+    axes: npt.NDArray[np.int32]
+    metrics: npt.NDArray[np.floating]
+    codes: npt.NDArray[np.int32]
 
-    @classmethod
-    def located(cls, space: Space, objectives: int, capacity: int) -> Self:
-        """Buffers of rows that have objectives, and positions in place of axes."""
-        buffers = cls.__new__(cls)
-        buffers.metrics = np.empty((objectives, capacity), np.dtype(space.spec.output.dtype))
-        buffers.codes = np.empty((0, capacity), np.int32)
-        buffers.axes = np.empty((4 if space.chooses_devices else 2, capacity), np.int32)
-        return buffers
+    def __init__(
+        self, space: Space, capacity: int = ROW_GROUP, objectives: int | None = None
+    ) -> None:
+        """Take room for ``capacity`` rows.
+
+        Those of a search have so many ``objectives``, and positions in place of axes.
+        """
+        axes = len(space.outer_axes) + len(space.inner_axes)
+        metrics = sum(column.kind == "metric" for column in space.columns)
+        codes = len(space.columns) - metrics
+        if objectives is not None:
+            axes, metrics, codes = (4 if space.chooses_devices else 2), objectives, 0
+        self.axes = aligned(axes, capacity, np.int32)
+        self.metrics = aligned(metrics, capacity, space.spec.output.dtype)
+        self.codes = aligned(codes, capacity, np.int32)
 
 
 class Shaper:

@@ -1,0 +1,354 @@
+/*
+ * The loops of perfcore/kernels.py and perfcore/flushing.py by hand, in C.
+ *
+ * The formulas come from physics.h, which translate.py makes of perfcore.physics; TILE, STRIDE and
+ * AXES_MOST come from the command line. Every loop over rows is a function of its own with restrict
+ * pointers, so that neither aliasing nor OpenMP's outlining costs vectorisation. Rules and chosen
+ * devices are left out.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "physics.h"
+
+enum {
+    FIT_FIELDS = sizeof(Fit) / sizeof(double),
+    RUNNING_FIELDS = sizeof(Running) / sizeof(double),
+    PREFILL_FIELDS = sizeof(Prefill) / sizeof(double),
+    STEP_FIELDS = sizeof(Step) / sizeof(double),
+    POINT_FIELDS = sizeof(Point) / sizeof(double),
+};
+
+typedef struct {
+    const double *tables[6];
+    const int64_t *records; /* (6, points) */
+    const double *deployments;
+    const double *lengths; /* (2, points) */
+    const int32_t *axes;   /* (outer_axes, points) */
+    int64_t points;
+    int64_t outer_axes;
+    const double *inner_batches;
+    const double *inner_lengths; /* (2, inner_points) */
+    const int32_t *inner_axes;
+    int64_t inner_points;
+    int64_t inner_axis_count;
+    const int64_t *metric_fields;
+    const int64_t *code_fields;
+    int64_t metrics;
+    int64_t codes;
+} Sweep;
+
+typedef struct {
+    int32_t *axes;
+    float *metrics;
+    int32_t *codes;
+    int64_t capacity; /* rows of a column */
+} Output;
+
+typedef struct {
+    double input_len[STRIDE];
+    double output_len[STRIDE];
+    double requested[STRIDE];
+    double fits[FIT_FIELDS * STRIDE];
+    double runs[RUNNING_FIELDS * STRIDE];
+    double prefills[PREFILL_FIELDS * STRIDE];
+    double steps[STEP_FIELDS * STRIDE];
+    float tile[POINT_FIELDS * STRIDE];
+    int64_t outer_of[STRIDE];
+    int64_t inner_of[STRIDE];
+    double ran[2];
+} __attribute__((aligned(64))) Scratch;
+
+static long whole_vectors(long rows) { return (rows + 7) / 8 * 8; }
+
+static __attribute__((noinline)) void fit_rows(const Replica *restrict replica,
+                                               const double *restrict input_len,
+                                               const double *restrict output_len,
+                                               const double *restrict requested,
+                                               double *restrict fits, long count)
+{
+    for (long row = 0; row < count; row++) {
+        double batch = runnable(&replica->engine, &replica->deployment, requested[row]);
+        Fit fit = fit_at(replica, batch, input_len[row], output_len[row]);
+        store_Fit(fits, row, &fit);
+    }
+}
+
+static __attribute__((noinline)) void batch_rows(const Replica *restrict replica,
+                                                 const double *restrict batch,
+                                                 const double *restrict requested,
+                                                 double *restrict runs, long count)
+{
+    for (long row = 0; row < count; row++) {
+        Running running = at_batch(replica, batch[row], requested[row]);
+        store_Running(runs, row, &running);
+    }
+}
+
+/* The three loops of a kind of replica, whose switched-off terms are constants to the compiler. */
+#define LOOPS(KIND, SPECIALISE)                                                                    \
+    static __attribute__((noinline)) void prefill_rows_##KIND(                                     \
+        const Replica *restrict given, const double *restrict input_len,                           \
+        const double *restrict output_len, const double *restrict runs,                            \
+        double *restrict prefills, long count)                                                     \
+    {                                                                                              \
+        Replica replica = *given;                                                                  \
+        SPECIALISE(replica);                                                                       \
+        for (long row = 0; row < count; row++) {                                                   \
+            Running running = load_Running(runs, row);                                             \
+            Prefill prefilled = prefill_at(&replica, &running, input_len[row], output_len[row]);   \
+            store_Prefill(prefills, row, &prefilled);                                              \
+        }                                                                                          \
+    }                                                                                              \
+    static __attribute__((noinline)) void step_rows_##KIND(                                        \
+        const Replica *restrict given, const double *restrict input_len,                           \
+        const double *restrict output_len, const double *restrict runs, double *restrict steps,    \
+        long count)                                                                                \
+    {                                                                                              \
+        Replica replica = *given;                                                                  \
+        SPECIALISE(replica);                                                                       \
+        for (long row = 0; row < count; row++) {                                                   \
+            Running running = load_Running(runs, row);                                             \
+            Step step = step_at(&replica, &running, input_len[row], output_len[row]);              \
+            store_Step(steps, row, &step);                                                         \
+        }                                                                                          \
+    }                                                                                              \
+    static __attribute__((noinline)) void point_rows_##KIND(                                       \
+        const Replica *restrict given, const double *restrict input_len,                           \
+        const double *restrict output_len, const double *restrict runs,                            \
+        const double *restrict fits, const double *restrict prefills,                              \
+        const double *restrict steps, float *restrict tile, long count)                            \
+    {                                                                                              \
+        Replica replica = *given;                                                                  \
+        SPECIALISE(replica);                                                                       \
+        for (long row = 0; row < count; row++) {                                                   \
+            Running running = load_Running(runs, row);                                             \
+            Fit fit = load_Fit(fits, row);                                                         \
+            Prefill prefilled = load_Prefill(prefills, row);                                       \
+            Step step = load_Step(steps, row);                                                     \
+            Point point = at_lengths(&replica, &running, &fit, input_len[row], output_len[row],    \
+                                     &prefilled, &step);                                           \
+            store_Point(tile, row, &point);                                                        \
+        }                                                                                          \
+    }                                                                                              \
+    static void evaluate_##KIND(const Replica *replica, Scratch *s, long start, long count)        \
+    {                                                                                              \
+        const double *input_len = s->input_len + start, *output_len = s->output_len + start;       \
+        prefill_rows_##KIND(replica, input_len, output_len, s->runs + start, s->prefills + start,  \
+                            count);                                                                \
+        step_rows_##KIND(replica, input_len, output_len, s->runs + start, s->steps + start,        \
+                         count);                                                                   \
+        point_rows_##KIND(replica, input_len, output_len, s->runs + start, s->fits + start,        \
+                          s->prefills + start, s->steps + start, s->tile + start, count);          \
+    }
+
+#define IS_STATIC(r) ((r).deployment.scheduler == SCHEDULER_STATIC)
+#define IS_PLAIN(r)                                                                                \
+    ((r).model.experts == 0.0 && (r).model.window_layers == 0.0 && (r).model.index_topk == 0.0 &&  \
+     (r).operators.shared.weights == 0.0 && (r).operators.experts.weights == 0.0 &&                \
+     (r).expert_reduces == 0.0 && (r).layout.stages == 1.0 && (r).layout.micro_batches == 1.0 &&   \
+     (r).deployment.offload == OFFLOAD_NONE)
+#define AS_IT_IS(r) ((void)0)
+#define AS_STATIC(r) ((r).deployment.scheduler = SCHEDULER_STATIC)
+#define AS_PLAIN(r)                                                                                \
+    ((r).model.experts = (r).model.window_layers = (r).model.index_topk = 0.0,                     \
+     (r).operators.shared.weights = (r).operators.experts.weights = (r).expert_reduces = 0.0,      \
+     (r).layout.stages = (r).layout.micro_batches = 1.0, (r).deployment.offload = OFFLOAD_NONE)
+#define AS_STATIC_PLAIN(r) (AS_STATIC(r), AS_PLAIN(r))
+
+LOOPS(any, AS_IT_IS)
+LOOPS(static, AS_STATIC)
+LOOPS(plain, AS_PLAIN)
+LOOPS(static_plain, AS_STATIC_PLAIN)
+
+static long drop_rows(Scratch *s, long start, long count)
+{
+    const double *status = s->fits;
+    long failing = 0;
+    for (long row = start; row < start + count; row++) failing += status[row] > OK;
+    if (failing == 0) return count;
+    long kept = start;
+    for (long row = start; row < start + count; row++) {
+        int keep = status[row] == OK;
+        for (long field = 0; field < FIT_FIELDS; field++)
+            s->fits[field * STRIDE + kept] = s->fits[field * STRIDE + row];
+        s->input_len[kept] = s->input_len[row];
+        s->output_len[kept] = s->output_len[row];
+        s->requested[kept] = s->requested[row];
+        s->inner_of[kept] = s->inner_of[row];
+        kept += keep;
+    }
+    return kept - start;
+}
+
+static void run_rows(const Replica *replica, Scratch *s, long start, long count)
+{
+    const double *batches = s->fits + STRIDE;
+    double batch = batches[start], requested = s->requested[start];
+    long differing = 0;
+    for (long row = start; row < start + count; row++)
+        differing += (batches[row] != batch) + (s->requested[row] != requested);
+    if (!differing && s->ran[0] == batch && s->ran[1] == requested) return;
+    batch_rows(replica, batches + start, s->requested + start, s->runs + start,
+               whole_vectors(differing ? count : 1));
+    s->ran[0] = 0.0;
+    if (!differing) {
+        for (long field = 0; field < RUNNING_FIELDS; field++) {
+            double value = s->runs[field * STRIDE + start];
+            for (long row = 0; row < STRIDE; row++) s->runs[field * STRIDE + row] = value;
+        }
+        s->ran[0] = batch;
+        s->ran[1] = requested;
+    }
+}
+
+static void flush_tile(const Sweep *sweep, const Scratch *s, const Output *out, long filled,
+                       long rows)
+{
+    for (long column = 0; column < sweep->metrics; column++)
+        memcpy(out->metrics + column * out->capacity + rows,
+               s->tile + sweep->metric_fields[column] * STRIDE, filled * sizeof(float));
+    for (long column = 0; column < sweep->codes; column++) {
+        const float *restrict from = s->tile + sweep->code_fields[column] * STRIDE;
+        int32_t *restrict to = out->codes + column * out->capacity + rows;
+        for (long row = 0; row < filled; row++) to[row] = (int32_t)from[row];
+    }
+    for (long start = 0, stop; start < filled; start = stop) {
+        long outer = s->outer_of[start];
+        stop = filled;
+        if (s->outer_of[filled - 1] != outer)
+            for (stop = start + 1; s->outer_of[stop] == outer;) stop++;
+        for (long axis = 0; axis < sweep->outer_axes; axis++) {
+            int32_t label = sweep->axes[axis * sweep->points + outer];
+            int32_t *to = out->axes + axis * out->capacity + rows;
+            for (long row = start; row < stop; row++) to[row] = label;
+        }
+    }
+    for (long axis = 0; axis < sweep->inner_axis_count; axis++) {
+        const int32_t *labels = sweep->inner_axes + axis * sweep->inner_points;
+        int32_t *to = out->axes + (sweep->outer_axes + axis) * out->capacity + rows;
+        for (long row = 0; row < filled; row++) to[row] = labels[s->inner_of[row]];
+    }
+}
+
+static __attribute__((noinline)) Replica prepare_point(const Sweep *sweep, long outer)
+{
+    const double *const *tables = sweep->tables;
+    const int64_t *row = sweep->records + outer;
+    const int64_t step = sweep->points;
+    return prepare((const Model *)tables[0] + row[0], (const Device *)tables[1] + row[step],
+                   (const Engine *)tables[2] + row[2 * step],
+                   (const WeightFormat *)tables[3] + row[3 * step],
+                   (const KVFormat *)tables[4] + row[4 * step],
+                   (const Deployment *)sweep->deployments + outer,
+                   (const Economics *)tables[5] + row[5 * step]);
+}
+
+/* Evaluate points first ... last - 1 into a buffer that is used again when it is full. */
+static long fill_columns(const Sweep *sweep, long first, long last, const Output *out, Scratch *s)
+{
+    long total = 0, rows = 0, filled = 0;
+    for (long outer = first; outer < last; outer++) {
+        Replica replica = prepare_point(sweep, outer);
+        s->ran[0] = 0.0;
+        if (replica.status > OK) continue;
+        double input_len = sweep->lengths[outer];
+        double output_len = sweep->lengths[sweep->points + outer];
+        long start = filled;
+        for (long inner = 0; inner < sweep->inner_points;) {
+            long count = sweep->inner_points - inner;
+            if (count > TILE - filled) count = TILE - filled;
+            for (long row = 0; row < count; row++) {
+                s->input_len[filled + row] = sweep->inner_lengths[inner + row] + input_len;
+                s->output_len[filled + row] =
+                    sweep->inner_lengths[sweep->inner_points + inner + row] + output_len;
+                s->requested[filled + row] =
+                    sweep->inner_batches[inner + row] + replica.deployment.batch;
+                s->outer_of[filled + row] = outer;
+                s->inner_of[filled + row] = inner + row;
+            }
+            fit_rows(&replica, s->input_len + filled, s->output_len + filled,
+                     s->requested + filled, s->fits + filled, whole_vectors(count));
+            inner += count;
+            filled += drop_rows(s, filled, count);
+            if (filled > start && (filled == TILE || inner == sweep->inner_points)) {
+                long part = whole_vectors(filled - start);
+                run_rows(&replica, s, start, filled - start);
+                if (IS_STATIC(replica) && IS_PLAIN(replica))
+                    evaluate_static_plain(&replica, s, start, part);
+                else if (IS_STATIC(replica))
+                    evaluate_static(&replica, s, start, part);
+                else if (IS_PLAIN(replica))
+                    evaluate_plain(&replica, s, start, part);
+                else
+                    evaluate_any(&replica, s, start, part);
+            }
+            if (filled == TILE) {
+                if (out->capacity - rows < TILE) rows = 0;
+                flush_tile(sweep, s, out, filled, rows);
+                rows += filled;
+                total += filled;
+                filled = start = 0;
+            }
+        }
+    }
+    if (out->capacity - rows < TILE) rows = 0;
+    flush_tile(sweep, s, out, filled, rows);
+    return total + filled;
+}
+
+static void *zeros(long size)
+{
+    void *room = aligned_alloc(64, (size + 63) / 64 * 64);
+    return memset(room, 0, size);
+}
+
+static Output new_output(const Sweep *sweep, long capacity)
+{
+    return (Output){
+        .axes = zeros((sweep->outer_axes + sweep->inner_axis_count) * capacity * sizeof(int32_t)),
+        .metrics = zeros(sweep->metrics * capacity * sizeof(float)),
+        .codes = zeros(sweep->codes * capacity * sizeof(int32_t)),
+        .capacity = capacity,
+    };
+}
+
+static Scratch *new_scratch(void)
+{
+    Scratch *scratch = aligned_alloc(64, sizeof(Scratch));
+    memset(scratch, 0, sizeof(Scratch));
+    for (long place = 0; place < (long)(offsetof(Scratch, tile) / sizeof(double)); place++)
+        ((double *)scratch)[place] = 1.0;
+    return scratch;
+}
+
+/* All points into `out`, which holds them all; returns their number. */
+long fill_once(const Sweep *sweep, const Output *out)
+{
+    Scratch *scratch = new_scratch();
+    long rows = fill_columns(sweep, 0, sweep->points, out, scratch);
+    free(scratch);
+    return rows;
+}
+
+/* All points in blocks, `passes` times, by some threads with a buffer each; returns rows. */
+long run_blocks(const Sweep *sweep, long block, long passes, int threads, long capacity)
+{
+    long blocks = (sweep->points + block - 1) / block, rows = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : rows)
+    {
+        Output out = new_output(sweep, capacity);
+        Scratch *scratch = new_scratch();
+#pragma omp for schedule(dynamic)
+        for (long number = 0; number < blocks * passes; number++) {
+            long first = number % blocks * block, last = first + block;
+            rows += fill_columns(sweep, first, last < sweep->points ? last : sweep->points, &out,
+                                 scratch);
+        }
+        free(out.axes), free(out.metrics), free(out.codes), free(scratch);
+    }
+    return rows;
+}

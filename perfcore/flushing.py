@@ -1,0 +1,139 @@
+"""Loops that move rows from a tile to the output. No formula and no column name.
+
+A tile holds some rows of all fields, field after field, so that it stays in the processor's caches.
+"""
+
+from typing import NamedTuple
+
+from perfcore import _jit
+
+TILE = 128  # rows that are evaluated before they are copied to the output
+STRIDE = TILE + 8  # of a field: loops over rows end at a multiple of 8, whatever the rows are
+ANY = -1  # a mask that excludes no code
+
+Pointer = _jit.Pointer
+Reals = Pointer[float]
+Whole = Pointer[int]
+
+
+class Tile(NamedTuple):
+    """Rows that are evaluated, and the points of the space that they are."""
+
+    values: Reals  # field after field, ``STRIDE`` apart
+    outer_of: Whole
+    inner_of: Whole
+    kept: Whole  # positions of rows in order, as long as no rule writes others there
+    unmet: Whole  # one number: rows that rules left out
+
+
+class Target(NamedTuple):
+    """Where rows go, by which rules, and what is written of the points that they are."""
+
+    rules: int
+    rule_fields: Whole
+    rule_ranges: Reals
+    rule_masks: Whole
+    outer_points: int
+    outer_axes: int
+    outer_labels: Whole
+    inner_points: int
+    inner_axes: int
+    inner_labels: Whole
+    capacity: int  # rows of a column
+    axes: Whole
+    metrics: Reals
+    codes: Reals  # whole numbers
+    metric_columns: int
+    metric_fields: Whole
+    code_columns: int
+    code_fields: Whole
+
+
+@_jit.inlined
+def select_rows(tile: Tile, filled: int, target: Target) -> int:
+    """Positions of the tile's rows that meet all rules, into ``kept``; return how many do."""
+    count = 0
+    for row in range(filled):
+        met = True
+        for rule in range(target.rules):
+            value = tile.values[target.rule_fields[rule] * STRIDE + row]
+            low, high = target.rule_ranges[2 * rule], target.rule_ranges[2 * rule + 1]
+            met = met and low <= value <= high
+            mask = target.rule_masks[rule]
+            if mask != ANY:
+                met = met and (mask >> int(value)) & 1 == 1
+        tile.kept[count] = row
+        count += met
+    tile.unmet[0] += filled - count
+    return count
+
+
+@_jit.inlined
+def copy_fields(
+    tile: Tile,
+    filled: int,
+    count: int,
+    fields: Whole,
+    columns: int,
+    out: Reals,
+    capacity: int,
+    rows: int,
+) -> None:
+    """Append fields of the kept rows of a tile to columns of real or of whole numbers."""
+    for column in range(columns):
+        source = fields[column] * STRIDE
+        target = column * capacity + rows
+        if count == filled:
+            for row in range(count):
+                out[target + row] = tile.values[source + row]
+        else:
+            for row in range(count):
+                out[target + row] = tile.values[source + tile.kept[row]]
+
+
+@_jit.inlined
+def copy_axes(tile: Tile, count: int, target: Target, rows: int) -> None:
+    """Append coordinates of a tile's kept rows: outer ones in runs, as they rarely change."""
+    start = 0
+    while start < count:
+        outer = tile.outer_of[tile.kept[start]]
+        stop = count
+        if tile.outer_of[tile.kept[count - 1]] != outer:
+            stop = start + 1
+            while tile.outer_of[tile.kept[stop]] == outer:
+                stop += 1
+        for axis in range(target.outer_axes):
+            label = target.outer_labels[axis * target.outer_points + outer]
+            place = axis * target.capacity + rows
+            for row in range(start, stop):
+                target.axes[place + row] = label
+        start = stop
+    for axis in range(target.inner_axes):
+        source = axis * target.inner_points
+        place = (target.outer_axes + axis) * target.capacity + rows
+        for row in range(count):
+            target.axes[place + row] = target.inner_labels[source + tile.inner_of[tile.kept[row]]]
+
+
+@_jit.kernel
+def flush_tile(tile: Tile, filled: int, target: Target, rows: int) -> int:
+    """Append the rows of a tile that meet all rules to the output; return how many."""
+    count = filled
+    if target.rules > 0:
+        count = select_rows(tile, filled, target)
+    capacity = target.capacity
+    copy_fields(
+        tile,
+        filled,
+        count,
+        target.metric_fields,
+        target.metric_columns,
+        target.metrics,
+        capacity,
+        rows,
+    )
+    copy_fields(
+        tile, filled, count, target.code_fields, target.code_columns, target.codes, capacity, rows
+    )
+    copy_axes(tile, count, target, rows)
+    return count

@@ -1,0 +1,69 @@
+"""Whether a batch of some lengths fits into memory, and how much of it runs if it does not."""
+
+from typing import NamedTuple
+
+from perfcore.physics.attention import kv_bytes_per_sequence
+from perfcore.physics.memory import LARGEST_BATCH, largest_batch
+from perfcore.physics.replica import CONTEXT_TOO_LONG, KV_DOES_NOT_FIT, OK, Replica
+from perfcore.physics.serving import wasted_tokens
+from perfcore.records import SCHEDULER_STATIC
+
+
+class Cache(NamedTuple):
+    """KV cache and states at full length. [bytes]"""
+
+    per_sequence: float  # KV cache of one sequence, without what all share
+    shared: float  # KV cache of the cached prefix
+    kept_per_sequence: float  # with states, on the fullest device
+    shared_per_device: float
+
+
+class Fit(NamedTuple):
+    """What memory says about some requests."""
+
+    status: float
+    batch: float  # requests that run at once
+    max_batch: float  # whose KV cache would fit; at most 2^24
+
+
+def cache_at(replica: Replica, input_len: float, output_len: float) -> Cache:
+    """KV cache of requests of some lengths; a server wastes half of each one's last block."""
+    model = replica.model
+    layout = replica.layout
+    deployment = replica.deployment
+    cached = deployment.prefix_hit * input_len
+    waste = 0.0 if deployment.scheduler == SCHEDULER_STATIC else wasted_tokens(replica.engine)
+    own = input_len + output_len - cached + waste
+    per_sequence = kv_bytes_per_sequence(model, replica.kv_format, own)
+    shared = kv_bytes_per_sequence(model, replica.kv_format, cached)
+    return Cache(
+        per_sequence=per_sequence,
+        shared=shared,
+        kept_per_sequence=per_sequence * layout.kv_share + replica.state_bytes * layout.state_share,
+        shared_per_device=shared * layout.kv_share,
+    )
+
+
+def fit_at(replica: Replica, batch: float, input_len: float, output_len: float) -> Fit:
+    """Whether ``batch`` requests of some lengths can run.
+
+    A server runs as many of them as its KV cache holds, if it holds one; the others wait.
+    """
+    layout = replica.layout
+    cache = cache_at(replica, input_len, output_len)
+    room = replica.usable_bytes + replica.second_tier_bytes
+    free = room - replica.weight_bytes_per_device - cache.shared_per_device
+    most = largest_batch(free, cache.kept_per_sequence) * layout.groups
+    max_batch = min(most, LARGEST_BATCH)
+    too_long = input_len + output_len > replica.model.max_context
+    fails = batch > max_batch
+    served = replica.deployment.scheduler != SCHEDULER_STATIC
+    can_wait = replica.status == OK and served and max_batch >= 1.0 and not too_long
+    waits = fails and can_wait
+    kv_status = KV_DOES_NOT_FIT if fails and not can_wait else OK
+    length_status = CONTEXT_TOO_LONG if too_long else kv_status
+    return Fit(
+        status=replica.status if replica.status > OK else length_status,
+        batch=max_batch if waits else batch,
+        max_batch=max_batch,
+    )

@@ -1,0 +1,261 @@
+"""Stage 3: one prefill pass and one decode step, at some sequence lengths."""
+
+from typing import NamedTuple
+
+from perfcore.physics.attention import (
+    index_limit,
+    mean_context,
+    mean_limited,
+    mean_window,
+    window_limit,
+)
+from perfcore.physics.decode import Terms, add_attention
+from perfcore.physics.energy import mean_power, pipeline_power
+from perfcore.physics.fitting import cache_at
+from perfcore.physics.memory import second_tier_bandwidth
+from perfcore.physics.operators import touched_experts
+from perfcore.physics.prefill import (
+    attention_bytes,
+    attention_work,
+    chunk_fill,
+    passes_at_once,
+    prefill_terms,
+    prompts_of,
+)
+from perfcore.physics.replica import Replica
+from perfcore.physics.roofline import TINY
+from perfcore.physics.running import Running
+from perfcore.physics.serving import prompts_together
+from perfcore.records import OFFLOAD_NONE, OFFLOAD_WEIGHTS, SCHEDULER_STATIC
+
+
+class Prefill(NamedTuple):
+    """One prefill pass of a server, or of a static batch; its parts are a server's only."""
+
+    seconds: float
+    memory_s: float
+    compute_s: float
+    transfer_s: float
+    latency_s: float
+    per_prompt: float  # 1 / prompts of the pass
+    per_at_once: float  # 1 / such passes that share the pipeline stages
+    power_w: float  # of one board
+
+
+class Step(NamedTuple):
+    """One decode step at the mean context. Times are per output token. [s]"""
+
+    seconds: float
+    per_second: float  # 1 / seconds
+    per_device_s: float  # 1 / the part in which devices work or wait for each other's memory
+    device_s: float
+    weights_s: float
+    kv_s: float
+    activations_s: float
+    compute_s: float
+    offload_s: float
+    away_bytes: float  # of a device, in the second memory tier
+    away_weights_s: float  # to read its weights there once
+    pass_bytes: float  # read and written in one pass, all devices
+    pass_flops: float
+
+
+def prefill_at(
+    replica: Replica,
+    running: Running,
+    input_len: float,
+    output_len: float,
+) -> Prefill:
+    """Stage 3, one prefill pass.
+
+    Only a server needs its time in parts: they lengthen its decode steps.
+    """
+    model = replica.model
+    engine = replica.engine
+    layout = replica.layout
+    served = replica.deployment.scheduler != SCHEDULER_STATIC
+    together = prompts_together(
+        engine,
+        replica.deployment.scheduler,
+        running.batch,
+        running.groups,
+        input_len,
+        output_len,
+    )
+    per_group = together * running.per_groups
+    per_prompt = 1.0 / together if served else running.per_batch
+    work = prompts_of(model, per_group, input_len, replica.deployment.prefix_hit)
+    experts_read = touched_experts(model, engine, replica.passed_over, work.tokens * running.groups)
+    terms = prefill_terms(
+        replica.prefill,
+        model,
+        engine,
+        layout,
+        replica.operators,
+        replica.links,
+        replica.reduces,
+        replica.expert_links,
+        replica.expert_reduces,
+        replica.message_bytes_per_token,
+        work,
+        running.groups,
+        per_group,
+        experts_read,
+        running.head_s,
+        served,
+    )
+    moved_bytes = experts_read * replica.expert_bytes + running.groups * (
+        replica.body_bytes
+        + replica.head_bytes * per_group
+        + replica.prefill_bytes_per_token * work.tokens
+        + attention_bytes(replica.prefill, work)
+    )
+    flops = running.groups * (
+        replica.head_flops * per_group
+        + replica.prefill_flops_per_token * work.tokens
+        + attention_work(replica.prefill, model, work)
+    )
+    fill = chunk_fill(engine, layout, work.tokens)
+    at_once = passes_at_once(layout, running.groups, running.micro_batches, fill)
+    seconds = terms.memory + terms.compute + terms.transfer + terms.latency
+    per_rate = fill / seconds * (running.per_groups * (1.0 / layout.prefill_width))
+    active_power = mean_power(
+        replica.device,
+        engine,
+        1.0,
+        0.0,
+        0.0,
+        moved_bytes * per_rate * (1.0 / replica.device.memory_bandwidth),
+        flops * per_rate * (1.0 / replica.peak_flops),
+        0.0,
+    )
+    active_share = layout.prefill_width / layout.devices * running.groups * at_once / fill
+    return Prefill(
+        seconds=seconds,
+        memory_s=terms.memory,
+        compute_s=terms.compute,
+        transfer_s=terms.transfer,
+        latency_s=terms.latency,
+        per_prompt=per_prompt,
+        per_at_once=1.0 / at_once,
+        power_w=pipeline_power(replica.device, active_power, active_share),
+    )
+
+
+class Context(NamedTuple):
+    """Tokens of context that a mean decode step has, and that layers of a kind see of it."""
+
+    length: float
+    seen: float  # by global layers
+    near: float  # by windowed layers
+
+
+class Away(NamedTuple):
+    """What a device keeps in the second memory tier."""
+
+    size: float  # bytes
+    weights_s: float  # to read its weights once
+    step_s: float  # to read all that a step needs, per output token
+
+
+def context_at(replica: Replica, input_len: float, written: float) -> Context:
+    """Context of the mean step of a sequence that comes to write ``written`` tokens."""
+    model = replica.model
+    length = mean_context(input_len, written)
+    seen = length
+    if model.index_topk > 0.0:
+        seen = mean_limited(input_len, written, index_limit(model))
+    near = 0.0
+    if model.window_layers > 0.0:
+        near = mean_window(input_len, written, window_limit(model), model.window_chunked)
+    return Context(length=length, seen=seen, near=near)
+
+
+def attention_terms(replica: Replica, running: Running, context: Context) -> Terms:
+    """Terms of a decode step, attention over the context included. [s]"""
+    model = replica.model
+    residue = replica.engine.residue
+    sequences = running.sequences
+    wide = replica.global_attention
+    kv_s = wide.kv_per_token * context.seen
+    compute_s = wide.compute_per_token * context.seen
+    if model.index_topk > 0.0:
+        kv_s += replica.indexer.kv_per_token * context.length
+        compute_s += replica.indexer.compute_per_token * context.length
+    terms = Terms(
+        weights=running.weights_s,
+        kv=running.kv_s,
+        activations=running.activations_s,
+        compute=running.compute_s,
+    )
+    terms = add_attention(terms, wide, sequences, kv_s, compute_s, residue)
+    if model.window_layers > 0.0:
+        narrow = replica.window_attention
+        kv_s = narrow.kv_per_token * context.near
+        compute_s = narrow.compute_per_token * context.near
+        terms = add_attention(terms, narrow, sequences, kv_s, compute_s, residue)
+    return terms
+
+
+def away_at(replica: Replica, running: Running, own_kv: float, shared_kv: float) -> Away:
+    """What does not fit and may lie in the second tier, of a device's cache or weights.
+
+    Every micro-batch reads its own cache once, and the shared prefix.
+    """
+    if replica.deployment.offload == OFFLOAD_NONE:
+        return Away(0.0, 0.0, 0.0)
+    weights = replica.weight_bytes_per_device
+    kv = own_kv + shared_kv
+    overflow = max(weights + kv - replica.usable_bytes, 0.0)
+    there = 1.0 / second_tier_bandwidth(replica.device, replica.engine)
+    detour = there * replica.layout.stages if replica.second_tier_bytes > 0.0 else 0.0
+    if replica.deployment.offload == OFFLOAD_WEIGHTS:
+        size = min(overflow, weights)
+        weights_s = size * running.weight_read_share * detour
+        return Away(size=size, weights_s=weights_s, step_s=weights_s * replica.per_step_token)
+    size = min(overflow, kv)
+    read_in_pass = (own_kv * (1.0 / running.micro_batches) + shared_kv) / (kv + TINY)
+    kv_s = size * read_in_pass * detour
+    return Away(size=size, weights_s=0.0, step_s=kv_s * replica.per_step_token)
+
+
+def step_at(replica: Replica, running: Running, input_len: float, output_len: float) -> Step:
+    """Stage 3, one decode step."""
+    model = replica.model
+    served = replica.deployment.scheduler != SCHEDULER_STATIC
+    written = output_len * replica.engine.length_spread if served else output_len
+    context = context_at(replica, input_len, written)
+    terms = attention_terms(replica, running, context)
+    cache = cache_at(replica, input_len, output_len)
+    own_kv = running.per_group * cache.kept_per_sequence
+    away = away_at(replica, running, own_kv, cache.shared_per_device)
+
+    context_bytes = replica.global_context_bytes * context.seen
+    context_flops = model.global_score_flops * context.seen
+    if model.index_topk > 0.0:
+        context_bytes += replica.index_context_bytes * context.length
+        context_flops += model.index_score_flops * context.length
+    if model.window_layers > 0.0:
+        context_bytes += replica.window_context_bytes * context.near
+        context_flops += model.window_score_flops * context.near
+    sequences = running.sequences * running.groups
+
+    offload_s = away.step_s
+    device_s = terms.weights + terms.kv + terms.activations + terms.compute
+    device_s += running.latency_s - running.host_s
+    seconds = device_s + running.network_s + running.host_s + offload_s
+    return Step(
+        seconds=seconds,
+        per_second=1.0 / seconds,
+        per_device_s=1.0 / device_s,
+        device_s=device_s,
+        weights_s=terms.weights,
+        kv_s=terms.kv,
+        activations_s=terms.activations,
+        compute_s=terms.compute,
+        offload_s=offload_s,
+        away_bytes=away.size,
+        away_weights_s=away.weights_s,
+        pass_bytes=running.pass_bytes + context_bytes * sequences,
+        pass_flops=(replica.token_flops + context_flops) * (sequences * replica.drafted),
+    )

@@ -1,0 +1,311 @@
+"""Stage 1: a model on its devices, reduced to what neither the batch nor lengths change."""
+
+from typing import NamedTuple
+
+from perfcore.physics.attention import INDEX_BYTES, STATE_FLOPS, state_bytes_per_sequence
+from perfcore.physics.collectives import Exchange, exchange, expert_exchange
+from perfcore.physics.cost import usd_per_second
+from perfcore.physics.decode import ContextCosts, context_costs, index_costs, kv_efficiency
+from perfcore.physics.memory import second_tier_bytes, usable_bytes
+from perfcore.physics.moe import log_passed_over
+from perfcore.physics.operators import (
+    Operators,
+    activation_bytes_per_token,
+    body_read_bytes,
+    expert_read_bytes,
+    flops_per_token,
+    head_io_elements,
+    operators,
+    start_up,
+)
+from perfcore.physics.parallelism import Layout, experts_fit, heads_fit, lay_out
+from perfcore.physics.prefill import PrefillCosts, prefill_costs
+from perfcore.physics.roofline import peak_flops, reached_flops, ridge_batch
+from perfcore.physics.sizing import weight_bytes_per_device
+from perfcore.physics.speculation import accepted_tokens
+from perfcore.physics.weights import weight_bytes
+from perfcore.records import (
+    OFFLOAD_NONE,
+    SCHEDULER_STATIC,
+    Deployment,
+    Device,
+    Economics,
+    Engine,
+    KVFormat,
+    Model,
+    WeightFormat,
+)
+
+OK = 0.0
+HEADS_NOT_DIVISIBLE = 1.0
+FEWER_LAYERS_THAN_STAGES = 2.0
+EXPERTS_NOT_DIVISIBLE = 3.0
+NO_COMPUTE_PATH = 4.0
+WEIGHTS_DO_NOT_FIT = 5.0
+CONTEXT_TOO_LONG = 6.0
+KV_DOES_NOT_FIT = 7.0
+
+
+class Spread(NamedTuple):
+    """Factors on predictions between which a measurement lies in four of five cases."""
+
+    low_tpot: float
+    high_tpot: float
+    low_ttft: float
+    high_ttft: float
+
+
+class Replica(NamedTuple):
+    """Everything about a configuration that depends neither on its batch nor on lengths.
+
+    Decode costs are per output token: of a step, divided by the tokens that it is expected to make.
+    """
+
+    status: float
+    model: Model
+    device: Device
+    engine: Engine
+    weight_format: WeightFormat
+    kv_format: KVFormat
+    economics: Economics
+    deployment: Deployment
+    layout: Layout
+    operators: Operators
+    links: Exchange
+    reduces: float  # all-reduces of a pass within a group
+    expert_links: Exchange
+    expert_reduces: float  # exchanges of a pass among all groups
+    message_bytes_per_token: float
+    passed_over: float  # logarithm of the probability that a token leaves an expert alone
+    per_step_token: float  # 1 / expected tokens of a step and sequence
+    drafted: float  # tokens that a step verifies, of one sequence
+
+    launched_s: float  # start-ups of a step, and of drafting it
+    hand_over_s: float  # between stages: fixed part
+    hand_over_per_token: float  # s
+    global_attention: ContextCosts  # of one sequence
+    window_attention: ContextCosts
+    indexer: ContextCosts
+    global_context_bytes: float  # read per token of context and sequence, copies included
+    window_context_bytes: float
+    index_context_bytes: float
+    body_bytes: float  # of weights that every pass reads
+    expert_bytes: float  # of one routed expert in every layer
+    token_bytes: float  # activations and states that a token moves in a decode step
+    token_flops: float  # linear FLOP of a token in a decode step
+    per_bandwidth: float  # s/byte of a group's devices that work at the same time, data sheet
+    per_flops: float  # s/FLOP, likewise
+    active_share: float  # of all devices, those that work on a pass of one group
+
+    peak_flops: float  # of one device, at the weights' arithmetic
+    ridge_batch: float
+    weight_bytes: float  # one copy
+    weight_bytes_per_device: float
+    usable_bytes: float  # of one device
+    second_tier_bytes: float  # of one device, if it may be used
+    prefill: PrefillCosts
+    prefill_bytes_per_token: float
+    head_bytes: float  # activations of the lm_head, per prompt
+    state_bytes: float  # recurrent state of one sequence
+    prefill_flops_per_token: float
+    head_flops: float  # per prompt
+    kv_hand_over_per_byte: float  # s, from a prefill pool
+    usd_per_second: float
+    spread: Spread
+
+
+def configuration_status(
+    model: Model,
+    device: Device,
+    engine: Engine,
+    deployment: Deployment,
+    peak: float,
+    weight_bytes_per_device: float,
+    room: float,
+) -> float:
+    """Why a configuration cannot run whatever its lengths are; OK if nothing says so."""
+    if device.spatial == 0.0:
+        if not heads_fit(model, engine, deployment.tp):
+            return HEADS_NOT_DIVISIBLE
+        if model.layers < deployment.pp:
+            return FEWER_LAYERS_THAN_STAGES
+    if not experts_fit(model, deployment):
+        return EXPERTS_NOT_DIVISIBLE
+    if peak <= 0.0:
+        return NO_COMPUTE_PATH
+    if weight_bytes_per_device > room:
+        return WEIGHTS_DO_NOT_FIT
+    return OK
+
+
+def spread_of(engine: Engine, deployment: Deployment) -> Spread:
+    """Interval factors of the regime that a deployment is in."""
+    if deployment.scheduler != SCHEDULER_STATIC:
+        return Spread(
+            low_tpot=engine.low_tpot_served,
+            high_tpot=engine.high_tpot_served,
+            low_ttft=engine.low_ttft_served,
+            high_ttft=engine.high_ttft_served,
+        )
+    single = deployment.tp * deployment.pp * deployment.dp <= 1.0
+    return Spread(
+        low_tpot=engine.low_tpot_single if single else engine.low_tpot_parallel,
+        high_tpot=engine.high_tpot_single if single else engine.high_tpot_parallel,
+        low_ttft=engine.low_ttft_static,
+        high_ttft=engine.high_ttft_static,
+    )
+
+
+def prepare(
+    model: Model,
+    device: Device,
+    engine: Engine,
+    weight_format: WeightFormat,
+    kv_format: KVFormat,
+    deployment: Deployment,
+    economics: Economics,
+) -> Replica:
+    """Reduce a configuration to what neither its batch nor its lengths change."""
+    layout = lay_out(model, device, deployment)
+    ops = operators(model, device, engine, weight_format, layout, deployment.tp)
+    drafted = 1.0 + deployment.draft_len
+    per_output = 1.0 / accepted_tokens(deployment.draft_len, deployment.acceptance)
+    launches_s = start_up(model, device, engine, ops)
+    launched_s = launches_s
+    if deployment.draft_len > 0.0:
+        draft_share = deployment.draft_len * engine.draft_layers / model.layers
+        launched_s += (launches_s - ops.lm_head.start_up) * draft_share
+        launched_s += deployment.draft_len * ops.lm_head.start_up
+
+    # Exchanges.
+    spatial = device.spatial == 1.0
+    message_bytes_per_token = model.hidden_size * weight_format.activation_bytes
+    links = exchange(1.0 if spatial else deployment.tp, device, engine)
+    grouped = deployment.dp > 1.0 and model.experts > 0.0 and not spatial
+    expert_reduces = model.moe_layers if grouped else 0.0
+    expert_links = links
+    if grouped:
+        expert_links = expert_exchange(
+            model, device, engine, deployment, weight_format.activation_bytes
+        )
+    hops = 0.0 if spatial else deployment.pp - 1.0
+    hand_over_s = hops * engine.hop_latency
+    hand_over_per_token = hops * message_bytes_per_token / device.link_bandwidth
+
+    # Attention over the context, of one sequence.
+    kv_bandwidth = kv_efficiency(model, engine, kv_format) * device.memory_bandwidth
+    attention_layers = model.global_layers + model.window_layers
+    global_io = model.attention_io_elements * model.global_layers / max(attention_layers, 1.0)
+    window_io = model.attention_io_elements - global_io
+    global_attention = context_costs(
+        model.global_kv_elements,
+        model.global_score_flops,
+        global_io,
+        device,
+        engine,
+        weight_format,
+        kv_format,
+        kv_bandwidth,
+        layout,
+        1.0,
+        drafted,
+        per_output,
+    )
+    window_attention = context_costs(
+        model.window_kv_elements,
+        model.window_score_flops,
+        window_io,
+        device,
+        engine,
+        weight_format,
+        kv_format,
+        kv_bandwidth,
+        layout,
+        1.0,
+        drafted,
+        per_output,
+    )
+    indexer = index_costs(model, device, engine, kv_bandwidth, layout, 1.0, drafted, per_output)
+
+    # Memory.
+    arithmetic = weight_format.arithmetic
+    peak = peak_flops(device, arithmetic)
+    reached = reached_flops(device, engine, arithmetic)
+    per_device = weight_bytes_per_device(model, weight_format, layout)
+    usable = usable_bytes(device, engine)
+    second_tier = 0.0 if deployment.offload == OFFLOAD_NONE else second_tier_bytes(device, engine)
+
+    # Traffic of a pass.
+    copies = layout.width / layout.kv_width
+    kv_bytes = copies * kv_format.bits / 8.0
+    token_bytes = activation_bytes_per_token(model, weight_format)
+    head_bytes = head_io_elements(model) * weight_format.activation_bytes
+    token_flops = flops_per_token(model)
+    state_bytes = state_bytes_per_sequence(model)
+    attention_token_bytes = model.attention_io_elements * weight_format.activation_bytes
+    head_flops = 2.0 * model.lm_head_elements
+    return Replica(
+        status=configuration_status(
+            model, device, engine, deployment, peak, per_device, usable + second_tier
+        ),
+        model=model,
+        device=device,
+        engine=engine,
+        weight_format=weight_format,
+        kv_format=kv_format,
+        economics=economics,
+        deployment=deployment,
+        layout=layout,
+        operators=ops,
+        links=links,
+        reduces=model.all_reduces - expert_reduces,
+        expert_links=expert_links,
+        expert_reduces=expert_reduces,
+        message_bytes_per_token=message_bytes_per_token,
+        passed_over=log_passed_over(model.experts, model.experts_per_token),
+        per_step_token=per_output,
+        drafted=drafted,
+        launched_s=launched_s,
+        hand_over_s=hand_over_s,
+        hand_over_per_token=hand_over_per_token,
+        global_attention=global_attention,
+        window_attention=window_attention,
+        indexer=indexer,
+        global_context_bytes=model.global_kv_elements * kv_bytes,
+        window_context_bytes=model.window_kv_elements * kv_bytes,
+        index_context_bytes=model.index_elements * INDEX_BYTES * copies,
+        body_bytes=body_read_bytes(model, weight_format),
+        expert_bytes=expert_read_bytes(model, weight_format),
+        token_bytes=token_bytes + head_bytes + attention_token_bytes + 2.0 * state_bytes,
+        token_flops=token_flops + head_flops + STATE_FLOPS * model.state_elements,
+        per_bandwidth=1.0 / (layout.width * device.memory_bandwidth),
+        per_flops=1.0 / (layout.width * reached),
+        active_share=layout.width / layout.devices,
+        peak_flops=reached,
+        ridge_batch=ridge_batch(device, engine, weight_format.bits, arithmetic),
+        weight_bytes=weight_bytes(model, weight_format),
+        weight_bytes_per_device=per_device,
+        usable_bytes=usable,
+        second_tier_bytes=second_tier,
+        prefill=prefill_costs(
+            model,
+            device,
+            engine,
+            weight_format,
+            kv_format,
+            layout,
+            launches_s,
+            hand_over_s,
+            hand_over_per_token,
+        ),
+        prefill_bytes_per_token=token_bytes,
+        head_bytes=head_bytes,
+        state_bytes=state_bytes,
+        prefill_flops_per_token=token_flops,
+        head_flops=head_flops,
+        # all layers but the last are sent while the next ones compute
+        kv_hand_over_per_byte=1.0
+        / (model.layers * deployment.tp * engine.network_efficiency * device.network_bandwidth),
+        usd_per_second=usd_per_second(device, layout.devices, economics),
+        spread=spread_of(engine, deployment),
+    )

@@ -1,0 +1,133 @@
+"""Stage 2: the batch that runs, and its decode step without the context."""
+
+from typing import NamedTuple
+
+from perfcore.physics.collectives import exchanges
+from perfcore.physics.decode import (
+    Terms,
+    add_operator,
+    layer_terms,
+    scaled,
+    state_terms,
+    summed,
+)
+from perfcore.physics.moe import fullest_rank_experts, load_imbalance
+from perfcore.physics.operators import touched_experts
+from perfcore.physics.parallelism import groups_at_work, micro_batches_at_once
+from perfcore.physics.replica import Replica
+from perfcore.physics.roofline import operator_time
+from perfcore.records import SCHEDULER_STATIC, Deployment, Engine
+
+
+class Running(NamedTuple):
+    """A replica's batch. Decode times are per output token. [s]"""
+
+    batch: float
+    per_batch: float  # 1 / batch
+    waiting_share: float  # of the requests in flight or waiting, those that wait
+    groups: float  # data-parallel groups that have sequences
+    per_groups: float  # 1 / groups
+    per_group: float  # sequences of one group
+    micro_batches: float  # of a group that are in different stages at once
+    sequences: float  # of one pass and group
+    weights_s: float  # decode, without attention over the context
+    kv_s: float
+    activations_s: float
+    compute_s: float
+    network_s: float
+    transfer_s: float  # the part of network_s that a faster link would shorten
+    latency_s: float  # start-ups and host
+    host_s: float  # the part of latency_s in which the device waits for the host
+    head_s: float  # lm_head of a prefill of the whole batch
+    pass_bytes: float  # one pass on all devices: weights, activations, states
+    weight_read_share: float  # of the resident weights, in one pass
+
+
+def runnable(engine: Engine, deployment: Deployment, batch: float) -> float:
+    """Requests that may run at once, of ``batch`` in flight; a static batch always runs whole."""
+    if deployment.scheduler == SCHEDULER_STATIC:
+        return batch
+    return min(batch, engine.max_sequences * deployment.dp)
+
+
+def at_batch(replica: Replica, batch: float, requested: float) -> Running:
+    """Stage 2, for ``batch`` sequences that run at once, of ``requested`` in flight or waiting."""
+    model = replica.model
+    device = replica.device
+    engine = replica.engine
+    deployment = replica.deployment
+    layout = replica.layout
+    ops = replica.operators
+    residue = engine.residue
+    groups = groups_at_work(layout, batch)
+    per_groups = 1.0 / groups
+    per_group = batch * per_groups
+    micro_batches = micro_batches_at_once(layout, per_group)
+    per_micro_batches = 1.0 / micro_batches
+    sequences = per_group * per_micro_batches
+    all_sequences = batch * per_micro_batches
+    tokens = sequences * replica.drafted
+    all_tokens = all_sequences * replica.drafted
+
+    # Linear operators, of the step and of drafting it.
+    ranks = deployment.ep if engine.expert_imbalance == 1.0 else 1.0
+    experts_read = touched_experts(model, engine, replica.passed_over, all_tokens)
+    waited_experts = experts_read
+    waited_tokens = all_tokens
+    if model.experts > 0.0:
+        waited_experts = fullest_rank_experts(model.experts, experts_read, ranks)
+        waited_tokens *= load_imbalance(all_tokens, model.experts_per_token, ranks)
+    terms = layer_terms(ops, tokens, waited_tokens, waited_experts, residue)
+    terms = state_terms(terms, model, device, engine, layout, tokens)
+    terms = add_operator(terms, ops.lm_head, tokens, 1.0, residue)
+    if deployment.draft_len > 0.0:
+        draft_share = deployment.draft_len * engine.draft_layers / model.layers
+        experts_drafted = touched_experts(model, engine, replica.passed_over, all_sequences)
+        draft = layer_terms(ops, sequences, all_sequences, experts_drafted, residue)
+        head = add_operator(Terms(0.0, 0.0, 0.0, 0.0), ops.lm_head, sequences, 1.0, residue)
+        terms = summed(terms, scaled(draft, draft_share))
+        terms = summed(terms, scaled(head, deployment.draft_len))
+    terms = scaled(terms, replica.per_step_token)
+
+    # Exchanges, and the host.
+    network = exchanges(
+        replica.links,
+        replica.reduces,
+        replica.message_bytes_per_token * tokens,
+        replica.expert_links,
+        replica.expert_reduces,
+        replica.message_bytes_per_token * all_tokens,
+    )
+    handed_s = replica.hand_over_per_token * tokens
+    driven = 1.0 if device.spatial == 1.0 else deployment.tp * deployment.pp
+    host_s = (
+        engine.host_per_step
+        + engine.host_per_sequence * per_group
+        + engine.host_per_device * (driven - 1.0)
+    )
+    if deployment.scheduler != SCHEDULER_STATIC:
+        host_s += engine.server_per_step + engine.server_per_sequence * per_group
+    sampled_s = engine.sampling_per_sequence * per_group
+    weight_bytes = groups * replica.body_bytes + experts_read * replica.expert_bytes
+    return Running(
+        batch=batch,
+        per_batch=1.0 / batch,
+        waiting_share=1.0 - batch / requested,
+        groups=groups,
+        per_groups=per_groups,
+        per_group=per_group,
+        micro_batches=micro_batches,
+        sequences=sequences,
+        weights_s=terms.weights,
+        kv_s=terms.kv,
+        activations_s=terms.activations,
+        compute_s=terms.compute,
+        network_s=(network.total + handed_s + replica.hand_over_s) * replica.per_step_token,
+        transfer_s=(network.transfer + handed_s) * replica.per_step_token,
+        latency_s=(replica.launched_s + sampled_s + host_s) * replica.per_step_token,
+        host_s=host_s * replica.per_step_token,
+        head_s=operator_time(ops.lm_head, per_group, 1.0, residue).total,
+        pass_bytes=weight_bytes + replica.token_bytes * all_tokens,
+        weight_read_share=(replica.body_bytes + experts_read * replica.expert_bytes)
+        / replica.weight_bytes,
+    )
