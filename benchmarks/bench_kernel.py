@@ -212,15 +212,15 @@ def baseline(space: Space, evaluator: Evaluator) -> dict[str, Side]:
     }
 
 
-def measure(sides: dict[str, Side], threads: int, repeats: int) -> dict[str, float]:
-    """Median rates of sides that run in turn."""
-    rates: dict[str, list[float]] = {name: [] for name in sides}
-    for side in sides.values():
+def measure(sides: dict[tuple[str, int], Side], repeats: int) -> dict[tuple[str, int], float]:
+    """Median rates of sides, by name and threads, that run in turn."""
+    rates: dict[tuple[str, int], list[float]] = {key: [] for key in sides}
+    for (_, threads), side in sides.items():
         side(threads)
     for _ in range(repeats):
-        for name, side in sides.items():
-            rates[name].append(rate(side, threads))
-    return {name: statistics.median(found) for name, found in rates.items()}
+        for key, side in sides.items():
+            rates[key].append(rate(side, key[1]))
+    return {key: statistics.median(found) for key, found in rates.items()}
 
 
 def main() -> None:
@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--compilers", action="store_true")
     options = parser.parse_args()
-    threads = cpus()
+    repeats, threads = options.repeats, cpus()
     document: dict[str, object] = {}
     print(f"{'shape':22} {'M rows/s':>9} {'x C':>6} {'x NumPy':>8} {'x Python':>9} {'threads':>8}")
     with ThreadPoolExecutor(threads) as pool:
@@ -243,35 +243,35 @@ def main() -> None:
             others = {"NumPy": numpy_side(asked), "Python": python_side(asked)}
             if shape == "dense_static_long":
                 others |= peers()
-            found = measure({**own, **in_c, **others}, 1, options.repeats)
-            together = measure({**own, **in_c}, threads, options.repeats)
-            mine = found["perfcore"]
-            best = max(in_c, key=lambda name: found[name]) if in_c else None
-            scaling = together["perfcore"] / mine
+            every = {1, threads}
+            sides = {(name, n): side for n in every for name, side in {**own, **in_c}.items()}
+            found = measure(sides | {(name, 1): side for name, side in others.items()}, repeats)
+            mine, together = found["perfcore", 1], found["perfcore", threads]
+            best = max(in_c, key=lambda name: found[name, 1], default=None)
+            most = max((found[name, threads] for name in in_c), default=None)
             entry: dict[str, object] = {
                 "rows_per_s_per_core": round(mine),
-                "ratio_vs_c": round(mine / found[best], 3) if best else None,
+                "ratio_vs_c": round(mine / found[best, 1], 3) if best else None,
                 "best_c": best,
-                "ratio_vs_c_all_cores": round(
-                    together["perfcore"] / max(together[name] for name in in_c), 3
-                )
-                if best
-                else None,
-                "ratio_vs_numpy": round(mine / found["NumPy"], 1),
-                "ratio_vs_python": round(mine / found["Python"]),
-                "scaling": {"threads": threads, "speed_up": round(scaling, 2)},
+                "ratio_vs_c_all_cores": round(together / most, 3) if most else None,
+                "threads": threads,
+                "speed_up": round(together / mine, 2),
             }
-            entry |= {
-                f"ratio_vs_{name}": round(mine / found[name]) for name in peers() if name in found
-            }
+            for name in others:
+                entry[f"ratio_vs_{name.lower()}"] = round(mine / found[name, 1], 1)
             document[shape] = entry
             print(
                 f"{shape:22} {mine / 1e6:9.1f} {entry['ratio_vs_c']!s:>6} "
-                f"{entry['ratio_vs_numpy']!s:>8} {entry['ratio_vs_python']!s:>9} {scaling:8.2f}"
+                f"{entry['ratio_vs_numpy']!s:>8} {entry['ratio_vs_python']!s:>9} "
+                f"{together / mine:8.2f}"
             )
+            for name in others:
+                if name not in {"NumPy", "Python"}:
+                    print(f"    {name:36} 1/{entry[f'ratio_vs_{name}']}")
             if options.compilers:
                 for name in in_c:
-                    print(f"    {name:36} {found[name] / 1e6:6.1f} {together[name] / 1e6:6.1f}")
+                    alone, together = found[name, 1] / 1e6, found[name, threads] / 1e6
+                    print(f"    {name:36} {alone:6.1f} {together:6.1f}")
     print(json.dumps({"columns": "all", **document}))
 
 

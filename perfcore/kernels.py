@@ -55,29 +55,31 @@ from perfcore.records import (
     WeightFormat,
 )
 
-_jit.register(
+# Every module of formulas, after those that it imports.
+FORMULAS = (
+    rounding,
+    roofline,
+    moe,
+    parallelism,
     attention,
+    weights,
+    operators,
     collectives,
-    cost,
+    memory,
     decode,
     energy,
-    fitting,
-    memory,
-    moe,
-    operators,
-    parallelism,
-    passes,
-    point,
+    cost,
+    serving,
+    speculation,
+    sizing,
     prefill,
     replica,
-    roofline,
-    rounding,
+    fitting,
     running,
-    serving,
-    sizing,
-    speculation,
-    weights,
+    passes,
+    point,
 )
+_jit.register(*FORMULAS)
 
 Reals = _jit.Pointer[float]
 Whole = _jit.Pointer[int]

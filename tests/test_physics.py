@@ -1240,6 +1240,21 @@ def test_stages_make_the_point(scheduler):
     assert point == evaluate(*common, 512.0, 64.0)
 
 
+def test_experts_of_a_prefill():
+    """64 tokens read 222.4 of 256 experts: what the time of experts' weights alone shows."""
+    engine = IDEAL._replace(routing_independence=1.0)
+    device = H100._replace(flops_fp16=1e30, flops_fp8=1e30)
+    replica = prepare(DEEPSEEK, device, engine, FP8, KV16, deployed(batch=2.0), MONEY)
+    running = at_batch(replica, 2.0, 2.0)
+
+    def seconds(weights):
+        experts = Operator(0.0, weights, 0.0, 0.0)
+        other = replica._replace(operators=replica.operators._replace(experts=experts))
+        return prefill_at(other, running, 32.0, 8.0).seconds
+
+    assert seconds(1.0) - seconds(0.0) == digits(222.4424877)
+
+
 def test_runnable():
     """100 requests, 16 at once in each of 2 groups; a static batch runs whole."""
     engine = ENGINE._replace(max_sequences=16.0)
@@ -1253,8 +1268,8 @@ def test_runnable():
 def test_who_must_wait():
     """Requests of a server, if their cache does not fit, but that of one does."""
 
-    def fit(batch, input_len=4_000.0, **fields):
-        common = (LLAMA, H100, ENGINE, FP8, KV16, deployed(**fields), MONEY)
+    def fit(batch, input_len=4_000.0, record=LLAMA, **fields):
+        common = (record, H100, ENGINE, FP8, KV16, deployed(**fields), MONEY)
         return fit_at(prepare(*common), batch, input_len, 96.0)
 
     room = fit(1e6, scheduler=CONTINUOUS)
@@ -1264,6 +1279,8 @@ def test_who_must_wait():
     assert fit(1e6).status == 7.0
     assert fit(1e6).batch == 1e6
     assert fit(1.0, input_len=1e9, scheduler=CONTINUOUS).status == 6.0
+    endless = fit(1.0, input_len=1e9, record=LLAMA._replace(max_context=1e12), scheduler=CONTINUOUS)
+    assert (endless.status, endless.batch, endless.max_batch) == (7.0, 1.0, 0.0)
 
 
 def test_configuration_status():
@@ -1641,12 +1658,16 @@ def test_interference_share():
 
     assert interference_share(engine, CONTINUOUS, 64.0, 1 / 256, 0.5) == 0.8 * 63 / 256 / 2
     assert interference_share(engine, APART, 64.0, 1 / 256, 0.5) == 0.0
-    assert interference_share(engine, CONTINUOUS, 1.0, 256.0, 0.5) == 0.0
+    assert interference_share(engine, STATIC, 64.0, 1 / 256, 0.5) == 0.0
+    assert interference_share(engine, CONTINUOUS, 1.0, 1 / 256, 0.5) == 0.0
 
 
 def test_prefill_pool():
     """64 requests in 10 s, 0.1 s of prefill each, at 0.8 of the time: 0.8 replicas."""
     assert prefill_pool(0.8, 0.1, 64.0, 10.0) == digits(0.8)
+    assert whole(LLAMA, ENGINE, tp=8.0, scheduler=APART).prefill_pool > 0.0
+    assert whole(LLAMA, ENGINE, tp=8.0, scheduler=CONTINUOUS).prefill_pool == 0.0
+    assert whole(LLAMA, ENGINE, tp=8.0, scheduler=STATIC).prefill_pool == 0.0
 
 
 SERVED = ENGINE._replace(

@@ -145,18 +145,7 @@ static __attribute__((noinline)) void batch_rows(const Replica *restrict replica
                           s->prefills + start, s->steps + start, s->tile + start, count);          \
     }
 
-#define IS_STATIC(r) ((r).deployment.scheduler == SCHEDULER_STATIC)
-#define IS_PLAIN(r)                                                                                \
-    ((r).model.experts == 0.0 && (r).model.window_layers == 0.0 && (r).model.index_topk == 0.0 &&  \
-     (r).operators.shared.weights == 0.0 && (r).operators.experts.weights == 0.0 &&                \
-     (r).expert_reduces == 0.0 && (r).layout.stages == 1.0 && (r).layout.micro_batches == 1.0 &&   \
-     (r).deployment.offload == OFFLOAD_NONE)
 #define AS_IT_IS(r) ((void)0)
-#define AS_STATIC(r) ((r).deployment.scheduler = SCHEDULER_STATIC)
-#define AS_PLAIN(r)                                                                                \
-    ((r).model.experts = (r).model.window_layers = (r).model.index_topk = 0.0,                     \
-     (r).operators.shared.weights = (r).operators.experts.weights = (r).expert_reduces = 0.0,      \
-     (r).layout.stages = (r).layout.micro_batches = 1.0, (r).deployment.offload = OFFLOAD_NONE)
 #define AS_STATIC_PLAIN(r) (AS_STATIC(r), AS_PLAIN(r))
 
 LOOPS(any, AS_IT_IS)

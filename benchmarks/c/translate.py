@@ -13,40 +13,13 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from perfcore import records
-from perfcore.physics import (
-    attention,
-    collectives,
-    cost,
-    decode,
-    energy,
-    fitting,
-    memory,
-    moe,
-    operators,
-    parallelism,
-    passes,
-    point,
-    prefill,
-    replica,
-    roofline,
-    rounding,
-    running,
-    serving,
-    sizing,
-    speculation,
-    weights,
-)
+from perfcore.kernels import FORMULAS, PLAIN, STATIC
 from perfcore.physics.fitting import Fit
 from perfcore.physics.passes import Prefill, Step
 from perfcore.physics.point import Point
 from perfcore.physics.running import Running
 
-# A module comes after those that it imports.
-MODULES = (
-    records, rounding, roofline, moe, parallelism, attention, weights, operators, collectives,
-    memory, decode, energy, cost, serving, speculation, sizing, prefill, replica, fitting, running,
-    passes, point,
-)  # fmt: skip
+MODULES = (records, *FORMULAS)
 LEFT_OUT = {"fewest_devices", "with_degrees", "evaluate", "fits", "half_performance_bytes"}
 LIBRARY = {"sqrt", "exp", "expm1", "log", "log1p", "log2", "ceil"}
 OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
@@ -234,6 +207,13 @@ def row_access(record: type, element: str) -> str:
     )
 
 
+def constants(name: str, values: typing.Mapping[str, float]) -> str:
+    """Return macros that ask a replica for values and that tell the compiler of them."""
+    same = " && ".join(f"(r).{field} == {value!r}" for field, value in values.items())
+    given = ", ".join(f"(r).{field} = {value!r}" for field, value in values.items())
+    return f"#define IS_{name}(r) ({same})\n#define AS_{name}(r) ({given})\n"
+
+
 def own(module: ModuleType) -> Iterator[tuple[str, typing.Any]]:
     """Yield what a module defines itself: constants, records and formulas."""
     for name, found in vars(module).items():
@@ -264,6 +244,7 @@ def translated() -> str:
     heads = "".join(f"{formula.head};\n" for formula in formulas)
     access = [row_access(record, "double") for record in (Fit, Running, Prefill, Step)]
     access.append(row_access(Point, "float"))
+    access += [constants("STATIC", STATIC), constants("PLAIN", PLAIN)]
     bodies = (formula.text for formula in formulas)
     return "\n".join([PRELUDE, *definitions, heads, *bodies, *access])
 

@@ -1,0 +1,94 @@
+"""What the kernel's speed is compared with computes the same: C, and NumPy."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perfcore.columns import STATUS
+from perfcore.engine import Evaluator
+from perfcore.layout import Output
+from perfcore.physics.replica import prepare
+from perfcore.sinks.parquet import Buffers
+from perfcore.space import Space
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+
+from bench_kernel import first_replica
+from c.baseline import STRICT, Baseline, compiled, compilers
+from vectorised import evaluator as vectorised
+
+SPACES = {
+    "dense": {"model": ["llama-3.1-8b"], "tp": [1, 4]},
+    "experts": {"model": ["qwen3-30b-a3b"], "scheduler": ["static", "continuous"], "tp": [2]},
+    "windows": {"model": ["gemma-3-27b"], "scheduler": ["disaggregated"], "prefix_hit": [0.0, 0.4]},
+    "waiting": {"model": ["llama-3-70b"], "scheduler": ["continuous"], "tp": [4], "pp": [1, 2]},
+    "offload": {"model": ["llama-3-70b"], "offload": ["weights", "kv"], "draft_len": [0, 3]},
+}
+
+
+def space_of(kind):
+    axes = {
+        "device": ["h200-sxm", "gh200-96gb"],
+        "batch": [1, 7, 300, 5_000],
+        "input_len": {"linear": [64, 100_000], "n": 70},
+        **SPACES[kind],
+    }
+    return Space.from_dict({"name": kind, "axes": axes, "output": {"columns": "all"}})
+
+
+def filled(evaluator, rows):
+    """Return buffers and how many rows the kernel wrote there."""
+    space = evaluator.space
+    buffers = Buffers(space, rows + 128)
+    output = Output(buffers.axes, buffers.metrics, buffers.codes, evaluator.real, evaluator.whole)
+    written = evaluator.fill_columns(
+        space.tables,
+        space.block(0, space.outer_points),
+        space.inner,
+        space.rules,
+        False,
+        np.zeros(2, np.int64),
+        output,
+        np.zeros(len(STATUS) + 1, np.int64),
+    )
+    return output, written
+
+
+@pytest.mark.skipif(not compilers(), reason="there is no C compiler to make the baseline with")
+def test_c_computes_the_same():
+    """All rows and columns: what is left are the last places of a float32."""
+    library = compiled(compilers()[0], STRICT)
+    for kind in SPACES:
+        space = space_of(kind)
+        evaluator = Evaluator(space)
+        ours, rows = filled(evaluator, space.rows)
+        buffers = Buffers(space, space.rows + 128)
+        theirs = ours._replace(axes=buffers.axes, metrics=buffers.metrics, codes=buffers.codes)
+        baseline = Baseline(library, space, space.outer_points, evaluator.real, evaluator.whole)
+
+        assert baseline.fill(theirs) == rows > 0, kind
+        assert np.array_equal(ours.axes[:, :rows], theirs.axes[:, :rows]), kind
+        assert np.array_equal(ours.codes[:, :rows], theirs.codes[:, :rows]), kind
+        np.testing.assert_array_max_ulp(ours.metrics[:, :rows], theirs.metrics[:, :rows], maxulp=3)
+
+
+@pytest.mark.parametrize("kind", ["dense", "windows", "waiting"])
+def test_numpy_computes_the_same(kind):
+    """The first outer point's rows, bit for bit in float32."""
+    space = space_of(kind)
+    ours, rows = filled(Evaluator(space), space.rows)
+    made, deployment = first_replica(space)
+    output_len = space.block(0, 1).lengths[1, 0]
+    lengths = space.inner.lengths
+    with np.errstate(all="ignore"):
+        replica = prepare(*made[:5], deployment, made[5])
+        point = vectorised()(replica, space.inner.batches, lengths[0], lengths[1] + output_len)
+    runs = np.broadcast_to(point.status, space.inner.batches.shape) == 0.0
+    count = int(runs.sum())
+
+    assert 0 < count <= rows
+    for field, column in zip(ours.metric_fields, ours.metrics, strict=True):
+        values = np.broadcast_to(np.asarray(point[field], np.float32), runs.shape)[runs]
+        assert values.tolist() == column[:count].tolist(), point._fields[field]
