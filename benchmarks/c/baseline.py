@@ -71,15 +71,19 @@ def compilers() -> list[str]:
 
 
 def compiled(compiler: str, flags: tuple[str, ...]) -> ctypes.CDLL:
-    """Return the baseline, compiled; with OpenMP where the compiler has it."""
+    """Return the baseline, compiled; ``openmp`` says whether the compiler has it.
+
+    Without it (clang needs libomp-dev) the baseline runs on one thread, whatever it is told.
+    """
     folder = Path(tempfile.mkdtemp())
     (folder / "physics.h").write_text(translated(), encoding="ascii")
     library = folder / "kernel.so"
     command = [compiler, *flags, *SHARED, f"-I{folder}", str(SOURCE), "-o", str(library), "-lm"]
-    done = subprocess.run([*command, "-fopenmp"], capture_output=True, check=False)
-    if done.returncode:
+    openmp = subprocess.run([*command, "-fopenmp"], capture_output=True, check=False)
+    if openmp.returncode:
         subprocess.run(command, check=True)
     loaded = ctypes.CDLL(str(library))
+    loaded.openmp = openmp.returncode == 0
     loaded.run_blocks.restype = Long
     loaded.fill_once.restype = Long
     shutil.rmtree(folder)
