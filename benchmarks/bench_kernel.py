@@ -23,7 +23,6 @@ from vectorised import evaluator as vectorised
 from perfcore import records
 from perfcore.columns import STATUS
 from perfcore.engine import Evaluator
-from perfcore.layout import Output
 from perfcore.physics.point import evaluate
 from perfcore.physics.replica import prepare
 from perfcore.sinks.parquet import Buffers
@@ -64,7 +63,7 @@ def space(model: str, lengths: int, scheduler: str) -> Space:
             "what_if": {
                 "economics.utilization": {"linear": [0.2, 0.9], "n": max(1, 8192 // lengths)}
             },
-            "output": {"columns": "all"},
+            "output": {"columns": "all", "significant_bits": 24},
         }
     )
 
@@ -82,7 +81,7 @@ def kernel(evaluator: Evaluator, pool: ThreadPoolExecutor, threads: int) -> Side
     block = space.block(0, points)
 
     def fill(own: Buffers) -> int:
-        output = Output(own.axes, own.metrics, own.codes, evaluator.real, evaluator.whole)
+        output = evaluator.output(own)
         cursor, dropped = np.zeros(2, np.int64), np.zeros(len(STATUS) + 1, np.int64)
         rows = 0
         while cursor[0] < points:

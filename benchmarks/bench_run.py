@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from perfcore.engine import evaluate_rows
 from perfcore.run import facts, shard_path, sweep
-from perfcore.sinks.parquet import ParquetShard, schema
+from perfcore.sinks.parquet import ParquetShard, schema, writer_options
 from perfcore.space import Space
 
 SPEC = Path(__file__).parent.parent / "sweeps" / "memory_wall.toml"
@@ -46,12 +46,12 @@ def timed_sweep(space: Space, workers: int) -> tuple[float, int, int]:
 
 def timed_write(tables: list[pa.Table], space: Space, workers: int) -> tuple[float, int]:
     """Seconds and bytes of the writer alone, a shard a table, from memory."""
-    compression = space.spec.output.compression
+    options = writer_options(tables[0].schema, space.spec.output)
     with tempfile.TemporaryDirectory() as folder:
 
         def write(number: int) -> None:
             table = tables[number]
-            shard = ParquetShard(shard_path(Path(folder), number), table.schema, compression)
+            shard = ParquetShard(shard_path(Path(folder), number), table.schema, options)
             for batch in table.to_batches():
                 shard.write(batch)
             shard.commit()

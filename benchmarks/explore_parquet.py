@@ -1,79 +1,173 @@
 """Which Parquet settings write a sweep's rows fastest, and how large the rows are then.
 
-    python benchmarks/explore_parquet.py
+    python benchmarks/explore_parquet.py                     # print the tables
+    python benchmarks/explore_parquet.py -o docs/parquet.md  # and write them as a page
 
-Rows of the main sweep are held in memory and written by one thread under settings that differ
-from the shipped ones in one thing each; those come first. Repeats are interleaved, the fastest
-counts. The last line of stdout is one JSON document.
+Rows of the main sweep are held in memory and written by one thread, a file at a time, under
+settings that differ from those of the default profile in one thing each; then under the profiles,
+and with fewer and fewer bits of metrics. Repeats are interleaved, the fastest counts. The last line
+of stdout is one JSON document.
 """
 
 import argparse
 import json
 import tempfile
 import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from perfcore.engine import evaluate_rows
 from perfcore.run import facts
-from perfcore.sinks.parquet import ENCODER_ROWS, FORMAT_VERSION, PAGE_BYTES, ROW_GROUP, schema
+from perfcore.sections import Output
+from perfcore.sinks.parquet import ROW_GROUP, schema, writer_options
+from perfcore.sinks.profiles import PROFILES
 from perfcore.space import Space
 
 SPEC = Path(__file__).parent.parent / "sweeps" / "memory_wall.toml"
+DEFAULT = "fast"
+BITS = (24, 20, 16, 12, 10, 8)
+HEAD = """# Parquet settings
+
+Written by `python benchmarks/explore_parquet.py -o docs/parquet.md`; do not edit. One shard of
+`sweeps/memory_wall.toml` with the default columns ({rows:,} rows, {columns} columns), written from
+memory by one thread with pyarrow {version}. The fastest of {repeats} interleaved repeats; x is the
+time of the default profile `{default}`, measured in the same run, by the time of the line.
+"""
 
 
-def settings(arrow_schema: pa.Schema) -> dict[str, dict[str, object]]:
-    """Writer options by what they change."""
-    names = arrow_schema.names
-    real = [field.name for field in arrow_schema if pa.types.is_floating(field.type)]
-    text = [field.name for field in arrow_schema if pa.types.is_dictionary(field.type)]
+class Case(NamedTuple):
+    """Rows, and how they are written."""
+
+    table: pa.Table
+    options: dict[str, Any]
+    row_group: int | None = ROW_GROUP  # rows; None writes the table at once
+    files: int = 1  # written at the same time, a thread each
+
+
+class Found(NamedTuple):
+    """What a case takes."""
+
+    seconds: float
+    size: int
+
+
+def settings(table: pa.Table) -> dict[str, Case]:
+    """Cases by what they change of the default profile."""
+    shipped = writer_options(table.schema, Output(profile=DEFAULT))
+    names = table.schema.names
+    real = list(shipped["column_encoding"])
+    text = list(shipped["use_dictionary"])
     whole = [name for name in names if name not in real and name not in text]
-    shipped: dict[str, object] = {
-        "compression": "zstd",
-        "compression_level": 1,
-        "use_dictionary": text,
-        "column_encoding": dict.fromkeys(real, "BYTE_STREAM_SPLIT"),
-        "write_statistics": [*names[:2], *real],
-        "data_page_size": PAGE_BYTES,
-        "write_batch_size": ENCODER_ROWS,
-    }
-    changes: dict[str, dict[str, object]] = {
-        "shipped": {},
-        "lz4": {"compression": "lz4", "compression_level": None},
-        "snappy": {"compression": "snappy", "compression_level": None},
-        "no compression": {"compression": "none", "compression_level": None},
-        "zstd -1": {"compression_level": -1},
-        "zstd 3": {"compression_level": 3},
+    split = shipped["column_encoding"]
+    changes: dict[str, dict[str, Any]] = {
+        f"profile {DEFAULT}": {},
+        "zstd -1": {"compression": "zstd", "compression_level": -1},
+        "zstd 1": {"compression": "zstd", "compression_level": 1},
+        "zstd 3": {"compression": "zstd", "compression_level": 3},
+        "zstd 9": {"compression": "zstd", "compression_level": 9},
+        "snappy": {"compression": "snappy"},
+        "brotli 1": {"compression": "brotli", "compression_level": 1},
+        "no compression": {"compression": "none"},
+        "real numbers plain": {"column_encoding": None},
+        "whole numbers by differences": {
+            "column_encoding": {**split, **dict.fromkeys(whole, "DELTA_BINARY_PACKED")}
+        },
         "whole numbers by dictionary": {"use_dictionary": text + whole},
-        "encoder takes 1024 rows": {"write_batch_size": 1024},
-        "encoder takes 16384 rows": {"write_batch_size": 16384},
-        "statistics of nothing": {"write_statistics": False},
-        "statistics of metrics only": {"write_statistics": real},
-        "statistics of all": {"write_statistics": True},
+        "no statistics": {"write_statistics": False},
+        "statistics of outermost axes only": {"write_statistics": names[:2]},
+        "statistics of all columns": {"write_statistics": True},
+        "encoder takes 1,024 rows": {"write_batch_size": 1024},
+        "encoder takes 16,384 rows": {"write_batch_size": 16_384},
         "pages of 64 KiB": {"data_page_size": 1 << 16},
         "data pages v2": {"data_page_version": "2.0"},
-        "real numbers plain": {"column_encoding": None},
-        "row groups of 61,440": {"row_group": 61_440},
-        "row groups of 245,760": {"row_group": 245_760},
-        "one table, not batches": {"row_group": None},
+        "checksums of pages": {"write_page_checksum": True},
+        "page index": {"write_page_index": True},
     }
-    return {name: {**shipped, **change} for name, change in changes.items()}
+    cases = {name: Case(table, {**shipped, **change}) for name, change in changes.items()}
+    nullable = pa.schema([field.with_nullable(True) for field in table.schema])
+    cases["nullable fields"] = Case(table.cast(nullable), shipped)
+    cases["row groups of 61,440"] = Case(table, shipped, 61_440)
+    cases["row groups of 245,760"] = Case(table, shipped, 245_760)
+    cases["one table, not batches"] = Case(table, shipped, None)
+    cases["two files at once"] = Case(table, shipped, files=2)
+    return cases
 
 
-def write(table: pa.Table, path: Path, options: dict[str, object]) -> float:
-    """Seconds to write a table, a batch a row group."""
-    options = dict(options)
-    row_group = options.pop("row_group", ROW_GROUP)
-    batches = table.to_batches(max_chunksize=row_group) if row_group else []
-    start = time.perf_counter()
-    with pq.ParquetWriter(path, table.schema, version=FORMAT_VERSION, **options) as writer:
-        for batch in batches:
-            writer.write_batch(batch, row_group_size=row_group)
-        if row_group is None:
-            writer.write_table(table, row_group_size=ROW_GROUP)
-    return time.perf_counter() - start
+def write(case: Case, path: Path) -> None:
+    """Write a table, a batch a row group."""
+    with pq.ParquetWriter(path, case.table.schema, **case.options) as writer:
+        if case.row_group is None:
+            writer.write_table(case.table, row_group_size=ROW_GROUP)
+            return
+        for batch in case.table.to_batches(max_chunksize=case.row_group):
+            writer.write_batch(batch, row_group_size=case.row_group)
+
+
+def measure(cases: dict[str, Case], repeats: int) -> dict[str, Found]:
+    """Fastest time of every case, by turns, and the size of its file."""
+    found = {name: Found(float("inf"), 0) for name in cases}
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        paths = [Path(folder) / f"{number}.parquet" for number in range(2)]
+        for _ in range(repeats):
+            for name, case in cases.items():
+                start = time.perf_counter()
+                list(pool.map(write, [case] * case.files, paths[: case.files]))
+                seconds = (time.perf_counter() - start) / case.files
+                found[name] = Found(min(found[name].seconds, seconds), paths[0].stat().st_size)
+    return found
+
+
+def tables_of(spec: str) -> dict[int, pa.Table]:
+    """The same rows by significant bits of their metrics."""
+    tables = {}
+    for bits in BITS:
+        space = Space.from_toml(spec, [f"output.significant_bits={bits}"])
+        arrow_schema = schema(space, facts(space))
+        shard = space.shard_range(space.shards // 2)
+        tables[bits] = evaluate_rows(space, arrow_schema, *shard).combine_chunks()
+    return tables
+
+
+def column_sizes(tables: dict[int, pa.Table]) -> dict[str, list[float]]:
+    """Bytes a row of every metric, by significant bits, in the profile ``small``'s encoding."""
+    options = writer_options(tables[BITS[0]].schema, Output(profile="small", compression="zstd"))
+    sizes: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.parquet"
+        for table in tables.values():
+            write(Case(table, options), path)
+            metadata = pq.ParquetFile(path).metadata
+            groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+            for number, field in enumerate(table.schema):
+                if pa.types.is_float32(field.type):
+                    size = sum(group.column(number).total_compressed_size for group in groups)
+                    sizes.setdefault(field.name, []).append(size / table.num_rows)
+    return sizes
+
+
+def lines(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table whose first column is text."""
+    head = list(head)
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
+
+
+def compared(found: dict[str, Found], base: Found, rows: int) -> list[list[str]]:
+    """A line for every case."""
+    return [
+        [
+            name,
+            f"{rows / case.seconds / 1e6:.2f}",
+            f"{base.seconds / case.seconds:.2f}",
+            f"{case.size / rows:.2f}",
+        ]
+        for name, case in found.items()
+    ]
 
 
 def main() -> None:
@@ -83,27 +177,63 @@ def main() -> None:
     )
     parser.add_argument("--spec", default=str(SPEC))
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("-o", "--output", type=Path, help="page to write")
     options = parser.parse_args()
-    space = Space.from_toml(options.spec)
-    shard = space.shards // 2
-    arrow_schema = schema(space, facts(space))
-    table = evaluate_rows(space, arrow_schema, *space.shard_range(shard)).combine_chunks()
-    cases = settings(arrow_schema)
-    fastest = dict.fromkeys(cases, float("inf"))
-    sizes = dict.fromkeys(cases, 0)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.parquet"
-        for _ in range(options.repeats):
-            for name, case in cases.items():
-                fastest[name] = min(fastest[name], write(table, path, case))
-                sizes[name] = path.stat().st_size
-    rows = table.num_rows
-    document = {}
-    for name, seconds in fastest.items():
-        rate, each = rows / seconds, sizes[name] / rows
-        print(f"{name:28} {rate / 1e6:6.2f} M rows/s {each:6.2f} B/row")
-        document[name] = {"rows_per_s": round(rate), "bytes_per_row": round(each, 2)}
-    print(json.dumps(document))
+    tables = tables_of(options.spec)
+    usual = PROFILES[DEFAULT].significant_bits
+    cases = settings(tables[usual])
+    for name, profile in PROFILES.items():
+        table = tables[profile.significant_bits]
+        output = Output(profile=name, compression=profile.compression)  # type: ignore[arg-type]
+        written = writer_options(table.schema, output)
+        cases[f"profile `{name}`: {profile.meaning}"] = Case(table, written)
+    for bits, table in tables.items():
+        cases[f"{bits} significant bits"] = Case(table, cases[f"profile {DEFAULT}"].options)
+    found = measure(cases, options.repeats)
+    rows = tables[usual].num_rows
+    base = found[f"profile {DEFAULT}"]
+    parts = {
+        "One setting changed": lambda name: name in settings(tables[usual]),
+        "Profiles": lambda name: name.startswith("profile `"),
+        "Bits of metrics": lambda name: name.endswith("significant bits"),
+    }
+    head = ["", "M rows/s", "x", "B/row"]
+    texts = [
+        HEAD.format(
+            rows=rows,
+            columns=tables[usual].num_columns,
+            version=pa.__version__,
+            repeats=options.repeats,
+            default=DEFAULT,
+        )
+    ]
+    for title, chosen in parts.items():
+        part = {name: case for name, case in found.items() if chosen(name)}
+        texts.append(f"## {title}\n\n{lines(head, compared(part, base, rows))}\n")
+    sizes = column_sizes(tables)
+    texts.append(
+        "## Bytes a row of each metric, by significant bits (zstd 3)\n\n"
+        + lines(
+            ["", *map(str, BITS)],
+            [[f"`{name}`", *(f"{size:.2f}" for size in line)] for name, line in sizes.items()],
+        )
+        + "\n"
+    )
+    page = "\n".join(texts)
+    print(page)
+    if options.output:
+        options.output.write_text(page, encoding="utf-8")
+    print(
+        json.dumps(
+            {
+                name: {
+                    "rows_per_s": round(rows / case.seconds),
+                    "bytes_per_row": round(case.size / rows, 2),
+                }
+                for name, case in found.items()
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

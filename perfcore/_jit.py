@@ -236,6 +236,21 @@ def _align_stack(typing_context: Any) -> Any:  # noqa: ANN401, ARG001
     return types.void(), generate
 
 
+def _rounded(typing_context: Any, value: Any, dropped: Any) -> Any:  # noqa: ANN401, ARG001
+    """Round a number to the nearest without its last ``dropped`` bits, a half away from zero."""
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
+        real = arguments[0].type
+        whole = ir.IntType(32 if isinstance(real, ir.FloatType) else 64)
+        drop = builder.trunc(arguments[1], whole) if whole.width < 64 else arguments[1]
+        unit = builder.shl(whole(1), drop)
+        half = builder.lshr(unit, whole(1))
+        bits = builder.add(builder.bitcast(arguments[0], whole), half)
+        return builder.bitcast(builder.and_(bits, builder.neg(unit)), real)
+
+    return value(value, types.int64), generate
+
+
 def constants(
     record: type, values: Mapping[str, float]
 ) -> tuple[Callable[[Any], bool], Callable[[Any], Any]]:
@@ -284,6 +299,7 @@ load_record: Callable[..., Any] = _compiled(_load_record)
 pointer: Callable[[Any], Any] = _compiled(_pointer)
 aligned_pointer: Callable[[Any, int], Any] = _compiled(_aligned_pointer)
 align_stack: Callable[[], None] = _compiled(_align_stack)
+rounded: Callable[[float, int], float] = _compiled(_rounded)
 
 __all__ = [
     "CACHE_LINE",
@@ -297,5 +313,6 @@ __all__ = [
     "load_record",
     "pointer",
     "register",
+    "rounded",
     "source_hash",
 ]

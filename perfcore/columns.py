@@ -93,7 +93,7 @@ METRICS: tuple[Column, ...] = (
     Column("bound", "", "code", "what most of TPOT waits for", True, BOUND),
     _default("ttft_s", "s", "time to first token: of a static batch, or with queueing"),
     _default("tpot_s", "s", "time per output token, mean after the first"),
-    _default("e2e_latency_s", "s", "ttft_s + (output_len - 1) tpot_s"),
+    _metric("e2e_latency_s", "s", "ttft_s + (output_len - 1) tpot_s"),
     _metric("tokens_per_s_per_user", "1/s", "output tokens of one sequence per second: 1 / tpot_s"),
     _default("tokens_per_s_per_device", "1/s", "output tokens of the batch per second and device"),
     _metric("requests_per_s", "1/s", "requests that a replica finishes per second"),

@@ -76,8 +76,15 @@ class Evaluator:
         real = objectives or [column.name for column in space.columns if column.kind == "metric"]
         whole = [column.name for column in space.columns if column.kind != "metric"]
         self.real = np.array([Point._fields.index(name) for name in real], np.int64)
+        self.dropped_bits = np.array([space.dropped_bits(name) for name in real], np.int64)
         self.whole = np.array(
             [] if self.located else [Point._fields.index(name) for name in whole], np.int64
+        )
+
+    def output(self, buffers: Buffers) -> Output:
+        """Where the kernel writes."""
+        return Output(
+            buffers.axes, buffers.metrics, buffers.codes, self.real, self.dropped_bits, self.whole
         )
 
     def evaluate(
@@ -98,7 +105,7 @@ class Evaluator:
             block = block._replace(axes=outer_axes, degrees=np.array([1, 2]))
             inner_axes = np.arange(space.inner_points, dtype=np.int32)[np.newaxis]
             inner = inner._replace(axes=inner_axes)
-        output = Output(buffers.axes, buffers.metrics, buffers.codes, self.real, self.whole)
+        output = self.output(buffers)
         dropped = np.zeros(len(STATUS) + 1, np.int64)
         cursor = np.zeros(2, np.int64)
         total = 0

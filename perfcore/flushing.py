@@ -12,6 +12,7 @@ STRIDE = TILE + 8  # of a field: loops over rows end at a multiple of 8, whateve
 ANY = -1  # a mask that excludes no code
 
 Pointer = _jit.Pointer
+rounded = _jit.rounded
 Reals = Pointer[float]
 Whole = Pointer[int]
 
@@ -31,6 +32,7 @@ class Target(NamedTuple):
 
     rules: int
     rule_fields: Whole
+    rule_dropped_bits: Whole
     rule_ranges: Reals
     rule_masks: Whole
     outer_points: int
@@ -45,6 +47,7 @@ class Target(NamedTuple):
     codes: Reals  # whole numbers
     metric_columns: int
     metric_fields: Whole
+    metric_dropped_bits: Whole
     code_columns: int
     code_fields: Whole
 
@@ -57,6 +60,7 @@ def select_rows(tile: Tile, filled: int, target: Target) -> int:
         met = True
         for rule in range(target.rules):
             value = tile.values[target.rule_fields[rule] * STRIDE + row]
+            value = rounded(value, target.rule_dropped_bits[rule])
             low, high = target.rule_ranges[2 * rule], target.rule_ranges[2 * rule + 1]
             met = met and low <= value <= high
             mask = target.rule_masks[rule]
@@ -66,29 +70,6 @@ def select_rows(tile: Tile, filled: int, target: Target) -> int:
         count += met
     tile.unmet[0] += filled - count
     return count
-
-
-@_jit.inlined
-def copy_fields(
-    tile: Tile,
-    filled: int,
-    count: int,
-    fields: Whole,
-    columns: int,
-    out: Reals,
-    capacity: int,
-    rows: int,
-) -> None:
-    """Append fields of the kept rows of a tile to columns of real or of whole numbers."""
-    for column in range(columns):
-        source = fields[column] * STRIDE
-        target = column * capacity + rows
-        if count == filled:
-            for row in range(count):
-                out[target + row] = tile.values[source + row]
-        else:
-            for row in range(count):
-                out[target + row] = tile.values[source + tile.kept[row]]
 
 
 @_jit.inlined
@@ -115,25 +96,43 @@ def copy_axes(tile: Tile, count: int, target: Target, rows: int) -> None:
             target.axes[place + row] = target.inner_labels[source + tile.inner_of[tile.kept[row]]]
 
 
+@_jit.inlined
+def copy_metrics(tile: Tile, filled: int, count: int, target: Target, rows: int) -> None:
+    """Append metrics of the kept rows of a tile, rounded to the bits that are wanted of each."""
+    for column in range(target.metric_columns):
+        source = target.metric_fields[column] * STRIDE
+        place = column * target.capacity + rows
+        dropped = target.metric_dropped_bits[column]
+        if count == filled:
+            for row in range(count):
+                target.metrics[place + row] = rounded(tile.values[source + row], dropped)
+        else:
+            for row in range(count):
+                value = tile.values[source + tile.kept[row]]
+                target.metrics[place + row] = rounded(value, dropped)
+
+
+@_jit.inlined
+def copy_codes(tile: Tile, filled: int, count: int, target: Target, rows: int) -> None:
+    """Append whole numbers of the kept rows of a tile."""
+    for column in range(target.code_columns):
+        source = target.code_fields[column] * STRIDE
+        place = column * target.capacity + rows
+        if count == filled:
+            for row in range(count):
+                target.codes[place + row] = tile.values[source + row]
+        else:
+            for row in range(count):
+                target.codes[place + row] = tile.values[source + tile.kept[row]]
+
+
 @_jit.kernel
 def flush_tile(tile: Tile, filled: int, target: Target, rows: int) -> int:
     """Append the rows of a tile that meet all rules to the output; return how many."""
     count = filled
     if target.rules > 0:
         count = select_rows(tile, filled, target)
-    capacity = target.capacity
-    copy_fields(
-        tile,
-        filled,
-        count,
-        target.metric_fields,
-        target.metric_columns,
-        target.metrics,
-        capacity,
-        rows,
-    )
-    copy_fields(
-        tile, filled, count, target.code_fields, target.code_columns, target.codes, capacity, rows
-    )
+    copy_metrics(tile, filled, count, target, rows)
+    copy_codes(tile, filled, count, target, rows)
     copy_axes(tile, count, target, rows)
     return count

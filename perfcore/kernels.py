@@ -402,6 +402,7 @@ def fill_columns(
     target = Target(
         rules=rules.fields.size,
         rule_fields=pointer(rules.fields),
+        rule_dropped_bits=pointer(rules.dropped_bits),
         rule_ranges=pointer(rules.ranges),
         rule_masks=pointer(rules.masks),
         outer_points=block.axes.shape[1],
@@ -416,6 +417,7 @@ def fill_columns(
         codes=pointer(output.codes),
         metric_columns=output.metric_fields.size,
         metric_fields=pointer(output.metric_fields),
+        metric_dropped_bits=pointer(output.dropped_bits),
         code_columns=output.code_fields.size,
         code_fields=pointer(output.code_fields),
     )

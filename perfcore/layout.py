@@ -32,6 +32,7 @@ class Rules(NamedTuple):
     """Conditions on metrics: field, range, and for codes the set of allowed values as bits."""
 
     fields: Integers
+    dropped_bits: Integers  # as in ``Output``: what is compared is what is written
     ranges: Reals  # (rules, 2)
     masks: Integers
 
@@ -43,4 +44,5 @@ class Output(NamedTuple):
     metrics: npt.NDArray[np.floating]  # (columns, rows)
     codes: Codes  # (columns, rows)
     metric_fields: Integers
+    dropped_bits: Integers  # of each metric's mantissa, which is rounded
     code_fields: Integers

@@ -18,7 +18,7 @@ from perfcore.catalog import catalog_hash
 from perfcore.columns import Column
 from perfcore.engine import Count, Progress, ShardWorker, evaluate_rows, run_shards
 from perfcore.errors import InputError, OutputError
-from perfcore.sinks.parquet import ParquetShard, schema
+from perfcore.sinks.parquet import ParquetShard, schema, writer_options
 from perfcore.space import Space
 
 MANIFEST = "manifest.json"
@@ -135,10 +135,10 @@ def sweep(
         ),
     )
     arrow_schema = schema(space, facts(space))
-    compression = space.spec.output.compression
+    options = writer_options(arrow_schema, space.spec.output)
 
     def open_shard(shard: int) -> ParquetShard:
-        return ParquetShard(shard_path(data, shard), arrow_schema, compression)
+        return ParquetShard(shard_path(data, shard), arrow_schema, options)
 
     worker: ShardWorker | None = None
     try:

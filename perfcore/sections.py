@@ -1,19 +1,24 @@
 """The sections of a sweep file besides its axes: zips, conditions, sample and output."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal
 
 from perfcore.axes import RULES, Axis, Value, WhatIf
 from perfcore.bounds import FINITE, Bound
 from perfcore.columns import BY_NAME, DEFAULT_METRICS, METRICS
 from perfcore.ranges import Place, integer, number, show
+from perfcore.sinks.profiles import PROFILES, Compression
 from perfcore.validation import suggest
 
 MAX_SAMPLE: Final = 10**12
 METHODS: Final = ("sobol", "random")
 DTYPES: Final = ("float32", "float64")
 COMPRESSIONS: Final = ("zstd", "lz4", "snappy", "none")
+MANTISSA_BITS: Final = MappingProxyType({"float32": 24, "float64": 53})
+LEAST_BITS: Final = 4  # of a metric: fewer would be worse than any model
+ALL_METRICS: Final = "default"  # the key of significant_bits that means those without their own
 _DIMENSIONS: Final = {
     "s": "time",
     "bytes": "bytes",
@@ -52,12 +57,23 @@ class Output:
     """What is written of each row.
 
     ``columns`` are in the order of ``perfcore.columns``, without the axes: they are always written.
+    ``significant_bits`` of metrics, by column and ``default``; the rest of a mantissa is rounded
+    away, to the nearest.
     """
 
     columns: tuple[str, ...] = DEFAULT_METRICS
     keep_infeasible: bool = False
     dtype: Literal["float32", "float64"] = "float32"
-    compression: Literal["zstd", "lz4", "snappy", "none"] = "zstd"
+    profile: Literal["fast", "small", "compatible"] = "fast"
+    compression: Compression = PROFILES["fast"].compression
+    significant_bits: Mapping[str, int] = field(
+        default_factory=lambda: {ALL_METRICS: PROFILES["fast"].significant_bits}
+    )
+
+    def dropped_bits(self, name: str) -> int:
+        """Bits of a metric's mantissa that are rounded away."""
+        wanted = self.significant_bits.get(name, self.significant_bits[ALL_METRICS])
+        return max(0, MANTISSA_BITS[self.dtype] - wanted)
 
 
 def _tables(value: object, place: Place) -> Iterable[tuple[Mapping[str, object], Place]]:
@@ -281,16 +297,45 @@ def parse_output(value: object, place: Place) -> Output:
     if not isinstance(value, Mapping):
         place.fault(f"{show(value)} is not a table", 'write [output] and below it columns = "all"')
         return Output()
-    _known_keys(value, ("columns", "keep_infeasible", "dtype", "compression"), place)
+    known = ("columns", "keep_infeasible", "dtype", "profile", "compression", "significant_bits")
+    _known_keys(value, known, place)
     keep = value.get("keep_infeasible", False)
     if not isinstance(keep, bool):
         place.at("keep_infeasible").fault(f"{show(keep)} is no switch", "write true or false")
+    dtype = _choice(value, "dtype", DTYPES, place)
+    profile = _choice(value, "profile", tuple(PROFILES), place)
+    compression: str = PROFILES[profile].compression
+    if "compression" in value:
+        compression = _choice(value, "compression", COMPRESSIONS, place)
+    rounded = PROFILES[profile].significant_bits if dtype == "float32" else MANTISSA_BITS[dtype]
     return Output(
         columns=_parse_columns(value.get("columns", "default"), place.at("columns")),
         keep_infeasible=keep is True,
-        dtype=_choice(value, "dtype", DTYPES, place),  # type: ignore[arg-type]
-        compression=_choice(value, "compression", COMPRESSIONS, place),  # type: ignore[arg-type]
+        dtype=dtype,  # type: ignore[arg-type]
+        profile=profile,  # type: ignore[arg-type]
+        compression=compression,  # type: ignore[arg-type]
+        significant_bits=_parse_bits(
+            value.get("significant_bits", rounded), rounded, MANTISSA_BITS[dtype], place
+        ),
     )
+
+
+def _parse_bits(value: object, otherwise: int, most: int, place: Place) -> dict[str, int]:
+    """Return significant bits by column, and ``default``: of a number those of all metrics."""
+    place = place.at("significant_bits")
+    if not isinstance(value, Mapping):
+        bits = integer(value, LEAST_BITS, most, place)
+        return {ALL_METRICS: otherwise if bits is None else bits}
+    found = {ALL_METRICS: otherwise}
+    metrics = [column.name for column in METRICS if column.kind == "metric"]
+    for name, given in value.items():
+        if name not in (*metrics, ALL_METRICS):
+            place.unknown("metric", str(name), (*metrics, ALL_METRICS))
+            continue
+        bits = integer(given, LEAST_BITS, most, place.at(name))
+        if bits is not None:
+            found[name] = bits
+    return found
 
 
 def _parse_columns(value: object, place: Place) -> tuple[str, ...]:

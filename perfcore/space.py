@@ -149,6 +149,12 @@ class Space:
         wanted = self.spec.output.columns
         return tuple(column for column in METRICS if column.name in wanted)
 
+    def dropped_bits(self, name: str) -> int:
+        """Bits of a column's mantissa that are rounded away; none of a whole number."""
+        if BY_NAME[name].kind != "metric":
+            return 0
+        return self.spec.output.dropped_bits(name)
+
     @cached_property
     def rules(self) -> Rules:
         """Conditions on metrics."""
@@ -164,6 +170,7 @@ class Space:
         ]
         return Rules(
             np.array(fields, np.int64),
+            np.array([self.dropped_bits(where.column) for where in conditions], np.int64),
             np.array(ranges, np.float64).reshape(-1, 2),
             np.array([_mask(where) for where in conditions], np.int64),
         )

@@ -8,7 +8,6 @@ import pytest
 
 from perfcore.columns import STATUS
 from perfcore.engine import Evaluator
-from perfcore.layout import Output
 from perfcore.physics.replica import prepare
 from perfcore.sinks.parquet import Buffers
 from perfcore.space import Space
@@ -35,14 +34,15 @@ def space_of(kind):
         "input_len": {"linear": [64, 100_000], "n": 70},
         **SPACES[kind],
     }
-    return Space.from_dict({"name": kind, "axes": axes, "output": {"columns": "all"}})
+    output = {"columns": "all", "significant_bits": 24}
+    return Space.from_dict({"name": kind, "axes": axes, "output": output})
 
 
 def filled(evaluator, rows):
     """Return buffers and how many rows the kernel wrote there."""
     space = evaluator.space
     buffers = Buffers(space, rows + 128)
-    output = Output(buffers.axes, buffers.metrics, buffers.codes, evaluator.real, evaluator.whole)
+    output = evaluator.output(buffers)
     written = evaluator.fill_columns(
         space.tables,
         space.block(0, space.outer_points),

@@ -67,11 +67,11 @@ def test_a_run_that_breaks_leaves_whole_shards_and_goes_on(tmp_path, monkeypatch
     shard_class = perfcore.run.ParquetShard
     opened = []
 
-    def breaking(path, schema, compression):
+    def breaking(path, schema, options):
         opened.append(path)
         if len(opened) == 3:
             raise OSError(28, "No space left on device")
-        return shard_class(path, schema, compression)
+        return shard_class(path, schema, options)
 
     with monkeypatch.context() as patch:
         patch.setattr(perfcore.run, "ParquetShard", breaking)

@@ -1,5 +1,6 @@
 """The compiled kernel against the same formulas in plain Python, bit for bit."""
 
+import math
 import platform
 import struct
 from functools import cache
@@ -13,7 +14,7 @@ from perfcore import _jit, catalog, kernels, records
 from perfcore.axes import RULES
 from perfcore.columns import AXES, METRICS, STATUS
 from perfcore.engine import UNMET, Evaluator, evaluate_rows
-from perfcore.layout import Block, Inner, Output
+from perfcore.layout import Block, Inner
 from perfcore.physics.point import Point, evaluate
 from perfcore.sinks.parquet import Buffers, schema
 from perfcore.space import Space
@@ -39,9 +40,10 @@ def changed(**sections):
     return {**SMALL, **sections}
 
 
-def single(value):
-    """Return a number as the kernel's columns hold it."""
-    return struct.unpack("f", struct.pack("f", value))[0]
+def single(value, bits=16):
+    """Return a number as the kernel's columns hold it: in 32 bits, of which some count."""
+    mantissa, exponent = math.frexp(struct.unpack("f", struct.pack("f", value))[0])
+    return math.ldexp(math.floor(mantissa * 2**bits + 0.5), exponent - bits)
 
 
 def rows_of(space):
@@ -156,7 +158,7 @@ def through_kernel(scenario):
         space.rules,
         True,
         np.zeros(2, np.int64),
-        Output(buffers.axes, buffers.metrics, buffers.codes, evaluator.real, evaluator.whole),
+        evaluator.output(buffers),
         np.zeros(len(STATUS) + 1, np.int64),
     )
     assert rows == 1

@@ -82,7 +82,11 @@ def test_a_sweep_says_what_it_chose():
                 "input_len": [512, 7000],
                 "output_len": [64],
             },
-            "output": {"columns": ["tpot_s", "status"], "keep_infeasible": True},
+            "output": {
+                "columns": ["tpot_s", "status"],
+                "keep_infeasible": True,
+                "significant_bits": 24,
+            },
         }
     )
 

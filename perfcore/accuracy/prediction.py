@@ -236,7 +236,7 @@ def evaluate_points(batch: Batch, engines: Floats) -> Floats:
             degrees=np.zeros(2, np.int64),
         ),
         Inner(batches=np.zeros(1), lengths=np.zeros((2, 1)), axes=np.zeros((0, 1), np.int32)),
-        Rules(fields=nothing, ranges=np.zeros((0, 2)), masks=nothing),
+        Rules(nothing, nothing, np.zeros((0, 2)), nothing),
         True,
         np.zeros(2, np.int64),
         Output(
@@ -244,6 +244,7 @@ def evaluate_points(batch: Batch, engines: Floats) -> Floats:
             metrics=metrics,
             codes=no_codes,
             metric_fields=np.arange(fields),
+            dropped_bits=np.zeros(fields, np.int64),
             code_fields=nothing,
         ),
         np.zeros(len(STATUS) + 1, np.int64),

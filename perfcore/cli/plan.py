@@ -29,7 +29,7 @@ from perfcore.configuration import Estimate, estimates
 from perfcore.engine import Count, Evaluator
 from perfcore.layout import Block
 from perfcore.run import facts as run_facts
-from perfcore.sinks.parquet import Buffers, ParquetShard, Shaper, schema
+from perfcore.sinks.parquet import Buffers, ParquetShard, Shaper, schema, writer_options
 from perfcore.space import Space
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _written(space: Space, arrow_schema: pa.Schema) -> _Written:
     with tempfile.TemporaryDirectory(prefix="perfcore-plan-") as directory:
         path = Path(directory) / "empty.parquet"
         started = time.perf_counter()
-        ParquetShard(path, arrow_schema, space.spec.output.compression).commit()
+        ParquetShard(path, arrow_schema, writer_options(arrow_schema, space.spec.output)).commit()
         return _Written(path.stat().st_size, time.perf_counter() - started)
 
 
@@ -149,7 +149,7 @@ def _write(
     shaper = Shaper(space, arrow_schema)
     with tempfile.TemporaryDirectory(prefix="perfcore-plan-") as directory:
         path = Path(directory) / "sample.parquet"
-        shard = ParquetShard(path, arrow_schema, space.spec.output.compression)
+        shard = ParquetShard(path, arrow_schema, writer_options(arrow_schema, space.spec.output))
         try:
             count = evaluator.evaluate(
                 0, points, buffers, lambda rows: shard.write(shaper.batch(buffers, rows))
@@ -268,7 +268,7 @@ def _for_people(
             "disk",
             (
                 f"about {quantity(forecast.bytes, 'B', 3)} ({forecast.bytes_per_row:.3g} B/row, "
-                f"{space.spec.output.compression})"
+                f"profile {space.spec.output.profile})"
             ),
         ),
         (

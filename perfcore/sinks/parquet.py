@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from perfcore.axes import Axis
 from perfcore.columns import BY_NAME, Column
 from perfcore.errors import OutputError
+from perfcore.sections import Output
+from perfcore.sinks.profiles import LEVELS, PROFILES
 from perfcore.space import Space, distinct
 
 ROW_GROUP: Final = 122_880  # rows; DuckDB's and a good size for every reader
@@ -140,35 +142,46 @@ class Shaper:
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
+def writer_options(arrow_schema: pa.Schema, output: Output) -> dict[str, Any]:
+    """Options of Arrow's writer, as the output's profile has them.
+
+    Only text goes through a dictionary. Trying one on real numbers costs two thirds of the speed;
+    on whole numbers it costs half and, as they run in long stretches, saves nothing. Statistics
+    stand on the outermost axes, by which people filter, and on metrics
+    (``benchmarks/explore_parquet.py``).
+    """
+    profile = PROFILES[output.profile]
+    level = LEVELS.get(output.compression)
+    if output.compression == profile.compression:
+        level = profile.level
+    real = [field.name for field in arrow_schema if pa.types.is_floating(field.type)]
+    text = [field.name for field in arrow_schema if pa.types.is_dictionary(field.type)]
+    return {
+        "version": FORMAT_VERSION,
+        "compression": output.compression,
+        "compression_level": level,
+        "use_dictionary": text,
+        "column_encoding": dict.fromkeys(real, "BYTE_STREAM_SPLIT")
+        if profile.split_bytes
+        else None,
+        "write_statistics": [*arrow_schema.names[:2], *real],
+        "data_page_size": PAGE_BYTES,
+        "write_batch_size": ENCODER_ROWS,
+        "store_schema": True,
+    }
+
+
 class ParquetShard:
     """One data file: written under a temporary name, renamed when it is whole.
 
-    Only text goes through a dictionary. Trying one on real numbers costs two thirds of the speed,
-    so these are byte-stream split; on whole numbers it doubles the time and, as they run in long
-    stretches, saves nothing (``benchmarks/explore_parquet.py``). Statistics stand on the outermost
-    axes, by which people filter, and on metrics.
+    ``options`` are those of ``writer_options``.
     """
 
-    def __init__(self, path: Path, arrow_schema: pa.Schema, compression: str) -> None:
+    def __init__(self, path: Path, arrow_schema: pa.Schema, options: Mapping[str, object]) -> None:
         self.path = path
         self.partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        names = arrow_schema.names
-        real = [field.name for field in arrow_schema if pa.types.is_floating(field.type)]
-        text = [field.name for field in arrow_schema if pa.types.is_dictionary(field.type)]
         try:
-            self.writer = pq.ParquetWriter(
-                self.partial,
-                arrow_schema,
-                version=FORMAT_VERSION,
-                compression=compression,
-                compression_level=1 if compression == "zstd" else None,
-                use_dictionary=text,
-                column_encoding=dict.fromkeys(real, "BYTE_STREAM_SPLIT"),
-                write_statistics=[*names[:2], *real],
-                data_page_size=PAGE_BYTES,
-                write_batch_size=ENCODER_ROWS,
-                store_schema=True,
-            )
+            self.writer = pq.ParquetWriter(self.partial, arrow_schema, **options)
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
