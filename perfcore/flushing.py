@@ -73,27 +73,42 @@ def select_rows(tile: Tile, filled: int, target: Target) -> int:
 
 
 @_jit.inlined
+def stretch_end(tile: Tile, start: int, count: int) -> int:
+    """End of the kept rows from ``start`` on that are consecutive inner points of one outer one."""
+    outer = tile.outer_of[tile.kept[start]]
+    ahead = tile.inner_of[tile.kept[start]] - start
+    last = count - 1
+    if tile.outer_of[tile.kept[last]] == outer and tile.inner_of[tile.kept[last]] == last + ahead:
+        return count
+    stop = start + 1
+    while (
+        stop < count
+        and tile.outer_of[tile.kept[stop]] == outer
+        and tile.inner_of[tile.kept[stop]] == stop + ahead
+    ):
+        stop += 1
+    return stop
+
+
+@_jit.inlined
 def copy_axes(tile: Tile, count: int, target: Target, rows: int) -> None:
-    """Append coordinates of a tile's kept rows: outer ones in runs, as they rarely change."""
+    """Append coordinates of a tile's kept rows, in stretches as long as they may be."""
     start = 0
     while start < count:
+        stop = stretch_end(tile, start, count)
         outer = tile.outer_of[tile.kept[start]]
-        stop = count
-        if tile.outer_of[tile.kept[count - 1]] != outer:
-            stop = start + 1
-            while tile.outer_of[tile.kept[stop]] == outer:
-                stop += 1
+        ahead = tile.inner_of[tile.kept[start]] - start
         for axis in range(target.outer_axes):
             label = target.outer_labels[axis * target.outer_points + outer]
             place = axis * target.capacity + rows
             for row in range(start, stop):
                 target.axes[place + row] = label
+        for axis in range(target.inner_axes):
+            source = axis * target.inner_points + ahead
+            place = (target.outer_axes + axis) * target.capacity + rows
+            for row in range(start, stop):
+                target.axes[place + row] = target.inner_labels[source + row]
         start = stop
-    for axis in range(target.inner_axes):
-        source = axis * target.inner_points
-        place = (target.outer_axes + axis) * target.capacity + rows
-        for row in range(count):
-            target.axes[place + row] = target.inner_labels[source + tile.inner_of[tile.kept[row]]]
 
 
 @_jit.inlined

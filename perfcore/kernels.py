@@ -97,8 +97,9 @@ ASKED_FIELDS = len(Asked._fields)
 POINT_FIELDS = len(Point._fields)
 STAGE_FIELDS = sum(len(record._fields) for record in (Fit, Running, Prefill, Step))
 FITS = ASKED_FIELDS  # where the fields of each stage begin
+RUNNING_FIELDS = len(Running._fields)
 RUNS = FITS + len(Fit._fields)
-PREFILLS = RUNS + len(Running._fields)
+PREFILLS = RUNS + RUNNING_FIELDS
 STEPS = PREFILLS + len(Prefill._fields)
 
 
@@ -131,6 +132,10 @@ class Scratch(NamedTuple):
     runs: Reals
     prefills: Reals
     steps: Reals
+    first: Whole  # row of each stretch of rows that have the same batch, and the end
+    batches: Reals  # of each stretch
+    requests: Reals
+    distinct: Reals  # ``Running`` of each stretch
     ran: Reals  # batch and requests of all ``runs``, if they are the same, else 0
     dropped: Whole  # rows left out, by status
 
@@ -152,10 +157,11 @@ PLAIN = {
 
 has_static, as_static = _jit.constants(Replica, STATIC)
 has_plain, as_plain = _jit.constants(Replica, PLAIN)
-ARRAYS = ("asked", "fits", "runs", "prefills", "steps", "tile")
+ARRAYS = ("asked", "fits", "distinct", "runs", "prefills", "steps", "tile")
 load_asked, store_asked = _jit.fields_of(Asked, "asked", STRIDE, ARRAYS)
 load_fit, store_fit = _jit.fields_of(Fit, "fits", STRIDE, ARRAYS)
 load_running, store_running = _jit.fields_of(Running, "runs", STRIDE, ARRAYS)
+load_distinct, store_distinct = _jit.fields_of(Running, "distinct", STRIDE, ARRAYS)
 load_prefill, store_prefill = _jit.fields_of(Prefill, "prefills", STRIDE, ARRAYS)
 load_step, store_step = _jit.fields_of(Step, "steps", STRIDE, ARRAYS)
 _, store_point = _jit.fields_of(Point, "tile", STRIDE, ARRAYS)
@@ -226,28 +232,52 @@ def drop_rows(scratch: Scratch, tile: Tile, start: int, count: int) -> int:
 
 
 @_jit.inlined
-def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None:
-    """The batch of rows. Where all have the same, it is computed once, while it stays the same."""
-    ran = scratch.ran
-    batch = load_fit(scratch.fits, start).batch
-    requested = load_asked(scratch.asked, start).requested
-    differing = 0
+def find_stretches(scratch: Scratch, start: int, count: int) -> int:
+    """Find the stretches of rows that ask for and run the same batch; return how many there are."""
+    stretches = 0
+    batch = -1.0
+    requested = -1.0
     for row in range(start, start + count):
-        differing += load_fit(scratch.fits, row).batch != batch
-        differing += load_asked(scratch.asked, row).requested != requested
-    if differing == 0 and ran[0] == batch and ran[1] == requested:
+        ran = load_fit(scratch.fits, row).batch
+        asked = load_asked(scratch.asked, row).requested
+        scratch.first[stretches] = row
+        scratch.batches[stretches] = ran
+        scratch.requests[stretches] = asked
+        stretches += int(ran != batch) | int(asked != requested)
+        batch = ran
+        requested = asked
+    scratch.first[stretches] = start + count
+    return stretches
+
+
+@_jit.inlined
+def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None:
+    """The batch of rows, computed once for a stretch of rows that have the same."""
+    stretches = find_stretches(scratch, start, count)
+    ran = scratch.ran
+    batch = scratch.batches[0]
+    requested = scratch.requests[0]
+    if stretches == 1 and ran[0] == batch and ran[1] == requested:
         return
-    for row in range(start, start + whole_vectors(count if differing > 0 else 1)):
-        asked = load_asked(scratch.asked, row)
-        running = at_batch(replica, load_fit(scratch.fits, row).batch, asked.requested)
-        store_running(scratch.runs, row, running)
+    for stretch in range(whole_vectors(stretches)):
+        running = at_batch(replica, scratch.batches[stretch], scratch.requests[stretch])
+        store_distinct(scratch.distinct, stretch, running)
     ran[0] = 0.0
-    if differing == 0:
-        running = load_running(scratch.runs, start)
+    if stretches == 1:
+        running = load_distinct(scratch.distinct, 0)
         for row in range(STRIDE):
             store_running(scratch.runs, row, running)
         ran[0] = batch
         ran[1] = requested
+    elif stretches == count:
+        for row in range(whole_vectors(count)):
+            store_running(scratch.runs, start + row, load_distinct(scratch.distinct, row))
+    else:
+        for stretch in range(stretches):
+            running = load_distinct(scratch.distinct, stretch)
+            first = scratch.first[stretch]
+            for row in range(first, first + whole_vectors(scratch.first[stretch + 1] - first)):
+                store_running(scratch.runs, row, running)
 
 
 @_jit.inlined
@@ -367,6 +397,8 @@ def fill_columns(
     positions = np.arange(TILE)
     points_of = np.empty(2 * STRIDE, np.int64)
     ran = np.zeros(2)
+    first = np.empty(STRIDE, np.int64)
+    stretches = np.ones((2 + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
     unmet = dropped[dropped.size - 1 :]
     source = Source(
         models=pointer(tables[0]),
@@ -389,6 +421,10 @@ def fill_columns(
         runs=aligned_pointer(stages, RUNS * STRIDE),
         prefills=aligned_pointer(stages, PREFILLS * STRIDE),
         steps=aligned_pointer(stages, STEPS * STRIDE),
+        first=pointer(first),
+        batches=aligned_pointer(stretches, 0),
+        requests=aligned_pointer(stretches, STRIDE),
+        distinct=aligned_pointer(stretches, 2 * STRIDE),
         ran=pointer(ran),
         dropped=pointer(dropped),
     )

@@ -16,8 +16,8 @@ class Block(NamedTuple):
     records: Integers  # (6, points) rows of the tables
     deployments: Reals  # (points, fields) one `Deployment` each, batch 0 where it is inner
     lengths: Reals  # (2, points) input and output length where they are not inner, else 0
-    axes: Codes  # (outer axes, points) values of integers, else codes
-    degrees: Integers  # (2,) axes of the degrees of tensor and pipeline parallelism
+    axes: Codes  # (outer axes that vary, points) values of integers, else codes
+    degrees: Integers  # (2,) axes of the chosen degrees of tensor and pipeline parallelism
 
 
 class Inner(NamedTuple):
@@ -25,7 +25,7 @@ class Inner(NamedTuple):
 
     batches: Reals  # (points,) where it is inner, else 0
     lengths: Reals  # (2, points) input and output length where they are inner, else 0. [tokens]
-    axes: Codes  # (inner axes, points)
+    axes: Codes  # (inner axes that vary, points)
 
 
 class Rules(NamedTuple):
@@ -40,7 +40,7 @@ class Rules(NamedTuple):
 class Output(NamedTuple):
     """Columns, each at least a tile long, and the fields of ``Point`` that go into them."""
 
-    axes: Codes  # (axes, rows) outer ones first
+    axes: Codes  # (axes that vary, rows) outer ones first
     metrics: npt.NDArray[np.floating]  # (columns, rows)
     codes: Codes  # (columns, rows)
     metric_fields: Integers

@@ -199,11 +199,12 @@ class Groups:
     def outer(self, start: int, stop: int) -> Integers:
         """Return the part of the group's number that an outer point gives."""
         codes = self.space.block(start, stop).axes if self.strides else ()
-        return self._numbers(self.space.outer_axes, codes, stop - start)
+        return self._numbers(self.space.varying_outer, codes, stop - start)
 
     def inner(self) -> Integers:
         """Return the part that the lengths give."""
-        return self._numbers(self.space.inner_axes, self.space.inner.axes, self.space.inner_points)
+        codes = self.space.inner.axes
+        return self._numbers(self.space.varying_inner, codes, self.space.inner_points)
 
     def _numbers(
         self, axes: Sequence[Axis], codes: Iterable[npt.NDArray[np.int32]], points: int

@@ -24,6 +24,7 @@ from perfcore.spec import Spec
 LENGTHS: Final = ("input_len", "output_len")
 INNER: Final = ("batch", *LENGTHS)
 TABLES: Final = ("model", "device", "engine", "weight_format", "kv_format", "economics")
+CHOSEN: Final = ("tp", "pp")  # degrees that `devices = "auto"` chooses for each row
 LARGEST_INNER: Final = 65_536  # combinations of batch and lengths of one outer point
 LARGEST_TABLE: Final = 1_000_000  # records of one kind
 SAMPLE_BLOCK: Final = 65_536  # points drawn from one seed
@@ -96,7 +97,13 @@ class Space:
         self.inner_dimensions = tuple(inner)
         self.outer_axes = tuple(axis for dim in self.outer_dimensions for axis in dim.axes)
         self.inner_axes = tuple(axis for dim in self.inner_dimensions for axis in dim.axes)
+        self.varying_outer = tuple(axis for axis in self.outer_axes if self.varies(axis))
+        self.varying_inner = tuple(axis for axis in self.inner_axes if self.varies(axis))
         self.what_ifs = {what_if.column_name: what_if for what_if in spec.what_ifs}
+
+    def varies(self, axis: Axis) -> bool:
+        """Whether rows may differ in an axis: the kernel writes these only."""
+        return len(axis) > 1 or (self.chooses_devices and axis.name in CHOSEN)
 
     @classmethod
     def from_toml(cls, path: str | Path, overrides: Iterable[str] = ()) -> Self:
@@ -184,7 +191,7 @@ class Space:
         for dimension, position in zip(self.inner_dimensions, positions, strict=True):
             for axis in dimension.axes:
                 values[INNER.index(axis.name)] = np.array(axis.values, np.float64)[position]
-        rows = [values[INNER.index(axis.name)] for axis in self.inner_axes]
+        rows = [values[INNER.index(axis.name)] for axis in self.varying_inner]
         codes = np.array(rows, np.int32).reshape(len(rows), self.inner_points)
         return Inner(batches=values[0], lengths=values[1:], axes=codes)
 
@@ -237,12 +244,13 @@ class Space:
                 deployments[:, fields.index(name)] = self._values[name][place]
             elif name in LENGTHS:
                 lengths[LENGTHS.index(name)] = self._values[name][place]
-        axes = np.empty((len(self.outer_axes), points), np.int32)
-        for number, axis in enumerate(self.outer_axes):
+        axes = np.empty((len(self.varying_outer), points), np.int32)
+        for number, axis in enumerate(self.varying_outer):
             place = places[axis.name]
             axes[number] = self._codes[axis.name][place]
-        names = [axis.name for axis in self.outer_axes]
-        degrees = np.array([names.index("tp"), names.index("pp")], np.int64)
+        names = [axis.name for axis in self.varying_outer]
+        chosen = [names.index(name) if self.chooses_devices else 0 for name in CHOSEN]
+        degrees = np.array(chosen, np.int64)
         return Block(np.array(rows, np.int64), deployments, lengths, axes, degrees)
 
     @cached_property

@@ -147,7 +147,7 @@ def through_kernel(scenario):
         records=np.zeros((len(tables), 1), np.int64),
         deployments=np.array([scenario.deployment], np.float64),
         lengths=np.array([[scenario.input_len], [scenario.output_len]], np.float64),
-        axes=np.zeros((len(space.outer_axes) + len(space.inner_axes), 1), np.int32),
+        axes=np.zeros((len(space.varying_outer), 1), np.int32),
         degrees=space.block(0, 1).degrees,
     )
     inner = Inner(np.zeros(1), np.zeros((2, 1)), np.zeros((0, 1), np.int32))

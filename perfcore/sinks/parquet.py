@@ -87,7 +87,7 @@ class Buffers:
 
         Those of a search have so many ``objectives``, and positions in place of axes.
         """
-        axes = len(space.outer_axes) + len(space.inner_axes)
+        axes = len(space.varying_outer) + len(space.varying_inner)
         metrics = sum(column.kind == "metric" for column in space.columns)
         codes = len(space.columns) - metrics
         if objectives is not None:
@@ -114,6 +114,11 @@ class Shaper:
             for axis in self.axes
             if axis.kind == "real"
         }
+        self.constants = {
+            axis.name: self._axis(axis, self._codes(axis))
+            for axis in self.axes
+            if not space.varies(axis)
+        }
         self.codes = {
             column.name: pa.array(column.categories, pa.string())
             for column in self.columns
@@ -122,14 +127,13 @@ class Shaper:
 
     def batch(self, buffers: Buffers, rows: int) -> pa.RecordBatch:
         """The first ``rows`` rows of ``buffers``; valid until the kernel writes again."""
-        arrays = []
-        for axis, codes in zip(self.axes, buffers.axes, strict=True):
-            if axis.kind == "categorical":
-                arrays.append(_dictionary(codes[:rows], self.labels[axis.name]))
-            elif axis.kind == "integer":
-                arrays.append(pa.array(codes[:rows]))
-            else:
-                arrays.append(pa.array(self.values[axis.name][codes[:rows]]))
+        codes = iter(buffers.axes)
+        arrays = [
+            self.constants[axis.name].slice(0, rows)
+            if axis.name in self.constants
+            else self._axis(axis, next(codes)[:rows])
+            for axis in self.axes
+        ]
         real = iter(buffers.metrics)
         whole = iter(buffers.codes)
         for column in self.columns:
@@ -140,6 +144,17 @@ class Shaper:
             else:
                 arrays.append(_dictionary(next(whole)[:rows], self.codes[column.name]))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _axis(self, axis: Axis, codes: npt.NDArray[np.int32]) -> pa.Array:
+        if axis.kind == "categorical":
+            return _dictionary(codes, self.labels[axis.name])
+        return pa.array(codes if axis.kind == "integer" else self.values[axis.name][codes])
+
+    @staticmethod
+    def _codes(axis: Axis) -> npt.NDArray[np.int32]:
+        """Codes of an axis that does not vary, for a full buffer."""
+        code = int(axis.values[0]) if axis.kind == "integer" else 0
+        return np.full(ROW_GROUP, code, np.int32)
 
 
 def writer_options(arrow_schema: pa.Schema, output: Output) -> dict[str, Any]:
