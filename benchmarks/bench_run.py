@@ -1,7 +1,7 @@
 """A sweep end to end against Arrow writing the same table from memory, and its peak memory.
 
-    python benchmarks/bench_run.py                  # rows/s, ratio to the writer alone, RSS
-    python benchmarks/bench_run.py --memory 5 50    # peak RSS of runs of so many million rows
+    python benchmarks/bench_run.py               # with the peak memory of 100 million rows
+    python benchmarks/bench_run.py --memory 7    # of 7 million: three times as fast
 
 Both sides of the ratio write the same bytes with as many threads and the same settings; a ratio of
 1 would mean that physics costs nothing. The last line of stdout is one JSON document.
@@ -119,21 +119,11 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--memory", type=float, nargs="+", metavar="MILLIONS")
+    parser.add_argument("--memory", type=float, default=100, metavar="MILLIONS")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         child(options.child, options.overrides, options.workers)
-        return
-    if options.memory:
-        document: list[dict[str, int]] = []
-        for millions in options.memory:
-            lengths = max(2, round(millions * MILLION / ROWS_PER_LENGTH))
-            length = f'axes.input_len={{ log = ["128", "128Ki"], n = {lengths} }}'
-            found = peak(options.spec, [*options.overrides, length], options.workers)
-            print(f"{found['rows']:>12,} rows: peak RSS {found['peak_rss_bytes'] / 2**20:.0f} MiB")
-            document.append(found)
-        print(json.dumps({"memory": document}))
         return
     results = {}
     for workers in sorted({1, options.workers}):
@@ -145,10 +135,21 @@ def main() -> None:
             f"{found['ratio_vs_write_floor']:.2f} of the writer alone, "
             f"{found['bytes_per_row']:.1f} B/row"
         )
-    rss = peak(options.spec, options.overrides, options.workers)["peak_rss_bytes"]
-    print(f"peak RSS {rss / 2**20:.0f} MiB")
-    document_of_all = {**results[options.workers], "peak_rss_bytes": rss, "one_worker": results[1]}
-    print(json.dumps(document_of_all))
+    lengths = max(2, round(options.memory * MILLION / ROWS_PER_LENGTH))
+    length = f'axes.input_len={{ log = ["128", "128Ki"], n = {lengths} }}'
+    large = peak(options.spec, [*options.overrides, length], options.workers)
+    print(
+        f"{large['rows']:,} rows: peak RSS {large['peak_rss_bytes'] / 2**20:.0f} MiB, "
+        f"{large['rows'] / large['seconds'] / 1e6:.2f} M rows/s"
+    )
+    document = {
+        **results[options.workers],
+        "peak_rss_bytes": large["peak_rss_bytes"],
+        "peak_rss_rows": large["rows"],
+        "peak_rss_rows_per_s": round(large["rows"] / large["seconds"]),
+        "one_worker": results[1],
+    }
+    print(json.dumps(document))
 
 
 if __name__ == "__main__":

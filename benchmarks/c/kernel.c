@@ -53,6 +53,9 @@ typedef struct {
     double output_len[STRIDE];
     double requested[STRIDE];
     double fits[FIT_FIELDS * STRIDE];
+    double batches[STRIDE]; /* of stretches of rows that have the same batch */
+    double requests[STRIDE];
+    double distinct[RUNNING_FIELDS * STRIDE];
     double runs[RUNNING_FIELDS * STRIDE];
     double prefills[PREFILL_FIELDS * STRIDE];
     double steps[STEP_FIELDS * STRIDE];
@@ -60,6 +63,7 @@ typedef struct {
     int64_t outer_of[STRIDE];
     int64_t inner_of[STRIDE];
     double ran[2];
+    int64_t first[STRIDE];
 } __attribute__((aligned(64))) Scratch;
 
 static long whole_vectors(long rows) { return (rows + 7) / 8 * 8; }
@@ -173,25 +177,57 @@ static long drop_rows(Scratch *s, long start, long count)
     return kept - start;
 }
 
+/* Stretches of rows that ask for and run the same batch; returns how many there are. */
+static long find_stretches(Scratch *s, long start, long count)
+{
+    const double *ran = s->fits + STRIDE;
+    double batch = -1.0, requested = -1.0;
+    long stretches = 0;
+    for (long row = start; row < start + count; row++) {
+        s->first[stretches] = row;
+        s->batches[stretches] = ran[row];
+        s->requests[stretches] = s->requested[row];
+        stretches += (ran[row] != batch) | (s->requested[row] != requested);
+        batch = ran[row];
+        requested = s->requested[row];
+    }
+    s->first[stretches] = start + count;
+    return stretches;
+}
+
 static void run_rows(const Replica *replica, Scratch *s, long start, long count)
 {
-    const double *batches = s->fits + STRIDE;
-    double batch = batches[start], requested = s->requested[start];
-    long differing = 0;
-    for (long row = start; row < start + count; row++)
-        differing += (batches[row] != batch) + (s->requested[row] != requested);
-    if (!differing && s->ran[0] == batch && s->ran[1] == requested) return;
-    batch_rows(replica, batches + start, s->requested + start, s->runs + start,
-               whole_vectors(differing ? count : 1));
+    long stretches = find_stretches(s, start, count);
+    if (stretches == 1 && s->ran[0] == s->batches[0] && s->ran[1] == s->requests[0]) return;
     s->ran[0] = 0.0;
-    if (!differing) {
-        for (long field = 0; field < RUNNING_FIELDS; field++) {
-            double value = s->runs[field * STRIDE + start];
-            for (long row = 0; row < STRIDE; row++) s->runs[field * STRIDE + row] = value;
-        }
-        s->ran[0] = batch;
-        s->ran[1] = requested;
+    if (stretches == count) {
+        batch_rows(replica, s->batches, s->requests, s->runs + start, whole_vectors(count));
+        return;
     }
+    batch_rows(replica, s->batches, s->requests, s->distinct, whole_vectors(stretches));
+    for (long stretch = 0; stretch < stretches; stretch++) {
+        long first = s->first[stretch], rows = whole_vectors(s->first[stretch + 1] - first);
+        if (stretches == 1) first = 0, rows = STRIDE;
+        for (long field = 0; field < RUNNING_FIELDS; field++) {
+            double value = s->distinct[field * STRIDE + stretch];
+            double *restrict to = s->runs + field * STRIDE + first;
+            for (long row = 0; row < rows; row++) to[row] = value;
+        }
+    }
+    if (stretches == 1) {
+        s->ran[0] = s->batches[0];
+        s->ran[1] = s->requests[0];
+    }
+}
+
+/* End of the rows from `start` on that are consecutive inner points of one outer one. */
+static long stretch_end(const Scratch *s, long start, long filled)
+{
+    long outer = s->outer_of[start], ahead = s->inner_of[start] - start, last = filled - 1;
+    if (s->outer_of[last] == outer && s->inner_of[last] == last + ahead) return filled;
+    long stop = start + 1;
+    while (stop < filled && s->outer_of[stop] == outer && s->inner_of[stop] == stop + ahead) stop++;
+    return stop;
 }
 
 static void flush_tile(const Sweep *sweep, const Scratch *s, const Output *out, long filled,
@@ -206,20 +242,17 @@ static void flush_tile(const Sweep *sweep, const Scratch *s, const Output *out, 
         for (long row = 0; row < filled; row++) to[row] = (int32_t)from[row];
     }
     for (long start = 0, stop; start < filled; start = stop) {
-        long outer = s->outer_of[start];
-        stop = filled;
-        if (s->outer_of[filled - 1] != outer)
-            for (stop = start + 1; s->outer_of[stop] == outer;) stop++;
+        long outer = s->outer_of[start], inner = s->inner_of[start];
+        stop = stretch_end(s, start, filled);
         for (long axis = 0; axis < sweep->outer_axes; axis++) {
             int32_t label = sweep->axes[axis * sweep->points + outer];
             int32_t *to = out->axes + axis * out->capacity + rows;
             for (long row = start; row < stop; row++) to[row] = label;
         }
-    }
-    for (long axis = 0; axis < sweep->inner_axis_count; axis++) {
-        const int32_t *labels = sweep->inner_axes + axis * sweep->inner_points;
-        int32_t *to = out->axes + (sweep->outer_axes + axis) * out->capacity + rows;
-        for (long row = 0; row < filled; row++) to[row] = labels[s->inner_of[row]];
+        for (long axis = 0; axis < sweep->inner_axis_count; axis++)
+            memcpy(out->axes + (sweep->outer_axes + axis) * out->capacity + rows + start,
+                   sweep->inner_axes + axis * sweep->inner_points + inner,
+                   (stop - start) * sizeof(int32_t));
     }
 }
 
