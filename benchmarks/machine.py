@@ -1,0 +1,38 @@
+"""What a benchmark ran on, and the memory that it took."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from c.baseline import cpus
+
+
+class Machine(NamedTuple):
+    """Processor, processors that this process may use, and versions."""
+
+    processor: str
+    cores: int
+    versions: dict[str, str]
+
+
+def machine() -> Machine:
+    """Return what this process runs on."""
+    versions = {name: version(name) for name in ("perfcore", "numba", "numpy", "pyarrow")}
+    return Machine(processor(), cpus(), {"python": platform.python_version(), **versions})
+
+
+def processor() -> str:
+    """Return the processor's name; of one without a name, its architecture."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def peak_rss_bytes() -> int:
+    """Return this process's peak resident memory.
+
+    Not ``ru_maxrss``, which a process inherits from the one that started it.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) * 1024
