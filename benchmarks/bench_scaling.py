@@ -24,7 +24,7 @@ import bench_kernel
 import bench_run
 import numpy as np
 import pyarrow as pa
-from machine import machine, peak_rss_bytes
+from machine import Others, machine, peak_rss_bytes
 from scaling_page import (
     TASKS,
     Bytes,
@@ -54,6 +54,7 @@ GRID_ROWS = 100_000  # of the smallest grid: what one set of what-ifs makes
 SHAPE_ROWS = 1 << 18  # of every space of other axes or inner points
 INNER_POINTS = (4, 16, 64, 256, 1024)
 KERNEL_REPEATS = 5  # of one median, as a repeat takes some milliseconds
+DISTINCT_TABLES = 8  # that the encoder writes: together larger than a cache
 SMALL_REPEATS = 5  # of sizes that are over at once
 
 K = TypeVar("K")
@@ -69,6 +70,7 @@ class Plan(NamedTuple):
     column_rows: int
     copy_bytes: int
     disk_bytes: int
+    rows_per_thread: int  # at least, where threads are compared
     repeats: int
     main_sweep: tuple[str, ...]  # what is changed of it
 
@@ -81,6 +83,7 @@ FULL = Plan(
     column_rows=4 * 10**6,
     copy_bytes=1 << 29,
     disk_bytes=1 << 30,
+    rows_per_thread=4 * ROWS_PER_SHARD,
     repeats=3,
     main_sweep=(),
 )
@@ -92,6 +95,7 @@ QUICK = Plan(
     column_rows=10**5,
     copy_bytes=1 << 25,
     disk_bytes=1 << 25,
+    rows_per_thread=0,
     repeats=1,
     main_sweep=("axes.batch=[1]", "axes.input_len=[1024]"),
 )
@@ -326,19 +330,19 @@ def bytes_of_file(space: Space) -> float:
 
 
 def tables_of(space: Space, count: int) -> list[pa.Table]:
-    """The first shards in memory, repeated to ``count`` ones if there are fewer."""
+    """So many shards in memory, of which some are the same."""
     arrow_schema = schema(space, facts(space))
     made = [
         evaluate_rows(space, arrow_schema, *space.shard_range(shard))
-        for shard in range(min(count, space.shards))
+        for shard in range(min(count, space.shards, DISTINCT_TABLES))
     ]
     return [made[number % len(made)] for number in range(count)]
 
 
 def rates(plan: Plan, pool: ThreadPoolExecutor, cores: int) -> tuple[list[Rates], float, int]:
     """Rates by threads, the disk's, and the bytes of a row in Arrow."""
-    searched = grid(_for_threads(plan.search_threads_rows, cores))
-    written = grid(_for_threads(plan.run_threads_rows, cores))
+    searched = grid(_for_threads(plan, plan.search_threads_rows, cores))
+    written = grid(_for_threads(plan, plan.run_threads_rows, cores))
     alone = grid(plan.run_threads_rows, ONE_COLUMN)
     tables = tables_of(written, 2 * cores)
     counts = [2**power for power in range(cores.bit_length()) if 2**power < cores] + [cores]
@@ -363,9 +367,10 @@ def rates(plan: Plan, pool: ThreadPoolExecutor, cores: int) -> tuple[list[Rates]
     return by_threads, found["disk", 1], round(raw)
 
 
-def _for_threads(rows: int, cores: int) -> int:
-    """At least four shards a thread on machines of many cores, in whole millions."""
-    return rows if cores <= 2 else max(rows, round(4 * cores * ROWS_PER_SHARD, -7))
+def _for_threads(plan: Plan, rows: int, cores: int) -> int:
+    """Rows that keep all threads busy, in whole ten millions where ``rows`` do not."""
+    least = plan.rows_per_thread * cores
+    return rows if rows >= least else -(-least // 10**7) * 10**7
 
 
 def bytes_of_search() -> int:
@@ -379,6 +384,7 @@ def measure(plan: Plan, command: str) -> Figures:
     """Everything that the page shows."""
     made = machine()
     cores = made.cores
+    others = Others()
 
     def say(text: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
@@ -405,6 +411,7 @@ def measure(plan: Plan, command: str) -> Figures:
         command,
         time.strftime("%Y-%m-%d", time.gmtime()),
         made,
+        others.share(),
         by_task["search"],
         by_task["run"],
         MainSweep(main.rows, rows_of_main, seconds, size_of_main),

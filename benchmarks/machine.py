@@ -1,6 +1,8 @@
-"""What a benchmark ran on, and the memory that it took."""
+"""What a benchmark ran on and beside, and the memory that it took."""
 
+import os
 import platform
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +29,27 @@ def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+class Others:
+    """What other programs, and a host that takes processors away, do since this was made."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.taken = _taken()
+
+    def share(self) -> float:
+        """Return their share of all processors' time."""
+        seconds = time.perf_counter() - self.started
+        return max(0.0, _taken() - self.taken) / (seconds * (os.cpu_count() or 1))
+
+
+def _taken() -> float:
+    """Return processor time of all but this process and its finished children. [s]"""
+    first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+    user, nice, system, _, _, *interrupts = map(int, first.split()[1:9])
+    busy = (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+    return busy - sum(os.times()[:4])
 
 
 def peak_rss_bytes() -> int:

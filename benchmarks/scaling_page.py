@@ -17,6 +17,11 @@ CORES: Final = 64
 NODES: Final = 100
 PROCESSOR: Final = "the processor (kernel, then encoder)"
 WIDTH: Final = 100
+BUSY: Final = 0.03  # share of the processors from which on others disturb
+IDLE: Final = "."
+LOADED: Final = (
+    ", so that figures are worse than the machine allows: measure again when it is idle."
+)
 
 
 class Size(NamedTuple):
@@ -87,6 +92,7 @@ class Figures(NamedTuple):
     command: str
     date: str
     machine: Machine
+    others: float  # share of the processors that other programs took meanwhile
     search: list[Size]
     run: list[Size]
     main_sweep: MainSweep
@@ -276,7 +282,9 @@ def _opening(figures: Figures) -> Iterator[str]:
         yield "**Made with `--quick`, for a test: sizes are too small for figures to say much.**"
     yield (
         f"This page is written by `{figures.command}`; edit the script, not the page. "
-        f"Measured on {figures.date}: {made.processor}, {_plural(made.cores, 'core')}, {versions}."
+        f"Measured on {figures.date}: {made.processor}, {_plural(made.cores, 'core')}, {versions}. "
+        f"Other programs took {figures.others * 100:.0f} % of the processors meanwhile"
+        f"{IDLE if figures.others < BUSY else LOADED}"
     )
     yield (
         f"A search through {_count(search.rows)} rows takes {_time(search.seconds)}, "
@@ -472,18 +480,18 @@ def _assumptions(figures: Figures) -> Iterator[str]:
         their own (by a part of an axis each) and share nothing, so that their rates add up."""
     yield f"A core is as fast as one of this machine that works alone: {_each(figures)}."
     yield f"""*Efficiency as here*: {CORES} cores lose as much as {threads} do here,
-        r(c) = r(1) · c · e with e = r(n) / (n · r(1)), at most 1, and n = {threads}:
+        `r(c)=r(1)·c·e` with `e=r(n)/(n·r(1))`, at most 1, and n = {threads}:
         {_both(figures, efficiency, 2)}."""
     yield f"""*Amdahl*: all of that loss is work that cannot be divided,
-        r(c) = r(1) / (s + (1 - s) / c) with s = (1 / e - 1) / (n - 1), at most 1:
+        `r(c)=r(1)/(s+(1-s)/c)` with `s=(1/e-1)/(n-1)`, at most 1:
         {_both(figures, serial_share, 3)}. Threads share next to no such work (shards are handed
         out, and the interpreter's lock is held between batches of many rows), but they do share
         caches, memory and a host; so this is the low end."""
-    yield f"""Memory allows B / b: B = {_bandwidth(socket)} ({same}; twelve channels of DDR5-4800
-        carry 12 · 4.8 GT/s · 8 B = {_bandwidth(SOCKET_BYTES_PER_S)}), b =
+    yield f"""Memory allows `B/b`: B = {_bandwidth(socket)} ({same}; twelve channels of DDR5-4800
+        carry 12·4.8·8 GB/s = {_bandwidth(SOCKET_BYTES_PER_S)}), b =
         {memory_bytes(figures, "search"):.0f} bytes a row of a search and
         {memory_bytes(figures, "run"):.0f} of a run, as above."""
-    yield f"""The disk of a node allows D / f: D = {_bandwidth(figures.disk_bytes_per_s)} as
+    yield f"""The disk of a node allows `D/f`: D = {_bandwidth(figures.disk_bytes_per_s)} as
         measured here, f = {figures.bytes.file:.2f} bytes a row. The last column is the D from which
         on the disk no longer binds; a file system that all nodes share takes it from each."""
 
@@ -528,16 +536,27 @@ def _sizes(sizes: Iterable[Size], *, written: bool) -> str:
     return _table([*header, *(["bytes/row on disk"] if written else [])], lines, left=())
 
 
+def _start(sizes: Sequence[Size]) -> str:
+    """What a job takes before its first row, from the sizes of one shard."""
+    short = [size for size in sizes if size.shards == 1]
+    if len(short) < 2:
+        return ""
+    few, many = short[0], short[-1]
+    slope = (many.seconds - few.seconds) / (many.rows - few.rows)
+    start = max(0.0, few.seconds - slope * few.rows)
+    return f"Before its first row a job takes {_time(start)}, which shows in small ones. "
+
+
 def _flat(sizes: Sequence[Size]) -> str:
     """How cost and memory change between the largest sizes."""
     large = [size for size in sizes if size.rows >= LARGE]
     if len(large) < 2:
-        return "Larger sizes are not measured with `--quick`."
+        return f"{_start(sizes)}Larger sizes are not measured with `--quick`."
     costs = [size.ns_per_row_core for size in large]
     memory = large[-1].peak_rss_bytes - large[0].peak_rss_bytes
     return (
-        f"From {_count(large[0].rows)} to {_count(large[-1].rows)} rows the cost of a row varies "
-        f"by {(max(costs) / min(costs) - 1) * 100:.0f} %, and peak memory grows by "
+        f"{_start(sizes)}From {_count(large[0].rows)} to {_count(large[-1].rows)} rows the cost of "
+        f"a row varies by {(max(costs) / min(costs) - 1) * 100:.0f} %, and peak memory grows by "
         f"{_size(memory)}."
     )
 
@@ -547,7 +566,9 @@ def _binds(figures: Figures, task: str) -> str:
     bound = binding(figures, task)
     last = figures.rates[-1]
     reached = getattr(last, task) / bound.rows_per_s * 100
-    said = f"The lowest limit of the {task} is {bound.name}: it reaches {reached:.0f} % of that."
+    said = (
+        f"The lowest limit of the {task} is {bound.name}; the {task} reaches {reached:.0f} % of it."
+    )
     if bound.name == PROCESSOR:
         share = bound.rows_per_s / last.encoder * 100
         said += f" Of the processor's time the encoder takes {share:.0f} %, the kernel the rest."
