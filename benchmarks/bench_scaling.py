@@ -10,7 +10,6 @@ machines are extrapolated, is in ``scaling_page.py``. The last line of stdout is
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -53,7 +52,7 @@ DEVICES = ["h100-sxm", "h200-sxm", "b200", "mi300x"]
 GRID_ROWS = 100_000  # of the smallest grid: what one set of what-ifs makes
 SHAPE_ROWS = 1 << 18  # of every space of other axes or inner points
 INNER_POINTS = (4, 16, 64, 256, 1024)
-KERNEL_REPEATS = 5  # of one median, as a repeat takes some milliseconds
+KERNEL_REPEATS = 5  # of one measurement, as a repeat takes some milliseconds
 DISTINCT_TABLES = 8  # that the encoder writes: together larger than a cache
 SMALL_REPEATS = 5  # of sizes that are over at once
 
@@ -186,7 +185,7 @@ def kernel_rate(space: Space, pool: ThreadPoolExecutor, threads: int) -> Callabl
     side(threads)
 
     def measured() -> float:
-        return statistics.median(bench_kernel.rate(side, threads) for _ in range(KERNEL_REPEATS))
+        return max(bench_kernel.rate(side, threads) for _ in range(KERNEL_REPEATS))
 
     return measured
 
@@ -250,13 +249,13 @@ def disk_rate(size: int) -> Callable[[], float]:
     return measured
 
 
-def medians(measured: Mapping[K, Callable[[], float]], repeats: int) -> dict[K, float]:
-    """Medians of what is measured by turns, so that a slow minute hits all."""
-    rates: dict[K, list[float]] = {key: [] for key in measured}
+def fastest(measured: Mapping[K, Callable[[], float]], repeats: int) -> dict[K, float]:
+    """The highest rates of what is measured by turns, so that a slow minute hits all."""
+    rates = dict.fromkeys(measured, 0.0)
     for _ in range(repeats):
         for key, measure in measured.items():
-            rates[key].append(measure())
-    return {key: statistics.median(found) for key, found in rates.items()}
+            rates[key] = max(rates[key], measure())
+    return rates
 
 
 def sizes(task: str, rows: tuple[int, ...], threads: int) -> list[Size]:
@@ -277,7 +276,7 @@ def child(task: str, rows: list[int], threads: int) -> None:
         space = grid(count)
         repeats = SMALL_REPEATS if space.shards == 1 else 1
         taken = [timed(space, threads) for _ in range(repeats)]
-        seconds = statistics.median(one[0] for one in taken)
+        seconds = min(one[0] for one in taken)
         _, written, size = taken[-1]
         busy = min(threads, space.shards)
         found.append(Size(written, space.shards, busy, seconds, peak_rss_bytes(), size))
@@ -293,7 +292,7 @@ def timed_search(space: Space, threads: int) -> tuple[float, int, int]:
 
 def costs(spaces: Mapping[int, Space], pool: ThreadPoolExecutor, repeats: int) -> list[Cost]:
     """What a row of each space costs the kernel on one thread."""
-    rates = medians(
+    rates = fastest(
         {count: kernel_rate(space, pool, 1) for count, space in spaces.items()}, repeats
     )
     return [Cost(count, 1e9 / rate) for count, rate in rates.items()]
@@ -310,7 +309,7 @@ def columns(plan: Plan, pool: ThreadPoolExecutor) -> list[Columns]:
             ("run", run_rate(space, 1)),
         )
     }
-    rates = medians(measured, plan.repeats)
+    rates = fastest(measured, plan.repeats)
     return [
         Columns(
             label,
@@ -359,7 +358,7 @@ def rates(plan: Plan, pool: ThreadPoolExecutor, cores: int) -> tuple[list[Rates]
         measured |= {
             (name, threads): rate for name, rate in zip(Rates._fields[1:], of_one, strict=True)
         }
-    found = medians(measured, plan.repeats)
+    found = fastest(measured, plan.repeats)
     by_threads = [
         Rates(threads, *(found[name, threads] for name in Rates._fields[1:])) for threads in counts
     ]

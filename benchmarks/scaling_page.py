@@ -297,7 +297,8 @@ def _opening(figures: Figures) -> Iterator[str]:
         "Rows are those of one dense model on four devices: batches, prompts and answers are the "
         "kernel's inner points, what-ifs of bandwidth and utilisation make more outer points. All "
         "of them are feasible, and *row* means a row that is looked at and, by a run, written. "
-        "Processes are warm: compiling the kernel, once per version of the sources, is not in it."
+        "Processes are warm: compiling the kernel, once per version of the sources, is not in it. "
+        "Of repeated measurements, which go by turns, the fastest counts: others only slow it down."
     )
 
 
@@ -325,9 +326,10 @@ def _rows(figures: Figures) -> Iterator[str]:
 def _shape(figures: Figures) -> Iterator[str]:
     yield "## Axes and inner points"
     yield (
-        "The kernel on one thread with every column. The number of rows is the same everywhere; "
-        "more axes with more than one value share them, above 256 prompt lengths. Inner points "
-        "are the prompt lengths at each outer point, whose preparation they share."
+        "The kernel on one thread with every column. All spaces have as many rows: 256 prompt "
+        "lengths, the inner points, at each of the outer points, which one axis makes or several. "
+        "Then the same rows with fewer and with more inner points: an outer point is prepared once "
+        "for all of its inner ones."
     )
     yield _table(
         ("axes of more than one value", "ns/row"),
@@ -464,7 +466,10 @@ def _limits(figures: Figures) -> Iterator[str]:
 
 def _larger(figures: Figures) -> Iterator[str]:
     yield f"## {CORES} cores, and {NODES} nodes"
-    yield ("**This is arithmetic with the figures above, not a measurement.** It assumes that:")
+    yield (
+        "**Other machines than this one are arithmetic with the figures above, not measurements.** "
+        "It assumes:"
+    )
     yield "\n".join(_bullet(" ".join(words.split())) for words in _assumptions(figures))
     for task in TASKS:
         found = [one for one in projections(figures) if one.task == task]
@@ -476,8 +481,8 @@ def _assumptions(figures: Figures) -> Iterator[str]:
     threads = figures.rates[-1].threads
     socket = memory_of_socket(figures)
     same = "as much a core as here" if socket < SOCKET_BYTES_PER_S else "what twelve channels carry"
-    yield """Shards are independent: none reads what another has written. Nodes each take shards of
-        their own (by a part of an axis each) and share nothing, so that their rates add up."""
+    yield """Shards are independent: none reads what another has written. Nodes run a part of an
+        axis each (`--set`) and share nothing, so that their rates add up."""
     yield f"A core is as fast as one of this machine that works alone: {_each(figures)}."
     yield f"""*Efficiency as here*: {CORES} cores lose as much as {threads} do here,
         `r(c)=r(1)·c·e` with `e=r(n)/(n·r(1))`, at most 1, and n = {threads}:
