@@ -14,7 +14,8 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
+
+from machine import peak_rss_bytes
 
 from perfcore.columns import METRICS
 from perfcore.engine import Evaluator
@@ -86,8 +87,7 @@ def main() -> None:
     rates = [kernel_rate(large, given.workers)]
     found = find_best(large, objective, by=["device"], workers=given.workers)
     rates.append(kernel_rate(large, given.workers))
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    rss = next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) * 1024
+    rss = peak_rss_bytes()
     rate = found.configs / found.seconds
     kernel = statistics.mean(rates)
     print(f"{found.configs:,} configurations in {found.seconds:.1f} s on {given.workers} threads")

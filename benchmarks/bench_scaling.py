@@ -1,0 +1,453 @@
+"""Cost of a row against rows, axes, columns and threads, beside physical limits: a page of docs.
+
+    python benchmarks/bench_scaling.py                      # writes docs/performance.md, 4 minutes
+    python benchmarks/bench_scaling.py --quick -o FILE.md   # small sizes, for a test
+
+Needs about 2 GB of room for temporary files, which are deleted. What is written, and how larger
+machines are extrapolated, is in ``scaling_page.py``. The last line of stdout is one JSON document.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import bench_kernel
+import bench_run
+import numpy as np
+import pyarrow as pa
+from machine import Others, machine, peak_rss_bytes
+from scaling_page import (
+    TASKS,
+    Bytes,
+    Columns,
+    Cost,
+    Figures,
+    MainSweep,
+    Rates,
+    Size,
+    document,
+    page,
+)
+
+from perfcore.cli.output import replacing
+from perfcore.engine import Evaluator, evaluate_rows
+from perfcore.run import facts
+from perfcore.searching import BLOCK, Objective, find_best
+from perfcore.sinks.parquet import Buffers, schema
+from perfcore.space import ROWS_PER_SHARD, Space
+
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+OBJECTIVE = Objective("cost_per_mtok_output_usd")
+ONE_COLUMN = [OBJECTIVE.name]
+COLUMNS: dict[str, str | list[str]] = {"1": ONE_COLUMN, "default": "default", "all": "all"}
+DEVICES = ["h100-sxm", "h200-sxm", "b200", "mi300x"]
+GRID_ROWS = 100_000  # of the smallest grid: what one set of what-ifs makes
+SHAPE_ROWS = 1 << 18  # of every space of other axes or inner points
+INNER_POINTS = (4, 16, 64, 256, 1024)
+KERNEL_REPEATS = 5  # of one measurement, as a repeat takes some milliseconds
+DISTINCT_TABLES = 8  # that the encoder writes: together larger than a cache
+SMALL_REPEATS = 5  # of sizes that are over at once
+
+K = TypeVar("K")
+
+
+class Plan(NamedTuple):
+    """How much is measured."""
+
+    search_rows: tuple[int, ...]
+    run_rows: tuple[int, ...]
+    search_threads_rows: int
+    run_threads_rows: int
+    column_rows: int
+    copy_bytes: int
+    disk_bytes: int
+    rows_per_thread: int  # at least, where threads are compared
+    repeats: int
+    main_sweep: tuple[str, ...]  # what is changed of it
+
+
+FULL = Plan(
+    search_rows=(10**5, 10**6, 10**7, 10**8, 10**9),
+    run_rows=(10**5, 10**6, 10**7, 10**8),
+    search_threads_rows=10**8,
+    run_threads_rows=10**7,
+    column_rows=4 * 10**6,
+    copy_bytes=1 << 29,
+    disk_bytes=1 << 30,
+    rows_per_thread=4 * ROWS_PER_SHARD,
+    repeats=3,
+    main_sweep=(),
+)
+QUICK = Plan(
+    search_rows=(10**5, 10**6),
+    run_rows=(10**5,),
+    search_threads_rows=10**6,
+    run_threads_rows=10**5,
+    column_rows=10**5,
+    copy_bytes=1 << 25,
+    disk_bytes=1 << 25,
+    rows_per_thread=0,
+    repeats=1,
+    main_sweep=("axes.batch=[1]", "axes.input_len=[1024]"),
+)
+
+
+def spread(low: float, high: float, count: int) -> object:
+    """A range of a specification with so many values, even one."""
+    return {"linear": [low, high], "n": count} if count > 1 else [low]
+
+
+def grid(rows: int, columns: str | list[str] = "default") -> Space:
+    """A space of ``rows`` rows, a multiple of 100,000: outer points grow, inner ones do not."""
+    shares = min(10, rows // GRID_ROWS)
+    bandwidths = rows // (GRID_ROWS * shares)
+    made = Space.from_dict(
+        {
+            "name": "scaling",
+            "axes": {
+                "model": ["llama-3.1-8b"],
+                "device": DEVICES,
+                "engine": ["vllm"],
+                "batch": spread(1, 25, 25),
+                "input_len": spread(32, 4000, 125),
+                "output_len": spread(64, 512, 8),
+            },
+            "what_if": {
+                "device.memory_bandwidth": {"scale": spread(0.5, 2.0, bandwidths)},
+                "economics.utilization": spread(0.2, 0.9, shares),
+            },
+            **({} if columns == "default" else {"output": {"columns": columns}}),
+        }
+    )
+    if made.rows != rows:
+        raise ValueError(f"{rows:,} rows are no multiple of {GRID_ROWS:,}, or of a million")
+    return made
+
+
+def shape(lengths: int, axes: Mapping[str, object], shares: int, bandwidths: int) -> Space:
+    """A space with every column: so many prompt lengths at the combinations of other axes."""
+    made = Space.from_dict(
+        {
+            "name": "shape",
+            "axes": {
+                "model": ["llama-3.1-8b"],
+                "device": ["h200-sxm"],
+                "engine": ["vllm"],
+                "batch": [8],
+                "input_len": spread(32, 8192, lengths),
+                "output_len": [256],
+                **axes,
+            },
+            "what_if": {
+                "device.memory_bandwidth": {"scale": spread(0.5, 2.0, bandwidths)},
+                "economics.utilization": spread(0.2, 0.9, shares),
+            },
+            "output": {"columns": "all"},
+        }
+    )
+    if made.rows != SHAPE_ROWS:
+        raise ValueError(f"a shape has {made.rows:,} rows, not {SHAPE_ROWS:,}")
+    return made
+
+
+def shapes_by_axes() -> dict[int, Space]:
+    """Spaces by the number of axes that have more than one value."""
+    pairs = {"tp": [1, 2], "kv_format": ["bf16", "fp8"]}
+    more = {"weight_format": ["bf16", "fp8"], "prefix_hit": [0.0, 0.5]}
+    return {
+        2: shape(256, {}, 1024, 1),
+        3: shape(256, {}, 32, 32),
+        4: shape(256, {"device": DEVICES}, 16, 16),
+        6: shape(256, {"device": DEVICES, **pairs}, 8, 8),
+        8: shape(256, {"device": DEVICES, **pairs, **more}, 4, 4),
+    }
+
+
+def shapes_by_inner() -> dict[int, Space]:
+    """Spaces by the number of inner points."""
+    return {
+        points: shape(points, {"device": DEVICES}, 64, SHAPE_ROWS // (points * 64 * len(DEVICES)))
+        for points in INNER_POINTS
+    }
+
+
+def kernel_rate(space: Space, pool: ThreadPoolExecutor, threads: int) -> Callable[[], float]:
+    """What measures the kernel alone. [rows/s]"""
+    side = bench_kernel.kernel(Evaluator(space), pool, threads)
+    side(threads)
+
+    def measured() -> float:
+        return max(bench_kernel.rate(side, threads) for _ in range(KERNEL_REPEATS))
+
+    return measured
+
+
+def search_rate(space: Space, threads: int) -> Callable[[], float]:
+    """What measures a search. [rows/s]"""
+
+    def measured() -> float:
+        start = time.perf_counter()
+        found = find_best(space, OBJECTIVE, by=["device"], workers=threads)
+        return found.feasible / (time.perf_counter() - start)
+
+    return measured
+
+
+def run_rate(space: Space, threads: int) -> Callable[[], float]:
+    """What measures a run. [rows/s]"""
+
+    def measured() -> float:
+        seconds, rows, _ = bench_run.timed_sweep(space, threads)
+        return rows / seconds
+
+    return measured
+
+
+def encoder_rate(tables: list[pa.Table], space: Space, threads: int) -> Callable[[], float]:
+    """What measures the Parquet writer alone. [rows/s]"""
+    rows = sum(table.num_rows for table in tables)
+    return lambda: rows / bench_run.timed_write(tables, space, threads)[0]
+
+
+def copy_rate(size: int, pool: ThreadPoolExecutor, threads: int) -> Callable[[], float]:
+    """What measures memory: a copy, of which reading and writing count. [B/s]"""
+
+    def measured() -> float:
+        source, target = np.ones((2, size // 8))
+        parts = list(
+            zip(np.array_split(source, threads), np.array_split(target, threads), strict=True)
+        )
+        start = time.perf_counter()
+        list(pool.map(lambda part: np.copyto(part[1], part[0]), parts))
+        return 2 * size / (time.perf_counter() - start)
+
+    return measured
+
+
+def disk_rate(size: int) -> Callable[[], float]:
+    """What measures the disk: one file of noise, in sequence, flushed. [B/s]"""
+    noise = np.random.default_rng(1).bytes(min(size, 1 << 26))
+
+    def measured() -> float:
+        os.sync()  # what other measurements have left in the page cache
+        with tempfile.TemporaryFile(buffering=0) as file:
+            start = time.perf_counter()
+            written = 0
+            while written < size:
+                written += file.write(noise)
+            os.fsync(file.fileno())
+            return written / (time.perf_counter() - start)
+
+    return measured
+
+
+def fastest(measured: Mapping[K, Callable[[], float]], repeats: int) -> dict[K, float]:
+    """The highest rates of what is measured by turns, so that a slow minute hits all."""
+    rates = dict.fromkeys(measured, 0.0)
+    for _ in range(repeats):
+        for key, measure in measured.items():
+            rates[key] = max(rates[key], measure())
+    return rates
+
+
+def sizes(task: str, rows: tuple[int, ...], threads: int) -> list[Size]:
+    """Searches or runs of growing size in a process of their own, so that its memory is theirs."""
+    command = [sys.executable, __file__, "--child", task, "--workers", str(threads)]
+    done = subprocess.run(
+        [*command, "--rows", *map(str, rows)], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return [Size(*size) for size in json.loads(done.stdout.splitlines()[-1])]
+
+
+def child(task: str, rows: list[int], threads: int) -> None:
+    """What the process of ``sizes`` does."""
+    timed = timed_search if task == "search" else bench_run.timed_sweep
+    timed(grid(min(rows)), threads)  # compiled, or read from the cache
+    found = []
+    for count in rows:
+        space = grid(count)
+        repeats = SMALL_REPEATS if space.shards == 1 else 1
+        taken = [timed(space, threads) for _ in range(repeats)]
+        seconds = min(one[0] for one in taken)
+        _, written, size = taken[-1]
+        busy = min(threads, space.shards)
+        found.append(Size(written, space.shards, busy, seconds, peak_rss_bytes(), size))
+    print(json.dumps(found))
+
+
+def timed_search(space: Space, threads: int) -> tuple[float, int, int]:
+    """Seconds and rows of a search, and 0 bytes, like ``bench_run.timed_sweep``."""
+    start = time.perf_counter()
+    found = find_best(space, OBJECTIVE, by=["device"], workers=threads)
+    return time.perf_counter() - start, found.feasible, 0
+
+
+def costs(spaces: Mapping[int, Space], pool: ThreadPoolExecutor, repeats: int) -> list[Cost]:
+    """What a row of each space costs the kernel on one thread."""
+    rates = fastest(
+        {count: kernel_rate(space, pool, 1) for count, space in spaces.items()}, repeats
+    )
+    return [Cost(count, 1e9 / rate) for count, rate in rates.items()]
+
+
+def columns(plan: Plan, pool: ThreadPoolExecutor) -> list[Columns]:
+    """What a row of so many columns costs the kernel and a run on one thread."""
+    spaces = {label: grid(plan.column_rows, asked) for label, asked in COLUMNS.items()}
+    measured = {
+        (label, kind): rate
+        for label, space in spaces.items()
+        for kind, rate in (
+            ("kernel", kernel_rate(space, pool, 1)),
+            ("run", run_rate(space, 1)),
+        )
+    }
+    rates = fastest(measured, plan.repeats)
+    return [
+        Columns(
+            label,
+            len(space.columns),
+            1e9 / rates[label, "kernel"],
+            1e9 / rates[label, "run"],
+            bytes_of_file(space),
+        )
+        for label, space in spaces.items()
+    ]
+
+
+def bytes_of_file(space: Space) -> float:
+    """Bytes of a row on disk."""
+    _, rows, size = bench_run.timed_sweep(space, machine().cores)
+    return size / rows
+
+
+def tables_of(space: Space, count: int) -> list[pa.Table]:
+    """So many shards in memory, of which some are the same."""
+    arrow_schema = schema(space, facts(space))
+    made = [
+        evaluate_rows(space, arrow_schema, *space.shard_range(shard))
+        for shard in range(min(count, space.shards, DISTINCT_TABLES))
+    ]
+    return [made[number % len(made)] for number in range(count)]
+
+
+def rates(plan: Plan, pool: ThreadPoolExecutor, cores: int) -> tuple[list[Rates], float, int]:
+    """Rates by threads, the disk's, and the bytes of a row in Arrow."""
+    searched = grid(_for_threads(plan, plan.search_threads_rows, cores))
+    written = grid(_for_threads(plan, plan.run_threads_rows, cores))
+    alone = grid(plan.run_threads_rows, ONE_COLUMN)
+    tables = tables_of(written, 2 * cores)
+    counts = [2**power for power in range(cores.bit_length()) if 2**power < cores] + [cores]
+    measured: dict[tuple[str, int], Callable[[], float]] = {("disk", 1): disk_rate(plan.disk_bytes)}
+    for threads in counts:
+        of_one = (
+            kernel_rate(alone, pool, threads),
+            kernel_rate(written, pool, threads),
+            search_rate(searched, threads),
+            encoder_rate(tables, written, threads),
+            run_rate(written, threads),
+            copy_rate(plan.copy_bytes, pool, threads),
+        )
+        measured |= {
+            (name, threads): rate for name, rate in zip(Rates._fields[1:], of_one, strict=True)
+        }
+    found = fastest(measured, plan.repeats)
+    by_threads = [
+        Rates(threads, *(found[name, threads] for name in Rates._fields[1:])) for threads in counts
+    ]
+    raw = tables[0].get_total_buffer_size() / tables[0].num_rows
+    return by_threads, found["disk", 1], round(raw)
+
+
+def _for_threads(plan: Plan, rows: int, cores: int) -> int:
+    """Rows that keep all threads busy, in whole ten millions where ``rows`` do not."""
+    least = plan.rows_per_thread * cores
+    return rows if rows >= least else -(-least // 10**7) * 10**7
+
+
+def bytes_of_search() -> int:
+    """Bytes of a row between kernel and selection: its columns, and its group and place."""
+    buffers = Buffers(grid(GRID_ROWS), BLOCK, 1)
+    columns = buffers.axes.nbytes + buffers.metrics.nbytes + buffers.codes.nbytes
+    return columns // BLOCK + 2 * np.dtype(np.int64).itemsize
+
+
+def measure(plan: Plan, command: str) -> Figures:
+    """Everything that the page shows."""
+    made = machine()
+    cores = made.cores
+    others = Others()
+
+    def say(text: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+    say(f"{made.processor}, {cores} cores")
+    timed_search(grid(GRID_ROWS), cores)  # compiles, if the cache has no kernel
+    by_task = {}
+    for task, rows in zip(TASKS, (plan.search_rows, plan.run_rows), strict=True):
+        by_task[task] = sizes(task, rows, cores)
+        for size in by_task[task]:
+            say(f"{task} of {size.rows:,} rows: {size.ns_per_row_core:.1f} ns/row and core")
+    with ThreadPoolExecutor(cores) as pool:
+        by_axes = costs(shapes_by_axes(), pool, plan.repeats)
+        by_inner = costs(shapes_by_inner(), pool, plan.repeats)
+        say("shapes measured")
+        by_columns = columns(plan, pool)
+        say("columns measured")
+        by_threads, disk, raw = rates(plan, pool, cores)
+        say("threads and limits measured")
+    main = Space.from_toml(bench_run.SPEC, plan.main_sweep)
+    seconds, rows_of_main, size_of_main = bench_run.timed_sweep(main, cores)
+    largest = by_task["run"][-1]
+    return Figures(
+        command,
+        time.strftime("%Y-%m-%d", time.gmtime()),
+        made,
+        others.share(),
+        by_task["search"],
+        by_task["run"],
+        MainSweep(main.rows, rows_of_main, seconds, size_of_main),
+        by_axes,
+        by_inner,
+        by_columns,
+        by_threads,
+        disk,
+        Bytes(bytes_of_search(), raw, largest.file_bytes / largest.rows),
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, and write the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes; needs -o for a page")
+    parser.add_argument("-o", "--output", type=Path, help="the page [docs/performance.md]")
+    parser.add_argument("--child", choices=TASKS, help=argparse.SUPPRESS)
+    parser.add_argument("--rows", type=int, nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--workers", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.child:
+        child(given.child, given.rows, given.workers)
+        return
+    output = given.output or (None if given.quick else PAGE)
+    if output and not output.parent.is_dir():
+        parser.error(f"--output: {str(output.parent)!r} is not a directory; make it first")
+    command = "python benchmarks/bench_scaling.py" + (" --quick" if given.quick else "")
+    figures = measure(QUICK if given.quick else FULL, command)
+    if output:
+        with replacing(output) as part:
+            part.write_text(page(figures), encoding="utf-8")
+        print(f"written: {output}")
+    print(json.dumps(document(figures)))
+
+
+if __name__ == "__main__":
+    main()

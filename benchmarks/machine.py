@@ -1,0 +1,61 @@
+"""What a benchmark ran on and beside, and the memory that it took."""
+
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from c.baseline import cpus
+
+
+class Machine(NamedTuple):
+    """Processor, processors that this process may use, and versions."""
+
+    processor: str
+    cores: int
+    versions: dict[str, str]
+
+
+def machine() -> Machine:
+    """Return what this process runs on."""
+    versions = {name: version(name) for name in ("perfcore", "numba", "numpy", "pyarrow")}
+    return Machine(processor(), cpus(), {"python": platform.python_version(), **versions})
+
+
+def processor() -> str:
+    """Return the processor's name; of one without a name, its architecture."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+class Others:
+    """What other programs, and a host that takes processors away, do since this was made."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.taken = _taken()
+
+    def share(self) -> float:
+        """Return their share of all processors' time."""
+        seconds = time.perf_counter() - self.started
+        return max(0.0, _taken() - self.taken) / (seconds * (os.cpu_count() or 1))
+
+
+def _taken() -> float:
+    """Return processor time of all but this process and its finished children. [s]"""
+    first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+    user, nice, system, _, _, *interrupts = map(int, first.split()[1:9])
+    busy = (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+    return busy - sum(os.times()[:4])
+
+
+def peak_rss_bytes() -> int:
+    """Return this process's peak resident memory.
+
+    Not ``ru_maxrss``, which a process inherits from the one that started it.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) * 1024

@@ -1,0 +1,629 @@
+"""What figures of ``bench_scaling.py`` say: limits, what binds, larger machines, and the page."""
+
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from machine import Machine
+
+from perfcore.cli.text import duration
+from perfcore.units import format_quantity
+
+LARGE: Final = 10_000_000  # rows from which start-up should not show
+TASKS: Final = ("search", "run")
+# Twelve channels of DDR5-4800, eight bytes a transfer: what a socket of many cores has. [B/s]
+SOCKET_BYTES_PER_S: Final = 12 * 4.8e9 * 8
+CORES: Final = 64
+NODES: Final = 100
+PROCESSOR: Final = "the processor (kernel, then encoder)"
+WIDTH: Final = 100
+BUSY: Final = 0.03  # share of the processors from which on others disturb
+IDLE: Final = "."
+LOADED: Final = (
+    ", so that figures are worse than the machine allows: measure again when it is idle."
+)
+
+
+class Size(NamedTuple):
+    """A search or a run of so many rows."""
+
+    rows: int
+    shards: int
+    threads: int  # that had a shard to work on
+    seconds: float
+    peak_rss_bytes: int
+    file_bytes: int  # 0 of a search
+
+    @property
+    def ns_per_row_core(self) -> float:
+        """Processor time of a row. [ns]"""
+        return self.seconds * self.threads / self.rows * 1e9
+
+
+class Cost(NamedTuple):
+    """What a row costs the kernel at some number of axes, or inner points."""
+
+    count: int
+    ns: float
+
+
+class Columns(NamedTuple):
+    """What a row costs one thread at so many metrics."""
+
+    label: str
+    metrics: int
+    kernel_ns: float
+    run_ns: float
+    file_bytes_per_row: float
+
+
+class Rates(NamedTuple):
+    """What so many threads do together: rows per second, and bytes copied per second."""
+
+    threads: int
+    kernel_one: float  # one column
+    kernel_default: float  # the default columns
+    search: float
+    encoder: float
+    run: float
+    copy_bytes_per_s: float  # read and written, both counted
+
+
+class MainSweep(NamedTuple):
+    """The main sweep onto the disk, with all threads."""
+
+    evaluated: int
+    rows: int
+    seconds: float
+    file_bytes: int
+
+
+class Bytes(NamedTuple):
+    """Bytes of a row."""
+
+    search: int  # columns, group and place between kernel and selection
+    run: float  # in Arrow
+    file: float
+
+
+class Figures(NamedTuple):
+    """Everything that was measured."""
+
+    command: str
+    date: str
+    machine: Machine
+    others: float  # share of the processors that other programs took meanwhile
+    search: list[Size]
+    run: list[Size]
+    main_sweep: MainSweep
+    axes: list[Cost]
+    inner_points: list[Cost]
+    columns: list[Columns]
+    rates: list[Rates]  # by threads, one first
+    disk_bytes_per_s: float
+    bytes: Bytes
+
+
+class Limit(NamedTuple):
+    """Rows per second that something allows, whatever else there is."""
+
+    name: str
+    measured: str
+    bytes_per_row: float | None
+    rows_per_s: float
+    binds: bool  # whether nothing is faster than this alone; a part of the processor's work is not
+
+
+class Projection(NamedTuple):
+    """Rows per second on another machine, by arithmetic."""
+
+    task: str
+    machine: str
+    nodes: int
+    law: str
+    processor: float  # rows/s of a node that its cores could do
+    memory: float  # rows/s of a node that its memory allows
+    disk: float | None  # rows/s of a node that its disk allows
+    rows_per_s: float  # of all nodes
+    limit: str
+
+
+def efficiency(figures: Figures, task: str) -> float:
+    """Rate of all threads over that of one times their number; at most 1."""
+    one, every = figures.rates[0], figures.rates[-1]
+    return min(1.0, getattr(every, task) / (getattr(one, task) * every.threads))
+
+
+def serial_share(figures: Figures, task: str) -> float:
+    """Share of one thread's time that cannot be divided, if Amdahl's law made all of the loss."""
+    threads = figures.rates[-1].threads
+    if threads == 1:
+        return 0.0
+    return min(1.0, (1.0 / efficiency(figures, task) - 1.0) / (threads - 1))
+
+
+def memory_bytes(figures: Figures, task: str) -> float:
+    """Bytes that memory moves for a row.
+
+    Of a search: written and read once, as if the blocks did not stay in the cache. Of a run: its
+    columns written by the kernel and read by the encoder, and the file's bytes written, copied
+    into the page cache, and read from there by the disk.
+    """
+    if task == "search":
+        return 2.0 * figures.bytes.search
+    return 2.0 * figures.bytes.run + 4.0 * figures.bytes.file
+
+
+def limits(figures: Figures, task: str) -> list[Limit]:
+    """What this machine allows with all threads."""
+    rates = figures.rates[-1]
+    moved = memory_bytes(figures, task)
+    copied = rates.copy_bytes_per_s
+    memory = Limit("memory bandwidth", _bandwidth(copied), moved, copied / moved, binds=True)
+    if task == "search":
+        kernel = Limit("the kernel alone with one column", "", None, rates.kernel_one, binds=True)
+        return [kernel, memory]
+    both = 1.0 / (1.0 / rates.kernel_default + 1.0 / rates.encoder)
+    written, disk = figures.bytes.file, figures.disk_bytes_per_s
+    return [
+        Limit("the kernel alone", "", None, rates.kernel_default, binds=False),
+        Limit("the Parquet encoder alone", "", None, rates.encoder, binds=False),
+        Limit(PROCESSOR, "", None, both, binds=True),
+        memory,
+        Limit("the disk", _bandwidth(disk), written, disk / written, binds=True),
+    ]
+
+
+def binding(figures: Figures, task: str) -> Limit:
+    """The lowest limit."""
+    return min(
+        (limit for limit in limits(figures, task) if limit.binds),
+        key=lambda limit: limit.rows_per_s,
+    )
+
+
+def projections(figures: Figures) -> list[Projection]:
+    """What was measured here, and what 64 cores and 100 nodes of them would do."""
+    found = []
+    last = figures.rates[-1]
+    for task in TASKS:
+        one, every = getattr(figures.rates[0], task), getattr(last, task)
+        here = _projection(figures, task, "measured", every, last.copy_bytes_per_s)
+        found.append(here._replace(machine=f"this one, {_plural(last.threads, 'core')}"))
+        share = serial_share(figures, task)
+        laws = {
+            "efficiency as here": one * CORES * efficiency(figures, task),
+            "Amdahl": one / (share + (1.0 - share) / CORES),
+        }
+        for nodes in (1, NODES):
+            for law, processor in laws.items():
+                node = _projection(figures, task, law, processor, memory_of_socket(figures))
+                name = f"{CORES} cores" if nodes == 1 else f"{nodes} nodes of {CORES} cores"
+                total = nodes * node.rows_per_s
+                found.append(node._replace(machine=name, nodes=nodes, rows_per_s=total))
+    return found
+
+
+def memory_of_socket(figures: Figures) -> float:
+    """As much for a core as here, at most what a socket has. [B/s]"""
+    last = figures.rates[-1]
+    return min(SOCKET_BYTES_PER_S, last.copy_bytes_per_s / last.threads * CORES)
+
+
+def _projection(
+    figures: Figures, task: str, law: str, processor: float, bandwidth: float
+) -> Projection:
+    """One node, of which the cores do ``processor`` rows/s and memory ``bandwidth`` bytes/s."""
+    memory = bandwidth / memory_bytes(figures, task)
+    disk = figures.disk_bytes_per_s / figures.bytes.file if task == "run" else None
+    allowed = {"cores": processor, "memory": memory}
+    if disk is not None and law != "measured":  # the page cache may take a run faster
+        allowed["disk"] = disk
+    limit = min(allowed, key=lambda name: allowed[name])
+    return Projection(task, "", 1, law, processor, memory, disk, allowed[limit], limit)
+
+
+def document(figures: Figures) -> dict[str, object]:
+    """The figures and what follows from them, for programs."""
+    plain = {
+        name: [entry._asdict() for entry in value] if isinstance(value, list) else value
+        for name, value in figures._asdict().items()
+    }
+    for kind in TASKS:
+        plain[kind] = [
+            {**size._asdict(), "ns_per_row_core": round(size.ns_per_row_core, 3)}
+            for size in getattr(figures, kind)
+        ]
+    return {
+        **plain,
+        "machine": figures.machine._asdict(),
+        "main_sweep": figures.main_sweep._asdict(),
+        "bytes": figures.bytes._asdict(),
+        "efficiency": {task: efficiency(figures, task) for task in TASKS},
+        "limits": {task: [limit._asdict() for limit in limits(figures, task)] for task in TASKS},
+        "binds": {task: binding(figures, task).name for task in TASKS},
+        "projections": [projection._asdict() for projection in projections(figures)],
+    }
+
+
+def page(figures: Figures) -> str:
+    """The page, whole, in Markdown."""
+    parts: tuple[Callable[[Figures], Iterator[str]], ...] = (
+        _opening,
+        _rows,
+        _shape,
+        _columns,
+        _threads,
+        _limits,
+        _larger,
+    )
+    return "\n\n".join(_wrapped(block) for part in parts for block in part(figures)) + "\n"
+
+
+def _wrapped(block: str) -> str:
+    """Text in lines of the usual length; tables and lists as they are."""
+    if "\n" in block or block.startswith("#"):
+        return block
+    return textwrap.fill(block, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _bullet(text: str) -> str:
+    return textwrap.fill(
+        f"- {text}", WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _opening(figures: Figures) -> Iterator[str]:
+    made = figures.machine
+    versions = ", ".join(f"{name} {number}" for name, number in made.versions.items())
+    search, run = figures.search[-1], figures.run[-1]
+    yield "# Performance"
+    if "--quick" in figures.command:
+        yield "**Made with `--quick`, for a test: sizes are too small for figures to say much.**"
+    yield (
+        f"This page is written by `{figures.command}`; edit the script, not the page. "
+        f"Measured on {figures.date}: {made.processor}, {_plural(made.cores, 'core')}, {versions}. "
+        f"Other programs took {figures.others * 100:.0f} % of the processors meanwhile"
+        f"{IDLE if figures.others < BUSY else LOADED}"
+    )
+    yield (
+        f"A search through {_count(search.rows)} rows takes {_time(search.seconds)}, "
+        f"{search.ns_per_row_core:.1f} ns a row and core, and {_size(search.peak_rss_bytes)} of "
+        f"memory. A run that writes {_count(run.rows)} rows takes {_time(run.seconds)}, "
+        f"{run.ns_per_row_core:.1f} ns a row and core, and {_size(run.peak_rss_bytes)}. "
+        f"{_binds(figures, 'search')} {_binds(figures, 'run')}"
+    )
+    yield (
+        "Rows are those of one dense model on four devices: batches, prompts and answers are the "
+        "kernel's inner points, what-ifs of bandwidth and utilisation make more outer points. All "
+        "of them are feasible, and *row* means a row that is looked at and, by a run, written. "
+        "Processes are warm: compiling the kernel, once per version of the sources, is not in it. "
+        "Of repeated measurements, which go by turns, the fastest counts: others only slow it down."
+    )
+
+
+def _rows(figures: Figures) -> Iterator[str]:
+    yield "## Rows"
+    yield (
+        "A search keeps the cheapest row of each device and writes nothing; a run writes the "
+        "default columns as Parquet. A thread takes a shard, about a million rows, at a time, so "
+        "that a job of one shard keeps one thread busy; the cost is that of the busy threads. "
+        "Sizes of a table follow each other in one process, whose peak memory so far is given."
+    )
+    yield f"Search:\n\n{_sizes(figures.search, written=False)}"
+    yield _flat(figures.search)
+    yield f"Run:\n\n{_sizes(figures.run, written=True)}"
+    yield _flat(figures.run)
+    main = figures.main_sweep
+    yield (
+        f"The main sweep (`sweeps/memory_wall.toml`) evaluates {main.evaluated:,} rows and writes "
+        f"{main.rows:,} of them, those that fit, in {_time(main.seconds)}: "
+        f"{_rate(main.rows / main.seconds)} written, "
+        f"{main.file_bytes / main.rows:.1f} bytes a row. `bench_run.py` measures it in full."
+    )
+
+
+def _shape(figures: Figures) -> Iterator[str]:
+    yield "## Axes and inner points"
+    yield (
+        "The kernel on one thread with every column. All spaces have as many rows: 256 prompt "
+        "lengths, the inner points, at each of the outer points, which one axis makes or several. "
+        "Then the same rows with fewer and with more inner points: an outer point is prepared once "
+        "for all of its inner ones."
+    )
+    yield _table(
+        ("axes of more than one value", "ns/row"),
+        [(str(cost.count), f"{cost.ns:.1f}") for cost in figures.axes],
+    )
+    yield (
+        f"From {figures.axes[0].count} to {figures.axes[-1].count} axes the cost changes by a "
+        f"factor of {figures.axes[-1].ns / figures.axes[0].ns:.2f}."
+    )
+    yield _table(
+        ("inner points", "ns/row"),
+        [(str(cost.count), f"{cost.ns:.1f}") for cost in figures.inner_points],
+    )
+    short, long = figures.inner_points[0], figures.inner_points[-1]
+    each, once = _preparation(short, long)
+    yield (
+        f"With {short.count} inner points a row costs {short.ns / long.ns:.2f} times what it costs "
+        f"with {long.count}: a row takes about {each:.1f} ns, and an outer point {once:.0f} ns."
+    )
+
+
+def _preparation(short: Cost, long: Cost) -> tuple[float, float]:
+    """Cost of a row and of an outer point, that make the costs at both ends. [ns]"""
+    once = (short.ns - long.ns) / (1.0 / short.count - 1.0 / long.count)
+    return long.ns - once / long.count, once
+
+
+def _columns(figures: Figures) -> Iterator[str]:
+    yield "## Columns"
+    yield "One thread. The axes are written besides the metrics, whatever columns are asked for."
+    yield _table(
+        ("columns", "metrics", "kernel, ns/row", "run, ns/row", "bytes/row on disk"),
+        [
+            (
+                found.label,
+                str(found.metrics),
+                f"{found.kernel_ns:.1f}",
+                f"{found.run_ns:.0f}",
+                f"{found.file_bytes_per_row:.2f}",
+            )
+            for found in figures.columns
+        ],
+    )
+    few, many = figures.columns[0], figures.columns[-1]
+    metrics = many.metrics - few.metrics
+    yield (
+        f"A further metric costs the kernel {(many.kernel_ns - few.kernel_ns) / metrics:.2f} ns a "
+        f"row, and the run {(many.run_ns - few.run_ns) / metrics:.1f} ns."
+    )
+
+
+RATES: Final = (
+    ("kernel_default", "kernel"),
+    ("search", "search"),
+    ("encoder", "encoder"),
+    ("run", "run"),
+)
+
+
+def _threads(figures: Figures) -> Iterator[str]:
+    one, last = figures.rates[0], figures.rates[-1]
+    yield "## Threads"
+    yield (
+        "Million rows per second and, in brackets, the parallel efficiency: the rate over that of "
+        "one thread times the threads. *Kernel* fills the default columns into buffers that nobody "
+        "reads; *encoder* writes such rows from memory, as a run does."
+    )
+    yield _table(
+        ("threads", *(title for _, title in RATES), "copy in memory"),
+        [
+            (
+                str(rates.threads),
+                *(
+                    f"{getattr(rates, name) / 1e6:.1f} "
+                    f"({getattr(rates, name) / getattr(one, name) / rates.threads:.2f})"
+                    for name, _ in RATES
+                ),
+                _bandwidth(rates.copy_bytes_per_s),
+            )
+            for rates in figures.rates
+        ],
+    )
+    if last.threads == 1:
+        yield "This machine has one core, so that the efficiency of more is not known."
+        return
+    worst = min(RATES, key=lambda rate: getattr(last, rate[0]) / getattr(one, rate[0]))
+    yield (
+        f"On {last.threads} threads the least efficient is the {worst[1]}, "
+        f"{getattr(last, worst[0]) / getattr(one, worst[0]):.2f} times as fast as on one."
+    )
+
+
+def _limits(figures: Figures) -> Iterator[str]:
+    last = figures.rates[-1]
+    yield "## Physical limits"
+    yield (
+        f"Measured in the same run, with {_plural(last.threads, 'thread')}. Memory bandwidth is a "
+        "copy between two arrays too large for the caches, bytes read and bytes written counted. "
+        "The disk is one large file, written in sequence and flushed (`fsync`). "
+        "Each line says how many rows per second it alone would allow."
+    )
+    for task in TASKS:
+        reached = getattr(last, task)
+        lines = [
+            (
+                limit.name,
+                limit.measured or "-",
+                "-" if limit.bytes_per_row is None else f"{limit.bytes_per_row:.1f}",
+                f"{limit.rows_per_s / 1e6:.1f}",
+                f"{reached / limit.rows_per_s * 100:.0f} %",
+            )
+            for limit in limits(figures, task)
+        ]
+        header = ("limit", "measured", "bytes/row", "M rows/s", f"the {task} reaches")
+        yield f"{task.capitalize()}, {_rate(reached)}:\n\n{_table(header, lines)}"
+        yield _binds(figures, task)
+    yield (
+        f"Bytes a row in memory, of a search: {figures.bytes.search} written and read once, as if "
+        "the blocks of rows did not stay in the cache, which they do; so this limit is lower than "
+        f"the true one. Of a run: {figures.bytes.run:.0f} bytes of columns, written by the kernel "
+        f"and read by the encoder, and {figures.bytes.file:.2f} bytes of the file, written, copied "
+        "into the page cache (read and written), and read by the disk; what the encoder moves "
+        "within itself is taken to stay in the cache, so this limit is higher than the true one."
+    )
+    main = figures.main_sweep
+    each = main.file_bytes / main.rows
+    allowed = figures.disk_bytes_per_s / each
+    yield (
+        f"The main sweep's rows take {each:.1f} bytes, of which the disk allows {_rate(allowed)}; "
+        f"it reaches {main.rows / main.seconds / allowed * 100:.0f} % of that. A run does not wait "
+        "for the disk while the page cache has room: a short one may be faster than the disk."
+    )
+
+
+def _larger(figures: Figures) -> Iterator[str]:
+    yield f"## {CORES} cores, and {NODES} nodes"
+    yield (
+        "**Other machines than this one are arithmetic with the figures above, not measurements.** "
+        "It assumes:"
+    )
+    yield "\n".join(_bullet(" ".join(words.split())) for words in _assumptions(figures))
+    for task in TASKS:
+        found = [one for one in projections(figures) if one.task == task]
+        yield f"{task.capitalize()}:\n\n{_projected(found, figures.bytes.file)}"
+        yield _taken_over(found)
+
+
+def _assumptions(figures: Figures) -> Iterator[str]:
+    threads = figures.rates[-1].threads
+    socket = memory_of_socket(figures)
+    same = "as much a core as here" if socket < SOCKET_BYTES_PER_S else "what twelve channels carry"
+    yield """Shards are independent: none reads what another has written. Nodes run a part of an
+        axis each (`--set`) and share nothing, so that their rates add up."""
+    yield f"A core is as fast as one of this machine that works alone: {_each(figures)}."
+    yield f"""*Efficiency as here*: {CORES} cores lose as much as {threads} do here,
+        `r(c)=r(1)·c·e` with `e=r(n)/(n·r(1))`, at most 1, and n = {threads}:
+        {_both(figures, efficiency, 2)}."""
+    yield f"""*Amdahl*: all of that loss is work that cannot be divided,
+        `r(c)=r(1)/(s+(1-s)/c)` with `s=(1/e-1)/(n-1)`, at most 1:
+        {_both(figures, serial_share, 3)}. Threads share next to no such work (shards are handed
+        out, and the interpreter's lock is held between batches of many rows), but they do share
+        caches, memory and a host; so this is the low end."""
+    yield f"""Memory allows `B/b`: B = {_bandwidth(socket)} ({same}; twelve channels of DDR5-4800
+        carry 12·4.8·8 GB/s = {_bandwidth(SOCKET_BYTES_PER_S)}), b =
+        {memory_bytes(figures, "search"):.0f} bytes a row of a search and
+        {memory_bytes(figures, "run"):.0f} of a run, as above."""
+    yield f"""The disk of a node allows `D/f`: D = {_bandwidth(figures.disk_bytes_per_s)} as
+        measured here, f = {figures.bytes.file:.2f} bytes a row. The last column is the D from which
+        on the disk no longer binds; a file system that all nodes share takes it from each."""
+
+
+def _projected(found: Iterable[Projection], file_bytes: float) -> str:
+    lines = []
+    disks = False
+    for one in found:
+        line = [one.machine, one.law, _short(one.processor), _short(one.memory)]
+        if one.disk is not None:
+            disks = True
+            line.append(_short(one.disk))
+        line += [f"**{_short(one.rows_per_s)}**", one.limit, _time(1e12 / one.rows_per_s)]
+        if one.disk is not None:
+            line.append(_bandwidth(min(one.processor, one.memory) * file_bytes))
+        lines.append(line)
+    header = ["machine", "law", "cores allow", "memory allows"]
+    header += [*(["disk allows"] if disks else []), "rows/s", "limit", "10¹² rows in"]
+    header += ["disk needed a node"] if disks else []
+    return _table(header, lines, left=(0, 1, len(header) - (3 if disks else 2)))
+
+
+def _taken_over(found: Sequence[Projection]) -> str:
+    names = {"cores": "the cores", "memory": "memory bandwidth", "disk": "the disk"}
+    by_law = {one.law: names[one.limit] for one in found if one.nodes > 1}
+    if len(set(by_law.values())) == 1:
+        return f"By both laws what limits a node is {next(iter(by_law.values()))}."
+    said = ", and by the law *".join(f"{law}* it is {what}" for law, what in by_law.items())
+    return f"What limits a node: by the law *{said}."
+
+
+def _sizes(sizes: Iterable[Size], *, written: bool) -> str:
+    header = ["rows", "shards", "threads busy", "time", "M rows/s", "ns/row and core", "peak RSS"]
+    lines = []
+    for size in sizes:
+        line = [_count(size.rows), str(size.shards), str(size.threads), _time(size.seconds)]
+        line += [f"{size.rows / size.seconds / 1e6:.1f}", f"{size.ns_per_row_core:.1f}"]
+        line.append(_size(size.peak_rss_bytes))
+        if written:
+            line.append(f"{size.file_bytes / size.rows:.2f}")
+        lines.append(line)
+    return _table([*header, *(["bytes/row on disk"] if written else [])], lines, left=())
+
+
+def _start(sizes: Sequence[Size]) -> str:
+    """What a job takes before its first row, from the sizes of one shard."""
+    short = [size for size in sizes if size.shards == 1]
+    if len(short) < 2:
+        return ""
+    few, many = short[0], short[-1]
+    slope = (many.seconds - few.seconds) / (many.rows - few.rows)
+    start = max(0.0, few.seconds - slope * few.rows)
+    return f"Before its first row a job takes {_time(start)}, which shows in small ones. "
+
+
+def _flat(sizes: Sequence[Size]) -> str:
+    """How cost and memory change between the largest sizes."""
+    large = [size for size in sizes if size.rows >= LARGE]
+    if len(large) < 2:
+        return f"{_start(sizes)}Larger sizes are not measured with `--quick`."
+    costs = [size.ns_per_row_core for size in large]
+    memory = large[-1].peak_rss_bytes - large[0].peak_rss_bytes
+    return (
+        f"{_start(sizes)}From {_count(large[0].rows)} to {_count(large[-1].rows)} rows the cost of "
+        f"a row varies by {(max(costs) / min(costs) - 1) * 100:.0f} %, and peak memory grows by "
+        f"{_size(memory)}."
+    )
+
+
+def _binds(figures: Figures, task: str) -> str:
+    """What holds a search or a run back."""
+    bound = binding(figures, task)
+    last = figures.rates[-1]
+    reached = getattr(last, task) / bound.rows_per_s * 100
+    said = (
+        f"The lowest limit of the {task} is {bound.name}; the {task} reaches {reached:.0f} % of it."
+    )
+    if bound.name == PROCESSOR:
+        share = bound.rows_per_s / last.encoder * 100
+        said += f" Of the processor's time the encoder takes {share:.0f} %, the kernel the rest."
+    return said
+
+
+def _each(figures: Figures) -> str:
+    one = figures.rates[0]
+    return " and ".join(f"{_rate(getattr(one, task))} of a {task}" for task in TASKS)
+
+
+def _both(figures: Figures, value: Callable[[Figures, str], float], digits: int) -> str:
+    return " and ".join(f"{value(figures, task):.{digits}f} ({task})" for task in TASKS)
+
+
+def _table(
+    header: Sequence[str], lines: Iterable[Sequence[str]], left: Sequence[int] = (0,)
+) -> str:
+    rules = ["---" if place in left else "---:" for place in range(len(header))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rules, *lines))
+
+
+def _count(rows: int) -> str:
+    power = len(str(rows)) - 1
+    return f"10{str(power).translate(_RAISED)}" if rows == 10**power else f"{rows:,}"
+
+
+_RAISED: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _time(seconds: float) -> str:
+    return duration(seconds)
+
+
+def _size(amount: float) -> str:
+    return f"{amount / 2**20:,.0f} MiB"
+
+
+def _rate(rows_per_s: float) -> str:
+    return f"{rows_per_s / 1e6:.1f} M rows/s"
+
+
+def _short(rows_per_s: float) -> str:
+    """``8.41M`` or ``26.9B``: of large machines, too."""
+    return format_quantity(rows_per_s, "", 3)
+
+
+def _bandwidth(bytes_per_s: float) -> str:
+    return format_quantity(bytes_per_s, "B/s", 3)
