@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
+from machine import peak_rss_bytes
 
 from perfcore.engine import evaluate_rows
 from perfcore.run import facts, shard_path, sweep
@@ -74,10 +75,11 @@ def peak(spec: str, overrides: list[str], workers: int) -> dict[str, int]:
 def child(spec: str, overrides: list[str], workers: int) -> None:
     """What the process of ``peak`` does."""
     seconds, rows, written = timed_sweep(Space.from_toml(spec, overrides), workers)
-    # not ru_maxrss, which a process inherits from the one that started it
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    rss = next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) * 1024
-    print(json.dumps({"rows": rows, "bytes": written, "peak_rss_bytes": rss, "seconds": seconds}))
+    print(
+        json.dumps(
+            {"rows": rows, "bytes": written, "peak_rss_bytes": peak_rss_bytes(), "seconds": seconds}
+        )
+    )
 
 
 def compare(spec: str, overrides: list[str], workers: int, repeats: int) -> dict[str, float]:
