@@ -8,8 +8,8 @@ import click
 from perfcore import overrides as command_line
 from perfcore.axes import RULES
 from perfcore.bounds import RECORDS
-from perfcore.cli.card import show
-from perfcore.cli.text import dump, json_option, set_option
+from perfcore.cli.document import markdown, show
+from perfcore.cli.text import dump, json_option, markdown_option, set_option
 from perfcore.columns import BY_NAME
 from perfcore.configuration import Configuration
 from perfcore.errors import InputError
@@ -47,8 +47,16 @@ def _axis_options(command: Callable[..., None]) -> Callable[..., None]:
 @_axis_options
 @click.option("--devices", default="", metavar="auto", help="Choose tp and pp: as few as fit.")
 @set_option(_EXAMPLE)
+@click.option("--sources", is_flag=True, help="Show where every figure comes from.")
 @json_option
-def point(overrides: tuple[str, ...], as_json: bool, **options: str) -> None:
+@markdown_option
+def point(
+    overrides: tuple[str, ...],
+    sources: bool,
+    as_json: bool,
+    as_markdown: bool,
+    **options: str,
+) -> None:
     """Explain one configuration, term by term.
 
     What a token costs in time, energy and money, what it waits for, how far that is from the
@@ -60,6 +68,10 @@ def point(overrides: tuple[str, ...], as_json: bool, **options: str) -> None:
     perfcore point llama-3-70b h100-sxm --devices auto --batch 200 --scheduler continuous
     perfcore point llama-3-8b rtx-4090 --weight-format q4_0 --set economics.utilization=0.1
     """  # noqa: D301
+    if as_json and as_markdown:
+        raise click.UsageError("--json and --markdown exclude each other; give one")
+    if as_json and sources:
+        raise click.UsageError("--json has no sources; give one of --json and --sources")
     changed, faults = parse_overrides(overrides)
     try:
         configuration = Configuration(**options, overrides=changed)
@@ -71,8 +83,14 @@ def point(overrides: tuple[str, ...], as_json: bool, **options: str) -> None:
         raise InputError(faults)
     if as_json:
         dump(configuration.to_dict())
+        return
+    from perfcore.cli.card import card  # noqa: PLC0415 - JSON needs no card
+
+    blocks = card(configuration, sources=sources)
+    if as_markdown:
+        click.echo(markdown(blocks))
     else:
-        show(configuration)
+        show(blocks)
 
 
 def parse_overrides(texts: tuple[str, ...]) -> tuple[dict[str, object], list[str]]:
