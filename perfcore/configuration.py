@@ -178,11 +178,8 @@ class Configuration:
             _check_choice(name, getattr(self, name), faults)
         numbers = {name: _number(name, getattr(self, name), faults) for name in NUMBERS}
         what_ifs = _what_ifs(self.overrides, faults)
-        if self.devices not in ("", AUTO_DEVICES):
-            faults.append(
-                f"devices: {show(self.devices)} is not known; write 'auto' or give tp, pp"
-            )
-        elif self.devices and (numbers["tp"], numbers["pp"]) != (1, 1):
+        _check_devices(self.devices, faults)
+        if self.devices == AUTO_DEVICES and (numbers["tp"], numbers["pp"]) != (1, 1):
             faults.append("devices: 'auto' beside tp or pp; leave out one of them")
         if faults:
             raise InputError(dict.fromkeys(faults))
@@ -374,6 +371,32 @@ def evaluate(
     if faults:
         raise InputError(faults)
     return Configuration(model, device, **options).to_dict()  # type: ignore[arg-type]  # it checks
+
+
+def faults_of(name: str, given: object) -> list[str]:
+    """Return what is wrong with one parameter of a ``Configuration``, by itself."""
+    faults: list[str] = []
+    if name in KINDS:
+        _entry(name, given, faults)
+    elif name in CHOICES:
+        _check_choice(name, given, faults)
+    elif name in NUMBERS:
+        _number(name, given, faults)
+    elif name == "devices":
+        _check_devices(given, faults)
+    elif isinstance(given, Mapping):
+        _what_ifs(given, faults)
+    else:
+        faults.append(
+            f"{name}: {show(given)} is not a table; "
+            'write { "device.memory_bandwidth" = "4 TB/s" }'
+        )
+    return faults
+
+
+def _check_devices(given: object, faults: list[str]) -> None:
+    if given not in ("", AUTO_DEVICES):
+        faults.append(f"devices: {show(given)} is not known; write 'auto' or give tp, pp")
 
 
 def _entry(kind: str, given: object, faults: list[str]) -> Entry | None:

@@ -82,7 +82,7 @@ def card(configuration: Configuration, *, sources: bool = False) -> list[Block]:
 def _opening(configuration: Configuration) -> Iterator[Block]:
     labels = configuration.labels
     yield Title(f"{labels['model']} on {configuration.device_count} x {labels['device']}")
-    yield Paragraph(", ".join(_setting(configuration)), "dim")
+    yield Paragraph(", ".join(setting(configuration)), "dim")
     for what_if in configuration.what_ifs:
         sign = " x" if what_if.mode == "scale" else " ="
         yield Paragraph(f"what if {what_if.key}{sign} {what_if.values[0]:g}", "doubt")
@@ -177,7 +177,7 @@ def _range(low: float, high: float, unit: str) -> str:
     return f"{first.partition(' ')[0] if same else first} to {last}"
 
 
-def _setting(configuration: Configuration) -> list[str]:
+def setting(configuration: Configuration) -> list[str]:
     """What was asked; parallelism and the rest only where they are used."""
     labels, numbers = configuration.labels, configuration.numbers
     served = labels["scheduler"] != "static"
@@ -186,7 +186,7 @@ def _setting(configuration: Configuration) -> list[str]:
     told = [
         f"engine {labels['engine']}",
         f"weights {labels['weight_format']}",
-        f"KV cache {labels['kv_format']}",
+        f"KV {labels['kv_format']}",
         f"tp {labels['tp']}",
         *degrees,
         f"{labels['batch']} requests in flight" if served else f"batch {labels['batch']}",
