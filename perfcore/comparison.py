@@ -141,7 +141,9 @@ def compare(
         base
         for number, subject in enumerate(subjects, 1)
         for base in _bases(subject, number, given, faults)
-    ] or [_Base("", "", {})]
+    ]
+    if not subjects:
+        bases = [_Base("", "", {})]
     if len(bases) == 1:
         bases = [bases[0]._replace(name="")]
     found: list[tuple[str, Configuration]] = []
@@ -251,6 +253,7 @@ def _checked(
                 f"{place}: {key}: {show(value)} is a list, and a file holds one configuration; "
                 f"give one value here, or several as an option ({spelled})"
             )
+            fields[spelled] = None
             continue
         if fields.get(spelled) is not None:
             faults.append(f"{place}: {key}: is given twice; leave out one of them")
