@@ -48,6 +48,7 @@ _RESTS_ON: Final = {
     "claim": "of {device} only the vendor's own figures are known",
 }
 _MATTERS: Final = 0.1  # % of the verdict per % of a figure, from which on the card shows it
+_MOST_SHOWN: Final = 12
 _DOUBTFUL: Final = ("estimated", "vendor claim", "assumed")
 _TEXT: Final = 62  # columns that a line of terms takes beside its bar
 _BARS: Final = (10, 40)  # columns of a bar, at least and at most
@@ -451,7 +452,7 @@ def _provenance(configuration: Configuration) -> Iterator[Block]:
     found = figures(configuration)
     shown = sorted(
         (figure for figure in found if figure.effect >= _MATTERS), key=lambda f: -f.effect
-    )
+    )[:_MOST_SHOWN]
     yield Heading("What it rests on")
     name = configuration.labels["engine"]
     device = configuration.entries.device
@@ -463,8 +464,8 @@ def _provenance(configuration: Configuration) -> Iterator[Block]:
     bases = Counter(figure.basis for figure in found)
     counted = ", ".join(f"{count} {basis}" for basis, count in bases.most_common())
     yield Paragraph(
-        f"{plural(len(found), 'figure')} entered: {counted}. Those that matter, with the % that "
-        "TPOT, J and $ change per % of the figure; --sources shows all:"
+        f"{plural(len(found), 'figure')} entered: {counted}. Those that matter most, with the % "
+        "that TPOT, J and $ change per % of the figure (--sources shows all):"
     )
     yield _figures(shown, short=True)
     hidden = {(figure.kind, figure.field) for figure in found if figure.basis == "estimated"}

@@ -303,4 +303,17 @@ def _table(
                 styles[len(rows), column] = "good"
         cells = (line.name, *(line.cells[place] for place in places))
         rows.append(Row(cells, "bold" if line.section else ""))
-    return Table(header, rows, right=set(range(1, len(header))), styles=styles)
+    if not stacked:
+        return Table(header, rows, right=set(range(1, len(header))), styles=styles)
+    # aligned here: blanks at the end of a cell stand for a ratio and a mark
+    sizes = [max(len(row.cells[n]) for row in rows) for n in range(1, len(header))]
+    aligned = [
+        row._replace(
+            cells=(
+                row.cells[0],
+                *(cell.rjust(n) for cell, n in zip(row.cells[1:], sizes, strict=True)),
+            )
+        )
+        for row in rows
+    ]
+    return Table(header, aligned, styles=styles)

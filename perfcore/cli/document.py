@@ -202,7 +202,9 @@ def _table(block: Table, console: "Console") -> "Iterator[RenderableType]":
             yield grid
             note = row.note
             if block.short:
-                note = textwrap.shorten(note, console.width - _GAP, placeholder=" ...")
+                note = textwrap.shorten(
+                    note, console.width - _GAP, placeholder=" ...", break_on_hyphens=False
+                )
             yield Padding(Text(note, row.note_style), (0, 0, 0, _GAP))
             grid = _grid(sizes, block.right)
     if grid.row_count:
