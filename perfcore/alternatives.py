@@ -225,7 +225,9 @@ def _narrower_caches(configuration: Configuration) -> _Changes:
 
 
 def _enough_devices(_: Configuration) -> _Changes:
-    yield _Change("", {"devices": AUTO_DEVICES, "tp": 1, "pp": 1})
+    chosen = {"devices": AUTO_DEVICES, "tp": 1, "pp": 1}
+    yield _Change("", chosen)
+    yield _Change("", {**chosen, "dp": 1, "ep": 1})
 
 
 def _half(configuration: Configuration) -> _Changes:

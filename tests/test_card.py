@@ -259,10 +259,19 @@ def test_fewest_devices_are_the_first_remedy():
     assert first.point.tpot_s == perfcore.evaluate(model, device, tp=2)["tpot_s"]
 
 
-def test_nothing_near_is_said(monkeypatch):
-    monkeypatch.setattr(beside, "_first_that_runs", lambda *_: None)
+def test_fewest_devices_without_degrees_that_cannot_be():
+    (only,) = fitting(Configuration("llama-3-8b", "h100-sxm", tp=3, dp=2, ep=2, batch=5000))
+    alone = Configuration("llama-3-8b", "h100-sxm", devices="auto", batch=5000)
 
-    assert "nothing near it" in point("llama-3-70b", "h100-sxm")
+    assert only.difference == "16 devices (tp 8, pp 2)"
+    assert only.configuration.device_count == alone.device_count
+    assert only.point == alone.evaluate()
+
+
+def test_two_faults_are_no_single_change():
+    text = point("qwen2.5-3b", "h100-sxm", "--ep", "2", "--input-len", "1M")
+
+    assert "no single change is enough" in text
 
 
 # Provenance

@@ -103,7 +103,7 @@ def _refusal(configuration: Configuration, point: Point) -> Iterator[Block]:
     if found:
         yield _side_by_side(found)
     else:
-        yield Paragraph("nothing near it: take another device, or a smaller model")
+        yield Paragraph("no single change is enough; mend this first, and ask again")
 
 
 def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterator[Block]:
