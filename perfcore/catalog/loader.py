@@ -103,6 +103,11 @@ def normalise(name: str) -> str:
     return re.sub(r"[\s_]+", "-", name.strip().lower())
 
 
+def is_name(text: str) -> bool:
+    """Whether an entry may be called so."""
+    return bool(_NAME.fullmatch(text))
+
+
 def _kind(kind: str) -> _Kind:
     if kind not in _KINDS:
         raise InputError(f"unknown kind of entry {kind!r}{suggest(kind, _KINDS)}")
@@ -293,7 +298,7 @@ def _checked(kind: str, place: str, tables: dict[str, object]) -> dict[str, Entr
                 f"put it below a line [name] that names the {_KINDS[kind].noun}"
             )
             continue
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             faults.append(
                 f"{where}: a name has lower-case letters, digits, '-', '.', '_' and '+' only; "
                 f"rename it"

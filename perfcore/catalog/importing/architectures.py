@@ -29,7 +29,7 @@ class Architecture:
 
     def but(self, **changes: Any) -> "Architecture":  # noqa: ANN401 - of any field
         """Return a copy; mappings are added to."""
-        merged = {
+        merged: dict[str, Any] = {
             name: {**getattr(self, name), **value} if isinstance(value, dict) else value
             for name, value in changes.items()
         }
@@ -123,9 +123,7 @@ _COHERE: Final = Architecture(fixed=_ONE_NORM, switches=_all("attention_bias"), 
 _OLMO2: Final = Architecture(fixed=_FULL_NORM, switches=_all("attention_bias"))
 _GRANITE_MOE: Final = LLAMA.but(keys=_EXPERT_IS_FFN, rules=("experts",))
 _GLM: Final = Architecture(switches=_qkv("attention_bias", default=True))
-_MINIMAX: Final = Architecture(
-    keys=_EXPERT_IS_FFN, windows="none", rules=("lightning", "experts")
-)
+_MINIMAX: Final = Architecture(keys=_EXPERT_IS_FFN, windows="none", rules=("lightning", "experts"))
 _FALCON: Final = Architecture(
     fixed=_CLASSIC,
     switches={**_all("bias"), **_mlp("bias")},
@@ -277,9 +275,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         },
         rules=("one_norm_if_parallel",),
     ),
-    "persimmon": Architecture(
-        fixed={**_CLASSIC, **_BIASED}, rules=("persimmon",)
-    ),
+    "persimmon": Architecture(fixed={**_CLASSIC, **_BIASED}, rules=("persimmon",)),
     "olmo": Architecture(fixed={"norm": "none"}, switches=_all("attention_bias")),
     "olmo2": _OLMO2,
     "olmo3": _OLMO2.but(windows="every 4", defaults={"sliding_window": 4096}),

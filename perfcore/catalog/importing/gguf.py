@@ -439,7 +439,9 @@ class _Model:
 
     def _weights(self) -> dict[str, Tensor]:
         """Return the tensors that are parameters, each of them once."""
-        named = {f"blk.{n}.{name}": t for n, block in self.blocks.items() for name, t in block.items()}
+        named = {
+            f"blk.{n}.{name}": t for n, block in self.blocks.items() for name, t in block.items()
+        }
         twice = {
             f"blk.{n}.{name}"
             for n, block in self.blocks.items()

@@ -26,8 +26,8 @@ def download(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise InputError(f"{HUB}{name}: is not of the form hf:org/name or hf:org/name@revision")
     try:
-        from huggingface_hub import hf_hub_download  # noqa: PLC0415 - optional
         from huggingface_hub import errors as hub_errors  # noqa: PLC0415
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415 - optional
     except ImportError:
         raise InputError(
             f"{HUB}{name}: needs huggingface_hub; pip install 'perfcore[hf]', "

@@ -35,7 +35,9 @@ _OTHER_PHYSICS: Final = re.compile(
 _DECODERS: Final = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
-def from_config(values: Mapping[str, object], place: str, identity: Mapping[str, str]) -> ModelEntry:
+def from_config(
+    values: Mapping[str, object], place: str, identity: Mapping[str, str]
+) -> ModelEntry:
     """Return the model that a ``config.json`` describes.
 
     Parameters
@@ -63,7 +65,7 @@ def from_config(values: Mapping[str, object], place: str, identity: Mapping[str,
     fields = Fields(
         config, place, known.defaults, faults=list(inner.faults), missing=list(inner.missing)
     )
-    reading = _read(fields, known, values)
+    reading = _read(fields, known)
     if architecture is None:
         _check_unknown(fields, model_type)
     if fields.missing:
@@ -71,6 +73,7 @@ def from_config(values: Mapping[str, object], place: str, identity: Mapping[str,
     if fields.faults:
         raise InputError(fields.faults)
     entry = {**reading.entry, **identity, "native_dtype": native_dtype(config, values, fields)}
+    entry["source"] = f"{identity['source']}, model_type {show(model_type)}"
     notes = [entry.get("notes", "")]
     if config is not values:
         notes.append("text model only")
@@ -126,8 +129,7 @@ def _text_model(
     return values, model_type, outer
 
 
-def _read(fields: Fields, architecture: Architecture, outer: Mapping[str, object]) -> Reading:
-    del outer
+def _read(fields: Fields, architecture: Architecture) -> Reading:
     reading = Reading(fields, architecture)
     size(reading)
     reading.entry["tie_word_embeddings"] = fields.flag(
@@ -188,9 +190,7 @@ def _check_unknown(fields: Fields, model_type: str) -> None:
     ]
     if other:
         shown = ", ".join(show(key).strip("'") for key in other[:12])
-        fields.faults.append(
-            f"{place}, and {shown} say that it is not like Llama; {REMEDY}"
-        )
+        fields.faults.append(f"{place}, and {shown} say that it is not like Llama; {REMEDY}")
 
 
 _OF_EXPERTS: Final = {
@@ -208,6 +208,6 @@ _OF_EXPERTS: Final = {
 def _plain_layers(key: str, value: object) -> bool:
     """Whether layers are listed, and all see everything or a window."""
     kinds = ("full_attention", "sliding_attention")
-    return (key == "layer_types" and isinstance(value, list) and all(k in kinds for k in value)) or (
-        key == "sliding_window"
-    )
+    return (
+        key == "layer_types" and isinstance(value, list) and all(k in kinds for k in value)
+    ) or (key == "sliding_window")

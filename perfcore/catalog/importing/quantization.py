@@ -14,12 +14,12 @@ _DTYPES: Final = {
     "float8_e4m3fn": "fp8",
 }
 _UNQUANTISED: Final = "bf16"
+_BITS: Final = (2, 3, 4, 8)
+_METHODS: Final = {"mxfp4": "mxfp4 experts", "fp8": "fp8", "fbgemm_fp8": "fp8"}
 _ALGORITHMS: Final = {"fp8": "fp8", "nvfp4": "nvfp4", "w4a16_awq": "int4", "w4a8_awq": "int4"}
 
 
-def native_dtype(
-    config: Mapping[str, object], outer: Mapping[str, object], fields: Fields
-) -> str:
+def native_dtype(config: Mapping[str, object], outer: Mapping[str, object], fields: Fields) -> str:
     """Return the format of the published weights; 16 bit where nothing says otherwise.
 
     Experts that alone are quantised say so: "mxfp4 experts".
@@ -35,21 +35,18 @@ def native_dtype(
 
 
 def _quantised(fields: Fields, values: Mapping[str, object]) -> str:
+    """Return the format that a quantisation leaves; empty if it is not known."""
     method = values.get("quant_method")
-    if method == "mxfp4":
-        return "mxfp4 experts"
-    if method in ("fp8", "fbgemm_fp8"):
-        return "fp8"
     if method in ("gptq", "awq", "auto-round"):
         bits = fields.whole("bits", "w_bit", default=4)
-        return f"int{bits}" if bits in (2, 3, 4, 8) else ""
+        return f"int{bits}" if bits in _BITS else ""
     if method == "bitsandbytes":
         return "int8" if values.get("load_in_8bit") is True else "nf4"
     if method == "modelopt":
         return _ALGORITHMS.get(str(values.get("quant_algo")).lower(), "")
     if method == "compressed-tensors":
         return _compressed(fields, values)
-    return ""
+    return _METHODS.get(method, "") if isinstance(method, str) else ""
 
 
 def _compressed(fields: Fields, values: Mapping[str, object]) -> str:
@@ -61,7 +58,7 @@ def _compressed(fields: Fields, values: Mapping[str, object]) -> str:
         return ""
     bits = Fields(weights, fields.place).whole("num_bits")
     kind = "fp" if weights.get("type") == "float" else "int"
-    if bits not in (2, 3, 4, 8):
+    if bits not in _BITS:
         return ""
     ignored = values.get("ignore")
     attention = isinstance(ignored, list) and any("self_attn" in str(name) for name in ignored[:64])

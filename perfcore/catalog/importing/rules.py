@@ -282,8 +282,7 @@ def latent(reading: Reading) -> None:
     """MLA: ranks, and widths of heads with and without rotation."""
     config, entry = reading.config, reading.entry
     entry |= {
-        name: config.need(name)
-        for name in ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim")
+        name: config.need(name) for name in ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim")
     }
     entry |= {
         "q_lora_rank": config.whole("q_lora_rank"),

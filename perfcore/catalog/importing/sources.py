@@ -30,10 +30,10 @@ def import_model(source: str) -> ModelEntry:
     """
     if source.lower().startswith(HUB):
         name = source[len(HUB) :]
-        path = hub.download(name)
+        config = hub.download(name)
         repository = name.partition("@")[0]
         identity = _identity(repository.rpartition("/")[2], f"{source}: {CONFIG}")
-        return from_config(read_json(path), source, {**identity, "hf_id": repository})
+        return from_config(read_json(config), source, {**identity, "hf_id": repository})
     path = _expanded(source)
     if os.path.isdir(path):  # noqa: PTH112 - Path raises for names that are too long
         path = _in_directory(path)
