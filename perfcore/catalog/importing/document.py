@@ -99,8 +99,10 @@ class Fields:
         self._defaults = defaults or {}
 
     def fault(self, key: str, problem: str, remedy: str) -> None:
-        """Record one fault."""
-        self.faults.append(f"{self.place}: {key}: {problem}; {remedy}")
+        """Record one fault, once."""
+        fault = f"{self.place}: {key}: {problem}; {remedy}"
+        if fault not in self.faults and len(self.faults) < _SHOWN:
+            self.faults.append(fault)
 
     def _find(self, keys: Sequence[str]) -> tuple[str, object]:
         """Return the first key that has a value, and the value; ``None`` without any."""

@@ -241,7 +241,7 @@ class _Model:
             return
         width = read.whole("attention.key_length") or fields["hidden_size"] // heads
         value = read.whole("attention.value_length") or width
-        block = self._one("attn_q.weight", "attn_qkv.weight")
+        block = self.blocks[letters.index("F")]
         fields |= {
             "head_dim": 0 if width * heads == fields["hidden_size"] else width,
             "v_head_dim": 0 if value == width else value,
