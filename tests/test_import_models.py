@@ -7,6 +7,7 @@ source).
 
 import copy
 import json
+import os
 import struct
 import sys
 import tomllib
@@ -53,6 +54,21 @@ def faults_of(config):
     with pytest.raises(InputError) as caught:
         read(config)
     return caught.value.faults
+
+
+def assert_model_or_faults(importing, place):
+    """Whatever is read ends in a model that can be computed with, or in lines that name it."""
+    faults = ()
+    try:
+        entry = importing()
+    except InputError as error:
+        faults = error.faults
+    if faults:
+        assert all(fault.startswith(place) for fault in faults)
+        assert not any("\n" in fault for fault in faults)
+    else:
+        assert isinstance(entry, ModelEntry)
+        assert all(value >= 0 for value in entry.record())
 
 
 # Published configurations
@@ -201,8 +217,6 @@ def test_unknown_architecture_like_llama_is_read_and_says_so():
 
     assert parameter_count(entry) == parameter_count(read(LLAMA))
     assert "'novel' is unknown" in entry.estimated["layer_types"]
-    shown = CliRunner().invoke(program, ["models"])
-    assert shown.exit_code == 0
 
 
 def test_unknown_encoder_is_refused():
@@ -320,7 +334,6 @@ JSON = st.recursive(
 KEYS = sorted({key for case in CASES.values() for key in case["config"]})
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_mutated_configs_are_models_or_input_errors(data):
     config = dict(data.draw(st.sampled_from(list(CASES.values())))["config"])
@@ -333,23 +346,16 @@ def test_mutated_configs_are_models_or_input_errors(data):
     if target is not config:
         config["text_config"] = target
 
-    try:
-        entry = read(config)
-    except InputError as error:
-        assert all(fault.startswith("config.json") for fault in error.faults)
-    else:
-        assert isinstance(entry, ModelEntry)
-        assert all(value >= 0 for value in entry.record())
+    assert_model_or_faults(lambda: read(config), "config.json")
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), JSON, max_size=8))
 def test_random_objects_are_input_errors(config):
     with pytest.raises(InputError):
         read({key: value for key, value in config.items() if key != "hidden_size"})
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 def test_random_files_are_input_errors(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "random.json"
@@ -884,10 +890,10 @@ def test_gguf_in_parts(tmp_path):
     assert entry.name == "m"
     assert entry == perfcore.load_model(str(tmp_path))
     (tmp_path / "m-00002-of-00002.gguf").unlink()
-    with pytest.raises(InputError, match="m-00002-of-00002.gguf: no such file"):
+    with pytest.raises(InputError, match=r"m-00002-of-00002\.gguf: no such file"):
         perfcore.load_model(str(first))
     renamed = first.rename(tmp_path / "other.gguf")
-    with pytest.raises(InputError, match="name the first, which ends in -00001-of-00002.gguf"):
+    with pytest.raises(InputError, match=r"name the first, which ends in -00001-of-00002\.gguf"):
         perfcore.load_model(str(renamed))
 
 
@@ -991,7 +997,6 @@ SMALL = model(
 )
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_mutated_headers_are_models_or_input_errors(tmp_path_factory, data):
     raw = bytearray(gguf_bytes(*SMALL))
@@ -1006,15 +1011,9 @@ def test_mutated_headers_are_models_or_input_errors(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "mutated.gguf"
     path.write_bytes(bytes(raw[:cut]))
 
-    try:
-        entry = from_gguf(path, IDENTITY)
-    except InputError as error:
-        assert all(str(path) in fault for fault in error.faults)
-    else:
-        assert all(value >= 0 for value in entry.record())
+    assert_model_or_faults(lambda: from_gguf(path, IDENTITY), str(path))
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([key for key in SMALL[0] if "llama" in key]),
@@ -1026,10 +1025,27 @@ def test_strange_metadata_is_a_model_or_an_input_error(tmp_path_factory, changes
     path = tmp_path_factory.getbasetemp() / "strange.gguf"
     path.write_bytes(gguf_bytes(SMALL[0] | changes, SMALL[1]))
 
+    assert_model_or_faults(lambda: from_gguf(path, IDENTITY), str(path))
+
+
+@pytest.mark.parametrize("name", ["pipe.gguf", "pipe.json"])
+def test_pipes_are_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+
+    with pytest.raises(InputError, match="is not a file"):
+        perfcore.load_model(str(tmp_path / name))
+
+
+def test_lists_of_all_keys_together_are_bounded(tmp_path):
+    """A thousand lists that are each short enough to keep."""
+    many = {f"x.{number}": [1] * 5000 for number in range(1000)}
+    path = header(tmp_path, gguf_bytes(SMALL[0] | many, SMALL[1]))
+    tracemalloc.start()
     try:
-        from_gguf(path, IDENTITY).record()
-    except InputError as error:
-        assert all(str(path) in fault for fault in error.faults)
+        assert perfcore.load_model(str(path)).num_hidden_layers == 2
+        assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 # Where models come from
@@ -1211,7 +1227,6 @@ def test_every_field_has_a_meaning():
     assert all(meaning.text for meaning in (*MODEL.values(), *DEVICE.values()))
 
 
-@settings(deadline=None, max_examples=50)
 @given(model_entries())
 def test_written_models_load_back_equal(entry):
     text = table_text(entry.name, entry_table(entry), MODEL)
@@ -1257,7 +1272,7 @@ def test_other_tables_stay_as_they_are(tmp_path, name):
     assert tomllib.loads(new) == {**tomllib.loads(OLD), name: {"z": 3}}
     assert "# about third" in new
     if name != "new":
-        with pytest.raises(InputError, match="has .* already; add --force"):
+        with pytest.raises(InputError, match=r"has .* already; add --force"):
             added(path, name, text, replace=False)
 
 
@@ -1361,7 +1376,8 @@ def test_devices_add(catalogue):
     assert run("devices", "add", "my-chip", *options(CHIP), "--force").exit_code == 0
 
 
-def test_devices_add_takes_every_field(catalogue):
+@pytest.mark.usefixtures("catalogue")
+def test_devices_add_takes_every_field():
     more = {
         "--vendor": 'Acme "A"',
         "--year": "2025",

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.importing.document import MOST_LAYERS, REMEDY, Fields
-from perfcore.catalog.importing.gguf_header import Header, Tensor, read_header
+from perfcore.catalog.importing.gguf_header import MOST_TENSORS, Header, Tensor, read_header
 from perfcore.catalog.importing.huggingface import make_entry
 from perfcore.catalog.importing.rules import set_layers
 from perfcore.catalog.parameters import parameter_count
@@ -121,6 +121,8 @@ def _whole(path: Path, header: Header) -> Header:
     for number in range(2, count + 1):
         part = path.with_name(f"{path.name[: match.start()]}-{number:05}-of-{count:05}.gguf")
         tensors |= read_header(part).tensors
+        if len(tensors) > MOST_TENSORS:
+            raise InputError(f"{path}: has more than {MOST_TENSORS:,} tensors; this is no model")
     return Header(header.metadata, tensors)
 
 
