@@ -126,6 +126,8 @@ def _text_model(
             return config, named, outer
     if not model_type and not outer.faults:
         outer.missing.append("model_type")
+    if model_type not in ARCHITECTURES:  # fields of the text model beside those of the others
+        model_type = TEXT_MODELS.get(model_type, model_type)
     return values, model_type, outer
 
 
