@@ -177,9 +177,9 @@ def test_what_a_known_architecture_adds_and_is_not_modelled_is_refused():
     config = copy.deepcopy(CASES["gemma4"]["config"])
     config["text_config"] |= {"hidden_size_per_layer_input": 256, "num_kv_shared_layers": 20}
 
-    assert [fault.partition(": ")[2][:27] for fault in faults_of(config)] == [
-        "hidden_size_per_layer_input",
-        "num_kv_shared_layers: 20: n",
+    assert [fault.split(": ")[:3] for fault in faults_of(config)] == [
+        ["config.json", "text_config", "hidden_size_per_layer_input"],
+        ["config.json", "text_config", "num_kv_shared_layers"],
     ]
 
 
@@ -248,6 +248,15 @@ def test_unknown_architecture_like_llama_is_read_and_says_so():
 
     assert parameter_count(entry) == parameter_count(read(LLAMA))
     assert "'novel' is unknown" in entry.estimated["layer_types"]
+
+
+def test_windows_of_an_unknown_architecture_must_be_listed():
+    config = changed(LLAMA, model_type="novel", sliding_window=4096)
+    assert "sliding_window say" in faults_of(config)[0]
+
+    kinds = ["full_attention"] * 8 + ["sliding_attention"] * 24
+    assert read(changed(config, layer_types=kinds)).layers == {"F": 8, "S": 24}
+    assert read(changed(config, use_sliding_window=False)).layers == {"F": 32}
 
 
 def test_unknown_encoder_is_refused():
@@ -1110,6 +1119,14 @@ def test_paths_name_the_same_model(directory, monkeypatch):
     assert perfcore.load_model(".") == found[0]
 
 
+def test_directory_of_the_hubs_cache_is_called_like_its_model(tmp_path):
+    made = tmp_path / "models--meta-llama--Llama-3.1-8B" / "snapshots" / "0e9e39f249a1"
+    made.mkdir(parents=True)
+    written(made, json.dumps(LLAMA))
+
+    assert perfcore.load_model(str(made)).name == "llama-3.1-8b"
+
+
 def test_catalogue_goes_before_a_directory_of_the_same_name(directory, monkeypatch):
     (directory / "llama-3-8b").mkdir()
     monkeypatch.chdir(directory)
@@ -1342,6 +1359,9 @@ def test_models_add_into_the_catalogue(directory, catalogue):
     assert run("models", "add", "deepseek-v3", "--name", "other").exit_code == 0
     assert run("models", "add", directory, "--name", "mine", "--force").exit_code == 0
     assert loader.names("model")[:2] == ["other", "mine"]
+    assert "not the built-in" not in result.stdout
+    shadow = run("models", "add", "llama-3-8b")
+    assert "llama-3-8b is yours, not the built-in model" in shadow.stdout
     assert perfcore.load_model("other").record() == perfcore.load_model("deepseek-v3").record()
 
 
