@@ -937,6 +937,26 @@ def test_gguf_in_parts(tmp_path):
         perfcore.load_model(str(renamed))
 
 
+def test_gguf_of_an_encoder_is_refused(tmp_path):
+    metadata, tensors = llama_8b()
+    metadata["llama.attention.causal"] = False
+
+    with pytest.raises(InputError, match="generates no tokens"):
+        perfcore.load_model(str(header(tmp_path, (metadata, tensors))))
+
+
+def test_gguf_without_attention_is_refused(tmp_path):
+    block = {
+        "time_mix_key.weight": ((64, 64), F16),
+        "time_mix_output.weight": ((64, 64), F16),
+        "channel_mix_key.weight": ((64, 256), F16),
+    }
+    made = model("rwkv6", 64, 256, [block] * 2, context_length=2048)
+
+    with pytest.raises(InputError, match=r"'rwkv6' is not modelled: .*time_mix_key"):
+        perfcore.load_model(str(header(tmp_path, made)))
+
+
 def test_gguf_lacks_fields(tmp_path):
     metadata, tensors = llama_8b()
     del metadata["llama.embedding_length"], metadata["llama.block_count"]

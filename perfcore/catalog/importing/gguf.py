@@ -160,6 +160,11 @@ class _Model:
     def entry(self, identity: Mapping[str, str]) -> ModelEntry:
         """Return the entry, whose count of parameters is that of the tensors."""
         fields: dict[str, Any] = {}
+        if self.fields.raw("attention.causal") is False:
+            raise InputError(
+                f"{self.path}: architecture {self.shown!r} generates no tokens; "
+                "use a causal language model"
+            )
         self._size(fields)
         self._check()
         letters = "".join(self._letter(self.blocks[n]) for n in range(self.layers))
@@ -273,19 +278,23 @@ class _Model:
         return max(found, default=0)
 
     def _latent(self, fields: dict[str, Any], letters: str) -> None:
-        read = self.fields
+        read, heads = self.fields, fields["num_attention_heads"]
+        block = self.blocks[letters.index("A")]
         rope = read.need("rope.dimension_count")
-        whole = read.whole("attention.key_length_mla") or read.need("attention.key_length")
+        queries = block.get("attn_q_b.weight") or block.get("attn_q.weight")
+        output = block.get("attn_output.weight")
+        whole = queries.shape[-1] // heads if queries else read.need("attention.key_length")
         if whole <= rope:
-            read.fault("attention.key_length", f"{whole} is not above {rope}", REMEDY)
+            read.fault("rope.dimension_count", f"{rope} is not below {whole}", REMEDY)
         fields |= {
             "num_key_value_heads": 0,
             "kv_lora_rank": read.need("attention.kv_lora_rank"),
             "q_lora_rank": read.whole("attention.q_lora_rank"),
             "qk_rope_head_dim": rope,
             "qk_nope_head_dim": max(whole - rope, 1),
-            "v_head_dim": read.whole("attention.value_length_mla")
-            or read.need("attention.value_length"),
+            "v_head_dim": output.shape[0] // heads
+            if output
+            else read.need("attention.value_length"),
         }
         if read.has("attention.indexer.top_k"):
             fields |= {
