@@ -1485,6 +1485,25 @@ def test_devices_add_tells_all_faults_at_once(catalogue):
     assert not list(catalogue.iterdir())
 
 
+def test_needed_options_are_those_that_are_missed(catalogue):
+    text = run("devices", "add", "--help").stdout
+    missed = run("devices", "add", "my-chip", "--fp16", "1 TFLOPS").stderr.splitlines()
+    needed = re.findall(r"(--[\w-]+) VALUE (?:(?!--).)*?Needed\.", " ".join(text.split()))
+
+    assert sorted(f"error: {option} is missing" for option in needed) == sorted(
+        line.partition(";")[0] for line in missed
+    )
+    assert not list(catalogue.iterdir())
+
+
+def test_devices_add_refuses_what_is_no_text(catalogue):
+    result = run("devices", "add", "my-chip", *options(CHIP | {"--vendor": "\udcff"}))
+
+    assert result.exit_code == 2
+    assert "no UTF-8 text" in result.stderr
+    assert not list(catalogue.iterdir())
+
+
 def test_devices_add_checks_the_name(catalogue):
     result = run("devices", "add", "My Chip", *options(CHIP))
 

@@ -154,6 +154,14 @@ _FLAGS: Final = ("spatial", "price_list_whole")
 _HIDDEN: Final = ("name", "aliases", "estimated", "hypothetical")
 _FIELDS: Final = tuple(field for field in DeviceEntry.model_fields if field not in _HIDDEN)
 _NUMBERS: Final = ("year", "process_nm", "scale_up_domain")
+_NEEDED: Final = (
+    "source",
+    "device_class",
+    "memory_capacity",
+    "memory_bandwidth",
+    "board_power",
+    "price_per_hour",
+)
 _RATES: Final = ("flops_fp32", "flops_fp16", "flops_fp8", "flops_int8")
 _NOT_GIVEN: Final = "not given"
 
@@ -178,9 +186,10 @@ def _device_options(command: Callable[..., None]) -> Callable[..., None]:
         if field in _FLAGS:
             command = click.option(_option(field), field, is_flag=True, help=f"{text}.")(command)
             continue
-        shown = f"{text}, e.g. {meaning.example!r}."
+        shown = f"{text}." if meaning.example == "…" else f"{text}, e.g. {meaning.example!r}."
         if field == "device_class":
             shown = f"{text}: {', '.join(get_args(DeviceClass))}."
+        shown += " Needed." if field in _NEEDED else ""
         command = click.option(_option(field), field, metavar="VALUE", help=shown)(command)
     return command
 
