@@ -550,6 +550,36 @@ def gemma_2_9b():
     )
 
 
+def gemma_4_31b():
+    """Full layers have wider and fewer KV heads, and one matrix for keys and values."""
+
+    def block(q, kv, width):
+        return dense_block(5376, q, kv, 21504) | {
+            "post_attention_norm.weight": ((5376,), F32),
+            "post_ffw_norm.weight": ((5376,), F32),
+            "attn_q_norm.weight": ((width,), F32),
+            "attn_k_norm.weight": ((width,), F32),
+        }
+
+    windowed = block(32 * 256, 16 * 256, 256)
+    full = without(block(32 * 512, 4 * 512, 512), "attn_v.weight")
+    return model(
+        "gemma4",
+        5376,
+        262144,
+        ([windowed] * 5 + [full]) * 10,
+        tied=True,
+        context_length=262144,
+        attention__sliding_window=1024,
+        attention__sliding_window_pattern=([True] * 5 + [False]) * 10,
+        attention__key_length=512,
+        attention__value_length=512,
+        attention__key_length_swa=256,
+        attention__value_length_swa=256,
+        **attention(32, ([16] * 5 + [4]) * 10),
+    )
+
+
 def gpt_oss_20b():
     d, q, kv, ffn, experts = 2880, 4096, 512, 2880, 32
     block = {
@@ -828,6 +858,7 @@ GGUF = {
     "llama-3.1-8b": llama_8b,
     "mixtral-8x7b": mixtral_8x7b,
     "gemma-2-9b": gemma_2_9b,
+    "gemma-4-31b": gemma_4_31b,
     "gpt-oss-20b": gpt_oss_20b,
     "deepseek-v3": deepseek_v3,
     "qwen3-next-80b-a3b": qwen3_next,

@@ -239,19 +239,17 @@ class _Model:
         if not heads:
             read.missing.append("attention.head_count")
             return
-        fields |= {
-            "num_attention_heads": heads,
-            "num_key_value_heads": self._alike("attention.head_count_kv") or heads,
-        }
+        fields["num_attention_heads"] = heads
         if "A" in letters:
             self._latent(fields, letters)
             return
-        width = read.whole("attention.key_length") or fields["hidden_size"] // heads
-        value = read.whole("attention.value_length") or width
-        block = self.blocks[letters.index("F")]
+        letters = self._windows(fields, letters)
+        set_layers(fields, letters)
+        self._heads(fields, letters)
+        code = "S" if "S" in letters else "F"
+        block, width = self.blocks[letters.index(code)], fields["head_dim"]
         fields |= {
             "head_dim": 0 if width * heads == fields["hidden_size"] else width,
-            "v_head_dim": 0 if value == width else value,
             "attention_sinks": "attn_sinks" in block or "attn_sinks.weight" in block,
             "attention_bias": self._attention_bias(block),
         }
@@ -260,7 +258,31 @@ class _Model:
         norm = block.get("attn_q_norm.weight")
         if norm is not None:
             fields["qk_norm"] = "head-dim" if norm.elements == width else "full"
-        self._windows(fields, letters)
+
+    def _heads(self, fields: dict[str, Any], letters: str) -> None:
+        """KV heads and widths; layers that see everything may have others than windows."""
+        read, heads = self.fields, fields["num_attention_heads"]
+        groups = {
+            code: self._alike("attention.head_count_kv", letters, code) or heads
+            for code in "FS"
+            if code in letters
+        }
+        width = read.whole("attention.key_length") or fields["hidden_size"] // heads
+        value = read.whole("attention.value_length") or width
+        fields |= {
+            "num_key_value_heads": groups.get("S") or groups["F"],
+            "head_dim": width,
+            "v_head_dim": 0 if value == width else value,
+        }
+        if len(groups) < 2:
+            return
+        narrow = read.whole("attention.key_length_swa") or width
+        if groups["F"] != groups["S"]:
+            fields["num_global_key_value_heads"] = groups["F"]
+        if narrow != width:
+            fields |= {"head_dim": narrow, "global_head_dim": width, "v_head_dim": 0}
+        block = self.blocks[letters.index("F")]
+        fields["attention_k_eq_v"] = "attn_k.weight" in block and "attn_v.weight" not in block
 
     @staticmethod
     def _attention_bias(block: Block) -> str:
@@ -268,11 +290,19 @@ class _Model:
             return "none"
         return "all" if "attn_output.bias" in block else "qkv"
 
-    def _alike(self, key: str) -> int:
-        """Return a number that may be a list with one item a layer; zeros are no attention."""
+    def _alike(self, key: str, letters: str = "", code: str = "") -> int:
+        """Return a number that may be a list with one item a layer; zeros are no attention.
+
+        With letters, only the layers of this one count.
+        """
         if not isinstance(self.fields.raw(key), list):
             return self.fields.whole(key)
-        found = set(self.fields.wholes(key)) - {0}
+        listed = self.fields.wholes(key)
+        if code and len(listed) >= len(letters):
+            listed = [
+                count for count, letter in zip(listed, letters, strict=False) if letter == code
+            ]
+        found = set(listed) - {0}
         if len(found) > 1:
             self.fields.fault(key, f"differs between layers ({show(sorted(found))})", REMEDY)
         return max(found, default=0)
@@ -305,7 +335,8 @@ class _Model:
         if set(letters) != {"A"}:
             set_layers(fields, letters)
 
-    def _windows(self, fields: dict[str, Any], letters: str) -> None:
+    def _windows(self, fields: dict[str, Any], letters: str) -> str:
+        """Return the letters with "S" where a layer has a window."""
         read, chunked = self.fields, self.architecture == "llama4"
         width = read.whole("attention.sliding_window")
         if chunked:
@@ -321,7 +352,7 @@ class _Model:
                 "S" if letter == "F" and slides else letter
                 for letter, slides in zip(letters, pattern, strict=True)
             )
-        set_layers(fields, letters)
+        return letters
 
     def _slides(self) -> list[bool] | None:
         """Return for each layer whether it has a window; ``None`` if that is not known."""
@@ -432,6 +463,9 @@ class _Model:
                 "ffn_norm",
                 "post_attention_norm",
                 "post_ffw_norm",
+                "post_ffw_norm_1",
+                "post_ffw_norm_2",
+                "pre_ffw_norm_2",
             )
         )
         if "output_norm.weight" not in self.others:
