@@ -16,6 +16,7 @@ import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
+import huggingface_hub
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -1257,7 +1258,6 @@ def test_faults_are_lines_with_exit_code_2(tmp_path):
 
 @pytest.fixture
 def hub(monkeypatch, directory):
-    huggingface_hub = pytest.importorskip("huggingface_hub")
     asked = []
 
     def download(repository, file, revision=None):
