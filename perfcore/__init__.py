@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from perfcore.api import histogram, pareto, search, sweep
     from perfcore.catalog.loader import load_device, load_model
     from perfcore.configuration import Configuration, evaluate
+    from perfcore.dataset import Dataset
     from perfcore.errors import InputError, PerfcoreError
     from perfcore.run import Run, open_run
     from perfcore.space import Space
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Configuration",
+    "Dataset",
     "InputError",
     "PerfcoreError",
     "Run",
@@ -33,6 +35,7 @@ __all__ = [
 # Imported when first asked for: NumPy, Arrow and Numba take most of a second.
 _HOMES = {
     "Configuration": "configuration",
+    "Dataset": "dataset",
     "InputError": "errors",
     "PerfcoreError": "errors",
     "Run": "run",

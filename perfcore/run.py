@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from perfcore.catalog import catalog_hash
 from perfcore.columns import Column
+from perfcore.dataset import Dataset, Rows
 from perfcore.engine import Count, Progress, ShardWorker, evaluate_rows, run_shards
 from perfcore.errors import InputError, OutputError
 from perfcore.sinks.parquet import ParquetShard, schema
@@ -25,9 +26,9 @@ MANIFEST = "manifest.json"
 LONG_AXIS = 1000  # values; more are not repeated in every data file, but in the manifest
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished or interrupted sweep on disk."""
+@dataclass(frozen=True, repr=False)
+class Run(Dataset):
+    """A finished or interrupted sweep on disk: a data set that is read when it is asked."""
 
     path: Path
     manifest: dict[str, object]
@@ -49,9 +50,43 @@ class Run:
         """The rows as an Arrow data set, read lazily."""
         return ds.dataset(self.data, format="parquet")
 
-    def to_arrow(self) -> pa.Table:
-        """All rows in memory."""
-        return self.dataset().to_table()
+    @property
+    def name(self) -> str:
+        """What the sweep is called."""
+        return str(self.manifest.get("name", self.path.name))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types."""
+        return self.dataset().schema
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows the files hold."""
+        return int(self.dataset().count_rows())
+
+    @property
+    def evaluated(self) -> int | None:
+        """Configurations of the whole sweep."""
+        evaluated = self.manifest.get("evaluated")
+        return evaluated if isinstance(evaluated, int) else None
+
+    @property
+    def dropped(self) -> Mapping[str, int] | None:
+        """Configurations that were left out, by reason."""
+        dropped = self.manifest.get("dropped")
+        return dropped if isinstance(dropped, dict) else None
+
+    def to_arrow(self, columns: Iterable[str] | None = None) -> pa.Table:
+        """Return all rows in memory, or some columns of them."""
+        return self.dataset().to_table(columns=self._known(columns))
+
+    def head(self, rows: int = 5) -> Rows:
+        """Return the first rows."""
+        return Rows(self.dataset().head(rows), self.name)
+
+    def _queried(self) -> object:
+        return self.dataset()
 
 
 def facts(space: Space) -> dict[str, object]:
