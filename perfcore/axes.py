@@ -72,7 +72,7 @@ _SUFFIXES: Final = {
     "price": "_usd",
     "carbon_intensity": "_g_per_kwh",
 }
-_SCALE: Final = Bound("ratio", POSITIVE, 1e6)
+SCALE: Final = Bound("ratio", POSITIVE, 1e6)
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def _choices(
 def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry]]:
     if isinstance(item, str):
         try:
-            entry = loader.load(kind, _located(item, place.folder))
+            entry = loader.load(kind, located(item, place.folder))
         except InputError as error:
             for fault in error.faults:
                 place.relay(fault)
@@ -250,7 +250,7 @@ def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry
         place.fault(f"{show(item)} is not a name", f"write a name or file in quotes{tables}")
 
 
-def _located(name: str, folder: Path) -> str:
+def located(name: str, folder: Path) -> str:
     """Return a name as it is, and a path relative to the sweep file's folder."""
     is_path = name.startswith(("./", "../", "~", "/")) or name.lower().endswith(
         (".toml", ".json", ".gguf")
@@ -297,7 +297,7 @@ def _what_if(key: str, given: object, place: Place) -> WhatIf | None:
         return None
     spot = place.at(key)
     if isinstance(given, Mapping) and set(given) == {"scale"}:
-        values = expand(given["scale"], _SCALE, spot.at("scale"))
+        values = expand(given["scale"], SCALE, spot.at("scale"))
         return None if values is None else WhatIf(record, field, "scale", values)
     if isinstance(given, Mapping) and "scale" in given:
         spot.fault(f"{show(dict(given))} has more than scale", "write { scale = [1, 2, 4] }")

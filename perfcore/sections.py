@@ -14,7 +14,7 @@ MAX_SAMPLE: Final = 10**12
 METHODS: Final = ("sobol", "random")
 DTYPES: Final = ("float32", "float64")
 COMPRESSIONS: Final = ("zstd", "lz4", "snappy", "none")
-_DIMENSIONS: Final = {
+DIMENSIONS: Final = {
     "s": "time",
     "bytes": "bytes",
     "bytes/s": "bandwidth",
@@ -192,7 +192,7 @@ def _where_metric(name: str, table: Mapping[str, object], place: Place) -> Where
         return None
     if column.kind == "code":
         return _where_label(name, column.categories, table, place)
-    return _where_number(name, _DIMENSIONS.get(column.unit, "ratio"), table, place)
+    return _where_number(name, DIMENSIONS.get(column.unit, "ratio"), table, place)
 
 
 def _where_number(

@@ -25,6 +25,7 @@ START = (
     "from perfcore.cli import main; main()"
 )
 COMMANDS = [
+    "init",
     "run",
     "search",
     "pareto",
@@ -42,6 +43,8 @@ COMMANDS = [
     "engines",
     "economics",
     "columns",
+    "schema",
+    "completion",
 ]
 GROUPS = ["models", "devices", "formats", "engines", "economics", "columns"]
 SPEC = """

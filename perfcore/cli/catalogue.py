@@ -17,6 +17,7 @@ from perfcore.catalog.schema import (
     KVFormatEntry,
     WeightFormatEntry,
 )
+from perfcore.cli.completion import column_name, entry_name
 from perfcore.cli.text import (
     dump,
     duration,
@@ -211,7 +212,7 @@ def models(ctx: click.Context, match: str, as_json: bool) -> None:
 
 
 @models.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=entry_name("model"))
 @json_option
 @click.pass_context
 def show_model(ctx: click.Context, name: str, as_json: bool) -> None:
@@ -287,7 +288,7 @@ def devices(ctx: click.Context, match: str, device_class: str | None, as_json: b
 
 
 @devices.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=entry_name("device"))
 @json_option
 @click.pass_context
 def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
@@ -366,7 +367,7 @@ def _short(text: str, length: int = 28) -> str:
 
 
 @formats.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=entry_name("format"))
 @json_option
 @click.pass_context
 def show_format(ctx: click.Context, name: str, as_json: bool) -> None:
@@ -423,8 +424,13 @@ def engines(ctx: click.Context, match: str, as_json: bool) -> None:
 
 
 @engines.command("show")
-@click.argument("name")
-@click.option("--device", metavar="NAME", help="Show the constants that hold on a device.")
+@click.argument("name", shell_complete=entry_name("engine"))
+@click.option(
+    "--device",
+    metavar="NAME",
+    shell_complete=entry_name("device"),
+    help="Show the constants that hold on a device.",
+)
 @json_option
 @click.pass_context
 def show_engine(ctx: click.Context, name: str, device: str | None, as_json: bool) -> None:
@@ -573,7 +579,7 @@ def economics(ctx: click.Context, match: str, as_json: bool) -> None:
 
 
 @economics.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=entry_name("economics"))
 @json_option
 @click.pass_context
 def show_economics(ctx: click.Context, name: str, as_json: bool) -> None:
@@ -630,7 +636,7 @@ def columns(ctx: click.Context, match: str, as_json: bool) -> None:
 
 
 @columns.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=column_name("axis", "code", "count", "metric"))
 @json_option
 @click.pass_context
 def show_column(ctx: click.Context, name: str, as_json: bool) -> None:

@@ -162,7 +162,7 @@ def _write(
 
 
 @click.command()
-@click.argument("spec", metavar="SPEC")
+@click.argument("spec", metavar="SPEC", type=click.Path())
 @set_option("axes.batch=[1,2,4]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
 @json_option

@@ -6,9 +6,10 @@ from typing import Final
 import click
 
 from perfcore import overrides as command_line
-from perfcore.axes import RULES
+from perfcore.axes import RULES, Rule
 from perfcore.bounds import RECORDS
 from perfcore.cli.card import show
+from perfcore.cli.completion import Completer, entry_name, words
 from perfcore.cli.text import dump, json_option, set_option
 from perfcore.columns import BY_NAME
 from perfcore.configuration import Configuration
@@ -25,6 +26,13 @@ _METAVARS: Final = {
 _ARGUMENTS: Final = ("model", "device")
 
 
+def _names(rule: Rule) -> Completer | None:
+    """What completes an axis' names, if it has any."""
+    if rule.choices:
+        return words(rule.choices)
+    return entry_name(rule.name) if rule.bound is None else None
+
+
 def _axis_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command one option an axis: names, defaults and help are the axis' own."""
     for rule in reversed(RULES.values()):
@@ -37,13 +45,14 @@ def _axis_options(command: Callable[..., None]) -> Callable[..., None]:
             default=str(rule.default),
             metavar="|".join(rule.choices) or metavar,
             help=f"{meaning[:1].upper()}{meaning[1:]} [{rule.default}].",
+            shell_complete=_names(rule),
         )(command)
     return command
 
 
 @click.command()
-@click.argument("model", metavar="MODEL")
-@click.argument("device", metavar="DEVICE")
+@click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
+@click.argument("device", metavar="DEVICE", shell_complete=entry_name("device"))
 @_axis_options
 @click.option("--devices", default="", metavar="auto", help="Choose tp and pp: as few as fit.")
 @set_option(_EXAMPLE)
