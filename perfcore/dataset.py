@@ -61,8 +61,8 @@ class Dataset(ABC):
         """Return the first rows, five by default."""
 
     @abstractmethod
-    def _queried(self) -> object:
-        """What DuckDB reads."""
+    def register(self, connection: Any, view: str) -> None:  # noqa: ANN401 - DuckDB's
+        """Make the rows a view of a DuckDB connection."""
 
     @property
     def columns(self) -> list[str]:
@@ -88,7 +88,7 @@ class Dataset(ABC):
         InputError
             pandas is not installed.
         """
-        _needed("pandas")
+        needed("pandas")
         frame: pd.DataFrame = self.to_arrow(columns).to_pandas()
         return frame
 
@@ -100,7 +100,7 @@ class Dataset(ABC):
         InputError
             Polars is not installed.
         """
-        frame: pl.DataFrame = _needed("polars").from_arrow(self.to_arrow(columns))
+        frame: pl.DataFrame = needed("polars").from_arrow(self.to_arrow(columns))
         return frame
 
     def to_pylist(self) -> list[dict[str, Any]]:
@@ -123,10 +123,10 @@ class Dataset(ABC):
         InputError
             The query has a fault, or DuckDB is not installed.
         """
-        duckdb = _needed("duckdb")
+        duckdb = needed("duckdb")
         with duckdb.connect() as connection:
             for view in VIEWS:
-                connection.register(view, self._queried())
+                self.register(connection, view)
             try:
                 found = connection.sql(query)
                 table = None if found is None else found.to_arrow_table()
@@ -205,11 +205,13 @@ class Rows(Dataset):
         """Return the first rows."""
         return Rows(self.table.slice(0, rows), self.name)
 
-    def _queried(self) -> object:
-        return self.table
+    def register(self, connection: Any, view: str) -> None:  # noqa: ANN401 - DuckDB's
+        """Make the rows a view of a DuckDB connection."""
+        connection.register(view, self.table)
 
 
-def _needed(package: str) -> Any:  # noqa: ANN401 - a module
+def needed(package: str) -> Any:  # noqa: ANN401 - a module
+    """Return a package of the extra ``analysis``; ``InputError`` says how to install it."""
     try:
         return import_module(package)
     except ImportError:

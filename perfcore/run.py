@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 from pydantic import TypeAdapter, ValidationError
 
 from perfcore.catalog import catalog_hash
+from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.columns import Column
 from perfcore.dataset import Dataset, Rows
 from perfcore.engine import Count, Progress, ShardWorker, evaluate_rows, run_shards
@@ -85,12 +86,20 @@ class Run(Dataset):
         """Return the first rows."""
         return Rows(self.dataset().head(rows), self.name)
 
-    def _queried(self) -> object:
-        return self.dataset()
+    def register(self, connection: Any, view: str) -> None:  # noqa: ANN401 - DuckDB's
+        """Make the rows a view of a DuckDB connection, which reads the files itself."""
+        files = sorted(self.dataset().files)
+        if not files:
+            raise InputError(f"{self.data}: has no Parquet files; run the sweep again")
+        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        connection.execute(f'CREATE TEMP VIEW "{view}" AS FROM read_parquet([{listed}])')
 
 
 def facts(space: Space) -> dict[str, object]:
-    """What a file says about itself: specification, entries with sources, columns, versions."""
+    """What a file says about itself: specification, entries with sources, version.
+
+    ``bases`` are what the engines stand on.
+    """
     entries = {
         axis.name: {
             str(label): entry.model_dump(mode="json", exclude_defaults=True)
@@ -105,6 +114,12 @@ def facts(space: Space) -> dict[str, object]:
         "fingerprint": fingerprint(space),
         "catalog_hash": catalog_hash(),
         "entries": entries,
+        "bases": {
+            base.name: base.model_dump(mode="json", exclude_defaults=True)
+            for entry in space.spec.axis("engine").entries
+            if isinstance(entry, EngineEntry)
+            for base in entry.bases
+        },
     }
 
 

@@ -30,6 +30,7 @@ COMMANDS = [
     "search",
     "pareto",
     "histogram",
+    "diff",
     "warmup",
     "plan",
     "point",

@@ -136,7 +136,7 @@ def _value(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes"
     if isinstance(value, int | float):
-        return _number(name, value)
+        return number_text(name, value)
     if isinstance(value, tuple | list):
         return ", ".join(_value("", item) for item in value)
     if isinstance(value, BaseModel):
@@ -144,7 +144,8 @@ def _value(name: str, value: object) -> str:
     return str(value)
 
 
-def _number(name: str, value: float) -> str:
+def number_text(name: str, value: float) -> str:
+    """Return the number of an entry's field, in the unit that people use."""
     if name == "lifetime":
         return duration(value)
     unit = _UNITS.get(name)
