@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 from markdown import Block, code_blocks
 
 import perfcore
+from perfcore.cli import program
 
 PAGE = Path(__file__).parent.parent / "docs" / "analysis.md"
 BLOCKS = code_blocks(PAGE)
@@ -57,6 +60,9 @@ def home(tmp_path_factory):
     """A directory where RUN is a run."""
     path = tmp_path_factory.mktemp("docs")
     perfcore.sweep(SPEC, path / "RUN")
+    perfcore.sweep({**SPEC, "output": {"dtype": "float64"}}, path / "NEW")
+    axes = "\n".join(f"{name} = {json.dumps(values)}" for name, values in SPEC["axes"].items())
+    (path / "sweep.toml").write_text(f"[axes]\n{axes}\n")
     return path
 
 
@@ -79,7 +85,7 @@ def rows(answer):
 
 
 def test_every_tool_is_shown():
-    assert {block.language for block in BLOCKS} == {"sql", "python", "r"}
+    assert {block.language for block in BLOCKS} == {"sql", "python", "r", "sh"}
     shown = [block.code for block in BLOCKS if block.language == "python"]
     for tool in ("polars", "pandas", "pyspark", "pyarrow", "perfcore"):
         assert any(f"import {tool}" in code or f"from {tool}" in code for code in shown)
@@ -123,6 +129,20 @@ def test_spark(block, home, expected):
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == expected
+
+
+@of("sh")
+def test_sh(block, home, monkeypatch):
+    monkeypatch.chdir(home)
+    codes = []
+    for line in block.code.splitlines():
+        name, *arguments = shlex.split(line)
+        assert name == "perfcore"
+        result = CliRunner().invoke(program, arguments)
+        assert result.stderr == ""
+        codes.append(result.exit_code)
+
+    assert codes == [0, 0, 1]
 
 
 @of("r")

@@ -236,7 +236,9 @@ def _reasons(found: "Comparison") -> None:
                 paragraph(f"{change.field} {_from_to(change)}", "")
     if words:
         click.echo()
-        click.echo(f"{plural(words, 'text')} differ, which move no row (--json lists them)")
+        many = f"{words:,} texts differ, which move no row (--json lists them)"
+        one = "1 text differs, which moves no row (--json lists it)"
+        click.echo(many if words > 1 else one)
     if found.unexplained:
         click.echo()
         paragraph(
