@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import perfcore
 from perfcore.catalog import loader
 from perfcore.cli import program
+from perfcore.cli.diff import _plain
 from perfcore.comparison import compare
 from perfcore.dataset import Rows
 from perfcore.differences import Side
@@ -159,6 +160,21 @@ def test_texts_switch_and_zeros_have_no_relative_change(swept):
     assert moved.rows == 18
     assert moved.without_change == sum(value == 0 for value in swept["network_s"].to_pylist()) > 0
     assert all(row["after"] == 1.0 for row in moved.worst)
+
+
+def test_what_is_not_finite_is_moved_once_and_has_no_place_in_json(swept):
+    endless = pa.array([float("inf")] * len(swept), pa.float32())
+    table = swept.to_arrow()
+    place = table.column_names.index("tpot_s")
+    other = altered(swept, table.set_column(place, table.schema.field("tpot_s"), endless))
+    found = compare(Side.of("a", swept), other, tolerance=0.5)
+
+    assert (found.metrics[0].rows, found.metrics[0].without_change) == (18, 18)
+    assert found.metrics[0].median is None
+    worst = _plain(found)["metrics"]["tpot_s"]["worst"][0]
+    assert worst["after"] is None
+    assert worst["before"] > 0
+    assert compare(other, other, tolerance=0.5).equal
 
 
 def test_rows_of_one_side_only():

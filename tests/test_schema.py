@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown import code_blocks
 
@@ -96,6 +96,7 @@ def test_what_the_readme_shows_is_admitted(block):
     assert "axes" in document
 
 
+@settings(max_examples=25)
 @given(testing.spaces())
 def test_what_the_parser_takes_is_admitted(document):
     Spec.from_dict(document)
@@ -184,6 +185,7 @@ def test_what_is_refused_is_a_fault_of_the_parser_too(fault):
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
+@settings(max_examples=15)
 @given(text=st.from_regex(r"[-+]?[0-9.,_e]{1,6} ?[A-Za-zµμ%$/]{0,6}", fullmatch=True))
 def test_text_is_refused_only_where_the_parser_refuses_it(dimension, text):
     bound = Bound(dimension, -FINITE, FINITE)

@@ -1,5 +1,6 @@
 """``perfcore diff``: which rows of two sweeps differ, by how much, and because of what."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -117,7 +118,10 @@ def _plain(found: "Comparison") -> dict[str, object]:
         "only_before": only(found.only_before),
         "only_after": only(found.only_after),
         "metrics": {
-            moved.metric: {key: value for key, value in moved._asdict().items() if key != "metric"}
+            moved.metric: {
+                **{key: value for key, value in moved._asdict().items() if key != "metric"},
+                "worst": [{k: _finite(v) for k, v in row.items()} for row in moved.worst],
+            }
             for moved in found.metrics
         },
         "switches": [switch._asdict() for switch in found.switches],
@@ -127,6 +131,11 @@ def _plain(found: "Comparison") -> dict[str, object]:
         "unexplained": found.unexplained,
         "uncompared": found.uncompared,
     }
+
+
+def _finite(value: object) -> object:
+    """Return a value for JSON, which has no word for what is not finite."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _about(side: "Side") -> dict[str, object]:
