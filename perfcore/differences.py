@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from pydantic import ValidationError
+
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.schema import DeviceEntry
 from perfcore.dataset import Dataset
@@ -180,9 +182,7 @@ def changes_of_entries(before: Side, after: Side) -> tuple[list[Change], dict[st
                     for name in dict.fromkeys(
                         _lineage(ours[one], before) + _lineage(theirs[other], after)
                     )
-                    for field, *values in _fields(
-                        _base(name, before) or {}, _base(name, after) or {}
-                    )
+                    for field, *values in _bases(name, before, after)
                 ]
         labels: dict[tuple[str, str], dict[str, None]] = {}
         values_of = {}
@@ -206,11 +206,18 @@ def _fields(before: Any, after: Any, path: str = "") -> Iterable[tuple[str, Any,
             if key != "name":
                 below = f"{path}.{key}" if path else str(key)
                 yield from _fields(before.get(key), after.get(key), below)
+    elif before is None and isinstance(after, Mapping):
+        yield from _fields({}, after, path)
+    elif after is None and isinstance(before, Mapping):
+        yield from _fields(before, {}, path)
     elif before != after:
-        if isinstance(before, Mapping) or isinstance(after, Mapping):
-            yield from _fields(before or {}, after or {}, path)
-        else:
-            yield path, before, after
+        yield path, before, after
+
+
+def _bases(name: str, before: Side, after: Side) -> Iterable[tuple[str, Any, Any]]:
+    """Yield what differs in an engine that others stand on, if both sides have it."""
+    ours, theirs = _base(name, before), _base(name, after)
+    return _fields(ours, theirs) if ours and theirs else ()
 
 
 def _engines(
@@ -218,8 +225,18 @@ def _engines(
 ) -> Iterable[tuple[str, Any, Any]]:
     """Yield what differs between two engines once their bases are worked in, device by device.
 
-    A constant that differs alike on all devices is there once.
+    A constant that differs alike on all devices is there once. Where a side does not say what its
+    engine stands on, or says it as another release did, the engines' own fields are compared.
     """
+    try:
+        yield from _resolved_differences(one, before, other, after)
+    except (LookupError, ValidationError):
+        yield from _fields(one, other)
+
+
+def _resolved_differences(
+    one: Mapping[str, Any], before: Side, other: Mapping[str, Any], after: Side
+) -> list[tuple[str, Any, Any]]:
     devices = [name for name in before.entries["device"] if name in after.entries["device"]]
     found: dict[str, dict[str, tuple[Any, Any]]] = {}
     for name in devices:
@@ -231,18 +248,24 @@ def _engines(
             pair = ours.get(constant), theirs.get(constant)
             if pair[0] != pair[1]:
                 found.setdefault(constant, {})[name] = pair
+    differences: list[tuple[str, Any, Any]] = []
     for constant, pairs in found.items():
         if len(pairs) == len(devices) and len(set(pairs.values())) == 1:
-            yield constant, *pairs[devices[0]]
+            differences.append((constant, *pairs[devices[0]]))
         else:
-            for name, pair in pairs.items():
-                yield f"{constant} on {name}", *pair
+            differences += [(f"{constant} on {name}", *pair) for name, pair in pairs.items()]
+    return differences
 
 
 def _resolved(engine: Mapping[str, Any], side: Side, device: Mapping[str, Any]) -> dict[str, float]:
     """Return the constants of an engine on a device."""
     made = EngineEntry.model_validate(engine)
-    bases = [EngineEntry.model_validate(_base(name, side)) for name in _lineage(engine, side)]
+    bases = []
+    for name in _lineage(engine, side):
+        base = _base(name, side)
+        if base is None:
+            raise LookupError(name)
+        bases.append(EngineEntry.model_validate(base))
     standing: EngineEntry | None = None
     for entry in reversed([made, *bases]):
         standing = entry if standing is None else entry.over(standing)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -341,6 +342,19 @@ def test_what_no_constant_explains_is_said(swept):
 
     assert (found.moved, found.unexplained, found.changes) == (18, 18, [])
     assert found.metrics[0].median == pytest.approx(1.0)
+
+
+def test_sides_that_do_not_say_what_engines_stand_on_are_compared_by_what_they_say():
+    one, other = side("a", engine=["default"]), side("b", engine=["vllm"])
+    found = compare(replace(one, bases={}), other)
+
+    assert found.moved == compare(one, other).moved
+    factors = {change.field for change in found.changes}
+    assert "base" in factors
+    assert any(name.startswith("factors.") for name in factors)
+    same = compare(replace(one, bases={}), side("b", engine=["default"]))
+    assert same.equal
+    assert same.changes == []
 
 
 def test_versions_are_compared(own):
