@@ -29,6 +29,7 @@ COMMANDS = [
     "search",
     "pareto",
     "histogram",
+    "plot",
     "warmup",
     "plan",
     "point",
