@@ -14,11 +14,11 @@ from pathlib import Path
 
 import perfcore
 from perfcore.accuracy.intervals import NAMES
+from perfcore.accuracy.score_table import markdown_table
 from perfcore.accuracy.scores import score
 from perfcore.accuracy.table import METRICS, read_measurements, shipped
 from perfcore.catalog import load_device, load_engine, names
 from perfcore.catalog.engine_entry import CALIBRATIONS
-from perfcore.cli.validate import markdown_table
 from perfcore.report.kinds import gather
 from perfcore.report.source import open_source
 from perfcore.report.vega import png

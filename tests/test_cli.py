@@ -30,6 +30,7 @@ COMMANDS = [
     "pareto",
     "histogram",
     "plot",
+    "report",
     "warmup",
     "plan",
     "point",

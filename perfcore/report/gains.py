@@ -22,7 +22,16 @@ from perfcore.report.settling import (
     spread,
 )
 from perfcore.report.source import Source
-from perfcore.report.speed import BANDWIDTH, COST, SCALE, TPOT, configured, left_out, most_of
+from perfcore.report.speed import (
+    BANDWIDTH,
+    COST,
+    SCALE,
+    THROUGHPUT,
+    TPOT,
+    configured,
+    left_out,
+    most_of,
+)
 from perfcore.report.wording import is_more_better, plain, rows_as_text, value_text, with_unit
 from perfcore.searching import Objective
 
@@ -38,7 +47,8 @@ def quantisation(source: Source, by: str, metric: str | None) -> Picture:  # noq
             "batch": "axes.batch={pow2=[1,256]}",
         },
     )
-    objective = Objective(metric or TPOT.name)
+    served = source.axes["scheduler"][0] != "static"  # whose TPOT depends on who waits outside
+    objective = Objective(metric or (THROUGHPUT if served else TPOT).name)
     need_columns(source, kind, (objective.name,))
     formats = source.axes["weight_format"]
     base = "bf16" if "bf16" in formats else formats[0]
@@ -79,12 +89,17 @@ def quantisation(source: Source, by: str, metric: str | None) -> Picture:  # noq
     top = max(points, key=lambda point: point["y"])
     last = [p for p in points if p["series"] == top["series"]][-1]
     best_last = max((p for p in points if p["x"] == last["x"]), key=lambda p: p["y"])
-    verb = "faster" if objective.name == TPOT.name else f"better in {plain(objective.name)}"
-    finding = (
-        f"{top['series']} is {top['y']:.1f} times {verb} than {base} at batch {top['batch']}; "
-        f"at batch {last['batch']} it is {last['y']:.1f} times, "
-        f"and {best_last['series']} is best with {best_last['y']:.1f} times"
-    )
+    than = f"faster than {base}"
+    if objective.name != TPOT.name:
+        than = f"better than {base} in {plain(objective.name)}"
+    finding = f"{top['series']} is {top['y']:.1f} times {than} at batch {top['batch']}"
+    if best_last["series"] == top["series"]:
+        finding += f", and still best with {last['y']:.1f} times at batch {last['batch']}"
+    else:
+        finding += (
+            f"; at batch {last['batch']} it is {last['y']:.1f} times, "
+            f"and {best_last['series']} is best with {best_last['y']:.1f} times"
+        )
     x_low, x_high = padded([point["x"] for point in points], log=True, share=0.03)
     y_low, y_high = padded([1.0, *(point["y"] for point in points)], log=False)
     tips = ("batch", "gain", objective.name)

@@ -39,8 +39,8 @@ _CHAMPIONS: Final = {
 _UTILIZATION: Final = "economics_utilization"
 _OTHERS: Final = "others"
 _COLUMNS_OF_LETTERS: Final = 14
-_MOST_ROWS: Final = 24  # of a map
-_MOST_COLUMNS: Final = 60
+_MOST_ROWS: Final = 16  # of a map
+_MOST_COLUMNS: Final = 48
 
 
 def winners(source: Source, by: str, metric: str | None) -> Picture:
@@ -316,7 +316,7 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
                 Axis(
                     "energy per output token at the grid [J]",
                     low=0.0,
-                    high=max(sums[name] for name in listed) * 1.1,
+                    high=max(sums[name] for name in listed) * 1.14,
                 ),
                 Axis(by, categories=tuple(listed)),
                 (

@@ -81,9 +81,7 @@ class Page:
 
     def html(self, head: str, foot: str) -> str:
         """Return the page; ``head`` and ``foot`` are HTML."""
-        contents = "\n".join(
-            f'<li><a href="#{anchor}">{escape(title)}</a></li>' for anchor, title in self.contents
-        )
+        contents = "\n".join(f"<li>{linked(anchor, title)}</li>" for anchor, title in self.contents)
         nav = (
             f'<nav aria-label="Contents"><ul>\n{contents}\n</ul></nav>'
             if len(self.contents) > 1
@@ -122,6 +120,11 @@ def paragraph(text: str, kind: str = "") -> str:
     """Return a paragraph."""
     named = f' class="{kind}"' if kind else ""
     return f"<p{named}>{escape(text)}</p>"
+
+
+def linked(anchor: str, text: str) -> str:
+    """Return a link to a section."""
+    return f'<a href="#{escape(anchor)}">{escape(text)}</a>'
 
 
 def details(title: str, body: str) -> str:

@@ -41,7 +41,8 @@ from perfcore.units import format_quantity
 THROUGHPUT: Final = Objective("tokens_per_s_per_device", maximize=True)
 COST: Final = Objective("cost_per_mtok_output_usd")
 TPOT: Final = Objective("tpot_s")
-MOST_PLACES: Final = 120  # along an axis
+_SHORT: Final = {"kv_format": "KV"}
+MOST_PLACES: Final = 64  # along an axis
 SCALE: Final = "device_memory_bandwidth_scale"
 BANDWIDTH: Final = "device_memory_bandwidth_bytes_per_s"
 # Terms of TPOT from the bottom of the stack up, each in a colour of its own.
@@ -58,13 +59,15 @@ TERMS: Final = {
 _REST: Final = Series("activations, second tier", "#8A8A8A")
 
 
-def most_of(source: Source, name: str, rows: Sequence[Row], value: Objective) -> list[Value]:
+def most_of(
+    source: Source, name: str, rows: Sequence[Row], value: Objective, most: int = MOST_SERIES
+) -> list[Value]:
     """Return the values of an axis that rows have, the best few if colours do not reach."""
     best: dict[Value, float] = {}
     sign = -1.0 if value.maximize else 1.0
     for row in rows:
         best[row[name]] = min(best.get(row[name], math.inf), sign * row[value.name])
-    leading = set(sorted(best, key=lambda label: best[label])[:MOST_SERIES])
+    leading = set(sorted(best, key=lambda label: best[label])[:most])
     return [label for label in source.axes[name] if label in leading]
 
 
@@ -82,7 +85,8 @@ def configured(source: Source, row: Row, without: Sequence[str] = ()) -> str:
     for name in CHOICES:
         if name not in without and (len(source.axes[name]) > 1 or source.axes[name] == (0,)):
             value = row[name]
-            parts.append(value if isinstance(value, str) else f"{name} {value}")
+            bare = name in {"device", "weight_format"}
+            parts.append(str(value) if bare else f"{_SHORT.get(name, name)} {value}")
     return ", ".join(parts) or "-"
 
 
@@ -105,7 +109,7 @@ def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
     rows = [row for row in rows if row["mfu"] > 0.0 and row["mbu"] > 0.0]
     if not rows:
         raise nothing_runs(source, kind, setting.fixed)
-    shown = most_of(source, "device", rows, THROUGHPUT)[:6]
+    shown = most_of(source, "device", rows, THROUGHPUT, 6)
     rows = [row for row in rows if row["device"] in shown]
     series = series_of(map(str, shown))
     points: list[Row] = []
@@ -233,7 +237,8 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
         )
     tips = ("TPOT", second.name, "batch", "configuration")
     x_low, x_high = padded([point["x"] for point in points], log=True)
-    y_low, y_high = padded([point["y"] for point in points], log=True)
+    log = all(point["y"] > 0.0 for point in points)
+    y_low, y_high = padded([point["y"] for point in points], log=log)
     return Picture(
         kind=kind,
         question="What does speed for one user cost in throughput, on which device?"
@@ -247,7 +252,7 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
             Panel(
                 "",
                 Axis("time per output token [ms]", log=True, low=x_low, high=x_high),
-                Axis(label(second.name), log=True, low=y_low, high=y_high),
+                Axis(label(second.name), log=log, low=y_low, high=y_high),
                 (
                     Layer("step" if second.maximize else "line", thinned(points, 400)),
                     Layer("point", thinned(points), tips),
@@ -401,13 +406,13 @@ def _wall(rows: Sequence[Row], batches: Sequence[Value]) -> str:
         first = next((row for row in mine if row["kv_s"] > row["weights_s"]), None)
         last = mine[-1]
         if first is None:
+            share = last["kv_s"] / last["tpot_s"]
             never.append(
-                f"at batch {batch:,} it never does ({last['kv_s'] / last['tpot_s']:.0%} of a "
-                f"token's time at {last['input_len']:,})"
+                f"at batch {batch:,} ({share:.0%} of the time at {last['input_len']:,} tokens)"
             )
         else:
             crossed.append(f"from {first['input_len']:,} tokens at batch {batch:,}")
-    if crossed:
-        told = f"The KV cache takes longer than the weights {', '.join(crossed)}"
-        return "; ".join([told, *never])
-    return f"The KV cache never takes longer than the weights: {'; '.join(never)}"
+    if not crossed:
+        return f"The KV cache never takes longer than the weights, {', '.join(never)}"
+    told = f"The KV cache takes longer than the weights {', '.join(crossed)}"
+    return f"{told}; never {', '.join(never)}" if never else told

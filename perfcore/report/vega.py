@@ -125,6 +125,7 @@ def parts(picture: Picture) -> list[Json]:
                 "height": height,
                 "autosize": {"type": "fit-x", "contains": "padding"},
                 "background": "transparent",
+                "padding": {"left": 4, "right": 10, "top": 10, "bottom": 4},
                 "description": description(picture, panel),
                 "config": _config(),
                 "params": [{"name": HIDDEN, "value": []}],
@@ -177,7 +178,7 @@ def _panel(picture: Picture, panel: Panel, *, legend: bool, hides: bool = False)
         drawn for layer in panel.layers for drawn in _layer(picture, panel, layer, hides=hides)
     ]
     if legend:
-        for drawn in layers:
+        for drawn in [inner for layer in layers for inner in layer.get("layer", [layer])]:
             color = drawn["encoding"].get("color", {})
             if "scale" in color:
                 color["legend"] = {"title": picture.legend}
@@ -237,16 +238,18 @@ def _point(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Jso
 
 
 def _area(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json]:  # noqa: ARG001
-    base["encoding"]["y2"] = {"field": "y2"}
-    area = base | {"mark": {"type": "area", "stroke": "white", "strokeWidth": 0.7, "line": False}}
-    # an area has one tip for all its length: unseen bars above it have one for each place
-    encoding = {**base["encoding"], "color": {"value": "transparent"}}
-    tips = base | {
-        "mark": {"type": "rule", "strokeWidth": 7, "stroke": "transparent"},
+    encoding = {**base.pop("encoding"), "y2": {"field": "y2"}}
+    tip = encoding.pop("tooltip")
+    area = {
+        "mark": {"type": "area", "stroke": "white", "strokeWidth": 0.7, "line": False},
         "encoding": encoding,
     }
-    area["encoding"] = {key: value for key, value in base["encoding"].items() if key != "tooltip"}
-    return [area, tips]
+    # an area has one tip for all its length: unseen lines above it have one for each place
+    tips = {
+        "mark": {"type": "rule", "strokeWidth": 7},
+        "encoding": {**encoding, "color": {"value": "transparent"}, "tooltip": tip},
+    }
+    return [base | {"layer": [area, tips]}]
 
 
 def _bar(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json]:  # noqa: ARG001
