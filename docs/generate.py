@@ -20,7 +20,7 @@ from perfcore.accuracy.table import METRICS, read_measurements, shipped
 from perfcore.catalog import load_device, load_engine, names
 from perfcore.catalog.engine_entry import CALIBRATIONS
 from perfcore.report.kinds import gather
-from perfcore.report.source import open_source
+from perfcore.report.opening import open_source
 from perfcore.report.vega import png
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,6 +1,7 @@
 """Pictures: the numbers in them, what they refuse, and the files that they become."""
 
 import itertools
+import json
 import math
 import subprocess
 import sys
@@ -12,11 +13,11 @@ from click.testing import CliRunner
 import perfcore
 from perfcore.cli import program
 from perfcore.errors import InputError
-from perfcore.report import vega
+from perfcore.report import run_source, vega
 from perfcore.report.kinds import gather
 from perfcore.report.names import KINDS
+from perfcore.report.opening import open_source
 from perfcore.report.picture import COLOURS, SHAPES, doublings, ticks
-from perfcore.report.source import open_source
 from perfcore.searching import Objective
 
 SPEC = """
@@ -128,6 +129,56 @@ def test_rows_that_cannot_run_are_never_drawn(folder):
     assert whole.panels == gather(open_source(folder / "run"), "winners").panels
 
 
+def test_only_the_columns_and_row_groups_are_read_that_are_needed(tmp_path, monkeypatch):
+    perfcore.sweep(
+        {
+            "axes": {
+                "model": ["llama-3.1-8b", "mistral-7b-v0.3", "qwen3-8b"],
+                "device": ["h100-sxm"],
+                "batch": {"linear": [1, 64], "n": 64},
+                "input_len": {"linear": [1, 4000], "n": 2000},
+            },
+            "output": {"columns": ["tpot_s", "ttft_s"]},
+        },
+        tmp_path / "run",
+    )
+    source = open_source(tmp_path / "run")
+    read = []
+    spied = run_source.read
+
+    def spy(piece, columns):
+        read.append((piece.first, tuple(columns)))
+        return spied(piece, columns)
+
+    monkeypatch.setattr(run_source, "read", spy)
+    fixed = {"model": "qwen3-8b"}
+    found = source.best(Objective("tpot_s"), ("batch",), fixed, ("tpot_s",))
+
+    assert len(found) == 64
+    assert len(source.pieces) >= 3
+    assert {columns for _, columns in read[:-1]} >= {("tpot_s", "batch", "model")}
+    assert not any("ttft_s" in columns for _, columns in read)
+    assert 0 not in {first for first, _ in read}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda manifest: manifest.pop("spec"),
+        lambda manifest: manifest["spec"].pop("axes"),
+        lambda manifest: manifest["spec"]["what_if"].update({"device.x": {}}),
+    ],
+)
+def test_a_damaged_manifest_is_one_line(folder, tmp_path, damage):
+    manifest = json.loads((folder / "run" / "manifest.json").read_text())
+    damage(manifest)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+
+    (line,) = refused("pareto", tmp_path, "-o", tmp_path / "no.png")
+    assert "manifest.json" in line
+    assert "run the sweep again" in line
+
+
 # What pictures show
 
 
@@ -229,6 +280,13 @@ def test_cost_meets_the_price_at_break_even(pictures):
         assert foot["x"] == mark["x"]
         # the price of a token is inversely proportional to utilisation
         assert near["x"] * near["y"] == pytest.approx(mark["x"] * price, rel=1e-5)
+
+
+def test_a_what_if_on_the_price_moves_the_break_even(folder):
+    overrides = ['what_if."economics.token_price"=["2 USD/Mtok", "4 USD/Mtok"]']
+    picture = gather(open_source(folder / "small.toml", (), overrides), "cost")
+
+    assert points(picture, "rule")[0]["y"] == 2.0
 
 
 def test_energy_adds_up_to_what_the_grid_sees(pictures):

@@ -16,9 +16,9 @@ from perfcore.cli import program
 from perfcore.errors import InputError
 from perfcore.report import document
 from perfcore.report.names import KINDS
+from perfcore.report.opening import open_source
 from perfcore.report.page import Page, picture_page
 from perfcore.report.picture import Axis, Layer, Panel, Picture, Series
-from perfcore.report.source import open_source
 
 CHROMIUM = shutil.which("chromium")
 LARGEST = 3_000_000  # bytes

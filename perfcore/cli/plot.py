@@ -77,7 +77,7 @@ def plot(
     check_output("--output", output, [source])
     from perfcore.report import vega  # noqa: PLC0415 - Arrow and NumPy are slow to import
     from perfcore.report.kinds import gather  # noqa: PLC0415
-    from perfcore.report.source import open_source  # noqa: PLC0415
+    from perfcore.report.opening import open_source  # noqa: PLC0415
 
     vega.converter()
     picture = gather(open_source(source, conditions, overrides, workers), kind, by, metric)

@@ -34,7 +34,7 @@ def report(
         raise InputError(f"--output: {output!r} must end in .html")
     check_output("--output", output, [source])
     from perfcore.report import document, vega  # noqa: PLC0415 - Arrow and NumPy are slow to import
-    from perfcore.report.source import open_source  # noqa: PLC0415
+    from perfcore.report.opening import open_source  # noqa: PLC0415
 
     vega.converter()
     text = document.report(open_source(source, conditions, overrides, workers))

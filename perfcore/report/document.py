@@ -14,22 +14,18 @@ from perfcore.axes import Value
 from perfcore.columns import BY_NAME
 from perfcore.errors import InputError
 from perfcore.physics.cost import YEAR
+from perfcore.report.choosing import CHAMPIONS, TPOT, configured
 from perfcore.report.kinds import gather
 from perfcore.report.names import KINDS
 from perfcore.report.page import Page, code, details, facts, linked, paragraph, table
 from perfcore.report.picture import Picture
+from perfcore.report.run_source import RunSource
 from perfcore.report.settling import settle
-from perfcore.report.source import RunSource, Source
-from perfcore.report.speed import TPOT, configured
+from perfcore.report.source import Source
 from perfcore.report.wording import value_text, with_unit
 from perfcore.searching import Objective
 from perfcore.units import format_quantity
 
-_CHAMPIONS: Final = {
-    "cost_per_mtok_output_usd": "cheapest",
-    "tpot_s": "fastest",
-    "energy_per_output_token_j": "most frugal",
-}
 _NOT_FACTS: Final = frozenset(
     {"name", "title", "aliases", "base", "source", "estimated", "notes", "hypothetical"}
 )
@@ -99,7 +95,7 @@ def _best(source: Source) -> Iterator[str]:
     yield paragraph(setting.text(source), "setting")
     header = ["device"]
     rows: dict[Value, list[str]] = {name: [str(name)] for name in source.axes["device"]}
-    for name, word in _CHAMPIONS.items():
+    for name, word in CHAMPIONS.items():
         if name not in source.metrics:
             continue
         header += [word, "configuration"]

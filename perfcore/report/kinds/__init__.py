@@ -7,15 +7,21 @@ from perfcore.axes import DEGREES
 from perfcore.columns import METRICS
 from perfcore.errors import InputError
 from perfcore.ranges import Place
-from perfcore.report.gains import hbm4, quantisation
-from perfcore.report.money import cost, energy, winners
+from perfcore.report.choosing import BANDWIDTH, SCALE, UTILIZATION
+from perfcore.report.kinds.cost import cost
+from perfcore.report.kinds.energy import energy
+from perfcore.report.kinds.hbm4 import hbm4
+from perfcore.report.kinds.pareto import pareto
+from perfcore.report.kinds.quantisation import quantisation
+from perfcore.report.kinds.roofline import roofline
+from perfcore.report.kinds.timeline import timeline
+from perfcore.report.kinds.winners import winners
 from perfcore.report.names import KINDS
 from perfcore.report.picture import Picture
 from perfcore.report.source import Source
-from perfcore.report.speed import BANDWIDTH, SCALE, pareto, roofline, timeline
 
 _NUMBERS: Final = tuple(column.name for column in METRICS if column.kind != "code")
-_SHOWN: Final = frozenset({"batch", "input_len", "economics_utilization", SCALE, BANDWIDTH})
+_SHOWN: Final = frozenset({"batch", "input_len", UTILIZATION, SCALE, BANDWIDTH})
 
 
 class Kind(NamedTuple):
