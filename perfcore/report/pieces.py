@@ -1,6 +1,6 @@
 """Row groups of a run: which can hold what is asked, and their columns as numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ class Piece(NamedTuple):
 
     path: Path
     metadata: pq.FileMetaData
+    columns: Mapping[str, int]  # places of the columns in the file
     group: int
     first: int
 
@@ -32,8 +33,9 @@ def pieces_of(data: Path) -> tuple[Piece, ...]:
     first = 0
     for path in sorted(data.glob("*.parquet")):
         metadata = _file(path).metadata
+        columns = {metadata.schema.column(n).path: n for n in range(metadata.num_columns)}
         for group in range(metadata.num_row_groups):
-            found.append(Piece(path, metadata, group, first))
+            found.append(Piece(path, metadata, columns, group, first))
             first += metadata.row_group(group).num_rows
     return tuple(found)
 
@@ -55,9 +57,8 @@ def read(piece: Piece, columns: Sequence[str]) -> pa.Table:
 def may_hold(piece: Piece, where: Sequence[Where]) -> bool:
     """Whether a row group can hold rows that meet conditions, by its statistics."""
     metadata = piece.metadata.row_group(piece.group)
-    listed = {metadata.column(place).path_in_schema: place for place in range(metadata.num_columns)}
     for condition in where:
-        place = listed.get(condition.column)
+        place = piece.columns.get(condition.column)
         found = None if place is None else metadata.column(place).statistics
         if found is None or not found.has_min_max:
             continue
@@ -93,6 +94,8 @@ def codes_of(column: pa.ChunkedArray, values: tuple[Value, ...]) -> Integers:
 
 def met(column: pa.ChunkedArray, condition: Where) -> npt.NDArray[np.bool_]:
     """Return which values meet a condition."""
+    if len(condition.allowed) == 1 and not isinstance(condition.allowed[0], str):
+        return np.equal(numbers_of(column), float(condition.allowed[0]))
     if condition.allowed:
         return codes_of(column, condition.allowed) >= 0
     numbers = numbers_of(column)

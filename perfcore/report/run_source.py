@@ -169,7 +169,8 @@ class RunSource(Source):
         columns: Sequence[str],
         make: Any,  # noqa: ANN401 - makes one of two sinks
     ) -> list[Row]:
-        conditions_on = (*self.conditions, *where_of(fixed))
+        several = {name: value for name, value in fixed.items() if len(self.axes[name]) > 1}
+        conditions_on = (*self.conditions, *where_of(several))
         todo = [piece for piece in self.pieces if may_hold(piece, conditions_on)]
         scan = _Scan(todo, objectives, groups, conditions_on, make)
         run_shards(scan, range(len(todo)), self.workers or os.cpu_count() or 1)
@@ -212,14 +213,10 @@ class _Groups:
             self.count *= len(axes[name])
 
     def of(self, table: pa.Table) -> Integers:
-        """Return each row's group, -1 of those in none."""
+        """Return each row's group; every value is one of its axis."""
         numbers = np.zeros(table.num_rows, np.int64)
-        outside = np.zeros(table.num_rows, np.bool_)
         for name, values in self.values.items():
-            codes = codes_of(table[name], values)
-            outside |= codes < 0
-            numbers += codes * self.strides[name]
-        numbers[outside] = -1
+            numbers += codes_of(table[name], values) * self.strides[name]
         return numbers
 
 
@@ -239,15 +236,9 @@ class _Scan:
         self.groups = groups
         self.where = where
         self.make = make
-        self.columns = list(
-            dict.fromkeys(
-                [
-                    *(objective.name for objective in objectives),
-                    *groups.values,
-                    *(condition.column for condition in where),
-                ]
-            )
-        )
+        self.conditions = list(dict.fromkeys(condition.column for condition in where))
+        names = (*(objective.name for objective in objectives), *groups.values)
+        self.columns = list(dict.fromkeys(names))
         self.sinks: list[Kept] = []
         self.stopped = threading.Event()
         self.lock = threading.Lock()
@@ -262,17 +253,27 @@ class _Scan:
             with self.lock:
                 self.sinks.append(self.local.sink)
         piece = self.pieces[number]
+        rows = self._met(piece)
+        if not rows.size:
+            return
         table = read(piece, self.columns)
+        if rows.size < table.num_rows:
+            table = table.take(pa.array(rows))
         groups = self.groups.of(table)
-        keep = groups >= 0
-        for condition in self.where:
-            keep &= met(table[condition.column], condition)
-        rows = np.flatnonzero(keep)
         values = np.empty((len(self.objectives), rows.size))
         for place, objective in enumerate(self.objectives):
-            column = numbers_of(table[objective.name])[rows]
+            column = numbers_of(table[objective.name])
             values[place] = -column if objective.maximize else column
-        self.local.sink.take(Entries(values, groups[rows], piece.first + rows))
+        self.local.sink.take(Entries(values, groups, piece.first + rows))
+
+    def _met(self, piece: Piece) -> Integers:
+        """Return the rows of a piece that meet the conditions."""
+        keep = np.ones(piece.metadata.row_group(piece.group).num_rows, np.bool_)
+        if self.conditions:
+            table = read(piece, self.conditions)
+            for condition in self.where:
+                keep &= met(table[condition.column], condition)
+        return np.flatnonzero(keep)
 
 
 def _axes_of(spec: Mapping[str, Any]) -> tuple[tuple[Axis, ...], list[WhatIf]]:
