@@ -193,8 +193,8 @@ def _json(value: object) -> str:
 @cache
 def _library() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script, in a scope of their own."""
-    bundle: Callable[..., str] = vega.converter().javascript_bundle
-    script = re.sub(r"</(?=script)", r"<\\/", bundle(vl_version=vega.VERSION), flags=re.IGNORECASE)
+    bundle: Callable[[], str] = vega.converter().javascript_bundle
+    script = re.sub(r"</(?=script)", r"<\\/", bundle(), flags=re.IGNORECASE)
     return f"(() => {{{script}\n}})();"
 
 

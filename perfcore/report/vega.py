@@ -18,7 +18,6 @@ from perfcore.report.picture import (
 Json = dict[str, Any]
 
 FONT: Final = "Liberation Sans, Arial, Helvetica, sans-serif"
-VERSION: Final = "6.4"  # of Vega-Lite; a page has the same
 _INK: Final = "#222222"
 _FAINT: Final = "#666666"
 _SIZES: Final = {1: (700, 400), 2: (430, 330), 3: (330, 300)}  # of a panel, by how many there are
@@ -51,13 +50,13 @@ def converter() -> Any:  # noqa: ANN401 - a module without types
 
 def png(picture: Picture) -> bytes:
     """Return a picture as PNG, at twice the resolution of a page."""
-    found: bytes = converter().vegalite_to_png(whole(picture), vl_version=VERSION, scale=2)
+    found: bytes = converter().vegalite_to_png(whole(picture), scale=2)
     return found
 
 
 def svg(picture: Picture) -> str:
     """Return a picture as SVG."""
-    found: str = converter().vegalite_to_svg(whole(picture), vl_version=VERSION)
+    found: str = converter().vegalite_to_svg(whole(picture))
     return found
 
 
@@ -116,7 +115,7 @@ def parts(picture: Picture) -> list[Json]:
     """Return the panels for a page: as wide as their place, without titles and legends."""
     found = []
     for panel in picture.panels:
-        height = 300
+        height = 380 if len(picture.panels) == 1 else 300
         if panel.y.categories:
             height = max(250, 22 * len(panel.y.categories))
         found.append(

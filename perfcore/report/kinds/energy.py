@@ -58,6 +58,7 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
                     "x2": bottom + value,
                     "y": name,
                     "series": parts[part].name,
+                    by: name,
                     "part": parts[part].name,
                     "energy": format_quantity(value, "J", 3),
                     "share": f"{value / sums[name]:.0%}",
@@ -107,7 +108,7 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
                 ),
                 Axis(by, categories=tuple(listed)),
                 (
-                    Layer("bar", bars, ("part", "energy", "share", "configuration")),
+                    Layer("bar", bars, (by, "part", "energy", "share", "configuration")),
                     Layer("note", notes),
                 ),
             ),
