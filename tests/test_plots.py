@@ -117,7 +117,18 @@ def test_conditions_narrow_runs_and_sweeps_alike(folder):
 
     ours = [[(row["input_len"], row["tpot_s"], row["tp"]) for row in rows] for rows in found]
     assert ours[0] == ours[1]
+    assert "only model=llama-3.1-8b, tpot_s<=10ms" in open_source(folder / "run", where).line
     assert {row[0] for row in ours[0]} == {1024, 8192, 32768}
+
+
+def test_conditions_leave_the_fingerprint_of_the_sweep(folder):
+    found = {
+        open_source(folder / name, where).facts["fingerprint"]
+        for name in ("run", "small.toml")
+        for where in ((), ("model=llama-3.1-8b",))
+    }
+
+    assert len(found) == 1
 
 
 def test_rows_that_cannot_run_are_never_drawn(folder):

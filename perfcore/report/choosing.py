@@ -5,13 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from perfcore.axes import Value
-from perfcore.report.picture import (
-    MOST_SERIES,
-    Row,
-)
-from perfcore.report.settling import (
-    CHOICES,
-)
+from perfcore.report.picture import MOST_SERIES, Row
+from perfcore.report.settling import CHOICES
 from perfcore.report.source import Source
 from perfcore.searching import Objective
 

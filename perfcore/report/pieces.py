@@ -11,9 +11,7 @@ import pyarrow.parquet as pq
 
 from perfcore.axes import Value
 from perfcore.errors import InputError
-from perfcore.searching import (
-    Integers,
-)
+from perfcore.searching import Integers
 from perfcore.sections import Where
 
 

@@ -25,15 +25,7 @@ from perfcore.report.pieces import (
 )
 from perfcore.report.source import Fixed, Row, Source, where_of
 from perfcore.run import MANIFEST, Run
-from perfcore.searching import (
-    Best,
-    Entries,
-    Front,
-    Integers,
-    Kept,
-    Objective,
-    conditions,
-)
+from perfcore.searching import Best, Entries, Front, Integers, Kept, Objective, conditions
 from perfcore.sections import Where
 from perfcore.space import admits
 

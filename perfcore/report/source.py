@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfcore.axes import Value
-from perfcore.searching import (
-    Objective,
-)
+from perfcore.searching import Objective
 from perfcore.sections import Where
 
 Row = dict[str, Any]
@@ -82,9 +80,10 @@ class Source(ABC):
         """Where the numbers come from, for the foot of a picture."""
         engines = ", ".join(map(str, self.axes["engine"]))
         fingerprint = str(self.facts["fingerprint"])[:12]
+        only = f" · only {', '.join(self.where)}" if self.where else ""
         return (
             f"perfcore {self.facts['version']} · {self.name} · fingerprint {fingerprint} · "
-            f"engine {engines} · {self.rows}"
+            f"engine {engines} · {self.rows}{only}"
         )
 
 

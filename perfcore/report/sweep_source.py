@@ -7,13 +7,7 @@ from typing import Any, cast
 from perfcore.columns import METRICS
 from perfcore.report.source import Fixed, Row, Source, where_of
 from perfcore.run import facts
-from perfcore.searching import (
-    Objective,
-    conditions,
-    find_best,
-    find_front,
-    kept,
-)
+from perfcore.searching import Objective, conditions, find_best, find_front, kept
 from perfcore.space import Space, distinct
 
 
@@ -21,6 +15,7 @@ class SweepSource(Source):
     """A sweep, evaluated by the kernel as often as a picture asks."""
 
     def __init__(self, space: Space, where: Sequence[str], workers: int | None, given: str) -> None:
+        self.given_space = space
         self.space = kept(space, conditions(where, space.spec.axes, space.spec.what_ifs))
         spec = space.spec
         self.name, self.description = spec.name, spec.description
@@ -34,7 +29,7 @@ class SweepSource(Source):
     @cached_property
     def facts(self) -> Mapping[str, Any]:
         """What a run's files would say about themselves."""
-        return facts(self.space)
+        return facts(self.given_space)
 
     @property
     def rows(self) -> str:

@@ -6,14 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from perfcore.errors import InputError
-from perfcore.report.picture import (
-    Axis,
-    Layer,
-    Panel,
-    Picture,
-    doublings,
-    ticks,
-)
+from perfcore.report.picture import Axis, Layer, Panel, Picture, doublings, ticks
 
 Json = dict[str, Any]
 
@@ -30,6 +23,7 @@ _BINARY: Final = (
 )
 _MOST_CATEGORIES: Final = 8  # labels on an axis of categories along the bottom
 _DARK: Final = frozenset({"#0072B2", "#009E73", "#D55E00", "#000000"})
+_DRAWN: Final = ("x", "y", "x2", "y2", "series")  # what a row's place and colour are taken from
 HIDDEN: Final = "hidden"  # the signal of a page's panel that lists the series not to draw
 
 
@@ -207,7 +201,9 @@ def _layer(picture: Picture, panel: Panel, layer: Layer, *, hides: bool) -> list
             {**tip, "type": "nominal"}
             for tip in (*head, *({"field": name, "title": name} for name in layer.tips))
         ]
-    base: Json = {"data": {"values": list(layer.rows)}, "encoding": encoding}
+    keys = {*_DRAWN, *layer.tips}
+    rows = [{key: value for key, value in row.items() if key in keys} for row in layer.rows]
+    base: Json = {"data": {"values": rows}, "encoding": encoding}
     if several and hides:
         base["transform"] = [{"filter": f"indexof({HIDDEN}, datum.series) < 0"}]
     return _MARKS[layer.mark](base, picture, panel, layer)
@@ -291,7 +287,7 @@ def _rule(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json
         "mark": {"type": "rule", "strokeDash": [2, 2], "color": _INK},
         "encoding": {"y": y},
     }
-    rows = [{**row, "x": panel.x.low} for row in layer.rows]
+    rows = [{"y": row["y"], "text": row["text"], "x": panel.x.low} for row in layer.rows]
     text = {
         "data": {"values": rows},
         "mark": {"type": "text", "align": "left", "dx": 5, "dy": -7},
@@ -301,6 +297,7 @@ def _rule(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json
 
 
 def _note(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json]:  # noqa: ARG001
+    base |= {"data": {"values": list(layer.rows)}}
     base["encoding"]["text"] = {"field": "text"}
     mark: Json = {"type": "text", "align": "left", "dx": 5}
     if not panel.y.categories:

@@ -1,35 +1,11 @@
 """The price of a token against utilisation, and where it pays."""
 
 from perfcore.axes import Value
-from perfcore.report.choosing import (
-    COST,
-    UTILIZATION,
-    configured,
-    left_out,
-    most_of,
-)
-from perfcore.report.picture import (
-    Axis,
-    Layer,
-    Panel,
-    Picture,
-    Row,
-    padded,
-    series_of,
-)
-from perfcore.report.settling import (
-    need_axes,
-    need_columns,
-    nothing_runs,
-    settle,
-    spread,
-)
+from perfcore.report.choosing import COST, UTILIZATION, configured, left_out, most_of
+from perfcore.report.picture import Axis, Layer, Panel, Picture, Row, padded, series_of
+from perfcore.report.settling import need_axes, need_columns, nothing_runs, settle, spread
 from perfcore.report.source import Source
-from perfcore.report.wording import (
-    label,
-    rows_as_text,
-    with_unit,
-)
+from perfcore.report.wording import label, rows_as_text, with_unit
 
 
 def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
@@ -129,7 +105,7 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
         header=(by, *tips),
         table=rows_as_text(points, ("series", *tips)),
         remarks=(
-            "Dashed lines fall from where a device breaks even.",
+            f"Dashed lines fall from where each {by} breaks even.",
             *left_out(source, by, shown, "the cheapest"),
         ),
     )

@@ -1,25 +1,10 @@
 """What a token takes at the grid, and what for."""
 
-from perfcore.report.choosing import (
-    configured,
-)
-from perfcore.report.picture import (
-    Axis,
-    Layer,
-    Panel,
-    Picture,
-    Row,
-    Series,
-)
-from perfcore.report.settling import (
-    need_columns,
-    nothing_runs,
-    settle,
-)
+from perfcore.report.choosing import configured
+from perfcore.report.picture import Axis, Layer, Panel, Picture, Row, Series
+from perfcore.report.settling import need_columns, nothing_runs, settle
 from perfcore.report.source import Source
-from perfcore.report.wording import (
-    rows_as_text,
-)
+from perfcore.report.wording import rows_as_text
 from perfcore.searching import Objective
 from perfcore.units import format_quantity
 

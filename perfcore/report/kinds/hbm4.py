@@ -1,38 +1,10 @@
 """What more memory bandwidth alone gains."""
 
-from perfcore.report.choosing import (
-    BANDWIDTH,
-    COST,
-    SCALE,
-    TPOT,
-    configured,
-    left_out,
-    most_of,
-)
-from perfcore.report.picture import (
-    Axis,
-    Layer,
-    Panel,
-    Picture,
-    Row,
-    series_of,
-)
-from perfcore.report.settling import (
-    middle,
-    need_axes,
-    need_columns,
-    nothing_runs,
-    settle,
-    spread,
-)
+from perfcore.report.choosing import BANDWIDTH, COST, SCALE, TPOT, configured, left_out, most_of
+from perfcore.report.picture import Axis, Layer, Panel, Picture, Row, series_of
+from perfcore.report.settling import middle, need_axes, need_columns, nothing_runs, settle, spread
 from perfcore.report.source import Source
-from perfcore.report.wording import (
-    is_more_better,
-    plain,
-    rows_as_text,
-    value_text,
-    with_unit,
-)
+from perfcore.report.wording import is_more_better, plain, rows_as_text, value_text, with_unit
 from perfcore.searching import Objective
 
 

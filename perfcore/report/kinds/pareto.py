@@ -4,27 +4,9 @@ import math
 from collections.abc import Sequence
 
 from perfcore.errors import InputError
-from perfcore.report.choosing import (
-    THROUGHPUT,
-    TPOT,
-    configured,
-    left_out,
-    most_of,
-)
-from perfcore.report.picture import (
-    Axis,
-    Layer,
-    Panel,
-    Picture,
-    Row,
-    padded,
-    series_of,
-)
-from perfcore.report.settling import (
-    need_columns,
-    nothing_runs,
-    settle,
-)
+from perfcore.report.choosing import THROUGHPUT, TPOT, configured, left_out, most_of
+from perfcore.report.picture import Axis, Layer, Panel, Picture, Row, padded, series_of
+from perfcore.report.settling import need_columns, nothing_runs, settle
 from perfcore.report.source import Source
 from perfcore.report.wording import (
     is_more_better,
@@ -73,7 +55,12 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
     best = min(points, key=lambda point: sign * point["y"])
     share = winners[leader] / sum(winners.values())
     most = f"{'most' if second.maximize else 'least'} {plain(second.name)}"
-    if share == 1.0:
+    if len(shown) == 1:
+        finding = (
+            f"{leader} takes from {fastest['TPOT']} a token ({fastest[second.name]}) "
+            f"to {best['TPOT']} ({best[second.name]})"
+        )
+    elif share == 1.0:
         finding = (
             f"{leader} is unbeaten at every speed, from {fastest['TPOT']} a token to "
             f"{best[second.name]}"
@@ -89,9 +76,7 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
     y_low, y_high = padded([point["y"] for point in points], log=log)
     return Picture(
         kind=kind,
-        question="What does speed for one user cost in throughput, on which device?"
-        if second is THROUGHPUT
-        else f"What does speed for one user cost in {plain(second.name)}?",
+        question=f"What does speed for one user cost in {plain(second.name)}, by {by}?",
         finding=finding,
         setting=setting.text(source),
         source=source.line,
@@ -102,7 +87,7 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
                 Axis("time per output token [ms]", log=True, low=x_low, high=x_high),
                 Axis(label(second.name), log=log, low=y_low, high=y_high),
                 (
-                    Layer("step" if second.maximize else "line", _thinned(points, 400)),
+                    Layer("step", _thinned(points, 400)),
                     Layer("point", _thinned(points), tips),
                 ),
             ),

@@ -2,37 +2,11 @@
 
 from collections.abc import Sequence
 
-from perfcore.report.choosing import (
-    COST,
-    THROUGHPUT,
-    TPOT,
-)
-from perfcore.report.picture import (
-    MOST_SERIES,
-    Axis,
-    Layer,
-    Panel,
-    Picture,
-    Row,
-    padded,
-    series_of,
-)
-from perfcore.report.settling import (
-    need_axes,
-    need_columns,
-    nothing_runs,
-    pinned,
-    settle,
-    spread,
-)
+from perfcore.report.choosing import COST, THROUGHPUT, TPOT
+from perfcore.report.picture import MOST_SERIES, Axis, Layer, Panel, Picture, Row, padded, series_of
+from perfcore.report.settling import need_axes, need_columns, nothing_runs, pinned, settle, spread
 from perfcore.report.source import Source
-from perfcore.report.wording import (
-    is_more_better,
-    plain,
-    rows_as_text,
-    value_text,
-    with_unit,
-)
+from perfcore.report.wording import is_more_better, plain, rows_as_text, value_text, with_unit
 from perfcore.searching import Objective
 
 

@@ -1,33 +1,10 @@
 """How near decode steps come to what their devices could do."""
 
-from perfcore.report.choosing import (
-    BANDWIDTH,
-    SCALE,
-    THROUGHPUT,
-    configured,
-    left_out,
-    most_of,
-)
-from perfcore.report.picture import (
-    Axis,
-    Layer,
-    Panel,
-    Picture,
-    Row,
-    padded,
-    series_of,
-)
-from perfcore.report.settling import (
-    need_columns,
-    nothing_runs,
-    settle,
-    spread,
-)
+from perfcore.report.choosing import BANDWIDTH, SCALE, THROUGHPUT, configured, left_out, most_of
+from perfcore.report.picture import Axis, Layer, Panel, Picture, Row, padded, series_of
+from perfcore.report.settling import need_columns, nothing_runs, settle, spread
 from perfcore.report.source import Source
-from perfcore.report.wording import (
-    rows_as_text,
-    value_text,
-)
+from perfcore.report.wording import rows_as_text, value_text
 from perfcore.units import format_quantity
 
 

@@ -5,30 +5,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from perfcore.axes import Value
-from perfcore.report.choosing import (
-    COST,
-    TPOT,
-)
-from perfcore.report.picture import (
-    Axis,
-    Layer,
-    Panel,
-    Picture,
-    Row,
-    Series,
-)
-from perfcore.report.settling import (
-    need_axes,
-    need_columns,
-    nothing_runs,
-    pinned,
-    settle,
-    spread,
-)
+from perfcore.report.choosing import COST, TPOT
+from perfcore.report.picture import Axis, Layer, Panel, Picture, Row, Series
+from perfcore.report.settling import need_axes, need_columns, nothing_runs, pinned, settle, spread
 from perfcore.report.source import Source
-from perfcore.report.wording import (
-    rows_as_text,
-)
+from perfcore.report.wording import rows_as_text
 from perfcore.units import format_quantity
 
 MOST_PLACES: Final = 64  # along an axis

@@ -4,10 +4,7 @@ import math
 from collections import Counter
 from typing import Final
 
-from perfcore.report.choosing import (
-    CHAMPIONS,
-    configured,
-)
+from perfcore.report.choosing import CHAMPIONS, configured
 from perfcore.report.picture import (
     LETTERS,
     MOST_SERIES,
@@ -19,21 +16,9 @@ from perfcore.report.picture import (
     Series,
     series_of,
 )
-from perfcore.report.settling import (
-    need_axes,
-    need_columns,
-    nothing_runs,
-    settle,
-    spread,
-)
+from perfcore.report.settling import need_axes, need_columns, nothing_runs, settle, spread
 from perfcore.report.source import Source
-from perfcore.report.wording import (
-    is_more_better,
-    plain,
-    rows_as_text,
-    value_text,
-    with_unit,
-)
+from perfcore.report.wording import is_more_better, plain, rows_as_text, value_text, with_unit
 from perfcore.searching import Objective
 
 _OTHERS: Final = "others"
