@@ -330,6 +330,18 @@ def test_gain_of_narrow_weights_is_a_ratio_of_times(pictures, batch):
     assert drawn[0]["y"] == pytest.approx(times[0] / times[1], rel=1e-4)
 
 
+def test_a_format_that_loses_is_not_called_best(folder):
+    sweep = open_source(folder / "small.toml", (), ["axes.batch=[1,8,512]", "axes.input_len=[128]"])
+    only = open_source(
+        folder / "small.toml",
+        ("model=llama-3.1-8b",),
+        ["axes.batch=[1,8,512]", "axes.input_len=[128]", 'axes.weight_format=["bf16","int4-g128"]'],
+    )
+
+    assert "and fp8 is best" in gather(sweep, "quantisation").finding
+    assert "and bf16 is best" in gather(only, "quantisation").finding
+
+
 def test_gain_of_bandwidth_stays_below_its_bound(pictures):
     drawn = [p for n in range(3) for p in points(pictures["hbm4"], "point", n)]
 

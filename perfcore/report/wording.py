@@ -10,7 +10,7 @@ _PLAIN: Final = {
     "tpot_s": "time per output token",
     "ttft_s": "time to first token",
     "e2e_latency_s": "end-to-end latency",
-    "tokens_per_s_per_device": "throughput of a device",
+    "tokens_per_s_per_device": "throughput per device",
     "energy_per_output_token_j": "energy per output token",
     "facility_energy_per_output_token_j": "energy per output token at the grid",
     "cost_per_mtok_output_usd": "cost of output tokens",

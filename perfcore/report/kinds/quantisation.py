@@ -67,7 +67,9 @@ def quantisation(source: Source, by: str, metric: str | None) -> Picture:  # noq
     if objective.name != TPOT.name:
         than = f"better than {base} in {plain(objective.name)}"
     finding = f"{top['series']} is {top['y']:.1f} times {than} at batch {top['batch']}"
-    if best_last["series"] == top["series"]:
+    if best_last["y"] < 1.0:
+        finding += f"; at batch {last['batch']} it is {last['y']:.1f} times, and {base} is best"
+    elif best_last["series"] == top["series"]:
         finding += f", and still best with {last['y']:.1f} times at batch {last['batch']}"
     else:
         finding += (
