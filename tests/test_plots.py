@@ -306,7 +306,8 @@ def test_energy_adds_up_to_what_the_grid_sees(pictures):
     board = max(bar["x2"] for bar in bars if bar["part"] != "hosts, fans and cooling")
 
     assert [bar["x"] for bar in bars[1:]] == [bar["x2"] for bar in bars[:-1]]
-    assert whole == pytest.approx(1.3 * 1.2 * board, rel=1e-4)  # node_overhead and PUE of the default
+    # node_overhead and PUE of the default
+    assert whole == pytest.approx(1.3 * 1.2 * board, rel=1e-4)
 
 
 @pytest.mark.parametrize("batch", [1, 64])

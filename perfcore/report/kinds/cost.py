@@ -25,7 +25,7 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
     # what break_even_utilization was computed with, whatever what-if has set it
     first = rows[0]
     price = first[COST.name] * first[UTILIZATION] / first["break_even_utilization"]
-    price = float(f"{price:.5g}")  # columns are rounded to float32
+    price = float(f"{price:.4g}")  # columns are rounded, by default to five digits
     points: list[Row] = []
     crossings: dict[Value, float] = {}
     for row in rows:
