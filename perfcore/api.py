@@ -1,6 +1,7 @@
 """Sweeps and searches from Python."""
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final, overload
 
@@ -22,30 +23,47 @@ Sweep = str | Path | Mapping[str, object] | Space
 
 @overload
 def sweep(
-    spec: Sweep, output: None = None, workers: int | None = None, overrides: Iterable[str] = ()
+    spec: Sweep,
+    output: None = None,
+    workers: int | None = None,
+    overrides: Iterable[str] = (),
 ) -> pa.Table: ...
 @overload
 def sweep(
-    spec: Sweep, output: str | Path, workers: int | None = None, overrides: Iterable[str] = ()
+    spec: Sweep,
+    output: str | Path,
+    workers: int | None = None,
+    overrides: Iterable[str] = (),
+    *,
+    part: tuple[int, int] = (1, 1),
+    executor: Executor | None = None,
 ) -> Run: ...
 def sweep(
     spec: Sweep,
     output: str | Path | None = None,
     workers: int | None = None,
     overrides: Iterable[str] = (),
+    *,
+    part: tuple[int, int] = (1, 1),
+    executor: Executor | None = None,
 ) -> Run | pa.Table:
-    """Return a sweep's rows: an Arrow table, or a run on disk if ``output`` names a directory.
+    """Return a sweep's rows: an Arrow table, or a run if ``output`` says where it shall lie.
 
     Parameters
     ----------
     spec
         A sweep file, a mapping laid out like one, or a ``Space``.
     output
-        Directory of the run; a run that was interrupted goes on.
+        Directory of the run, or ``s3://bucket/name``; a run that was interrupted goes on.
     workers
         Threads, all processors by default. A table in memory is made by one.
     overrides
         ``key=value`` each, e.g. ``axes.batch=[1,2,4]``; they win over the file.
+    part
+        Part ``i`` of ``n`` of the shards of a run, to share it.
+    executor
+        What does the work of a run in place of threads: any ``concurrent.futures.Executor`` whose
+        workers reach ``output``, e.g. ``dask_client.get_executor()``.
 
     Raises
     ------
@@ -55,8 +73,10 @@ def sweep(
         ``output`` cannot be written.
     """
     space = as_space(spec, overrides)
+    if output is None and (executor is not None or part != (1, 1)):
+        raise InputError("output: parts and executors need a place where rows go; name one")
     if output is not None:
-        return sweep_to_disk(space, output, workers)
+        return sweep_to_disk(space, output, workers, part=part, executor=executor)
     if space.rows > LARGEST_IN_MEMORY:
         raise InputError(
             f"{space.spec.name}: {space.rows:,} rows are more than memory should hold "
@@ -74,6 +94,7 @@ def search(
     top: int = 1,
     workers: int | None = None,
     overrides: Iterable[str] = (),
+    executor: Executor | None = None,
 ) -> pa.Table:
     """Return the best rows of a sweep, with every axis and column, without keeping the others.
 
@@ -101,7 +122,9 @@ def search(
     option = "minimize" if maximize is None else "maximize"
     objective = Objective.named(name, option, maximize=maximize is not None)
     space = as_space(spec, overrides)
-    return find_best(space, objective, tuple(where), tuple(by), top, workers).rows
+    return find_best(
+        space, objective, tuple(where), tuple(by), top, workers, executor=executor
+    ).rows
 
 
 def pareto(
@@ -111,6 +134,7 @@ def pareto(
     by: Iterable[str] = (),
     workers: int | None = None,
     overrides: Iterable[str] = (),
+    executor: Executor | None = None,
 ) -> pa.Table:
     """Return the rows of a sweep that no other is at least as good as in all objectives.
 
@@ -129,7 +153,7 @@ def pareto(
     """
     wanted = [Objective.parse(text, "objectives") for text in objectives]
     space = as_space(spec, overrides)
-    return find_front(space, wanted, tuple(where), tuple(by), workers).rows
+    return find_front(space, wanted, tuple(where), tuple(by), workers, executor=executor).rows
 
 
 def histogram(
@@ -140,6 +164,7 @@ def histogram(
     per_decade: int = 10,
     workers: int | None = None,
     overrides: Iterable[str] = (),
+    executor: Executor | None = None,
 ) -> pa.Table:
     """Return how many rows of a sweep have a column's value in which bin, without keeping them.
 
@@ -154,7 +179,9 @@ def histogram(
     """
     column = Objective.named(metric, "metric", maximize=False)
     space = as_space(spec, overrides)
-    return count_by_value(space, column, tuple(where), tuple(by), per_decade, workers).rows
+    return count_by_value(
+        space, column, tuple(where), tuple(by), per_decade, workers, executor=executor
+    ).rows
 
 
 def as_space(spec: Sweep, overrides: Iterable[str] = ()) -> Space:

@@ -26,6 +26,8 @@ START = (
 )
 COMMANDS = [
     "run",
+    "verify",
+    "finalize",
     "search",
     "pareto",
     "histogram",
