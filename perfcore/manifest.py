@@ -236,8 +236,10 @@ def listed(store: Store, manifest: Document) -> dict[int, Receipt]:
         ) from error
 
 
-def begin(store: Store, space: Space) -> dict[int, Receipt]:
+def begin(store: Store, head: Document) -> dict[int, Receipt]:
     """Begin a run, or go on with it; return what its manifest says of its shards.
+
+    ``head`` is the run's ``header``.
 
     Raises
     ------
@@ -245,10 +247,9 @@ def begin(store: Store, space: Space) -> dict[int, Receipt]:
         The store holds another run, or files of which nobody knows what they are.
     """
     store.prepare()
-    head = header(space)
     run = str(head["fingerprint"])
     strangers = sorted(store.sizes(DATA))
-    if strangers and not _continues(store, run, space.shards):
+    if strangers and not _continues(store, run, shard_count(store, head)):
         raise InputError(
             f"{store.location}: has data but no {MANIFEST} ({strangers[0]} …); choose another "
             "-o or empty it"

@@ -174,7 +174,8 @@ def sweep(
     """
     shards = part_of(space.shards, part)
     store = open_store(path)
-    known = manifests.begin(store, space)
+    head = manifests.header(space)
+    known = manifests.begin(store, head)
     progress = Progress(shards=len(shards), points=_points(space, shards))
     done: dict[int, Receipt] = {}
     try:
@@ -188,7 +189,6 @@ def sweep(
 
                 sweep_on(executor, space, store, shards, done, progress)
     finally:
-        head = manifests.header(space)
         manifest = manifests.settle(store, head, done, progress.seconds)
     return Run(store, manifest)
 
