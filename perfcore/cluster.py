@@ -7,10 +7,11 @@ a task that is lost is done again.
 
 import pickle
 import platform
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Generic
@@ -34,7 +35,7 @@ SECONDS: Final = 30  # to find a scheduler, and for it to find a worker
 class SweepTask:
     """Stores a shard; the same for all shards of a run."""
 
-    spec: bytes
+    spec: bytes = field(repr=False)  # see _packed; Dask names tasks by what they look like
     location: str
     run: str  # its fingerprint
 
@@ -54,7 +55,7 @@ def _shard_worker(task: SweepTask) -> ShardWorker:
 class SearchTask(Generic[S]):
     """Looks at the rows of some shards."""
 
-    spec: bytes
+    spec: bytes = field(repr=False)
     run: str
     objectives: tuple[Objective, ...]
     by: tuple[str, ...]
@@ -71,10 +72,15 @@ class SearchTask(Generic[S]):
         return worker.sinks[0], progress.rows
 
 
+def _packed(spec: Spec) -> bytes:
+    """A specification with the entries that it names, as every task carries it."""
+    return zlib.compress(pickle.dumps(spec))
+
+
 @lru_cache(maxsize=2)
 def _space(spec: bytes, run: str) -> Space:
     """The space of a task, if this worker makes the same of it as whoever asks."""
-    made: Spec = pickle.loads(spec)  # noqa: S301 - from our own client
+    made: Spec = pickle.loads(zlib.decompress(spec))  # noqa: S301 - from our own client
     space = Space(made)
     own = fingerprint(space)
     if own != run:
@@ -95,7 +101,7 @@ def sweep_on(
 ) -> None:
     """Let an executor store shards; ``done`` gets the receipt of each as it comes."""
     location = str(store.path.resolve()) if isinstance(store, Directory) else store.location
-    task = SweepTask(pickle.dumps(space.spec), location, fingerprint(space))
+    task = SweepTask(_packed(space.spec), location, fingerprint(space))
 
     def take(shard: int, stored: Stored | None) -> None:
         if stored is None:  # its worker is about to stop
@@ -119,7 +125,7 @@ def search_on(
 ) -> S:
     """Let an executor look at all rows; return what is kept of them."""
     by = tuple(axis.name for axis in groups.axes)
-    task = SearchTask(pickle.dumps(space.spec), fingerprint(space), tuple(objectives), by, make)
+    task = SearchTask(_packed(space.spec), fingerprint(space), tuple(objectives), by, make)
     each = -(-space.shards // SEARCH_TASKS)
     chunks = [
         tuple(range(first, min(first + each, space.shards)))

@@ -308,6 +308,7 @@ def settle(
         document = _summed(head, stored, taken)
         store.write(MANIFEST, _json(document))
         if store.sizes(RECEIPTS).keys() <= names.keys():
+            store.tidy()
             return document
 
 

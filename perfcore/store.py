@@ -65,7 +65,11 @@ class Store(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Find out whether files can be written; remove what killed processes left unfinished."""
+        """Find out whether files can be written."""
+
+    @abstractmethod
+    def tidy(self) -> None:
+        """Remove what killed processes left unfinished."""
 
     @abstractmethod
     def draft(self, name: str) -> Draft:
@@ -143,12 +147,15 @@ class Directory(Store):
         self.location = str(path)
 
     def prepare(self) -> None:
-        """Make the directories; remove files that nobody writes any more."""
+        """Make the directories."""
         with self.writing(""):
             (self.path / DATA).mkdir(parents=True, exist_ok=True)
             (self.path / RECEIPTS).mkdir(exist_ok=True)
             Draft(self.path / RECEIPTS).discard()
-            _tidy(self.path / RECEIPTS)
+
+    def tidy(self) -> None:
+        """Remove files that nobody writes any more."""
+        _tidy(self.path / RECEIPTS)
 
     def draft(self, name: str) -> Draft:
         """Return an empty file beside the data, on the same file system."""
@@ -210,7 +217,10 @@ class Bucket(Store):
             ) from error
 
     def prepare(self) -> None:
-        """Remove unfinished files of this machine; whether the bucket takes any is seen soon."""
+        """Leave it to the first file, which comes soon."""
+
+    def tidy(self) -> None:
+        """Remove files of this machine that were not copied; a bucket has no partial ones."""
         _tidy(Path(tempfile.gettempdir()))
 
     def draft(self, name: str) -> Draft:

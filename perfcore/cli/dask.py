@@ -32,7 +32,7 @@ def executor_of(address: str | None) -> Iterator["Executor | None"]:
 
     from perfcore.cluster import dask_executor  # noqa: PLC0415 - Arrow is slow to import
 
-    # what it has to say of workers that come and go is in the scheduler's log, too
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with dask_executor(address) as executor:
+        # what it has to say of workers that come and go is in the scheduler's log, too
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         yield executor
