@@ -177,10 +177,10 @@ def read_receipt(store: Store, run: str, shard: int) -> Receipt | None:
     """Return a shard's receipt; None if there is none of this run that can be read."""
     try:
         document = json.loads(store.read(f"{RECEIPTS}/{receipt_file(shard)}"))
-        if document.pop("run") != run:
+        if not isinstance(document, dict) or document.pop("run", None) != run:
             return None
         return _RECEIPT.validate_python(document)
-    except (FileNotFoundError, ValueError, KeyError, AttributeError):
+    except (FileNotFoundError, ValueError):  # of whatever kind, it is no receipt
         return None
 
 

@@ -132,7 +132,7 @@ def part_of(shards: int, part: tuple[int, int]) -> range:
     number, parts = part
     if not 1 <= number <= parts:
         raise InputError(
-            f"--shard: {number}/{parts} is no part; write 1/{parts} to {parts}/{parts}"
+            f"--shard: no part {number} of {parts}; parts are 1/{parts} to {parts}/{parts}"
         )
     return range(number - 1, shards, parts)
 

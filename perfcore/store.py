@@ -275,12 +275,14 @@ class Bucket(Store):
 def open_store(location: str | Path) -> Store:
     """Return the store that a path or an address like ``s3://bucket/run`` names."""
     text = str(location)
-    scheme, mark, _ = text.partition("://")
+    scheme, mark, name = text.partition("://")
     if not mark:
         return Directory(Path(location))
     if scheme not in SCHEMES:
         known = ", ".join(f"{name}://" for name in SCHEMES)
         raise InputError(f"{text}: unknown scheme {scheme!r}; use a directory, or one of {known}")
+    if not name.strip("/"):
+        raise InputError(f"{text}: names no bucket; write {scheme}://BUCKET/NAME")
     return Bucket(text)
 
 

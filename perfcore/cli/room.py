@@ -11,7 +11,7 @@ from perfcore.errors import InputError
 from perfcore.sinks.parquet import ROW_GROUP
 from perfcore.space import Space
 
-PROCESS_BYTES: Final = 400 << 20  # of Python, Arrow, Numba and the compiled kernel; measured
+PROCESS_BYTES: Final = 150 << 20  # that Numba and the compiled kernel still take; measured
 BUFFER_COPIES: Final = 3  # a worker's columns: the kernel's, Arrow's pages, the encoder's
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
