@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ import pyarrow.dataset as ds
 from perfcore import manifest as manifests
 from perfcore.catalog import catalog_hash
 from perfcore.engine import Progress, Receipt, ShardWorker, evaluate_rows, run_shards
-from perfcore.errors import InputError
+from perfcore.errors import InputError, PerfcoreError
 from perfcore.manifest import Archive, Document, fingerprint, shard_file
 from perfcore.sinks.parquet import schema, writer_options
 from perfcore.space import Space
@@ -188,9 +189,12 @@ def sweep(
                 from perfcore.cluster import sweep_on  # noqa: PLC0415 - few need it
 
                 sweep_on(executor, space, store, shards, done, progress)
-    finally:
-        manifest = manifests.settle(store, head, done, progress.seconds)
-    return Run(store, manifest)
+    except BaseException:
+        # what is complete has its receipts; the first error says more than another one here
+        with suppress(PerfcoreError):
+            manifests.settle(store, head, done, progress.seconds)
+        raise
+    return Run(store, manifests.settle(store, head, done, progress.seconds))
 
 
 def _points(space: Space, shards: Iterable[int]) -> int:
