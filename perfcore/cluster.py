@@ -152,8 +152,8 @@ def _tried(item: object, error: Exception, times: int) -> None:
         raise error
     if isinstance(error, BrokenExecutor | CancelledError):
         raise OutputError(
-            f"{place}: its workers are gone ({error or 'cancelled'}); start them and run again, "
-            "which keeps complete shards"
+            f"{place}: its workers are gone ({str(error) or 'cancelled'}); start them and run "
+            "again, which keeps complete shards"
         ) from error
     if times >= TRIES:
         if isinstance(error, PerfcoreError):

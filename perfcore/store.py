@@ -7,6 +7,7 @@ that several processes may work on one run: what they write under one name is th
 import fcntl
 import os
 import tempfile
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ from perfcore.errors import InputError, OutputError
 DATA: Final = "data"  # nothing but Parquet
 RECEIPTS: Final = "shards"  # what each shard is, and files that are being written
 SCHEMES: Final = ("s3", "gs", "gcs", "abfs", "abfss")
+_CONNECTING: Final = threading.Lock()  # from_uri is for one thread at a time (apache/arrow#39897)
 _DRAFTS: Final = ".perfcore-{}.draft"
 
 
@@ -210,7 +212,8 @@ class Bucket(Store):
     def __init__(self, address: str) -> None:
         self.location = address.rstrip("/")
         try:
-            self.files, self.prefix = pafs.FileSystem.from_uri(self.location)
+            with _CONNECTING:
+                self.files, self.prefix = pafs.FileSystem.from_uri(self.location)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{address}: no object store ({_reason(error)}); write s3://BUCKET/NAME"
