@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
-from perfcore.errors import InputError, OutputError
+from perfcore.errors import InputError, OutputError, reason
 
 DATA: Final = "data"  # nothing but Parquet
 RECEIPTS: Final = "shards"  # what each shard is, and files that are being written
@@ -125,7 +125,7 @@ class Store(ABC):
         except (OSError, pa.ArrowException) as error:
             remedy = "free space or choose another -o" if name else "choose another -o"
             place = f"{self.location}/{name}" if name else self.location
-            raise OutputError(f"{place}: cannot be written ({_reason(error)}); {remedy}") from error
+            raise OutputError(f"{place}: cannot be written ({reason(error)}); {remedy}") from error
 
     @contextmanager
     def reading(self, name: str) -> Iterator[None]:
@@ -136,7 +136,7 @@ class Store(ABC):
             raise
         except (OSError, pa.ArrowException) as error:
             raise InputError(
-                f"{self.location}/{name}: cannot be read ({_reason(error)}); "
+                f"{self.location}/{name}: cannot be read ({reason(error)}); "
                 "see to its permissions, or to the connection"
             ) from error
 
@@ -216,7 +216,7 @@ class Bucket(Store):
                 self.files, self.prefix = pafs.FileSystem.from_uri(self.location)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{address}: no object store ({_reason(error)}); write s3://BUCKET/NAME"
+                f"{address}: no object store ({reason(error)}); write s3://BUCKET/NAME"
             ) from error
 
     def prepare(self) -> None:
@@ -299,7 +299,3 @@ def _tidy(folder: Path) -> None:
                 path.unlink()
             finally:
                 os.close(lock)
-
-
-def _reason(error: BaseException) -> str:
-    return (getattr(error, "strerror", None) or str(error)).rstrip(". ")

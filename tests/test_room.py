@@ -80,7 +80,8 @@ def test_disk_of_a_directory_that_is_not_there_yet(tmp_path):
 def test_a_container_has_less_memory_than_its_machine(tmp_path, monkeypatch):
     free = room.memory_free()
     (tmp_path / "memory.max").write_text("1000\n")
-    (tmp_path / "memory.current").write_text("400\n")
+    (tmp_path / "memory.current").write_text("700\n")
+    (tmp_path / "memory.stat").write_text("anon 400\nactive_file 0\ninactive_file 300\n")
     monkeypatch.setattr(room, "_CGROUP", tmp_path)
 
     assert free is None or free > 600

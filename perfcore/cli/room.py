@@ -28,7 +28,7 @@ def buffer_bytes(space: Space) -> int:
 def memory_needed(space: Space, workers: int) -> int:
     """Bytes that a run takes at most, with as many workers as have something to do."""
     busy = min(workers, space.shards)
-    points = space.points_per_shard * 8 * 40  # what a shard's outer points are made of
+    points = space.points_per_shard * 8 * 60  # numbers of a shard's outer points; measured
     tables = sum(table.nbytes for table in space.tables)
     return PROCESS_BYTES + 2 * tables + busy * (buffer_bytes(space) * BUFFER_COPIES + points)
 
@@ -41,8 +41,13 @@ def memory_free() -> int | None:
         line = next(line for line in lines if line.startswith("MemAvailable:"))
         found.append(int(line.split()[1]) * 1024)
     with suppress(OSError, ValueError):  # a container's limit, if it has one
-        limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
-        found.append(limit - int((_CGROUP / "memory.current").read_text(encoding="ascii")))
+        limit, used = (
+            int((_CGROUP / f"memory.{name}").read_text(encoding="ascii"))
+            for name in ("max", "current")
+        )
+        pairs = (_CGROUP / "memory.stat").read_text(encoding="ascii").split()
+        cached = int(pairs[pairs.index("inactive_file") + 1])  # files that were read or written
+        found.append(limit - used + cached)
     return min(found, default=None)
 
 

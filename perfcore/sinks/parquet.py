@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from perfcore.axes import Axis
 from perfcore.columns import BY_NAME, Column
-from perfcore.errors import OutputError
+from perfcore.errors import OutputError, reason
 from perfcore.sections import Output
 from perfcore.sinks.profiles import LEVELS, PROFILES
 from perfcore.space import Space, distinct
@@ -231,5 +231,6 @@ def _dictionary(codes: npt.NDArray[np.int32], labels: pa.Array) -> pa.Dictionary
 
 
 def _unwritable(name: str, error: OSError) -> OutputError:
-    reason = error.strerror or str(error)
-    return OutputError(f"{name}: cannot be written ({reason}); free space or choose another -o")
+    return OutputError(
+        f"{name}: cannot be written ({reason(error)}); free space or choose another -o"
+    )
