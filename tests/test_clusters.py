@@ -1,6 +1,7 @@
 """The scripts of docs/clusters.md are parsed, and what they run is run."""
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -51,8 +52,6 @@ def installed(tmp_path, monkeypatch):
 
 
 def sh(script, **environment):
-    import os  # noqa: PLC0415
-
     return subprocess.run(
         ["bash", "-c", script],  # noqa: S607
         env={**os.environ, **environment},

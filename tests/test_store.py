@@ -3,6 +3,7 @@
 import os
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pyarrow.parquet as pq
@@ -154,8 +155,6 @@ def test_another_specification_in_a_bucket_is_refused(address, spec):
 
 
 def test_executors_write_into_a_bucket(s3, address, whole):
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
-
     with ThreadPoolExecutor(2) as pool:
         perfcore.sweep(space(), address, executor=pool)
     found = objects(s3, address)
