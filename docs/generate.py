@@ -7,6 +7,7 @@ Tables stand between ``<!-- table NAME -->`` and ``<!-- end NAME -->``; nothing 
 """
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from perfcore.report.vega import png
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 ACCURACY = ROOT / "docs" / "accuracy.md"
+RELIABILITY = ROOT / "docs" / "reliability.md"
+FAULTS = ROOT / "docs" / "faults.json"
 IMAGES = ROOT / "docs" / "img"
 
 ARTICLE = {
@@ -241,6 +244,22 @@ def intervals_table() -> str:
     return "\n".join(lines)
 
 
+def faults_table() -> str:
+    """What tests of faults have found."""
+    lines = [
+        "| fault | times | rows lost | rows twice | bytes | what the user sees |",
+        "| --- | ---: | ---: | ---: | --- | --- |",
+    ]
+    for found in json.loads(FAULTS.read_text(encoding="utf-8")):
+        same = "the same" if found["same_bytes"] else "DIFFER"
+        sees = found["sees"] if found["sees"] == "nothing" else f"`{found['sees']}`"
+        lines.append(
+            f"| {found['fault']} | {found['injected']} | {found['rows_lost']} "
+            f"| {found['rows_duplicated']} | {same} | {sees} |"
+        )
+    return "\n".join(lines)
+
+
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {
         "article": article_table,
@@ -253,6 +272,7 @@ TABLES: dict[Path, dict[str, Callable[[], str]]] = {
         "targets": targets_table,
         "intervals": intervals_table,
     },
+    RELIABILITY: {"faults": faults_table},
 }
 
 

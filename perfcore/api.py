@@ -1,6 +1,7 @@
 """Sweeps and searches from Python."""
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final, overload
 
@@ -21,17 +22,29 @@ Sweep = str | Path | Mapping[str, object] | Space
 
 @overload
 def sweep(
-    spec: Sweep, output: None = None, workers: int | None = None, overrides: Iterable[str] = ()
+    spec: Sweep,
+    output: None = None,
+    workers: int | None = None,
+    overrides: Iterable[str] = (),
 ) -> Rows: ...
 @overload
 def sweep(
-    spec: Sweep, output: str | Path, workers: int | None = None, overrides: Iterable[str] = ()
+    spec: Sweep,
+    output: str | Path,
+    workers: int | None = None,
+    overrides: Iterable[str] = (),
+    *,
+    part: tuple[int, int] = (1, 1),
+    executor: Executor | None = None,
 ) -> Run: ...
 def sweep(
     spec: Sweep,
     output: str | Path | None = None,
     workers: int | None = None,
     overrides: Iterable[str] = (),
+    *,
+    part: tuple[int, int] = (1, 1),
+    executor: Executor | None = None,
 ) -> Run | Rows:
     """Return a sweep's rows: in memory, or as a run on disk if ``output`` names a directory.
 
@@ -43,11 +56,16 @@ def sweep(
     spec
         A sweep file, a mapping laid out like one, or a ``Space``.
     output
-        Directory of the run; a run that was interrupted goes on.
+        Directory of the run, or ``s3://bucket/name``; a run that was interrupted goes on.
     workers
         Threads, all processors by default. A table in memory is made by one.
     overrides
         ``key=value`` each, e.g. ``axes.batch=[1,2,4]``; they win over the file.
+    part
+        Part ``i`` of ``n`` of the shards of a run, to share it.
+    executor
+        What does the work of a run in place of threads: any ``concurrent.futures.Executor`` whose
+        workers reach ``output``, e.g. ``dask_client.get_executor()``.
 
     Raises
     ------
@@ -57,8 +75,10 @@ def sweep(
         ``output`` cannot be written.
     """
     space = as_space(spec, overrides)
+    if output is None and (executor is not None or part != (1, 1)):
+        raise InputError("output: parts and executors need a place where rows go; name one")
     if output is not None:
-        return sweep_to_disk(space, output, workers)
+        return sweep_to_disk(space, output, workers, part=part, executor=executor)
     if space.rows > LARGEST_IN_MEMORY:
         raise InputError(
             f"{space.spec.name}: {space.rows:,} rows are more than memory should hold "
@@ -77,6 +97,7 @@ def search(
     top: int = 1,
     workers: int | None = None,
     overrides: Iterable[str] = (),
+    executor: Executor | None = None,
 ) -> Rows:
     """Return the best rows of a sweep, with every axis and column, without keeping the others.
 
@@ -104,7 +125,7 @@ def search(
     option = "minimize" if maximize is None else "maximize"
     objective = Objective.named(name, option, maximize=maximize is not None)
     space = as_space(spec, overrides)
-    found = find_best(space, objective, tuple(where), tuple(by), top, workers)
+    found = find_best(space, objective, tuple(where), tuple(by), top, workers, executor=executor)
     return Rows(found.rows, space.spec.name, found.configs)
 
 
@@ -115,6 +136,7 @@ def pareto(
     by: Iterable[str] = (),
     workers: int | None = None,
     overrides: Iterable[str] = (),
+    executor: Executor | None = None,
 ) -> Rows:
     """Return the rows of a sweep that no other is at least as good as in all objectives.
 
@@ -133,7 +155,7 @@ def pareto(
     """
     wanted = [Objective.parse(text, "objectives") for text in objectives]
     space = as_space(spec, overrides)
-    found = find_front(space, wanted, tuple(where), tuple(by), workers)
+    found = find_front(space, wanted, tuple(where), tuple(by), workers, executor=executor)
     return Rows(found.rows, space.spec.name, found.configs)
 
 
@@ -145,6 +167,7 @@ def histogram(
     per_decade: int = 10,
     workers: int | None = None,
     overrides: Iterable[str] = (),
+    executor: Executor | None = None,
 ) -> Rows:
     """Return how many rows of a sweep have a column's value in which bin, without keeping them.
 
@@ -159,7 +182,9 @@ def histogram(
     """
     column = Objective.named(metric, "metric", maximize=False)
     space = as_space(spec, overrides)
-    found = count_by_value(space, column, tuple(where), tuple(by), per_decade, workers)
+    found = count_by_value(
+        space, column, tuple(where), tuple(by), per_decade, workers, executor=executor
+    )
     return Rows(found.rows, f"{metric} of {space.spec.name}")
 
 

@@ -1,12 +1,12 @@
-"""Shards through worker threads into sinks, with bounded memory and a clean end."""
+"""Shards through workers into sinks, with bounded memory and a clean end."""
 
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -29,17 +29,42 @@ class Count:
     dropped: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Receipt(Count):
+    """What a shard is once it is stored: its rows, and its file's bytes and their checksum."""
+
+    bytes: int
+    sha256: str
+
+
+class Stored(NamedTuple):
+    """A shard that is stored, and whether it was computed for that."""
+
+    receipt: Receipt
+    computed: bool
+
+
 class Shard(Protocol):
     """Where the rows of a shard go."""
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take rows; they are gone when this returns."""
 
-    def commit(self) -> None:
+    def commit(self, count: Count) -> Receipt:
         """Keep what was written."""
 
     def discard(self) -> None:
         """Leave nothing behind."""
+
+
+class Shards(Protocol):
+    """Where shards are kept."""
+
+    def intact(self, shard: int) -> Receipt | None:
+        """Return the receipt of a shard that is stored as it was written."""
+
+    def open(self, shard: int) -> Shard:
+        """Begin a shard."""
 
 
 @dataclass
@@ -128,9 +153,9 @@ class Evaluator:
 
 
 class ShardWorker:
-    """Evaluates and writes whole shards; one object serves all worker threads.
+    """Evaluates and stores whole shards that are not there; one object serves all threads.
 
-    ``done`` has every shard that is on disk, and no partial one, whatever ends the work. Every
+    ``done`` has every shard that is stored, and no partial one, whatever ends the work. Every
     thread fills its own buffers, encodes and writes; the kernel and the encoder run without the
     interpreter's lock.
     """
@@ -139,28 +164,37 @@ class ShardWorker:
         self,
         space: Space,
         arrow_schema: pa.Schema,
-        open_shard: Callable[[int], Shard],
+        shards: Shards,
         progress: Progress,
     ) -> None:
         self.space = space
-        self.open_shard = open_shard
+        self.shards = shards
         self.progress = progress
         self.evaluator = Evaluator(space)
         self.shaper = Shaper(space, arrow_schema)
-        self.done: dict[int, Count] = {}
+        self.done: dict[int, Receipt] = {}
         self.stopped = threading.Event()
         self.lock = threading.Lock()
         self.local = threading.local()
 
-    def work(self, shard: int) -> None:
-        """Write a shard, whole or not at all; nothing if the run was stopped before it began."""
+    def work(self, shard: int) -> Stored | None:
+        """Store a shard, whole or not at all; nothing if the run was stopped before it began."""
         if self.stopped.is_set():
-            return
+            return None
+        there = self.shards.intact(shard)
+        receipt = there or self._written(shard)
+        start, stop = self.space.shard_range(shard)
+        with self.lock:
+            self.done[shard] = receipt
+            self.progress.done_shards += 1
+            self.progress.done_points += (stop - start) * self.space.inner_points
+        return Stored(receipt, computed=there is None)
+
+    def _written(self, shard: int) -> Receipt:
         if not hasattr(self.local, "buffers"):
             self.local.buffers = Buffers(self.space)
         buffers: Buffers = self.local.buffers
-        start, stop = self.space.shard_range(shard)
-        sink = self.open_shard(shard)
+        sink = self.shards.open(shard)
 
         def consume(rows: int) -> None:
             if self.stopped.is_set():
@@ -170,15 +204,11 @@ class ShardWorker:
                 self.progress.rows += rows
 
         try:
-            count = self.evaluator.evaluate(start, stop, buffers, consume)
-            sink.commit()
+            count = self.evaluator.evaluate(*self.space.shard_range(shard), buffers, consume)
+            return sink.commit(count)
         except BaseException:
             sink.discard()
             raise
-        with self.lock:
-            self.done[shard] = count
-            self.progress.done_shards += 1
-            self.progress.done_points += (stop - start) * self.space.inner_points
 
 
 class Worker(Protocol):
@@ -186,36 +216,72 @@ class Worker(Protocol):
 
     stopped: threading.Event
 
-    def work(self, shard: int) -> None:
+    def work(self, shard: int) -> object:
         """Finish a shard; do nothing if ``stopped`` is set."""
 
 
-def run_shards(
-    worker: Worker,
-    shards: Iterable[int],
-    workers: int,
-) -> None:
+def run_shards(worker: Worker, shards: Iterable[int], workers: int) -> None:
     """Let ``workers`` threads work on ``shards``.
 
     Whatever ends this early (an error, Ctrl-C), ``worker.stopped`` is set, and no thread is left.
     """
-    queue = iter(shards)
-    pending: set[Future[None]] = set()
     with ThreadPoolExecutor(workers, thread_name_prefix="perfcore") as pool:
         try:
-            while True:
-                room = 2 * workers - len(pending)
-                pending.update(pool.submit(worker.work, shard) for shard in islice(queue, room))
-                if not pending:
-                    return
-                done, pending = wait(pending, timeout=0.25, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
+            spread(pool, worker.work, shards, 2 * workers)
         except BaseException:
             worker.stopped.set()
-            for future in pending:
-                future.cancel()
             raise
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def spread(
+    executor: Executor,
+    task: Callable[[Item], Result],
+    items: Iterable[Item],
+    room: int,
+    take: Callable[[Item, Result], None] = lambda _item, _result: None,
+    failed: Callable[[Item, Exception, int], None] | None = None,
+) -> None:
+    """Let an executor do ``task`` for all ``items``, of which it has ``room`` at once.
+
+    Parameters
+    ----------
+    take
+        Is given each result, in the order in which they come.
+    failed
+        Is given an item, the error and how often it has failed; raises if that is too often, else
+        the item is tried again. By default the first error ends everything.
+
+    Whatever ends this early, what has not begun is cancelled.
+    """
+    queue = iter(items)
+    pending: dict[Future[Result], Item] = {}
+    failures: dict[Item, int] = {}
+    try:
+        while True:
+            for item in islice(queue, room - len(pending)):
+                pending[executor.submit(task, item)] = item
+            if not pending:
+                return
+            for future in wait(pending, timeout=0.25, return_when=FIRST_COMPLETED).done:
+                item = pending.pop(future)
+                try:
+                    result = future.result()
+                except Exception as error:
+                    if failed is None:
+                        raise
+                    failures[item] = failures.get(item, 0) + 1
+                    failed(item, error, failures[item])
+                    pending[executor.submit(task, item)] = item
+                else:
+                    take(item, result)
+    except BaseException:
+        for future in pending:
+            future.cancel()
+        raise
 
 
 class _StoppedError(Exception):

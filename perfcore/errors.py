@@ -1,5 +1,6 @@
 """Errors that users see: one line a fault, naming the place, the value and the remedy."""
 
+import re
 from collections.abc import Iterable
 
 
@@ -23,3 +24,10 @@ class InputError(PerfcoreError, ValueError):
 
 class OutputError(PerfcoreError, OSError):
     """What was computed cannot be written: the directory, disk or file refuses."""
+
+
+def reason(error: BaseException) -> str:
+    """Return what the system says of an error, without what Arrow says around it."""
+    text = getattr(error, "strerror", None) or str(error)
+    matched = re.search(r"\[errno \d+\] (.+)", text)
+    return (matched[1] if matched else text).rstrip(". ")

@@ -1,10 +1,9 @@
-"""A run: a directory of Parquet shards and a manifest that says what they are."""
+"""A run: Parquet shards and a manifest that says what they are, in a directory or a bucket."""
 
-import json
 import os
-import platform
-import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,18 +11,19 @@ from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from pydantic import TypeAdapter, ValidationError
 
+from perfcore import manifest as manifests
 from perfcore.catalog import catalog_hash
 from perfcore.catalog.engine_entry import EngineEntry
-from perfcore.columns import Column
 from perfcore.dataset import Dataset, Rows
-from perfcore.engine import Count, Progress, ShardWorker, evaluate_rows, run_shards
-from perfcore.errors import InputError, OutputError
-from perfcore.sinks.parquet import ParquetShard, schema, writer_options
+from perfcore.engine import Progress, Receipt, ShardWorker, evaluate_rows, run_shards
+from perfcore.errors import InputError, PerfcoreError
+from perfcore.manifest import Archive, Document, fingerprint, shard_file
+from perfcore.sinks.parquet import schema, writer_options
 from perfcore.space import Space
+from perfcore.store import DATA, Store, open_store
 
-MANIFEST = "manifest.json"
+MANIFEST = manifests.MANIFEST
 LONG_AXIS = 1000  # values; more are not repeated in every data file, but in the manifest
 
 
@@ -31,30 +31,50 @@ LONG_AXIS = 1000  # values; more are not repeated in every data file, but in the
 class Run(Dataset):
     """A finished or interrupted sweep on disk: a data set that is read when it is asked."""
 
-    path: Path
-    manifest: dict[str, object]
+    store: Store
+    manifest: Document
+
+    @property
+    def location(self) -> str:
+        """Directory, or address in an object store."""
+        return self.store.location
+
+    @property
+    def path(self) -> Path:
+        """Directory of a run on this machine."""
+        return self.store.directory
 
     @property
     def data(self) -> Path:
         """Directory that holds nothing but Parquet."""
-        return self.path / "data"
+        return self.path / DATA
 
     @property
     def rows(self) -> int:
         """Rows written."""
-        rows = self.manifest["rows"]
-        if not isinstance(rows, int):
-            raise InputError(f"{self.path / MANIFEST}: rows is {rows!r}; run the sweep again")
-        return rows
+        return self._whole("rows")
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the data."""
+        return self._whole("bytes")
+
+    def _whole(self, key: str) -> int:
+        number = self.manifest.get(key)
+        if not isinstance(number, int):
+            raise InputError(
+                f"{self.location}/{MANIFEST}: {key} is {number!r}; run the sweep again"
+            )
+        return number
 
     def dataset(self) -> ds.Dataset:
         """The rows as an Arrow data set, read lazily."""
-        return ds.dataset(self.data, format="parquet")
+        return self.store.dataset()
 
     @property
     def name(self) -> str:
         """What the sweep is called."""
-        return str(self.manifest.get("name", self.path.name))
+        return str(self.manifest.get("name", self.location))
 
     @property
     def schema(self) -> pa.Schema:
@@ -88,9 +108,13 @@ class Run(Dataset):
 
     def register(self, connection: Any, view: str) -> None:  # noqa: ANN401 - DuckDB's
         """Make the rows a view of a DuckDB connection, which reads the files itself."""
-        files = sorted(self.dataset().files)
+        dataset = self.dataset()
+        files = sorted(dataset.files)
         if not files:
-            raise InputError(f"{self.data}: has no Parquet files; run the sweep again")
+            raise InputError(f"{self.location}: has no Parquet files; run the sweep again")
+        if self.store.remote:
+            connection.register(view, dataset)
+            return
         listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
         connection.execute(f'CREATE TEMP VIEW "{view}" AS FROM read_parquet([{listed}])')
 
@@ -137,14 +161,35 @@ def _shortened(spec: dict[str, object]) -> dict[str, object]:
     return {**spec, "axes": short}
 
 
-def fingerprint(space: Space) -> str:
-    """Hash of all that decides a run's bytes: specification, facts, and perfcore's version."""
-    return f"{space.spec.fingerprint()[:32]}-{version('perfcore')}"
-
-
 def shard_path(data: Path, shard: int) -> Path:
     """Name of a shard's file."""
-    return data / f"part-{shard:05d}.parquet"
+    return data / shard_file(shard)
+
+
+def worker_for(
+    space: Space, store: Store, known: dict[int, Receipt], progress: Progress
+) -> ShardWorker:
+    """Return what evaluates a space's shards into a store."""
+    arrow_schema = schema(space, facts(space))
+    options = writer_options(arrow_schema, space.spec.output)
+    archive = Archive(store, fingerprint(space), arrow_schema, options, known)
+    return ShardWorker(space, arrow_schema, archive, progress)
+
+
+def part_of(shards: int, part: tuple[int, int]) -> range:
+    """Return the shards of part ``i`` of ``n``, the first of which is part 1.
+
+    Raises
+    ------
+    InputError
+        There is no such part.
+    """
+    number, parts = part
+    if not 1 <= number <= parts:
+        raise InputError(
+            f"--shard: no part {number} of {parts}; parts are 1/{parts} to {parts}/{parts}"
+        )
+    return range(number - 1, shards, parts)
 
 
 def sweep(
@@ -152,17 +197,28 @@ def sweep(
     path: str | Path,
     workers: int | None = None,
     show: Callable[[Progress], "ProgressDisplay"] | None = None,
+    *,
+    part: tuple[int, int] = (1, 1),
+    executor: Executor | None = None,
 ) -> Run:
     """Evaluate ``space`` into ``path``; a run that was interrupted goes on.
+
+    Shards of the same run that are there and have the bytes that were written are kept; others are
+    computed.
 
     Parameters
     ----------
     path
-        Directory, made if it is missing. Shards of the same specification are kept.
+        Directory, made if it is missing, or an address like ``s3://bucket/run``.
     workers
         Threads; all processors by default. They change no byte of the result.
     show
         Makes a context manager that displays the progress.
+    part
+        Part ``i`` of ``n`` of the shards, to let several machines share a run.
+    executor
+        What does the work in place of threads of this process, e.g. that of a Dask client. Its
+        workers must reach ``path``.
 
     Raises
     ------
@@ -171,37 +227,34 @@ def sweep(
     OutputError
         If something cannot be written.
     """
-    root = Path(path)
-    data = root / "data"
-    shards_done = _open(root, data, space)
-    todo = [shard for shard in range(space.shards) if shard not in shards_done]
-    progress = Progress(
-        shards=space.shards,
-        points=space.rows,
-        done_shards=len(shards_done),
-        done_points=sum(
-            (end - start) * space.inner_points
-            for start, end in (space.shard_range(shard) for shard in shards_done)
-        ),
-    )
-    arrow_schema = schema(space, facts(space))
-    options = writer_options(arrow_schema, space.spec.output)
-
-    def open_shard(shard: int) -> ParquetShard:
-        return ParquetShard(shard_path(data, shard), arrow_schema, options)
-
-    worker: ShardWorker | None = None
+    shards = part_of(space.shards, part)
+    store = open_store(path)
+    head = manifests.header(space)
+    known = manifests.begin(store, head)
+    progress = Progress(shards=len(shards), points=_points(space, shards))
+    done: dict[int, Receipt] = {}
     try:
         with show(progress) if show else ProgressDisplay():
-            if todo:
-                worker = ShardWorker(space, arrow_schema, open_shard, progress)
-                run_shards(worker, todo, workers or os.cpu_count() or 1)
-    finally:
-        if worker:
-            shards_done.update(worker.done)
-        manifest = _manifest(space, shards_done, progress)
-        _write_json(root / MANIFEST, manifest)
-    return Run(root, manifest)
+            if executor is None:
+                worker = worker_for(space, store, known, progress)
+                done = worker.done
+                run_shards(worker, shards, workers or os.cpu_count() or 1)
+            else:
+                from perfcore.cluster import sweep_on  # noqa: PLC0415 - few need it
+
+                sweep_on(executor, space, store, shards, done, progress)
+    except BaseException:
+        # what is complete has its receipts; the first error says more than another one here
+        with suppress(PerfcoreError):
+            manifests.settle(store, head, done, progress.seconds)
+        raise
+    return Run(store, manifests.settle(store, head, done, progress.seconds))
+
+
+def _points(space: Space, shards: Iterable[int]) -> int:
+    """Rows of some shards before infeasible ones are left out."""
+    ranges = map(space.shard_range, shards)
+    return sum(stop - start for start, stop in ranges) * space.inner_points
 
 
 class ProgressDisplay:
@@ -215,101 +268,11 @@ class ProgressDisplay:
 
 
 def open_run(path: str | Path) -> Run:
-    """Open a run by its directory."""
-    root = Path(path)
-    try:
-        manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{root}: no {MANIFEST} here; name a directory that `run` wrote") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{root / MANIFEST}: cannot be read ({error}); run again") from error
-    return Run(root, manifest)
+    """Open a run by its directory, or its address in an object store."""
+    store = open_store(path)
+    return Run(store, manifests.read_manifest(store))
 
 
 def preview(space: Space, points: int) -> pa.Table:
     """The rows of the first outer points, in memory."""
     return evaluate_rows(space, schema(space, facts(space)), 0, min(points, space.outer_points))
-
-
-def _open(root: Path, data: Path, space: Space) -> dict[int, Count]:
-    """Make or check the run's directory; return the shards that are complete."""
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        probe = data / f".write-test-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-        for partial in data.glob(".*.partial"):
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{root}: cannot be written ({reason}); choose another -o") from error
-    if not (root / MANIFEST).exists():
-        strangers = [entry.name for entry in data.iterdir()]
-        if strangers:
-            raise InputError(
-                f"{root}: has data but no {MANIFEST} ({strangers[0]} …); choose another -o or "
-                "empty it"
-            )
-        _write_json(root / MANIFEST, _manifest(space, {}, Progress(space.shards, space.rows)))
-    known = open_run(root).manifest
-    if known.get("fingerprint") != fingerprint(space):
-        raise InputError(
-            f"{root}: holds a run of another specification ({known.get('name')!r}, "
-            f"{known.get('fingerprint')}); choose another -o or delete it"
-        )
-    return _complete_shards(root, data, known.get("shards"))
-
-
-def _complete_shards(root: Path, data: Path, listed: object) -> dict[int, Count]:
-    """Shards that the manifest lists and that are on disk."""
-    try:
-        counts = TypeAdapter(dict[int, Count]).validate_python(listed)
-    except ValidationError as error:
-        raise InputError(
-            f"{root / MANIFEST}: its list of shards is damaged ({error.error_count()} faults); "
-            "delete it and the data, and run again"
-        ) from error
-    return {shard: count for shard, count in counts.items() if shard_path(data, shard).exists()}
-
-
-def _manifest(space: Space, shards: dict[int, Count], progress: Progress) -> dict[str, object]:
-    dropped: dict[str, int] = {}
-    for _, count in sorted(shards.items()):
-        for reason, rows in count.dropped.items():
-            dropped[reason] = dropped.get(reason, 0) + rows
-    columns: tuple[Column, ...] = space.columns
-    return {
-        "name": space.spec.name,
-        "fingerprint": fingerprint(space),
-        "complete": len(shards) == space.shards,
-        "rows": sum(count.rows for count in shards.values()),
-        "evaluated": space.rows,
-        "dropped": dropped,
-        "wall_s": round(progress.seconds, 3),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "versions": {
-            "perfcore": version("perfcore"),
-            "numba": version("numba"),
-            "numpy": version("numpy"),
-            "pyarrow": version("pyarrow"),
-            "python": platform.python_version(),
-        },
-        "catalog_hash": catalog_hash(),
-        "columns": [axis.name for axis in (*space.outer_axes, *space.inner_axes)]
-        + [column.name for column in columns],
-        "shards": {
-            str(shard): {"rows": count.rows, "dropped": count.dropped}
-            for shard, count in sorted(shards.items())
-        },
-        "spec": space.spec.to_dict(),
-    }
-
-
-def _write_json(path: Path, document: dict[str, object]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path}: cannot be written ({reason}); free space") from error

@@ -7,7 +7,9 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
@@ -86,6 +88,9 @@ class Sink(Protocol):
     def take(self, rows: Entries) -> None:
         """Look at rows."""
 
+    def merge(self, other: Self) -> None:
+        """Add what another thread or process has made of other rows."""
+
 
 S = TypeVar("S", bound=Sink)
 
@@ -109,6 +114,10 @@ class Best:
         from perfcore.selection import keep_best  # noqa: PLC0415 - Numba is slow to import
 
         keep_best(rows.values[0], rows.groups, rows.places, self.values, self.places)
+
+    def merge(self, other: Self) -> None:
+        """Look at the rows that another one keeps."""
+        self.take(other.entries())
 
     def entries(self) -> Entries:
         """Return the rows that are kept."""
@@ -146,6 +155,10 @@ class Front:
             self.values = np.concatenate([self.values, np.empty_like(self.values)], axis=1)
             self.places = np.concatenate([self.places, np.empty_like(self.places)], axis=1)
 
+    def merge(self, other: Self) -> None:
+        """Look at the rows that another one keeps."""
+        self.take(other.entries())
+
     def entries(self) -> Entries:
         """Return the rows that are kept."""
         groups, members = np.nonzero(np.arange(self.places.shape[1]) < self.sizes[:, np.newaxis])
@@ -165,6 +178,10 @@ class Counts:
         from perfcore.selection import count_bins  # noqa: PLC0415 - Numba is slow to import
 
         count_bins(rows.values[0], rows.groups, self.edges, self.counts)
+
+    def merge(self, other: Self) -> None:
+        """Add another one's counts."""
+        self.counts += other.counts
 
 
 class Groups:
@@ -293,6 +310,7 @@ def find_best(
     top: int = 1,
     workers: int | None = None,
     show: Callable[[Progress], ProgressDisplay] | None = None,
+    executor: Executor | None = None,
 ) -> Found:
     """Return the ``top`` rows of each group with the best value of a column.
 
@@ -305,6 +323,8 @@ def find_best(
         Axes of which every combination of values is a group.
     workers
         Threads; all processors by default. They do not change the result.
+    executor
+        What does the work in place of threads of this process.
 
     Raises
     ------
@@ -323,7 +343,8 @@ def find_best(
             "keep fewer, or group by fewer axes"
         )
     dtype = space.spec.output.dtype
-    return _found(space, [objective], groups, lambda: Best(groups.count, top, dtype), workers, show)
+    make = partial(Best, groups.count, top, dtype)
+    return _found(space, [objective], groups, make, workers, show, executor)
 
 
 def find_front(
@@ -333,6 +354,7 @@ def find_front(
     by: Sequence[str] = (),
     workers: int | None = None,
     show: Callable[[Progress], ProgressDisplay] | None = None,
+    executor: Executor | None = None,
 ) -> Found:
     """Return the rows of each group that no other row is at least as good as in all objectives.
 
@@ -350,9 +372,8 @@ def find_front(
     space = narrowed(space, where)
     groups = Groups(space, by)
     dtype = space.spec.output.dtype
-    return _found(
-        space, objectives, groups, lambda: Front(groups.count, len(names), dtype), workers, show
-    )
+    make = partial(Front, groups.count, len(names), dtype)
+    return _found(space, objectives, groups, make, workers, show, executor)
 
 
 def count_by_value(
@@ -363,6 +384,7 @@ def count_by_value(
     per_decade: int = 10,
     workers: int | None = None,
     show: Callable[[Progress], ProgressDisplay] | None = None,
+    executor: Executor | None = None,
 ) -> Found:
     """Return how many rows of each group have a column's value in which bin.
 
@@ -383,10 +405,9 @@ def count_by_value(
     edges = np.append(np.outer(decades, 10.0 ** (np.arange(per_decade) / per_decade)), 1e30)
     if groups.count * edges.size > LARGEST_RESULT * 10:
         raise InputError(f"--by: {groups.count:,} groups are too many; name fewer axes")
-    sinks, progress = _sinks(
-        space, [metric], groups, lambda: Counts(groups.count, edges), workers, show
-    )
-    counts = np.sum([sink.counts for sink in sinks], axis=0)
+    make = partial(Counts, groups.count, edges)
+    sink, progress = _looked(space, [metric], groups, make, workers, show, executor)
+    counts = sink.counts
     limits = [None, *edges.tolist(), None]
     totals = counts.sum(axis=1)
     rows = [
@@ -454,22 +475,30 @@ def _number_or_text(text: str) -> float | str:
         return text
 
 
-def _sinks(
+def _looked(
     space: Space,
     objectives: Sequence[Objective],
     groups: Groups,
     make: Callable[[], S],
     workers: int | None,
     show: Callable[[Progress], ProgressDisplay] | None,
-) -> tuple[list[S], Progress]:
-    """Let threads look at all rows of a space, and return what they made of them."""
+    executor: Executor | None,
+) -> tuple[S, Progress]:
+    """Look at all rows of a space, and return what is made of them."""
     # whatever is wrong with these is told before anything is shown
     _ = space.tables, space.rules, space.inner
     progress = Progress(shards=space.shards, points=space.rows)
-    worker = SearchWorker(space, objectives, groups, make, progress)
     with show(progress) if show else ProgressDisplay():
+        if executor is not None:
+            from perfcore.cluster import search_on  # noqa: PLC0415 - few need it
+
+            return search_on(executor, space, objectives, groups, make, progress), progress
+        worker = SearchWorker(space, objectives, groups, make, progress)
         run_shards(worker, range(space.shards), workers or os.cpu_count() or 1)
-    return worker.sinks, progress
+    first, *others = worker.sinks
+    for other in others:
+        first.merge(other)
+    return first, progress
 
 
 def _found(
@@ -479,10 +508,9 @@ def _found(
     make: Callable[[], Kept],
     workers: int | None,
     show: Callable[[Progress], ProgressDisplay] | None,
+    executor: Executor | None,
 ) -> Found:
-    (first, *others), progress = _sinks(space, objectives, groups, make, workers, show)
-    for other in others:
-        first.take(other.entries())
+    first, progress = _looked(space, objectives, groups, make, workers, show, executor)
     seconds = progress.seconds
     values, numbers, places = first.entries()
     order = np.lexsort((places, *values[::-1], numbers))

@@ -27,6 +27,8 @@ START = (
 COMMANDS = [
     "init",
     "run",
+    "verify",
+    "finalize",
     "search",
     "pareto",
     "histogram",

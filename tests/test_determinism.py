@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-import perfcore.run
+import perfcore.manifest
 from perfcore import space as space_module
 from perfcore.errors import InputError
 from perfcore.run import sweep
@@ -64,17 +64,17 @@ def test_a_partial_run_goes_on_to_the_same_bytes(tmp_path):
 
 def test_a_run_that_breaks_leaves_whole_shards_and_goes_on(tmp_path, monkeypatch):
     whole = sweep(Space.from_dict(SPEC), tmp_path / "whole", 1)
-    shard_class = perfcore.run.ParquetShard
+    shard_class = perfcore.manifest.ParquetShard
     opened = []
 
-    def breaking(path, schema, options):
+    def breaking(path, *rest):
         opened.append(path)
         if len(opened) == 3:
             raise OSError(28, "No space left on device")
-        return shard_class(path, schema, options)
+        return shard_class(path, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(perfcore.run, "ParquetShard", breaking)
+        patch.setattr(perfcore.manifest, "ParquetShard", breaking)
         with pytest.raises(OSError, match="No space"):
             sweep(Space.from_dict(SPEC), tmp_path / "broken", 1)
     left = {path.name for path in (tmp_path / "broken" / "data").iterdir()}

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/accuracy.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/accuracy.md", "docs/reliability.md"])
 def test_tables_are_what_the_model_says(page):
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     generate = importlib.util.module_from_spec(spec)

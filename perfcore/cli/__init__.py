@@ -6,6 +6,7 @@ In docstrings a line with a backspace is click's mark for lines that stay as the
 import difflib
 import io
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import Any, Final, NamedTuple
@@ -16,6 +17,11 @@ from perfcore.errors import InputError, PerfcoreError
 
 FAULT: Final = 2
 INTERRUPTED: Final = 130
+TERMINATED: Final = 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: ends the program as Ctrl-C does, with another exit code."""
 
 
 class _Home(NamedTuple):
@@ -29,6 +35,8 @@ _COMMANDS: Final = {
     "init": _Home("schema", "Write a sweep file to start from."),
     "plan": _Home("plan", "Say how large a sweep is before it runs."),
     "run": _Home("run", "Evaluate a sweep into Parquet files."),
+    "verify": _Home("verify", "Check every shard of a run; say what to run again."),
+    "finalize": _Home("verify", "Sum up a run whose parts ran apart."),
     "search": _Home("search", "Find the best rows of a sweep."),
     "pareto": _Home("search", "Find the rows of a sweep that no other row beats."),
     "histogram": _Home("search", "Count the rows of a sweep by a metric's value."),
@@ -85,13 +93,14 @@ class Program(click.Group):
             formatter.write_dl([(name, home.help) for name, home in _COMMANDS.items()])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's signature
-        """Run, and exit with 0, 2 after a fault, or 130 after Ctrl-C."""
+        """Run, and exit with 0, 2 after a fault, 130 after Ctrl-C, or 143 after SIGTERM."""
         kwargs |= {"standalone_mode": False}
         try:
             code = super().main(*args, **kwargs)
             sys.stdout.flush()
-        except click.Abort:
-            sys.exit(_fail(["interrupted"], INTERRUPTED))
+        except click.Abort as error:
+            terminated = isinstance(error.__cause__, Terminated)
+            sys.exit(_fail(["interrupted"], TERMINATED if terminated else INTERRUPTED))
         except click.UsageError as error:
             sys.exit(_fail([_usage(error)]))
         except click.ClickException as error:
@@ -141,9 +150,14 @@ def program(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
 def main() -> None:
     """Start the program; never returns."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without our letters shows others
             stream.reconfigure(errors="replace")
+    signal.signal(signal.SIGTERM, _terminate)
     program(prog_name="perfcore")

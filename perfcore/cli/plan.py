@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from perfcore.catalog.schema import PURCHASES, EconomicsEntry
 from perfcore.cli import space_table
+from perfcore.cli.room import BUFFER_COPIES, disk_free, memory_free
 from perfcore.cli.text import (
     dump,
     duration,
@@ -38,7 +39,6 @@ ROWS: Final = 1 << 19  # rows, about
 MOST_ROWS: Final = 1 << 21
 START: Final = 0.4  # s, to load the compiled kernel; measured
 _SEED: Final = 0
-_BUFFER_COPIES: Final = 3  # a worker's columns: the kernel's, Arrow's pages, the encoder's
 _LISTED: Final = 8
 
 
@@ -120,7 +120,20 @@ class Forecast:
         own = buffers.metrics.nbytes + buffers.codes.nbytes + buffers.axes.nbytes
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         peak *= 1 if sys.platform == "darwin" else 1024
-        self.memory_bytes = peak + (busy - 1) * own * _BUFFER_COPIES
+        self.memory_bytes = peak + (busy - 1) * own * BUFFER_COPIES
+        self.memory_free = memory_free()
+        self.disk_free = disk_free(".")
+
+    @property
+    def fits(self) -> bool:
+        """Whether this machine has the memory and, in this directory, the disk."""
+        return not any(
+            free is not None and needed > free
+            for needed, free in (
+                (self.memory_bytes, self.memory_free),
+                (self.bytes, self.disk_free),
+            )
+        )
 
 
 class _Written:
@@ -227,6 +240,9 @@ def _as_json(
             "seconds": forecast.seconds,
             "workers": forecast.workers,
             "memory_bytes": forecast.memory_bytes,
+            "memory_free_bytes": forecast.memory_free,
+            "disk_free_bytes": forecast.disk_free,
+            "fits": forecast.fits,
             "estimated": [estimate._asdict() for estimate in estimated],
             "hypothetical": hypothetical,
         }
@@ -270,6 +286,10 @@ def _for_people(
         ),
         ("memory", f"about {quantity(forecast.memory_bytes, 'B', 3)} at most"),
     ]
+    if not forecast.fits:
+        free = f"memory {quantity(forecast.memory_free, 'B', 3)}"
+        free += f", disk here {quantity(forecast.disk_free, 'B', 3)}"
+        pairs.append(("free", f"{free}: `perfcore run` refuses this without --force"))
     if not forecast.exact:
         pairs.append(("from", f"a sample of {forecast.sampled_rows:,} rows"))
     facts(pairs)

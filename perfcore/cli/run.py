@@ -1,13 +1,14 @@
 """``perfcore run``: a sweep into Parquet, with progress and a clean Ctrl-C."""
 
+import re
 import shlex
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfcore.cli import INTERRUPTED
+from perfcore.cli import INTERRUPTED, TERMINATED, Terminated
+from perfcore.cli.dask import check_dask, dask_option, executor_of
 from perfcore.cli.text import duration, facts, plural, quantity, set_option
 from perfcore.errors import InputError
 
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     required=True,
     metavar="RUN",
     type=click.Path(),
-    help="Directory of the run; made if missing.",
+    help="Directory of the run, made if missing, or s3://BUCKET/NAME, gs://BUCKET/NAME.",
 )
 @set_option("axes.batch=[1,2,4]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
+@click.option("--shard", metavar="I/N", help="Part I of N only, to share a run [1/1].")
+@dask_option
+@click.option("--force", is_flag=True, help="Run even if memory or disk will not do.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def run(
@@ -36,24 +40,36 @@ def run(
     output: str,
     overrides: tuple[str, ...],
     workers: int | None,
+    shard: str | None,
+    dask: str | None,
+    force: bool,
     quiet: bool,
 ) -> None:
     """Evaluate a sweep into Parquet files.
 
     SPEC is a TOML file; rows go to RUN/data, what they are to RUN/manifest.json. The same command
-    goes on where an earlier one was interrupted.
+    goes on where an earlier one was interrupted, and repairs what has been damaged since. With
+    --shard, several machines share a run: `perfcore finalize RUN` says whether all parts are there.
 
     \b
     perfcore run sweep.toml -o results
     perfcore run sweep.toml -o small --set axes.batch=[1,8] --set output.dtype=float64
+    perfcore run sweep.toml -o s3://bucket/results --shard 3/16
+    perfcore run sweep.toml -o /shared/results --dask tcp://scheduler:8786
     """  # noqa: D301
     from perfcore.engine import Progress  # noqa: PLC0415 - Arrow is slow to import
     from perfcore.run import ProgressDisplay, sweep  # noqa: PLC0415
     from perfcore.space import Space  # noqa: PLC0415
 
+    part = _part(shard) if shard else (1, 1)
+    check_dask(dask, workers)
     space = Space.from_toml(spec, overrides)
     # whatever is wrong with these is told before anything is written
     _ = space.tables, space.rules, space.inner, space.block(0, 1)
+    if not force:
+        from perfcore.cli.room import check_room  # noqa: PLC0415
+
+        check_room(space, output, workers, part, here=dask is None)
     showing = not quiet and sys.stderr.isatty()
     watched: list[Progress] = []
 
@@ -62,17 +78,34 @@ def run(
         return _display(progress) if showing else ProgressDisplay()
 
     try:
-        finished = sweep(space, output, workers, show)
-    except KeyboardInterrupt:
-        again = ["perfcore", "run", spec, "-o", output]
-        again += [part for override in overrides for part in ("--set", override)]
-        again += ["--workers", str(workers)] if workers else []
-        again += ["--quiet"] if quiet else []
+        with executor_of(dask) as executor:
+            finished = sweep(space, output, workers, show, part=part, executor=executor)
+    except KeyboardInterrupt as stop:
         click.echo(f"\ninterrupted: {_kept(output, space.shards)}", err=True)
-        click.echo(f"to go on: {shlex.join(again)}", err=True)
-        ctx.exit(INTERRUPTED)
+        click.echo(f"to go on: {_again(ctx.params)}", err=True)
+        ctx.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
     if not quiet:
-        _summary(finished, watched[0])
+        _summary(finished, watched[0], part)
+
+
+def _again(given: dict[str, Any]) -> str:
+    """The command that goes on with a run."""
+    words = ["perfcore", "run", given["spec"], "-o", given["output"]]
+    words += [part for override in given["overrides"] for part in ("--set", override)]
+    for name in ("workers", "shard", "dask"):
+        words += [f"--{name}", str(given[name])] if given[name] is not None else []
+    words += [f"--{name}" for name in ("force", "quiet") if given[name]]
+    return shlex.join(words)
+
+
+def _part(text: str) -> tuple[int, int]:
+    matched = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,8})", text)
+    if matched is None:
+        raise InputError(f"--shard: {text!r} is no part of a whole; write 1/8, 2/8, … 8/8")
+    part = int(matched[1]), int(matched[2])
+    if part[0] > part[1]:
+        raise InputError(f"--shard: {text!r} is beyond the last part; write 1/{part[1]} and so on")
+    return part
 
 
 def _kept(output: str, shards: int) -> str:
@@ -92,13 +125,13 @@ def _display(progress: "Progress") -> "ProgressDisplay":
     return Display(progress)
 
 
-def _summary(finished: "Run", progress: "Progress") -> None:
+def _summary(finished: "Run", progress: "Progress", part: tuple[int, int]) -> None:
     manifest = finished.manifest
     evaluated = manifest["evaluated"]
     dropped = manifest["dropped"]
     rows = finished.rows
     shares = dict(dropped) if isinstance(dropped, dict) else {}
-    size = sum(path.stat().st_size for path in finished.data.glob("*.parquet"))
+    size = finished.bytes
     pairs = [("rows", f"{rows:,} written of {evaluated:,} evaluated")]
     pairs += [
         ("" if place else "left out", f"{count:,} {reason}")
@@ -109,14 +142,20 @@ def _summary(finished: "Run", progress: "Progress") -> None:
     pairs.append(("time", f"{duration(progress.seconds)}, {rate} rows/s{before}"))
     each = f", {size / rows:.3g} B/row" if rows else ""
     pairs.append(("size", f"{quantity(size, 'B')}{each}"))
-    pairs.append(("data", str(finished.data)))
+    pairs.append(("data", f"{finished.location}/data"))
+    if part != (1, 1):
+        pairs.append(("part", f"{part[0]} of {part[1]}, {plural(progress.shards, 'shard')}"))
     facts(pairs)
-    if rows:
-        click.echo(f"look: {_query(finished.data)}")
+    if not manifest["complete"]:
+        click.echo(
+            f"when all parts have run: {shlex.join(['perfcore', 'finalize', finished.location])}"
+        )
+    elif rows:
+        click.echo(f"look: {_query(finished.location)}")
     else:
         click.echo("nothing can run; add devices or tp, or write with keep_infeasible = true")
 
 
-def _query(data: Path) -> str:
-    files = str(data / "*.parquet").replace("'", "''")
+def _query(location: str) -> str:
+    files = f"{location}/data/*.parquet".replace("'", "''")
     return shlex.join(["duckdb", "-c", f"FROM '{files}' LIMIT 10"])

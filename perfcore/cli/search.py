@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from perfcore.cli.completion import column_name
+from perfcore.cli.dask import check_dask, dask_option, executor_of
 from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import bar, dump, duration, facts, json_option, quantity, set_option, table
 from perfcore.errors import InputError
@@ -56,6 +57,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
                 help="Also write .parquet, .csv or .json.",
             ),
             click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all]."),
+            dask_option,
             json_option,
         )
     ):
@@ -96,15 +98,17 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
     option, name = ("--minimize", minimize) if minimize else ("--maximize", maximize or "")
     objective = Objective.named(name, option, maximize=minimize is None)
     space = _prepared(spec, options)
-    found = find_best(
-        space,
-        objective,
-        options["conditions"],
-        _names(options["by"]),
-        top,
-        options["workers"],
-        _show(),
-    )
+    with executor_of(options["dask"]) as executor:
+        found = find_best(
+            space,
+            objective,
+            options["conditions"],
+            _names(options["by"]),
+            top,
+            options["workers"],
+            _show(),
+            executor,
+        )
     _report(found, [name], _names(options["by"]), options)
 
 
@@ -132,14 +136,16 @@ def pareto(spec: str, objectives: str, **options: Any) -> None:  # noqa: ANN401
 
     wanted = [Objective.parse(text, "--objectives") for text in objectives.split(",")]
     space = _prepared(spec, options)
-    found = find_front(
-        space,
-        wanted,
-        options["conditions"],
-        _names(options["by"]),
-        options["workers"],
-        _show(),
-    )
+    with executor_of(options["dask"]) as executor:
+        found = find_front(
+            space,
+            wanted,
+            options["conditions"],
+            _names(options["by"]),
+            options["workers"],
+            _show(),
+            executor,
+        )
     _report(found, [objective.name for objective in wanted], _names(options["by"]), options)
 
 
@@ -175,9 +181,17 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
     column = Objective.named(metric, "--metric", maximize=False)
     space = _prepared(spec, options)
     by = _names(options["by"])
-    found = count_by_value(
-        space, column, options["conditions"], by, per_decade, options["workers"], _show()
-    )
+    with executor_of(options["dask"]) as executor:
+        found = count_by_value(
+            space,
+            column,
+            options["conditions"],
+            by,
+            per_decade,
+            options["workers"],
+            _show(),
+            executor,
+        )
     if _written(found, options):
         return
     if found.rows.num_rows:
@@ -214,6 +228,7 @@ def _prepared(spec: str, options: dict[str, Any]) -> "Space":
     from perfcore.space import Space  # noqa: PLC0415 - NumPy is slow to import
 
     output = options["output"]
+    check_dask(options["dask"], options["workers"])
     if output is not None:
         if Path(output).suffix not in _SUFFIXES:
             raise InputError(f"--output: {output!r} must end in {', '.join(_SUFFIXES)}")

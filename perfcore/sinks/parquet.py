@@ -1,7 +1,6 @@
-"""Parquet: what a row looks like, and how a shard gets onto the disk whole or not at all."""
+"""Parquet: what a row looks like, and how rows get into a file."""
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 
 from perfcore.axes import Axis
 from perfcore.columns import BY_NAME, Column
-from perfcore.errors import OutputError
+from perfcore.errors import OutputError, reason
 from perfcore.sections import Output
 from perfcore.sinks.profiles import LEVELS, PROFILES
 from perfcore.space import Space, distinct
@@ -187,45 +186,51 @@ def writer_options(arrow_schema: pa.Schema, output: Output) -> dict[str, Any]:
 
 
 class ParquetShard:
-    """One data file: written under a temporary name, renamed when it is whole.
+    """One data file that grows by row groups; ``name`` is what errors call it.
 
     ``options`` are those of ``writer_options``.
     """
 
-    def __init__(self, path: Path, arrow_schema: pa.Schema, options: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        arrow_schema: pa.Schema,
+        options: Mapping[str, object],
+        name: str | None = None,
+    ) -> None:
         self.path = path
-        self.partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self.name = name or str(path)
         try:
-            self.writer = pq.ParquetWriter(self.partial, arrow_schema, **options)
+            self.writer = pq.ParquetWriter(path, arrow_schema, **options)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise _unwritable(self.name, error) from error
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append a row group."""
         try:
             self.writer.write_batch(batch, row_group_size=ROW_GROUP)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise _unwritable(self.name, error) from error
 
     def commit(self) -> None:
-        """Finish the file and give it its name."""
+        """Finish the file."""
         try:
             self.writer.close()
-            self.partial.replace(self.path)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise _unwritable(self.name, error) from error
 
     def discard(self) -> None:
         """Leave nothing behind."""
         with suppress(OSError, pa.ArrowException):
             self.writer.close()
-        self.partial.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
 
 def _dictionary(codes: npt.NDArray[np.int32], labels: pa.Array) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes), labels, safe=False)
 
 
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    reason = error.strerror or str(error)
-    return OutputError(f"{path}: cannot be written ({reason}); free space or choose another -o")
+def _unwritable(name: str, error: OSError) -> OutputError:
+    return OutputError(
+        f"{name}: cannot be written ({reason(error)}); free space or choose another -o"
+    )

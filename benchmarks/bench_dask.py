@@ -1,0 +1,147 @@
+"""A sweep on Dask workers of which one is killed, against threads: the same bytes, and how long.
+
+    python benchmarks/bench_dask.py [--rows 1e8] [--workers 2]
+
+A scheduler and workers of one thread each are processes on loopback. Three runs: threads of this
+process, as many as there are workers; Dask undisturbed; Dask with one worker killed (SIGKILL) once
+a quarter of the shards is there. The last line of stdout is one JSON document.
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+from perfcore.cluster import dask_executor
+from perfcore.run import Run, sweep
+from perfcore.space import Space
+from perfcore.verifying import verify
+
+
+def space(rows: float) -> Space:
+    """A dense model on four devices; every row can run."""
+    lengths, answers, batches = 256, 16, 64
+    return Space.from_dict(
+        {
+            "axes": {
+                "model": ["llama-3.1-8b"],
+                "device": ["h100-sxm", "h200-sxm", "b200", "mi300x"],
+                "batch": {"linear": [1, batches], "n": batches},
+                "input_len": {"linear": [32, 8192], "n": lengths},
+                "output_len": {"linear": [32, 512], "n": answers},
+            },
+            "what_if": {
+                "device.memory_bandwidth": {
+                    "scale": {
+                        "linear": [0.5, 2.0],
+                        "n": max(2, round(rows / (lengths * answers * batches * 4))),
+                    }
+                }
+            },
+            "output": {"keep_infeasible": True},
+        }
+    )
+
+
+def content(run: Run) -> dict[str, str]:
+    """Checksum of every data file."""
+    found = {}
+    for path in run.data.iterdir():
+        with path.open("rb") as file:
+            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+@contextmanager
+def cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler's file, and the processes of its workers."""
+    folder.mkdir()
+    file = folder / "scheduler.json"
+    where = ["--host", "127.0.0.1", "--no-dashboard"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
+    dask = [sys.executable, "-m", "dask"]
+    scheduler = [*dask, "scheduler", *where, "--port", "0", "--scheduler-file", str(file)]
+    worker = [*dask, "worker", *where, "--scheduler-file", str(file), "--nthreads", "1"]
+    processes = [subprocess.Popen(scheduler, **quiet)]
+    try:
+        while not file.exists():
+            time.sleep(0.05)
+        started = [subprocess.Popen([*worker, "--no-nanny"], **quiet) for _ in range(workers)]
+        processes += started
+        yield str(file), started
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def on_dask(what: Space, folder: Path, workers: int, *, kill: bool) -> tuple[Run, float]:
+    """A run on a cluster, and its seconds once all workers are there and have compiled code."""
+    output = folder / "run"
+    with cluster(folder, workers) as (file, processes), dask_executor(file) as executor:
+        executor._client.wait_for_workers(workers)  # noqa: SLF001 - measured from here
+        sweep(space(1e6), folder / "warm", executor=executor)
+
+        def kill_one() -> None:
+            while len(list((output / "data").glob("*.parquet"))) < what.shards / 4:
+                time.sleep(0.01)
+            processes[0].kill()
+
+        begun = time.perf_counter()
+        if kill:
+            Thread(target=kill_one, daemon=True).start()
+        run = sweep(what, output, executor=executor)
+        return run, time.perf_counter() - begun
+
+
+def main() -> None:
+    """Measure, compare, and fail if anything differs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=float, default=1e8)
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    what = space(given.rows)
+    with tempfile.TemporaryDirectory(prefix="perfcore-dask-") as name:
+        folder = Path(name)
+        sweep(space(1e6), folder / "warm", given.workers)
+        begun = time.perf_counter()
+        threads = sweep(what, folder / "threads", given.workers)
+        threads_s = time.perf_counter() - begun
+        expected = content(threads)
+        undisturbed, dask_s = on_dask(what, folder / "dask", given.workers, kill=False)
+        same = content(undisturbed) == expected
+        killed, killed_s = on_dask(what, folder / "killed", given.workers, kill=True)
+        same_killed = content(killed) == expected
+        faults = len(verify(killed.location).faults)
+        print(f"{threads.rows:,} rows in {what.shards} shards, {given.workers} workers")
+        print(f"threads {threads_s:.1f} s, Dask {dask_s:.1f} s, one killed {killed_s:.1f} s")
+        print(
+            json.dumps(
+                {
+                    "rows": threads.rows,
+                    "shards": what.shards,
+                    "workers": given.workers,
+                    "threads_s": round(threads_s, 3),
+                    "dask_s": round(dask_s, 3),
+                    "overhead": round(dask_s / threads_s - 1.0, 3),
+                    "killed_s": round(killed_s, 3),
+                    "complete": killed.manifest["complete"],
+                    "rows_killed": killed.rows,
+                    "same_bytes": same and same_killed,
+                    "faults": faults,
+                }
+            )
+        )
+    if not (same and same_killed and not faults):
+        sys.exit("error: runs differ")
+
+
+if __name__ == "__main__":
+    main()

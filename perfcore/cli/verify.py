@@ -1,0 +1,143 @@
+"""The commands ``verify`` and ``finalize``: whether a run is whole, and its parts together."""
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from perfcore.cli.text import dump, facts, json_option, plural, quantity
+from perfcore.errors import InputError
+
+if TYPE_CHECKING:
+    from perfcore.verifying import Verdict
+
+
+@click.command()
+@click.argument("location", metavar="RUN")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, location: str, workers: int | None, as_json: bool) -> None:
+    """Check every shard of a run; say what to run again.
+
+    RUN is a directory that `run` wrote, or s3://BUCKET/NAME. Of every shard it checks that it is
+    there, its length, SHA-256, footer, rows, columns and fingerprint. Nothing is changed:
+    `perfcore run` with the same sweep computes what is named again, and nothing else.
+
+    \b
+    perfcore verify results
+    perfcore verify s3://bucket/results --json
+    """  # noqa: D301
+    from perfcore.verifying import verify as check  # noqa: PLC0415 - Arrow is slow to import
+
+    verdict = check(location, workers)
+    if as_json:
+        _dump(verdict)
+    elif not verdict.faults:
+        facts(
+            [
+                ("run", f"{verdict.location} ({verdict.name})"),
+                ("shards", f"{verdict.shards:,}, all as they were written"),
+                ("rows", f"{verdict.rows:,}"),
+                ("size", quantity(verdict.bytes, "B")),
+            ]
+        )
+        return
+    for line in _lines(verdict):
+        click.echo(line, err=True)
+    if verdict.faults:
+        ctx.exit(2)
+
+
+def _dump(verdict: "Verdict") -> None:
+    dump(
+        {
+            "run": verdict.location,
+            "name": verdict.name,
+            "ok": not verdict.faults,
+            "shards": verdict.shards,
+            "rows": verdict.rows,
+            "bytes": verdict.bytes,
+            "faults": [fault._asdict() for fault in verdict.faults],
+            "rerun": list(verdict.rerun),
+        }
+    )
+
+
+def _lines(verdict: "Verdict") -> list[str]:
+    """One line a file, of what is missing one for all, and what to do."""
+    from perfcore.verifying import spans  # noqa: PLC0415
+
+    place = verdict.location
+    missing = [fault.shard for fault in verdict.faults if fault.problem == "missing"]
+    absent = [shard for shard in missing if shard is not None]
+    lines = [
+        f"error: {place}/{fault.file}: {fault.problem}"
+        for fault in verdict.faults
+        if fault.problem != "missing"
+    ]
+    if absent:
+        lines.append(f"error: {place}: {plural(len(absent), 'shard')} missing: {spans(absent)}")
+    if verdict.rerun:
+        lines.append(
+            f"to repair, with the sweep file of {verdict.name!r} for SPEC: "
+            f"perfcore run SPEC -o {shlex.quote(place)}"
+        )
+        lines.append(
+            f"shards to run again, {len(verdict.rerun):,} of {verdict.shards:,}: "
+            f"{spans(verdict.rerun)}"
+        )
+    elif any(fault.file == "manifest.json" for fault in verdict.faults):
+        lines.append(f"to repair: perfcore finalize {shlex.quote(place)}")
+    return lines
+
+
+@click.command()
+@click.argument("location", metavar="RUN")
+@json_option
+def finalize(location: str, as_json: bool) -> None:
+    """Sum up a run whose parts ran apart.
+
+    Reads the receipts of all shards in RUN/shards and writes RUN/manifest.json; says which shards
+    are missing, if any. May be repeated, also while parts are still running.
+
+    \b
+    perfcore run sweep.toml -o results --shard 1/2
+    perfcore run sweep.toml -o results --shard 2/2
+    perfcore finalize results
+    """  # noqa: D301
+    from perfcore.manifest import finalize as sum_up  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.manifest import listed, shard_count  # noqa: PLC0415
+    from perfcore.store import open_store  # noqa: PLC0415
+    from perfcore.verifying import spans  # noqa: PLC0415
+
+    store = open_store(location)
+    manifest = sum_up(store)
+    shards = shard_count(store, manifest)
+    there = listed(store, manifest)
+    missing = [shard for shard in range(shards) if shard not in there]
+    if as_json:
+        dump(
+            {
+                "run": store.location,
+                "complete": not missing,
+                "shards": shards,
+                "rows": manifest["rows"],
+                "bytes": manifest["bytes"],
+                "missing": missing,
+            }
+        )
+    if missing:
+        raise InputError(
+            f"{store.location}: {len(missing):,} of {plural(shards, 'shard')} missing: "
+            f"{spans(missing)}; run the parts that have not finished again, or without --shard"
+        )
+    if not as_json:
+        facts(
+            [
+                ("run", f"{store.location} ({manifest['name']})"),
+                ("shards", f"{shards:,}, complete"),
+                ("rows", f"{manifest['rows']:,}"),
+                ("size", quantity(sum(receipt.bytes for receipt in there.values()), "B")),
+            ]
+        )

@@ -1,0 +1,305 @@
+"""Where a run lies: a directory, or a place in an object store, behind one small interface.
+
+A file appears under its name whole or not at all, and replaces an older one of the same name, so
+that several processes may work on one run: what they write under one name is the same.
+"""
+
+import fcntl
+import os
+import tempfile
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+
+from perfcore.errors import InputError, OutputError, reason
+
+DATA: Final = "data"  # nothing but Parquet
+RECEIPTS: Final = "shards"  # what each shard is, and files that are being written
+SCHEMES: Final = ("s3", "gs", "gcs", "abfs", "abfss")
+_CONNECTING: Final = threading.Lock()  # from_uri is for one thread at a time (apache/arrow#39897)
+_DRAFTS: Final = ".perfcore-{}.draft"
+
+
+class Draft:
+    """A file on this machine that is being written, and has its name later or never."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the file, locked as long as this process lives."""
+        while True:
+            self.path = folder / _DRAFTS.format(uuid4().hex)
+            self._lock = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            with suppress(OSError):  # not every file system has locks; then nobody tidies up
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+            if os.fstat(self._lock).st_nlink:  # else it was tidied away before it was locked
+                return
+            os.close(self._lock)
+
+    def publish(self, path: Path) -> None:
+        """Give the file its name."""
+        try:
+            self.path.replace(path)
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Leave nothing behind; does nothing if that was done, or the file has its name."""
+        self.path.unlink(missing_ok=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+class Store(ABC):
+    """Files by their names, e.g. ``data/part-00000.parquet``, and what is done with them.
+
+    ``OutputError`` says that something cannot be written, ``InputError`` that it cannot be read.
+    """
+
+    location: str
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Find out whether files can be written."""
+
+    @abstractmethod
+    def tidy(self) -> None:
+        """Remove what killed processes left unfinished."""
+
+    @abstractmethod
+    def draft(self, name: str) -> Draft:
+        """Return an empty file, to be written and then published under ``name``."""
+
+    @abstractmethod
+    def publish(self, draft: Draft, name: str) -> None:
+        """Give a whole file its name."""
+
+    @abstractmethod
+    def create(self, name: str, content: bytes) -> None:
+        """Write a small file, unless there is one of this name."""
+
+    @abstractmethod
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the bytes of every file of a folder, by its name in the folder."""
+
+    @abstractmethod
+    def opened(self, name: str) -> Any:  # noqa: ANN401 - Arrow has no types
+        """Open a file to be read; ``FileNotFoundError`` if there is none."""
+
+    @abstractmethod
+    def dataset(self) -> ds.Dataset:
+        """Return the rows of all data files, read lazily."""
+
+    remote = False  # whether it lies elsewhere than in a directory of this machine
+
+    @property
+    @abstractmethod
+    def directory(self) -> Path:
+        """The directory of a run on this machine; ``InputError`` if it lies elsewhere."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a small file."""
+        draft = self.draft(name)
+        try:
+            with self.writing(name):
+                draft.path.write_bytes(content)
+            self.publish(draft, name)
+        finally:
+            draft.discard()
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes; ``FileNotFoundError`` if there is none."""
+        with self.reading(name), self.opened(name) as file:
+            return bytes(file.read())
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[None]:
+        """Say of an error that ``name`` cannot be written."""
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            remedy = "free space or choose another -o" if name else "choose another -o"
+            place = f"{self.location}/{name}" if name else self.location
+            raise OutputError(f"{place}: cannot be written ({reason(error)}); {remedy}") from error
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """Say of an error other than a missing file that ``name`` cannot be read."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(
+                f"{self.location}/{name}: cannot be read ({reason(error)}); "
+                "see to its permissions, or to the connection"
+            ) from error
+
+
+class Directory(Store):
+    """A directory of this machine, or one that several machines share."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.location = str(path)
+
+    def prepare(self) -> None:
+        """Make the directories."""
+        with self.writing(""):
+            (self.path / DATA).mkdir(parents=True, exist_ok=True)
+            (self.path / RECEIPTS).mkdir(exist_ok=True)
+            Draft(self.path / RECEIPTS).discard()
+
+    def tidy(self) -> None:
+        """Remove files that nobody writes any more."""
+        _tidy(self.path / RECEIPTS)
+
+    def draft(self, name: str) -> Draft:
+        """Return an empty file beside the data, on the same file system."""
+        with self.writing(name):
+            return Draft(self.path / RECEIPTS)
+
+    def publish(self, draft: Draft, name: str) -> None:
+        """Rename the file."""
+        with self.writing(name):
+            draft.publish(self.path / name)
+
+    def create(self, name: str, content: bytes) -> None:
+        """Write a small file; of several processes the first one has its way."""
+        draft = self.draft(name)
+        try:
+            with self.writing(name):
+                draft.path.write_bytes(content)
+                with suppress(FileExistsError):
+                    os.link(draft.path, self.path / name)
+        finally:
+            draft.discard()
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the bytes of every file of a folder."""
+        try:
+            with self.reading(folder), os.scandir(self.path / folder) as entries:
+                return {entry.name: entry.stat().st_size for entry in entries}
+        except FileNotFoundError:
+            return {}
+
+    def opened(self, name: str) -> BinaryIO:
+        """Open a file to be read."""
+        return (self.path / name).open("rb")
+
+    def dataset(self) -> ds.Dataset:
+        """Return the rows of all data files."""
+        return ds.dataset(self.path / DATA, format="parquet")
+
+    @property
+    def directory(self) -> Path:
+        """The directory."""
+        return self.path
+
+
+class Bucket(Store):
+    """A place in an object store, of which the address names the bucket and a prefix.
+
+    Credentials, region and endpoint are where the vendor's own tools look for them, e.g.
+    ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION`` and ``AWS_ENDPOINT_URL``.
+    """
+
+    remote = True
+
+    def __init__(self, address: str) -> None:
+        self.location = address.rstrip("/")
+        try:
+            with _CONNECTING:
+                self.files, self.prefix = pafs.FileSystem.from_uri(self.location)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{address}: no object store ({reason(error)}); write s3://BUCKET/NAME"
+            ) from error
+
+    def prepare(self) -> None:
+        """Leave it to the first file, which comes soon."""
+
+    def tidy(self) -> None:
+        """Remove files of this machine that were not copied; a bucket has no partial ones."""
+        _tidy(Path(tempfile.gettempdir()))
+
+    def draft(self, name: str) -> Draft:
+        """Return an empty file of this machine: an object that breaks off would be visible."""
+        with self.writing(name):
+            return Draft(Path(tempfile.gettempdir()))
+
+    def publish(self, draft: Draft, name: str) -> None:
+        """Copy the file into the bucket."""
+        with self.writing(name):
+            pafs.copy_files(
+                str(draft.path),
+                self._key(name),
+                source_filesystem=pafs.LocalFileSystem(),
+                destination_filesystem=self.files,
+                use_threads=False,
+            )
+        draft.discard()
+
+    def create(self, name: str, content: bytes) -> None:
+        """Write a small file unless there is one; of two at once the later one has its way."""
+        with self.writing(name):
+            there = self.files.get_file_info(self._key(name)).type
+        if there == pafs.FileType.NotFound:
+            self.write(name, content)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the bytes of every object of a folder."""
+        with self.reading(folder):
+            found = self.files.get_file_info(
+                pafs.FileSelector(self._key(folder), allow_not_found=True)
+            )
+        return {info.base_name: info.size for info in found if info.type == pafs.FileType.File}
+
+    def opened(self, name: str) -> Any:  # noqa: ANN401 - Arrow has no types
+        """Open an object to be read."""
+        return self.files.open_input_file(self._key(name))
+
+    def dataset(self) -> ds.Dataset:
+        """Return the rows of all data files."""
+        return ds.dataset(self._key(DATA), filesystem=self.files, format="parquet")
+
+    @property
+    def directory(self) -> Path:
+        """None: say so."""
+        raise InputError(f"{self.location}: lies in an object store; read it as a dataset()")
+
+    def _key(self, name: str) -> str:
+        return f"{self.prefix}/{name}"
+
+
+def open_store(location: str | Path) -> Store:
+    """Return the store that a path or an address like ``s3://bucket/run`` names."""
+    text = str(location)
+    scheme, mark, name = text.partition("://")
+    if not mark:
+        return Directory(Path(location))
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        raise InputError(f"{text}: unknown scheme {scheme!r}; use a directory, or one of {known}")
+    if not name.strip("/"):
+        raise InputError(f"{text}: names no bucket; write {scheme}://BUCKET/NAME")
+    return Bucket(text)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the drafts that no living process holds."""
+    for path in folder.glob(_DRAFTS.format("*")):
+        with suppress(OSError):
+            lock = os.open(path, os.O_WRONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(lock)

@@ -1,0 +1,273 @@
+"""Executors change no byte of a run and no row of a search."""
+
+import sys
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+
+import pytest
+from click.testing import CliRunner
+from distributed import Client, LocalCluster
+from runs import ROWS_PER_SHARD, SHARDS, SPEC, hashes, manifest_of, space
+
+import perfcore
+from perfcore import cluster
+from perfcore import space as space_module
+from perfcore.cli import program
+from perfcore.errors import InputError, OutputError
+from perfcore.run import ProgressDisplay, sweep
+
+
+def small_shards():
+    """What a worker of another process does first."""
+    space_module.ROWS_PER_SHARD = ROWS_PER_SHARD
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch):
+    monkeypatch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
+        path = tmp_path_factory.mktemp("whole") / "run"
+        sweep(space(), path, 1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def dask():
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address=":0",
+        scheduler_port=0,
+        host="tcp://127.0.0.1",
+    ) as workers:
+        yield workers.scheduler_address
+
+
+def same(path, whole):
+    return hashes(path) == hashes(whole) and manifest_of(path) == manifest_of(whole)
+
+
+def test_threads(tmp_path, whole):
+    seen = []
+
+    def shown(progress):
+        seen.append(progress)
+        return ProgressDisplay()
+
+    with ThreadPoolExecutor(3) as pool:
+        run = sweep(
+            space(),
+            tmp_path,
+            show=shown,
+            executor=pool,
+        )
+
+    assert same(tmp_path, whole)
+    assert run.manifest["complete"]
+    assert (seen[0].done_shards, seen[0].done_points) == (SHARDS, space().rows)
+    assert seen[0].rows == run.rows
+
+
+def test_processes_and_only_what_is_missing(tmp_path, whole, monkeypatch):
+    sweep(space(), tmp_path, part=(2, 2))
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}
+    monkeypatch.chdir(tmp_path.parent)  # workers are told where, whatever their directory is
+    with ProcessPoolExecutor(2, get_context("spawn"), small_shards) as pool:
+        perfcore.sweep(space(), tmp_path.name, executor=pool)
+
+    assert len(kept) == SHARDS // 2
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert same(tmp_path, whole)
+
+
+def test_dask(tmp_path, whole, dask):
+    with cluster.dask_executor(dask) as executor:
+        perfcore.sweep(space(), tmp_path, executor=executor)
+
+    assert same(tmp_path, whole)
+
+
+def test_dask_by_its_own_executor(tmp_path, whole, dask):
+    with Client(dask, set_as_default=False) as client:
+        perfcore.sweep(space(), tmp_path, executor=client.get_executor(pure=False))
+
+    assert same(tmp_path, whole)
+
+
+def test_dask_on_the_command_line(tmp_path, whole, dask):
+    spec = tmp_path / "sweep.toml"
+    spec.write_text(SPEC)
+    output = tmp_path / "run"
+    done = CliRunner().invoke(program, ["run", str(spec), "-o", str(output), "--dask", dask])
+
+    assert done.exit_code == 0, done.output
+    assert f"{'rows':6}" in done.stdout
+    assert same(output, whole)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["search", "--minimize", "tpot_s", "--by", "device,batch", "--top", "3"],
+        ["pareto", "--objectives", "tpot_s,ttft_s", "--by", "batch"],
+        ["histogram", "--metric", "tpot_s", "--by", "device"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_searches_merge_what_workers_keep(tmp_path, dask, command):
+    spec = tmp_path / "sweep.toml"
+    spec.write_text(SPEC)
+    name, *options = command
+    files = [tmp_path / "here.csv", tmp_path / "there.csv"]
+    for file, where in zip(files, [["--workers", "2"], ["--dask", dask]], strict=True):
+        arguments = [name, str(spec), *options, "-o", str(file), *where]
+        done = CliRunner().invoke(program, arguments)
+
+        assert done.exit_code == 0, done.output
+        assert f"of {space().rows:,}" in " ".join(done.stdout.replace("of  ", "of ").split())
+
+    assert files[0].read_text() == files[1].read_text()
+    assert files[0].read_text().count("\n") > 1
+
+
+class Flaky(Executor):
+    """Runs tasks at once, of which some fail."""
+
+    def __init__(self, fails):
+        self.fails = fails
+        self.calls = 0
+
+    def submit(self, fn, /, *args):
+        self.calls += 1
+        future = Future()
+        error = self.fails(self.calls, *args)
+        if error:
+            future.set_exception(error)
+        else:
+            future.set_result(fn(*args))
+        return future
+
+
+def test_tasks_that_fail_are_tried_again(tmp_path, whole):
+    failed = []
+
+    def fails(_, shard):
+        if shard % 4 == 0 and failed.count(shard) < cluster.TRIES - 1:
+            failed.append(shard)
+            return OSError("a cable")
+        return None
+
+    flaky = Flaky(fails)
+    sweep(space(), tmp_path, executor=flaky)
+
+    assert flaky.calls == SHARDS + SHARDS // 4 * (cluster.TRIES - 1)
+    assert same(tmp_path, whole)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message", "most"),
+    [
+        (
+            RuntimeError("no memory"),
+            OutputError,
+            r"failed 3 times on its workers \(RuntimeError",
+            9,
+        ),
+        (OutputError("RUN: cannot be written"), OutputError, "^RUN: cannot be written$", 9),
+        (InputError("worker x: has another perfcore"), InputError, "another perfcore", 1),
+        (BrokenProcessPool("died"), OutputError, "its workers are gone", 1),
+    ],
+)
+def test_tasks_that_always_fail_end_the_run(tmp_path, monkeypatch, error, kind, message, most):
+    monkeypatch.setattr(cluster, "ROOM", 1)
+    flaky = Flaky(lambda call, _: error if call > 5 else None)
+    with pytest.raises(kind, match=message):
+        sweep(space(), tmp_path, executor=flaky)
+
+    assert flaky.calls <= 5 + min(most, cluster.TRIES)
+    assert len(perfcore.open_run(tmp_path).manifest["shards"]) == 5
+
+
+def test_workers_with_another_perfcore_are_refused():
+    task = cluster.SweepTask(cluster._packed(space().spec), "nowhere", "other")  # noqa: SLF001
+
+    with pytest.raises(InputError, match="another perfcore"):
+        task(0)
+
+
+def test_an_end_cancels_what_has_not_begun(tmp_path):
+    futures = []
+
+    class Waiting(Executor):
+        def submit(self, *_):
+            if len(futures) == 3:
+                raise KeyboardInterrupt
+            futures.append(Future())
+            return futures[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(space(), tmp_path, executor=Waiting())
+
+    assert [future.cancelled() for future in futures] == [True] * 3
+    assert not perfcore.open_run(tmp_path).manifest["complete"]
+
+
+def test_without_dask_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    spec = tmp_path / "sweep.toml"
+    spec.write_text(SPEC)
+    done = CliRunner().invoke(
+        program, ["run", str(spec), "-o", str(tmp_path / "run"), "--dask", "tcp://127.0.0.1:1"]
+    )
+
+    assert done.exit_code == 2
+    assert done.stderr == "error: --dask: needs distributed; pip install 'perfcore[dask]'\n"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("tcp://127.0.0.1:1", "no scheduler answers"),
+        ("nonsense://127.0.0.1:1", "no scheduler answers"),
+        ("missing.json", "no such file"),
+    ],
+)
+def test_no_scheduler(address, message, monkeypatch):
+    monkeypatch.setattr(cluster, "SECONDS", 1)
+
+    with pytest.raises(InputError, match=message), cluster.dask_executor(address):
+        pass
+
+
+def test_no_worker(monkeypatch):
+    monkeypatch.setattr(cluster, "SECONDS", 1)
+    with (
+        LocalCluster(
+            n_workers=0, processes=False, dashboard_address=":0", host="tcp://127.0.0.1"
+        ) as empty,
+        pytest.raises(InputError, match="has no worker; start `dask worker"),
+        cluster.dask_executor(empty.scheduler_address),
+    ):
+        pass
+
+
+def test_options_that_contradict_each_other(tmp_path):
+    done = CliRunner().invoke(
+        program, ["run", "x.toml", "-o", str(tmp_path), "--dask", "x", "--workers", "2"]
+    )
+
+    assert done.exit_code == 2
+    assert "give one" in done.stderr
+
+
+def test_a_table_in_memory_needs_no_executor():
+    with ThreadPoolExecutor(1) as pool, pytest.raises(InputError, match="name one"):
+        perfcore.sweep(space(), executor=pool)

@@ -1,0 +1,445 @@
+"""What a run says about itself, and who may go on with it."""
+
+import json
+import shutil
+import threading
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from runs import ROWS_PER_SHARD, SHARDS, SPEC, hashes, manifest_of, space
+
+import perfcore
+from perfcore import manifest
+from perfcore import space as space_module
+from perfcore.catalog.engine_entry import EngineEntry
+from perfcore.cli import program
+from perfcore.engine import Receipt
+from perfcore.errors import InputError
+from perfcore.run import facts, part_of, preview, sweep
+from perfcore.space import Space
+from perfcore.store import Directory
+from perfcore.verifying import spans, verify
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch):
+    monkeypatch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
+        path = tmp_path_factory.mktemp("whole") / "run"
+        sweep(space(), path, 2)
+    return path
+
+
+@pytest.fixture
+def run(whole, tmp_path):
+    """A run that may be damaged."""
+    shutil.copytree(whole, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(SPEC)
+    return path
+
+
+def cli(*arguments):
+    return CliRunner().invoke(program, [str(argument) for argument in arguments])
+
+
+def edit(path, **changes):
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, **changes}))
+
+
+# fingerprints
+
+
+def scaled(made, kind, name, **values):
+    """A space of which one entry has other values."""
+    axes = []
+    for axis in made.spec.axes:
+        entries = tuple(
+            entry.model_copy(update=values) if axis.name == kind and entry.name == name else entry
+            for entry in axis.entries
+        )
+        axes.append(replace(axis, entries=entries))
+    return Space(replace(made.spec, axes=tuple(axes)))
+
+
+def test_each_fact_changes_its_own_fingerprint():
+    made = space()
+    faster = scaled(made, "device", "h100-sxm", memory_bandwidth=4e12)
+    parts, others = manifest.fingerprints(made), manifest.fingerprints(faster)
+
+    assert parts["catalog"] != others["catalog"]
+    assert parts["spec"] != others["spec"], "it has digests of its entries"
+    assert parts["calibration"] == others["calibration"]
+    assert parts == manifest.fingerprints(space())
+    assert manifest.fingerprint(made) != manifest.fingerprint(faster)
+
+
+def test_constants_of_an_engine_that_others_stand_on_count(monkeypatch):
+    """Engines say only how they differ from their base, which the specification does not name."""
+    made = space(engine=["vllm"])
+    before = manifest.header(made)
+    of_base = EngineEntry.constants_for
+
+    def changed(self, device):
+        constants = of_base(self, device)
+        name = next(iter(constants))
+        return {**constants, name: constants[name].model_copy(update={"value": 0.123})}
+
+    monkeypatch.setattr(EngineEntry, "constants_for", changed)
+    after = manifest.header(space(engine=["vllm"]))
+
+    assert before["spec"] == after["spec"]
+    assert before["fingerprint"] != after["fingerprint"]
+    assert manifest.changes(before, after) == "constants of the engines have changed"
+
+
+def test_another_version_is_another_run(run, monkeypatch):
+    version = manifest.version
+    monkeypatch.setattr(
+        manifest, "version", lambda name: "9.9" if name == "perfcore" else version(name)
+    )
+    with pytest.raises(InputError, match=r"\(.shards.; perfcore 9.9, was \d"):
+        sweep(space(), run)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: space(batch=[1, 2, 4, 8, 16]), r"axes.batch: [1, 2, … 16] (5), was [1, 64]"),
+        (lambda: space(device=["h100-sxm"]), 'axes.device: ["h100-sxm"], was ["h100-sxm", "rtx-'),
+        (lambda: space(tp=[2]), "axes.tp: [2], was [1]"),
+        (
+            lambda: scaled(space(), "device", "h100-sxm", memory_bandwidth=4e12),
+            "(device.h100-sxm has changed)",
+        ),
+        (
+            lambda: scaled(space(), "model", "llama-3-8b", notes="other words"),
+            "(model.llama-3-8b has changed)",
+        ),
+    ],
+)
+def test_what_changed_is_said(run, made, said):
+    before = hashes(run)
+    with pytest.raises(InputError, match="holds a run of another specification") as refused:
+        sweep(made(), run)
+
+    assert said.strip("()") in str(refused.value)
+    assert str(refused.value).endswith("; choose another -o or delete it")
+    assert "\n" not in str(refused.value)
+    assert hashes(run) == before
+
+
+def test_many_changes_are_counted(run):
+    with pytest.raises(InputError, match=r"and \d more"):
+        sweep(space(batch=[3], input_len=[5], output_len=[7], tp=[1, 2]), run)
+
+
+# parts
+
+
+@given(st.integers(0, 300), st.integers(1, 40))
+def test_parts_are_a_partition_of_like_sizes(shards, parts):
+    found = [part_of(shards, (number, parts)) for number in range(1, parts + 1)]
+
+    assert sorted(shard for part in found for shard in part) == list(range(shards))
+    assert max(map(len, found)) - min(map(len, found)) <= 1
+
+
+def test_as_many_parts_as_shards_are_one_shard_each():
+    assert [list(part_of(5, (number, 5))) for number in range(1, 6)] == [[0], [1], [2], [3], [4]]
+
+
+@pytest.mark.parametrize("part", [(0, 3), (4, 3), (-1, 3), (1, 0)])
+def test_no_such_part(part):
+    with pytest.raises(InputError, match="--shard: no part"):
+        part_of(10, part)
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "1/0", "a/b", "1/3/5", "-1/3", "1.5/3", ""])
+def test_faulty_parts(tmp_path, spec, text):
+    done = cli("run", spec, "-o", tmp_path / "run", f"--shard={text}")
+
+    assert done.exit_code == (2 if text else 0)
+    assert done.stderr.startswith("error: --shard: ") or not text
+    assert not (tmp_path / "run").exists() or not text
+
+
+def test_parts_are_the_whole(tmp_path, spec, whole):
+    output = tmp_path / "run"
+    for number in (3, 1):
+        done = cli("run", spec, "-o", output, "--shard", f"{number}/3")
+
+        assert done.exit_code == 0
+        assert f"part      {number} of 3" in done.stdout
+        assert f"when all parts have run: perfcore finalize {output}" in done.stdout
+    missing = cli("finalize", output)
+
+    assert missing.exit_code == 2
+    assert f"33 of {SHARDS} shards missing: 1, 4, 7" in missing.stderr
+    assert json.loads(cli("finalize", output, "--json").stdout)["missing"] == [*range(1, 100, 3)]
+    assert not perfcore.open_run(output).manifest["complete"]
+
+    assert "look: duckdb" in cli("run", spec, "-o", output, "--shard", "2/3").stdout
+    assert cli("finalize", output).exit_code == 0
+    assert hashes(output) == hashes(whole)
+    assert manifest_of(output) == manifest_of(whole)
+
+
+def test_finalize_counts_what_killed_parts_have_finished(run, whole):
+    manifest_path = run / "manifest.json"
+    edit(manifest_path, shards={}, rows=0, bytes=0, complete=False)
+    found = json.loads(cli("finalize", run, "--json").stdout)
+
+    assert found["complete"]
+    assert found["rows"] == perfcore.open_run(whole).rows
+    assert manifest_of(run) == manifest_of(whole)
+
+
+def test_summing_up_at_the_same_time_loses_nothing(run, whole):
+    """Whoever is last has seen all receipts, wherever others are."""
+    store = Directory(run)
+    head = manifest.read_manifest(store)
+    edit(run / "manifest.json", shards={}, rows=0, bytes=0, complete=False)
+    hidden = run.parent / "hidden"
+    (run / "shards").rename(hidden)
+    (run / "shards").mkdir()
+    receipts = sorted(hidden.iterdir())
+
+    def work(mine):
+        for path in mine:
+            shutil.copy(path, store.path / "shards" / f".{path.name}")
+            (store.path / "shards" / f".{path.name}").rename(store.path / "shards" / path.name)
+            manifest.settle(store, head, {})
+
+    threads = [threading.Thread(target=work, args=(receipts[n:SHARDS:4][:8],)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(perfcore.open_run(run).manifest["shards"]) == 32
+    assert whole
+
+
+def test_another_run_that_was_begun_meanwhile_is_noticed(run):
+    store = Directory(run)
+    head = manifest.read_manifest(store)
+    edit(run / "manifest.json", fingerprint="other", name="theirs")
+
+    with pytest.raises(InputError, match="another process has begun another run here"):
+        manifest.settle(store, head, {})
+
+
+def test_the_manifest_keeps_its_keys(whole):
+    found = perfcore.open_run(whole).manifest
+
+    assert {
+        "name",
+        "fingerprint",
+        "complete",
+        "rows",
+        "evaluated",
+        "dropped",
+        "wall_s",
+        "finished",
+        "versions",
+        "catalog_hash",
+        "columns",
+        "shards",
+        "spec",
+    } <= set(found)
+    assert set(found["fingerprints"]) == {"spec", "catalog", "calibration", "version"}
+    assert found["rows"] + sum(found["dropped"].values()) == found["evaluated"]
+    assert found["shard_count"] == len(found["shards"]) == SHARDS
+    assert found["fingerprint"] == facts(space())["fingerprint"]
+
+
+# resuming
+
+
+def test_without_receipts_the_manifest_is_believed(run):
+    shutil.rmtree(run / "shards")
+    before = {path: path.stat().st_mtime_ns for path in (run / "data").iterdir()}
+    sweep(space(), run, 2)
+
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert verify(run).faults == ()
+
+
+def test_receipts_of_another_run_are_not_believed(run, whole):
+    for path in (run / "shards").iterdir():
+        edit(path, run="other")
+    (run / "manifest.json").unlink()
+
+    with pytest.raises(InputError, match="has data but no manifest"):
+        sweep(space(), run)
+    assert hashes(run) == hashes(whole)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"run": 3}', '{"rows": -1}', "\x00"])
+def test_damaged_receipts_cost_a_shard_at_most(run, whole, text):
+    (run / "shards" / "part-00003.json").write_text(text)
+    (run / "manifest.json").unlink()
+    sweep(space(), run, 2)
+
+    assert hashes(run) == hashes(whole)
+    assert manifest_of(run) == manifest_of(whole)
+
+
+# verifying
+
+
+def problems(run):
+    return {fault.file: fault.problem for fault in verify(run).faults}
+
+
+def test_a_whole_run_is_verified(whole):
+    verdict = verify(whole)
+    done = cli("verify", whole)
+
+    assert (verdict.faults, verdict.rerun) == ((), ())
+    assert verdict.rows == perfcore.open_run(whole).rows
+    assert done.exit_code == 0
+    assert f"{SHARDS}, all as they were written" in done.stdout
+    assert json.loads(cli("verify", whole, "--json").stdout)["ok"]
+
+
+def rewritten(run, table, shard=7):
+    """Another shard, with a receipt that says it is what was written."""
+    name = manifest.shard_file(shard)
+    pq.write_table(table, run / "data" / name)
+    content = (run / "data" / name).read_bytes()
+    receipt = json.loads((run / "shards" / manifest.receipt_file(shard)).read_text())
+    digest = manifest.hashlib.sha256(content).hexdigest()
+    edit(run / "shards" / manifest.receipt_file(shard), bytes=len(content), sha256=digest)
+    return receipt
+
+
+def test_rows_columns_types_and_fingerprint_are_checked(run):
+    path = run / "data" / manifest.shard_file(7)
+    table = pq.read_table(path)
+    file = f"data/{path.name}"
+
+    rewritten(run, table.slice(1))
+    assert (
+        f"has {table.num_rows - 1:,} rows, {table.num_rows:,} were written" in problems(run)[file]
+    )
+
+    rewritten(run, table.drop_columns(["bound"]))
+    assert "columns are not those of manifest.json" in problems(run)[file]
+
+    tpot = table.column("tpot_s").cast("float64")
+    rewritten(run, table.set_column(table.column_names.index("tpot_s"), "tpot_s", tpot))
+    assert "other types than those of the other shards" in problems(run)[file]
+
+    metadata = {**table.schema.metadata, b"perfcore.fingerprint": b"other"}
+    rewritten(run, table.replace_schema_metadata(metadata))
+    assert "is of another run (fingerprint other)" in problems(run)[file]
+
+    path.write_bytes(b"no Parquet")
+    rewritten_receipt = json.loads((run / "shards" / manifest.receipt_file(7)).read_text())
+    assert rewritten_receipt["rows"]
+    digest = manifest.hashlib.sha256(b"no Parquet").hexdigest()
+    edit(run / "shards" / manifest.receipt_file(7), bytes=10, sha256=digest)
+    assert "its footer cannot be read" in problems(run)[file]
+    assert verify(run).rerun == (7,)
+
+
+def test_a_shard_without_a_receipt_is_not_believed(run):
+    (run / "shards" / "part-00007.json").unlink()
+    shards = perfcore.open_run(run).manifest["shards"]
+    edit(run / "manifest.json", shards={key: shards[key] for key in shards if key != "7"})
+
+    assert problems(run) == {"data/part-00007.parquet": "not known to be complete"}
+    sweep(space(), run, 2)
+    assert problems(run) == {}
+
+
+def test_strangers_among_the_data_and_wrong_sums(run):
+    (run / "data" / "notes.txt").write_text("x")
+    edit(run / "manifest.json", rows=3)
+    done = cli("verify", run)
+
+    assert done.exit_code == 2
+    assert "data/notes.txt: no shard of this run; move it away" in done.stderr
+    assert "manifest.json: says 3 rows, its shards have 3,500" in done.stderr
+    assert f"to repair: perfcore finalize {run}" in done.stderr
+
+    (run / "data" / "notes.txt").unlink()
+
+    assert cli("finalize", run).exit_code == 0
+    assert cli("verify", run).exit_code == 0
+
+
+def test_an_interrupted_run_is_told_by_its_missing_shards(run):
+    for shard in (2, 3, 4, 9):
+        (run / "data" / manifest.shard_file(shard)).unlink()
+    done = cli("verify", run)
+
+    assert f"error: {run}: 4 shards missing: 2-4, 9" in done.stderr
+    assert f"shards to run again, 4 of {SHARDS}: 2-4, 9" in done.stderr
+    assert json.loads(cli("verify", run, "--json").stdout)["rerun"] == [2, 3, 4, 9]
+
+
+def test_verifying_changes_nothing(run, whole):
+    (run / "data" / manifest.shard_file(1)).unlink()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    verify(run)
+
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert whole
+
+
+@pytest.mark.parametrize("command", ["verify", "finalize"])
+def test_what_is_no_run(tmp_path, command):
+    for path in (tmp_path / "missing", tmp_path):
+        done = cli(command, path)
+
+        assert done.exit_code == 2
+        assert "no manifest.json here" in done.stderr
+    (tmp_path / "manifest.json").write_text("[]")
+    assert "is no table" in cli(command, tmp_path).stderr
+    (tmp_path / "manifest.json").write_text("{}")
+    assert "shard_count is None" in cli(command, tmp_path).stderr
+
+
+@given(st.sets(st.integers(0, 60)))
+def test_spans_name_every_number(numbers):
+    text = spans(sorted(numbers))
+    found = set()
+    for part in filter(None, text.split(", ")):
+        first, _, last = part.partition("-")
+        found |= set(range(int(first), int(last or first) + 1))
+
+    assert found == numbers
+
+
+def test_receipts_say_what_shards_are(whole):
+    for shard in (0, 50):
+        receipt = manifest.read_receipt(
+            Directory(whole), manifest.read_manifest(Directory(whole))["fingerprint"], shard
+        )
+        start, stop = space().shard_range(shard)
+
+        assert isinstance(receipt, Receipt)
+        assert receipt.rows + sum(receipt.dropped.values()) == (stop - start) * 4
+        assert receipt.bytes == (whole / "data" / manifest.shard_file(shard)).stat().st_size
+
+
+def test_previews_need_no_store():
+    assert preview(space(), 2).num_rows > 0
