@@ -4,6 +4,7 @@ import sys
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -78,6 +79,7 @@ def test_threads(tmp_path, whole):
 def test_processes_and_only_what_is_missing(tmp_path, whole, monkeypatch):
     sweep(space(), tmp_path, part=(2, 2))
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parent.parent), prepend=":")
     monkeypatch.chdir(tmp_path.parent)  # workers are told where, whatever their directory is
     with ProcessPoolExecutor(2, get_context("spawn"), small_shards) as pool:
         perfcore.sweep(space(), tmp_path.name, executor=pool)

@@ -16,7 +16,8 @@ from runs import SPEC
 from perfcore.cli import program
 from perfcore.verifying import verify
 
-PAGE = (Path(__file__).parent.parent / "docs" / "clusters.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
 SCRIPTS = dict(
     re.findall(r"<!-- script (\w+) -->\n```\w+\n(.*?)```\n<!-- end \1 -->", PAGE, re.DOTALL)
 )
@@ -46,6 +47,7 @@ def installed(tmp_path, monkeypatch):
         (binaries / name).write_text(f"#!/bin/sh\n{body}")
         (binaries / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(binaries), prepend=":")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=":")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweep.toml").write_text(SPEC)
     return tmp_path

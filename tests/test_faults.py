@@ -415,7 +415,9 @@ def test_what_does_not_fit_is_refused_unless_forced(tmp_path, spec, held, monkey
     held(output, f"more {resource} needed than there is", 1, said)
 
 
-def test_a_dask_worker_that_is_killed(tmp_path, spec, held):
+def test_a_dask_worker_that_is_killed(tmp_path, spec, held, monkeypatch):
+    # for processes that start elsewhere
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parent.parent), prepend=":")
     preload = tmp_path / "small.py"
     preload.write_text(SMALL)
     dask = [sys.executable, "-m", "dask"]
