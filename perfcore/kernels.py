@@ -169,6 +169,7 @@ load_record = _jit.load_record
 pointer = _jit.pointer
 aligned_pointer = _jit.aligned_pointer
 align_stack = _jit.align_stack
+keep = _jit.keep
 CACHE_LINE = _jit.CACHE_LINE
 
 Floats = npt.NDArray[np.floating]
@@ -391,7 +392,7 @@ def fill_columns(
         Rows written from position 0 of the output.
     """
     align_stack()
-    # arrays whose pointers the loops take; they live until the end
+    # arrays whose pointers the loops take, and `keep` at the end
     stages = np.empty((ASKED_FIELDS + STAGE_FIELDS) * STRIDE + CACHE_LINE)
     values = np.empty(POINT_FIELDS * STRIDE + CACHE_LINE, output.metrics.dtype)
     positions = np.arange(TILE)
@@ -488,4 +489,5 @@ def fill_columns(
         rows += flush_tile(tile, filled, target, rows)
     cursor[0] = outer
     cursor[1] = position
+    keep((stages, values, positions, points_of, ran, first, stretches))
     return rows

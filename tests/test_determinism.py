@@ -1,5 +1,8 @@
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -103,3 +106,24 @@ def test_other_words_are_another_run_as_files_carry_them(tmp_path):
 
     with pytest.raises(InputError, match="another specification"):
         sweep(Space.from_dict({**SPEC, "description": "other words"}), tmp_path / "run")
+
+
+def test_memory_that_is_freed_is_not_read():
+    """Glibc fills what is freed; a kernel whose arrays were freed too early would crash."""
+    script = (
+        "import hashlib, json, sys, perfcore; "
+        "table = perfcore.sweep(json.loads(sys.argv[1])).to_arrow(); "
+        "print(hashlib.sha256(str(table.to_pydict()).encode()).hexdigest())"
+    )
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", script, json.dumps(SPEC)],
+            env={**os.environ, **perturbed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for perturbed in ({}, {"MALLOC_PERTURB_": "165"})
+    ]
+
+    assert found[0] == found[1]
