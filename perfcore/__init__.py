@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from perfcore.api import histogram, pareto, search, sweep
     from perfcore.catalog.loader import load_device, load_model
+    from perfcore.comparison import Comparison, compare
     from perfcore.configuration import Configuration, evaluate
     from perfcore.errors import InputError, PerfcoreError
     from perfcore.run import Run, open_run
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Comparison",
     "Configuration",
     "InputError",
     "PerfcoreError",
     "Run",
     "Space",
     "__version__",
+    "compare",
     "evaluate",
     "histogram",
     "load_device",
@@ -32,11 +35,13 @@ __all__ = [
 
 # Imported when first asked for: NumPy, Arrow and Numba take most of a second.
 _HOMES = {
+    "Comparison": "comparison",
     "Configuration": "configuration",
     "InputError": "errors",
     "PerfcoreError": "errors",
     "Run": "run",
     "Space": "space",
+    "compare": "comparison",
     "evaluate": "configuration",
     "histogram": "api",
     "load_device": "catalog.loader",

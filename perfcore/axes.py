@@ -237,7 +237,7 @@ def _choices(
 def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry]]:
     if isinstance(item, str):
         try:
-            entry = loader.load(kind, _located(item, place.folder))
+            entry = loader.load(kind, located(item, place.folder))
         except InputError as error:
             for fault in error.faults:
                 place.relay(fault)
@@ -250,7 +250,7 @@ def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry
         place.fault(f"{show(item)} is not a name", f"write a name or file in quotes{tables}")
 
 
-def _located(name: str, folder: Path) -> str:
+def located(name: str, folder: Path) -> str:
     """Return a name as it is, and a path relative to the sweep file's folder."""
     is_path = name.startswith(("./", "../", "~", "/")) or name.lower().endswith(
         (".toml", ".json", ".gguf")

@@ -35,7 +35,7 @@ KINDS: Final = tuple(name for name in RULES if name not in (*NUMBERS, *CHOICES))
 _BOUND_ENGINE: Final = "ideal"
 AUTO_DEVICES: Final = "auto"
 # where an entry's name differs from the record's
-_RECORD_FIELD: Final = {
+RECORD_FIELD: Final = {
     "memory_capacity": "memory_bytes",
     "memory2_capacity": "memory2_bytes",
     "price_spot": "spot_price_per_hour",
@@ -43,7 +43,7 @@ _RECORD_FIELD: Final = {
 }
 PRICES: Final = dict(zip(PURCHASES, ("price_per_hour", "price_spot", "price_list"), strict=True))
 _OF_OWNED: Final = ("interest", "lifetime", "server_factor", "operations", "electricity_price")
-_ARITHMETIC_FIELD: Final = {
+ARITHMETIC_FIELD: Final = {
     records.MATH_FP32: "flops_fp32",
     records.MATH_FP16: "flops_fp16",
     records.MATH_FP8: "flops_fp8",
@@ -104,7 +104,7 @@ def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[Esti
         found = {
             name: derivation
             for name, derivation in found.items()
-            if _RECORD_FIELD.get(name, name) in records.Device._fields and name not in unpaid
+            if RECORD_FIELD.get(name, name) in records.Device._fields and name not in unpaid
         }
     elif isinstance(entry, EconomicsEntry) and "owned" not in purchases:
         found = {name: why for name, why in found.items() if name not in _OF_OWNED}
@@ -178,11 +178,8 @@ class Configuration:
             _check_choice(name, getattr(self, name), faults)
         numbers = {name: _number(name, getattr(self, name), faults) for name in NUMBERS}
         what_ifs = _what_ifs(self.overrides, faults)
-        if self.devices not in ("", AUTO_DEVICES):
-            faults.append(
-                f"devices: {show(self.devices)} is not known; write 'auto' or give tp, pp"
-            )
-        elif self.devices and (numbers["tp"], numbers["pp"]) != (1, 1):
+        _check_devices(self.devices, faults)
+        if self.devices == AUTO_DEVICES and (numbers["tp"], numbers["pp"]) != (1, 1):
             faults.append("devices: 'auto' beside tp or pp; leave out one of them")
         if faults:
             raise InputError(dict.fromkeys(faults))
@@ -257,13 +254,13 @@ class Configuration:
         """
         kept = {key: v for key, v in self.overrides.items() if not key.startswith("engine.")}
         at_once = int(self.evaluate().running_batch)
-        return self._changed(engine=_BOUND_ENGINE, batch=at_once, overrides=kept).evaluate()
+        return self.changed(engine=_BOUND_ENGINE, batch=at_once, overrides=kept).evaluate()
 
     def without_speculation(self) -> Point:
         """Return the same without drafted tokens."""
-        return self._changed(draft_len=0).evaluate()
+        return self.changed(draft_len=0).evaluate()
 
-    def _changed(self, **fields: object) -> "Configuration":
+    def changed(self, **fields: object) -> "Configuration":
         """Return the same on the same devices, but for some fields."""
         degrees = {"devices": "", "tp": self.numbers["tp"], "pp": self.numbers["pp"]}
         return replace(self, **{**degrees, **fields})  # type: ignore[arg-type]
@@ -297,7 +294,7 @@ class Configuration:
             estimate
             for kind in KINDS
             for estimate in estimates(kind, getattr(self.entries, kind), (self.purchase,))
-            for name in [_RECORD_FIELD.get(estimate.field, estimate.field)]
+            for name in [RECORD_FIELD.get(estimate.field, estimate.field)]
             if (kind, name) not in replaced and not (kind == "device" and name in untouched)
         )
 
@@ -314,10 +311,10 @@ class Configuration:
     def _untouched(self) -> set[str]:
         """Fields of the device that have no part in the result."""
         device, arithmetic = self.records.device, self.records.weight_format.arithmetic
-        chosen = _ARITHMETIC_FIELD[arithmetic]
+        chosen = ARITHMETIC_FIELD[arithmetic]
         if getattr(device, chosen) == 0.0 or arithmetic == records.MATH_FP32:
             chosen = "flops_fp16" if device.flops_fp16 > 0.0 else "flops_fp32"
-        fields = {*_ARITHMETIC_FIELD.values()} - {chosen, "flops_fp16"}
+        fields = {*ARITHMETIC_FIELD.values()} - {chosen, "flops_fp16"}
         if self.offload == "none":
             fields |= {"memory2_bytes", "memory2_bandwidth"}
         domain = device.scale_up_domain
@@ -374,6 +371,32 @@ def evaluate(
     if faults:
         raise InputError(faults)
     return Configuration(model, device, **options).to_dict()  # type: ignore[arg-type]  # it checks
+
+
+def faults_of(name: str, given: object) -> list[str]:
+    """Return what is wrong with one parameter of a ``Configuration``, by itself."""
+    faults: list[str] = []
+    if name in KINDS:
+        _entry(name, given, faults)
+    elif name in CHOICES:
+        _check_choice(name, given, faults)
+    elif name in NUMBERS:
+        _number(name, given, faults)
+    elif name == "devices":
+        _check_devices(given, faults)
+    elif isinstance(given, Mapping):
+        _what_ifs(given, faults)
+    else:
+        faults.append(
+            f"{name}: {show(given)} is not a table; "
+            'write { "device.memory_bandwidth" = "4 TB/s" }'
+        )
+    return faults
+
+
+def _check_devices(given: object, faults: list[str]) -> None:
+    if given not in ("", AUTO_DEVICES):
+        faults.append(f"devices: {show(given)} is not known; write 'auto' or give tp, pp")
 
 
 def _entry(kind: str, given: object, faults: list[str]) -> Entry | None:

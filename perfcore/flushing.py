@@ -118,7 +118,10 @@ def copy_metrics(tile: Tile, filled: int, count: int, target: Target, rows: int)
         source = target.metric_fields[column] * STRIDE
         place = column * target.capacity + rows
         dropped = target.metric_dropped_bits[column]
-        if count == filled:
+        if count == filled and dropped == 0:
+            for row in range(count):
+                target.metrics[place + row] = tile.values[source + row]
+        elif count == filled:
             for row in range(count):
                 target.metrics[place + row] = rounded(tile.values[source + row], dropped)
         else:

@@ -25,6 +25,7 @@ class _Home(NamedTuple):
 
 _COMMANDS: Final = {
     "point": _Home("point", "Explain one configuration, term by term."),
+    "compare": _Home("compare", "Put several configurations side by side."),
     "plan": _Home("plan", "Say how large a sweep is before it runs."),
     "run": _Home("run", "Evaluate a sweep into Parquet files."),
     "search": _Home("search", "Find the best rows of a sweep."),

@@ -1,20 +1,34 @@
-"""The card of ``perfcore point``: a configuration for people, in 80 columns of plain text."""
+"""The card of ``perfcore point``: one configuration for people, as blocks of a document."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
-import click
-
+from perfcore.alternatives import Alternative, alternatives, fitting, gains
+from perfcore.catalog.architecture import ModelEntry
+from perfcore.cli.document import (
+    Block,
+    Facts,
+    Heading,
+    Panel,
+    Paragraph,
+    Row,
+    Table,
+    Tile,
+    Title,
+)
 from perfcore.cli.remedy import remedy
-from perfcore.cli.text import bar, facts, heading, paragraph, plural, width
+from perfcore.cli.text import duration, part_bar, plural, width
 from perfcore.columns import BOUND, STATUS
 from perfcore.configuration import PRICES, Configuration
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.point import Point
+from perfcore.physics.replica import OK
 from perfcore.physics.speculation import accepted_tokens
+from perfcore.provenance import VERDICT, Figure, figures
 from perfcore.units import format_quantity
 
-_TERMS: Final = (
+TERMS: Final = (
     ("weights_s", "weights", "read from memory"),
     ("kv_s", "KV cache", "read from memory"),
     ("activations_s", "activations", "moved through memory"),
@@ -24,66 +38,112 @@ _TERMS: Final = (
     ("prefill_s", "prefill", "other requests' prompts"),
     ("offload_s", "offload", "second memory tier"),
 )
-_BINDS: Final = dict(zip(BOUND, (name for _, name, _ in _TERMS), strict=True))
+BINDS: Final = dict(zip(BOUND, (name for _, name, _ in TERMS), strict=True))
+_MEANINGS: Final = dict(zip(BOUND, (meaning for *_, meaning in TERMS), strict=True))
 _OFFLOADED: Final = {"weights": "weights", "kv": "KV cache"}
-_MORE: Final = 0.10
 _RESTS_ON: Final = {
     "own": "{engine} was fitted to measurements on {device}",
     "class": "{engine} was fitted to measurements on other devices of the class of {device}",
     "unseen": "{engine} has no measurement on the class of {device}: data sheet and class default",
     "claim": "of {device} only the vendor's own figures are known",
 }
+_MATTERS: Final = 0.1  # % of the verdict per % of a figure, from which on the card shows it
+_MOST_SHOWN: Final = 12
+_DOUBTFUL: Final = ("estimated", "vendor claim", "assumed")
+_TEXT: Final = 62  # columns that a line of terms takes beside its bar
+_BARS: Final = (10, 40)  # columns of a bar, at least and at most
+_NOTHING: Final = 5e-5  # changes that round to 0.00%
 
 
-def show(configuration: Configuration) -> None:
-    """Print the card."""
+def card(configuration: Configuration, *, sources: bool = False) -> list[Block]:
+    """Return the card; with ``sources``, every figure that entered and where it comes from.
+
+    One that cannot run has a card of why, and of what would run instead.
+    """
     point = configuration.evaluate()
-    bound = configuration.bound()
-    _verdict(configuration, point)
-    _time(point, bound)
-    _memory(configuration, point)
-    _physics(point, bound)
-    _sensitivity(point)
-    _provenance(configuration)
+    if point.status != OK:
+        blocks = [*_opening(configuration), *_refusal(configuration, point)]
+    else:
+        bound = configuration.bound()
+        blocks = [
+            *_opening(configuration),
+            *_verdict(configuration, point, bound),
+            *_time(point, bound),
+            *_memory(configuration, point),
+            *_physics(point, bound),
+            *_help(configuration),
+            *_alternatives(configuration, point),
+            *_provenance(configuration),
+        ]
+    if sources:
+        blocks += _sources(configuration)
+    return blocks
 
 
-def _verdict(configuration: Configuration, point: Point) -> None:
+def _opening(configuration: Configuration) -> Iterator[Block]:
     labels = configuration.labels
-    click.secho(
-        f"{labels['model']} on {configuration.device_count} x {labels['device']}", bold=True
-    )
-    paragraph(", ".join(_setting(configuration)), "")
+    yield Title(f"{labels['model']} on {configuration.device_count} x {labels['device']}")
+    yield Paragraph(", ".join(setting(configuration)), "dim")
     for what_if in configuration.what_ifs:
         sign = " x" if what_if.mode == "scale" else " ="
-        click.echo(f"what if {what_if.key}{sign} {what_if.values[0]:g}")
-    click.echo()
-    energy = (point.energy_per_output_token_low_j, point.energy_per_output_token_high_j)
-    status = STATUS[int(point.status)]
-    if status != STATUS[0]:
-        click.secho(f"DOES NOT RUN: {status}", bold=True, fg="red")
-        paragraph(remedy(configuration, point), "")
-        click.echo("The figures below are what it would do if it could.\n")
-    facts(
+        yield Paragraph(f"what if {what_if.key}{sign} {what_if.values[0]:g}", "doubt")
+    for entry in configuration.hypothetical:
+        yield Paragraph(f"{entry} is hypothetical: it does not exist", "doubt")
+
+
+def _refusal(configuration: Configuration, point: Point) -> Iterator[Block]:
+    yield Panel(
+        [],
+        [f"DOES NOT RUN: {STATUS[int(point.status)]}", remedy(configuration, point)],
+        "bad",
+    )
+    yield from _memory(configuration, point)
+    found = fitting(configuration)
+    yield Heading("What would run")
+    if found:
+        yield _side_by_side(found)
+    else:
+        yield Paragraph("no single change is enough; mend this first, and ask again")
+
+
+def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterator[Block]:
+    code = BOUND[int(point.bound)]
+    share = getattr(point, TERMS[int(point.bound)][0]) / point.tpot_s
+    yield Panel(
         (
-            (
-                "time per token",
-                (
-                    f"{format_quantity(point.tpot_s, 's')} (TPOT), "
-                    f"{_range(point.tpot_low_s, point.tpot_high_s, 's')} in four cases of five"
+            Tile(
+                format_quantity(point.tpot_s, "s"),
+                "per token",
+                _range(point.tpot_low_s, point.tpot_high_s, "s"),
+            ),
+            Tile(f"{point.tokens_per_s_per_user:.4g}", "tokens/s", "per user"),
+            Tile(f"{point.tokens_per_s_per_device:.4g}", "tokens/s", "per device"),
+            Tile(
+                format_quantity(point.energy_per_output_token_j, "J"),
+                "per token",
+                _range(
+                    point.energy_per_output_token_low_j, point.energy_per_output_token_high_j, "J"
                 ),
             ),
+            Tile(
+                f"${money(point.cost_per_mtok_output_usd)}", "per Mtok out", configuration.purchase
+            ),
+        ),
+        (
+            f"Waits for {BINDS[code]} most: {share:.1%} of a token's time ({_MEANINGS[code]}).",
+            (
+                f"{point.tpot_s / bound.tpot_s:.2f} x the physical bound of "
+                f"{format_quantity(bound.tpot_s, 's')}. Ranges hold four cases of five."
+            ),
+        ),
+    )
+    yield Facts(
+        (
             (
                 "first token",
                 (
                     f"after {format_quantity(point.ttft_s, 's')} (TTFT), "
                     f"{_range(point.ttft_low_s, point.ttft_high_s, 's')}"
-                ),
-            ),
-            (
-                "speed",
-                (
-                    f"{point.tokens_per_s_per_user:.4g} tokens/s per user, "
-                    f"{point.tokens_per_s_per_device:.4g} per device"
                 ),
             ),
             *_serving(configuration, point),
@@ -97,34 +157,38 @@ def _verdict(configuration: Configuration, point: Point) -> None:
             ),
             (
                 "energy",
-                f"{format_quantity(point.energy_per_output_token_j, 'J')} per output token ("
-                f"{_range(*energy, 'J')}), "
+                f"{format_quantity(point.energy_per_output_token_j, 'J')} per output token, "
                 f"{format_quantity(point.energy_per_input_token_j, 'J')} per input token"
                 + _mark(configuration, "board_power", "idle_power"),
             ),
             *_money(configuration, point),
-            ("waits for", f"{_BINDS[BOUND[int(point.bound)]]} most"),
         )
     )
 
 
+def money(usd: float) -> str:
+    """Return dollars in four digits, never with an exponent."""
+    return format_quantity(usd, "USD").partition(" ")[0]
+
+
 def _range(low: float, high: float, unit: str) -> str:
     """Two quantities as an interval."""
-    return f"{format_quantity(low, unit)} to {format_quantity(high, unit)}"
+    first, last = format_quantity(low, unit, 3), format_quantity(high, unit, 3)
+    same = first.partition(" ")[2] == last.partition(" ")[2]
+    return f"{first.partition(' ')[0] if same else first} to {last}"
 
 
-def _setting(configuration: Configuration) -> list[str]:
+def setting(configuration: Configuration) -> list[str]:
     """What was asked; parallelism and the rest only where they are used."""
     labels, numbers = configuration.labels, configuration.numbers
     served = labels["scheduler"] != "static"
-    degrees = [f"{name} {labels[name]}" for name in ("dp", "ep") if numbers[name] > 1]
+    degrees = [f"{name} {labels[name]}" for name in ("pp", "dp", "ep") if numbers[name] > 1]
     cached = f" ({numbers['prefix_hit']:.1%} cached)" if numbers["prefix_hit"] else ""
     told = [
         f"engine {labels['engine']}",
         f"weights {labels['weight_format']}",
-        f"KV cache {labels['kv_format']}",
+        f"KV {labels['kv_format']}",
         f"tp {labels['tp']}",
-        f"pp {labels['pp']}",
         *degrees,
         f"{labels['batch']} requests in flight" if served else f"batch {labels['batch']}",
         f"{labels['input_len']} tokens in{cached}",
@@ -176,21 +240,21 @@ def _money(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
     """Prices, and the use of the devices at which they equal that of tokens."""
     cached = f", ${point.cost_per_mtok_cached_input_usd:.3g} cached"
     prices = (
-        f"${point.cost_per_mtok_output_usd:.4g} per Mtok out, "
-        f"${point.cost_per_mtok_input_usd:.4g} in"
+        f"${money(point.cost_per_mtok_output_usd)} per Mtok out, "
+        f"${money(point.cost_per_mtok_input_usd)} in"
         + (cached if configuration.numbers["prefix_hit"] else "")
         + f", {configuration.purchase}"
         + _mark(configuration, PRICES[configuration.purchase])
     )
-    money = configuration.records.economics
+    facility = configuration.records.economics
     share = point.break_even_utilization
-    token = f"${money.token_price:.3g} per Mtok out"
+    token = f"${facility.token_price:.3g} per Mtok out"
     use = (
         f"pays against buying at {token} from {share:.1%} utilisation on"
         if share <= 1.0
         else f"never pays against buying at {token}: {share:.3g} x that even at full use"
     )
-    return [("cost", prices), ("break-even", f"{use}; {money.utilization:.0%} reckoned with")]
+    return [("cost", prices), ("break-even", f"{use}; {facility.utilization:.0%} reckoned with")]
 
 
 def _mark(configuration: Configuration, *fields: str) -> str:
@@ -202,116 +266,270 @@ def _mark(configuration: Configuration, *fields: str) -> str:
     return " (estimated)" if estimated else ""
 
 
-def _time(point: Point, bound: Point) -> None:
-    heading("Where the time of a token goes")
-    for column, name, meaning in _TERMS:
+def _bar_size() -> int:
+    return min(max(width() - _TEXT, _BARS[0]), _BARS[1])
+
+
+def _time(point: Point, bound: Point) -> Iterator[Block]:
+    size = _bar_size()
+    rows = []
+    before = 0.0
+    for column, name, meaning in TERMS:
         seconds = getattr(point, column)
         if seconds == 0.0:
             continue
-        share = seconds / point.tpot_s
-        line = f"  {name:<12}{seconds * 1e3:>10.4f} ms {share:>6.1%}  {bar(share, 16):<16}"
-        click.echo(f"{line}  {meaning}".rstrip() if width() >= 76 else line.rstrip())
-    click.echo(f"  {'TPOT':<12}{point.tpot_s * 1e3:>10.4f} ms {1:>6.1%}")
-    click.echo(
-        f"  {'bound':<12}{bound.tpot_s * 1e3:>10.4f} ms {bound.tpot_s / point.tpot_s:>6.1%}"
-        f"  {bar(bound.tpot_s / point.tpot_s, 16):<16}  ideal engine, same machine"
-    )
+        picture = part_bar(before / point.tpot_s, (before + seconds) / point.tpot_s, size)
+        rows.append(Row((*_term(name, seconds, point), picture, meaning)))
+        before += seconds
+    whole = part_bar(0.0, bound.tpot_s / point.tpot_s, size)
+    rows += [
+        Row((*_term("TPOT", point.tpot_s, point), part_bar(0.0, 1.0, size), ""), "bold"),
+        Row((*_term("bound", bound.tpot_s, point), whole, "of the ideal engine"), "dim"),
+    ]
+    styles = {
+        (number, 3): "bad" if row.cells[0] == BINDS[BOUND[int(point.bound)]] else "cyan"
+        for number, row in enumerate(rows[:-2])
+    }
+    yield Heading("Where the time of a token goes")
+    yield Table(("", "", "", "", ""), rows, right={1, 2}, pictures={3}, styles=styles)
 
 
-def _memory(configuration: Configuration, point: Point) -> None:
+def _term(name: str, seconds: float, point: Point) -> tuple[str, str, str]:
+    return name, f"{seconds * 1e3:.4f} ms", f"{seconds / point.tpot_s:.1%}"
+
+
+def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     made = configuration.records
     capacity = made.device.memory_bytes
     usable = usable_bytes(made.device, made.engine)
-    heading("Memory of a device")
-    for name, size in (
-        ("weights", point.weight_bytes_per_device),
-        ("KV cache", point.kv_bytes_per_device),
-        ("together", point.total_bytes_per_device),
-    ):
-        share = size / capacity
-        click.echo(
-            f"  {name:<12}{format_quantity(size, 'B'):>10}    {share:>6.1%}  {bar(share, 16)}"
-        )
-    pairs = [
-        (
-            "  of",
-            (
-                f"{format_quantity(capacity, 'B')}, of which the engine may use "
-                f"{format_quantity(usable, 'B')}"
-            ),
-        )
+    together = point.total_bytes_per_device
+    here = together - point.offloaded_bytes_per_device
+    parts = [
+        ("weights", point.weight_bytes_per_device, "cyan"),
+        ("KV cache", point.kv_bytes_per_device, "cyan"),
+        ("free", max(usable - here, 0.0), "dim"),
+        ("kept by engine", max(capacity - max(usable, here), 0.0), "dim"),
     ]
+    scale = max(capacity, sum(size for _, size, _ in parts))
+    rows: list[Row] = []
+    styles: dict[tuple[int, int], str] = {}
+    before = 0.0
+    for name, size, style in parts:
+        if size > 0.0:
+            picture = part_bar(before / scale, (before + size) / scale, _bar_size())
+            row = (name, format_quantity(size, "B"), f"{size / capacity:.1%}", picture)
+            styles[len(rows), 3] = style
+            rows.append(Row(row))
+        before += size
+    if here > usable:
+        lacking = (here - usable, "bad")
+        picture = part_bar(usable / scale, here / scale, _bar_size())
+        row = (
+            "too much",
+            format_quantity(lacking[0], "B"),
+            f"{lacking[0] / capacity:.1%}",
+            picture,
+        )
+        rows.append(Row(row, "bad"))
+    yield Heading(
+        f"Memory of a device: {format_quantity(capacity, 'B')}, "
+        f"{format_quantity(usable, 'B')} for the engine"
+    )
+    yield Table(("", "", "", ""), rows, right={1, 2}, pictures={3}, styles=styles)
+    pairs = []
     if point.offloaded_bytes_per_device > 0.0:
         tier = format_quantity(second_tier_bytes(made.device, made.engine), "B")
         away = format_quantity(point.offloaded_bytes_per_device, "B")
         entry = configuration.entries.device
         own = entry.memory2_kind if made.device.memory2_bytes > 0.0 else "host memory"
-        pairs.append(("  offloaded", f"{away} of them, into {tier} of {own}"))
-    pairs.append(("  room for", f"batch {point.max_batch:,.0f} at these lengths"))
-    facts(pairs)
+        pairs.append(("offloaded", f"{away} of them, into {tier} of {own}"))
+    if point.max_batch > 0.0:
+        pairs.append(("room for", f"batch {point.max_batch:,.0f} at these lengths"))
+    yield Facts(pairs)
 
 
-def _physics(point: Point, bound: Point) -> None:
-    heading("Against the physical bound")
-    facts(
-        (
+def _physics(point: Point, bound: Point) -> Iterator[Block]:
+    rows = [
+        Row(
             (
-                "TPOT",
-                (
-                    f"{point.tpot_s / bound.tpot_s:.2f} x the bound of "
-                    f"{format_quantity(bound.tpot_s, 's')}"
-                ),
-            ),
-            (
-                "TTFT",
-                (
-                    f"{point.ttft_s / bound.ttft_s:.2f} x the bound of "
-                    f"{format_quantity(bound.ttft_s, 's')}"
-                ),
-            ),
-            ("bandwidth", f"{point.mbu:.1%} of the data sheet's used in decode (MBU)"),
-            (
-                "arithmetic",
-                f"{point.mfu:.2%} used in decode (MFU); {point.arithmetic_intensity:.3g} FLOP/byte",
-            ),
-            ("ridge", f"compute binds weights from {point.ridge_batch:,.0f} tokens a step on"),
-        ),
-        "  ",
+                name,
+                format_quantity(this, "s"),
+                format_quantity(least, "s"),
+                f"{this / least:.2f} x",
+                part_bar(0.0, least / this, _bar_size()),
+            )
+        )
+        for name, this, least in (
+            ("TPOT", point.tpot_s, bound.tpot_s),
+            ("TTFT", point.ttft_s, bound.ttft_s),
+        )
+    ]
+    used = [
+        Row((name, f"{share:.2%}", "100%", "", part_bar(0.0, share, _bar_size())))
+        for name, share in (("bandwidth (MBU)", point.mbu), ("FLOP/s (MFU)", point.mfu))
+    ]
+    yield Heading("Distance to the physical bound, in decode")
+    yield Table(
+        ("", "this", "bound", "", "share of the possible"),
+        rows + used,
+        right={1, 2, 3},
+        pictures={4},
+        styles={(number, 4): "cyan" for number in range(4)},
+    )
+    yield Paragraph(
+        f"{point.arithmetic_intensity:.3g} FLOP/byte; compute binds weights from "
+        f"{point.ridge_batch:,.0f} tokens a step on.",
+        "dim",
     )
 
 
-def _sensitivity(point: Point) -> None:
-    heading("What it would buy, in tokens/s")
-    gains = (
-        ("+10 % memory bandwidth", point.elasticity_bandwidth, 1.0 - 1.0 / (1.0 + _MORE)),
-        ("+10 % FLOP/s", point.elasticity_compute, 1.0 - 1.0 / (1.0 + _MORE)),
-        ("+10 % link bandwidth", point.elasticity_link, 1.0 - 1.0 / (1.0 + _MORE)),
-        ("-10 % fixed latencies", point.elasticity_latency, _MORE),
-    )
-    for name, elasticity, saved in gains:
-        if elasticity == 0.0:
+def _help(configuration: Configuration) -> Iterator[Block]:
+    rows = []
+    for gain in gains(configuration):
+        tpot, ttft = gain.tpot_s / gain.before.tpot_s, gain.ttft_s / gain.before.ttft_s
+        if max(abs(tpot), abs(ttft)) < _NOTHING:
             continue
-        click.echo(f"  {name:<24}{1.0 / (1.0 - elasticity * saved) - 1.0:>+7.2%}")
+        rows.append(
+            Row(
+                (
+                    gain.lever,
+                    *_change(gain.tpot_s, tpot),
+                    *_change(gain.ttft_s, ttft),
+                )
+            )
+        )
+    yield Heading("What would help, each evaluated anew")
+    yield Table(("", "TPOT", "", "TTFT", ""), rows, right={1, 2, 3, 4})
 
 
-def _provenance(configuration: Configuration) -> None:
-    heading("What it rests on")
-    bases = Counter(constant.basis for constant in configuration.constants.values())
-    words = {"fit": "fitted", "assumption": "assumed", "definition": "by definition"}
-    counted = ", ".join(f"{count} {words[basis]}" for basis, count in bases.most_common())
+def _change(seconds: float, share: float) -> tuple[str, str]:
+    if abs(share) < _NOTHING:
+        return "0", "0"
+    return f"{seconds * 1e3:+.3f} ms", f"{share:+.2%}"
+
+
+def _alternatives(configuration: Configuration, point: Point) -> Iterator[Block]:
+    found = alternatives(configuration)
+    yield Heading("Nearest alternatives")
+    yield _side_by_side((Alternative("this", configuration, point), *found))
+
+
+def _side_by_side(found: tuple[Alternative, ...]) -> Table:
+    """Return configurations below each other, against the first if it is what was asked."""
+    first = found[0].point if found[0].difference == "this" else None
+    rows = []
+    for alternative in found:
+        point = alternative.point
+        if point.status != OK:
+            note = f"does not run: {STATUS[int(point.status)]}"
+            rows.append(Row((alternative.difference, *["-"] * 5), note=note, note_style="doubt"))
+            continue
+        change = ""
+        if first is not None and point is not first:
+            change = f"{point.tpot_s / first.tpot_s - 1.0:+.1%}"
+        rows.append(
+            Row(
+                (
+                    alternative.difference,
+                    format_quantity(point.tpot_s, "s"),
+                    change,
+                    f"{point.tokens_per_s_per_device:.4g}",
+                    format_quantity(point.energy_per_output_token_j, "J"),
+                    money(point.cost_per_mtok_output_usd),
+                ),
+                "bold" if point is first else "",
+            )
+        )
+    return Table(
+        ("", "TPOT", "", "tok/s/device", "J/token", "$/Mtok"),
+        rows,
+        right={1, 2, 3, 4, 5},
+        notes="status",
+    )
+
+
+def _provenance(configuration: Configuration) -> Iterator[Block]:
+    found = figures(configuration)
+    shown = sorted(
+        (figure for figure in found if figure.effect >= _MATTERS), key=lambda f: -f.effect
+    )[:_MOST_SHOWN]
+    yield Heading("What it rests on")
     name = configuration.labels["engine"]
-    paragraph(f"engine {name}: constants {counted} (`perfcore engines show {name}`)")
     device = configuration.entries.device
     level = configuration.entries.engine.calibration(device)
-    paragraph(
-        f"intervals (80 %): {_RESTS_ON[level].format(engine=name, device=device.name)}; "
-        f"{configuration.constants['low_tpot_served'].source}"
+    yield Paragraph(
+        f"Intervals (80 %): {_RESTS_ON[level].format(engine=name, device=device.name)}; "
+        f"{configuration.constants['low_tpot_served'].source}."
     )
-    for entry in configuration.hypothetical:
-        paragraph(f"{entry} is hypothetical")
-    found = configuration.estimated
-    if found:
-        click.echo(f"  {plural(len(found), 'figure')} estimated, as nobody publishes them:")
-    for estimate in found:
-        owner = estimate.entry if estimate.kind != "economics" else "economics"
-        paragraph(f"{owner}: {estimate.field}: {estimate.derivation}", "    ")
+    bases = Counter(figure.basis for figure in found)
+    counted = ", ".join(f"{count} {basis}" for basis, count in bases.most_common())
+    yield Paragraph(
+        f"{plural(len(found), 'figure')} entered: {counted}. Those that matter most, with the % "
+        "that TPOT, J and $ change per % of the figure (--sources shows all):"
+    )
+    yield _figures(shown, short=True)
+    hidden = {(figure.kind, figure.field) for figure in found if figure.basis == "estimated"}
+    hidden -= {(figure.kind, figure.field) for figure in shown}
+    if hidden:
+        names = ", ".join(f"{kind}.{field}" for kind, field in sorted(hidden))
+        yield Paragraph(f"Estimated too, with less effect: {names}.", "dim")
+
+
+def _figures(found: list[Figure], *, short: bool = False) -> Table:
+    """Return figures with what they rest on."""
+    return Table(
+        ("figure", "value", *VERDICT.values()),
+        [
+            Row(
+                (
+                    f"{figure.kind}.{figure.field}",
+                    _value(figure),
+                    *(_effect(figure.effects.get(metric, 0.0)) for metric in VERDICT),
+                ),
+                note=_rest(figure),
+                note_style="doubt" if figure.basis in _DOUBTFUL else "dim",
+            )
+            for figure in found
+        ],
+        right={1, 2, 3, 4},
+        notes="rests on",
+        short=short,
+    )
+
+
+def _effect(change: float) -> str:
+    return f"{change:+.2f}" if abs(change) >= 0.005 else "0"
+
+
+def _value(figure: Figure) -> str:
+    if figure.unit == "s" and figure.value >= 3600.0:
+        return duration(figure.value)
+    if not figure.unit:
+        return f"{figure.value:.4g}"
+    return format_quantity(figure.value, figure.unit)
+
+
+def _rest(figure: Figure) -> str:
+    return f"{figure.basis}: {figure.source}" if figure.source else figure.basis
+
+
+def _sources(configuration: Configuration) -> Iterator[Block]:
+    found = figures(configuration)
+    model = configuration.entries.model
+    yield Heading(f"Sources: model {model.name}")
+    yield Paragraph(model.source or "family of models: perfcore's shape rule")
+    yield Facts(_dimensions(model))
+    for kind in dict.fromkeys(figure.kind for figure in found):
+        own = [figure for figure in found if figure.kind == kind]
+        yield Heading(f"Sources: {kind.replace('_', ' ')} {own[0].entry}")
+        yield _figures(own)
+
+
+def _dimensions(model: ModelEntry) -> list[tuple[str, str]]:
+    """Return the dimensions that a model's entry gives."""
+    return [
+        (name, f"{value:,}")
+        for name in ModelEntry.model_fields
+        for value in [getattr(model, name)]
+        if isinstance(value, int | float) and not isinstance(value, bool) and value
+    ]

@@ -1,6 +1,6 @@
 """``perfcore point``: one configuration explained, term by term, against its physical bound."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import click
@@ -8,14 +8,14 @@ import click
 from perfcore import overrides as command_line
 from perfcore.axes import RULES
 from perfcore.bounds import RECORDS
-from perfcore.cli.card import show
-from perfcore.cli.text import dump, json_option, set_option
+from perfcore.cli.document import markdown, show
+from perfcore.cli.text import dump, json_option, markdown_option, set_option
 from perfcore.columns import BY_NAME
 from perfcore.configuration import Configuration
 from perfcore.errors import InputError
 from perfcore.ranges import Place
 
-_EXAMPLE: Final = "device.memory_bandwidth='4 TB/s' or 'device.memory_bandwidth={scale=2}'"
+EXAMPLE: Final = "device.memory_bandwidth='4 TB/s' or 'device.memory_bandwidth={scale=2}'"
 _METAVARS: Final = {
     "prefix_hit": "SHARE",
     "acceptance": "SHARE",
@@ -25,30 +25,47 @@ _METAVARS: Final = {
 _ARGUMENTS: Final = ("model", "device")
 
 
-def _axis_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one option an axis: names, defaults and help are the axis' own."""
-    for rule in reversed(RULES.values()):
-        if rule.name in _ARGUMENTS:
-            continue
-        metavar = _METAVARS.get(rule.name, "NAME" if rule.bound is None else "N")
-        meaning = BY_NAME[rule.name].meaning
-        command = click.option(
-            f"--{rule.name.replace('_', '-')}",
-            default=str(rule.default),
-            metavar="|".join(rule.choices) or metavar,
-            help=f"{meaning[:1].upper()}{meaning[1:]} [{rule.default}].",
-        )(command)
-    return command
+def axis_options(
+    names: Sequence[str], *, several: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator with one option an axis: names, defaults and help are the axis' own.
+
+    With ``several`` an option takes a list between commas, and has no default of its own.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for name in reversed(names):
+            rule = RULES[name]
+            metavar = _METAVARS.get(name, "NAME" if rule.bound is None else "N")
+            meaning = BY_NAME[name].meaning
+            default = "" if rule.default is None else f" [{rule.default}]"
+            command = click.option(
+                f"--{name.replace('_', '-')}",
+                default=None if several else str(rule.default),
+                metavar=f"{metavar},..." if several else "|".join(rule.choices) or metavar,
+                help=f"{meaning[:1].upper()}{meaning[1:]}{default}.",
+            )(command)
+        return command
+
+    return decorate
 
 
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.argument("device", metavar="DEVICE")
-@_axis_options
+@axis_options([name for name in RULES if name not in _ARGUMENTS])
 @click.option("--devices", default="", metavar="auto", help="Choose tp and pp: as few as fit.")
-@set_option(_EXAMPLE)
+@set_option(EXAMPLE)
+@click.option("--sources", is_flag=True, help="Show where every figure comes from.")
 @json_option
-def point(overrides: tuple[str, ...], as_json: bool, **options: str) -> None:
+@markdown_option
+def point(
+    overrides: tuple[str, ...],
+    sources: bool,
+    as_json: bool,
+    as_markdown: bool,
+    **options: str,
+) -> None:
     """Explain one configuration, term by term.
 
     What a token costs in time, energy and money, what it waits for, how far that is from the
@@ -60,6 +77,10 @@ def point(overrides: tuple[str, ...], as_json: bool, **options: str) -> None:
     perfcore point llama-3-70b h100-sxm --devices auto --batch 200 --scheduler continuous
     perfcore point llama-3-8b rtx-4090 --weight-format q4_0 --set economics.utilization=0.1
     """  # noqa: D301
+    if as_json and as_markdown:
+        raise click.UsageError("--json and --markdown exclude each other; give one")
+    if as_json and sources:
+        raise click.UsageError("--json has no sources; give one of --json and --sources")
     changed, faults = parse_overrides(overrides)
     try:
         configuration = Configuration(**options, overrides=changed)
@@ -71,8 +92,14 @@ def point(overrides: tuple[str, ...], as_json: bool, **options: str) -> None:
         raise InputError(faults)
     if as_json:
         dump(configuration.to_dict())
+        return
+    from perfcore.cli.card import card  # noqa: PLC0415 - JSON needs no card
+
+    blocks = card(configuration, sources=sources)
+    if as_markdown:
+        click.echo(markdown(blocks))
     else:
-        show(configuration)
+        show(blocks)
 
 
 def parse_overrides(texts: tuple[str, ...]) -> tuple[dict[str, object], list[str]]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
@@ -15,9 +16,20 @@ _GAP: Final = "  "
 _LONG: Final = {"years": 31_557_600.0, "days": 86_400.0, "h": 3600.0, "min": 60.0}
 _FULL: Final = "█"
 _PARTS: Final = " ▏▎▍▌▋▊▉"
+_HALVES: Final = {
+    (False, False): " ",
+    (True, False): "▌",
+    (False, True): "▐",
+    (True, True): _FULL,
+}
+_PLAIN: Final = "#"
 
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs."
+)
+
+markdown_option: Callable[[Any], Any] = click.option(
+    "--markdown", "as_markdown", is_flag=True, help="Print Markdown."
 )
 
 
@@ -96,10 +108,29 @@ def paragraph(text: str, indent: str = "  ") -> None:
     )
 
 
+def has_blocks() -> bool:
+    """Whether the terminal's letters have block elements: all of Unicode's have."""
+    return (getattr(sys.stdout, "encoding", "") or "").lower().startswith("utf")
+
+
 def bar(share: float, size: int = 24) -> str:
     """Return a bar of blocks for a share from 0 to 1."""
-    eighths = round(min(max(share, 0.0), 1.0) * size * 8)
+    share = min(max(share, 0.0), 1.0)
+    if not has_blocks():
+        return _PLAIN * round(share * size)
+    eighths = round(share * size * 8)
     return (_FULL * (eighths // 8) + _PARTS[eighths % 8]).strip()
+
+
+def part_bar(start: float, stop: float, size: int) -> str:
+    """Return the part of a bar from one share to another, never empty; blanks stand before it."""
+    halves = 2 * size
+    first = min(max(round(start * halves), 0), halves - 1)
+    last = min(max(round(stop * halves), first + 1), halves)
+    cells = ((first <= place < last, first <= place + 1 < last) for place in range(0, last, 2))
+    if not has_blocks():
+        return "".join(_PLAIN if any(cell) else " " for cell in cells)
+    return "".join(_HALVES[cell] for cell in cells)
 
 
 def plural(count: int, noun: str) -> str:

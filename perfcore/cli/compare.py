@@ -1,0 +1,319 @@
+"""``perfcore compare``: several configurations side by side, with the best of each metric."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import click
+
+from perfcore.axes import RULES
+from perfcore.cli.card import BINDS, TERMS, money, setting
+from perfcore.cli.document import Block, Paragraph, Row, Table, Title, markdown, show
+from perfcore.cli.point import EXAMPLE, axis_options, parse_overrides
+from perfcore.cli.remedy import remedy
+from perfcore.cli.text import dump, json_option, markdown_option, set_option, width
+from perfcore.columns import STATUS
+from perfcore.comparison import BETTER, Comparison
+from perfcore.comparison import compare as compare_configurations
+from perfcore.errors import InputError
+
+_MS: Final = 1e3
+_RATIO: Final = 7  # columns of a ratio to the first
+_GAP: Final = 2
+_NONE: Final = "-"
+_OVERRIDES: Final = re.compile("^overrides: ")  # what --set gives, and no file
+
+
+class _Line(NamedTuple):
+    """A metric as a row: its name with its unit, and how its value is written."""
+
+    name: str
+    metric: str
+    text: Callable[[float], str]
+    scale: float = 1.0
+
+
+def _plain(value: float) -> str:
+    """Four digits without an exponent."""
+    return money(value)
+
+
+def _times(value: float) -> str:
+    return f"{value:.2f}x"
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _gigabytes(value: float) -> str:
+    return f"{value / 1e9:.4g}"
+
+
+def _terms() -> tuple[_Line, ...]:
+    return tuple(_Line(f"{name}, ms", column, _plain, _MS) for column, name, _ in TERMS)
+
+
+_SECTIONS: Final = (
+    (
+        "verdict",
+        (
+            _Line("TPOT, ms", "tpot_s", _plain, _MS),
+            _Line("TPOT low, ms", "tpot_low_s", _plain, _MS),
+            _Line("TPOT high, ms", "tpot_high_s", _plain, _MS),
+            _Line("TTFT, ms", "ttft_s", _plain, _MS),
+            _Line("tokens/s/user", "tokens_per_s_per_user", _plain),
+            _Line("tokens/s/device", "tokens_per_s_per_device", _plain),
+            _Line("J/token", "energy_per_output_token_j", _plain),
+            _Line("$/Mtok out", "cost_per_mtok_output_usd", _plain),
+            _Line("$/Mtok in", "cost_per_mtok_input_usd", _plain),
+            _Line("waits for", "bound", _plain),
+        ),
+    ),
+    ("time of a token", _terms()),
+    (
+        "memory of a device",
+        (
+            _Line("weights, GB", "weight_bytes_per_device", _gigabytes),
+            _Line("KV cache, GB", "kv_bytes_per_device", _gigabytes),
+            _Line("room for batch", "max_batch", _count),
+        ),
+    ),
+    (
+        "physical bound",
+        (
+            _Line("bound, ms", "bound_tpot_s", _plain, _MS),
+            _Line("TPOT by bound", "times_bound", _times),
+            _Line("bandwidth (MBU)", "mbu", _share),
+            _Line("FLOP/s (MFU)", "mfu", _share),
+        ),
+    ),
+    (
+        "cost",
+        (
+            _Line("break-even use", "break_even_utilization", _share),
+            _Line("CO2e, g/Mtok out", "carbon_per_mtok_output_g", _plain),
+        ),
+    ),
+)
+_ALWAYS: Final = ("weight_bytes_per_device", "kv_bytes_per_device")  # of what cannot run, too
+
+
+@click.command()
+@click.argument("subjects", nargs=-1, metavar="[FILE|MODEL]...")
+@axis_options(list(RULES), several=True)
+@click.option("--devices", metavar="auto", help="Choose tp and pp of each: as few as fit.")
+@set_option(EXAMPLE)
+@json_option
+@markdown_option
+def compare(
+    subjects: tuple[str, ...],
+    overrides: tuple[str, ...],
+    as_json: bool,
+    as_markdown: bool,
+    **options: str | None,
+) -> None:
+    """Put several configurations side by side.
+
+    FILE is a TOML file of one configuration: its keys are the options of point, such as model,
+    device, tp and weight_format, with what-ifs in a table overrides, and a name if it likes. Of an
+    option with several values every one makes a configuration; options win over files. Marked are
+    the best of those that run, and ratios are to the first.
+
+    \b
+    perfcore compare llama-3-70b --device h100-sxm,b200,mi300x --tp 8 --batch 16
+    perfcore compare llama-3-8b qwen3-8b --device rtx-4090 --weight-format q4_0,q8_0
+    perfcore compare today.toml tomorrow.toml --batch 32
+    """  # noqa: D301
+    if as_json and as_markdown:
+        raise click.UsageError("--json and --markdown exclude each other; give one")
+    changed, faults = parse_overrides(overrides)
+    given: dict[str, object] = {
+        name: [value.strip() for value in text.split(",")]
+        for name, text in options.items()
+        if text is not None
+    }
+    if changed:
+        given["overrides"] = changed
+    try:
+        comparison = compare_configurations(*subjects, **given)
+    except InputError as error:
+        raise InputError(
+            [*faults, *(_OVERRIDES.sub("--set: ", fault) for fault in error.faults)]
+        ) from None
+    if faults:
+        raise InputError(faults)
+    if as_json:
+        dump(comparison.to_dict())
+    elif as_markdown:
+        click.echo(markdown(list(_blocks(comparison, abreast=len(comparison.names)))))
+    else:
+        show(list(_blocks(comparison, abreast=None)))
+
+
+def _blocks(comparison: Comparison, abreast: int | None) -> Iterator[Block]:
+    """Return title, tables of as many columns as fit, and why some cannot run."""
+    told = [setting(configuration) for configuration in comparison.configurations]
+    common = [text for text in told[0] if all(text in other for other in told)]
+    for axis in ("device", "model"):
+        if axis not in comparison.differing:
+            common.insert(0, str(comparison.rows[0][axis]))
+    yield Title(f"{len(comparison.names)} configurations side by side")
+    yield Paragraph(", ".join(common), "dim")
+    lines = list(_lines(comparison))
+    parts = [name.split(", ") for name in comparison.names]
+    start = 0
+    while start < len(comparison.names):
+        stop = start + (abreast or _fitting(lines, parts, start))
+        if start:
+            yield Paragraph("")
+        yield _table(lines, parts, start, stop, stacked=abreast is None)
+        start = stop
+    yield Paragraph("* the best of those that run; x: ratio to the first", "dim")
+    for name, configuration, runs in zip(
+        comparison.names, comparison.configurations, comparison.runs, strict=True
+    ):
+        if not runs:
+            point = configuration.evaluate()
+            status = STATUS[int(point.status)]
+            yield Paragraph(f"{name}: {status}: {remedy(configuration, point)}", "doubt")
+
+
+class _Filled(NamedTuple):
+    """A row of all configurations: its cells, and which are the best."""
+
+    name: str
+    cells: tuple[str, ...]
+    best: tuple[int, ...] = ()
+    section: bool = False
+
+
+def _lines(comparison: Comparison) -> Iterator[_Filled]:
+    count = len(comparison.names)
+    parts = [name.split(", ") for name in comparison.names]
+    for key, values in comparison.differing.items():
+        shown = [_setting(value) for value in values]
+        if not all(
+            {text, f"{key} {text}"} & set(part) for text, part in zip(shown, parts, strict=True)
+        ):
+            yield _Filled(key, tuple(f"{text}{_pad(n)}" for n, text in enumerate(shown)))
+    runs = tuple(f"{'yes' if runs else 'no'}{_pad(n)}" for n, runs in enumerate(comparison.runs))
+    yield _Filled("runs", runs)
+    rows: list[dict[str, float | str]] = [
+        {
+            **row,
+            "bound_tpot_s": bound.tpot_s,
+            "times_bound": configuration.evaluate().tpot_s / bound.tpot_s,
+        }
+        for row, bound, configuration in zip(
+            comparison.rows, comparison.bounds, comparison.configurations, strict=True
+        )
+    ]
+    for section, members in _SECTIONS:
+        yield _Filled(section, ("",) * count, section=True)
+        for line in members:
+            found = [row[line.metric] for row in rows]
+            if any(value != 0.0 for value in found):
+                yield _filled(comparison, line, found)
+
+
+def _setting(value: float | str | None) -> str:
+    if value is None:
+        return _NONE
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _filled(comparison: Comparison, line: _Line, values: Sequence[float | str]) -> _Filled:
+    known = line.metric in BETTER
+    best = comparison.best(line.metric) if known else ()
+    ratios = comparison.ratios(line.metric) if known else (None,) * len(values)
+    cells = []
+    for number, (value, ratio) in enumerate(zip(values, ratios, strict=True)):
+        if not comparison.runs[number] and line.metric not in _ALWAYS:
+            cells.append(f"{_NONE}{_pad(number)}")
+            continue
+        text = BINDS[value] if isinstance(value, str) else line.text(value * line.scale)
+        told = "" if ratio is None or number == 0 else _ratio(ratio)
+        mark = "*" if number in best else " "
+        cells.append(f"{text}{told:>{_RATIO}}{mark}" if number else f"{text}{mark}")
+    return _Filled(line.name, tuple(cells), best)
+
+
+def _ratio(ratio: float) -> str:
+    return (
+        f"{ratio:.2f}x" if ratio < 10.0 else f"{ratio:.3g}x" if ratio < 1000.0 else f"{ratio:.0f}x"
+    )
+
+
+def _pad(number: int) -> str:
+    """Blanks where other rows have a ratio and a mark; the first column has only marks."""
+    return " " * (_RATIO + 1 if number else 1)
+
+
+def _fitting(lines: Sequence[_Filled], parts: Sequence[Sequence[str]], start: int) -> int:
+    """Return how many columns fit beside the names of rows, at least one."""
+    room = width() - max(len(line.name) for line in lines)
+    fitting = 0
+    for number in range(start, len(parts)):
+        room -= _GAP + max(
+            *(len(line.cells[number]) for line in lines),
+            *(len(part) + len(_pad(number)) for part in parts[number]),
+        )
+        if room < 0:
+            break
+        fitting += 1
+    return max(fitting, 1)
+
+
+def _table(
+    lines: Sequence[_Filled],
+    parts: Sequence[Sequence[str]],
+    start: int,
+    stop: int,
+    *,
+    stacked: bool,
+) -> Table:
+    """Return some of the columns; names stand in lines above each other, or in the header."""
+    places = range(start, min(stop, len(parts)))
+    header = ["", *(", ".join(parts[place]) for place in places)]
+    rows = []
+    if stacked:
+        header = [""] * len(header)
+        rows = [
+            Row(
+                (
+                    "",
+                    *(
+                        f"{parts[place][level]}{_pad(place)}" if level < len(parts[place]) else ""
+                        for place in places
+                    ),
+                ),
+                "bold",
+            )
+            for level in range(max(len(parts[place]) for place in places))
+        ]
+    styles: dict[tuple[int, int], str] = {}
+    for line in lines:
+        for column, place in enumerate(places, 1):
+            if place in line.best:
+                styles[len(rows), column] = "good"
+        cells = (line.name, *(line.cells[place] for place in places))
+        rows.append(Row(cells, "bold" if line.section else ""))
+    if not stacked:
+        return Table(header, rows, right=set(range(1, len(header))), styles=styles)
+    # aligned here: blanks at the end of a cell stand for a ratio and a mark
+    sizes = [max(len(row.cells[n]) for row in rows) for n in range(1, len(header))]
+    aligned = [
+        row._replace(
+            cells=(
+                row.cells[0],
+                *(cell.rjust(n) for cell, n in zip(row.cells[1:], sizes, strict=True)),
+            )
+        )
+        for row in rows
+    ]
+    return Table(header, aligned, styles=styles)
