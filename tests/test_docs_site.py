@@ -28,7 +28,9 @@ CATALOGUE = {
     "price": "catalogue/economics.html",
     "energy": "catalogue/economics.html",
 }
-FETCHED = re.compile(r"<(?:script|img|iframe|source)[^>]*\ssrc=\"([^\"]*)|<link[^>]*href=\"([^\"]*)")
+FETCHED = re.compile(
+    r"<(?:script|img|iframe|source)[^>]*\ssrc=\"([^\"]*)|<link[^>]*href=\"([^\"]*)"
+)
 
 
 def module():
