@@ -473,6 +473,8 @@ def _provenance(configuration: Configuration) -> Iterator[Block]:
     if hidden:
         names = ", ".join(f"{kind}.{field}" for kind, field in sorted(hidden))
         yield Paragraph(f"Estimated too, with less effect: {names}.", "dim")
+    for field, why in configuration.entries.model.estimated.items():
+        yield Paragraph(f"The model's {field}: estimated, {why}.", "doubt")
 
 
 def _figures(found: list[Figure], *, short: bool = False) -> Table:
