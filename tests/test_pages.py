@@ -38,6 +38,7 @@ PAGES = sorted(
 )
 # Blocks that are not executed, by page: what installs, what other tools run, what is only a form.
 NOT_RUN = {
+    "docs/howto/add-a-model.md": 1,
     "docs/howto/validate-my-benchmark.md": 1,
     "docs/measurements.md": 3,
     "docs/tutorial.md": 1,
@@ -161,13 +162,16 @@ def rewrite(page, block, printed):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A directory as the pages take it for granted: the sweeps, a run, results of a benchmark."""
+    """A directory as the pages take it for granted: sweeps, results of a benchmark, a model."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("PERFCORE_CATALOG", str(tmp_path))
     shutil.copytree(ROOT / "sweeps", "sweeps")
     for name in ("serve.json", "results.json"):
         Path(name).write_text(json.dumps(SERVE), encoding="utf-8")
+    models = json.loads((ROOT / "tests/data/hf_configs.json").read_text(encoding="utf-8"))
+    Path("my-moe").mkdir()
+    Path("my-moe/config.json").write_text(json.dumps(models["qwen3_moe"]["config"]), "utf-8")
     chip = next(b for b, said in blocks_of("docs/howto/add-a-device.md") if "file" in said)
     Path("my-chip.toml").write_text(chip.code, encoding="utf-8")
     return tmp_path
