@@ -11,6 +11,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 HERE = Path(__file__).resolve().parent
 SWEEPS = HERE.parent / "sweeps" / "README.md"
@@ -48,7 +49,17 @@ def fill(_: Sphinx, name: str, source: list[str]) -> None:
     source[0] = reference.filled(text)
 
 
+def outdated(_: Sphinx, env: BuildEnvironment, *__: set[str]) -> list[str]:
+    """Pages that change with the code, though their files do not."""
+    return [
+        name
+        for name in env.found_docs
+        if name == "sweeps" or reference.MARKER.search(Path(env.doc2path(name)).read_text("utf-8"))
+    ]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register what this file adds to Sphinx."""
     app.connect("source-read", fill)
+    app.connect("env-get-outdated", outdated)
     return {"parallel_read_safe": True}
