@@ -153,3 +153,15 @@ def test_everything_generated_has_a_place():
     ]
 
     assert sorted(asked) == sorted(reference.GENERATED)
+
+
+def test_equations_of_every_section_have_a_source():
+    text = (DOCS / "physics.md").read_text(encoding="utf-8")
+    numbers = {int(number) for number in re.findall(r"^## (\d+)\.", text, re.MULTILINE)}
+    rows = re.findall(
+        r"^\| ([\d, ]+) \| [^|]+ \| ([^|]+) \|$", text.split("## 15.")[1], re.MULTILINE
+    )
+    sourced = {int(number) for section, _ in rows for number in section.split(",")}
+
+    assert sourced == numbers - {13, 14, 15}  # what is left out, names, and the sources themselves
+    assert all(source.strip() for _, source in rows)
