@@ -106,7 +106,8 @@ INK = {
 
 def rows(axes: Mapping[str, object], **more: object) -> pa.Table:
     """The rows of a sweep in memory."""
-    return perfcore.sweep({"name": "readme", "axes": axes, "output": {"columns": "all"}, **more})
+    spec = {"name": "readme", "axes": axes, "output": {"columns": "all"}, **more}
+    return perfcore.sweep(spec).to_arrow()
 
 
 def article_table() -> str:

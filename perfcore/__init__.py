@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from perfcore.catalog.loader import load_device, load_model
     from perfcore.comparison import Comparison, compare
     from perfcore.configuration import Configuration, evaluate
+    from perfcore.dataset import Dataset
     from perfcore.errors import InputError, PerfcoreError
     from perfcore.run import Run, open_run
     from perfcore.space import Space
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Configuration",
+    "Dataset",
     "InputError",
     "PerfcoreError",
     "Run",
@@ -37,6 +39,7 @@ __all__ = [
 _HOMES = {
     "Comparison": "comparison",
     "Configuration": "configuration",
+    "Dataset": "dataset",
     "InputError": "errors",
     "PerfcoreError": "errors",
     "Run": "run",

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, overload
 
-import pyarrow as pa
-
-from perfcore.engine import evaluate_rows
+from perfcore.dataset import Rows
+from perfcore.engine import evaluate_counted
 from perfcore.errors import InputError
 from perfcore.run import Run, facts
 from perfcore.run import sweep as sweep_to_disk
@@ -23,7 +22,7 @@ Sweep = str | Path | Mapping[str, object] | Space
 @overload
 def sweep(
     spec: Sweep, output: None = None, workers: int | None = None, overrides: Iterable[str] = ()
-) -> pa.Table: ...
+) -> Rows: ...
 @overload
 def sweep(
     spec: Sweep, output: str | Path, workers: int | None = None, overrides: Iterable[str] = ()
@@ -33,8 +32,11 @@ def sweep(
     output: str | Path | None = None,
     workers: int | None = None,
     overrides: Iterable[str] = (),
-) -> Run | pa.Table:
-    """Return a sweep's rows: an Arrow table, or a run on disk if ``output`` names a directory.
+) -> Run | Rows:
+    """Return a sweep's rows: in memory, or as a run on disk if ``output`` names a directory.
+
+    Both are a ``perfcore.Dataset``: ``to_arrow()``, ``to_pandas()``, ``to_polars()``, and
+    ``sql()``, where the rows are the table ``run``.
 
     Parameters
     ----------
@@ -62,7 +64,8 @@ def sweep(
             f"{space.spec.name}: {space.rows:,} rows are more than memory should hold "
             f"({LARGEST_IN_MEMORY:,}); name an output directory"
         )
-    return evaluate_rows(space, schema(space, facts(space)), 0, space.outer_points)
+    table, count = evaluate_counted(space, schema(space, facts(space)), 0, space.outer_points)
+    return Rows(table, space.spec.name, space.rows, count.dropped)
 
 
 def search(
@@ -74,7 +77,7 @@ def search(
     top: int = 1,
     workers: int | None = None,
     overrides: Iterable[str] = (),
-) -> pa.Table:
+) -> Rows:
     """Return the best rows of a sweep, with every axis and column, without keeping the others.
 
     Parameters
@@ -101,7 +104,8 @@ def search(
     option = "minimize" if maximize is None else "maximize"
     objective = Objective.named(name, option, maximize=maximize is not None)
     space = as_space(spec, overrides)
-    return find_best(space, objective, tuple(where), tuple(by), top, workers).rows
+    found = find_best(space, objective, tuple(where), tuple(by), top, workers)
+    return Rows(found.rows, space.spec.name, found.configs)
 
 
 def pareto(
@@ -111,7 +115,7 @@ def pareto(
     by: Iterable[str] = (),
     workers: int | None = None,
     overrides: Iterable[str] = (),
-) -> pa.Table:
+) -> Rows:
     """Return the rows of a sweep that no other is at least as good as in all objectives.
 
     Parameters
@@ -129,7 +133,8 @@ def pareto(
     """
     wanted = [Objective.parse(text, "objectives") for text in objectives]
     space = as_space(spec, overrides)
-    return find_front(space, wanted, tuple(where), tuple(by), workers).rows
+    found = find_front(space, wanted, tuple(where), tuple(by), workers)
+    return Rows(found.rows, space.spec.name, found.configs)
 
 
 def histogram(
@@ -140,7 +145,7 @@ def histogram(
     per_decade: int = 10,
     workers: int | None = None,
     overrides: Iterable[str] = (),
-) -> pa.Table:
+) -> Rows:
     """Return how many rows of a sweep have a column's value in which bin, without keeping them.
 
     Columns are the axes of ``by``, ``low`` (inclusive) and ``high`` of a bin, ``rows``, and
@@ -154,7 +159,8 @@ def histogram(
     """
     column = Objective.named(metric, "metric", maximize=False)
     space = as_space(spec, overrides)
-    return count_by_value(space, column, tuple(where), tuple(by), per_decade, workers).rows
+    found = count_by_value(space, column, tuple(where), tuple(by), per_decade, workers)
+    return Rows(found.rows, f"{metric} of {space.spec.name}")
 
 
 def as_space(spec: Sweep, overrides: Iterable[str] = ()) -> Space:

@@ -72,7 +72,7 @@ _SUFFIXES: Final = {
     "price": "_usd",
     "carbon_intensity": "_g_per_kwh",
 }
-_SCALE: Final = Bound("ratio", POSITIVE, 1e6)
+SCALE: Final = Bound("ratio", POSITIVE, 1e6)
 
 
 @dataclass(frozen=True)
@@ -302,7 +302,7 @@ def _what_if(key: str, given: object, place: Place) -> WhatIf | None:
         return None
     spot = place.at(key)
     if isinstance(given, Mapping) and set(given) == {"scale"}:
-        values = expand(given["scale"], _SCALE, spot.at("scale"))
+        values = expand(given["scale"], SCALE, spot.at("scale"))
         return None if values is None else WhatIf(record, field, "scale", values)
     if isinstance(given, Mapping) and "scale" in given:
         spot.fault(f"{show(dict(given))} has more than scale", "write { scale = [1, 2, 4] }")

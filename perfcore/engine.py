@@ -224,6 +224,13 @@ class _StoppedError(Exception):
 
 def evaluate_rows(space: Space, arrow_schema: pa.Schema, start: int, stop: int) -> pa.Table:
     """Rows of a range of outer points, in memory."""
+    return evaluate_counted(space, arrow_schema, start, stop)[0]
+
+
+def evaluate_counted(
+    space: Space, arrow_schema: pa.Schema, start: int, stop: int
+) -> tuple[pa.Table, Count]:
+    """Rows of a range of outer points, in memory, and how many were left out."""
     evaluator = Evaluator(space)
     shaper = Shaper(space, arrow_schema)
     buffers = Buffers(space)
@@ -233,8 +240,8 @@ def evaluate_rows(space: Space, arrow_schema: pa.Schema, start: int, stop: int) 
         view = pa.Table.from_batches([shaper.batch(buffers, rows)])
         batches.extend(_copied(view).to_batches())
 
-    evaluator.evaluate(start, stop, buffers, consume)
-    return pa.Table.from_batches(batches, arrow_schema)
+    count = evaluator.evaluate(start, stop, buffers, consume)
+    return pa.Table.from_batches(batches, arrow_schema), count
 
 
 def _copied(table: pa.Table) -> pa.Table:

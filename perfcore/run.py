@@ -4,18 +4,20 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 from pydantic import TypeAdapter, ValidationError
 
 from perfcore.catalog import catalog_hash
+from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.columns import Column
+from perfcore.dataset import Dataset, Rows
 from perfcore.engine import Count, Progress, ShardWorker, evaluate_rows, run_shards
 from perfcore.errors import InputError, OutputError
 from perfcore.sinks.parquet import ParquetShard, schema, writer_options
@@ -25,9 +27,9 @@ MANIFEST = "manifest.json"
 LONG_AXIS = 1000  # values; more are not repeated in every data file, but in the manifest
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished or interrupted sweep on disk."""
+@dataclass(frozen=True, repr=False)
+class Run(Dataset):
+    """A finished or interrupted sweep on disk: a data set that is read when it is asked."""
 
     path: Path
     manifest: dict[str, object]
@@ -49,13 +51,55 @@ class Run:
         """The rows as an Arrow data set, read lazily."""
         return ds.dataset(self.data, format="parquet")
 
-    def to_arrow(self) -> pa.Table:
-        """All rows in memory."""
-        return self.dataset().to_table()
+    @property
+    def name(self) -> str:
+        """What the sweep is called."""
+        return str(self.manifest.get("name", self.path.name))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types."""
+        return self.dataset().schema
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows the files hold."""
+        return int(self.dataset().count_rows())
+
+    @property
+    def evaluated(self) -> int | None:
+        """Configurations of the whole sweep."""
+        evaluated = self.manifest.get("evaluated")
+        return evaluated if isinstance(evaluated, int) else None
+
+    @property
+    def dropped(self) -> Mapping[str, int] | None:
+        """Configurations that were left out, by reason."""
+        dropped = self.manifest.get("dropped")
+        return dropped if isinstance(dropped, dict) else None
+
+    def to_arrow(self, columns: Iterable[str] | None = None) -> pa.Table:
+        """Return all rows in memory, or some columns of them."""
+        return self.dataset().to_table(columns=self._known(columns))
+
+    def head(self, rows: int = 5) -> Rows:
+        """Return the first rows."""
+        return Rows(self.dataset().head(rows), self.name)
+
+    def register(self, connection: Any, view: str) -> None:  # noqa: ANN401 - DuckDB's
+        """Make the rows a view of a DuckDB connection, which reads the files itself."""
+        files = sorted(self.dataset().files)
+        if not files:
+            raise InputError(f"{self.data}: has no Parquet files; run the sweep again")
+        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        connection.execute(f'CREATE TEMP VIEW "{view}" AS FROM read_parquet([{listed}])')
 
 
 def facts(space: Space) -> dict[str, object]:
-    """What a file says about itself: specification, entries with sources, columns, versions."""
+    """What a file says about itself: specification, entries with sources, version.
+
+    ``bases`` are what the engines stand on.
+    """
     entries = {
         axis.name: {
             str(label): entry.model_dump(mode="json", exclude_defaults=True)
@@ -70,6 +114,12 @@ def facts(space: Space) -> dict[str, object]:
         "fingerprint": fingerprint(space),
         "catalog_hash": catalog_hash(),
         "entries": entries,
+        "bases": {
+            base.name: base.model_dump(mode="json", exclude_defaults=True)
+            for entry in space.spec.axis("engine").entries
+            if isinstance(entry, EngineEntry)
+            for base in entry.bases
+        },
     }
 
 

@@ -19,7 +19,7 @@ COMPRESSIONS: Final = ("zstd", "lz4", "snappy", "none")
 MANTISSA_BITS: Final = MappingProxyType({"float32": 24, "float64": 53})
 LEAST_BITS: Final = 4  # of a metric: fewer would be worse than any model
 ALL_METRICS: Final = "default"  # the key of significant_bits that means those without their own
-_DIMENSIONS: Final = {
+DIMENSIONS: Final = {
     "s": "time",
     "bytes": "bytes",
     "bytes/s": "bandwidth",
@@ -208,7 +208,7 @@ def _where_metric(name: str, table: Mapping[str, object], place: Place) -> Where
         return None
     if column.kind == "code":
         return _where_label(name, column.categories, table, place)
-    return _where_number(name, _DIMENSIONS.get(column.unit, "ratio"), table, place)
+    return _where_number(name, DIMENSIONS.get(column.unit, "ratio"), table, place)
 
 
 def _where_number(

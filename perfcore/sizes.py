@@ -12,10 +12,10 @@ from perfcore.units import format_quantity
 from perfcore.validation import suggest
 
 MAX_ENTRIES: Final = 10_000
-_FAMILIES: Final = ("dense", "moe")
+FAMILIES: Final = ("dense", "moe")
 _KEYS: Final = ("family", "params", "active")
-_PARAMS: Final = Bound("count", SMALLEST, LARGEST, whole=True)
-_ACTIVE: Final = Bound("count", POSITIVE, LARGEST)
+PARAMS: Final = Bound("count", SMALLEST, LARGEST, whole=True)
+ACTIVE: Final = Bound("count", POSITIVE, LARGEST)
 
 
 class _Size(NamedTuple):
@@ -54,13 +54,13 @@ def _sizes(table: Mapping[str, object], place: Place) -> list[_Size]:
         if key not in _KEYS:
             place.unknown("key", str(key), _KEYS)
     family = table.get("family")
-    if family not in _FAMILIES:
-        hint = suggest(family, _FAMILIES) if isinstance(family, str) else ""
+    if family not in FAMILIES:
+        hint = suggest(family, FAMILIES) if isinstance(family, str) else ""
         place.fault(f"family = {show(family)} is not known{hint}", "write 'dense' or 'moe'")
     if "params" not in table:
         place.fault("key 'params' is missing", 'add params = { log = ["1B", "1T"], n = 10 }')
         return []
-    totals = expand(table["params"], _PARAMS, place.at("params")) or ()
+    totals = expand(table["params"], PARAMS, place.at("params")) or ()
     if "active" not in table:
         return [_Size(total, None) for total in totals]
     given, spot = table["active"], place.at("active")
@@ -90,7 +90,7 @@ def _expand_active(value: object, place: Place) -> tuple[float, ...] | None:
     if isinstance(value, str) and value.rstrip().endswith("%"):
         share = number(value, Bound("fraction", POSITIVE, 1), place)
         return None if share is None else (share,)
-    return expand(value, _ACTIVE, place)
+    return expand(value, ACTIVE, place)
 
 
 def _finer_labels(family: str, sizes: list[_Size]) -> list[str]:

@@ -409,5 +409,6 @@ def _sobol(dimensions: int, seed: int, first: int, count: int) -> Reals:
             "sample.method: 'sobol' needs scipy; pip install 'perfcore[sample]', or use 'random'"
         ) from None
     engine = qmc.Sobol(dimensions, scramble=True, rng=seed)
-    engine.fast_forward(first)
+    if first:  # SciPy refuses to go 0 points forward
+        engine.fast_forward(first)
     return np.asarray(engine.random(count), np.float64)

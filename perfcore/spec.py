@@ -150,7 +150,8 @@ class Spec:
 
 
 def _digest(entry: Entry) -> str:
-    facts = json.dumps(entry.model_dump(mode="json"), sort_keys=True)
+    whole = (entry, *getattr(entry, "bases", ()))  # an engine is also what it stands on
+    facts = json.dumps([part.model_dump(mode="json") for part in whole], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 

@@ -25,10 +25,12 @@ START = (
     "from perfcore.cli import main; main()"
 )
 COMMANDS = [
+    "init",
     "run",
     "search",
     "pareto",
     "histogram",
+    "diff",
     "warmup",
     "plan",
     "point",
@@ -43,6 +45,8 @@ COMMANDS = [
     "engines",
     "economics",
     "columns",
+    "schema",
+    "completion",
 ]
 GROUPS = ["models", "devices", "formats", "engines", "economics", "columns"]
 SPEC = """
@@ -522,6 +526,56 @@ def test_plan_is_for_people_too(spec):
 
     for word in ("small", "24 rows", "batch", "1 … 8", "disk", "time", "memory", "estimated"):
         assert word in text
+
+
+def test_plan_shows_the_space_as_a_table(tmp_path):
+    path = tmp_path / "space.toml"
+    path.write_text(
+        "[axes]\nmodel = ['llama-3-8b', 'llama-3-70b']\ndevice = ['h100-sxm', 'l40s']\n"
+        "tp = [8, 4]\nbatch = { pow2 = [1, 64] }\ninput_len = [128, 1024, 4096]\n"
+        "[what_if]\n'device.memory_bandwidth' = { scale = [1, 2] }\n"
+        "[[zip]]\naxes = ['device', 'tp']\n[[where]]\nmetric = 'tpot_s'\nmax = '50 ms'\n"
+        "[[where]]\naxis = 'batch'\nmin = 4\n"
+    )
+    lines = [line.split() for line in invoke("plan", path).splitlines()]
+    planned = invoke_json("plan", path, "--json")
+
+    for line in (
+        "axis values first … last unit loop",
+        "device 2 h100-sxm, l40s outer, with tp",
+        "device_memory_bandwidth_scale 2 1, 2 x outer",
+        "tp 2 8, 4 outer, with device",
+        "batch 5 4 … 64 inner",
+        "input_len 3 128 … 4,096 tokens inner",
+        "space 2 x 2 x 2 x 5 x 3 = 120 combinations: 8 outer x 15 inner",
+        "where batch is at least 4",
+        "where tpot_s is at most 50 ms",
+    ):
+        assert line.split() in lines
+    assert planned["axes"]["tp"] == {
+        "values": 2,
+        "first": 8,
+        "last": 4,
+        "unit": "",
+        "loop": "outer",
+        "zipped_with": ["device"],
+        "what_if": None,
+    }
+    what_if = planned["axes"]["device_memory_bandwidth_scale"]["what_if"]
+    assert what_if == "device.memory_bandwidth"
+    assert planned["rows"] == planned["grid_rows"] == 120
+    assert planned["outer_points"] * planned["inner_points"] == 120
+    limits = {"column": "tpot_s", "min": None, "max": 0.05, "in": []}
+    assert limits in planned["where"]
+
+
+def test_plan_says_what_is_drawn_or_chosen(spec):
+    text = " ".join(
+        invoke("plan", spec, "--set", "sample.n=10", "--set", "axes.devices=auto").split()
+    )
+
+    assert "10 points drawn from 2 x 3 x 4 = 24 combinations" in text
+    assert "tp chosen for each row" in text
 
 
 def test_plan_of_a_large_sweep_is_near_and_quick(tmp_path):

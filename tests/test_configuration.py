@@ -368,7 +368,7 @@ def test_sweep_onto_disk_is_a_run(tmp_path):
 
     assert isinstance(run, perfcore.Run)
     assert perfcore.open_run(tmp_path / "run").rows == 1
-    assert run.to_arrow().equals(perfcore.sweep(space), check_metadata=False)
+    assert run.equals(perfcore.sweep(space))
     with pytest.raises(perfcore.InputError, match="takes no overrides"):
         perfcore.sweep(space, overrides=["axes.batch=1"])
 

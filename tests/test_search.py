@@ -170,8 +170,9 @@ def test_answers_do_not_depend_on_threads_and_blocks(monkeypatch, workers, block
     front = find_front(space, [Objective("tpot_s"), Objective("max_batch", True)], workers=workers)
     monkeypatch.undo()
 
-    assert best.equals(perfcore.search(SPEC, minimize="max_batch", by=["device"], top=7))
-    assert front.rows.equals(perfcore.pareto(SPEC, ["tpot_s", "max_batch:max"]))
+    found = perfcore.search(SPEC, minimize="max_batch", by=["device"], top=7)
+    assert best.equals(found.to_arrow())
+    assert front.rows.equals(perfcore.pareto(SPEC, ["tpot_s", "max_batch:max"]).to_arrow())
 
 
 small = st.sampled_from([0.0, 1.0, 2.0, 3.0, np.inf, np.nan])

@@ -157,6 +157,11 @@ class EngineEntry(Sourced):
         entry._parent = base  # noqa: SLF001 - its own class
         return entry
 
+    @property
+    def bases(self) -> tuple["EngineEntry", ...]:
+        """What this engine stands on, nearest first."""
+        return () if self._parent is None else (self._parent, *self._parent.bases)
+
     def constants_for(self, device: DeviceEntry) -> Constants:
         """Return the constants that hold on a device.
 

@@ -26,11 +26,13 @@ class _Home(NamedTuple):
 _COMMANDS: Final = {
     "point": _Home("point", "Explain one configuration, term by term."),
     "compare": _Home("compare", "Put several configurations side by side."),
+    "init": _Home("schema", "Write a sweep file to start from."),
     "plan": _Home("plan", "Say how large a sweep is before it runs."),
     "run": _Home("run", "Evaluate a sweep into Parquet files."),
     "search": _Home("search", "Find the best rows of a sweep."),
     "pareto": _Home("search", "Find the rows of a sweep that no other row beats."),
     "histogram": _Home("search", "Count the rows of a sweep by a metric's value."),
+    "diff": _Home("diff", "Compare two runs: rows that moved, and why."),
     "warmup": _Home("warmup", "Compile the kernels now, for later runs."),
     "audit": _Home("audit", "Check published claims against physics."),
     "validate": _Home("validate", "Hold predictions against measurements."),
@@ -42,6 +44,10 @@ _COMMANDS: Final = {
     "engines": _Home("catalogue", "List inference engines, or show one."),
     "economics": _Home("catalogue", "List facilities and how they pay, or show one."),
     "columns": _Home("catalogue", "List the columns of the output, or show one."),
+    "schema": _Home("schema", "Print the JSON Schema of sweep files, for editors."),
+    "completion": _Home(
+        "completion", "Print a script that completes commands and names in a shell."
+    ),
 }
 
 
@@ -65,7 +71,7 @@ class Program(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the arguments name, or say which one they may mean."""
         name = args[0]
-        if name not in _COMMANDS and not name.startswith("-"):
+        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             near = difflib.get_close_matches(name, _COMMANDS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"unknown command {name!r}{hint}", ctx)

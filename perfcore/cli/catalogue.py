@@ -18,6 +18,7 @@ from perfcore.catalog.schema import (
     WeightFormatEntry,
 )
 from perfcore.cli.adding import add_device, add_model
+from perfcore.cli.completion import column_name, entry_name
 from perfcore.cli.text import (
     dump,
     duration,
@@ -136,7 +137,7 @@ def _value(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes"
     if isinstance(value, int | float):
-        return _number(name, value)
+        return number_text(name, value)
     if isinstance(value, tuple | list):
         return ", ".join(_value("", item) for item in value)
     if isinstance(value, BaseModel):
@@ -144,7 +145,8 @@ def _value(name: str, value: object) -> str:
     return str(value)
 
 
-def _number(name: str, value: float) -> str:
+def number_text(name: str, value: float) -> str:
+    """Return the number of an entry's field, in the unit that people use."""
     if name == "lifetime":
         return duration(value)
     unit = _UNITS.get(name)
@@ -213,7 +215,7 @@ def models(ctx: click.Context, match: str, as_json: bool) -> None:
 
 
 @models.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=entry_name("model"))
 @json_option
 @click.pass_context
 def show_model(ctx: click.Context, name: str, as_json: bool) -> None:
@@ -295,7 +297,7 @@ def devices(ctx: click.Context, match: str, device_class: str | None, as_json: b
 
 
 @devices.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=entry_name("device"))
 @json_option
 @click.pass_context
 def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
@@ -377,7 +379,7 @@ def _short(text: str, length: int = 28) -> str:
 
 
 @formats.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=entry_name("format"))
 @json_option
 @click.pass_context
 def show_format(ctx: click.Context, name: str, as_json: bool) -> None:
@@ -434,8 +436,13 @@ def engines(ctx: click.Context, match: str, as_json: bool) -> None:
 
 
 @engines.command("show")
-@click.argument("name")
-@click.option("--device", metavar="NAME", help="Show the constants that hold on a device.")
+@click.argument("name", shell_complete=entry_name("engine"))
+@click.option(
+    "--device",
+    metavar="NAME",
+    shell_complete=entry_name("device"),
+    help="Show the constants that hold on a device.",
+)
 @json_option
 @click.pass_context
 def show_engine(ctx: click.Context, name: str, device: str | None, as_json: bool) -> None:
@@ -584,7 +591,7 @@ def economics(ctx: click.Context, match: str, as_json: bool) -> None:
 
 
 @economics.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=entry_name("economics"))
 @json_option
 @click.pass_context
 def show_economics(ctx: click.Context, name: str, as_json: bool) -> None:
@@ -641,7 +648,7 @@ def columns(ctx: click.Context, match: str, as_json: bool) -> None:
 
 
 @columns.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=column_name("axis", "code", "count", "metric"))
 @json_option
 @click.pass_context
 def show_column(ctx: click.Context, name: str, as_json: bool) -> None:

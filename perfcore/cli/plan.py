@@ -7,13 +7,14 @@ import tempfile
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 import numpy as np
 import pyarrow as pa
 
 from perfcore.catalog.schema import PURCHASES, EconomicsEntry
+from perfcore.cli import space_table
 from perfcore.cli.text import (
     dump,
     duration,
@@ -23,7 +24,6 @@ from perfcore.cli.text import (
     plural,
     quantity,
     set_option,
-    table,
 )
 from perfcore.configuration import Estimate, estimates
 from perfcore.engine import Count, Evaluator
@@ -31,9 +31,6 @@ from perfcore.layout import Block
 from perfcore.run import facts as run_facts
 from perfcore.sinks.parquet import Buffers, ParquetShard, Shaper, schema, writer_options
 from perfcore.space import Space
-
-if TYPE_CHECKING:
-    from perfcore.axes import Axis
 
 RUNS: Final = 256  # contiguous stretches of the space that are drawn
 POINTS: Final = 2048  # outer points of all stretches, unless they have too many rows
@@ -162,15 +159,15 @@ def _write(
 
 
 @click.command()
-@click.argument("spec", metavar="SPEC")
+@click.argument("spec", metavar="SPEC", type=click.Path())
 @set_option("axes.batch=[1,2,4]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
 @json_option
 def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bool) -> None:
     """Say how large a sweep is before it runs.
 
-    Rows, how many of them cannot run and why, bytes on disk, seconds on this machine and memory,
-    from a sample of the sweep. Writes nothing.
+    Its axes and how they combine; rows, how many of them cannot run and why, bytes on disk, seconds
+    on this machine and memory, from a sample of the sweep. Writes nothing.
 
     \b
     perfcore plan sweep.toml
@@ -213,14 +210,11 @@ def _as_json(
     dump(
         {
             "name": space.spec.name,
-            "axes": {
-                axis.name: {
-                    "values": len(axis),
-                    "first": axis.values[0],
-                    "last": axis.values[-1],
-                }
-                for axis in space.axes
-            },
+            "axes": space_table.axes(space),
+            "where": space_table.conditions(space),
+            "grid_rows": space.grid_points * space.inner_points,
+            "outer_points": space.outer_points,
+            "inner_points": space.inner_points,
             "rows": space.rows,
             "shards": space.shards,
             "rows_written": forecast.rows_written,
@@ -246,11 +240,7 @@ def _for_people(
     if space.spec.description:
         paragraph(space.spec.description, "")
     click.echo()
-    table(
-        ("axis", "values", "first … last"),
-        [(axis.name, f"{len(axis):,}", _ends(axis)) for axis in space.axes],
-        right={1},
-    )
+    space_table.show(space)
     click.echo()
     about = "" if forecast.exact else "about "
     kind = "all combinations" if space.spec.sample is None else f"{space.spec.sample.method} sample"
@@ -305,15 +295,3 @@ def _provenance(estimated: list[Estimate], hypothetical: list[str]) -> None:
 
 def _percent(share: float) -> str:
     return "under 0.1%" if 0.0 < share < 0.001 else f"{share:.1%}"
-
-
-def _ends(axis: "Axis") -> str:
-    shown = [
-        value
-        if isinstance(value, str)
-        else f"{value:,}"
-        if isinstance(value, int)
-        else f"{value:g}"
-        for value in axis.values
-    ]
-    return ", ".join(shown) if len(shown) <= 2 else f"{shown[0]} … {shown[-1]}"

@@ -6,8 +6,9 @@ from typing import Final
 import click
 
 from perfcore import overrides as command_line
-from perfcore.axes import RULES
+from perfcore.axes import RULES, Rule
 from perfcore.bounds import RECORDS
+from perfcore.cli.completion import Completer, entry_name, words
 from perfcore.cli.document import markdown, show
 from perfcore.cli.text import dump, json_option, markdown_option, set_option
 from perfcore.columns import BY_NAME
@@ -23,6 +24,13 @@ _METAVARS: Final = {
     "output_len": "TOKENS",
 }
 _ARGUMENTS: Final = ("model", "device")
+
+
+def _names(rule: Rule) -> Completer | None:
+    """What completes an axis' names, if it has any."""
+    if rule.choices:
+        return words(rule.choices)
+    return entry_name(rule.name) if rule.bound is None else None
 
 
 def axis_options(
@@ -44,6 +52,7 @@ def axis_options(
                 default=None if several else str(rule.default),
                 metavar=f"{metavar},..." if several else "|".join(rule.choices) or metavar,
                 help=f"{meaning[:1].upper()}{meaning[1:]}{default}.",
+                shell_complete=None if several else _names(rule),
             )(command)
         return command
 
@@ -51,8 +60,8 @@ def axis_options(
 
 
 @click.command()
-@click.argument("model", metavar="MODEL")
-@click.argument("device", metavar="DEVICE")
+@click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
+@click.argument("device", metavar="DEVICE", shell_complete=entry_name("device"))
 @axis_options([name for name in RULES if name not in _ARGUMENTS])
 @click.option("--devices", default="", metavar="auto", help="Choose tp and pp: as few as fit.")
 @set_option(EXAMPLE)

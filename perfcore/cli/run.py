@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("spec", metavar="SPEC")
+@click.argument("spec", metavar="SPEC", type=click.Path())
 @click.option(
-    "-o", "--output", required=True, metavar="RUN", help="Directory of the run; made if missing."
+    "-o",
+    "--output",
+    required=True,
+    metavar="RUN",
+    type=click.Path(),
+    help="Directory of the run; made if missing.",
 )
 @set_option("axes.batch=[1,2,4]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from perfcore.cli.completion import column_name
 from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import bar, dump, duration, facts, json_option, quantity, set_option, table
 from perfcore.errors import InputError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from perfcore.searching import Found
     from perfcore.space import Space
 
+_METRICS: Final = column_name("metric", "count")
 _SUFFIXES: Final = (".parquet", ".csv", ".json")
 _SHOWN: Final = 20  # lines of the table
 
@@ -39,11 +41,19 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
                 help="Keep rows of which COLUMN<=VALUE, >= or =, e.g. 'tpot_s<=50ms'. Repeatable.",
             ),
             click.option(
-                "--by", default="", metavar="AXES", help="A result for each value of these axes."
+                "--by",
+                default="",
+                metavar="AXES",
+                shell_complete=column_name("axis"),
+                help="A result for each value of these axes.",
             ),
             set_option("axes.batch=[1,2,4]"),
             click.option(
-                "-o", "--output", metavar="FILE", help="Also write .parquet, .csv or .json."
+                "-o",
+                "--output",
+                metavar="FILE",
+                type=click.Path(),
+                help="Also write .parquet, .csv or .json.",
             ),
             click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all]."),
             json_option,
@@ -54,9 +64,19 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.argument("spec", metavar="SPEC")
-@click.option("--minimize", metavar="METRIC", help="Column of which the least is best.")
-@click.option("--maximize", metavar="METRIC", help="Column of which the most is best.")
+@click.argument("spec", metavar="SPEC", type=click.Path())
+@click.option(
+    "--minimize",
+    metavar="METRIC",
+    shell_complete=_METRICS,
+    help="Column of which the least is best.",
+)
+@click.option(
+    "--maximize",
+    metavar="METRIC",
+    shell_complete=_METRICS,
+    help="Column of which the most is best.",
+)
 @click.option("--top", type=int, default=1, show_default=True, help="Rows to keep.")
 @_options
 def search(spec: str, minimize: str | None, maximize: str | None, top: int, **options: Any) -> None:  # noqa: ANN401
@@ -89,11 +109,12 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
 
 
 @click.command()
-@click.argument("spec", metavar="SPEC")
+@click.argument("spec", metavar="SPEC", type=click.Path())
 @click.option(
     "--objectives",
     required=True,
     metavar="A,B[,C]",
+    shell_complete=_METRICS,
     help="Columns, of each the least is best, or with :max the most.",
 )
 @_options
@@ -123,8 +144,14 @@ def pareto(spec: str, objectives: str, **options: Any) -> None:  # noqa: ANN401
 
 
 @click.command()
-@click.argument("spec", metavar="SPEC")
-@click.option("--metric", required=True, metavar="METRIC", help="Column to count by.")
+@click.argument("spec", metavar="SPEC", type=click.Path())
+@click.option(
+    "--metric",
+    required=True,
+    metavar="METRIC",
+    shell_complete=_METRICS,
+    help="Column to count by.",
+)
 @click.option(
     "--per-decade",
     type=click.IntRange(1, 1000),

@@ -1,0 +1,294 @@
+"""``perfcore diff``: which rows of two sweeps differ, by how much, and because of what."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from perfcore.cli.completion import column_name
+from perfcore.cli.text import (
+    dump,
+    facts,
+    heading,
+    json_option,
+    paragraph,
+    plural,
+    set_option,
+    table,
+)
+from perfcore.errors import InputError
+
+if TYPE_CHECKING:
+    from perfcore.differences import Change, Side
+    from perfcore.diffing import Comparison, OnlyIn
+
+DIFFERENT: Final = 1
+_LISTED: Final = 20  # constants that are printed
+_LONG: Final = 40  # letters of a value
+
+
+@click.command()
+@click.argument("before", metavar="RUN1", type=click.Path())
+@click.argument("after", metavar="RUN2", type=click.Path())
+@click.option(
+    "--metric",
+    "metrics",
+    metavar="COLUMN",
+    multiple=True,
+    shell_complete=column_name("code", "count", "metric"),
+    help="Compare this column [all that both have]. Repeatable.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="SHARE",
+    help="Relative changes up to this are none [0].",
+)
+@set_option("economics.pue=1.2")
+@json_option
+@click.pass_context
+def diff(
+    ctx: click.Context,
+    before: str,
+    after: str,
+    metrics: tuple[str, ...],
+    tolerance: float,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Compare two runs: rows that moved, and why.
+
+    Rows are paired by their axes, except those of one value on each side. What differs is listed:
+    versions, settings, and constants of the catalogue that the rows rest on. Each of the two is a
+    run's directory, or a sweep file, which is evaluated now, in memory; --set is for the last file.
+
+    Exit code 0: every row is on both sides and none moved. 1: some are not, or did. 2: a fault.
+
+    \b
+    perfcore diff old new
+    perfcore diff old sweep.toml --tolerance 0.001
+    perfcore diff sweep.toml sweep.toml --set economics.pue=1.1 --metric cost_per_mtok_output_usd
+    """  # noqa: D301
+    from perfcore.diffing import compare  # noqa: PLC0415 - Arrow is slow to import
+
+    files = [place for place, text in enumerate((before, after)) if not Path(text).is_dir()]
+    if overrides and not files:
+        raise click.UsageError("--set needs a sweep file; both are runs", ctx)
+    last = files[-1] if files else None
+    found = compare(
+        _side(before, overrides if last == 0 else ()),
+        _side(after, overrides if last == 1 else ()),
+        metrics,
+        tolerance,
+    )
+    if as_json:
+        dump(_plain(found))
+    else:
+        _for_people(found)
+    if not found.equal:
+        ctx.exit(DIFFERENT)
+
+
+def _side(text: str, overrides: tuple[str, ...]) -> "Side":
+    from perfcore.api import sweep  # noqa: PLC0415
+    from perfcore.differences import Side  # noqa: PLC0415
+    from perfcore.run import open_run  # noqa: PLC0415
+
+    if Path(text).is_dir():
+        return Side.of(text, open_run(text))
+    if not text.endswith(".toml"):
+        raise InputError(f"{text}: no such directory; name a run's directory or a sweep file")
+    label = f"{text} with {', '.join(overrides)}" if overrides else text
+    return Side.of(label, sweep(text, overrides=overrides))
+
+
+def _plain(found: "Comparison") -> dict[str, object]:
+    def only(rows: "OnlyIn") -> dict[str, object]:
+        return rows._asdict()
+
+    return {
+        "equal": found.equal,
+        "before": _about(found.before),
+        "after": _about(found.after),
+        "paired_by": found.keys,
+        "pairs": found.pairs,
+        "moved": found.moved,
+        "only_before": only(found.only_before),
+        "only_after": only(found.only_after),
+        "metrics": {
+            moved.metric: {
+                **{key: value for key, value in moved._asdict().items() if key != "metric"},
+                "worst": [{k: _finite(v) for k, v in row.items()} for row in moved.worst],
+            }
+            for moved in found.metrics
+        },
+        "switches": [switch._asdict() for switch in found.switches],
+        "changes": [
+            {**change._asdict(), "labels": list(change.labels)} for change in found.changes
+        ],
+        "unexplained": found.unexplained,
+        "uncompared": found.uncompared,
+    }
+
+
+def _finite(value: object) -> object:
+    """Return a value for JSON, which has no word for what is not finite."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _about(side: "Side") -> dict[str, object]:
+    return {
+        "label": side.label,
+        "name": side.data.name,
+        "rows": side.data.num_rows,
+        "complete": side.complete,
+        "versions": dict(side.versions),
+    }
+
+
+def _for_people(found: "Comparison") -> None:
+    facts(
+        [
+            (title, f"{side.label}: {plural(side.data.num_rows, 'row')}{_unfinished(side)}")
+            for title, side in (("before", found.before), ("after", found.after))
+        ]
+        + [("pairs", f"{found.pairs:,}, of which {found.moved:,} moved")]
+        + _only("only before", found.only_before)
+        + _only("only after", found.only_after)
+    )
+    _metrics(found)
+    _reasons(found)
+    for side, names in zip(("before", "after"), found.uncompared.values(), strict=True):
+        if names:
+            paragraph(f"only {side}, not compared: {', '.join(names)}", "")
+    if found.equal:
+        click.echo("equal")
+
+
+def _unfinished(side: "Side") -> str:
+    return "" if side.complete else ", of a run that is not finished"
+
+
+def _only(title: str, rows: "OnlyIn") -> list[tuple[str, str]]:
+    if not rows.rows:
+        return []
+    beyond = rows.rows - rows.left_out
+    parts = [f"{rows.left_out:,} that the other has left out"] if rows.left_out else []
+    parts += [f"{beyond:,} with values that the other's axes lack"] if beyond else []
+    lines = [(title, f"{plural(rows.rows, 'row')}: {', '.join(parts)}")]
+    if rows.examples:
+        lines.append(("", f"e.g. {_coordinates(rows.examples[0])}"))
+    return lines
+
+
+def _metrics(found: "Comparison") -> None:
+    if found.metrics:
+        click.echo()
+        table(
+            ("metric", "rows", "rose", "median change", "largest"),
+            [
+                (
+                    moved.metric,
+                    f"{moved.rows:,}",
+                    f"{moved.rose / moved.rows:.0%}",
+                    "-" if moved.median is None else f"{moved.median:.3%}",
+                    "-" if moved.largest is None else f"{moved.largest:+.3%}",
+                )
+                for moved in found.metrics
+            ],
+            right={1, 2, 3, 4},
+        )
+        worst = max(found.metrics, key=lambda moved: abs(moved.largest or 0.0))
+        heading(f"{worst.metric} moved most in")
+        for row in worst.worst:
+            change = row["change"]
+            share = f" ({change:+.3%})" if isinstance(change, float) else ""
+            where = {key: row[key] for key in found.keys if key in row}
+            before, after = (f"{row[side]:.5g}" for side in ("before", "after"))
+            paragraph(f"{_coordinates(where) or 'the only row'}: {before} to {after}{share}")
+    if found.switches:
+        click.echo()
+        table(
+            ("text", "before", "after", "rows"),
+            [(s.metric, s.before, s.after, f"{s.rows:,}") for s in found.switches[:_LISTED]],
+            right={3},
+        )
+
+
+def _reasons(found: "Comparison") -> None:
+    changes = [change for change in found.changes if not change.words]
+    words = len(found.changes) - len(changes)
+    if changes:
+        heading("what differs")
+        entries = [change for change in changes if change.kind != "spec"]
+        if entries:
+            table(
+                ("where", "what", "before", "after", "rows moved"),
+                [
+                    (
+                        change.place,
+                        change.field,
+                        _value(change, change.before),
+                        _value(change, change.after),
+                        f"{change.rows:,}" if change.kind == "entry" else "",
+                    )
+                    for change in sorted(entries, key=lambda c: -c.rows)[:_LISTED]
+                ],
+                right={4},
+            )
+        if len(entries) > _LISTED:
+            click.echo(f"and {len(entries) - _LISTED} more (--json lists all)")
+        for change in changes:
+            if change.kind == "spec":
+                paragraph(f"{change.field} {_from_to(change)}", "")
+    if words:
+        click.echo()
+        many = f"{words:,} texts differ, which move no row (--json lists them)"
+        one = "1 text differs, which moves no row (--json lists it)"
+        click.echo(many if words > 1 else one)
+    if found.unexplained:
+        click.echo()
+        paragraph(
+            f"{plural(found.unexplained, 'row')} moved whose constants are alike: settings or "
+            "perfcore's formulas changed",
+            "",
+        )
+
+
+def _value(change: "Change", value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return _short(value)
+    from perfcore.cli.catalogue import number_text  # noqa: PLC0415 - only where there is one
+
+    return number_text(change.field, value)
+
+
+def _from_to(change: "Change") -> str:
+    from perfcore.differences import added_and_removed  # noqa: PLC0415
+
+    lists = added_and_removed(change.before, change.after)
+    if lists is None:
+        return f"from {_short(change.before)} to {_short(change.after)}"
+    gained, lost = lists
+    if len(gained) == len(lost) == 1:
+        return f"from {_short(lost[0])} to {_short(gained[0])}"
+    parts = [f"gained {_listed(gained)}"] if gained else []
+    return " and ".join([*parts, *([f"lost {_listed(lost)}"] if lost else [])])
+
+
+def _listed(values: Any) -> str:  # noqa: ANN401 - of any axis
+    texts = [_short(value) for value in values[:_LISTED]]
+    return ", ".join(texts) + (" …" if len(values) > _LISTED else "")
+
+
+def _short(value: object) -> str:
+    from perfcore.differences import shown  # noqa: PLC0415
+
+    text = f"{value:.6g}" if isinstance(value, float) else shown(value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+
+
+def _coordinates(row: dict[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in row.items())

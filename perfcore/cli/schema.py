@@ -1,0 +1,81 @@
+"""The commands ``schema`` and ``init``: what helps to write a sweep file."""
+
+from pathlib import Path
+
+import click
+
+from perfcore.cli.completion import entry_name
+from perfcore.cli.output import check_output, replacing
+from perfcore.errors import InputError
+
+_DEFAULT = "sweep.toml"
+
+
+@click.command()
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(), help="Write there instead of printing."
+)
+def schema(output: str | None) -> None:
+    """Print the JSON Schema of sweep files, for editors.
+
+    Editors that read JSON Schema complete keys and names in a TOML file whose first line is
+    `#:schema FILE`, and mark faults. Names are those of the catalogue, yours included.
+
+    \b
+    perfcore schema
+    perfcore schema -o sweep.schema.json
+    """  # noqa: D301
+    from perfcore.sweep_schema import text  # noqa: PLC0415 - pydantic is slow to import
+
+    if output is None:
+        click.echo(text(), nl=False)
+        return
+    check_output("--output", output)
+    with replacing(Path(output)) as part:
+        part.write_text(text(), encoding="utf-8")
+
+
+@click.command()
+@click.argument("file", metavar="[FILE]", type=click.Path(), default=_DEFAULT)
+@click.option(
+    "--model",
+    "models",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=entry_name("model"),
+    help="Model to sweep [llama-3.1-8b]. Repeatable.",
+)
+@click.option(
+    "--device",
+    "devices",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=entry_name("device"),
+    help="Device to sweep [h100-sxm]. Repeatable.",
+)
+@click.option("--question", metavar="TEXT", help="What the sweep is to answer.")
+def init(
+    file: str, models: tuple[str, ...], devices: tuple[str, ...], question: str | None
+) -> None:
+    """Write a sweep file to start from.
+
+    It runs as it is; every other axis and section stands in it as a comment that says what it
+    means. FILE is sweep.toml if it is not given, and is never overwritten.
+
+    \b
+    perfcore init
+    perfcore init edge.toml --model llama-3.2-3b --device m4-max --question "How fast at home?"
+    """  # noqa: D301
+    from perfcore.starter import starter  # noqa: PLC0415 - pydantic is slow to import
+
+    path = Path(file)
+    if path.suffix != ".toml":
+        raise InputError(f"FILE: {file!r} must end in .toml; write {path.with_suffix('.toml')}")
+    check_output("FILE", file)
+    if path.exists():
+        raise InputError(f"FILE: {file!r} exists; name another, or delete it")
+    text = starter(path, models, devices, question)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+    click.echo(f"written: {file}")
+    click.echo(f"next: perfcore plan {file}")
