@@ -31,13 +31,18 @@ from perfcore.cli import program
 from perfcore.space import Space
 
 ROOT = Path(__file__).parent.parent
-ELSEWHERE = {"sweeps/README.md"}  # executed by tests/test_sweeps.py
+ELSEWHERE = {  # and the test that executes it
+    "docs/analysis.md": "tests/test_docs.py",  # R and Spark where they are installed
+    "sweeps/README.md": "tests/test_sweeps.py",
+}
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "sweeps" / "README.md")
 )
 # Blocks that are not executed, by page: what installs, what other tools run, what is only a form.
 NOT_RUN = {
+    "docs/howto/compare-two-runs.md": 1,
+    "docs/howto/set-up-my-editor.md": 1,
     "docs/howto/add-a-model.md": 1,
     "docs/howto/validate-my-benchmark.md": 1,
     "docs/measurements.md": 3,
@@ -200,6 +205,14 @@ def test_blocks_of_a_page_are_executed(page):
                 raise AssertionError(f"{where}: {error}") from error
 
 
+def test_every_page_has_its_test():
+    assert set(ELSEWHERE) <= set(PAGES)
+    for page, test in ELSEWHERE.items():
+        text = (ROOT / test).read_text(encoding="utf-8")
+        assert Path(page).parent.name in text, f"{test} does not read {page}"
+        assert Path(page).name in text or "answers.README" in text, f"{test} does not read {page}"
+
+
 def test_few_blocks_are_not_executed():
     found = {}
     for page in PAGES:
@@ -211,7 +224,7 @@ def test_few_blocks_are_not_executed():
     assert found == NOT_RUN
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ELSEWHERE])
 def test_blocks_are_of_a_kind_that_is_executed(page):
     for block, said in blocks_of(page):
         known = hasattr(Page, f"run_{block.language}") or block.language in OUTPUT
