@@ -515,22 +515,29 @@ def facts(kind: str) -> str:
         rows = [
             (
                 f"`{entry.name}`",
-                escaped(entry.title),
-                f"{entry.value:g}",
-                escaped(entry.unit),
-                f"{entry.low:g} – {entry.high:g}"
-                if entry.low is not None and entry.high is not None
-                else "",
-                escaped("; ".join(t for t in (entry.condition, entry.date, entry.provenance) if t)),
-                escaped(entry.source) + (f" {escaped(entry.notes)}" if entry.notes else ""),
+                "; ".join(escaped(text) for text in (entry.title, entry.condition) if text),
+                spread(entry),
+                "; ".join(
+                    escaped(text)
+                    for text in (entry.provenance, entry.date, entry.source, entry.notes)
+                    if text
+                ),
             )
             for entry in found
         ]
         parts += [
             f"### {escaped(category)}",
-            table(("name", "of", "value", "unit", "range", "kind", "source"), rows, right=(2,)),
+            table(("name", "what", "value", "source"), rows, right=(2,)),
         ]
     return paragraphs(*parts)
+
+
+def spread(entry: FactEntry) -> str:
+    """The value of a fact with its unit, and from where to where others put it."""
+    value = f"{entry.value:g} {escaped(entry.unit)}"
+    if entry.low is None or entry.high is None:
+        return value
+    return f"{value} ({entry.low:g} – {entry.high:g})"
 
 
 # Commands and API
