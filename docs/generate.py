@@ -9,20 +9,19 @@ Tables stand between ``<!-- table NAME -->`` and ``<!-- end NAME -->``; nothing 
 import argparse
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 import perfcore
 from perfcore.accuracy.intervals import NAMES
+from perfcore.accuracy.score_table import markdown_table
 from perfcore.accuracy.scores import score
 from perfcore.accuracy.table import METRICS, read_measurements, shipped
 from perfcore.catalog import load_device, load_engine, names
 from perfcore.catalog.engine_entry import CALIBRATIONS
-from perfcore.cli.validate import markdown_table
+from perfcore.report.kinds import gather
+from perfcore.report.opening import open_source
+from perfcore.report.vega import png
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -94,20 +93,44 @@ TARGETS: dict[str, tuple[str, str, tuple[tuple[str, str, bool | None], ...]]] = 
     "mean board power": ("12", "9", (("ml_energy_v3", "power_w_per_device", None),)),
 }
 
-INK = {
-    "weights": "#0072B2",
-    "kv": "#E69F00",
-    "activations": "#999999",
-    "compute": "#D55E00",
-    "network": "#009E73",
-    "latency": "#56B4E9",
+# README's pictures: file, kind, and the sweep that it is of.
+PICTURES: dict[str, tuple[str, dict[str, object]]] = {
+    "memory_wall": (
+        "timeline",
+        {
+            "model": ["llama-3.1-70b"],
+            "device": ["h100-sxm"],
+            "weight_format": ["fp8"],
+            "tp": [8],
+            "batch": [1, 16, 64],
+            "input_len": {"log": [128, 130_000], "n": 80},
+            "output_len": [256],
+        },
+    ),
+    "frontier": (
+        "pareto",
+        {
+            "model": ["llama-3-70b"],
+            "device": ["h100-sxm", "h200-sxm", "b200", "mi300x", "tpu-v5p", "gaudi3", "trainium2"],
+            "weight_format": ["fp8"],
+            "tp": [8],
+            "batch": {"log": [1, 1024], "n": 50},
+            "input_len": [1024],
+            "output_len": [1024],
+        },
+    ),
+    "quantisation": (
+        "quantisation",
+        {
+            "model": ["llama-3.1-8b"],
+            "device": ["h100-sxm"],
+            "weight_format": ["bf16", "fp8", "int8", "int4-g128", "q4_0"],
+            "batch": {"log": [1, 512], "n": 25},
+            "input_len": [512],
+            "output_len": [128],
+        },
+    ),
 }
-
-
-def rows(axes: Mapping[str, object], **more: object) -> pa.Table:
-    """The rows of a sweep in memory."""
-    spec = {"name": "readme", "axes": axes, "output": {"columns": "all"}, **more}
-    return perfcore.sweep(spec).to_arrow()
 
 
 def article_table() -> str:
@@ -245,117 +268,12 @@ def filled(path: Path) -> str:
     return text
 
 
-def memory_wall_picture() -> None:
-    """Where the time of a token goes as the context grows."""
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    table = rows(
-        {
-            "model": ["llama-3.1-70b"],
-            "device": ["h100-sxm"],
-            "weight_format": ["fp8"],
-            "tp": [8],
-            "batch": [1, 16, 64],
-            "input_len": {"log": [128, 130_000], "n": 80},
-            "output_len": [256],
-        }
-    )
-    figure, panels = plt.subplots(1, 3, figsize=(11, 3.6), sharex=True, layout="constrained")
-    for panel, batch in zip(panels, [1, 16, 64], strict=True):
-        part = table.filter(pc.equal(table["batch"], batch))
-        layers = {term: 1e3 * part[f"{term}_s"].to_numpy() for term in INK}
-        panel.stackplot(
-            part["input_len"].to_numpy(),
-            *layers.values(),
-            labels=[term.replace("kv", "KV cache") for term in layers],
-            colors=INK.values(),
-        )
-        panel.set(
-            title=f"batch {batch}", xscale="log", xlabel="prompt length [tokens]", ylim=(0, None)
-        )
-        panel.margins(x=0)
-    panels[0].set_ylabel("time per output token [ms]")
-    handles, labels = panels[0].get_legend_handles_labels()
-    panels[1].legend(handles[::-1], labels[::-1], loc="upper left", frameon=False, fontsize=9)
-    figure.suptitle("Llama 3.1 70B, fp8 weights, on 8 × H100 SXM: what a token waits for")
-    figure.savefig(IMAGES / "memory_wall.png", dpi=130)
-
-
-def frontier_picture() -> None:
-    """Speed of one user against throughput of one device."""
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    devices = {
-        "h100-sxm": 8,
-        "h200-sxm": 8,
-        "b200": 8,
-        "mi300x": 8,
-        "tpu-v5p": 8,
-        "gaudi3": 8,
-        "trainium2": 8,
-    }
-    colors = ["#0072B2", "#56B4E9", "#000000", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
-    table = rows(
-        {
-            "model": ["llama-3-70b"],
-            "device": list(devices),
-            "weight_format": ["fp8"],
-            "tp": [8],
-            "batch": {"log": [1, 1024], "n": 50},
-            "input_len": [1024],
-            "output_len": [1024],
-        }
-    )
-    figure, panel = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
-    for (device, _), color in zip(devices.items(), colors, strict=True):
-        part = table.filter(pc.equal(table["device"].cast(pa.string()), device))
-        speed = part["tokens_per_s_per_user"].to_numpy()
-        rate = part["tokens_per_s_per_device"].to_numpy()
-        panel.plot(speed, rate, color=color, lw=2, label=load_device(device).title or device)
-    panel.set(
-        yscale="log",
-        xlabel="tokens per second of one user",
-        ylabel="tokens per second of one device",
-        title="Llama 3 70B, fp8, 8 devices: speed of a user against throughput\n"
-        "(batch 1 at the right end)",
-    )
-    panel.grid(visible=True, alpha=0.25)
-    panel.legend(frameon=False, fontsize=8)
-    figure.savefig(IMAGES / "frontier.png", dpi=130)
-
-
-def quantisation_picture() -> None:
-    """How the gain of narrow weights fades with the batch."""
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    formats = {"fp8": "#0072B2", "int8": "#56B4E9", "int4-g128": "#E69F00", "q4_0": "#D55E00"}
-    table = rows(
-        {
-            "model": ["llama-3.1-8b"],
-            "device": ["h100-sxm"],
-            "weight_format": ["bf16", *formats],
-            "batch": {"log": [1, 512], "n": 60},
-            "input_len": [512],
-            "output_len": [128],
-        },
-    )
-    names_of = table["weight_format"].cast(pa.string())
-    base = table.filter(pc.equal(names_of, "bf16"))
-    figure, panel = plt.subplots(figsize=(7.2, 4.0), layout="constrained")
-    for name, color in formats.items():
-        part = table.filter(pc.equal(names_of, name))
-        ratio = np.asarray(base["tpot_s"]) / np.asarray(part["tpot_s"])
-        panel.plot(part["batch"].to_numpy(), ratio, color=color, lw=2, label=name)
-    panel.axhline(1, color="black", lw=0.8)
-    panel.set(
-        xscale="log",
-        xlabel="batch",
-        ylabel="speed-up over bf16",
-        title="Llama 3.1 8B on one H100: what narrower weights buy",
-    )
-    panel.grid(visible=True, alpha=0.25)
-    panel.legend(frameon=False)
-    figure.savefig(IMAGES / "quantisation.png", dpi=130)
+def draw_pictures() -> None:
+    """Draw README's pictures as `perfcore plot` does."""
+    IMAGES.mkdir(exist_ok=True)
+    for name, (kind, axes) in PICTURES.items():
+        source = open_source({"name": name.replace("_", "-"), "axes": axes})
+        (IMAGES / f"{name}.png").write_bytes(png(gather(source, kind)))
 
 
 def main() -> int:
@@ -370,10 +288,7 @@ def main() -> int:
         return 1 if stale else 0
     for path in stale:
         path.write_text(filled(path), encoding="utf-8")
-    IMAGES.mkdir(exist_ok=True)
-    memory_wall_picture()
-    frontier_picture()
-    quantisation_picture()
+    draw_pictures()
     return 0
 
 

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from perfcore.axes import Axis, Value
+from perfcore.axes import Axis, Value, WhatIf
 from perfcore.columns import METRICS
 from perfcore.engine import Evaluator, Progress, evaluate_rows, run_shards
 from perfcore.errors import InputError
 from perfcore.ranges import Place
 from perfcore.run import ProgressDisplay, facts
-from perfcore.sections import parse_condition
+from perfcore.sections import Where, parse_condition
 from perfcore.sinks.parquet import Buffers, schema
 from perfcore.space import Space, distinct
 
@@ -407,27 +407,44 @@ def count_by_value(
 
 def narrowed(space: Space, where: Sequence[str]) -> Space:
     """Return the space with further conditions, and without rows that cannot run."""
+    return kept(space, conditions(where, space.spec.axes, space.spec.what_ifs))
+
+
+def kept(space: Space, added: Sequence[Where]) -> Space:
+    """Return the space with further conditions that are parsed already, as ``narrowed`` does."""
     spec = space.spec
-    axes = [axis.name for axis in spec.axes]
-    what_ifs = {what_if.key: what_if for what_if in spec.what_ifs}
+    output = replace(spec.output, keep_infeasible=False)
+    return Space(replace(spec, where=(*spec.where, *added), output=output))
+
+
+def conditions(
+    texts: Sequence[str], axes: tuple[Axis, ...], listed: Iterable[WhatIf]
+) -> tuple[Where, ...]:
+    """Return the conditions of ``--where``, e.g. ``tpot_s<=50ms`` or ``device=h100-sxm``.
+
+    Raises
+    ------
+    InputError
+        With every fault of the conditions.
+    """
+    names = [axis.name for axis in axes]
+    what_ifs = {what_if.key: what_if for what_if in listed}
     faults: list[str] = []
     found = []
-    for text in where:
+    for text in texts:
         place = Place(f"--where {text}", "", faults)
         matched = _CONDITION.fullmatch(text)
         if matched is None:
             place.fault("no condition", "write COLUMN<=VALUE, COLUMN>=VALUE or COLUMN=VALUE")
             continue
         name, sign, value = matched.groups()
-        subject = "axis" if name in axes or name in what_ifs else "metric"
+        subject = "axis" if name in names or name in what_ifs else "metric"
         given: object = [_number_or_text(value)] if sign == "=" else _number_or_text(value)
         table = {subject: name, _KEYS[sign]: given}
-        found.append(parse_condition(table, spec.axes, what_ifs, place))
+        found.append(parse_condition(table, axes, what_ifs, place))
     if faults:
         raise InputError(faults)
-    added = tuple(condition for condition in found if condition is not None)
-    output = replace(spec.output, keep_infeasible=False)
-    return Space(replace(spec, where=(*spec.where, *added), output=output))
+    return tuple(condition for condition in found if condition is not None)
 
 
 def _number_or_text(text: str) -> float | str:

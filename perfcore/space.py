@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -99,7 +99,13 @@ class Space:
         self.inner_axes = tuple(axis for dim in self.inner_dimensions for axis in dim.axes)
         self.varying_outer = tuple(axis for axis in self.outer_axes if self.varies(axis))
         self.varying_inner = tuple(axis for axis in self.inner_axes if self.varies(axis))
-        self.what_ifs = {what_if.column_name: what_if for what_if in spec.what_ifs}
+        # conditions may have left out values of a what-if's axis
+        self.what_ifs = {
+            what_if.column_name: replace(
+                what_if, values=tuple(map(float, by_name[what_if.column_name].values))
+            )
+            for what_if in spec.what_ifs
+        }
 
     def varies(self, axis: Axis) -> bool:
         """Whether rows may differ in an axis: the kernel writes these only."""
@@ -355,7 +361,7 @@ def _filtered(spec: Spec) -> tuple[Axis, ...]:
     for where in spec.where:
         if where.column not in by_name:
             continue
-        allowed = [_admits(where, value) for value in by_name[where.column].values]
+        allowed = [admits(where, value) for value in by_name[where.column].values]
         for name in groups[where.column]:
             keep[name] = [old and new for old, new in zip(keep[name], allowed, strict=True)]
     empty = [name for name, kept in keep.items() if not any(kept)]
@@ -378,7 +384,8 @@ def _filtered(spec: Spec) -> tuple[Axis, ...]:
     )
 
 
-def _admits(where: Where, value: str | float) -> bool:
+def admits(where: Where, value: str | float) -> bool:
+    """Whether a condition on an axis lets a value through."""
     if where.allowed and value not in where.allowed:
         return False
     if isinstance(value, str):

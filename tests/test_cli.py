@@ -31,6 +31,8 @@ COMMANDS = [
     "pareto",
     "histogram",
     "diff",
+    "plot",
+    "report",
     "warmup",
     "plan",
     "point",

@@ -331,7 +331,7 @@ def test_bash_takes_the_script(tmp_path):
 
 
 def test_commands_and_options_are_completed():
-    assert complete("perfcore pl") == ["plan"]
+    assert complete("perfcore pl") == ["plan", "plot"]
     assert "--workers" in complete("perfcore plan --w")
     assert complete("perfcore completion z") == ["zsh"]
     assert complete("perfcore nonsense x") == []

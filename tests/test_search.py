@@ -402,3 +402,21 @@ def test_faults_of_objectives(spec, objectives, message):
 
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("value", [0.1, 0.5, 1.0])
+def test_a_condition_on_a_what_if_keeps_its_value(value):
+    """Rows that a condition leaves are those of the whole sweep, not of the first variants."""
+    spec = {
+        "axes": {"model": "llama-3.1-8b", "device": "h100-sxm"},
+        "what_if": {
+            "economics.utilization": [0.1, 0.5, 1.0],
+            "economics.token_price": ["1 USD/Mtok", "2 USD/Mtok"],
+        },
+        "output": {"columns": "all"},
+    }
+    whole = perfcore.sweep(spec).to_pylist()
+    where = [{"axis": "economics.utilization", "in": [value]}]
+
+    kept = perfcore.sweep({**spec, "where": where}).to_pylist()
+    assert kept == [row for row in whole if row["economics_utilization"] == value]

@@ -33,6 +33,8 @@ _COMMANDS: Final = {
     "pareto": _Home("search", "Find the rows of a sweep that no other row beats."),
     "histogram": _Home("search", "Count the rows of a sweep by a metric's value."),
     "diff": _Home("diff", "Compare two runs: rows that moved, and why."),
+    "plot": _Home("plot", "Draw a picture of a run or a sweep."),
+    "report": _Home("report", "Write one page on a run or a sweep."),
     "warmup": _Home("warmup", "Compile the kernels now, for later runs."),
     "audit": _Home("audit", "Check published claims against physics."),
     "validate": _Home("validate", "Hold predictions against measurements."),

@@ -1,30 +1,19 @@
 """``perfcore validate``: predictions held against measurements."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import click
 
 from perfcore.accuracy.baselines import BASELINES
+from perfcore.accuracy.score_table import METRIC_TITLES, cells, header_of, markdown_table, percent
 from perfcore.accuracy.scores import KEYS, Errors, Group, Score, score, write_rows
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import dump, facts, heading, json_option, paragraph, plural, table
 from perfcore.errors import InputError
 from perfcore.ranges import Place
-
-_NONE: Final = "-"
-_METRICS: Final = {  # short enough for a column
-    "e2e_latency_s": "end to end",
-    "tpot_s": "TPOT",
-    "ttft_s": "TTFT",
-    "prefill_tokens_per_s": "prefill rate",
-    "output_tokens_per_s_per_device": "saturation",
-    "energy_j_per_output_token": "J/token",
-    "power_w_per_device": "board power",
-}
 
 
 @click.command()
@@ -133,27 +122,9 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _cells(group: Group) -> list[str]:
-    return [
-        *group.keys.values(),
-        _METRICS[group.metric],
-        f"{group.rows:,}",
-        _percent(group.errors.median_ape),
-        _percent(group.errors.p90_ape),
-        _percent(group.errors.bias, "+"),
-        _percent(group.coverage),
-        *(_percent(group.baselines[name].median_ape) for name in BASELINES),
-    ]
-
-
-def _header(keys: Sequence[str]) -> list[str]:
-    measures = ("rows", "median", "p90", "bias", "inside", "roofline", "60 %", "80 %+70us")
-    return [*keys, "metric", *measures]
-
-
 def _show(found: Score, groups: Sequence[Group], keys: Sequence[str]) -> None:
-    header = _header(keys)
-    table(header, map(_cells, groups), right=set(range(len(keys) + 1, len(header))))
+    header = header_of(keys)
+    table(header, map(cells, groups), right=set(range(len(keys) + 1, len(header))))
     click.echo()
     paragraph(
         "Absolute errors in %, of the prediction and, in the last three columns, of baselines: "
@@ -164,7 +135,7 @@ def _show(found: Score, groups: Sequence[Group], keys: Sequence[str]) -> None:
     if worse:
         heading("Where a baseline is nearer")
         facts(
-            (" ".join((*group.keys.values(), _METRICS[group.metric])), _why(group))
+            (" ".join((*group.keys.values(), METRIC_TITLES[group.metric])), _why(group))
             for group in worse
         )
     if found.assumed:
@@ -182,22 +153,4 @@ def _beaten(group: Group) -> bool:
 
 def _why(group: Group) -> str:
     name, errors = min(group.baselines.items(), key=lambda item: item[1].median_ape)
-    return f"{name}: {_percent(errors.median_ape)} against {_percent(group.errors.median_ape)} %"
-
-
-def markdown_table(groups: Sequence[Group]) -> str:
-    """Return the groups as a table in Markdown."""
-    return "\n".join(_markdown(groups))
-
-
-def _markdown(groups: Sequence[Group]) -> Iterator[str]:
-    keys = list(groups[0].keys) if groups else []
-    header = _header(keys)
-    yield f"| {' | '.join(header)} |"
-    yield f"| {' | '.join(['---'] * (len(keys) + 1) + ['---:'] * (len(header) - len(keys) - 1))} |"
-    for group in groups:
-        yield f"| {' | '.join(_cells(group))} |"
-
-
-def _percent(value: float, sign: str = "") -> str:
-    return _NONE if not math.isfinite(value) else f"{value * 100:{sign}.0f}"
+    return f"{name}: {percent(errors.median_ape)} against {percent(group.errors.median_ape)} %"

@@ -1,0 +1,43 @@
+"""``perfcore report``: one page on a run or a sweep."""
+
+from pathlib import Path
+
+import click
+
+from perfcore.cli.output import check_output, replacing
+from perfcore.cli.plot import source_options
+from perfcore.errors import InputError
+
+
+@click.command()
+@click.argument("source", metavar="RUN|SPEC")
+@click.option("-o", "--output", required=True, metavar="FILE.html", help="Page to write.")
+@source_options
+def report(
+    source: str,
+    output: str,
+    conditions: tuple[str, ...],
+    overrides: tuple[str, ...],
+    workers: int | None,
+) -> None:
+    """Write one page on a run or a sweep.
+
+    Findings, the pictures of `perfcore plot` that it has the axes for, what is best on each device,
+    assumptions, sources, errors, and the command that makes it again: one HTML file that needs no
+    network. Axes that a picture does not show are held at one value; --where chooses others.
+
+    \b
+    perfcore report results -o report.html
+    perfcore report sweep.toml -o report.html --where model=llama-3.1-70b
+    """  # noqa: D301
+    if Path(output).suffix != ".html":
+        raise InputError(f"--output: {output!r} must end in .html")
+    check_output("--output", output, [source])
+    from perfcore.report import document, vega  # noqa: PLC0415 - Arrow and NumPy are slow to import
+    from perfcore.report.opening import open_source  # noqa: PLC0415
+
+    vega.converter()
+    text = document.report(open_source(source, conditions, overrides, workers))
+    with replacing(Path(output)) as part:
+        part.write_text(text, encoding="utf-8")
+    click.echo(f"written to {output}")

@@ -1,0 +1,111 @@
+"""The price of a token against utilisation, and where it pays."""
+
+from perfcore.axes import Value
+from perfcore.report.choosing import COST, UTILIZATION, configured, left_out, most_of
+from perfcore.report.picture import Axis, Layer, Panel, Picture, Row, padded, series_of
+from perfcore.report.settling import need_axes, need_columns, nothing_runs, settle, spread
+from perfcore.report.source import Source
+from perfcore.report.wording import label, rows_as_text, with_unit
+
+
+def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
+    """Price of a token against utilisation, and where it meets the price that it sells for."""
+    kind = "cost"
+    need_axes(source, kind, {UTILIZATION: "economics.utilization=[0.05,0.1,0.2,0.4,0.8,1]"})
+    need_columns(source, kind, (COST.name, "break_even_utilization"))
+    setting = settle(source, (by, UTILIZATION), "cheapest")
+    columns = (COST.name, "break_even_utilization", "tpot_s")
+    needed = [name for name in columns if name in source.metrics]
+    drawn = {**setting.fixed, UTILIZATION: tuple(spread(source.axes[UTILIZATION], 40))}
+    rows = source.best(COST, (by, UTILIZATION), drawn, needed)
+    if not rows:
+        raise nothing_runs(source, kind, setting.fixed)
+    shown = most_of(source, by, rows, COST)
+    rows = [row for row in rows if row[by] in shown]
+    # what break_even_utilization was computed with, whatever what-if has set it
+    first = rows[0]
+    price = first[COST.name] * first[UTILIZATION] / first["break_even_utilization"]
+    price = float(f"{price:.4g}")  # columns are rounded, by default to five digits
+    points: list[Row] = []
+    crossings: dict[Value, float] = {}
+    for row in rows:
+        crossings[row[by]] = row["break_even_utilization"]
+        points.append(
+            {
+                "x": row[UTILIZATION],
+                "y": row[COST.name],
+                "series": str(row[by]),
+                "utilisation": f"{row[UTILIZATION]:.0%}",
+                "cost": with_unit(row[COST.name], COST.name),
+                "breaks even at": f"{row['break_even_utilization']:.0%}",
+                "configuration": configured(source, row, (by,)),
+            }
+        )
+    low, high = min(source.axes[UTILIZATION]), max(source.axes[UTILIZATION])
+    marks = [
+        {
+            "x": share,
+            "y": price,
+            "series": str(value),
+            "utilisation": f"{share:.1%}",
+            "cost": f"{price:g} USD",
+            "breaks even at": f"{share:.1%}",
+            "configuration": "break-even",
+        }
+        for value, share in crossings.items()
+        if float(low) <= share <= float(high)
+    ]
+    ranked = sorted(crossings, key=lambda value: crossings[value])
+    best = ranked[0]
+    if crossings[best] > 1.0:
+        finding = (
+            f"Nothing breaks even at {price:g} USD per million output tokens: {best}, the nearest, "
+            f"would have to be busy {crossings[best]:.0%} of the time"
+        )
+    else:
+        paying = sum(share <= 1.0 for share in crossings.values())
+        finding = (
+            f"At {price:g} USD per million output tokens {best} pays from {crossings[best]:.0%} "
+            f"utilisation; {paying} of {len(crossings)} can pay at all"
+        )
+    tips = ("utilisation", "cost", "breaks even at", "configuration")
+    y_low, y_high = padded([price, *(point["y"] for point in points)], log=True)
+    x_low, x_high = padded([float(low), float(high)], log=True, share=0.03)
+    drops = [
+        Layer("line", [{"x": mark["x"], "y": y_low, "series": mark["series"]}, mark], dash=True)
+        for mark in marks
+    ]
+    return Picture(
+        kind=kind,
+        question="From which utilisation on is running a device cheaper than buying tokens?",
+        finding=finding,
+        setting=setting.text(source),
+        source=source.line,
+        series=series_of(map(str, shown)),
+        panels=(
+            Panel(
+                "",
+                Axis(
+                    "utilisation [share of paid hours]",
+                    log=True,
+                    low=x_low,
+                    high=x_high,
+                    percent=True,
+                ),
+                Axis(label(COST.name), log=True, low=y_low, high=y_high),
+                (
+                    Layer("rule", [{"y": price, "text": f"sells for {price:g} USD"}]),
+                    Layer("line", points),
+                    *drops,
+                    Layer("point", points, tips),
+                ),
+            ),
+        ),
+        legend=by,
+        header=(by, *tips),
+        table=rows_as_text(points, ("series", *tips)),
+        remarks=(
+            f"Dashed lines fall from where each {by} breaks even.",
+            *left_out(source, by, shown, "the cheapest"),
+        ),
+    )

@@ -1,0 +1,118 @@
+"""Which device or format is best, by batch and context."""
+
+import math
+from collections import Counter
+from typing import Final
+
+from perfcore.report.choosing import CHAMPIONS, configured
+from perfcore.report.picture import (
+    LETTERS,
+    MOST_SERIES,
+    Axis,
+    Layer,
+    Panel,
+    Picture,
+    Row,
+    Series,
+    series_of,
+)
+from perfcore.report.settling import need_axes, need_columns, nothing_runs, settle, spread
+from perfcore.report.source import Source
+from perfcore.report.wording import is_more_better, plain, rows_as_text, value_text, with_unit
+from perfcore.searching import Objective
+
+_OTHERS: Final = "others"
+_COLUMNS_OF_LETTERS: Final = 14
+_MOST_ROWS: Final = 16  # of a map
+_MOST_COLUMNS: Final = 48
+
+
+def winners(source: Source, by: str, metric: str | None) -> Picture:
+    """Which device or format is best at each batch and context."""
+    kind = "winners"
+    need_axes(
+        source,
+        kind,
+        {
+            "batch": "axes.batch={pow2=[1,256]}",
+            "input_len": 'axes.input_len={log=[128,"128Ki"],n=21}',
+        },
+    )
+    metrics = [metric] if metric else [name for name in CHAMPIONS if name in source.metrics]
+    need_columns(source, kind, metrics or list(CHAMPIONS))
+    setting = settle(source, ("batch", "input_len", by), "best")
+    batch_axis = spread(source.axes["batch"], _MOST_ROWS)
+    length_axis = spread(source.axes["input_len"], _MOST_COLUMNS)
+    drawn = {**setting.fixed, "batch": tuple(batch_axis), "input_len": tuple(length_axis)}
+    found: dict[str, list[Row]] = {}
+    for name in metrics:
+        objective = Objective(name, maximize=is_more_better(name))
+        found[name] = source.best(objective, ("batch", "input_len"), drawn, (name,))
+    counts = Counter(row[by] for rows in found.values() for row in rows)
+    if not counts:
+        raise nothing_runs(source, kind, setting.fixed)
+    room = MOST_SERIES if len(counts) <= MOST_SERIES else MOST_SERIES - 1
+    leading = [value for value, _ in counts.most_common(room)]
+    letters = dict(zip(leading, LETTERS, strict=False))
+    series = [
+        Series(f"{letters[value]}  {value}", one.colour)
+        for value, one in zip(leading, series_of(map(str, leading)), strict=True)
+    ]
+    if len(counts) > room:
+        series.append(Series(_OTHERS, "#8A8A8A"))
+    batches = tuple(value_text(value) for value in reversed(batch_axis))
+    lengths = tuple(value_text(value) for value in length_axis)
+    every = max(1, math.ceil(len(lengths) / _COLUMNS_OF_LETTERS))
+    lettered = set(lengths[every // 2 :: every])
+    tips = ("winner", "batch", "prompt", "value", "configuration")
+    panels, table, verdicts = [], [], []
+    for name, rows in found.items():
+        cells: list[Row] = []
+        for row in rows:
+            value = row[by]
+            cells.append(
+                {
+                    "x": value_text(row["input_len"]),
+                    "y": value_text(row["batch"]),
+                    "series": f"{letters[value]}  {value}" if value in letters else _OTHERS,
+                    "text": letters.get(value, "·")
+                    if value_text(row["input_len"]) in lettered
+                    else "",
+                    "metric": plain(name),
+                    "winner": str(value),
+                    "batch": value_text(row["batch"]),
+                    "prompt": f"{row['input_len']:,} tokens",
+                    "value": with_unit(row[name], name),
+                    "configuration": configured(source, row, (by,)),
+                }
+            )
+        wins = Counter(row[by] for row in rows)
+        first, number = wins.most_common(1)[0] if wins else ("-", 0)
+        word = CHAMPIONS.get(name, f"best in {plain(name)}")
+        verdicts.append(f"{first} is {word} ({number / max(len(rows), 1):.0%} of the map)")
+        panels.append(
+            Panel(
+                f"{word}, by {plain(name)}",
+                Axis("prompt length [tokens]", categories=lengths),
+                Axis("batch [sequences]", categories=batches),
+                (Layer("cell", cells, tips),),
+            )
+        )
+        table += cells
+    finding = f"Mostly {', '.join(verdicts)}"
+    header = ("metric", *tips)
+    return Picture(
+        kind=kind,
+        question=f"Which {by} is cheapest, fastest or most frugal at which batch and context?",
+        finding=finding,
+        setting=setting.text(source),
+        source=source.line,
+        series=tuple(series),
+        panels=tuple(panels),
+        legend=by,
+        header=header,
+        table=rows_as_text(table, header),
+        remarks=("Blank: nothing runs there.",)
+        if any(len(rows) < len(batches) * len(lengths) for rows in found.values())
+        else (),
+    )

@@ -1,0 +1,140 @@
+"""A picture as data: panels, axes, series and rows, small and drawn by nobody yet."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+Mark = Literal["line", "step", "point", "area", "bar", "cell", "rule", "note"]
+Row = dict[str, Any]
+
+# Okabe and Ito, Color Universal Design (2008): told apart by all kinds of colour vision. Their
+# yellow is too faint on white; grey stands in its place. Every series has a shape of its own, too.
+COLOURS: Final = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#000000",
+    "#8A8A8A",
+)
+SHAPES: Final = (
+    "circle",
+    "square",
+    "triangle-up",
+    "diamond",
+    "cross",
+    "triangle-down",
+    "triangle-right",
+    "triangle-left",
+)
+MOST_SERIES: Final = len(COLOURS)
+LETTERS: Final = "ABCDEFGH"
+
+
+@dataclass(frozen=True)
+class Series:
+    """What shares a colour and a shape, and its line in the legend."""
+
+    name: str
+    colour: str
+    shape: str = "square"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of a panel: label with its unit, and either a range or categories."""
+
+    label: str
+    log: bool = False
+    low: float | None = None
+    high: float | None = None
+    categories: tuple[str, ...] = ()
+    percent: bool = False
+    doubling: bool = False  # of a logarithmic axis of counts: powers of two are labelled
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Rows of one mark. A row has ``x``, ``y`` and, as they apply, ``series``, ``y2``, ``text``.
+
+    ``tips`` are names of further entries of the rows, for whoever points at one.
+    """
+
+    mark: Mark
+    rows: Sequence[Row]
+    tips: tuple[str, ...] = ()
+    dash: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes."""
+
+    title: str
+    x: Axis
+    y: Axis
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture: what it shows, what is found in it, and all that drawing it takes.
+
+    ``finding`` is the title, ``setting`` says what was held fixed, ``table`` has the numbers
+    as text for those who cannot see the picture.
+    """
+
+    kind: str
+    question: str
+    finding: str
+    setting: str
+    source: str
+    series: tuple[Series, ...]
+    panels: tuple[Panel, ...]
+    legend: str = ""
+    header: tuple[str, ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+    remarks: tuple[str, ...] = field(default=())
+
+
+def series_of(names: Iterable[str]) -> tuple[Series, ...]:
+    """Return series with the colours and shapes of the palette, in order."""
+    return tuple(
+        Series(name, colour, shape)
+        for name, colour, shape in zip(names, COLOURS, SHAPES, strict=False)
+    )
+
+
+def ticks(low: float, high: float, *, most: int = 7) -> list[float]:
+    """Return values for a logarithmic axis: powers of ten, or so many parts of each as fit."""
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        found = [
+            step * 10.0**power
+            for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+            for step in steps
+            if low * 0.999 <= step * 10.0**power <= high * 1.001
+        ]
+        if len(found) <= most:
+            break
+    return found if len(found) >= 2 else [low, high]
+
+
+def doublings(low: float, high: float, *, most: int = 6) -> list[float]:
+    """Return powers of two for a logarithmic axis of counts."""
+    first, last = math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9)
+    step = max(1, math.ceil((last - first + 1) / most))
+    return [2.0**power for power in range(first, last + 1, step)] or [low, high]
+
+
+def padded(values: Iterable[float], *, log: bool, share: float = 0.05) -> tuple[float, float]:
+    """Return limits of an axis with some room around its values."""
+    listed = list(values)
+    low, high = min(listed), max(listed)
+    if log:
+        room = max((math.log10(high) - math.log10(low)) * share, 0.02)
+        return low / 10**room, high * 10**room
+    room = max((high - low) * share, abs(high) * 0.02, 1e-12)
+    return low - room, high + room

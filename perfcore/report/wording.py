@@ -1,0 +1,83 @@
+"""Words of pictures: columns in plain English, values with their units."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from perfcore.columns import BY_NAME
+from perfcore.units import format_quantity
+
+_PLAIN: Final = {
+    "tpot_s": "time per output token",
+    "ttft_s": "time to first token",
+    "e2e_latency_s": "end-to-end latency",
+    "tokens_per_s_per_device": "throughput per device",
+    "energy_per_output_token_j": "energy per output token",
+    "facility_energy_per_output_token_j": "energy per output token at the grid",
+    "cost_per_mtok_output_usd": "cost of output tokens",
+}
+_UNITS: Final = {
+    "tokens_per_s_per_device": "tokens/s",
+    "tokens_per_s_per_user": "tokens/s",
+    "cost_per_mtok_output_usd": "USD per million",
+    "energy_per_output_token_j": "J",
+}
+_SCALED: Final = frozenset({"s", "J", "W", "FLOP"})
+_MORE_IS_BETTER: Final = frozenset(
+    {"tokens_per_s_per_user", "tokens_per_s_per_device", "requests_per_s", "max_batch"}
+    | {"mbu", "mfu", "running_batch"}
+)
+
+
+def plain(name: str) -> str:
+    """Return a column's name in words."""
+    return _PLAIN.get(name, name)
+
+
+def unit_of(name: str) -> str:
+    """Return a column's unit as people write it, empty for a pure number."""
+    unit = _UNITS.get(name) or BY_NAME[name].unit
+    return "" if unit == "1" else unit
+
+
+def label(name: str) -> str:
+    """Return a column's name in words, with its unit."""
+    unit = unit_of(name)
+    return f"{plain(name)} [{unit}]" if unit else plain(name)
+
+
+def with_unit(value: float, name: str) -> str:
+    """Return a value of a column with its unit."""
+    unit = unit_of(name)
+    if unit in _SCALED:
+        return format_quantity(value, unit, 3)
+    return f"{value_text(value)} {unit}".rstrip()
+
+
+def is_more_better(name: str) -> bool:
+    """Whether more of a column is better."""
+    return name in _MORE_IS_BETTER
+
+
+def listing(names: Sequence[str], most: int = 3) -> str:
+    """Return ``a, b and c``, or ``a, b and 5 more``."""
+    if len(names) > most:
+        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
+
+
+def rows_as_text(
+    rows: Iterable[Mapping[str, Any]], names: Sequence[str]
+) -> tuple[tuple[str, ...], ...]:
+    """Return rows for a table of text."""
+    return tuple(tuple(value_text(row.get(name)) for name in names) for row in rows)
+
+
+def value_text(value: object) -> str:
+    """Return a value for people: whole numbers grouped, others with four digits."""
+    if value is None:
+        return "-"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return str(value)
