@@ -11,7 +11,7 @@ import tokenize
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from io import StringIO
-from typing import cast
+from typing import Any, cast
 
 import click
 from pydantic import BaseModel
@@ -35,7 +35,7 @@ from perfcore.cli import program
 from perfcore.columns import AXES, METRICS, Column
 from perfcore.units import format_quantity
 
-RECORDS = {
+RECORDS: dict[str, type[Any]] = {
     "model": records.Model,
     "device": records.Device,
     "engine": records.Engine,
