@@ -138,14 +138,20 @@ def test_light_commands_import_nothing_heavy(arguments, absent):
     assert done.stdout
 
 
+def processor_time_of_children():
+    """Return what does not depend on who else uses the processors."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
 def test_help_comes_at_once():
     times = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = processor_time_of_children()
         subprocess.run(
             [sys.executable, "-c", START, "--help"], check=True, stdout=subprocess.DEVNULL
         )
-        times.append(time.perf_counter() - started)
+        times.append(processor_time_of_children() - before)
 
     assert min(times) < 0.3
 

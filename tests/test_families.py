@@ -135,12 +135,12 @@ def test_larger_mixtures_are_deeper_and_larger():
 
 
 def test_sixty_sizes_take_less_than_a_second():
-    start = time.perf_counter()
+    start = time.process_time()  # others may use the processors, too
     for params in grid:
         dense_model(params)
         moe_model(params)
 
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(
