@@ -1,7 +1,9 @@
 """The site builds without a warning, needs no network, and has everything that there is to know."""
 
+import fcntl
 import html
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -45,18 +47,22 @@ reference = module()
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The site, built by the documented command into another directory."""
-    out = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", DOCS, out],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The site, built by the documented command into another directory, once for all workers."""
+    home = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        home = home.parent
+    said = home / "site.txt"
+    with (home / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not said.exists():
+            command = ["sphinx", "-W", "--keep-going", "-q", "-b", "html", DOCS, home / "site"]
+            done = subprocess.run(
+                [sys.executable, "-m", *command], capture_output=True, text=True, check=False
+            )
+            said.write_text(f"{done.stderr}exit code {done.returncode}", encoding="utf-8")
 
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return out
+    assert said.read_text(encoding="utf-8") == "exit code 0"
+    return home / "site"
 
 
 def shown(page):
