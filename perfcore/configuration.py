@@ -300,7 +300,7 @@ class Configuration:
 
     @property
     def purchase(self) -> str:
-        """How devices are paid: ``on-demand``, ``spot`` or ``owned``."""
+        """How devices are paid, ``on-demand``, ``spot`` or ``owned``."""
         return PURCHASES[int(self.records.economics.purchase)]
 
     @property

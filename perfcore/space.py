@@ -128,7 +128,7 @@ class Space:
 
     @cached_property
     def outer_points(self) -> int:
-        """Outer points that the kernel visits: all combinations, or the sampled ones."""
+        """Outer points that the kernel visits, all combinations or the sampled ones."""
         return self.grid_points if self.spec.sample is None else self.spec.sample.n
 
     @cached_property

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "perfcore"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PHYSICS_MAY_IMPORT = ("math", "typing", "perfcore.records", "perfcore.physics")
 TEXT = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".cfg", ".txt", ".sh", ".csv", ""}
-NOT_OURS = {"__pycache__", "build", "dist"}
+NOT_OURS = {"__pycache__", "_build", "build", "dist"}
 
 # An absolute path into a home or another directory that other machines do not have.
 MACHINE_PATH = re.compile(r"(?<![\w.~:/])/(?:home|root|Users|mnt|opt|srv|tmp|work)/\w+")

@@ -1,0 +1,66 @@
+"""The site: ``python -m sphinx -W --keep-going -b html docs docs/_build``, without a network.
+
+Pages are plain Markdown that also reads on GitHub. What code and catalogue say themselves stands
+where a page has ``<!-- generated NAME -->``.
+"""
+
+import os
+import re
+import sys
+from importlib.metadata import version as installed
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+HERE = Path(__file__).resolve().parent
+SWEEPS = HERE.parent / "sweeps" / "README.md"
+os.environ["PERFCORE_CATALOG"] = str(HERE)  # entries of whoever builds the site are not on it
+sys.path.insert(0, str(HERE))
+
+import reference  # noqa: E402 - it lies beside this file
+
+project = "perfcore"
+author = "The perfcore developers"
+version = release = installed("perfcore")
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+highlight_language = "none"
+smartquotes = False  # sources are quoted letter by letter
+myst_heading_anchors = 3
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+napoleon_google_docstring = False
+napoleon_use_param = False
+html_theme = "furo"
+html_title = "perfcore"
+html_show_copyright = False
+html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme_options: dict[str, object] = {"top_of_page_buttons": []}
+
+
+def fill(_: Sphinx, name: str, source: list[str]) -> None:
+    """Put what is generated into a page, and the sweeps' own page into the site."""
+    text = source[0]
+    if name == "sweeps":
+        text = SWEEPS.read_text(encoding="utf-8")
+    text = re.sub(r"\]\((?:\.\./)+sweeps/README\.md", "](/sweeps.md", text)
+    source[0] = reference.filled(text)
+
+
+def outdated(_: Sphinx, env: BuildEnvironment, *__: set[str]) -> list[str]:
+    """Pages that change with the code, though their files do not."""
+    return [
+        name
+        for name in env.found_docs
+        if name == "sweeps" or reference.MARKER.search(Path(env.doc2path(name)).read_text("utf-8"))
+    ]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register what this file adds to Sphinx."""
+    app.connect("source-read", fill)
+    app.connect("env-get-outdated", outdated)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,610 @@
+"""What the pages of the site show of the code itself: columns, records, catalogue, commands, API.
+
+A page holds ``<!-- generated NAME -->`` where one of ``GENERATED`` belongs; ``conf.py`` puts it in
+when the site is built, so that no copy is kept. All functions return Markdown.
+"""
+
+import ast
+import inspect
+import re
+import tokenize
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from io import StringIO
+from typing import Any, cast
+
+import click
+from pydantic import BaseModel
+
+import perfcore
+from perfcore import records, units
+from perfcore.bounds import BOUNDS
+from perfcore.catalog import loader
+from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.engine_entry import CALIBRATIONS, Constant, EngineEntry
+from perfcore.catalog.entry import Entry
+from perfcore.catalog.parameters import active_parameter_count, parameter_count
+from perfcore.catalog.schema import (
+    DeviceEntry,
+    EconomicsEntry,
+    FactEntry,
+    KVFormatEntry,
+    WeightFormatEntry,
+)
+from perfcore.cli import program
+from perfcore.columns import AXES, METRICS, Column
+from perfcore.units import format_quantity
+
+RECORDS: dict[str, type[Any]] = {
+    "model": records.Model,
+    "device": records.Device,
+    "engine": records.Engine,
+    "weight_format": records.WeightFormat,
+    "kv_format": records.KVFormat,
+    "economics": records.Economics,
+    "deployment": records.Deployment,
+}
+UNITS = {  # by the first pattern that fits a field of an entry; what has no unit is a plain number
+    "*_capacity": "B",
+    "on_chip_memory": "B",
+    "*bandwidth": "B/s",
+    "flops_*": "FLOP/s",
+    "*_power": "W",
+    "*_latency": "s",
+    "price_per_hour": "USD/h",
+    "price_spot": "USD/h",
+    "price_list": "USD",
+    "published_params": "",
+    "published_active": "",
+}
+PLAIN_UNITS = {
+    "carbon_intensity": "g/kWh",
+    "electricity_price": "USD/kWh",
+    "token_price": "USD/Mtok",
+    "process_nm": "nm",
+}
+OWN_PLACE = {"name", "title", "aliases", "source", "estimated", "hypothetical", "notes", "quality"}
+# What a field means that has no comment of its own, by the first pattern that fits its name.
+MEANINGS = {
+    "layers": "layers",
+    "hidden_size": "width of the model",
+    "moe_layers": "layers with routed experts",
+    "experts_per_token": "routed experts of a layer that one token uses",
+    "*_io_elements": "activation elements that one token moves in and out of these operators",
+    "*_operators": "how many of these operators there are",
+    "attention_out_elements": "output projections",
+    "ffn_out_elements": "dense down projections",
+    "lm_head_elements": "output matrix",
+    "memory_bytes": "capacity that a driver reports",
+    "flops_*": "dense FLOP/s in this arithmetic; 0 where there is none",
+    "launch_*": "start-up of one operator of this kind",
+    "memory_efficiency_*": "share of the memory bandwidth that kernels of this kind reach",
+    "compute_efficiency_*": "share of the peak FLOP/s that kernels of this kind reach",
+    "kv_efficiency_quantised": "share of memory bandwidth when the cache is quantised",
+    "attention_decode_efficiency": "share of peak FLOP/s of the scores of decode",
+    "network_efficiency": "share of network bandwidth beyond the scale-up domain",
+    "*_efficiency": "share of link bandwidth",
+    "*_per_step": "host time of a decode step",
+    "*_per_sequence": "host time of a decode step, for each sequence in it",
+    "*_per_prefill": "host time of a prefill",
+    "low_*": "lower end of the interval",
+    "high_*": "upper end of the interval",
+}
+YEAR = 365 * 86_400
+MARKS = {
+    "claimed": re.compile(r"\bclaim"),
+    "second-hand": re.compile(r"\bsecond-hand\b"),
+    "recalled": re.compile(r"\brecalled\b"),
+}
+
+
+# Markdown
+
+
+def escaped(text: str) -> str:
+    """Text as it is, whatever Markdown would make of it; code stays, addresses become links."""
+    parts = re.split(r"(https?://[^\s,;)\]]+|`[^`|]+`)", " ".join(text.split()))
+    return "".join(
+        (part if part[0] == "`" else f"<{part}>")
+        if place % 2
+        else re.sub(r"([\\`*_\[\]<>|#~$])", r"\\\1", part)
+        for place, part in enumerate(parts)
+    )
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+    """A table; the columns in ``right`` are flush right, their numbers stay beside the units."""
+    flush = set(right)
+    rows = [
+        [
+            cell.replace(" ", "\N{NO-BREAK SPACE}") if place in flush else cell
+            for place, cell in enumerate(row)
+        ]
+        for row in rows
+    ]
+    rule = [" ---: " if place in flush else " --- " for place in range(len(header))]
+    lines = [f"| {' | '.join(header)} |", f"|{'|'.join(rule)}|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def paragraphs(*parts: str) -> str:
+    """Paragraphs, without the empty ones."""
+    return "\n\n".join(part for part in parts if part)
+
+
+def linked(name: str) -> str:
+    """The name of an entry, linked to its section of the same page."""
+    return f"[{escaped(name)}](#{anchor(name)})"
+
+
+def anchor(name: str) -> str:
+    """What MyST makes of a heading's text for links to it."""
+    return re.sub(r"[^\w-]", "", name.lower())
+
+
+# Nomenclature
+
+
+def columns_table(columns: Iterable[Column]) -> str:
+    """Names, units and meanings of columns."""
+    rows = [(f"`{column.name}`", unit(column), escaped(column.meaning)) for column in columns]
+    return table(("column", "unit", "meaning"), rows)
+
+
+def unit(column: Column) -> str:
+    """The unit of a column, or that it is text."""
+    return "text" if column.text else column.unit
+
+
+def axes() -> str:
+    """What a row is about."""
+    return columns_table(AXES)
+
+
+def metrics() -> str:
+    """What a row says: the default columns, and the others."""
+    return paragraphs(
+        "Written unless `output.columns` says otherwise:",
+        columns_table(column for column in METRICS if column.default),
+        'Written if they are asked for, by name or with `output.columns = "all"`:',
+        columns_table(column for column in METRICS if not column.default),
+    )
+
+
+def categories() -> str:
+    """Every text that a column of codes may hold."""
+    rows = [
+        (f"`{column.name}`", ", ".join(f"`{text}`" for text in column.categories))
+        for column in (*AXES, *METRICS)
+        if column.categories
+    ]
+    return table(("column", "values"), rows)
+
+
+def comments(record: type) -> dict[str, str]:
+    """The comment behind each field of a record that has one, from the source."""
+    source = inspect.getsource(record)
+    by_line = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    body = cast("ast.ClassDef", ast.parse(source).body[0]).body
+    return {
+        cast("ast.Name", field.target).id: by_line[field.lineno]
+        for field in body
+        if isinstance(field, ast.AnnAssign) and field.lineno in by_line
+    }
+
+
+def record_fields() -> str:
+    """Every field of every record that the physics works on."""
+    parts = []
+    for kind, record in RECORDS.items():
+        said = comments(record)
+        rows = []
+        for name in record._fields:
+            bound = BOUNDS.get(kind, {}).get(name)
+            si = si_unit(bound.dimension) if bound else "1"
+            meaning = said.get(name) or next(
+                text for pattern, text in MEANINGS.items() if fnmatchcase(name, pattern)
+            )
+            rows.append((f"`{name}`", si, escaped(meaning)))
+        parts += [
+            f"### {record.__name__}",
+            inspect.getdoc(record) or "",
+            table(("field", "unit", "meaning"), rows),
+        ]
+    return paragraphs(*parts)
+
+
+def si_unit(dimension: str) -> str:
+    """The SI unit of a dimension, ``1`` for pure numbers and counts."""
+    known = units.DIMENSIONS[dimension].units
+    return "1" if dimension in {"count", "fraction", "ratio"} else next(iter(known))
+
+
+# Catalogue
+
+
+def entries(kind: str) -> list[Entry]:
+    """All entries of a kind, in the order of the catalogue."""
+    return [loader.load(kind, name) for name in loader.names(kind)]
+
+
+def marks(entry: Entry) -> list[str]:
+    """What a reader should know before relying on an entry's figures."""
+    said = " ".join((entry.source, entry.notes, *entry.estimated.values()))
+    found = ["hypothetical"] if entry.hypothetical else []
+    found += ["estimated"] if entry.estimated else []
+    return found + [mark for mark, words in MARKS.items() if words.search(said.lower())]
+
+
+def number(name: str, value: float) -> str:
+    """A figure of an entry, in the unit that people use."""
+    if name == "lifetime":
+        return f"{value / YEAR:g} years"
+    known = next((text for pattern, text in UNITS.items() if fnmatchcase(name, pattern)), None)
+    if known is None:
+        return f"{value:g} {PLAIN_UNITS.get(name, '')}".rstrip()
+    return format_quantity(value, known, 4)
+
+
+def figure(name: str, value: object) -> str:
+    """A field of an entry as text."""
+    if isinstance(value, bool):
+        return "yes"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, int | float):
+        return number(name, value)
+    if isinstance(value, tuple | list):
+        return ", ".join(figure("", item) for item in value)
+    if isinstance(value, BaseModel):
+        return "; ".join(f"{key} {item}" for key, item in value if item is not None)
+    return str(value)
+
+
+def details(entry: Entry, computed: Mapping[str, str] | None = None) -> str:
+    """All that an entry says: figures, which of them are estimated and how, sources, notes."""
+    given = entry.model_dump(exclude_defaults=True)
+    figures = [f"{escaped(name)} {text}" for name, text in (computed or {}).items()]
+    for name in given:
+        if name not in OWN_PLACE and getattr(entry, name) not in (None, False, "", 0, ()):
+            star = r"\*" if name in entry.estimated else ""
+            shown = escaped(figure(name, getattr(entry, name)))
+            figures.append(f"`{name}` {shown}{star}")
+    aliases = ", ".join(f"`{alias}`" for alias in entry.aliases)
+    estimates = "\n".join(
+        f"- `{name}`: {escaped(why)}" for name, why in sorted(entry.estimated.items())
+    )
+    return paragraphs(
+        f"### {entry.name}",
+        " ".join(
+            part
+            for part in (
+                f"**{escaped(entry.title)}**" if entry.title else "",
+                f"({', '.join(marks(entry))})" if marks(entry) else "",
+                f"– also {aliases}" if aliases else "",
+            )
+            if part
+        ),
+        " · ".join(figures),
+        f"\\* estimated, as nobody publishes it:\n\n{estimates}" if estimates else "",
+        f"*Source*: {escaped(entry.source)}",
+        f"*Notes*: {escaped(entry.notes)}" if entry.notes else "",
+    )
+
+
+def by_vendor(found: Sequence[DeviceEntry]) -> dict[str, list[DeviceEntry]]:
+    """Devices by their vendor, in the order of the catalogue."""
+    groups: dict[str, list[DeviceEntry]] = {}
+    for entry in found:
+        groups.setdefault(entry.vendor, []).append(entry)
+    return groups
+
+
+def devices() -> str:
+    """A table of the devices of each vendor, and all about each."""
+    groups = by_vendor(cast("list[DeviceEntry]", entries("device")))
+    parts = ["## At a glance"]
+    header = (
+        "device",
+        "year",
+        "memory",
+        "bandwidth",
+        "TFLOP/s, 16 bit",
+        "8 bit",
+        "power",
+        "USD/h",
+        "marks",
+    )
+    for vendor, found in groups.items():
+        rows = [
+            (
+                linked(entry.name),
+                str(entry.year),
+                format_quantity(entry.memory_capacity, "B", 3),
+                format_quantity(entry.memory_bandwidth, "B/s", 3),
+                rate(entry.flops_fp16),
+                rate(max(entry.flops_fp8, entry.flops_int8)),
+                f"{entry.board_power:,.0f} W",
+                f"{entry.price_per_hour:.2f}",
+                ", ".join(marks(entry)),
+            )
+            for entry in found
+        ]
+        parts += [f"**{escaped(vendor)}**", table(header, rows, right=range(1, 8))]
+    for vendor, found in groups.items():
+        parts += [f"## {escaped(vendor)}", *map(details, found)]
+    return paragraphs(*parts)
+
+
+def rate(flops: float) -> str:
+    """A dense arithmetic rate in TFLOP/s, or a dash where there is no such path."""
+    return f"{flops / 1e12:,.{0 if flops >= 1e15 else 1}f}" if flops else "–"
+
+
+def models() -> str:
+    """A table of the models, and all about each."""
+    found = cast("list[ModelEntry]", entries("model"))
+    header = ("model", "parameters", "active", "layers", "KV/token", "context", "release", "marks")
+    rows, parts = [], []
+    for entry in found:
+        record = entry.record()
+        cache = 2.0 * (record.global_kv_elements + record.window_kv_elements)
+        rows.append(
+            (
+                linked(entry.name),
+                format_quantity(parameter_count(entry), "", 3),
+                format_quantity(active_parameter_count(entry), "", 3),
+                str(entry.num_hidden_layers),
+                format_quantity(cache, "B", 3),
+                f"{entry.max_position_embeddings:,}" if entry.max_position_embeddings else "–",
+                entry.release or "–",
+                ", ".join(marks(entry)),
+            )
+        )
+        parts.append(details(entry))
+    return paragraphs(
+        "## At a glance",
+        "KV bytes per token are those of a 16-bit cache, layers with a window included.",
+        table(header, rows, right=range(1, 6)),
+        "## Each model",
+        *parts,
+    )
+
+
+def formats() -> str:
+    """Tables of weight and KV-cache formats, what open measurements say of their quality."""
+    weights = cast("list[WeightFormatEntry]", entries("weight_format"))
+    caches = cast("list[KVFormatEntry]", entries("kv_format"))
+    quality = [
+        (
+            linked(entry.name),
+            escaped(measured.model),
+            escaped(measured.metric),
+            f"{measured.value:g}",
+            "–" if measured.reference is None else f"{measured.reference:g}",
+            escaped(measured.source),
+        )
+        for entry in weights
+        for measured in entry.quality
+    ]
+    return paragraphs(
+        "## Weights",
+        table(
+            ("format", "bits", "embedding bits", "kernel", "arithmetic", "layout"),
+            [
+                (
+                    linked(entry.name),
+                    f"{entry.bits:g}",
+                    f"{entry.embedding_bits:g}",
+                    entry.kernel,
+                    entry.arithmetic,
+                    escaped(entry.layout),
+                )
+                for entry in weights
+            ],
+            right=(1, 2),
+        ),
+        "## KV cache",
+        table(
+            ("format", "bits", "layout", "source"),
+            [(f"`{e.name}`", f"{e.bits:g}", escaped(e.layout), escaped(e.source)) for e in caches],
+            right=(1,),
+        ),
+        "## Quality",
+        "Open measurements; a value of one model and size says little about others.",
+        table(("format", "model", "metric", "value", "at 16 bit", "source"), quality, right=(3, 4)),
+        "## Each weight format",
+        *map(details, weights),
+    )
+
+
+def engines() -> str:
+    """Every constant of every engine: its value, what it rests on, and from where."""
+    parts = []
+    for entry in cast("list[EngineEntry]", entries("engine")):
+        measured = ", ".join(name for names in entry.measured.values() for name in names)
+        parts += [
+            f"## {entry.name}",
+            f"**{escaped(entry.title)}**",
+            f"Stands on [{entry.base}](#{anchor(entry.base)})." if entry.base else "",
+            f"Fitted on {measured}." if measured else "",
+            f"*Source*: {escaped(entry.source)}",
+            f"*Notes*: {escaped(entry.notes)}" if entry.notes else "",
+            constants(entry),
+        ]
+    return paragraphs(*parts)
+
+
+def constants(entry: EngineEntry) -> str:
+    """The constants that an engine gives itself, and where they hold."""
+    scopes: list[tuple[str, Mapping[str, Constant], str]] = [
+        ("everywhere", entry.constants, ""),
+        ("everywhere", entry.factors, "× "),
+    ]
+    scopes += [(key, found, "× ") for key, found in entry.class_factors.items()]
+    for given in (entry.device_class, entry.link, entry.device):
+        scopes += [
+            (key, found, "") for key, found in cast("dict[str, dict[str, Constant]]", given).items()
+        ]
+    rows = [
+        (
+            f"`{name}`",
+            escaped(scope),
+            f"{sign}{shown(name, constant, sign)}",
+            constant.basis,
+            escaped(constant.source),
+        )
+        for scope, found, sign in scopes
+        for name, constant in found.items()
+    ]
+    return table(("constant", "on", "value", "basis", "source"), rows, right=(2,)) if rows else ""
+
+
+def shown(name: str, constant: Constant, sign: str) -> str:
+    """The value of a constant with its unit; factors have none."""
+    unit = si_unit(BOUNDS["engine"][name].dimension)
+    return (
+        f"{constant.value:g}" if sign or unit == "1" else format_quantity(constant.value, unit, 4)
+    )
+
+
+def intervals() -> str:
+    """How wide the 80 % intervals are, by what a prediction rests on."""
+    levels = cast("EngineEntry", loader.load("engine", "kernels")).intervals
+    names = sorted({name.split("_", 1)[1] for name in levels[CALIBRATIONS[0]]})
+    rows = [
+        (
+            f"`{name}`",
+            *(
+                " – ".join(f"{levels[level][f'{end}_{name}'].value:.2f}" for end in ("low", "high"))
+                for level in CALIBRATIONS
+            ),
+        )
+        for name in names
+    ]
+    return table(("interval", *CALIBRATIONS), rows, right=range(1, 5))
+
+
+def economics() -> str:
+    """Facilities and how they pay."""
+    return paragraphs(*map(details, cast("list[EconomicsEntry]", entries("economics"))))
+
+
+def prices() -> str:
+    """Dated prices, grid intensities and overheads."""
+    return facts("price")
+
+
+def energy() -> str:
+    """Energy constants."""
+    return facts("energy")
+
+
+def facts(kind: str) -> str:
+    """Single sourced numbers, by what they are of."""
+    groups: dict[str, list[FactEntry]] = {}
+    for entry in cast("list[FactEntry]", entries(kind)):
+        groups.setdefault(entry.category, []).append(entry)
+    parts = []
+    for category, found in groups.items():
+        rows = [
+            (
+                f"`{entry.name}`",
+                "; ".join(escaped(text) for text in (entry.title, entry.condition) if text),
+                spread(entry),
+                "; ".join(
+                    escaped(text)
+                    for text in (entry.provenance, entry.date, entry.source, entry.notes)
+                    if text
+                ),
+            )
+            for entry in found
+        ]
+        parts += [
+            f"### {escaped(category)}",
+            table(("name", "what", "value", "source"), rows, right=(2,)),
+        ]
+    return paragraphs(*parts)
+
+
+def spread(entry: FactEntry) -> str:
+    """The value of a fact with its unit, and from where to where others put it."""
+    value = f"{entry.value:g} {escaped(entry.unit)}"
+    if entry.low is None or entry.high is None:
+        return value
+    return f"{value} ({entry.low:g} – {entry.high:g})"
+
+
+# Commands and API
+
+
+def commands() -> str:
+    """The help of every command."""
+    root = click.Context(program, info_name="perfcore", terminal_width=96, max_content_width=96)
+    parts = []
+    for name in program.list_commands(root):
+        command = program.get_command(root, name)
+        if command is None:
+            raise LookupError(f"command {name!r} is listed but cannot be loaded")
+        parts.append(f"## perfcore {name}")
+        parts += helps(command, name, root)
+    return paragraphs(*parts)
+
+
+def helps(command: click.Command, name: str, parent: click.Context) -> list[str]:
+    """The help of a command and of those below it."""
+    context = click.Context(command, info_name=name, parent=parent)
+    found = [f"```text\n{command.get_help(context)}\n```"]
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context):
+            below = command.get_command(context, inner)
+            if below is not None:
+                found += [f"### {context.command_path} {inner}", *helps(below, inner, context)]
+    return found
+
+
+def api() -> str:
+    """Directives for every public name of the package."""
+    lines = ["```{eval-rst}"]
+    for name in perfcore.__all__:
+        public = getattr(perfcore, name)
+        if isinstance(public, type) and issubclass(public, BaseException):
+            lines += [f".. autoexception:: perfcore.{name}"]
+        elif isinstance(public, type):
+            lines += [f".. autoclass:: perfcore.{name}", "   :members:"]
+        elif callable(public):
+            lines += [f".. autofunction:: perfcore.{name}"]
+        lines += [""]
+    return "\n".join([*lines, "```"])
+
+
+GENERATED: dict[str, Callable[[], str]] = {
+    function.__name__: function
+    for function in (
+        axes,
+        metrics,
+        categories,
+        record_fields,
+        devices,
+        models,
+        formats,
+        engines,
+        intervals,
+        economics,
+        prices,
+        energy,
+        commands,
+        api,
+    )
+}
+MARKER = re.compile(r"^<!-- generated (\w+) -->$", re.MULTILINE)
+
+
+def filled(page: str) -> str:
+    """A page with everything generated in its place; an unknown name is a KeyError."""
+    return MARKER.sub(lambda match: GENERATED[match[1]](), page)

@@ -1,0 +1,173 @@
+"""The site builds without a warning, needs no network, and has everything that there is to know."""
+
+import fcntl
+import html
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import perfcore
+from perfcore.catalog import loader
+from perfcore.cli import program
+from perfcore.columns import COLUMNS
+
+for package in ("sphinx", "myst_parser", "furo"):
+    pytest.importorskip(package)
+
+DOCS = Path(__file__).parent.parent / "docs"
+CATALOGUE = {
+    "device": "catalogue/devices.html",
+    "model": "catalogue/models.html",
+    "weight_format": "catalogue/formats.html",
+    "kv_format": "catalogue/formats.html",
+    "engine": "catalogue/engines.html",
+    "economics": "catalogue/economics.html",
+    "price": "catalogue/economics.html",
+    "energy": "catalogue/economics.html",
+}
+FETCHED = re.compile(
+    r"<(?:script|img|iframe|source)[^>]*\ssrc=\"([^\"]*)|<link[^>]*href=\"([^\"]*)"
+)
+
+
+def module():
+    spec = importlib.util.spec_from_file_location("reference", DOCS / "reference.py")
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+reference = module()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The site, built by the documented command into another directory, once for all workers."""
+    home = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        home = home.parent
+    said = home / "site.txt"
+    with (home / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not said.exists():
+            command = ["sphinx", "-W", "--keep-going", "-q", "-b", "html", DOCS, home / "site"]
+            done = subprocess.run(
+                [sys.executable, "-m", *command], capture_output=True, text=True, check=False
+            )
+            said.write_text(f"{done.stderr}exit code {done.returncode}", encoding="utf-8")
+
+    assert said.read_text(encoding="utf-8") == "exit code 0"
+    return home / "site"
+
+
+def shown(page):
+    """The text of a page, as a reader sees it."""
+    source = page.read_text(encoding="utf-8")
+    article = source[source.index("<article") : source.rindex("</article>")]
+    return html.unescape(re.sub(r"<[^>]+>", "", article))
+
+
+def test_every_page_is_built_and_filled(site):
+    pages = {path.relative_to(DOCS).with_suffix("") for path in DOCS.rglob("*.md")}
+    built = {path.relative_to(site).with_suffix("") for path in site.rglob("*.html")}
+
+    assert pages <= built
+    for page in site.rglob("*.html"):
+        assert "<!-- generated" not in page.read_text(encoding="utf-8"), page
+
+
+def test_nothing_is_fetched_from_elsewhere(site):
+    for page in site.rglob("*.html"):
+        for addresses in FETCHED.findall(page.read_text(encoding="utf-8")):
+            assert not any(re.match(r"(?:\w+:)?//", address) for address in addresses), page
+    for style in site.rglob("*.css"):
+        assert not re.search(r"url\(['\"]?(?:https?:)?//|@import", style.read_text("utf-8")), style
+
+
+def test_nomenclature_has_every_column_and_field(site):
+    page = shown(site / "nomenclature.html")
+    text = plain(page)
+
+    for column in COLUMNS:
+        assert re.search(rf"^{column.name}$", page, re.MULTILINE), column.name
+        assert plain(column.meaning) in text, column.name
+    for record in reference.RECORDS.values():
+        for field in record._fields:
+            assert re.search(rf"^{field}$", page, re.MULTILINE), field
+
+
+@pytest.mark.parametrize("kind", CATALOGUE)
+def test_catalogue_pages_have_every_entry_and_its_source(site, kind):
+    page = plain(shown(site / CATALOGUE[kind]))
+
+    for name in loader.names(kind):
+        entry = loader.load(kind, name)
+        assert plain(name) in page
+        assert plain(entry.source) in page, name
+        for field, why in entry.estimated.items():
+            assert plain(f"{field}: {why}") in page, (name, field)
+
+
+def plain(text):
+    """Text without blanks and what typography changes."""
+    return re.sub(r"[^\w=/.,]+", "", re.sub(r"\.{3}|…", "", text))
+
+
+def test_marks_say_what_to_beware_of():
+    device = loader.load_device("wse-3")
+    hypothetical = loader.load_device("hbm4-6tbs")
+
+    assert {"estimated", "claimed", "recalled"} <= set(reference.marks(device))
+    assert "second-hand" in reference.marks(loader.load_device("h100-sxm"))
+    assert "estimated" not in reference.marks(loader.load_device("h100-sxm"))
+    assert "hypothetical" in reference.marks(hypothetical)
+
+
+def test_reference_pages_have_every_name(site):
+    python, commands = shown(site / "api.html"), shown(site / "commands.html")
+
+    for name in set(perfcore.__all__) - {"__version__"}:
+        assert f"perfcore.{name}" in python
+    assert "perfcore.testing.check_laws" in python
+    for name in program.list_commands(None):
+        assert f"perfcore {name}" in commands
+
+
+def test_text_stays_as_it_is():
+    text = "a_b *c* [d](e) 1|2 <f> `g_h` $x$ see https://example.test/a_b, and ~"
+
+    assert reference.escaped(text) == (
+        r"a\_b \*c\* \[d\](e) 1\|2 \<f\> `g_h` \$x\$ see <https://example.test/a_b>, and \~"
+    )
+
+
+def test_a_page_that_asks_for_what_is_not_there_fails():
+    with pytest.raises(KeyError, match="nonsense"):
+        reference.filled("<!-- generated nonsense -->")
+
+
+def test_everything_generated_has_a_place():
+    asked = [
+        name
+        for page in DOCS.rglob("*.md")
+        for name in reference.MARKER.findall(page.read_text(encoding="utf-8"))
+    ]
+
+    assert sorted(asked) == sorted(reference.GENERATED)
+
+
+def test_equations_of_every_section_have_a_source():
+    text = (DOCS / "physics.md").read_text(encoding="utf-8")
+    numbers = {int(number) for number in re.findall(r"^## (\d+)\.", text, re.MULTILINE)}
+    rows = re.findall(
+        r"^\| ([\d, ]+) \| [^|]+ \| ([^|]+) \|$", text.split("## 15.")[1], re.MULTILINE
+    )
+    sourced = {int(number) for section, _ in rows for number in section.split(",")}
+
+    assert sourced == numbers - {13, 14, 15}  # what is left out, names, and the sources themselves
+    assert all(source.strip() for _, source in rows)
