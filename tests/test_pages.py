@@ -33,6 +33,7 @@ from perfcore.space import Space
 ROOT = Path(__file__).parent.parent
 ELSEWHERE = {  # and the test that executes it
     "docs/analysis.md": "tests/test_docs.py",  # R and Spark where they are installed
+    "docs/clusters.md": "tests/test_clusters.py",
     "sweeps/README.md": "tests/test_sweeps.py",
 }
 PAGES = sorted(
