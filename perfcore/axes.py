@@ -252,8 +252,13 @@ def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry
 
 def _located(name: str, folder: Path) -> str:
     """Return a name as it is, and a path relative to the sweep file's folder."""
-    is_path = name.startswith(("./", "../", "~", "/")) or name.lower().endswith(
-        (".toml", ".json", ".gguf")
+    is_path = (
+        name.startswith(("./", "../", "~", "/"))
+        or name in {".", ".."}
+        or (
+            name.lower().endswith((".toml", ".json", ".gguf"))
+            and not name.lower().startswith(loader.HUB)
+        )
     )
     if is_path or ".toml:" in name.lower():
         try:

@@ -16,6 +16,7 @@ from perfcore.catalog.entry import Entry
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Size = Annotated[int, Field(ge=1, le=10**9)]
+Layers = Annotated[int, Field(ge=1, le=10**5)]  # layer_pattern has a letter for each
 Parameters = Annotated[float, Field(gt=0, le=1e16)]
 
 
@@ -40,7 +41,7 @@ class ModelEntry(Entry):
     published_source: str = ""
 
     hidden_size: Size
-    num_hidden_layers: Size
+    num_hidden_layers: Layers
     vocab_size: Size
     tie_word_embeddings: bool = False
     max_position_embeddings: Count = 0  # 0: no limit

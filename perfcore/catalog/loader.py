@@ -56,6 +56,8 @@ _KINDS = {
 }
 KINDS = tuple(_KINDS)
 
+HUB = "hf:"  # begins the name of a model on the Hugging Face hub
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 
 
@@ -99,6 +101,11 @@ def user_directory() -> Path:
 def normalise(name: str) -> str:
     """Return a name as it is compared: lower case, with ``-`` for blanks and underscores."""
     return re.sub(r"[\s_]+", "-", name.strip().lower())
+
+
+def is_name(text: str) -> bool:
+    """Whether an entry may be called so."""
+    return bool(_NAME.fullmatch(text))
 
 
 def _kind(kind: str) -> _Kind:
@@ -181,7 +188,9 @@ def load(kind: str, name: str) -> Entry:
         One of ``KINDS``.
     name
         A name or alias, in any case and with ``_`` or blanks for ``-``; or the path of a TOML
-        file with one table per entry, ``file.toml`` or ``file.toml:name``.
+        file with one table per entry, ``file.toml`` or ``file.toml:name``. A model may also be
+        the path of a ``config.json`` of Hugging Face or of its directory, of a GGUF file, or
+        ``hf:org/name``.
 
     Raises
     ------
@@ -194,13 +203,35 @@ def load(kind: str, name: str) -> Entry:
     path, _, inner = _split_path(name)
     if path:
         return _load_file(kind, path, inner)
+    if kind == "model" and is_foreign(name):
+        return _import_model(name)
     index = _index(kind)
     found = index.get(normalise(name))
+    if found is None and kind == "model" and os.path.isdir(name):  # noqa: PTH112 - Path raises
+        return _import_model(name)
     if found is None:
         raise InputError(f"unknown {known.noun} {name!r}{_hint(kind, name)}{_listing(known)}")
     if found.built_in:
         return _load_built_in(kind, found.file, found.name)
     return _checked(kind, found.place, _tables(found.file, built_in=False))[found.name]
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a model's name says that it stands in a file of another project's format."""
+    lowered = name.lower()
+    return (
+        lowered.startswith(HUB)
+        or lowered.endswith((".json", ".gguf"))
+        or name.startswith(("./", "../", "/", "~", ".\\"))
+        or name in {".", ".."}
+    )
+
+
+def _import_model(source: str) -> Entry:
+    # imported only here: most models are in the catalogue
+    from perfcore.catalog.importing import import_model  # noqa: PLC0415
+
+    return import_model(source)
 
 
 def _hint(kind: str, name: str) -> str:
@@ -267,7 +298,7 @@ def _checked(kind: str, place: str, tables: dict[str, object]) -> dict[str, Entr
                 f"put it below a line [name] that names the {_KINDS[kind].noun}"
             )
             continue
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             faults.append(
                 f"{where}: a name has lower-case letters, digits, '-', '.', '_' and '+' only; "
                 f"rename it"

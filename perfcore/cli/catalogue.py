@@ -17,6 +17,7 @@ from perfcore.catalog.schema import (
     KVFormatEntry,
     WeightFormatEntry,
 )
+from perfcore.cli.adding import add_device, add_model
 from perfcore.cli.text import (
     dump,
     duration,
@@ -179,11 +180,12 @@ def _model_facts(entry: ModelEntry) -> dict[str, object]:
 @json_option
 @click.pass_context
 def models(ctx: click.Context, match: str, as_json: bool) -> None:
-    """List models, or show one.
+    """List models, show one, or add one.
 
     \b
     perfcore models --match qwen
     perfcore models show llama-3-70b
+    perfcore models add hf:Qwen/Qwen3-8B
     """  # noqa: D301
     if ctx.invoked_subcommand:
         return
@@ -217,10 +219,12 @@ def models(ctx: click.Context, match: str, as_json: bool) -> None:
 def show_model(ctx: click.Context, name: str, as_json: bool) -> None:
     """Show a model: its architecture, and what is computed from it.
 
-    KV bytes per token are those of a 16-bit cache, layers with a window included.
+    NAME may be a file, a directory with a config.json, or hf:ORG/NAME as well. KV bytes per
+    token are those of a 16-bit cache, layers with a window included.
 
     \b
     perfcore models show mixtral-8x7b --json
+    perfcore models show ./my-moe/config.json
     """  # noqa: D301
     entry = loader.load_model(name)
     computed = _model_facts(entry)
@@ -228,6 +232,9 @@ def show_model(ctx: click.Context, name: str, as_json: bool) -> None:
         dump(_data(entry, **computed))
     else:
         _print_entry(entry, computed)
+
+
+models.add_command(add_model)
 
 
 # Devices
@@ -253,11 +260,12 @@ def _device_facts(entry: DeviceEntry) -> dict[str, object]:
 @json_option
 @click.pass_context
 def devices(ctx: click.Context, match: str, device_class: str | None, as_json: bool) -> None:
-    """List devices, or show one.
+    """List devices, show one, or add one.
 
     \b
     perfcore devices --class tpu
     perfcore devices show h100-sxm
+    perfcore devices add --help
     """  # noqa: D301
     if ctx.invoked_subcommand:
         return
@@ -311,6 +319,9 @@ def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
             ],
             "  ",
         )
+
+
+devices.add_command(add_device)
 
 
 # Formats

@@ -53,12 +53,14 @@ def point(overrides: tuple[str, ...], as_json: bool, **options: str) -> None:
 
     What a token costs in time, energy and money, what it waits for, how far that is from the
     physical bound, and what more bandwidth or arithmetic would buy. MODEL and DEVICE are names
-    of the catalogue, or TOML files.
+    of the catalogue, or TOML files; MODEL may be a config.json of Hugging Face or its directory,
+    a GGUF file, or hf:ORG/NAME.
 
     \b
     perfcore point llama-3-70b h100-sxm --tp 4 --batch 32 --input-len 8Ki
     perfcore point llama-3-70b h100-sxm --devices auto --batch 200 --scheduler continuous
     perfcore point llama-3-8b rtx-4090 --weight-format q4_0 --set economics.utilization=0.1
+    perfcore point ./my-moe/config.json h200-sxm --tp 8
     """  # noqa: D301
     changed, faults = parse_overrides(overrides)
     try:

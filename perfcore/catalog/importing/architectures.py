@@ -1,0 +1,378 @@
+"""How the ``config.json`` of each ``model_type`` reads: one row of facts for each.
+
+A row says what differs from Llama: fields that the code of the architecture fixes, switches,
+keys of other names, defaults of keys that published files leave out, and which of the rules in
+``rules.py`` it needs. The facts are those of the modelling code in Hugging Face ``transformers``
+(4.57.1, and newer for newer types) or beside the published weights.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+Facts = Mapping[str, Any]
+# field of an entry: (keys of config.json, value where true, value where false, default)
+Switches = Mapping[str, tuple[tuple[str, ...], object, object, bool]]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What differs from Llama."""
+
+    fixed: Facts = field(default_factory=dict)
+    switches: Switches = field(default_factory=dict)
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    defaults: Facts = field(default_factory=dict)  # by key of config.json
+    tied: bool = False  # where config.json does not say
+    windows: str = "listed"  # how it says which layers have a window; see rules.py
+    rules: tuple[str, ...] = ()  # names of functions in rules.py, in order
+
+    def but(self, **changes: Any) -> "Architecture":  # noqa: ANN401 - of any field
+        """Return a copy; mappings are added to."""
+        merged: dict[str, Any] = {
+            name: {**getattr(self, name), **value} if isinstance(value, dict) else value
+            for name, value in changes.items()
+        }
+        return replace(self, **merged)
+
+
+def _all(*keys: str, default: bool = False) -> Switches:
+    """Biases of all four projections of the attention."""
+    return {"attention_bias": (keys, "all", "none", default)}
+
+
+def _qkv(*keys: str, default: bool = False) -> Switches:
+    return {"attention_bias": (keys, "qkv", "none", default)}
+
+
+def _mlp(*keys: str, default: bool = False) -> Switches:
+    return {"mlp_bias": (keys, True, False, default)}
+
+
+_HEAD_NORM: Final = {"qk_norm": "head-dim"}
+_FULL_NORM: Final = {"qk_norm": "full"}
+_LAYER_NORM: Final = {"norm": "scale-and-bias"}
+_CLASSIC: Final = {**_LAYER_NORM, "gated_mlp": False}
+_BIASED: Final = {"attention_bias": "all", "mlp_bias": True}
+_ONE_NORM: Final = {"parallel_block": True, "norms_per_layer": 1}
+_EXPERT_IS_FFN: Final = {"moe_intermediate_size": ("intermediate_size",)}
+
+# Keys of the fields that every architecture has, in the order in which they are looked for.
+KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "hidden_size": ("hidden_size", "n_embd", "d_model", "n_embed"),
+    "num_hidden_layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+    "vocab_size": ("vocab_size", "padded_vocab_size"),
+    "max_position_embeddings": (
+        "max_position_embeddings",
+        "n_positions",
+        "max_seq_len",
+        "seq_length",
+        "model_max_length",
+        "max_sequence_length",
+    ),
+    "num_attention_heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
+    "num_key_value_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv"),
+    "head_dim": ("head_dim", "attention_head_dim"),
+    "intermediate_size": ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim"),
+    "num_experts": ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"),
+    "num_experts_per_tok": (
+        "num_experts_per_tok",
+        "num_experts_per_token",
+        "moe_topk",
+        "moe_k",
+        "moe_top_k",
+    ),
+    "moe_intermediate_size": ("moe_intermediate_size",),
+    "num_shared_experts": ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"),
+    "shared_expert_intermediate_size": ("shared_expert_intermediate_size",),
+}
+
+LLAMA: Final = Architecture(switches={**_all("attention_bias"), **_mlp("mlp_bias")})
+_NO_BIAS: Final = Architecture()
+_QWEN2: Final = Architecture(fixed={"attention_bias": "qkv"}, windows="late")
+_QWEN3: Final = Architecture(fixed=_HEAD_NORM, switches=_all("attention_bias"), windows="late")
+_QWEN_NEXT: Final = Architecture(
+    fixed={**_HEAD_NORM, "attn_output_gate": True},
+    switches=_all("attention_bias"),
+    rules=("gated_delta", "experts", "shared_width"),
+)
+_GEMMA: Final = Architecture(switches=_all("attention_bias"), tied=True)
+_GEMMA3: Final = _GEMMA.but(
+    fixed={**_HEAD_NORM, "norms_per_layer": 4},
+    windows="every 6",
+    defaults={
+        "vocab_size": 262_208,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "max_position_embeddings": 131_072,
+        "sliding_window": 4096,
+    },
+)
+_DEEPSEEK: Final = Architecture(rules=("latent", "experts", "shared_count", "first_dense"))
+_DEEPSEEK_V3: Final = _DEEPSEEK.but(fixed={"router_bias": True})
+_SPARSE: Final = _DEEPSEEK_V3.but(rules=(*_DEEPSEEK_V3.rules, "indexer"))
+_GPT2: Final = Architecture(
+    fixed={**_CLASSIC, **_BIASED}, tied=True, rules=("four_times", "learned_positions")
+)
+_GPTJ: Final = Architecture(
+    fixed={**_CLASSIC, **_ONE_NORM, "mlp_bias": True, "lm_head_bias": True}, rules=("four_times",)
+)
+_PHI3: Final = Architecture(windows="all")
+_COHERE: Final = Architecture(fixed=_ONE_NORM, switches=_all("attention_bias"), tied=True)
+_OLMO2: Final = Architecture(fixed=_FULL_NORM, switches=_all("attention_bias"))
+_GRANITE_MOE: Final = LLAMA.but(keys=_EXPERT_IS_FFN, rules=("experts",))
+_GLM: Final = Architecture(switches=_qkv("attention_bias", default=True))
+_MINIMAX: Final = Architecture(keys=_EXPERT_IS_FFN, windows="none", rules=("lightning", "experts"))
+_FALCON: Final = Architecture(
+    fixed=_CLASSIC,
+    switches={**_all("bias"), **_mlp("bias")},
+    tied=True,
+    rules=("four_times", "falcon"),
+)
+_ERNIE: Final = Architecture(switches={**_all("use_bias"), **_mlp("use_bias")}, tied=True)
+_HUNYUAN: Final = Architecture(fixed=_HEAD_NORM, switches=_all("attention_bias"))
+_QWEN2_MOE: Final = _QWEN2.but(
+    fixed={"shared_expert_gate": True}, rules=("experts", "shared_width", "some_dense")
+)
+_MAMBA: Final = Architecture(tied=True, windows="none", rules=("mamba_1",))
+_BAILING: Final = Architecture(
+    switches=_qkv("use_qkv_bias"), rules=("experts", "shared_count", "first_dense")
+)
+
+ARCHITECTURES: Final[Mapping[str, Architecture]] = {
+    "llama": LLAMA,
+    "Yi": LLAMA,
+    "xverse": LLAMA,
+    "aquila": LLAMA,
+    "exaone": _NO_BIAS,
+    "internlm": Architecture(switches=_all("bias", default=True)),
+    "internlm2": Architecture(switches=_all("bias")),
+    "internlm3": Architecture(switches=_qkv("qkv_bias")),
+    "baichuan": _NO_BIAS,
+    "minicpm": LLAMA.but(tied=True),
+    "minicpm3": _DEEPSEEK.but(tied=True, rules=("even_values", "latent")),
+    "mimo": LLAMA.but(switches=_qkv("attention_bias", default=True)),
+    "helium": LLAMA,
+    "seed_oss": LLAMA.but(switches=_qkv("attention_bias"), rules=("output_bias",)),
+    "smollm3": LLAMA.but(tied=True, windows="late"),
+    "arcee": LLAMA.but(fixed={"gated_mlp": False}),
+    "apertus": LLAMA.but(fixed={**_HEAD_NORM, "gated_mlp": False}),
+    "mistral": _PHI3,
+    "ministral": Architecture(windows="all"),
+    "mixtral": Architecture(keys=_EXPERT_IS_FFN, windows="all", rules=("experts",)),
+    "qwen": Architecture(fixed={"attention_bias": "qkv"}, rules=("half_width",)),
+    "qwen2": _QWEN2,
+    "qwen2_vl": _QWEN2,
+    "qwen2_vl_text": _QWEN2,
+    "qwen2_5_vl": _QWEN2,
+    "qwen2_5_vl_text": _QWEN2,
+    "qwen2_moe": _QWEN2_MOE,
+    "qwen3": _QWEN3,
+    "qwen3_vl_text": _QWEN3,
+    "qwen3_moe": _QWEN3.but(rules=("experts", "some_dense")),
+    "qwen3_vl_moe_text": _QWEN3.but(rules=("experts", "some_dense")),
+    "qwen3_next": _QWEN_NEXT.but(fixed={"shared_expert_gate": True}),
+    "qwen3_5_text": _QWEN_NEXT,
+    "qwen3_5_moe_text": _QWEN_NEXT.but(fixed={"shared_expert_gate": True}),
+    "gemma": _GEMMA,
+    "gemma2": _GEMMA.but(fixed={"norms_per_layer": 4}, windows="every 2"),
+    "vaultgemma": _GEMMA.but(windows="every 2"),
+    "gemma3": _GEMMA3,
+    "gemma3_text": _GEMMA3,
+    "phi": Architecture(fixed={**_CLASSIC, **_BIASED, **_ONE_NORM, "lm_head_bias": True}),
+    "phi3": _PHI3,
+    "phimoe": Architecture(
+        fixed=_LAYER_NORM,
+        switches={
+            **_all("attention_bias"),
+            "lm_head_bias": (("lm_head_bias",), True, False, False),
+        },
+        keys=_EXPERT_IS_FFN,
+        windows="all",
+        rules=("experts",),
+    ),
+    "deepseek": _DEEPSEEK.but(rules=("experts", "shared_count", "first_dense")),
+    "deepseek_v2": _DEEPSEEK,
+    "deepseek_v3": _DEEPSEEK_V3,
+    "deepseek_v32": _SPARSE,
+    "glm_moe_dsa": _SPARSE,
+    "kimi_k2": _DEEPSEEK_V3,
+    "kimi_linear": _DEEPSEEK_V3.but(rules=(*_DEEPSEEK_V3.rules, "kimi_delta")),
+    "longcat_flash": Architecture(
+        fixed={"router_bias": True},
+        keys={
+            "num_hidden_layers": ("num_layers",),
+            "moe_intermediate_size": ("expert_ffn_hidden_size",),
+            "intermediate_size": ("ffn_hidden_size",),
+        },
+        rules=("latent", "experts", "shortcut"),
+    ),
+    "dots1": _QWEN3.but(
+        fixed={"router_bias": True}, rules=("experts", "shared_count", "first_dense")
+    ),
+    "bailing_moe": _BAILING,
+    "bailing_moe_v2": _BAILING.but(fixed={**_HEAD_NORM, "router_bias": True}),
+    "gpt2": _GPT2,
+    "gpt_bigcode": _GPT2.but(rules=("four_times", "learned_positions", "multi_query")),
+    "gpt_neo": _GPT2.but(
+        fixed={"attention_bias": "none"},
+        rules=("four_times", "learned_positions", "gpt_neo"),
+    ),
+    "gpt_neox": Architecture(
+        fixed={**_CLASSIC, "mlp_bias": True},
+        switches={
+            **_all("attention_bias", default=True),
+            "parallel_block": (("use_parallel_residual",), True, False, True),
+        },
+    ),
+    "gptj": _GPTJ,
+    "codegen": _GPTJ,
+    "opt": Architecture(
+        fixed=_CLASSIC,
+        switches={**_all("enable_bias", default=True), **_mlp("enable_bias", default=True)},
+        tied=True,
+        rules=("opt",),
+    ),
+    "bloom": Architecture(
+        fixed={**_CLASSIC, **_BIASED, "embedding_norm": True}, tied=True, rules=("four_times",)
+    ),
+    "falcon": _FALCON,
+    "RefinedWeb": _FALCON,
+    "RefinedWebModel": _FALCON,
+    "mpt": Architecture(fixed={"gated_mlp": False}, tied=True, rules=("mpt",)),
+    "dbrx": Architecture(rules=("dbrx",)),
+    "gpt_oss": Architecture(
+        fixed={**_BIASED, "attention_sinks": True, "router_bias": True},
+        keys=_EXPERT_IS_FFN,
+        windows="every 2",
+        rules=("experts",),
+    ),
+    "granite": LLAMA,
+    "granitemoe": _GRANITE_MOE,
+    "granitemoeshared": _GRANITE_MOE.but(
+        keys={"shared_expert_intermediate_size": ("shared_intermediate_size",)},
+        rules=("experts", "shared_width"),
+    ),
+    "granitemoehybrid": _GRANITE_MOE.but(
+        keys={"shared_expert_intermediate_size": ("shared_intermediate_size",)},
+        rules=("experts", "granite_hybrid"),
+    ),
+    "cohere": _COHERE.but(switches={"qk_norm": (("use_qk_norm",), "full", "none", False)}),
+    "cohere2": _COHERE.but(windows="every 4"),
+    "starcoder2": Architecture(
+        fixed=_CLASSIC,
+        switches={**_all("use_bias", default=True), **_mlp("use_bias", default=True)},
+        tied=True,
+        windows="all",
+    ),
+    "stablelm": Architecture(
+        fixed=_LAYER_NORM,
+        switches={
+            **_qkv("use_qkv_bias"),
+            "qk_norm": (("qk_layernorm",), "full", "none", False),
+            "parallel_block": (("use_parallel_residual",), True, False, False),
+        },
+        rules=("one_norm_if_parallel",),
+    ),
+    "persimmon": Architecture(fixed={**_CLASSIC, **_BIASED}, rules=("persimmon",)),
+    "olmo": Architecture(fixed={"norm": "none"}, switches=_all("attention_bias")),
+    "olmo2": _OLMO2,
+    "olmo3": _OLMO2.but(windows="every 4", defaults={"sliding_window": 4096}),
+    "olmoe": _OLMO2.but(keys=_EXPERT_IS_FFN, rules=("experts",)),
+    "glm": _GLM,
+    "glm4": _GLM.but(fixed={"norms_per_layer": 4}, switches=_qkv("attention_bias")),
+    "glm4_moe": Architecture(
+        fixed={"router_bias": True},
+        switches={
+            **_qkv("attention_bias"),
+            "qk_norm": (("use_qk_norm",), "head-dim", "none", False),
+        },
+        rules=("experts", "shared_count", "first_dense"),
+    ),
+    "chatglm": Architecture(
+        switches=_qkv("add_qkv_bias", "qkv_bias"),
+        keys={"head_dim": ("kv_channels",), "intermediate_size": ("ffn_hidden_size",)},
+        rules=("chatglm",),
+    ),
+    "llama4_text": Architecture(
+        switches=_all("attention_bias"),
+        keys=_EXPERT_IS_FFN,
+        windows="rope",
+        rules=("experts", "llama_4"),
+        defaults={"attention_chunk_size": 8192},
+    ),
+    "jamba": Architecture(
+        keys=_EXPERT_IS_FFN,
+        windows="none",
+        rules=("experts", "jamba"),
+    ),
+    "mamba": _MAMBA,
+    "falcon_mamba": _MAMBA,
+    "mamba2": Architecture(windows="none", rules=("mamba_2",)),
+    "nemotron": Architecture(
+        fixed=_CLASSIC, switches={**_all("attention_bias"), **_mlp("mlp_bias")}
+    ),
+    "nemotron_h": Architecture(
+        fixed={"gated_mlp": False, "mixer_or_ffn": True}, windows="none", rules=("nemotron_h",)
+    ),
+    "exaone4": Architecture(fixed=_HEAD_NORM, windows="every 4"),
+    "ernie4_5": _ERNIE,
+    "ernie4_5_moe": _ERNIE.but(
+        fixed={"router_bias": True}, rules=("experts", "shared_count", "ernie_layers")
+    ),
+    "hunyuan_v1_dense": _HUNYUAN,
+    "hunyuan_v1_moe": _HUNYUAN.but(rules=("hunyuan",)),
+    "hunyuan": _HUNYUAN.but(rules=("hunyuan",)),
+    "minimax": _MINIMAX,
+    "minimax_text_01": _MINIMAX,
+    "minimax_m1": _MINIMAX,
+    "minimax_m2": Architecture(
+        switches={
+            "qk_norm": (("use_qk_norm",), "full", "none", False),
+            "router_bias": (("use_routing_bias",), True, False, False),
+        },
+        keys=_EXPERT_IS_FFN,
+        windows="none",
+        rules=("experts",),
+    ),
+}
+
+# The text model inside of a model that sees or hears, where its own model_type is not given.
+TEXT_MODELS: Final[Mapping[str, str]] = {
+    "gemma3": "gemma3_text",
+    "llama4": "llama4_text",
+    "mistral3": "mistral",
+    "llava": "llama",
+    "llava_next": "llama",
+    "qwen2_vl": "qwen2_vl_text",
+    "qwen2_5_vl": "qwen2_5_vl_text",
+    "qwen3_vl": "qwen3_vl_text",
+    "qwen3_vl_moe": "qwen3_vl_moe_text",
+    "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
+    "kimi_vl": "deepseek_v3",
+    "kimi_k25": "deepseek_v3",
+}
+
+# Architectures whose physics is not modelled, and why.
+UNSUPPORTED: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("t5", "umt5", "mt5", "bart", "mbart", "pegasus", "whisper", "t5gemma", "marian"),
+        "encoder and decoder",
+    ),
+    **dict.fromkeys(
+        ("bert", "roberta", "xlm-roberta", "distilbert", "electra", "deberta-v2", "modernbert"),
+        "an encoder, which generates no tokens",
+    ),
+    **dict.fromkeys(("rwkv", "rwkv5", "rwkv6", "rwkv7"), "RWKV's recurrence"),
+    "recurrent_gemma": "RG-LRU recurrence",
+    **dict.fromkeys(("zamba", "zamba2"), "attention blocks that several layers share"),
+    **dict.fromkeys(("lfm2", "lfm2_moe"), "short-convolution layers"),
+    "falcon_h1": "attention and Mamba side by side in one layer",
+    **dict.fromkeys(("gemma3n", "gemma3n_text"), "per-layer embeddings and alternating updates"),
+    **dict.fromkeys(("mllama", "mllama_text_model"), "cross-attention to an image"),
+    **dict.fromkeys(("deci", "nemotron-nas"), "layers that differ one by one (block_configs)"),
+    "xlstm": "the mLSTM recurrence",
+    "deepseek_v4": "compressed attention and hyper-connections",
+}

@@ -1,0 +1,215 @@
+"""JSON that strangers wrote, read within bounds; and its fields, with every fault told at once."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from perfcore.errors import InputError
+from perfcore.ranges import show
+from perfcore.validation import read_text
+
+LARGEST: Final = 4 * 2**20  # bytes: long lists of unquantised layers stay below 1 MiB
+MOST_LAYERS: Final = 10_000
+_MOST: Final = 10**9  # of any count
+_SHOWN: Final = 20  # faults of one kind
+
+REMEDY: Final = "write the model as TOML (`perfcore models add` a similar one, and edit its file)"
+
+
+def read_json(path: str | Path) -> dict[str, object]:
+    """Return the object of a JSON file.
+
+    ``NaN`` and infinities are read, as some published files have them where nobody looks.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is too large, nested too deeply, no object, or has a key twice.
+    """
+    if _size(path) > LARGEST:
+        raise InputError(f"{path}: is larger than {LARGEST >> 20} MiB; this is no config.json")
+    text = read_text(path, ".json")
+    twice: dict[str, None] = {}
+
+    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(items)
+        if len(found) < len(items):
+            counted = Counter(key for key, _ in items)
+            twice.update((key, None) for key, count in counted.items() if count > 1)
+        return found
+
+    try:
+        document = json.loads(text, object_pairs_hook=pairs)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}: not valid JSON: line {error.lineno}: {error.msg}; download the file again"
+        ) from None
+    except RecursionError:
+        raise InputError(f"{path}: not valid JSON: nested too deeply; flatten it") from None
+    except ValueError:
+        raise InputError(f"{path}: has a number of more than 4300 digits; remove it") from None
+    if twice:
+        shown = islice(twice, _SHOWN)
+        raise InputError(f"{path}: key {show(key)} is there twice; remove one" for key in shown)
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: holds no object in {{ }}; give the config.json of a model")
+    return document
+
+
+def _size(path: str | Path) -> int:
+    try:
+        return Path(path).stat().st_size
+    except (OSError, ValueError):
+        return 0  # reading it says what is wrong
+
+
+class Fields:
+    """The fields of a JSON object. A ``null`` is as good as absent.
+
+    Parameters
+    ----------
+    values
+        The object.
+    place
+        What errors begin with.
+    defaults
+        Values of keys that the object may leave out.
+    faults, missing
+        Where faults and absent keys are collected; shared with objects inside this one.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, object],
+        place: str,
+        defaults: Mapping[str, object] | None = None,
+        *,
+        faults: list[str] | None = None,
+        missing: list[str] | None = None,
+    ) -> None:
+        self.values = values
+        self.place = place
+        self.faults: list[str] = [] if faults is None else faults
+        self.missing: list[str] = [] if missing is None else missing
+        self.defaulted: dict[str, object] = {}
+        self.read: set[str] = set()
+        self._defaults = defaults or {}
+
+    def fault(self, key: str, problem: str, remedy: str) -> None:
+        """Record one fault, once."""
+        fault = f"{self.place}: {key}: {problem}; {remedy}"
+        if fault not in self.faults and len(self.faults) < _SHOWN:
+            self.faults.append(fault)
+
+    def _find(self, keys: Sequence[str]) -> tuple[str, object]:
+        """Return the first key that has a value, and the value; ``None`` without any."""
+        self.read.update(keys)
+        for key in keys:
+            if self.values.get(key) is not None:
+                return key, self.values[key]
+        for key in keys:
+            if key in self._defaults:
+                self.defaulted[key] = self._defaults[key]
+                return key, self._defaults[key]
+        return keys[0], None
+
+    def has(self, *keys: str) -> bool:
+        """Whether one of the keys has a value, be it a default."""
+        return self._find(keys)[1] is not None
+
+    def raw(self, *keys: str) -> object:
+        """Return the value of the first of the keys that has one."""
+        return self._find(keys)[1]
+
+    def whole(self, *keys: str, default: int = 0) -> int:
+        """Return a whole number from 0 to 1e9."""
+        key, value = self._find(keys)
+        return default if value is None else self._whole(key, value, default)
+
+    def need(self, *keys: str) -> int:
+        """Return a whole number from 1 to 1e9, or record that it is missing."""
+        key, value = self._find(keys)
+        if value is None:
+            if key not in self.missing:
+                self.missing.append(key)
+            return 1
+        number = self._whole(key, value, 1)
+        if number < 1:
+            self.fault(key, f"{show(value)} must be at least 1", "correct it")
+        return max(number, 1)
+
+    def _whole(self, key: str, value: object, default: int) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            quoted = isinstance(value, str) and value.strip().isdigit()
+            remedy = "remove the quotes" if quoted else "correct it"
+            self.fault(key, f"{show(value)} must be a whole number", remedy)
+            return default
+        if not 0 <= value <= _MOST:
+            self.fault(key, f"{show(value)} must be from 0 to 1e9", "correct it")
+            return default
+        return value
+
+    def flag(self, *keys: str, default: bool = False) -> bool:
+        """Return whether something is so."""
+        key, value = self._find(keys)
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        self.fault(key, f"{show(value)} must be true or false", "correct it")
+        return default
+
+    def text(self, *keys: str) -> str:
+        """Return a text, empty if there is none."""
+        key, value = self._find(keys)
+        if value is None:
+            return ""
+        if isinstance(value, str):
+            return value
+        self.fault(key, f"{show(value)} must be a text", "correct it")
+        return ""
+
+    def items(self, *keys: str) -> list[object]:
+        """Return a list of at most one item a layer, empty if there is none."""
+        key, value = self._find(keys)
+        if value is None:
+            return []
+        if not isinstance(value, list | tuple):
+            self.fault(key, f"{show(value)} must be a list in [ ]", "correct it")
+            return []
+        if len(value) > MOST_LAYERS:
+            self.fault(key, f"has {len(value):,} items", f"give at most {MOST_LAYERS:,}")
+            return []
+        return list(value)
+
+    def wholes(self, *keys: str) -> list[int]:
+        """Return a list of whole numbers, empty if there is none."""
+        return [self._whole(keys[0], item, 0) for item in self.items(*keys)]
+
+    def same(self, *keys: str, default: int = 0) -> int:
+        """Return a number, or what every item of a list of them is."""
+        key, value = self._find(keys)
+        if not isinstance(value, list | tuple):
+            return self.whole(*keys, default=default)
+        numbers = set(self.wholes(*keys))
+        if len(numbers) > 1:
+            self.fault(key, f"{show(value)} differs between layers", REMEDY)
+        return max(numbers, default=default)
+
+    def inner(self, key: str) -> "Fields":
+        """Return the fields of an object inside this one, empty if there is none."""
+        self.read.add(key)
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, dict):
+            self.fault(key, f"{show(value)} must be an object in {{ }}", "correct it")
+        return Fields(
+            value if isinstance(value, dict) else {},
+            f"{self.place}: {key}",
+            faults=self.faults,
+            missing=self.missing,
+        )

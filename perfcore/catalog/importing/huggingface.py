@@ -1,0 +1,213 @@
+"""From a ``config.json`` of Hugging Face to a model entry."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.importing.architectures import (
+    ARCHITECTURES,
+    KEYS,
+    LLAMA,
+    TEXT_MODELS,
+    UNSUPPORTED,
+    Architecture,
+)
+from perfcore.catalog.importing.document import REMEDY, Fields
+from perfcore.catalog.importing.quantization import native_dtype
+from perfcore.catalog.importing.rules import RULES, Reading, grouped_query, size, windows
+from perfcore.errors import InputError
+from perfcore.ranges import show
+from perfcore.validation import faults_from_validation_error, nearest
+
+_TEXT_KEYS: Final = ("text_config", "llm_config", "language_config")
+_RECURRENT: Final = {"mamba_1", "mamba_2"}
+
+# Fields of an unknown architecture that speak of other physics than Llama's, unless empty.
+_OTHER_PHYSICS: Final = re.compile(
+    r"expert|moe|window|sliding|chunk|lora_rank|ssm|mamba|state_size|conv|linear_|kda|delta|"
+    r"rwkv|recurren|compress|index_|sparse|cross_attention|layer_types|block_types|pattern|"
+    r"latent|altup|laurel|per_layer|kv_shared|nope_head|rope_head|v_head_dim|hyena|gate|parallel|"
+    r"sinks|qk_norm|qk_layernorm|num_nextn|block_configs|is_encoder_decoder"
+)
+_DECODERS: Final = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+
+
+def from_config(
+    values: Mapping[str, object], place: str, identity: Mapping[str, str]
+) -> ModelEntry:
+    """Return the model that a ``config.json`` describes.
+
+    Parameters
+    ----------
+    values
+        The object in the file.
+    place
+        What errors begin with.
+    identity
+        Name, title, source and, where known, ``hf_id`` of the entry.
+
+    Raises
+    ------
+    InputError
+        The architecture is unknown or not modelled, or fields are missing or wrong: all of them.
+    """
+    config, model_type, inner = _text_model(values, place)
+    reason = UNSUPPORTED.get(model_type)
+    if reason:
+        raise InputError(
+            f"{place}: model_type {show(model_type)} is not modelled: {reason}; use another model"
+        )
+    architecture = ARCHITECTURES.get(model_type)
+    known = architecture or LLAMA
+    fields = Fields(
+        config, place, known.defaults, faults=list(inner.faults), missing=list(inner.missing)
+    )
+    reading = _read(fields, known)
+    if architecture is None:
+        _check_unknown(fields, model_type)
+    if fields.missing:
+        fields.faults.insert(0, _missing(fields, model_type, known=architecture is not None))
+    if fields.faults:
+        raise InputError(fields.faults)
+    entry = {**reading.entry, **identity, "native_dtype": native_dtype(config, values, fields)}
+    entry["source"] = f"{identity['source']}, model_type {show(model_type)}"
+    notes = [entry.get("notes", "")]
+    if config is not values:
+        notes.append("text model only")
+    if fields.defaulted:
+        taken = ", ".join(f"{key} = {value}" for key, value in fields.defaulted.items())
+        notes.append(f"not in config.json but defaults of {model_type}: {taken}")
+    entry["notes"] = "; ".join(note for note in notes if note)
+    if architecture is None:
+        entry["estimated"] = {
+            "layer_types": f"model_type {show(model_type)} is unknown; it has the fields of Llama "
+            "and is read like it, with a gated FFN and two norms a layer"
+        }
+    if fields.faults:
+        raise InputError(fields.faults)
+    return make_entry(entry, place)
+
+
+def make_entry(fields: Mapping[str, Any], place: str) -> ModelEntry:
+    """Return an entry of these fields, without those that have no effect."""
+    used = {name: value for name, value in fields.items() if value not in (0, "", "none", False)}
+    used |= {name: fields[name] for name in _SAID if name in fields}
+    try:
+        return ModelEntry.model_validate(used)
+    except ValidationError as error:
+        raise InputError(faults_from_validation_error(error, place, ModelEntry)) from None
+
+
+_SAID: Final = ("gated_mlp", "tie_word_embeddings", "norm")  # false and "none" mean something
+
+
+def _text_model(
+    values: Mapping[str, object], place: str
+) -> tuple[Mapping[str, object], str, Fields]:
+    """Return the fields of the text model, its type, and a reader of the outer ones."""
+    outer = Fields(values, place)
+    model_type = outer.text("model_type")
+    for key in _TEXT_KEYS:
+        inner = values.get(key)
+        if isinstance(inner, dict) and inner:
+            config = {key: value for key, value in inner.items() if value is not None}
+            tied = values.get("tie_word_embeddings")
+            if tied is not None:
+                config["tie_word_embeddings"] = tied
+            for inherited in ("quantization_config", "torch_dtype", "dtype", "architectures"):
+                if inherited in values:
+                    config.setdefault(inherited, values[inherited])
+            named = Fields(inner, f"{place}: {key}", faults=outer.faults).text("model_type")
+            if not named and not outer.faults:
+                named = TEXT_MODELS.get(model_type, model_type)
+            return config, named, outer
+    if not model_type and not outer.faults:
+        outer.missing.append("model_type")
+    return values, model_type, outer
+
+
+def _read(fields: Fields, architecture: Architecture) -> Reading:
+    reading = Reading(fields, architecture)
+    size(reading)
+    reading.entry["tie_word_embeddings"] = fields.flag(
+        "tie_word_embeddings", default=architecture.tied
+    )
+    reading.entry["intermediate_size"] = 0
+    recurrent = bool(_RECURRENT & set(architecture.rules))
+    if not recurrent:
+        grouped_query(reading)
+        windows(reading)
+        reading.entry["intermediate_size"] = reading.whole("intermediate_size")
+    reading.entry.update(architecture.fixed)
+    for name, (keys, on, off, default) in architecture.switches.items():
+        reading.entry[name] = on if fields.flag(*keys, default=default) else off
+    for rule in architecture.rules:
+        RULES[rule](reading)
+    entry = reading.entry
+    if not (recurrent or entry["intermediate_size"] or entry.get("num_experts")):
+        entry["intermediate_size"] = reading.need("intermediate_size")
+    return reading
+
+
+def _missing(fields: Fields, model_type: str, *, known: bool) -> str:
+    listed = ", ".join(fields.missing)
+    missing = f"lacks {listed}"
+    if known:
+        return (
+            f"{fields.place}: model_type {show(model_type)}: {missing}; "
+            f"add {'it' if len(fields.missing) == 1 else 'them'}, or {REMEDY}"
+        )
+    if not model_type:
+        return f"{fields.place}: {missing}; give the config.json of a model, or {REMEDY}"
+    near = nearest(model_type, ARCHITECTURES)
+    hint = f" (did you mean {near!r}?)" if near else ""
+    return f"{fields.place}: model_type {show(model_type)} is unknown{hint} and {missing}; {REMEDY}"
+
+
+def _check_unknown(fields: Fields, model_type: str) -> None:
+    """Record why an unknown architecture cannot be read as if it were Llama's."""
+    config = fields.values
+    names = config.get("architectures")
+    listed = names if isinstance(names, list) else []
+    place = f"{fields.place}: model_type {show(model_type)} is unknown"
+    if listed and not any(str(name).endswith(_DECODERS) for name in listed):
+        fields.faults.append(
+            f"{place}, and {show(listed[0])} generates no tokens; use a causal language model"
+        )
+    understood = {key for keys in KEYS.values() for key in keys} - set(KEYS["num_experts"])
+    windowed = config.get("use_sliding_window") is False
+    other = [
+        key
+        for key, value in config.items()
+        if _OTHER_PHYSICS.search(key)
+        and value not in (None, False, 0, "", [], {})
+        and not (windowed and "window" in key)
+        and not (key in understood and key not in _OF_EXPERTS)
+        and not _plain_layers(key, value)
+    ]
+    if other:
+        shown = ", ".join(show(key).strip("'") for key in other[:12])
+        fields.faults.append(f"{place}, and {shown} say that it is not like Llama; {REMEDY}")
+
+
+_OF_EXPERTS: Final = {
+    key
+    for name in (
+        "num_experts_per_tok",
+        "moe_intermediate_size",
+        "num_shared_experts",
+        "shared_expert_intermediate_size",
+    )
+    for key in KEYS[name]
+}
+
+
+def _plain_layers(key: str, value: object) -> bool:
+    """Whether layers are listed, and all see everything or a window."""
+    kinds = ("full_attention", "sliding_attention")
+    return (
+        key == "layer_types" and isinstance(value, list) and all(k in kinds for k in value)
+    ) or (key == "sliding_window")

@@ -1,0 +1,687 @@
+"""What a name for a name cannot say: the rules that a row of ``architectures.py`` refers to.
+
+A rule reads fields of ``config.json`` and writes fields of an entry; faults are collected by the
+fields that it reads.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from perfcore.catalog.importing.architectures import KEYS, Architecture
+from perfcore.catalog.importing.document import MOST_LAYERS, REMEDY, Fields
+from perfcore.ranges import show
+
+
+@dataclass
+class Reading:
+    """A ``config.json`` on its way to an entry."""
+
+    config: Fields
+    architecture: Architecture
+    entry: dict[str, Any] = field(default_factory=dict)
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        """Return the keys that a field of the entry may have in this file."""
+        return self.architecture.keys.get(name) or KEYS[name]
+
+    def need(self, name: str) -> int:
+        """Return a field that must be there."""
+        return self.config.need(*self.keys(name))
+
+    def whole(self, name: str, default: int = 0) -> int:
+        """Return a field that may be absent."""
+        return self.config.whole(*self.keys(name), default=default)
+
+    @property
+    def layers(self) -> int:
+        """Layers of the model, 0 while that is not known."""
+        return int(self.entry.get("num_hidden_layers", 0))
+
+
+# What every architecture has
+
+
+def size(reading: Reading) -> None:
+    """Width, depth, vocabulary and longest context."""
+    entry, config = reading.entry, reading.config
+    for name in ("hidden_size", "num_hidden_layers", "vocab_size"):
+        entry[name] = reading.need(name)
+    if entry["num_hidden_layers"] > MOST_LAYERS:
+        key = reading.keys("num_hidden_layers")[0]
+        config.fault(key, f"{entry['num_hidden_layers']:,} layers", f"at most {MOST_LAYERS:,}")
+        entry["num_hidden_layers"] = 1
+    entry["max_position_embeddings"] = reading.whole("max_position_embeddings")
+
+
+def grouped_query(reading: Reading) -> None:
+    """Query and KV heads, and their width where it does not follow."""
+    heads = reading.need("num_attention_heads")
+    width = reading.whole("head_dim")
+    if width and width * heads == reading.entry["hidden_size"]:
+        width = 0
+    reading.entry |= {
+        "num_attention_heads": heads,
+        "num_key_value_heads": reading.whole("num_key_value_heads", heads) or heads,
+        "head_dim": width,
+    }
+
+
+def four_times(reading: Reading) -> None:
+    """An FFN four times as wide as the model, where no width is given."""
+    reading.entry["intermediate_size"] = (
+        reading.entry["intermediate_size"] or 4 * reading.entry["hidden_size"]
+    )
+
+
+# Windows
+
+_LETTERS: Final = {
+    "full_attention": "F",
+    "attention": "F",
+    "global": "F",
+    "sliding_attention": "S",
+    "local": "S",
+    "chunked_attention": "S",
+    "linear_attention": "G",
+    "mamba": "M",
+}
+
+
+def listed_layers(reading: Reading, key: str = "layer_types") -> str:
+    """Return the letters of a list of layers' kinds; empty if there is none."""
+    letters = ""
+    kinds = reading.config.items(key)
+    for number, kind in enumerate(kinds):
+        letter = _LETTERS.get(kind) if isinstance(kind, str) else None
+        if letter is None:
+            reading.config.fault(f"{key}[{number}]", f"unknown layer {show(kind)}", REMEDY)
+            return ""
+        letters += letter
+    if kinds and len(kinds) != reading.layers:
+        reading.config.fault(key, f"{len(kinds)} items for {reading.layers} layers", "correct it")
+        return ""
+    return letters
+
+
+def windows(reading: Reading) -> None:
+    """Which layers see a window only, and how wide it is."""
+    config, entry, rule = reading.config, reading.entry, reading.architecture.windows
+    if rule == "none":
+        return
+    window = config.whole("sliding_window")
+    chunk = config.whole("attention_chunk_size")
+    letters = listed_layers(reading) or _unlisted(reading, rule, window)
+    limit = entry["max_position_embeddings"]
+    width = chunk if rule == "rope" else window
+    if not width or (limit and width >= limit):  # a window that nothing leaves
+        letters = letters.replace("S", "F")
+    if "S" in letters:
+        entry["attention_chunk_size" if rule == "rope" else "sliding_window"] = width
+    set_layers(entry, letters)
+
+
+def _unlisted(reading: Reading, rule: str, window: int) -> str:
+    config, layers = reading.config, reading.layers
+    if rule == "all":
+        return "S" * layers
+    if rule == "late" and config.flag("use_sliding_window"):
+        first = min(config.whole("max_window_layers"), layers)
+        return "F" * first + "S" * (layers - first)
+    if rule == "rope":
+        return _chunked(reading)
+    if rule.startswith("every") and window:
+        return _every(reading, int(rule.split()[1]))
+    return "F" * layers
+
+
+def _every(reading: Reading, period: int) -> str:
+    """One layer of each period, its last, sees everything."""
+    config, layers = reading.config, reading.layers
+    keys = ("sliding_window_pattern", "_sliding_window_pattern")
+    given = config.raw(*keys)
+    if isinstance(given, str):  # EXAONE 4: L for local, G for global
+        if not given or set(given) - set("LG") or len(given) > MOST_LAYERS:
+            config.fault(keys[0], f"{show(given)} is no text of L and G", "correct it")
+            return "F" * layers
+        unit = given.replace("L", "S").replace("G", "F")
+    else:
+        period = min(config.whole(*keys, default=period) or period, layers + 1)
+        unit = "S" * (period - 1) + "F"
+    return (unit * (layers // len(unit) + 1))[:layers]
+
+
+def _chunked(reading: Reading) -> str:
+    """Llama 4: layers with rotary positions see a chunk, those without see everything."""
+    config, layers = reading.config, reading.layers
+    rotary = config.wholes("no_rope_layers")  # 1: has rotary positions
+    if rotary and len(rotary) != layers:
+        config.fault("no_rope_layers", f"{len(rotary)} items for {layers} layers", "correct it")
+        return "F" * layers
+    if rotary:
+        return "".join("S" if has else "F" for has in rotary)
+    period = config.whole("no_rope_layer_interval", default=4) or 4
+    return "".join("S" if (layer + 1) % period else "F" for layer in range(layers))
+
+
+def set_layers(entry: dict[str, Any], letters: str) -> None:
+    """Write the layers' letters, as their shortest repeating part; nothing if all are "F"."""
+    if set(letters) <= {"F"}:
+        return
+    for length in range(1, len(letters) + 1):
+        unit = letters[:length]
+        if (unit * (len(letters) // length + 1))[: len(letters)] == letters:
+            entry["layer_types"] = unit
+            return
+
+
+# Experts
+
+_OF_EXPERTS: Final = (
+    "num_experts",
+    "num_experts_per_tok",
+    "moe_intermediate_size",
+    "shared_expert_intermediate_size",
+    "shared_expert_gate",
+    "router_bias",
+)
+
+
+def experts(reading: Reading) -> None:
+    """Routed experts, if there are any."""
+    entry, config = reading.entry, reading.config
+    count = config.same(*reading.keys("num_experts"))
+    if not count:
+        return
+    entry["num_experts"] = count
+    for name in ("num_experts_per_tok", "moe_intermediate_size"):
+        keys = reading.keys(name)
+        entry[name] = config.same(*keys) if config.has(*keys) else config.need(*keys)
+    if reading.keys("moe_intermediate_size") == ("intermediate_size",):
+        entry["intermediate_size"] = 0  # every layer has experts; another rule may disagree
+
+
+def shared_width(reading: Reading) -> None:
+    """A shared expert that gives its width."""
+    if reading.entry.get("num_experts"):
+        width = reading.whole("shared_expert_intermediate_size")
+        reading.entry["shared_expert_intermediate_size"] = width
+        if not width:
+            reading.entry["shared_expert_gate"] = False
+    else:
+        reading.entry["shared_expert_gate"] = False
+
+
+def shared_count(reading: Reading) -> None:
+    """Shared experts as wide as routed ones."""
+    if reading.entry.get("num_experts"):
+        width = reading.entry["moe_intermediate_size"]
+        count = reading.config.same(*reading.keys("num_shared_experts"))
+        reading.entry["shared_expert_intermediate_size"] = width * count
+
+
+def first_dense(reading: Reading) -> None:
+    """The first layers have a dense FFN; from there on every n-th has experts."""
+    config, layers = reading.config, reading.layers
+    first = config.whole("first_k_dense_replace")
+    listed = isinstance(config.raw("moe_layer_freq"), list)
+    sparse = config.wholes("moe_layer_freq") if listed else []
+    period = 1 if listed else max(config.whole("moe_layer_freq", default=1), 1)
+    if sparse:
+        dense = sum(not item for item in sparse)
+    else:
+        dense = sum(n < first or n % period != 0 for n in range(layers))
+    _dense_layers(reading, min(dense, layers))
+
+
+def some_dense(reading: Reading) -> None:
+    """Every n-th layer has experts, but those of a list (Qwen)."""
+    config = reading.config
+    step = max(config.whole("decoder_sparse_step", default=1), 1)
+    never = set(config.wholes("mlp_only_layers"))
+    dense = sum(n in never or (n + 1) % step != 0 for n in range(reading.layers))
+    _dense_layers(reading, dense)
+
+
+def ernie_layers(reading: Reading) -> None:
+    """Experts in every n-th layer between a first and a last."""
+    config, layers = reading.config, reading.layers
+    start = config.whole("moe_layer_start_index")
+    end = config.raw("moe_layer_end_index")
+    last = end if isinstance(end, int) and 0 <= end < layers else layers - 1
+    step = max(config.whole("moe_layer_interval", default=1), 1)
+    sparse = sum(start <= n <= last and (n + 1) % step == 0 for n in range(layers))
+    _dense_layers(reading, layers - sparse)
+
+
+def _dense_layers(reading: Reading, dense: int) -> None:
+    """Write how many layers have a dense FFN; which ones makes no difference."""
+    entry, layers = reading.entry, reading.layers
+    if not entry.get("num_experts"):
+        return
+    if not dense:
+        entry["intermediate_size"] = 0
+        return
+    if dense >= layers:
+        entry |= dict.fromkeys(_OF_EXPERTS, 0)
+        return
+    step = layers // (layers - dense)
+    if layers % step == 0 and layers // step == layers - dense:
+        entry["decoder_sparse_step"] = step
+    else:
+        entry["first_k_dense_replace"] = dense
+    if not entry.get("intermediate_size"):
+        entry["intermediate_size"] = reading.need("intermediate_size")
+
+
+# Latent attention
+
+
+def latent(reading: Reading) -> None:
+    """MLA: ranks, and widths of heads with and without rotation."""
+    config, entry = reading.config, reading.entry
+    entry |= {
+        name: config.need(name) for name in ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim")
+    }
+    entry |= {
+        "q_lora_rank": config.whole("q_lora_rank"),
+        "v_head_dim": entry.get("v_head_dim") or config.need("v_head_dim"),
+        "num_key_value_heads": 0,
+        "head_dim": 0,
+    }
+
+
+def even_values(reading: Reading) -> None:
+    """Value heads that share the width of the model, where no width is given."""
+    entry = reading.entry
+    usual = entry["hidden_size"] // entry["num_attention_heads"]
+    entry["v_head_dim"] = reading.config.whole("v_head_dim") or usual
+
+
+def indexer(reading: Reading) -> None:
+    """DeepSeek sparse attention."""
+    for name in ("index_topk", "index_n_heads", "index_head_dim"):
+        reading.entry[name] = reading.config.need(name)
+    kinds = reading.config.items("indexer_types")
+    if not kinds:
+        return
+    if len(kinds) != reading.layers or not all(kind in ("full", "shared") for kind in kinds):
+        reading.config.fault("indexer_types", "is not one of full and shared a layer", REMEDY)
+        return
+    set_layers(reading.entry, "".join("A" if kind == "full" else "a" for kind in kinds))
+
+
+def kimi_delta(reading: Reading) -> None:
+    """Kimi Linear: which layers have Kimi delta attention, counted from 1."""
+    linear = reading.config.inner("linear_attn_config")
+    heads, width = linear.need("num_heads"), linear.need("head_dim")
+    full = set(linear.wholes("full_attn_layers"))
+    reading.entry |= {
+        "linear_num_key_heads": heads,
+        "linear_num_value_heads": heads,
+        "linear_key_head_dim": width,
+        "linear_value_head_dim": width,
+        "linear_conv_kernel_dim": linear.need("short_conv_kernel_size"),
+    }
+    letters = "".join("A" if n + 1 in full else "K" for n in range(reading.layers))
+    set_layers(reading.entry, letters)
+
+
+def shortcut(reading: Reading) -> None:
+    """LongCat: a published layer is two attentions, two dense FFNs and one mixture of experts."""
+    entry = reading.entry
+    entry |= {
+        "num_hidden_layers": 2 * entry["num_hidden_layers"],
+        "zero_expert_num": reading.config.whole("zero_expert_num"),
+        "decoder_sparse_step": 2,
+        "dense_beside_moe": True,
+        "intermediate_size": reading.need("intermediate_size"),
+    }
+
+
+# Recurrent layers
+
+
+def gated_delta(reading: Reading) -> None:
+    """Qwen3-Next: Gated DeltaNet in all layers but every fourth."""
+    config, entry, layers = reading.config, reading.entry, reading.layers
+    for name in (
+        "linear_num_key_heads",
+        "linear_num_value_heads",
+        "linear_key_head_dim",
+        "linear_value_head_dim",
+        "linear_conv_kernel_dim",
+    ):
+        entry[name] = config.need(name)
+    if not config.items("layer_types"):
+        period = config.whole("full_attention_interval", default=4) or 4
+        set_layers(entry, "".join("G" if (n + 1) % period else "F" for n in range(layers)))
+    some_dense(reading)
+
+
+def lightning(reading: Reading) -> None:
+    """MiniMax-01: lightning attention in most layers."""
+    key = "attn_type_list" if reading.config.has("attn_type_list") else "layer_types"
+    if key == "layer_types":
+        letters = listed_layers(reading).replace("G", "T")
+        letters = letters or "TF" * (reading.layers // 2 + 1)
+    else:
+        letters = "".join("F" if full else "T" for full in reading.config.wholes(key))
+        if len(letters) != reading.layers:
+            reading.config.fault(key, f"{len(letters)} items for {reading.layers} layers", REMEDY)
+            return
+    entry = reading.entry
+    set_layers(entry, letters[: reading.layers])
+    if not entry["head_dim"]:
+        entry["head_dim"] = entry["hidden_size"] // entry["num_attention_heads"]
+
+
+def no_attention(reading: Reading) -> None:
+    """Drop what attention layers need."""
+    reading.entry |= {
+        "num_attention_heads": 0,
+        "num_key_value_heads": 0,
+        "head_dim": 0,
+        "intermediate_size": 0,
+        "max_position_embeddings": 0,
+        "layer_types": "M",
+    }
+
+
+def mamba_1(reading: Reading) -> None:
+    """Mamba: nothing but state-space layers."""
+    config, entry = reading.config, reading.entry
+    if config.flag("use_bias"):
+        config.fault("use_bias", "projections with biases", REMEDY)
+    no_attention(reading)
+    width = entry["hidden_size"]
+    entry |= {
+        "mamba_intermediate_size": config.whole("intermediate_size", "d_inner")
+        or width * (config.whole("expand") or 2),
+        "time_step_rank": _time_step_rank(config, "time_step_rank", width),
+        "ssm_state_size": config.need("state_size"),
+        "conv_kernel": config.need("conv_kernel"),
+    }
+
+
+def _time_step_rank(config: Fields, key: str, width: int) -> int:
+    if config.raw(key) in ("auto", None):
+        return math.ceil(width / 16)
+    return config.need(key)
+
+
+def mamba_2(reading: Reading) -> None:
+    """Mamba-2: nothing but state-space layers."""
+    config = reading.config
+    if config.flag("use_bias"):
+        config.fault("use_bias", "projections with biases", REMEDY)
+    no_attention(reading)
+    reading.entry |= {
+        "mamba_num_heads": config.need("num_heads"),
+        "mamba_head_dim": config.need("head_dim"),
+        "n_groups": config.need("n_groups"),
+        "ssm_state_size": config.need("state_size"),
+        "conv_kernel": config.need("conv_kernel"),
+    }
+
+
+def jamba(reading: Reading) -> None:
+    """Jamba: a period of layers has one attention layer, and every other FFN has experts."""
+    config, entry, layers = reading.config, reading.entry, reading.layers
+    period, offset = config.need("attn_layer_period"), config.whole("attn_layer_offset")
+    letters = "".join("F" if n % period == offset else "M" for n in range(layers))
+    set_layers(entry, letters)
+    entry |= {
+        "mamba_inner_norms": True,
+        "mamba_intermediate_size": config.need("mamba_expand") * entry["hidden_size"],
+        "time_step_rank": _time_step_rank(config, "mamba_dt_rank", entry["hidden_size"]),
+        "ssm_state_size": config.need("mamba_d_state"),
+        "conv_kernel": config.need("mamba_d_conv"),
+    }
+    if entry.get("num_experts", 0) < 2:  # one expert is a dense FFN
+        entry |= {"num_experts": 0, "num_experts_per_tok": 0, "moe_intermediate_size": 0}
+        entry["intermediate_size"] = reading.need("intermediate_size")
+        return
+    period, offset = config.need("expert_layer_period"), config.whole("expert_layer_offset")
+    _dense_layers(reading, sum(n % period != offset for n in range(layers)))
+
+
+def granite_hybrid(reading: Reading) -> None:
+    """Granite 4: Mamba-2 and attention layers; a shared FFN beside the experts or alone."""
+    config, entry = reading.config, reading.entry
+    shared = reading.need("shared_expert_intermediate_size")
+    if entry.get("num_experts"):
+        entry["shared_expert_intermediate_size"] = shared
+    else:
+        entry["intermediate_size"] = shared
+    if "M" not in str(entry.get("layer_types", "")):
+        set_layers(entry, listed_layers(reading) or "M" * reading.layers)
+    heads = config.need("mamba_n_heads")
+    width = config.raw("mamba_d_head")
+    inner = (config.whole("mamba_expand") or 2) * entry["hidden_size"]
+    entry |= {
+        "mamba_num_heads": heads,
+        "mamba_head_dim": inner // heads
+        if width in ("auto", None)
+        else config.need("mamba_d_head"),
+        "n_groups": config.whole("mamba_n_groups", default=1) or 1,
+        "ssm_state_size": config.need("mamba_d_state"),
+        "conv_kernel": config.need("mamba_d_conv"),
+    }
+
+
+def nemotron_h(reading: Reading) -> None:
+    """Nemotron-H: a layer is a Mamba-2 mixer (M), attention (*), an FFN (-) or experts (E)."""
+    config, entry = reading.config, reading.entry
+    pattern = config.text("hybrid_override_pattern")
+    if len(pattern) != reading.layers or set(pattern) - set("M*-E"):
+        problem = f"{show(pattern)} is not one of M * - E for each of {reading.layers} layers"
+        config.fault("hybrid_override_pattern", problem, "correct it")
+        return
+    set_layers(entry, pattern.replace("E", "-").replace("*", "F"))
+    if "E" in pattern:
+        experts(reading)
+        entry |= {
+            "router_bias": True,
+            "moe_latent_size": config.whole("moe_latent_size"),
+            "shared_expert_intermediate_size": config.whole("moe_shared_expert_intermediate_size")
+            * config.whole("n_shared_experts", default=1),
+        }
+        if pattern.count("-"):
+            entry["first_k_dense_replace"] = pattern.count("-")
+        else:
+            entry["intermediate_size"] = 0
+    entry |= {
+        "mamba_num_heads": config.need("mamba_num_heads"),
+        "mamba_head_dim": config.need("mamba_head_dim"),
+        "n_groups": config.need("n_groups"),
+        "ssm_state_size": config.need("ssm_state_size"),
+        "conv_kernel": config.need("conv_kernel"),
+    }
+
+
+# Single architectures
+
+
+def learned_positions(reading: Reading) -> None:
+    """A table of positions (GPT-2)."""
+    reading.entry["learned_positions"] = reading.need("max_position_embeddings")
+
+
+def opt(reading: Reading) -> None:
+    """OPT has two more positions than tokens; its smallest models project embeddings."""
+    config, entry = reading.config, reading.entry
+    width = config.whole("word_embed_proj_dim", default=entry["hidden_size"])
+    if width != entry["hidden_size"]:
+        config.fault("word_embed_proj_dim", f"{width} is not hidden_size", REMEDY)
+    if not config.flag("do_layer_norm_before", default=True):
+        config.fault("do_layer_norm_before", "false: no norm at the end", REMEDY)
+    entry["learned_positions"] = reading.need("max_position_embeddings") + 2
+
+
+def multi_query(reading: Reading) -> None:
+    """One KV head, unless switched off (StarCoder)."""
+    if reading.config.flag("multi_query", default=True):
+        reading.entry["num_key_value_heads"] = 1
+
+
+def gpt_neo(reading: Reading) -> None:
+    """Windows alternate, and only the attention's last projection has a bias."""
+    config, entry = reading.config, reading.entry
+    letters = listed_layers(reading, "attention_layers")
+    entry["sliding_window"] = config.whole("window_size", default=256)
+    set_layers(entry, letters or ("FS" * reading.layers)[: reading.layers])
+    entry["extra_parameters"] = entry["hidden_size"] * reading.layers
+    entry["notes"] = "extra_parameters: biases of the attention's output projection"
+
+
+def falcon(reading: Reading) -> None:
+    """Falcon: one KV head, or groups in the new decoder; one norm or two for parallel blocks."""
+    config, entry = reading.config, reading.entry
+    new = config.flag("new_decoder_architecture")
+    parallel = config.flag("parallel_attn", default=True)
+    if not new:
+        multi = config.flag("multi_query", default=True)
+        entry["num_key_value_heads"] = 1 if multi else entry["num_attention_heads"]
+    norms = config.whole("num_ln_in_parallel_attn") or (2 if new else 1)
+    if parallel or new:
+        entry |= {"parallel_block": True, "norms_per_layer": norms}
+
+
+def mpt(reading: Reading) -> None:
+    """MPT: the attention's fields stand in an object of their own."""
+    config, entry = reading.config, reading.entry
+    attention = config.inner("attn_config")
+    heads = entry["num_attention_heads"]
+    multi_query_heads = 1 if attention.text("attn_type") == "multiquery_attention" else heads
+    entry["num_key_value_heads"] = attention.whole("kv_n_heads", default=multi_query_heads)
+    ratio = config.raw("expansion_ratio")
+    if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 < ratio <= 1024:
+        config.fault("expansion_ratio", f"{show(ratio)} must be from 0 to 1024", "correct it")
+        return
+    entry["intermediate_size"] = int(ratio * entry["hidden_size"])
+    if not config.flag("no_bias", default=True):
+        entry |= {"attention_bias": "all", "mlp_bias": True, "norm": "scale-and-bias"}
+    if config.flag("learned_pos_emb", default=True) and not attention.flag("alibi"):
+        entry["learned_positions"] = reading.need("max_position_embeddings")
+
+
+def dbrx(reading: Reading) -> None:
+    """DBRX: attention and experts stand in objects of their own."""
+    attention = reading.config.inner("attn_config")
+    ffn = reading.config.inner("ffn_config")
+    reading.entry |= {
+        "num_key_value_heads": attention.need("kv_n_heads"),
+        "num_experts": ffn.need("moe_num_experts"),
+        "num_experts_per_tok": ffn.need("moe_top_k"),
+        "moe_intermediate_size": ffn.need("ffn_hidden_size"),
+        "intermediate_size": 0,
+    }
+
+
+def half_width(reading: Reading) -> None:
+    """Qwen 1 gives the width of gate and up projection together."""
+    reading.entry["intermediate_size"] //= 2
+
+
+def output_bias(reading: Reading) -> None:
+    """Seed-OSS has a switch of its own for the bias of the attention's output."""
+    if reading.config.flag("attention_out_bias"):
+        reading.entry["attention_bias"] = "all"
+
+
+def chatglm(reading: Reading) -> None:
+    """ChatGLM 2 and later: groups of KV heads."""
+    config, entry = reading.config, reading.entry
+    if config.flag("multi_query_attention"):
+        entry["num_key_value_heads"] = config.need("multi_query_group_num")
+    if config.flag("add_bias_linear"):
+        entry |= {"attention_bias": "all", "mlp_bias": True}
+
+
+def persimmon(reading: Reading) -> None:
+    """Keys and queries have norms of one head with scale and bias."""
+    if reading.config.flag("qk_layernorm", default=True):
+        entry = reading.entry
+        width = entry["head_dim"] or entry["hidden_size"] // entry["num_attention_heads"]
+        entry["qk_norm"] = "head-dim"
+        entry["extra_parameters"] = 2 * width * reading.layers
+        entry["notes"] = "extra_parameters: biases of the norms of queries and keys"
+
+
+def one_norm_if_parallel(reading: Reading) -> None:
+    """A parallel block has one norm (StableLM)."""
+    if reading.entry.get("parallel_block"):
+        reading.entry["norms_per_layer"] = 1
+
+
+def llama_4(reading: Reading) -> None:
+    """Llama 4: one shared expert; dense layers in between are wider."""
+    config, entry, layers = reading.config, reading.entry, reading.layers
+    entry["shared_expert_intermediate_size"] = entry.get("moe_intermediate_size", 0)
+    given = config.items("moe_layers")
+    step = max(config.whole("interleave_moe_layer_step", default=1), 1)
+    sparse = len(given) if given else layers // step
+    entry["intermediate_size"] = 0
+    if sparse < layers:
+        entry["intermediate_size"] = config.need("intermediate_size_mlp")
+        _dense_layers(reading, layers - min(sparse, layers))
+
+
+def hunyuan(reading: Reading) -> None:
+    """Hunyuan: numbers of experts may be lists with one item a layer."""
+    config, entry = reading.config, reading.entry
+    if config.same("num_experts", default=1) < 2:
+        return
+    if not config.has("moe_intermediate_size"):
+        entry["moe_intermediate_size"] = reading.need("intermediate_size")
+    else:
+        entry["moe_intermediate_size"] = config.same("moe_intermediate_size")
+    entry |= {
+        "num_experts": config.same("num_experts"),
+        "num_experts_per_tok": config.same("moe_topk", default=1),
+        "shared_expert_intermediate_size": entry["moe_intermediate_size"]
+        * config.same("num_shared_expert", default=1),
+        "intermediate_size": 0,
+    }
+
+
+RULES: Final[dict[str, Callable[[Reading], None]]] = {
+    rule.__name__: rule
+    for rule in (
+        four_times,
+        even_values,
+        experts,
+        shared_width,
+        shared_count,
+        first_dense,
+        some_dense,
+        ernie_layers,
+        latent,
+        indexer,
+        kimi_delta,
+        shortcut,
+        gated_delta,
+        lightning,
+        mamba_1,
+        mamba_2,
+        jamba,
+        granite_hybrid,
+        nemotron_h,
+        learned_positions,
+        opt,
+        multi_query,
+        gpt_neo,
+        falcon,
+        mpt,
+        dbrx,
+        half_width,
+        output_bias,
+        chatglm,
+        persimmon,
+        one_norm_if_parallel,
+        llama_4,
+        hunyuan,
+    )
+}

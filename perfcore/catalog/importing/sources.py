@@ -1,0 +1,77 @@
+"""Where an imported model comes from: a file, a directory, or the Hugging Face hub."""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.importing import hub
+from perfcore.catalog.importing.document import read_json
+from perfcore.catalog.importing.gguf import from_gguf
+from perfcore.catalog.importing.huggingface import from_config
+from perfcore.catalog.loader import HUB
+from perfcore.errors import InputError
+
+CONFIG: Final = "config.json"
+_SPLIT: Final = re.compile(r"-\d{5}-of-\d{5}$")
+
+
+def import_model(source: str) -> ModelEntry:
+    """Return the model that a file, a directory or ``hf:org/name`` describes.
+
+    A directory holds a ``config.json`` or one GGUF model. Nothing is executed, and only
+    ``hf:`` reaches for the network.
+
+    Raises
+    ------
+    InputError
+        There is no such source, or the model in it cannot be read: all its faults.
+    """
+    if source.lower().startswith(HUB):
+        name = source[len(HUB) :]
+        config = hub.download(name)
+        repository = name.partition("@")[0]
+        identity = _identity(repository.rpartition("/")[2], f"{source}: {CONFIG}")
+        return from_config(read_json(config), source, {**identity, "hf_id": repository})
+    path = _expanded(source)
+    if os.path.isdir(path):  # noqa: PTH112 - Path raises for names that are too long
+        path = _in_directory(path)
+    if path.suffix.lower() == ".gguf":
+        return from_gguf(path, _identity(_SPLIT.sub("", path.stem), f"GGUF header of {path.name}"))
+    stem = path.stem if path.name != CONFIG else path.absolute().parent.name
+    return from_config(read_json(path), str(path), _identity(stem, f"{path.name} of {stem}"))
+
+
+def _identity(text: str, source: str) -> dict[str, str]:
+    printable = text.encode("ascii", "replace").decode()
+    name = re.sub(r"[^a-z0-9._+-]+", "-", printable.lower()).strip("-._+")
+    return {
+        "name": name or "model",
+        "title": printable if printable.isprintable() else "",
+        "source": source.encode("ascii", "replace").decode(),
+    }
+
+
+def _expanded(source: str) -> Path:
+    try:
+        return Path(source).expanduser()
+    except RuntimeError:
+        return Path(source)  # no such user's home; reading it says so
+
+
+def _in_directory(directory: Path) -> Path:
+    """Return the config.json of a directory, or its only GGUF model."""
+    if (directory / CONFIG).is_file():
+        return directory / CONFIG
+    try:
+        models = sorted(directory.glob("*.gguf"))
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be read: {error.strerror}; check it") from None
+    models = [path for path in models if not _SPLIT.search(path.stem) or "-00001-of-" in path.stem]
+    if len(models) == 1:
+        return models[0]
+    if models:
+        listed = ", ".join(path.name for path in models[:8])
+        raise InputError(f"{directory}: has {len(models)} GGUF models ({listed}); name one of them")
+    raise InputError(f"{directory}: has neither a {CONFIG} nor a GGUF file; name another directory")

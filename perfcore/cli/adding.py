@@ -1,0 +1,283 @@
+"""``perfcore models add`` and ``perfcore devices add``: entries of one's own, as commented TOML."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, cast, get_args
+
+import click
+from pydantic import ValidationError
+
+from perfcore.catalog import loader
+from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.entry import Entry
+from perfcore.catalog.meanings import DEVICE, MODEL
+from perfcore.catalog.schema import DeviceClass, DeviceEntry
+from perfcore.catalog.writing import added, entry_table, table_text
+from perfcore.cli.output import check_output, replacing
+from perfcore.cli.text import facts, paragraph, quantity
+from perfcore.errors import InputError
+from perfcore.validation import faults_from_validation_error
+
+_USER_FILE: Final = {"model": "models.toml", "device": "devices.toml"}
+
+output_option: Callable[[Any], Any] = click.option(
+    "-o", "--output", metavar="FILE.toml", help="A file of its own, not your catalogue."
+)
+force_option: Callable[[Any], Any] = click.option(
+    "--force", is_flag=True, help="Replace the file, or the entry of this name."
+)
+
+
+def _target(output: str | None, kind: str, *, force: bool) -> Path:
+    """Return the file to write into, which may be written."""
+    if output is None:
+        directory = loader.user_directory()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{directory}: cannot be made: {error.strerror}; name a file with --output"
+            ) from None
+        path = directory / _USER_FILE[kind]
+        check_output("your catalogue", str(path))
+        return path
+    if Path(output).suffix.lower() != ".toml":
+        raise InputError(f"--output: {output!r} must end in .toml")
+    check_output("--output", output)
+    if Path(output).exists() and not force:
+        raise InputError(f"--output: {output!r} exists; add --force to replace it, or name another")
+    return Path(output)
+
+
+def _write(path: Path, name: str, text: str, *, own_file: bool, force: bool) -> None:
+    whole = text if own_file else added(path, name, text, replace=force)
+    with replacing(path) as part:
+        part.write_text(whole, encoding="utf-8")
+
+
+def _next(output: str | None, name: str, command: str) -> None:
+    click.echo("next")
+    click.echo(f"  perfcore {command.format(name=output or name)}")
+
+
+def _name(given: str | None, default: str) -> str:
+    if given is None:
+        return default
+    if not loader.is_name(given):
+        raise InputError(
+            f"--name: {given!r} is no name; use lower-case letters, digits, '-', '.', '_' and '+'"
+        )
+    return given
+
+
+# Models
+
+
+@click.command("add")
+@click.argument("source", metavar="SOURCE")
+@click.option("--name", metavar="NAME", help="What to call it [from SOURCE].")
+@output_option
+@force_option
+def add_model(source: str, name: str | None, output: str | None, force: bool) -> None:
+    """Import a model, or copy one, into your catalogue or a file.
+
+    SOURCE is a config.json of Hugging Face or its directory, a GGUF file, hf:ORG/NAME, or a model
+    of the catalogue to start from. Every field is written with its meaning.
+
+    \b
+    perfcore models add ./my-moe/config.json --name my-moe
+    perfcore models add hf:Qwen/Qwen3-8B
+    perfcore models add llama-3.1-8b --name my-llama -o my-llama.toml
+    """  # noqa: D301
+    entry = loader.load_model(source)
+    chosen = _name(name, entry.name)
+    if chosen != entry.name:  # aliases stay with the model that is copied
+        entry = entry.model_copy(update={"name": chosen, "aliases": ()})
+    path = _target(output, "model", force=force)
+    _write(
+        path,
+        chosen,
+        table_text(chosen, entry_table(entry), MODEL),
+        own_file=output is not None,
+        force=force,
+    )
+    _report_model(entry, path)
+    _next(output, chosen, "models show {name}")
+
+
+def _report_model(entry: ModelEntry, path: Path) -> None:
+    from perfcore.catalog.parameters import active_parameter_count, parameter_count  # noqa: PLC0415
+
+    click.echo(f"wrote [{entry.name}] into {path}")
+    facts(
+        [
+            ("parameters", quantity(parameter_count(entry))),
+            ("one token uses", quantity(active_parameter_count(entry))),
+            ("layers", str(entry.num_hidden_layers)),
+        ],
+        "  ",
+    )
+    _warn(entry)
+    if entry.notes:
+        paragraph(f"note: {entry.notes}", "  ")
+
+
+def _warn(entry: Entry) -> None:
+    if entry.estimated:
+        click.echo("estimated, check these:")
+        facts(entry.estimated.items(), "  ")
+
+
+# Devices
+
+_SHORT: Final = {
+    "memory_capacity": "memory",
+    "board_power": "power",
+    "price_per_hour": "price",
+    "device_class": "class",
+    "flops_fp32": "fp32",
+    "flops_fp16": "fp16",
+    "flops_fp16_narrow": "fp16-narrow",
+    "flops_fp8": "fp8",
+    "flops_int8": "int8",
+    "flops_fp4": "fp4",
+}
+_FLAGS: Final = ("spatial", "price_list_whole")
+_HIDDEN: Final = ("name", "aliases", "estimated", "hypothetical")
+_FIELDS: Final = tuple(field for field in DeviceEntry.model_fields if field not in _HIDDEN)
+_NUMBERS: Final = ("year", "process_nm", "scale_up_domain")
+_RATES: Final = ("flops_fp32", "flops_fp16", "flops_fp8", "flops_int8")
+_NOT_GIVEN: Final = "not given"
+
+# What stands in where nothing is given, as in the catalogue.
+_IDLE_SHARE: Final = 0.2  # of the board power
+_ASSUMED: Final[Mapping[str, tuple[object, str]]] = {
+    "link_bandwidth": ("31.5 GB/s", "PCIe Gen4 x16, one direction: no scale-up link was given"),
+    "scale_up_domain": (8, "devices of a common server"),
+    "network_bandwidth": ("12.5 GB/s", "100 Gb/s a device, usual for PCIe servers"),
+}
+
+
+def _option(field: str) -> str:
+    return f"--{_SHORT.get(field, field).replace('_', '-')}"
+
+
+def _device_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option a field of a data sheet."""
+    for field in reversed(_FIELDS):
+        meaning = DEVICE[field]
+        text = meaning.text[:1].upper() + meaning.text[1:]
+        if field in _FLAGS:
+            command = click.option(_option(field), field, is_flag=True, help=f"{text}.")(command)
+            continue
+        shown = f"{text}, e.g. {meaning.example!r}."
+        if field == "device_class":
+            shown = f"{text}: {', '.join(get_args(DeviceClass))}."
+        command = click.option(_option(field), field, metavar="VALUE", help=shown)(command)
+    return command
+
+
+@click.command("add")
+@click.argument("name", metavar="NAME")
+@_device_options
+@output_option
+@force_option
+def add_device(name: str, output: str | None, force: bool, **given: Any) -> None:  # noqa: ANN401 - click's
+    """Write a device of your own into your catalogue or a file.
+
+    Memory, its bandwidth, an arithmetic rate, power, price, class and source are needed. What is
+    not given stands there as a comment, or as an estimate that says where it is from.
+
+    \b
+    perfcore devices add my-chip --memory '80 GB' --memory-bandwidth '3.35 TB/s' \\
+        --fp16 '989 TFLOP/s' --power '700 W' --price '2.50 USD/h' --class asic \\
+        --source 'data sheet of 2026-05'
+    """  # noqa: D301
+    if not loader.is_name(name):
+        raise InputError(
+            f"NAME: {name!r} is no name; use lower-case letters, digits, '-', '.', '_' and '+'"
+        )
+    table, faults = _device_table(given)
+    text = table_text(name, table, DEVICE, absent=[f for f in _FIELDS if f not in table])
+    entry: DeviceEntry | None = None
+    try:
+        entry = DeviceEntry.model_validate({**tomllib.loads(text)[name], "name": name})
+    except ValidationError as error:
+        faults += [
+            _as_option(fault) for fault in faults_from_validation_error(error, "", DeviceEntry)
+        ]
+    if entry is None or faults:
+        raise InputError(dict.fromkeys(faults))
+    path = _target(output, "device", force=force)
+    _write(path, name, text, own_file=output is not None, force=force)
+    click.echo(f"wrote [{name}] into {path}")
+    _warn(entry)
+    _next(output, name, "devices show {name}")
+
+
+def _device_table(given: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:
+    """Return the table of what was given and of what stands in for the rest, and faults."""
+    table: dict[str, object] = {}
+    faults: list[str] = []
+    for field, value in given.items():
+        if value is None or value is False:
+            continue
+        table[field] = _number(field, value, faults) if field in _NUMBERS else value
+    if not any(rate in table for rate in _RATES):
+        listed = ", ".join(_option(rate) for rate in _RATES)
+        faults.append(f"no arithmetic rate is given; add one of {listed}, like '989 TFLOP/s'")
+        table["flops_fp32"] = "1 FLOP/s"  # so that this is told once
+    if table.get("status") == "hypothetical":
+        table["hypothetical"] = True
+    table["estimated"] = _stand_in(table)
+    return table, faults
+
+
+def _stand_in(table: dict[str, object]) -> dict[str, str]:
+    """Fill in what is not given and has an estimate; return where each is from."""
+    for field in ("vendor", "memory_kind"):
+        table.setdefault(field, _NOT_GIVEN)
+    estimates = {
+        "idle_power": (
+            _idle_power(table.get("board_power")),
+            "0.2 x board power; measured parts idle between 0.10 and 0.20 of it",
+        ),
+        **_ASSUMED,
+        "year": (datetime.now(UTC).year, "the year in which this was written"),
+    }
+    taken = {field: found for field, found in estimates.items() if field not in table}
+    table |= {field: value for field, (value, _) in taken.items()}
+    return {field: why for field, (_, why) in taken.items()}
+
+
+def _number(field: str, value: str, faults: list[str]) -> object:
+    try:
+        number = float(value)
+    except ValueError:
+        faults.append(f"{_option(field)}: {value!r} is not a number; write it like 8")
+        return 2000.0  # valid, so that this is told once
+    return int(number) if number.is_integer() else number
+
+
+def _idle_power(board_power: object) -> str:
+    """Return a share of the board power; what is no power is told of that option alone."""
+    from perfcore import units  # noqa: PLC0415
+
+    try:
+        watts = units.parse(cast("str", board_power), "power")
+    except (ValueError, ArithmeticError):
+        return "1 mW"
+    return f"{_IDLE_SHARE * watts:g} W"
+
+
+def _as_option(fault: str) -> str:
+    """Turn a fault of a key into one of the option that sets it."""
+    for field in sorted(_FIELDS, key=len, reverse=True):
+        missing = f": key {field!r} is missing; add it"
+        if fault.endswith(missing):
+            return f"{_option(field)} is missing; give it like {DEVICE[field].example!r}"
+        if fault.startswith((f"{field}: ", f": {field}: ")):
+            return f"{_option(field)}: {fault.partition(f'{field}: ')[2]}"
+    return fault.removeprefix(": ")
