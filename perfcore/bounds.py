@@ -158,3 +158,13 @@ def broken_bounds(record: str, values: Any) -> tuple[str, ...]:  # noqa: ANN401 
     return tuple(
         field for field, bound in BOUNDS[record].items() if not bound.admits(getattr(values, field))
     )
+
+
+def check_bounds(record: str, values: Any) -> None:  # noqa: ANN401 - any record
+    """Refuse a record that physics is not made for, with a ``ValueError`` that names each field."""
+    broken = [
+        f"{field} = {getattr(values, field):g} must be {BOUNDS[record][field]}"
+        for field in broken_bounds(record, values)
+    ]
+    if broken:
+        raise ValueError("; ".join(broken))

@@ -43,9 +43,9 @@ def read_rows(
                 return
             # a spreadsheet pads short lines with empty cells, or leaves them out
             if any(stripped[len(header) :]):
-                faults.append(
-                    f"{path}: line {line}: {len(stripped)} cells for {len(header)} columns; "
-                    "put text with commas in quotes"
+                Place(path, f"line {line}", faults).fault(
+                    f"{len(stripped)} cells for {len(header)} columns",
+                    "put text with commas in quotes",
                 )
                 continue
             stripped += [""] * (len(header) - len(stripped))
@@ -63,11 +63,13 @@ def _check_header(header: list[str], form: Form, place: Place) -> bool:
     if len(header) == 1 and separator:
         place.fault(f"cells are separated by {separator!r}", "save the file with commas")
         return False
-    for index, name in enumerate(header):
-        if name in header[:index]:
+    seen: set[str] = set()
+    for name in header:
+        if name in seen:
             place.fault(f"column {show(name)} is there twice", "remove one")
         elif name not in form.columns:
             place.unknown("column", name, form.columns)
+        seen.add(name)
     known = [name for name in header if name in form.columns]
     # a misspelled column is one fault, not also the absence of the right one
     if len(known) == len(header):

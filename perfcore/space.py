@@ -355,7 +355,8 @@ def _filtered(spec: Spec) -> tuple[Axis, ...]:
     for where in spec.where:
         if where.column not in by_name:
             continue
-        allowed = [_admits(where, value) for value in by_name[where.column].values]
+        listed = frozenset(where.allowed)
+        allowed = [_admits(where, listed, value) for value in by_name[where.column].values]
         for name in groups[where.column]:
             keep[name] = [old and new for old, new in zip(keep[name], allowed, strict=True)]
     empty = [name for name, kept in keep.items() if not any(kept)]
@@ -378,8 +379,8 @@ def _filtered(spec: Spec) -> tuple[Axis, ...]:
     )
 
 
-def _admits(where: Where, value: str | float) -> bool:
-    if where.allowed and value not in where.allowed:
+def _admits(where: Where, listed: frozenset[Value], value: Value) -> bool:
+    if listed and value not in listed:
         return False
     if isinstance(value, str):
         return True
