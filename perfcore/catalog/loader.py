@@ -169,6 +169,16 @@ def names(kind: str) -> list[str]:
     return list(found)
 
 
+def is_built_in(kind: str, name: str) -> bool:
+    """Whether an entry that comes with the package is called so."""
+    return any(
+        normalise(known) == normalise(name)
+        for path, built_in in _files(kind)
+        if built_in
+        for known in _tables(path, built_in=True)
+    )
+
+
 def aliases(kind: str) -> dict[str, str]:
     """Return every alias of a kind with the name it stands for."""
     found: dict[str, str] = {}

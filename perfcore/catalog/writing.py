@@ -60,8 +60,10 @@ def entry_table(entry: Entry) -> dict[str, object]:
 
 
 def toml_value(value: object) -> str:
-    """Return a text, number, flag or list of them as TOML."""
+    """Return a text, number, flag or list of them as TOML; ``InputError`` if a text is none."""
     if isinstance(value, str):
+        if value != value.encode("utf-8", "ignore").decode():
+            raise InputError(f"{value!r}: has bytes that are no UTF-8 text; write it in UTF-8")
         # JSON escapes what TOML wants escaped, but for the delete character
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, bool):

@@ -57,6 +57,12 @@ def _write(path: Path, name: str, text: str, *, own_file: bool, force: bool) -> 
         part.write_text(whole, encoding="utf-8")
 
 
+def _say_wrote(path: Path, kind: str, name: str, *, own_file: bool) -> None:
+    click.echo(f"wrote [{name}] into {path}")
+    if not own_file and loader.is_built_in(kind, name):
+        click.echo(f"  from now on {name} is yours, not the built-in {kind}")
+
+
 def _next(output: str | None, name: str, command: str) -> None:
     click.echo("next")
     click.echo(f"  perfcore {command.format(name=output or name)}")
@@ -103,14 +109,14 @@ def add_model(source: str, name: str | None, output: str | None, force: bool) ->
         own_file=output is not None,
         force=force,
     )
-    _report_model(entry, path)
+    _say_wrote(path, "model", chosen, own_file=output is not None)
+    _report_model(entry)
     _next(output, chosen, "models show {name}")
 
 
-def _report_model(entry: ModelEntry, path: Path) -> None:
+def _report_model(entry: ModelEntry) -> None:
     from perfcore.catalog.parameters import active_parameter_count, parameter_count  # noqa: PLC0415
 
-    click.echo(f"wrote [{entry.name}] into {path}")
     facts(
         [
             ("parameters", quantity(parameter_count(entry))),
@@ -148,6 +154,14 @@ _FLAGS: Final = ("spatial", "price_list_whole")
 _HIDDEN: Final = ("name", "aliases", "estimated", "hypothetical")
 _FIELDS: Final = tuple(field for field in DeviceEntry.model_fields if field not in _HIDDEN)
 _NUMBERS: Final = ("year", "process_nm", "scale_up_domain")
+_NEEDED: Final = (
+    "source",
+    "device_class",
+    "memory_capacity",
+    "memory_bandwidth",
+    "board_power",
+    "price_per_hour",
+)
 _RATES: Final = ("flops_fp32", "flops_fp16", "flops_fp8", "flops_int8")
 _NOT_GIVEN: Final = "not given"
 
@@ -172,9 +186,10 @@ def _device_options(command: Callable[..., None]) -> Callable[..., None]:
         if field in _FLAGS:
             command = click.option(_option(field), field, is_flag=True, help=f"{text}.")(command)
             continue
-        shown = f"{text}, e.g. {meaning.example!r}."
+        shown = f"{text}." if meaning.example == "…" else f"{text}, e.g. {meaning.example!r}."
         if field == "device_class":
             shown = f"{text}: {', '.join(get_args(DeviceClass))}."
+        shown += " Needed." if field in _NEEDED else ""
         command = click.option(_option(field), field, metavar="VALUE", help=shown)(command)
     return command
 
@@ -212,7 +227,7 @@ def add_device(name: str, output: str | None, force: bool, **given: Any) -> None
         raise InputError(dict.fromkeys(faults))
     path = _target(output, "device", force=force)
     _write(path, name, text, own_file=output is not None, force=force)
-    click.echo(f"wrote [{name}] into {path}")
+    _say_wrote(path, "device", name, own_file=output is not None)
     _warn(entry)
     _next(output, name, "devices show {name}")
 

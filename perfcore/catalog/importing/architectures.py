@@ -81,8 +81,9 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
         "moe_topk",
         "moe_k",
         "moe_top_k",
+        "top_k_experts",
     ),
-    "moe_intermediate_size": ("moe_intermediate_size",),
+    "moe_intermediate_size": ("moe_intermediate_size", "expert_intermediate_size"),
     "num_shared_experts": ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"),
     "shared_expert_intermediate_size": ("shared_expert_intermediate_size",),
 }
@@ -159,7 +160,8 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "arcee": LLAMA.but(fixed={"gated_mlp": False}),
     "apertus": LLAMA.but(fixed={**_HEAD_NORM, "gated_mlp": False}),
     "mistral": _PHI3,
-    "ministral": Architecture(windows="all"),
+    "ministral": _PHI3,
+    "ministral3": _PHI3,
     "mixtral": Architecture(keys=_EXPERT_IS_FFN, windows="all", rules=("experts",)),
     "qwen": Architecture(fixed={"attention_bias": "qkv"}, rules=("half_width",)),
     "qwen2": _QWEN2,
@@ -180,6 +182,12 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "vaultgemma": _GEMMA.but(windows="every 2"),
     "gemma3": _GEMMA3,
     "gemma3_text": _GEMMA3,
+    "gemma4_text": _GEMMA.but(
+        fixed={**_HEAD_NORM, "norms_per_layer": 4},
+        windows="every 6",
+        defaults={"global_head_dim": 512, "sliding_window": 512},
+        rules=("experts", "gemma_4"),
+    ),
     "phi": Architecture(fixed={**_CLASSIC, **_BIASED, **_ONE_NORM, "lm_head_bias": True}),
     "phi3": _PHI3,
     "phimoe": Architecture(
@@ -196,7 +204,10 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "deepseek_v2": _DEEPSEEK,
     "deepseek_v3": _DEEPSEEK_V3,
     "deepseek_v32": _SPARSE,
-    "glm_moe_dsa": _SPARSE,
+    "glm_moe_dsa": _SPARSE.but(
+        defaults={"index_topk": 2048, "index_n_heads": 32, "index_head_dim": 128}
+    ),
+    "glm4_moe_lite": _DEEPSEEK_V3,
     "kimi_k2": _DEEPSEEK_V3,
     "kimi_linear": _DEEPSEEK_V3.but(rules=(*_DEEPSEEK_V3.rules, "kimi_delta")),
     "longcat_flash": Architecture(
@@ -341,6 +352,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
 # The text model inside of a model that sees or hears, where its own model_type is not given.
 TEXT_MODELS: Final[Mapping[str, str]] = {
     "gemma3": "gemma3_text",
+    "gemma4": "gemma4_text",
     "llama4": "llama4_text",
     "mistral3": "mistral",
     "llava": "llama",

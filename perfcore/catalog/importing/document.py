@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 from perfcore.errors import InputError
@@ -29,8 +30,7 @@ def read_json(path: str | Path) -> dict[str, object]:
     InputError
         The file cannot be read, is too large, nested too deeply, no object, or has a key twice.
     """
-    if _size(path) > LARGEST:
-        raise InputError(f"{path}: is larger than {LARGEST >> 20} MiB; this is no config.json")
+    _check_size(path)
     text = read_text(path, ".json")
     twice: dict[str, None] = {}
 
@@ -59,11 +59,15 @@ def read_json(path: str | Path) -> dict[str, object]:
     return document
 
 
-def _size(path: str | Path) -> int:
+def _check_size(path: str | Path) -> None:
     try:
-        return Path(path).stat().st_size
+        status = Path(path).stat()
     except (OSError, ValueError):
-        return 0  # reading it says what is wrong
+        return  # reading it says what is wrong
+    if not S_ISREG(status.st_mode):  # a pipe has no end
+        raise InputError(f"{path}: is not a file; give the path of a .json file")
+    if status.st_size > LARGEST:
+        raise InputError(f"{path}: is larger than {LARGEST >> 20} MiB; this is no config.json")
 
 
 class Fields:

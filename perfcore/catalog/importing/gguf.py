@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.importing.document import MOST_LAYERS, REMEDY, Fields
-from perfcore.catalog.importing.gguf_header import Header, Tensor, read_header
+from perfcore.catalog.importing.gguf_header import MOST_TENSORS, Header, Tensor, read_header
 from perfcore.catalog.importing.huggingface import make_entry
 from perfcore.catalog.importing.rules import set_layers
 from perfcore.catalog.parameters import parameter_count
@@ -121,6 +121,8 @@ def _whole(path: Path, header: Header) -> Header:
     for number in range(2, count + 1):
         part = path.with_name(f"{path.name[: match.start()]}-{number:05}-of-{count:05}.gguf")
         tensors |= read_header(part).tensors
+        if len(tensors) > MOST_TENSORS:
+            raise InputError(f"{path}: has more than {MOST_TENSORS:,} tensors; this is no model")
     return Header(header.metadata, tensors)
 
 
@@ -158,6 +160,11 @@ class _Model:
     def entry(self, identity: Mapping[str, str]) -> ModelEntry:
         """Return the entry, whose count of parameters is that of the tensors."""
         fields: dict[str, Any] = {}
+        if self.fields.raw("attention.causal") is False:
+            raise InputError(
+                f"{self.path}: architecture {self.shown!r} generates no tokens; "
+                "use a causal language model"
+            )
         self._size(fields)
         self._check()
         letters = "".join(self._letter(self.blocks[n]) for n in range(self.layers))
@@ -232,19 +239,17 @@ class _Model:
         if not heads:
             read.missing.append("attention.head_count")
             return
-        fields |= {
-            "num_attention_heads": heads,
-            "num_key_value_heads": self._alike("attention.head_count_kv") or heads,
-        }
+        fields["num_attention_heads"] = heads
         if "A" in letters:
             self._latent(fields, letters)
             return
-        width = read.whole("attention.key_length") or fields["hidden_size"] // heads
-        value = read.whole("attention.value_length") or width
-        block = self.blocks[letters.index("F")]
+        letters = self._windows(fields, letters)
+        set_layers(fields, letters)
+        self._heads(fields, letters)
+        code = "S" if "S" in letters else "F"
+        block, width = self.blocks[letters.index(code)], fields["head_dim"]
         fields |= {
             "head_dim": 0 if width * heads == fields["hidden_size"] else width,
-            "v_head_dim": 0 if value == width else value,
             "attention_sinks": "attn_sinks" in block or "attn_sinks.weight" in block,
             "attention_bias": self._attention_bias(block),
         }
@@ -253,7 +258,31 @@ class _Model:
         norm = block.get("attn_q_norm.weight")
         if norm is not None:
             fields["qk_norm"] = "head-dim" if norm.elements == width else "full"
-        self._windows(fields, letters)
+
+    def _heads(self, fields: dict[str, Any], letters: str) -> None:
+        """KV heads and widths; layers that see everything may have others than windows."""
+        read, heads = self.fields, fields["num_attention_heads"]
+        groups = {
+            code: self._alike("attention.head_count_kv", letters, code) or heads
+            for code in "FS"
+            if code in letters
+        }
+        width = read.whole("attention.key_length") or fields["hidden_size"] // heads
+        value = read.whole("attention.value_length") or width
+        fields |= {
+            "num_key_value_heads": groups.get("S") or groups["F"],
+            "head_dim": width,
+            "v_head_dim": 0 if value == width else value,
+        }
+        if len(groups) < 2:
+            return
+        narrow = read.whole("attention.key_length_swa") or width
+        if groups["F"] != groups["S"]:
+            fields["num_global_key_value_heads"] = groups["F"]
+        if narrow != width:
+            fields |= {"head_dim": narrow, "global_head_dim": width, "v_head_dim": 0}
+        block = self.blocks[letters.index("F")]
+        fields["attention_k_eq_v"] = "attn_k.weight" in block and "attn_v.weight" not in block
 
     @staticmethod
     def _attention_bias(block: Block) -> str:
@@ -261,29 +290,41 @@ class _Model:
             return "none"
         return "all" if "attn_output.bias" in block else "qkv"
 
-    def _alike(self, key: str) -> int:
-        """Return a number that may be a list with one item a layer; zeros are no attention."""
+    def _alike(self, key: str, letters: str = "", code: str = "") -> int:
+        """Return a number that may be a list with one item a layer; zeros are no attention.
+
+        With letters, only the layers of this one count.
+        """
         if not isinstance(self.fields.raw(key), list):
             return self.fields.whole(key)
-        found = set(self.fields.wholes(key)) - {0}
+        listed = self.fields.wholes(key)
+        if code and len(listed) >= len(letters):
+            listed = [
+                count for count, letter in zip(listed, letters, strict=False) if letter == code
+            ]
+        found = set(listed) - {0}
         if len(found) > 1:
             self.fields.fault(key, f"differs between layers ({show(sorted(found))})", REMEDY)
         return max(found, default=0)
 
     def _latent(self, fields: dict[str, Any], letters: str) -> None:
-        read = self.fields
+        read, heads = self.fields, fields["num_attention_heads"]
+        block = self.blocks[letters.index("A")]
         rope = read.need("rope.dimension_count")
-        whole = read.whole("attention.key_length_mla") or read.need("attention.key_length")
+        queries = block.get("attn_q_b.weight") or block.get("attn_q.weight")
+        output = block.get("attn_output.weight")
+        whole = queries.shape[-1] // heads if queries else read.need("attention.key_length")
         if whole <= rope:
-            read.fault("attention.key_length", f"{whole} is not above {rope}", REMEDY)
+            read.fault("rope.dimension_count", f"{rope} is not below {whole}", REMEDY)
         fields |= {
             "num_key_value_heads": 0,
             "kv_lora_rank": read.need("attention.kv_lora_rank"),
             "q_lora_rank": read.whole("attention.q_lora_rank"),
             "qk_rope_head_dim": rope,
             "qk_nope_head_dim": max(whole - rope, 1),
-            "v_head_dim": read.whole("attention.value_length_mla")
-            or read.need("attention.value_length"),
+            "v_head_dim": output.shape[0] // heads
+            if output
+            else read.need("attention.value_length"),
         }
         if read.has("attention.indexer.top_k"):
             fields |= {
@@ -294,7 +335,8 @@ class _Model:
         if set(letters) != {"A"}:
             set_layers(fields, letters)
 
-    def _windows(self, fields: dict[str, Any], letters: str) -> None:
+    def _windows(self, fields: dict[str, Any], letters: str) -> str:
+        """Return the letters with "S" where a layer has a window."""
         read, chunked = self.fields, self.architecture == "llama4"
         width = read.whole("attention.sliding_window")
         if chunked:
@@ -310,7 +352,7 @@ class _Model:
                 "S" if letter == "F" and slides else letter
                 for letter, slides in zip(letters, pattern, strict=True)
             )
-        set_layers(fields, letters)
+        return letters
 
     def _slides(self) -> list[bool] | None:
         """Return for each layer whether it has a window; ``None`` if that is not known."""
@@ -421,6 +463,9 @@ class _Model:
                 "ffn_norm",
                 "post_attention_norm",
                 "post_ffw_norm",
+                "post_ffw_norm_1",
+                "post_ffw_norm_2",
+                "pre_ffw_norm_2",
             )
         )
         if "output_norm.weight" not in self.others:

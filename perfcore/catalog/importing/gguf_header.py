@@ -9,16 +9,17 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO, Final, NamedTuple
 
 from perfcore.errors import InputError
 from perfcore.ranges import show
 
-MOST_KEYS: Final = 10_000
+MOST_KEYS: Final = 2000  # models have below 100
 MOST_TENSORS: Final = 100_000
-MOST_ITEMS: Final = 4_000_000  # of a list of texts; vocabularies and merges have below a million
-MOST_KEPT: Final = 20_000  # items of a list of numbers that are kept
-LONGEST_NAME: Final = 2**16 - 1  # bytes, as the format says
+MOST_TEXTS: Final = 4_000_000  # in all lists; vocabulary and merges together have a million
+MOST_KEPT: Final = 200_000  # numbers in all lists that are kept; one a layer is what is needed
+LONGEST_NAME: Final = 1024  # bytes; llama.cpp allows tensors 64
 LONGEST_KEPT: Final = 4096  # bytes of a text that are kept; chat templates are longer
 _MOST_DIMENSIONS: Final = 4
 _LARGEST: Final = 2**62  # elements of a tensor
@@ -115,6 +116,7 @@ class _Cursor:
         self.path = path
         self.size = size
         self.at = 0
+        self.texts = self.kept = 0  # items of lists so far
 
     def fault(self, problem: str) -> InputError:
         return InputError(
@@ -172,15 +174,18 @@ class _Cursor:
     def _items(self) -> list[int | float | bool] | None:
         kind = int.from_bytes(self.take(4), "little")
         if kind == _TEXT:
-            for _ in range(self.count(MOST_ITEMS, "texts in a list")):
+            texts = self.count(MOST_TEXTS - self.texts, "texts in a list")
+            self.texts += texts
+            for _ in range(texts):
                 self.skip(int.from_bytes(self.take(8), "little"))
             return None
         if kind not in _NUMBERS:
             raise self.fault(f"has a list of unknown type {kind}")
         count = self.count(self.size, "items in a list")
-        if count > MOST_KEPT:
+        if count > MOST_KEPT - self.kept:
             self.skip(count * _NUMBERS[kind][1])
             return None
+        self.kept += count
         form, size = _NUMBERS[kind]
         return list(struct.unpack(f"<{count}{form[1:]}", self.take(count * size)))
 
@@ -195,18 +200,20 @@ def read_header(path: Path) -> Header:
         of its header, or claims more than a model has.
     """
     try:
-        with path.open("rb") as file:
-            return _read(_Cursor(file, path, path.stat().st_size))
+        status = path.stat()
+        if S_ISREG(status.st_mode):
+            with path.open("rb") as file:
+                return _read(_Cursor(file, path, status.st_size))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
-    except (IsADirectoryError, NotADirectoryError):
-        raise InputError(f"{path}: is not a file; give the path of a .gguf file") from None
     except PermissionError:
         raise InputError(f"{path}: may not be read; check its permissions") from None
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: cannot be read: {error}; check the path") from None
+        raise InputError(f"{path}: cannot be read: {_reason(error)}; check the path") from None
+    # a pipe has no end, a directory no content
+    raise InputError(f"{path}: is not a file; give the path of a .gguf file")
 
 
 def _read(cursor: _Cursor) -> Header:
@@ -248,3 +255,8 @@ def _tensor(cursor: _Cursor, name: str) -> Tensor:
     if not 0 < tensor.elements <= _LARGEST:
         raise cursor.fault(f"tensor {show(name)} has {tensor.elements:,} elements")
     return tensor
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Why a file cannot be read, without its name."""
+    return str(error.strerror if isinstance(error, OSError) else error)

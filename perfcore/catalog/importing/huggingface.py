@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.importing.architectures import (
     ARCHITECTURES,
-    KEYS,
     LLAMA,
     TEXT_MODELS,
     UNSUPPORTED,
@@ -23,14 +22,15 @@ from perfcore.ranges import show
 from perfcore.validation import faults_from_validation_error, nearest
 
 _TEXT_KEYS: Final = ("text_config", "llm_config", "language_config")
+_INHERITED: Final = ("quantization_config", "torch_dtype", "dtype", "architectures")
 _RECURRENT: Final = {"mamba_1", "mamba_2"}
 
 # Fields of an unknown architecture that speak of other physics than Llama's, unless empty.
 _OTHER_PHYSICS: Final = re.compile(
-    r"expert|moe|window|sliding|chunk|lora_rank|ssm|mamba|state_size|conv|linear_|kda|delta|"
+    r"expert|moe|window|sliding|chunk|lora_rank|ssm|mamba|state_size|conv_|linear_|kda|delta|"
     r"rwkv|recurren|compress|index_|sparse|cross_attention|layer_types|block_types|pattern|"
-    r"latent|altup|laurel|per_layer|kv_shared|nope_head|rope_head|v_head_dim|hyena|gate|parallel|"
-    r"sinks|qk_norm|qk_layernorm|num_nextn|block_configs|is_encoder_decoder"
+    r"latent|altup|laurel|kv_shared|nope_head|rope_head|v_head_dim|hyena|gate|gating|parallel|"
+    r"sinks|qk_norm|qk_layernorm|per_layer|block_configs|is_encoder_decoder"
 )
 _DECODERS: Final = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
@@ -54,7 +54,8 @@ def from_config(
     InputError
         The architecture is unknown or not modelled, or fields are missing or wrong: all of them.
     """
-    config, model_type, inner = _text_model(values, place)
+    outer = Fields(values, place)
+    key, config, model_type = _text_model(outer)
     reason = UNSUPPORTED.get(model_type)
     if reason:
         raise InputError(
@@ -62,9 +63,8 @@ def from_config(
         )
     architecture = ARCHITECTURES.get(model_type)
     known = architecture or LLAMA
-    fields = Fields(
-        config, place, known.defaults, faults=list(inner.faults), missing=list(inner.missing)
-    )
+    where = f"{place}: {key}" if key else place
+    fields = Fields(config, where, known.defaults, faults=outer.faults, missing=outer.missing)
     reading = _read(fields, known)
     if architecture is None:
         _check_unknown(fields, model_type)
@@ -75,7 +75,7 @@ def from_config(
     entry = {**reading.entry, **identity, "native_dtype": native_dtype(config, values, fields)}
     entry["source"] = f"{identity['source']}, model_type {show(model_type)}"
     notes = [entry.get("notes", "")]
-    if config is not values:
+    if key:
         notes.append("text model only")
     if fields.defaulted:
         taken = ", ".join(f"{key} = {value}" for key, value in fields.defaulted.items())
@@ -104,29 +104,24 @@ def make_entry(fields: Mapping[str, Any], place: str) -> ModelEntry:
 _SAID: Final = ("gated_mlp", "tie_word_embeddings", "norm")  # false and "none" mean something
 
 
-def _text_model(
-    values: Mapping[str, object], place: str
-) -> tuple[Mapping[str, object], str, Fields]:
-    """Return the fields of the text model, its type, and a reader of the outer ones."""
-    outer = Fields(values, place)
-    model_type = outer.text("model_type")
+def _text_model(outer: Fields) -> tuple[str, Mapping[str, object], str]:
+    """Return where the text model stands, its fields and its type."""
+    values, model_type = outer.values, outer.text("model_type")
     for key in _TEXT_KEYS:
         inner = values.get(key)
-        if isinstance(inner, dict) and inner:
-            config = {key: value for key, value in inner.items() if value is not None}
-            tied = values.get("tie_word_embeddings")
-            if tied is not None:
-                config["tie_word_embeddings"] = tied
-            for inherited in ("quantization_config", "torch_dtype", "dtype", "architectures"):
-                if inherited in values:
-                    config.setdefault(inherited, values[inherited])
-            named = Fields(inner, f"{place}: {key}", faults=outer.faults).text("model_type")
-            if not named and not outer.faults:
-                named = TEXT_MODELS.get(model_type, model_type)
-            return config, named, outer
+        if not isinstance(inner, dict) or not inner:
+            continue
+        config = {name: values[name] for name in _INHERITED if name in values}
+        config |= {name: value for name, value in inner.items() if value is not None}
+        if values.get("tie_word_embeddings") is not None:
+            config["tie_word_embeddings"] = values["tie_word_embeddings"]
+        named = outer.inner(key).text("model_type")
+        return key, config, named or TEXT_MODELS.get(model_type, model_type)
     if not model_type and not outer.faults:
         outer.missing.append("model_type")
-    return values, model_type, outer
+    if model_type not in ARCHITECTURES:  # fields of the text model beside those of the others
+        model_type = TEXT_MODELS.get(model_type, model_type)
+    return "", values, model_type
 
 
 def _read(fields: Fields, architecture: Architecture) -> Reading:
@@ -177,37 +172,26 @@ def _check_unknown(fields: Fields, model_type: str) -> None:
         fields.faults.append(
             f"{place}, and {show(listed[0])} generates no tokens; use a causal language model"
         )
-    understood = {key for keys in KEYS.values() for key in keys} - set(KEYS["num_experts"])
-    windowed = config.get("use_sliding_window") is False
     other = [
         key
         for key, value in config.items()
         if _OTHER_PHYSICS.search(key)
         and value not in (None, False, 0, "", [], {})
-        and not (windowed and "window" in key)
-        and not (key in understood and key not in _OF_EXPERTS)
-        and not _plain_layers(key, value)
+        and not _harmless(fields, key)
     ]
     if other:
         shown = ", ".join(show(key).strip("'") for key in other[:12])
         fields.faults.append(f"{place}, and {shown} say that it is not like Llama; {REMEDY}")
 
 
-_OF_EXPERTS: Final = {
-    key
-    for name in (
-        "num_experts_per_tok",
-        "moe_intermediate_size",
-        "num_shared_experts",
-        "shared_expert_intermediate_size",
-    )
-    for key in KEYS[name]
-}
-
-
-def _plain_layers(key: str, value: object) -> bool:
-    """Whether layers are listed, and all see everything or a window."""
+def _harmless(fields: Fields, key: str) -> bool:
+    """Whether a field speaks of windows, and all layers are listed or none has one."""
+    config = fields.values
+    listed = config.get("layer_types")
     kinds = ("full_attention", "sliding_attention")
-    return (
-        key == "layer_types" and isinstance(value, list) and all(k in kinds for k in value)
-    ) or (key == "sliding_window")
+    plain = isinstance(listed, list) and all(kind in kinds for kind in listed)
+    if key == "layer_types":
+        return plain
+    return "window" in key and (
+        config.get("use_sliding_window") is False or (plain and key == "sliding_window")
+    )

@@ -228,7 +228,10 @@ def first_dense(reading: Reading) -> None:
     listed = isinstance(config.raw("moe_layer_freq"), list)
     sparse = config.wholes("moe_layer_freq") if listed else []
     period = 1 if listed else max(config.whole("moe_layer_freq", default=1), 1)
-    if sparse:
+    kinds = config.items("mlp_layer_types")
+    if kinds:
+        dense = sum(kind != "sparse" for kind in kinds)
+    elif sparse:
         dense = sum(not item for item in sparse)
     else:
         dense = sum(n < first or n % period != 0 for n in range(layers))
@@ -471,10 +474,18 @@ def granite_hybrid(reading: Reading) -> None:
     }
 
 
+_BLOCKS: Final = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
+
+
 def nemotron_h(reading: Reading) -> None:
     """Nemotron-H: a layer is a Mamba-2 mixer (M), attention (*), an FFN (-) or experts (E)."""
     config, entry = reading.config, reading.entry
     pattern = config.text("hybrid_override_pattern")
+    if not pattern:  # newer files list names
+        names = config.items("layers_block_type")
+        pattern = "".join(
+            _BLOCKS.get(name, "?") if isinstance(name, str) else "?" for name in names
+        )
     if len(pattern) != reading.layers or set(pattern) - set("M*-E"):
         problem = f"{show(pattern)} is not one of M * - E for each of {reading.layers} layers"
         config.fault("hybrid_override_pattern", problem, "correct it")
@@ -616,6 +627,20 @@ def one_norm_if_parallel(reading: Reading) -> None:
         reading.entry["norms_per_layer"] = 1
 
 
+def gemma_4(reading: Reading) -> None:
+    """Full layers have wider heads, and may share keys with values; experts beside a dense FFN."""
+    config, entry = reading.config, reading.entry
+    for key in ("hidden_size_per_layer_input", "num_kv_shared_layers"):
+        if config.whole(key):
+            config.fault(key, f"{config.whole(key)}: not modelled", REMEDY)
+    entry["global_head_dim"] = config.whole("global_head_dim")
+    if config.flag("attention_k_eq_v"):
+        entry["attention_k_eq_v"] = True
+        entry["num_global_key_value_heads"] = config.whole("num_global_key_value_heads")
+    if entry.get("num_experts"):
+        entry |= {"dense_beside_moe": True, "norms_per_layer": 7}
+
+
 def llama_4(reading: Reading) -> None:
     """Llama 4: one shared expert; dense layers in between are wider."""
     config, entry, layers = reading.config, reading.entry, reading.layers
@@ -681,6 +706,7 @@ RULES: Final[dict[str, Callable[[Reading], None]]] = {
         chatglm,
         persimmon,
         one_norm_if_parallel,
+        gemma_4,
         llama_4,
         hunyuan,
     )

@@ -39,7 +39,7 @@ def import_model(source: str) -> ModelEntry:
         path = _in_directory(path)
     if path.suffix.lower() == ".gguf":
         return from_gguf(path, _identity(_SPLIT.sub("", path.stem), f"GGUF header of {path.name}"))
-    stem = path.stem if path.name != CONFIG else path.absolute().parent.name
+    stem = path.stem if path.name != CONFIG else _directory_name(path.absolute().parent)
     return from_config(read_json(path), str(path), _identity(stem, f"{path.name} of {stem}"))
 
 
@@ -51,6 +51,13 @@ def _identity(text: str, source: str) -> dict[str, str]:
         "title": printable if printable.isprintable() else "",
         "source": source.encode("ascii", "replace").decode(),
     }
+
+
+def _directory_name(directory: Path) -> str:
+    """Return what a directory is called; one of the hub's cache by its model."""
+    if directory.parent.name == "snapshots":
+        return directory.parent.parent.name.rpartition("--")[2]
+    return directory.name
 
 
 def _expanded(source: str) -> Path:
