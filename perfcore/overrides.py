@@ -106,6 +106,7 @@ def _put(document: dict[str, object], path: tuple[str, ...], value: object, plac
                 f"{show(key)} holds {show(below)}, not a table", "override the whole value instead"
             )
             return
-        level[key] = dict(below)  # what was given stays as it is
-        level = level[key]
+        inner = dict(below)  # what was given stays as it is
+        level[key] = inner
+        level = inner
     level[path[-1]] = value
