@@ -200,18 +200,13 @@ def _categorical(kind: str, given: object, place: Place, *, repeats: bool) -> Ax
     if len(items) > MAX_ENTRIES:
         place.fault(f"{len(items)} entries are too many", f"list at most {MAX_ENTRIES}")
         return None
-    choices = RULES[kind].choices if kind in RULES else ()
     entries: list[Entry] = []
     labels: list[str] = []
     seen: set[str] = set()
     before = len(place.faults)
     for index, item in enumerate(items):
         spot = place.item(index) if isinstance(given, list | tuple) else place
-        if choices:
-            found: Iterable[tuple[str, Entry | None]] = _choices(kind, item, choices, spot)
-        else:
-            found = _entries(kind, item, spot)
-        for label, entry in found:
+        for label, entry in _labelled(kind, item, spot):
             if label in seen and not repeats:
                 spot.fault(
                     f"{show(item)} is a duplicate of {label!r}", "list it once, or rename it"
@@ -227,6 +222,11 @@ def _categorical(kind: str, given: object, place: Place, *, repeats: bool) -> Ax
     if len(place.faults) > before:
         return None
     return Axis(kind, tuple(labels), "categorical", tuple(entries))
+
+
+def _labelled(kind: str, item: object, place: Place) -> Iterable[tuple[str, Entry | None]]:
+    choices = RULES[kind].choices if kind in RULES else ()
+    return _choices(kind, item, choices, place) if choices else _entries(kind, item, place)
 
 
 def _choices(

@@ -126,7 +126,7 @@ _RULES: Final[dict[str, dict[str, Bound]]] = {
         "prefill_overlap": Bound("count", 1, 65_536),
         "prefill_pool_load": EFFICIENCY,
         "block_tokens": Bound("count", 1, 1e6),
-        "max_sequences": Bound("count", 1, 1e9),
+        "max_sequences": Bound("count", 1, 1e9, whole=True),
         "draft_layers": Bound("count", 0, 1e4),
         "*_latency": LATENCY,
         "one_shot_hop": LATENCY,

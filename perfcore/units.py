@@ -159,9 +159,7 @@ def parse(value: str | float, dimension: str) -> float:
             return _finite(float(value), value, known)
         return _parse(value, known)
     except ArithmeticError:  # more than a float, or an exponent beyond what decimals hold
-        raise ValueError(
-            f"{show(value)} is out of bounds; write it like {known.example}"
-        ) from None
+        raise ValueError(f"{show(value)} is out of bounds; write it like {known.example}") from None
 
 
 def _parse(value: str, known: Dimension) -> float:

@@ -72,9 +72,7 @@ def read_text(path: str | Path, suffix: str, largest: int = LARGEST) -> str:
     try:
         with Path(path).open("rb") as file:
             data = file.read(largest + 1)  # a device has no size, and no end
-        if len(data) > largest:
-            raise InputError(f"{path}: is larger than {largest >> 20} MiB; split or shorten it")
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig") if len(data) <= largest else None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path{_neighbour(Path(path))}") from None
     except (IsADirectoryError, NotADirectoryError):
@@ -85,11 +83,12 @@ def read_text(path: str | Path, suffix: str, largest: int = LARGEST) -> str:
         raise InputError(
             f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8"
         ) from None
-    except InputError:
-        raise
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{path}: cannot be read: {reason}; check the path") from None
+    if text is None:
+        raise InputError(f"{path}: is larger than {largest >> 20} MiB; split or shorten it")
+    return text
 
 
 def _neighbour(path: Path) -> str:
