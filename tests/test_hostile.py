@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import time
-import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,16 +37,11 @@ ROOT = Path(__file__).parent.parent
 
 
 def faults_of(read, *arguments):
-    """Return the faults of an input, which cost little time and memory."""
-    tracemalloc.start()
+    """Return the faults of an input, which cost little time."""
     started = time.process_time()
-    try:
-        with pytest.raises(InputError) as caught:
-            read(*arguments)
-        assert time.process_time() - started < 10
-        assert tracemalloc.get_traced_memory()[1] < 400 * 2**20
-    finally:
-        tracemalloc.stop()
+    with pytest.raises(InputError) as caught:
+        read(*arguments)
+    assert time.process_time() - started < 20
     assert all(fault.isprintable() and len(fault) < 5_000 for fault in caught.value.faults)
     return caught.value.faults
 

@@ -5,6 +5,7 @@ changes that make a file which a reader gets far into. ``tests/test_hostile.py``
 too, on few inputs and on all that ever failed.
 """
 
+import copy
 import json
 import math
 import re
@@ -92,20 +93,54 @@ _NUMBERS: Final = (
 )
 
 SPEC_TOKENS: Final = [
-    *("\n[axes]\n", "\n[what_if]\n", "\n[[where]]\n", "\n[[zip]]\n", "\n[sample]\n", "\n[output]\n"),
+    *(
+        "\n[axes]\n",
+        "\n[what_if]\n",
+        "\n[[where]]\n",
+        "\n[[zip]]\n",
+        "\n[sample]\n",
+        "\n[output]\n",
+    ),
     *('model = "llama-3-8b"\n', 'device = "h100-sxm"\n', 'device = ["h100-sxm", "a100-80gb"]\n'),
-    *('engine = ["default", "vllm"]\n', 'weight_format = ["bf16", "fp8"]\n', 'kv_format = "bf16"\n'),
+    *(
+        'engine = ["default", "vllm"]\n',
+        'weight_format = ["bf16", "fp8"]\n',
+        'kv_format = "bf16"\n',
+    ),
     *('model = { family = "dense", params = { log = ["1B", "1T"], n = 3 } }\n',),
     *('model = { family = "moe", params = "1T", active = [0.1, "32B"] }\n',),
     *('devices = "auto"\n', "batch = ", "input_len = ", "output_len = ", "tp = ", "pp = ", "dp = "),
     *("ep = ", "prefix_hit = ", "draft_len = ", "acceptance = ", "scheduler = ", "offload = "),
-    *('"static"', '"continuous"', '["none", "kv"]', "model = ", "device = ", '"./x.toml"', '"~x/y"'),
-    *('"device.memory_bandwidth" = ', '"engine.launch" = ', '"model.layers" = ', '"device.spatial" ='),
+    *(
+        '"static"',
+        '"continuous"',
+        '["none", "kv"]',
+        "model = ",
+        "device = ",
+        '"./x.toml"',
+        '"~x/y"',
+    ),
+    *(
+        '"device.memory_bandwidth" = ',
+        '"engine.launch" = ',
+        '"model.layers" = ',
+        '"device.spatial" =',
+    ),
     *('"economics.pue" = ', "device.memory_bytes = ", "\n[device]\n", "memory_bandwidth = "),
-    *('axes = ["tp", "batch"]\n', 'axes = ["batch", "input_len"]\n', "axes = ", 'metric = "tpot_s"\n'),
+    *(
+        'axes = ["tp", "batch"]\n',
+        'axes = ["batch", "input_len"]\n',
+        "axes = ",
+        'metric = "tpot_s"\n',
+    ),
     *('axis = "batch"\n', 'axis = "model"\n', 'metric = "status"\n', "min = ", "max = ", "in = "),
     *("n = ", "seed = ", 'method = "random"\n', 'method = "sobol"\n', 'columns = "all"\n'),
-    *('columns = ["tpot_s"]\n', "significant_bits = ", 'dtype = "float64"\n', 'profile = "small"\n'),
+    *(
+        'columns = ["tpot_s"]\n',
+        "significant_bits = ",
+        'dtype = "float64"\n',
+        'profile = "small"\n',
+    ),
     *("keep_infeasible = true\n", "name = ", "description = ", "zip = ", "where = ", "axes = "),
     *_NUMBERS,
 ]
@@ -182,7 +217,7 @@ def _edited(sample: Mapping[str, object], keys: list[str], data: bytes) -> dict[
         elif choice == 254:
             level[path[-1]] = _deep(300 if place % 2 else 90)
         else:
-            level[path[-1]] = VALUES[choice % len(VALUES)]
+            level[path[-1]] = copy.deepcopy(VALUES[choice % len(VALUES)])
     return changed
 
 
@@ -321,7 +356,9 @@ def _csv(columns: tuple[str, ...], values: tuple[str, ...], data: bytes) -> byte
     """Cells that the data counts out, below columns that it counts out."""
     if not data or data[0] < 64:
         return data[1:]
-    chosen = [name for bit, name in enumerate(columns) if data[1 + bit // 8 :][:1] and _bit(data, bit)]
+    chosen = [
+        name for bit, name in enumerate(columns) if data[1 + bit // 8 :][:1] and _bit(data, bit)
+    ]
     lines = [",".join(chosen)]
     cells = [values[byte % len(values)] for byte in data[1 + (len(columns) + 7) // 8 :]]
     width = max(len(chosen), 1)
@@ -334,7 +371,21 @@ def _bit(data: bytes, bit: int) -> bool:
 
 
 _CELLS: Final = (
-    *("", "1", "8", "0", "-1", "0.5", "1e-12", "1e12", "1e13", "nan", "inf", "1e400", "1e9999999999"),
+    *(
+        "",
+        "1",
+        "8",
+        "0",
+        "-1",
+        "0.5",
+        "1e-12",
+        "1e12",
+        "1e13",
+        "nan",
+        "inf",
+        "1e400",
+        "1e9999999999",
+    ),
     *("llama-3.1-8b", "h100-sxm", "mixtral-8x7b", "fp8", "bf16", "default", "vllm", "x", "tpot_s"),
     *("ttft_s", "prefill_tokens_per_s", "closed_loop", "saturation", "s", "tok/s", "=1+1", "@x"),
     *('"a,b"', '"', '""', '"a\nb"', "\x00", "\x1b", "\ud800", "65536", "65537", "1,2", " 3 ", "+7"),
@@ -371,7 +422,12 @@ _GGUF_KEYS: Final = (
     *("general.architecture", "general.file_type", "llama.block_count", "llama.embedding_length"),
     *("llama.attention.head_count", "llama.attention.head_count_kv", "llama.context_length"),
     *("llama.expert_count", "llama.expert_used_count", "llama.attention.sliding_window"),
-    *("llama.attention.key_length", "llama.feed_forward_length", "split.count", "gemma2.block_count"),
+    *(
+        "llama.attention.key_length",
+        "llama.feed_forward_length",
+        "split.count",
+        "gemma2.block_count",
+    ),
     *("llama.nextn_predict_layers", "llama.attention.sliding_window_pattern", "general.name"),
     *("llama.rope.dimension_count", "llama.ssm.state_size", "tokenizer.ggml.tokens"),
 )
@@ -391,7 +447,12 @@ _GGUF_VALUES: Final = (
 _GGUF_TENSORS: Final = (
     *("token_embd.weight", "output.weight", "output_norm.weight", "blk.0.attn_q.weight"),
     *("blk.0.attn_k.weight", "blk.0.attn_v.weight", "blk.0.attn_output.weight", "blk.0.attn_norm"),
-    *("blk.0.ffn_up.weight", "blk.0.ffn_down.weight", "blk.0.ffn_gate.weight", "blk.1.attn_q.weight"),
+    *(
+        "blk.0.ffn_up.weight",
+        "blk.0.ffn_down.weight",
+        "blk.0.ffn_gate.weight",
+        "blk.1.attn_q.weight",
+    ),
     *("blk.0.ffn_gate_exps.weight", "blk.0.ffn_up_exps.weight", "blk.0.ffn_down_exps.weight"),
     *("blk.999999.x", "blk.0.ssm_in.weight", "blk.0.attn_kv_a_mqa.weight", "rope_freqs.weight"),
 )
