@@ -151,7 +151,7 @@ def test_files_without_end_are_read_to_a_limit(write):
 
 @pytest.mark.parametrize("value", [10**400, "1e99999999999999999999", "9" * 5_000, [[[]]]])
 def test_numbers_beyond_floats_are_refused(value):
-    with pytest.raises(ValueError, match=r"out of bounds|is not an? "):
+    with pytest.raises(ValueError, match=r"out of bounds|is not an? |has no unit"):
         units.parse(value, "bytes")
 
 
@@ -259,7 +259,7 @@ def test_text_that_opens_like_a_formula_is_marked_as_text(tmp_path, text):
     path = tmp_path / "found.csv"
     _write(pa.table({"model": [text, "llama"], "tpot_s": [-1.5, 2.0]}), path, ".csv")
 
-    cells = path.read_text("utf-8").splitlines()
+    cells = path.read_bytes().decode().split("\n")
     assert f"'{text[0]}" in path.read_bytes().decode()
     assert not any(line.lstrip('"').startswith(("=", "+", "@", "\t")) for line in cells)
     assert ",-1.5" in path.read_text("utf-8")
