@@ -14,6 +14,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parent))
 with atheris.instrument_imports(include=["perfcore", "tomllib", "csv"]):
     import targets
+
     from perfcore.catalog import loader
 
 

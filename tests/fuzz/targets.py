@@ -29,7 +29,6 @@ from perfcore.catalog.schema import (
     KVFormatEntry,
     WeightFormatEntry,
 )
-from perfcore.columns import METRICS
 from perfcore.errors import InputError
 from perfcore.ranges import Place, expand
 from perfcore.space import Space
