@@ -127,8 +127,10 @@ class ModelEntry(Entry):
         """How many layers have each mixer."""
         unit = self.layer_types or ("A" if self.kv_lora_rank else "F")
         times, rest = divmod(self.num_hidden_layers, len(unit))
-        counts = {code: times * n for code, n in Counter(unit).items() if times}
-        return Counter(counts) + Counter(unit[:rest])
+        found = Counter(unit[:rest])
+        for code in unit if times else "":
+            found[code] += times
+        return found
 
     @property
     def layer_pattern(self) -> str:
