@@ -8,8 +8,8 @@ from typing import Final, Literal, NamedTuple
 from perfcore.bounds import BOUNDS, POSITIVE, Bound
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
-from perfcore.errors import InputError
-from perfcore.ranges import Place, expand, show
+from perfcore.errors import MOST_FAULTS, InputError
+from perfcore.ranges import MAX_VALUES, Place, expand, show
 from perfcore.sizes import MAX_ENTRIES, family_models
 from perfcore.validation import suggest
 
@@ -200,29 +200,33 @@ def _categorical(kind: str, given: object, place: Place, *, repeats: bool) -> Ax
     if len(items) > MAX_ENTRIES:
         place.fault(f"{len(items)} entries are too many", f"list at most {MAX_ENTRIES}")
         return None
-    choices = RULES[kind].choices if kind in RULES else ()
     entries: list[Entry] = []
     labels: list[str] = []
+    seen: set[str] = set()
     before = len(place.faults)
     for index, item in enumerate(items):
         spot = place.item(index) if isinstance(given, list | tuple) else place
-        if choices:
-            found: Iterable[tuple[str, Entry | None]] = _choices(kind, item, choices, spot)
-        else:
-            found = _entries(kind, item, spot)
-        for label, entry in found:
-            if label in labels and not repeats:
+        for label, entry in _labelled(kind, item, spot):
+            if label in seen and not repeats:
                 spot.fault(
                     f"{show(item)} is a duplicate of {label!r}", "list it once, or rename it"
                 )
+            seen.add(label)
             labels.append(label)
             if entry is not None:
                 entries.append(entry)
+        if len(place.faults) - before > MOST_FAULTS or len(entries) > MAX_ENTRIES:
+            break  # each further one may be a file to read
     if len(entries) > MAX_ENTRIES:
         place.fault(f"{len(entries)} entries are too many", f"use at most {MAX_ENTRIES}")
     if len(place.faults) > before:
         return None
     return Axis(kind, tuple(labels), "categorical", tuple(entries))
+
+
+def _labelled(kind: str, item: object, place: Place) -> Iterable[tuple[str, Entry | None]]:
+    choices = RULES[kind].choices if kind in RULES else ()
+    return _choices(kind, item, choices, place) if choices else _entries(kind, item, place)
 
 
 def _choices(
@@ -276,10 +280,17 @@ def parse_what_ifs(table: object, place: Place) -> dict[str, WhatIf]:
         )
         return {}
     found = {}
+    values = 0
     for key, given in table.items():
         what_if = _what_if(str(key), given, place)
         if what_if is not None:
             found[what_if.key] = what_if
+            values += len(what_if.values)
+        if values > MAX_VALUES:
+            place.fault(
+                f"what-ifs have more than {MAX_VALUES} values together", "list fewer values"
+            )
+            break
     ordered = (f"{record}.{field}" for record, fields in BOUNDS.items() for field in fields)
     return {key: found[key] for key in ordered if key in found}
 

@@ -10,35 +10,47 @@ FINITE: Final = 1e300
 
 
 class Bound(NamedTuple):
-    """A dimension of `perfcore.units`, and the closed interval that a quantity must lie in."""
+    """A dimension of `perfcore.units`, and the closed interval that a quantity must lie in.
+
+    ``least`` is the smallest value besides ``low``: 0 means that a thing is not there, and what is
+    there is not smaller than some amount.
+    """
 
     dimension: str
     low: float
     high: float
     whole: bool = False
+    least: float = 0.0
 
     def admits(self, value: float) -> bool:
         """Whether a value lies in the interval and is whole if it must be."""
-        return self.low <= value <= self.high and not (self.whole and value != int(value))
+        inside = self.low <= value <= self.high and (value == self.low or value >= self.least)
+        return inside and not (self.whole and value != int(value))
 
     def __str__(self) -> str:
         if self.high == FINITE:
             return "finite"
-        return f"{'whole, ' if self.whole else ''}at least {self.low:g} and at most {self.high:g}"
+        low = f"{self.low:g} or at least {self.least:g}" if self.least else f"at least {self.low:g}"
+        return f"{'whole, ' if self.whole else ''}{low} and at most {self.high:g}"
 
 
 FLAG = Bound("ratio", 0, 1, whole=True)
-COUNT = Bound("count", 0, 1e15)
+# Ranges hold everything that was ever built or asked for, with a factor of a thousand on either
+# side where that is possible, and not more: the product of a dozen of them must be a number.
+COUNT = Bound("count", 0, 1e15)  # weights of a class of operators
+PER_TOKEN = Bound("count", 0, 1e11)  # elements or FLOP that one token adds; 2e7 in the largest
+LAYERS = Bound("count", 0, 1e6)  # and operators; 500 in the deepest
+HEADS = Bound("count", 0, 1e6, whole=True)  # and experts; 900 at most
 AT_LEAST_ONE = Bound("count", 1, 1e9)
 SHARE = Bound("fraction", 0, 1)
-EFFICIENCY = Bound("fraction", POSITIVE, 1)
+EFFICIENCY = Bound("fraction", 1e-6, 1)
 LATENCY = Bound("time", 0, 3600)
 MEMORY = Bound("bytes", 1, 1e18)
 RESERVE = Bound("bytes", 0, 1e18)
-BANDWIDTH = Bound("bandwidth", 1, 1e21)
-COMPUTE = Bound("flops", 0, 1e24)
-POWER = Bound("power", POSITIVE, 1e9)
-BITS = Bound("ratio", POSITIVE, 64)
+BANDWIDTH = Bound("bandwidth", 1e3, 1e18)  # a modem; a million TB/s
+COMPUTE = Bound("flops", 0, 1e21, least=1e6)  # as the first supercomputer; a million PFLOP/s
+POWER = Bound("power", 1e-3, 1e6)  # a sensor; a building
+BITS = Bound("ratio", 0.01, 64)
 
 RECORDS: Final[dict[str, tuple[str, ...]]] = {
     "model": records.Model._fields,
@@ -54,33 +66,39 @@ RECORDS: Final[dict[str, tuple[str, ...]]] = {
 # caught by tests/test_spec.py.
 _RULES: Final[dict[str, dict[str, Bound]]] = {
     "model": {
-        "layers": AT_LEAST_ONE,
+        "layers": LAYERS._replace(low=1),
         "hidden_size": AT_LEAST_ONE,
-        "kv_heads": AT_LEAST_ONE,
+        "kv_heads": HEADS._replace(low=1),
         "max_context": AT_LEAST_ONE,
         "window_chunked": FLAG,
         "latent_cache": FLAG,
         "experts_only": FLAG,
+        "*_io_elements": PER_TOKEN,
+        "*_kv_elements": PER_TOKEN,
+        "index_elements": PER_TOKEN,
+        "state_elements": PER_TOKEN,
+        "lm_head_elements": COUNT._replace(low=1),  # without one there are no tokens
         "*_elements": COUNT,
-        "*_operators": COUNT,
-        "*_flops": COUNT,
-        "*_layers": COUNT,
-        "heads": COUNT,
-        "experts*": COUNT,
-        "window": COUNT,
-        "index_topk": COUNT,
-        "all_reduces": COUNT,
+        "*_operators": LAYERS,
+        "*_flops": PER_TOKEN,
+        "*_layers": LAYERS,
+        "heads": HEADS,
+        "experts_per_token": HEADS._replace(whole=False),
+        "experts": HEADS,
+        "window": Bound("count", 0, 1e9),
+        "index_topk": Bound("count", 0, 1e9),
+        "all_reduces": LAYERS,
     },
     "device": {
         "memory_bytes": MEMORY,
-        "memory2_bandwidth": BANDWIDTH._replace(low=0),
+        "memory2_bandwidth": BANDWIDTH._replace(low=0, least=BANDWIDTH.low),
         "*_bandwidth": BANDWIDTH,
         "flops_*": COMPUTE,
         "board_power": POWER,
         "idle_power": POWER._replace(low=0),
         "scale_up_domain": AT_LEAST_ONE,
-        "*price_per_hour": Bound("price", 0, 1e9),
-        "purchase_price": Bound("money", 0, 1e12),
+        "*price_per_hour": Bound("price", 0, 1e6),
+        "purchase_price": Bound("money", 0, 1e10),
         "memory2_bytes": RESERVE,
         "spatial": FLAG,
         "layer_latency": LATENCY,
@@ -108,7 +126,7 @@ _RULES: Final[dict[str, dict[str, Bound]]] = {
         "prefill_overlap": Bound("count", 1, 65_536),
         "prefill_pool_load": EFFICIENCY,
         "block_tokens": Bound("count", 1, 1e6),
-        "max_sequences": Bound("count", 1, 1e9),
+        "max_sequences": Bound("count", 1, 1e9, whole=True),
         "draft_layers": Bound("count", 0, 1e4),
         "*_latency": LATENCY,
         "one_shot_hop": LATENCY,
@@ -125,7 +143,7 @@ _RULES: Final[dict[str, dict[str, Bound]]] = {
         "*_efficiency*": EFFICIENCY,
         "power_*": SHARE,
         "low_*": EFFICIENCY,
-        "high_*": Bound("ratio", 1, 1e6),
+        "high_*": Bound("ratio", 1, 1e3),
     },
     "economics": {
         "utilization": EFFICIENCY,
@@ -135,8 +153,8 @@ _RULES: Final[dict[str, dict[str, Bound]]] = {
         "server_factor": Bound("ratio", 1, 100),
         "operations": SHARE,
         "electricity_price": Bound("price_per_energy", 0, 1),
-        "token_price": Bound("price_per_mtok", POSITIVE, 1e6),
-        "price_multiplier": Bound("ratio", 0, 1e6),
+        "token_price": Bound("price_per_mtok", 1e-6, 1e6),
+        "price_multiplier": Bound("ratio", 0, 1e3),
         "pue": Bound("ratio", 1, 100),
         "node_overhead": Bound("ratio", 0, 100),
         "carbon_intensity": Bound("carbon_intensity", 0, 1e5),
@@ -153,8 +171,42 @@ BOUNDS: Final[dict[str, dict[str, Bound]]] = {
 }
 
 
+# Pairs of fields of which the first is never more than the second.
+TIES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "model": (
+        ("moe_layers", "layers"),
+        ("moe_layers", "all_reduces"),
+        ("experts_per_token", "experts"),
+    ),
+    "device": (("idle_power", "board_power"),),
+}
+
+
+def broken_ties(record: str, values: Any) -> list[str]:  # noqa: ANN401 - any record
+    """Return what contradicts itself in a record whose fields are valid one by one."""
+    broken = [
+        f"{record}.{less} = {getattr(values, less):g} exceeds {more} = {getattr(values, more):g}"
+        for less, more in TIES.get(record, ())
+        if getattr(values, less) > getattr(values, more)
+    ]
+    if record == "model" and values.experts > 0.0 == values.experts_per_token:
+        broken.append(f"model.experts = {values.experts:g}, but experts_per_token is 0")
+    return broken
+
+
 def broken_bounds(record: str, values: Any) -> tuple[str, ...]:  # noqa: ANN401 - any record
     """Return the fields of a record that lie outside their bounds, e.g. after a what-if's scale."""
     return tuple(
         field for field, bound in BOUNDS[record].items() if not bound.admits(getattr(values, field))
     )
+
+
+def check_bounds(record: str, values: Any) -> None:  # noqa: ANN401 - any record
+    """Refuse a record that physics is not made for, with a ``ValueError`` that names each field."""
+    broken = [
+        f"{field} = {getattr(values, field):g} must be {BOUNDS[record][field]}"
+        for field in broken_bounds(record, values)
+    ]
+    broken += broken_ties(record, values)
+    if broken:
+        raise ValueError("; ".join(broken))

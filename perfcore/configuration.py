@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, SupportsFloat, SupportsIndex, cast
 
 from perfcore import records
 from perfcore.axes import RULES, WhatIf, parse_what_ifs
-from perfcore.bounds import BOUNDS
+from perfcore.bounds import BOUNDS, broken_ties
 from perfcore.catalog import loader
 from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.engine_entry import Constant, EngineEntry
@@ -457,6 +457,11 @@ def _check_overridden(made: Records, what_ifs: tuple[WhatIf, ...], entries: Entr
         for what_if in what_ifs
         for value in [getattr(getattr(made, what_if.record), what_if.field)]
         if not BOUNDS[what_if.record][what_if.field].admits(value)
+    ]
+    faults += [
+        f"overrides: {broken}; change both"
+        for record in dict.fromkeys(what_if.record for what_if in what_ifs)
+        for broken in broken_ties(record, getattr(made, record))
     ]
     if not peak_flops(made.device, made.weight_format.arithmetic):
         faults.append(

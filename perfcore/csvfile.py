@@ -1,11 +1,47 @@
-"""CSV files from people's spreadsheets: rows by column name, and every fault with its line."""
+"""CSV files from and for people's spreadsheets: rows by column name, faults with their line."""
 
 import csv
 import io
-from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from perfcore.ranges import Place, show
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def formula(text: str) -> bool:
+    """Whether a spreadsheet would take a text for a formula, and run it."""
+    return text.startswith(_FORMULA)
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as CSV that is safe to open in a spreadsheet.
+
+    Numbers stay as they are. A text that opens like a formula gets an apostrophe in front, which
+    spreadsheets take for the mark of a text (OWASP, CSV Injection); an absent value is empty.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([_harmless(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and formula(cell) and not _number(cell) else cell
+
+
+def _plain(cell: str) -> str:
+    """Return a cell without the apostrophe that ``csv_text`` puts in front of it."""
+    return cell[1:] if cell[:1] == "'" and formula(cell[1:]) else cell
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.isascii() and not text[0].isspace()
 
 
 class Form(NamedTuple):
@@ -29,7 +65,7 @@ def read_rows(
     try:
         for cells in reader:
             line, start = start, reader.line_num + 1
-            stripped = [cell.strip() for cell in cells]
+            stripped = [_plain(cell.strip()) for cell in cells]
             if not any(stripped):
                 continue
             if header is None:
@@ -43,9 +79,9 @@ def read_rows(
                 return
             # a spreadsheet pads short lines with empty cells, or leaves them out
             if any(stripped[len(header) :]):
-                faults.append(
-                    f"{path}: line {line}: {len(stripped)} cells for {len(header)} columns; "
-                    "put text with commas in quotes"
+                Place(path, f"line {line}", faults).fault(
+                    f"{len(stripped)} cells for {len(header)} columns",
+                    "put text with commas in quotes",
                 )
                 continue
             stripped += [""] * (len(header) - len(stripped))
@@ -63,11 +99,13 @@ def _check_header(header: list[str], form: Form, place: Place) -> bool:
     if len(header) == 1 and separator:
         place.fault(f"cells are separated by {separator!r}", "save the file with commas")
         return False
-    for index, name in enumerate(header):
-        if name in header[:index]:
+    seen: set[str] = set()
+    for name in header:
+        if name in seen:
             place.fault(f"column {show(name)} is there twice", "remove one")
         elif name not in form.columns:
             place.unknown("column", name, form.columns)
+        seen.add(name)
     known = [name for name in header if name in form.columns]
     # a misspelled column is one fault, not also the absence of the right one
     if len(known) == len(header):

@@ -1,7 +1,13 @@
-"""Errors that users see: one line a fault, naming the place, the value and the remedy."""
+"""Every error that perfcore raises on purpose names the place, the value and the remedy."""
 
 import re
 from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
+MOST_FAULTS: Final = 1_000  # lines of one error; nobody mends more at a time
+FURTHER: Final = f"further faults than {MOST_FAULTS:,} are left out; correct these first"
+_LONGEST: Final = 4_000  # characters of a fault
 
 
 class PerfcoreError(Exception):
@@ -14,11 +20,16 @@ class InputError(PerfcoreError, ValueError):
     Parameters
     ----------
     faults
-        One line each, of the form ``place: what is wrong, with the value; the remedy``.
+        One line each, of the form ``place: what is wrong, with the value; the remedy``. What is
+        not printable is escaped: files of strangers cannot move a terminal's cursor.
     """
 
     def __init__(self, faults: str | Iterable[str]) -> None:
-        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
+        given = (faults,) if isinstance(faults, str) else faults
+        lines = dict.fromkeys(_line(fault) for fault in given)
+        self.faults: tuple[str, ...] = tuple(islice(lines, MOST_FAULTS))
+        if len(lines) > MOST_FAULTS:
+            self.faults += (FURTHER,)
         super().__init__("\n".join(self.faults))
 
 
@@ -31,3 +42,20 @@ def reason(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error)
     matched = re.search(r"\[errno \d+\] (.+)", text)
     return (matched[1] if matched else text).rstrip(". ")
+
+
+def show(value: object) -> str:
+    """Return a value on one line and short enough for an error."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of more than 4300 digits; deep nesting
+        return f"a {type(value).__name__} too large to show"
+    return text if len(text) <= 80 else f"{text[:60]} ... {text[-12:]}"
+
+
+def _line(fault: str) -> str:
+    if len(fault) > _LONGEST:
+        fault = f"{fault[: _LONGEST // 2]} ... {fault[-_LONGEST // 2 :]}"
+    if fault.isprintable():
+        return fault
+    return "".join(c if c.isprintable() else f"{c!r}"[1:-1] for c in fault)[: _LONGEST + 900]

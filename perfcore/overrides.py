@@ -1,6 +1,5 @@
 """Command-line overrides of a sweep file: ``--set axes.batch=[1,2,4]``."""
 
-import copy
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -21,7 +20,7 @@ def apply(
     ``device.memory_bandwidth=...`` (any record) is short for
     ``what_if."device.memory_bandwidth"=...``, in a file as well as in an override.
     """
-    merged = _gather_what_ifs(copy.deepcopy(dict(document)), place)
+    merged = _gather_what_ifs(document, place)
     for text in overrides:
         spot = place._replace(key=f"--set {text if text.isprintable() else show(text)}")
         parsed = parse(text, spot)
@@ -101,11 +100,13 @@ def _put(document: dict[str, object], path: tuple[str, ...], value: object, plac
         path = ("what_if", f"{path[1]}.{path[2]}", *path[3:])
     level = document
     for key in path[:-1]:
-        below = level.setdefault(key, {})
-        if not isinstance(below, dict):
+        below = level.get(key, {})
+        if not isinstance(below, Mapping):
             place.fault(
                 f"{show(key)} holds {show(below)}, not a table", "override the whole value instead"
             )
             return
-        level = below
+        inner = dict(below)  # what was given stays as it is
+        level[key] = inner
+        level = inner
     level[path[-1]] = value

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 
 from perfcore import units
 from perfcore.bounds import Bound
+from perfcore.errors import FURTHER, MOST_FAULTS
+from perfcore.errors import show as show  # noqa: PLC0414 - said to be public here, too
 from perfcore.validation import suggest
 
 MAX_VALUES: Final = 1_000_000
@@ -42,6 +44,9 @@ class Place(NamedTuple):
 
     def unknown(self, noun: str, word: str, known: Iterable[str]) -> None:
         """Record a name that is none of those known, with the nearest or all of them."""
+        if len(self.faults) >= MOST_FAULTS:  # looking for the nearest takes time
+            self.faults.append(FURTHER)
+            return
         listed = list(known)
         self.relay(
             f"unknown {noun} {show(word)}"
@@ -50,17 +55,11 @@ class Place(NamedTuple):
 
     def relay(self, fault: str) -> None:
         """Record a fault that another module has worded."""
+        if len(self.faults) >= MOST_FAULTS:
+            self.faults.append(FURTHER)  # one object: a million of them take 8 MB
+            return
         where = f"{self.file}: {self.key}: " if self.key else f"{self.file}: "
         self.faults.append(" ".join((where + fault).splitlines()))
-
-
-def show(value: object) -> str:
-    """Return a value on one line and short enough for an error."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of more than 4300 digits; deep nesting
-        return f"a {type(value).__name__} too large to show"
-    return text if len(text) <= 80 else f"{text[:60]} ... {text[-12:]}"
 
 
 def number(value: object, bound: Bound, place: Place) -> float | None:

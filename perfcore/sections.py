@@ -234,7 +234,7 @@ def _where_number(
 def _where_label(
     name: str, labels: Iterable[str], table: Mapping[str, object], place: Place
 ) -> Where | None:
-    known = list(labels)
+    known = dict.fromkeys(labels)
     for key in ("min", "max"):
         if key in table:
             place.at(key).fault(
@@ -345,6 +345,9 @@ def _parse_columns(value: object, place: Place) -> tuple[str, ...]:
         return tuple(column.name for column in METRICS)
     if not isinstance(value, list | tuple) or not value:
         place.fault(f"{show(value)} is no choice", 'write "default", "all" or a list of names')
+        return ()
+    if len(value) > len(BY_NAME):
+        place.fault(f"{len(value)} names are more than columns", "list each once")
         return ()
     for index, name in enumerate(value):
         if not isinstance(name, str):

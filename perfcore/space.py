@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final, Self
 
 import numpy as np
@@ -13,9 +14,9 @@ import numpy.typing as npt
 
 from perfcore import records
 from perfcore.axes import RULES, Axis, Value, WhatIf
-from perfcore.bounds import BOUNDS
+from perfcore.bounds import BOUNDS, TIES, broken_ties
 from perfcore.columns import BY_NAME, METRICS, Column
-from perfcore.errors import InputError
+from perfcore.errors import MOST_FAULTS, InputError
 from perfcore.layout import Block, Inner, Rules
 from perfcore.physics.point import Point
 from perfcore.sections import Where
@@ -341,12 +342,18 @@ class Space:
                 for what_if, place, value in zip(what_ifs, places, values, strict=True):
                     row[place] = row[place] * value if what_if.mode == "scale" else value
                     bound = BOUNDS[kind][what_if.field]
-                    if not bound.low <= row[place] <= bound.high:
+                    if not bound.admits(row[place]):
                         faults.add(
                             f"what_if.{what_if.key}: scale {value:g} makes it {row[place]:g}; "
                             f"keep it {bound}"
                         )
+                if what_ifs and kind in TIES:
+                    changed = SimpleNamespace(**dict(zip(fields, row, strict=True)))
+                    broken = broken_ties(kind, changed)
+                    faults.update(f"what_if: {tie}; change both, or zip them" for tie in broken)
                 rows.append(row)
+            if len(faults) > MOST_FAULTS:
+                break
         if faults:
             raise InputError(sorted(faults))
         return np.array(rows, np.float64)
@@ -361,7 +368,8 @@ def _filtered(spec: Spec) -> tuple[Axis, ...]:
     for where in spec.where:
         if where.column not in by_name:
             continue
-        allowed = [admits(where, value) for value in by_name[where.column].values]
+        listed = frozenset(where.allowed)
+        allowed = [admits(where, listed, value) for value in by_name[where.column].values]
         for name in groups[where.column]:
             keep[name] = [old and new for old, new in zip(keep[name], allowed, strict=True)]
     empty = [name for name, kept in keep.items() if not any(kept)]
@@ -384,9 +392,9 @@ def _filtered(spec: Spec) -> tuple[Axis, ...]:
     )
 
 
-def admits(where: Where, value: str | float) -> bool:
-    """Whether a condition on an axis lets a value through."""
-    if where.allowed and value not in where.allowed:
+def admits(where: Where, listed: frozenset[Value], value: Value) -> bool:
+    """Whether a condition on an axis, of which ``listed`` are the allowed values, admits one."""
+    if listed and value not in listed:
         return False
     if isinstance(value, str):
         return True

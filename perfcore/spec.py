@@ -201,9 +201,13 @@ def _check_scales(axes: Mapping[str, Axis], what_ifs: Mapping[str, WhatIf], plac
     """Find the scales that take a field of some entry out of its bounds."""
     for what_if in what_ifs.values():
         if what_if.mode == "scale":
+            # a million scales of hundreds of entries: the least and the most are enough, except
+            # of what must be whole, which soon one of them is not
+            extremes = (min(what_if.values), max(what_if.values))
+            scales = what_if.values if what_if.bound.whole else extremes
             for label, base in _bases(what_if, axes):
                 scale = next(
-                    (scale for scale in what_if.values if not what_if.bound.admits(base * scale)),
+                    (scale for scale in scales if base and not what_if.bound.admits(base * scale)),
                     None,
                 )
                 if scale is not None:

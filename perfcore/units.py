@@ -8,7 +8,9 @@ import difflib
 import math
 import re
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from perfcore.errors import show
 
 _DECIMAL = {
     "": Decimal(1),
@@ -123,7 +125,11 @@ DIMENSIONS: dict[str, Dimension] = {
     "ratio": Dimension("a ratio", {"%": Decimal("0.01"), "x": Decimal(1)}, "1.2", bare=True),
 }
 
-_QUANTITY = re.compile(r"\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*")
+_LONGEST: Final = 100  # characters
+# possessive, so that no text takes longer than its length
+_QUANTITY = re.compile(
+    r"([+-]?(?:\d[\d_,]*+(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?)\s*+(.*)", re.DOTALL
+)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:[,_]\d{3})*(?:\.\d*)?(?:[eE][+-]?\d+)?")
 
 
@@ -146,13 +152,20 @@ def parse(value: str | float, dimension: str) -> float:
     known = DIMENSIONS[dimension]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(  # noqa: TRY004  (a ValueError becomes a fault of the file, not a crash)
-            f"{value!r} is not {known.noun}; write it like {known.example}"
+            f"{show(value)} is not {known.noun}; write it like {known.example}"
         )
-    if not isinstance(value, str):
-        return _finite(float(value), value, known)
-    match = _QUANTITY.fullmatch(value)
+    try:
+        if not isinstance(value, str):
+            return _finite(float(value), value, known)
+        return _parse(value, known)
+    except ArithmeticError:  # more than a float, or an exponent beyond what decimals hold
+        raise ValueError(f"{show(value)} is out of bounds; write it like {known.example}") from None
+
+
+def _parse(value: str, known: Dimension) -> float:
+    match = _QUANTITY.fullmatch(value.strip()) if len(value) <= _LONGEST else None
     if match is None:
-        raise ValueError(f"{value!r} is not {known.noun}; write it like {known.example}")
+        raise ValueError(f"{show(value)} is not {known.noun}; write it like {known.example}")
     digits, unit = match.groups()
     if ("," in digits or "_" in digits) and not _GROUPED.fullmatch(digits):
         raise ValueError(f"{value!r}: write the number with a point, like {known.example}")
@@ -171,7 +184,7 @@ def parse(value: str | float, dimension: str) -> float:
 
 def _finite(number: float, value: str | float, known: Dimension) -> float:
     if not math.isfinite(number):
-        raise ValueError(f"{value!r} is not a finite number; write it like {known.example}")
+        raise ValueError(f"{show(value)} is not a finite number; write it like {known.example}")
     return number
 
 

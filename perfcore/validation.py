@@ -6,12 +6,15 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Union, get_args, get_origin
+from typing import Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from perfcore.errors import InputError
+from perfcore.errors import MOST_FAULTS, InputError, show
+
+LARGEST: Final = 64 * 2**20  # bytes of a text
+LARGEST_TOML: Final = 16 * 2**20  # bytes: a million values take about 8 MiB
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
@@ -44,7 +47,7 @@ def read_toml(path: str | Path) -> dict[str, object]:
     InputError
         The file is missing, unreadable, a directory, not UTF-8 or not TOML.
     """
-    text = read_text(path, ".toml")
+    text = read_text(path, ".toml", LARGEST_TOML)
     try:
         return tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError, and integers of more than 4300 digits
@@ -53,16 +56,23 @@ def read_toml(path: str | Path) -> dict[str, object]:
         raise InputError(f"{path}: not valid TOML: nested too deeply; flatten it") from None
 
 
-def read_text(path: str | Path, suffix: str) -> str:
+def read_text(path: str | Path, suffix: str, largest: int = LARGEST) -> str:
     """Return the text of a file that should end in ``suffix``, in UTF-8, without a mark of it.
+
+    Parameters
+    ----------
+    largest
+        No more is read. [bytes]
 
     Raises
     ------
     InputError
-        The file is missing, unreadable, a directory or not UTF-8.
+        The file is missing, unreadable, a directory, too large or not UTF-8.
     """
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        with Path(path).open("rb") as file:
+            data = file.read(largest + 1)  # a device has no size, and no end
+        text = data.decode("utf-8-sig") if len(data) <= largest else None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path{_neighbour(Path(path))}") from None
     except (IsADirectoryError, NotADirectoryError):
@@ -76,6 +86,9 @@ def read_text(path: str | Path, suffix: str) -> str:
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{path}: cannot be read: {reason}; check the path") from None
+    if text is None:
+        raise InputError(f"{path}: is larger than {largest >> 20} MiB; split or shorten it")
+    return text
 
 
 def _neighbour(path: Path) -> str:
@@ -99,7 +112,7 @@ def faults_from_validation_error(
     model
         The class that was validated: its keys are what misspelled keys are compared with.
     """
-    details = error.errors(include_url=False)
+    details = error.errors(include_url=False)[:MOST_FAULTS]
     meant = {
         (*where, nearest(str(key), _keys(_inner_model(model, where))))
         for *where, key in (detail["loc"] for detail in details if _is(detail, "extra_forbidden"))
@@ -213,24 +226,19 @@ def _message(detail: ErrorDetails) -> str:
     if kind in {"value_error", "assertion_error"}:
         return str(context.get("error", detail["msg"]))
     if kind in _TYPES:
-        return f"{_shown(given)} must be {_TYPES[kind]}"
+        return f"{show(given)} must be {_TYPES[kind]}"
     if kind in _BOUNDS:
         bound, words = _BOUNDS[kind]
-        return f"{_shown(given)} must be {words} {context.get(bound)}"
+        return f"{show(given)} must be {words} {context.get(bound)}"
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
         hint = suggest(given, choices) if isinstance(given, str) else ""
-        return f"{_shown(given)} is not one of {', '.join(choices)}{hint}"
+        return f"{show(given)} is not one of {', '.join(choices)}{hint}"
     return (
         "must not be empty"
         if kind in {"string_too_short", "too_short"}
-        else f"{_shown(given)}: {_first_lower(detail['msg'])}"
+        else f"{show(given)}: {_first_lower(detail['msg'])}"
     )
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _first_lower(text: str) -> str:

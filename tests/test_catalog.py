@@ -625,7 +625,7 @@ def test_unknown_names():
         ),
         (
             '[x]\nbase = "default"\nsource = "a test"\n[x.constants]\nkv_efficiency = "0"\n',
-            "constants: kv_efficiency: '0' must be above 0",
+            "constants: kv_efficiency: '0' must be at least 1e-06",
         ),
         (
             '[x]\nbase = "default"\nsource = "a test"\n[x.constants]\nlaunch = {value=1, bas=1}\n',

@@ -286,7 +286,7 @@ def test_every_fault_is_told_at_once():
             "h10-sxm",
             tp=0,
             batch="x",
-            overrides={"devic.x": 1, "tp": 3, "device.memory_bandwidth": [1, 2]},
+            overrides={"devic.x": 1, "tp": 3, "device.memory_bandwidth": [1e12, 2e12]},
         )
 
     faults = caught.value.faults

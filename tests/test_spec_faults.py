@@ -291,10 +291,10 @@ def test_missing_file_and_directory(tmp_path):
 def test_unreadable_file(write, monkeypatch):
     path = write(AXES)
 
-    def refuse(_):
+    def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    monkeypatch.setattr("pathlib.Path.open", refuse)
     (fault,) = faults_of(path)
 
     assert "may not be read" in fault

@@ -1,7 +1,5 @@
 """How far predictions are from measurements, by group."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +22,7 @@ from perfcore.accuracy.prediction import (
 from perfcore.accuracy.protocols import artefact
 from perfcore.accuracy.table import Measurement
 from perfcore.columns import STATUS
+from perfcore.csvfile import csv_text
 from perfcore.physics.point import Point
 
 KEYS: Final = ("source", "device", "engine", "model")  # what groups can be made by
@@ -176,22 +175,20 @@ def errors_of(ratios: Floats) -> Errors:
 
 def write_rows(path: Path, found: Score) -> None:
     """Write every row with its prediction, interval and baselines as CSV."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
     fields = Measurement._fields[:-1]
-    writer.writerow(
+    rows: list[tuple[object, ...]] = [
         (
             *fields,
             *("predicted", "low", "high", "error", "inside", "status", "calibration"),
             *BASELINES,
             *("artefact", "skipped"),
         )
-    )
+    ]
     for scored in found.rows:
         row, question = scored.question.measurement, scored.question
         inside = scored.low <= row.value <= scored.high
         numbers = (scored.predicted, scored.low, scored.high, scored.error)
-        writer.writerow(
+        rows.append(
             (
                 *(_cell(getattr(row, field)) for field in fields),
                 *(f"{number:.6g}" for number in numbers),
@@ -206,8 +203,8 @@ def write_rows(path: Path, found: Score) -> None:
     empty = ("",) * (8 + len(BASELINES))
     for skipped in found.skipped:
         row = skipped.measurement
-        writer.writerow((*(_cell(getattr(row, f)) for f in fields), *empty, skipped.reason))
-    path.write_text(text.getvalue(), encoding="utf-8")
+        rows.append((*(_cell(getattr(row, f)) for f in fields), *empty, skipped.reason))
+    path.write_text(csv_text(rows), encoding="utf-8")
 
 
 def _cell(value: object) -> object:

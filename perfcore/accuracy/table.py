@@ -4,20 +4,19 @@ The format is that of the measurements that perfcore ships; ``docs/measurements.
 column.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast
 
 from perfcore.bounds import Bound
-from perfcore.csvfile import Form, read_rows
+from perfcore.csvfile import Form, csv_text, read_rows
 from perfcore.errors import InputError
 from perfcore.ranges import Place, number, show
 from perfcore.validation import read_text
 
 LARGEST: Final = 1_000_000  # rows of a file
+LARGEST_BYTES: Final = 256 * 2**20
 
 Mode = Literal["static", "closed_loop", "saturation", "disaggregated"]
 MODES: Final[tuple[Mode, ...]] = ("static", "closed_loop", "saturation", "disaggregated")
@@ -113,7 +112,7 @@ def read_measurements(path: str | Path) -> list[Measurement]:
         not looked up here.
     """
     faults: list[str] = []
-    rows = read_rows(str(path), read_text(path, ".csv"), _FORM, faults)
+    rows = read_rows(str(path), read_text(path, ".csv", LARGEST_BYTES), _FORM, faults)
     found = [_measurement(line, cells, Place(str(path), "", faults)) for line, cells in rows]
     if faults:
         raise InputError(dict.fromkeys(faults))
@@ -124,12 +123,8 @@ def read_measurements(path: str | Path) -> list[Measurement]:
 
 def write_measurements(path: str | Path, rows: Iterable[Measurement]) -> None:
     """Write a file that ``read_measurements`` reads."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(_cell(value) for value in row[:-1])
-    Path(path).write_text(text.getvalue(), encoding="utf-8")
+    cells = ([_cell(value) for value in row[:-1]] for row in rows)
+    Path(path).write_text(csv_text([COLUMNS, *cells]), encoding="utf-8")
 
 
 def _cell(value: object) -> str:

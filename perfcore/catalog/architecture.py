@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from perfcore import records
+from perfcore.bounds import check_bounds
 from perfcore.catalog.consistency import faults
 from perfcore.catalog.entry import Entry
 
@@ -118,12 +119,18 @@ class ModelEntry(Entry):
         broken = faults(self)
         if broken:
             raise ValueError("; ".join(broken))
+        check_bounds("model", self.record())
         return self
 
     @property
     def layers(self) -> Counter[str]:
         """How many layers have each mixer."""
-        return Counter(self.layer_pattern)
+        unit = self.layer_types or ("A" if self.kv_lora_rank else "F")
+        times, rest = divmod(self.num_hidden_layers, len(unit))
+        found = Counter(unit[:rest])
+        for code in unit if times else "":
+            found[code] += times
+        return found
 
     @property
     def layer_pattern(self) -> str:

@@ -237,7 +237,8 @@ def _scaled(constants: Constants, factors: Constants) -> Constants:
     found = dict(constants)
     for name, factor in factors.items():
         constant = constants[name]
-        value = min(constant.value * factor.value, BOUNDS["engine"][name].high)
+        bound = BOUNDS["engine"][name]
+        value = min(max(constant.value * factor.value, bound.low), bound.high)
         source = f"{constant.source}; x {factor.value:g}: {factor.source}"
         basis = "fit" if factor.basis == "fit" else constant.basis
         found[name] = Constant(value=value, basis=basis, source=source)

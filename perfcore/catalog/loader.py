@@ -26,7 +26,7 @@ from perfcore.catalog.schema import (
     PriceEntry,
     WeightFormatEntry,
 )
-from perfcore.errors import InputError
+from perfcore.errors import MOST_FAULTS, InputError
 from perfcore.validation import faults_from_validation_error, nearest, read_toml, suggest
 
 if TYPE_CHECKING:
@@ -301,6 +301,8 @@ def _checked(kind: str, place: str, tables: dict[str, object]) -> dict[str, Entr
     entries: dict[str, Entry] = {}
     faults: list[str] = []
     for name, table in tables.items():
+        if len(faults) > MOST_FAULTS:
+            break
         where = f"{place}: [{name}]"
         if not isinstance(table, dict):
             faults.append(

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from perfcore import records, units
+from perfcore.bounds import check_bounds
 from perfcore.catalog.entry import Entry
 from perfcore.validation import suggest
 
@@ -154,6 +155,7 @@ class DeviceEntry(Sourced):
             raise ValueError("a spatial device needs layer_latency, like '20 us'")
         if (self.status == "hypothetical") != self.hypothetical:
             raise ValueError("status = 'hypothetical' and hypothetical = true belong together")
+        check_bounds("device", self.record())
         return self
 
     @property
@@ -245,6 +247,11 @@ class WeightFormatEntry(Sourced):
     dequantisation: str = ""
     quality: tuple[Quality, ...] = ()
 
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        check_bounds("weight_format", self.record())
+        return self
+
     def record(self) -> records.WeightFormat:
         """Return what physics needs of the format."""
         return records.WeightFormat(
@@ -266,6 +273,11 @@ class KVFormatEntry(Sourced):
     bits: Bits
     layout: Text
     quantised: bool
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        check_bounds("kv_format", self.record())
+        return self
 
     def record(self) -> records.KVFormat:
         """Return what physics needs of the format."""
@@ -295,6 +307,11 @@ class EconomicsEntry(Sourced):
     operations: Annotated[float, BeforeValidator(quantity("fraction", open_low=False))]
     electricity_price: Annotated[float, BeforeValidator(quantity("price_per_energy"))]
     token_price: Annotated[float, BeforeValidator(quantity("price_per_mtok"))]
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        check_bounds("economics", self.record())
+        return self
 
     def record(self) -> records.Economics:
         """Return what physics needs of it."""

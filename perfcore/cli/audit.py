@@ -1,7 +1,5 @@
 """``perfcore audit``: published claims against physics and the prediction."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,6 +10,7 @@ from perfcore.audit import Finding
 from perfcore.audit import audit as audit_claim
 from perfcore.claims import read_claims
 from perfcore.cli.text import dump, facts, heading, json_option, paragraph, table
+from perfcore.csvfile import csv_text
 from perfcore.errors import InputError
 from perfcore.units import format_quantity
 
@@ -90,11 +89,7 @@ def as_dict(finding: Finding) -> dict[str, object]:
 def _csv(findings: Sequence[Finding]) -> str:
     """Every figure in one row a claim; a cell is empty where there is none."""
     rows = [_flat(finding) for finding in findings]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text([list(rows[0]), *([row[name] for name in rows[0]] for row in rows)])
 
 
 def _flat(finding: Finding) -> dict[str, object]:

@@ -1,7 +1,5 @@
 """The commands ``search``, ``pareto`` and ``histogram``: a sweep's answer without its rows."""
 
-import csv
-import io
 import json
 import math
 import sys
@@ -15,6 +13,7 @@ from perfcore.cli.completion import column_name
 from perfcore.cli.dask import check_dask, dask_option, executor_of
 from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import bar, dump, duration, facts, json_option, quantity, set_option, table
+from perfcore.csvfile import csv_text
 from perfcore.errors import InputError
 
 if TYPE_CHECKING:
@@ -314,11 +313,8 @@ def _write(rows: "pa.Table", path: Path, suffix: str) -> None:
 
         pq.write_table(rows, path, compression="zstd")
     elif suffix == ".csv":
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(rows.column_names)
-        writer.writerows(row.values() for row in rows.to_pylist())
-        path.write_text(text.getvalue(), encoding="utf-8")
+        cells = (list(row.values()) for row in rows.to_pylist())
+        path.write_text(csv_text([rows.column_names, *cells]), encoding="utf-8")
     else:
         path.write_text(json.dumps(_plain(rows), indent=1) + "\n", encoding="utf-8")
 

@@ -57,7 +57,11 @@ class RunSource(Source):
             axis.name: tuple(
                 value
                 for value in dict.fromkeys(axis.values)
-                if all(admits(w, value) for w in self.conditions if w.column == axis.name)
+                if all(
+                    admits(w, frozenset(w.allowed), value)
+                    for w in self.conditions
+                    if w.column == axis.name
+                )
             )
             for axis in axes
         }

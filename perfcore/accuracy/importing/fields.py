@@ -8,6 +8,7 @@ from perfcore.accuracy.importing.names import Names
 from perfcore.accuracy.table import COLUMNS, MODES
 from perfcore.bounds import Bound
 from perfcore.catalog import loader
+from perfcore.csvfile import formula
 from perfcore.errors import InputError
 from perfcore.ranges import Place, number, show
 
@@ -31,7 +32,6 @@ _NUMBERS: Final = {
 }
 _POSITIVE: Final = Bound("ratio", 1e-12, 1e12)
 _LONGEST: Final = 500  # characters of a cell
-_FORMULA: Final = ("=", "+", "-", "@")
 
 _MEASURED: Final = ("row_id", "devices", "metric", "value", "unit")
 SETTABLE: Final = tuple(column for column in COLUMNS if column not in _MEASURED)
@@ -121,7 +121,7 @@ def harmless(text: str, place: Place) -> bool:
     before = len(place.faults)
     if not text.isprintable():
         place.fault(f"{show(text)} has line breaks or control characters", "remove them")
-    elif text.startswith(_FORMULA):
+    elif formula(text):
         place.fault(f"{show(text)} opens like a formula of a spreadsheet", "give it another name")
     elif len(text) > _LONGEST:
         place.fault(f"{show(text)} has more than {_LONGEST} characters", "shorten it")

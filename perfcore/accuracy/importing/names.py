@@ -12,7 +12,7 @@ from perfcore.catalog import loader
 from perfcore.catalog.parameters import parameter_count
 
 _QUANTISED: Final = (
-    r"fp8|fp4|nvfp4|mxfp4|awq|gptq|int[48]|w\d+a\d+|bnb|[48]bit|(?:ud-)?i?q\d(?:_\w+)*"
+    r"fp8|fp4|nvfp4|mxfp4|awq|gptq|int[48]|w\d+a\d+|bnb|[48]bit|(?:ud-)?i?q\d(?:_\w+)?"
 )
 _SUFFIX: Final = re.compile(
     rf"[-_.](?:gguf|\d{{5}}-of-\d{{5}}|{_QUANTISED}|b?f16|fp16|f32|quantized|dynamic|block|kv|"
@@ -20,6 +20,7 @@ _SUFFIX: Final = re.compile(
     re.IGNORECASE,
 )
 _NARROW: Final = re.compile(rf"[-_./](?:{_QUANTISED})(?:$|[-_.])", re.IGNORECASE)
+_LONGEST: Final = 1_000  # characters of a name; longer ones are none
 _SAME_SIZE: Final = 0.02  # a file's parameter count against the catalogue's
 _WIDE: Final = ("bf16", "fp16", "fp32")
 
@@ -56,6 +57,8 @@ class Names:
         Where the number of parameters is known, a model of another size is none, and the directory
         of a file may name the model, too.
         """
+        if len(text) > _LONGEST:
+            return ""
         parts = text.replace("\\", "/").rstrip("/").split("/")
         candidates = [text, parts[-1], parts[-1].partition("_")[2]]
         if parameters is not None:
@@ -82,7 +85,7 @@ class Names:
                 entry = loader.load_device(name)
                 for spelling in (name, *entry.aliases, entry.title):
                     self._devices.setdefault(_words(spelling), name)
-        words = _words(text)
+        words = _words(text) if len(text) <= _LONGEST else ()
         return self._devices.get(words, "") if words else ""
 
     def doubt(self, text: str) -> dict[str, str]:
@@ -90,7 +93,7 @@ class Names:
 
         The result is empty, or has the column ``weight_format``.
         """
-        if _NARROW.search(text):
+        if _NARROW.search(text[-_LONGEST:]):
             return {"weight_format": ", but the model's name speaks of one"}
         name = self.model(text)
         if name and not loader.load_model(name).native_dtype.startswith(_WIDE):

@@ -211,7 +211,7 @@ def read_header(path: Path) -> Header:
     except InputError:
         raise
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}; check the path") from None
+        raise InputError(f"{path}: cannot be read: {_reason(error)}; check the path") from None
     # a pipe has no end, a directory no content
     raise InputError(f"{path}: is not a file; give the path of a .gguf file")
 
@@ -255,3 +255,8 @@ def _tensor(cursor: _Cursor, name: str) -> Tensor:
     if not 0 < tensor.elements <= _LARGEST:
         raise cursor.fault(f"tensor {show(name)} has {tensor.elements:,} elements")
     return tensor
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Why a file cannot be read, without its name."""
+    return str(error.strerror if isinstance(error, OSError) else error)

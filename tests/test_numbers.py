@@ -1,0 +1,230 @@
+"""Numbers over the whole valid range of every field: finite, not negative, in four bytes, too."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from perfcore import catalog, records
+from perfcore.axes import DEPLOYMENT
+from perfcore.bounds import BOUNDS, RECORDS, TIES, Bound, broken_bounds, broken_ties, check_bounds
+from perfcore.columns import METRICS
+from perfcore.errors import InputError
+from perfcore.physics.point import evaluate
+from perfcore.space import Space
+from perfcore.units import DIMENSIONS, parse
+
+MOST_DEVICES = 10**6  # of a replica: tp x pp x dp; the axes alone would allow 2.8e14
+FLOAT32, FLOAT64 = (float(np.finfo(kind).max) for kind in (np.float32, np.float64))
+CODES = [column for column in METRICS if column.kind in ("code", "count")]
+CLASSES = {
+    "model": records.Model,
+    "device": records.Device,
+    "engine": records.Engine,
+    "weight_format": records.WeightFormat,
+    "kv_format": records.KVFormat,
+    "economics": records.Economics,
+}
+
+
+def within(bound):
+    """Return values of a bound: its ends, and evenly on a logarithmic axis what lies between."""
+    least = max(bound.least, bound.low, 1e-30)
+    if bound.whole:
+        low, high = int(bound.low), int(bound.high)
+        return st.sampled_from((low, high)).map(float) | st.integers(low, high).map(float)
+    between = st.floats(math.log(least), math.log(bound.high))
+    spread = between.map(lambda x: min(max(math.exp(x), least), float(bound.high)))
+    return st.sampled_from((float(bound.low), float(bound.high))) | spread
+
+
+def anywhere(numbers, bound):
+    """Return a value of a bound as ``within`` does, of which two hundred are made at once."""
+    if numbers.random() < 0.5:
+        return float(numbers.choice((bound.low, bound.high)))
+    if bound.whole:
+        return float(numbers.randint(int(bound.low), int(bound.high)))
+    least = max(bound.least, bound.low, 1e-30)
+    value = math.exp(numbers.uniform(math.log(least), math.log(bound.high)))
+    return min(max(value, least), float(bound.high))
+
+
+def record_of(kind, numbers):
+    """Return a record of which every field is anywhere in its bound."""
+    return CLASSES[kind](*(anywhere(numbers, BOUNDS[kind][field]) for field in RECORDS[kind]))
+
+
+@st.composite
+def deployments(draw):
+    """Return every deployment that axes can spell, and the two lengths."""
+    values = {}
+    for rule in DEPLOYMENT:
+        if rule.bound is None:
+            values[rule.name] = float(draw(st.integers(0, len(rule.choices) - 1)))
+        else:
+            values[rule.name] = draw(within(rule.bound))
+    assume(values["tp"] * values["pp"] * values["dp"] <= MOST_DEVICES)
+    lengths = values.pop("input_len"), values.pop("output_len")
+    return records.Deployment(**values), *lengths
+
+
+def names(kind):
+    return st.sampled_from(catalog.names(kind))
+
+
+@st.composite
+def changed_entries(draw, most):
+    """Return records of the catalogue, of which some fields are anywhere in their bounds."""
+    sheet = catalog.load_device(draw(names("device")))
+    found = {
+        "model": catalog.load_model(draw(names("model"))).record(),
+        "device": sheet.record(),
+        "engine": catalog.load_engine(draw(names("engine"))).record(sheet),
+        "weight_format": catalog.load_weight_format(draw(names("weight_format"))).record(),
+        "kv_format": catalog.load_kv_format(draw(names("kv_format"))).record(),
+        "economics": catalog.default_economics(),
+    }
+    everything = [(kind, field) for kind, fields in RECORDS.items() for field in fields]
+    for kind, field in draw(st.lists(st.sampled_from(everything), max_size=most)):
+        found[kind] = found[kind]._replace(**{field: draw(within(BOUNDS[kind][field]))})
+    assume(not any(broken_ties(kind, record) for kind, record in found.items()))
+    return found
+
+
+def point_of(found, deployed):
+    deployment, input_len, output_len = deployed
+    kinds = ("model", "device", "engine", "weight_format", "kv_format")
+    parts = [found[kind] for kind in kinds]
+    return evaluate(*parts, deployment, found["economics"], input_len, output_len)
+
+
+def assert_sound(point, largest, board_power):
+    """Check every column; a remainder of equal sums may be a rounding below 0."""
+    energies = {name for name in point._fields if "energy" in name or "carbon" in name}
+    rounding = {
+        "network_s": point.tpot_s,
+        **{name: 1.0 for name in point._fields if name.endswith("_share")},
+        **{name: 1.0 for name in point._fields if name.startswith("elasticity")},
+        **{name: 1e3 * board_power for name in point._fields if name.endswith("_w")},
+        **{name: math.inf for name in energies if point.decode_power_w <= 0.0},
+        **{name: math.inf for name in energies if point.prefill_power_w <= 0.0},
+    }
+    for name, value in point._asdict().items():
+        assert math.isfinite(value), (name, value)
+        assert value >= -1e-3 * rounding.get(name, 0.0), (name, value)
+        assert value <= largest, (name, value)
+    for column in CODES:
+        value = getattr(point, column.name)
+        assert value == int(value), (column.name, value)
+        assert value < 2**31
+
+
+@given(changed_entries(most=8), deployments())
+def test_what_ifs_anywhere_in_their_bounds_give_numbers(found, deployed):
+    """Whatever a sweep may ask of the catalogue fits into the output of four bytes a number."""
+    power = found["device"].board_power
+    assert_sound(point_of(found, deployed), FLOAT32, power)
+
+
+@given(st.integers(0, 2**63), deployments())
+def test_all_fields_anywhere_in_their_bounds_give_numbers(seed, deployed):
+    """No overflow, 0/0 or negative time of eight bytes, even of records that make no sense."""
+    numbers = random.Random(seed)  # noqa: S311
+    found = {kind: record_of(kind, numbers) for kind in RECORDS}
+    found["device"] = found["device"]._replace(
+        idle_power=min(found["device"].idle_power, found["device"].board_power)
+    )
+    model = found["model"]
+    layers = min(model.moe_layers, model.layers, model.all_reduces)
+    routed = min(model.experts_per_token, model.experts)
+    found["model"] = model._replace(
+        moe_layers=layers, experts_per_token=routed, experts=model.experts if routed else 0.0
+    )
+    for kind, record in found.items():
+        assert broken_bounds(kind, record) == ()
+        assert broken_ties(kind, record) == []
+    assert_sound(point_of(found, deployed), FLOAT64, found["device"].board_power)
+
+
+@pytest.mark.xfail(
+    reason="eight extremes at once, which no bound of one field excludes", strict=True
+)
+def test_extremes_at_once_fit_into_four_bytes():
+    """The dearest and slowest device, hardly used, with the least efficient engine."""
+    changes = {
+        "device": {"memory_bandwidth": 1e3, "price_per_hour": 1e6},
+        "economics": {"price_multiplier": 1e3, "utilization": 1e-6},
+        "engine": {"memory_efficiency_16": 1e-6},
+        "weight_format": {"bits": 64.0, "body_bits": 64.0},
+        "model": {"ffn_in_elements": 1e15},
+    }
+    sheet = catalog.load_device("h100-sxm")
+    found = {
+        "model": catalog.load_model("llama-3-70b").record(),
+        "device": sheet.record(),
+        "engine": catalog.load_engine("default").record(sheet),
+        "weight_format": catalog.load_weight_format("bf16").record(),
+        "kv_format": catalog.load_kv_format("bf16").record(),
+        "economics": catalog.default_economics(),
+    }
+    for kind, fields in changes.items():
+        found[kind] = found[kind]._replace(**fields)
+        check_bounds(kind, found[kind])
+    alone = records.Deployment(8.0, 1000.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+    assert point_of(found, (alone, 1e4, 1e4)).cost_per_mtok_output_usd < FLOAT32
+
+
+@pytest.mark.parametrize("kind", sorted(CLASSES))
+def test_bounds_hold_the_catalogue_with_room_on_either_side(kind):
+    for name in catalog.names(kind):
+        entry = catalog.loader.load(kind, name)
+        if kind == "engine":
+            record = entry.record(catalog.load_device("h100-sxm"))
+        else:
+            record = entry.record()
+        check_bounds(kind, record)
+
+
+@given(st.floats(1e-30, 1e30), st.sampled_from(sorted(DIMENSIONS)))
+def test_any_number_of_any_dimension_is_read_or_refused(number, dimension):
+    for unit, factor in DIMENSIONS[dimension].units.items():
+        assert parse(f"{number!r} {unit}", dimension) == pytest.approx(
+            number * float(factor), rel=1e-15
+        )
+
+
+def test_a_bound_may_leave_a_gap_above_nothing():
+    bound = Bound("flops", 0, 1e21, least=1e6)
+
+    assert bound.admits(0)
+    assert not bound.admits(1e-30)
+    assert bound.admits(1e6)
+    assert str(bound) == "0 or at least 1e+06 and at most 1e+21"
+
+
+@pytest.mark.parametrize(("kind", "pair"), [(kind, pair) for kind in TIES for pair in TIES[kind]])
+def test_fields_that_are_tied_are_checked_after_what_ifs(kind, pair):
+    """Each valid alone, both together a negative time: the sweep is refused."""
+    less, _ = pair
+    high = BOUNDS[kind][less].high
+    sweep = {
+        "axes": {"model": "mixtral-8x7b", "device": "h100-sxm"},
+        "what_if": {f"{kind}.{less}": high},
+    }
+
+    with pytest.raises(InputError, match=f"{kind}.{less} = .* exceeds .*; change both"):
+        _ = Space.from_dict(sweep).tables
+
+
+def test_experts_of_which_none_works_are_refused():
+    sweep = {
+        "axes": {"model": "mixtral-8x7b", "device": "h100-sxm"},
+        "what_if": {"model.experts_per_token": 0},
+    }
+
+    with pytest.raises(InputError, match="but experts_per_token is 0"):
+        _ = Space.from_dict(sweep).tables
