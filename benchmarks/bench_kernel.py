@@ -28,7 +28,7 @@ from perfcore.physics.replica import prepare
 from perfcore.sinks.parquet import Buffers
 from perfcore.space import Space
 
-ROWS = 400_000  # of one measurement and thread
+ROWS = 1_600_000  # of one measurement and thread: starting threads does not show
 CAPACITY = 4096  # rows of a buffer: its columns stay in the second-level cache
 RECORDS = (
     records.Model,

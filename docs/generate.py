@@ -176,6 +176,11 @@ def validate_table() -> str:
     return markdown_table(score(read_measurements(shipped())).groups())
 
 
+def metrics_table() -> str:
+    """The same with all sources of a metric together."""
+    return markdown_table(score(read_measurements(shipped())).groups(()))
+
+
 def evidence_table() -> str:
     """Errors of the joint fit, as the catalogue has them."""
     evidence = load_engine("default").fit
@@ -264,7 +269,7 @@ TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {
         "article": article_table,
         "catalogue": catalogue_table,
-        "validate": validate_table,
+        "metrics": metrics_table,
     },
     ACCURACY: {
         "validate": validate_table,

@@ -17,7 +17,7 @@ from perfcore.report import run_source, vega
 from perfcore.report.kinds import gather
 from perfcore.report.names import KINDS
 from perfcore.report.opening import open_source
-from perfcore.report.picture import COLOURS, SHAPES, doublings, ticks
+from perfcore.report.picture import COLOURS, SHAPES, doublings, round_numbers, ticks
 from perfcore.searching import Objective
 
 SPEC = """
@@ -414,6 +414,11 @@ def test_ticks_are_few_and_round():
 
 
 # What they refuse
+
+
+def test_lengths_between_powers_of_two_have_no_label():
+    assert round_numbers([128, 181, 256, 362, 512]) == [128, 256, 512]
+    assert round_numbers([100, 128, 256, 300]) == [100, 128, 256, 300]  # too few powers
 
 
 def test_a_missing_axis_is_named_with_its_remedy(folder):

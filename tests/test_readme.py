@@ -25,8 +25,9 @@ def test_links_lead_somewhere(link):
     assert (ROOT / link).exists()
 
 
-def test_file_map_names_what_is_there():
-    listed = README.split("## Where things are")[1]
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_file_map_names_what_is_there(page):
+    listed = (ROOT / page).read_text("utf-8").split("## Where things are")[1].split("## ")[0]
     paths = re.findall(r"`([\w/.]+)`", listed)
     missing = [
         path

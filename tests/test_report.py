@@ -17,7 +17,7 @@ from perfcore.errors import InputError
 from perfcore.report import document
 from perfcore.report.names import KINDS
 from perfcore.report.opening import open_source
-from perfcore.report.page import Page, picture_page
+from perfcore.report.page import Page, paragraph, picture_page
 from perfcore.report.picture import Axis, Layer, Panel, Picture, Series
 
 CHROMIUM = shutil.which("chromium")
@@ -140,7 +140,7 @@ def test_it_has_every_part(page, seen):
 
 
 def test_its_command_makes_it_again(page, seen):
-    command = shlex.split(seen.text["code"][0])
+    command = shlex.split(next(text for text in seen.text["code"] if text.startswith("perfcore ")))
     again = page.with_name("again.html")
     command[command.index("-o") + 1] = str(again)
 
@@ -183,6 +183,12 @@ def test_no_string_of_the_user_becomes_markup(seen):
     assert seen.named("b") == []
     assert len(seen.named("script")) == 3
     assert "".join(seen.text["title"]) == "small <b>&amp; bold</b>"
+
+
+def test_backticks_set_code_and_nothing_else():
+    found = paragraph("the engine `<i>ideal</i>`, and ` alone")
+
+    assert found == "<p>the engine <code>&lt;i&gt;ideal&lt;/i&gt;</code>, and ` alone</p>"
 
 
 def test_names_of_series_stay_names():

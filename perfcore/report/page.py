@@ -119,7 +119,12 @@ def picture_page(picture: Picture) -> str:
 def paragraph(text: str, kind: str = "") -> str:
     """Return a paragraph."""
     named = f' class="{kind}"' if kind else ""
-    return f"<p{named}>{escape(text)}</p>"
+    return f"<p{named}>{worded(text)}</p>"
+
+
+def worded(text: str) -> str:
+    """Return text of which what stands between backticks is set as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def linked(anchor: str, text: str) -> str:
@@ -134,7 +139,7 @@ def details(title: str, body: str) -> str:
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """Return names and what they stand for."""
-    listed = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in pairs)
+    listed = "\n".join(f"<dt>{escape(name)}</dt><dd>{worded(text)}</dd>" for name, text in pairs)
     return f"<dl>\n{listed}\n</dl>"
 
 
@@ -151,9 +156,9 @@ def table(
     lines = []
     for row in rows[:most]:
         cells = "".join(
-            f'<td class="text">{escape(cell)}</td>'
+            f'<td class="text">{worded(cell)}</td>'
             if len(cell) > 48
-            else f"<td>{escape(cell)}</td>"
+            else f"<td>{worded(cell)}</td>"
             for cell in row[1:]
         )
         lines.append(f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>')

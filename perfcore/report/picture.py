@@ -52,6 +52,7 @@ class Axis:
     low: float | None = None
     high: float | None = None
     categories: tuple[str, ...] = ()
+    labelled: tuple[str, ...] = ()  # of the categories; all, if none are named
     percent: bool = False
     doubling: bool = False  # of a logarithmic axis of counts: powers of two are labelled
 
@@ -127,6 +128,12 @@ def doublings(low: float, high: float, *, most: int = 6) -> list[float]:
     first, last = math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9)
     step = max(1, math.ceil((last - first + 1) / most))
     return [2.0**power for power in range(first, last + 1, step)] or [low, high]
+
+
+def round_numbers(values: Sequence[int], *, least: int = 3) -> list[int]:
+    """Return the powers of two among values, or all where there are fewer than ``least``."""
+    found = [value for value in values if value > 0 and math.log2(value).is_integer()]
+    return found if len(found) >= least else list(values)
 
 
 def padded(values: Iterable[float], *, log: bool, share: float = 0.05) -> tuple[float, float]:

@@ -319,7 +319,7 @@ _MARKS: Final = {
 
 def _position(axis: Axis, channel: str) -> Json:
     if axis.categories:
-        shown: Sequence[str] = axis.categories
+        shown: Sequence[str] = axis.labelled or axis.categories
         if channel == "x":
             every = max(1, math.ceil(len(shown) / _MOST_CATEGORIES))
             shown = shown[::every]

@@ -14,6 +14,7 @@ from perfcore.report.picture import (
     Picture,
     Row,
     Series,
+    round_numbers,
     series_of,
 )
 from perfcore.report.settling import need_axes, need_columns, nothing_runs, settle, spread
@@ -62,6 +63,9 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
         series.append(Series(_OTHERS, "#8A8A8A"))
     batches = tuple(value_text(value) for value in reversed(batch_axis))
     lengths = tuple(value_text(value) for value in length_axis)
+    labelled = tuple(
+        value_text(value) for value in round_numbers([int(value) for value in length_axis])
+    )
     every = max(1, math.ceil(len(lengths) / _COLUMNS_OF_LETTERS))
     lettered = set(lengths[every // 2 :: every])
     tips = ("winner", "batch", "prompt", "value", "configuration")
@@ -93,7 +97,7 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
         panels.append(
             Panel(
                 f"{word}, by {plain(name)}",
-                Axis("prompt length [tokens]", categories=lengths),
+                Axis("prompt length [tokens]", categories=lengths, labelled=labelled),
                 Axis("batch [sequences]", categories=batches),
                 (Layer("cell", cells, tips),),
             )
