@@ -119,7 +119,7 @@ def plain(text):
 
 
 def test_marks_say_what_to_beware_of():
-    device = loader.load_device("wse-3")
+    device = loader.load_device("corsair")
     hypothetical = loader.load_device("hbm4-6tbs")
 
     assert {"estimated", "claimed", "recalled"} <= set(reference.marks(device))
