@@ -6,6 +6,7 @@ Needs the package ``hypothesis`` (``pip install 'perfcore[test]'``).
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Final, NamedTuple
 
 from hypothesis import strategies as st
@@ -151,11 +152,13 @@ class Scenario(NamedTuple):
 # -------------------------------------------------------------------------------- strategies
 
 
+@cache
 def _reals(low: float, high: float) -> st.SearchStrategy[float]:
     """Real numbers, evenly on a logarithmic axis, both ends included."""
     return st.floats(math.log(low), math.log(high)).map(lambda x: min(max(math.exp(x), low), high))
 
 
+@cache
 def _shares(low: float = 0.0, high: float = 1.0) -> st.SearchStrategy[float]:
     return st.floats(low, high, allow_subnormal=False)
 
@@ -230,12 +233,14 @@ def _architectures(draw: st.DrawFn, max_layers: int) -> ModelEntry:
     return ModelEntry.model_validate(fields)
 
 
+@cache
 def model_entries(*, max_layers: int = 128) -> st.SearchStrategy[ModelEntry]:
     """Return architectures: published ones, and random ones of up to ``max_layers`` layers."""
     published = st.sampled_from(catalog.names("model")).map(catalog.load_model)
     return published | _architectures(max_layers)
 
 
+@cache
 def models(*, max_layers: int = 128) -> st.SearchStrategy[Model]:
     """Return records of models, as ``model_entries``."""
     return model_entries(max_layers=max_layers).map(ModelEntry.record)
@@ -290,6 +295,7 @@ def devices(
     )
 
 
+@cache
 def _constant(name: str) -> st.SearchStrategy[float]:
     ranges = {
         "host_memory_bytes": st.just(0.0) | _reals(1e8, 1e13),
@@ -323,6 +329,7 @@ def _constant(name: str) -> st.SearchStrategy[float]:
     return _shares(0.05, 1.0) if "efficiency" in name else _shares()
 
 
+@cache
 def engines(*, ideal: bool | None = None) -> st.SearchStrategy[Engine]:
     """Return engines' constants; ``ideal`` asks for the physical bound only, or for none of it."""
     drawn = st.fixed_dictionaries({name: _constant(name) for name in Engine._fields})
@@ -332,6 +339,7 @@ def engines(*, ideal: bool | None = None) -> st.SearchStrategy[Engine]:
     return real.map(ideal_engine) if ideal else real
 
 
+@cache
 def weight_formats(
     *, min_bits: float = 1.5, max_bits: float = 32.0
 ) -> st.SearchStrategy[WeightFormat]:
@@ -345,6 +353,7 @@ def weight_formats(
     return made | published.filter(lambda form: min_bits <= form.bits <= max_bits)
 
 
+@cache
 def kv_formats(*, min_bits: float = 1.5, max_bits: float = 32.0) -> st.SearchStrategy[KVFormat]:
     """Return formats of the KV cache."""
     bits = st.sampled_from((4.5, 8.0, 16.0)).filter(lambda x: min_bits <= x <= max_bits)
@@ -353,6 +362,7 @@ def kv_formats(*, min_bits: float = 1.5, max_bits: float = 32.0) -> st.SearchStr
     )
 
 
+@cache
 def economics(*, max_pue: float = 3.0) -> st.SearchStrategy[Economics]:
     """Return facilities, and the ways to pay for devices."""
     return st.builds(
@@ -372,11 +382,13 @@ def economics(*, max_pue: float = 3.0) -> st.SearchStrategy[Economics]:
     )
 
 
+@cache
 def _whole(low: int, high: int) -> st.SearchStrategy[float]:
     """Whole numbers, evenly on a logarithmic axis."""
     return _reals(low, high).map(lambda x: float(min(max(round(x), low), high)))
 
 
+@cache
 def _degree(largest: int) -> st.SearchStrategy[float]:
     """Degrees of parallelism, more often than not powers of two."""
     powers = [float(2**n) for n in range(largest.bit_length()) if 2**n <= largest]
