@@ -109,7 +109,13 @@ class Evaluator:
     def output(self, buffers: Buffers) -> Output:
         """Where the kernel writes."""
         return Output(
-            buffers.axes, buffers.metrics, buffers.codes, self.real, self.dropped_bits, self.whole
+            capacity=buffers.capacity,
+            axes=buffers.axes,
+            metrics=buffers.metrics,
+            codes=buffers.codes,
+            metric_fields=self.real,
+            dropped_bits=self.dropped_bits,
+            code_fields=self.whole,
         )
 
     def evaluate(

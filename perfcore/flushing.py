@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from perfcore import _jit
 
-TILE = 128  # rows that are evaluated before they are copied to the output
+TILE = 64  # rows that are evaluated before they are copied to the output
 STRIDE = TILE + 8  # of a field: loops over rows end at a multiple of 8, whatever the rows are
 ANY = -1  # a mask that excludes no code
 
@@ -42,6 +42,7 @@ class Target(NamedTuple):
     inner_axes: int
     inner_labels: Whole
     capacity: int  # rows of a column
+    pitch: int  # from a column to the next
     axes: Whole
     metrics: Reals
     codes: Reals  # whole numbers
@@ -100,12 +101,12 @@ def copy_axes(tile: Tile, count: int, target: Target, rows: int) -> None:
         ahead = tile.inner_of[tile.kept[start]] - start
         for axis in range(target.outer_axes):
             label = target.outer_labels[axis * target.outer_points + outer]
-            place = axis * target.capacity + rows
+            place = axis * target.pitch + rows
             for row in range(start, stop):
                 target.axes[place + row] = label
         for axis in range(target.inner_axes):
             source = axis * target.inner_points + ahead
-            place = (target.outer_axes + axis) * target.capacity + rows
+            place = (target.outer_axes + axis) * target.pitch + rows
             for row in range(start, stop):
                 target.axes[place + row] = target.inner_labels[source + row]
         start = stop
@@ -116,7 +117,7 @@ def copy_metrics(tile: Tile, filled: int, count: int, target: Target, rows: int)
     """Append metrics of the kept rows of a tile, rounded to the bits that are wanted of each."""
     for column in range(target.metric_columns):
         source = target.metric_fields[column] * STRIDE
-        place = column * target.capacity + rows
+        place = column * target.pitch + rows
         dropped = target.metric_dropped_bits[column]
         if count == filled and dropped == 0:
             for row in range(count):
@@ -135,7 +136,7 @@ def copy_codes(tile: Tile, filled: int, count: int, target: Target, rows: int) -
     """Append whole numbers of the kept rows of a tile."""
     for column in range(target.code_columns):
         source = target.code_fields[column] * STRIDE
-        place = column * target.capacity + rows
+        place = column * target.pitch + rows
         if count == filled:
             for row in range(count):
                 target.codes[place + row] = tile.values[source + row]

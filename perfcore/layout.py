@@ -40,9 +40,10 @@ class Rules(NamedTuple):
 class Output(NamedTuple):
     """Columns, each at least a tile long, and the fields of ``Point`` that go into them."""
 
-    axes: Codes  # (axes that vary, rows) outer ones first
-    metrics: npt.NDArray[np.floating]  # (columns, rows)
-    codes: Codes  # (columns, rows)
+    capacity: int  # rows of a column; the arrays are longer
+    axes: Codes  # (axes that vary, pitch) outer ones first
+    metrics: npt.NDArray[np.floating]  # (columns, pitch)
+    codes: Codes  # (columns, pitch)
     metric_fields: Integers
     dropped_bits: Integers  # of each metric's mantissa, which is rounded
     code_fields: Integers

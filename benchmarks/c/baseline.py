@@ -14,6 +14,7 @@ from c.translate import translated
 
 from perfcore.flushing import STRIDE, TILE
 from perfcore.layout import Output
+from perfcore.sinks.parquet import pitch_of
 from perfcore.space import Space
 
 SOURCE = Path(__file__).parent / "kernel.c"
@@ -62,7 +63,13 @@ class _Sweep(ctypes.Structure):
 class _Output(ctypes.Structure):
     """``Output`` of kernel.c."""
 
-    _fields_ = (("axes", Pointer), ("metrics", Pointer), ("codes", Pointer), ("capacity", Long))
+    _fields_ = (
+        ("axes", Pointer),
+        ("metrics", Pointer),
+        ("codes", Pointer),
+        ("capacity", Long),
+        ("pitch", Long),
+    )
 
 
 def compilers() -> list[str]:
@@ -130,6 +137,7 @@ class Baseline:
             output.axes.ctypes.data,
             output.metrics.ctypes.data,
             output.codes.ctypes.data,
+            output.capacity,
             output.axes.shape[1],
         )
         return int(self.library.fill_once(ctypes.byref(self.sweep), ctypes.byref(given)))
@@ -139,7 +147,8 @@ class Baseline:
         whole = Long(self.sweep.points)
         return int(
             self.library.run_blocks(
-                ctypes.byref(self.sweep), whole, Long(passes), threads, Long(capacity)
+                *(ctypes.byref(self.sweep), whole, Long(passes), threads),
+                *(Long(capacity), Long(pitch_of(capacity))),
             )
         )
 

@@ -46,6 +46,7 @@ typedef struct {
     float *metrics;
     int32_t *codes;
     int64_t capacity; /* rows of a column */
+    int64_t pitch;    /* from a column to the next */
 } Output;
 
 typedef struct {
@@ -234,11 +235,11 @@ static void flush_tile(const Sweep *sweep, const Scratch *s, const Output *out, 
                        long rows)
 {
     for (long column = 0; column < sweep->metrics; column++)
-        memcpy(out->metrics + column * out->capacity + rows,
+        memcpy(out->metrics + column * out->pitch + rows,
                s->tile + sweep->metric_fields[column] * STRIDE, filled * sizeof(float));
     for (long column = 0; column < sweep->codes; column++) {
         const float *restrict from = s->tile + sweep->code_fields[column] * STRIDE;
-        int32_t *restrict to = out->codes + column * out->capacity + rows;
+        int32_t *restrict to = out->codes + column * out->pitch + rows;
         for (long row = 0; row < filled; row++) to[row] = (int32_t)from[row];
     }
     for (long start = 0, stop; start < filled; start = stop) {
@@ -246,11 +247,11 @@ static void flush_tile(const Sweep *sweep, const Scratch *s, const Output *out, 
         stop = stretch_end(s, start, filled);
         for (long axis = 0; axis < sweep->outer_axes; axis++) {
             int32_t label = sweep->axes[axis * sweep->points + outer];
-            int32_t *to = out->axes + axis * out->capacity + rows;
+            int32_t *to = out->axes + axis * out->pitch + rows;
             for (long row = start; row < stop; row++) to[row] = label;
         }
         for (long axis = 0; axis < sweep->inner_axis_count; axis++)
-            memcpy(out->axes + (sweep->outer_axes + axis) * out->capacity + rows + start,
+            memcpy(out->axes + (sweep->outer_axes + axis) * out->pitch + rows + start,
                    sweep->inner_axes + axis * sweep->inner_points + inner,
                    (stop - start) * sizeof(int32_t));
     }
@@ -328,13 +329,14 @@ static void *zeros(long size)
     return memset(room, 0, size);
 }
 
-static Output new_output(const Sweep *sweep, long capacity)
+static Output new_output(const Sweep *sweep, long capacity, long pitch)
 {
     return (Output){
-        .axes = zeros((sweep->outer_axes + sweep->inner_axis_count) * capacity * sizeof(int32_t)),
-        .metrics = zeros(sweep->metrics * capacity * sizeof(float)),
-        .codes = zeros(sweep->codes * capacity * sizeof(int32_t)),
+        .axes = zeros((sweep->outer_axes + sweep->inner_axis_count) * pitch * sizeof(int32_t)),
+        .metrics = zeros(sweep->metrics * pitch * sizeof(float)),
+        .codes = zeros(sweep->codes * pitch * sizeof(int32_t)),
         .capacity = capacity,
+        .pitch = pitch,
     };
 }
 
@@ -357,12 +359,13 @@ long fill_once(const Sweep *sweep, const Output *out)
 }
 
 /* All points in blocks, `passes` times, by some threads with a buffer each; returns rows. */
-long run_blocks(const Sweep *sweep, long block, long passes, int threads, long capacity)
+long run_blocks(const Sweep *sweep, long block, long passes, int threads, long capacity,
+                long pitch)
 {
     long blocks = (sweep->points + block - 1) / block, rows = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : rows)
     {
-        Output out = new_output(sweep, capacity);
+        Output out = new_output(sweep, capacity, pitch);
         Scratch *scratch = new_scratch();
 #pragma omp for schedule(dynamic)
         for (long number = 0; number < blocks * passes; number++) {

@@ -240,6 +240,7 @@ def evaluate_points(batch: Batch, engines: Floats) -> Floats:
         True,
         np.zeros(2, np.int64),
         Output(
+            capacity=rows + TILE,
             axes=no_codes,
             metrics=metrics,
             codes=no_codes,

@@ -64,6 +64,15 @@ def schema(space: Space, metadata: Mapping[str, object]) -> pa.Schema:
     return pa.schema(fields, metadata=texts)
 
 
+def pitch_of(capacity: int) -> int:
+    """Return the distance of columns that hold ``capacity`` rows: an odd number of cache lines.
+
+    At a multiple of a page, the same rows of all columns would share a few places of the cache.
+    """
+    line, page = CACHE_LINE // 4, 4096 // 8  # in numbers of the narrowest and the widest kind
+    return -(-(capacity - line) // page) * page + line
+
+
 def aligned(rows: int, columns: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return an uninitialised (rows, columns) array that begins at a whole cache line."""
     size = rows * columns * np.dtype(dtype).itemsize
@@ -91,9 +100,11 @@ class Buffers:
         codes = len(space.columns) - metrics
         if objectives is not None:
             axes, metrics, codes = (4 if space.chooses_devices else 2), objectives, 0
-        self.axes = aligned(axes, capacity, np.int32)
-        self.metrics = aligned(metrics, capacity, space.spec.output.dtype)
-        self.codes = aligned(codes, capacity, np.int32)
+        self.capacity = capacity
+        pitch = pitch_of(capacity)
+        self.axes = aligned(axes, pitch, np.int32)
+        self.metrics = aligned(metrics, pitch, space.spec.output.dtype)
+        self.codes = aligned(codes, pitch, np.int32)
 
 
 class Shaper:
