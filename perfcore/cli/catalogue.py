@@ -34,7 +34,7 @@ from perfcore.columns import BY_NAME, COLUMNS, Column
 from perfcore.errors import InputError
 from perfcore.validation import suggest
 
-_BYTES_16: Final = 2.0
+_CACHE: Final = "bf16"  # format of the KV cache whose bytes are shown
 _UNITS: Final = {
     "memory_capacity": "B",
     "memory_bandwidth": "B/s",
@@ -44,6 +44,7 @@ _UNITS: Final = {
     "memory2_bandwidth": "B/s",
     "flops_fp32": "FLOP/s",
     "flops_fp16": "FLOP/s",
+    "flops_fp16_narrow": "FLOP/s",
     "flops_fp8": "FLOP/s",
     "flops_int8": "FLOP/s",
     "flops_fp4": "FLOP/s",
@@ -167,13 +168,17 @@ def _inherit(ctx: click.Context, as_json: bool) -> bool:
 
 def _model_facts(entry: ModelEntry) -> dict[str, object]:
     from perfcore.catalog.parameters import active_parameter_count, parameter_count  # noqa: PLC0415
+    from perfcore.physics.attention import (  # noqa: PLC0415 - only for models
+        kv_bytes_per_sequence,
+        state_bytes_per_sequence,
+    )
 
-    record = entry.record()
+    record, cache = entry.record(), loader.load_kv_format(_CACHE).record()
     return {
         "params": parameter_count(entry),
         "active_params": active_parameter_count(entry),
-        "kv_bytes_per_token": _BYTES_16 * (record.global_kv_elements + record.window_kv_elements),
-        "state_bytes_per_sequence": 4.0 * record.state_elements,
+        "kv_bytes_per_token": kv_bytes_per_sequence(record, cache, 1.0),
+        "state_bytes_per_sequence": state_bytes_per_sequence(record),
     }
 
 
@@ -222,7 +227,7 @@ def show_model(ctx: click.Context, name: str, as_json: bool) -> None:
     """Show a model: its architecture, and what is computed from it.
 
     NAME may be a file, a directory with a config.json, or hf:ORG/NAME as well. KV bytes per
-    token are those of a 16-bit cache, layers with a window included.
+    token are those of a 16-bit cache, layers with a window and keys of an indexer included.
 
     \b
     perfcore models show mixtral-8x7b --json
