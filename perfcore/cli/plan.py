@@ -273,7 +273,8 @@ def _for_people(
         (
             "disk",
             (
-                f"about {quantity(forecast.bytes, 'B', 3)} ({forecast.bytes_per_row:.3g} B/row, "
+                f"about {quantity(forecast.bytes, 'B', 3)} "
+                f"({quantity(forecast.bytes_per_row, 'B', 3)}/row, "
                 f"profile {space.spec.output.profile})"
             ),
         ),

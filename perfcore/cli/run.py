@@ -140,7 +140,7 @@ def _summary(finished: "Run", progress: "Progress", part: tuple[int, int]) -> No
     rate = quantity(progress.rows / progress.seconds, digits=3)
     before = f" ({rows - progress.rows:,} rows were there before)" if rows > progress.rows else ""
     pairs.append(("time", f"{duration(progress.seconds)}, {rate} rows/s{before}"))
-    each = f", {size / rows:.3g} B/row" if rows else ""
+    each = f", {quantity(size / rows, 'B', 3)}/row" if rows else ""
     pairs.append(("size", f"{quantity(size, 'B')}{each}"))
     pairs.append(("data", f"{finished.location}/data"))
     if part != (1, 1):
