@@ -1,6 +1,6 @@
 """``perfcore models|devices|formats|engines|economics|columns``: lists, and all about one entry."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, cast, get_args
 
 import click
@@ -93,7 +93,21 @@ def _marked(entry: Entry) -> str:
     return entry.name + ("*" if entry.estimated else "") + ("?" if entry.hypothetical else "")
 
 
-def _legend(entries: list[Entry]) -> None:
+def _list(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    entries: Sequence[Entry] = (),
+    right: Collection[int] = (),
+) -> None:
+    """Print a table of entries and what its marks mean, or that there are none."""
+    if not rows:
+        click.echo("none; leave out --match")
+        return
+    table(header, rows, right)
+    _legend(entries)
+
+
+def _legend(entries: Sequence[Entry]) -> None:
     parts = []
     if any(entry.estimated for entry in entries):
         parts.append("* has estimated figures (show says which)")
@@ -215,8 +229,7 @@ def models(ctx: click.Context, match: str, as_json: bool) -> None:
             )
         )
     header = ("model", "params", "active", "layers", "KV/token", "context", "release")
-    table(header, rows, right={1, 2, 3, 4, 5})
-    _legend(list(found))
+    _list(header, rows, found, {1, 2, 3, 4, 5})
 
 
 @models.command("show")
@@ -297,8 +310,7 @@ def devices(ctx: click.Context, match: str, device_class: str | None, as_json: b
         for entry in found
     ]
     header = ("device", "year", "memory", "bandwidth", "FLOP/s", "power", "USD/h")
-    table(header, rows, right={1, 2, 3, 4, 5, 6})
-    _legend(list(found))
+    _list(header, rows, found, {1, 2, 3, 4, 5, 6})
 
 
 @devices.command("show")
@@ -352,8 +364,8 @@ def formats(ctx: click.Context, match: str, as_json: bool) -> None:
     if as_json:
         dump([_data(entry, kind=entry.kind) for entry in (*weights, *caches)])
         return
-    if weights:
-        table(
+    if weights or not caches:
+        _list(
             ("weight format", "bits", "embedding", "kernel", "arithmetic", "layout"),
             [
                 (
@@ -436,8 +448,7 @@ def engines(ctx: click.Context, match: str, as_json: bool) -> None:
     for entry in found:
         measured = sum(len(devices) for devices in entry.measured.values())
         rows.append((_marked(entry), entry.base, str(measured), _calibrated(entry), entry.title))
-    table(("engine", "base", "devices", "fitted to", "title"), rows, right={2})
-    _legend(list(found))
+    _list(("engine", "base", "devices", "fitted to", "title"), rows, found, {2})
 
 
 @engines.command("show")
@@ -591,8 +602,7 @@ def economics(ctx: click.Context, match: str, as_json: bool) -> None:
         )
         for entry in found
     ]
-    table(("economics", "paid", "in use", "PUE", "g/kWh", "title"), rows, right={2, 3, 4})
-    _legend(list(found))
+    _list(("economics", "paid", "in use", "PUE", "g/kWh", "title"), rows, found, {2, 3, 4})
 
 
 @economics.command("show")
@@ -646,7 +656,7 @@ def columns(ctx: click.Context, match: str, as_json: bool) -> None:
     if as_json:
         dump([_column(column) for column in found])
         return
-    table(
+    _list(
         ("column", "", "unit", "kind", "meaning"),
         [(c.name, "+" if c.default else "", c.unit, c.kind, c.meaning) for c in found],
     )
