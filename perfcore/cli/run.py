@@ -61,6 +61,8 @@ def run(
     from perfcore.run import ProgressDisplay, sweep  # noqa: PLC0415
     from perfcore.space import Space  # noqa: PLC0415
 
+    if not output.strip():  # a variable of the shell that is not set
+        raise InputError(f"--output: {output!r} names nothing; give a directory")
     part = _part(shard) if shard else (1, 1)
     check_dask(dask, workers)
     space = Space.from_toml(spec, overrides)

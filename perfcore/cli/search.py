@@ -203,7 +203,7 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
             (
                 [
                     *(str(row[name]) for name in names),
-                    f"{_limit(row['low'])} to {_limit(row['high'])}",
+                    f"{_limit(row['low'], per_decade)} to {_limit(row['high'], per_decade)}",
                     f"{row['rows']:,}",
                     f"{row['share']:.1%}",
                     bar(row["share"] / largest),
@@ -216,8 +216,8 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
     _summary(found, options)
 
 
-def _limit(value: float | None) -> str:
-    return "..." if value is None else f"{value:.3g}"
+def _limit(value: float | None, per_decade: int) -> str:
+    return "..." if value is None else significant(value, 4 if per_decade > 100 else 3)
 
 
 def _names(text: str) -> list[str]:
