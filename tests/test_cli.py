@@ -122,6 +122,7 @@ def test_version():
         (["--help"], {"numba", "numpy", "pyarrow", "pydantic", "rich"}),
         (["--version"], {"numba", "numpy", "pyarrow", "pydantic", "rich"}),
         *(([command], {"numba", "numpy", "pyarrow"}) for command in GROUPS),
+        *(([command, "--help"], {"numba", "pyarrow", "pandas", "scipy"}) for command in COMMANDS),
         (["devices", "show", "h100"], {"numba", "numpy", "pyarrow"}),
         (["point", "llama-3-8b", "h100-sxm"], {"numba", "pyarrow"}),
     ],
