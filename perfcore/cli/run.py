@@ -50,6 +50,7 @@ def run(
     SPEC is a TOML file; rows go to RUN/data, what they are to RUN/manifest.json. The same command
     goes on where an earlier one was interrupted, and repairs what has been damaged since. With
     --shard, several machines share a run: `perfcore finalize RUN` says whether all parts are there.
+    Paths in SPEC are relative to its directory, those of --set to the current one.
 
     \b
     perfcore run sweep.toml -o results
