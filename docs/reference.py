@@ -33,6 +33,7 @@ from perfcore.catalog.schema import (
 )
 from perfcore.cli import program
 from perfcore.columns import AXES, METRICS, Column
+from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.units import format_quantity
 
 RECORDS: dict[str, type[Any]] = {
@@ -350,10 +351,10 @@ def models() -> str:
     """A table of the models, and all about each."""
     found = cast("list[ModelEntry]", entries("model"))
     header = ("model", "parameters", "active", "layers", "KV/token", "context", "release", "marks")
+    whole = loader.load_kv_format("bf16").record()
     rows, parts = [], []
     for entry in found:
-        record = entry.record()
-        cache = 2.0 * (record.global_kv_elements + record.window_kv_elements)
+        cache = kv_bytes_per_sequence(entry.record(), whole, 1.0)
         rows.append(
             (
                 linked(entry.name),
@@ -369,7 +370,8 @@ def models() -> str:
         parts.append(details(entry))
     return paragraphs(
         "## At a glance",
-        "KV bytes per token are those of a 16-bit cache, layers with a window included.",
+        "KV bytes per token are those of a 16-bit cache, layers with a window and keys of an "
+        "indexer included.",
         table(header, rows, right=range(1, 6)),
         "## Each model",
         *parts,

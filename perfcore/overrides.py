@@ -3,7 +3,9 @@
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from perfcore.axes import located
 from perfcore.bounds import RECORDS
 from perfcore.ranges import Place, show
 
@@ -18,14 +20,16 @@ def apply(
     """Return the document with overrides set in order, and what-ifs in one table, dotted.
 
     ``device.memory_bandwidth=...`` (any record) is short for
-    ``what_if."device.memory_bandwidth"=...``, in a file as well as in an override.
+    ``what_if."device.memory_bandwidth"=...``, in a file as well as in an override. A path in an
+    override is relative to the current directory.
     """
     merged = _gather_what_ifs(document, place)
     for text in overrides:
         spot = place._replace(key=f"--set {text if text.isprintable() else show(text)}")
         parsed = parse(text, spot)
         if parsed is not None:
-            _put(merged, *parsed, spot)
+            path, value = parsed
+            _put(merged, path, _from_here(value) if path[0] == "axes" else value, spot)
     return _gather_what_ifs(merged, place)
 
 
@@ -91,6 +95,17 @@ def _gather_what_ifs(document: Mapping[str, object], place: Place) -> dict[str, 
     if gathered:
         merged["what_if"] = gathered
     return merged
+
+
+def _from_here(value: object) -> object:
+    """Find paths among axes' values from the current directory, as shells do, not the file's."""
+    if isinstance(value, str):
+        return located(value, Path.cwd())
+    if isinstance(value, list):
+        return [_from_here(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _from_here(item) for key, item in value.items()}
+    return value
 
 
 def _put(document: dict[str, object], path: tuple[str, ...], value: object, place: Place) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import pyarrow as pa
 
 from perfcore.axes import DEGREES
+from perfcore.units import significant
 
 if TYPE_CHECKING:
     from perfcore.dataset import Dataset
@@ -135,7 +136,7 @@ def _columns(dataset: "Dataset") -> list[_Shown]:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return significant(value) if isinstance(value, float) else str(value)
 
 
 def _width(column: _Shown) -> int:

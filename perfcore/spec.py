@@ -60,7 +60,8 @@ class Spec:
         Parameters
         ----------
         overrides
-            ``key=value`` each, set before anything is checked, e.g. ``axes.batch=[1,2,4]``.
+            ``key=value`` each, set before anything is checked, e.g. ``axes.batch=[1,2,4]``; paths
+            in them are relative to the current directory.
 
         Raises
         ------

@@ -236,7 +236,7 @@ def format_quantity(value: float, unit: str = "", digits: int = 4) -> str:
     if unit == "%":
         return f"{value * 100:.{digits}g} %"
     if unit in _UNSCALED:
-        return f"{_significant(value, digits)} {unit}"
+        return f"{significant(value, digits)} {unit}"
     # 0.99999: a value that would round up to the next prefix is shown with that prefix
     limit = 1 - 0.5 * 10.0**-digits
     scale, prefix = next(
@@ -245,10 +245,11 @@ def format_quantity(value: float, unit: str = "", digits: int = 4) -> str:
     )
     if not unit and scale < 1:
         scale, prefix = 1.0, ""
-    scaled = _significant(value / scale, digits)
+    scaled = significant(value / scale, digits)
     return f"{scaled} {prefix}{unit}" if unit else f"{scaled}{_COUNTED.get(prefix, prefix)}"
 
 
-def _significant(value: float, digits: int) -> str:
+def significant(value: float, digits: int = 4) -> str:
+    """Return a number of so many digits; more only where it would otherwise need an exponent."""
     text = f"{value:.{digits}g}"
     return f"{value:.0f}" if "e+" in text and abs(value) < 1e15 else text

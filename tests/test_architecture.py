@@ -5,10 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import perfcore
 from perfcore import records
 from perfcore.catalog.architecture import ModelEntry
-from perfcore.catalog.loader import load_model, names
+from perfcore.catalog.loader import load_kv_format, load_model, names
 from perfcore.catalog.parameters import active_parameter_count, parameter_count
+from perfcore.physics.attention import kv_bytes_per_sequence, kv_bytes_per_token
 
 # (all parameters, active ones), counted once by a program that shares no code with perfcore; 63
 # of the architectures were also instantiated with Hugging Face transformers 4.57.1, without
@@ -323,6 +325,23 @@ def test_compressed_attention_of_deepseek_v4():
     assert record.window_kv_elements == 22_016
     assert record.index_topk == 4 * 512
     assert record.experts_only == 1
+
+
+def test_compressed_layers_have_windows_even_if_no_layer_is_only_a_window():
+    pro = record_of("deepseek-v4-pro")
+    cache = load_kv_format("bf16").record()
+
+    assert (pro.window_layers, pro.window, pro.window_kv_elements) == (0, 128, 61 * 512)
+    assert kv_bytes_per_sequence(pro, cache, 4096) == (
+        kv_bytes_per_token(pro, cache) * 4096 + 2 * 61 * 512 * 128
+    )
+
+    def kv_s(length):
+        row = perfcore.evaluate("deepseek-v4-pro", "b300", tp=8, input_len=length, output_len=2)
+        return row["kv_s"]
+
+    # 256 more tokens are compressed, but the first 128 were kept whole as well
+    assert kv_s(128) - kv_s(64) > 4 * (kv_s(1024) - kv_s(960))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from perfcore.axes import RULES
 from perfcore.catalog import loader
 from perfcore.cli import program
 from perfcore.cli import text as text_of
+from perfcore.cli.catalogue import number_text
 from perfcore.sections import DTYPES
 
 # SIGINT may be ignored where tests run in the background
@@ -121,6 +122,7 @@ def test_version():
         (["--help"], {"numba", "numpy", "pyarrow", "pydantic", "rich"}),
         (["--version"], {"numba", "numpy", "pyarrow", "pydantic", "rich"}),
         *(([command], {"numba", "numpy", "pyarrow"}) for command in GROUPS),
+        *(([command, "--help"], {"numba", "pyarrow", "pandas", "scipy"}) for command in COMMANDS),
         (["devices", "show", "h100"], {"numba", "numpy", "pyarrow"}),
         (["point", "llama-3-8b", "h100-sxm"], {"numba", "pyarrow"}),
     ],
@@ -220,6 +222,32 @@ def test_show_says_what_is_computed_and_in_which_units():
     assert "3.35 TB/s" in invoke("devices", "show", "h100")
     assert "4 years  (estimated)" in invoke("economics", "show", "owned")
     assert "0.0832 USD/kWh" in invoke("economics", "show", "owned")
+    assert "330.3 TFLOP/s" in invoke("devices", "show", "rtx-4090")
+
+
+def test_every_number_of_an_entry_is_shown_in_a_unit_that_people_use():
+    for kind in ("device", "economics", "weight_format", "kv_format"):
+        for name in loader.names(kind):
+            for field, value in loader.load(kind, name):
+                if isinstance(value, float):
+                    assert "e+" not in number_text(field, value), (name, field)
+
+
+def test_kv_bytes_of_a_model_are_those_of_physics():
+    found = invoke_json("models", "show", "deepseek-v3.2", "--json")
+
+    # 576 elements of 2 bytes and an indexer's key of 128 bytes in each of 61 layers
+    assert found["kv_bytes_per_token"] == 61 * (576 * 2 + 128)
+
+
+def test_large_numbers_are_shown_without_exponents(tmp_path, spec):
+    fast = ("llama-3.1-8b", "b200", "--batch", "256", "--input-len", "128")
+    text = invoke("point", *fast)
+    found = invoke("search", str(spec), "--maximize", "tokens_per_s_per_device")
+    run = invoke("run", str(spec), "-o", str(tmp_path / "run"))
+
+    assert "e+0" not in text + found + run
+    assert " kB/row" in run
 
 
 def test_show_tells_estimates_with_their_derivation():
@@ -266,6 +294,8 @@ def test_list_can_be_narrowed():
 
     assert {device["name"] for device in devices} == {"tpu-v5e", "tpu-v5p"}
     assert invoke_json("models", "--match", "no such thing", "--json") == []
+    for command in ("models", "devices", "formats", "engines", "economics", "columns"):
+        assert invoke(command, "--match", "no such thing") == "none; leave out --match\n"
 
 
 def test_own_entries_are_listed(tmp_path, monkeypatch):
@@ -720,18 +750,36 @@ def test_terminal_without_our_letters_is_no_error():
     assert b"ideal engine" in done.stdout
 
 
-def test_reader_that_closes_early_is_no_error():
-    process = subprocess.Popen(
-        [sys.executable, "-c", START, "models", "--json"],
-        stdout=subprocess.PIPE,
+@pytest.mark.parametrize("arguments", [["--help"], ["point", "--help"], ["models"], ["schema"]])
+def test_reader_that_closes_early_is_no_error(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", START, *arguments],
+        stdout=writer,
         stderr=subprocess.PIPE,
+        check=False,
     )
-    process.stdout.read(10)
-    process.stdout.close()
+    os.close(writer)
 
-    assert process.stderr.read() == b""
-    assert process.wait() in (0, 1)
-    process.stderr.close()
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_connection_that_breaks_is_an_error():
+    code = (
+        "from perfcore.catalog import loader\n"
+        "def lose(*_):\n    raise BrokenPipeError(32, 'Broken pipe')\n"
+        "loader.load_model = lose\n" + START
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "models", "show", "llama-3-8b"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr == "error: Broken pipe: a connection was closed; run it again\n"
 
 
 # warmup

@@ -93,6 +93,16 @@ def test_directory_in_place_of_a_file(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("output", ["", " "])
+def test_a_run_without_a_name_is_not_written_here(tmp_path, monkeypatch, spec, output):
+    monkeypatch.chdir(tmp_path)
+
+    assert (
+        fault("run", spec, "-o", output) == f"--output: {output!r} names nothing; give a directory"
+    )
+    assert list(tmp_path.iterdir()) == [spec]
+
+
 def test_specification_that_is_not_text(tmp_path):
     path = tmp_path / "bad.toml"
     path.write_bytes(b"\xff\xfe\x00")
@@ -103,7 +113,7 @@ def test_specification_that_is_not_text(tmp_path):
 def test_faulty_device_file(tmp_path, spec):
     device = tmp_path / "asic.toml"
     device.write_text("[asic]\nvendor = 'me'\nmemory_bandwith = '1 TB/s'\n")
-    lines = faults("run", spec, "-o", tmp_path / "out", "--set", "axes.device=['./asic.toml']")
+    lines = faults("run", spec, "-o", tmp_path / "out", "--set", f"axes.device=['{device}']")
 
     assert len(lines) > 1
     assert any("did you mean 'memory_bandwidth'?" in line for line in lines)

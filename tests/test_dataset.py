@@ -194,7 +194,7 @@ def test_a_notebook_shows_a_table_with_units(rows):
 
     assert names[:4] == ["model", "device", "tp", "batch"]
     for name, unit in zip(names, units, strict=True):
-        assert unit == BY_NAME[name].unit.replace("1", "") or unit == BY_NAME[name].unit
+        assert unit == ("" if BY_NAME[name].unit == "1" else BY_NAME[name].unit)
     assert "s" in units
     assert [row[:4] for row in body] == [
         [str(row[name]) for name in names[:4]] for row in rows.head().to_pylist()

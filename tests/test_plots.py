@@ -35,6 +35,7 @@ output_len = 128
 "economics.utilization" = [0.1, 0.5, 1]
 [output]
 columns = "all"
+significant_bits = 24
 """
 
 
@@ -290,7 +291,7 @@ def test_cost_meets_the_price_at_break_even(pictures):
         near = next(row for row in lines[0].rows if row["series"] == mark["series"])
         assert foot["x"] == mark["x"]
         # the price of a token is inversely proportional to utilisation
-        assert near["x"] * near["y"] == pytest.approx(mark["x"] * price, rel=1e-4)
+        assert near["x"] * near["y"] == pytest.approx(mark["x"] * price, rel=1e-5)
 
 
 def test_a_what_if_on_the_price_moves_the_break_even(folder):
@@ -300,6 +301,34 @@ def test_a_what_if_on_the_price_moves_the_break_even(folder):
     assert points(picture, "rule")[0]["y"] == 2.0
 
 
+def test_each_series_breaks_even_at_its_own_price(folder):
+    overrides = ['what_if."economics.token_price"=["0.2 USD/Mtok", "0.4 USD/Mtok"]']
+    sweep = open_source(folder / "small.toml", (), overrides)
+    picture = gather(sweep, "cost", by="economics_token_price")
+    marks = [layer.rows[1] for layer in picture.panels[0].layers if layer.dash]
+
+    assert [rule["y"] for rule in points(picture, "rule")] == [0.2, 0.4]
+    assert {(mark["series"], mark["y"]) for mark in marks} == {("0.2", 0.2), ("0.4", 0.4)}
+    assert marks[0]["x"] == pytest.approx(2 * marks[1]["x"], rel=1e-5)
+    assert picture.finding.startswith("At 0.2 to 0.4 USD per million output tokens 0.4 pays from")
+
+
+def test_what_is_free_has_no_break_even(folder):
+    free = 'what_if."device.price_per_hour"=["0 USD/h", "2 USD/h"]'
+    by = ("-o", folder / "cost.svg", "--by", "device_price_per_hour_usd")
+    result = plot("cost", folder / "small.toml", *by, "--set", free)
+    (line,) = refused(
+        *("cost", folder / "small.toml", "-o", folder / "no.svg"),
+        *("--set", 'device.price_per_hour="0 USD/h"'),
+    )
+
+    assert result.exit_code == 0, result.output
+    assert "1 of 1 can pay" in result.stdout
+    assert "as they cost nothing: 0.0." in (folder / "cost.svg").read_text()
+    assert "tokens cost nothing" in line
+    assert "--set 'device.price_per_hour=" in line
+
+
 def test_energy_adds_up_to_what_the_grid_sees(pictures):
     bars = [bar for bar in points(pictures["energy"], "bar") if bar["y"] == "b200"]
     whole = max(bar["x2"] for bar in bars)
@@ -307,7 +336,7 @@ def test_energy_adds_up_to_what_the_grid_sees(pictures):
 
     assert [bar["x"] for bar in bars[1:]] == [bar["x2"] for bar in bars[:-1]]
     # node_overhead and PUE of the default
-    assert whole == pytest.approx(1.3 * 1.2 * board, rel=1e-4)
+    assert whole == pytest.approx(1.3 * 1.2 * board, rel=1e-6)
 
 
 @pytest.mark.parametrize("batch", [1, 64])
@@ -349,6 +378,56 @@ def test_gain_of_bandwidth_stays_below_its_bound(pictures):
     assert {p["y"] for p in drawn if p["x"] == 1} == {1.0}
     assert all(1.0 <= p["y"] <= p["x"] * (1 + 1e-6) for p in drawn)
     assert any(p["y"] > 1.2 for p in drawn)
+
+
+@pytest.mark.parametrize(
+    ("bandwidth", "unit", "least"),
+    [
+        ("{scale={linear=[0.5,4],n=351}}", "today's", 0.5),
+        ("{scale=[0.5,2]}", "the least", 1.0),
+        ('["2 TB/s","8 TB/s"]', "the least", 1.0),
+    ],
+)
+def test_bandwidth_is_told_as_times_of_what_it_is(folder, bandwidth, unit, least):
+    sweep = folder / "faster.toml"
+    sweep.write_text('[axes]\nmodel = "llama-3.1-8b"\ndevice = "b200"\n')
+    source = open_source(sweep, (), [f"device.memory_bandwidth={bandwidth}"])
+    picture = gather(source, "hbm4")
+    drawn = {p["x"]: p["y"] for p in points(picture)}
+
+    assert picture.panels[0].x.label == f"memory bandwidth [times {unit}]"
+    assert (min(drawn), drawn[1.0]) == (least, 1.0)
+    assert "today" not in picture.setting
+
+
+def test_winners_ask_for_the_metric_that_is_shown(source, pictures):
+    asked = gather(source, "winners", metric="ttft_s")
+
+    assert "cheapest, fastest or most frugal" in pictures["winners"].question
+    assert "best in time to first token at which" in asked.question
+    assert asked.panels[0].title == "best in time to first token"
+
+
+@pytest.mark.parametrize(
+    ("columns", "rest"),
+    [
+        ([], "activations, other prompts, second memory tier"),
+        (["activations_s", "prefill_s"], "second memory tier"),
+    ],
+)
+def test_terms_without_a_column_are_named(folder, columns, rest):
+    needed = ["weights_s", "kv_s", "compute_s", "network_s", "latency_s", "tpot_s"]
+    needed.append("cost_per_mtok_output_usd")
+    path = folder / f"terms-{len(columns)}"
+    served = ['axes.scheduler="continuous"', "axes.batch=[64]", 'axes.offload="kv"']
+    served += ['axes.device="rtx-4090"', 'axes.weight_format="bf16"']
+    listed = f"output.columns={json.dumps(needed + columns)}"
+    perfcore.sweep(folder / "small.toml", path, overrides=[*served, listed])
+    picture = gather(open_source(path), "timeline")
+    colours = [series.colour for series in picture.series]
+
+    assert picture.series[0].name == rest
+    assert len(set(colours)) == len(colours)
 
 
 def test_options_choose_series_and_metric(source):

@@ -168,6 +168,24 @@ def test_what_cannot_be_drawn_is_named_with_its_remedy():
     assert "winners needs several values of input_len" in text
 
 
+def test_every_quantity_that_a_what_if_sets_is_told_as_set():
+    axes = {"model": "llama-3.1-8b", "device": "b200", "batch": [1, 8]}
+    what_if = {
+        "economics.carbon_intensity": "100 g/kWh",
+        "economics.lifetime": "3 years",
+        "economics.purchase": [0, 2],
+    }
+    text = document.report(open_source({"axes": axes, "what_if": what_if}))
+
+    for name, value, column in (
+        ("carbon_intensity", "100", "economics_carbon_intensity_g_per_kwh"),
+        ("lifetime", "94,608,000", "economics_lifetime_s"),
+        ("purchase", "on-demand, owned", "economics_purchase"),
+    ):
+        row = f'<th scope="row">{name}</th><td>{value}</td><td>what-if {column}</td>'
+        assert text.count(row) == 1
+
+
 def test_nothing_that_runs_is_an_error():
     source = open_source({"axes": {"model": "llama-3.1-405b", "device": "rtx-4090"}})
 

@@ -278,6 +278,11 @@ def test_a_device_of_ones_own_is_found_from_the_file(tmp_path, monkeypatch):
         (["there.toml"], "'there.toml' exists; name another, or delete it"),
         (["sweep.json"], "must end in .toml; write sweep.toml"),
         (["missing/sweep.toml"], "is not a directory; make it first"),
+        *(
+            ([name], f"FILE: {name!r} must end in .toml; write sweep.toml")
+            for name in ("", ".", "..")
+        ),
+        (["own.txt"], "FILE: 'own.txt' must end in .toml; write own.toml"),
         (["new.toml", "--model", "lama-3-8b"], "--model: unknown model 'lama-3-8b'; did you mean"),
         (["new.toml", "--device", "h100", "--device", "h100-sxm"], "duplicate"),
         (["new.toml", "--question", "a\nb"], "--question: 'a\\nb' is no line of text"),

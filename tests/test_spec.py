@@ -460,6 +460,32 @@ def test_overrides_are_applied_in_order_and_before_validation():
     assert found.where[0].maximum == 0.05
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        'axes.kv_format="./kv.toml"',
+        'axes.kv_format=["kv.toml"]',
+        'axes.kv_format=["kv.toml:kv4"]',
+        'axes={model="llama-3-8b",device="h100",kv_format="./kv.toml"}',
+    ],
+)
+def test_paths_of_overrides_are_found_from_here_and_those_of_a_file_from_there(
+    tmp_path, monkeypatch, override
+):
+    entry = '[{}]\nbits = 4.5\nlayout = "own"\nquantised = true\nsource = "me"\n'
+    (tmp_path / "there").mkdir()
+    (tmp_path / "kv.toml").write_text(entry.format("kv4"))
+    (tmp_path / "there" / "kv.toml").write_text(entry.format("kv5"))
+    (tmp_path / "there" / "sweep.toml").write_text(
+        '[axes]\nmodel = "llama-3-8b"\ndevice = "h100"\nkv_format = "kv.toml"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+
+    assert Spec.from_toml("there/sweep.toml").axis("kv_format").values == ("kv5",)
+    found = Spec.from_toml("there/sweep.toml", [override])
+    assert found.axis("kv_format").values == ("kv4",)
+
+
 def test_overrides_leave_the_mapping_as_it_was():
     document = {"axes": {"model": "llama-3-8b", "device": "h100", "batch": {"pow2": [1, 2]}}}
     before = json.dumps(document)

@@ -6,8 +6,11 @@ In docstrings a line with a backspace is click's mark for lines that stay as the
 import difflib
 import io
 import os
+import select
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
@@ -61,6 +64,19 @@ _COMMANDS: Final = {
 }
 
 
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """End well if nobody reads on, which click takes for a fault."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        output = select.poll()
+        output.register(sys.stdout, 0)
+        if output.poll(0):  # it was this pipe, and no connection
+            raise click.exceptions.Exit(0) from None
+        raise PerfcoreError(f"{error.strerror}: a connection was closed; run it again") from error
+
+
 class Program(click.Group):
     """The root command: finds the others, and turns every error into lines and an exit code."""
 
@@ -86,6 +102,16 @@ class Program(click.Group):
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"unknown command {name!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401 - click's
+        """Read the arguments; help is printed here."""
+        with _reader_may_leave():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run the command."""
+        with _reader_may_leave():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the commands' names and first lines without importing them."""

@@ -1,5 +1,6 @@
 """``perfcore models add`` and ``perfcore devices add``: entries of one's own, as commented TOML."""
 
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -63,9 +64,9 @@ def _say_wrote(path: Path, kind: str, name: str, *, own_file: bool) -> None:
         click.echo(f"  from now on {name} is yours, not the built-in {kind}")
 
 
-def _next(output: str | None, name: str, command: str) -> None:
+def _next(output: str | None, name: str, kind: str) -> None:
     click.echo("next")
-    click.echo(f"  perfcore {command.format(name=output or name)}")
+    click.echo(f"  {shlex.join(['perfcore', f'{kind}s', 'show', output or name])}")
 
 
 def _name(given: str | None, default: str) -> str:
@@ -111,7 +112,7 @@ def add_model(source: str, name: str | None, output: str | None, force: bool) ->
     )
     _say_wrote(path, "model", chosen, own_file=output is not None)
     _report_model(entry)
-    _next(output, chosen, "models show {name}")
+    _next(output, chosen, "model")
 
 
 def _report_model(entry: ModelEntry) -> None:
@@ -229,7 +230,7 @@ def add_device(name: str, output: str | None, force: bool, **given: Any) -> None
     _write(path, name, text, own_file=output is not None, force=force)
     _say_wrote(path, "device", name, own_file=output is not None)
     _warn(entry)
-    _next(output, name, "devices show {name}")
+    _next(output, name, "device")
 
 
 def _device_table(given: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:

@@ -9,10 +9,10 @@ import click
 from perfcore.audit import Finding
 from perfcore.audit import audit as audit_claim
 from perfcore.claims import read_claims
+from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import dump, facts, heading, json_option, paragraph, table
 from perfcore.csvfile import csv_text
-from perfcore.errors import InputError
-from perfcore.units import format_quantity
+from perfcore.units import format_quantity, significant
 
 _NONE: Final = "-"
 
@@ -38,21 +38,18 @@ def audit(claims: str, as_json: bool, markdown: bool, output: str | None) -> Non
     """  # noqa: D301
     if as_json and markdown:
         raise click.UsageError("--json and --markdown exclude each other; give one")
-    if output is not None and _same(output, claims):
-        raise InputError(f"--output: {output!r} is the file of claims; name another")
+    if output is not None:
+        check_output("--output", output, [claims])
     findings = [audit_claim(claim) for claim in read_claims(claims)]
     if output is not None:
-        Path(output).write_text(_csv(findings), encoding="utf-8", newline="")
+        with replacing(Path(output)) as part:
+            part.write_text(_csv(findings), encoding="utf-8", newline="")
     if as_json:
         dump([as_dict(finding) for finding in findings])
     elif markdown:
         click.echo(_markdown(findings))
     else:
         _show(findings)
-
-
-def _same(one: str, other: str) -> bool:
-    return Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
 
 
 def as_dict(finding: Finding) -> dict[str, object]:
@@ -255,7 +252,7 @@ def _memory(size: float) -> str:
 
 
 def _share(share: float) -> str:
-    return f"{share * 100:,.3g} %" if share < 10.0 else f"{share * 100:,.0f} %"
+    return f"{significant(share * 100, 3)} %" if share < 1.0 else f"{share * 100:,.0f} %"
 
 
 def _money(dollars: float) -> str:

@@ -26,7 +26,7 @@ from perfcore.physics.point import Point
 from perfcore.physics.replica import OK
 from perfcore.physics.speculation import accepted_tokens
 from perfcore.provenance import VERDICT, Figure, figures
-from perfcore.units import format_quantity
+from perfcore.units import format_quantity, significant
 
 TERMS: Final = (
     ("weights_s", "weights", "read from memory"),
@@ -116,8 +116,8 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
                 "per token",
                 _range(point.tpot_low_s, point.tpot_high_s, "s"),
             ),
-            Tile(f"{point.tokens_per_s_per_user:.4g}", "tokens/s", "per user"),
-            Tile(f"{point.tokens_per_s_per_device:.4g}", "tokens/s", "per device"),
+            Tile(significant(point.tokens_per_s_per_user), "tokens/s", "per user"),
+            Tile(significant(point.tokens_per_s_per_device), "tokens/s", "per device"),
             Tile(
                 format_quantity(point.energy_per_output_token_j, "J"),
                 "per token",
@@ -126,7 +126,9 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
                 ),
             ),
             Tile(
-                f"${money(point.cost_per_mtok_output_usd)}", "per Mtok out", configuration.purchase
+                f"${significant(point.cost_per_mtok_output_usd)}",
+                "per Mtok out",
+                configuration.purchase,
             ),
         ),
         (
@@ -164,11 +166,6 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
             *_money(configuration, point),
         )
     )
-
-
-def money(usd: float) -> str:
-    """Return dollars in four digits, never with an exponent."""
-    return format_quantity(usd, "USD").partition(" ")[0]
 
 
 def _range(low: float, high: float, unit: str) -> str:
@@ -212,15 +209,11 @@ def _serving(configuration: Configuration, point: Point) -> list[tuple[str, str]
     waiting = configuration.numbers["batch"] - point.running_batch
     told = f"{plural(int(point.running_batch), 'request')} at once"
     told += f", {waiting:,.0f} waiting" if waiting > 0 else ""
-    lines = [("runs", f"{told}; {point.requests_per_s:.3g} finished per second")]
+    lines = [("runs", f"{told}; {significant(point.requests_per_s, 3)} finished per second")]
     if point.prefill_pool > 0.0:
-        pool = f"{point.prefill_pool:.3g} prefill replicas per decode replica"
-        lines.append(
-            (
-                "prefill pool",
-                f"{pool}, {point.prefill_pool * configuration.device_count:.3g} devices",
-            )
-        )
+        pool = f"{significant(point.prefill_pool, 3)} prefill replicas per decode replica"
+        devices = significant(point.prefill_pool * configuration.device_count, 3)
+        lines.append(("prefill pool", f"{pool}, {devices} devices"))
     return lines
 
 
@@ -238,21 +231,22 @@ def _speculation(configuration: Configuration, point: Point) -> list[tuple[str, 
 
 def _money(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
     """Prices, and the use of the devices at which they equal that of tokens."""
-    cached = f", ${point.cost_per_mtok_cached_input_usd:.3g} cached"
+    cached = f", ${significant(point.cost_per_mtok_cached_input_usd, 3)} cached"
     prices = (
-        f"${money(point.cost_per_mtok_output_usd)} per Mtok out, "
-        f"${money(point.cost_per_mtok_input_usd)} in"
+        f"${significant(point.cost_per_mtok_output_usd)} per Mtok out, "
+        f"${significant(point.cost_per_mtok_input_usd)} in"
         + (cached if configuration.numbers["prefix_hit"] else "")
         + f", {configuration.purchase}"
         + _mark(configuration, PRICES[configuration.purchase])
     )
     facility = configuration.records.economics
     share = point.break_even_utilization
-    token = f"${facility.token_price:.3g} per Mtok out"
+    token = f"${significant(facility.token_price, 3)} per Mtok out"
     use = (
         f"pays against buying at {token} from {share:.1%} utilisation on"
         if share <= 1.0
-        else f"never pays against buying at {token}: {share:.3g} x that even at full use"
+        else f"never pays against buying at {token}: "
+        f"{significant(share, 3)} x that even at full use"
     )
     return [("cost", prices), ("break-even", f"{use}; {facility.utilization:.0%} reckoned with")]
 
@@ -377,7 +371,7 @@ def _physics(point: Point, bound: Point) -> Iterator[Block]:
         styles={(number, 4): "cyan" for number in range(4)},
     )
     yield Paragraph(
-        f"{point.arithmetic_intensity:.3g} FLOP/byte; compute binds weights from "
+        f"{significant(point.arithmetic_intensity, 3)} FLOP/byte; compute binds weights from "
         f"{point.ridge_batch:,.0f} tokens a step on.",
         "dim",
     )
@@ -433,9 +427,9 @@ def _side_by_side(found: tuple[Alternative, ...]) -> Table:
                     alternative.difference,
                     format_quantity(point.tpot_s, "s"),
                     change,
-                    f"{point.tokens_per_s_per_device:.4g}",
+                    significant(point.tokens_per_s_per_device),
                     format_quantity(point.energy_per_output_token_j, "J"),
-                    money(point.cost_per_mtok_output_usd),
+                    significant(point.cost_per_mtok_output_usd),
                 ),
                 "bold" if point is first else "",
             )
@@ -507,7 +501,7 @@ def _value(figure: Figure) -> str:
     if figure.unit == "s" and figure.value >= 3600.0:
         return duration(figure.value)
     if not figure.unit:
-        return f"{figure.value:.4g}"
+        return significant(figure.value)
     return format_quantity(figure.value, figure.unit)
 
 

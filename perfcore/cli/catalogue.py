@@ -1,6 +1,6 @@
 """``perfcore models|devices|formats|engines|economics|columns``: lists, and all about one entry."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, cast, get_args
 
 import click
@@ -34,7 +34,7 @@ from perfcore.columns import BY_NAME, COLUMNS, Column
 from perfcore.errors import InputError
 from perfcore.validation import suggest
 
-_BYTES_16: Final = 2.0
+_CACHE: Final = "bf16"  # format of the KV cache whose bytes are shown
 _UNITS: Final = {
     "memory_capacity": "B",
     "memory_bandwidth": "B/s",
@@ -44,6 +44,7 @@ _UNITS: Final = {
     "memory2_bandwidth": "B/s",
     "flops_fp32": "FLOP/s",
     "flops_fp16": "FLOP/s",
+    "flops_fp16_narrow": "FLOP/s",
     "flops_fp8": "FLOP/s",
     "flops_int8": "FLOP/s",
     "flops_fp4": "FLOP/s",
@@ -92,7 +93,21 @@ def _marked(entry: Entry) -> str:
     return entry.name + ("*" if entry.estimated else "") + ("?" if entry.hypothetical else "")
 
 
-def _legend(entries: list[Entry]) -> None:
+def _list(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    entries: Sequence[Entry] = (),
+    right: Collection[int] = (),
+) -> None:
+    """Print a table of entries and what its marks mean, or that there are none."""
+    if not rows:
+        click.echo("none; leave out --match")
+        return
+    table(header, rows, right)
+    _legend(entries)
+
+
+def _legend(entries: Sequence[Entry]) -> None:
     parts = []
     if any(entry.estimated for entry in entries):
         parts.append("* has estimated figures (show says which)")
@@ -167,13 +182,17 @@ def _inherit(ctx: click.Context, as_json: bool) -> bool:
 
 def _model_facts(entry: ModelEntry) -> dict[str, object]:
     from perfcore.catalog.parameters import active_parameter_count, parameter_count  # noqa: PLC0415
+    from perfcore.physics.attention import (  # noqa: PLC0415 - only for models
+        kv_bytes_per_sequence,
+        state_bytes_per_sequence,
+    )
 
-    record = entry.record()
+    record, cache = entry.record(), loader.load_kv_format(_CACHE).record()
     return {
         "params": parameter_count(entry),
         "active_params": active_parameter_count(entry),
-        "kv_bytes_per_token": _BYTES_16 * (record.global_kv_elements + record.window_kv_elements),
-        "state_bytes_per_sequence": 4.0 * record.state_elements,
+        "kv_bytes_per_token": kv_bytes_per_sequence(record, cache, 1.0),
+        "state_bytes_per_sequence": state_bytes_per_sequence(record),
     }
 
 
@@ -210,8 +229,7 @@ def models(ctx: click.Context, match: str, as_json: bool) -> None:
             )
         )
     header = ("model", "params", "active", "layers", "KV/token", "context", "release")
-    table(header, rows, right={1, 2, 3, 4, 5})
-    _legend(list(found))
+    _list(header, rows, found, {1, 2, 3, 4, 5})
 
 
 @models.command("show")
@@ -222,7 +240,7 @@ def show_model(ctx: click.Context, name: str, as_json: bool) -> None:
     """Show a model: its architecture, and what is computed from it.
 
     NAME may be a file, a directory with a config.json, or hf:ORG/NAME as well. KV bytes per
-    token are those of a 16-bit cache, layers with a window included.
+    token are those of a 16-bit cache, layers with a window and keys of an indexer included.
 
     \b
     perfcore models show mixtral-8x7b --json
@@ -292,8 +310,7 @@ def devices(ctx: click.Context, match: str, device_class: str | None, as_json: b
         for entry in found
     ]
     header = ("device", "year", "memory", "bandwidth", "FLOP/s", "power", "USD/h")
-    table(header, rows, right={1, 2, 3, 4, 5, 6})
-    _legend(list(found))
+    _list(header, rows, found, {1, 2, 3, 4, 5, 6})
 
 
 @devices.command("show")
@@ -347,8 +364,8 @@ def formats(ctx: click.Context, match: str, as_json: bool) -> None:
     if as_json:
         dump([_data(entry, kind=entry.kind) for entry in (*weights, *caches)])
         return
-    if weights:
-        table(
+    if weights or not caches:
+        _list(
             ("weight format", "bits", "embedding", "kernel", "arithmetic", "layout"),
             [
                 (
@@ -431,8 +448,7 @@ def engines(ctx: click.Context, match: str, as_json: bool) -> None:
     for entry in found:
         measured = sum(len(devices) for devices in entry.measured.values())
         rows.append((_marked(entry), entry.base, str(measured), _calibrated(entry), entry.title))
-    table(("engine", "base", "devices", "fitted to", "title"), rows, right={2})
-    _legend(list(found))
+    _list(("engine", "base", "devices", "fitted to", "title"), rows, found, {2})
 
 
 @engines.command("show")
@@ -586,8 +602,7 @@ def economics(ctx: click.Context, match: str, as_json: bool) -> None:
         )
         for entry in found
     ]
-    table(("economics", "paid", "in use", "PUE", "g/kWh", "title"), rows, right={2, 3, 4})
-    _legend(list(found))
+    _list(("economics", "paid", "in use", "PUE", "g/kWh", "title"), rows, found, {2, 3, 4})
 
 
 @economics.command("show")
@@ -641,7 +656,7 @@ def columns(ctx: click.Context, match: str, as_json: bool) -> None:
     if as_json:
         dump([_column(column) for column in found])
         return
-    table(
+    _list(
         ("column", "", "unit", "kind", "meaning"),
         [(c.name, "+" if c.default else "", c.unit, c.kind, c.meaning) for c in found],
     )

@@ -1,27 +1,26 @@
 """``perfcore compare``: several configurations side by side, with the best of each metric."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import click
 
 from perfcore.axes import RULES
-from perfcore.cli.card import BINDS, TERMS, money, setting
+from perfcore.cli.card import BINDS, TERMS, setting
 from perfcore.cli.document import Block, Paragraph, Row, Table, Title, markdown, show
-from perfcore.cli.point import EXAMPLE, axis_options, parse_overrides
+from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
 from perfcore.cli.remedy import remedy
 from perfcore.cli.text import dump, json_option, markdown_option, set_option, width
 from perfcore.columns import STATUS
 from perfcore.comparison import BETTER, Comparison
 from perfcore.comparison import compare as compare_configurations
 from perfcore.errors import InputError
+from perfcore.units import significant
 
 _MS: Final = 1e3
 _RATIO: Final = 7  # columns of a ratio to the first
 _GAP: Final = 2
 _NONE: Final = "-"
-_OVERRIDES: Final = re.compile("^overrides: ")  # what --set gives, and no file
 
 
 class _Line(NamedTuple):
@@ -31,11 +30,6 @@ class _Line(NamedTuple):
     metric: str
     text: Callable[[float], str]
     scale: float = 1.0
-
-
-def _plain(value: float) -> str:
-    """Four digits without an exponent."""
-    return money(value)
 
 
 def _times(value: float) -> str:
@@ -51,27 +45,27 @@ def _count(value: float) -> str:
 
 
 def _gigabytes(value: float) -> str:
-    return f"{value / 1e9:.4g}"
+    return significant(value / 1e9)
 
 
 def _terms() -> tuple[_Line, ...]:
-    return tuple(_Line(f"{name}, ms", column, _plain, _MS) for column, name, _ in TERMS)
+    return tuple(_Line(f"{name}, ms", column, significant, _MS) for column, name, _ in TERMS)
 
 
 _SECTIONS: Final = (
     (
         "verdict",
         (
-            _Line("TPOT, ms", "tpot_s", _plain, _MS),
-            _Line("TPOT low, ms", "tpot_low_s", _plain, _MS),
-            _Line("TPOT high, ms", "tpot_high_s", _plain, _MS),
-            _Line("TTFT, ms", "ttft_s", _plain, _MS),
-            _Line("tokens/s/user", "tokens_per_s_per_user", _plain),
-            _Line("tokens/s/device", "tokens_per_s_per_device", _plain),
-            _Line("J/token", "energy_per_output_token_j", _plain),
-            _Line("$/Mtok out", "cost_per_mtok_output_usd", _plain),
-            _Line("$/Mtok in", "cost_per_mtok_input_usd", _plain),
-            _Line("waits for", "bound", _plain),
+            _Line("TPOT, ms", "tpot_s", significant, _MS),
+            _Line("TPOT low, ms", "tpot_low_s", significant, _MS),
+            _Line("TPOT high, ms", "tpot_high_s", significant, _MS),
+            _Line("TTFT, ms", "ttft_s", significant, _MS),
+            _Line("tokens/s/user", "tokens_per_s_per_user", significant),
+            _Line("tokens/s/device", "tokens_per_s_per_device", significant),
+            _Line("J/token", "energy_per_output_token_j", significant),
+            _Line("$/Mtok out", "cost_per_mtok_output_usd", significant),
+            _Line("$/Mtok in", "cost_per_mtok_input_usd", significant),
+            _Line("waits for", "bound", significant),
         ),
     ),
     ("time of a token", _terms()),
@@ -86,7 +80,7 @@ _SECTIONS: Final = (
     (
         "physical bound",
         (
-            _Line("bound, ms", "bound_tpot_s", _plain, _MS),
+            _Line("bound, ms", "bound_tpot_s", significant, _MS),
             _Line("TPOT by bound", "times_bound", _times),
             _Line("bandwidth (MBU)", "mbu", _share),
             _Line("FLOP/s (MFU)", "mfu", _share),
@@ -96,7 +90,7 @@ _SECTIONS: Final = (
         "cost",
         (
             _Line("break-even use", "break_even_utilization", _share),
-            _Line("CO2e, g/Mtok out", "carbon_per_mtok_output_g", _plain),
+            _Line("CO2e, g/Mtok out", "carbon_per_mtok_output_g", significant),
         ),
     ),
 )
@@ -143,7 +137,7 @@ def compare(
         comparison = compare_configurations(*subjects, **given)
     except InputError as error:
         raise InputError(
-            [*faults, *(_OVERRIDES.sub("--set: ", fault) for fault in error.faults)]
+            [*faults, *(OVERRIDES.sub("--set: ", fault) for fault in error.faults)]
         ) from None
     if faults:
         raise InputError(faults)
@@ -244,9 +238,7 @@ def _filled(comparison: Comparison, line: _Line, values: Sequence[float | str]) 
 
 
 def _ratio(ratio: float) -> str:
-    return (
-        f"{ratio:.2f}x" if ratio < 10.0 else f"{ratio:.3g}x" if ratio < 1000.0 else f"{ratio:.0f}x"
-    )
+    return f"{ratio:.2f}x" if ratio < 10.0 else f"{significant(ratio, 3)}x"
 
 
 def _pad(number: int) -> str:

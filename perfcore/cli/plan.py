@@ -1,21 +1,10 @@
 """``perfcore plan``: how large a sweep is, from its specification and a sample of its rows."""
 
 import os
-import resource
-import sys
-import tempfile
-import time
-from functools import cached_property
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
-import numpy as np
-import pyarrow as pa
 
-from perfcore.catalog.schema import PURCHASES, EconomicsEntry
-from perfcore.cli import space_table
-from perfcore.cli.room import BUFFER_COPIES, disk_free, memory_free
 from perfcore.cli.text import (
     dump,
     duration,
@@ -26,149 +15,13 @@ from perfcore.cli.text import (
     quantity,
     set_option,
 )
-from perfcore.configuration import Estimate, estimates
-from perfcore.engine import Count, Evaluator
-from perfcore.layout import Block
-from perfcore.run import facts as run_facts
-from perfcore.sinks.parquet import Buffers, ParquetShard, Shaper, schema, writer_options
-from perfcore.space import Space
 
-RUNS: Final = 256  # contiguous stretches of the space that are drawn
-POINTS: Final = 2048  # outer points of all stretches, unless they have too many rows
-ROWS: Final = 1 << 19  # rows, about
-MOST_ROWS: Final = 1 << 21
-START: Final = 0.4  # s, to load the compiled kernel; measured
-_SEED: Final = 0
+if TYPE_CHECKING:
+    from perfcore.cli.forecast import Forecast
+    from perfcore.configuration import Estimate
+    from perfcore.space import Space
+
 _LISTED: Final = 8
-
-
-class Drawn(Space):
-    """Some stretches of another space, one after the other.
-
-    Stretches and not single points, so that they compress like the whole.
-    """
-
-    def __init__(self, space: Space) -> None:
-        self.__dict__.update(vars(space))
-        inner = space.inner_points
-        runs = max(1, min(RUNS, MOST_ROWS // inner))
-        each = min(POINTS // RUNS, MOST_ROWS // (runs * inner))
-        length = max(each, ROWS // (runs * inner), 1)
-        self.exact = space.outer_points <= runs * length
-        if self.exact:
-            self.starts = np.zeros(1, np.int64)
-            self.length = space.outer_points
-        else:
-            last = space.outer_points - length
-            self.starts = np.sort(
-                np.random.default_rng(_SEED).integers(0, last + 1, runs, np.int64)
-            )
-            self.length = length
-        if space.spec.sample is not None:  # its points are drawn at random already
-            self.starts = self.starts[:1] * 0
-            self.length = min(space.outer_points, runs * length)
-        self.points = len(self.starts) * self.length
-
-    def block(self, start: int, stop: int) -> Block:
-        """Return the drawn points ``start`` … ``stop - 1``, which must be all of them."""
-        if (start, stop) != (0, self.points):
-            raise ValueError("drawn points are evaluated together")
-        return self._drawn
-
-    @cached_property
-    def _drawn(self) -> Block:
-        blocks = [super(Drawn, self).block(int(s), int(s) + self.length) for s in self.starts]
-        return Block(
-            records=np.concatenate([block.records for block in blocks], axis=1),
-            deployments=np.concatenate([block.deployments for block in blocks]),
-            lengths=np.concatenate([block.lengths for block in blocks], axis=1),
-            axes=np.concatenate([block.axes for block in blocks], axis=1),
-            degrees=blocks[0].degrees,
-        )
-
-
-class Forecast:
-    """What a sample of a space tells about all of it.
-
-    Compiled code is called once before anything is timed; the compiler's work is kept on disk.
-    """
-
-    def __init__(self, space: Space, workers: int) -> None:
-        drawn = Drawn(space)
-        evaluated = drawn.points * space.inner_points
-        arrow_schema = schema(space, run_facts(space))
-        evaluator = Evaluator(drawn)
-        buffers = Buffers(space)
-        evaluator.evaluate(0, drawn.points, buffers, lambda _: None)
-        empty = _written(space, arrow_schema)
-        started = time.perf_counter()
-        count, size = _write(evaluator, arrow_schema, buffers, drawn.points)
-        seconds = time.perf_counter() - started
-        size = max(size - empty.size, 0)
-        each_shard = empty.seconds
-        row_seconds = max(seconds - each_shard, 1e-9) / evaluated
-        self.exact = drawn.exact
-        self.sampled_rows = evaluated
-        self.written_share = count.rows / evaluated
-        self.left_out = {reason: rows / evaluated for reason, rows in count.dropped.items()}
-        self.rows_written = round(space.rows * self.written_share)
-        self.bytes_per_row = size / count.rows if count.rows else 0.0
-        self.bytes = round(self.rows_written * self.bytes_per_row) + space.shards * empty.size
-        busy = min(workers, space.shards)
-        self.workers = workers
-        self.seconds = START + (space.rows * row_seconds + space.shards * each_shard) / busy
-        own = buffers.metrics.nbytes + buffers.codes.nbytes + buffers.axes.nbytes
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        peak *= 1 if sys.platform == "darwin" else 1024
-        self.memory_bytes = peak + (busy - 1) * own * BUFFER_COPIES
-        self.memory_free = memory_free()
-        self.disk_free = disk_free(".")
-
-    @property
-    def fits(self) -> bool:
-        """Whether this machine has the memory and, in this directory, the disk."""
-        return not any(
-            free is not None and needed > free
-            for needed, free in (
-                (self.memory_bytes, self.memory_free),
-                (self.bytes, self.disk_free),
-            )
-        )
-
-
-class _Written:
-    def __init__(self, size: int, seconds: float) -> None:
-        self.size = size
-        self.seconds = seconds
-
-
-def _written(space: Space, arrow_schema: pa.Schema) -> _Written:
-    """Return what a file without rows takes: its schema and facts, in bytes and seconds."""
-    with tempfile.TemporaryDirectory(prefix="perfcore-plan-") as directory:
-        path = Path(directory) / "empty.parquet"
-        started = time.perf_counter()
-        ParquetShard(path, arrow_schema, writer_options(arrow_schema, space.spec.output)).commit()
-        return _Written(path.stat().st_size, time.perf_counter() - started)
-
-
-def _write(
-    evaluator: Evaluator, arrow_schema: pa.Schema, buffers: Buffers, points: int
-) -> tuple[Count, int]:
-    """Return what the sample has, and its bytes, written like a run and then thrown away."""
-    space = evaluator.space
-    shaper = Shaper(space, arrow_schema)
-    with tempfile.TemporaryDirectory(prefix="perfcore-plan-") as directory:
-        path = Path(directory) / "sample.parquet"
-        shard = ParquetShard(path, arrow_schema, writer_options(arrow_schema, space.spec.output))
-        try:
-            count = evaluator.evaluate(
-                0, points, buffers, lambda rows: shard.write(shaper.batch(buffers, rows))
-            )
-        except BaseException:
-            shard.discard()
-            raise
-        shard.commit()
-        return count, path.stat().st_size
 
 
 @click.command()
@@ -186,6 +39,10 @@ def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bo
     perfcore plan sweep.toml
     perfcore plan sweep.toml --set axes.tp=[1,8] --json
     """  # noqa: D301
+    from perfcore.cli.forecast import Forecast  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.configuration import estimates  # noqa: PLC0415
+    from perfcore.space import Space  # noqa: PLC0415
+
     space = Space.from_toml(spec, overrides)
     forecast = Forecast(space, workers or os.cpu_count() or 1)
     purchases = _purchases(space)
@@ -204,8 +61,10 @@ def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bo
         _for_people(space, forecast, estimated, hypothetical)
 
 
-def _purchases(space: Space) -> set[str]:
+def _purchases(space: "Space") -> set[str]:
     """How the sweep pays for devices: every way that its economics take."""
+    from perfcore.catalog.schema import PURCHASES, EconomicsEntry  # noqa: PLC0415
+
     for what_if in space.spec.what_ifs:
         if what_if.key == "economics.purchase":
             return {PURCHASES[int(value)] for value in what_if.values}
@@ -218,8 +77,10 @@ def _purchases(space: Space) -> set[str]:
 
 
 def _as_json(
-    space: Space, forecast: Forecast, estimated: list[Estimate], hypothetical: list[str]
+    space: "Space", forecast: "Forecast", estimated: "list[Estimate]", hypothetical: list[str]
 ) -> None:
+    from perfcore.cli import space_table  # noqa: PLC0415
+
     dump(
         {
             "name": space.spec.name,
@@ -250,8 +111,10 @@ def _as_json(
 
 
 def _for_people(
-    space: Space, forecast: Forecast, estimated: list[Estimate], hypothetical: list[str]
+    space: "Space", forecast: "Forecast", estimated: "list[Estimate]", hypothetical: list[str]
 ) -> None:
+    from perfcore.cli import space_table  # noqa: PLC0415
+
     click.secho(space.spec.name, bold=True)
     if space.spec.description:
         paragraph(space.spec.description, "")
@@ -273,7 +136,8 @@ def _for_people(
         (
             "disk",
             (
-                f"about {quantity(forecast.bytes, 'B', 3)} ({forecast.bytes_per_row:.3g} B/row, "
+                f"about {quantity(forecast.bytes, 'B', 3)} "
+                f"({quantity(forecast.bytes_per_row, 'B', 3)}/row, "
                 f"profile {space.spec.output.profile})"
             ),
         ),
@@ -296,7 +160,7 @@ def _for_people(
     _provenance(estimated, hypothetical)
 
 
-def _provenance(estimated: list[Estimate], hypothetical: list[str]) -> None:
+def _provenance(estimated: "list[Estimate]", hypothetical: list[str]) -> None:
     by_entry: dict[str, list[str]] = {}
     for estimate in estimated:
         mark = " (others' median)" if estimate.fallback else ""

@@ -1,5 +1,6 @@
 """``perfcore point``: one configuration explained, term by term, against its physical bound."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -17,6 +18,7 @@ from perfcore.errors import InputError
 from perfcore.ranges import Place
 
 EXAMPLE: Final = "device.memory_bandwidth='4 TB/s' or 'device.memory_bandwidth={scale=2}'"
+OVERRIDES: Final = re.compile("^overrides: ")  # what --set gives, and no file
 _METAVARS: Final = {
     "prefix_hit": "SHARE",
     "acceptance": "SHARE",
@@ -97,7 +99,7 @@ def point(
         configuration = Configuration(**options, overrides=changed)
     except InputError as error:
         raise InputError(
-            [*faults, *(fault.replace("overrides: ", "--set: ", 1) for fault in error.faults)]
+            [*faults, *(OVERRIDES.sub("--set: ", fault) for fault in error.faults)]
         ) from None
     if faults:
         raise InputError(faults)

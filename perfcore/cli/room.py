@@ -95,7 +95,7 @@ def check_room(
             )
     free = disk_free(output)
     if free is not None and _most_bytes(space) / part[1] > free:
-        from perfcore.cli.plan import Forecast  # noqa: PLC0415 - computes a sample: only if needed
+        from perfcore.cli.forecast import Forecast  # noqa: PLC0415 - computes a sample: only if needed
 
         needed = round(Forecast(space, threads).bytes / part[1]) - _there(output)
         if needed > free:

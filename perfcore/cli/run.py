@@ -50,6 +50,7 @@ def run(
     SPEC is a TOML file; rows go to RUN/data, what they are to RUN/manifest.json. The same command
     goes on where an earlier one was interrupted, and repairs what has been damaged since. With
     --shard, several machines share a run: `perfcore finalize RUN` says whether all parts are there.
+    Paths in SPEC are relative to its directory, those of --set to the current one.
 
     \b
     perfcore run sweep.toml -o results
@@ -61,6 +62,8 @@ def run(
     from perfcore.run import ProgressDisplay, sweep  # noqa: PLC0415
     from perfcore.space import Space  # noqa: PLC0415
 
+    if not output.strip():  # a variable of the shell that is not set
+        raise InputError(f"--output: {output!r} names nothing; give a directory")
     part = _part(shard) if shard else (1, 1)
     check_dask(dask, workers)
     space = Space.from_toml(spec, overrides)
@@ -140,7 +143,7 @@ def _summary(finished: "Run", progress: "Progress", part: tuple[int, int]) -> No
     rate = quantity(progress.rows / progress.seconds, digits=3)
     before = f" ({rows - progress.rows:,} rows were there before)" if rows > progress.rows else ""
     pairs.append(("time", f"{duration(progress.seconds)}, {rate} rows/s{before}"))
-    each = f", {size / rows:.3g} B/row" if rows else ""
+    each = f", {quantity(size / rows, 'B', 3)}/row" if rows else ""
     pairs.append(("size", f"{quantity(size, 'B')}{each}"))
     pairs.append(("data", f"{finished.location}/data"))
     if part != (1, 1):

@@ -1,5 +1,6 @@
 """The commands ``schema`` and ``init``: what helps to write a sweep file."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -70,7 +71,8 @@ def init(
 
     path = Path(file)
     if path.suffix != ".toml":
-        raise InputError(f"FILE: {file!r} must end in .toml; write {path.with_suffix('.toml')}")
+        named = path.with_suffix(".toml") if path.stem.strip(".") else _DEFAULT
+        raise InputError(f"FILE: {file!r} must end in .toml; write {named}")
     check_output("FILE", file)
     if path.exists():
         raise InputError(f"FILE: {file!r} exists; name another, or delete it")
@@ -78,4 +80,4 @@ def init(
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
     click.echo(f"written: {file}")
-    click.echo(f"next: perfcore plan {file}")
+    click.echo(f"next: {shlex.join(['perfcore', 'plan', file])}")

@@ -15,6 +15,7 @@ from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import bar, dump, duration, facts, json_option, quantity, set_option, table
 from perfcore.csvfile import csv_text
 from perfcore.errors import InputError
+from perfcore.units import significant
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,8 +95,8 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
 
     if (minimize is None) == (maximize is None):
         raise click.UsageError("give one of --minimize and --maximize")
-    option, name = ("--minimize", minimize) if minimize else ("--maximize", maximize or "")
-    objective = Objective.named(name, option, maximize=minimize is None)
+    option, name = ("--maximize", maximize) if minimize is None else ("--minimize", minimize)
+    objective = Objective.named(name or "", option, maximize=minimize is None)
     space = _prepared(spec, options)
     with executor_of(options["dask"]) as executor:
         found = find_best(
@@ -108,7 +109,7 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
             _show(),
             executor,
         )
-    _report(found, [name], _names(options["by"]), options)
+    _report(found, [objective.name], _names(options["by"]), options)
 
 
 @click.command()
@@ -202,7 +203,7 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
             (
                 [
                     *(str(row[name]) for name in names),
-                    f"{_limit(row['low'])} to {_limit(row['high'])}",
+                    f"{_limit(row['low'], per_decade)} to {_limit(row['high'], per_decade)}",
                     f"{row['rows']:,}",
                     f"{row['share']:.1%}",
                     bar(row["share"] / largest),
@@ -215,8 +216,8 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
     _summary(found, options)
 
 
-def _limit(value: float | None) -> str:
-    return "..." if value is None else f"{value:.3g}"
+def _limit(value: float | None, per_decade: int) -> str:
+    return "..." if value is None else significant(value, 4 if per_decade > 100 else 3)
 
 
 def _names(text: str) -> list[str]:
@@ -296,7 +297,7 @@ def _table(rows: "pa.Table", objectives: Sequence[str], by: Sequence[str]) -> No
     several = rows.num_rows > 1
     shown = [name for name in axes if name in by or not several or len(rows[name].unique()) > 1]
     texts = [
-        [*(str(row[name]) for name in shown), *(f"{row[name]:.4g}" for name in objectives)]
+        [*(str(row[name]) for name in shown), *(significant(row[name]) for name in objectives)]
         for row in rows.slice(0, _SHOWN).to_pylist()
     ]
     if several:

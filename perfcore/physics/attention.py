@@ -92,7 +92,7 @@ def kv_bytes_per_token(model: Model, kv_format: KVFormat) -> float:
 def kv_bytes_per_sequence(model: Model, kv_format: KVFormat, context: float) -> float:
     """Bytes of KV cache that a sequence of ``context`` tokens holds, windows included."""
     size = kv_bytes_per_token(model, kv_format) * context
-    if model.window_layers > 0.0:
+    if model.window_kv_elements > 0.0:
         size += model.window_kv_elements * kv_format.bits / 8.0 * min(context, model.window)
     return size
 

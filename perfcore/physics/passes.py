@@ -166,7 +166,7 @@ def context_at(replica: Replica, input_len: float, written: float) -> Context:
     if model.index_topk > 0.0:
         seen = mean_limited(input_len, written, index_limit(model))
     near = 0.0
-    if model.window_layers > 0.0:
+    if model.window_kv_elements > 0.0:
         near = mean_window(input_len, written, window_limit(model), model.window_chunked)
     return Context(length=length, seen=seen, near=near)
 
@@ -189,7 +189,7 @@ def attention_terms(replica: Replica, running: Running, context: Context) -> Ter
         compute=running.compute_s,
     )
     terms = add_attention(terms, wide, sequences, kv_s, compute_s, residue)
-    if model.window_layers > 0.0:
+    if model.window_kv_elements > 0.0:
         narrow = replica.window_attention
         kv_s = narrow.kv_per_token * context.near
         compute_s = narrow.compute_per_token * context.near
@@ -235,7 +235,7 @@ def step_at(replica: Replica, running: Running, input_len: float, output_len: fl
     if model.index_topk > 0.0:
         context_bytes += replica.index_context_bytes * context.length
         context_flops += model.index_score_flops * context.length
-    if model.window_layers > 0.0:
+    if model.window_kv_elements > 0.0:
         context_bytes += replica.window_context_bytes * context.near
         context_flops += model.window_score_flops * context.near
     sequences = running.sequences * running.groups

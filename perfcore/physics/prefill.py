@@ -64,7 +64,7 @@ def prompts_of(model: Model, prompts: float, input_len: float, prefix_hit: float
         limit = index_limit(model)
         global_pairs = limited_pairs(input_len, limit) - limited_pairs(cached, limit)
     window_pairs = 0.0
-    if model.window_layers > 0.0:
+    if model.window_kv_elements > 0.0:
         window = window_limit(model)
         chunked = model.window_chunked
         window_pairs = windowed_pairs(input_len, window, chunked)
@@ -119,7 +119,7 @@ def attention_work(costs: PrefillCosts, model: Model, work: Prompts) -> float:
     """FLOP of attention and recurrent layers in a prefill. [FLOP]"""
     flops = model.global_prefill_score_flops * work.global_pairs
     flops += costs.state_flops_per_token * work.tokens
-    if model.window_layers > 0.0:
+    if model.window_kv_elements > 0.0:
         flops += model.window_score_flops * work.window_pairs
     if model.index_topk > 0.0:
         flops += model.index_score_flops * work.index_pairs

@@ -11,6 +11,7 @@ from perfcore.accuracy.score_table import cells, header_of
 from perfcore.accuracy.scores import Group, Score, score
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.axes import Value
+from perfcore.catalog.schema import PURCHASES
 from perfcore.columns import BY_NAME
 from perfcore.errors import InputError
 from perfcore.physics.cost import YEAR
@@ -29,8 +30,9 @@ from perfcore.units import format_quantity
 _NOT_FACTS: Final = frozenset(
     {"name", "title", "aliases", "base", "source", "estimated", "notes", "hypothetical"}
 )
+_AS_SAID: Final = "as its source says"
 _SHOWN_ENDS: Final = 8  # values of an axis that are all listed
-_UNITS: Final = {  # of assumptions, by how their names end
+_UNITS: Final = {  # of assumptions
     "electricity_price": "USD/kWh",
     "token_price": "USD per million output tokens",
     "carbon_intensity": "g CO2e/kWh",
@@ -138,10 +140,11 @@ def _assumptions(source: Source) -> Iterator[str]:
     for label in source.axes["economics"]:
         entry = source.entry("economics", label)
         estimated = entry.get("estimated", {})
+        names = dict.fromkeys(name for name in entry if name not in _NOT_FACTS)
+        names |= dict.fromkeys(_what_ifs(source))
         lines = [
-            (name, *_assumed(source, name, value, estimated.get(name, "as its source says")))
-            for name, value in entry.items()
-            if name not in _NOT_FACTS
+            (name, *_assumed(source, name, entry.get(name), estimated.get(name, _AS_SAID)))
+            for name in names
         ]
         title = f"Economics {label}: {entry.get('title', '')}".rstrip(": ")
         yield table(("quantity", "value", "why"), lines, title)
@@ -155,11 +158,23 @@ def _assumptions(source: Source) -> Iterator[str]:
             yield paragraph(f"{label}: {entry['notes']}", "note")
 
 
+def _what_ifs(source: Source) -> dict[str, str]:
+    """Return the quantities of economics that the sweep sets or scales, with their columns."""
+    return {
+        key.removeprefix("economics."): what_if["column"]
+        for key, what_if in source.facts["spec"]["what_if"].items()
+        if key.startswith("economics.")
+    }
+
+
 def _assumed(source: Source, name: str, value: object, why: str) -> tuple[str, str]:
     """Return a quantity's value, and where it comes from."""
-    for axis, values in source.axes.items():
-        if axis in {f"economics_{name}", f"economics_{name}_usd", f"economics_{name}_scale"}:
-            return ", ".join(map(value_text, values)), f"what-if {axis}"
+    column = _what_ifs(source).get(name)
+    if column is not None:
+        values = source.axes[column]
+        codes = name == "purchase"
+        told = [PURCHASES[int(code)] if codes else value_text(code) for code in values]
+        return ", ".join(told), f"what-if {column}"
     if name == "lifetime" and isinstance(value, float):
         return f"{value / YEAR:g} years", why
     return f"{value_text(value)} {_UNITS.get(name, '')}".rstrip(), why

@@ -58,11 +58,11 @@ def is_more_better(name: str) -> bool:
     return name in _MORE_IS_BETTER
 
 
-def listing(names: Sequence[str], most: int = 3) -> str:
-    """Return ``a, b and c``, or ``a, b and 5 more``."""
+def listing(names: Sequence[str], most: int = 3, last: str = "and") -> str:
+    """Return ``a, b and c``, or ``a, b and 5 more``; ``last`` is the word before the last."""
     if len(names) > most:
         return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
+    return f" {last} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
 
 
 def rows_as_text(

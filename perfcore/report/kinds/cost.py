@@ -1,11 +1,16 @@
 """The price of a token against utilisation, and where it pays."""
 
+from typing import Final
+
 from perfcore.axes import Value
+from perfcore.errors import InputError
 from perfcore.report.choosing import COST, UTILIZATION, configured, left_out, most_of
 from perfcore.report.picture import Axis, Layer, Panel, Picture, Row, padded, series_of
 from perfcore.report.settling import need_axes, need_columns, nothing_runs, settle, spread
 from perfcore.report.source import Source
-from perfcore.report.wording import label, rows_as_text, with_unit
+from perfcore.report.wording import label, listing, rows_as_text, with_unit
+
+_SOLD_FOR: Final = "economics_token_price"
 
 
 def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
@@ -20,12 +25,16 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
     rows = source.best(COST, (by, UTILIZATION), drawn, needed)
     if not rows:
         raise nothing_runs(source, kind, setting.fixed)
+    free = list(dict.fromkeys(str(row[by]) for row in rows if row[COST.name] == 0.0))
+    rows = [row for row in rows if row[COST.name] > 0.0]
+    if not rows:
+        raise InputError(
+            f"{source.given}: {kind}: tokens cost nothing, which has no break-even; "
+            "give a price, e.g. --set 'device.price_per_hour=\"2 USD/h\"'"
+        )
     shown = most_of(source, by, rows, COST)
     rows = [row for row in rows if row[by] in shown]
-    # what break_even_utilization was computed with, whatever what-if has set it
-    first = rows[0]
-    price = first[COST.name] * first[UTILIZATION] / first["break_even_utilization"]
-    price = float(f"{price:.4g}")  # columns are rounded, by default to five digits
+    prices = {row[by]: _token_price(source, row) for row in rows}
     points: list[Row] = []
     crossings: dict[Value, float] = {}
     for row in rows:
@@ -45,10 +54,10 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
     marks = [
         {
             "x": share,
-            "y": price,
+            "y": prices[value],
             "series": str(value),
             "utilisation": f"{share:.1%}",
-            "cost": f"{price:g} USD",
+            "cost": with_unit(prices[value], COST.name),
             "breaks even at": f"{share:.1%}",
             "configuration": "break-even",
         }
@@ -57,19 +66,21 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
     ]
     ranked = sorted(crossings, key=lambda value: crossings[value])
     best = ranked[0]
+    sold = sorted(set(prices.values()))
+    price = " to ".join(f"{one:g}" for one in dict.fromkeys((sold[0], sold[-1])))
     if crossings[best] > 1.0:
         finding = (
-            f"Nothing breaks even at {price:g} USD per million output tokens: {best}, the nearest, "
+            f"Nothing breaks even at {price} USD per million output tokens: {best}, the nearest, "
             f"would have to be busy {crossings[best]:.0%} of the time"
         )
     else:
         paying = sum(share <= 1.0 for share in crossings.values())
         finding = (
-            f"At {price:g} USD per million output tokens {best} pays from {crossings[best]:.0%} "
+            f"At {price} USD per million output tokens {best} pays from {crossings[best]:.0%} "
             f"utilisation; {paying} of {len(crossings)} can pay at all"
         )
     tips = ("utilisation", "cost", "breaks even at", "configuration")
-    y_low, y_high = padded([price, *(point["y"] for point in points)], log=True)
+    y_low, y_high = padded([*sold, *(point["y"] for point in points)], log=True)
     x_low, x_high = padded([float(low), float(high)], log=True, share=0.03)
     drops = [
         Layer("line", [{"x": mark["x"], "y": y_low, "series": mark["series"]}, mark], dash=True)
@@ -94,7 +105,7 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
                 ),
                 Axis(label(COST.name), log=True, low=y_low, high=y_high),
                 (
-                    Layer("rule", [{"y": price, "text": f"sells for {price:g} USD"}]),
+                    Layer("rule", [{"y": one, "text": f"sells for {one:g} USD"} for one in sold]),
                     Layer("line", points),
                     *drops,
                     Layer("point", points, tips),
@@ -107,5 +118,14 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
         remarks=(
             f"Dashed lines fall from where each {by} breaks even.",
             *left_out(source, by, shown, "the cheapest"),
+            *([f"Not shown, as they cost nothing: {listing(free)}."] if free else []),
         ),
     )
+
+
+def _token_price(source: Source, row: Row) -> float:
+    """What a row's tokens sell for, what-ifs applied. [USD/Mtok]"""
+    if _SOLD_FOR in row:
+        return float(row[_SOLD_FOR])
+    known: float = source.entry("economics", row["economics"])["token_price"]
+    return known * float(row.get(f"{_SOLD_FOR}_scale", 1.0))

@@ -6,7 +6,7 @@ from perfcore.report.settling import need_columns, nothing_runs, settle
 from perfcore.report.source import Source
 from perfcore.report.wording import rows_as_text
 from perfcore.searching import Objective
-from perfcore.units import format_quantity
+from perfcore.units import format_quantity, significant
 
 
 def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
@@ -54,8 +54,10 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
         table.append(
             {
                 by: name,
-                **{parts[part].name: f"{value:.3g} J" for part, value in joules.items()},
-                "in all": f"{sums[name]:.3g} J",
+                **{
+                    parts[part].name: f"{significant(value, 3)} J" for part, value in joules.items()
+                },
+                "in all": f"{significant(sums[name], 3)} J",
                 "configuration": configured(source, row, (by,)),
             }
         )
@@ -66,14 +68,14 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
     mine = next(row for row in rows if str(row[by]) == best)
     shares = {part: value / sums[best] for part, value in _joules(mine).items()}
     finding = (
-        f"{best} needs least, {sums[best]:.3g} J per output token at the grid: "
+        f"{best} needs least, {significant(sums[best], 3)} J per output token at the grid: "
         f"{shares['decode']:.0%} decode, {shares['prefill']:.0%} prefill, "
         f"{shares['facility']:.0%} facility"
     )
     if len(order) > 1:
         finding += f"; {order[-1]} needs {sums[order[-1]] / sums[best]:.1f} times as much"
     names = tuple(part.name for part in parts.values())
-    notes = [{"x": sums[name], "y": name, "text": f"{sums[name]:.3g}"} for name in listed]
+    notes = [{"x": sums[name], "y": name, "text": significant(sums[name], 3)} for name in listed]
     table.sort(key=lambda row: order.index(row[by]))
     header = (by, *names, "in all", "configuration")
     return Picture(

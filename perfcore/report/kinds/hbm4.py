@@ -18,7 +18,9 @@ def hbm4(source: Source, by: str, metric: str | None) -> Picture:
     need_columns(source, kind, (objective.name, COST.name))
     setting = settle(source, (by, name, "batch"))
     scales = spread(source.axes[name], 40)
-    base = 1.0 if 1.0 in scales else scales[0]
+    today = scaled and 1.0 in source.axes[name]
+    base = 1.0 if today else scales[0]
+    scales = sorted({*scales, base})
     every = tuple(spread(source.axes["batch"], 40))
     at = {name: base, "batch": middle(source.axes["batch"])}
     anchors = source.best(COST, (by,), {**setting.fixed, **at}, (COST.name,))
@@ -62,6 +64,7 @@ def hbm4(source: Source, by: str, metric: str | None) -> Picture:
     ends = [point for point in points if point["x"] == top]
     high = max(ends, key=lambda point: point["y"])
     low = min(ends, key=lambda point: point["y"])
+    unit = "today's" if today else "the least"
     verb = "faster" if objective.name == TPOT.name else f"better in {plain(objective.name)}"
     finding = (
         f"{top:.3g} times the bandwidth makes {high['series']} {high['y']:.1f} times {verb} at "
@@ -71,7 +74,7 @@ def hbm4(source: Source, by: str, metric: str | None) -> Picture:
     panels = tuple(
         Panel(
             f"batch {batch:,}",
-            Axis("memory bandwidth [times today's]", low=first, high=top),
+            Axis(f"memory bandwidth [times {unit}]", low=first, high=top),
             Axis(f"{plain(objective.name)}: gain [times]", low=min(1.0, first), high=limit),
             (
                 Layer("line", [{"x": first, "y": first}, {"x": top, "y": top}], dash=True),
@@ -85,7 +88,7 @@ def hbm4(source: Source, by: str, metric: str | None) -> Picture:
         kind=kind,
         question="What does memory bandwidth alone buy, and when does something else bind?",
         finding=finding,
-        setting=setting._replace(by="at today's bandwidth cheapest").text(source),
+        setting=setting._replace(by=f"at {unit} bandwidth cheapest").text(source),
         source=source.line,
         series=series_of(map(str, shown)),
         panels=panels,

@@ -5,7 +5,7 @@ from perfcore.report.picture import Axis, Layer, Panel, Picture, Row, padded, se
 from perfcore.report.settling import need_columns, nothing_runs, settle, spread
 from perfcore.report.source import Source
 from perfcore.report.wording import rows_as_text, value_text
-from perfcore.units import format_quantity
+from perfcore.units import format_quantity, significant
 
 
 def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
@@ -36,7 +36,7 @@ def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
                 "series": row["device"],
                 "ridge": peak / bandwidth,
                 "batch": value_text(row["batch"]),
-                "intensity": f"{row['arithmetic_intensity']:.3g} FLOP/byte",
+                "intensity": f"{significant(row['arithmetic_intensity'], 3)} FLOP/byte",
                 "achieved": format_quantity(row["mfu"] * peak, "FLOP/s", 3),
                 "of the peak": f"{row['mfu']:.1%}",
                 "of the bandwidth": f"{row['mbu']:.1%}",

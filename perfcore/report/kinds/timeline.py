@@ -1,7 +1,7 @@
 """The memory wall: where the time of a token goes as the context grows."""
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from perfcore.axes import Value
@@ -24,7 +24,6 @@ TERMS: Final = {
     "prefill_s": Series("other prompts", "#CC79A7"),
     "offload_s": Series("second memory tier", "#000000"),
 }
-_REST: Final = Series("activations, second tier", "#8A8A8A")
 
 
 def timeline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
@@ -50,10 +49,10 @@ def timeline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
         raise nothing_runs(source, kind, setting.fixed)
     batches = spread(sorted({row["batch"] for row in rows}))
     rows = [row for row in rows if row["batch"] in batches]
-    whole = len(known) == len(TERMS)
     stack = {name: TERMS[name] for name in known}
-    if not whole:
-        stack["rest"] = _REST
+    others = [term for name, term in TERMS.items() if name not in known]
+    if others:  # no columns of their own
+        stack["rest"] = replace(others[0], name=", ".join(term.name for term in others))
     used = {
         name: term
         for name, term in stack.items()
@@ -96,12 +95,11 @@ def timeline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
                 }
             )
         layers = [Layer("area", layer, tips)]
-        longest = max((row["input_len"] for row in mine), default=0)
+        longest = max(row["input_len"] for row in mine)
         if longest < high:
-            text = "more cannot run →" if mine else "cannot run"
-            place = float(longest) if mine else math.sqrt(low * high)
-            layers.append(Layer("note", [{"x": place, "y": 0.0, "text": text}]))
-        top = max((row["tpot_s"] * 1e3 for row in mine), default=1.0)
+            note = {"x": float(longest), "y": 0.0, "text": "more cannot run →"}
+            layers.append(Layer("note", [note]))
+        top = max(row["tpot_s"] * 1e3 for row in mine)
         panels.append(
             Panel(
                 f"batch {batch:,}",

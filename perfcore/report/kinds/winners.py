@@ -19,7 +19,14 @@ from perfcore.report.picture import (
 )
 from perfcore.report.settling import need_axes, need_columns, nothing_runs, settle, spread
 from perfcore.report.source import Source
-from perfcore.report.wording import is_more_better, plain, rows_as_text, value_text, with_unit
+from perfcore.report.wording import (
+    is_more_better,
+    listing,
+    plain,
+    rows_as_text,
+    value_text,
+    with_unit,
+)
 from perfcore.searching import Objective
 
 _OTHERS: Final = "others"
@@ -70,7 +77,8 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
     lettered = set(lengths[every // 2 :: every])
     tips = ("winner", "batch", "prompt", "value", "configuration")
     panels, table, verdicts = [], [], []
-    for name, rows in found.items():
+    words = [CHAMPIONS.get(name, f"best in {plain(name)}") for name in found]
+    for word, (name, rows) in zip(words, found.items(), strict=True):
         cells: list[Row] = []
         for row in rows:
             value = row[by]
@@ -92,11 +100,10 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
             )
         wins = Counter(row[by] for row in rows)
         first, number = wins.most_common(1)[0] if wins else ("-", 0)
-        word = CHAMPIONS.get(name, f"best in {plain(name)}")
         verdicts.append(f"{first} is {word} ({number / max(len(rows), 1):.0%} of the map)")
         panels.append(
             Panel(
-                f"{word}, by {plain(name)}",
+                f"{word}, by {plain(name)}" if name in CHAMPIONS else word,
                 Axis("prompt length [tokens]", categories=lengths, labelled=labelled),
                 Axis("batch [sequences]", categories=batches),
                 (Layer("cell", cells, tips),),
@@ -107,7 +114,7 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
     header = ("metric", *tips)
     return Picture(
         kind=kind,
-        question=f"Which {by} is cheapest, fastest or most frugal at which batch and context?",
+        question=f"Which {by} is {listing(words, last='or')} at which batch and context?",
         finding=finding,
         setting=setting.text(source),
         source=source.line,
