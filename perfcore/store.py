@@ -301,6 +301,8 @@ class Bucket(Store):
 def open_store(location: str | Path) -> Store:
     """Return the store that a path or an address like ``s3://bucket/run`` names."""
     text = str(location)
+    if not text:
+        raise InputError("the run's directory is empty text; name one, or . for the present one")
     scheme, mark, name = text.partition("://")
     if not mark:
         return Directory(Path(location))

@@ -226,6 +226,15 @@ def test_no_scheduler(address, message, monkeypatch):
         pass
 
 
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"address": 3}', "[" * 100_000])
+def test_no_file_of_a_scheduler(tmp_path, text):
+    path = tmp_path / "scheduler.json"
+    path.write_text(text)
+
+    with pytest.raises(InputError, match="has no address"), cluster.dask_executor(str(path)):
+        pass
+
+
 def test_no_worker(monkeypatch):
     monkeypatch.setattr(cluster, "SECONDS", 1)
     with (

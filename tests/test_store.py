@@ -174,6 +174,8 @@ def test_addresses():
     for address in ("ftp://bucket/run", "http://bucket"):
         with pytest.raises(InputError, match="unknown scheme"):
             open_store(address)
+    with pytest.raises(InputError, match="is empty text"):
+        open_store("")
     for address in ("s3://", "gs://"):
         with pytest.raises(InputError, match="BUCKET/NAME"):
             open_store(address)
