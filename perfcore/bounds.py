@@ -146,7 +146,7 @@ _RULES: Final[dict[str, dict[str, Bound]]] = {
         "high_*": Bound("ratio", 1, 1e3),
     },
     "economics": {
-        "utilization": EFFICIENCY,
+        "utilization": EFFICIENCY._replace(low=1e-3),  # used for a minute and a half a day
         "purchase": Bound("ratio", 0, 2, whole=True),
         "interest": SHARE,
         "lifetime": Bound("time", 3600, 1e10),
@@ -154,7 +154,7 @@ _RULES: Final[dict[str, dict[str, Bound]]] = {
         "operations": SHARE,
         "electricity_price": Bound("price_per_energy", 0, 1),
         "token_price": Bound("price_per_mtok", 1e-6, 1e6),
-        "price_multiplier": Bound("ratio", 0, 1e3),
+        "price_multiplier": Bound("ratio", 0, 100),
         "pue": Bound("ratio", 1, 100),
         "node_overhead": Bound("ratio", 0, 100),
         "carbon_intensity": Bound("carbon_intensity", 0, 1e5),

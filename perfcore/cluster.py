@@ -5,6 +5,7 @@ the run lies, or returns what a search keeps of them, and holds nothing that ano
 a task that is lost is done again.
 """
 
+import json
 import pickle
 import platform
 import zlib
@@ -24,6 +25,7 @@ from perfcore.searching import Groups, Objective, S, SearchWorker
 from perfcore.space import Space
 from perfcore.spec import Spec
 from perfcore.store import Directory, Store, open_store
+from perfcore.validation import read_text
 
 TRIES: Final = 3  # of a task that fails; that of a worker that dies are Dask's to count
 ROOM: Final = 1024  # tasks that are handed out at once: more than most clusters have threads
@@ -164,6 +166,19 @@ def _tried(item: object, error: Exception, times: int) -> None:
         ) from error
 
 
+def _check_scheduler_file(path: str) -> None:
+    if not Path(path).is_file():
+        raise InputError(f"--dask: {path}: no such file; start `dask scheduler` first")
+    try:
+        told = json.loads(read_text(path, ".json"))
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict) or not isinstance(told.get("address"), str):
+        raise InputError(
+            f"--dask: {path}: has no address; name the file that `dask scheduler` has written"
+        )
+
+
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
     """Connect to a Dask scheduler, by ``tcp://HOST:PORT`` or the JSON file that it has written.
@@ -178,8 +193,8 @@ def dask_executor(address: str) -> Iterator[Executor]:
     except ImportError:
         raise InputError("--dask: needs distributed; pip install 'perfcore[dask]'") from None
     is_file = address.endswith(".json")
-    if is_file and not Path(address).is_file():
-        raise InputError(f"--dask: {address}: no such file; start `dask scheduler` first")
+    if is_file:
+        _check_scheduler_file(address)
     where = {"scheduler_file": address} if is_file else {"address": address}
     try:
         client = Client(**where, timeout=SECONDS, set_as_default=False)

@@ -97,15 +97,21 @@ class Side:
         manifest: Mapping[str, Any] = getattr(data, "manifest", {})
         if "spec" not in facts:
             raise InputError(f"{label}: has no data that perfcore wrote; run the sweep again")
-        return cls(
-            label,
-            data,
-            manifest.get("spec") or json.loads(facts["spec"]),
-            json.loads(facts.get("entries", "{}")),
-            json.loads(facts.get("bases", "{}")),
-            manifest.get("versions") or {"perfcore": facts.get("version", "")},
-            bool(manifest.get("complete", True)),
-        )
+        try:
+            spec = manifest.get("spec") or json.loads(facts["spec"])
+            entries = json.loads(facts.get("entries", "{}"))
+            bases = json.loads(facts.get("bases", "{}"))
+            versions = manifest.get("versions") or {"perfcore": facts.get("version", "")}
+            tables = [spec, spec["axes"], spec["output"], entries, bases, versions]
+            damaged = not all(isinstance(table, dict) for table in tables)
+        except (KeyError, RecursionError, TypeError, ValueError):
+            damaged = True
+        if damaged:
+            raise InputError(
+                f"{label}: what it says of its sweep is damaged; run again, which keeps the shards"
+            )
+        complete = bool(manifest.get("complete", True))
+        return cls(label, data, spec, entries, bases, versions, complete)
 
     def values(self, axis: str) -> list[Any] | None:
         """The values of an axis; None where they are too many to be listed in a file."""

@@ -12,21 +12,31 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Final
+from typing import Final, cast
 
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from perfcore.catalog import catalog_hash
 from perfcore.engine import Count, Receipt
-from perfcore.errors import InputError
+from perfcore.errors import InputError, show
 from perfcore.sinks.parquet import ParquetShard
 from perfcore.space import TABLES, Space
 from perfcore.store import DATA, RECEIPTS, Store
 
 MANIFEST: Final = "manifest.json"
+MOST_SHARDS: Final = 1_000_000  # of a run, 10^12 rows: each has its place in the manifest
 READERS: Final = 16  # threads that read receipts: an object store takes its time for each
 _SHOWN: Final = 3  # differences between two specifications
+# What sums and checks of a run need of its manifest.
+_NEEDED: Final = {
+    "shard_count": int,
+    "name": str,
+    "fingerprint": str,
+    "fingerprints": dict,
+    "columns": list,
+    "spec": dict,
+}
 _RECEIPT: Final = TypeAdapter(Receipt)
 _RECEIPTS: Final = TypeAdapter(dict[int, Receipt])
 
@@ -43,7 +53,7 @@ def receipt_file(shard: int) -> str:
     return f"part-{shard:05d}.json"
 
 
-def fingerprints(space: Space) -> dict[str, str]:
+def fingerprints(space: Space) -> Document:
     """Hashes of what decides a run's bytes, one a kind.
 
     The catalogue and the calibration are the numbers that the kernel is given, wherever they come
@@ -64,8 +74,15 @@ def fingerprints(space: Space) -> dict[str, str]:
 
 def fingerprint(space: Space) -> str:
     """Hash of all that decides a run's bytes: specification, facts, and perfcore's version."""
-    digest = hashlib.sha256(json.dumps(fingerprints(space)).encode()).hexdigest()
-    return f"{digest[:32]}-{version('perfcore')}"
+    return _joined(fingerprints(space))
+
+
+def _joined(parts: Document) -> str:
+    return f"{_sha256(parts)[:32]}-{parts.get('version')}"
+
+
+def _sha256(document: object) -> str:
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
 
 def header(space: Space) -> Document:
@@ -174,23 +191,38 @@ def damage(store: Store, shard: int, receipt: Receipt) -> str:
 
 
 def read_receipt(store: Store, run: str, shard: int) -> Receipt | None:
-    """Return a shard's receipt; None if there is none of this run that can be read."""
+    """Return a shard's receipt; None if there is none of this run, or none that makes sense.
+
+    Raises
+    ------
+    InputError
+        There is one that cannot be read.
+    """
     try:
-        document = json.loads(store.read(f"{RECEIPTS}/{receipt_file(shard)}"))
+        content = store.read(f"{RECEIPTS}/{receipt_file(shard)}")
+    except FileNotFoundError:
+        return None
+    try:
+        document = json.loads(content)
         if not isinstance(document, dict) or document.pop("run", None) != run:
             return None
         return _RECEIPT.validate_python(document)
-    except (FileNotFoundError, ValueError):  # of whatever kind, it is no receipt
+    except (ValueError, RecursionError):  # of whatever kind, it is no receipt
         return None
 
 
 def read_receipts(store: Store, run: str, shards: Iterable[int]) -> dict[int, Receipt]:
     """Return the receipts that there are."""
-    names = store.sizes(RECEIPTS)
+    names = _receipts(store)
     there = [shard for shard in shards if receipt_file(shard) in names]
     with ThreadPoolExecutor(READERS) as pool:
         found = pool.map(lambda shard: read_receipt(store, run, shard), there)
         return {shard: receipt for shard, receipt in zip(there, found, strict=True) if receipt}
+
+
+def _receipts(store: Store) -> set[str]:
+    """Names of the receipts, not of what is being written beside them."""
+    return {name for name in store.sizes(RECEIPTS) if name.endswith(".json")}
 
 
 def read_manifest(store: Store) -> Document:
@@ -208,7 +240,9 @@ def read_manifest(store: Store) -> Document:
         raise InputError(
             f"{store.location}: no {MANIFEST} here; name a directory that `run` wrote"
         ) from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or too deep or long for it
         raise InputError(
             f"{place}: cannot be read ({error}); delete it and run again, which keeps the shards"
         ) from error
@@ -217,12 +251,42 @@ def read_manifest(store: Store) -> Document:
     return document
 
 
-def shard_count(store: Store, manifest: Document) -> int:
-    """Return how many shards a run has when it is complete."""
-    count = manifest.get("shard_count")
-    if not isinstance(count, int):
-        raise InputError(f"{store.location}/{MANIFEST}: shard_count is {count!r}; run again")
-    return count
+def read_whole(store: Store) -> tuple[Document, range]:
+    """Return a run's manifest if it says what was run, and all shards of the run.
+
+    Raises
+    ------
+    InputError
+        There is none, it cannot be read, or it is not what was written.
+    """
+    manifest = read_manifest(store)
+    remedy = "delete it and run again, which keeps the shards"
+    for key, kind in _NEEDED.items():
+        if not isinstance(manifest.get(key), kind):
+            raise InputError(
+                f"{store.location}/{MANIFEST}: {key} is {show(manifest.get(key))}; {remedy}"
+            )
+    parts = cast("Document", manifest["fingerprints"])
+    if (parts.get("spec"), _joined(parts)) != (
+        _sha256(manifest["spec"]),
+        manifest["fingerprint"],
+    ):
+        raise InputError(
+            f"{store.location}/{MANIFEST}: its specification is not the one of its fingerprint; "
+            f"{remedy}"
+        )
+    return manifest, _shards(store, manifest)
+
+
+def _shards(store: Store, manifest: Document) -> range:
+    """All shards of a run when it is complete."""
+    count = cast("int", manifest["shard_count"])
+    if not 0 < count <= MOST_SHARDS:
+        raise InputError(
+            f"{store.location}: {count:,} shards are not from 1 to {MOST_SHARDS:,}, as many as a "
+            "run has at most; list fewer values, or search the sweep, which writes none"
+        )
+    return range(count)
 
 
 def listed(store: Store, manifest: Document) -> dict[int, Receipt]:
@@ -246,10 +310,11 @@ def begin(store: Store, head: Document) -> dict[int, Receipt]:
     InputError
         The store holds another run, or files of which nobody knows what they are.
     """
+    shards = _shards(store, head)
     store.prepare()
     run = str(head["fingerprint"])
     strangers = sorted(store.sizes(DATA))
-    if strangers and not _continues(store, run, shard_count(store, head)):
+    if strangers and not _continues(store, run, shards):
         raise InputError(
             f"{store.location}: has data but no {MANIFEST} ({strangers[0]} …); choose another "
             "-o or empty it"
@@ -264,14 +329,12 @@ def begin(store: Store, head: Document) -> dict[int, Receipt]:
     return listed(store, known)
 
 
-def _continues(store: Store, run: str, shards: int) -> bool:
+def _continues(store: Store, run: str, shards: range) -> bool:
     """Whether there is a manifest, or a receipt of this run, which lost its manifest."""
     try:
         store.read(MANIFEST)
     except FileNotFoundError:
-        names = store.sizes(RECEIPTS)
-        first = next((shard for shard in range(shards) if receipt_file(shard) in names), None)
-        return first is not None and read_receipt(store, run, first) is not None
+        return bool(read_receipts(store, run, shards))
     return True
 
 
@@ -290,7 +353,7 @@ def settle(
     Other processes may do the same at the same time: whoever is last has seen all receipts.
     """
     run = str(head["fingerprint"])
-    shards = range(shard_count(store, head))
+    shards = _shards(store, head)
     while True:
         current = read_manifest(store)
         if current.get("fingerprint") != run:
@@ -298,45 +361,55 @@ def settle(
                 f"{store.location}: another process has begun another run here "
                 f"({current.get('name')!r}); choose another -o"
             )
-        names = store.sizes(RECEIPTS)
-        known = {**listed(store, current), **own}
-        unread = [shard for shard in shards if shard not in known]
-        known |= read_receipts(store, run, unread)
+        names = _receipts(store)  # before the data, which are there before their receipts
         sizes = store.sizes(DATA)
-        stored = {n: known[n] for n in known if sizes.get(shard_file(n)) == known[n].bytes}
+        known = {n: r for n, r in {**listed(store, current), **own}.items() if n in shards}
+        known |= read_receipts(store, run, [n for n in shards if not _fits(n, known, sizes)])
+        stored = {n: known[n] for n in known if _fits(n, known, sizes)}
         taken = current.get("wall_s", 0.0) if seconds is None else round(seconds, 3)
         document = _summed(head, stored, taken)
         store.write(MANIFEST, _json(document))
-        if store.sizes(RECEIPTS).keys() <= names.keys():
+        if _receipts(store) <= names:
             store.tidy()
             return document
 
 
-def finalize(store: Store) -> Document:
-    """Sum up all parts of a run; return its manifest."""
-    manifest = read_manifest(store)
-    shards = range(shard_count(store, manifest))
-    receipts = read_receipts(store, str(manifest.get("fingerprint")), shards)
-    return settle(store, manifest, receipts)
+def _fits(shard: int, known: Mapping[int, Receipt], sizes: Mapping[str, int]) -> bool:
+    """Whether a shard is known, and its file as long as it was written."""
+    return shard in known and sizes.get(shard_file(shard)) == known[shard].bytes
 
 
-def _summed(head: Document, receipts: Mapping[int, Receipt], seconds: object) -> Document:
+def finalize(store: Store) -> tuple[Document, range, dict[int, Receipt]]:
+    """Sum up all parts of a run; return its manifest, all shards, and those that are there."""
+    manifest, shards = read_whole(store)
+    receipts = read_receipts(store, str(manifest["fingerprint"]), shards)
+    settled = settle(store, manifest, receipts)
+    return settled, shards, listed(store, settled)
+
+
+def sums(receipts: Mapping[int, Receipt], shards: object) -> Document:
+    """What a manifest says of all ``shards`` of a run together."""
     dropped: dict[str, int] = {}
     for _, receipt in sorted(receipts.items()):
         for reason, rows in receipt.dropped.items():
             dropped[reason] = dropped.get(reason, 0) + rows
-    tallies = {
-        "complete": len(receipts) == head["shard_count"],
+    return {
+        "complete": len(receipts) == shards,
         "rows": sum(receipt.rows for receipt in receipts.values()),
         "bytes": sum(receipt.bytes for receipt in receipts.values()),
         "dropped": dropped,
+    }
+
+
+def _summed(head: Document, receipts: Mapping[int, Receipt], seconds: object) -> Document:
+    told = {
+        **sums(receipts, head["shard_count"]),
         "wall_s": seconds,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "shards": {str(shard): asdict(receipt) for shard, receipt in sorted(receipts.items())},
     }
-    spec = head["spec"]
-    rest = {key: value for key, value in head.items() if key not in tallies and key != "spec"}
-    return {**rest, **tallies, "spec": spec}
+    rest = {key: value for key, value in head.items() if key not in told and key != "spec"}
+    return {**rest, **told, "spec": head["spec"]}
 
 
 def changes(there: Document, here: Document) -> str:

@@ -371,6 +371,10 @@ def find_front(
         raise InputError(f"--objectives: {', '.join(names)}: name two or three different metrics")
     space = narrowed(space, where)
     groups = Groups(space, by)
+    if groups.count > LARGEST_RESULT:
+        raise InputError(
+            f"--by: {groups.count:,} groups are more than {LARGEST_RESULT:,}; group by fewer axes"
+        )
     dtype = space.spec.output.dtype
     make = partial(Front, groups.count, len(names), dtype)
     return _found(space, objectives, groups, make, workers, show, executor)

@@ -4,8 +4,10 @@ A file appears under its name whole or not at all, and replaces an older one of 
 that several processes may work on one run: what they write under one name is the same.
 """
 
+import errno
 import fcntl
 import os
+import stat
 import tempfile
 import threading
 from abc import ABC, abstractmethod
@@ -26,6 +28,8 @@ RECEIPTS: Final = "shards"  # what each shard is, and files that are being writt
 SCHEMES: Final = ("s3", "gs", "gcs", "abfs", "abfss")
 _CONNECTING: Final = threading.Lock()  # from_uri is for one thread at a time (apache/arrow#39897)
 _DRAFTS: Final = ".perfcore-{}.draft"
+# of a file system that has no hard links
+_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class Draft:
@@ -177,22 +181,37 @@ class Directory(Store):
         try:
             with self.writing(name):
                 draft.path.write_bytes(content)
-                with suppress(FileExistsError):
-                    os.link(draft.path, self.path / name)
+                self._link(draft, self.path / name)
         finally:
             draft.discard()
 
+    @staticmethod
+    def _link(draft: Draft, path: Path) -> None:
+        try:
+            os.link(draft.path, path)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if not path.exists():
+                draft.publish(path)
+
     def sizes(self, folder: str) -> dict[str, int]:
         """Return the bytes of every file of a folder."""
-        try:
-            with self.reading(folder), os.scandir(self.path / folder) as entries:
-                return {entry.name: entry.stat().st_size for entry in entries}
-        except FileNotFoundError:
-            return {}
+        found = {}
+        with suppress(FileNotFoundError), self.reading(folder):
+            for name in os.listdir(self.path / folder):  # noqa: PTH208 - names are enough
+                with suppress(FileNotFoundError):  # another process has given it another name
+                    found[name] = (self.path / folder / name).stat().st_size
+        return found
 
     def opened(self, name: str) -> BinaryIO:
-        """Open a file to be read."""
-        return (self.path / name).open("rb")
+        """Open a file to be read; a pipe or a device, which may have no end, is none."""
+        path = self.path / name
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return path.open("rb")
 
     def dataset(self) -> ds.Dataset:
         """Return the rows of all data files."""
@@ -282,6 +301,8 @@ class Bucket(Store):
 def open_store(location: str | Path) -> Store:
     """Return the store that a path or an address like ``s3://bucket/run`` names."""
     text = str(location)
+    if not text:
+        raise InputError("the run's directory is empty text; name one, or . for the present one")
     scheme, mark, name = text.partition("://")
     if not mark:
         return Directory(Path(location))
@@ -297,7 +318,8 @@ def _tidy(folder: Path) -> None:
     """Remove the drafts that no living process holds."""
     for path in folder.glob(_DRAFTS.format("*")):
         with suppress(OSError):
-            lock = os.open(path, os.O_WRONLY)
+            # of what is no draft, a pipe would wait for its reader
+            lock = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink()

@@ -13,15 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from perfcore.engine import Receipt
+from perfcore.errors import show
 from perfcore.manifest import (
     MANIFEST,
     Document,
     damage,
     listed,
-    read_manifest,
     read_receipts,
-    shard_count,
+    read_whole,
     shard_file,
+    sums,
 )
 from perfcore.store import DATA, Store, open_store
 
@@ -70,14 +71,16 @@ def verify(location: str | Path, workers: int | None = None) -> Verdict:
         The run has no manifest, or something cannot be reached.
     """
     store = open_store(location)
-    manifest = read_manifest(store)
-    run = str(manifest.get("fingerprint"))
-    shards = range(shard_count(store, manifest))
+    manifest, shards = read_whole(store)
     summed = listed(store, manifest)
-    receipts = {**summed, **read_receipts(store, run, shards)}
+    receipts = {shard: receipt for shard, receipt in summed.items() if shard in shards}
+    receipts |= read_receipts(store, str(manifest["fingerprint"]), shards)
+    there = store.sizes(DATA)
 
     def check(shard: int) -> tuple[str, pa.Schema | None]:
-        return _check(store, manifest, shard, receipts.get(shard))
+        if shard in receipts:
+            return _check(store, manifest, shard, receipts[shard])
+        return ("not known to be complete" if shard_file(shard) in there else "missing"), None
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         checked = list(pool.map(check, shards))
@@ -95,7 +98,7 @@ def verify(location: str | Path, workers: int | None = None) -> Verdict:
     ours = {shard_file(shard) for shard in shards}
     faults += [
         Fault(f"{DATA}/{name}", "no shard of this run; move it away, as readers take it for data")
-        for name in sorted(store.sizes(DATA).keys() - ours)
+        for name in sorted(there.keys() - ours)
     ]
     damaged = {fault.shard for fault in faults}
     good = {shard: receipt for shard, receipt in receipts.items() if shard not in damaged}
@@ -103,7 +106,7 @@ def verify(location: str | Path, workers: int | None = None) -> Verdict:
         faults += _sums(manifest, summed, good)
     return Verdict(
         store.location,
-        str(manifest.get("name")),
+        str(manifest["name"]),
         len(shards),
         sum(receipt.rows for receipt in good.values()),
         sum(receipt.bytes for receipt in good.values()),
@@ -112,27 +115,26 @@ def verify(location: str | Path, workers: int | None = None) -> Verdict:
 
 
 def _check(
-    store: Store, manifest: Document, shard: int, receipt: Receipt | None
+    store: Store, manifest: Document, shard: int, receipt: Receipt
 ) -> tuple[str, pa.Schema | None]:
     """Return what is wrong with a shard, and the types of its columns if they can be read."""
     name = f"{DATA}/{shard_file(shard)}"
-    if receipt is None:
-        there = shard_file(shard) in store.sizes(DATA)
-        return ("not known to be complete" if there else "missing"), None
     problem = damage(store, shard, receipt)
     if problem:
         return problem, None
     try:
         with store.reading(name), store.opened(name) as file:
             footer = pq.read_metadata(file)
+            schema = footer.schema.to_arrow_schema()
     except (FileNotFoundError, ValueError) as error:
         return f"{UNREADABLE} ({error})", None
-    problem = _difference(footer, manifest, receipt)
-    return problem, None if problem else footer.schema.to_arrow_schema().remove_metadata()
+    problem = _difference(footer, schema, manifest, receipt)
+    return problem, None if problem else schema.remove_metadata()
 
 
-def _difference(footer: pq.FileMetaData, manifest: Document, receipt: Receipt) -> str:
-    schema = footer.schema.to_arrow_schema()
+def _difference(
+    footer: pq.FileMetaData, schema: pa.Schema, manifest: Document, receipt: Receipt
+) -> str:
     fingerprint = (schema.metadata or {}).get(b"perfcore.fingerprint", b"").decode(errors="replace")
     if footer.num_rows != receipt.rows:
         return f"has {footer.num_rows:,} rows, {receipt.rows:,} were written"
@@ -146,11 +148,18 @@ def _difference(footer: pq.FileMetaData, manifest: Document, receipt: Receipt) -
 def _sums(
     manifest: Document, summed: dict[int, Receipt], good: dict[int, Receipt]
 ) -> Iterable[Fault]:
-    rows = sum(receipt.rows for receipt in good.values())
-    if summed != good:
+    if summed.keys() != good.keys():
         yield Fault(MANIFEST, f"lists {len(summed):,} shards, {len(good):,} are there")
-    elif manifest.get("rows") != rows:
-        yield Fault(MANIFEST, f"says {manifest.get('rows')!r} rows, its shards have {rows:,}")
+        return
+    if summed != good:
+        yield Fault(MANIFEST, "says something else of its shards than their receipts")
+        return
+    expected = sums(good, len(good))
+    dropped = sum(sum(receipt.dropped.values()) for receipt in good.values())
+    expected["evaluated"] = sum(receipt.rows for receipt in good.values()) + dropped
+    for key, value in expected.items():
+        if manifest.get(key) != value:
+            yield Fault(MANIFEST, f"{key} is {show(manifest.get(key))}, of its shards {value}")
 
 
 def spans(numbers: Iterable[int]) -> str:

@@ -1,8 +1,13 @@
-"""Hypothesis profiles; ``PERFCORE_HYPOTHESIS_PROFILE`` names one, on CI it is ``ci``."""
+"""Fixtures of runs, and Hypothesis profiles.
+
+``PERFCORE_HYPOTHESIS_PROFILE`` names one of these, on CI it is ``ci``.
+"""
 
 import os
 
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["runs"]
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 

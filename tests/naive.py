@@ -512,7 +512,7 @@ def all_reduce(n, size, device, engine):
     start = transfer = 0.0
     if inside > 1:
         one_shot = (
-            engine.one_shot_latency + (inside - 2) * engine.one_shot_hop,
+            engine.one_shot_latency + max(inside - 2, 0) * engine.one_shot_hop,
             (inside - 1) * size / (engine.one_shot_efficiency * device.link_bandwidth),
         )
         two_shot = (

@@ -1,4 +1,7 @@
-"""A small sweep of many shards, and what tests of runs ask of it."""
+"""A small sweep of many shards, and what tests of runs ask of it.
+
+All tests know its fixtures; those of a module that uses any need ``small_shards``.
+"""
 
 import hashlib
 import json
@@ -8,8 +11,12 @@ import time
 import tomllib
 
 import pyarrow.dataset as ds
+import pytest
+from click.testing import CliRunner
 
-from perfcore.run import open_run
+from perfcore import space as space_module
+from perfcore.cli import program
+from perfcore.run import open_run, sweep
 from perfcore.space import Space
 
 ROWS_PER_SHARD = 40
@@ -34,6 +41,35 @@ START = (
     f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {SMALL}"
     "from perfcore.cli import main; main()"
 )
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A run that nothing disturbed, and that no test changes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
+        path = tmp_path_factory.mktemp("whole") / "run"
+        assert sweep(space(), path, 2).manifest["complete"]
+    assert len(hashes(path)) == SHARDS
+    return path
+
+
+@pytest.fixture
+def spec(tmp_path):
+    """The sweep as a file."""
+    path = tmp_path / "sweep.toml"
+    path.write_text(SPEC)
+    return path
+
+
+def cli(*arguments):
+    """Run a command in this process."""
+    return CliRunner().invoke(program, [str(argument) for argument in arguments])
 
 
 def space(scales=500, **changes):

@@ -7,35 +7,21 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from distributed import Client, LocalCluster
-from runs import ROWS_PER_SHARD, SHARDS, SPEC, hashes, manifest_of, space
+from runs import ROWS_PER_SHARD, SHARDS, cli, hashes, manifest_of, space
 
 import perfcore
 from perfcore import cluster
 from perfcore import space as space_module
-from perfcore.cli import program
 from perfcore.errors import InputError, OutputError
 from perfcore.run import ProgressDisplay, sweep
 
+pytestmark = pytest.mark.usefixtures("small_shards")
 
-def small_shards():
+
+def set_small_shards():
     """What a worker of another process does first."""
     space_module.ROWS_PER_SHARD = ROWS_PER_SHARD
-
-
-@pytest.fixture(autouse=True)
-def _small_shards(monkeypatch):
-    monkeypatch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
-        path = tmp_path_factory.mktemp("whole") / "run"
-        sweep(space(), path, 1)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +67,7 @@ def test_processes_and_only_what_is_missing(tmp_path, whole, monkeypatch):
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parent.parent), prepend=":")
     monkeypatch.chdir(tmp_path.parent)  # workers are told where, whatever their directory is
-    with ProcessPoolExecutor(2, get_context("spawn"), small_shards) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn"), set_small_shards) as pool:
         perfcore.sweep(space(), tmp_path.name, executor=pool)
 
     assert len(kept) == SHARDS // 2
@@ -103,11 +89,9 @@ def test_dask_by_its_own_executor(tmp_path, whole, dask):
     assert same(tmp_path, whole)
 
 
-def test_dask_on_the_command_line(tmp_path, whole, dask):
-    spec = tmp_path / "sweep.toml"
-    spec.write_text(SPEC)
+def test_dask_on_the_command_line(tmp_path, spec, whole, dask):
     output = tmp_path / "run"
-    done = CliRunner().invoke(program, ["run", str(spec), "-o", str(output), "--dask", dask])
+    done = cli("run", spec, "-o", output, "--dask", dask)
 
     assert done.exit_code == 0, done.output
     assert f"{'rows':6}" in done.stdout
@@ -123,14 +107,11 @@ def test_dask_on_the_command_line(tmp_path, whole, dask):
     ],
     ids=lambda command: command[0],
 )
-def test_searches_merge_what_workers_keep(tmp_path, dask, command):
-    spec = tmp_path / "sweep.toml"
-    spec.write_text(SPEC)
+def test_searches_merge_what_workers_keep(tmp_path, spec, dask, command):
     name, *options = command
     files = [tmp_path / "here.csv", tmp_path / "there.csv"]
     for file, where in zip(files, [["--workers", "2"], ["--dask", dask]], strict=True):
-        arguments = [name, str(spec), *options, "-o", str(file), *where]
-        done = CliRunner().invoke(program, arguments)
+        done = cli(name, spec, *options, "-o", file, *where)
 
         assert done.exit_code == 0, done.output
         assert f"of {space().rows:,}" in " ".join(done.stdout.replace("of  ", "of ").split())
@@ -221,13 +202,9 @@ def test_an_end_cancels_what_has_not_begun(tmp_path):
     assert not perfcore.open_run(tmp_path).manifest["complete"]
 
 
-def test_without_dask_one_line_says_what_to_install(tmp_path, monkeypatch):
+def test_without_dask_one_line_says_what_to_install(tmp_path, spec, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    spec = tmp_path / "sweep.toml"
-    spec.write_text(SPEC)
-    done = CliRunner().invoke(
-        program, ["run", str(spec), "-o", str(tmp_path / "run"), "--dask", "tcp://127.0.0.1:1"]
-    )
+    done = cli("run", spec, "-o", tmp_path / "run", "--dask", "tcp://127.0.0.1:1")
 
     assert done.exit_code == 2
     assert done.stderr == "error: --dask: needs distributed; pip install 'perfcore[dask]'\n"
@@ -249,6 +226,15 @@ def test_no_scheduler(address, message, monkeypatch):
         pass
 
 
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"address": 3}', "[" * 100_000])
+def test_no_file_of_a_scheduler(tmp_path, text):
+    path = tmp_path / "scheduler.json"
+    path.write_text(text)
+
+    with pytest.raises(InputError, match="has no address"), cluster.dask_executor(str(path)):
+        pass
+
+
 def test_no_worker(monkeypatch):
     monkeypatch.setattr(cluster, "SECONDS", 1)
     with (
@@ -262,9 +248,7 @@ def test_no_worker(monkeypatch):
 
 
 def test_options_that_contradict_each_other(tmp_path):
-    done = CliRunner().invoke(
-        program, ["run", "x.toml", "-o", str(tmp_path), "--dask", "x", "--workers", "2"]
-    )
+    done = cli("run", "x.toml", "-o", tmp_path, "--dask", "x", "--workers", "2")
 
     assert done.exit_code == 2
     assert "give one" in done.stderr

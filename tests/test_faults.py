@@ -15,12 +15,10 @@ from pathlib import Path
 
 import pyarrow.dataset as ds
 import pytest
-from click.testing import CliRunner
 from runs import (
-    ROWS_PER_SHARD,
     SHARDS,
     SMALL,
-    SPEC,
+    cli,
     hashes,
     lost_and_duplicated,
     manifest_of,
@@ -32,30 +30,15 @@ from runs import (
 )
 
 from perfcore import space as space_module
-from perfcore.cli import program
 from perfcore.engine import evaluate_rows
 from perfcore.run import facts, open_run, sweep
 from perfcore.sinks.parquet import schema
 from perfcore.verifying import verify
 
+pytestmark = pytest.mark.usefixtures("small_shards")
+
 KILLS = 20
 SOME = 15  # shards that are there when a fault is injected
-
-
-@pytest.fixture(autouse=True)
-def _small_shards(monkeypatch):
-    monkeypatch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run that nothing disturbed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
-        path = tmp_path_factory.mktemp("whole") / "run"
-        assert sweep(space(), path, 2).manifest["complete"]
-    assert len(hashes(path)) == SHARDS
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +76,6 @@ def held(whole, recorded, tmp_path):
         assert not list((path / "shards").glob(".*")), "nothing unfinished is left"
 
     return hold
-
-
-@pytest.fixture
-def spec(tmp_path):
-    path = tmp_path / "sweep.toml"
-    path.write_text(SPEC)
-    return path
 
 
 @pytest.fixture
@@ -292,14 +268,14 @@ def test_a_damaged_shard_is_found_and_repaired(tmp_path, spec, held, damaged, pr
     path = output / "data" / "part-00007.parquet"
     damaged(path)
     before = {other: other.stat().st_mtime_ns for other in path.parent.iterdir() if other != path}
-    checked = CliRunner().invoke(program, ["verify", str(output)])
+    checked = cli("verify", output)
 
     assert checked.exit_code == 2
     assert problem in first_error(checked)
     assert f"shards to run again, 1 of {SHARDS}: 7" in checked.stderr
     assert f"perfcore run SPEC -o {output}" in checked.stderr
 
-    repaired = CliRunner().invoke(program, ["run", str(spec), "-o", str(output)])
+    repaired = cli("run", spec, "-o", output)
 
     assert repaired.exit_code == 0, repaired.output
     assert {other: other.stat().st_mtime_ns for other in before} == before, "others are kept"
@@ -369,6 +345,7 @@ def test_two_thousand_shards(tmp_path, monkeypatch, recorded):
     made = space(scales=1000)
     output = tmp_path / "run"
     run = sweep(made, output, 2)
+    before = hashes(output)
     lost = sorted((output / "data").iterdir())[::100]
     for path in lost:
         path.unlink()
@@ -382,14 +359,16 @@ def test_two_thousand_shards(tmp_path, monkeypatch, recorded):
 
     assert again.manifest["complete"]
     rows = ds.dataset(output / "data").count_rows()
+    same = hashes(output) == before
     assert again.rows == run.rows == rows
+    assert same
     recorded.append(
         {
             "fault": "20 of 2,000 shards deleted",
             "injected": len(lost),
             "rows_lost": max(run.rows - rows, 0),
             "rows_duplicated": max(rows - run.rows, 0),
-            "same_bytes": True,
+            "same_bytes": same,
             "sees": "nothing",
         }
     )
@@ -400,15 +379,14 @@ def test_what_does_not_fit_is_refused_unless_forced(tmp_path, spec, held, monkey
     output = tmp_path / "run"
     free = {"memory": lambda: 1 << 20, "disk": lambda _: 100_000}[resource]
     monkeypatch.setattr(f"perfcore.cli.room.{resource}_free", free)
-    arguments = ["run", str(spec), "-o", str(output)]
-    refused = CliRunner().invoke(program, arguments)
+    refused = cli("run", spec, "-o", output)
 
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"error: {resource}: shards takes about ")
     assert "--force" in refused.stderr
     assert not output.exists()
 
-    forced = CliRunner().invoke(program, [*arguments, "--force"])
+    forced = cli("run", spec, "-o", output, "--force")
 
     assert forced.exit_code == 0
     said = re.sub(r"[\d.]+ ([kMG]?B)|\d+ (workers)", r"N \1\2", refused.stderr)

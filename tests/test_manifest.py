@@ -1,22 +1,20 @@
 """What a run says about itself, and who may go on with it."""
 
 import json
+import os
 import shutil
 import threading
 from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import ROWS_PER_SHARD, SHARDS, SPEC, hashes, manifest_of, space
+from runs import SHARDS, cli, hashes, manifest_of, space
 
 import perfcore
 from perfcore import manifest
-from perfcore import space as space_module
 from perfcore.catalog.engine_entry import EngineEntry
-from perfcore.cli import program
 from perfcore.engine import Receipt
 from perfcore.errors import InputError
 from perfcore.run import facts, part_of, preview, sweep
@@ -24,19 +22,7 @@ from perfcore.space import Space
 from perfcore.store import Directory
 from perfcore.verifying import spans, verify
 
-
-@pytest.fixture(autouse=True)
-def _small_shards(monkeypatch):
-    monkeypatch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
-        path = tmp_path_factory.mktemp("whole") / "run"
-        sweep(space(), path, 2)
-    return path
+pytestmark = pytest.mark.usefixtures("small_shards")
 
 
 @pytest.fixture
@@ -44,17 +30,6 @@ def run(whole, tmp_path):
     """A run that may be damaged."""
     shutil.copytree(whole, tmp_path / "run")
     return tmp_path / "run"
-
-
-@pytest.fixture
-def spec(tmp_path):
-    path = tmp_path / "sweep.toml"
-    path.write_text(SPEC)
-    return path
-
-
-def cli(*arguments):
-    return CliRunner().invoke(program, [str(argument) for argument in arguments])
 
 
 def edit(path, **changes):
@@ -210,7 +185,7 @@ def test_finalize_counts_what_killed_parts_have_finished(run, whole):
     assert manifest_of(run) == manifest_of(whole)
 
 
-def test_summing_up_at_the_same_time_loses_nothing(run, whole):
+def test_summing_up_at_the_same_time_loses_nothing(run):
     """Whoever is last has seen all receipts, wherever others are."""
     store = Directory(run)
     head = manifest.read_manifest(store)
@@ -233,7 +208,6 @@ def test_summing_up_at_the_same_time_loses_nothing(run, whole):
         thread.join()
 
     assert len(perfcore.open_run(run).manifest["shards"]) == 32
-    assert whole
 
 
 def test_another_run_that_was_begun_meanwhile_is_noticed(run):
@@ -243,6 +217,56 @@ def test_another_run_that_was_begun_meanwhile_is_noticed(run):
 
     with pytest.raises(InputError, match="another process has begun another run here"):
         manifest.settle(store, head, {})
+
+
+def test_what_another_process_is_writing_is_no_receipt(run):
+    """Else whoever is done would wait for the others."""
+
+    class Busy(Directory):
+        calls = 0
+
+        def sizes(self, folder):
+            self.calls += 1
+            return {**super().sizes(folder), f".perfcore-{self.calls}.draft": 0}
+
+    store = Busy(run)
+    manifest.settle(store, manifest.read_manifest(store), {})
+
+    assert store.calls < 5
+
+
+def test_receipts_hold_where_the_manifest_says_something_else(run, whole):
+    """A process that repairs a shard may be killed before it sums up."""
+    path = run / "data" / manifest.shard_file(7)
+    rewritten(run, pq.read_table(path))
+    store = Directory(run)
+    document = manifest.settle(store, manifest.read_manifest(store), {})
+
+    assert hashes(run) != hashes(whole)
+    assert document["complete"]
+    assert document["shards"]["7"]["bytes"] == path.stat().st_size
+    assert verify(run).faults == ()
+
+
+def test_shards_that_the_run_does_not_have_are_not_counted(run):
+    (run / "data" / manifest.shard_file(5)).rename(run / "data" / manifest.shard_file(SHARDS))
+    shards = perfcore.open_run(run).manifest["shards"]
+    edit(run / "manifest.json", shards={**shards, str(SHARDS): shards["5"]})
+
+    found = problems(run)
+    assert found.pop("data/part-00005.parquet") == "missing"
+    assert found.pop("data/part-00100.parquet").startswith("no shard of this run; move it away")
+    assert found == {}
+    assert "1 of 100 shards missing: 5" in cli("finalize", run).stderr
+    assert not perfcore.open_run(run).manifest["complete"]
+
+
+def test_a_run_of_too_many_shards_is_not_begun(tmp_path, monkeypatch):
+    monkeypatch.setattr(manifest, "MOST_SHARDS", SHARDS - 1)
+    with pytest.raises(InputError, match=r"100 shards are not from 1 to 99, .* list fewer values"):
+        sweep(space(), tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_manifest_keeps_its_keys(whole):
@@ -291,9 +315,11 @@ def test_receipts_of_another_run_are_not_believed(run, whole):
     assert hashes(run) == hashes(whole)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"run": 3}', '{"rows": -1}', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "7", '{"run": 3}', '{"rows": -1}', "\x00", "9" * 5_000, "[" * 100_000]
+)
 def test_damaged_receipts_cost_a_shard_at_most(run, whole, text):
-    (run / "shards" / "part-00003.json").write_text(text)
+    (run / "shards" / "part-00000.json").write_text(text)
     (run / "manifest.json").unlink()
     sweep(space(), run, 2)
 
@@ -372,15 +398,18 @@ def test_a_shard_without_a_receipt_is_not_believed(run):
 
 def test_strangers_among_the_data_and_wrong_sums(run):
     (run / "data" / "notes.txt").write_text("x")
-    edit(run / "manifest.json", rows=3)
+    edit(run / "manifest.json", rows=3, bytes=4, complete=False, dropped={}, evaluated=5)
     done = cli("verify", run)
 
     assert done.exit_code == 2
     assert "data/notes.txt: no shard of this run; move it away" in done.stderr
-    assert "manifest.json: says 3 rows, its shards have 3,500" in done.stderr
+    for told in ("rows is 3,", "bytes is 4,", "complete is False,", "dropped is {},"):
+        assert f"manifest.json: {told} of its shards " in done.stderr
+    assert "manifest.json: evaluated is 5, of its shards 4000" in done.stderr
     assert f"to repair: perfcore finalize {run}" in done.stderr
 
     (run / "data" / "notes.txt").unlink()
+    edit(run / "manifest.json", evaluated=4000)
 
     assert cli("finalize", run).exit_code == 0
     assert cli("verify", run).exit_code == 0
@@ -396,13 +425,12 @@ def test_an_interrupted_run_is_told_by_its_missing_shards(run):
     assert json.loads(cli("verify", run, "--json").stdout)["rerun"] == [2, 3, 4, 9]
 
 
-def test_verifying_changes_nothing(run, whole):
+def test_verifying_changes_nothing(run):
     (run / "data" / manifest.shard_file(1)).unlink()
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     verify(run)
 
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
-    assert whole
 
 
 @pytest.mark.parametrize("command", ["verify", "finalize"])
@@ -416,6 +444,63 @@ def test_what_is_no_run(tmp_path, command):
     assert "is no table" in cli(command, tmp_path).stderr
     (tmp_path / "manifest.json").write_text("{}")
     assert "shard_count is None" in cli(command, tmp_path).stderr
+
+
+@pytest.mark.parametrize("command", ["verify", "finalize"])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"shard_count": 10**18}, "1,000,000,000,000,000,000 shards are not from 1 to 1,000,000"),
+        ({"shard_count": -1}, "-1 shards are not from 1"),
+        ({"shard_count": "100"}, "shard_count is '100'; delete it and run again"),
+        ({"name": None}, "name is None; delete it"),
+        ({"spec": []}, r"spec is []; delete it"),
+        ({"spec": {"name": "shards"}}, "its specification is not the one of its fingerprint"),
+        ({"fingerprint": "other"}, "its specification is not the one of its fingerprint"),
+        ({"fingerprints": {}}, "its specification is not the one of its fingerprint"),
+        ({"shards": {"x": 1}}, "its list of shards is damaged"),
+        ({"shards": None}, "its list of shards is damaged"),
+    ],
+)
+def test_a_manifest_that_was_changed_is_not_believed(run, command, changes, said):
+    edit(run / "manifest.json", **changes)
+    done = cli(command, run)
+
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "{", "\x00", "9" * 5_000, "[" * 100_000, '{"a":' * 100_000])
+def test_a_manifest_that_is_no_json(run, spec, text):
+    (run / "manifest.json").write_text(text)
+    for arguments in (("verify", run), ("finalize", run), ("run", spec, "-o", run)):
+        done = cli(*arguments)
+
+        assert done.exit_code == 2
+        assert "manifest.json: cannot be read (" in done.stderr
+        assert "delete it and run again, which keeps the shards" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "changes", [{"spec": {"axes": 1, "output": {}}}, {"spec": [1]}, {"versions": "1"}]
+)
+def test_a_changed_manifest_is_not_compared(run, whole, changes):
+    edit(run / "manifest.json", **changes)
+
+    assert "what it says of its sweep is damaged" in cli("diff", run, whole).stderr
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "shards/part-00003.json"])
+def test_what_cannot_be_read_is_not_missing(run, name):
+    """Nor is a pipe waited for, or a device read to its end."""
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    for command in ("verify", "finalize"):
+        done = cli(command, run)
+
+        assert done.exit_code == 2
+        assert f"{name}: cannot be read (not a regular file)" in done.stderr
 
 
 @given(st.sets(st.integers(0, 60)))

@@ -13,6 +13,8 @@ from perfcore.axes import DEPLOYMENT
 from perfcore.bounds import BOUNDS, RECORDS, TIES, Bound, broken_bounds, broken_ties, check_bounds
 from perfcore.columns import METRICS
 from perfcore.errors import InputError
+from perfcore.physics.collectives import exchange
+from perfcore.physics.energy import pipeline_power
 from perfcore.physics.point import evaluate
 from perfcore.space import Space
 from perfcore.units import DIMENSIONS, parse
@@ -66,7 +68,10 @@ def deployments(draw):
             values[rule.name] = float(draw(st.integers(0, len(rule.choices) - 1)))
         else:
             values[rule.name] = draw(within(rule.bound))
-    assume(values["tp"] * values["pp"] * values["dp"] <= MOST_DEVICES)
+    room = MOST_DEVICES
+    for name in draw(st.permutations(("tp", "pp", "dp"))):
+        values[name] = min(values[name], float(room))
+        room //= max(int(values[name]), 1)
     lengths = values.pop("input_len"), values.pop("output_len")
     return records.Deployment(**values), *lengths
 
@@ -101,21 +106,11 @@ def point_of(found, deployed):
     return evaluate(*parts, deployment, found["economics"], input_len, output_len)
 
 
-def assert_sound(point, largest, board_power):
-    """Check every column; a remainder of equal sums may be a rounding below 0."""
-    energies = {name for name in point._fields if "energy" in name or "carbon" in name}
-    rounding = {
-        "network_s": point.tpot_s,
-        **{name: 1.0 for name in point._fields if name.endswith("_share")},
-        **{name: 1.0 for name in point._fields if name.startswith("elasticity")},
-        **{name: 1e3 * board_power for name in point._fields if name.endswith("_w")},
-        **{name: math.inf for name in energies if point.decode_power_w <= 0.0},
-        **{name: math.inf for name in energies if point.prefill_power_w <= 0.0},
-    }
+def assert_sound(point, largest):
+    """Check every column."""
     for name, value in point._asdict().items():
         assert math.isfinite(value), (name, value)
-        assert value >= -1e-3 * rounding.get(name, 0.0), (name, value)
-        assert value <= largest, (name, value)
+        assert 0.0 <= value <= largest, (name, value)
     for column in CODES:
         value = getattr(point, column.name)
         assert value == int(value), (column.name, value)
@@ -125,8 +120,7 @@ def assert_sound(point, largest, board_power):
 @given(changed_entries(most=8), deployments())
 def test_what_ifs_anywhere_in_their_bounds_give_numbers(found, deployed):
     """Whatever a sweep may ask of the catalogue fits into the output of four bytes a number."""
-    power = found["device"].board_power
-    assert_sound(point_of(found, deployed), FLOAT32, power)
+    assert_sound(point_of(found, deployed), FLOAT32)
 
 
 @given(st.integers(0, 2**63), deployments())
@@ -146,20 +140,17 @@ def test_all_fields_anywhere_in_their_bounds_give_numbers(seed, deployed):
     for kind, record in found.items():
         assert broken_bounds(kind, record) == ()
         assert broken_ties(kind, record) == []
-    assert_sound(point_of(found, deployed), FLOAT64, found["device"].board_power)
+    assert_sound(point_of(found, deployed), FLOAT64)
 
 
-@pytest.mark.xfail(
-    reason="eight extremes at once, which no bound of one field excludes", strict=True
-)
 def test_extremes_at_once_fit_into_four_bytes():
     """The dearest and slowest device, hardly used, with the least efficient engine."""
-    changes = {
-        "device": {"memory_bandwidth": 1e3, "price_per_hour": 1e6},
-        "economics": {"price_multiplier": 1e3, "utilization": 1e-6},
-        "engine": {"memory_efficiency_16": 1e-6},
-        "weight_format": {"bits": 64.0, "body_bits": 64.0},
-        "model": {"ffn_in_elements": 1e15},
+    extremes = {
+        "device": {"memory_bandwidth": "low", "price_per_hour": "high"},
+        "economics": {"price_multiplier": "high", "utilization": "low"},
+        "engine": {"memory_efficiency_16": "low"},
+        "weight_format": {"bits": "high", "body_bits": "high"},
+        "model": {"ffn_in_elements": "high"},
     }
     sheet = catalog.load_device("h100-sxm")
     found = {
@@ -170,12 +161,31 @@ def test_extremes_at_once_fit_into_four_bytes():
         "kv_format": catalog.load_kv_format("bf16").record(),
         "economics": catalog.default_economics(),
     }
-    for kind, fields in changes.items():
-        found[kind] = found[kind]._replace(**fields)
+    for kind, fields in extremes.items():
+        changes = {field: float(getattr(BOUNDS[kind][field], end)) for field, end in fields.items()}
+        found[kind] = found[kind]._replace(**changes)
         check_bounds(kind, found[kind])
     alone = records.Deployment(8.0, 1000.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
-    assert point_of(found, (alone, 1e4, 1e4)).cost_per_mtok_output_usd < FLOAT32
+    point = point_of(found, (alone, 1e4, 1e4))
+
+    assert point.cost_per_mtok_output_usd > 1e30
+    assert_sound(point, FLOAT32)
+
+
+def test_a_domain_of_less_than_two_devices_takes_no_time_away():
+    """A what-if's 1.5: half a hop less than two devices have."""
+    engine = catalog.load_engine("default").record(catalog.load_device("h100-sxm"))
+    engine = engine._replace(one_shot_latency=0.0, one_shot_hop=3600.0)
+    device = catalog.load_device("h100-sxm").record()._replace(scale_up_domain=1.5)
+
+    assert exchange(8.0, device, engine).one_shot_start == 0.0
+
+
+def test_shares_that_are_rounded_up_leave_nothing_negative():
+    device = catalog.load_device("h100-sxm").record()
+
+    assert pipeline_power(device, 0.0, 1.0 + 2.0**-52) == 0.0
 
 
 @pytest.mark.parametrize("kind", sorted(CLASSES))

@@ -285,6 +285,12 @@ def test_a_result_that_no_memory_should_hold(monkeypatch):
     with pytest.raises(InputError, match="3 groups of 2 rows are more than 5; keep fewer"):
         perfcore.search(SPEC, minimize="tpot_s", by=["batch"], top=2)
 
+    monkeypatch.setattr(searching, "LARGEST_RESULT", 2)
+    objectives = [Objective("tpot_s"), Objective("max_batch", True)]
+
+    with pytest.raises(InputError, match="3 groups are more than 2; group by fewer axes"):
+        find_front(perfcore.Space.from_dict(SPEC), objectives, by=["batch"])
+
 
 # the commands
 

@@ -1,5 +1,6 @@
 """Runs in object stores, by a server of the S3 protocol on loopback, and in directories."""
 
+import errno
 import os
 import threading
 import uuid
@@ -8,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 import boto3
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 from moto.server import ThreadedMotoServer
-from runs import ROWS_PER_SHARD, SHARDS, SPEC, hashes, manifest_of, space
+from runs import ROWS_PER_SHARD, SHARDS, cli, hashes, manifest_of, space
 
 import perfcore
 from perfcore import space as space_module
-from perfcore.cli import program
 from perfcore.errors import InputError, OutputError
 from perfcore.run import sweep
 from perfcore.store import Bucket, Directory, Draft, open_store
 from perfcore.verifying import verify
+
+pytestmark = pytest.mark.usefixtures("small_shards")
 
 BUCKET = "perfcore-tests"
 
@@ -48,8 +49,8 @@ def address(s3):
     return f"s3://{BUCKET}/{uuid.uuid4().hex}/run"
 
 
-@pytest.fixture(autouse=True)
-def _small_shards(monkeypatch):
+@pytest.fixture
+def small_shards(monkeypatch):
     monkeypatch.setattr(space_module, "ROWS_PER_SHARD", 20 * ROWS_PER_SHARD)
 
 
@@ -59,13 +60,6 @@ def whole(tmp_path_factory):
         patch.setattr(space_module, "ROWS_PER_SHARD", 20 * ROWS_PER_SHARD)
         path = tmp_path_factory.mktemp("whole") / "run"
         sweep(space(), path, 2)
-    return path
-
-
-@pytest.fixture
-def spec(tmp_path):
-    path = tmp_path / "sweep.toml"
-    path.write_text(SPEC)
     return path
 
 
@@ -79,11 +73,8 @@ def content(s3, key):
     return s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
 
 
-def cli(*arguments):
-    return CliRunner().invoke(program, [str(argument) for argument in arguments])
-
-
-def test_a_run_in_a_bucket_has_the_same_bytes(s3, address, whole, tmp_path):
+def test_a_run_in_a_bucket_has_the_same_bytes(s3, address, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     run = perfcore.sweep(space(), address)
     found = objects(s3, address)
     files = {f"data/{path.name}": path.read_bytes() for path in (whole / "data").iterdir()}
@@ -99,7 +90,7 @@ def test_a_run_in_a_bucket_has_the_same_bytes(s3, address, whole, tmp_path):
     assert run.location == address
     with pytest.raises(InputError, match="lies in an object store"):
         _ = run.path
-    assert not list(tmp_path.glob(".perfcore-*"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_damage_in_a_bucket_is_found_and_repaired(s3, address, whole, spec):
@@ -183,6 +174,8 @@ def test_addresses():
     for address in ("ftp://bucket/run", "http://bucket"):
         with pytest.raises(InputError, match="unknown scheme"):
             open_store(address)
+    with pytest.raises(InputError, match="is empty text"):
+        open_store("")
     for address in ("s3://", "gs://"):
         with pytest.raises(InputError, match="BUCKET/NAME"):
             open_store(address)
@@ -208,11 +201,36 @@ def test_of_many_who_create_a_file_one_has_its_way(tmp_path):
     assert [path.name for path in (tmp_path / "shards").iterdir()] == []
 
 
+def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    store = Directory(tmp_path)
+    store.prepare()
+    store.create("file", b"first")
+    store.create("file", b"second")
+
+    assert store.read("file") == b"first"
+    assert list((tmp_path / "shards").iterdir()) == []
+
+
+def test_a_file_that_is_renamed_meanwhile_hides_no_other(tmp_path, monkeypatch):
+    store = Directory(tmp_path)
+    store.prepare()
+    store.write("shards/receipt", b"1234")
+    monkeypatch.setattr("os.listdir", lambda _: [".perfcore-gone.draft", "receipt"])
+
+    assert store.sizes("shards") == {"receipt": 4}
+    assert store.sizes("shards/missing") == {}
+
+
 def test_only_what_nobody_writes_is_tidied_away(tmp_path):
     store = Directory(tmp_path)
     store.prepare()
     left = tmp_path / "shards" / ".perfcore-left.draft"
     left.write_text("by a killed process")
+    os.mkfifo(tmp_path / "shards" / ".perfcore-pipe.draft")  # is not waited for
     mine = Draft(tmp_path / "shards")
     store.tidy()
 
@@ -220,6 +238,7 @@ def test_only_what_nobody_writes_is_tidied_away(tmp_path):
     assert not left.exists()
 
     mine.publish(tmp_path / "data" / "file")
+    (tmp_path / "shards" / ".perfcore-pipe.draft").unlink()
 
     assert os.listdir(tmp_path / "shards") == []  # noqa: PTH208
 

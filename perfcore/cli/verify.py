@@ -107,21 +107,18 @@ def finalize(location: str, as_json: bool) -> None:
     perfcore finalize results
     """  # noqa: D301
     from perfcore.manifest import finalize as sum_up  # noqa: PLC0415 - Arrow is slow to import
-    from perfcore.manifest import listed, shard_count  # noqa: PLC0415
     from perfcore.store import open_store  # noqa: PLC0415
     from perfcore.verifying import spans  # noqa: PLC0415
 
     store = open_store(location)
-    manifest = sum_up(store)
-    shards = shard_count(store, manifest)
-    there = listed(store, manifest)
-    missing = [shard for shard in range(shards) if shard not in there]
+    manifest, shards, there = sum_up(store)
+    missing = [shard for shard in shards if shard not in there]
     if as_json:
         dump(
             {
                 "run": store.location,
                 "complete": not missing,
-                "shards": shards,
+                "shards": len(shards),
                 "rows": manifest["rows"],
                 "bytes": manifest["bytes"],
                 "missing": missing,
@@ -129,14 +126,14 @@ def finalize(location: str, as_json: bool) -> None:
         )
     if missing:
         raise InputError(
-            f"{store.location}: {len(missing):,} of {plural(shards, 'shard')} missing: "
+            f"{store.location}: {len(missing):,} of {plural(len(shards), 'shard')} missing: "
             f"{spans(missing)}; run the parts that have not finished again, or without --shard"
         )
     if not as_json:
         facts(
             [
                 ("run", f"{store.location} ({manifest['name']})"),
-                ("shards", f"{shards:,}, complete"),
+                ("shards", f"{len(shards):,}, complete"),
                 ("rows", f"{manifest['rows']:,}"),
                 ("size", quantity(sum(receipt.bytes for receipt in there.values()), "B")),
             ]

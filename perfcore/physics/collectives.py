@@ -44,7 +44,7 @@ def exchange(devices: float, device: Device, engine: Engine) -> Exchange:
     two_shot_start = 0.0
     two_shot_per_byte = 0.0
     if local > 1.0:
-        one_shot_start = engine.one_shot_latency + (local - 2.0) * engine.one_shot_hop
+        one_shot_start = engine.one_shot_latency + max(local - 2.0, 0.0) * engine.one_shot_hop
         one_shot_per_byte = (local - 1.0) / (engine.one_shot_efficiency * device.link_bandwidth)
         two_shot_start = engine.two_shot_latency
         two_shot_per_byte = (

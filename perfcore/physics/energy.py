@@ -52,7 +52,8 @@ def mean_power(
 
 def pipeline_power(device: Device, active_power: float, active_share: float) -> float:
     """Board power of a device that works ``active_share`` of the time and idles the rest. [W]"""
-    return active_share * active_power + (1.0 - active_share) * device.idle_power
+    idle_share = max(1.0 - active_share, 0.0)  # a share of 1 may be rounded up
+    return active_share * active_power + idle_share * device.idle_power
 
 
 def facility_factor(economics: Economics) -> float:

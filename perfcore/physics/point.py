@@ -296,7 +296,7 @@ def at_lengths(
         elasticity_compute=(step.compute_s + passes * prefill.compute_s) * per_tpot,
         elasticity_link=(running.transfer_s + offload_s + passes * prefill.transfer_s) * per_tpot,
         elasticity_latency=(
-            latency_s + (network_s - running.transfer_s) + passes * prefill.latency_s
+            latency_s + max(network_s - running.transfer_s, 0.0) + passes * prefill.latency_s
         )
         * per_tpot,
         decode_power_w=decode_power_w,

@@ -245,5 +245,5 @@ def prefill_terms(
         + head.weights,
         compute=linear.compute * narrowing + attention_compute_s * fill + head.compute,
         transfer=network.transfer * fill + hand_over,
-        latency=(network.total - network.transfer) * fill + costs.start_up + costs.fixed,
+        latency=max(network.total - network.transfer, 0.0) * fill + costs.start_up + costs.fixed,
     )

@@ -196,7 +196,7 @@ def prepare(
     kv_bandwidth = kv_efficiency(model, engine, kv_format) * device.memory_bandwidth
     attention_layers = model.global_layers + model.window_layers
     global_io = model.attention_io_elements * model.global_layers / max(attention_layers, 1.0)
-    window_io = model.attention_io_elements - global_io
+    window_io = max(model.attention_io_elements - global_io, 0.0)
     global_attention = context_costs(
         model.global_kv_elements,
         model.global_score_flops,
