@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from perfcore import _jit
 
-TILE = 64  # rows that are evaluated before they are copied to the output
+TILE = 32  # rows that are evaluated before they are copied to the output
 STRIDE = TILE + 8  # of a field: loops over rows end at a multiple of 8, whatever the rows are
 ANY = -1  # a mask that excludes no code
 
