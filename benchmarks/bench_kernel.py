@@ -12,6 +12,7 @@ express. Medians; the last line of stdout is one JSON document.
 import argparse
 import json
 import statistics
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +24,14 @@ from vectorised import evaluator as vectorised
 from perfcore import records
 from perfcore.columns import STATUS
 from perfcore.engine import Evaluator
+from perfcore.layout import Block
 from perfcore.physics.point import evaluate
 from perfcore.physics.replica import prepare
 from perfcore.sinks.parquet import Buffers
 from perfcore.space import Space
 
 ROWS = 1_600_000  # of one measurement and thread: starting threads does not show
+PARTS = 16  # of these: a thread takes the next part when it is done with one
 CAPACITY = 4096  # rows of a buffer: its columns stay in the second-level cache
 RECORDS = (
     records.Model,
@@ -73,26 +76,34 @@ def points_of(space: Space) -> int:
     return max(1, min(space.outer_points, ROWS // space.inner_points))
 
 
-def kernel(evaluator: Evaluator, pool: ThreadPoolExecutor, threads: int) -> Side:
+def size_of_part(space: Space) -> int:
+    """Outer points of a part."""
+    return -(-points_of(space) // PARTS)
+
+
+def kernel(evaluator: Evaluator) -> Side:
     """Perfcore's kernel, every thread with its own buffers."""
     space = evaluator.space
-    points = points_of(space)
-    buffers = [Buffers(space, CAPACITY) for _ in range(threads)]
-    block = space.block(0, points)
+    points, size = points_of(space), size_of_part(space)
+    ranges = [(start, min(start + size, points)) for start in range(0, points, size)]
+    blocks = [space.block(*part) for part in ranges]
+    local = threading.local()
 
-    def fill(own: Buffers) -> int:
-        output = evaluator.output(own)
+    def fill(block: Block) -> int:
+        if not hasattr(local, "output"):
+            local.output = evaluator.output(Buffers(space, CAPACITY))
+        output = local.output
+        filling = evaluator.filling(space.tables, block, space.inner, space.rules, output)
         cursor, dropped = np.zeros(2, np.int64), np.zeros(len(STATUS) + 1, np.int64)
         rows = 0
-        while cursor[0] < points:
-            rows += evaluator.fill_columns(
-                space.tables, block, space.inner, space.rules, False, cursor, output, dropped
-            )
+        while cursor[0] < len(block.deployments):
+            rows += filling.fill(cursor, dropped, keep_infeasible=False)
         if dropped.any():
             raise SystemExit("has infeasible rows, so that rows/s would mean less")
         return rows
 
-    return lambda count: sum(pool.map(fill, buffers[:count]))
+    pools = {count: ThreadPoolExecutor(count) for count in {1, cpus()}}
+    return lambda count: sum(pools[count].map(fill, blocks * count))
 
 
 def first_replica(space: Space) -> tuple[list[object], records.Deployment]:
@@ -200,7 +211,8 @@ def baseline(space: Space, evaluator: Evaluator, threads: int) -> dict[tuple[str
     for name in compilers():
         for flags, options in FLAGS.items():
             library = compiled(name, options)
-            made = Baseline(library, space, points_of(space), evaluator.real, evaluator.whole)
+            points, size = points_of(space), size_of_part(space)
+            made = Baseline(library, space, points, size, evaluator.real, evaluator.whole)
             for count in {1, threads if library.openmp else 1}:
                 sides[f"{name} {flags}", count] = _threaded(made)
     return sides
@@ -232,42 +244,41 @@ def main() -> None:
     repeats, threads = options.repeats, cpus()
     document: dict[str, object] = {}
     print(f"{'shape':22} {'M rows/s':>9} {'x C':>6} {'x NumPy':>8} {'x Python':>9} {'speed-up':>8}")
-    with ThreadPoolExecutor(threads) as pool:
-        for shape, given in SHAPES.items():
-            asked = space(*given)
-            evaluator = Evaluator(asked)
-            own = kernel(evaluator, pool, threads)
-            in_c = baseline(asked, evaluator, threads)
-            others = {"NumPy": numpy_side(asked), "Python": python_side(asked)}
-            if shape == "dense_static_long":
-                others |= peers()
-            sides = {("perfcore", count): own for count in {1, threads}} | in_c
-            found = measure(sides | {(name, 1): side for name, side in others.items()}, repeats)
-            mine, together = found["perfcore", 1], found["perfcore", threads]
-            best = max((key for key in in_c if key[1] == 1), key=found.get, default=None)
-            most = max((found[key] for key in in_c if key[1] == threads), default=None)
-            entry: dict[str, object] = {
-                "rows_per_s_per_core": round(mine),
-                "ratio_vs_c": round(mine / found[best], 3) if best else None,
-                "best_c": best[0] if best else None,
-                "ratio_vs_c_all_cores": round(together / most, 3) if most else None,
-                "threads": threads,
-                "speed_up": round(together / mine, 2),
-            }
-            for name in others:
-                entry[f"ratio_vs_{name.lower()}"] = round(mine / found[name, 1], 1)
-            document[shape] = entry
-            print(
-                f"{shape:22} {mine / 1e6:9.1f} {entry['ratio_vs_c']!s:>6} "
-                f"{entry['ratio_vs_numpy']!s:>8} {entry['ratio_vs_python']!s:>9} "
-                f"{together / mine:8.2f}"
-            )
-            for name in others:
-                if name not in {"NumPy", "Python"}:
-                    print(f"    {name:36} 1/{entry[f'ratio_vs_{name}']}")
-            if options.compilers:
-                for name, count in in_c:
-                    print(f"    {name:36} {count} threads {found[name, count] / 1e6:6.1f}")
+    for shape, given in SHAPES.items():
+        asked = space(*given)
+        evaluator = Evaluator(asked)
+        own = kernel(evaluator)
+        in_c = baseline(asked, evaluator, threads)
+        others = {"NumPy": numpy_side(asked), "Python": python_side(asked)}
+        if shape == "dense_static_long":
+            others |= peers()
+        sides = {("perfcore", count): own for count in {1, threads}} | in_c
+        found = measure(sides | {(name, 1): side for name, side in others.items()}, repeats)
+        mine, together = found["perfcore", 1], found["perfcore", threads]
+        best = max((key for key in in_c if key[1] == 1), key=found.get, default=None)
+        most = max((found[key] for key in in_c if key[1] == threads), default=None)
+        entry: dict[str, object] = {
+            "rows_per_s_per_core": round(mine),
+            "ratio_vs_c": round(mine / found[best], 3) if best else None,
+            "best_c": best[0] if best else None,
+            "ratio_vs_c_all_cores": round(together / most, 3) if most else None,
+            "threads": threads,
+            "speed_up": round(together / mine, 2),
+        }
+        for name in others:
+            entry[f"ratio_vs_{name.lower()}"] = round(mine / found[name, 1], 1)
+        document[shape] = entry
+        print(
+            f"{shape:22} {mine / 1e6:9.1f} {entry['ratio_vs_c']!s:>6} "
+            f"{entry['ratio_vs_numpy']!s:>8} {entry['ratio_vs_python']!s:>9} "
+            f"{together / mine:8.2f}"
+        )
+        for name in others:
+            if name not in {"NumPy", "Python"}:
+                print(f"    {name:36} 1/{entry[f'ratio_vs_{name}']}")
+        if options.compilers:
+            for name, count in in_c:
+                print(f"    {name:36} {count} threads {found[name, count] / 1e6:6.1f}")
     print(json.dumps({"columns": "all", **document}))
 
 

@@ -179,9 +179,9 @@ def shapes_by_inner() -> dict[int, Space]:
     }
 
 
-def kernel_rate(space: Space, pool: ThreadPoolExecutor, threads: int) -> Callable[[], float]:
+def kernel_rate(space: Space, threads: int) -> Callable[[], float]:
     """What measures the kernel alone. [rows/s]"""
-    side = bench_kernel.kernel(Evaluator(space), pool, threads)
+    side = bench_kernel.kernel(Evaluator(space))
     side(threads)
 
     def measured() -> float:
@@ -290,22 +290,20 @@ def timed_search(space: Space, threads: int) -> tuple[float, int, int]:
     return time.perf_counter() - start, found.feasible, 0
 
 
-def costs(spaces: Mapping[int, Space], pool: ThreadPoolExecutor, repeats: int) -> list[Cost]:
+def costs(spaces: Mapping[int, Space], repeats: int) -> list[Cost]:
     """What a row of each space costs the kernel on one thread."""
-    rates = fastest(
-        {count: kernel_rate(space, pool, 1) for count, space in spaces.items()}, repeats
-    )
+    rates = fastest({count: kernel_rate(space, 1) for count, space in spaces.items()}, repeats)
     return [Cost(count, 1e9 / rate) for count, rate in rates.items()]
 
 
-def columns(plan: Plan, pool: ThreadPoolExecutor) -> list[Columns]:
+def columns(plan: Plan) -> list[Columns]:
     """What a row of so many columns costs the kernel and a run on one thread."""
     spaces = {label: grid(plan.column_rows, asked) for label, asked in COLUMNS.items()}
     measured = {
         (label, kind): rate
         for label, space in spaces.items()
         for kind, rate in (
-            ("kernel", kernel_rate(space, pool, 1)),
+            ("kernel", kernel_rate(space, 1)),
             ("run", run_rate(space, 1)),
         )
     }
@@ -348,8 +346,8 @@ def rates(plan: Plan, pool: ThreadPoolExecutor, cores: int) -> tuple[list[Rates]
     measured: dict[tuple[str, int], Callable[[], float]] = {("disk", 1): disk_rate(plan.disk_bytes)}
     for threads in counts:
         of_one = (
-            kernel_rate(alone, pool, threads),
-            kernel_rate(written, pool, threads),
+            kernel_rate(alone, threads),
+            kernel_rate(written, threads),
             search_rate(searched, threads),
             encoder_rate(tables, written, threads),
             run_rate(written, threads),
@@ -396,10 +394,10 @@ def measure(plan: Plan, command: str) -> Figures:
         for size in by_task[task]:
             say(f"{task} of {size.rows:,} rows: {size.ns_per_row_core:.1f} ns/row and core")
     with ThreadPoolExecutor(cores) as pool:
-        by_axes = costs(shapes_by_axes(), pool, plan.repeats)
-        by_inner = costs(shapes_by_inner(), pool, plan.repeats)
+        by_axes = costs(shapes_by_axes(), plan.repeats)
+        by_inner = costs(shapes_by_inner(), plan.repeats)
         say("shapes measured")
-        by_columns = columns(plan, pool)
+        by_columns = columns(plan)
         say("columns measured")
         by_threads, disk, raw = rates(plan, pool, cores)
         say("threads and limits measured")

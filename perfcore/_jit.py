@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import llvmlite.binding as llvm
 import numba
+import numpy as np
 import platformdirs
 from llvmlite import ir
 from numba import types
@@ -217,6 +218,66 @@ def fields_of(
     return _compiled(load), _compiled(store)
 
 
+def _put(typing_context: Any, array: Any, start: Any, record: Any) -> Any:  # noqa: ANN401, ARG001
+    """Keep a NamedTuple of pointers and whole numbers as numbers of an array, for ``taken``."""
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401
+        for field, kind in enumerate(sig.args[2].types):
+            value = builder.extract_value(arguments[2], field)
+            if isinstance(kind, types.CPointer):
+                value = builder.ptrtoint(value, ir.IntType(64))
+            builder.store(value, _element(context, builder, arguments, field))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, record), generate
+
+
+def taken(record: Any) -> Callable[..., Any]:  # noqa: ANN401
+    """Return a function for compiled code that makes a NamedTuple of what ``put`` has kept.
+
+    ``take(array, start, values)``: Numba unpacks every array that it is given anew at every call,
+    0.25 us each, and under the interpreter's lock. What a pointer points at is in its annotation;
+    ``Annotated[..., np.int32]``, and ``None`` for whatever ``values`` points at. Whoever puts
+    pointers keeps their arrays as long as they are taken.
+    """
+
+    def take(typing_context: Any, array: Any, start: Any, values: Any) -> Any:  # noqa: ANN401, ARG001
+        kinds = tuple(_kept_as(kind, values) for kind in record.__annotations__.values())
+        result = types.NamedTuple(kinds, record)  # type: ignore[no-untyped-call]
+
+        def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
+            found = []
+            for field, kind in enumerate(kinds):
+                value = builder.load(_element(context, builder, arguments, field))
+                if isinstance(kind, types.CPointer):
+                    value = builder.inttoptr(value, context.get_value_type(kind))
+                found.append(value)
+            return context.make_tuple(builder, result, found)
+
+        return result(array, types.intp, values), generate
+
+    found: Callable[..., Any] = _compiled(take)
+    return found
+
+
+def _kept_as(annotation: Any, values: Any) -> Any:  # noqa: ANN401
+    """Type of a field that ``put`` has kept."""
+    if annotation is int:
+        return types.int64
+    plain = {Pointer[float]: types.float64, Pointer[int]: types.int64}
+    if annotation in plain:
+        return types.CPointer(plain[annotation])  # type: ignore[no-untyped-call]
+    (kind,) = annotation.__metadata__
+    element = values.dtype if kind is None else numba.from_dtype(np.dtype(kind))
+    return types.CPointer(element)  # type: ignore[no-untyped-call]
+
+
+def _element(context: Any, builder: Any, arguments: Any, field: int) -> Any:  # noqa: ANN401
+    """Address of element ``start + field`` of ``array``, the first two arguments."""
+    index = builder.add(arguments[1], context.get_constant(types.intp, field))
+    return builder.gep(arguments[0], [index])
+
+
 def _align_stack(typing_context: Any) -> Any:  # noqa: ANN401, ARG001
     """Let the function that calls this keep its stack at a multiple of a cache line.
 
@@ -309,6 +370,7 @@ pointer: Callable[[Any], Any] = _compiled(_pointer)
 aligned_pointer: Callable[[Any, int], Any] = _compiled(_aligned_pointer)
 align_stack: Callable[[], None] = _compiled(_align_stack)
 keep: Callable[[Any], None] = _compiled(_keep)
+put: Callable[[Any, int, Any], None] = _compiled(_put)
 rounded: Callable[[float, int], float] = _compiled(_rounded)
 
 __all__ = [
@@ -323,7 +385,9 @@ __all__ = [
     "kernel",
     "load_record",
     "pointer",
+    "put",
     "register",
     "rounded",
     "source_hash",
+    "taken",
 ]

@@ -93,10 +93,10 @@ class Evaluator:
 
     def __init__(self, space: Space, objectives: Sequence[str] | None = None) -> None:
         # Numba is imported here, so that whoever only plans does not wait for it.
-        from perfcore.kernels import fill_columns  # noqa: PLC0415
+        from perfcore.kernels import Filling  # noqa: PLC0415
 
         self.space = space
-        self.fill_columns = fill_columns
+        self.filling = Filling
         self.located = objectives is not None
         real = objectives or [column.name for column in space.columns if column.kind == "metric"]
         whole = [column.name for column in space.columns if column.kind != "metric"]
@@ -136,21 +136,13 @@ class Evaluator:
             block = block._replace(axes=outer_axes, degrees=np.array([1, 2]))
             inner_axes = np.arange(space.inner_points, dtype=np.int32)[np.newaxis]
             inner = inner._replace(axes=inner_axes)
-        output = self.output(buffers)
+        filling = self.filling(space.tables, block, inner, space.rules, self.output(buffers))
+        keep = space.spec.output.keep_infeasible
         dropped = np.zeros(len(STATUS) + 1, np.int64)
         cursor = np.zeros(2, np.int64)
         total = 0
         while cursor[0] < stop - start:
-            rows = self.fill_columns(
-                space.tables,
-                block,
-                inner,
-                space.rules,
-                space.spec.output.keep_infeasible,
-                cursor,
-                output,
-                dropped,
-            )
+            rows = filling.fill(cursor, dropped, keep_infeasible=keep)
             if rows:
                 consume(rows)
                 total += rows

@@ -3,7 +3,9 @@
 A tile holds some rows of all fields, field after field, so that it stays in the processor's caches.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import numpy as np
 
 from perfcore import _jit
 
@@ -15,12 +17,14 @@ Pointer = _jit.Pointer
 rounded = _jit.rounded
 Reals = Pointer[float]
 Whole = Pointer[int]
+Codes = Annotated[Pointer[int], np.int32]
+Results = Annotated[Pointer[float], None]  # of the output's kind
 
 
 class Tile(NamedTuple):
     """Rows that are evaluated, and the points of the space that they are."""
 
-    values: Reals  # field after field, ``STRIDE`` apart
+    values: Results  # field after field, ``STRIDE`` apart
     outer_of: Whole
     inner_of: Whole
     kept: Whole  # positions of rows in order, as long as no rule writes others there
@@ -37,15 +41,15 @@ class Target(NamedTuple):
     rule_masks: Whole
     outer_points: int
     outer_axes: int
-    outer_labels: Whole
+    outer_labels: Codes
     inner_points: int
     inner_axes: int
-    inner_labels: Whole
+    inner_labels: Codes
     capacity: int  # rows of a column
     pitch: int  # from a column to the next
-    axes: Whole
-    metrics: Reals
-    codes: Reals  # whole numbers
+    axes: Codes
+    metrics: Results
+    codes: Annotated[Pointer[float], np.int32]  # are given as reals
     metric_columns: int
     metric_fields: Whole
     metric_dropped_bits: Whole

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perfcore import _jit
-from perfcore.flushing import STRIDE, TILE, Target, Tile, flush_tile
+from perfcore.flushing import STRIDE, TILE, Codes, Reals, Target, Tile, Whole, flush_tile
 from perfcore.layout import Block, Inner, Output, Rules
 from perfcore.physics import (
     attention,
@@ -81,9 +81,6 @@ FORMULAS = (
 )
 _jit.register(*FORMULAS)
 
-Reals = _jit.Pointer[float]
-Whole = _jit.Pointer[int]
-
 
 class Asked(NamedTuple):
     """What a row asks for."""
@@ -116,9 +113,14 @@ class Source(NamedTuple):
     records: Whole  # (6, points) rows of the tables
     outer_points: int
     lengths: Reals  # (2, points)
+    labels: Codes  # (axes, points)
+    degrees: Whole  # (2,) axes of the chosen degrees
     inner_points: int
     inner_batches: Reals
     inner_lengths: Reals  # (2, points)
+
+
+SOURCE_FIELDS = len(Source._fields)
 
 
 class Scratch(NamedTuple):
@@ -165,6 +167,9 @@ load_distinct, store_distinct = _jit.fields_of(Running, "distinct", STRIDE, ARRA
 load_prefill, store_prefill = _jit.fields_of(Prefill, "prefills", STRIDE, ARRAYS)
 load_step, store_step = _jit.fields_of(Step, "steps", STRIDE, ARRAYS)
 _, store_point = _jit.fields_of(Point, "tile", STRIDE, ARRAYS)
+take_source = _jit.taken(Source)
+take_target = _jit.taken(Target)
+put = _jit.put
 load_record = _jit.load_record
 pointer = _jit.pointer
 aligned_pointer = _jit.aligned_pointer
@@ -343,7 +348,7 @@ def choose_devices(
 
 
 @_jit.inlined
-def prepare_point(source: Source, block: Block, outer: int) -> Replica:
+def prepare_point(source: Source, outer: int) -> Replica:
     """Stage 1 of an outer point; chosen degrees are noted in the block's axes."""
     points = source.outer_points
     rows = source.records
@@ -359,48 +364,21 @@ def prepare_point(source: Source, block: Block, outer: int) -> Replica:
         deployment = choose_devices(
             model, device, engine, weight_format, kv_format, deployment, length
         )
-        block.axes[block.degrees[0], outer] = int(deployment.tp)
-        block.axes[block.degrees[1], outer] = int(deployment.pp)
+        source.labels[source.degrees[0] * points + outer] = int(deployment.tp)
+        source.labels[source.degrees[1] * points + outer] = int(deployment.pp)
     return prepare(model, device, engine, weight_format, kv_format, deployment, economics)
 
 
 @_jit.kernel
-def fill_columns(
+def bind(
     tables: tuple[Floats, Floats, Floats, Floats, Floats, Floats],
     block: Block,
     inner: Inner,
     rules: Rules,
-    keep_infeasible: bool,
-    cursor: Integers,
     output: Output,
-    dropped: Integers,
-) -> int:
-    """Evaluate outer points from ``cursor`` on until the output is full or the block ends.
-
-    Parameters
-    ----------
-    tables
-        Records as rows: models, devices, engines, weight formats, KV formats, economics.
-    cursor
-        (2,) next outer and inner position; updated.
-    dropped
-        Rows left out, by status, and last those that a rule excludes; updated.
-
-    Returns
-    -------
-    int
-        Rows written from position 0 of the output.
-    """
-    align_stack()
-    # arrays whose pointers the loops take, and `keep` at the end
-    stages = np.empty((ASKED_FIELDS + STAGE_FIELDS) * STRIDE + CACHE_LINE)
-    values = np.empty(POINT_FIELDS * STRIDE + CACHE_LINE, output.metrics.dtype)
-    positions = np.arange(TILE)
-    points_of = np.empty(2 * STRIDE, np.int64)
-    ran = np.zeros(2)
-    first = np.empty(STRIDE, np.int64)
-    stretches = np.ones((2 + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
-    unmet = dropped[dropped.size - 1 :]
+    bound: Integers,
+) -> None:
+    """Note in ``bound`` where everything lies."""
     source = Source(
         models=pointer(tables[0]),
         devices=pointer(tables[1]),
@@ -412,29 +390,11 @@ def fill_columns(
         records=pointer(block.records),
         outer_points=block.records.shape[1],
         lengths=pointer(block.lengths),
+        labels=pointer(block.axes),
+        degrees=pointer(block.degrees),
         inner_points=inner.batches.size,
         inner_batches=pointer(inner.batches),
         inner_lengths=pointer(inner.lengths),
-    )
-    scratch = Scratch(
-        asked=aligned_pointer(stages, 0),
-        fits=aligned_pointer(stages, FITS * STRIDE),
-        runs=aligned_pointer(stages, RUNS * STRIDE),
-        prefills=aligned_pointer(stages, PREFILLS * STRIDE),
-        steps=aligned_pointer(stages, STEPS * STRIDE),
-        first=pointer(first),
-        batches=aligned_pointer(stretches, 0),
-        requests=aligned_pointer(stretches, STRIDE),
-        distinct=aligned_pointer(stretches, 2 * STRIDE),
-        ran=pointer(ran),
-        dropped=pointer(dropped),
-    )
-    tile = Tile(
-        values=aligned_pointer(values, 0),
-        outer_of=pointer(points_of),
-        inner_of=pointer(points_of[STRIDE:]),
-        kept=pointer(positions),
-        unmet=pointer(unmet),
     )
     target = Target(
         rules=rules.fields.size,
@@ -459,12 +419,73 @@ def fill_columns(
         code_columns=output.code_fields.size,
         code_fields=pointer(output.code_fields),
     )
+    put(pointer(bound), 0, source)
+    put(pointer(bound), SOURCE_FIELDS, target)
+
+
+@_jit.kernel
+def fill_columns(
+    bound: Integers,
+    values: Floats,
+    keep_infeasible: bool,
+    cursor: Integers,
+    dropped: Integers,
+) -> int:
+    """Evaluate outer points from ``cursor`` on until the output is full or the block ends.
+
+    Parameters
+    ----------
+    bound
+        What ``bind`` has noted; all of it is there still.
+    values
+        Room for a tile's results, of the output's kind.
+    cursor
+        (2,) next outer and inner position; updated.
+    dropped
+        Rows left out, by status, and last those that a rule excludes; updated.
+
+    Returns
+    -------
+    int
+        Rows written from position 0 of the output.
+    """
+    align_stack()
+    # arrays whose pointers the loops take, and `keep` at the end
+    stages = np.empty((ASKED_FIELDS + STAGE_FIELDS) * STRIDE + CACHE_LINE)
+    positions = np.arange(TILE)
+    points_of = np.empty(2 * STRIDE, np.int64)
+    ran = np.zeros(2)
+    first = np.empty(STRIDE, np.int64)
+    stretches = np.ones((2 + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
+    unmet = dropped[dropped.size - 1 :]
+    source = take_source(pointer(bound), 0, pointer(values))
+    target = take_target(pointer(bound), SOURCE_FIELDS, pointer(values))
+    scratch = Scratch(
+        asked=aligned_pointer(stages, 0),
+        fits=aligned_pointer(stages, FITS * STRIDE),
+        runs=aligned_pointer(stages, RUNS * STRIDE),
+        prefills=aligned_pointer(stages, PREFILLS * STRIDE),
+        steps=aligned_pointer(stages, STEPS * STRIDE),
+        first=pointer(first),
+        batches=aligned_pointer(stretches, 0),
+        requests=aligned_pointer(stretches, STRIDE),
+        distinct=aligned_pointer(stretches, 2 * STRIDE),
+        ran=pointer(ran),
+        dropped=pointer(dropped),
+    )
+    tile = Tile(
+        values=aligned_pointer(values, 0),
+        outer_of=pointer(points_of),
+        inner_of=pointer(points_of[STRIDE:]),
+        kept=pointer(positions),
+        unmet=pointer(unmet),
+    )
     rows = 0
     filled = 0
     outer = cursor[0]
     position = cursor[1]
     while outer < source.outer_points and target.capacity - rows >= TILE:
-        replica = prepare_point(source, block, outer)
+        replica = prepare_point(source, outer)
         scratch.ran[0] = 0.0
         if replica.status > OK and not keep_infeasible:
             scratch.dropped[int(replica.status)] += source.inner_points - position
@@ -490,5 +511,32 @@ def fill_columns(
         rows += flush_tile(tile, filled, target, rows)
     cursor[0] = outer
     cursor[1] = position
-    keep((stages, values, positions, points_of, ran, first, stretches))
+    keep((stages, positions, points_of, ran, first, stretches))
     return rows
+
+
+class Filling:
+    """A block of a space and where its rows go, to be filled as often as it takes.
+
+    Parameters
+    ----------
+    tables
+        Records as rows: models, devices, engines, weight formats, KV formats, economics.
+    """
+
+    def __init__(
+        self,
+        tables: tuple[Floats, Floats, Floats, Floats, Floats, Floats],
+        block: Block,
+        inner: Inner,
+        rules: Rules,
+        output: Output,
+    ) -> None:
+        self.kept = (tables, block, inner, rules, output)  # what `bound` points at
+        self.bound = np.empty(SOURCE_FIELDS + len(Target._fields), np.int64)
+        self.values = np.empty(POINT_FIELDS * STRIDE + CACHE_LINE, output.metrics.dtype)
+        bind(*self.kept, self.bound)
+
+    def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
+        """Fill the output from ``cursor`` on, as ``fill_columns``; return how many rows it has."""
+        return fill_columns(self.bound, self.values, keep_infeasible, cursor, dropped)

@@ -43,16 +43,10 @@ def filled(evaluator, rows):
     space = evaluator.space
     buffers = Buffers(space, rows + 128)
     output = evaluator.output(buffers)
-    written = evaluator.fill_columns(
-        space.tables,
-        space.block(0, space.outer_points),
-        space.inner,
-        space.rules,
-        False,
-        np.zeros(2, np.int64),
-        output,
-        np.zeros(len(STATUS) + 1, np.int64),
-    )
+    block = space.block(0, space.outer_points)
+    filling = evaluator.filling(space.tables, block, space.inner, space.rules, output)
+    dropped = np.zeros(len(STATUS) + 1, np.int64)
+    written = filling.fill(np.zeros(2, np.int64), dropped, keep_infeasible=False)
     return output, written
 
 
@@ -66,7 +60,8 @@ def test_c_computes_the_same():
         ours, rows = filled(evaluator, space.rows)
         buffers = Buffers(space, space.rows + 128)
         theirs = ours._replace(axes=buffers.axes, metrics=buffers.metrics, codes=buffers.codes)
-        baseline = Baseline(library, space, space.outer_points, evaluator.real, evaluator.whole)
+        points = space.outer_points
+        baseline = Baseline(library, space, points, points, evaluator.real, evaluator.whole)
 
         assert baseline.fill(theirs) == rows > 0, kind
         assert np.array_equal(ours.axes[:, :rows], theirs.axes[:, :rows]), kind

@@ -151,16 +151,15 @@ def through_kernel(scenario):
         degrees=space.block(0, 1).degrees,
     )
     inner = Inner(np.zeros(1), np.zeros((2, 1)), np.zeros((0, 1), np.int32))
-    rows = evaluator.fill_columns(
+    filling = evaluator.filling(
         tuple(np.array([record], np.float64) for record in tables),
         block,
         inner,
         space.rules,
-        True,
-        np.zeros(2, np.int64),
         evaluator.output(buffers),
-        np.zeros(len(STATUS) + 1, np.int64),
     )
+    dropped = np.zeros(len(STATUS) + 1, np.int64)
+    rows = filling.fill(np.zeros(2, np.int64), dropped, keep_infeasible=True)
     assert rows == 1
     values = np.empty(len(Point._fields))
     values[evaluator.real] = buffers.metrics[:, 0]
@@ -406,10 +405,11 @@ def test_rows_are_vectorised(monkeypatch):
     axes = {"model": ["llama-3-8b"], "device": ["h100-sxm"]}
     space = Space.from_dict({"name": "bare", "axes": axes, "output": {"columns": "all"}})
     evaluator = Evaluator(space)
-    evaluator.fill_columns = _jit.kernel(kernels.fill_columns.py_func)
+    fill_columns = _jit.kernel(kernels.fill_columns.py_func)
+    monkeypatch.setattr(kernels, "fill_columns", fill_columns)
 
     evaluator.evaluate(0, 1, Buffers(space, 256), lambda _: None)
-    listing = "\n".join(evaluator.fill_columns.inspect_asm().values())
+    listing = "\n".join(fill_columns.inspect_asm().values())
 
     # of four kinds of replica, each with its own loops: the results' columns, roots and quotients
     assert listing.count("vcvtpd2ps") >= 4 * 60

@@ -3,14 +3,13 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfcore import catalog, records
 from perfcore.physics.prefill import prompts_of
 from perfcore.physics.weights import parameters
 from perfcore.testing import (
-    LAWS,
     LawBrokenError,
     Scenario,
     check_laws,
@@ -65,10 +64,10 @@ def ideal(model, **changes):
     return made(model, engine="ideal", **changes).evaluate()
 
 
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @given(scenario=scenarios())
-def test_law(law, scenario):
-    law(scenario)
+@settings(max_examples=max(200, settings.default.max_examples))  # to draw takes longest
+def test_every_law(scenario):
+    check_laws(scenario)
 
 
 @given(

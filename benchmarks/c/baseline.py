@@ -105,10 +105,12 @@ class Baseline:
         library: ctypes.CDLL,
         space: Space,
         points: int,
+        part: int,
         metric_fields: npt.NDArray[np.int64],
         code_fields: npt.NDArray[np.int64],
     ) -> None:
         self.library = library
+        self.part = part  # outer points that a thread takes at once
         block, inner = space.block(0, points), space.inner
         # what the pointers point at
         self.arrays = [
@@ -144,10 +146,9 @@ class Baseline:
 
     def run(self, passes: int, threads: int, capacity: int) -> int:
         """All rows ``passes`` times into buffers of ``capacity`` rows; return their number."""
-        whole = Long(self.sweep.points)
         return int(
             self.library.run_blocks(
-                *(ctypes.byref(self.sweep), whole, Long(passes), threads),
+                *(ctypes.byref(self.sweep), Long(self.part), Long(passes), threads),
                 *(Long(capacity), Long(pitch_of(capacity))),
             )
         )

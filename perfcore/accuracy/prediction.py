@@ -218,7 +218,7 @@ def evaluate_points(batch: Batch, engines: Floats) -> Floats:
     """Return every field of ``Point`` for every question: (fields, rows)."""
     # Numba is imported here, so that commands that need no kernel do not wait for it.
     from perfcore.flushing import TILE  # noqa: PLC0415
-    from perfcore.kernels import fill_columns  # noqa: PLC0415
+    from perfcore.kernels import Filling  # noqa: PLC0415
 
     rows = len(batch.questions)
     fields = len(Point._fields)
@@ -226,7 +226,7 @@ def evaluate_points(batch: Batch, engines: Floats) -> Floats:
     metrics = np.empty((fields, rows + TILE), np.float64)
     nothing = np.zeros(0, np.int64)
     no_codes = np.empty((0, rows + TILE), np.int32)
-    written = fill_columns(
+    filling = Filling(
         (models, devices, engines, weights, kv_formats, economics),
         Block(
             records=batch.records,
@@ -237,8 +237,6 @@ def evaluate_points(batch: Batch, engines: Floats) -> Floats:
         ),
         Inner(batches=np.zeros(1), lengths=np.zeros((2, 1)), axes=np.zeros((0, 1), np.int32)),
         Rules(nothing, nothing, np.zeros((0, 2)), nothing),
-        True,
-        np.zeros(2, np.int64),
         Output(
             capacity=rows + TILE,
             axes=no_codes,
@@ -248,8 +246,9 @@ def evaluate_points(batch: Batch, engines: Floats) -> Floats:
             dropped_bits=np.zeros(fields, np.int64),
             code_fields=nothing,
         ),
-        np.zeros(len(STATUS) + 1, np.int64),
     )
+    dropped = np.zeros(len(STATUS) + 1, np.int64)
+    written = filling.fill(np.zeros(2, np.int64), dropped, keep_infeasible=True)
     if written != rows:  # no rule drops a row
         raise RuntimeError(f"{written} of {rows} rows were evaluated")
     return metrics[:, :rows]
