@@ -27,6 +27,7 @@ FAST = ("-O3", "-march=native", "-ffast-math")
 WIDE = ("-mprefer-vector-width=512",)
 FLAGS: Mapping[str, tuple[str, ...]] = {
     "-O3": STRICT,
+    "-O3, 512 bit": (*STRICT, *WIDE),
     "-O3, fused": FUSED,
     "-O3, fused, 512 bit": (*FUSED, *WIDE),
     "-O3 -ffast-math": FAST,
