@@ -914,6 +914,8 @@ def test_gguf_names_the_types_of_its_weights(tmp_path):
     oss = perfcore.load_model(str(header(tmp_path, gpt_oss_20b())))
     assert oss.native_dtype == "mxfp4 experts"
     assert perfcore.load_model(str(header(tmp_path, gpt_2()))).native_dtype == "fp16"
+    plain = {name: (shape, F32) for name, (shape, _) in gpt_2()[1].items()}
+    assert perfcore.load_model(str(header(tmp_path, (gpt_2()[0], plain)))).native_dtype == "fp32"
 
 
 def test_gguf_pattern_of_windows_may_be_listed(tmp_path):

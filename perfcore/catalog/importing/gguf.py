@@ -510,7 +510,8 @@ class _Model:
         kind = self.metadata.get("general.file_type")
         if isinstance(kind, int) and not isinstance(kind, bool) and kind in _MIXES:
             return _MIXES[kind]
-        return types.most_common(1)[0][0].lower().replace("f16", "fp16").replace("bfp16", "bf16")
+        name = types.most_common(1)[0][0]
+        return {"F32": "fp32", "F16": "fp16"}.get(name, name.lower())
 
     def _mix(self) -> str:
         """Return which types hold how much of the weights."""
