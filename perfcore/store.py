@@ -309,6 +309,12 @@ def open_store(location: str | Path) -> Store:
     if scheme not in SCHEMES:
         known = ", ".join(f"{name}://" for name in SCHEMES)
         raise InputError(f"{text}: unknown scheme {scheme!r}; use a directory, or one of {known}")
+    user, at, rest = name.partition("@")
+    if at and ":" in user:
+        raise InputError(
+            f"{scheme}://...@{rest}: a password in an address ends up in logs; leave it out, "
+            "credentials come from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+        )
     if not name.strip("/"):
         raise InputError(f"{text}: names no bucket; write {scheme}://BUCKET/NAME")
     return Bucket(text)

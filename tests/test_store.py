@@ -265,3 +265,9 @@ def test_a_file_of_the_run_opens_elsewhere(whole):
     )
     for name in hashes(whole):
         assert pq.read_metadata(whole / "data" / name).num_rows > 0
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated():
+    with pytest.raises(InputError, match=r"s3://\.\.\.@bucket/run: a password") as caught:
+        open_store("s3://KEY:SECRET@bucket/run")
+    assert "SECRET" not in str(caught.value).replace("AWS_SECRET_ACCESS_KEY", "")
