@@ -65,9 +65,10 @@ def schema(space: Space, metadata: Mapping[str, object]) -> pa.Schema:
 
 
 def pitch_of(capacity: int) -> int:
-    """Return the distance of columns that hold ``capacity`` rows: an odd number of cache lines.
+    """Return the distance of columns that hold ``capacity`` rows, in numbers of either size.
 
-    At a multiple of a page, the same rows of all columns would share a few places of the cache.
+    At whole pages, the same rows of all columns would share a few places of the cache: it is a
+    cache line more in numbers of 4 bytes, two in numbers of 8.
     """
     line, page = CACHE_LINE // 4, 4096 // 8  # in numbers of the narrowest and the widest kind
     return -(-(capacity - line) // page) * page + line
