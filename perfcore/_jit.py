@@ -24,9 +24,10 @@ from numba import types
 from numba.core import codegen, config
 from numba.extending import intrinsic, register_jitable
 
+from perfcore.layout import CACHE_LINE
+
 SOURCES = ("_jit", "flushing", "kernels", "layout", "records", "selection")  # and perfcore.physics
 
-CACHE_LINE = 64  # bytes
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -162,60 +163,103 @@ def _load_record(
     return result(record, table, types.intp), generate
 
 
-def fields_of(
-    record: Any,  # noqa: ANN401
-    name: str,
-    stride: int,
-    names: Sequence[str],
-) -> tuple[Callable[..., Any], Callable[..., None]]:
-    """Two functions for compiled code that load and store records of floats, spread over an array.
+class Spread:
+    """Records of floats, spread over an array field after field, to loops that compute rows.
 
-    Field f of a record is element ``f * stride + position`` of what a pointer points at:
-    ``load(pointer, position)`` and ``store(pointer, position, record)``. ``names`` are those of all
-    such arrays that a loop may touch; the compiler is told that they do not overlap, which it gives
-    up proving for many columns, and checks anew at every start of a loop for few.
+    ``arrays`` are all that such a loop touches, or parts of them. The compiler is told that they do
+    not overlap: it gives up proving that for many columns, and checks it anew at every start of a
+    loop for few.
     """
-    fields = record._fields
 
-    def addresses(context: Any, builder: Any, pointer: Any, position: Any) -> list[Any]:  # noqa: ANN401
-        offsets = (context.get_constant(types.intp, f * stride) for f in range(len(fields)))
-        return [builder.gep(pointer, [builder.add(position, offset)]) for offset in offsets]
+    def __init__(self, arrays: Sequence[str]) -> None:
+        self.arrays = arrays
 
-    def separate(builder: Any, instruction: Any) -> None:  # noqa: ANN401
+    def fields_of(
+        self,
+        record: Any,  # noqa: ANN401
+        array: str,
+        stride: int,
+    ) -> tuple[Callable[..., Any], Callable[..., None]]:
+        """Two functions for compiled code that load and store a record.
+
+        Field f is element ``f * stride + position`` of what a pointer points at:
+        ``load(pointer, position)`` and ``store(pointer, position, record)``.
+        """
+        fields = record._fields
+
+        def addresses(context: Any, builder: Any, pointer: Any, position: Any) -> list[Any]:  # noqa: ANN401
+            offsets = (context.get_constant(types.intp, f * stride) for f in range(len(fields)))
+            return [builder.gep(pointer, [builder.add(position, offset)]) for offset in offsets]
+
+        def load(typing_context: Any, pointer: Any, position: Any) -> Any:  # noqa: ANN401, ARG001
+            result = types.NamedUniTuple(types.float64, len(fields), record)  # type: ignore[no-untyped-call]
+
+            def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
+                found = addresses(context, builder, *arguments)
+                values = [self._alone(builder, builder.load(one), array) for one in found]
+                return context.make_tuple(builder, result, values)
+
+            return result(pointer, types.intp), generate
+
+        def store(typing_context: Any, pointer: Any, position: Any, given: Any) -> Any:  # noqa: ANN401, ARG001
+            def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
+                for field, address in enumerate(addresses(context, builder, *arguments[:2])):
+                    value = builder.extract_value(arguments[2], field)
+                    self._alone(builder, builder.store(value, address), array)
+                return context.get_dummy_value()
+
+            return types.void(pointer, types.intp, given), generate
+
+        return _compiled(load), _compiled(store)
+
+    def columns_of(self, record: Any) -> tuple[Callable[..., Any], Callable[..., None]]:  # noqa: ANN401
+        """Two functions for compiled code: where a record's fields go, and one that stores it.
+
+        ``find(pointer, places)`` is to be called before a loop: field f goes to elements of what
+        ``pointer`` points at, from ``places[f]`` on. ``store(found, position, record)`` puts it
+        there, in ``pointer``'s kind of number. Each field of the record is one of ``arrays``, as
+        no two columns overlap.
+        """
+        fields = record._fields
+
+        def find(typing_context: Any, pointer: Any, places: Any) -> Any:  # noqa: ANN401, ARG001
+            result = types.NamedUniTuple(pointer, len(fields), record)  # type: ignore[no-untyped-call]
+
+            def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
+                found = []
+                for field in range(len(fields)):
+                    index = context.get_constant(types.intp, field)
+                    place = builder.load(builder.gep(arguments[1], [index]))
+                    found.append(builder.gep(arguments[0], [place]))
+                return context.make_tuple(builder, result, found)
+
+            return result(pointer, places), generate
+
+        def store(typing_context: Any, found: Any, position: Any, given: Any) -> Any:  # noqa: ANN401, ARG001
+            def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401
+                element = context.get_data_type(sig.args[0].dtype.dtype)
+                for field, name in enumerate(fields):
+                    value = builder.extract_value(arguments[2], field)
+                    if isinstance(element, ir.FloatType):
+                        value = builder.fptrunc(value, element)
+                    first = builder.extract_value(arguments[0], field)
+                    address = builder.gep(first, [arguments[1]])
+                    self._alone(builder, builder.store(value, address), name)
+                return context.get_dummy_value()
+
+            return types.void(found, types.intp, given), generate
+
+        return _compiled(find), _compiled(store)
+
+    def _alone(self, builder: Any, instruction: Any, array: str) -> Any:  # noqa: ANN401
+        """``instruction``, marked as one that touches ``array`` and none of the others."""
         module = builder.module
         domain = module.add_metadata(["perfcore"])
-        scopes = {other: module.add_metadata([other, domain]) for other in names}
-        others = [scopes[other] for other in names if other != name]
-        instruction.set_metadata("alias.scope", module.add_metadata([scopes[name]]))
+        scopes = {other: module.add_metadata([other, domain]) for other in self.arrays}
+        others = [scopes[other] for other in self.arrays if other != array]
+        instruction.set_metadata("alias.scope", module.add_metadata([scopes[array]]))
         instruction.set_metadata("noalias", module.add_metadata(others))
-
-    def load(typing_context: Any, pointer: Any, position: Any) -> Any:  # noqa: ANN401, ARG001
-        result = types.NamedUniTuple(types.float64, len(fields), record)  # type: ignore[no-untyped-call]
-
-        def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
-            values = []
-            for address in addresses(context, builder, *arguments):
-                value = builder.load(address)
-                separate(builder, value)
-                values.append(value)
-            return context.make_tuple(builder, result, values)
-
-        return result(pointer, types.intp), generate
-
-    def store(typing_context: Any, pointer: Any, position: Any, given: Any) -> Any:  # noqa: ANN401, ARG001
-        def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401
-            element = context.get_data_type(sig.args[0].dtype)
-            found = addresses(context, builder, *arguments[:2])
-            for field, address in enumerate(found):
-                value = builder.extract_value(arguments[2], field)
-                if isinstance(element, ir.FloatType):
-                    value = builder.fptrunc(value, element)
-                separate(builder, builder.store(value, address))
-            return context.get_dummy_value()
-
-        return types.void(pointer, types.intp, given), generate
-
-    return _compiled(load), _compiled(store)
+        return instruction
 
 
 def _put(typing_context: Any, array: Any, start: Any, record: Any) -> Any:  # noqa: ANN401, ARG001
@@ -374,12 +418,11 @@ put: Callable[[Any, int, Any], None] = _compiled(_put)
 rounded: Callable[[float, int], float] = _compiled(_rounded)
 
 __all__ = [
-    "CACHE_LINE",
     "Pointer",
+    "Spread",
     "align_stack",
     "aligned_pointer",
     "constants",
-    "fields_of",
     "inlined",
     "keep",
     "kernel",

@@ -1,6 +1,7 @@
-"""Loops that move rows from a tile to the output. No formula and no column name.
+"""Loops that finish the rows of a tile in the output. No formula and no column name.
 
-A tile holds some rows of all fields, field after field, so that it stays in the processor's caches.
+A tile is the rows that are evaluated before they are finished, so few that they stay in the
+processor's nearest cache.
 """
 
 from typing import Annotated, NamedTuple
@@ -8,9 +9,10 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from perfcore import _jit
+from perfcore.layout import VECTOR
 
-TILE = 32  # rows that are evaluated before they are copied to the output
-STRIDE = TILE + 8  # of a field: loops over rows end at a multiple of 8, whatever the rows are
+TILE = 64  # rows
+STRIDE = TILE + VECTOR  # of a field: loops over rows end at a whole vector, whatever the rows are
 ANY = -1  # a mask that excludes no code
 
 Pointer = _jit.Pointer
@@ -22,9 +24,13 @@ Results = Annotated[Pointer[float], None]  # of the output's kind
 
 
 class Tile(NamedTuple):
-    """Rows that are evaluated, and the points of the space that they are."""
+    """Rows that are evaluated, and the points of the space that they are.
 
-    values: Results  # field after field, ``STRIDE`` apart
+    What is written of a row is already where it belongs in the output, the rest out of the way.
+    """
+
+    values: Results  # what places count from
+    places: Whole  # of each field's first row
     outer_of: Whole
     inner_of: Whole
     kept: Whole  # positions of rows in order, as long as no rule writes others there
@@ -49,6 +55,9 @@ class Target(NamedTuple):
     pitch: int  # from a column to the next
     axes: Codes
     metrics: Results
+    fields: int
+    places: Whole  # of each field, counted from metrics on: in its column, or out of the way
+    moves: Whole  # all bits of fields that have a column, whose places move on with rows; else 0
     codes: Annotated[Pointer[float], np.int32]  # are given as reals
     metric_columns: int
     metric_fields: Whole
@@ -64,7 +73,7 @@ def select_rows(tile: Tile, filled: int, target: Target) -> int:
     for row in range(filled):
         met = True
         for rule in range(target.rules):
-            value = tile.values[target.rule_fields[rule] * STRIDE + row]
+            value = tile.values[tile.places[target.rule_fields[rule]] + row]
             value = rounded(value, target.rule_dropped_bits[rule])
             low, high = target.rule_ranges[2 * rule], target.rule_ranges[2 * rule + 1]
             met = met and low <= value <= high
@@ -117,29 +126,25 @@ def copy_axes(tile: Tile, count: int, target: Target, rows: int) -> None:
 
 
 @_jit.inlined
-def copy_metrics(tile: Tile, filled: int, count: int, target: Target, rows: int) -> None:
-    """Append metrics of the kept rows of a tile, rounded to the bits that are wanted of each."""
+def settle_metrics(tile: Tile, filled: int, count: int, target: Target) -> None:
+    """Move the kept rows of metrics together, rounded to the bits that are wanted of each."""
     for column in range(target.metric_columns):
-        source = target.metric_fields[column] * STRIDE
-        place = column * target.pitch + rows
+        place = tile.places[target.metric_fields[column]]
         dropped = target.metric_dropped_bits[column]
-        if count == filled and dropped == 0:
+        if count < filled:
             for row in range(count):
-                target.metrics[place + row] = tile.values[source + row]
-        elif count == filled:
+                value = tile.values[place + tile.kept[row]]
+                tile.values[place + row] = rounded(value, dropped)
+        elif dropped > 0:
             for row in range(count):
-                target.metrics[place + row] = rounded(tile.values[source + row], dropped)
-        else:
-            for row in range(count):
-                value = tile.values[source + tile.kept[row]]
-                target.metrics[place + row] = rounded(value, dropped)
+                tile.values[place + row] = rounded(tile.values[place + row], dropped)
 
 
 @_jit.inlined
 def copy_codes(tile: Tile, filled: int, count: int, target: Target, rows: int) -> None:
     """Append whole numbers of the kept rows of a tile."""
     for column in range(target.code_columns):
-        source = target.code_fields[column] * STRIDE
+        source = tile.places[target.code_fields[column]]
         place = column * target.pitch + rows
         if count == filled:
             for row in range(count):
@@ -151,11 +156,16 @@ def copy_codes(tile: Tile, filled: int, count: int, target: Target, rows: int) -
 
 @_jit.kernel
 def flush_tile(tile: Tile, filled: int, target: Target, rows: int) -> int:
-    """Append the rows of a tile that meet all rules to the output; return how many."""
+    """Finish those rows of a tile that meet all rules; return how many.
+
+    ``rows`` stand before them in the output. The next tile's rows begin behind them.
+    """
     count = filled
     if target.rules > 0:
         count = select_rows(tile, filled, target)
-    copy_metrics(tile, filled, count, target, rows)
+    settle_metrics(tile, filled, count, target)
     copy_codes(tile, filled, count, target, rows)
     copy_axes(tile, count, target, rows)
+    for field in range(target.fields):
+        tile.places[field] += target.moves[field] & count
     return count

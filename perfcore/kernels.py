@@ -1,9 +1,9 @@
 """The loops over a space. No formula and no column name: physics comes in as functions.
 
 A kernel walks the outer points of a block, prepares each once, and takes its inner points, which
-are combinations of batch and lengths, as rows of a tile: what fits into memory, then the batch,
-prefill and the rest, each in a loop that the compiler vectorises. Rows that cannot run are left
-out before the expensive loops.
+are combinations of batch and lengths, as rows of a tile: what fits into memory, then the batch, then
+the rest, each in a loop that the compiler vectorises. Rows that cannot run are left out before the
+expensive loop, whose results go straight to where they belong in the output.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from perfcore import _jit
 from perfcore.flushing import STRIDE, TILE, Codes, Reals, Target, Tile, Whole, flush_tile
-from perfcore.layout import Block, Inner, Output, Rules
+from perfcore.layout import CACHE_LINE, VECTOR, Block, Inner, Output, Rules, aligned
 from perfcore.physics import (
     attention,
     collectives,
@@ -38,7 +38,7 @@ from perfcore.physics import (
     weights,
 )
 from perfcore.physics.fitting import Fit, fit_at
-from perfcore.physics.passes import Prefill, Step, prefill_at, step_at
+from perfcore.physics.passes import prefill_at, step_at
 from perfcore.physics.point import Point, at_lengths
 from perfcore.physics.replica import OK, Replica, prepare
 from perfcore.physics.running import Running, at_batch, runnable
@@ -92,12 +92,8 @@ class Asked(NamedTuple):
 
 ASKED_FIELDS = len(Asked._fields)
 POINT_FIELDS = len(Point._fields)
-STAGE_FIELDS = sum(len(record._fields) for record in (Fit, Running, Prefill, Step))
-FITS = ASKED_FIELDS  # where the fields of each stage begin
+FIT_FIELDS = len(Fit._fields)
 RUNNING_FIELDS = len(Running._fields)
-RUNS = FITS + len(Fit._fields)
-PREFILLS = RUNS + RUNNING_FIELDS
-STEPS = PREFILLS + len(Prefill._fields)
 
 
 class Source(NamedTuple):
@@ -132,8 +128,6 @@ class Scratch(NamedTuple):
     asked: Reals
     fits: Reals
     runs: Reals
-    prefills: Reals
-    steps: Reals
     first: Whole  # row of each stretch of rows that have the same batch, and the end
     batches: Reals  # of each stretch
     requests: Reals
@@ -159,14 +153,12 @@ PLAIN = {
 
 has_static, as_static = _jit.constants(Replica, STATIC)
 has_plain, as_plain = _jit.constants(Replica, PLAIN)
-ARRAYS = ("asked", "fits", "distinct", "runs", "prefills", "steps", "tile")
-load_asked, store_asked = _jit.fields_of(Asked, "asked", STRIDE, ARRAYS)
-load_fit, store_fit = _jit.fields_of(Fit, "fits", STRIDE, ARRAYS)
-load_running, store_running = _jit.fields_of(Running, "runs", STRIDE, ARRAYS)
-load_distinct, store_distinct = _jit.fields_of(Running, "distinct", STRIDE, ARRAYS)
-load_prefill, store_prefill = _jit.fields_of(Prefill, "prefills", STRIDE, ARRAYS)
-load_step, store_step = _jit.fields_of(Step, "steps", STRIDE, ARRAYS)
-_, store_point = _jit.fields_of(Point, "tile", STRIDE, ARRAYS)
+spread = _jit.Spread(("asked", "fits", "distinct", "runs", *Point._fields))
+load_asked, store_asked = spread.fields_of(Asked, "asked", STRIDE)
+load_fit, store_fit = spread.fields_of(Fit, "fits", STRIDE)
+load_running, store_running = spread.fields_of(Running, "runs", STRIDE)
+load_distinct, store_distinct = spread.fields_of(Running, "distinct", STRIDE)
+find_columns, store_point = spread.columns_of(Point)
 take_source = _jit.taken(Source)
 take_target = _jit.taken(Target)
 put = _jit.put
@@ -175,7 +167,6 @@ pointer = _jit.pointer
 aligned_pointer = _jit.aligned_pointer
 align_stack = _jit.align_stack
 keep = _jit.keep
-CACHE_LINE = _jit.CACHE_LINE
 
 Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.integer]
@@ -288,32 +279,18 @@ def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None
 
 @_jit.inlined
 def evaluate_rows(replica: Replica, scratch: Scratch, tile: Tile, start: int, count: int) -> None:
-    """Results of rows into the tile.
-
-    A loop a stage: in one loop a processor has no room to begin the next rows while it waits for
-    roots and quotients of these.
-    """
-    stop = start + whole_vectors(count)
-    for row in range(start, stop):
-        asked = load_asked(scratch.asked, row)
-        running = load_running(scratch.runs, row)
-        prefilled = prefill_at(replica, running, asked.input_len, asked.output_len)
-        store_prefill(scratch.prefills, row, prefilled)
-    for row in range(start, stop):
-        asked = load_asked(scratch.asked, row)
-        running = load_running(scratch.runs, row)
-        step = step_at(replica, running, asked.input_len, asked.output_len)
-        store_step(scratch.steps, row, step)
-    for row in range(start, stop):
+    """Results of rows to where the tile has them."""
+    columns = find_columns(tile.values, tile.places)
+    for row in range(start, start + whole_vectors(count)):
         asked = load_asked(scratch.asked, row)
         running = load_running(scratch.runs, row)
         fit = load_fit(scratch.fits, row)
-        prefilled = load_prefill(scratch.prefills, row)
-        step = load_step(scratch.steps, row)
+        prefill = prefill_at(replica, running, asked.input_len, asked.output_len)
+        step = step_at(replica, running, asked.input_len, asked.output_len)
         result = at_lengths(
-            replica, running, fit, asked.input_len, asked.output_len, prefilled, step
+            replica, running, fit, asked.input_len, asked.output_len, prefill, step
         )
-        store_point(tile.values, row, result)
+        store_point(columns, row, result)
 
 
 @_jit.inlined
@@ -376,9 +353,11 @@ def bind(
     inner: Inner,
     rules: Rules,
     output: Output,
+    places: Integers,
+    moves: Integers,
     bound: Integers,
 ) -> None:
-    """Note in ``bound`` where everything lies."""
+    """Note in ``bound`` where everything lies; ``places`` and ``moves`` as in ``Target``."""
     source = Source(
         models=pointer(tables[0]),
         devices=pointer(tables[1]),
@@ -412,6 +391,9 @@ def bind(
         pitch=output.axes.shape[1],
         axes=pointer(output.axes),
         metrics=pointer(output.metrics),
+        fields=places.size,
+        places=pointer(places),
+        moves=pointer(moves),
         codes=pointer(output.codes),
         metric_columns=output.metric_fields.size,
         metric_fields=pointer(output.metric_fields),
@@ -426,7 +408,7 @@ def bind(
 @_jit.kernel
 def fill_columns(
     bound: Integers,
-    values: Floats,
+    metrics: Floats,
     keep_infeasible: bool,
     cursor: Integers,
     dropped: Integers,
@@ -437,8 +419,8 @@ def fill_columns(
     ----------
     bound
         What ``bind`` has noted; all of it is there still.
-    values
-        Room for a tile's results, of the output's kind.
+    metrics
+        The output's, for its kind.
     cursor
         (2,) next outer and inner position; updated.
     dropped
@@ -451,21 +433,20 @@ def fill_columns(
     """
     align_stack()
     # arrays whose pointers the loops take, and `keep` at the end
-    stages = np.empty((ASKED_FIELDS + STAGE_FIELDS) * STRIDE + CACHE_LINE)
+    stages = np.empty((ASKED_FIELDS + FIT_FIELDS + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
+    places = np.empty(POINT_FIELDS, np.int64)
     positions = np.arange(TILE)
     points_of = np.empty(2 * STRIDE, np.int64)
     ran = np.zeros(2)
     first = np.empty(STRIDE, np.int64)
     stretches = np.ones((2 + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
     unmet = dropped[dropped.size - 1 :]
-    source = take_source(pointer(bound), 0, pointer(values))
-    target = take_target(pointer(bound), SOURCE_FIELDS, pointer(values))
+    source = take_source(pointer(bound), 0, pointer(metrics))
+    target = take_target(pointer(bound), SOURCE_FIELDS, pointer(metrics))
     scratch = Scratch(
         asked=aligned_pointer(stages, 0),
-        fits=aligned_pointer(stages, FITS * STRIDE),
-        runs=aligned_pointer(stages, RUNS * STRIDE),
-        prefills=aligned_pointer(stages, PREFILLS * STRIDE),
-        steps=aligned_pointer(stages, STEPS * STRIDE),
+        fits=aligned_pointer(stages, ASKED_FIELDS * STRIDE),
+        runs=aligned_pointer(stages, (ASKED_FIELDS + FIT_FIELDS) * STRIDE),
         first=pointer(first),
         batches=aligned_pointer(stretches, 0),
         requests=aligned_pointer(stretches, STRIDE),
@@ -474,12 +455,15 @@ def fill_columns(
         dropped=pointer(dropped),
     )
     tile = Tile(
-        values=aligned_pointer(values, 0),
+        values=target.metrics,
+        places=pointer(places),
         outer_of=pointer(points_of),
         inner_of=pointer(points_of[STRIDE:]),
         kept=pointer(positions),
         unmet=pointer(unmet),
     )
+    for field in range(POINT_FIELDS):
+        places[field] = target.places[field]
     rows = 0
     filled = 0
     outer = cursor[0]
@@ -511,7 +495,7 @@ def fill_columns(
         rows += flush_tile(tile, filled, target, rows)
     cursor[0] = outer
     cursor[1] = position
-    keep((stages, positions, points_of, ran, first, stretches))
+    keep((stages, places, positions, points_of, ran, first, stretches))
     return rows
 
 
@@ -532,11 +516,22 @@ class Filling:
         rules: Rules,
         output: Output,
     ) -> None:
-        self.kept = (tables, block, inner, rules, output)  # what `bound` points at
+        metrics = output.metrics
+        columns, pitch = metrics.shape
+        if pitch < output.capacity + VECTOR:
+            raise ValueError(f"columns have {pitch} rows, not {output.capacity} and a vector")
+        out_of_the_way = aligned(POINT_FIELDS, STRIDE, metrics.dtype)
+        ahead = out_of_the_way.ctypes.data - metrics.ctypes.data
+        places = ahead // metrics.itemsize + np.arange(POINT_FIELDS) * STRIDE
+        places[output.metric_fields] = np.arange(columns) * pitch
+        moves = np.zeros(POINT_FIELDS, np.int64)
+        moves[output.metric_fields] = -1
+        self.metrics = metrics
         self.bound = np.empty(SOURCE_FIELDS + len(Target._fields), np.int64)
-        self.values = np.empty(POINT_FIELDS * STRIDE + CACHE_LINE, output.metrics.dtype)
-        bind(*self.kept, self.bound)
+        # what `bound` points at
+        self.kept = (tables, block, inner, rules, output, places, moves, out_of_the_way)
+        bind(*self.kept[:-1], self.bound)
 
     def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
         """Fill the output from ``cursor`` on, as ``fill_columns``; return how many rows it has."""
-        return fill_columns(self.bound, self.values, keep_infeasible, cursor, dropped)
+        return fill_columns(self.bound, self.metrics, keep_infeasible, cursor, dropped)

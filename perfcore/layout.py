@@ -1,6 +1,6 @@
 """What goes into the kernel and comes out of it, as arrays."""
 
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,9 @@ import numpy.typing as npt
 Integers = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
+
+CACHE_LINE: Final = 64  # bytes
+VECTOR: Final = 8  # rows that the kernel's loops take at once
 
 
 class Block(NamedTuple):
@@ -40,10 +43,28 @@ class Rules(NamedTuple):
 class Output(NamedTuple):
     """Columns, each at least a tile long, and the fields of ``Point`` that go into them."""
 
-    capacity: int  # rows of a column; the arrays are longer
+    capacity: int  # rows of a column; the arrays are longer, by a vector at least
     axes: Codes  # (axes that vary, pitch) outer ones first
     metrics: npt.NDArray[np.floating]  # (columns, pitch)
     codes: Codes  # (columns, pitch)
     metric_fields: Integers
     dropped_bits: Integers  # of each metric's mantissa, which is rounded
     code_fields: Integers
+
+
+def pitch_of(capacity: int) -> int:
+    """Return the distance of columns that hold ``capacity`` rows, in numbers of either size.
+
+    At whole pages, the same rows of all columns would share a few places of the cache: it is a
+    cache line more in numbers of 4 bytes, two in numbers of 8.
+    """
+    line, page = CACHE_LINE // 4, 4096 // 8  # in numbers of the narrowest and the widest kind
+    return -(-(capacity + VECTOR - line) // page) * page + line
+
+
+def aligned(columns: int, pitch: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an uninitialised (columns, pitch) array that begins at a whole cache line."""
+    size = columns * pitch * np.dtype(dtype).itemsize
+    room = np.empty(size + CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
+    return room[start : start + size].view(dtype).reshape(columns, pitch)

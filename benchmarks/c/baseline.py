@@ -13,8 +13,7 @@ import numpy.typing as npt
 from c.translate import translated
 
 from perfcore.flushing import STRIDE, TILE
-from perfcore.layout import Output
-from perfcore.sinks.parquet import pitch_of
+from perfcore.layout import Output, pitch_of
 from perfcore.space import Space
 
 SOURCE = Path(__file__).parent / "kernel.c"

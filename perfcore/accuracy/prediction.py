@@ -17,7 +17,7 @@ from perfcore.catalog.entry import Entry
 from perfcore.catalog.schema import DeviceEntry, KVFormatEntry, WeightFormatEntry
 from perfcore.columns import STATUS
 from perfcore.errors import InputError
-from perfcore.layout import Block, Inner, Output, Rules
+from perfcore.layout import Block, Inner, Output, Rules, aligned, pitch_of
 from perfcore.physics.memory import LARGEST_BATCH
 from perfcore.physics.point import Point
 
@@ -223,9 +223,9 @@ def evaluate_points(batch: Batch, engines: Floats) -> Floats:
     rows = len(batch.questions)
     fields = len(Point._fields)
     models, devices, weights, kv_formats, economics = batch.tables
-    metrics = np.empty((fields, rows + TILE), np.float64)
+    metrics = aligned(fields, pitch_of(rows + TILE), np.float64)
     nothing = np.zeros(0, np.int64)
-    no_codes = np.empty((0, rows + TILE), np.int32)
+    no_codes = np.empty((0, metrics.shape[1]), np.int32)
     filling = Filling(
         (models, devices, engines, weights, kv_formats, economics),
         Block(

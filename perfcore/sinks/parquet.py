@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from perfcore.axes import Axis
 from perfcore.columns import BY_NAME, Column
 from perfcore.errors import OutputError, reason
+from perfcore.layout import aligned, pitch_of
 from perfcore.sections import Output
 from perfcore.sinks.profiles import LEVELS, PROFILES
 from perfcore.space import Space, distinct
@@ -24,7 +25,6 @@ PAGE_BYTES: Final = 1 << 20
 # statistics of text need, 120 times a row group (13 against 7 ns a row and column).
 ENCODER_ROWS: Final = 1 << 16
 FORMAT_VERSION: Final = "2.6"
-CACHE_LINE: Final = 64  # bytes
 
 
 def axis_field(axis: Axis) -> pa.Field:
@@ -62,24 +62,6 @@ def schema(space: Space, metadata: Mapping[str, object]) -> pa.Schema:
         for key, value in metadata.items()
     }
     return pa.schema(fields, metadata=texts)
-
-
-def pitch_of(capacity: int) -> int:
-    """Return the distance of columns that hold ``capacity`` rows, in numbers of either size.
-
-    At whole pages, the same rows of all columns would share a few places of the cache: it is a
-    cache line more in numbers of 4 bytes, two in numbers of 8.
-    """
-    line, page = CACHE_LINE // 4, 4096 // 8  # in numbers of the narrowest and the widest kind
-    return -(-(capacity - line) // page) * page + line
-
-
-def aligned(rows: int, columns: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return an uninitialised (rows, columns) array that begins at a whole cache line."""
-    size = rows * columns * np.dtype(dtype).itemsize
-    room = np.empty(size + CACHE_LINE, np.uint8)
-    start = -room.ctypes.data % CACHE_LINE
-    return room[start : start + size].view(dtype).reshape(rows, columns)
 
 
 class Buffers:
