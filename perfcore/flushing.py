@@ -62,6 +62,7 @@ class Target(NamedTuple):
     metric_columns: int
     metric_fields: Whole
     metric_dropped_bits: Whole
+    all_dropped_bits: int  # of all together: 0 if none is rounded
     code_columns: int
     code_fields: Whole
 
@@ -128,6 +129,8 @@ def copy_axes(tile: Tile, count: int, target: Target, rows: int) -> None:
 @_jit.inlined
 def settle_metrics(tile: Tile, filled: int, count: int, target: Target) -> None:
     """Move the kept rows of metrics together, rounded to the bits that are wanted of each."""
+    if count == filled and target.all_dropped_bits == 0:
+        return
     for column in range(target.metric_columns):
         place = tile.places[target.metric_fields[column]]
         dropped = target.metric_dropped_bits[column]

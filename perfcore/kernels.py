@@ -1,9 +1,9 @@
 """The loops over a space. No formula and no column name: physics comes in as functions.
 
 A kernel walks the outer points of a block, prepares each once, and takes its inner points, which
-are combinations of batch and lengths, as rows of a tile: what fits into memory, then the batch, then
-the rest, each in a loop that the compiler vectorises. Rows that cannot run are left out before the
-expensive loop, whose results go straight to where they belong in the output.
+are combinations of batch and lengths, as rows of a tile: what fits into memory, then the batch,
+then the rest, each in a loop that the compiler vectorises. Rows that cannot run are left out before
+the expensive loop, whose results go straight to where they belong in the output.
 """
 
 from typing import NamedTuple
@@ -231,6 +231,18 @@ def drop_rows(scratch: Scratch, tile: Tile, start: int, count: int) -> int:
 @_jit.inlined
 def find_stretches(scratch: Scratch, start: int, count: int) -> int:
     """Find the stretches of rows that ask for and run the same batch; return how many there are."""
+    batch = load_fit(scratch.fits, start).batch
+    requested = load_asked(scratch.asked, start).requested
+    changes = 0
+    for row in range(start, start + count):
+        changes += load_fit(scratch.fits, row).batch != batch
+        changes += load_asked(scratch.asked, row).requested != requested
+    if changes == 0:
+        scratch.first[0] = start
+        scratch.first[1] = start + count
+        scratch.batches[0] = batch
+        scratch.requests[0] = requested
+        return 1
     stretches = 0
     batch = -1.0
     requested = -1.0
@@ -287,9 +299,7 @@ def evaluate_rows(replica: Replica, scratch: Scratch, tile: Tile, start: int, co
         fit = load_fit(scratch.fits, row)
         prefill = prefill_at(replica, running, asked.input_len, asked.output_len)
         step = step_at(replica, running, asked.input_len, asked.output_len)
-        result = at_lengths(
-            replica, running, fit, asked.input_len, asked.output_len, prefill, step
-        )
+        result = at_lengths(replica, running, fit, asked.input_len, asked.output_len, prefill, step)
         store_point(columns, row, result)
 
 
@@ -398,6 +408,7 @@ def bind(
         metric_columns=output.metric_fields.size,
         metric_fields=pointer(output.metric_fields),
         metric_dropped_bits=pointer(output.dropped_bits),
+        all_dropped_bits=output.dropped_bits.sum(),
         code_columns=output.code_fields.size,
         code_fields=pointer(output.code_fields),
     )

@@ -17,8 +17,6 @@
 enum {
     FIT_FIELDS = sizeof(Fit) / sizeof(double),
     RUNNING_FIELDS = sizeof(Running) / sizeof(double),
-    PREFILL_FIELDS = sizeof(Prefill) / sizeof(double),
-    STEP_FIELDS = sizeof(Step) / sizeof(double),
     POINT_FIELDS = sizeof(Point) / sizeof(double),
 };
 
@@ -58,9 +56,9 @@ typedef struct {
     double requests[STRIDE];
     double distinct[RUNNING_FIELDS * STRIDE];
     double runs[RUNNING_FIELDS * STRIDE];
-    double prefills[PREFILL_FIELDS * STRIDE];
-    double steps[STEP_FIELDS * STRIDE];
-    float tile[POINT_FIELDS * STRIDE];
+    float out_of_the_way[POINT_FIELDS * STRIDE]; /* fields that have no column */
+    float *columns[POINT_FIELDS];                /* where the tile's rows of each field begin */
+    int64_t moves[POINT_FIELDS];                 /* 1 for fields that have a column */
     int64_t outer_of[STRIDE];
     int64_t inner_of[STRIDE];
     double ran[2];
@@ -93,70 +91,46 @@ static __attribute__((noinline)) void batch_rows(const Replica *restrict replica
     }
 }
 
-/* The three loops of a kind of replica, whose switched-off terms are constants to the compiler. */
-#define LOOPS(KIND, SPECIALISE)                                                                    \
-    static __attribute__((noinline)) void prefill_rows_##KIND(                                     \
+/* That no two columns overlap. */
+#ifdef __clang__
+#define APART _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define APART _Pragma("GCC ivdep")
+#endif
+
+/* The loop of a kind of replica, whose switched-off terms are constants to the compiler. */
+#define LOOP(KIND, SPECIALISE)                                                                     \
+    static __attribute__((noinline)) void evaluate_rows_##KIND(                                    \
         const Replica *restrict given, const double *restrict input_len,                           \
         const double *restrict output_len, const double *restrict runs,                            \
-        double *restrict prefills, long count)                                                     \
+        const double *restrict fits, float *const *restrict columns, long start, long stop)        \
     {                                                                                              \
         Replica replica = *given;                                                                  \
         SPECIALISE(replica);                                                                       \
-        for (long row = 0; row < count; row++) {                                                   \
-            Running running = load_Running(runs, row);                                             \
-            Prefill prefilled = prefill_at(&replica, &running, input_len[row], output_len[row]);   \
-            store_Prefill(prefills, row, &prefilled);                                              \
-        }                                                                                          \
-    }                                                                                              \
-    static __attribute__((noinline)) void step_rows_##KIND(                                        \
-        const Replica *restrict given, const double *restrict input_len,                           \
-        const double *restrict output_len, const double *restrict runs, double *restrict steps,    \
-        long count)                                                                                \
-    {                                                                                              \
-        Replica replica = *given;                                                                  \
-        SPECIALISE(replica);                                                                       \
-        for (long row = 0; row < count; row++) {                                                   \
-            Running running = load_Running(runs, row);                                             \
-            Step step = step_at(&replica, &running, input_len[row], output_len[row]);              \
-            store_Step(steps, row, &step);                                                         \
-        }                                                                                          \
-    }                                                                                              \
-    static __attribute__((noinline)) void point_rows_##KIND(                                       \
-        const Replica *restrict given, const double *restrict input_len,                           \
-        const double *restrict output_len, const double *restrict runs,                            \
-        const double *restrict fits, const double *restrict prefills,                              \
-        const double *restrict steps, float *restrict tile, long count)                            \
-    {                                                                                              \
-        Replica replica = *given;                                                                  \
-        SPECIALISE(replica);                                                                       \
-        for (long row = 0; row < count; row++) {                                                   \
+        APART for (long row = start; row < stop; row++)                                            \
+        {                                                                                          \
             Running running = load_Running(runs, row);                                             \
             Fit fit = load_Fit(fits, row);                                                         \
-            Prefill prefilled = load_Prefill(prefills, row);                                       \
-            Step step = load_Step(steps, row);                                                     \
+            Prefill prefill = prefill_at(&replica, &running, input_len[row], output_len[row]);     \
+            Step step = step_at(&replica, &running, input_len[row], output_len[row]);              \
             Point point = at_lengths(&replica, &running, &fit, input_len[row], output_len[row],    \
-                                     &prefilled, &step);                                           \
-            store_Point(tile, row, &point);                                                        \
+                                     &prefill, &step);                                             \
+            store_Point(columns, row, &point);                                                     \
         }                                                                                          \
     }                                                                                              \
     static void evaluate_##KIND(const Replica *replica, Scratch *s, long start, long count)        \
     {                                                                                              \
-        const double *input_len = s->input_len + start, *output_len = s->output_len + start;       \
-        prefill_rows_##KIND(replica, input_len, output_len, s->runs + start, s->prefills + start,  \
-                            count);                                                                \
-        step_rows_##KIND(replica, input_len, output_len, s->runs + start, s->steps + start,        \
-                         count);                                                                   \
-        point_rows_##KIND(replica, input_len, output_len, s->runs + start, s->fits + start,        \
-                          s->prefills + start, s->steps + start, s->tile + start, count);          \
+        evaluate_rows_##KIND(replica, s->input_len, s->output_len, s->runs, s->fits, s->columns,   \
+                             start, start + count);                                                \
     }
 
 #define AS_IT_IS(r) ((void)0)
 #define AS_STATIC_PLAIN(r) (AS_STATIC(r), AS_PLAIN(r))
 
-LOOPS(any, AS_IT_IS)
-LOOPS(static, AS_STATIC)
-LOOPS(plain, AS_PLAIN)
-LOOPS(static_plain, AS_STATIC_PLAIN)
+LOOP(any, AS_IT_IS)
+LOOP(static, AS_STATIC)
+LOOP(plain, AS_PLAIN)
+LOOP(static_plain, AS_STATIC_PLAIN)
 
 static long drop_rows(Scratch *s, long start, long count)
 {
@@ -182,8 +156,18 @@ static long drop_rows(Scratch *s, long start, long count)
 static long find_stretches(Scratch *s, long start, long count)
 {
     const double *ran = s->fits + STRIDE;
-    double batch = -1.0, requested = -1.0;
-    long stretches = 0;
+    double batch = ran[start], requested = s->requested[start];
+    long stretches = 0, changes = 0;
+    for (long row = start; row < start + count; row++)
+        changes += (ran[row] != batch) | (s->requested[row] != requested);
+    if (changes == 0) {
+        s->first[0] = start;
+        s->first[1] = start + count;
+        s->batches[0] = batch;
+        s->requests[0] = requested;
+        return 1;
+    }
+    batch = requested = -1.0;
     for (long row = start; row < start + count; row++) {
         s->first[stretches] = row;
         s->batches[stretches] = ran[row];
@@ -231,17 +215,29 @@ static long stretch_end(const Scratch *s, long start, long filled)
     return stop;
 }
 
-static void flush_tile(const Sweep *sweep, const Scratch *s, const Output *out, long filled,
-                       long rows)
+/* The columns of a buffer, from its first row on. */
+static void begin(const Sweep *sweep, Scratch *s, const Output *out)
 {
-    for (long column = 0; column < sweep->metrics; column++)
-        memcpy(out->metrics + column * out->pitch + rows,
-               s->tile + sweep->metric_fields[column] * STRIDE, filled * sizeof(float));
+    for (long field = 0; field < POINT_FIELDS; field++) {
+        s->columns[field] = s->out_of_the_way + field * STRIDE;
+        s->moves[field] = 0;
+    }
+    for (long column = 0; column < sweep->metrics; column++) {
+        s->columns[sweep->metric_fields[column]] = out->metrics + column * out->pitch;
+        s->moves[sweep->metric_fields[column]] = 1;
+    }
+}
+
+/* Finish a tile's rows, before which there are `rows` in the buffer. */
+static void flush_tile(const Sweep *sweep, Scratch *s, const Output *out, long filled, long rows)
+{
     for (long column = 0; column < sweep->codes; column++) {
-        const float *restrict from = s->tile + sweep->code_fields[column] * STRIDE;
+        const float *restrict from = s->columns[sweep->code_fields[column]];
         int32_t *restrict to = out->codes + column * out->pitch + rows;
         for (long row = 0; row < filled; row++) to[row] = (int32_t)from[row];
     }
+    for (long field = 0; field < POINT_FIELDS; field++)
+        s->columns[field] += s->moves[field] * filled;
     for (long start = 0, stop; start < filled; start = stop) {
         long outer = s->outer_of[start], inner = s->inner_of[start];
         stop = stretch_end(s, start, filled);
@@ -274,6 +270,7 @@ static __attribute__((noinline)) Replica prepare_point(const Sweep *sweep, long 
 static long fill_columns(const Sweep *sweep, long first, long last, const Output *out, Scratch *s)
 {
     long total = 0, rows = 0, filled = 0;
+    begin(sweep, s, out);
     for (long outer = first; outer < last; outer++) {
         Replica replica = prepare_point(sweep, outer);
         s->ran[0] = 0.0;
@@ -310,15 +307,17 @@ static long fill_columns(const Sweep *sweep, long first, long last, const Output
                     evaluate_any(&replica, s, start, part);
             }
             if (filled == TILE) {
-                if (out->capacity - rows < TILE) rows = 0;
                 flush_tile(sweep, s, out, filled, rows);
                 rows += filled;
                 total += filled;
                 filled = start = 0;
+                if (out->capacity - rows < TILE) {
+                    begin(sweep, s, out);
+                    rows = 0;
+                }
             }
         }
     }
-    if (out->capacity - rows < TILE) rows = 0;
     flush_tile(sweep, s, out, filled, rows);
     return total + filled;
 }
@@ -344,7 +343,7 @@ static Scratch *new_scratch(void)
 {
     Scratch *scratch = aligned_alloc(64, sizeof(Scratch));
     memset(scratch, 0, sizeof(Scratch));
-    for (long place = 0; place < (long)(offsetof(Scratch, tile) / sizeof(double)); place++)
+    for (long place = 0; place < (long)(offsetof(Scratch, out_of_the_way) / sizeof(double)); place++)
         ((double *)scratch)[place] = 1.0;
     return scratch;
 }

@@ -15,7 +15,6 @@ from types import ModuleType
 from perfcore import records
 from perfcore.kernels import FORMULAS, PLAIN, STATIC
 from perfcore.physics.fitting import Fit
-from perfcore.physics.passes import Prefill, Step
 from perfcore.physics.point import Point
 from perfcore.physics.running import Running
 
@@ -191,18 +190,31 @@ def structure(record: type) -> str:
     return f"typedef struct {{\n{fields}}} {record.__name__};\n"
 
 
-def row_access(record: type, element: str) -> str:
+def row_access(record: type) -> str:
     """Return functions that load and store a record spread over an array, ``STRIDE`` apart."""
     name = record.__name__
     fields = list(enumerate(record._fields))  # type: ignore[attr-defined]
     loads = ", ".join(f".{field} = from[{place} * STRIDE + row]" for place, field in fields)
     stores = "".join(
-        f"    to[{place} * STRIDE + row] = ({element})record->{field};\n" for place, field in fields
+        f"    to[{place} * STRIDE + row] = record->{field};\n" for place, field in fields
     )
     return (
-        f"{INLINED} {name} load_{name}(const {element} *from, long row)\n"
+        f"{INLINED} {name} load_{name}(const double *from, long row)\n"
         f"{{\n    return ({name}){{{loads}}};\n}}\n\n"
-        f"{INLINED} void store_{name}({element} *to, long row, const {name} *record)\n"
+        f"{INLINED} void store_{name}(double *to, long row, const {name} *record)\n"
+        f"{{\n{stores}}}\n"
+    )
+
+
+def column_access(record: type) -> str:
+    """Return a function that stores a record's fields in columns."""
+    name = record.__name__
+    stores = "".join(
+        f"    columns[{place}][row] = (float)record->{field};\n"
+        for place, field in enumerate(record._fields)  # type: ignore[attr-defined]
+    )
+    return (
+        f"{INLINED} void store_{name}(float *const *columns, long row, const {name} *record)\n"
         f"{{\n{stores}}}\n"
     )
 
@@ -242,8 +254,7 @@ def translated() -> str:
             else:
                 formulas.append(Formula(found, vars(module)))
     heads = "".join(f"{formula.head};\n" for formula in formulas)
-    access = [row_access(record, "double") for record in (Fit, Running, Prefill, Step)]
-    access.append(row_access(Point, "float"))
+    access = [row_access(Fit), row_access(Running), column_access(Point)]
     access += [constants("STATIC", STATIC), constants("PLAIN", PLAIN)]
     bodies = (formula.text for formula in formulas)
     return "\n".join([PRELUDE, *definitions, heads, *bodies, *access])

@@ -58,16 +58,16 @@ def roofline(compute_s: float, memory_s: float, residue: float) -> Time:
     max() errs 33 % (with data-sheet rates); 0 is max(), the bound. As t is homogeneous of degree
     one, each resource's part follows from Euler's theorem, and the two parts sum to t.
     """
+    slow = max(compute_s, memory_s)
+    fast = min(compute_s, memory_s)
+    total = sqrt(slow * slow + residue * (fast * fast))
+    per_total = 1.0 / (total + TINY)
     compute_weight = 1.0 if compute_s > memory_s else residue
     memory_weight = residue if compute_s > memory_s else 1.0
-    compute_square = compute_weight * compute_s * compute_s
-    memory_square = memory_weight * memory_s * memory_s
-    total = sqrt(compute_square + memory_square)
-    per_total = 1.0 / (total + TINY)
     return Time(
         total=total,
-        compute_duty=compute_weight * compute_s * per_total,
-        memory_duty=memory_weight * memory_s * per_total,
+        compute_duty=compute_weight * (compute_s * per_total),
+        memory_duty=memory_weight * (memory_s * per_total),
     )
 
 
