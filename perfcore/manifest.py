@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 from typing import Final, cast
 
 import pyarrow as pa
@@ -37,6 +38,8 @@ _NEEDED: Final = {
     "columns": list,
     "spec": dict,
 }
+version = cache(metadata.version)  # which reads a file
+
 _RECEIPT: Final = TypeAdapter(Receipt)
 _RECEIPTS: Final = TypeAdapter(dict[int, Receipt])
 
@@ -88,10 +91,11 @@ def _sha256(document: object) -> str:
 def header(space: Space) -> Document:
     """What a manifest says before anything is computed."""
     columns = [axis.name for axis in (*space.outer_axes, *space.inner_axes)]
+    parts = fingerprints(space)
     return {
         "name": space.spec.name,
-        "fingerprint": fingerprint(space),
-        "fingerprints": fingerprints(space),
+        "fingerprint": _joined(parts),
+        "fingerprints": parts,
         "evaluated": space.rows,
         "shard_count": space.shards,
         "versions": {

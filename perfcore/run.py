@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -133,7 +132,7 @@ def facts(space: Space) -> dict[str, object]:
         if axis.entries
     }
     return {
-        "version": version("perfcore"),
+        "version": manifests.version("perfcore"),
         "spec": _shortened(space.spec.to_dict()),
         "fingerprint": fingerprint(space),
         "catalog_hash": catalog_hash(),

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -118,14 +119,7 @@ class Spec:
             "name": self.name,
             "description": self.description,
             "axes": {axis.name: list(axis.values) for axis in self.axes},
-            "entries": {
-                axis.name: {
-                    label: _digest(entry)
-                    for label, entry in zip(axis.values, axis.entries, strict=True)
-                }
-                for axis in self.axes
-                if axis.entries
-            },
+            "entries": self._entries,
             "what_if": {
                 what_if.key: {"mode": what_if.mode, "column": what_if.column_name}
                 for what_if in self.what_ifs
@@ -142,6 +136,18 @@ class Spec:
             ],
             "sample": None if self.sample is None else asdict(self.sample),
             "output": {**asdict(self.output), "columns": list(self.output.columns)},
+        }
+
+    @cached_property
+    def _entries(self) -> dict[str, dict[object, str]]:
+        """A digest of each entry, by axis and label."""
+        return {
+            axis.name: {
+                label: _digest(entry)
+                for label, entry in zip(axis.values, axis.entries, strict=True)
+            }
+            for axis in self.axes
+            if axis.entries
         }
 
     def fingerprint(self) -> str:
