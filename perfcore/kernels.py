@@ -174,8 +174,8 @@ Integers = npt.NDArray[np.integer]
 
 @_jit.inlined
 def whole_vectors(rows: int) -> int:
-    """``rows`` rounded up to a multiple of 8: no loop then has a rest of scalar rows."""
-    return ((rows + 7) >> 3) << 3
+    """``rows`` rounded up to whole vectors: no loop then has a rest of scalar rows."""
+    return (rows + VECTOR - 1) & -VECTOR
 
 
 @_jit.inlined

@@ -400,7 +400,10 @@ def test_columns_are_in_canonical_order():
 
 @pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="x86 instructions")
 def test_rows_are_vectorised(monkeypatch):
-    """Packed roots and quotients in every stage's loop: a call or a branch would end them."""
+    """Packed roots, quotients and stores in every loop: a call or a branch would end them.
+
+    Scattered stores stand where the compiler does not see that rows of a column follow each other.
+    """
     monkeypatch.setattr(_jit, "CACHE", None)  # code from the cache cannot be inspected
     axes = {"model": ["llama-3-8b"], "device": ["h100-sxm"]}
     space = Space.from_dict({"name": "bare", "axes": axes, "output": {"columns": "all"}})
@@ -411,7 +414,19 @@ def test_rows_are_vectorised(monkeypatch):
     evaluator.evaluate(0, 1, Buffers(space, 256), lambda _: None)
     listing = "\n".join(fill_columns.inspect_asm().values())
 
-    # of four kinds of replica, each with its own loops: the results' columns, roots and quotients
+    # of four kinds of replica, each with its own loop: the results' columns, roots and quotients
     assert listing.count("vcvtpd2ps") >= 4 * 60
     assert listing.count("vsqrtpd") >= 55
     assert listing.count("vdivpd") >= 90
+    assert "vscatter" not in listing
+
+
+def test_columns_have_room_for_whole_vectors():
+    """Loops write up to a vector beyond the last row: not into what lies there."""
+    space = bare_space()
+    evaluator = Evaluator(space)
+    output = evaluator.output(Buffers(space, 256))
+    short = output._replace(capacity=output.metrics.shape[1])
+    block = space.block(0, 1)
+    with pytest.raises(ValueError, match=r"columns have \d+ rows, not \d+ and a vector"):
+        evaluator.filling(space.tables, block, space.inner, space.rules, short)
