@@ -151,8 +151,11 @@ PLAIN = {
     "deployment.offload": OFFLOAD_NONE,
 }
 
+UNDRAFTED = {"deployment.draft_len": 0.0}
+
 has_static, as_static = _jit.constants(Replica, STATIC)
 has_plain, as_plain = _jit.constants(Replica, PLAIN)
+has_undrafted, as_undrafted = _jit.constants(Replica, UNDRAFTED)
 spread = _jit.Spread(("asked", "fits", "distinct", "runs", *Point._fields))
 load_asked, store_asked = spread.fields_of(Asked, "asked", STRIDE)
 load_fit, store_fit = spread.fields_of(Fit, "fits", STRIDE)
@@ -260,6 +263,14 @@ def find_stretches(scratch: Scratch, start: int, count: int) -> int:
 
 
 @_jit.inlined
+def run_stretches(replica: Replica, scratch: Scratch, stretches: int) -> None:
+    """The batch of each stretch of rows."""
+    for stretch in range(whole_vectors(stretches)):
+        running = at_batch(replica, scratch.batches[stretch], scratch.requests[stretch])
+        store_distinct(scratch.distinct, stretch, running)
+
+
+@_jit.inlined
 def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None:
     """The batch of rows, computed once for a stretch of rows that have the same."""
     stretches = find_stretches(scratch, start, count)
@@ -268,9 +279,12 @@ def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None
     requested = scratch.requests[0]
     if stretches == 1 and ran[0] == batch and ran[1] == requested:
         return
-    for stretch in range(whole_vectors(stretches)):
-        running = at_batch(replica, scratch.batches[stretch], scratch.requests[stretch])
-        store_distinct(scratch.distinct, stretch, running)
+    if not has_undrafted(replica):
+        run_stretches(replica, scratch, stretches)
+    elif has_plain(replica):
+        run_stretches(as_plain(as_undrafted(replica)), scratch, stretches)
+    else:
+        run_stretches(as_undrafted(replica), scratch, stretches)
     ran[0] = 0.0
     if stretches == 1:
         running = load_distinct(scratch.distinct, 0)

@@ -14,7 +14,7 @@ from perfcore.bounds import BOUNDS, RECORDS, TIES, Bound, broken_bounds, broken_
 from perfcore.columns import METRICS
 from perfcore.errors import InputError
 from perfcore.physics.collectives import exchange
-from perfcore.physics.energy import pipeline_power
+from perfcore.physics.energy import idle_power
 from perfcore.physics.point import evaluate
 from perfcore.space import Space
 from perfcore.units import DIMENSIONS, parse
@@ -185,7 +185,7 @@ def test_a_domain_of_less_than_two_devices_takes_no_time_away():
 def test_shares_that_are_rounded_up_leave_nothing_negative():
     device = catalog.load_device("h100-sxm").record()
 
-    assert pipeline_power(device, 0.0, 1.0 + 2.0**-52) == 0.0
+    assert idle_power(device, 1.0 + 2.0**-52) == 0.0
 
 
 @pytest.mark.parametrize("kind", sorted(CLASSES))

@@ -15,7 +15,7 @@ import pytest
 from perfcore import catalog, physics, records
 from perfcore.physics.attention import (
     UNLIMITED,
-    causal_pairs,
+    causal_keys,
     chunked_integral,
     index_limit,
     kv_bytes_per_sequence,
@@ -29,7 +29,13 @@ from perfcore.physics.attention import (
     window_limit,
     windowed_pairs,
 )
-from perfcore.physics.collectives import all_reduce, exchange, exchanges, expert_exchange
+from perfcore.physics.collectives import (
+    all_reduce,
+    exchange,
+    exchanges,
+    expert_exchange,
+    repeated,
+)
 from perfcore.physics.cost import annuity, owned_usd_per_hour, usd_per_second
 from perfcore.physics.decode import (
     ContextCosts,
@@ -46,11 +52,11 @@ from perfcore.physics.decode import (
     summed,
 )
 from perfcore.physics.energy import (
-    busy_power,
+    busy_energy,
     carbon_per_joule,
     facility_factor,
-    mean_power,
-    pipeline_power,
+    idle_power,
+    waiting_energy,
 )
 from perfcore.physics.fitting import cache_at, fit_at
 from perfcore.physics.memory import (
@@ -733,7 +739,8 @@ def test_chunked_window_in_the_long_run():
 
 def test_pairs():
     """I = 6, counted by hand; with a limit or window of 4: 1 + 2 + 3 + 4 + 4 + 4."""
-    assert causal_pairs(6.0) == 21.0
+    assert 6 * causal_keys(0.0, 6.0) == 21.0
+    assert 4 * causal_keys(2.0, 6.0) == 3 + 4 + 5 + 6
     assert windowed_pairs(6.0, 4.0, 0.0) == 18.0
     assert windowed_pairs(6.0, 4.0, 1.0) == (1 + 2 + 3 + 4) + (1 + 2)
     assert limited_pairs(6.0, 4.0) == 18.0
@@ -880,12 +887,17 @@ def test_what_does_not_fit_is_away():
     assert away.weights_s == pytest.approx(size / 50e9, rel=0.02)  # the embedding is not read
 
 
-def test_exchanges_add_up():
-    links = exchange(8.0, H100, ENGINE)
-    one, two = all_reduce(links, 1e6), all_reduce(links, 4e6)
+@pytest.mark.parametrize("tokens", [1.0, 100.0, 1e4])
+def test_exchanges_add_up(tokens):
+    """3 in a group and 2 among groups of four times the tokens, of 1 kB each."""
+    links = exchange(16.0, H100, ENGINE)
+    inside, among = repeated(links, 3.0, 1e3), repeated(links, 2.0, 1e3)
+    one, two = all_reduce(links, 1e3 * tokens), all_reduce(links, 4e3 * tokens)
 
-    assert exchanges(links, 3.0, 1e6, links, 0.0, 4e6).total == digits(3 * one.total)
-    both = exchanges(links, 3.0, 1e6, links, 2.0, 4e6)
+    alone = exchanges(inside, tokens, among, 4 * tokens, grouped=False)
+    assert alone.total == digits(3 * one.total)
+    assert alone.transfer == digits(3 * one.transfer)
+    both = exchanges(inside, tokens, among, 4 * tokens, grouped=True)
     assert both.total == digits(3 * one.total + 2 * two.total)
     assert both.transfer == digits(3 * one.transfer + 2 * two.transfer)
 
@@ -1200,26 +1212,24 @@ def test_prefill_is_bound_by_compute():
     flops = flops_per_token(LLAMA) * 2_048 + attention_work(costs, LLAMA, work)
 
     def seconds(split):
-        return sum(
-            prefill_terms(
-                costs,
-                LLAMA,
-                IDEAL,
-                layout,
-                ops,
-                links,
-                LLAMA.all_reduces,
-                links,
-                0.0,
-                16_384.0,
-                work,
-                1.0,
-                1.0,
-                0.0,
-                operator_time(ops.lm_head, 1.0, 1.0, IDEAL.residue).total,
-                split,
-            )
+        terms = prefill_terms(
+            costs,
+            LLAMA,
+            IDEAL,
+            layout,
+            ops,
+            links,
+            links,
+            False,
+            work,
+            1.0,
+            1.0,
+            0.0,
+            operator_time(ops.lm_head, 1.0, 1.0, IDEAL.residue).total,
+            split,
         )
+        assert sum(terms[1:]) == (digits(terms.seconds) if split else 0.0)
+        return terms.seconds
 
     assert seconds(split=True) >= flops / 989e12
     assert seconds(split=True) == digits(seconds(split=False))
@@ -1382,36 +1392,34 @@ def test_largest_batch():
 # ------------------------------------------------------------------------ energy and money
 
 
-def test_busy_power():
+def test_busy_energy():
+    """2 s; a share of 0.01 of the peak FLOP/s counts as its root, 0.1."""
     engine = ENGINE._replace(
         power_floor=0.4, power_memory=0.3, power_compute=0.7, power_attention=0.2
     )
 
-    assert busy_power(H100, engine, 0.5, 0.1, 0.0) == digits(700 * 0.62)
-    assert busy_power(H100, engine, 0.5, 0.1, 0.5) == digits(700 * 0.72)
-    assert busy_power(H100, engine, 1.0, 1.0, 0.0) == 700.0
+    assert busy_energy(H100, engine, 2.0, 1.0, 0.02, 0.0) == digits(2 * 700 * 0.62)
+    assert busy_energy(H100, engine, 2.0, 1.0, 0.02, 1.0) == digits(2 * 700 * 0.72)
+    assert busy_energy(H100, engine, 2.0, 2.0, 2.0, 0.0) == 2 * 700.0
 
 
-def test_mean_power():
-    """Half of the time busy at floor, a quarter each exchanging and waiting."""
-    engine = ENGINE._replace(
-        power_floor=0.4, power_network=0.2, power_host=0.1, power_attention=0.1
-    )
+def test_waiting_energy():
+    """1 s for links and 2 s for the host."""
+    engine = ENGINE._replace(power_network=0.2, power_host=0.1)
 
-    assert mean_power(H100, engine, 0.5, 0.25, 0.25, 0.0, 0.0, 0.0) == digits(700 * 0.275)
-    assert mean_power(H100, engine, 0.5, 0.25, 0.25, 0.0, 0.0, 1.0) == digits(700 * 0.325)
+    assert waiting_energy(H100, engine, 1.0, 2.0) == digits(700 * 0.4)
 
 
 def test_energy_of_a_memory_bound_token():
     """H200 at 545 W, 140 GB at 0.85 of 4.8 TB/s: 18.70098039 J."""
     engine = ENGINE._replace(power_floor=545 / 700, power_memory=0.0, power_compute=0.0)
-    power = mean_power(H100, engine, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+    seconds = 140e9 / (0.85 * 4.8e12)
 
-    assert power * 140e9 / (0.85 * 4.8e12) == digits(18.70098039)
+    assert busy_energy(H100, engine, seconds, seconds, 0.0, 0.0) == digits(18.70098039)
 
 
-def test_pipeline_power():
-    assert pipeline_power(H100._replace(idle_power=100.0), 500.0, 0.25) == 200.0
+def test_idle_power():
+    assert idle_power(H100._replace(idle_power=100.0), 0.25) == 75.0
 
 
 def test_facility_factor():
@@ -1664,7 +1672,7 @@ def test_interference_share():
 
 def test_prefill_pool():
     """64 requests in 10 s, 0.1 s of prefill each, at 0.8 of the time: 0.8 replicas."""
-    assert prefill_pool(0.8, 0.1, 64.0, 10.0) == digits(0.8)
+    assert prefill_pool(0.8, 0.1, 64 / 10) == digits(0.8)
     assert whole(LLAMA, ENGINE, tp=8.0, scheduler=APART).prefill_pool > 0.0
     assert whole(LLAMA, ENGINE, tp=8.0, scheduler=CONTINUOUS).prefill_pool == 0.0
     assert whole(LLAMA, ENGINE, tp=8.0, scheduler=STATIC).prefill_pool == 0.0

@@ -80,15 +80,36 @@ static __attribute__((noinline)) void fit_rows(const Replica *restrict replica,
     }
 }
 
-static __attribute__((noinline)) void batch_rows(const Replica *restrict replica,
-                                                 const double *restrict batch,
-                                                 const double *restrict requested,
-                                                 double *restrict runs, long count)
-{
-    for (long row = 0; row < count; row++) {
-        Running running = at_batch(replica, batch[row], requested[row]);
-        store_Running(runs, row, &running);
+/* The batches of rows, for a kind of replica, whose switched-off terms are constants. */
+#define BATCHES(KIND, SPECIALISE)                                                                  \
+    static __attribute__((noinline)) void batch_rows_##KIND(                                       \
+        const Replica *restrict given, const double *restrict batch,                               \
+        const double *restrict requested, double *restrict runs, long count)                       \
+    {                                                                                              \
+        Replica replica = *given;                                                                  \
+        SPECIALISE(replica);                                                                       \
+        for (long row = 0; row < count; row++) {                                                   \
+            Running running = at_batch(&replica, batch[row], requested[row]);                      \
+            store_Running(runs, row, &running);                                                    \
+        }                                                                                          \
     }
+
+#define AS_IT_IS(r) ((void)0)
+#define AS_STATIC_PLAIN(r) (AS_STATIC(r), AS_PLAIN(r))
+#define AS_UNDRAFTED_PLAIN(r) (AS_UNDRAFTED(r), AS_PLAIN(r))
+
+BATCHES(any, AS_IT_IS)
+BATCHES(undrafted, AS_UNDRAFTED)
+BATCHES(undrafted_plain, AS_UNDRAFTED_PLAIN)
+
+static void batch_rows(const Replica *replica, const Scratch *s, double *runs, long count)
+{
+    if (!IS_UNDRAFTED(*replica))
+        batch_rows_any(replica, s->batches, s->requests, runs, count);
+    else if (IS_PLAIN(*replica))
+        batch_rows_undrafted_plain(replica, s->batches, s->requests, runs, count);
+    else
+        batch_rows_undrafted(replica, s->batches, s->requests, runs, count);
 }
 
 /* That no two columns overlap. */
@@ -123,9 +144,6 @@ static __attribute__((noinline)) void batch_rows(const Replica *restrict replica
         evaluate_rows_##KIND(replica, s->input_len, s->output_len, s->runs, s->fits, s->columns,   \
                              start, start + count);                                                \
     }
-
-#define AS_IT_IS(r) ((void)0)
-#define AS_STATIC_PLAIN(r) (AS_STATIC(r), AS_PLAIN(r))
 
 LOOP(any, AS_IT_IS)
 LOOP(static, AS_STATIC)
@@ -186,10 +204,10 @@ static void run_rows(const Replica *replica, Scratch *s, long start, long count)
     if (stretches == 1 && s->ran[0] == s->batches[0] && s->ran[1] == s->requests[0]) return;
     s->ran[0] = 0.0;
     if (stretches == count) {
-        batch_rows(replica, s->batches, s->requests, s->runs + start, whole_vectors(count));
+        batch_rows(replica, s, s->runs + start, whole_vectors(count));
         return;
     }
-    batch_rows(replica, s->batches, s->requests, s->distinct, whole_vectors(stretches));
+    batch_rows(replica, s, s->distinct, whole_vectors(stretches));
     for (long stretch = 0; stretch < stretches; stretch++) {
         long first = s->first[stretch], rows = whole_vectors(s->first[stretch + 1] - first);
         if (stretches == 1) first = 0, rows = STRIDE;

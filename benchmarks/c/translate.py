@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from perfcore import records
-from perfcore.kernels import FORMULAS, PLAIN, STATIC
+from perfcore.kernels import FORMULAS, PLAIN, STATIC, UNDRAFTED
 from perfcore.physics.fitting import Fit
 from perfcore.physics.point import Point
 from perfcore.physics.running import Running
@@ -255,7 +255,8 @@ def translated() -> str:
                 formulas.append(Formula(found, vars(module)))
     heads = "".join(f"{formula.head};\n" for formula in formulas)
     access = [row_access(Fit), row_access(Running), column_access(Point)]
-    access += [constants("STATIC", STATIC), constants("PLAIN", PLAIN)]
+    specialised = {"STATIC": STATIC, "PLAIN": PLAIN, "UNDRAFTED": UNDRAFTED}
+    access += [constants(name, values) for name, values in specialised.items()]
     bodies = (formula.text for formula in formulas)
     return "\n".join([PRELUDE, *definitions, heads, *bodies, *access])
 

@@ -51,9 +51,12 @@ def mean_window(input_len: float, output_len: float, window: float, chunked: flo
     return sliding + chunked * ((end - start) * (1.0 / output_len) - sliding)
 
 
-def causal_pairs(input_len: float) -> float:
-    """(query, key) pairs of one causal prompt: I (I+1) / 2, half of the square."""
-    return 0.5 * input_len * (input_len + 1.0)
+def causal_keys(cached: float, input_len: float) -> float:
+    """Keys that a new token of a causal prompt sees on average, its own included: (C + I + 1) / 2.
+
+    Of a prompt without a cached prefix about half of its length.
+    """
+    return 0.5 * (cached + input_len + 1.0)
 
 
 def windowed_pairs(input_len: float, window: float, chunked: float) -> float:

@@ -72,7 +72,7 @@ def exchange(devices: float, device: Device, engine: Engine) -> Exchange:
 
 
 def all_reduce(exchange: Exchange, message_bytes: float) -> ExchangeTime:
-    """Time of one all-reduce of ``message_bytes`` per device. [s]"""
+    """Time of an all-reduce of ``message_bytes`` per device; of tokens, if ``repeated``. [s]"""
     one_shot = exchange.one_shot_start + exchange.one_shot_per_byte * message_bytes
     two_shot = exchange.two_shot_start + exchange.two_shot_per_byte * message_bytes
     per_byte = exchange.one_shot_per_byte if one_shot < two_shot else exchange.two_shot_per_byte
@@ -83,23 +83,31 @@ def all_reduce(exchange: Exchange, message_bytes: float) -> ExchangeTime:
     )
 
 
+def repeated(exchange: Exchange, times: float, bytes_per_token: float) -> Exchange:
+    """``times`` such exchanges as one, of a message in tokens instead of bytes."""
+    per_token = times * bytes_per_token
+    return Exchange(
+        one_shot_start=times * exchange.one_shot_start,
+        one_shot_per_byte=per_token * exchange.one_shot_per_byte,
+        two_shot_start=times * exchange.two_shot_start,
+        two_shot_per_byte=per_token * exchange.two_shot_per_byte,
+        network_start=times * exchange.network_start,
+        network_per_byte=per_token * exchange.network_per_byte,
+    )
+
+
 def exchanges(
-    links: Exchange,
-    reduces: float,
-    message_bytes: float,
-    expert_links: Exchange,
-    expert_reduces: float,
-    expert_message_bytes: float,
+    links: Exchange, tokens: float, expert_links: Exchange, expert_tokens: float, grouped: bool
 ) -> ExchangeTime:
-    """Time of all exchanges of a pass: those of a group, and those with experts, if any. [s]"""
-    one = all_reduce(links, message_bytes)
-    total = reduces * one.total
-    transfer = reduces * one.transfer
-    if expert_reduces > 0.0:
-        scatter = all_reduce(expert_links, expert_message_bytes)
-        total += expert_reduces * scatter.total
-        transfer += expert_reduces * scatter.transfer
-    return ExchangeTime(total=total, transfer=transfer)
+    """Time of all exchanges of a pass: of a group, and with experts if there are groups. [s]
+
+    Both kinds of links are ``repeated`` as often as a pass has such exchanges.
+    """
+    inside = all_reduce(links, tokens)
+    if not grouped:
+        return inside
+    among = all_reduce(expert_links, expert_tokens)
+    return ExchangeTime(total=inside.total + among.total, transfer=inside.transfer + among.transfer)
 
 
 DISPATCH_BYTES = 1.03  # per element sent to an expert: fp8 and one scale per 128

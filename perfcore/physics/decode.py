@@ -6,6 +6,7 @@ from perfcore.physics.attention import INDEX_BYTES, STATE_BYTES, STATE_FLOPS
 from perfcore.physics.operators import Operators
 from perfcore.physics.parallelism import Layout
 from perfcore.physics.roofline import Operator, operator_time, reached_flops, roofline
+from perfcore.physics.rounding import NOTHING
 from perfcore.records import MATH_FP16, Device, Engine, KVFormat, Model, WeightFormat
 
 
@@ -50,7 +51,7 @@ def layer_terms(
 
     Routed experts see ``expert_tokens``, of all data-parallel groups.
     """
-    terms = Terms(0.0, 0.0, 0.0, 0.0)
+    terms = Terms(NOTHING, NOTHING, NOTHING, NOTHING)
     terms = add_operator(terms, operators.attention_in, tokens, 1.0, residue)
     terms = add_operator(terms, operators.attention_out, tokens, 1.0, residue)
     terms = add_operator(terms, operators.ffn_in, tokens, 1.0, residue)
@@ -59,7 +60,13 @@ def layer_terms(
         terms = add_operator(terms, operators.shared, tokens, 1.0, residue)
     if operators.experts.weights > 0.0:
         terms = add_operator(terms, operators.experts, expert_tokens, experts_read, residue)
-    return add_operator(terms, operators.elementwise, tokens, 1.0, residue)
+    moved = operators.elementwise  # which computes nothing
+    return Terms(
+        weights=terms.weights + moved.weights,
+        kv=terms.kv,
+        activations=terms.activations + moved.activations_per_token * tokens,
+        compute=terms.compute,
+    )
 
 
 def scaled(terms: Terms, factor: float) -> Terms:

@@ -7,53 +7,41 @@ from perfcore.records import Device, Economics, Engine
 JOULES_PER_KWH = 3.6e6
 
 
-def busy_power(
+def busy_energy(
     device: Device,
     engine: Engine,
-    memory_use: float,
-    square_root_compute_use: float,
-    attention_share: float,
+    busy_s: float,
+    memory_s: float,
+    compute_s: float,
+    attention_s: float,
 ) -> float:
-    """Board power while operators run, never above the board's limit. [W]
+    """Energy of a board in ``busy_s`` of running operators, never above its limit. [J]
 
-    P = min(1, f0 + fm u_m + fc sqrt(u_c) + fa a) TDP, with the shares u of peak bandwidth and
-    FLOP/s that are used, and the share a of the time in which attention reads the KV cache: its
-    kernels draw more than those that stream weights at the same rate. The square root is measured:
-    power is near the limit from u_c of 0.2 on.
+    E = TDP min(t, f0 t + fm t_m + fc sqrt(t_c t) + fa t_a): t_m and t_c are what memory and
+    arithmetic would take at their peak rates, so that t_m / t and t_c / t are the shares of them
+    that are used; t_a is the time in which attention reads the KV cache: its kernels draw more than
+    those that stream weights at the same rate. The square root is measured: power is near the limit
+    from t_c / t of 0.2 on.
     """
-    share = (
-        engine.power_floor
-        + engine.power_memory * memory_use
-        + engine.power_compute * square_root_compute_use
-        + engine.power_attention * attention_share
+    at_limit_s = (
+        engine.power_floor * busy_s
+        + engine.power_memory * memory_s
+        + engine.power_compute * sqrt(compute_s * busy_s)
+        + engine.power_attention * attention_s
     )
-    return device.board_power * min(1.0, share)
+    return device.board_power * min(busy_s, at_limit_s)
 
 
-def mean_power(
-    device: Device,
-    engine: Engine,
-    busy_share: float,
-    network_share: float,
-    host_share: float,
-    memory_use: float,
-    compute_use: float,
-    attention_share: float,
-) -> float:
-    """Board power averaged over the phases of a step, given as shares of its time. [W]
-
-    ``memory_use`` and ``compute_use`` are shares of peak rates while operators run,
-    ``attention_share`` of that time is spent on the KV cache.
-    """
-    busy = busy_power(device, engine, memory_use, sqrt(compute_use), attention_share)
-    waiting = engine.power_network * network_share + engine.power_host * host_share
-    return busy * busy_share + device.board_power * waiting
+def waiting_energy(device: Device, engine: Engine, network_s: float, host_s: float) -> float:
+    """Energy of a board while it waits for links and for its host. [J]"""
+    network_w = device.board_power * engine.power_network
+    host_w = device.board_power * engine.power_host
+    return network_w * network_s + host_w * host_s
 
 
-def pipeline_power(device: Device, active_power: float, active_share: float) -> float:
-    """Board power of a device that works ``active_share`` of the time and idles the rest. [W]"""
-    idle_share = max(1.0 - active_share, 0.0)  # a share of 1 may be rounded up
-    return active_share * active_power + idle_share * device.idle_power
+def idle_power(device: Device, active_share: float) -> float:
+    """Mean power that a board draws in the rest of the time, in which it idles. [W]"""
+    return max(1.0 - active_share, 0.0) * device.idle_power  # a share of 1 may be rounded up
 
 
 def facility_factor(economics: Economics) -> float:

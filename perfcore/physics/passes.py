@@ -10,7 +10,7 @@ from perfcore.physics.attention import (
     window_limit,
 )
 from perfcore.physics.decode import Terms, add_attention
-from perfcore.physics.energy import mean_power, pipeline_power
+from perfcore.physics.energy import busy_energy, idle_power
 from perfcore.physics.fitting import cache_at
 from perfcore.physics.memory import second_tier_bandwidth
 from perfcore.physics.operators import touched_experts
@@ -24,6 +24,7 @@ from perfcore.physics.prefill import (
 )
 from perfcore.physics.replica import Replica
 from perfcore.physics.roofline import TINY
+from perfcore.physics.rounding import NOTHING
 from perfcore.physics.running import Running
 from perfcore.physics.serving import prompts_together
 from perfcore.records import OFFLOAD_NONE, OFFLOAD_WEIGHTS, SCHEDULER_STATIC
@@ -47,8 +48,7 @@ class Step(NamedTuple):
 
     seconds: float
     per_second: float  # 1 / seconds
-    per_device_s: float  # 1 / the part in which devices work or wait for each other's memory
-    device_s: float
+    device_s: float  # the part in which devices work or wait for each other's memory
     weights_s: float
     kv_s: float
     activations_s: float
@@ -56,7 +56,7 @@ class Step(NamedTuple):
     offload_s: float
     away_bytes: float  # of a device, in the second memory tier
     away_weights_s: float  # to read its weights there once
-    pass_bytes: float  # read and written in one pass, all devices
+    pass_bytes: float  # read and written in one pass
     pass_flops: float
 
 
@@ -93,10 +93,8 @@ def prefill_at(
         layout,
         replica.operators,
         replica.links,
-        replica.reduces,
         replica.expert_links,
-        replica.expert_reduces,
-        replica.message_bytes_per_token,
+        replica.expert_reduces > 0.0,
         work,
         running.groups,
         per_group,
@@ -104,41 +102,41 @@ def prefill_at(
         running.head_s,
         served,
     )
-    moved_bytes = experts_read * replica.expert_bytes + running.groups * (
+    # Power, from traffic and arithmetic of one group's devices.
+    moved_bytes = (
         replica.body_bytes
         + replica.head_bytes * per_group
         + replica.prefill_bytes_per_token * work.tokens
         + attention_bytes(replica.prefill, work)
+        + replica.expert_bytes * experts_read * running.per_groups
     )
-    flops = running.groups * (
+    flops = (
         replica.head_flops * per_group
         + replica.prefill_flops_per_token * work.tokens
         + attention_work(replica.prefill, model, work)
     )
     fill = chunk_fill(engine, layout, work.tokens)
-    at_once = passes_at_once(layout, running.groups, running.micro_batches, fill)
-    seconds = terms.memory + terms.compute + terms.transfer + terms.latency
-    per_rate = fill / seconds * (running.per_groups * (1.0 / layout.prefill_width))
-    active_power = mean_power(
+    per_fill = 1.0 / fill
+    at_once = passes_at_once(layout, running.groups, running.passes * running.per_groups, fill)
+    busy_s = terms.seconds * per_fill
+    busy_j = busy_energy(
         replica.device,
         engine,
-        1.0,
-        0.0,
-        0.0,
-        moved_bytes * per_rate * (1.0 / replica.device.memory_bandwidth),
-        flops * per_rate * (1.0 / replica.peak_flops),
-        0.0,
+        busy_s,
+        moved_bytes * (1.0 / (layout.prefill_width * replica.device.memory_bandwidth)),
+        flops * (1.0 / (layout.prefill_width * replica.peak_flops)),
+        NOTHING,
     )
-    active_share = layout.prefill_width / layout.devices * running.groups * at_once / fill
+    active_share = layout.prefill_width / layout.devices * running.groups * at_once * per_fill
     return Prefill(
-        seconds=seconds,
+        seconds=terms.seconds,
         memory_s=terms.memory,
         compute_s=terms.compute,
         transfer_s=terms.transfer,
         latency_s=terms.latency,
         per_prompt=per_prompt,
         per_at_once=1.0 / at_once,
-        power_w=pipeline_power(replica.device, active_power, active_share),
+        power_w=active_share * (busy_j / busy_s) + idle_power(replica.device, active_share),
     )
 
 
@@ -203,7 +201,7 @@ def away_at(replica: Replica, running: Running, own_kv: float, shared_kv: float)
     Every micro-batch reads its own cache once, and the shared prefix.
     """
     if replica.deployment.offload == OFFLOAD_NONE:
-        return Away(0.0, 0.0, 0.0)
+        return Away(size=0.0, weights_s=NOTHING, step_s=NOTHING)
     weights = replica.weight_bytes_per_device
     kv = own_kv + shared_kv
     overflow = max(weights + kv - replica.usable_bytes, 0.0)
@@ -214,7 +212,7 @@ def away_at(replica: Replica, running: Running, own_kv: float, shared_kv: float)
         weights_s = size * running.weight_read_share * detour
         return Away(size=size, weights_s=weights_s, step_s=weights_s * replica.per_step_token)
     size = min(overflow, kv)
-    read_in_pass = (own_kv * (1.0 / running.micro_batches) + shared_kv) / (kv + TINY)
+    read_in_pass = (own_kv * running.groups / running.passes + shared_kv) / (kv + TINY)
     kv_s = size * read_in_pass * detour
     return Away(size=size, weights_s=0.0, step_s=kv_s * replica.per_step_token)
 
@@ -231,31 +229,28 @@ def step_at(replica: Replica, running: Running, input_len: float, output_len: fl
     away = away_at(replica, running, own_kv, cache.shared_per_device)
 
     context_bytes = replica.global_context_bytes * context.seen
-    context_flops = model.global_score_flops * context.seen
+    context_flops = replica.global_context_flops * context.seen
     if model.index_topk > 0.0:
         context_bytes += replica.index_context_bytes * context.length
-        context_flops += model.index_score_flops * context.length
+        context_flops += replica.index_context_flops * context.length
     if model.window_kv_elements > 0.0:
         context_bytes += replica.window_context_bytes * context.near
-        context_flops += model.window_score_flops * context.near
-    sequences = running.sequences * running.groups
+        context_flops += replica.window_context_flops * context.near
 
-    offload_s = away.step_s
-    device_s = terms.weights + terms.kv + terms.activations + terms.compute
+    device_s = (terms.weights + terms.kv) + (terms.activations + terms.compute)
     device_s += running.latency_s - running.host_s
-    seconds = device_s + running.network_s + running.host_s + offload_s
+    seconds = device_s + (running.network_s + running.host_s) + away.step_s
     return Step(
         seconds=seconds,
         per_second=1.0 / seconds,
-        per_device_s=1.0 / device_s,
         device_s=device_s,
         weights_s=terms.weights,
         kv_s=terms.kv,
         activations_s=terms.activations,
         compute_s=terms.compute,
-        offload_s=offload_s,
+        offload_s=away.step_s,
         away_bytes=away.size,
         away_weights_s=away.weights_s,
-        pass_bytes=running.pass_bytes + context_bytes * sequences,
-        pass_flops=(replica.token_flops + context_flops) * (sequences * replica.drafted),
+        pass_bytes=running.pass_bytes + context_bytes * running.sequences,
+        pass_flops=(replica.sequence_flops + context_flops) * running.sequences,
     )

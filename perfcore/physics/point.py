@@ -8,7 +8,13 @@ from typing import NamedTuple
 
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.cost import TOKENS_PER_MTOK
-from perfcore.physics.energy import carbon_per_joule, facility_factor, mean_power, pipeline_power
+from perfcore.physics.energy import (
+    busy_energy,
+    carbon_per_joule,
+    facility_factor,
+    idle_power,
+    waiting_energy,
+)
 from perfcore.physics.fitting import Fit, cache_at, fit_at
 from perfcore.physics.memory import LARGEST_BATCH
 from perfcore.physics.passes import Prefill, Step, prefill_at, step_at
@@ -148,9 +154,8 @@ def at_lengths(
     prefill_s = 0.0
     tpot_s = step.seconds
     per_tpot = step.per_second
-    per_output = 1.0
+    per_output = 1.0 / output_len
     if served:
-        per_output = 1.0 / output_len
         passes = prefill.per_at_once * interference_share(
             engine, deployment.scheduler, batch, per_output, prefill.per_prompt
         )
@@ -172,8 +177,7 @@ def at_lengths(
             pool = prefill_pool(
                 engine.prefill_pool_load,
                 per_prompt_s * prefill.per_at_once,
-                batch,
-                output_len * tpot_s,
+                batch * per_tpot * per_output,
             )
         else:
             in_front_s = engine.queue_weight * max(batch - 1.0, 0.0) * per_prompt_s
@@ -182,28 +186,17 @@ def at_lengths(
     e2e_latency_s = ttft_s + request_s
 
     # Traffic and arithmetic of one decode step, as time of the devices at their peak rates.
-    per_token = replica.per_step_token * running.per_groups
-    memory_s = step.pass_bytes * (per_token * replica.per_bandwidth)
-    compute_s = step.pass_flops * (per_token * replica.per_flops)
-    active_share = replica.active_share * (running.micro_batches * running.groups)
+    memory_s = step.pass_bytes * (replica.per_step_token * replica.per_bandwidth)
+    compute_s = step.pass_flops * (replica.per_step_token * replica.per_flops)
+    active_share = replica.active_share * running.passes
+    active_per_second = active_share * step.per_second
 
     # Power and energy.
-    decode_power_w = pipeline_power(
-        device,
-        mean_power(
-            device,
-            engine,
-            step.device_s * step.per_second,
-            (running.network_s + step.offload_s) * step.per_second,
-            running.host_s * step.per_second,
-            memory_s * step.per_device_s,
-            compute_s * step.per_device_s,
-            step.kv_s * step.per_device_s,
-        ),
-        active_share,
-    )
+    step_j = busy_energy(device, engine, step.device_s, memory_s, compute_s, step.kv_s)
+    step_j += waiting_energy(device, engine, running.network_s + step.offload_s, running.host_s)
+    decode_power_w = step_j * active_per_second + idle_power(device, active_share)
     seconds_per_output = step.seconds * running.per_batch
-    seconds_per_input = per_prompt_s * prefill.per_at_once / input_len
+    seconds_per_input = per_prompt_s * prefill.per_at_once * (1.0 / input_len)
     energy_output_j = decode_power_w * layout.devices * seconds_per_output
     energy_input_j = prefill.power_w * layout.devices * seconds_per_input
     if served:
@@ -225,15 +218,15 @@ def at_lengths(
     pool_load = 1.0 / engine.prefill_pool_load if apart else 1.0
     pool_share = 1.0 / (1.0 + pool) if apart else 1.0
     cached_token_s = (
-        input_len
-        * (1.0 - deployment.prefix_hit)
+        (1.0 - deployment.prefix_hit)
         * replica.model.global_prefill_score_flops
-        * (replica.prefill.per_attention_flop * running.per_groups)
+        * replica.prefill.per_attention_flop
+        * (input_len * running.per_groups)
     )
     carbon = carbon_per_joule(economics) * TOKENS_PER_MTOK
 
     # What binds: the largest term.
-    offload_s = step.offload_s
+    offload_s = 0.0 + step.offload_s  # no negative zero where there is none
     latency_s = running.latency_s
     network_s = running.network_s
     spread = replica.spread
@@ -267,11 +260,11 @@ def at_lengths(
         offloaded_bytes_per_device=step.away_bytes,
         max_batch=fit.max_batch,
         devices_needed=devices_needed,
-        step_bytes=step.pass_bytes * running.micro_batches,
-        step_flops=step.pass_flops * running.micro_batches,
+        step_bytes=step.pass_bytes * running.passes,
+        step_flops=step.pass_flops * running.passes,
         arithmetic_intensity=step.pass_flops / step.pass_bytes,
-        mbu=memory_s * step.per_second * active_share,
-        mfu=compute_s * step.per_second * active_share,
+        mbu=memory_s * active_per_second,
+        mfu=compute_s * active_per_second,
         ridge_batch=replica.ridge_batch,
         weights_s=step.weights_s,
         kv_s=step.kv_s,
@@ -294,7 +287,8 @@ def at_lengths(
         )
         * per_tpot,
         elasticity_compute=(step.compute_s + passes * prefill.compute_s) * per_tpot,
-        elasticity_link=(running.transfer_s + offload_s + passes * prefill.transfer_s) * per_tpot,
+        elasticity_link=(running.transfer_s + step.offload_s + passes * prefill.transfer_s)
+        * per_tpot,
         elasticity_latency=(
             latency_s + max(network_s - running.transfer_s, 0.0) + passes * prefill.latency_s
         )

@@ -6,7 +6,7 @@ from perfcore.physics.attention import (
     INDEX_BYTES,
     STATE_BYTES,
     STATE_FLOPS,
-    causal_pairs,
+    causal_keys,
     index_limit,
     limited_pairs,
     window_limit,
@@ -17,6 +17,7 @@ from perfcore.physics.decode import Terms, attention_flops
 from perfcore.physics.operators import Operators
 from perfcore.physics.parallelism import Layout, pipeline_fill
 from perfcore.physics.roofline import Operator, operator_time, roofline
+from perfcore.physics.rounding import NOTHING
 from perfcore.records import Device, Engine, KVFormat, Model, WeightFormat
 
 STATE_CHUNK = 64.0  # tokens that a recurrent layer folds into its state at once
@@ -47,8 +48,9 @@ class PrefillCosts(NamedTuple):
 
 
 class PrefillTerms(NamedTuple):
-    """Parts of a prefill's time by what they wait for. [s]"""
+    """A prefill's time and, if it is split, its parts by what they wait for. [s]"""
 
+    seconds: float
     memory: float
     compute: float
     transfer: float  # bytes over links
@@ -58,23 +60,24 @@ class PrefillTerms(NamedTuple):
 def prompts_of(model: Model, prompts: float, input_len: float, prefix_hit: float) -> Prompts:
     """The work in ``prompts`` of ``input_len`` tokens, a share of which is cached already."""
     cached = prefix_hit * input_len
-    all_pairs = causal_pairs(input_len) - causal_pairs(cached)
+    tokens = prompts * (input_len - cached)
+    all_pairs = tokens * causal_keys(cached, input_len)
     global_pairs = all_pairs
     if model.index_topk > 0.0:
         limit = index_limit(model)
-        global_pairs = limited_pairs(input_len, limit) - limited_pairs(cached, limit)
+        global_pairs = prompts * (limited_pairs(input_len, limit) - limited_pairs(cached, limit))
     window_pairs = 0.0
     if model.window_kv_elements > 0.0:
         window = window_limit(model)
         chunked = model.window_chunked
-        window_pairs = windowed_pairs(input_len, window, chunked)
-        window_pairs -= windowed_pairs(cached, window, chunked)
+        seen = windowed_pairs(input_len, window, chunked)
+        window_pairs = prompts * (seen - windowed_pairs(cached, window, chunked))
     return Prompts(
-        tokens=prompts * (input_len - cached),
+        tokens=tokens,
         context=prompts * input_len,
-        global_pairs=prompts * global_pairs,
-        window_pairs=prompts * window_pairs,
-        index_pairs=prompts * all_pairs,
+        global_pairs=global_pairs,
+        window_pairs=window_pairs,
+        index_pairs=all_pairs,
     )
 
 
@@ -186,10 +189,8 @@ def prefill_terms(
     layout: Layout,
     operators: Operators,
     links: Exchange,
-    reduces: float,
     expert_links: Exchange,
-    expert_reduces: float,
-    message_bytes_per_token: float,
+    grouped: bool,
     work: Prompts,
     groups: float,
     prompts: float,
@@ -197,7 +198,7 @@ def prefill_terms(
     head_s: float,
     split: bool,
 ) -> PrefillTerms:
-    """Time of a prefill, by what it waits for if ``split`` says so. Its sum is the time.
+    """Time of a prefill and, if ``split`` says so, its parts by what they wait for.
 
     ``prompts`` are those of each of ``groups``, ``head_s`` is the lm_head's time for them, which a
     split computes anew. A long prefill is cut into chunks, of which several can be in different
@@ -206,7 +207,7 @@ def prefill_terms(
     tokens = work.tokens
     residue = engine.residue
     expert_tokens = tokens * groups
-    none = Terms(0.0, 0.0, 0.0, 0.0)
+    none = Terms(NOTHING, NOTHING, NOTHING, NOTHING)
     linear = add_prefill_operator(none, operators.attention_in, tokens, 1.0, residue, split)
     linear = add_prefill_operator(linear, operators.attention_out, tokens, 1.0, residue, split)
     linear = add_prefill_operator(linear, operators.ffn_in, tokens, 1.0, residue, split)
@@ -217,9 +218,6 @@ def prefill_terms(
         linear = add_prefill_operator(
             linear, operators.experts, expert_tokens, experts_read, residue, split
         )
-    head = Terms(0.0, 0.0, 0.0, head_s)
-    if split:
-        head = add_prefill_operator(none, operators.lm_head, prompts, 1.0, residue, split)
     elementwise = (
         operators.elementwise.weights + operators.elementwise.activations_per_token * tokens
     )
@@ -227,23 +225,30 @@ def prefill_terms(
     attention_memory = attention_bytes(costs, work) * costs.per_attention_byte
     attention = roofline(attention_compute, attention_memory, residue)
     fill = chunk_fill(engine, layout, tokens)
-    network = exchanges(
-        links,
-        reduces,
-        message_bytes_per_token * tokens,
-        expert_links,
-        expert_reduces,
-        message_bytes_per_token * expert_tokens,
-    )
+    network = exchanges(links, tokens, expert_links, expert_tokens, grouped)
     hand_over = costs.per_token * tokens
+    started = costs.start_up + costs.fixed
     narrowing = costs.narrowing * fill
-    attention_memory_s = attention.memory_duty * attention_memory if split else 0.0
-    attention_compute_s = attention.compute_duty * attention_compute if split else attention.total
+    if not split:
+        passed = (linear.compute + elementwise) * narrowing + attention.total * fill + head_s
+        return PrefillTerms(
+            seconds=passed + (network.total * fill + hand_over + started),
+            memory=NOTHING,
+            compute=NOTHING,
+            transfer=NOTHING,
+            latency=NOTHING,
+        )
+    head = add_prefill_operator(none, operators.lm_head, prompts, 1.0, residue, split)
+    memory = (linear.weights + elementwise) * narrowing
+    memory += attention.memory_duty * attention_memory * fill + head.weights
+    compute = linear.compute * narrowing
+    compute += attention.compute_duty * attention_compute * fill + head.compute
+    transfer = network.transfer * fill + hand_over
+    latency = max(network.total - network.transfer, 0.0) * fill + started
     return PrefillTerms(
-        memory=(linear.weights + elementwise) * narrowing
-        + attention_memory_s * fill
-        + head.weights,
-        compute=linear.compute * narrowing + attention_compute_s * fill + head.compute,
-        transfer=network.transfer * fill + hand_over,
-        latency=max(network.total - network.transfer, 0.0) * fill + costs.start_up + costs.fixed,
+        seconds=(memory + compute) + (transfer + latency),
+        memory=memory,
+        compute=compute,
+        transfer=transfer,
+        latency=latency,
     )

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from perfcore.physics.attention import INDEX_BYTES, STATE_FLOPS, state_bytes_per_sequence
-from perfcore.physics.collectives import Exchange, exchange, expert_exchange
+from perfcore.physics.collectives import Exchange, exchange, expert_exchange, repeated
 from perfcore.physics.cost import usd_per_second
 from perfcore.physics.decode import ContextCosts, context_costs, index_costs, kv_efficiency
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
@@ -71,11 +71,9 @@ class Replica(NamedTuple):
     deployment: Deployment
     layout: Layout
     operators: Operators
-    links: Exchange
-    reduces: float  # all-reduces of a pass within a group
-    expert_links: Exchange
-    expert_reduces: float  # exchanges of a pass among all groups
-    message_bytes_per_token: float
+    links: Exchange  # all exchanges of a pass within a group, per token
+    expert_links: Exchange  # all exchanges of a pass among all groups, likewise
+    expert_reduces: float  # how many these are
     passed_over: float  # logarithm of the probability that a token leaves an expert alone
     per_step_token: float  # 1 / expected tokens of a step and sequence
     drafted: float  # tokens that a step verifies, of one sequence
@@ -89,10 +87,13 @@ class Replica(NamedTuple):
     global_context_bytes: float  # read per token of context and sequence, copies included
     window_context_bytes: float
     index_context_bytes: float
+    global_context_flops: float  # likewise, of all tokens that a step verifies
+    window_context_flops: float
+    index_context_flops: float
     body_bytes: float  # of weights that every pass reads
     expert_bytes: float  # of one routed expert in every layer
     token_bytes: float  # activations and states that a token moves in a decode step
-    token_flops: float  # linear FLOP of a token in a decode step
+    sequence_flops: float  # linear FLOP of a sequence in a decode step
     per_bandwidth: float  # s/byte of a group's devices that work at the same time, data sheet
     per_flops: float  # s/FLOP, likewise
     active_share: float  # of all devices, those that work on a pass of one group
@@ -182,12 +183,14 @@ def prepare(
     message_bytes_per_token = model.hidden_size * weight_format.activation_bytes
     links = exchange(1.0 if spatial else deployment.tp, device, engine)
     grouped = deployment.dp > 1.0 and model.experts > 0.0 and not spatial
-    expert_reduces = model.moe_layers if grouped else 0.0
+    expert_reduces = 0.0
     expert_links = links
     if grouped:
+        expert_reduces = model.moe_layers
         expert_links = expert_exchange(
             model, device, engine, deployment, weight_format.activation_bytes
         )
+    reduces = model.all_reduces - expert_reduces
     hops = 0.0 if spatial else deployment.pp - 1.0
     hand_over_s = hops * engine.hop_latency
     hand_over_per_token = hops * message_bytes_per_token / device.link_bandwidth
@@ -257,11 +260,9 @@ def prepare(
         deployment=deployment,
         layout=layout,
         operators=ops,
-        links=links,
-        reduces=model.all_reduces - expert_reduces,
-        expert_links=expert_links,
+        links=repeated(links, reduces, message_bytes_per_token),
         expert_reduces=expert_reduces,
-        message_bytes_per_token=message_bytes_per_token,
+        expert_links=repeated(expert_links, expert_reduces, message_bytes_per_token),
         passed_over=log_passed_over(model.experts, model.experts_per_token),
         per_step_token=per_output,
         drafted=drafted,
@@ -274,10 +275,13 @@ def prepare(
         global_context_bytes=model.global_kv_elements * kv_bytes,
         window_context_bytes=model.window_kv_elements * kv_bytes,
         index_context_bytes=model.index_elements * INDEX_BYTES * copies,
+        global_context_flops=model.global_score_flops * drafted,
+        window_context_flops=model.window_score_flops * drafted,
+        index_context_flops=model.index_score_flops * drafted,
         body_bytes=body_read_bytes(model, weight_format),
         expert_bytes=expert_read_bytes(model, weight_format),
         token_bytes=token_bytes + head_bytes + attention_token_bytes + 2.0 * state_bytes,
-        token_flops=token_flops + head_flops + STATE_FLOPS * model.state_elements,
+        sequence_flops=(token_flops + head_flops + STATE_FLOPS * model.state_elements) * drafted,
         per_bandwidth=1.0 / (layout.width * device.memory_bandwidth),
         per_flops=1.0 / (layout.width * reached),
         active_share=layout.width / layout.devices,

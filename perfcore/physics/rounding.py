@@ -1,6 +1,7 @@
 """Rounding and a decaying exponential, in plain arithmetic: a loop with them is vectorised."""
 
 SHIFT = 4503599627370496.0  # 2^52: from here on every float64 is a whole number
+NOTHING = -0.0  # what is not there, as a part of a sum: a compiler may drop it, but never a 0.0
 
 
 def floor_of(value: float) -> float:
@@ -14,8 +15,8 @@ def floor_of(value: float) -> float:
 
 def ceil_of(value: float) -> float:
     """Smallest whole number not below ``value``, for ``value`` >= 0, as a float."""
-    below = floor_of(value)
-    return below + (1.0 if below < value else 0.0)
+    nearest = (value + SHIFT) - SHIFT
+    return nearest + (1.0 if nearest < value else 0.0)
 
 
 def decay(exponent: float) -> float:

@@ -16,6 +16,7 @@ from perfcore.physics.operators import touched_experts
 from perfcore.physics.parallelism import groups_at_work, micro_batches_at_once
 from perfcore.physics.replica import Replica
 from perfcore.physics.roofline import operator_time
+from perfcore.physics.rounding import NOTHING
 from perfcore.records import SCHEDULER_STATIC, Deployment, Engine
 
 
@@ -28,8 +29,8 @@ class Running(NamedTuple):
     groups: float  # data-parallel groups that have sequences
     per_groups: float  # 1 / groups
     per_group: float  # sequences of one group
-    micro_batches: float  # of a group that are in different stages at once
-    sequences: float  # of one pass and group
+    passes: float  # of all groups that are in different stages at once
+    sequences: float  # of one pass
     weights_s: float  # decode, without attention over the context
     kv_s: float
     activations_s: float
@@ -39,7 +40,7 @@ class Running(NamedTuple):
     latency_s: float  # start-ups and host
     host_s: float  # the part of latency_s in which the device waits for the host
     head_s: float  # lm_head of a prefill of the whole batch
-    pass_bytes: float  # one pass on all devices: weights, activations, states
+    pass_bytes: float  # one pass, without context: weights, activations, states
     weight_read_share: float  # of the resident weights, in one pass
 
 
@@ -84,19 +85,16 @@ def at_batch(replica: Replica, batch: float, requested: float) -> Running:
         draft_share = deployment.draft_len * engine.draft_layers / model.layers
         experts_drafted = touched_experts(model, engine, replica.passed_over, all_sequences)
         draft = layer_terms(ops, sequences, all_sequences, experts_drafted, residue)
-        head = add_operator(Terms(0.0, 0.0, 0.0, 0.0), ops.lm_head, sequences, 1.0, residue)
+        head = add_operator(
+            Terms(NOTHING, NOTHING, NOTHING, NOTHING), ops.lm_head, sequences, 1.0, residue
+        )
         terms = summed(terms, scaled(draft, draft_share))
         terms = summed(terms, scaled(head, deployment.draft_len))
     terms = scaled(terms, replica.per_step_token)
 
     # Exchanges, and the host.
     network = exchanges(
-        replica.links,
-        replica.reduces,
-        replica.message_bytes_per_token * tokens,
-        replica.expert_links,
-        replica.expert_reduces,
-        replica.message_bytes_per_token * all_tokens,
+        replica.links, tokens, replica.expert_links, all_tokens, replica.expert_reduces > 0.0
     )
     handed_s = replica.hand_over_per_token * tokens
     driven = 1.0 if device.spatial == 1.0 else deployment.tp * deployment.pp
@@ -108,7 +106,7 @@ def at_batch(replica: Replica, batch: float, requested: float) -> Running:
     if deployment.scheduler != SCHEDULER_STATIC:
         host_s += engine.server_per_step + engine.server_per_sequence * per_group
     sampled_s = engine.sampling_per_sequence * per_group
-    weight_bytes = groups * replica.body_bytes + experts_read * replica.expert_bytes
+    expert_bytes = experts_read * replica.expert_bytes
     return Running(
         batch=batch,
         per_batch=1.0 / batch,
@@ -116,7 +114,7 @@ def at_batch(replica: Replica, batch: float, requested: float) -> Running:
         groups=groups,
         per_groups=per_groups,
         per_group=per_group,
-        micro_batches=micro_batches,
+        passes=micro_batches * groups,
         sequences=sequences,
         weights_s=terms.weights,
         kv_s=terms.kv,
@@ -127,7 +125,6 @@ def at_batch(replica: Replica, batch: float, requested: float) -> Running:
         latency_s=(replica.launched_s + sampled_s + host_s) * replica.per_step_token,
         host_s=host_s * replica.per_step_token,
         head_s=operator_time(ops.lm_head, per_group, 1.0, residue).total,
-        pass_bytes=weight_bytes + replica.token_bytes * all_tokens,
-        weight_read_share=(replica.body_bytes + experts_read * replica.expert_bytes)
-        / replica.weight_bytes,
+        pass_bytes=replica.body_bytes + expert_bytes * per_groups + replica.token_bytes * tokens,
+        weight_read_share=(replica.body_bytes + expert_bytes) / replica.weight_bytes,
     )

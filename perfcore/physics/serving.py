@@ -20,8 +20,8 @@ def prompts_together(
     """
     if scheduler == SCHEDULER_STATIC:
         return batch
-    arriving = batch / output_len
-    fitting = max(engine.prefill_chunk / input_len, 1.0) * groups
+    arriving = batch * (1.0 / output_len)
+    fitting = max(engine.prefill_chunk * (1.0 / input_len), 1.0) * groups
     return max(min(arriving, fitting), groups) if scheduler == SCHEDULER_CONTINUOUS else groups
 
 
@@ -51,10 +51,10 @@ def queueing(service_s: float, load: float) -> float:
     return 0.5 * service_s * bounded / (1.0 - bounded)
 
 
-def prefill_pool(load: float, prompt_s: float, batch: float, request_s: float) -> float:
+def prefill_pool(load: float, prompt_s: float, requests_per_s: float) -> float:
     """Prefill replicas per decode replica in a disaggregated server.
 
-    A decode replica finishes ``batch`` requests in ``request_s`` and needs as many prompts of
-    ``prompt_s`` each; the pool works ``load`` of the time.
+    A decode replica finishes ``requests_per_s`` and needs as many prompts of ``prompt_s`` each; the
+    pool works ``load`` of the time.
     """
-    return prompt_s * batch / (request_s * load)
+    return prompt_s * requests_per_s * (1.0 / load)
