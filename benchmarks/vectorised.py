@@ -1,7 +1,7 @@
 """The formulas of ``perfcore.physics`` over NumPy arrays, as one would write them without a JIT.
 
 The source of every row stage is taken as it is; what Python's operators cannot do with arrays is
-replaced: ``min``, ``max``, ``sqrt``, conditional expressions and ``and``.
+replaced: ``min``, ``max``, ``sqrt``, ``fma``, conditional expressions and ``and``.
 """
 
 import ast
@@ -18,6 +18,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": np.minimum,
     "max": np.maximum,
     "sqrt": np.sqrt,
+    "fma": lambda first, second, addend: first * second + addend,
     "log": np.log,
     "where": np.where,
     "both": np.logical_and,

@@ -22,7 +22,7 @@ import platformdirs
 from llvmlite import ir
 from numba import types
 from numba.core import codegen, config
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic, overload, register_jitable
 
 from perfcore.layout import CACHE_LINE
 
@@ -97,6 +97,26 @@ def register(*modules: ModuleType) -> None:
 def _compiled(definition: Callable[..., Any]) -> Any:  # noqa: ANN401
     """Return a function for compiled code, which ``definition`` makes LLVM's instructions for."""
     return intrinsic(definition)
+
+
+def _fma(typing_context: Any, first: Any, second: Any, addend: Any) -> Any:  # noqa: ANN401, ARG001
+    """Product and sum, rounded once."""
+    number = types.float64
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
+        return builder.fma(*arguments)
+
+    return number(number, number, number), generate
+
+
+def fuse(function: Callable[[float, float, float], float]) -> None:
+    """Let compiled code call ``function``, which is ``fma``, as the processor's instruction."""
+    instruction = _compiled(_fma)
+
+    def chosen(first: Any, second: Any, addend: Any) -> Any:  # noqa: ANN401, ARG001
+        return lambda first, second, addend: instruction(first, second, addend)  # noqa: PLW0108
+
+    overload(function, jit_options={"forceinline": True}, strict=False)(chosen)
 
 
 N = TypeVar("N", int, float)

@@ -38,6 +38,7 @@ from perfcore.physics import (
     weights,
 )
 from perfcore.physics.fitting import Fit, fit_at
+from perfcore.physics.fused import fma
 from perfcore.physics.passes import prefill_at, step_at
 from perfcore.physics.point import Point, at_lengths
 from perfcore.physics.replica import OK, Replica, prepare
@@ -79,6 +80,7 @@ FORMULAS = (
     passes,
     point,
 )
+_jit.fuse(fma)
 _jit.register(*FORMULAS)
 
 

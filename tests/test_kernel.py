@@ -15,6 +15,7 @@ from perfcore.axes import RULES
 from perfcore.columns import AXES, METRICS, STATUS
 from perfcore.engine import UNMET, Evaluator, evaluate_rows
 from perfcore.layout import Block, Inner
+from perfcore.physics.fused import fma
 from perfcore.physics.point import Point, evaluate
 from perfcore.sinks.parquet import Buffers, schema
 from perfcore.space import Space
@@ -419,6 +420,24 @@ def test_rows_are_vectorised(monkeypatch):
     assert listing.count("vsqrtpd") >= 55
     assert listing.count("vdivpd") >= 90
     assert "vscatter" not in listing
+
+
+def test_compiled_fma_is_the_same():
+    """As where it is interpreted, of random numbers whose product and addend nearly cancel."""
+
+    @_jit.kernel
+    def compiled(first, second, addend, result):
+        for row in range(len(first)):
+            result[row] = fma(first[row], second[row], addend[row])
+
+    numbers = np.random.default_rng(0)
+    first, second = numbers.uniform(0.5, 2.0, (2, 1_000))
+    addend = -first * second * numbers.choice([1.0, 1.0 - 2.0**-50, 0.0], 1_000)
+    result = np.empty(1_000)
+    compiled(first, second, addend, result)
+
+    assert result.tolist() == list(map(fma, first.tolist(), second.tolist(), addend.tolist()))
+    assert not np.array_equal(result, first * second + addend)
 
 
 def test_columns_have_room_for_whole_vectors():

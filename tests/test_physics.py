@@ -9,8 +9,11 @@ import importlib
 import inspect
 import math
 import pkgutil
+from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perfcore import catalog, physics, records
 from perfcore.physics.attention import (
@@ -59,6 +62,7 @@ from perfcore.physics.energy import (
     waiting_energy,
 )
 from perfcore.physics.fitting import cache_at, fit_at
+from perfcore.physics.fused import fma
 from perfcore.physics.memory import (
     largest_batch,
     second_tier_bandwidth,
@@ -126,7 +130,7 @@ from perfcore.physics.roofline import (
     roofline,
     usable_flops,
 )
-from perfcore.physics.rounding import ceil_of, decay, floor_of
+from perfcore.physics.rounding import NOTHING, ceil_of, decay, floor_of
 from perfcore.physics.running import at_batch, runnable
 from perfcore.physics.serving import (
     interference_share,
@@ -210,7 +214,7 @@ ALONE = records.Deployment(
 STATIC = records.SCHEDULER_STATIC
 CONTINUOUS = records.SCHEDULER_CONTINUOUS
 APART = records.SCHEDULER_DISAGGREGATED
-NOTHING = Terms(0.0, 0.0, 0.0, 0.0)
+NO_TERMS = Terms(0.0, 0.0, 0.0, 0.0)
 
 
 def deployed(**fields):
@@ -739,8 +743,8 @@ def test_chunked_window_in_the_long_run():
 
 def test_pairs():
     """I = 6, counted by hand; with a limit or window of 4: 1 + 2 + 3 + 4 + 4 + 4."""
-    assert 6 * causal_keys(0.0, 6.0) == 21.0
-    assert 4 * causal_keys(2.0, 6.0) == 3 + 4 + 5 + 6
+    assert 6 * causal_keys(6.0, 0.0) == 21.0
+    assert 3 * causal_keys(6.0, 0.5) == 4 + 5 + 6
     assert windowed_pairs(6.0, 4.0, 0.0) == 18.0
     assert windowed_pairs(6.0, 4.0, 1.0) == (1 + 2 + 3 + 4) + (1 + 2)
     assert limited_pairs(6.0, 4.0) == 18.0
@@ -843,7 +847,7 @@ def test_index_costs():
 def test_states_are_read_and_written():
     mamba = model("mamba-2.8b")
     layout = lay_out(mamba, H100, ALONE)
-    terms = state_terms(NOTHING, mamba, H100, IDEAL, layout, 2.0)
+    terms = state_terms(NO_TERMS, mamba, H100, IDEAL, layout, 2.0)
 
     assert terms.kv == digits(2 * 2 * 4 * mamba.state_elements / 3.35e12)
 
@@ -852,7 +856,7 @@ def test_terms_divide_an_operator():
     """Memory 3 + 1, compute 3: 5 s in all; memory's 16/5 is divided 3 to 1."""
     operator = Operator(compute_per_token=3.0, weights=3.0, activations_per_token=1.0, start_up=9.0)
 
-    terms = add_operator(NOTHING, operator, 1.0, 1.0, 1.0)
+    terms = add_operator(NO_TERMS, operator, 1.0, 1.0, 1.0)
 
     assert terms == (digits(2.4), 0.0, digits(0.8), digits(1.8))
 
@@ -908,8 +912,30 @@ def test_decay_is_the_exponential(exponent):
     assert decay(-60.1) == decay(-1e30) == 0.0
 
 
+finite = st.floats(-1e100, 1e100)
+
+
+@given(finite, finite, finite)
+def test_fma_rounds_once(first, second, addend):
+    exact = Fraction(first) * Fraction(second) + Fraction(addend)
+
+    assert fma(first, second, addend) == float(exact)
+
+
+def test_fma_of_what_twice_rounded_is_nothing():
+    """A tenth is 2^-54 too large, times ten, which rounding the product loses."""
+    assert 0.1 * 10.0 - 1.0 == 0.0
+    assert fma(0.1, 10.0, -1.0) == 2.0**-54
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 1e-300, 3.0])
+def test_nothing_changes_no_sum(value):
+    """Not even the sign of a zero, which 0.0 does."""
+    assert str(value + NOTHING) == str(NOTHING + value) == str(value)
+
+
 def test_terms_divide_attention():
-    terms = add_attention(NOTHING, ContextCosts(0.0, 0.0, 0.5), 2.0, 1.5, 1.5, 1.0)
+    terms = add_attention(NO_TERMS, ContextCosts(0.0, 0.0, 0.5), 2.0, 1.5, 1.5, 1.0)
 
     assert terms == (0.0, digits(2.4), digits(0.8), digits(1.8))
 
@@ -1194,13 +1220,13 @@ def test_prefill_operator():
     """Compute 3 and memory 4 s make 5; unsplit all of it counts as compute."""
     product = Operator(compute_per_token=3.0, weights=3.0, activations_per_token=1.0, start_up=0.0)
 
-    assert add_prefill_operator(NOTHING, product, 1.0, 1.0, 1.0, True) == (
+    assert add_prefill_operator(NO_TERMS, product, 1.0, 1.0, 1.0, True) == (
         digits(3.2),
         0.0,
         0.0,
         digits(1.8),
     )
-    assert add_prefill_operator(NOTHING, product, 1.0, 1.0, 1.0, False) == (0.0, 0.0, 0.0, 5.0)
+    assert add_prefill_operator(NO_TERMS, product, 1.0, 1.0, 1.0, False) == (0.0, 0.0, 0.0, 5.0)
 
 
 def test_prefill_is_bound_by_compute():

@@ -20,7 +20,7 @@ from perfcore.physics.running import Running
 
 MODULES = (records, *FORMULAS)
 LEFT_OUT = {"fewest_devices", "with_degrees", "evaluate", "fits", "half_performance_bytes"}
-LIBRARY = {"sqrt", "exp", "expm1", "log", "log1p", "log2", "ceil"}
+LIBRARY = {"fma", "sqrt", "exp", "expm1", "log", "log1p", "log2", "ceil"}
 OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 COMPARISONS = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
@@ -30,6 +30,11 @@ PRELUDE = """\
 /* Generated from perfcore/physics by benchmarks/c/translate.py. */
 #include <math.h>
 #include <stdbool.h>
+
+/* Fast-math compilers fuse what they like, without help. */
+#ifdef __FAST_MATH__
+#define fma(a, b, c) ((a) * (b) + (c))
+#endif
 
 static inline double max_of(double a, double b) { return b > a ? b : a; }
 static inline double min_of(double a, double b) { return b < a ? b : a; }

@@ -51,12 +51,12 @@ def mean_window(input_len: float, output_len: float, window: float, chunked: flo
     return sliding + chunked * ((end - start) * (1.0 / output_len) - sliding)
 
 
-def causal_keys(cached: float, input_len: float) -> float:
-    """Keys that a new token of a causal prompt sees on average, its own included: (C + I + 1) / 2.
+def causal_keys(input_len: float, prefix_hit: float) -> float:
+    """Keys that a new token of a causal prompt sees on average, its own included.
 
-    Of a prompt without a cached prefix about half of its length.
+    (C + I + 1) / 2 after C = h I tokens that are cached; half of the prompt if none is.
     """
-    return 0.5 * (cached + input_len + 1.0)
+    return 0.5 * (1.0 + prefix_hit) * input_len + 0.5
 
 
 def windowed_pairs(input_len: float, window: float, chunked: float) -> float:

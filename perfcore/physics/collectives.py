@@ -3,6 +3,7 @@
 from math import log2
 from typing import NamedTuple
 
+from perfcore.physics.fused import fma
 from perfcore.physics.moe import copies_per_token
 from perfcore.physics.rounding import floor_of
 from perfcore.records import Deployment, Device, Engine, Model
@@ -73,10 +74,10 @@ def exchange(devices: float, device: Device, engine: Engine) -> Exchange:
 
 def all_reduce(exchange: Exchange, message_bytes: float) -> ExchangeTime:
     """Time of an all-reduce of ``message_bytes`` per device; of tokens, if ``repeated``. [s]"""
-    one_shot = exchange.one_shot_start + exchange.one_shot_per_byte * message_bytes
-    two_shot = exchange.two_shot_start + exchange.two_shot_per_byte * message_bytes
+    one_shot = fma(exchange.one_shot_per_byte, message_bytes, exchange.one_shot_start)
+    two_shot = fma(exchange.two_shot_per_byte, message_bytes, exchange.two_shot_start)
     per_byte = exchange.one_shot_per_byte if one_shot < two_shot else exchange.two_shot_per_byte
-    network = exchange.network_start + exchange.network_per_byte * message_bytes
+    network = fma(exchange.network_per_byte, message_bytes, exchange.network_start)
     return ExchangeTime(
         total=min(one_shot, two_shot) + network,
         transfer=(per_byte + exchange.network_per_byte) * message_bytes,

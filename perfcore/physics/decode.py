@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from perfcore.physics.attention import INDEX_BYTES, STATE_BYTES, STATE_FLOPS
+from perfcore.physics.fused import fma
 from perfcore.physics.operators import Operators
 from perfcore.physics.parallelism import Layout
 from perfcore.physics.roofline import Operator, operator_time, reached_flops, roofline
@@ -105,9 +106,9 @@ def add_attention(
     memory = time.memory_duty * sequences
     return Terms(
         weights=terms.weights,
-        kv=terms.kv + memory * kv_s,
-        activations=terms.activations + memory * costs.activations,
-        compute=terms.compute + time.compute_duty * sequences * compute_s,
+        kv=fma(memory, kv_s, terms.kv),
+        activations=fma(memory, costs.activations, terms.activations),
+        compute=fma(time.compute_duty * sequences, compute_s, terms.compute),
     )
 
 

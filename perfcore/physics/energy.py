@@ -2,6 +2,7 @@
 
 from math import sqrt
 
+from perfcore.physics.fused import fma
 from perfcore.records import Device, Economics, Engine
 
 JOULES_PER_KWH = 3.6e6
@@ -23,12 +24,10 @@ def busy_energy(
     those that stream weights at the same rate. The square root is measured: power is near the limit
     from t_c / t of 0.2 on.
     """
-    at_limit_s = (
-        engine.power_floor * busy_s
-        + engine.power_memory * memory_s
-        + engine.power_compute * sqrt(compute_s * busy_s)
-        + engine.power_attention * attention_s
-    )
+    at_limit_s = engine.power_floor * busy_s
+    at_limit_s = fma(engine.power_memory, memory_s, at_limit_s)
+    at_limit_s = fma(engine.power_attention, attention_s, at_limit_s)
+    at_limit_s = fma(engine.power_compute, sqrt(compute_s * busy_s), at_limit_s)
     return device.board_power * min(busy_s, at_limit_s)
 
 
@@ -36,7 +35,7 @@ def waiting_energy(device: Device, engine: Engine, network_s: float, host_s: flo
     """Energy of a board while it waits for links and for its host. [J]"""
     network_w = device.board_power * engine.power_network
     host_w = device.board_power * engine.power_host
-    return network_w * network_s + host_w * host_s
+    return fma(network_w, network_s, host_w * host_s)
 
 
 def idle_power(device: Device, active_share: float) -> float:

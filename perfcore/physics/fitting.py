@@ -5,6 +5,7 @@ from typing import NamedTuple
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.memory import LARGEST_BATCH, largest_batch
 from perfcore.physics.replica import CONTEXT_TOO_LONG, KV_DOES_NOT_FIT, OK, Replica
+from perfcore.physics.rounding import NOTHING
 from perfcore.physics.serving import wasted_tokens
 from perfcore.records import SCHEDULER_STATIC
 
@@ -32,8 +33,8 @@ def cache_at(replica: Replica, input_len: float, output_len: float) -> Cache:
     layout = replica.layout
     deployment = replica.deployment
     cached = deployment.prefix_hit * input_len
-    waste = 0.0 if deployment.scheduler == SCHEDULER_STATIC else wasted_tokens(replica.engine)
-    own = input_len + output_len - cached + waste
+    waste = NOTHING if deployment.scheduler == SCHEDULER_STATIC else wasted_tokens(replica.engine)
+    own = (1.0 - deployment.prefix_hit) * input_len + output_len + waste
     per_sequence = kv_bytes_per_sequence(model, replica.kv_format, own)
     shared = kv_bytes_per_sequence(model, replica.kv_format, cached)
     return Cache(

@@ -108,8 +108,9 @@ def prefill_at(
         + replica.head_bytes * per_group
         + replica.prefill_bytes_per_token * work.tokens
         + attention_bytes(replica.prefill, work)
-        + replica.expert_bytes * experts_read * running.per_groups
     )
+    if model.experts > 0.0:
+        moved_bytes += replica.expert_bytes * experts_read * running.per_groups
     flops = (
         replica.head_flops * per_group
         + replica.prefill_flops_per_token * work.tokens
@@ -237,7 +238,7 @@ def step_at(replica: Replica, running: Running, input_len: float, output_len: fl
         context_bytes += replica.window_context_bytes * context.near
         context_flops += replica.window_context_flops * context.near
 
-    device_s = (terms.weights + terms.kv) + (terms.activations + terms.compute)
+    device_s = terms.weights + terms.kv + terms.activations + terms.compute
     device_s += running.latency_s - running.host_s
     seconds = device_s + (running.network_s + running.host_s) + away.step_s
     return Step(

@@ -152,6 +152,7 @@ def at_lengths(
     # Time per token, with other requests' prefill in between.
     passes = 0.0
     prefill_s = 0.0
+    prefill_share = 0.0
     tpot_s = step.seconds
     per_tpot = step.per_second
     per_output = 1.0 / output_len
@@ -162,13 +163,14 @@ def at_lengths(
         prefill_s = passes * prefill.seconds
         tpot_s = step.seconds + prefill_s
         per_tpot = 1.0 / tpot_s
+        prefill_share = prefill_s * per_tpot
 
     # Time to the first token, with what stands before it.
     per_prompt_s = prefill.seconds * prefill.per_prompt
     ttft_s = prefill.seconds + engine.host_per_prefill + step.away_weights_s
     pool = 0.0
     if served:
-        load = engine.prefill_pool_load if apart else prefill_s * per_tpot
+        load = engine.prefill_pool_load if apart else prefill_share
         waiting_s = running.waiting_share * output_len * tpot_s
         ttft_s += waiting_s + engine.random_arrivals * queueing(prefill.seconds, load)
         if apart:
@@ -280,7 +282,7 @@ def at_lengths(
         compute_share=step.compute_s * per_tpot,
         network_share=network_s * per_tpot,
         latency_share=latency_s * per_tpot,
-        prefill_share=prefill_s * per_tpot,
+        prefill_share=prefill_share,
         offload_share=offload_s * per_tpot,
         elasticity_bandwidth=(
             step.weights_s + step.kv_s + step.activations_s + passes * prefill.memory_s

@@ -60,8 +60,8 @@ class PrefillTerms(NamedTuple):
 def prompts_of(model: Model, prompts: float, input_len: float, prefix_hit: float) -> Prompts:
     """The work in ``prompts`` of ``input_len`` tokens, a share of which is cached already."""
     cached = prefix_hit * input_len
-    tokens = prompts * (input_len - cached)
-    all_pairs = tokens * causal_keys(cached, input_len)
+    tokens = prompts * ((1.0 - prefix_hit) * input_len)
+    all_pairs = tokens * causal_keys(input_len, prefix_hit)
     global_pairs = all_pairs
     if model.index_topk > 0.0:
         limit = index_limit(model)

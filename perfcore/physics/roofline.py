@@ -3,6 +3,7 @@
 from math import sqrt
 from typing import NamedTuple
 
+from perfcore.physics.fused import fma
 from perfcore.records import (
     KERNEL_4,
     KERNEL_4_WEIGHT_ONLY,
@@ -60,7 +61,7 @@ def roofline(compute_s: float, memory_s: float, residue: float) -> Time:
     """
     slow = max(compute_s, memory_s)
     fast = min(compute_s, memory_s)
-    total = sqrt(slow * slow + residue * (fast * fast))
+    total = sqrt(fma(slow, slow, residue * (fast * fast)))
     per_total = 1.0 / (total + TINY)
     compute_weight = 1.0 if compute_s > memory_s else residue
     memory_weight = residue if compute_s > memory_s else 1.0
@@ -75,7 +76,7 @@ def operator_time(operator: Operator, tokens: float, weight_reads: float, residu
     """Time of a class of linear operators on ``tokens``, weights read ``weight_reads`` times."""
     return roofline(
         operator.compute_per_token * tokens,
-        operator.weights * weight_reads + operator.activations_per_token * tokens,
+        fma(operator.activations_per_token, tokens, operator.weights * weight_reads),
         residue,
     )
 
