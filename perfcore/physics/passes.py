@@ -102,6 +102,7 @@ def prefill_at(
         running.head_s,
         served,
     )
+
     # Power, from traffic and arithmetic of one group's devices.
     moved_bytes = (
         replica.body_bytes

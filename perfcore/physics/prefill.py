@@ -36,8 +36,7 @@ class Prompts(NamedTuple):
 class PrefillCosts(NamedTuple):
     """What a prefill costs besides its linear operators. Times in seconds, work in FLOP."""
 
-    start_up: float  # launches of one pass
-    fixed: float  # s of hand-over
+    fixed: float  # launches of one pass, and hand-over
     per_token: float  # s of hand-over to the next stage
     narrowing: float  # decode width / prefill width
     per_attention_flop: float  # s/FLOP
@@ -104,8 +103,7 @@ def prefill_costs(
     flops = attention_flops(device, engine, engine.attention_prefill_efficiency)
     bandwidth = engine.attention_prefill_memory_efficiency * device.memory_bandwidth
     return PrefillCosts(
-        start_up=start_up,
-        fixed=hand_over,
+        fixed=start_up + hand_over,
         per_token=hand_over_per_token,
         narrowing=layout.width / layout.prefill_width,
         per_attention_flop=1.0 / (flops * layout.prefill_width),
@@ -227,12 +225,11 @@ def prefill_terms(
     fill = chunk_fill(engine, layout, tokens)
     network = exchanges(links, tokens, expert_links, expert_tokens, grouped)
     hand_over = costs.per_token * tokens
-    started = costs.start_up + costs.fixed
     narrowing = costs.narrowing * fill
     if not split:
         passed = (linear.compute + elementwise) * narrowing + attention.total * fill + head_s
         return PrefillTerms(
-            seconds=passed + (network.total * fill + hand_over + started),
+            seconds=passed + (network.total * fill + hand_over + costs.fixed),
             memory=NOTHING,
             compute=NOTHING,
             transfer=NOTHING,
@@ -244,7 +241,7 @@ def prefill_terms(
     compute = linear.compute * narrowing
     compute += attention.compute_duty * attention_compute * fill + head.compute
     transfer = network.transfer * fill + hand_over
-    latency = max(network.total - network.transfer, 0.0) * fill + started
+    latency = max(network.total - network.transfer, 0.0) * fill + costs.fixed
     return PrefillTerms(
         seconds=(memory + compute) + (transfer + latency),
         memory=memory,
