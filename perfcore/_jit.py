@@ -443,6 +443,7 @@ __all__ = [
     "align_stack",
     "aligned_pointer",
     "constants",
+    "fuse",
     "inlined",
     "keep",
     "kernel",

@@ -50,6 +50,7 @@ from perfcore.physics.decode import (
     index_costs,
     kv_efficiency,
     layer_terms,
+    no_terms,
     scaled,
     state_terms,
     summed,
@@ -214,7 +215,7 @@ ALONE = records.Deployment(
 STATIC = records.SCHEDULER_STATIC
 CONTINUOUS = records.SCHEDULER_CONTINUOUS
 APART = records.SCHEDULER_DISAGGREGATED
-NO_TERMS = Terms(0.0, 0.0, 0.0, 0.0)
+NO_TERMS = no_terms()
 
 
 def deployed(**fields):

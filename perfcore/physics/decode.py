@@ -28,6 +28,11 @@ class ContextCosts(NamedTuple):
     activations: float  # q in and o out, whatever the context
 
 
+def no_terms() -> Terms:
+    """What a sum of terms begins with."""
+    return Terms(NOTHING, NOTHING, NOTHING, NOTHING)
+
+
 def add_operator(
     terms: Terms, operator: Operator, tokens: float, weight_reads: float, residue: float
 ) -> Terms:
@@ -52,7 +57,7 @@ def layer_terms(
 
     Routed experts see ``expert_tokens``, of all data-parallel groups.
     """
-    terms = Terms(NOTHING, NOTHING, NOTHING, NOTHING)
+    terms = no_terms()
     terms = add_operator(terms, operators.attention_in, tokens, 1.0, residue)
     terms = add_operator(terms, operators.attention_out, tokens, 1.0, residue)
     terms = add_operator(terms, operators.ffn_in, tokens, 1.0, residue)

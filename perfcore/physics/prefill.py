@@ -13,7 +13,7 @@ from perfcore.physics.attention import (
     windowed_pairs,
 )
 from perfcore.physics.collectives import Exchange, exchanges
-from perfcore.physics.decode import Terms, attention_flops
+from perfcore.physics.decode import Terms, attention_flops, no_terms
 from perfcore.physics.operators import Operators
 from perfcore.physics.parallelism import Layout, pipeline_fill
 from perfcore.physics.roofline import Operator, operator_time, roofline
@@ -205,7 +205,7 @@ def prefill_terms(
     tokens = work.tokens
     residue = engine.residue
     expert_tokens = tokens * groups
-    none = Terms(NOTHING, NOTHING, NOTHING, NOTHING)
+    none = no_terms()
     linear = add_prefill_operator(none, operators.attention_in, tokens, 1.0, residue, split)
     linear = add_prefill_operator(linear, operators.attention_out, tokens, 1.0, residue, split)
     linear = add_prefill_operator(linear, operators.ffn_in, tokens, 1.0, residue, split)

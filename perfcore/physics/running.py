@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from perfcore.physics.collectives import exchanges
 from perfcore.physics.decode import (
-    Terms,
     add_operator,
     layer_terms,
+    no_terms,
     scaled,
     state_terms,
     summed,
@@ -16,7 +16,6 @@ from perfcore.physics.operators import touched_experts
 from perfcore.physics.parallelism import groups_at_work, micro_batches_at_once
 from perfcore.physics.replica import Replica
 from perfcore.physics.roofline import operator_time
-from perfcore.physics.rounding import NOTHING
 from perfcore.records import SCHEDULER_STATIC, Deployment, Engine
 
 
@@ -85,9 +84,7 @@ def at_batch(replica: Replica, batch: float, requested: float) -> Running:
         draft_share = deployment.draft_len * engine.draft_layers / model.layers
         experts_drafted = touched_experts(model, engine, replica.passed_over, all_sequences)
         draft = layer_terms(ops, sequences, all_sequences, experts_drafted, residue)
-        head = add_operator(
-            Terms(NOTHING, NOTHING, NOTHING, NOTHING), ops.lm_head, sequences, 1.0, residue
-        )
+        head = add_operator(no_terms(), ops.lm_head, sequences, 1.0, residue)
         terms = summed(terms, scaled(draft, draft_share))
         terms = summed(terms, scaled(head, deployment.draft_len))
     terms = scaled(terms, replica.per_step_token)
