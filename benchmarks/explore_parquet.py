@@ -60,7 +60,7 @@ def settings(table: pa.Table) -> dict[str, Case]:
     """Cases by what they change of the default profile."""
     shipped = writer_options(table.schema, Output(profile=DEFAULT))
     names = table.schema.names
-    real = list(shipped["column_encoding"])
+    real = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     text = list(shipped["use_dictionary"])
     whole = [name for name in names if name not in real and name not in text]
     split = shipped["column_encoding"]
@@ -74,12 +74,16 @@ def settings(table: pa.Table) -> dict[str, Case]:
         "brotli 1": {"compression": "brotli", "compression_level": 1},
         "no compression": {"compression": "none"},
         "real numbers plain": {"column_encoding": None},
+        "real axes split by bytes, too": {
+            "column_encoding": dict.fromkeys(real, "BYTE_STREAM_SPLIT")
+        },
         "whole numbers by differences": {
             "column_encoding": {**split, **dict.fromkeys(whole, "DELTA_BINARY_PACKED")}
         },
         "whole numbers by dictionary": {"use_dictionary": text + whole},
         "no statistics": {"write_statistics": False},
         "statistics of outermost axes only": {"write_statistics": names[:2]},
+        "statistics of all real numbers": {"write_statistics": names[:2] + real},
         "statistics of all columns": {"write_statistics": True},
         "encoder takes 1,024 rows": {"write_batch_size": 1024},
         "encoder takes 16,384 rows": {"write_batch_size": 16_384},

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from perfcore.axes import RULES, located
 from perfcore.bounds import RECORDS
-from perfcore.columns import METRICS, STATUS
+from perfcore.columns import BY_NAME, METRICS, SOUGHT, STATUS
 from perfcore.configuration import KINDS, Configuration, faults_of
 from perfcore.errors import InputError
 from perfcore.physics.point import Point
@@ -17,22 +17,6 @@ from perfcore.ranges import Place, show
 from perfcore.validation import nearest, read_toml
 
 MOST: Final = 64
-# Which of two values of a metric is the better one.
-BETTER: Final[Mapping[str, Literal["least", "most"]]] = {
-    "tpot_s": "least",
-    "ttft_s": "least",
-    "e2e_latency_s": "least",
-    "tokens_per_s_per_user": "most",
-    "tokens_per_s_per_device": "most",
-    "requests_per_s": "most",
-    "max_batch": "most",
-    "energy_per_output_token_j": "least",
-    "energy_per_input_token_j": "least",
-    "cost_per_mtok_output_usd": "least",
-    "cost_per_mtok_input_usd": "least",
-    "carbon_per_mtok_output_g": "least",
-    "break_even_utilization": "least",
-}
 _NAME: Final = "name"
 _OVERRIDES: Final = "overrides"
 _KEYS: Final = (*RULES, "devices", _OVERRIDES)
@@ -82,7 +66,7 @@ class Comparison:
         }
         if len(set(values.values())) < 2:
             return ()
-        choose = min if BETTER[metric] == "least" else max
+        choose = max if BY_NAME[metric].better == "most" else min
         limit = choose(values.values())
         return tuple(place for place, value in values.items() if value == limit)
 
@@ -100,8 +84,8 @@ class Comparison:
             "names": list(self.names),
             "rows": list(self.rows),
             "bound_tpot_s": [bound.tpot_s for bound in self.bounds],
-            "best": {metric: [self.names[n] for n in self.best(metric)] for metric in BETTER},
-            "ratio_to_first": {metric: list(self.ratios(metric)) for metric in BETTER},
+            "best": {metric: [self.names[n] for n in self.best(metric)] for metric in SOUGHT},
+            "ratio_to_first": {metric: list(self.ratios(metric)) for metric in SOUGHT},
         }
 
 

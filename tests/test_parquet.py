@@ -8,7 +8,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from perfcore.columns import BY_NAME
+from perfcore.columns import BY_NAME, SOUGHT
 from perfcore.run import sweep
 from perfcore.space import Space
 
@@ -130,14 +130,14 @@ def test_columns_are_encoded_as_they_compress_best(run):
 
         assert chunk.compression == {"none": "UNCOMPRESSED"}.get(compression, compression.upper())
         if pa.types.is_floating(field.type):
-            assert "BYTE_STREAM_SPLIT" in encodings
-            assert chunk.statistics.has_min_max
+            metric = field.name in BY_NAME and BY_NAME[field.name].kind == "metric"
+            assert ("BYTE_STREAM_SPLIT" in encodings) == metric
         elif pa.types.is_dictionary(field.type):
             assert encodings & {"RLE_DICTIONARY", "PLAIN_DICTIONARY"}
         else:
             assert encodings <= {"PLAIN", "RLE"}
-        if field.name in ("model", "device"):
-            assert chunk.statistics.has_min_max
+        sought = field.name in ("model", "device", "economics_utilization", *SOUGHT)
+        assert (chunk.statistics is not None and chunk.statistics.has_min_max) == sought
 
 
 def test_data_holds_nothing_but_parquet(run):

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import perfcore
-from perfcore.columns import METRICS
+from perfcore.columns import BY_NAME, METRICS
 from perfcore.errors import InputError
 from perfcore.sinks.profiles import PROFILES
 from perfcore.space import Space
@@ -94,7 +94,7 @@ def test_profiles_write_what_they_say(tmp_path, name):
         chunk = group.column(number)
 
         assert chunk.compression == profile.compression.upper()
-        split = profile.split_bytes and pa.types.is_floating(field.type)
+        split = profile.split_bytes and BY_NAME[field.name].kind == "metric"
         assert ("BYTE_STREAM_SPLIT" in chunk.encodings) == split
     tpot = run.to_arrow()["tpot_s"].to_numpy()
     mantissa, _ = np.frexp(tpot.astype(np.float64))

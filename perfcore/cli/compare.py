@@ -11,8 +11,8 @@ from perfcore.cli.document import Block, Paragraph, Row, Table, Title, markdown,
 from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
 from perfcore.cli.remedy import remedy
 from perfcore.cli.text import dump, json_option, markdown_option, set_option, width
-from perfcore.columns import STATUS
-from perfcore.comparison import BETTER, Comparison
+from perfcore.columns import SOUGHT, STATUS
+from perfcore.comparison import Comparison
 from perfcore.comparison import compare as compare_configurations
 from perfcore.errors import InputError
 from perfcore.units import significant
@@ -222,7 +222,7 @@ def _setting(value: float | str | None) -> str:
 
 
 def _filled(comparison: Comparison, line: _Line, values: Sequence[float | str]) -> _Filled:
-    known = line.metric in BETTER
+    known = line.metric in SOUGHT
     best = comparison.best(line.metric) if known else ()
     ratios = comparison.ratios(line.metric) if known else (None,) * len(values)
     cells = []

@@ -22,10 +22,6 @@ _UNITS: Final = {
     "energy_per_output_token_j": "J",
 }
 _SCALED: Final = frozenset({"s", "J", "W", "FLOP"})
-_MORE_IS_BETTER: Final = frozenset(
-    {"tokens_per_s_per_user", "tokens_per_s_per_device", "requests_per_s", "max_batch"}
-    | {"mbu", "mfu", "running_batch"}
-)
 
 
 def plain(name: str) -> str:
@@ -55,7 +51,7 @@ def with_unit(value: float, name: str) -> str:
 
 def is_more_better(name: str) -> bool:
     """Whether more of a column is better."""
-    return name in _MORE_IS_BETTER
+    return BY_NAME[name].better == "most"
 
 
 def listing(names: Sequence[str], most: int = 3, last: str = "and") -> str:

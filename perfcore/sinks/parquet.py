@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from perfcore.axes import Axis
-from perfcore.columns import BY_NAME, Column
+from perfcore.columns import BY_NAME, SOUGHT, Column
 from perfcore.errors import OutputError, reason
 from perfcore.layout import aligned, pitch_of
 from perfcore.sections import Output
@@ -154,25 +154,29 @@ def writer_options(arrow_schema: pa.Schema, output: Output) -> dict[str, Any]:
     """Options of Arrow's writer, as the output's profile has them.
 
     Only text goes through a dictionary. Trying one on real numbers costs two thirds of the speed;
-    on whole numbers it costs half and, as they run in long stretches, saves nothing. Statistics
-    stand on the outermost axes, by which people filter, and on metrics
-    (``benchmarks/explore_parquet.py``).
+    on whole numbers it costs half and, as they run in long stretches, saves nothing. So do real
+    axes, whose bytes stay together, too. Statistics, a sixth of the time if all real numbers have
+    them, stand where readers look for few of the rows: on the outermost axes, on what-ifs, and on
+    metrics whose best rows are sought (``benchmarks/explore_parquet.py``).
     """
     profile = PROFILES[output.profile]
     level = LEVELS.get(output.compression)
     if output.compression == profile.compression:
         level = profile.level
     real = [field.name for field in arrow_schema if pa.types.is_floating(field.type)]
+    metrics = [name for name in real if name in BY_NAME and BY_NAME[name].kind == "metric"]
+    what_ifs = [name for name in real if name not in BY_NAME]
+    sought = [name for name in arrow_schema.names if name in SOUGHT]
     text = [field.name for field in arrow_schema if pa.types.is_dictionary(field.type)]
     return {
         "version": FORMAT_VERSION,
         "compression": output.compression,
         "compression_level": level,
         "use_dictionary": text,
-        "column_encoding": dict.fromkeys(real, "BYTE_STREAM_SPLIT")
+        "column_encoding": dict.fromkeys(metrics, "BYTE_STREAM_SPLIT")
         if profile.split_bytes
         else None,
-        "write_statistics": [*arrow_schema.names[:2], *real],
+        "write_statistics": [*arrow_schema.names[:2], *what_ifs, *sought],
         "data_page_size": PAGE_BYTES,
         "write_batch_size": ENCODER_ROWS,
         "store_schema": True,
