@@ -176,6 +176,12 @@ def validate_table() -> str:
     return markdown_table(score(read_measurements(shipped())).groups())
 
 
+def published_table() -> str:
+    """The same of results that were published of single machines, by device."""
+    rows = read_measurements(ROOT / "tests" / "data" / "published.csv")
+    return markdown_table(score(rows).groups(("engine", "device")))
+
+
 def metrics_table() -> str:
     """The same with all sources of a metric together."""
     return markdown_table(score(read_measurements(shipped())).groups(()))
@@ -273,6 +279,7 @@ TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     },
     ACCURACY: {
         "validate": validate_table,
+        "published": published_table,
         "evidence": evidence_table,
         "targets": targets_table,
         "intervals": intervals_table,

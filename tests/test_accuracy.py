@@ -3,8 +3,10 @@
 import csv
 import json
 import math
+import re
 import tomllib
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +44,7 @@ from perfcore.errors import InputError
 from perfcore.physics.point import Point
 
 HEADER = "model,hardware,engine,metric,value,mode,concurrency,input_len,output_len,tp,devices"
+PUBLISHED = Path(__file__).parent / "data" / "published.csv"
 ROW = "meta-llama/Llama-3.1-8B,h100_sxm,vllm,tpot_s,0.0075,static,16,1024,256,1,1"
 
 
@@ -496,13 +499,61 @@ def test_a_fit_can_be_taken_back():
 
 
 def test_shipped_engines_say_what_they_were_fitted_to():
-    for name in ("default", "vllm", "vllm-2024", "trtllm", "sglang", "llamacpp", "neuronx"):
+    for name in ("default", "vllm", "vllm-2024", "trtllm", "sglang", "llamacpp-2024", "neuronx"):
         engine = catalog.load_engine(name)
 
         assert engine.fit.data[0].endswith("sha256 " + engine.fit.data[0][-16:])
         assert sum(errors.rows for errors in engine.fit.errors) >= 50
         assert all(errors.median_ape < 0.3 for errors in engine.fit.errors if errors.rows >= 20)
         assert engine.measured
+
+
+# ------------------------------------------------------- published results of single machines
+
+
+@pytest.fixture(scope="module")
+def published():
+    return score(read_measurements(PUBLISHED))
+
+
+def test_published_results_say_where_and_when(published):
+    assert not published.skipped
+    for scored in published.rows:
+        row = scored.question.measurement
+
+        assert row.source_ref.startswith(row.source)
+        assert re.fullmatch(r"20\d\d(-\d\d){0,2}", row.date)
+
+
+def test_what_was_measured_before_june_2024_is_of_the_older_release(published):
+    for scored in published.rows:
+        row = scored.question.measurement
+        if row.engine == "llamacpp":
+            older = row.date < "2024-06"
+            assert scored.question.engine.name == ("llamacpp-2024" if older else "llamacpp")
+
+
+@pytest.mark.parametrize(
+    ("device_class", "metric", "median"),
+    [
+        ("apple-silicon", "tpot_s", 0.08),
+        ("apple-silicon", "prefill_tokens_per_s", 0.18),
+        ("apu", "tpot_s", 0.11),
+        ("apu", "prefill_tokens_per_s", 0.05),
+        ("consumer-gpu", "tpot_s", 0.08),
+        ("consumer-gpu", "prefill_tokens_per_s", 0.08),
+    ],
+)
+def test_published_results_are_met(published, device_class, metric, median):
+    ratios = [
+        scored.predicted / scored.question.measurement.value
+        for scored in published.rows
+        if scored.question.device.device_class == device_class
+        and scored.question.measurement.metric == metric
+    ]
+
+    assert len(ratios) >= 2
+    assert errors_of(np.array(ratios)).median_ape <= median
 
 
 # -------------------------------------------------------------------------------- intervals

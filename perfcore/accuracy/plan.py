@@ -75,7 +75,7 @@ _KINSHIP: Final = {
     "sglang": 0.3,
     "vllm-2024": 0.6,
     "trtllm-2024": 0.6,
-    "llamacpp": 1.0,
+    "llamacpp-2024": 1.0,
     "neuronx": 1.0,
     "autoawq": 1.0,
     "gpt-fast": 1.0,
@@ -155,7 +155,7 @@ def _singular() -> Iterator[Parameter]:
         yield Parameter(f"{engine} fp8 compute", ("compute_efficiency_8",), 0.15, (engine,))
     for name in ("server_per_step", "server_per_sequence"):
         yield Parameter(f"vllm-2024 {name}", (name,), 1.0, ("vllm-2024",))
-    yield Parameter("llamacpp hbm", MEMORY, 0.3, ("llamacpp",), HBM)
+    yield Parameter("llamacpp-2024 hbm", MEMORY, 0.3, ("llamacpp-2024",), HBM)
     yield Parameter("autoawq cpu memory", MEMORY, 0.3, ("autoawq",), ("cpu",))
     yield Parameter("autoawq cpu compute", COMPUTE, 0.5, ("autoawq",), ("cpu",))
     yield Parameter("trtllm memory_fraction", ("memory_fraction",), 0.05, ("trtllm",))
