@@ -177,7 +177,7 @@ def validate_table() -> str:
 
 
 def published_table() -> str:
-    """The same of results that were published of single machines, by device."""
+    """The same of results that others published, by engine and device."""
     rows = read_measurements(ROOT / "tests" / "data" / "published.csv")
     return markdown_table(score(rows).groups(("engine", "device")))
 
