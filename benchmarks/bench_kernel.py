@@ -31,8 +31,8 @@ from perfcore.physics.replica import prepare
 from perfcore.sinks.parquet import Buffers
 from perfcore.space import Space
 
-ROWS = 1_600_000  # of one measurement and thread: starting threads does not show
-PARTS = 16  # of these: a thread takes the next part when it is done with one
+ROWS = 3_200_000  # of one measurement and thread: how threads start and end does not show
+PARTS = 32  # of these: a thread takes the next part when it is done with one
 CAPACITY = 4096  # rows of a buffer: its columns stay in the second-level cache
 RECORDS = (
     records.Model,
@@ -66,7 +66,7 @@ def space(model: str, lengths: int, scheduler: str) -> Space:
                 "input_len": {"linear": [1, lengths], "n": lengths},
             },
             "what_if": {
-                "economics.utilization": {"linear": [0.2, 0.9], "n": max(1, 8192 // lengths)}
+                "economics.utilization": {"linear": [0.2, 0.9], "n": max(1, 16_384 // lengths)}
             },
             "output": {"columns": "all", "significant_bits": 24},
         }
