@@ -13,6 +13,7 @@ the last line of stdout is one JSON document.
 
 import argparse
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -31,7 +32,7 @@ from perfcore.physics.replica import prepare
 from perfcore.sinks.parquet import Buffers
 from perfcore.space import Space
 
-ROWS = 3_200_000  # of one measurement and thread: how threads start and end does not show
+ROWS = 3_200_000  # of one measurement and thread: how threads start and end hardly shows
 PARTS = 32  # of these: a thread takes the next part when it is done with one
 CAPACITY = 4096  # rows of a buffer: its columns stay in the second-level cache
 RECORDS = (
@@ -252,6 +253,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--compilers", action="store_true")
     options = parser.parse_args()
+    # read when an OpenMP is loaded: its threads else wait actively, 0.2 s into the next side's turn
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     repeats, threads = options.repeats, cpus()
     document: dict[str, object] = {}
     print(
