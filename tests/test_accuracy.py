@@ -533,6 +533,25 @@ def test_what_was_measured_before_june_2024_is_of_the_older_release(published):
             assert scored.question.engine.name == ("llamacpp-2024" if older else "llamacpp")
 
 
+def test_llamacpp_says_how_far_it_is_from_the_published_results(published):
+    fit = catalog.load_engine("llamacpp").fit
+    ratios = {}
+    for scored in published.rows:
+        question = scored.question
+        if question.engine.name == "llamacpp":
+            key = (question.measurement.metric, question.model.record().experts > 0.0)
+            ratios.setdefault(key, []).append(scored.predicted / question.measurement.value)
+    found = {key: errors_of(np.array(values)) for key, values in ratios.items()}
+
+    assert fit.data == (describe(PUBLISHED, read_measurements(PUBLISHED)),)
+    assert {(e.metric, e.experts) for e in fit.errors} == set(found)
+    for said in fit.errors:
+        errors = found[said.metric, said.experts]
+
+        assert said.rows == len(ratios[said.metric, said.experts])
+        assert (said.median_ape, said.p90_ape) == pytest.approx(errors[:2], abs=0.002)
+
+
 @pytest.mark.parametrize(
     ("device_class", "metric", "median"),
     [
