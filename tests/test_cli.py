@@ -206,6 +206,15 @@ def test_show(command, name):
     assert name in invoke(command, "show", name).splitlines()[0]
 
 
+def test_columns_say_which_way_is_better():
+    assert invoke_json("columns", "show", "tpot_s", "--json")["better"] == "least"
+    assert invoke_json("columns", "show", "mbu", "--json")["better"] == "most"
+    assert invoke_json("columns", "show", "weights_s", "--json")["better"] is None
+    assert "better   less" in invoke("columns", "show", "tpot_s").splitlines()
+    assert "better   more" in invoke("columns", "show", "mbu").splitlines()
+    assert "better" not in invoke("columns", "show", "weights_s")
+
+
 def test_every_entry_can_be_shown():
     for kind, command in (("model", "models"), ("device", "devices")):
         for name in loader.names(kind):

@@ -632,6 +632,7 @@ def _column(column: Column) -> dict[str, object]:
         "kind": column.kind,
         "meaning": column.meaning,
         "default": column.default,
+        "better": column.better,
         "categories": list(column.categories),
     }
 
@@ -682,6 +683,8 @@ def show_column(ctx: click.Context, name: str, as_json: bool) -> None:
     click.secho(column.name, bold=True)
     pairs = [("meaning", column.meaning), ("unit", column.unit or "text"), ("kind", column.kind)]
     pairs.append(("written", "by default" if column.default else "if the sweep names it"))
+    if column.better:
+        pairs.append(("better", "less" if column.better == "least" else "more"))
     if column.categories:
         pairs.append(("values", ", ".join(column.categories)))
     facts(pairs)
