@@ -553,23 +553,32 @@ def test_llamacpp_says_how_far_it_is_from_the_published_results(published):
 
 
 @pytest.mark.parametrize(
-    ("device_class", "metric", "median"),
+    ("engine", "device_class", "metric", "median"),
     [
-        ("apple-silicon", "tpot_s", 0.08),
-        ("apple-silicon", "prefill_tokens_per_s", 0.18),
-        ("apu", "tpot_s", 0.11),
-        ("apu", "prefill_tokens_per_s", 0.05),
-        ("consumer-gpu", "tpot_s", 0.08),
-        ("consumer-gpu", "prefill_tokens_per_s", 0.08),
-        ("datacentre-gpu-amd", "e2e_latency_s", 0.06),  # not fitted
-        ("asic", "e2e_latency_s", 0.2),  # not fitted
+        ("llamacpp", "apple-silicon", "tpot_s", 0.08),
+        ("llamacpp", "apple-silicon", "prefill_tokens_per_s", 0.18),
+        ("llamacpp-2024", "apple-silicon", "tpot_s", 0.08),
+        ("llamacpp-2024", "apple-silicon", "prefill_tokens_per_s", 0.18),
+        ("mlc", "apple-silicon", "tpot_s", 0.08),
+        ("llamacpp", "apu", "tpot_s", 0.11),
+        ("llamacpp", "apu", "prefill_tokens_per_s", 0.05),
+        ("llamacpp", "consumer-gpu", "tpot_s", 0.08),
+        ("llamacpp", "consumer-gpu", "prefill_tokens_per_s", 0.08),
+        # not fitted
+        ("vllm-2024", "datacentre-gpu-amd", "e2e_latency_s", 0.06),
+        ("vllm", "datacentre-gpu-amd", "e2e_latency_s", 0.1),
+        ("vllm", "datacentre-gpu-amd", "output_tokens_per_s_per_device", 0.22),
+        ("vllm", "tpu", "output_tokens_per_s_per_device", 0.15),
+        ("default", "asic", "e2e_latency_s", 0.2),
+        ("default", "apu", "tpot_s", 0.3),
     ],
 )
-def test_published_results_are_met(published, device_class, metric, median):
+def test_published_results_are_met(published, engine, device_class, metric, median):
     ratios = [
         scored.predicted / scored.question.measurement.value
         for scored in published.rows
-        if scored.question.device.device_class == device_class
+        if scored.question.engine.name == engine
+        and scored.question.device.device_class == device_class
         and scored.question.measurement.metric == metric
     ]
 
