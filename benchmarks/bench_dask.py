@@ -22,10 +22,10 @@ from threading import Thread
 
 import psutil
 
-from perfcore.cluster import dask_executor
-from perfcore.run import Run, sweep
-from perfcore.space import Space
-from perfcore.verifying import verify
+from perfcore.runs.check import verify
+from perfcore.runs.executors import dask_executor
+from perfcore.runs.run import Run, sweep
+from perfcore.space.space import Space
 
 
 def space(rows: float) -> Space:

@@ -25,12 +25,12 @@ from vectorised import evaluator as vectorised
 
 from perfcore import records
 from perfcore.columns import STATUS
-from perfcore.engine import Evaluator
-from perfcore.layout import Block
+from perfcore.kernel.layout import Block
 from perfcore.physics.point import evaluate
 from perfcore.physics.replica import prepare
-from perfcore.sinks.parquet import Buffers
-from perfcore.space import Space
+from perfcore.runs.parquet import Buffers
+from perfcore.runs.workers import Evaluator
+from perfcore.space.space import Space
 
 ROWS = 3_200_000  # of one measurement and thread: how threads start and end hardly shows
 PARTS = 32  # of these: a thread takes the next part when it is done with one

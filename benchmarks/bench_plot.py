@@ -15,11 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from perfcore.report.kinds import gather
-from perfcore.report.names import KINDS
-from perfcore.report.opening import open_source
-from perfcore.run import sweep
-from perfcore.space import Space
+from perfcore.reporting.kinds import gather
+from perfcore.reporting.names import KINDS
+from perfcore.reporting.opening import open_source
+from perfcore.runs.run import sweep
+from perfcore.space.space import Space
 
 
 def space(rows: float) -> Space:

@@ -21,10 +21,11 @@ from pathlib import Path
 import pyarrow as pa
 from machine import peak_rss_bytes
 
-from perfcore.engine import evaluate_rows
-from perfcore.run import facts, shard_path, sweep
-from perfcore.sinks.parquet import ParquetShard, schema, writer_options
-from perfcore.space import Space
+from perfcore.runs.parquet import ParquetShard, schema, writer_options
+from perfcore.runs.run import sweep
+from perfcore.runs.shards import facts, shard_path
+from perfcore.runs.workers import evaluate_rows
+from perfcore.space.space import Space
 
 SPEC = Path(__file__).parent.parent / "sweeps" / "memory_wall.toml"
 ROWS_PER_LENGTH = 161_622  # written by the main sweep per input length, roughly

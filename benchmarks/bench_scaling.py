@@ -38,11 +38,13 @@ from scaling_page import (
 )
 
 from perfcore.cli.output import replacing
-from perfcore.engine import Evaluator, evaluate_rows
-from perfcore.run import facts
-from perfcore.searching import BLOCK, Objective, find_best
-from perfcore.sinks.parquet import Buffers, schema
-from perfcore.space import ROWS_PER_SHARD, Space
+from perfcore.runs.parquet import Buffers, schema
+from perfcore.runs.shards import facts
+from perfcore.runs.workers import Evaluator, evaluate_rows
+from perfcore.searching.objectives import Objective
+from perfcore.searching.search import find_best
+from perfcore.searching.workers import BLOCK
+from perfcore.space.space import ROWS_PER_SHARD, Space
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 OBJECTIVE = Objective("cost_per_mtok_output_usd")

@@ -18,10 +18,11 @@ from dataclasses import replace
 from machine import peak_rss_bytes
 
 from perfcore.columns import METRICS
-from perfcore.engine import Evaluator
-from perfcore.searching import Objective, find_best
-from perfcore.sinks.parquet import Buffers
-from perfcore.space import Space
+from perfcore.runs.parquet import Buffers
+from perfcore.runs.workers import Evaluator
+from perfcore.searching.objectives import Objective
+from perfcore.searching.search import find_best
+from perfcore.space.space import Space
 
 BUFFER = 2048  # rows, that stay in the cache
 SHARDS = 8  # of the kernel's part, a thread

@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from perfcore.engine import evaluate_rows
-from perfcore.run import facts
-from perfcore.sections import Output
-from perfcore.sinks.parquet import ROW_GROUP, schema, writer_options
-from perfcore.sinks.profiles import PROFILES
-from perfcore.space import Space
+from perfcore.runs.parquet import ROW_GROUP, schema, writer_options
+from perfcore.runs.shards import facts
+from perfcore.runs.workers import evaluate_rows
+from perfcore.space.profiles import PROFILES
+from perfcore.space.sections import Output
+from perfcore.space.space import Space
 
 SPEC = Path(__file__).parent.parent / "sweeps" / "memory_wall.toml"
 DEFAULT = "fast"

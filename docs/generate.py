@@ -20,9 +20,9 @@ from perfcore.accuracy.scores import score
 from perfcore.accuracy.table import METRICS, read_measurements, shipped
 from perfcore.catalog import load_device, load_engine, names
 from perfcore.catalog.engine_entry import CALIBRATIONS
-from perfcore.report.kinds import gather
-from perfcore.report.opening import open_source
-from perfcore.report.vega import png
+from perfcore.reporting.kinds import gather
+from perfcore.reporting.opening import open_source
+from perfcore.reporting.vega import png
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

@@ -18,11 +18,10 @@ from pydantic import BaseModel
 
 import perfcore
 from perfcore import records, units
-from perfcore.bounds import BOUNDS
 from perfcore.catalog import loader
-from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.engine_entry import CALIBRATIONS, Constant, EngineEntry
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.parameters import active_parameter_count, parameter_count
 from perfcore.catalog.schema import (
     DeviceEntry,
@@ -33,6 +32,7 @@ from perfcore.catalog.schema import (
 )
 from perfcore.cli import program
 from perfcore.columns import AXES, METRICS, Column
+from perfcore.limits import BOUNDS
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.units import format_quantity
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from perfcore.api import histogram, pareto, search, sweep
     from perfcore.catalog.loader import load_device, load_model
-    from perfcore.comparison import Comparison, compare
-    from perfcore.configuration import Configuration, evaluate
-    from perfcore.dataset import Dataset
+    from perfcore.configuration.comparison import Comparison, compare
+    from perfcore.configuration.configuration import Configuration, evaluate
     from perfcore.errors import InputError, PerfcoreError
-    from perfcore.run import Run, open_run
-    from perfcore.space import Space
+    from perfcore.runs.dataset import Dataset
+    from perfcore.runs.run import Run, open_run
+    from perfcore.space.space import Space
 
     __version__: str
 
@@ -37,19 +37,19 @@ __all__ = [
 
 # Imported when first asked for: NumPy, Arrow and Numba take most of a second.
 _HOMES = {
-    "Comparison": "comparison",
-    "Configuration": "configuration",
-    "Dataset": "dataset",
+    "Comparison": "configuration.comparison",
+    "Configuration": "configuration.configuration",
+    "Dataset": "runs.dataset",
     "InputError": "errors",
     "PerfcoreError": "errors",
-    "Run": "run",
-    "Space": "space",
-    "compare": "comparison",
-    "evaluate": "configuration",
+    "Run": "runs.run",
+    "Space": "space.space",
+    "compare": "configuration.comparison",
+    "evaluate": "configuration.configuration",
     "histogram": "api",
     "load_device": "catalog.loader",
     "load_model": "catalog.loader",
-    "open_run": "run",
+    "open_run": "runs.run",
     "pareto": "api",
     "search": "api",
     "sweep": "api",

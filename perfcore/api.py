@@ -1,23 +1,22 @@
 """Sweeps and searches from Python."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final, overload
 
-from perfcore.dataset import Rows
-from perfcore.engine import evaluate_counted
 from perfcore.errors import InputError
-from perfcore.run import Run, facts
-from perfcore.run import sweep as sweep_to_disk
-from perfcore.searching import Objective, count_by_value, find_best, find_front
-from perfcore.sinks.parquet import schema
-from perfcore.space import Space
-from perfcore.spec import Spec
+from perfcore.runs.dataset import Rows
+from perfcore.runs.parquet import schema
+from perfcore.runs.run import Run
+from perfcore.runs.run import sweep as sweep_to_disk
+from perfcore.runs.shards import facts
+from perfcore.runs.workers import evaluate_counted
+from perfcore.searching.objectives import Objective
+from perfcore.searching.search import count_by_value, find_best, find_front
+from perfcore.space.space import Sweep, as_space
 
 LARGEST_IN_MEMORY: Final = 50_000_000  # rows, of about 100 bytes
-
-Sweep = str | Path | Mapping[str, object] | Space
 
 
 @overload
@@ -186,17 +185,3 @@ def histogram(
         space, column, tuple(where), tuple(by), per_decade, workers, executor=executor
     )
     return Rows(found.rows, f"{metric} of {space.spec.name}")
-
-
-def as_space(spec: Sweep, overrides: Iterable[str] = ()) -> Space:
-    """Return the space of a file, a mapping, or a space as it is."""
-    overrides = tuple(overrides)
-    if isinstance(spec, Space):
-        if overrides:
-            raise InputError(
-                f"{overrides[0]}: a Space takes no overrides; give the file or mapping instead"
-            )
-        return spec
-    if isinstance(spec, Mapping):
-        return Space(Spec.from_dict(spec, overrides=overrides))
-    return Space.from_toml(spec, overrides)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from hypothesis import strategies as st
 
 from perfcore import catalog, records
-from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.model_entry import ModelEntry
 from perfcore.errors import PerfcoreError
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.point import Point, evaluate

@@ -253,3 +253,8 @@ def significant(value: float, digits: int = 4) -> str:
     """Return a number of so many digits; more only where it would otherwise need an exponent."""
     text = f"{value:.{digits}g}"
     return f"{value:.0f}" if "e+" in text and abs(value) < 1e15 else text
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 row`` or ``1,000 rows``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -58,8 +58,8 @@ def filled(readme: str, answer: Callable[[str, str, str], Answer]) -> str:
 
 def main() -> None:
     """Run all sweeps in a temporary directory; needs about a gigabyte there."""
-    from perfcore.run import sweep  # noqa: PLC0415 - the tests need only the questions
-    from perfcore.space import Space  # noqa: PLC0415
+    from perfcore.runs.run import sweep  # noqa: PLC0415 - the tests need only the questions
+    from perfcore.space.space import Space  # noqa: PLC0415
 
     def answer(language: str, code: str, name: str) -> Answer:
         with tempfile.TemporaryDirectory() as folder:

@@ -14,10 +14,10 @@ import pyarrow.dataset as ds
 import pytest
 from click.testing import CliRunner
 
-from perfcore import space as space_module
 from perfcore.cli import program
-from perfcore.run import open_run, sweep
-from perfcore.space import Space
+from perfcore.runs.run import open_run, sweep
+from perfcore.space import space as space_module
+from perfcore.space.space import Space
 
 ROWS_PER_SHARD = 40
 SPEC = """
@@ -35,7 +35,7 @@ columns = ["tpot_s", "ttft_s", "bound"]
 """
 SHARDS = 100
 AXES = ["device", "device_memory_bandwidth_scale", "batch", "input_len"]
-SMALL = f"from perfcore import space; space.ROWS_PER_SHARD = {ROWS_PER_SHARD}; "
+SMALL = f"from perfcore.space import space; space.ROWS_PER_SHARD = {ROWS_PER_SHARD}; "
 # SIGINT may be ignored where tests run in the background
 START = (
     f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {SMALL}"

@@ -39,7 +39,7 @@ from perfcore.accuracy.table import (
 )
 from perfcore.accuracy.writing import before_fit, dump_engine, fitted_table
 from perfcore.cli import program
-from perfcore.configuration import Configuration
+from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
 from perfcore.physics.point import Point
 

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 import perfcore
 from perfcore import records
-from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.loader import load_kv_format, load_model, names
+from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.parameters import active_parameter_count, parameter_count
 from perfcore.physics.attention import kv_bytes_per_sequence, kv_bytes_per_token
 

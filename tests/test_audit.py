@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from perfcore.audit import audit
-from perfcore.case import Case
 from perfcore.catalog import load_device, names
-from perfcore.claims import COLUMNS, LARGEST, read_claims
+from perfcore.claims.audit import audit
+from perfcore.claims.case import Case
+from perfcore.claims.claim import COLUMNS, LARGEST, read_claims
 from perfcore.cli import program
 from perfcore.cli.audit import as_dict
 from perfcore.errors import InputError

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from perfcore.columns import STATUS
-from perfcore.engine import Evaluator
 from perfcore.physics.fused import fma
 from perfcore.physics.replica import prepare
-from perfcore.sinks.parquet import Buffers
-from perfcore.space import Space
+from perfcore.runs.parquet import Buffers
+from perfcore.runs.workers import Evaluator
+from perfcore.space.space import Space
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 

@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import perfcore
-from perfcore import alternatives as beside
-from perfcore.alternatives import LEVERS, alternatives, fitting, gains
 from perfcore.catalog import loader
 from perfcore.cli import program
 from perfcore.cli.card import TERMS, card
 from perfcore.cli.document import Heading, Panel, Table
 from perfcore.cli.text import part_bar
 from perfcore.columns import STATUS
-from perfcore.configuration import Configuration
+from perfcore.configuration import alternatives as beside
+from perfcore.configuration.alternatives import LEVERS, alternatives, fitting, gains
+from perfcore.configuration.configuration import Configuration
+from perfcore.configuration.provenance import VERDICT, figures
 from perfcore.physics.replica import OK
-from perfcore.provenance import VERDICT, figures
 from perfcore.units import format_quantity
 
 CASES = {

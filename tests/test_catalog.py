@@ -17,7 +17,9 @@ from perfcore import catalog, records
 from perfcore.catalog.engine_entry import ENGINE_DIMENSIONS, EngineEntry
 from perfcore.catalog.schema import HOURS_TO_BUY, SERVER_SHARE, SPOT_SHARE, DeviceEntry, FactEntry
 from perfcore.errors import InputError
-from perfcore.validation import faults_from_validation_error, read_toml, suggest
+from perfcore.reading.faults import faults_from_validation_error
+from perfcore.reading.files import read_toml
+from perfcore.reading.words import suggest
 
 DEVICES = catalog.names("device")
 FACT_KINDS = [kind for kind in catalog.KINDS if kind != "model"]

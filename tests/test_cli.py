@@ -13,12 +13,12 @@ from click.testing import CliRunner
 
 import perfcore
 from perfcore import cli, columns
-from perfcore.axes import RULES
 from perfcore.catalog import loader
 from perfcore.cli import program
 from perfcore.cli import text as text_of
 from perfcore.cli.catalogue import number_text
-from perfcore.sections import DTYPES
+from perfcore.space.axes import RULES
+from perfcore.space.sections import DTYPES
 
 # SIGINT may be ignored where tests run in the background
 START = (
@@ -804,7 +804,7 @@ def test_warmup_compiles_every_type_of_output():
 
 
 def test_warmup_without_a_place_for_compiled_code(monkeypatch):
-    monkeypatch.setattr("perfcore._jit.CACHE", None)
+    monkeypatch.setattr("perfcore.kernel.jit.CACHE", None)
     result = CliRunner().invoke(program, ["warmup"])
 
     assert result.exit_code == 2

@@ -292,7 +292,7 @@ def raising(error):
     ],
 )
 def test_what_the_system_refuses_is_one_line(tmp_path, spec, monkeypatch, error, message):
-    monkeypatch.setattr("perfcore.run.sweep", raising(error))
+    monkeypatch.setattr("perfcore.runs.run.sweep", raising(error))
 
     assert message in fault("run", spec, "-o", tmp_path / "out")
 

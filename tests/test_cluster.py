@@ -11,10 +11,11 @@ from distributed import Client, LocalCluster
 from runs import ROWS_PER_SHARD, SHARDS, cli, hashes, manifest_of, space
 
 import perfcore
-from perfcore import cluster
-from perfcore import space as space_module
 from perfcore.errors import InputError, OutputError
-from perfcore.run import ProgressDisplay, sweep
+from perfcore.runs import executors, tasks
+from perfcore.runs.run import sweep
+from perfcore.runs.shards import ProgressDisplay
+from perfcore.space import space as space_module
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 
@@ -76,7 +77,7 @@ def test_processes_and_only_what_is_missing(tmp_path, whole, monkeypatch):
 
 
 def test_dask(tmp_path, whole, dask):
-    with cluster.dask_executor(dask) as executor:
+    with executors.dask_executor(dask) as executor:
         perfcore.sweep(space(), tmp_path, executor=executor)
 
     assert same(tmp_path, whole)
@@ -142,7 +143,7 @@ def test_tasks_that_fail_are_tried_again(tmp_path, whole):
     failed = []
 
     def fails(_, shard):
-        if shard % 4 == 0 and failed.count(shard) < cluster.TRIES - 1:
+        if shard % 4 == 0 and failed.count(shard) < executors.TRIES - 1:
             failed.append(shard)
             return OSError("a cable")
         return None
@@ -150,7 +151,7 @@ def test_tasks_that_fail_are_tried_again(tmp_path, whole):
     flaky = Flaky(fails)
     sweep(space(), tmp_path, executor=flaky)
 
-    assert flaky.calls == SHARDS + SHARDS // 4 * (cluster.TRIES - 1)
+    assert flaky.calls == SHARDS + SHARDS // 4 * (executors.TRIES - 1)
     assert same(tmp_path, whole)
 
 
@@ -169,17 +170,17 @@ def test_tasks_that_fail_are_tried_again(tmp_path, whole):
     ],
 )
 def test_tasks_that_always_fail_end_the_run(tmp_path, monkeypatch, error, kind, message, most):
-    monkeypatch.setattr(cluster, "ROOM", 1)
+    monkeypatch.setattr(tasks, "ROOM", 1)
     flaky = Flaky(lambda call, _: error if call > 5 else None)
     with pytest.raises(kind, match=message):
         sweep(space(), tmp_path, executor=flaky)
 
-    assert flaky.calls <= 5 + min(most, cluster.TRIES)
+    assert flaky.calls <= 5 + min(most, executors.TRIES)
     assert len(perfcore.open_run(tmp_path).manifest["shards"]) == 5
 
 
 def test_workers_with_another_perfcore_are_refused():
-    task = cluster.SweepTask(cluster._packed(space().spec), "nowhere", "other")  # noqa: SLF001
+    task = tasks.SweepTask(executors.packed_spec(space().spec), "nowhere", "other")
 
     with pytest.raises(InputError, match="another perfcore"):
         task(0)
@@ -220,9 +221,9 @@ def test_without_dask_one_line_says_what_to_install(tmp_path, spec, monkeypatch)
     ],
 )
 def test_no_scheduler(address, message, monkeypatch):
-    monkeypatch.setattr(cluster, "SECONDS", 1)
+    monkeypatch.setattr(executors, "SECONDS", 1)
 
-    with pytest.raises(InputError, match=message), cluster.dask_executor(address):
+    with pytest.raises(InputError, match=message), executors.dask_executor(address):
         pass
 
 
@@ -231,18 +232,18 @@ def test_no_file_of_a_scheduler(tmp_path, text):
     path = tmp_path / "scheduler.json"
     path.write_text(text)
 
-    with pytest.raises(InputError, match="has no address"), cluster.dask_executor(str(path)):
+    with pytest.raises(InputError, match="has no address"), executors.dask_executor(str(path)):
         pass
 
 
 def test_no_worker(monkeypatch):
-    monkeypatch.setattr(cluster, "SECONDS", 1)
+    monkeypatch.setattr(executors, "SECONDS", 1)
     with (
         LocalCluster(
             n_workers=0, processes=False, dashboard_address=":0", host="tcp://127.0.0.1"
         ) as empty,
         pytest.raises(InputError, match="has no worker; start `dask worker"),
-        cluster.dask_executor(empty.scheduler_address),
+        executors.dask_executor(empty.scheduler_address),
     ):
         pass
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from runs import SPEC
 
 from perfcore.cli import program
-from perfcore.verifying import verify
+from perfcore.runs.check import verify
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")

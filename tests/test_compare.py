@@ -9,8 +9,8 @@ from click.testing import CliRunner
 import perfcore
 from perfcore.cli import program
 from perfcore.columns import BY_NAME, SOUGHT
-from perfcore.comparison import MOST, compare
-from perfcore.configuration import Configuration
+from perfcore.configuration.comparison import MOST, compare
+from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
 
 THREE = ["llama-3-70b", "--device", "h100-sxm,b200,mi300x", "--tp", "8", "--batch", "16"]

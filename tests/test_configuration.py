@@ -7,10 +7,10 @@ import pytest
 
 import perfcore
 from perfcore import records
-from perfcore.axes import RULES
 from perfcore.catalog import loader
 from perfcore.columns import AXES, BOUND, COLUMNS, METRICS, STATUS
-from perfcore.configuration import Configuration, evaluate
+from perfcore.configuration.configuration import Configuration, evaluate
+from perfcore.space.axes import RULES
 
 # where a device's entry and its record have different names
 FIELDS = {

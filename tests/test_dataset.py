@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import perfcore
-from perfcore import dataset as module
 from perfcore.columns import BY_NAME
-from perfcore.dataset import Rows
+from perfcore.runs import dataset as module
+from perfcore.runs.dataset import Rows
 
 SPEC = {
     "name": "small",

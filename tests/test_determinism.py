@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-import perfcore.manifest
-from perfcore import space as space_module
+import perfcore.runs.manifest
 from perfcore.errors import InputError
-from perfcore.run import sweep
-from perfcore.space import Space
+from perfcore.runs.run import sweep
+from perfcore.space import space as space_module
+from perfcore.space.space import Space
 
 SPEC = {
     "name": "determinism",
@@ -67,7 +67,7 @@ def test_a_partial_run_goes_on_to_the_same_bytes(tmp_path):
 
 def test_a_run_that_breaks_leaves_whole_shards_and_goes_on(tmp_path, monkeypatch):
     whole = sweep(Space.from_dict(SPEC), tmp_path / "whole", 1)
-    shard_class = perfcore.manifest.ParquetShard
+    shard_class = perfcore.runs.manifest.ParquetShard
     opened = []
 
     def breaking(path, *rest):
@@ -77,7 +77,7 @@ def test_a_run_that_breaks_leaves_whole_shards_and_goes_on(tmp_path, monkeypatch
         return shard_class(path, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(perfcore.manifest, "ParquetShard", breaking)
+        patch.setattr(perfcore.runs.manifest, "ParquetShard", breaking)
         with pytest.raises(OSError, match="No space"):
             sweep(Space.from_dict(SPEC), tmp_path / "broken", 1)
     left = {path.name for path in (tmp_path / "broken" / "data").iterdir()}

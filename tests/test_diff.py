@@ -16,11 +16,11 @@ import perfcore
 from perfcore.catalog import loader
 from perfcore.cli import program
 from perfcore.cli.diff import _plain
-from perfcore.dataset import Rows
-from perfcore.differences import Side
-from perfcore.diffing import compare
-from perfcore.space import Space
-from perfcore.spec import Spec
+from perfcore.diffing.facts import Side
+from perfcore.diffing.rows import compare
+from perfcore.runs.dataset import Rows
+from perfcore.space.space import Space
+from perfcore.space.spec import Spec
 
 SPEC = {
     "name": "small",
@@ -440,6 +440,6 @@ def test_nothing_is_left_behind(own, tmp_path, monkeypatch):
 
 def test_facts_have_what_engines_stand_on():
     space = Space.from_dict({"axes": {"model": "llama-3-8b", "device": "h100-sxm"}})
-    from perfcore.run import facts  # noqa: PLC0415
+    from perfcore.runs.shards import facts  # noqa: PLC0415
 
     assert list(facts(space)["bases"]) == ["kernels"]

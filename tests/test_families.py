@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from perfcore.catalog.families import LARGEST, SMALLEST, dense_model, moe_model
 from perfcore.catalog.loader import load_model
 from perfcore.catalog.parameters import active_parameter_count, parameter_count
-from perfcore.configuration import Configuration
+from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
 
 sizes = st.floats(8, 13).map(lambda power: min(max(10**power, SMALLEST), LARGEST))

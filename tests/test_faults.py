@@ -29,11 +29,12 @@ from runs import (
     wait_for_shards,
 )
 
-from perfcore import space as space_module
-from perfcore.engine import evaluate_rows
-from perfcore.run import facts, open_run, sweep
-from perfcore.sinks.parquet import schema
-from perfcore.verifying import verify
+from perfcore.runs.check import verify
+from perfcore.runs.parquet import schema
+from perfcore.runs.run import open_run, sweep
+from perfcore.runs.shards import facts
+from perfcore.runs.workers import evaluate_rows
+from perfcore.space import space as space_module
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 
@@ -378,7 +379,7 @@ def test_two_thousand_shards(tmp_path, monkeypatch, recorded):
 def test_what_does_not_fit_is_refused_unless_forced(tmp_path, spec, held, monkeypatch, resource):
     output = tmp_path / "run"
     free = {"memory": lambda: 1 << 20, "disk": lambda _: 100_000}[resource]
-    monkeypatch.setattr(f"perfcore.cli.room.{resource}_free", free)
+    monkeypatch.setattr(f"perfcore.runs.resources.{resource}_free", free)
     refused = cli("run", spec, "-o", output)
 
     assert refused.exit_code == 2

@@ -19,18 +19,19 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent / "fuzz"))
 import targets
 
-from perfcore import claims, units
+from perfcore import units
 from perfcore.accuracy.importing import read_results
 from perfcore.accuracy.importing.names import Names
 from perfcore.accuracy.table import read_measurements, write_measurements
 from perfcore.catalog import loader
+from perfcore.claims import claim as claims
 from perfcore.cli import program
 from perfcore.cli.search import _write
-from perfcore.csvfile import csv_text
 from perfcore.errors import FURTHER, MOST_FAULTS, InputError
-from perfcore.space import Space
-from perfcore.spec import Spec
-from perfcore.validation import read_text
+from perfcore.reading.csvfile import csv_text
+from perfcore.reading.files import read_text
+from perfcore.space.space import Space
+from perfcore.space.spec import Spec
 
 AXES = '[axes]\nmodel = "llama-3-8b"\ndevice = "h100-sxm"\n'
 ROOT = Path(__file__).parent.parent
@@ -367,4 +368,4 @@ def test_nothing_evaluates_or_unpickles():
         for match in re.finditer(words, path.read_text("utf-8"))
     ]
 
-    assert calls == ["cluster.py: pickle.loads"], "of its own client's tasks"
+    assert calls == ["executors.py: pickle.loads"], "of its own client's tasks"

@@ -24,12 +24,12 @@ from hypothesis import strategies as st
 
 import perfcore
 from perfcore.catalog import loader
-from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.importing import architectures, rules
 from perfcore.catalog.importing.document import read_json
 from perfcore.catalog.importing.gguf import from_gguf
 from perfcore.catalog.importing.huggingface import from_config
 from perfcore.catalog.meanings import DEVICE, MODEL
+from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.parameters import parameter_count
 from perfcore.catalog.schema import DeviceEntry
 from perfcore.catalog.writing import added, entry_table, table_text, toml_value

@@ -10,15 +10,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from perfcore import _jit, catalog, kernels, records
-from perfcore.axes import RULES
+from perfcore import catalog, records
 from perfcore.columns import AXES, METRICS, STATUS
-from perfcore.engine import UNMET, Evaluator, evaluate_rows
-from perfcore.layout import Block, Inner
+from perfcore.kernel import jit
+from perfcore.kernel import loops as kernels
+from perfcore.kernel.layout import Block, Inner
 from perfcore.physics.fused import fma
 from perfcore.physics.point import Point, evaluate
-from perfcore.sinks.parquet import Buffers, schema
-from perfcore.space import Space
+from perfcore.runs.parquet import Buffers, schema
+from perfcore.runs.workers import UNMET, Evaluator, evaluate_rows
+from perfcore.space.axes import RULES
+from perfcore.space.space import Space
 from perfcore.testing import scenarios, spaces
 
 NAMES = [column.name for column in METRICS]
@@ -405,11 +407,11 @@ def test_rows_are_vectorised(monkeypatch):
 
     Scattered stores stand where the compiler does not see that rows of a column follow each other.
     """
-    monkeypatch.setattr(_jit, "CACHE", None)  # code from the cache cannot be inspected
+    monkeypatch.setattr(jit, "CACHE", None)  # code from the cache cannot be inspected
     axes = {"model": ["llama-3-8b"], "device": ["h100-sxm"]}
     space = Space.from_dict({"name": "bare", "axes": axes, "output": {"columns": "all"}})
     evaluator = Evaluator(space)
-    fill_columns = _jit.kernel(kernels.fill_columns.py_func)
+    fill_columns = jit.kernel(kernels.fill_columns.py_func)
     monkeypatch.setattr(kernels, "fill_columns", fill_columns)
 
     evaluator.evaluate(0, 1, Buffers(space, 256), lambda _: None)
@@ -425,7 +427,7 @@ def test_rows_are_vectorised(monkeypatch):
 def test_compiled_fma_is_the_same():
     """As where it is interpreted, of random numbers whose product and addend nearly cancel."""
 
-    @_jit.kernel
+    @jit.kernel
     def compiled(first, second, addend, result):
         for row in range(len(first)):
             result[row] = fma(first[row], second[row], addend[row])

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from runs import SHARDS, cli, hashes, manifest_of, space
 
 import perfcore
-from perfcore import manifest
 from perfcore.catalog.engine_entry import EngineEntry
-from perfcore.engine import Receipt
 from perfcore.errors import InputError
-from perfcore.run import facts, part_of, preview, sweep
-from perfcore.space import Space
-from perfcore.store import Directory
-from perfcore.verifying import spans, verify
+from perfcore.runs import manifest
+from perfcore.runs.check import spans, verify
+from perfcore.runs.run import preview, sweep
+from perfcore.runs.shards import facts, part_of
+from perfcore.runs.store import Directory
+from perfcore.runs.workers import Receipt
+from perfcore.space.space import Space
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 

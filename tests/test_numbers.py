@@ -9,14 +9,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from perfcore import catalog, records
-from perfcore.axes import DEPLOYMENT
-from perfcore.bounds import BOUNDS, RECORDS, TIES, Bound, broken_bounds, broken_ties, check_bounds
 from perfcore.columns import METRICS
 from perfcore.errors import InputError
+from perfcore.limits import BOUNDS, RECORDS, TIES, Bound, broken_bounds, broken_ties, check_bounds
 from perfcore.physics.collectives import exchange
 from perfcore.physics.energy import idle_power
 from perfcore.physics.point import evaluate
-from perfcore.space import Space
+from perfcore.space.axes import DEPLOYMENT
+from perfcore.space.space import Space
 from perfcore.units import DIMENSIONS, parse
 
 MOST_DEVICES = 10**6  # of a replica: tp x pp x dp; the axes alone would allow 2.8e14

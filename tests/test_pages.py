@@ -28,7 +28,7 @@ from test_sweeps import REDUCED
 
 import perfcore
 from perfcore.cli import program
-from perfcore.space import Space
+from perfcore.space.space import Space
 
 ROOT = Path(__file__).parent.parent
 ELSEWHERE = {  # and the test that executes it

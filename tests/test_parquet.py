@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from perfcore.columns import BY_NAME, SOUGHT
-from perfcore.run import sweep
-from perfcore.space import Space
+from perfcore.runs.run import sweep
+from perfcore.space.space import Space
 
 SPEC = {
     "name": "readers",

@@ -32,13 +32,7 @@ from perfcore.physics.attention import (
     window_limit,
     windowed_pairs,
 )
-from perfcore.physics.collectives import (
-    all_reduce,
-    exchange,
-    exchanges,
-    expert_exchange,
-    repeated,
-)
+from perfcore.physics.collectives import all_reduce, exchange, exchanges, expert_exchange, repeated
 from perfcore.physics.cost import annuity, owned_usd_per_hour, usd_per_second
 from perfcore.physics.decode import (
     ContextCosts,
@@ -98,13 +92,7 @@ from perfcore.physics.parallelism import (
     micro_batches_at_once,
     pipeline_fill,
 )
-from perfcore.physics.passes import (
-    attention_terms,
-    away_at,
-    context_at,
-    prefill_at,
-    step_at,
-)
+from perfcore.physics.passes import attention_terms, away_at, context_at, prefill_at, step_at
 from perfcore.physics.point import at_lengths, evaluate
 from perfcore.physics.prefill import (
     add_prefill_operator,

@@ -13,12 +13,12 @@ from click.testing import CliRunner
 import perfcore
 from perfcore.cli import program
 from perfcore.errors import InputError
-from perfcore.report import run_source, vega
-from perfcore.report.kinds import gather
-from perfcore.report.names import KINDS
-from perfcore.report.opening import open_source
-from perfcore.report.picture import COLOURS, SHAPES, doublings, round_numbers, ticks
-from perfcore.searching import Objective
+from perfcore.reporting import run_source, vega
+from perfcore.reporting.kinds import gather
+from perfcore.reporting.names import KINDS
+from perfcore.reporting.opening import open_source
+from perfcore.reporting.picture import COLOURS, SHAPES, doublings, round_numbers, ticks
+from perfcore.searching.objectives import Objective
 
 SPEC = """
 name = "small"

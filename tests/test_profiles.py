@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import perfcore
 from perfcore.columns import BY_NAME, METRICS
 from perfcore.errors import InputError
-from perfcore.sinks.profiles import PROFILES
-from perfcore.space import Space
+from perfcore.space.profiles import PROFILES
+from perfcore.space.space import Space
 from perfcore.testing import spaces
 
 SWEEP = {

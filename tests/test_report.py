@@ -14,11 +14,11 @@ from click.testing import CliRunner
 import perfcore
 from perfcore.cli import program
 from perfcore.errors import InputError
-from perfcore.report import document
-from perfcore.report.names import KINDS
-from perfcore.report.opening import open_source
-from perfcore.report.page import Page, paragraph, picture_page
-from perfcore.report.picture import Axis, Layer, Panel, Picture, Series
+from perfcore.reporting import document
+from perfcore.reporting.names import KINDS
+from perfcore.reporting.opening import open_source
+from perfcore.reporting.page import Page, paragraph, picture_page
+from perfcore.reporting.picture import Axis, Layer, Panel, Picture, Series
 
 CHROMIUM = shutil.which("chromium")
 LARGEST = 3_000_000  # bytes
@@ -152,7 +152,7 @@ def test_its_command_makes_it_again(page, seen):
 
 def test_a_run_is_reported_with_its_rows(folder):
     text = document.report(open_source(folder / "run"))
-    rows = perfcore.run.open_run(folder / "run").rows
+    rows = perfcore.open_run(folder / "run").rows
 
     assert f"{rows:,} rows of 324 configurations" in text
     assert "perfcore run" in text

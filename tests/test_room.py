@@ -5,8 +5,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from perfcore.cli import program, room
-from perfcore.space import Space
+from perfcore.cli import program
+from perfcore.runs import resources as room
+from perfcore.space.space import Space
 
 HUGE = """
 [axes]
@@ -54,7 +55,7 @@ def test_only_a_part_of_the_disk_is_needed_for_a_part_of_the_run(tmp_path, monke
     space = Space.from_dict({"axes": {"model": ["llama-3-8b"], "device": ["h100-sxm"]}})
     monkeypatch.setattr(room, "_most_bytes", lambda _: 10**9)
     monkeypatch.setattr(room, "disk_free", lambda _: 10**8)
-    monkeypatch.setattr("perfcore.cli.forecast.Forecast", lambda *_: pytest.fail("not needed"))
+    monkeypatch.setattr("perfcore.runs.forecast.Forecast", lambda *_: pytest.fail("not needed"))
 
     room.check_room(space, str(tmp_path), 1, (1, 10))
 

@@ -13,18 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown import code_blocks
 
-from perfcore import sweep_schema, testing
-from perfcore.axes import RULES
-from perfcore.bounds import BOUNDS, FINITE, Bound
+from perfcore import testing
 from perfcore.catalog import loader
 from perfcore.cli import program
 from perfcore.cli.completion import SHELLS
 from perfcore.columns import METRICS
 from perfcore.errors import InputError
-from perfcore.ranges import Place, number
-from perfcore.sections import Output
-from perfcore.space import Space
-from perfcore.spec import KEYS, Spec
+from perfcore.limits import BOUNDS, FINITE, Bound
+from perfcore.reading.places import Place, number
+from perfcore.space import schema as sweep_schema
+from perfcore.space.axes import RULES
+from perfcore.space.sections import Output
+from perfcore.space.space import Space
+from perfcore.space.spec import KEYS, Spec
 from perfcore.units import DIMENSIONS
 
 jsonschema = pytest.importorskip("jsonschema")

@@ -13,11 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import perfcore
-from perfcore import searching
 from perfcore.cli import program
 from perfcore.cli.search import _plain as plain
 from perfcore.errors import InputError
-from perfcore.searching import Best, Counts, Entries, Front, Objective, find_best, find_front
+from perfcore.searching import reductions
+from perfcore.searching import search as searching
+from perfcore.searching import workers as workers_module
+from perfcore.searching.objectives import Objective
+from perfcore.searching.reductions import Best, Counts, Entries, Front
+from perfcore.searching.search import find_best, find_front
 
 SPEC = {
     "axes": {
@@ -163,8 +167,8 @@ def test_conditions_on_axes_and_codes():
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("block", [128, 1_024])
 def test_answers_do_not_depend_on_threads_and_blocks(monkeypatch, workers, block):
-    monkeypatch.setattr(searching, "BLOCK", block)
-    monkeypatch.setattr("perfcore.space.ROWS_PER_SHARD", 100)
+    monkeypatch.setattr(workers_module, "BLOCK", block)
+    monkeypatch.setattr("perfcore.space.space.ROWS_PER_SHARD", 100)
     space = perfcore.Space.from_dict(SPEC)
     best = find_best(space, Objective("max_batch"), by=["device"], top=7, workers=workers).rows
     front = find_front(space, [Objective("tpot_s"), Objective("max_batch", True)], workers=workers)
@@ -271,7 +275,7 @@ def test_a_front_that_outgrows_its_room():
 
 
 def test_a_front_that_no_memory_should_hold(monkeypatch):
-    monkeypatch.setattr(searching, "LARGEST_FRONT", 16)
+    monkeypatch.setattr(reductions, "LARGEST_FRONT", 16)
     values = np.array([np.arange(100.0), -np.arange(100.0)])
     front = Front(1, 2, np.float64)
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from perfcore import catalog
 from perfcore.api import sweep
-from perfcore.configuration import Configuration
+from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
 from perfcore.physics.sizing import fewest_devices, fits, with_degrees
 from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_STATIC, Deployment
-from perfcore.spec import Spec
+from perfcore.space.spec import Spec
 
 MODELS = ("llama-3.1-8b", "llama-3-70b", "llama-3.1-405b", "deepseek-v3", "qwen3-next-80b-a3b")
 

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfcore.bounds import BOUNDS, RECORDS, Bound, broken_bounds
 from perfcore.catalog import loader
 from perfcore.columns import AXES, DEFAULT_METRICS, METRICS
 from perfcore.errors import InputError
-from perfcore.overrides import parse
-from perfcore.ranges import Place, expand
-from perfcore.spec import Spec
+from perfcore.limits import BOUNDS, RECORDS, Bound, broken_bounds
+from perfcore.reading.places import Place
+from perfcore.reading.ranges import expand
+from perfcore.space.overrides import parse
+from perfcore.space.spec import Spec
 
 WHOLE = Bound("count", 1, 1e8, whole=True)
 REAL = Bound("ratio", 0, 1e9)
@@ -522,7 +523,9 @@ def test_broken_bounds_name_the_fields():
 
 
 def test_reading_a_sweep_imports_neither_numba_nor_numpy_nor_pyarrow():
-    code = "import sys, perfcore.spec; print({'numba', 'numpy', 'pyarrow'} & set(sys.modules))"
+    code = (
+        "import sys, perfcore.space.spec; print({'numba', 'numpy', 'pyarrow'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "set()"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfcore.errors import InputError
-from perfcore.spec import Spec
+from perfcore.space.spec import Spec
 
 REMEDIES = (
     "did you mean",

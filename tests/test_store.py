@@ -13,11 +13,11 @@ from moto.server import ThreadedMotoServer
 from runs import ROWS_PER_SHARD, SHARDS, cli, hashes, manifest_of, space
 
 import perfcore
-from perfcore import space as space_module
 from perfcore.errors import InputError, OutputError
-from perfcore.run import sweep
-from perfcore.store import Bucket, Directory, Draft, open_store
-from perfcore.verifying import verify
+from perfcore.runs.check import verify
+from perfcore.runs.run import sweep
+from perfcore.runs.store import Bucket, Directory, Draft, open_store
+from perfcore.space import space as space_module
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 

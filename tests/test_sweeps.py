@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from perfcore.run import sweep
-from perfcore.space import Space
+from perfcore.runs.run import sweep
+from perfcore.space.space import Space
 
 SWEEPS = Path(__file__).parent.parent / "sweeps"
 NAMES = sorted(path.stem for path in SWEEPS.glob("*.toml"))

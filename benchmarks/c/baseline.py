@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from c.translate import translated
 
-from perfcore.flushing import STRIDE, TILE
-from perfcore.layout import Output, pitch_of
-from perfcore.space import Space
+from perfcore.kernel.flushing import STRIDE, TILE
+from perfcore.kernel.layout import Output, pitch_of
+from perfcore.space.space import Space
 
 SOURCE = Path(__file__).parent / "kernel.c"
 SHARED = ("-shared", "-fPIC", f"-DTILE={TILE}", f"-DSTRIDE={STRIDE}", "-w")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from perfcore import records
-from perfcore.kernels import FORMULAS, PLAIN, STATIC, UNDRAFTED
+from perfcore.kernel.loops import FORMULAS, PLAIN, STATIC, UNDRAFTED
 from perfcore.physics.fitting import Fit
 from perfcore.physics.point import Point
 from perfcore.physics.running import Running

@@ -22,7 +22,7 @@ from perfcore.accuracy.prediction import (
     evaluate_points,
     predicted,
 )
-from perfcore.bounds import BOUNDS
+from perfcore.limits import BOUNDS
 from perfcore.records import Engine
 
 NOISE: Final = 0.08  # logarithm by which repeated measurements of one configuration differ

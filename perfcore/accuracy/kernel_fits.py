@@ -11,13 +11,13 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from perfcore.accuracy.prediction import Floats
-from perfcore.bounds import Bound
 from perfcore.catalog import load_device
 from perfcore.catalog.schema import DeviceEntry
-from perfcore.csvfile import Form, read_rows
 from perfcore.errors import InputError
-from perfcore.ranges import Place, number
-from perfcore.validation import read_text
+from perfcore.limits import Bound
+from perfcore.reading.csvfile import Form, read_rows
+from perfcore.reading.files import read_text
+from perfcore.reading.places import Place, number
 
 FEWEST: Final = 12  # rows of a group from which on it is fitted
 

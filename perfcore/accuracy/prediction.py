@@ -11,13 +11,13 @@ from perfcore import records
 from perfcore.accuracy.protocols import Workload, unstated_kv_format, workload_of
 from perfcore.accuracy.table import Measurement
 from perfcore.catalog import default_economics, loader
-from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.schema import DeviceEntry, KVFormatEntry, WeightFormatEntry
 from perfcore.columns import STATUS
 from perfcore.errors import InputError
-from perfcore.layout import Block, Inner, Output, Rules, aligned, pitch_of
+from perfcore.kernel.layout import Block, Inner, Output, Rules, aligned, pitch_of
 from perfcore.physics.memory import LARGEST_BATCH
 from perfcore.physics.point import Point
 
@@ -217,8 +217,8 @@ def engine_table(batch: Batch, *, before_fit: bool = False) -> Floats:
 def evaluate_points(batch: Batch, engines: Floats) -> Floats:
     """Return every field of ``Point`` for every question: (fields, rows)."""
     # Numba is imported here, so that commands that need no kernel do not wait for it.
-    from perfcore.flushing import TILE  # noqa: PLC0415
-    from perfcore.kernels import Filling  # noqa: PLC0415
+    from perfcore.kernel.flushing import TILE  # noqa: PLC0415
+    from perfcore.kernel.loops import Filling  # noqa: PLC0415
 
     rows = len(batch.questions)
     fields = len(Point._fields)

@@ -9,11 +9,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast
 
-from perfcore.bounds import Bound
-from perfcore.csvfile import Form, csv_text, read_rows
-from perfcore.errors import InputError
-from perfcore.ranges import Place, number, show
-from perfcore.validation import read_text
+from perfcore.errors import InputError, show
+from perfcore.limits import Bound
+from perfcore.reading.csvfile import Form, csv_text, read_rows
+from perfcore.reading.files import read_text
+from perfcore.reading.places import Place, number
 
 LARGEST: Final = 1_000_000  # rows of a file
 LARGEST_BYTES: Final = 256 * 2**20

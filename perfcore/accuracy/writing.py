@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from perfcore.accuracy.fit import Fit, Parameter
-from perfcore.bounds import BOUNDS
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.schema import DeviceClass, LinkKind
+from perfcore.limits import BOUNDS
 from perfcore.units import parse
 
 UNMOVED: Final = 0.02  # logarithm below which a factor is not worth a line

@@ -1,18 +1,15 @@
-"""The schema of a model entry: an architecture in the words of Hugging Face ``config.json``.
+"""The architecture of a model, in the words of Hugging Face ``config.json``.
 
-``parameters.py`` counts the weights of an entry, ``model_record.py`` makes its record. Both sum
-the same matrices (``mixers.py``), so that a count that is right to the parameter vouches for the
-bytes and FLOP that physics sees.
+``mixers.py`` has the matrices of its layers; ``parameters.py`` counts them, and ``model_record.py``
+makes them a record. Both sum the same matrices, so that a count that is right to the parameter
+vouches for the bytes and FLOP that physics sees.
 """
 
 from collections import Counter
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from perfcore import records
-from perfcore.bounds import check_bounds
-from perfcore.catalog.consistency import faults
 from perfcore.catalog.entry import Entry
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
@@ -21,7 +18,7 @@ Layers = Annotated[int, Field(ge=1, le=10**5)]  # layer_pattern has a letter for
 Parameters = Annotated[float, Field(gt=0, le=1e16)]
 
 
-class ModelEntry(Entry):
+class Architecture(Entry):
     """A decoder-only language model. [elements, tokens]
 
     Left out: vision and audio towers, multi-token-prediction layers.
@@ -31,8 +28,6 @@ class ModelEntry(Entry):
     is "F", or "A" where ``kv_lora_rank`` is given. An FFN follows every mixer unless
     ``mixer_or_ffn``.
     """
-
-    kind: ClassVar[str] = "model"
 
     hf_id: str = ""
     release: str = ""  # year-month
@@ -114,14 +109,6 @@ class ModelEntry(Entry):
 
     extra_parameters: Count = 0  # of small tensors that the formulas leave out; say which in notes
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        broken = faults(self)
-        if broken:
-            raise ValueError("; ".join(broken))
-        check_bounds("model", self.record())
-        return self
-
     @property
     def layers(self) -> Counter[str]:
         """How many layers have each mixer."""
@@ -192,10 +179,3 @@ class ModelEntry(Entry):
             return 0.0
         share = self.num_experts / (self.num_experts + self.zero_expert_num)
         return self.num_experts_per_tok * share
-
-    def record(self) -> records.Model:
-        """Return what physics needs to know of this model."""
-        # Imported here: model_record.py needs the schema for its signatures.
-        from perfcore.catalog.model_record import model_record  # noqa: PLC0415
-
-        return model_record(self)

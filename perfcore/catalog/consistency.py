@@ -1,19 +1,15 @@
 """Rules that tie the fields of a model entry together."""
 
-from typing import TYPE_CHECKING
-
+from perfcore.catalog.architecture import Architecture
 from perfcore.catalog.layer_types import COMPRESSED, MIXERS
 
-if TYPE_CHECKING:
-    from perfcore.catalog.architecture import ModelEntry
 
-
-def faults(entry: "ModelEntry") -> list[str]:
+def faults(entry: Architecture) -> list[str]:
     """Return what contradicts itself in an entry whose fields are valid one by one."""
     return [text for broken, text in _rules(entry) if broken]
 
 
-def _rules(entry: "ModelEntry") -> list[tuple[bool, str]]:
+def _rules(entry: Architecture) -> list[tuple[bool, str]]:
     """Every rule that ties fields together: whether it is broken, and what to say then."""
     unknown = sorted(set(entry.layer_types) - set(MIXERS))
     if unknown or len(entry.layer_types) > entry.num_hidden_layers:
@@ -30,7 +26,7 @@ def _rules(entry: "ModelEntry") -> list[tuple[bool, str]]:
     return [*_attention_faults(entry), *_state_faults(entry), *_ffn_faults(entry)]
 
 
-def _attention_faults(entry: "ModelEntry") -> list[tuple[bool, str]]:
+def _attention_faults(entry: Architecture) -> list[tuple[bool, str]]:
     has = entry.layers
     heads, kv_heads = entry.num_attention_heads, entry.num_key_value_heads
     grouped = has["F"] + has["S"] > 0
@@ -93,7 +89,7 @@ def _attention_faults(entry: "ModelEntry") -> list[tuple[bool, str]]:
     ]
 
 
-def _state_faults(entry: "ModelEntry") -> list[tuple[bool, str]]:
+def _state_faults(entry: Architecture) -> list[tuple[bool, str]]:
     has = entry.layers
     return [
         (
@@ -130,7 +126,7 @@ def _state_faults(entry: "ModelEntry") -> list[tuple[bool, str]]:
     ]
 
 
-def _ffn_faults(entry: "ModelEntry") -> list[tuple[bool, str]]:
+def _ffn_faults(entry: Architecture) -> list[tuple[bool, str]]:
     experts = entry.num_experts
     listed = sum(layers for _, layers in entry.intermediate_sizes)
     widths = entry.intermediate_size or entry.intermediate_sizes

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from perfcore import records
-from perfcore.bounds import BOUNDS, POSITIVE
 from perfcore.catalog.schema import DeviceClass, DeviceEntry, LinkKind, Sourced, Text, quantity
-from perfcore.validation import suggest
+from perfcore.limits import BOUNDS, POSITIVE
+from perfcore.reading.words import suggest
 
 ENGINE_DIMENSIONS = {name: bound.dimension for name, bound in BOUNDS["engine"].items()}
 

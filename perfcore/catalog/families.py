@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 from itertools import pairwise, product
 
-from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.parameters import active_parameter_count, parameter_count, routed_expert
 from perfcore.errors import InputError
 

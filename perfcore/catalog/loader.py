@@ -6,7 +6,6 @@ checked; a user's file is checked as a whole, so that all its faults are told at
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 from perfcore import records
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.names import is_foreign, is_name, normalise
 from perfcore.catalog.schema import (
     DeviceEntry,
     EconomicsEntry,
@@ -27,10 +27,12 @@ from perfcore.catalog.schema import (
     WeightFormatEntry,
 )
 from perfcore.errors import MOST_FAULTS, InputError
-from perfcore.validation import faults_from_validation_error, nearest, read_toml, suggest
+from perfcore.reading.faults import faults_from_validation_error
+from perfcore.reading.files import read_toml
+from perfcore.reading.words import nearest, suggest
 
 if TYPE_CHECKING:
-    from perfcore.catalog.architecture import ModelEntry
+    from perfcore.catalog.model_entry import ModelEntry
 
 _BUILT_IN = Path(__file__).parent
 
@@ -56,10 +58,6 @@ _KINDS = {
 }
 KINDS = tuple(_KINDS)
 
-HUB = "hf:"  # begins the name of a model on the Hugging Face hub
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
-
 
 class _Found(NamedTuple):
     file: Path
@@ -82,7 +80,7 @@ _ENTRY_CLASSES: dict[str, type[Entry]] = {
 def _entry_class(kind: str) -> type[Entry]:
     if kind == "model":
         # imported only here: architectures are not needed to load a device
-        from perfcore.catalog.architecture import ModelEntry  # noqa: PLC0415
+        from perfcore.catalog.model_entry import ModelEntry  # noqa: PLC0415
 
         return ModelEntry
     return _ENTRY_CLASSES[kind]
@@ -96,16 +94,6 @@ def user_directory() -> Path:
             f"PERFCORE_CATALOG: {given!r} is not a directory; create it, or unset the variable"
         )
     return Path(given) if given else Path(platformdirs.user_config_dir("perfcore")) / "catalog"
-
-
-def normalise(name: str) -> str:
-    """Return a name as it is compared: lower case, with ``-`` for blanks and underscores."""
-    return re.sub(r"[\s_]+", "-", name.strip().lower())
-
-
-def is_name(text: str) -> bool:
-    """Whether an entry may be called so."""
-    return bool(_NAME.fullmatch(text))
 
 
 def _kind(kind: str) -> _Kind:
@@ -224,17 +212,6 @@ def load(kind: str, name: str) -> Entry:
     if found.built_in:
         return _load_built_in(kind, found.file, found.name)
     return _checked(kind, found.place, _tables(found.file, built_in=False))[found.name]
-
-
-def is_foreign(name: str) -> bool:
-    """Whether a model's name says that it stands in a file of another project's format."""
-    lowered = name.lower()
-    return (
-        lowered.startswith(HUB)
-        or lowered.endswith((".json", ".gguf"))
-        or name.startswith(("./", "../", "/", "~", ".\\"))
-        or name in {".", ".."}
-    )
 
 
 def _import_model(source: str) -> Entry:

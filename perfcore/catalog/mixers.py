@@ -7,7 +7,7 @@ state layers i inner width, N state, g groups, n_h heads.
 
 from typing import NamedTuple
 
-from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.architecture import Architecture
 from perfcore.catalog.layer_types import COMPRESSED
 from perfcore.catalog.linear import Linear, matrices, times, total
 
@@ -20,20 +20,20 @@ class Mixer(NamedTuple):
     other: int = 0
 
 
-def kv_heads(entry: ModelEntry, code: str) -> int:
+def kv_heads(entry: Architecture, code: str) -> int:
     """Return K of a layer of this type."""
     special = {"F": entry.num_global_key_value_heads, "S": entry.swa_num_key_value_heads}
     return special.get(code, 0) or entry.num_key_value_heads
 
 
-def head_dims(entry: ModelEntry, code: str) -> tuple[int, int]:
+def head_dims(entry: Architecture, code: str) -> tuple[int, int]:
     """Return the widths of a key head and of a value head of a layer of this type."""
     if code == "F" and entry.global_head_dim:
         return entry.global_head_dim, entry.global_head_dim
     return entry.query_key_dim, entry.value_dim
 
 
-def grouped_query_attention(entry: ModelEntry, code: str) -> Mixer:
+def grouped_query_attention(entry: Architecture, code: str) -> Mixer:
     """MHA, GQA and MQA: dHh + dK(h + h_v) + H h_v d, and what biases, norms and gates add.
 
     Ainslie et al., GQA, arXiv:2305.13245.
@@ -54,7 +54,7 @@ def grouped_query_attention(entry: ModelEntry, code: str) -> Mixer:
     )
 
 
-def latent_attention(entry: ModelEntry, code: str) -> Mixer:
+def latent_attention(entry: Architecture, code: str) -> Mixer:
     """MLA: d q_r + q_r H(n+r) + d(c+r) + c H(n+v) + H v d, with the indexer of DSA if it has one.
 
     Per token the up-projections of keys and values are two operators, as in absorbed decode.
@@ -82,7 +82,7 @@ def latent_attention(entry: ModelEntry, code: str) -> Mixer:
     return Mixer(total(into), matrices((heads * value, d)), other)
 
 
-def compressed_attention(entry: ModelEntry, code: str) -> Mixer:
+def compressed_attention(entry: Architecture, code: str) -> Mixer:
     """DeepSeek-V4's layers: one latent head of keys and values, compressors, a grouped output.
 
     DeepSeek-AI, DeepSeek-V4 technical report. Hyper-connections are in ``extra_parameters``.
@@ -107,7 +107,7 @@ def compressed_attention(entry: ModelEntry, code: str) -> Mixer:
     return Mixer(matrices(*into), out, other)
 
 
-def gated_delta_net(entry: ModelEntry) -> Mixer:
+def gated_delta_net(entry: Architecture) -> Mixer:
     """Gated DeltaNet: d(2 K_d + 2 V_d) + 2 d n_v + V_d d, a convolution and a norm.
 
     Yang et al., arXiv:2412.06464; the shapes are those of Qwen3-Next.
@@ -123,7 +123,7 @@ def gated_delta_net(entry: ModelEntry) -> Mixer:
     )
 
 
-def kimi_delta_attention(entry: ModelEntry) -> Mixer:
+def kimi_delta_attention(entry: Architecture) -> Mixer:
     """Kimi delta attention: q, k, v, a low-rank decay, an output gate, and a convolution.
 
     The gate is of low rank as well unless ``attn_output_gate`` (Kimi K3).
@@ -141,7 +141,7 @@ def kimi_delta_attention(entry: ModelEntry) -> Mixer:
     )
 
 
-def lightning_attention(entry: ModelEntry) -> Mixer:
+def lightning_attention(entry: Architecture) -> Mixer:
     """Lightning attention: 5 d H h + H h.
 
     MiniMax, MiniMax-01, arXiv:2501.08313.
@@ -150,7 +150,7 @@ def lightning_attention(entry: ModelEntry) -> Mixer:
     return Mixer(matrices((d, 3 * width), (d, width)), matrices((width, d)), width)
 
 
-def mamba_1(entry: ModelEntry) -> Mixer:
+def mamba_1(entry: Architecture) -> Mixer:
     """Mamba: 2 d i + i (R + 2N) + R i + i d, and the convolution, dt, A and D parameters.
 
     Gu and Dao, arXiv:2312.00752. Inner norms are Jamba's.
@@ -165,7 +165,7 @@ def mamba_1(entry: ModelEntry) -> Mixer:
     )
 
 
-def mamba_2(entry: ModelEntry) -> Mixer:
+def mamba_2(entry: Architecture) -> Mixer:
     """Mamba-2: d(2 i + 2 g N + n_h) + i d, and the convolution, dt, A, D and a norm.
 
     Dao and Gu, arXiv:2405.21060.
@@ -180,7 +180,7 @@ def mamba_2(entry: ModelEntry) -> Mixer:
     )
 
 
-def mixer(entry: ModelEntry, code: str) -> Mixer:
+def mixer(entry: Architecture, code: str) -> Mixer:
     """Return the matrices of one layer of this type (``layer_types.MIXERS``)."""
     if code in "FS":
         return grouped_query_attention(entry, code)
@@ -194,7 +194,7 @@ def mixer(entry: ModelEntry, code: str) -> Mixer:
     return other[code](entry)
 
 
-def mixers(entry: ModelEntry) -> Mixer:
+def mixers(entry: Architecture) -> Mixer:
     """Return the matrices of all attention and state layers together."""
     parts = [(mixer(entry, code), n) for code, n in sorted(entry.layers.items()) if code != "-"]
     return Mixer(

@@ -2,7 +2,7 @@
 
 from perfcore import records
 from perfcore.catalog import parameters
-from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.architecture import Architecture
 from perfcore.catalog.layer_types import COMPRESSED, LATENT, STATE
 from perfcore.catalog.mixers import head_dims, kv_heads, mixers
 
@@ -10,7 +10,7 @@ UNLIMITED_CONTEXT = 1e9  # tokens: a state-space model has no longest context
 CSA_RATIO, HCA_RATIO = 4, 128  # tokens that DeepSeek-V4 compresses into one entry
 
 
-def model_record(entry: ModelEntry) -> records.Model:
+def model_record(entry: Architecture) -> records.Model:
     """Return the record of a model entry.
 
     DeepSeek-V4: its heavily compressed entries are scanned whole, never selected, so they are
@@ -73,7 +73,7 @@ def model_record(entry: ModelEntry) -> records.Model:
     )
 
 
-def global_kv_elements(entry: ModelEntry) -> int:
+def global_kv_elements(entry: Architecture) -> int:
     """Return the KV-cache elements per token of the layers that see the whole context.
 
     K(h + h_v) a layer, c + r for MLA (DeepSeek-V2, arXiv:2405.04434, table 1), h/4 for CSA.
@@ -88,14 +88,14 @@ def global_kv_elements(entry: ModelEntry) -> int:
     )
 
 
-def window_kv_elements(entry: ModelEntry) -> int:
+def window_kv_elements(entry: Architecture) -> int:
     """Return the KV-cache elements per token of the windows; every DeepSeek-V4 layer has one."""
     has = entry.layers
     grouped = kv_heads(entry, "S") * sum(head_dims(entry, "S"))
     return has["S"] * grouped + sum(has[code] for code in COMPRESSED) * entry.head_dim
 
 
-def index_elements(entry: ModelEntry) -> int:
+def index_elements(entry: Architecture) -> int:
     """Return the indexer keys per token of context, and DeepSeek-V4's entries for 128 tokens."""
     has = entry.layers
     if not entry.index_topk:
@@ -104,7 +104,7 @@ def index_elements(entry: ModelEntry) -> int:
     return keys + has["H"] * entry.head_dim // HCA_RATIO
 
 
-def state_elements(entry: ModelEntry) -> int:
+def state_elements(entry: Architecture) -> int:
     """Return the recurrent state of one sequence, convolution tails included."""
     has = entry.layers
     keys = entry.linear_num_key_heads * entry.linear_key_head_dim
@@ -120,7 +120,7 @@ def state_elements(entry: ModelEntry) -> int:
     return (has["G"] + has["K"]) * delta + has["T"] * lightning + has["M"] * mamba
 
 
-def _splittable_kv_heads(entry: ModelEntry) -> int:
+def _splittable_kv_heads(entry: Architecture) -> int:
     """Return the heads over which tensor parallelism can split the cache, at least 1."""
     has = entry.layers
     if has["F"]:
@@ -128,12 +128,12 @@ def _splittable_kv_heads(entry: ModelEntry) -> int:
     return kv_heads(entry, "S") if has["S"] else 1
 
 
-def _indexers(entry: ModelEntry) -> int:
+def _indexers(entry: Architecture) -> int:
     """Return the layers that score every token of the context before they attend."""
     return entry.layers["A"] if entry.index_topk else 0
 
 
-def _attention_io_elements(entry: ModelEntry) -> int:
+def _attention_io_elements(entry: Architecture) -> int:
     """Return queries in and outputs out of the attention kernels, per new token."""
     has, heads = entry.layers, entry.num_attention_heads
     latent = 2 * entry.kv_lora_rank + entry.qk_rope_head_dim
@@ -144,7 +144,7 @@ def _attention_io_elements(entry: ModelEntry) -> int:
     )
 
 
-def _global_score_flops(entry: ModelEntry, *, absorbed: bool) -> int:
+def _global_score_flops(entry: Architecture, *, absorbed: bool) -> int:
     """Return the FLOP of scores and weighted sums per (query, context token).
 
     2 H (h + h_v) a layer. MLA decode works on the latent, 2 H (2 c + r); prefill on heads of
@@ -164,7 +164,7 @@ def _global_score_flops(entry: ModelEntry, *, absorbed: bool) -> int:
     )
 
 
-def _window_score_flops(entry: ModelEntry) -> int:
+def _window_score_flops(entry: Architecture) -> int:
     has, heads = entry.layers, entry.num_attention_heads
     return (
         2
@@ -176,7 +176,7 @@ def _window_score_flops(entry: ModelEntry) -> int:
     )
 
 
-def _index_score_flops(entry: ModelEntry) -> int:
+def _index_score_flops(entry: Architecture) -> int:
     """Return the FLOP of the indexers, 2 H_i d_i a layer, and of V4's entries for 128 tokens."""
     has = entry.layers
     keys = 2 * entry.index_n_heads * entry.index_head_dim
@@ -187,7 +187,7 @@ def _index_score_flops(entry: ModelEntry) -> int:
     )
 
 
-def _all_reduces(entry: ModelEntry) -> int:
+def _all_reduces(entry: Architecture) -> int:
     """Return the all-reduces of one pass: one after each mixer and each FFN.
 
     Shoeybi et al., Megatron-LM, arXiv:1909.08053. A parallel block adds its branches first.

@@ -5,12 +5,12 @@ implementations in Hugging Face ``transformers`` to the parameter wherever the a
 public (router biases, which are buffers there, are counted here).
 """
 
-from perfcore.catalog.architecture import ModelEntry
+from perfcore.catalog.architecture import Architecture
 from perfcore.catalog.linear import Linear, matrices, times, total
 from perfcore.catalog.mixers import mixers
 
 
-def mlp(entry: ModelEntry, inputs: int, width: int) -> tuple[Linear, Linear]:
+def mlp(entry: Architecture, inputs: int, width: int) -> tuple[Linear, Linear]:
     """Return the (gate and) up and the down projection of one FFN: 3 d f gated, 2 d f not.
 
     Shazeer, GLU Variants Improve Transformer, arXiv:2002.05202.
@@ -19,12 +19,12 @@ def mlp(entry: ModelEntry, inputs: int, width: int) -> tuple[Linear, Linear]:
     return matrices((inputs, fused)), matrices((width, inputs))
 
 
-def mlp_biases(entry: ModelEntry, width: int) -> int:
+def mlp_biases(entry: Architecture, width: int) -> int:
     """Return the biases of one FFN or routed expert, if the model has them."""
     return (2 * width if entry.gated_mlp else width) + entry.hidden_size if entry.mlp_bias else 0
 
 
-def dense_ffn(entry: ModelEntry) -> tuple[Linear, Linear]:
+def dense_ffn(entry: Architecture) -> tuple[Linear, Linear]:
     """Return both projections of all dense FFNs, and of all latent-MoE layers.
 
     The projections into and out of the narrower space in which latent experts work are met by
@@ -44,7 +44,7 @@ def dense_ffn(entry: ModelEntry) -> tuple[Linear, Linear]:
     return total(into), total(out)
 
 
-def shared_experts(entry: ModelEntry) -> Linear:
+def shared_experts(entry: Architecture) -> Linear:
     """Return both projections of the shared experts of all MoE layers."""
     if not entry.shared_expert_intermediate_size:
         return Linear()
@@ -52,7 +52,7 @@ def shared_experts(entry: ModelEntry) -> Linear:
     return times(both, entry.moe_layers)
 
 
-def routed_expert(entry: ModelEntry) -> Linear:
+def routed_expert(entry: Architecture) -> Linear:
     """Return both projections of one routed expert in every MoE layer.
 
     Biases (gpt-oss) are counted as weights: like them they exist once an expert.
@@ -65,19 +65,19 @@ def routed_expert(entry: ModelEntry) -> Linear:
     return times(whole, entry.moe_layers)
 
 
-def input_embedding(entry: ModelEntry) -> int:
+def input_embedding(entry: Architecture) -> int:
     """Return the parameters that are only looked up: V d if untied, positions, their norm."""
     d, scales = entry.hidden_size, {"scale": 1, "scale-and-bias": 2, "none": 0}[entry.norm]
     tokens = 0 if entry.tie_word_embeddings else entry.vocab_size * d
     return tokens + entry.learned_positions * d + (scales * d if entry.embedding_norm else 0)
 
 
-def lm_head(entry: ModelEntry) -> int:
+def lm_head(entry: Architecture) -> int:
     """Return V d."""
     return entry.vocab_size * entry.hidden_size
 
 
-def other_parameters(entry: ModelEntry) -> int:
+def other_parameters(entry: Architecture) -> int:
     """Return norms, biases, routers and small tensors: everything that is not a large matrix."""
     d, scales = entry.hidden_size, {"scale": 1, "scale-and-bias": 2, "none": 0}[entry.norm]
     blocks = entry.mixers + entry.ffn_layers
@@ -97,7 +97,7 @@ def other_parameters(entry: ModelEntry) -> int:
     )
 
 
-def parameter_count(entry: ModelEntry) -> int:
+def parameter_count(entry: Architecture) -> int:
     """Return the parameters of the text model, without multi-token-prediction layers."""
     attention, ffn = mixers(entry), dense_ffn(entry)
     return (
@@ -113,7 +113,7 @@ def parameter_count(entry: ModelEntry) -> int:
     )
 
 
-def active_parameter_count(entry: ModelEntry) -> int:
+def active_parameter_count(entry: Architecture) -> int:
     """Return the parameters that one token is multiplied with.
 
     With the output head, without the looked-up input embedding. Published figures differ in

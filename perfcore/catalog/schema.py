@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from perfcore import records, units
-from perfcore.bounds import check_bounds
 from perfcore.catalog.entry import Entry
-from perfcore.validation import suggest
+from perfcore.limits import check_bounds
+from perfcore.reading.words import suggest
 
 DeviceClass = Literal[
     "datacentre-gpu-older",

@@ -6,11 +6,11 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.meanings import Meaning
+from perfcore.catalog.names import normalise
 from perfcore.errors import InputError
-from perfcore.validation import read_toml
+from perfcore.reading.files import read_toml
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _ALWAYS = ("native_dtype", "tie_word_embeddings")
@@ -98,7 +98,7 @@ def added(path: Path, name: str, text: str, *, replace: bool) -> str:
         return text
     before = read_toml(path)
     old = path.read_bytes().decode("utf-8-sig")
-    twins = [known for known in before if loader.normalise(known) == loader.normalise(name)]
+    twins = [known for known in before if normalise(known) == normalise(name)]
     if twins and not replace:
         raise InputError(
             f"{path}: has [{twins[0]}] already; add --force to replace it, or --name another"

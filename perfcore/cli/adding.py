@@ -11,15 +11,16 @@ import click
 from pydantic import ValidationError
 
 from perfcore.catalog import loader
-from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.meanings import DEVICE, MODEL
+from perfcore.catalog.model_entry import ModelEntry
+from perfcore.catalog.names import is_name
 from perfcore.catalog.schema import DeviceClass, DeviceEntry
 from perfcore.catalog.writing import added, entry_table, table_text
 from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import facts, paragraph, quantity
 from perfcore.errors import InputError
-from perfcore.validation import faults_from_validation_error
+from perfcore.reading.faults import faults_from_validation_error
 
 _USER_FILE: Final = {"model": "models.toml", "device": "devices.toml"}
 
@@ -72,7 +73,7 @@ def _next(output: str | None, name: str, kind: str) -> None:
 def _name(given: str | None, default: str) -> str:
     if given is None:
         return default
-    if not loader.is_name(given):
+    if not is_name(given):
         raise InputError(
             f"--name: {given!r} is no name; use lower-case letters, digits, '-', '.', '_' and '+'"
         )
@@ -211,7 +212,7 @@ def add_device(name: str, output: str | None, force: bool, **given: Any) -> None
         --fp16 '989 TFLOP/s' --power '700 W' --price '2.50 USD/h' --class asic \\
         --source 'data sheet of 2026-05'
     """  # noqa: D301
-    if not loader.is_name(name):
+    if not is_name(name):
         raise InputError(
             f"NAME: {name!r} is no name; use lower-case letters, digits, '-', '.', '_' and '+'"
         )

@@ -6,12 +6,12 @@ from typing import Final
 
 import click
 
-from perfcore.audit import Finding
-from perfcore.audit import audit as audit_claim
-from perfcore.claims import read_claims
+from perfcore.claims.audit import Finding
+from perfcore.claims.audit import audit as audit_claim
+from perfcore.claims.claim import read_claims
 from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import dump, facts, heading, json_option, paragraph, table
-from perfcore.csvfile import csv_text
+from perfcore.reading.csvfile import csv_text
 from perfcore.units import format_quantity, significant
 
 _NONE: Final = "-"

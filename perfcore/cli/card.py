@@ -4,29 +4,19 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from perfcore.alternatives import Alternative, alternatives, fitting, gains
-from perfcore.catalog.architecture import ModelEntry
-from perfcore.cli.document import (
-    Block,
-    Facts,
-    Heading,
-    Panel,
-    Paragraph,
-    Row,
-    Table,
-    Tile,
-    Title,
-)
-from perfcore.cli.remedy import remedy
-from perfcore.cli.text import duration, part_bar, plural, width
+from perfcore.catalog.model_entry import ModelEntry
+from perfcore.cli.document import Block, Facts, Heading, Panel, Paragraph, Row, Table, Tile, Title
+from perfcore.cli.text import duration, part_bar, width
 from perfcore.columns import BOUND, STATUS
-from perfcore.configuration import PRICES, Configuration
+from perfcore.configuration.alternatives import Alternative, alternatives, fitting, gains
+from perfcore.configuration.configuration import PRICES, Configuration
+from perfcore.configuration.provenance import VERDICT, Figure, figures
+from perfcore.configuration.remedy import remedy
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.point import Point
 from perfcore.physics.replica import OK
 from perfcore.physics.speculation import accepted_tokens
-from perfcore.provenance import VERDICT, Figure, figures
-from perfcore.units import format_quantity, significant
+from perfcore.units import format_quantity, plural, significant
 
 TERMS: Final = (
     ("weights_s", "weights", "read from memory"),

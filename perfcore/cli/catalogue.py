@@ -7,9 +7,10 @@ import click
 from pydantic import BaseModel
 
 from perfcore.catalog import loader
-from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.engine_entry import ENGINE_DIMENSIONS, Constant, EngineEntry
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.model_entry import ModelEntry
+from perfcore.catalog.names import normalise
 from perfcore.catalog.schema import (
     DeviceClass,
     DeviceEntry,
@@ -26,13 +27,13 @@ from perfcore.cli.text import (
     heading,
     json_option,
     paragraph,
-    plural,
     quantity,
     table,
 )
 from perfcore.columns import BY_NAME, COLUMNS, Column
 from perfcore.errors import InputError
-from perfcore.validation import suggest
+from perfcore.reading.words import suggest
+from perfcore.units import plural
 
 _CACHE: Final = "bf16"  # format of the KV cache whose bytes are shown
 _UNITS: Final = {
@@ -79,12 +80,12 @@ match_option: Callable[[Any], Any] = click.option(
 
 
 def _all(kind: str, match: str) -> list[Entry]:
-    wanted = loader.normalise(match)
+    wanted = normalise(match)
     found = [loader.load(kind, name) for name in loader.names(kind)]
     return [
         entry
         for entry in found
-        if any(wanted in loader.normalise(t) for t in (entry.name, entry.title, *entry.aliases))
+        if any(wanted in normalise(t) for t in (entry.name, entry.title, *entry.aliases))
     ]
 
 
@@ -182,10 +183,7 @@ def _inherit(ctx: click.Context, as_json: bool) -> bool:
 
 def _model_facts(entry: ModelEntry) -> dict[str, object]:
     from perfcore.catalog.parameters import active_parameter_count, parameter_count  # noqa: PLC0415
-    from perfcore.physics.attention import (  # noqa: PLC0415 - only for models
-        kv_bytes_per_sequence,
-        state_bytes_per_sequence,
-    )
+    from perfcore.physics.attention import kv_bytes_per_sequence, state_bytes_per_sequence  # noqa: PLC0415 - only for models
 
     record, cache = entry.record(), loader.load_kv_format(_CACHE).record()
     return {

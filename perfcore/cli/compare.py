@@ -5,16 +5,16 @@ from typing import Final, NamedTuple
 
 import click
 
-from perfcore.axes import RULES
 from perfcore.cli.card import BINDS, TERMS, setting
 from perfcore.cli.document import Block, Paragraph, Row, Table, Title, markdown, show
 from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
-from perfcore.cli.remedy import remedy
 from perfcore.cli.text import dump, json_option, markdown_option, set_option, width
 from perfcore.columns import SOUGHT, STATUS
-from perfcore.comparison import Comparison
-from perfcore.comparison import compare as compare_configurations
+from perfcore.configuration.comparison import Comparison
+from perfcore.configuration.comparison import compare as compare_configurations
+from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError
+from perfcore.space.axes import RULES
 from perfcore.units import significant
 
 _MS: Final = 1e3

@@ -30,7 +30,7 @@ def executor_of(address: str | None) -> Iterator["Executor | None"]:
         return
     import logging  # noqa: PLC0415 - few need it
 
-    from perfcore.cluster import dask_executor  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.runs.executors import dask_executor  # noqa: PLC0415 - Arrow is slow to import
 
     with dask_executor(address) as executor:
         # what it has to say of workers that come and go is in the scheduler's log, too

@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from perfcore.cli.completion import column_name
-from perfcore.cli.text import (
-    dump,
-    facts,
-    heading,
-    json_option,
-    paragraph,
-    plural,
-    set_option,
-    table,
-)
+from perfcore.cli.text import dump, facts, heading, json_option, paragraph, set_option, table
 from perfcore.errors import InputError
+from perfcore.units import plural
 
 if TYPE_CHECKING:
-    from perfcore.differences import Change, Side
-    from perfcore.diffing import Comparison, OnlyIn
+    from perfcore.diffing.facts import Change, Side
+    from perfcore.diffing.rows import Comparison, OnlyIn
 
 DIFFERENT: Final = 1
 _LISTED: Final = 20  # constants that are printed
@@ -71,7 +63,7 @@ def diff(
     perfcore diff old sweep.toml --tolerance 0.001
     perfcore diff sweep.toml sweep.toml --set economics.pue=1.1 --metric cost_per_mtok_output_usd
     """  # noqa: D301
-    from perfcore.diffing import compare  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.diffing.rows import compare  # noqa: PLC0415 - Arrow is slow to import
 
     files = [place for place, text in enumerate((before, after)) if not Path(text).is_dir()]
     if overrides and not files:
@@ -93,8 +85,8 @@ def diff(
 
 def _side(text: str, overrides: tuple[str, ...]) -> "Side":
     from perfcore.api import sweep  # noqa: PLC0415
-    from perfcore.differences import Side  # noqa: PLC0415
-    from perfcore.run import open_run  # noqa: PLC0415
+    from perfcore.diffing.facts import Side  # noqa: PLC0415
+    from perfcore.runs.run import open_run  # noqa: PLC0415
 
     if Path(text).is_dir():
         return Side.of(text, open_run(text))
@@ -266,7 +258,7 @@ def _value(change: "Change", value: object) -> str:
 
 
 def _from_to(change: "Change") -> str:
-    from perfcore.differences import added_and_removed  # noqa: PLC0415
+    from perfcore.diffing.facts import added_and_removed  # noqa: PLC0415
 
     lists = added_and_removed(change.before, change.after)
     if lists is None:
@@ -284,7 +276,7 @@ def _listed(values: Any) -> str:  # noqa: ANN401 - of any axis
 
 
 def _short(value: object) -> str:
-    from perfcore.differences import shown  # noqa: PLC0415
+    from perfcore.diffing.facts import shown  # noqa: PLC0415
 
     text = f"{value:.6g}" if isinstance(value, float) else shown(value)
     return text if len(text) <= _LONG else f"{text[:_LONG]}…"

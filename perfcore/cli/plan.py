@@ -5,21 +5,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from perfcore.cli.text import (
-    dump,
-    duration,
-    facts,
-    json_option,
-    paragraph,
-    plural,
-    quantity,
-    set_option,
-)
+from perfcore.cli.text import dump, duration, facts, json_option, paragraph, quantity, set_option
+from perfcore.units import plural
 
 if TYPE_CHECKING:
-    from perfcore.cli.forecast import Forecast
-    from perfcore.configuration import Estimate
-    from perfcore.space import Space
+    from perfcore.configuration.configuration import Estimate
+    from perfcore.runs.forecast import Forecast
+    from perfcore.space.space import Space
 
 _LISTED: Final = 8
 
@@ -39,9 +31,9 @@ def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bo
     perfcore plan sweep.toml
     perfcore plan sweep.toml --set axes.tp=[1,8] --json
     """  # noqa: D301
-    from perfcore.cli.forecast import Forecast  # noqa: PLC0415 - Arrow is slow to import
-    from perfcore.configuration import estimates  # noqa: PLC0415
-    from perfcore.space import Space  # noqa: PLC0415
+    from perfcore.configuration.configuration import estimates  # noqa: PLC0415
+    from perfcore.runs.forecast import Forecast  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.space.space import Space  # noqa: PLC0415
 
     space = Space.from_toml(spec, overrides)
     forecast = Forecast(space, workers or os.cpu_count() or 1)

@@ -8,7 +8,7 @@ import click
 from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import set_option
 from perfcore.errors import InputError
-from perfcore.report.names import KINDS, SUFFIXES
+from perfcore.reporting.names import KINDS, SUFFIXES
 
 _SOURCE_OPTIONS = (
     click.option(
@@ -75,9 +75,9 @@ def plot(
     if suffix not in SUFFIXES:
         raise InputError(f"--output: {output!r} must end in {', '.join(SUFFIXES)}")
     check_output("--output", output, [source])
-    from perfcore.report import vega  # noqa: PLC0415 - Arrow and NumPy are slow to import
-    from perfcore.report.kinds import gather  # noqa: PLC0415
-    from perfcore.report.opening import open_source  # noqa: PLC0415
+    from perfcore.reporting import vega  # noqa: PLC0415 - Arrow and NumPy are slow to import
+    from perfcore.reporting.kinds import gather  # noqa: PLC0415
+    from perfcore.reporting.opening import open_source  # noqa: PLC0415
 
     vega.converter()
     picture = gather(open_source(source, conditions, overrides, workers), kind, by, metric)
@@ -87,7 +87,7 @@ def plot(
         elif suffix == ".svg":
             part.write_text(vega.svg(picture), encoding="utf-8")
         else:
-            from perfcore.report.page import picture_page  # noqa: PLC0415
+            from perfcore.reporting.page import picture_page  # noqa: PLC0415
 
             part.write_text(picture_page(picture), encoding="utf-8")
     click.echo(picture.finding)

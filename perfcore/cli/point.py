@@ -6,16 +6,16 @@ from typing import Final
 
 import click
 
-from perfcore import overrides as command_line
-from perfcore.axes import RULES, Rule
-from perfcore.bounds import RECORDS
 from perfcore.cli.completion import Completer, entry_name, words
 from perfcore.cli.document import markdown, show
 from perfcore.cli.text import dump, json_option, markdown_option, set_option
 from perfcore.columns import BY_NAME
-from perfcore.configuration import Configuration
+from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
-from perfcore.ranges import Place
+from perfcore.limits import RECORDS
+from perfcore.reading.places import Place
+from perfcore.space import overrides as command_line
+from perfcore.space.axes import RULES, Rule
 
 EXAMPLE: Final = "device.memory_bandwidth='4 TB/s' or 'device.memory_bandwidth={scale=2}'"
 OVERRIDES: Final = re.compile("^overrides: ")  # what --set gives, and no file

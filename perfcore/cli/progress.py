@@ -8,8 +8,8 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from perfcore.cli.text import quantity
-from perfcore.engine import Progress
-from perfcore.run import ProgressDisplay
+from perfcore.runs.shards import ProgressDisplay
+from perfcore.runs.workers import Progress
 
 _POLL_SECONDS: Final = 0.25
 

@@ -33,8 +33,8 @@ def report(
     if Path(output).suffix != ".html":
         raise InputError(f"--output: {output!r} must end in .html")
     check_output("--output", output, [source])
-    from perfcore.report import document, vega  # noqa: PLC0415 - Arrow and NumPy are slow to import
-    from perfcore.report.opening import open_source  # noqa: PLC0415
+    from perfcore.reporting import document, vega  # noqa: PLC0415 - Arrow and NumPy are slow to import
+    from perfcore.reporting.opening import open_source  # noqa: PLC0415
 
     vega.converter()
     text = document.report(open_source(source, conditions, overrides, workers))

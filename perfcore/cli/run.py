@@ -9,12 +9,14 @@ import click
 
 from perfcore.cli import INTERRUPTED, TERMINATED, Terminated
 from perfcore.cli.dask import check_dask, dask_option, executor_of
-from perfcore.cli.text import duration, facts, plural, quantity, set_option
+from perfcore.cli.text import duration, facts, quantity, set_option
 from perfcore.errors import InputError
+from perfcore.units import plural
 
 if TYPE_CHECKING:
-    from perfcore.engine import Progress
-    from perfcore.run import ProgressDisplay, Run
+    from perfcore.runs.run import Run
+    from perfcore.runs.shards import ProgressDisplay
+    from perfcore.runs.workers import Progress
 
 
 @click.command()
@@ -58,9 +60,10 @@ def run(
     perfcore run sweep.toml -o s3://bucket/results --shard 3/16
     perfcore run sweep.toml -o /shared/results --dask tcp://scheduler:8786
     """  # noqa: D301
-    from perfcore.engine import Progress  # noqa: PLC0415 - Arrow is slow to import
-    from perfcore.run import ProgressDisplay, sweep  # noqa: PLC0415
-    from perfcore.space import Space  # noqa: PLC0415
+    from perfcore.runs.run import sweep  # noqa: PLC0415
+    from perfcore.runs.shards import ProgressDisplay  # noqa: PLC0415
+    from perfcore.runs.workers import Progress  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.space.space import Space  # noqa: PLC0415
 
     if not output.strip():  # a variable of the shell that is not set
         raise InputError(f"--output: {output!r} names nothing; give a directory")
@@ -70,7 +73,7 @@ def run(
     # whatever is wrong with these is told before anything is written
     _ = space.tables, space.rules, space.inner, space.block(0, 1)
     if not force:
-        from perfcore.cli.room import check_room  # noqa: PLC0415
+        from perfcore.runs.preflight import check_room  # noqa: PLC0415
 
         check_room(space, output, workers, part, here=dask is None)
     showing = not quiet and sys.stderr.isatty()
@@ -112,7 +115,7 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def _kept(output: str, shards: int) -> str:
-    from perfcore.run import open_run  # noqa: PLC0415
+    from perfcore.runs.run import open_run  # noqa: PLC0415
 
     try:
         done = open_run(output).manifest.get("shards")

@@ -26,7 +26,7 @@ def schema(output: str | None) -> None:
     perfcore schema
     perfcore schema -o sweep.schema.json
     """  # noqa: D301
-    from perfcore.sweep_schema import text  # noqa: PLC0415 - pydantic is slow to import
+    from perfcore.space.schema import text  # noqa: PLC0415 - pydantic is slow to import
 
     if output is None:
         click.echo(text(), nl=False)
@@ -67,7 +67,7 @@ def init(
     perfcore init
     perfcore init edge.toml --model llama-3.2-3b --device m4-max --question "How fast at home?"
     """  # noqa: D301
-    from perfcore.starter import starter  # noqa: PLC0415 - pydantic is slow to import
+    from perfcore.space.starter import starter  # noqa: PLC0415 - pydantic is slow to import
 
     path = Path(file)
     if path.suffix != ".toml":

@@ -13,17 +13,17 @@ from perfcore.cli.completion import column_name
 from perfcore.cli.dask import check_dask, dask_option, executor_of
 from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import bar, dump, duration, facts, json_option, quantity, set_option, table
-from perfcore.csvfile import csv_text
 from perfcore.errors import InputError
+from perfcore.reading.csvfile import csv_text
 from perfcore.units import significant
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from perfcore.engine import Progress
-    from perfcore.run import ProgressDisplay
-    from perfcore.searching import Found
-    from perfcore.space import Space
+    from perfcore.runs.shards import ProgressDisplay
+    from perfcore.runs.workers import Progress
+    from perfcore.searching.search import Found
+    from perfcore.space.space import Space
 
 _METRICS: Final = column_name("metric", "count")
 _SUFFIXES: Final = (".parquet", ".csv", ".json")
@@ -91,7 +91,8 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
     perfcore search sweep.toml --minimize cost_per_mtok_output_usd --where 'tpot_s<=50ms'
     perfcore search sweep.toml --maximize mfu --by device,model --top 3 -o best.parquet
     """  # noqa: D301
-    from perfcore.searching import Objective, find_best  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.searching.objectives import Objective  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.searching.search import find_best  # noqa: PLC0415 - Arrow is slow to import
 
     if (minimize is None) == (maximize is None):
         raise click.UsageError("give one of --minimize and --maximize")
@@ -132,7 +133,8 @@ def pareto(spec: str, objectives: str, **options: Any) -> None:  # noqa: ANN401
     perfcore pareto sweep.toml --objectives tpot_s,cost_per_mtok_output_usd --by model
     perfcore pareto sweep.toml --objectives tpot_s,tokens_per_s_per_device:max -o front.csv
     """  # noqa: D301
-    from perfcore.searching import Objective, find_front  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.searching.objectives import Objective  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.searching.search import find_front  # noqa: PLC0415 - Arrow is slow to import
 
     wanted = [Objective.parse(text, "--objectives") for text in objectives.split(",")]
     space = _prepared(spec, options)
@@ -176,7 +178,8 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
     perfcore histogram sweep.toml --metric tpot_s
     perfcore histogram sweep.toml --metric mfu --by device --per-decade 20 -o mfu.csv
     """  # noqa: D301
-    from perfcore.searching import Objective, count_by_value  # noqa: PLC0415 - Arrow is slow
+    from perfcore.searching.objectives import Objective  # noqa: PLC0415 - Arrow is slow
+    from perfcore.searching.search import count_by_value  # noqa: PLC0415 - Arrow is slow
 
     column = Objective.named(metric, "--metric", maximize=False)
     space = _prepared(spec, options)
@@ -225,7 +228,7 @@ def _names(text: str) -> list[str]:
 
 
 def _prepared(spec: str, options: dict[str, Any]) -> "Space":
-    from perfcore.space import Space  # noqa: PLC0415 - NumPy is slow to import
+    from perfcore.space.space import Space  # noqa: PLC0415 - NumPy is slow to import
 
     output = options["output"]
     check_dask(options["dask"], options["workers"])

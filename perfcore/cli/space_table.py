@@ -5,11 +5,11 @@ from typing import Final
 
 import click
 
-from perfcore.axes import DEGREES, Axis, WhatIf
 from perfcore.cli.text import facts, quantity, table
 from perfcore.columns import BY_NAME
-from perfcore.sections import Where
-from perfcore.space import Space
+from perfcore.space.axes import DEGREES, Axis, WhatIf
+from perfcore.space.sections import Where
+from perfcore.space.space import Space
 
 _SHORT: Final = 2  # values that are all shown
 _UNITS: Final = {  # of the values that a what-if sets

@@ -133,11 +133,6 @@ def part_bar(start: float, stop: float, size: int) -> str:
     return "".join(_HALVES[cell] for cell in cells)
 
 
-def plural(count: int, noun: str) -> str:
-    """Return ``1 row`` or ``1,000 rows``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def duration(seconds: float) -> str:
     """Return a time for people, in the unit that they would use."""
     for name, size in _LONG.items():

@@ -11,9 +11,10 @@ from perfcore.accuracy.score_table import METRIC_TITLES, cells, header_of, markd
 from perfcore.accuracy.scores import KEYS, Errors, Group, Score, score, write_rows
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.cli.output import check_output, replacing
-from perfcore.cli.text import dump, facts, heading, json_option, paragraph, plural, table
+from perfcore.cli.text import dump, facts, heading, json_option, paragraph, table
 from perfcore.errors import InputError
-from perfcore.ranges import Place
+from perfcore.reading.places import Place
+from perfcore.units import plural
 
 
 @click.command()

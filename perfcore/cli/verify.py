@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perfcore.cli.text import dump, facts, json_option, plural, quantity
+from perfcore.cli.text import dump, facts, json_option, quantity
 from perfcore.errors import InputError
+from perfcore.units import plural
 
 if TYPE_CHECKING:
-    from perfcore.verifying import Verdict
+    from perfcore.runs.check import Verdict
 
 
 @click.command()
@@ -28,7 +29,7 @@ def verify(ctx: click.Context, location: str, workers: int | None, as_json: bool
     perfcore verify results
     perfcore verify s3://bucket/results --json
     """  # noqa: D301
-    from perfcore.verifying import verify as check  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.runs.check import verify as check  # noqa: PLC0415 - Arrow is slow to import
 
     verdict = check(location, workers)
     if as_json:
@@ -66,7 +67,7 @@ def _dump(verdict: "Verdict") -> None:
 
 def _lines(verdict: "Verdict") -> list[str]:
     """One line a file, of what is missing one for all, and what to do."""
-    from perfcore.verifying import spans  # noqa: PLC0415
+    from perfcore.runs.check import spans  # noqa: PLC0415
 
     place = verdict.location
     missing = [fault.shard for fault in verdict.faults if fault.problem == "missing"]
@@ -106,9 +107,9 @@ def finalize(location: str, as_json: bool) -> None:
     perfcore run sweep.toml -o results --shard 2/2
     perfcore finalize results
     """  # noqa: D301
-    from perfcore.manifest import finalize as sum_up  # noqa: PLC0415 - Arrow is slow to import
-    from perfcore.store import open_store  # noqa: PLC0415
-    from perfcore.verifying import spans  # noqa: PLC0415
+    from perfcore.runs.check import spans  # noqa: PLC0415
+    from perfcore.runs.manifest import finalize as sum_up  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.runs.store import open_store  # noqa: PLC0415
 
     store = open_store(location)
     manifest, shards, there = sum_up(store)

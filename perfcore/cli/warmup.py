@@ -7,7 +7,7 @@ import click
 
 from perfcore.cli.text import dump, facts, json_option
 from perfcore.errors import OutputError
-from perfcore.sections import DTYPES
+from perfcore.space.sections import DTYPES
 
 _SMALLEST: Final = {
     "axes": {
@@ -35,8 +35,8 @@ def warmup(as_json: bool) -> None:
     PERFCORE_CACHE=cache perfcore warmup
     """  # noqa: D301
     # Numba is imported here, so that help comes at once.
-    from perfcore._jit import CACHE  # noqa: PLC0415
     from perfcore.api import sweep  # noqa: PLC0415
+    from perfcore.kernel.jit import CACHE  # noqa: PLC0415
 
     if CACHE is None:
         raise OutputError("no place to keep compiled code; set PERFCORE_CACHE to a directory")

@@ -16,23 +16,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from perfcore import claims, overrides, units
+from perfcore import units
 from perfcore.accuracy import importing, kernel_fits, table
-from perfcore.bounds import RECORDS, Bound, broken_bounds
 from perfcore.catalog import loader
-from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.importing.architectures import ARCHITECTURES
-from perfcore.catalog.schema import (
-    DeviceEntry,
-    EconomicsEntry,
-    KVFormatEntry,
-    WeightFormatEntry,
-)
+from perfcore.catalog.model_entry import ModelEntry
+from perfcore.catalog.schema import DeviceEntry, EconomicsEntry, KVFormatEntry, WeightFormatEntry
+from perfcore.claims import claim as claims
 from perfcore.errors import InputError
-from perfcore.ranges import Place, expand
-from perfcore.space import Space
-from perfcore.spec import Spec
+from perfcore.limits import RECORDS, Bound, broken_bounds
+from perfcore.reading.places import Place
+from perfcore.reading.ranges import expand
+from perfcore.space import overrides
+from perfcore.space.space import Space
+from perfcore.space.spec import Spec
 
 LONGEST_FAULT: Final = 5_000  # characters
 SMALL_SPACE: Final = 10_000  # outer points of a space that is looked at whole

@@ -10,7 +10,7 @@ from perfcore.accuracy.importing.names import Names
 from perfcore.accuracy.importing.rows import measurements
 from perfcore.accuracy.table import Measurement
 from perfcore.errors import InputError
-from perfcore.ranges import Place
+from perfcore.reading.places import Place
 
 __all__ = ["SETTABLE", "Imported", "Skip", "read_results", "settings"]
 

@@ -9,15 +9,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from perfcore.accuracy.importing.documents import Record
-from perfcore.accuracy.importing.fields import (
-    Reading,
-    Run,
-    count,
-    measured,
-    section,
-    text_of,
-)
-from perfcore.ranges import show
+from perfcore.accuracy.importing.fields import Reading, Run, count, measured, section, text_of
+from perfcore.errors import show
 
 _KEYS: Final = {"input_config", "request_latency", "request_throughput"}
 _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0}

@@ -10,7 +10,7 @@ from typing import Final
 
 from perfcore.accuracy.table import LARGEST as MOST_RECORDS
 from perfcore.errors import InputError
-from perfcore.validation import read_text
+from perfcore.reading.files import read_text
 
 LARGEST: Final = 64 * 2**20  # bytes: results with every request in detail stay below
 

@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 from perfcore.accuracy.importing.documents import Record
 from perfcore.accuracy.importing.names import Names
 from perfcore.accuracy.table import COLUMNS, MODES
-from perfcore.bounds import Bound
 from perfcore.catalog import loader
-from perfcore.csvfile import formula
-from perfcore.errors import InputError
-from perfcore.ranges import Place, number, show
+from perfcore.errors import InputError, show
+from perfcore.limits import Bound
+from perfcore.reading.csvfile import formula
+from perfcore.reading.places import Place, number
 
 # Output tokens per second over all devices, which are known only once --set is heard.
 OUTPUT_TOKENS_PER_S: Final = "output_tokens_per_s"

@@ -11,8 +11,7 @@ from typing import Final
 from perfcore.accuracy.importing.documents import Record
 from perfcore.accuracy.importing.fields import Reading, Run, count, measured, text_of
 from perfcore.catalog import loader
-from perfcore.errors import InputError
-from perfcore.ranges import show
+from perfcore.errors import InputError, show
 
 _KEYS: Final = {"model_filename", "model_type", "n_prompt", "n_gen", "avg_ts"}
 _FILE_TYPE: Final = re.compile(

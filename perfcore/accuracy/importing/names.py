@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from perfcore.catalog import loader
+from perfcore.catalog.names import normalise
 from perfcore.catalog.parameters import parameter_count
 
 _QUANTISED: Final = (
@@ -48,8 +49,8 @@ class Names:
         """Return the entry whose name or alias a text is, or ``""``; files are not looked at."""
         if kind not in self._by_kind:
             spelled = loader.aliases(kind) | {name: name for name in loader.names(kind)}
-            self._by_kind[kind] = {loader.normalise(key): name for key, name in spelled.items()}
-        return self._by_kind[kind].get(loader.normalise(text), "")
+            self._by_kind[kind] = {normalise(key): name for key, name in spelled.items()}
+        return self._by_kind[kind].get(normalise(text), "")
 
     def model(self, text: str, parameters: float | None = None) -> str:
         """Return the model of an identifier or file path, or ``""``.

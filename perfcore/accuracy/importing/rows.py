@@ -15,8 +15,9 @@ from perfcore.accuracy.importing.fields import (
     harmless,
 )
 from perfcore.accuracy.table import METRICS, Measurement
-from perfcore.catalog import loader
-from perfcore.ranges import Place, number, show
+from perfcore.catalog.names import normalise
+from perfcore.errors import show
+from perfcore.reading.places import Place, number
 
 _NEEDED: Final = {  # with an example
     "model": "llama-3.1-8b",
@@ -111,8 +112,7 @@ def _note(column: str, value: object, reading: Reading) -> None:
     kind = ENTRIES.get(column)
     if kind:
         one, other = (
-            reading.names.find(kind, str(text)) or loader.normalise(str(text))
-            for text in (value, given)
+            reading.names.find(kind, str(text)) or normalise(str(text)) for text in (value, given)
         )
         same = one == other
     else:

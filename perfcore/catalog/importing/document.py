@@ -8,9 +8,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Final
 
-from perfcore.errors import InputError
-from perfcore.ranges import show
-from perfcore.validation import read_text
+from perfcore.errors import InputError, show
+from perfcore.reading.files import read_text
 
 LARGEST: Final = 4 * 2**20  # bytes: long lists of unquantised layers stay below 1 MiB
 MOST_LAYERS: Final = 10_000

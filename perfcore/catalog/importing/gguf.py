@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.importing.document import MOST_LAYERS, REMEDY, Fields
 from perfcore.catalog.importing.gguf_header import MOST_TENSORS, Header, Tensor, read_header
 from perfcore.catalog.importing.huggingface import make_entry
 from perfcore.catalog.importing.rules import set_layers
+from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.parameters import parameter_count
-from perfcore.errors import InputError
-from perfcore.ranges import show
+from perfcore.errors import InputError, show
 from perfcore.units import format_quantity
 
 _MOST_SPLITS: Final = 1000

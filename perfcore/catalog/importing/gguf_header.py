@@ -12,8 +12,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO, Final, NamedTuple
 
-from perfcore.errors import InputError
-from perfcore.ranges import show
+from perfcore.errors import InputError, show
 
 MOST_KEYS: Final = 2000  # models have below 100
 MOST_TENSORS: Final = 100_000

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from perfcore.catalog.loader import HUB
+from perfcore.catalog.names import HUB
 from perfcore.errors import InputError
 
 _NAME: Final = re.compile(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}(?:@[\w./-]{1,96})?", re.ASCII)

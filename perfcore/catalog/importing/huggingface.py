@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.importing.architectures import (
     ARCHITECTURES,
     LLAMA,
@@ -17,9 +16,10 @@ from perfcore.catalog.importing.architectures import (
 from perfcore.catalog.importing.document import REMEDY, Fields
 from perfcore.catalog.importing.quantization import native_dtype
 from perfcore.catalog.importing.rules import RULES, Reading, grouped_query, size, windows
-from perfcore.errors import InputError
-from perfcore.ranges import show
-from perfcore.validation import faults_from_validation_error, nearest
+from perfcore.catalog.model_entry import ModelEntry
+from perfcore.errors import InputError, show
+from perfcore.reading.faults import faults_from_validation_error
+from perfcore.reading.words import nearest
 
 _TEXT_KEYS: Final = ("text_config", "llm_config", "language_config")
 _INHERITED: Final = ("quantization_config", "torch_dtype", "dtype", "architectures")

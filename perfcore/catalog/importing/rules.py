@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from perfcore.catalog.importing.architectures import KEYS, Architecture
 from perfcore.catalog.importing.document import MOST_LAYERS, REMEDY, Fields
-from perfcore.ranges import show
+from perfcore.errors import show
 
 
 @dataclass

@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 from typing import Final
 
-from perfcore.catalog.architecture import ModelEntry
 from perfcore.catalog.importing import hub
 from perfcore.catalog.importing.document import read_json
 from perfcore.catalog.importing.gguf import from_gguf
 from perfcore.catalog.importing.huggingface import from_config
-from perfcore.catalog.loader import HUB
+from perfcore.catalog.model_entry import ModelEntry
+from perfcore.catalog.names import HUB
 from perfcore.errors import InputError
 
 CONFIG: Final = "config.json"

@@ -1,0 +1,29 @@
+"""A model's catalogue entry: an architecture that is consistent, and the record it becomes."""
+
+from typing import ClassVar, Self
+
+from pydantic import model_validator
+
+from perfcore import records
+from perfcore.catalog.architecture import Architecture
+from perfcore.catalog.consistency import faults
+from perfcore.catalog.model_record import model_record
+from perfcore.limits import check_bounds
+
+
+class ModelEntry(Architecture):
+    """A decoder-only language model. [elements, tokens]"""
+
+    kind: ClassVar[str] = "model"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        broken = faults(self)
+        if broken:
+            raise ValueError("; ".join(broken))
+        check_bounds("model", self.record())
+        return self
+
+    def record(self) -> records.Model:
+        """Return what physics needs to know of this model."""
+        return model_record(self)

@@ -1,0 +1,1 @@
+"""Published claims about speed and price, held against physics."""

@@ -1,0 +1,149 @@
+"""A claim as physics takes it, on the devices that it names or on others."""
+
+from collections.abc import Iterator
+from math import ceil
+from typing import Final, NamedTuple
+
+from perfcore import records
+from perfcore.catalog import default_economics, load_engine, load_kv_format
+from perfcore.claims.claim import Claim
+from perfcore.physics.attention import kv_bytes_per_sequence
+from perfcore.physics.parallelism import heads_fit
+from perfcore.physics.point import Point, evaluate
+from perfcore.physics.replica import CONTEXT_TOO_LONG, OK
+from perfcore.physics.weights import weight_bytes
+from perfcore.records import SCHEDULER_STATIC
+
+MOST_DEVICES: Final = 65_536
+_SEARCHED: Final = 256  # device counts that are tried above the smallest
+
+
+class Case(NamedTuple):
+    """A claim as physics takes it."""
+
+    model: records.Model
+    device: records.Device
+    ideal: records.Engine
+    engine: records.Engine
+    weight_format: records.WeightFormat
+    kv_format: records.KVFormat
+    economics: records.Economics
+    batch: float
+    input_len: float
+    output_len: float
+
+    @classmethod
+    def of(cls, claim: Claim) -> "Case":
+        """Return a claim with the ideal engine, the default one and a 16-bit KV cache."""
+        return cls(
+            model=claim.model.record(),
+            device=claim.device.record(),
+            ideal=load_engine("ideal").record(claim.device),
+            engine=load_engine("default").record(claim.device),
+            weight_format=claim.weight_format.record(),
+            kv_format=load_kv_format("bf16").record(),
+            economics=default_economics(),
+            batch=float(claim.batch),
+            input_len=float(claim.input_len),
+            output_len=float(claim.output_len),
+        )
+
+    def point(
+        self,
+        engine: records.Engine,
+        degrees: tuple[int, int, int],
+        *,
+        batch: float | None = None,
+        scheduler: float = SCHEDULER_STATIC,
+    ) -> Point:
+        """Return what an engine does on tp x pp x dp devices."""
+        tp, pp, dp = degrees
+        deployment = records.Deployment(
+            tp=float(tp),
+            pp=float(pp),
+            dp=float(dp),
+            ep=1.0,
+            batch=self.batch if batch is None else batch,
+            scheduler=scheduler,
+            prefix_hit=0.0,
+            draft_len=0.0,
+            acceptance=0.0,
+            offload=records.OFFLOAD_NONE,
+        )
+        return evaluate(
+            self.model,
+            self.device,
+            engine,
+            self.weight_format,
+            self.kv_format,
+            deployment,
+            self.economics,
+            self.input_len,
+            self.output_len,
+        )
+
+    def layout(self, devices: int) -> tuple[int, int, int]:
+        """Return tp, pp, dp: tensor parallel as far as heads and domain allow, then a pipeline."""
+        if self.device.spatial == 1.0:
+            return 1, devices, 1
+        tp = max(
+            degree
+            for degree in _divisors(devices)
+            if degree <= max(self.device.scale_up_domain, 1.0)
+            and heads_fit(self.model, self.engine, float(degree))
+        )
+        return tp, devices // tp, 1
+
+    def predicted(self, devices: int) -> Point:
+        """Return what the default engine does on some number of devices."""
+        return self.point(self.engine, self.layout(devices))
+
+    def bound(self, devices: int) -> Point:
+        """Return the fastest of all layouts with the ideal engine, whether or not it fits."""
+        padded = self.ideal._replace(pads_heads=1.0)
+        points = [self.point(padded, degrees) for degrees in self._layouts(devices)]
+        return min(points, key=lambda point: point.tpot_s)
+
+    def _layouts(self, devices: int) -> Iterator[tuple[int, int, int]]:
+        if self.device.spatial == 1.0:
+            yield 1, devices, 1
+            return
+        for pp in _divisors(devices):
+            if pp > max(self.model.layers, 1.0):
+                continue
+            for tp in _divisors(devices // pp):
+                yield tp, pp, devices // pp // tp
+
+    @property
+    def needed_bytes(self) -> float:
+        """Weights, and the KV cache of the batch at full length. [bytes]"""
+        length = self.input_len + self.output_len
+        per_sequence = kv_bytes_per_sequence(self.model, self.kv_format, length)
+        return weight_bytes(self.model, self.weight_format) + self.batch * per_sequence
+
+    def smallest_fit(self) -> int | None:
+        """Return the smallest number of devices on which the default engine runs the batch."""
+        by_memory = ceil(self.needed_bytes / self.device.memory_bytes)
+        if by_memory > MOST_DEVICES:
+            return None
+        first = max(by_memory, int(self.predicted(by_memory).devices_needed))
+        for devices in range(first, min(first + _SEARCHED, MOST_DEVICES + 1)):
+            status = self.predicted(devices).status
+            if status == CONTEXT_TOO_LONG:
+                return None
+            if status == OK:
+                return devices
+        return None
+
+    def fast_enough(self, first: int, tpot_s: float) -> int | None:
+        """Return the smallest number of devices, from some on, whose interval holds a time."""
+        for devices in range(first, min(first + _SEARCHED, MOST_DEVICES + 1)):
+            point = self.predicted(devices)
+            if point.status == OK and point.tpot_low_s <= tpot_s:
+                return devices
+        return None
+
+
+def _divisors(number: int) -> list[int]:
+    low = [step for step in range(1, int(number**0.5) + 1) if number % step == 0]
+    return sorted({*low, *(number // step for step in low)})

@@ -1,0 +1,1 @@
+"""One configuration: its result, what is near it, and where its figures come from."""

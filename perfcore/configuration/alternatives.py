@@ -1,0 +1,322 @@
+"""What stands beside a configuration: the nearest other ones, and what better hardware buys."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from perfcore.catalog import loader
+from perfcore.catalog.schema import WeightFormatEntry
+from perfcore.configuration.configuration import (
+    ARITHMETIC_FIELD,
+    AUTO_DEVICES,
+    Configuration,
+    Records,
+)
+from perfcore.limits import BOUNDS
+from perfcore.physics.point import Point
+from perfcore.physics.point import evaluate as evaluate_point
+from perfcore.physics.replica import (
+    EXPERTS_NOT_DIVISIBLE,
+    FEWER_LAYERS_THAN_STAGES,
+    HEADS_NOT_DIVISIBLE,
+    OK,
+)
+from perfcore.space.axes import RULES
+
+_MORE: Final = 1.1
+_LESS: Final = 0.9
+_TIMES: Final = tuple(name for name, bound in BOUNDS["engine"].items() if bound.dimension == "time")
+_LINKS: Final = ("link_bandwidth", "network_bandwidth", "memory2_bandwidth")
+# What is changed, by which factor, and the elasticity that says the same of small changes.
+LEVERS: Final[dict[str, tuple[float, dict[str, tuple[str, ...]], str]]] = {
+    "+10 % memory bandwidth": (_MORE, {"device": ("memory_bandwidth",)}, "elasticity_bandwidth"),
+    "+10 % FLOP/s": (
+        _MORE,
+        {"device": tuple(name for name in BOUNDS["device"] if name.startswith("flops_"))},
+        "elasticity_compute",
+    ),
+    "+10 % link bandwidth": (
+        _MORE,
+        {"device": _LINKS, "engine": ("host_memory_bandwidth",)},
+        "elasticity_link",
+    ),
+    "-10 % fixed latencies": (
+        _LESS,
+        {"device": ("layer_latency",), "engine": _TIMES},
+        "elasticity_latency",
+    ),
+}
+_FEWER_BITS: Final = 2.0 / 3.0  # at most, of the next narrower format
+_FEWER_BITS_GGUF: Final = 0.85  # whose formats lie closer together
+_PUBLISHED_BITS: Final = 17.0  # formats of this width and more add bits that nobody trained
+_BLOCKS: Final = "-block"  # a format of single matrices, not of files
+
+
+class Gain(NamedTuple):
+    """What a lever makes of a configuration."""
+
+    lever: str
+    before: Point
+    after: Point
+
+    @property
+    def tpot_s(self) -> float:
+        """Change of TPOT; below 0 is faster. [s]"""
+        return self.after.tpot_s - self.before.tpot_s
+
+    @property
+    def ttft_s(self) -> float:
+        """Change of TTFT. [s]"""
+        return self.after.ttft_s - self.before.ttft_s
+
+
+class Alternative(NamedTuple):
+    """Another configuration, what in it is different, and its result."""
+
+    difference: str
+    configuration: Configuration
+    point: Point
+
+
+class _Change(NamedTuple):
+    difference: str
+    fields: dict[str, Any]
+
+
+def gains(configuration: Configuration) -> tuple[Gain, ...]:
+    """Return what each lever of ``LEVERS`` changes, evaluated anew."""
+    before = configuration.evaluate()
+    return tuple(
+        Gain(name, before, evaluate_point(*_scaled(configuration.records, fields, factor)))
+        for name, (factor, fields, _) in LEVERS.items()
+    )
+
+
+def _scaled(made: Records, fields: Mapping[str, tuple[str, ...]], factor: float) -> Records:
+    changed = {}
+    for kind, names in fields.items():
+        record = getattr(made, kind)
+        changed[kind] = record._replace(**{name: getattr(record, name) * factor for name in names})
+    return made._replace(**changed)
+
+
+def alternatives(configuration: Configuration) -> tuple[Alternative, ...]:
+    """Return the nearest others: the next weight formats, a narrower KV cache, other counts.
+
+    Formats are those for which the device has arithmetic, of the same family (GGUF or not): in
+    GGUF the nearest, else of the next width the first that the catalogue lists, and rather one
+    whose arithmetic is faster than at 16 bit. Twice and half the devices are a change of tp, or of
+    pp on a spatial machine and where only pp is above 1.
+    """
+    firsts = (_narrower_weights, _wider_weights, _narrower_caches, _half, _double)
+    changes = (next(changed(configuration), None) for changed in firsts)
+    return tuple(_alternative(configuration, change) for change in changes if change)
+
+
+def fitting(configuration: Configuration) -> tuple[Alternative, ...]:
+    """Return the nearest configurations that run, of one that does not: the first in each way."""
+    ways = (
+        _enough_devices,
+        _narrower_weights,
+        _narrower_caches,
+        _smaller_batch,
+        _shorter,
+        _offloaded,
+        _lower_degree,
+        _higher_tp,
+    )
+    found = (_first_that_runs(configuration, way) for way in ways)
+    return tuple(alternative for alternative in found if alternative)
+
+
+_Changes = Iterator[_Change]
+
+
+def _first_that_runs(
+    configuration: Configuration, way: Callable[[Configuration], _Changes]
+) -> Alternative | None:
+    tried = (_alternative(configuration, change) for change in way(configuration))
+    return next((other for other in tried if other.point.status == OK), None)
+
+
+def _alternative(configuration: Configuration, change: _Change) -> Alternative:
+    other = configuration.changed(**change.fields)
+    if "devices" in change.fields:
+        change = change._replace(difference=_counted(other))
+    return Alternative(change.difference, other, other.evaluate())
+
+
+# Formats
+
+
+def _narrower_weights(configuration: Configuration) -> _Changes:
+    entry = configuration.entries.weight_format
+    share = _FEWER_BITS_GGUF if _is_gguf(entry) else _FEWER_BITS
+    others = _runnable(configuration)
+    limit = entry.bits * share
+    while found := [other for other in others if other.bits <= limit]:
+        width = int(max(other.bits for other in found))
+        same = [other for other in found if int(other.bits) == width]
+        chosen = (
+            max(same, key=lambda other: other.bits)
+            if _is_gguf(entry)
+            else _usual(configuration, same)
+        )
+        yield _weights(chosen)
+        limit = chosen.bits * share
+
+
+def _wider_weights(configuration: Configuration) -> _Changes:
+    entry = configuration.entries.weight_format
+    share = _FEWER_BITS_GGUF if _is_gguf(entry) else _FEWER_BITS
+    found = [
+        other
+        for other in _runnable(configuration)
+        if other.bits * share >= entry.bits and other.bits < _PUBLISHED_BITS
+    ]
+    if not found:
+        return
+    if _is_gguf(entry):
+        yield _weights(min(found, key=lambda other: other.bits))
+        return
+    width = int(min(other.bits for other in found))
+    same = [other for other in found if int(other.bits) == width]
+    yield _weights(_usual(configuration, same))
+
+
+def _weights(entry: WeightFormatEntry) -> _Change:
+    return _Change(f"weights {entry.name}", {"weight_format": entry})
+
+
+def _usual(configuration: Configuration, entries: list[WeightFormatEntry]) -> WeightFormatEntry:
+    """Return the first that the catalogue lists, rather one with faster arithmetic than 16 bit."""
+    device = configuration.records.device
+    fast = [
+        entry
+        for entry in entries
+        if getattr(device, ARITHMETIC_FIELD[entry.record().arithmetic]) > device.flops_fp16
+    ]
+    return (fast or entries)[0]
+
+
+def _is_gguf(entry: WeightFormatEntry) -> bool:
+    return entry.kernel == "gguf" or entry.name.startswith("gguf")
+
+
+def _runnable(configuration: Configuration) -> list[WeightFormatEntry]:
+    """Formats of the same family that the device multiplies in, by name; no bare block formats."""
+    gguf = _is_gguf(configuration.entries.weight_format)
+    found = []
+    for name in loader.names("weight_format"):
+        entry = loader.load_weight_format(name)
+        if _is_gguf(entry) != gguf or name.endswith(_BLOCKS):
+            continue
+        if getattr(configuration.records.device, ARITHMETIC_FIELD[entry.record().arithmetic]) > 0.0:
+            found.append(entry)
+    return found
+
+
+def _narrower_caches(configuration: Configuration) -> _Changes:
+    bits = configuration.entries.kv_format.bits
+    entries = [loader.load_kv_format(name) for name in loader.names("kv_format")]
+    limit = bits * _FEWER_BITS
+    while found := [entry for entry in entries if entry.bits <= limit]:
+        width = int(max(entry.bits for entry in found))
+        chosen = min((e for e in found if int(e.bits) == width), key=lambda entry: entry.bits)
+        yield _Change(f"KV cache {chosen.name}", {"kv_format": chosen})
+        limit = chosen.bits * _FEWER_BITS
+
+
+# Devices
+
+
+def _enough_devices(_: Configuration) -> _Changes:
+    chosen = {"devices": AUTO_DEVICES, "tp": 1, "pp": 1}
+    yield _Change("", chosen)
+    yield _Change("", {**chosen, "dp": 1, "ep": 1})
+
+
+def _half(configuration: Configuration) -> _Changes:
+    name = _degree(configuration)
+    degree = int(configuration.numbers[name])
+    if degree % 2 == 0:
+        yield _of_degree(configuration, name, degree // 2)
+
+
+def _double(configuration: Configuration) -> _Changes:
+    name = _degree(configuration)
+    bound = RULES[name].bound
+    if bound and bound.admits(2 * configuration.numbers[name]):
+        yield _of_degree(configuration, name, 2 * int(configuration.numbers[name]))
+
+
+def _degree(configuration: Configuration) -> str:
+    """Which degree changes the number of devices."""
+    numbers = configuration.numbers
+    staged = configuration.entries.device.spatial or (numbers["tp"] == 1 and numbers["pp"] > 1)
+    return "pp" if staged else "tp"
+
+
+def _of_degree(configuration: Configuration, name: str, degree: int) -> _Change:
+    """A degree, and with tp the expert-parallel degree if experts are on all devices."""
+    numbers = {key: int(configuration.numbers[key]) for key in ("tp", "pp", "dp", "ep")}
+    everywhere = numbers["ep"] == numbers["tp"] * numbers["dp"]
+    numbers[name] = degree
+    joined = numbers["tp"] * numbers["dp"]
+    if name != "ep" and numbers["ep"] > 1:
+        numbers["ep"] = joined if everywhere else min(numbers["ep"], joined)
+    other = configuration.changed(**numbers)
+    return _Change(_counted(other), numbers)
+
+
+def _counted(configuration: Configuration) -> str:
+    numbers = configuration.numbers
+    told = ", ".join(f"{n} {int(numbers[n])}" for n in ("tp", "pp", "dp", "ep") if numbers[n] > 1)
+    count = configuration.device_count
+    return f"{count} device{'s' if count > 1 else ''}" + (f" ({told})" if told else "")
+
+
+def _lower_degree(configuration: Configuration) -> _Changes:
+    """Smaller values of the degree that is the fault."""
+    limits = {
+        HEADS_NOT_DIVISIBLE: ("tp", configuration.records.model.heads),
+        FEWER_LAYERS_THAN_STAGES: ("pp", configuration.records.model.layers),
+        EXPERTS_NOT_DIVISIBLE: ("ep", configuration.records.model.experts),
+    }
+    name, limit = limits.get(configuration.evaluate().status, ("", 0.0))
+    if name:
+        for degree in range(int(min(configuration.numbers[name] - 1, max(limit, 1.0))), 0, -1):
+            yield _of_degree(configuration, name, degree)
+
+
+def _higher_tp(configuration: Configuration) -> _Changes:
+    if configuration.evaluate().status == HEADS_NOT_DIVISIBLE:
+        for degree in range(
+            int(configuration.numbers["tp"]) + 1, int(configuration.records.model.heads) + 1
+        ):
+            yield _of_degree(configuration, "tp", degree)
+
+
+# Less work
+
+
+def _smaller_batch(configuration: Configuration) -> _Changes:
+    most = int(configuration.evaluate().max_batch)
+    if 1 <= most < configuration.numbers["batch"]:
+        yield _Change(f"batch {most:,}", {"batch": most})
+
+
+def _shorter(configuration: Configuration) -> _Changes:
+    """Prompts that the model takes, then ever shorter ones."""
+    numbers = configuration.numbers
+    longest = configuration.records.model.max_context - numbers["output_len"]
+    length = int(min(numbers["input_len"], longest))
+    while length >= 1:
+        if length < numbers["input_len"]:
+            yield _Change(f"{length:,} tokens in", {"input_len": length})
+        length //= 2
+
+
+def _offloaded(configuration: Configuration) -> _Changes:
+    if configuration.offload == "none":
+        yield _Change("weights offloaded", {"offload": "weights"})
+        yield _Change("KV cache offloaded", {"offload": "kv"})

@@ -1,0 +1,308 @@
+"""Configurations side by side: given as files, or as lists of values that vary."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from perfcore.columns import BY_NAME, METRICS, SOUGHT, STATUS
+from perfcore.configuration.configuration import KINDS, Configuration, faults_of
+from perfcore.errors import InputError, show
+from perfcore.limits import RECORDS
+from perfcore.physics.point import Point
+from perfcore.reading.files import read_toml
+from perfcore.reading.places import Place
+from perfcore.reading.words import nearest
+from perfcore.space.axes import RULES, located
+
+MOST: Final = 64
+_NAME: Final = "name"
+_OVERRIDES: Final = "overrides"
+_KEYS: Final = (*RULES, "devices", _OVERRIDES)
+_METRICS: Final = frozenset(column.name for column in METRICS)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Configurations in the order given, with a name each, and how they compare.
+
+    ``rows`` are what ``perfcore.evaluate`` returns. Those that cannot run are never the best, and
+    have no ratio.
+    """
+
+    names: tuple[str, ...]
+    configurations: tuple[Configuration, ...]
+    rows: tuple[dict[str, float | str], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows = tuple(configuration.to_dict() for configuration in self.configurations)
+        object.__setattr__(self, "rows", rows)
+
+    @cached_property
+    def bounds(self) -> tuple[Point, ...]:
+        """The physical bound of each."""
+        return tuple(configuration.bound() for configuration in self.configurations)
+
+    @property
+    def runs(self) -> tuple[bool, ...]:
+        """Which of them can run."""
+        return tuple(row["status"] == STATUS[0] for row in self.rows)
+
+    @property
+    def differing(self) -> dict[str, tuple[float | str | None, ...]]:
+        """Axes and overridden fields in which they differ, with the value of each."""
+        settings = dict.fromkeys(key for row in self.rows for key in row if key not in _METRICS)
+        values = {key: tuple(row.get(key) for row in self.rows) for key in settings}
+        return {key: found for key, found in values.items() if len(set(found)) > 1}
+
+    def best(self, metric: str) -> tuple[int, ...]:
+        """Return the places of those that run and have the best value of a metric.
+
+        None if they are all alike.
+        """
+        values = {
+            place: float(row[metric]) for place, row in enumerate(self.rows) if self.runs[place]
+        }
+        if len(set(values.values())) < 2:
+            return ()
+        choose = max if BY_NAME[metric].better == "most" else min
+        limit = choose(values.values())
+        return tuple(place for place, value in values.items() if value == limit)
+
+    def ratios(self, metric: str) -> tuple[float | None, ...]:
+        """Return a metric's values by that of the first; None where one of the two cannot run."""
+        first = float(self.rows[0][metric])
+        return tuple(
+            float(row[metric]) / first if runs and self.runs[0] and first else None
+            for row, runs in zip(self.rows, self.runs, strict=True)
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return names, rows, bounds, the best and ratios, for JSON."""
+        return {
+            "names": list(self.names),
+            "rows": list(self.rows),
+            "bound_tpot_s": [bound.tpot_s for bound in self.bounds],
+            "best": {metric: [self.names[n] for n in self.best(metric)] for metric in SOUGHT},
+            "ratio_to_first": {metric: list(self.ratios(metric)) for metric in SOUGHT},
+        }
+
+
+class _Base(NamedTuple):
+    """A file, a model's name or a configuration, with the parameters that it gives."""
+
+    name: str
+    place: str  # before faults; empty for what was given as options
+    fields: dict[str, Any]
+
+
+def compare(
+    *subjects: str | Path | Mapping[str, object] | Configuration, **options: object
+) -> Comparison:
+    """Return configurations side by side.
+
+    ``perfcore.compare("llama-3-70b", device=["h100-sxm", "b200"], tp=8).best("tpot_s")``
+
+    Parameters
+    ----------
+    subjects
+        TOML files that hold one configuration each, the same as mappings, ``Configuration``
+        objects, or names of models. A file's keys are the parameters of ``Configuration``, and
+        ``name``.
+    options
+        Parameters of ``Configuration``; of a list every value makes a configuration. They win
+        over what a subject says.
+
+    Raises
+    ------
+    InputError
+        With every fault found, or if there are fewer than two configurations or too many.
+    """
+    faults: list[str] = []
+    given = _options(options, faults)
+    bases = [
+        base
+        for number, subject in enumerate(subjects, 1)
+        for base in _bases(subject, number, given, faults)
+    ]
+    if not subjects:
+        bases = [_Base("", "", {})]
+    if len(bases) == 1:
+        bases = [bases[0]._replace(name="")]
+    found: list[tuple[str, Configuration]] = []
+    sound = not faults
+    for base in bases:
+        missing = [name for name in KINDS[:2] if name not in base.fields and name not in given]
+        for name in missing:
+            where = (
+                f"{base.place}: key '{name}' is missing" if base.place else f"no {name} is given"
+            )
+            faults.append(f"{where}; add one (perfcore {name}s lists all)")
+        if missing or not sound:
+            continue
+        varied = {name: given[name] for name in _KEYS if name in given}
+        count = len(bases)
+        for values in varied.values():
+            count *= len(values)
+        if count > MOST:
+            raise InputError(
+                f"compare: {count} configurations are more than {MOST}; list fewer values, "
+                "or write a sweep (perfcore run)"
+            )
+        found += _made(base, varied, faults)
+    if faults:
+        raise InputError(dict.fromkeys(faults))
+    if len(found) < 2:
+        raise InputError(
+            "compare: one configuration has nothing beside it; give two files, "
+            "or several values, e.g. --device h100-sxm,b200"
+        )
+    return Comparison(
+        _unique([name for name, _ in found]), tuple(configuration for _, configuration in found)
+    )
+
+
+def _options(options: Mapping[str, object], faults: list[str]) -> dict[str, list[Any]]:
+    """Return the values of each option, checked by themselves."""
+    found: dict[str, list[Any]] = {}
+    for name, given in options.items():
+        if name not in _KEYS:
+            Place("compare", "", faults).unknown("option", name, _KEYS)
+            continue
+        values = list(given) if isinstance(given, list | tuple) else [given]
+        if not values:
+            faults.append(f"{name}: [] is empty; give at least one value")
+        for value in values:
+            faults += faults_of(name, value)
+        found[name] = values
+    return found
+
+
+def _bases(
+    subject: object, number: int, given: Mapping[str, list[Any]], faults: list[str]
+) -> Iterator[_Base]:
+    if isinstance(subject, Configuration):
+        fields = {name: getattr(subject, name) for name in _KEYS}
+        yield _Base("", f"configuration {number}", fields)
+        return
+    if isinstance(subject, Mapping):
+        yield _checked(f"configuration {number}", "", subject, Path(), faults)
+        return
+    name = str(subject)
+    if name.lower().endswith(".toml"):
+        try:
+            tables = read_toml(name)
+        except InputError as error:
+            faults += error.faults
+            return
+        if not _is_catalogue(tables):
+            path = Path(name)
+            yield _checked(name, path.stem, tables, path.parent, faults)
+            return
+    if "model" in given:
+        faults.append(
+            f"{name}: a model, beside model = {show(given['model'])}; leave out one of them"
+        )
+    faults += faults_of("model", name)
+    yield _Base(name, "", {"model": name})
+
+
+def _is_catalogue(tables: Mapping[str, object]) -> bool:
+    """Whether a file has entries of a catalogue, tables only, and no configuration."""
+    return bool(tables) and all(
+        isinstance(table, Mapping) and key not in _KEYS for key, table in tables.items()
+    )
+
+
+def _checked(
+    place: str, name: str, given: Mapping[str, object], folder: Path, faults: list[str]
+) -> _Base:
+    """Return what a file or mapping says, after a check of each of its values."""
+    fields: dict[str, Any] = {}
+    for key, value in given.items():
+        spelled = str(key).replace("-", "_")  # as options are, too
+        if spelled == _NAME:
+            if isinstance(value, str) and value.strip():
+                name = value.strip()
+            else:
+                faults.append(f"{place}: name: {show(value)} is not a name; write it in quotes")
+            continue
+        if spelled not in _KEYS:
+            Place(place, "", faults).unknown("key", str(key), (*_KEYS, _NAME))
+            fields.setdefault(nearest(spelled, _KEYS), None)  # meant: not missing, too
+            continue
+        if isinstance(value, list):
+            faults.append(
+                f"{place}: {key}: {show(value)} is a list, and a file holds one configuration; "
+                f"give one value here, or several as an option ({spelled})"
+            )
+            fields[spelled] = None
+            continue
+        if fields.get(spelled) is not None:
+            faults.append(f"{place}: {key}: is given twice; leave out one of them")
+        if spelled == _OVERRIDES and isinstance(value, Mapping):
+            value = _flat(value)  # noqa: PLW2901
+        if spelled in KINDS and isinstance(value, str):
+            value = located(value, folder)  # noqa: PLW2901
+        faults += [f"{place}: {fault}" for fault in faults_of(spelled, value)]
+        fields[spelled] = value
+    return _Base(name, place, fields)
+
+
+def _flat(overrides: Mapping[str, object]) -> dict[str, object]:
+    """Return ``{device = {memory_bandwidth = ...}}`` as ``device.memory_bandwidth``."""
+    found: dict[str, object] = {}
+    for key, value in overrides.items():
+        if key in RECORDS and isinstance(value, Mapping):
+            found |= {f"{key}.{inner}": item for inner, item in value.items()}
+        else:
+            found[key] = value
+    return found
+
+
+def _made(
+    base: _Base, varied: Mapping[str, Sequence[Any]], faults: list[str]
+) -> Iterator[tuple[str, Configuration]]:
+    """Yield the configurations of every combination of values, each with its name."""
+    several = [name for name, values in varied.items() if len(values) > 1]
+    for values in itertools.product(*varied.values()):
+        chosen = dict(zip(varied, values, strict=True))
+        fields = {**base.fields, **chosen}
+        if _OVERRIDES in chosen:
+            fields[_OVERRIDES] = {**base.fields.get(_OVERRIDES, {}), **chosen[_OVERRIDES]}
+        try:
+            configuration = Configuration(**fields)
+        except InputError as error:
+            place = f"{base.place}: " if base.place else ""
+            faults += [f"{place}{fault}" for fault in error.faults]
+            continue
+        told = [base.name, *(_told(name, configuration) for name in several)]
+        if not any(told):
+            told = [str(configuration.labels["model"]), str(configuration.labels["device"])]
+        yield ", ".join(filter(None, told)), configuration
+
+
+def _told(name: str, configuration: Configuration) -> str:
+    """How a name says what one of several values is."""
+    if name == _OVERRIDES:
+        return ", ".join(
+            f"{w.key} {'x' if w.mode == 'scale' else '='} {w.values[0]:g}"
+            for w in configuration.what_ifs
+        )
+    if name not in RULES:
+        return f"{name} {getattr(configuration, name)}"
+    if name in KINDS or RULES[name].choices:
+        return str(configuration.labels[name])
+    return f"{name} {configuration.labels[name]}"
+
+
+def _unique(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names with a number where one stands twice."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(f"{name} ({seen[name]})" if names.count(name) > 1 else name)
+    return tuple(found)

@@ -1,0 +1,472 @@
+"""One configuration: names in, checked entries and records, a point or a flat dictionary out."""
+
+import contextlib
+import operator
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final, NamedTuple, SupportsFloat, SupportsIndex, cast
+
+from perfcore import records
+from perfcore.catalog import loader
+from perfcore.catalog.engine_entry import Constant, EngineEntry
+from perfcore.catalog.entry import Entry
+from perfcore.catalog.model_entry import ModelEntry
+from perfcore.catalog.schema import (
+    PURCHASES,
+    DeviceEntry,
+    EconomicsEntry,
+    KVFormatEntry,
+    WeightFormatEntry,
+)
+from perfcore.columns import AXES, METRICS
+from perfcore.errors import InputError, show
+from perfcore.limits import BOUNDS, broken_ties
+from perfcore.physics.point import Point
+from perfcore.physics.point import evaluate as evaluate_point
+from perfcore.physics.roofline import peak_flops
+from perfcore.physics.sizing import fewest_devices
+from perfcore.reading.places import Place, number
+from perfcore.space.axes import RULES, WhatIf, parse_what_ifs
+
+NUMBERS: Final = tuple(rule.name for rule in RULES.values() if rule.bound is not None)
+CHOICES: Final = tuple(rule.name for rule in RULES.values() if rule.choices)
+KINDS: Final = tuple(name for name in RULES if name not in (*NUMBERS, *CHOICES))
+_BOUND_ENGINE: Final = "ideal"
+AUTO_DEVICES: Final = "auto"
+# where an entry's name differs from the record's
+RECORD_FIELD: Final = {
+    "memory_capacity": "memory_bytes",
+    "memory2_capacity": "memory2_bytes",
+    "price_spot": "spot_price_per_hour",
+    "price_list": "purchase_price",
+}
+PRICES: Final = dict(zip(PURCHASES, ("price_per_hour", "price_spot", "price_list"), strict=True))
+_OF_OWNED: Final = ("interest", "lifetime", "server_factor", "operations", "electricity_price")
+ARITHMETIC_FIELD: Final = {
+    records.MATH_FP32: "flops_fp32",
+    records.MATH_FP16: "flops_fp16",
+    records.MATH_FP8: "flops_fp8",
+    records.MATH_INT8: "flops_int8",
+    records.MATH_FP4: "flops_fp4",
+}
+
+
+class Estimate(NamedTuple):
+    """A value that no vendor publishes, and what stands for it."""
+
+    kind: str
+    entry: str
+    field: str
+    derivation: str
+    fallback: bool = False  # a price taken from those of other devices
+
+
+class Entries(NamedTuple):
+    """What the names of a configuration stand for."""
+
+    model: ModelEntry
+    device: DeviceEntry
+    engine: EngineEntry
+    weight_format: WeightFormatEntry
+    kv_format: KVFormatEntry
+    economics: EconomicsEntry
+
+
+class Records(NamedTuple):
+    """What physics takes, in its order."""
+
+    model: records.Model
+    device: records.Device
+    engine: records.Engine
+    weight_format: records.WeightFormat
+    kv_format: records.KVFormat
+    deployment: records.Deployment
+    economics: records.Economics
+    input_len: float
+    output_len: float
+
+
+def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[Estimate, ...]:
+    """Return the estimated facts of an entry that physics reads.
+
+    Parameters
+    ----------
+    purchases
+        How devices are paid: of their prices only those that this takes count.
+    """
+    found = dict(entry.estimated)
+    if isinstance(entry, DeviceEntry):
+        found |= entry.fallbacks
+        unpaid = {PRICES[purchase] for purchase in PRICES if purchase not in purchases}
+        if any(PRICES[purchase] in entry.fallbacks for purchase in purchases):
+            unpaid -= {PRICES["on-demand"]}  # from which the others are taken
+        found = {
+            name: derivation
+            for name, derivation in found.items()
+            if RECORD_FIELD.get(name, name) in records.Device._fields and name not in unpaid
+        }
+    elif isinstance(entry, EconomicsEntry) and "owned" not in purchases:
+        found = {name: why for name, why in found.items() if name not in _OF_OWNED}
+    return tuple(
+        Estimate(kind, entry.name, name, why, fallback=name not in entry.estimated)
+        for name, why in found.items()
+    )
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One model on one machine, how it is deployed and what it is asked, resolved and checked.
+
+    Parameters
+    ----------
+    model, device, engine, weight_format, kv_format, economics
+        Names, aliases or files of the catalogue, or entries.
+    scheduler, offload
+        ``static``, ``continuous`` or ``disaggregated``; ``none``, ``weights`` or ``kv``.
+    tp, pp, dp, ep
+        Tensor-, pipeline-, attention-data- and expert-parallel degree.
+    devices
+        ``auto`` chooses tp and pp: the fewest devices that hold the weights and the batch.
+    batch
+        Sequences that start together; of a server, requests kept in flight.
+    prefix_hit
+        Share of the prompt whose KV cache is there already.
+    draft_len, acceptance
+        Tokens drafted per step, and the probability that one of them is accepted.
+    input_len, output_len
+        [tokens] Numbers may be text: ``"128Ki"``.
+    overrides
+        Fields of records: ``{"device.memory_bandwidth": "4 TB/s"}``, or a factor on the
+        catalogue's value: ``{"device.memory_bandwidth": {"scale": 2}}``.
+
+    Raises
+    ------
+    InputError
+        With every fault found.
+    """
+
+    model: str | ModelEntry
+    device: str | DeviceEntry
+    engine: str | EngineEntry = "default"
+    weight_format: str | WeightFormatEntry = "bf16"
+    kv_format: str | KVFormatEntry = "bf16"
+    economics: str | EconomicsEntry = "default"
+    scheduler: str = "static"
+    offload: str = "none"
+    tp: int | str = 1
+    pp: int | str = 1
+    dp: int | str = 1
+    ep: int | str = 1
+    devices: str = ""
+    batch: int | str = 1
+    prefix_hit: float | str = 0.0
+    draft_len: int | str = 0
+    acceptance: float | str = 0.0
+    input_len: int | str = 1024
+    output_len: int | str = 256
+    overrides: Mapping[str, object] = field(default_factory=dict)
+
+    entries: Entries = field(init=False, repr=False, compare=False)
+    numbers: Mapping[str, float] = field(init=False, repr=False, compare=False)
+    what_ifs: tuple[WhatIf, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        faults: list[str] = []
+        found = {kind: _entry(kind, getattr(self, kind), faults) for kind in KINDS}
+        for name in CHOICES:
+            _check_choice(name, getattr(self, name), faults)
+        numbers = {name: _number(name, getattr(self, name), faults) for name in NUMBERS}
+        what_ifs = _what_ifs(self.overrides, faults)
+        _check_devices(self.devices, faults)
+        if self.devices == AUTO_DEVICES and (numbers["tp"], numbers["pp"]) != (1, 1):
+            faults.append("devices: 'auto' beside tp or pp; leave out one of them")
+        if faults:
+            raise InputError(dict.fromkeys(faults))
+        entries = Entries(**found)  # type: ignore[arg-type]  # no fault: the right entries
+        object.__setattr__(self, "entries", entries)
+        object.__setattr__(self, "numbers", numbers)
+        object.__setattr__(self, "what_ifs", what_ifs)
+        if self.devices:
+            known = self.records
+            deployment = fewest_devices(
+                known.model,
+                known.device,
+                known.engine,
+                known.weight_format,
+                known.kv_format,
+                known.deployment,
+                known.input_len + known.output_len,
+            )
+            chosen = {"tp": int(deployment.tp), "pp": int(deployment.pp)}
+            object.__setattr__(self, "numbers", {**numbers, **chosen})
+            del self.__dict__["records"]  # of one device
+        _check_overridden(self.records, what_ifs, entries)
+
+    @cached_property
+    def records(self) -> Records:
+        """What physics needs, overrides applied."""
+        entries, numbers = self.entries, self.numbers
+        base = Records(
+            model=entries.model.record(),
+            device=entries.device.record(),
+            engine=entries.engine.record(entries.device),
+            weight_format=entries.weight_format.record(),
+            kv_format=entries.kv_format.record(),
+            deployment=records.Deployment(
+                **{name: self._coordinate(name) for name in records.Deployment._fields}
+            ),
+            economics=entries.economics.record(),
+            input_len=float(numbers["input_len"]),
+            output_len=float(numbers["output_len"]),
+        )
+        changed = {kind: getattr(base, kind) for kind in KINDS}
+        for what_if in self.what_ifs:
+            record, (value,) = changed[what_if.record], what_if.values
+            if what_if.mode == "scale":
+                value *= getattr(record, what_if.field)
+            changed[what_if.record] = record._replace(**{what_if.field: value})
+        return base._replace(**changed)
+
+    def _coordinate(self, name: str) -> float:
+        """Value on an axis of numbers, or code of a choice."""
+        if name in NUMBERS:
+            return float(self.numbers[name])
+        return float(RULES[name].choices.index(getattr(self, name)))
+
+    @property
+    def device_count(self) -> int:
+        """Devices of one replica."""
+        return int(self.numbers["tp"] * self.numbers["pp"] * self.numbers["dp"])
+
+    def evaluate(self) -> Point:
+        """Return every metric, computed in plain Python."""
+        try:
+            return evaluate_point(*self.records)
+        except ArithmeticError as error:
+            keys = ", ".join(what_if.key for what_if in self.what_ifs) or "these entries"
+            raise InputError(f"{keys}: no result ({error}); use other values") from error
+
+    def bound(self) -> Point:
+        """Return the same with an ideal engine: what physics allows on this machine.
+
+        It runs as many requests at once as this engine does; more would make each one slower.
+        """
+        kept = {key: v for key, v in self.overrides.items() if not key.startswith("engine.")}
+        at_once = int(self.evaluate().running_batch)
+        return self.changed(engine=_BOUND_ENGINE, batch=at_once, overrides=kept).evaluate()
+
+    def without_speculation(self) -> Point:
+        """Return the same without drafted tokens."""
+        return self.changed(draft_len=0).evaluate()
+
+    def changed(self, **fields: object) -> "Configuration":
+        """Return the same on the same devices, but for some fields."""
+        degrees = {"devices": "", "tp": self.numbers["tp"], "pp": self.numbers["pp"]}
+        return replace(self, **{**degrees, **fields})  # type: ignore[arg-type]
+
+    @property
+    def labels(self) -> dict[str, str | float]:
+        """Value of every axis, by column name."""
+        labels: dict[str, str | float] = {}
+        for axis in AXES:
+            name = axis.name
+            if name in KINDS:
+                labels[name] = self._name(name)
+            else:
+                labels[name] = self.numbers[name] if name in NUMBERS else getattr(self, name)
+        return labels
+
+    def _name(self, kind: str) -> str:
+        return cast("Entry", getattr(self.entries, kind)).name
+
+    @property
+    def constants(self) -> dict[str, Constant]:
+        """The engine's constants that hold on this device, with their provenance."""
+        return self.entries.engine.constants_for(self.entries.device)
+
+    @property
+    def estimated(self) -> tuple[Estimate, ...]:
+        """The estimated facts that this configuration depends on and that no override replaces."""
+        replaced = {(w.record, w.field) for w in self.what_ifs if w.mode == "set"}
+        untouched = self._untouched()
+        return tuple(
+            estimate
+            for kind in KINDS
+            for estimate in estimates(kind, getattr(self.entries, kind), (self.purchase,))
+            for name in [RECORD_FIELD.get(estimate.field, estimate.field)]
+            if (kind, name) not in replaced and not (kind == "device" and name in untouched)
+        )
+
+    @property
+    def purchase(self) -> str:
+        """How devices are paid, ``on-demand``, ``spot`` or ``owned``."""
+        return PURCHASES[int(self.records.economics.purchase)]
+
+    @property
+    def hypothetical(self) -> tuple[str, ...]:
+        """Names of entries that do not exist as products."""
+        return tuple(self._name(kind) for kind in KINDS if getattr(self.entries, kind).hypothetical)
+
+    def _untouched(self) -> set[str]:
+        """Fields of the device that have no part in the result."""
+        device, arithmetic = self.records.device, self.records.weight_format.arithmetic
+        chosen = ARITHMETIC_FIELD[arithmetic]
+        if getattr(device, chosen) == 0.0 or arithmetic == records.MATH_FP32:
+            chosen = "flops_fp16" if device.flops_fp16 > 0.0 else "flops_fp32"
+        fields = {*ARITHMETIC_FIELD.values()} - {chosen, "flops_fp16"}
+        if self.offload == "none":
+            fields |= {"memory2_bytes", "memory2_bandwidth"}
+        domain = device.scale_up_domain
+        joined = self.numbers["tp"]
+        if self.records.model.experts > 0.0:
+            joined *= self.numbers["dp"]
+        if device.spatial == 1.0 and self.numbers["dp"] == 1:
+            joined = 1
+            fields |= {"link_bandwidth", "scale_up_domain"}
+        elif device.spatial == 0.0:
+            fields.add("layer_latency")
+        if joined * self.numbers["pp"] == 1:
+            fields |= {"link_bandwidth", "scale_up_domain"}
+        if joined <= domain and self.scheduler != "disaggregated":
+            fields.add("network_bandwidth")
+        return fields
+
+    def to_dict(self) -> dict[str, float | str]:
+        """Return axes, overridden fields and all metrics, by column name."""
+        row: dict[str, float | str] = dict(self.labels)
+        row |= {what_if.column_name: what_if.values[0] for what_if in self.what_ifs}
+        point = self.evaluate()
+        for column in METRICS:
+            value = getattr(point, column.name)
+            if column.kind == "code":
+                row[column.name] = column.categories[int(value)]
+            else:
+                row[column.name] = int(value) if column.kind == "count" else value
+        return row
+
+
+def evaluate(
+    model: str | ModelEntry, device: str | DeviceEntry, **options: object
+) -> dict[str, float | str]:
+    """Return one configuration's axes and metrics, by column name.
+
+    ``perfcore.evaluate("llama-3-70b", "h100-sxm", tp=8, batch=32)["tpot_s"]``
+
+    Parameters
+    ----------
+    options
+        As those of ``Configuration``.
+
+    Raises
+    ------
+    InputError
+        With every fault found.
+    """
+    known = (*list(RULES)[2:], "overrides")
+    faults: list[str] = []
+    for name in options:
+        if name not in known:
+            Place("evaluate", "", faults).unknown("option", name, known)
+    if faults:
+        raise InputError(faults)
+    return Configuration(model, device, **options).to_dict()  # type: ignore[arg-type]  # it checks
+
+
+def faults_of(name: str, given: object) -> list[str]:
+    """Return what is wrong with one parameter of a ``Configuration``, by itself."""
+    faults: list[str] = []
+    if name in KINDS:
+        _entry(name, given, faults)
+    elif name in CHOICES:
+        _check_choice(name, given, faults)
+    elif name in NUMBERS:
+        _number(name, given, faults)
+    elif name == "devices":
+        _check_devices(given, faults)
+    elif isinstance(given, Mapping):
+        _what_ifs(given, faults)
+    else:
+        faults.append(
+            f"{name}: {show(given)} is not a table; "
+            'write { "device.memory_bandwidth" = "4 TB/s" }'
+        )
+    return faults
+
+
+def _check_devices(given: object, faults: list[str]) -> None:
+    if given not in ("", AUTO_DEVICES):
+        faults.append(f"devices: {show(given)} is not known; write 'auto' or give tp, pp")
+
+
+def _entry(kind: str, given: object, faults: list[str]) -> Entry | None:
+    if isinstance(given, Entry):
+        if given.kind == kind:
+            return given
+        faults.append(f"{kind}: {given.name!r} is a {given.kind}; give a {kind}")
+        return None
+    if not isinstance(given, str):
+        faults.append(f"{kind}: {show(given)} is not a name; write it in quotes")
+        return None
+    try:
+        return loader.load(kind, given)
+    except InputError as error:
+        faults += error.faults
+        return None
+
+
+def _check_choice(name: str, given: object, faults: list[str]) -> None:
+    choices = RULES[name].choices
+    if given not in choices:
+        place = Place(name, "", faults)
+        place.unknown("value", given if isinstance(given, str) else show(given), choices)
+
+
+def _number(name: str, given: object, faults: list[str]) -> float:
+    bound = RULES[name].bound
+    if bound is None:
+        raise KeyError(name)
+    if not isinstance(given, bool | str | float):  # NumPy's numbers too
+        with contextlib.suppress(TypeError):
+            if isinstance(given, SupportsIndex):
+                given = operator.index(given)
+            elif isinstance(given, SupportsFloat) and not bound.whole:
+                given = float(given)
+    return number(given, bound, Place(name, "", faults)) or 0
+
+
+def _what_ifs(overrides: Mapping[str, object], faults: list[str]) -> tuple[WhatIf, ...]:
+    place = Place("overrides", "", faults)
+    for key in overrides:
+        if key in RULES:
+            place.fault(f"{key!r} is an axis", "give it as an option of its own")
+    what_ifs = parse_what_ifs({k: v for k, v in overrides.items() if k not in RULES}, place)
+    for what_if in what_ifs.values():
+        if len(what_if.values) != 1:
+            place.at(what_if.key).fault(
+                f"{len(what_if.values)} values", "give one; a sweep takes several"
+            )
+    return tuple(what_ifs.values())
+
+
+def _check_overridden(made: Records, what_ifs: tuple[WhatIf, ...], entries: Entries) -> None:
+    """Find scaled fields that leave their bounds, and a device left without arithmetic."""
+    faults = [
+        f"overrides: {what_if.key}: scale {what_if.values[0]:g} makes it {value:g}; "
+        f"it must be {what_if.bound}"
+        for what_if in what_ifs
+        for value in [getattr(getattr(made, what_if.record), what_if.field)]
+        if not BOUNDS[what_if.record][what_if.field].admits(value)
+    ]
+    faults += [
+        f"overrides: {broken}; change both"
+        for record in dict.fromkeys(what_if.record for what_if in what_ifs)
+        for broken in broken_ties(record, getattr(made, record))
+    ]
+    if not peak_flops(made.device, made.weight_format.arithmetic):
+        faults.append(
+            f"{entries.device.name}: no arithmetic rate is left to compute with; "
+            "set device.flops_fp16 above 0"
+        )
+    if faults:
+        raise InputError(faults)

@@ -1,0 +1,325 @@
+"""What two sweeps say about themselves, field by field: versions, settings and constants."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from pydantic import ValidationError
+
+from perfcore.catalog.engine_entry import EngineEntry
+from perfcore.catalog.schema import DeviceEntry
+from perfcore.errors import InputError
+from perfcore.runs.dataset import Dataset
+
+# Fields that explain a number, or find an entry: no row moves by them.
+_WORDS: Final = frozenset(
+    {
+        "aliases",
+        "basis",
+        "estimated",
+        "fit",
+        "hf_id",
+        "notes",
+        "price_basis",
+        "price_date",
+        "price_list_basis",
+        "price_spot_basis",
+        "published_active",
+        "published_params",
+        "published_source",
+        "quality",
+        "release",
+        "source",
+        "start",
+        "title",
+        "vendor",
+        "year",
+    }
+)
+# Tables of an engine that hold for some devices only, and what of a device chooses among them.
+_CHOSEN_BY: Final = {
+    "class_factors": "device_class",
+    "device_class": "device_class",
+    "measured": "device_class",
+    "link": "link_kind",
+    "device": "name",
+}
+
+
+_DEFAULT_LINK: Final = "pcie"  # entries are kept without defaults
+
+
+class Change(NamedTuple):
+    """One thing that differs.
+
+    ``kind`` is ``version``, ``spec``, or ``entry``; of an entry, ``axis`` and ``labels`` are the
+    values of the axis that it concerns and ``rows`` those that moved and have one of them.
+    ``words`` says that no row moves by it.
+    """
+
+    kind: str
+    place: str  # e.g. "device h100-sxm"
+    field: str  # e.g. "memory_bandwidth"
+    before: Any  # None: not there
+    after: Any
+    axis: str = ""
+    labels: tuple[str, ...] = ()
+    rows: int = 0
+    words: bool = False
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: rows, and what they say about themselves."""
+
+    label: str
+    data: Dataset
+    spec: Mapping[str, Any]
+    entries: Mapping[str, Mapping[str, Any]]
+    bases: Mapping[str, Any]
+    versions: Mapping[str, str]
+    complete: bool
+
+    @classmethod
+    def of(cls, label: str, data: Dataset) -> "Side":
+        """Return a run or a sweep in memory as one side.
+
+        Raises
+        ------
+        InputError
+            The rows do not say what sweep they are of.
+        """
+        facts = {
+            key.decode().removeprefix("perfcore."): value.decode()
+            for key, value in (data.schema.metadata or {}).items()
+        }
+        manifest: Mapping[str, Any] = getattr(data, "manifest", {})
+        if "spec" not in facts:
+            raise InputError(f"{label}: has no data that perfcore wrote; run the sweep again")
+        try:
+            spec = manifest.get("spec") or json.loads(facts["spec"])
+            entries = json.loads(facts.get("entries", "{}"))
+            bases = json.loads(facts.get("bases", "{}"))
+            versions = manifest.get("versions") or {"perfcore": facts.get("version", "")}
+            tables = [spec, spec["axes"], spec["output"], entries, bases, versions]
+            damaged = not all(isinstance(table, dict) for table in tables)
+        except (KeyError, RecursionError, TypeError, ValueError):
+            damaged = True
+        if damaged:
+            raise InputError(
+                f"{label}: what it says of its sweep is damaged; run again, which keeps the shards"
+            )
+        complete = bool(manifest.get("complete", True))
+        return cls(label, data, spec, entries, bases, versions, complete)
+
+    def values(self, axis: str) -> list[Any] | None:
+        """The values of an axis; None where they are too many to be listed in a file."""
+        values = self.spec["axes"].get(axis, [])
+        return list(values) if isinstance(values, list) else None
+
+    @property
+    def chooses_devices(self) -> bool:
+        """Whether each row has its own degrees of parallelism."""
+        return self.values("tp") == [0]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a row may be there twice: drawn points, and zips with repeated values."""
+        return bool(self.spec.get("sample") or self.spec.get("zip"))
+
+
+def changes_of_versions(before: Side, after: Side) -> list[Change]:
+    """Return the programs whose version differs, as far as both sides name them."""
+    return [
+        Change("version", "version", name, ours, after.versions[name])
+        for name, ours in before.versions.items()
+        if name in after.versions and ours != after.versions[name]
+    ]
+
+
+def changes_of_spec(before: Side, after: Side) -> list[Change]:
+    """Return the settings that differ, key by key; names and descriptions are words."""
+    changes = []
+    for section in dict.fromkeys((*before.spec, *after.spec)):
+        ours, theirs = before.spec.get(section), after.spec.get(section)
+        if section == "entries" or ours == theirs:
+            continue  # of entries there are digests
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            changes += [
+                Change("spec", "spec", f"{section}.{name}", ours.get(name), theirs.get(name))
+                for name in dict.fromkeys((*ours, *theirs))
+                if ours.get(name) != theirs.get(name)
+            ]
+        else:
+            words = section in ("name", "description")
+            changes.append(Change("spec", "spec", section, ours, theirs, words=words))
+    return changes
+
+
+def changes_of_entries(before: Side, after: Side) -> tuple[list[Change], dict[str, set[str]]]:
+    """Return the constants that differ, and the values of axes whose rows they can move.
+
+    Entries are compared that both sides have, or that stand alone on an axis on each side. What an
+    engine stands on counts as part of it; tables for devices that neither side has do not.
+    """
+    changes: list[Change] = []
+    touched: dict[str, set[str]] = {}
+    for axis in dict.fromkeys((*before.entries, *after.entries)):
+        ours, theirs = before.entries.get(axis, {}), after.entries.get(axis, {})
+        couples = [(label, label) for label in ours if label in theirs]
+        if not couples and len(ours) == len(theirs) == 1:
+            couples = [(next(iter(ours)), next(iter(theirs)))]
+        found = []
+        for one, other in couples:
+            place = f"{axis} {one}" if one == other else f"{axis} {one}, {other}"
+            if axis == "engine" and one != other:
+                found += [
+                    (place, field, values, one)
+                    for field, *values in _engines(ours[one], before, theirs[other], after)
+                ]
+                continue
+            found += [
+                (place, field, values, one) for field, *values in _fields(ours[one], theirs[other])
+            ]
+            if axis == "engine":
+                found += [
+                    (f"engine {name}", field, values, one)
+                    for name in dict.fromkeys(
+                        _lineage(ours[one], before) + _lineage(theirs[other], after)
+                    )
+                    for field, *values in _bases(name, before, after)
+                ]
+        labels: dict[tuple[str, str], dict[str, None]] = {}
+        values_of = {}
+        for place, field, values, label in found:
+            if axis != "engine" or _concerns(field, before, after):
+                labels.setdefault((place, field), {})[label] = None
+                values_of[place, field] = values
+        for (place, field), (one, other) in values_of.items():
+            concerned = tuple(labels[place, field])
+            words = _is_words(field)
+            changes.append(Change("entry", place, field, one, other, axis, concerned, words=words))
+            if not words:
+                touched.setdefault(axis, set()).update(concerned)
+    return changes, touched
+
+
+def _fields(before: Any, after: Any, path: str = "") -> Iterable[tuple[str, Any, Any]]:  # noqa: ANN401
+    """Yield the dotted names of what differs, with both values."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in dict.fromkeys((*before, *after)):
+            if key != "name":
+                below = f"{path}.{key}" if path else str(key)
+                yield from _fields(before.get(key), after.get(key), below)
+    elif before is None and isinstance(after, Mapping):
+        yield from _fields({}, after, path)
+    elif after is None and isinstance(before, Mapping):
+        yield from _fields(before, {}, path)
+    elif before != after:
+        yield path, before, after
+
+
+def _bases(name: str, before: Side, after: Side) -> Iterable[tuple[str, Any, Any]]:
+    """Yield what differs in an engine that others stand on, if both sides have it."""
+    ours, theirs = _base(name, before), _base(name, after)
+    return _fields(ours, theirs) if ours and theirs else ()
+
+
+def _engines(
+    one: Mapping[str, Any], before: Side, other: Mapping[str, Any], after: Side
+) -> Iterable[tuple[str, Any, Any]]:
+    """Yield what differs between two engines once their bases are worked in, device by device.
+
+    A constant that differs alike on all devices is there once. Where a side does not say what its
+    engine stands on, or says it as another release did, the engines' own fields are compared.
+    """
+    try:
+        yield from _resolved_differences(one, before, other, after)
+    except (LookupError, ValidationError):
+        yield from _fields(one, other)
+
+
+def _resolved_differences(
+    one: Mapping[str, Any], before: Side, other: Mapping[str, Any], after: Side
+) -> list[tuple[str, Any, Any]]:
+    devices = [name for name in before.entries["device"] if name in after.entries["device"]]
+    found: dict[str, dict[str, tuple[Any, Any]]] = {}
+    for name in devices:
+        ours, theirs = (
+            _resolved(engine, side, side.entries["device"][name])
+            for engine, side in ((one, before), (other, after))
+        )
+        for constant in dict.fromkeys((*ours, *theirs)):
+            pair = ours.get(constant), theirs.get(constant)
+            if pair[0] != pair[1]:
+                found.setdefault(constant, {})[name] = pair
+    differences: list[tuple[str, Any, Any]] = []
+    for constant, pairs in found.items():
+        if len(pairs) == len(devices) and len(set(pairs.values())) == 1:
+            differences.append((constant, *pairs[devices[0]]))
+        else:
+            differences += [(f"{constant} on {name}", *pair) for name, pair in pairs.items()]
+    return differences
+
+
+def _resolved(engine: Mapping[str, Any], side: Side, device: Mapping[str, Any]) -> dict[str, float]:
+    """Return the constants of an engine on a device."""
+    made = EngineEntry.model_validate(engine)
+    bases = []
+    for name in _lineage(engine, side):
+        base = _base(name, side)
+        if base is None:
+            raise LookupError(name)
+        bases.append(EngineEntry.model_validate(base))
+    standing: EngineEntry | None = None
+    for entry in reversed([made, *bases]):
+        standing = entry if standing is None else entry.over(standing)
+    constants = (standing or made).constants_for(DeviceEntry.model_validate(device))
+    return {name: constant.value for name, constant in constants.items()}
+
+
+def _lineage(entry: Mapping[str, Any], side: Side) -> list[str]:
+    """Names of the engines that an engine stands on, nearest first."""
+    names: list[str] = []
+    base = entry.get("base", "")
+    while base and base not in names:
+        names.append(base)
+        base = (_base(base, side) or {}).get("base", "")
+    return names
+
+
+def _base(name: str, side: Side) -> Mapping[str, Any] | None:
+    found = side.bases.get(name) or side.entries.get("engine", {}).get(name)
+    return found if isinstance(found, Mapping) else None
+
+
+def _concerns(field: str, before: Side, after: Side) -> bool:
+    """Whether a field of an engine holds for some device of a side."""
+    table, _, rest = field.partition(".")
+    chooser = _CHOSEN_BY.get(table)
+    if chooser is None:
+        return True
+    devices = (device for side in (before, after) for device in side.entries["device"].values())
+    chosen = {str(device.get(chooser, _DEFAULT_LINK)) for device in devices}
+    return any(rest == name or rest.startswith(f"{name}.") for name in chosen)
+
+
+def _is_words(field: str) -> bool:
+    return any(part in _WORDS for part in field.split("."))
+
+
+def shown(value: object) -> str:
+    """Return a setting on one line."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def added_and_removed(before: object, after: object) -> tuple[Sequence[Any], Sequence[Any]] | None:
+    """Return what a list gained and lost; None if these are no lists, or only the order differs."""
+    if not isinstance(before, list) or not isinstance(after, list):
+        return None
+    gained = [value for value in after if value not in before]
+    lost = [value for value in before if value not in after]
+    return (gained, lost) if gained or lost else None

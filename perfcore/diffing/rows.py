@@ -1,0 +1,428 @@
+"""Two sweeps side by side: which rows moved, by how much, and which constants differ.
+
+Rows are paired by their axes in DuckDB, which spills to disk: neither side is ever in memory as
+Python objects. An axis that has one value on each side is no part of what pairs rows, so that two
+engines or two releases of a catalogue can be compared; where the values differ, that is a cause.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
+
+from perfcore.diffing.facts import (
+    Change,
+    Side,
+    changes_of_entries,
+    changes_of_spec,
+    changes_of_versions,
+)
+from perfcore.errors import InputError, OutputError
+from perfcore.reading.words import suggest
+from perfcore.runs.dataset import needed
+from perfcore.space.axes import DEGREES
+
+MEMORY: Final = "2GB"  # of DuckDB; more goes to a temporary file
+WORST: Final = 3  # rows shown of each metric
+_ALWAYS: Final = '"of the sweep"'  # a column that is alike in all rows: a sweep may have no other
+
+
+class Moved(NamedTuple):
+    """How a metric moved in the rows where it did.
+
+    Changes are relative to the first side: ``after / before - 1``, of a negative value by its
+    amount. They exist only where the first value is finite and not 0; ``without_change`` counts
+    the others.
+    """
+
+    metric: str
+    rows: int
+    rose: int
+    median: float | None  # of the changes' amounts
+    largest: float | None  # the change of the greatest amount, with its sign
+    without_change: int
+    worst: list[dict[str, object]]  # the axes that tell rows apart, before, after, change
+
+
+class Switch(NamedTuple):
+    """How many rows went from one text to another, e.g. of ``bound``."""
+
+    metric: str
+    before: str
+    after: str
+    rows: int
+
+
+class OnlyIn(NamedTuple):
+    """Rows that only one side has: how many, and of them those whose axes the other has, too."""
+
+    rows: int
+    left_out: int  # the other side has their axes' values, but left them out
+    examples: list[dict[str, object]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs between two sides, and why."""
+
+    before: Side
+    after: Side
+    pairs: int
+    moved: int
+    metrics: list[Moved]
+    switches: list[Switch]
+    only_before: OnlyIn
+    only_after: OnlyIn
+    keys: list[str]
+    uncompared: dict[str, list[str]]  # columns of one side only
+    changes: list[Change] = field(default_factory=list)
+    unexplained: int = 0  # rows that moved though all entries and settings are alike
+
+    @property
+    def equal(self) -> bool:
+        """Whether every row is on both sides and none moved."""
+        return not any((self.moved, self.only_before.rows, self.only_after.rows))
+
+
+def compare(
+    before: Side, after: Side, metrics: Sequence[str] = (), tolerance: float = 0.0
+) -> Comparison:
+    """Return what differs between two sweeps.
+
+    Parameters
+    ----------
+    metrics
+        Columns to compare; all that both have by default.
+    tolerance
+        Relative changes up to this are none, nor those that rounding to other bits makes.
+
+    Raises
+    ------
+    InputError
+        Rows cannot be paired, a metric is unknown, or DuckDB is not installed.
+    OutputError
+        The temporary file cannot be written.
+    """
+    keys, apart = _keys(before, after)
+    shared = _shared(before, after, metrics)
+    duckdb = needed("duckdb")
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="perfcore-diff-") as folder,
+            duckdb.connect(str(Path(folder) / "pairs.duckdb")) as connection,
+        ):
+            tolerances = {name: max(tolerance, _rounding(before, after, name)) for name in shared}
+            query = _Query(connection, keys, tolerances)
+            query.prepare(folder, before, after)
+            pairs, only_before, only_after = query.pair(before, after)
+            ((moved,),) = query.ask("SELECT count(*) FROM moved")
+            numbers = [name for name in shared if not _is_text(before, name)]
+            texts = [name for name in shared if _is_text(before, name)]
+            entry_changes, touched = changes_of_entries(before, after)
+            return Comparison(
+                before,
+                after,
+                pairs,
+                moved,
+                [found for name in numbers if (found := query.metric(name)).rows],
+                [switch for name in texts for switch in query.switches(name)],
+                only_before,
+                only_after,
+                keys,
+                _uncompared(before, after),
+                *_causes(before, after, entry_changes, touched, apart, moved, query),
+            )
+    except duckdb.Error as error:
+        text = " ".join(str(error).split())
+        raise OutputError(f"diff: {text}; free space for temporary files") from error
+
+
+def _keys(before: Side, after: Side) -> tuple[list[str], list[str]]:
+    """Return the axes that pair rows, and those of one value that differs."""
+    faults = []
+    keys: list[str] = []
+    apart: list[str] = []
+    chosen = before.chooses_devices and after.chooses_devices
+    axes = {*before.spec["axes"], *after.spec["axes"]}
+    for name in dict.fromkeys((*before.data.columns, *after.data.columns)):
+        if name not in axes:
+            continue
+        ours, theirs = before.values(name), after.values(name)
+        if chosen and name in DEGREES:
+            continue
+        one = [side for side in (before, after) if name not in side.spec["axes"]]
+        if one:
+            (lacking,) = one
+            having = after if lacking is before else before
+            values = having.values(name)
+            if values is None or len(values) > 1:
+                many = "many" if values is None else f"{len(values)}"
+                faults.append(
+                    f"{having.label}: has {many} values of {name}, which {lacking.label} lacks, "
+                    "so that rows have no partner; keep one of them, or add the axis there"
+                )
+            else:
+                apart.append(name)
+        elif ours is not None and theirs is not None and len(ours) == len(theirs) == 1:
+            if ours != theirs:
+                apart.append(name)
+        else:
+            keys.append(name)
+    if faults:
+        raise InputError(faults)
+    return keys, apart
+
+
+def _metrics(side: Side) -> list[str]:
+    """Columns that are results: also degrees that are chosen for each row."""
+    axes = set(side.spec["axes"])
+    return [
+        name
+        for name in side.data.columns
+        if name not in axes or (side.chooses_devices and name in DEGREES)
+    ]
+
+
+def _shared(before: Side, after: Side, wanted: Sequence[str]) -> list[str]:
+    theirs = set(_metrics(after))
+    shared = [name for name in _metrics(before) if name in theirs]
+    faults = [
+        f"--metric: {name!r} is not a result of both{suggest(name, shared)}; "
+        f"use one of: {', '.join(shared)}"
+        for name in wanted
+        if name not in shared
+    ]
+    if faults:
+        raise InputError(faults)
+    found = [name for name in shared if name in wanted] if wanted else shared
+    if not found:
+        raise InputError(
+            f"{before.label} and {after.label} have no column of results in common; write both "
+            "with the same output.columns"
+        )
+    return found
+
+
+def _uncompared(before: Side, after: Side) -> dict[str, list[str]]:
+    ours, theirs = _metrics(before), _metrics(after)
+    return {
+        "before": [name for name in ours if name not in theirs],
+        "after": [name for name in theirs if name not in ours],
+    }
+
+
+def _is_text(side: Side, name: str) -> bool:
+    kind = side.data.schema.field(name).type
+    return bool(pa.types.is_dictionary(kind) or pa.types.is_string(kind))
+
+
+def _causes(
+    before: Side,
+    after: Side,
+    entry_changes: list[Change],
+    touched: Mapping[str, set[str]],
+    apart: Sequence[str],
+    moved: int,
+    query: "_Query",
+) -> tuple[list[Change], int]:
+    """Return what differs, with the rows that moved beside it, and the unexplained ones."""
+    changes = changes_of_versions(before, after) + changes_of_spec(before, after)
+    counted = {axis: query.moved_by(axis) for axis in touched if axis in query.keys}
+    for change in entry_changes:
+        concerned = [counted.get(change.axis, {}).get(label, 0) for label in change.labels]
+        rows = sum(concerned) if change.axis in counted else moved
+        changes.append(change._replace(rows=rows))
+    if apart or any(axis not in counted and labels for axis, labels in touched.items()):
+        return changes, 0
+    return changes, moved - query.moved_with(touched)
+
+
+class _Only:
+    """Collects the rows of one side without a partner on the other, which lacks them."""
+
+    def __init__(self, keys: Sequence[str], lacking: Side) -> None:
+        listed = {key: values for key in keys if (values := lacking.values(key)) is not None}
+        self.keys = list(keys)
+        self.within = " AND ".join(f"{_q(key)} IN (SELECT unnest(?))" for key in listed) or "true"
+        self.values = list(listed.values())
+        self.rows = self.left_out = 0
+        self.examples: list[dict[str, object]] = []
+
+    def add(self, query: "_Query", absent: str) -> None:
+        """Count those of the present part."""
+        counts = f"SELECT count(*), count(*) FILTER (here) FROM (SELECT {self.within} AS here"
+        ((rows, left_out),) = query.ask(f"{counts} FROM part WHERE {absent})", self.values)
+        self.rows += rows
+        self.left_out += left_out
+        if rows and self.keys and len(self.examples) < WORST:
+            names = ", ".join(map(_q, self.keys))
+            found = query.ask(
+                f"SELECT {names} FROM part WHERE {absent} ORDER BY ALL "
+                f"LIMIT {WORST - len(self.examples)}"
+            )
+            self.examples += [dict(zip(self.keys, row, strict=True)) for row in found]
+
+    def found(self) -> OnlyIn:
+        """Return what was collected."""
+        return OnlyIn(self.rows, self.left_out, self.examples)
+
+
+def _rounding(before: Side, after: Side, name: str) -> float:
+    """How far a metric may differ only because the sides keep different bits of it."""
+    kept = [
+        bits.get(name, bits["default"])
+        for side in (before, after)
+        if (bits := side.spec["output"].get("significant_bits"))
+    ]
+    return sum(2.0**-bits for bits in kept) if len(kept) == 1 or len(set(kept)) == 2 else 0.0
+
+
+class _Query:
+    """The questions to DuckDB, about the views ``l`` and ``r`` and the table ``moved``."""
+
+    def __init__(
+        self,
+        connection: Any,  # noqa: ANN401 - DuckDB is imported when it is needed
+        keys: Sequence[str],
+        tolerances: Mapping[str, float],
+    ) -> None:
+        self.connection = connection
+        self.keys = list(keys)
+        self.metrics = list(tolerances)
+        self.tolerances = tolerances
+        self.narrow: set[str] = set()  # compared in single precision, as one side has no more
+        self.text: set[str] = set()
+
+    def prepare(self, folder: str, before: Side, after: Side) -> None:
+        """Make the views of both sides, and the empty table."""
+        self.connection.execute(f"SET memory_limit = '{MEMORY}'")
+        self.connection.execute("SET preserve_insertion_order = false")
+        self.connection.execute("SET temp_directory = $1", [folder])
+        for view, side in (("l", before), ("r", after)):
+            side.data.register(self.connection, f"{view}_rows")
+            columns = [_q(key) for key in self.keys]
+            columns += [f"{_q(name)} AS {_q(f'{name} {view}')}" for name in self.metrics]
+            distinct = "DISTINCT " if side.repeats else ""
+            self.connection.execute(
+                f"CREATE TEMP VIEW {view} AS SELECT {distinct}{', '.join(columns)}, "
+                f"0 AS {_ALWAYS}, true AS {_q(f'in {view}')} FROM {view}_rows"
+            )
+        for name in self.metrics:
+            if _is_text(before, name):
+                self.text.add(name)
+            elif before.data.schema.field(name).type != after.data.schema.field(name).type:
+                self.narrow.add(name)
+
+    def pair(self, before: Side, after: Side) -> tuple[int, OnlyIn, OnlyIn]:
+        """Pair the rows, and put those that differ into the table ``moved``.
+
+        One value of the outermost text after the other, as files are in this order: each part is
+        read once, and small enough to be joined in memory.
+        """
+        names = ", ".join((_ALWAYS, *map(_q, self.keys)))
+        differs = " OR ".join(self._differs(name, *self._values(name)) for name in self.metrics)
+        pairs = 0
+        only = [_Only(self.keys, after), _Only(self.keys, before)]
+        made = False
+        for where, value in self._parts(before):
+            self.connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE part AS SELECT * FROM (FROM l {where}) "
+                f"FULL JOIN (FROM r {where}) USING ({names})",
+                value * 2,
+            )
+            target = "INSERT INTO moved" if made else "CREATE TABLE moved AS"
+            self.connection.execute(f'{target} FROM part WHERE "in l" AND "in r" AND ({differs})')
+            made = True
+            ((both, total),) = self.ask(
+                'SELECT count(*) FILTER ("in l" AND "in r"), count(*) FROM part'
+            )
+            pairs += both
+            if total > both:
+                only[0].add(self, '"in r" IS NULL')
+                only[1].add(self, '"in l" IS NULL')
+        return pairs, only[0].found(), only[1].found()
+
+    def _parts(self, before: Side) -> list[tuple[str, list[object]]]:
+        """Return the conditions, with their values, that divide the rows."""
+        texts = [key for key in self.keys if _is_text(before, key)]
+        if not texts:
+            return [("", [])]
+        name = _q(texts[0])
+        found = self.ask(f"SELECT {name} FROM l UNION SELECT {name} FROM r ORDER BY 1")
+        return [(f"WHERE {name} = ?", [value]) for (value,) in found] or [("", [])]
+
+    def ask(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        found: list[tuple[Any, ...]] = self.connection.execute(query, list(values)).fetchall()
+        return found
+
+    def metric(self, name: str) -> Moved:
+        """Return how a number moved."""
+        left, right = self._values(name)
+        differs = self._differs(name, left, right)
+        change = (
+            f"CASE WHEN {left} <> 0 AND isfinite({left}::DOUBLE) AND isfinite({right}::DOUBLE) "
+            f"THEN ({right}::DOUBLE - {left}::DOUBLE) / abs({left}::DOUBLE) END"
+        )
+        ((rows, rose, median, largest, with_change),) = self.ask(
+            "SELECT count(*), count(*) FILTER (r > l), median(abs(change)), "
+            "arg_max(change, abs(change)), count(change) "
+            f"FROM (SELECT {left} AS l, {right} AS r, {change} AS change FROM moved "
+            f"WHERE {differs})"
+        )
+        keys = "".join(f"{_q(key)}, " for key in self.keys)
+        worst = self.ask(
+            f"SELECT {keys}{left} AS l, {right} AS r, {change} AS change FROM moved "
+            f"WHERE {differs} ORDER BY abs(change) DESC NULLS LAST{self._in_order()} LIMIT {WORST}"
+        )
+        labels = [*self.keys, "before", "after", "change"]
+        examples = [dict(zip(labels, row, strict=True)) for row in worst]
+        return Moved(name, rows, rose, median, largest, rows - with_change, examples)
+
+    def switches(self, name: str) -> list[Switch]:
+        """Return how often a text became another."""
+        left, right = self._values(name)
+        found = self.ask(
+            f"SELECT {left}, {right}, count(*) FROM moved WHERE {left} <> {right} "
+            "GROUP BY ALL ORDER BY 3 DESC, 1, 2"
+        )
+        return [Switch(name, *row) for row in found]
+
+    def moved_by(self, axis: str) -> dict[str, int]:
+        """Return how many rows moved of each value of an axis."""
+        found = self.ask(f"SELECT {_q(axis)}, count(*) FROM moved GROUP BY 1")
+        return dict(found)
+
+    def moved_with(self, touched: Mapping[str, set[str]]) -> int:
+        """Return how many rows moved that have one of some values of some axes."""
+        listed = {axis: sorted(touched[axis]) for axis in touched if axis in self.keys}
+        with_one = " OR ".join(f"{_q(axis)} IN (SELECT unnest(?))" for axis in listed) or "false"
+        query = f"SELECT count(*) FROM moved WHERE {with_one}"
+        return int(self.ask(query, list(listed.values()))[0][0])
+
+    def _in_order(self) -> str:
+        return "".join(f", {_q(key)}" for key in self.keys)
+
+    def _values(self, name: str) -> tuple[str, str]:
+        return _q(f"{name} l"), _q(f"{name} r")
+
+    def _differs(self, name: str, left: str, right: str) -> str:
+        if name in self.text:
+            return f"{left} <> {right}"
+        kind = "FLOAT" if name in self.narrow else "DOUBLE"
+        one, other = f"{left}::{kind}::DOUBLE", f"{right}::{kind}::DOUBLE"
+        tolerance = self.tolerances[name]
+        if not tolerance:
+            return f"{one} <> {other}"
+        return (
+            f"({one} <> {other} AND (NOT isfinite({one}) OR NOT isfinite({other}) OR "
+            f"abs({other} - {one}) > {tolerance!r} * greatest(abs({one}), abs({other}))))"
+        )
+
+
+def _q(name: str) -> str:
+    """Quote a name."""
+    return '"' + name.replace('"', '""') + '"'

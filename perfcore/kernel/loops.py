@@ -1,0 +1,564 @@
+"""The loops over a space. No formula and no column name: physics comes in as functions.
+
+A kernel walks the outer points of a block, prepares each once, and takes its inner points, which
+are combinations of batch and lengths, as rows of a tile: what fits into memory, then the batch,
+then the rest, each in a loop that the compiler vectorises. Rows that cannot run are left out before
+the expensive loop, whose results go straight to where they belong in the output.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from perfcore.kernel import jit
+from perfcore.kernel.flushing import STRIDE, TILE, Codes, Reals, Target, Tile, Whole, flush_tile
+from perfcore.kernel.layout import CACHE_LINE, VECTOR, Block, Inner, Output, Rules, aligned
+from perfcore.physics import (
+    attention,
+    collectives,
+    cost,
+    decode,
+    energy,
+    fitting,
+    memory,
+    moe,
+    operators,
+    parallelism,
+    passes,
+    point,
+    prefill,
+    replica,
+    roofline,
+    rounding,
+    running,
+    serving,
+    sizing,
+    speculation,
+    weights,
+)
+from perfcore.physics.fitting import Fit, fit_at
+from perfcore.physics.fused import fma
+from perfcore.physics.passes import prefill_at, step_at
+from perfcore.physics.point import Point, at_lengths
+from perfcore.physics.replica import OK, Replica, prepare
+from perfcore.physics.running import Running, at_batch, runnable
+from perfcore.physics.sizing import AUTO, fewest_devices
+from perfcore.records import (
+    OFFLOAD_NONE,
+    SCHEDULER_STATIC,
+    Deployment,
+    Device,
+    Economics,
+    Engine,
+    KVFormat,
+    Model,
+    WeightFormat,
+)
+
+# Every module of formulas, after those that it imports.
+FORMULAS = (
+    rounding,
+    roofline,
+    moe,
+    parallelism,
+    attention,
+    weights,
+    operators,
+    collectives,
+    memory,
+    decode,
+    energy,
+    cost,
+    serving,
+    speculation,
+    sizing,
+    prefill,
+    replica,
+    fitting,
+    running,
+    passes,
+    point,
+)
+jit.fuse(fma)
+jit.register(*FORMULAS)
+
+
+class Asked(NamedTuple):
+    """What a row asks for."""
+
+    input_len: float
+    output_len: float
+    requested: float
+
+
+ASKED_FIELDS = len(Asked._fields)
+POINT_FIELDS = len(Point._fields)
+FIT_FIELDS = len(Fit._fields)
+RUNNING_FIELDS = len(Running._fields)
+
+
+class Source(NamedTuple):
+    """What is evaluated: a block of outer points and the inner points of each."""
+
+    models: Reals  # records as rows
+    devices: Reals
+    engines: Reals
+    weight_formats: Reals
+    kv_formats: Reals
+    economics: Reals
+    deployments: Reals
+    records: Whole  # (6, points) rows of the tables
+    outer_points: int
+    lengths: Reals  # (2, points)
+    labels: Codes  # (axes, points)
+    degrees: Whole  # (2,) axes of the chosen degrees
+    inner_points: int
+    inner_batches: Reals
+    inner_lengths: Reals  # (2, points)
+
+
+SOURCE_FIELDS = len(Source._fields)
+
+
+class Scratch(NamedTuple):
+    """What loops hand to each other, field after field, each ``STRIDE`` numbers long.
+
+    An array a stage: what a loop reads and what it writes must not be the same to the compiler.
+    """
+
+    asked: Reals
+    fits: Reals
+    runs: Reals
+    first: Whole  # row of each stretch of rows that have the same batch, and the end
+    batches: Reals  # of each stretch
+    requests: Reals
+    distinct: Reals  # ``Running`` of each stretch
+    ran: Reals  # batch and requests of all ``runs``, if they are the same, else 0
+    dropped: Whole  # rows left out, by status
+
+
+# Fields that are given to the compiler as constants where a replica has these values, so that the
+# terms that they switch off cost nothing.
+STATIC = {"deployment.scheduler": SCHEDULER_STATIC}
+PLAIN = {
+    "model.experts": 0.0,
+    "model.window_kv_elements": 0.0,
+    "model.index_topk": 0.0,
+    "operators.shared.weights": 0.0,
+    "operators.experts.weights": 0.0,
+    "expert_reduces": 0.0,
+    "layout.stages": 1.0,
+    "layout.micro_batches": 1.0,
+    "deployment.offload": OFFLOAD_NONE,
+}
+
+UNDRAFTED = {"deployment.draft_len": 0.0}
+
+has_static, as_static = jit.constants(Replica, STATIC)
+has_plain, as_plain = jit.constants(Replica, PLAIN)
+has_undrafted, as_undrafted = jit.constants(Replica, UNDRAFTED)
+spread = jit.Spread(("asked", "fits", "distinct", "runs", *Point._fields))
+load_asked, store_asked = spread.fields_of(Asked, "asked", STRIDE)
+load_fit, store_fit = spread.fields_of(Fit, "fits", STRIDE)
+load_running, store_running = spread.fields_of(Running, "runs", STRIDE)
+load_distinct, store_distinct = spread.fields_of(Running, "distinct", STRIDE)
+find_columns, store_point = spread.columns_of(Point)
+take_source = jit.taken(Source)
+take_target = jit.taken(Target)
+put = jit.put
+load_record = jit.load_record
+pointer = jit.pointer
+aligned_pointer = jit.aligned_pointer
+align_stack = jit.align_stack
+keep = jit.keep
+
+Floats = npt.NDArray[np.floating]
+Integers = npt.NDArray[np.integer]
+
+
+@jit.inlined
+def whole_vectors(rows: int) -> int:
+    """``rows`` rounded up to whole vectors: no loop then has a rest of scalar rows."""
+    return (rows + VECTOR - 1) & -VECTOR
+
+
+@jit.inlined
+def fit_rows(
+    replica: Replica,
+    source: Source,
+    outer: int,
+    first: int,
+    scratch: Scratch,
+    tile: Tile,
+    start: int,
+    count: int,
+) -> None:
+    """What rows ask for, and what memory says about it."""
+    input_len = source.lengths[outer]
+    output_len = source.lengths[source.outer_points + outer]
+    batch = replica.deployment.batch
+    for row in range(count):
+        inner = first + row
+        asked = Asked(
+            source.inner_lengths[inner] + input_len,
+            source.inner_lengths[source.inner_points + inner] + output_len,
+            source.inner_batches[inner] + batch,
+        )
+        store_asked(scratch.asked, start + row, asked)
+        tile.outer_of[start + row] = outer
+        tile.inner_of[start + row] = inner
+    for row in range(start, start + whole_vectors(count)):
+        asked = load_asked(scratch.asked, row)
+        runs = runnable(replica.engine, replica.deployment, asked.requested)
+        store_fit(scratch.fits, row, fit_at(replica, runs, asked.input_len, asked.output_len))
+
+
+@jit.inlined
+def drop_rows(scratch: Scratch, tile: Tile, start: int, count: int) -> int:
+    """Move the rows that can run together; return how many there are."""
+    failing = 0
+    for row in range(start, start + count):
+        failing += load_fit(scratch.fits, row).status > OK
+    if failing == 0:
+        return count
+    kept = start
+    for row in range(start, start + count):
+        fit = load_fit(scratch.fits, row)
+        store_fit(scratch.fits, kept, fit)
+        store_asked(scratch.asked, kept, load_asked(scratch.asked, row))
+        tile.inner_of[kept] = tile.inner_of[row]
+        scratch.dropped[int(fit.status)] += fit.status > OK
+        kept += fit.status == OK
+    return kept - start
+
+
+@jit.inlined
+def find_stretches(scratch: Scratch, start: int, count: int) -> int:
+    """Find the stretches of rows that ask for and run the same batch; return how many there are."""
+    batch = load_fit(scratch.fits, start).batch
+    requested = load_asked(scratch.asked, start).requested
+    changes = 0
+    for row in range(start, start + count):
+        changes += load_fit(scratch.fits, row).batch != batch
+        changes += load_asked(scratch.asked, row).requested != requested
+    if changes == 0:
+        scratch.first[0] = start
+        scratch.first[1] = start + count
+        scratch.batches[0] = batch
+        scratch.requests[0] = requested
+        return 1
+    stretches = 0
+    batch = -1.0
+    requested = -1.0
+    for row in range(start, start + count):
+        ran = load_fit(scratch.fits, row).batch
+        asked = load_asked(scratch.asked, row).requested
+        scratch.first[stretches] = row
+        scratch.batches[stretches] = ran
+        scratch.requests[stretches] = asked
+        stretches += int(ran != batch) | int(asked != requested)
+        batch = ran
+        requested = asked
+    scratch.first[stretches] = start + count
+    return stretches
+
+
+@jit.inlined
+def run_stretches(replica: Replica, scratch: Scratch, stretches: int) -> None:
+    """The batch of each stretch of rows."""
+    for stretch in range(whole_vectors(stretches)):
+        running = at_batch(replica, scratch.batches[stretch], scratch.requests[stretch])
+        store_distinct(scratch.distinct, stretch, running)
+
+
+@jit.inlined
+def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None:
+    """The batch of rows, computed once for a stretch of rows that have the same."""
+    stretches = find_stretches(scratch, start, count)
+    ran = scratch.ran
+    batch = scratch.batches[0]
+    requested = scratch.requests[0]
+    if stretches == 1 and ran[0] == batch and ran[1] == requested:
+        return
+    if not has_undrafted(replica):
+        run_stretches(replica, scratch, stretches)
+    elif has_plain(replica):
+        run_stretches(as_plain(as_undrafted(replica)), scratch, stretches)
+    else:
+        run_stretches(as_undrafted(replica), scratch, stretches)
+    ran[0] = 0.0
+    if stretches == 1:
+        running = load_distinct(scratch.distinct, 0)
+        for row in range(STRIDE):
+            store_running(scratch.runs, row, running)
+        ran[0] = batch
+        ran[1] = requested
+    elif stretches == count:
+        for row in range(whole_vectors(count)):
+            store_running(scratch.runs, start + row, load_distinct(scratch.distinct, row))
+    else:
+        for stretch in range(stretches):
+            running = load_distinct(scratch.distinct, stretch)
+            first = scratch.first[stretch]
+            for row in range(first, first + whole_vectors(scratch.first[stretch + 1] - first)):
+                store_running(scratch.runs, row, running)
+
+
+@jit.inlined
+def evaluate_rows(replica: Replica, scratch: Scratch, tile: Tile, start: int, count: int) -> None:
+    """Results of rows to where the tile has them."""
+    columns = find_columns(tile.values, tile.places)
+    for row in range(start, start + whole_vectors(count)):
+        asked = load_asked(scratch.asked, row)
+        running = load_running(scratch.runs, row)
+        fit = load_fit(scratch.fits, row)
+        prefill = prefill_at(replica, running, asked.input_len, asked.output_len)
+        step = step_at(replica, running, asked.input_len, asked.output_len)
+        result = at_lengths(replica, running, fit, asked.input_len, asked.output_len, prefill, step)
+        store_point(columns, row, result)
+
+
+@jit.inlined
+def evaluate_replica(
+    replica: Replica, scratch: Scratch, tile: Tile, start: int, count: int
+) -> None:
+    """Results of rows that fit into the tile, in the loops for such a replica."""
+    run_rows(replica, scratch, start, count)
+    if has_static(replica):
+        if has_plain(replica):
+            evaluate_rows(as_plain(as_static(replica)), scratch, tile, start, count)
+        else:
+            evaluate_rows(as_static(replica), scratch, tile, start, count)
+    elif has_plain(replica):
+        evaluate_rows(as_plain(replica), scratch, tile, start, count)
+    else:
+        evaluate_rows(replica, scratch, tile, start, count)
+
+
+@jit.kernel
+def choose_devices(
+    model: Model,
+    device: Device,
+    engine: Engine,
+    weight_format: WeightFormat,
+    kv_format: KVFormat,
+    deployment: Deployment,
+    length: float,
+) -> Deployment:
+    """``fewest_devices``, compiled once and called: it is a search, and rare."""
+    return fewest_devices(model, device, engine, weight_format, kv_format, deployment, length)
+
+
+@jit.inlined
+def prepare_point(source: Source, outer: int) -> Replica:
+    """Stage 1 of an outer point; chosen degrees are noted in the block's axes."""
+    points = source.outer_points
+    rows = source.records
+    model = load_record(Model, source.models, rows[outer])
+    device = load_record(Device, source.devices, rows[points + outer])
+    engine = load_record(Engine, source.engines, rows[2 * points + outer])
+    weight_format = load_record(WeightFormat, source.weight_formats, rows[3 * points + outer])
+    kv_format = load_record(KVFormat, source.kv_formats, rows[4 * points + outer])
+    economics = load_record(Economics, source.economics, rows[5 * points + outer])
+    deployment = load_record(Deployment, source.deployments, outer)
+    if deployment.tp == AUTO:
+        length = source.lengths[outer] + source.lengths[points + outer]
+        deployment = choose_devices(
+            model, device, engine, weight_format, kv_format, deployment, length
+        )
+        source.labels[source.degrees[0] * points + outer] = int(deployment.tp)
+        source.labels[source.degrees[1] * points + outer] = int(deployment.pp)
+    return prepare(model, device, engine, weight_format, kv_format, deployment, economics)
+
+
+@jit.kernel
+def bind(
+    tables: tuple[Floats, Floats, Floats, Floats, Floats, Floats],
+    block: Block,
+    inner: Inner,
+    rules: Rules,
+    output: Output,
+    places: Integers,
+    moves: Integers,
+    bound: Integers,
+) -> None:
+    """Note in ``bound`` where everything lies; ``places`` and ``moves`` as in ``Target``."""
+    source = Source(
+        models=pointer(tables[0]),
+        devices=pointer(tables[1]),
+        engines=pointer(tables[2]),
+        weight_formats=pointer(tables[3]),
+        kv_formats=pointer(tables[4]),
+        economics=pointer(tables[5]),
+        deployments=pointer(block.deployments),
+        records=pointer(block.records),
+        outer_points=block.records.shape[1],
+        lengths=pointer(block.lengths),
+        labels=pointer(block.axes),
+        degrees=pointer(block.degrees),
+        inner_points=inner.batches.size,
+        inner_batches=pointer(inner.batches),
+        inner_lengths=pointer(inner.lengths),
+    )
+    target = Target(
+        rules=rules.fields.size,
+        rule_fields=pointer(rules.fields),
+        rule_dropped_bits=pointer(rules.dropped_bits),
+        rule_ranges=pointer(rules.ranges),
+        rule_masks=pointer(rules.masks),
+        outer_points=block.axes.shape[1],
+        outer_axes=block.axes.shape[0],
+        outer_labels=pointer(block.axes),
+        inner_points=inner.axes.shape[1],
+        inner_axes=inner.axes.shape[0],
+        inner_labels=pointer(inner.axes),
+        capacity=output.capacity,
+        pitch=output.axes.shape[1],
+        axes=pointer(output.axes),
+        metrics=pointer(output.metrics),
+        fields=places.size,
+        places=pointer(places),
+        moves=pointer(moves),
+        codes=pointer(output.codes),
+        metric_columns=output.metric_fields.size,
+        metric_fields=pointer(output.metric_fields),
+        metric_dropped_bits=pointer(output.dropped_bits),
+        all_dropped_bits=output.dropped_bits.sum(),
+        code_columns=output.code_fields.size,
+        code_fields=pointer(output.code_fields),
+    )
+    put(pointer(bound), 0, source)
+    put(pointer(bound), SOURCE_FIELDS, target)
+
+
+@jit.kernel
+def fill_columns(
+    bound: Integers,
+    metrics: Floats,
+    keep_infeasible: bool,
+    cursor: Integers,
+    dropped: Integers,
+) -> int:
+    """Evaluate outer points from ``cursor`` on until the output is full or the block ends.
+
+    Parameters
+    ----------
+    bound
+        What ``bind`` has noted; all of it is there still.
+    metrics
+        The output's, for its kind.
+    cursor
+        (2,) next outer and inner position; updated.
+    dropped
+        Rows left out, by status, and last those that a rule excludes; updated.
+
+    Returns
+    -------
+    int
+        Rows written from position 0 of the output.
+    """
+    align_stack()
+    # arrays whose pointers the loops take, and `keep` at the end
+    stages = np.empty((ASKED_FIELDS + FIT_FIELDS + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
+    places = np.empty(POINT_FIELDS, np.int64)
+    positions = np.arange(TILE)
+    points_of = np.empty(2 * STRIDE, np.int64)
+    ran = np.zeros(2)
+    first = np.empty(STRIDE, np.int64)
+    stretches = np.ones((2 + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
+    unmet = dropped[dropped.size - 1 :]
+    source = take_source(pointer(bound), 0, pointer(metrics))
+    target = take_target(pointer(bound), SOURCE_FIELDS, pointer(metrics))
+    scratch = Scratch(
+        asked=aligned_pointer(stages, 0),
+        fits=aligned_pointer(stages, ASKED_FIELDS * STRIDE),
+        runs=aligned_pointer(stages, (ASKED_FIELDS + FIT_FIELDS) * STRIDE),
+        first=pointer(first),
+        batches=aligned_pointer(stretches, 0),
+        requests=aligned_pointer(stretches, STRIDE),
+        distinct=aligned_pointer(stretches, 2 * STRIDE),
+        ran=pointer(ran),
+        dropped=pointer(dropped),
+    )
+    tile = Tile(
+        values=target.metrics,
+        places=pointer(places),
+        outer_of=pointer(points_of),
+        inner_of=pointer(points_of[STRIDE:]),
+        kept=pointer(positions),
+        unmet=pointer(unmet),
+    )
+    for field in range(POINT_FIELDS):
+        places[field] = target.places[field]
+    rows = 0
+    filled = 0
+    outer = cursor[0]
+    position = cursor[1]
+    while outer < source.outer_points and target.capacity - rows >= TILE:
+        replica = prepare_point(source, outer)
+        scratch.ran[0] = 0.0
+        if replica.status > OK and not keep_infeasible:
+            scratch.dropped[int(replica.status)] += source.inner_points - position
+            position = source.inner_points
+        start = filled
+        while position < source.inner_points and target.capacity - rows >= TILE:
+            count = min(source.inner_points - position, TILE - filled)
+            fit_rows(replica, source, outer, position, scratch, tile, filled, count)
+            position += count
+            if not keep_infeasible:
+                count = drop_rows(scratch, tile, filled, count)
+            filled += count
+            if filled > start and (filled == TILE or position == source.inner_points):
+                evaluate_replica(replica, scratch, tile, start, filled - start)
+            if filled == TILE:
+                rows += flush_tile(tile, filled, target, rows)
+                filled = 0
+                start = 0
+        if position == source.inner_points:
+            outer += 1
+            position = 0
+    if outer == source.outer_points:
+        rows += flush_tile(tile, filled, target, rows)
+    cursor[0] = outer
+    cursor[1] = position
+    keep((stages, places, positions, points_of, ran, first, stretches))
+    return rows
+
+
+class Filling:
+    """A block of a space and where its rows go, to be filled as often as it takes.
+
+    Parameters
+    ----------
+    tables
+        Records as rows: models, devices, engines, weight formats, KV formats, economics.
+    """
+
+    def __init__(
+        self,
+        tables: tuple[Floats, Floats, Floats, Floats, Floats, Floats],
+        block: Block,
+        inner: Inner,
+        rules: Rules,
+        output: Output,
+    ) -> None:
+        metrics = output.metrics
+        columns, pitch = metrics.shape
+        if pitch < output.capacity + VECTOR:
+            raise ValueError(f"columns have {pitch} rows, not {output.capacity} and a vector")
+        out_of_the_way = aligned(POINT_FIELDS, STRIDE, metrics.dtype)
+        ahead = out_of_the_way.ctypes.data - metrics.ctypes.data
+        places = ahead // metrics.itemsize + np.arange(POINT_FIELDS) * STRIDE
+        places[output.metric_fields] = np.arange(columns) * pitch
+        moves = np.zeros(POINT_FIELDS, np.int64)
+        moves[output.metric_fields] = -1
+        self.metrics = metrics
+        self.bound = np.empty(SOURCE_FIELDS + len(Target._fields), np.int64)
+        # what `bound` points at
+        self.kept = (tables, block, inner, rules, output, places, moves, out_of_the_way)
+        bind(*self.kept[:-1], self.bound)
+
+    def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
+        """Fill the output from ``cursor`` on, as ``fill_columns``; return how many rows it has."""
+        return fill_columns(self.bound, self.metrics, keep_infeasible, cursor, dropped)

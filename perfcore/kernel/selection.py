@@ -1,0 +1,169 @@
+"""Loops that keep the best and the undominated rows, or count. No formula and no column name.
+
+Rows come as values, smaller is better, with the number of their group and their place in the whole
+space. What is kept depends on these alone, not on the order in which rows come, so that threads
+may share the work in any way: among equals the row that comes first in the space is kept.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from perfcore.kernel import jit
+
+Floats = npt.NDArray[np.floating]
+Integers = npt.NDArray[np.integer]
+
+
+@jit.kernel
+def locate(
+    outer_of: Integers,
+    inner_of: Integers,
+    first: int,
+    inner_points: int,
+    outer_groups: Integers,
+    inner_groups: Integers,
+    groups: Integers,
+    places: Integers,
+) -> None:
+    """Write each row's group and its place in the space; outer points count from ``first``."""
+    for row in range(outer_of.size):
+        outer, inner = outer_of[row], inner_of[row]
+        groups[row] = outer_groups[outer] + inner_groups[inner]
+        places[row] = (first + outer) * inner_points + inner
+
+
+@jit.kernel
+def keep_best(
+    values: Floats,
+    groups: Integers,
+    places: Integers,
+    best: Floats,
+    best_places: Integers,
+) -> None:
+    """Insert rows into the (groups, K) best values so far, which are in order; NaN never is."""
+    last = best.shape[1] - 1
+    for row in range(values.size):
+        value, group, place = values[row], groups[row], places[row]
+        # most rows end here
+        if not value <= best[group, last]:
+            continue
+        if value == best[group, last] and place > best_places[group, last]:
+            continue
+        rank = last
+        while rank > 0 and (
+            value < best[group, rank - 1]
+            or (value == best[group, rank - 1] and place < best_places[group, rank - 1])
+        ):
+            best[group, rank] = best[group, rank - 1]
+            best_places[group, rank] = best_places[group, rank - 1]
+            rank -= 1
+        best[group, rank] = value
+        best_places[group, rank] = place
+
+
+@jit.kernel
+def is_beaten(values: Floats, row: int, place: int, front: Floats, places: Integers) -> bool:
+    """Whether a member of a front is at least as good as a row in every objective.
+
+    Such a member moves one step forward, so that those that beat many are met first; if it is the
+    row's like, the earlier place of the two becomes its own. A row with NaN is beaten.
+    """
+    objectives = values.shape[0]
+    for objective in range(objectives):
+        if np.isnan(values[objective, row]):
+            return True
+    for member in range(places.size):
+        no_worse, same = True, True
+        for objective in range(objectives):
+            held = front[member, objective]
+            no_worse = no_worse and held <= values[objective, row]
+            same = same and held == values[objective, row]
+        if no_worse:
+            if same:
+                places[member] = min(places[member], place)
+            if member > 0:
+                for objective in range(objectives):
+                    held = front[member, objective]
+                    front[member, objective] = front[member - 1, objective]
+                    front[member - 1, objective] = held
+                held_place = places[member]
+                places[member] = places[member - 1]
+                places[member - 1] = held_place
+            return True
+    return False
+
+
+@jit.kernel
+def drop_beaten(values: Floats, row: int, front: Floats, places: Integers) -> int:
+    """Take those members out of a front that a row beats; return how many stay."""
+    objectives = values.shape[0]
+    kept = 0
+    for member in range(places.size):
+        beaten = True
+        for objective in range(objectives):
+            beaten = beaten and values[objective, row] <= front[member, objective]
+        if not beaten:
+            for objective in range(objectives):
+                front[kept, objective] = front[member, objective]
+            places[kept] = places[member]
+            kept += 1
+    return kept
+
+
+@jit.kernel
+def keep_front(
+    values: Floats,
+    groups: Integers,
+    places: Integers,
+    start: int,
+    front: Floats,
+    front_places: Integers,
+    sizes: Integers,
+) -> int:
+    """Insert rows from ``start`` on into each group's front; return where room ran out, or the end.
+
+    Parameters
+    ----------
+    values
+        (objectives, rows).
+    front, front_places
+        (groups, room, objectives) and (groups, room), of which the first ``sizes`` are members.
+    sizes
+        (groups,) members of each front; updated.
+    """
+    objectives, rows = values.shape
+    room = front.shape[1]
+    for row in range(start, rows):
+        group, place, size = groups[row], places[row], sizes[groups[row]]
+        members, member_places = front[group, :size], front_places[group, :size]
+        if is_beaten(values, row, place, members, member_places):
+            continue
+        size = drop_beaten(values, row, members, member_places)
+        sizes[group] = size
+        if size == room:
+            return row
+        for objective in range(objectives):
+            front[group, size, objective] = values[objective, row]
+        front_places[group, size] = place
+        sizes[group] = size + 1
+    return int(rows)
+
+
+@jit.kernel
+def count_bins(values: Floats, groups: Integers, edges: Floats, counts: Integers) -> None:
+    """Count rows into (groups, edges + 1) bins: bin b holds edges[b - 1] <= value < edges[b].
+
+    NaN is nowhere.
+    """
+    for row in range(values.size):
+        value = values[row]
+        if np.isnan(value):
+            continue
+        low, high = 0, edges.size
+        while low < high:
+            middle = (low + high) // 2
+            if value < edges[middle]:
+                high = middle
+            else:
+                low = middle + 1
+        counts[groups[row], low] += 1

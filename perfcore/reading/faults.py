@@ -1,0 +1,156 @@
+"""Faults that pydantic found, one readable line each."""
+
+import re
+from collections.abc import Iterable, Mapping
+from types import UnionType
+from typing import Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from perfcore.errors import MOST_FAULTS, show
+from perfcore.reading.files import first_lower
+from perfcore.reading.words import nearest, suggest
+
+
+def faults_from_validation_error(
+    error: ValidationError, place: str, model: type[BaseModel] | None = None
+) -> list[str]:
+    """Return one line for each fault that pydantic found, without pydantic's vocabulary.
+
+    Parameters
+    ----------
+    error
+        What ``model_validate`` raised.
+    place
+        Where the input stands, for instance ``"devices.toml: [h100-sxm]"``.
+    model
+        The class that was validated: its keys are what misspelled keys are compared with.
+    """
+    details = error.errors(include_url=False)[:MOST_FAULTS]
+    meant = {
+        (*where, nearest(str(key), _keys(_inner_model(model, where))))
+        for *where, key in (detail["loc"] for detail in details if _is(detail, "extra_forbidden"))
+    }
+    faults: dict[str, None] = {}  # an ordered set: a union reports a fault once per member
+    for detail in details:
+        # a misspelled key is one fault, not also the absence of the right one
+        if not (_is(detail, "missing") and detail["loc"] in meant):
+            faults[_fault(detail, place, model)] = None
+    return list(faults)
+
+
+def _is(detail: ErrorDetails, kind: str) -> bool:
+    return detail["type"] == kind and bool(detail["loc"])
+
+
+def _fault(detail: ErrorDetails, place: str, model: type[BaseModel] | None) -> str:
+    location = [part for part in detail["loc"] if not _is_tag(part)]
+    kind = detail["type"]
+    if kind in {"extra_forbidden", "missing"} and location:
+        key = str(location[-1])
+        where = _join(place, location[:-1])
+        if kind == "missing":
+            return f"{where}: key {key!r} is missing; add it"
+        keys = _keys(_inner_model(model, location[:-1]))
+        hint = suggest(key, keys) or (f"; known keys: {', '.join(sorted(keys))}" if keys else "")
+        return f"{where}: unknown key {key!r}{hint or '; remove it'}"
+    return f"{_join(place, location)}: {_message(detail)}"
+
+
+def _is_tag(part: str | int) -> bool:
+    """Whether a part of pydantic's location names a type and not a key of the input."""
+    return isinstance(part, str) and (
+        "[" in part or "(" in part or part in {"str", "int", "float", "bool", "list", "dict"}
+    )
+
+
+def _join(place: str, location: Iterable[str | int]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    return f"{place}: {path}" if path and place else path or place
+
+
+def _inner_model(
+    model: type[BaseModel] | None, location: Iterable[str | int]
+) -> type[BaseModel] | None:
+    for part in location:
+        if model is None:
+            return None
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part) or next(
+            (known for known in model.model_fields.values() if known.alias == part), None
+        )
+        # a part that is no field is a key of a dict of models: the model stays the same
+        if field is not None:
+            model = _model_in(field.annotation)
+    return model
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    origin = get_origin(annotation)
+    if origin is None:
+        return None
+    members = get_args(annotation)
+    if origin in {Union, UnionType} or (isinstance(origin, type)):
+        for member in members:
+            found = _model_in(member)
+            if found is not None:
+                return found
+    return None
+
+
+def _keys(model: type[BaseModel] | None) -> list[str]:
+    if model is None:
+        return []
+    return [field.alias or name for name, field in model.model_fields.items() if name != "name"]
+
+
+_TYPES = {
+    "string_type": "text in quotes",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "tuple_type": "a list in [ ]",
+    "list_type": "a list in [ ]",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "finite_number": "a finite number",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def _message(detail: ErrorDetails) -> str:
+    kind = detail["type"]
+    given = detail["input"]
+    context: Mapping[str, object] = detail.get("ctx", {})
+    if kind in {"value_error", "assertion_error"}:
+        return str(context.get("error", detail["msg"]))
+    if kind in _TYPES:
+        return f"{show(given)} must be {_TYPES[kind]}"
+    if kind in _BOUNDS:
+        bound, words = _BOUNDS[kind]
+        return f"{show(given)} must be {words} {context.get(bound)}"
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        hint = suggest(given, choices) if isinstance(given, str) else ""
+        return f"{show(given)} is not one of {', '.join(choices)}{hint}"
+    return (
+        "must not be empty"
+        if kind in {"string_too_short", "too_short"}
+        else f"{show(given)}: {first_lower(detail['msg'])}"
+    )

@@ -1,0 +1,295 @@
+"""A report of a run or a sweep: findings, pictures, assumptions, sources, errors, commands."""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from perfcore.accuracy.score_table import cells, header_of
+from perfcore.accuracy.scores import Group, Score, score
+from perfcore.accuracy.table import read_measurements, shipped
+from perfcore.catalog.schema import PURCHASES
+from perfcore.columns import BY_NAME
+from perfcore.errors import InputError
+from perfcore.physics.cost import YEAR
+from perfcore.reporting.choosing import CHAMPIONS, TPOT, configured
+from perfcore.reporting.kinds import gather
+from perfcore.reporting.names import KINDS
+from perfcore.reporting.page import Page, code, details, facts, linked, paragraph, table
+from perfcore.reporting.picture import Picture
+from perfcore.reporting.run_source import RunSource
+from perfcore.reporting.settling import settle
+from perfcore.reporting.source import Source
+from perfcore.reporting.wording import value_text, with_unit
+from perfcore.searching.objectives import Objective
+from perfcore.space.axes import Value
+from perfcore.units import format_quantity
+
+_NOT_FACTS: Final = frozenset(
+    {"name", "title", "aliases", "base", "source", "estimated", "notes", "hypothetical"}
+)
+_AS_SAID: Final = "as its source says"
+_SHOWN_ENDS: Final = 8  # values of an axis that are all listed
+_UNITS: Final = {  # of assumptions
+    "electricity_price": "USD/kWh",
+    "token_price": "USD per million output tokens",
+    "carbon_intensity": "g CO2e/kWh",
+}
+
+
+def report(source: Source) -> str:
+    """Return the report of a run or a sweep as one page of HTML.
+
+    Pictures that the source lacks axes or columns for are listed with what would give them.
+
+    Raises
+    ------
+    InputError
+        If not a single picture can be drawn, with the reasons of all.
+    """
+    pictures, missing = _pictures(source)
+    if not pictures:
+        raise InputError(fault for faults in missing.values() for fault in faults)
+    page = Page(source.name)
+    page.section("findings", "In short", _findings(pictures))
+    for picture in pictures:
+        page.picture(picture)
+    if missing:
+        page.section("not-drawn", "What is not drawn, and how to get it", _not_drawn(missing))
+    page.section("best", "What is best on each device", *_best(source))
+    page.section("axes", "What was asked", *_asked(source))
+    page.section("assumptions", "What is assumed", *_assumptions(source))
+    page.section("errors", "How far to trust it", *_errors(source))
+    page.section("sources", "Where the facts come from", *_sources(source))
+    page.section("again", "How to get this again", *_again(source))
+    description = paragraph(source.description) if source.description else ""
+    return page.html(
+        f"{description}\n{paragraph(source.line, 'setting')}",
+        paragraph(f"Written by perfcore {source.facts['version']}; this page asks no network."),
+    )
+
+
+def _pictures(source: Source) -> tuple[list[Picture], dict[str, tuple[str, ...]]]:
+    drawn, missing = [], {}
+    for kind in KINDS:
+        try:
+            drawn.append(gather(source, kind))
+        except InputError as error:
+            place = f"{source.given}: "
+            missing[kind] = tuple(fault.removeprefix(place) for fault in error.faults)
+    return drawn, missing
+
+
+def _findings(pictures: list[Picture]) -> str:
+    items = "\n".join(f"<li>{linked(one.kind, f'{one.finding}.')}</li>" for one in pictures)
+    return f"<ul>\n{items}\n</ul>"
+
+
+def _not_drawn(missing: Mapping[str, tuple[str, ...]]) -> str:
+    return facts((kind, "; ".join(faults)) for kind, faults in missing.items())
+
+
+def _best(source: Source) -> Iterator[str]:
+    """Yield the best configuration of each device, by each metric that there is."""
+    setting = settle(source, ("device",), "best")
+    yield paragraph(setting.text(source), "setting")
+    header = ["device"]
+    rows: dict[Value, list[str]] = {name: [str(name)] for name in source.axes["device"]}
+    for name, word in CHAMPIONS.items():
+        if name not in source.metrics:
+            continue
+        header += [word, "configuration"]
+        found = source.best(Objective(name), ("device",), setting.fixed, (name,))
+        best = {row["device"]: row for row in found}
+        for device, line in rows.items():
+            if device in best:
+                row = best[device]
+                line += [with_unit(row[name], name), configured(source, row, ("device",))]
+            else:
+                line += ["does not run", "-"]
+    yield table(header, list(rows.values()), "Best configuration of each device")
+
+
+def _asked(source: Source) -> Iterator[str]:
+    if isinstance(source, RunSource):
+        left_out = source.run.manifest["dropped"]
+        dropped = left_out if isinstance(left_out, dict) else {}
+        evaluated = source.run.manifest["evaluated"]
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items()) or "none"
+        yield paragraph(
+            f"{source.run.rows:,} rows of {evaluated:,} configurations; left out: {reasons}."
+        )
+    if source.where:
+        yield paragraph(f"Only rows with {', '.join(source.where)}.")
+    lines = []
+    for name, values in source.axes.items():
+        column = BY_NAME.get(name)
+        meaning = column.meaning if column else f"what-if: {name}"
+        listed = [value_text(value) for value in values]
+        if len(listed) > _SHOWN_ENDS:
+            listed = [*listed[:3], "…", listed[-1]]
+        if name in {"tp", "pp"} and values == (0,):
+            listed = ["as few as hold it"]
+        lines.append((name, f"{len(values):,}", ", ".join(listed), meaning))
+    yield table(("axis", "values", "which", "meaning"), lines, "Axes of the sweep")
+
+
+def _assumptions(source: Source) -> Iterator[str]:
+    for label in source.axes["economics"]:
+        entry = source.entry("economics", label)
+        estimated = entry.get("estimated", {})
+        names = dict.fromkeys(name for name in entry if name not in _NOT_FACTS)
+        names |= dict.fromkeys(_what_ifs(source))
+        lines = [
+            (name, *_assumed(source, name, entry.get(name), estimated.get(name, _AS_SAID)))
+            for name in names
+        ]
+        title = f"Economics {label}: {entry.get('title', '')}".rstrip(": ")
+        yield table(("quantity", "value", "why"), lines, title)
+    yield paragraph(
+        f"Engine: {', '.join(map(str, source.axes['engine']))}. Its constants are fitted to "
+        "published measurements; the engine `ideal` is the physical bound."
+    )
+    for label in source.axes["engine"]:
+        entry = source.entry("engine", label)
+        if entry.get("notes"):
+            yield paragraph(f"{label}: {entry['notes']}", "note")
+
+
+def _what_ifs(source: Source) -> dict[str, str]:
+    """Return the quantities of economics that the sweep sets or scales, with their columns."""
+    return {
+        key.removeprefix("economics."): what_if["column"]
+        for key, what_if in source.facts["spec"]["what_if"].items()
+        if key.startswith("economics.")
+    }
+
+
+def _assumed(source: Source, name: str, value: object, why: str) -> tuple[str, str]:
+    """Return a quantity's value, and where it comes from."""
+    column = _what_ifs(source).get(name)
+    if column is not None:
+        values = source.axes[column]
+        codes = name == "purchase"
+        told = [PURCHASES[int(code)] if codes else value_text(code) for code in values]
+        return ", ".join(told), f"what-if {column}"
+    if name == "lifetime" and isinstance(value, float):
+        return f"{value / YEAR:g} years", why
+    return f"{value_text(value)} {_UNITS.get(name, '')}".rstrip(), why
+
+
+def _errors(source: Source) -> Iterator[str]:
+    yield paragraph(
+        "Every time and energy has an interval in which four measurements in five lie. It was "
+        "tested on models, devices and classes of device that the fit had not seen."
+    )
+    yield _intervals(source)
+    devices = set(map(str, source.axes["device"]))
+    scored = _scored()
+    mine = Score(tuple(row for row in scored.rows if row.question.device.name in devices), ())
+    note = (
+        "Absolute errors in %: median, 90th percentile and bias of predictions; inside: share of "
+        "measurements in the interval; the last three are what people reckon with who have no "
+        "model (median error of each)."
+    )
+    yield paragraph(note, "note")
+    groups = mine.groups(("device",))
+    if groups:
+        yield _scores(groups, ("device",), "Against measurements of the devices here")
+    unmeasured = sorted(devices - {group.keys["device"] for group in groups})
+    if unmeasured:
+        yield paragraph(f"No measurement that comes with perfcore is of {', '.join(unmeasured)}.")
+    yield details(
+        "Against all measurements that come with perfcore",
+        _scores(scored.groups(), ("source",), "Against all shipped measurements, by source"),
+    )
+
+
+def _scores(groups: list[Group], keys: tuple[str, ...], caption: str) -> str:
+    return table(header_of(keys), [cells(group) for group in groups if group.rows], caption)
+
+
+@cache
+def _scored() -> Score:
+    return score(read_measurements(shipped()))
+
+
+def _intervals(source: Source) -> str:
+    """Return how wide the interval of TPOT is on each device."""
+    needed = ("tpot_s", "tpot_low_s", "tpot_high_s")
+    if not set(needed) <= source.metrics:
+        return paragraph("The run has no intervals: it was written without tpot_low_s.", "note")
+    setting = settle(source, ("device",), "fastest")
+    rows = source.best(TPOT, ("device",), setting.fixed, needed)
+    lines = [
+        (
+            str(row["device"]),
+            *(format_quantity(row[name], "s", 3) for name in needed),
+            " to ".join(f"{row[name] / row['tpot_s'] - 1:+.0%}" for name in needed[1:]),
+        )
+        for row in rows
+    ]
+    header = ("device", "TPOT", "low", "high", "interval")
+    return table(header, lines, "80 % interval of the time per output token, fastest of each")
+
+
+def _sources(source: Source) -> Iterator[str]:
+    lines: list[tuple[str, str, str]] = []
+    estimates: list[tuple[str, str, str]] = []
+    for axis in source.facts["entries"]:
+        for label in source.axes.get(axis, ()):
+            entry = source.entry(axis, label)
+            title = str(entry.get("title") or label)
+            mark = " (hypothetical)" if entry.get("hypothetical") else ""
+            lines.append((f"{axis} {label}", f"{title}{mark}", str(entry.get("source", "-"))))
+            estimates += [
+                (f"{axis} {label}", name, why) for name, why in entry.get("estimated", {}).items()
+            ]
+    yield table(("entry", "title", "source"), lines, "Catalogue entries and their sources")
+    if estimates:
+        yield details(
+            f"{len(estimates)} figures that no vendor publishes, and what stands for them",
+            table(("entry", "figure", "derivation"), estimates, "Estimated figures"),
+        )
+
+
+def _again(source: Source) -> Iterator[str]:
+    options = [
+        part
+        for flag, values in (("--where", source.where), ("--set", source.overrides))
+        for value in values
+        for part in (flag, value)
+    ]
+    again = ["perfcore", "report", source.given, *options, "-o", "report.html"]
+    lines = [shlex.join(again)]
+    if isinstance(source, RunSource):
+        lines.insert(0, shlex.join(["perfcore", "run", f"{source.name}.toml", "-o", source.given]))
+        yield paragraph("The sweep file is one that means the specification below.", "note")
+    yield code("\n".join(lines))
+    yield facts(
+        [
+            ("perfcore", str(source.facts["version"])),
+            ("fingerprint", str(source.facts["fingerprint"])),
+            ("catalogue", str(source.facts["catalog_hash"])),
+        ]
+    )
+    path = Path(source.given)
+    if path.is_file():
+        yield details(f"The sweep file, {path.name}", code(path.read_text(encoding="utf-8")))
+    spec: Any = source.facts["spec"]
+    yield details(
+        "The specification, resolved", code(json.dumps(_short(spec), indent=1, ensure_ascii=False))
+    )
+
+
+def _short(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a specification without the values of long axes, as a page has limited room."""
+    axes = {
+        name: values
+        if not isinstance(values, list) or len(values) <= 100
+        else {"count": len(values), "first": values[0], "last": values[-1]}
+        for name, values in spec["axes"].items()
+    }
+    return {**spec, "axes": axes}

@@ -1,0 +1,90 @@
+"""The kinds of pictures: one line each, and the function that gathers its data."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from perfcore.columns import METRICS
+from perfcore.errors import InputError
+from perfcore.reading.places import Place
+from perfcore.reporting.choosing import BANDWIDTH, SCALE, UTILIZATION
+from perfcore.reporting.kinds.cost import cost
+from perfcore.reporting.kinds.energy import energy
+from perfcore.reporting.kinds.hbm4 import hbm4
+from perfcore.reporting.kinds.pareto import pareto
+from perfcore.reporting.kinds.quantisation import quantisation
+from perfcore.reporting.kinds.roofline import roofline
+from perfcore.reporting.kinds.timeline import timeline
+from perfcore.reporting.kinds.winners import winners
+from perfcore.reporting.names import KINDS
+from perfcore.reporting.picture import Picture
+from perfcore.reporting.source import Source
+from perfcore.space.axes import DEGREES
+
+_NUMBERS: Final = tuple(column.name for column in METRICS if column.kind != "code")
+_SHOWN: Final = frozenset({"batch", "input_len", UTILIZATION, SCALE, BANDWIDTH})
+
+
+class Kind(NamedTuple):
+    """How a kind of picture is gathered, and which options it heeds."""
+
+    gather: Callable[[Source, str, str | None], Picture]
+    by: str = ""  # axis of the series unless another is named; empty: it is always the same
+    metric: bool = False  # whether a metric may be named
+
+
+_KINDS: Final = {
+    "roofline": Kind(roofline),
+    "pareto": Kind(pareto, by="device", metric=True),
+    "winners": Kind(winners, by="device", metric=True),
+    "timeline": Kind(timeline),
+    "cost": Kind(cost, by="device"),
+    "energy": Kind(energy, by="device"),
+    "quantisation": Kind(quantisation, metric=True),
+    "hbm4": Kind(hbm4, by="device", metric=True),
+}
+
+
+def gather(source: Source, name: str, by: str | None = None, metric: str | None = None) -> Picture:
+    """Return a picture of a source.
+
+    Parameters
+    ----------
+    name
+        A key of ``KINDS``.
+    by
+        Axis whose values are the series; the kind's own by default.
+    metric
+        Column that is shown, of kinds that show one.
+
+    Raises
+    ------
+    InputError
+        If the source lacks an axis or a column that the kind needs, nothing runs, or the kind
+        does not heed an option.
+    """
+    faults: list[str] = []
+    if name not in _KINDS:
+        Place("KIND", "", faults).unknown("kind", name, KINDS)
+        raise InputError(faults)
+    kind = _KINDS[name]
+    if by is not None:
+        _check_axis(source, name, kind, by, Place("--by", "", faults))
+    if metric is not None and not kind.metric:
+        faults.append(f"--metric: {name} shows its own columns; leave it out")
+    elif metric is not None and metric not in _NUMBERS:
+        Place("--metric", "", faults).unknown("metric", metric, _NUMBERS)
+    if faults:
+        raise InputError(faults)
+    return kind.gather(source, by or kind.by, metric)
+
+
+def _check_axis(source: Source, name: str, kind: Kind, by: str, place: Place) -> None:
+    """Refuse an axis that cannot be told apart in a kind."""
+    if not kind.by:
+        place.fault(f"{name} has its own series", "leave it out")
+    elif by not in source.axes:
+        place.unknown("axis", by, source.axes)
+    elif by in _SHOWN:
+        place.fault(f"{by} is shown along an axis", "name another, e.g. device")
+    elif source.axes[by] == (0,) and by in DEGREES:
+        place.fault(f"{by} is chosen for each row", "list values of it to group by")

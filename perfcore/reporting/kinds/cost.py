@@ -1,0 +1,131 @@
+"""The price of a token against utilisation, and where it pays."""
+
+from typing import Final
+
+from perfcore.errors import InputError
+from perfcore.reporting.choosing import COST, UTILIZATION, configured, left_out, most_of
+from perfcore.reporting.picture import Axis, Layer, Panel, Picture, Row, padded, series_of
+from perfcore.reporting.settling import need_axes, need_columns, nothing_runs, settle, spread
+from perfcore.reporting.source import Source
+from perfcore.reporting.wording import label, listing, rows_as_text, with_unit
+from perfcore.space.axes import Value
+
+_SOLD_FOR: Final = "economics_token_price"
+
+
+def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
+    """Price of a token against utilisation, and where it meets the price that it sells for."""
+    kind = "cost"
+    need_axes(source, kind, {UTILIZATION: "economics.utilization=[0.05,0.1,0.2,0.4,0.8,1]"})
+    need_columns(source, kind, (COST.name, "break_even_utilization"))
+    setting = settle(source, (by, UTILIZATION), "cheapest")
+    columns = (COST.name, "break_even_utilization", "tpot_s")
+    needed = [name for name in columns if name in source.metrics]
+    drawn = {**setting.fixed, UTILIZATION: tuple(spread(source.axes[UTILIZATION], 40))}
+    rows = source.best(COST, (by, UTILIZATION), drawn, needed)
+    if not rows:
+        raise nothing_runs(source, kind, setting.fixed)
+    free = list(dict.fromkeys(str(row[by]) for row in rows if row[COST.name] == 0.0))
+    rows = [row for row in rows if row[COST.name] > 0.0]
+    if not rows:
+        raise InputError(
+            f"{source.given}: {kind}: tokens cost nothing, which has no break-even; "
+            "give a price, e.g. --set 'device.price_per_hour=\"2 USD/h\"'"
+        )
+    shown = most_of(source, by, rows, COST)
+    rows = [row for row in rows if row[by] in shown]
+    prices = {row[by]: _token_price(source, row) for row in rows}
+    points: list[Row] = []
+    crossings: dict[Value, float] = {}
+    for row in rows:
+        crossings[row[by]] = row["break_even_utilization"]
+        points.append(
+            {
+                "x": row[UTILIZATION],
+                "y": row[COST.name],
+                "series": str(row[by]),
+                "utilisation": f"{row[UTILIZATION]:.0%}",
+                "cost": with_unit(row[COST.name], COST.name),
+                "breaks even at": f"{row['break_even_utilization']:.0%}",
+                "configuration": configured(source, row, (by,)),
+            }
+        )
+    low, high = min(source.axes[UTILIZATION]), max(source.axes[UTILIZATION])
+    marks = [
+        {
+            "x": share,
+            "y": prices[value],
+            "series": str(value),
+            "utilisation": f"{share:.1%}",
+            "cost": with_unit(prices[value], COST.name),
+            "breaks even at": f"{share:.1%}",
+            "configuration": "break-even",
+        }
+        for value, share in crossings.items()
+        if float(low) <= share <= float(high)
+    ]
+    ranked = sorted(crossings, key=lambda value: crossings[value])
+    best = ranked[0]
+    sold = sorted(set(prices.values()))
+    price = " to ".join(f"{one:g}" for one in dict.fromkeys((sold[0], sold[-1])))
+    if crossings[best] > 1.0:
+        finding = (
+            f"Nothing breaks even at {price} USD per million output tokens: {best}, the nearest, "
+            f"would have to be busy {crossings[best]:.0%} of the time"
+        )
+    else:
+        paying = sum(share <= 1.0 for share in crossings.values())
+        finding = (
+            f"At {price} USD per million output tokens {best} pays from {crossings[best]:.0%} "
+            f"utilisation; {paying} of {len(crossings)} can pay at all"
+        )
+    tips = ("utilisation", "cost", "breaks even at", "configuration")
+    y_low, y_high = padded([*sold, *(point["y"] for point in points)], log=True)
+    x_low, x_high = padded([float(low), float(high)], log=True, share=0.03)
+    drops = [
+        Layer("line", [{"x": mark["x"], "y": y_low, "series": mark["series"]}, mark], dash=True)
+        for mark in marks
+    ]
+    return Picture(
+        kind=kind,
+        question="From which utilisation on is running a device cheaper than buying tokens?",
+        finding=finding,
+        setting=setting.text(source),
+        source=source.line,
+        series=series_of(map(str, shown)),
+        panels=(
+            Panel(
+                "",
+                Axis(
+                    "utilisation [share of paid hours]",
+                    log=True,
+                    low=x_low,
+                    high=x_high,
+                    percent=True,
+                ),
+                Axis(label(COST.name), log=True, low=y_low, high=y_high),
+                (
+                    Layer("rule", [{"y": one, "text": f"sells for {one:g} USD"} for one in sold]),
+                    Layer("line", points),
+                    *drops,
+                    Layer("point", points, tips),
+                ),
+            ),
+        ),
+        legend=by,
+        header=(by, *tips),
+        table=rows_as_text(points, ("series", *tips)),
+        remarks=(
+            f"Dashed lines fall from where each {by} breaks even.",
+            *left_out(source, by, shown, "the cheapest"),
+            *([f"Not shown, as they cost nothing: {listing(free)}."] if free else []),
+        ),
+    )
+
+
+def _token_price(source: Source, row: Row) -> float:
+    """What a row's tokens sell for, what-ifs applied. [USD/Mtok]"""
+    if _SOLD_FOR in row:
+        return float(row[_SOLD_FOR])
+    known: float = source.entry("economics", row["economics"])["token_price"]
+    return known * float(row.get(f"{_SOLD_FOR}_scale", 1.0))

@@ -1,0 +1,126 @@
+"""Latency against throughput, or against another metric."""
+
+import math
+from collections.abc import Sequence
+
+from perfcore.errors import InputError
+from perfcore.reporting.choosing import THROUGHPUT, TPOT, configured, left_out, most_of
+from perfcore.reporting.picture import Axis, Layer, Panel, Picture, Row, padded, series_of
+from perfcore.reporting.settling import need_columns, nothing_runs, settle
+from perfcore.reporting.source import Source
+from perfcore.reporting.wording import (
+    is_more_better,
+    label,
+    plain,
+    rows_as_text,
+    value_text,
+    with_unit,
+)
+from perfcore.searching.objectives import Objective
+from perfcore.units import format_quantity
+
+
+def pareto(source: Source, by: str, metric: str | None) -> Picture:
+    """Latency against throughput (or another metric): what no configuration beats."""
+    kind = "pareto"
+    second = THROUGHPUT if metric is None else Objective(metric, is_more_better(metric))
+    if second.name == TPOT.name:
+        raise InputError("--metric: pareto has tpot_s on its other axis; name another metric")
+    need_columns(source, kind, (TPOT.name, second.name))
+    setting = settle(source, (by, "batch"), "any")
+    if len(source.axes["batch"]) > 1:
+        setting = setting._replace(free=("batch", *setting.free))
+    rows = source.front((TPOT, second), (by,), setting.fixed, (TPOT.name, second.name))
+    if not rows:
+        raise nothing_runs(source, kind, setting.fixed)
+    shown = most_of(source, by, rows, second)
+    rows = [row for row in rows if row[by] in shown]
+    points = [
+        {
+            "x": row["tpot_s"] * 1e3,
+            "y": row[second.name],
+            "series": str(row[by]),
+            "TPOT": format_quantity(row["tpot_s"], "s", 3),
+            second.name: with_unit(row[second.name], second.name),
+            "batch": value_text(row["batch"]),
+            "configuration": configured(source, row, (by,)),
+        }
+        for row in rows
+    ]
+    points.sort(key=lambda point: (point["series"], point["x"]))
+    sign = -1.0 if second.maximize else 1.0
+    winners = _joint_front(points, sign)
+    leader = max(winners, key=lambda name: winners[name])
+    fastest = min(points, key=lambda point: point["x"])
+    best = min(points, key=lambda point: sign * point["y"])
+    share = winners[leader] / sum(winners.values())
+    most = f"{'most' if second.maximize else 'least'} {plain(second.name)}"
+    if len(shown) == 1:
+        finding = (
+            f"{leader} takes from {fastest['TPOT']} a token ({fastest[second.name]}) "
+            f"to {best['TPOT']} ({best[second.name]})"
+        )
+    elif share == 1.0:
+        finding = (
+            f"{leader} is unbeaten at every speed, from {fastest['TPOT']} a token to "
+            f"{best[second.name]}"
+        )
+    else:
+        finding = (
+            f"{leader} holds {share:.0%} of the joint front; fastest is {fastest['series']} "
+            f"({fastest['TPOT']} a token), {most} has {best['series']} ({best[second.name]})"
+        )
+    tips = ("TPOT", second.name, "batch", "configuration")
+    x_low, x_high = padded([point["x"] for point in points], log=True)
+    log = all(point["y"] > 0.0 for point in points)
+    y_low, y_high = padded([point["y"] for point in points], log=log)
+    return Picture(
+        kind=kind,
+        question=f"What does speed for one user cost in {plain(second.name)}, by {by}?",
+        finding=finding,
+        setting=setting.text(source),
+        source=source.line,
+        series=series_of(map(str, shown)),
+        panels=(
+            Panel(
+                "",
+                Axis("time per output token [ms]", log=True, low=x_low, high=x_high),
+                Axis(label(second.name), log=log, low=y_low, high=y_high),
+                (
+                    Layer("step", _thinned(points, 400)),
+                    Layer("point", _thinned(points), tips),
+                ),
+            ),
+        ),
+        legend=by,
+        header=(by, *tips),
+        table=rows_as_text(_thinned(points), ("series", *tips)),
+        remarks=(
+            "No configuration of a series is at least as good in both as one on its line.",
+            *left_out(source, by, shown, f"the best in {plain(second.name)}"),
+        ),
+    )
+
+
+def _thinned(points: Sequence[Row], each: int = 24) -> list[Row]:
+    """Return at most so many points of each series, its ends among them."""
+    found: dict[str, list[Row]] = {}
+    for point in points:
+        found.setdefault(point["series"], []).append(point)
+    kept: list[Row] = []
+    for mine in found.values():
+        count = min(len(mine), each)
+        places = {round(i * (len(mine) - 1) / max(count - 1, 1)) for i in range(count)}
+        kept += [mine[place] for place in sorted(places)]
+    return kept
+
+
+def _joint_front(points: Sequence[Row], sign: float) -> dict[str, int]:
+    """Return how many members of the front of all series together each series has."""
+    counts: dict[str, int] = {}
+    best = math.inf
+    for point in sorted(points, key=lambda point: (point["x"], sign * point["y"])):
+        if sign * point["y"] < best:
+            best = sign * point["y"]
+            counts[point["series"]] = counts.get(point["series"], 0) + 1
+    return counts

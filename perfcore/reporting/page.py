@@ -1,0 +1,207 @@
+"""Pages of pictures: one file of HTML with all that it needs, which asks no network."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from html import escape
+from importlib import resources
+from typing import Final
+
+from perfcore.reporting import vega
+from perfcore.reporting.picture import Picture, Series
+
+MOST_ROWS: Final = 300  # of a table
+_WIDE: Final = ' class="text"'
+_PLAIN: Final = frozenset({"cell", "area", "bar"})  # marks without shapes
+_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "script-src 'unsafe-inline' 'unsafe-eval'"
+)
+# Outlines of the shapes that Vega draws, in a square from -6 to 6.
+_SWATCHES: Final = {
+    "circle": '<circle r="5"/>',
+    "square": '<rect x="-5" y="-5" width="10" height="10"/>',
+    "triangle-up": '<path d="M0,-5 5,5 -5,5z"/>',
+    "triangle-down": '<path d="M0,5 5,-5 -5,-5z"/>',
+    "triangle-right": '<path d="M5,0 -5,5 -5,-5z"/>',
+    "triangle-left": '<path d="M-5,0 5,5 5,-5z"/>',
+    "diamond": '<path d="M0,-6 4,0 0,6 -4,0z"/>',
+    "cross": '<path d="M-2,-5h4v3h3v4h-3v3h-4v-3h-3v-4h3z"/>',
+}
+
+
+class Page:
+    """Parts of a page as they are added, each escaped."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.contents: list[tuple[str, str]] = []
+        self.parts: list[str] = []
+        self.pictures: list[dict[str, object]] = []
+
+    def section(self, anchor: str, title: str, *parts: str) -> None:
+        """Add a section, of parts that are HTML already."""
+        self.contents.append((anchor, title))
+        body = "\n".join(parts)
+        self.parts.append(
+            f'<section id="{anchor}" aria-labelledby="{anchor}-title">\n'
+            f'<h2 id="{anchor}-title">{escape(title)}</h2>\n{body}\n</section>'
+        )
+
+    def picture(self, picture: Picture) -> None:
+        """Add a section with a picture and its numbers."""
+        number = len(self.pictures)
+        panels = vega.parts(picture)
+        self.pictures.append(
+            {"panels": panels, "series": [series.name for series in picture.series]}
+        )
+        drawn = "\n".join(
+            '<div class="panel">'
+            + (f"<h4>{escape(panel.title)}</h4>" if panel.title else "")
+            + f'<div class="chart" role="img" aria-label="{escape(spec["description"])}"></div>'
+            "</div>"
+            for panel, spec in zip(picture.panels, panels, strict=True)
+        )
+        notes = " ".join(escape(note) for note in picture.remarks)
+        self.section(
+            picture.kind,
+            picture.question,
+            paragraph(picture.finding + ".", "finding"),
+            paragraph(picture.setting, "setting"),
+            f'<figure data-picture="{number}">\n{_legend(picture)}\n'
+            f'<div class="panels">\n{drawn}\n</div>\n'
+            f"<figcaption>{notes}{'<br>' if notes else ''}{escape(picture.source)}</figcaption>\n"
+            "</figure>",
+            details(
+                f"The numbers of this picture ({len(picture.table):,} rows)",
+                table(picture.header, picture.table, f"Numbers of {picture.kind}"),
+            ),
+        )
+
+    def html(self, head: str, foot: str) -> str:
+        """Return the page; ``head`` and ``foot`` are HTML."""
+        contents = "\n".join(f"<li>{linked(anchor, title)}</li>" for anchor, title in self.contents)
+        nav = (
+            f'<nav aria-label="Contents"><ul>\n{contents}\n</ul></nav>'
+            if len(self.contents) > 1
+            else ""
+        )
+        body = "\n".join(self.parts)
+        scripts = ""
+        if self.pictures:
+            scripts = (
+                "<noscript><p>The pictures need JavaScript; "
+                "the tables hold the same numbers.</p></noscript>\n"
+                f'<script type="application/json" id="pictures">{_json(self.pictures)}</script>\n'
+                f"<script>{_library()}</script>\n<script>{_text('page.js')}</script>\n"
+            )
+        return (
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+            f"<title>{escape(self.title)}</title>\n<style>\n{_text('page.css')}</style>\n</head>\n"
+            '<body>\n<a class="skip" href="#main">Skip to the content</a>\n'
+            f"<header>\n<h1>{escape(self.title)}</h1>\n{head}\n</header>\n{nav}\n"
+            f'<main id="main" tabindex="-1">\n{body}\n</main>\n'
+            f"{f'<footer>{chr(10)}{foot}{chr(10)}</footer>' if foot else ''}\n"
+            f"{scripts}</body>\n</html>\n"
+        )
+
+
+def picture_page(picture: Picture) -> str:
+    """Return a page with one picture."""
+    page = Page(f"perfcore plot {picture.kind}")
+    page.picture(picture)
+    return page.html("", "")
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """Return a paragraph."""
+    named = f' class="{kind}"' if kind else ""
+    return f"<p{named}>{worded(text)}</p>"
+
+
+def worded(text: str) -> str:
+    """Return text of which what stands between backticks is set as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def linked(anchor: str, text: str) -> str:
+    """Return a link to a section."""
+    return f'<a href="#{escape(anchor)}">{escape(text)}</a>'
+
+
+def details(title: str, body: str) -> str:
+    """Return what opens when asked."""
+    return f"<details>\n<summary>{escape(title)}</summary>\n{body}\n</details>"
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return names and what they stand for."""
+    listed = "\n".join(f"<dt>{escape(name)}</dt><dd>{worded(text)}</dd>" for name, text in pairs)
+    return f"<dl>\n{listed}\n</dl>"
+
+
+def code(text: str) -> str:
+    """Return lines as they are."""
+    return f'<pre tabindex="0"><code>{escape(text)}</code></pre>'
+
+
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, most: int = MOST_ROWS
+) -> str:
+    """Return a table that scrolls, of at most so many rows."""
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    lines = []
+    for row in rows[:most]:
+        cells = "".join(
+            f'<td class="text">{worded(cell)}</td>'
+            if len(cell) > 48
+            else f"<td>{worded(cell)}</td>"
+            for cell in row[1:]
+        )
+        lines.append(f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>')
+    more = len(rows) - most
+    note = paragraph(f"And {more:,} more rows.", "note") if more > 0 else ""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">\n'
+        f"<table>\n<caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
+        f"<tbody>\n{chr(10).join(lines)}\n</tbody>\n</table>\n</div>{note}"
+    )
+
+
+def _legend(picture: Picture) -> str:
+    square = any(layer.mark in _PLAIN for panel in picture.panels for layer in panel.layers)
+    buttons = "\n".join(
+        f'<button type="button" aria-pressed="true" data-series="{place}">'
+        f"{_swatch(series, plain=square)}{escape(series.name)}</button>"
+        for place, series in enumerate(picture.series)
+    )
+    name = escape(picture.legend)
+    return (
+        f'<div class="legend" role="group" aria-label="Show {name}"><span>{name}</span>\n'
+        f"{buttons}\n</div>"
+    )
+
+
+def _swatch(series: Series, *, plain: bool) -> str:
+    outline = _SWATCHES["square" if plain else series.shape]
+    return f'<svg viewBox="-7 -7 14 14" aria-hidden="true" fill="{series.colour}">{outline}</svg>'
+
+
+def _json(value: object) -> str:
+    """Return JSON that cannot end the script element it stands in."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+@cache
+def _library() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script, in a scope of their own."""
+    bundle: Callable[[], str] = vega.converter().javascript_bundle
+    script = re.sub(r"</(?=script)", r"<\\/", bundle(), flags=re.IGNORECASE)
+    return f"(() => {{{script}\n}})();"
+
+
+def _text(name: str) -> str:
+    return (resources.files("perfcore.reporting") / name).read_text(encoding="utf-8")

@@ -1,0 +1,148 @@
+"""What a picture holds fixed: one workload, and the deployment that is best for it.
+
+A sweep has more axes than a picture. Those that ask a question (model, lengths, schedule, prices,
+what-ifs) are held at one value; those that a deployer chooses (formats, degrees) take at every
+point whatever is best, or, where a picture compares like with like, what is best once. The
+picture says both.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from perfcore.columns import BY_NAME
+from perfcore.errors import InputError
+from perfcore.reporting.source import Row, Source
+from perfcore.reporting.wording import listing, value_text
+from perfcore.searching.objectives import Objective
+from perfcore.space.axes import RULES, Value
+
+CHOICES: Final = ("device", "weight_format", "kv_format", "offload", "tp", "pp", "dp", "ep")
+_MIDDLE: Final = ("batch", "input_len", "output_len")
+_ALWAYS: Final = ("model", "device", "weight_format", "batch", "input_len", "output_len")
+
+
+class Setting(NamedTuple):
+    """Axes held at one value, and axes whose value is the best at every point."""
+
+    fixed: dict[str, Value]
+    free: tuple[str, ...]
+    by: str  # what is best means
+
+    def text(self, source: Source) -> str:
+        """Return what is held fixed, for people."""
+        parts = []
+        for name in source.axes:
+            if name not in self.fixed:
+                continue
+            value = self.fixed[name]
+            default = RULES[name].default if name in RULES else None
+            if name in _ALWAYS or len(source.axes[name]) > 1 or value != default:
+                parts.append(_said(name, value))
+        if self.free:
+            parts.append(f"{self.by} {listing(self.free, 5)}")
+        return " · ".join(parts)
+
+
+def need_axes(source: Source, kind: str, needed: dict[str, str]) -> None:
+    """Refuse a source that has fewer than two values of an axis; ``needed`` has examples."""
+    faults = []
+    for name, example in needed.items():
+        values = source.axes.get(name, ())
+        if len(values) < 2:
+            has = f"only {name} = {value_text(values[0])}" if values else f"no {name}"
+            faults.append(
+                f"{source.given}: {kind} needs several values of {name}, and there is {has}; "
+                f"{source.axis_remedy(example)}"
+            )
+    if faults:
+        raise InputError(faults)
+
+
+def need_columns(source: Source, kind: str, columns: Sequence[str]) -> None:
+    """Refuse a source without some columns."""
+    missing = [name for name in columns if name not in source.metrics]
+    if missing:
+        raise InputError(
+            f"{source.given}: {kind} needs {listing(missing, 9)}, which the run does not have; "
+            f"{source.remedy}"
+        )
+
+
+def settle(source: Source, shown: Sequence[str], by: str = "best") -> Setting:
+    """Return a setting for a picture that shows some axes and leaves choices free."""
+    fixed: dict[str, Value] = {}
+    free: list[str] = []
+    for name, values in source.axes.items():
+        if name in shown:
+            continue
+        chosen = name in CHOICES or name in source.zipped
+        if len(values) > 1 and chosen:
+            free.append(name)
+        elif values != (0,) or name not in {"tp", "pp"}:
+            fixed[name] = _usual(name, values)
+    return Setting(fixed, tuple(free), by)
+
+
+def pinned(
+    source: Source, kind: str, setting: Setting, objective: Objective, at: dict[str, Value]
+) -> Setting:
+    """Return the setting with its free choices held at those of one best row.
+
+    ``at`` are the values of shown axes at which they are chosen.
+    """
+    if not setting.free:
+        return setting
+    row = first_row(source, kind, objective, {**setting.fixed, **at})
+    chosen = {name: row[name] for name in setting.free}
+    return Setting({**setting.fixed, **chosen}, (), setting.by)
+
+
+def first_row(source: Source, kind: str, objective: Objective, fixed: dict[str, Value]) -> Row:
+    """Return the best row under some conditions, or say that nothing runs."""
+    found = source.best(objective, (), fixed, (objective.name,))
+    if not found:
+        raise nothing_runs(source, kind, fixed)
+    return found[0]
+
+
+def nothing_runs(source: Source, kind: str, fixed: dict[str, Value]) -> InputError:
+    """Return the error of a picture without rows."""
+    several = {name: value for name, value in fixed.items() if len(source.axes[name]) > 1}
+    held = ", ".join(_said(name, value) for name, value in several.items()) or "these conditions"
+    sample = " (a sample has few rows that are alike)" if source.sampled else ""
+    return InputError(
+        f"{source.given}: {kind}: nothing runs with {held}{sample}; "
+        "choose other values with --where AXIS=VALUE"
+    )
+
+
+def middle(values: Sequence[Value]) -> Value:
+    """Return the value in the middle."""
+    return sorted(values, key=float)[(len(values) - 1) // 2]
+
+
+def spread(values: Sequence[Value], most: int = 3) -> list[Value]:
+    """Return the first, the last and some in between, in order."""
+    ordered = sorted(values, key=float)
+    if len(ordered) <= most:
+        return ordered
+    places = [round(place * (len(ordered) - 1) / (most - 1)) for place in range(most)]
+    return [ordered[place] for place in places]
+
+
+def _usual(name: str, values: tuple[Value, ...]) -> Value:
+    """Return where an axis is held: the middle of sizes, the neutral scale, or what is first."""
+    if name in _MIDDLE:
+        return middle(values)
+    if name.endswith("_scale"):
+        return min(values, key=lambda value: abs(float(value) - 1.0))
+    if name == "economics_utilization":
+        return middle(values)
+    return values[0]
+
+
+def _said(name: str, value: Value) -> str:
+    if isinstance(value, str):
+        return value if name in {"model", "device", "weight_format"} else f"{name} {value}"
+    unit = BY_NAME[name].unit if name in BY_NAME else ""
+    return f"{name} {value_text(value)}{' tokens' if unit == 'tokens' else ''}"

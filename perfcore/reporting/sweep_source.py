@@ -1,0 +1,72 @@
+"""A sweep as pictures ask it: evaluated by the kernel, kept by nobody."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, cast
+
+from perfcore.columns import METRICS
+from perfcore.reporting.source import Fixed, Row, Source, where_of
+from perfcore.runs.shards import facts
+from perfcore.searching.conditions import conditions, kept
+from perfcore.searching.objectives import Objective
+from perfcore.searching.search import find_best, find_front
+from perfcore.space.space import Space, distinct
+
+
+class SweepSource(Source):
+    """A sweep, evaluated by the kernel as often as a picture asks."""
+
+    def __init__(self, space: Space, where: Sequence[str], workers: int | None, given: str) -> None:
+        self.given_space = space
+        self.space = kept(space, conditions(where, space.spec.axes, space.spec.what_ifs))
+        spec = space.spec
+        self.name, self.description = spec.name, spec.description
+        self.axes = {axis.name: tuple(distinct(axis)) for axis in self.space.axes}
+        self.metrics = frozenset(column.name for column in METRICS)
+        self.zipped = frozenset(name for names in spec.zips for name in names)
+        self.sampled = spec.sample is not None
+        self.where, self.workers, self.given = tuple(where), workers, given
+        self.overrides = ()
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """What a run's files would say about themselves."""
+        return facts(self.given_space)
+
+    @property
+    def rows(self) -> str:
+        """Rows of the sweep."""
+        return f"{self.space.rows:,} configurations"
+
+    @property
+    def remedy(self) -> str:
+        """Never needed: a sweep has every column."""
+        return "name a column of `perfcore columns`"
+
+    def axis_remedy(self, setting: str) -> str:
+        """The option that adds the axis."""
+        return f"add --set '{setting}'"
+
+    def best(
+        self,
+        objective: Objective,
+        by: Sequence[str],
+        fixed: Fixed,
+        columns: Sequence[str],  # noqa: ARG002 - rows come with all of them
+    ) -> list[Row]:
+        """Return the row of each group with the best value."""
+        narrow = kept(self.space, where_of(fixed))
+        found = find_best(narrow, objective, (), by, 1, self.workers)
+        return cast("list[Row]", found.rows.to_pylist())
+
+    def front(
+        self,
+        objectives: Sequence[Objective],
+        by: Sequence[str],
+        fixed: Fixed,
+        columns: Sequence[str],  # noqa: ARG002 - rows come with all of them
+    ) -> list[Row]:
+        """Return the rows of each group that no other beats."""
+        narrow = kept(self.space, where_of(fixed))
+        found = find_front(narrow, objectives, (), by, self.workers)
+        return cast("list[Row]", found.rows.to_pylist())

@@ -1,0 +1,353 @@
+"""Pictures as Vega-Lite, which draws files here and pages in the reader's browser."""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Any, Final
+
+from perfcore.errors import InputError
+from perfcore.reporting.picture import Axis, Layer, Panel, Picture, doublings, ticks
+
+Json = dict[str, Any]
+
+FONT: Final = "Liberation Sans, Arial, Helvetica, sans-serif"
+_INK: Final = "#222222"
+_FAINT: Final = "#666666"
+_SIZES: Final = {1: (700, 400), 2: (430, 330), 3: (330, 300)}  # of a panel, by how many there are
+_PANEL_TITLE: Final = {"fontSize": 12, "anchor": "start", "frame": "group", "offset": 8}
+_LETTER_PX: Final = 7.4  # of the title's font, on average
+_LABELS: Final = "datum.value >= 1000 ? format(datum.value, '~s') : format(datum.value, '.3~g')"
+_BINARY: Final = (
+    "datum.value >= 1048576 ? format(datum.value / 1048576, '.3~g') + 'Mi' : "
+    "datum.value >= 1024 ? format(datum.value / 1024, '.3~g') + 'Ki' : format(datum.value, '.3~g')"
+)
+_MOST_CATEGORIES: Final = 8  # labels on an axis of categories along the bottom
+_DARK: Final = frozenset({"#0072B2", "#009E73", "#D55E00", "#000000"})
+_DRAWN: Final = ("x", "y", "x2", "y2", "series")  # what a row's place and colour are taken from
+HIDDEN: Final = "hidden"  # the signal of a page's panel that lists the series not to draw
+
+
+def converter() -> Any:  # noqa: ANN401 - a module without types
+    """Return the library that draws Vega-Lite without a browser.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    try:
+        import vl_convert  # noqa: PLC0415 - of an extra
+    except ImportError:
+        raise InputError("pictures need vl-convert-python; pip install 'perfcore[plot]'") from None
+    return vl_convert
+
+
+def png(picture: Picture) -> bytes:
+    """Return a picture as PNG, at twice the resolution of a page."""
+    found: bytes = converter().vegalite_to_png(whole(picture), scale=2)
+    return found
+
+
+def svg(picture: Picture) -> str:
+    """Return a picture as SVG."""
+    found: str = converter().vegalite_to_svg(whole(picture))
+    return found
+
+
+def whole(picture: Picture) -> Json:
+    """Return a picture with its title, legend and source, of fixed size."""
+    width, height = _SIZES.get(len(picture.panels), _SIZES[3])
+    last = len(picture.panels) - 1
+    panels = [
+        _panel(picture, panel, legend=place == last) | {"width": width, "height": height}
+        for place, panel in enumerate(picture.panels)
+    ]
+    for panel, json in zip(picture.panels, panels, strict=True):
+        if panel.y.categories and len(picture.panels) == 1:
+            json["height"] = max(120, 22 * len(panel.y.categories))
+        if panel.title:
+            json["title"] = {"text": panel.title, **_PANEL_TITLE}
+    room = (width + 60) * len(panels)
+    letters = int(room / _LETTER_PX)
+    small = int(room / 5.6)
+    notes = [*picture.remarks, picture.source]
+    return {
+        "description": description(picture),
+        "background": "white",
+        "padding": 14,
+        "config": _config(),
+        "title": {
+            "text": [line for note in notes for line in textwrap.wrap(note, small)],
+            "orient": "bottom",
+            "anchor": "start",
+            "fontSize": 10,
+            "fontWeight": "normal",
+            "color": _FAINT,
+            "offset": 12,
+        },
+        "vconcat": [
+            {
+                "title": {
+                    "text": textwrap.wrap(picture.finding, letters),
+                    "subtitle": textwrap.wrap(picture.setting, small),
+                    "anchor": "start",
+                    "fontSize": 15,
+                    "subtitleFontSize": 11.5,
+                    "subtitleColor": _FAINT,
+                    "subtitlePadding": 5,
+                    "offset": 14,
+                },
+                "hconcat": panels,
+                "spacing": 26,
+                "resolve": {"scale": {"color": "independent", "shape": "independent"}},
+            }
+        ],
+    }
+
+
+def parts(picture: Picture) -> list[Json]:
+    """Return the panels for a page: as wide as their place, without titles and legends."""
+    found = []
+    for panel in picture.panels:
+        height = 380 if len(picture.panels) == 1 else 300
+        if panel.y.categories:
+            height = max(250, 22 * len(panel.y.categories))
+        found.append(
+            {
+                "width": "container",
+                "height": height,
+                "autosize": {"type": "fit-x", "contains": "padding"},
+                "background": "transparent",
+                "padding": {"left": 4, "right": 10, "top": 10, "bottom": 4},
+                "description": description(picture, panel),
+                "config": _config(),
+                "params": [{"name": HIDDEN, "value": []}],
+                **_panel(picture, panel, legend=False, hides=True),
+            }
+        )
+    return found
+
+
+def description(picture: Picture, panel: Panel | None = None) -> str:
+    """Return what a picture shows, for those who do not see it."""
+    panels = [panel] if panel else picture.panels
+    axes = " ".join(
+        f"{one.title + ': ' if one.title else ''}{one.y.label} against {one.x.label}."
+        for one in panels
+    )
+    names = ", ".join(one.name for one in picture.series)
+    return f"{picture.finding}. {axes} {picture.legend}: {names}."
+
+
+def _config() -> Json:
+    return {
+        "font": FONT,
+        "view": {"stroke": "#BBBBBB"},
+        "axis": {
+            "labelFontSize": 11,
+            "titleFontSize": 11.5,
+            "titleFontWeight": "normal",
+            "gridColor": "#E6E6E6",
+            "labelColor": _INK,
+            "titleColor": _INK,
+            "tickColor": "#BBBBBB",
+            "domainColor": "#BBBBBB",
+        },
+        "legend": {
+            "labelFontSize": 11.5,
+            "titleFontSize": 11.5,
+            "titleFontWeight": "normal",
+            "titleColor": _FAINT,
+            "labelLimit": 220,
+            "symbolSize": 90,
+        },
+        "title": {"color": _INK},
+        "text": {"font": FONT, "fontSize": 11, "color": _INK},
+    }
+
+
+def _panel(picture: Picture, panel: Panel, *, legend: bool, hides: bool = False) -> Json:
+    layers = [
+        drawn for layer in panel.layers for drawn in _layer(picture, panel, layer, hides=hides)
+    ]
+    if legend:
+        for drawn in [inner for layer in layers for inner in layer.get("layer", [layer])]:
+            color = drawn["encoding"].get("color", {})
+            if "scale" in color:
+                color["legend"] = {"title": picture.legend}
+            if "shape" in drawn["encoding"]:
+                drawn["encoding"]["shape"]["legend"] = {"title": picture.legend}
+    return {"layer": layers}
+
+
+def _layer(picture: Picture, panel: Panel, layer: Layer, *, hides: bool) -> list[Json]:
+    x, y = _position(panel.x, "x"), _position(panel.y, "y")
+    several = any("series" in row for row in layer.rows)
+    encoding: Json = {"x": x, "y": y}
+    if several:
+        names = [one.name for one in picture.series]
+        colour = {
+            "field": "series",
+            "type": "nominal",
+            "scale": {"domain": names, "range": [one.colour for one in picture.series]},
+            "legend": None,
+        }
+        encoding["color"] = colour
+    if layer.tips:
+        head = [{"field": "series", "title": picture.legend}] if several else []
+        if {"term", "winner", "part"} & set(layer.tips):
+            head = []  # the same is among the tips
+        encoding["tooltip"] = [
+            {**tip, "type": "nominal"}
+            for tip in (*head, *({"field": name, "title": name} for name in layer.tips))
+        ]
+    keys = {*_DRAWN, *layer.tips}
+    rows = [{key: value for key, value in row.items() if key in keys} for row in layer.rows]
+    base: Json = {"data": {"values": rows}, "encoding": encoding}
+    if several and hides:
+        base["transform"] = [{"filter": f"indexof({HIDDEN}, datum.series) < 0"}]
+    return _MARKS[layer.mark](base, picture, panel, layer)
+
+
+def _line(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json]:  # noqa: ARG001
+    mark: Json = {"type": "line", "strokeWidth": 2, "clip": True}
+    if layer.mark == "step":
+        mark["interpolate"] = "step-after"
+    if layer.dash:
+        mark |= {"strokeDash": [5, 4], "strokeWidth": 1.4}
+    if "color" not in base["encoding"]:
+        mark["color"] = _FAINT
+    return [base | {"mark": mark}]
+
+
+def _point(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json]:  # noqa: ARG001
+    names = [one.name for one in picture.series]
+    base["encoding"]["shape"] = {
+        "field": "series",
+        "type": "nominal",
+        "scale": {"domain": names, "range": [one.shape for one in picture.series]},
+        "legend": None,
+    }
+    mark = {"type": "point", "filled": True, "size": 55, "opacity": 0.95}
+    return [base | {"mark": mark}]
+
+
+def _area(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json]:  # noqa: ARG001
+    encoding = {**base.pop("encoding"), "y2": {"field": "y2"}}
+    tip = encoding.pop("tooltip")
+    area = {
+        "mark": {"type": "area", "stroke": "white", "strokeWidth": 0.7, "line": False},
+        "encoding": encoding,
+    }
+    # an area has one tip for all its length: unseen lines above it have one for each place
+    tips = {
+        "mark": {"type": "rule", "strokeWidth": 7},
+        "encoding": {**encoding, "color": {"value": "transparent"}, "tooltip": tip},
+    }
+    return [base | {"layer": [area, tips]}]
+
+
+def _bar(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json]:  # noqa: ARG001
+    base["encoding"]["x2"] = {"field": "x2"}
+    return [base | {"mark": {"type": "bar", "stroke": "white", "strokeWidth": 0.7}}]
+
+
+def _cell(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json]:  # noqa: ARG001
+    dark = [one.name for one in picture.series if one.colour in _DARK]
+    rows = [
+        {
+            "x": row["x"],
+            "y": row["y"],
+            "series": row["series"],
+            "text": row["text"],
+            "ink": "white" if row["series"] in dark else "black",
+        }
+        for row in layer.rows
+        if row["text"]
+    ]
+    letters = {
+        "data": {"values": rows},
+        "mark": {"type": "text", "fontSize": 10, "fontWeight": "bold", "tooltip": None},
+        "encoding": {
+            "x": base["encoding"]["x"],
+            "y": base["encoding"]["y"],
+            "text": {"field": "text"},
+            "color": {"field": "ink", "type": "nominal", "scale": None, "legend": None},
+        },
+    }
+    if "transform" in base:
+        letters["transform"] = base["transform"]
+    return [base | {"mark": {"type": "rect"}}, letters]
+
+
+def _rule(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json]:  # noqa: ARG001
+    y = base["encoding"]["y"]
+    rule = {
+        "data": base["data"],
+        "mark": {"type": "rule", "strokeDash": [2, 2], "color": _INK},
+        "encoding": {"y": y},
+    }
+    rows = [{"y": row["y"], "text": row["text"], "x": panel.x.low} for row in layer.rows]
+    text = {
+        "data": {"values": rows},
+        "mark": {"type": "text", "align": "left", "dx": 5, "dy": -7},
+        "encoding": {"x": base["encoding"]["x"], "y": y, "text": {"field": "text"}},
+    }
+    return [rule, text]
+
+
+def _note(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json]:  # noqa: ARG001
+    base |= {"data": {"values": list(layer.rows)}}
+    base["encoding"]["text"] = {"field": "text"}
+    mark: Json = {"type": "text", "align": "left", "dx": 5}
+    if not panel.y.categories:
+        mark |= {"angle": 270, "dy": 11, "dx": 6, "color": _FAINT, "fontSize": 10.5}
+    return [base | {"mark": mark}]
+
+
+_MARKS: Final = {
+    "line": _line,
+    "step": _line,
+    "point": _point,
+    "area": _area,
+    "bar": _bar,
+    "cell": _cell,
+    "rule": _rule,
+    "note": _note,
+}
+
+
+def _position(axis: Axis, channel: str) -> Json:
+    if axis.categories:
+        shown: Sequence[str] = axis.labelled or axis.categories
+        if channel == "x":
+            every = max(1, math.ceil(len(shown) / _MOST_CATEGORIES))
+            shown = shown[::every]
+        return {
+            "field": channel,
+            "type": "ordinal",
+            "sort": list(axis.categories),
+            "scale": {"domain": list(axis.categories)},
+            "axis": {
+                "title": axis.label,
+                "values": list(shown),
+                "labelAngle": 0,
+                "labelOverlap": True,
+                "grid": False,
+                "labelLimit": 150,
+            },
+        }
+    scale: Json = {"domain": [axis.low, axis.high], "nice": False}
+    labels: Json = {"title": axis.label, "labelOverlap": True}
+    if axis.log and axis.low and axis.high:
+        scale["type"] = "log"
+        found = doublings if axis.doubling else ticks
+        labels["values"] = found(axis.low, axis.high)
+    else:
+        labels["tickCount"] = 6
+        scale["zero"] = False
+    if axis.percent:
+        labels["format"] = ".0%"
+    else:
+        labels["labelExpr"] = _BINARY if axis.doubling else _LABELS
+    return {"field": channel, "type": "quantitative", "scale": scale, "axis": labels}

@@ -1,0 +1,1 @@
+"""Rows of a space, evaluated by workers, kept in Parquet files and read back."""

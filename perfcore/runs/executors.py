@@ -1,0 +1,112 @@
+"""The shards of a sweep or a search on Dask, or on any ``concurrent.futures.Executor``.
+
+A task is some shards. Its worker makes the space from the specification, stores the shards where
+the run lies, or returns what a search keeps of them, and holds nothing that another task needs:
+a task that is lost is done again.
+"""
+
+import json
+import pickle
+import platform
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from perfcore.errors import InputError, OutputError, PerfcoreError
+from perfcore.reading.files import read_text
+from perfcore.runs.manifest import fingerprint
+from perfcore.space.space import Space
+from perfcore.space.spec import Spec
+
+TRIES: Final = 3  # of a task that fails; that of a worker that dies are Dask's to count
+ROOM: Final = 1024  # tasks that are handed out at once: more than most clusters have threads
+SECONDS: Final = 30  # to find a scheduler, and for it to find a worker
+
+
+def packed_spec(spec: Spec) -> bytes:
+    """A specification with the entries that it names, as every task carries it."""
+    return zlib.compress(pickle.dumps(spec))
+
+
+@lru_cache(maxsize=2)
+def unpacked_space(spec: bytes, run: str) -> Space:
+    """The space of a task, if this worker makes the same of it as whoever asks."""
+    made: Spec = pickle.loads(zlib.decompress(spec))  # noqa: S301 - from our own client
+    space = Space(made)
+    own = fingerprint(space)
+    if own != run:
+        raise InputError(
+            f"worker {platform.node()}: has another perfcore ({own}, asked for {run}); install "
+            "the same version everywhere"
+        )
+    return space
+
+
+def retry_or_raise(item: object, error: Exception, times: int) -> None:
+    """Let a task be tried again, or say why not."""
+    place = f"shard {item}" if isinstance(item, int) else "search"
+    if isinstance(error, InputError):
+        raise error
+    if isinstance(error, BrokenExecutor | CancelledError):
+        raise OutputError(
+            f"{place}: its workers are gone ({str(error) or 'cancelled'}); start them and run "
+            "again, which keeps complete shards"
+        ) from error
+    if times >= TRIES:
+        if isinstance(error, PerfcoreError):
+            raise error
+        raise OutputError(
+            f"{place}: failed {times} times on its workers ({type(error).__name__}: {error}); "
+            "see their logs, and run again, which keeps complete shards"
+        ) from error
+
+
+def _check_scheduler_file(path: str) -> None:
+    if not Path(path).is_file():
+        raise InputError(f"--dask: {path}: no such file; start `dask scheduler` first")
+    try:
+        told = json.loads(read_text(path, ".json"))
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict) or not isinstance(told.get("address"), str):
+        raise InputError(
+            f"--dask: {path}: has no address; name the file that `dask scheduler` has written"
+        )
+
+
+@contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """Connect to a Dask scheduler, by ``tcp://HOST:PORT`` or the JSON file that it has written.
+
+    Raises
+    ------
+    InputError
+        Dask is not installed, nobody answers, or there is no worker.
+    """
+    try:
+        from distributed import Client  # noqa: PLC0415 - not everybody has it
+    except ImportError:
+        raise InputError("--dask: needs distributed; pip install 'perfcore[dask]'") from None
+    is_file = address.endswith(".json")
+    if is_file:
+        _check_scheduler_file(address)
+    where = {"scheduler_file": address} if is_file else {"address": address}
+    try:
+        client = Client(**where, timeout=SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:  # a time-out is an OSError
+        raise InputError(
+            f"--dask: {address}: no scheduler answers ({error}); start `dask scheduler`, or give "
+            "tcp://HOST:PORT"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=SECONDS)
+        except TimeoutError:
+            raise InputError(
+                f"--dask: {address}: has no worker; start `dask worker {address}`"
+            ) from None
+        yield client.get_executor(pure=False)

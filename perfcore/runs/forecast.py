@@ -1,0 +1,155 @@
+"""What a sample of a sweep tells about all of it: rows, bytes, seconds and memory."""
+
+import resource
+import sys
+import tempfile
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from perfcore.kernel.layout import Block
+from perfcore.runs.parquet import Buffers, ParquetShard, Shaper, schema, writer_options
+from perfcore.runs.resources import BUFFER_COPIES, disk_free, memory_free
+from perfcore.runs.shards import facts as run_facts
+from perfcore.runs.workers import Count, Evaluator
+from perfcore.space.space import Space
+
+RUNS: Final = 256  # contiguous stretches of the space that are drawn
+POINTS: Final = 2048  # outer points of all stretches, unless they have too many rows
+ROWS: Final = 1 << 19  # rows, about
+MOST_ROWS: Final = 1 << 21
+START: Final = 0.4  # s, to load the compiled kernel; measured
+_SEED: Final = 0
+
+
+class Drawn(Space):
+    """Some stretches of another space, one after the other.
+
+    Stretches and not single points, so that they compress like the whole.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.__dict__.update(vars(space))
+        inner = space.inner_points
+        runs = max(1, min(RUNS, MOST_ROWS // inner))
+        each = min(POINTS // RUNS, MOST_ROWS // (runs * inner))
+        length = max(each, ROWS // (runs * inner), 1)
+        self.exact = space.outer_points <= runs * length
+        if self.exact:
+            self.starts = np.zeros(1, np.int64)
+            self.length = space.outer_points
+        else:
+            last = space.outer_points - length
+            self.starts = np.sort(
+                np.random.default_rng(_SEED).integers(0, last + 1, runs, np.int64)
+            )
+            self.length = length
+        if space.spec.sample is not None:  # its points are drawn at random already
+            self.starts = self.starts[:1] * 0
+            self.length = min(space.outer_points, runs * length)
+        self.points = len(self.starts) * self.length
+
+    def block(self, start: int, stop: int) -> Block:
+        """Return the drawn points ``start`` … ``stop - 1``, which must be all of them."""
+        if (start, stop) != (0, self.points):
+            raise ValueError("drawn points are evaluated together")
+        return self._drawn
+
+    @cached_property
+    def _drawn(self) -> Block:
+        blocks = [super(Drawn, self).block(int(s), int(s) + self.length) for s in self.starts]
+        return Block(
+            records=np.concatenate([block.records for block in blocks], axis=1),
+            deployments=np.concatenate([block.deployments for block in blocks]),
+            lengths=np.concatenate([block.lengths for block in blocks], axis=1),
+            axes=np.concatenate([block.axes for block in blocks], axis=1),
+            degrees=blocks[0].degrees,
+        )
+
+
+class Forecast:
+    """What a sample of a space tells about all of it.
+
+    Compiled code is called once before anything is timed; the compiler's work is kept on disk.
+    """
+
+    def __init__(self, space: Space, workers: int) -> None:
+        drawn = Drawn(space)
+        evaluated = drawn.points * space.inner_points
+        arrow_schema = schema(space, run_facts(space))
+        evaluator = Evaluator(drawn)
+        buffers = Buffers(space)
+        evaluator.evaluate(0, drawn.points, buffers, lambda _: None)
+        empty = _written(space, arrow_schema)
+        started = time.perf_counter()
+        count, size = _write(evaluator, arrow_schema, buffers, drawn.points)
+        seconds = time.perf_counter() - started
+        size = max(size - empty.size, 0)
+        each_shard = empty.seconds
+        row_seconds = max(seconds - each_shard, 1e-9) / evaluated
+        self.exact = drawn.exact
+        self.sampled_rows = evaluated
+        self.written_share = count.rows / evaluated
+        self.left_out = {reason: rows / evaluated for reason, rows in count.dropped.items()}
+        self.rows_written = round(space.rows * self.written_share)
+        self.bytes_per_row = size / count.rows if count.rows else 0.0
+        self.bytes = round(self.rows_written * self.bytes_per_row) + space.shards * empty.size
+        busy = min(workers, space.shards)
+        self.workers = workers
+        self.seconds = START + (space.rows * row_seconds + space.shards * each_shard) / busy
+        own = buffers.metrics.nbytes + buffers.codes.nbytes + buffers.axes.nbytes
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak *= 1 if sys.platform == "darwin" else 1024
+        self.memory_bytes = peak + (busy - 1) * own * BUFFER_COPIES
+        self.memory_free = memory_free()
+        self.disk_free = disk_free(".")
+
+    @property
+    def fits(self) -> bool:
+        """Whether this machine has the memory and, in this directory, the disk."""
+        return not any(
+            free is not None and needed > free
+            for needed, free in (
+                (self.memory_bytes, self.memory_free),
+                (self.bytes, self.disk_free),
+            )
+        )
+
+
+class _Written:
+    def __init__(self, size: int, seconds: float) -> None:
+        self.size = size
+        self.seconds = seconds
+
+
+def _written(space: Space, arrow_schema: pa.Schema) -> _Written:
+    """Return what a file without rows takes: its schema and facts, in bytes and seconds."""
+    with tempfile.TemporaryDirectory(prefix="perfcore-plan-") as directory:
+        path = Path(directory) / "empty.parquet"
+        started = time.perf_counter()
+        ParquetShard(path, arrow_schema, writer_options(arrow_schema, space.spec.output)).commit()
+        return _Written(path.stat().st_size, time.perf_counter() - started)
+
+
+def _write(
+    evaluator: Evaluator, arrow_schema: pa.Schema, buffers: Buffers, points: int
+) -> tuple[Count, int]:
+    """Return what the sample has, and its bytes, written like a run and then thrown away."""
+    space = evaluator.space
+    shaper = Shaper(space, arrow_schema)
+    with tempfile.TemporaryDirectory(prefix="perfcore-plan-") as directory:
+        path = Path(directory) / "sample.parquet"
+        shard = ParquetShard(path, arrow_schema, writer_options(arrow_schema, space.spec.output))
+        try:
+            count = evaluator.evaluate(
+                0, points, buffers, lambda rows: shard.write(shaper.batch(buffers, rows))
+            )
+        except BaseException:
+            shard.discard()
+            raise
+        shard.commit()
+        return count, path.stat().st_size

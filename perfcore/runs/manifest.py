@@ -1,0 +1,467 @@
+"""What a run says about itself: a receipt for every shard, and a manifest that sums them up.
+
+A receipt is written after its shard, so that what a killed process has finished counts. Receipts
+hold where the manifest, which is written at the end, says something else or nothing.
+"""
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import cache
+from importlib import metadata
+from typing import Final, cast
+
+import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
+
+from perfcore.catalog import catalog_hash
+from perfcore.errors import InputError, show
+from perfcore.runs.parquet import ParquetShard
+from perfcore.runs.store import DATA, RECEIPTS, Store
+from perfcore.runs.workers import Count, Receipt
+from perfcore.space.space import TABLES, Space
+
+MANIFEST: Final = "manifest.json"
+MOST_SHARDS: Final = 1_000_000  # of a run, 10^12 rows: each has its place in the manifest
+READERS: Final = 16  # threads that read receipts: an object store takes its time for each
+_SHOWN: Final = 3  # differences between two specifications
+# What sums and checks of a run need of its manifest.
+_NEEDED: Final = {
+    "shard_count": int,
+    "name": str,
+    "fingerprint": str,
+    "fingerprints": dict,
+    "columns": list,
+    "spec": dict,
+}
+version = cache(metadata.version)  # which reads a file
+
+_RECEIPT: Final = TypeAdapter(Receipt)
+_RECEIPTS: Final = TypeAdapter(dict[int, Receipt])
+
+Document = dict[str, object]
+
+
+def shard_file(shard: int) -> str:
+    """Name of a shard's file among the data."""
+    return f"part-{shard:05d}.parquet"
+
+
+def receipt_file(shard: int) -> str:
+    """Name of a shard's receipt among the receipts."""
+    return f"part-{shard:05d}.json"
+
+
+def fingerprints(space: Space) -> Document:
+    """Hashes of what decides a run's bytes, one a kind.
+
+    The catalogue and the calibration are the numbers that the kernel is given, wherever they come
+    from: an engine stands on others, of which the specification says nothing.
+    """
+    tables = dict(zip(TABLES, space.tables, strict=True))
+    engine = tables.pop("engine")
+    catalog = hashlib.sha256()
+    for table in tables.values():
+        catalog.update(table.tobytes())
+    return {
+        "spec": space.spec.fingerprint(),
+        "catalog": catalog.hexdigest(),
+        "calibration": hashlib.sha256(engine.tobytes()).hexdigest(),
+        "version": version("perfcore"),
+    }
+
+
+def fingerprint(space: Space) -> str:
+    """Hash of all that decides a run's bytes: specification, facts, and perfcore's version."""
+    return _joined(fingerprints(space))
+
+
+def _joined(parts: Document) -> str:
+    return f"{_sha256(parts)[:32]}-{parts.get('version')}"
+
+
+def _sha256(document: object) -> str:
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
+
+
+def header(space: Space) -> Document:
+    """What a manifest says before anything is computed."""
+    columns = [axis.name for axis in (*space.outer_axes, *space.inner_axes)]
+    parts = fingerprints(space)
+    return {
+        "name": space.spec.name,
+        "fingerprint": _joined(parts),
+        "fingerprints": parts,
+        "evaluated": space.rows,
+        "shard_count": space.shards,
+        "versions": {
+            "perfcore": version("perfcore"),
+            "numba": version("numba"),
+            "numpy": version("numpy"),
+            "pyarrow": version("pyarrow"),
+            "python": platform.python_version(),
+        },
+        "catalog_hash": catalog_hash(),
+        "columns": [*columns, *(column.name for column in space.columns)],
+        "spec": space.spec.to_dict(),
+    }
+
+
+class Archive:
+    """The shards of one run: what is stored, and where new ones go."""
+
+    def __init__(
+        self,
+        store: Store,
+        run: str,
+        arrow_schema: pa.Schema,
+        options: Mapping[str, object],
+        known: Mapping[int, Receipt],
+    ) -> None:
+        self.store = store
+        self.run = run
+        self.schema = arrow_schema
+        self.options = options
+        self.known = known
+
+    def intact(self, shard: int) -> Receipt | None:
+        """Return the receipt of a shard whose file has the bytes that were written."""
+        receipt = read_receipt(self.store, self.run, shard) or self.known.get(shard)
+        if receipt is None:
+            return None
+        return None if damage(self.store, shard, receipt) else receipt
+
+    def open(self, shard: int) -> "StoredShard":
+        """Begin a shard."""
+        return StoredShard(self, shard)
+
+
+class StoredShard:
+    """A shard that is being written."""
+
+    def __init__(self, archive: Archive, shard: int) -> None:
+        self.archive = archive
+        self.shard = shard
+        self.name = f"{DATA}/{shard_file(shard)}"
+        self.draft = archive.store.draft(self.name)
+        try:
+            self.file = ParquetShard(
+                self.draft.path,
+                archive.schema,
+                archive.options,
+                f"{archive.store.location}/{self.name}",
+            )
+        except BaseException:
+            self.draft.discard()
+            raise
+        self.write = self.file.write
+
+    def commit(self, count: Count) -> Receipt:
+        """Give the file its name, then say what it is."""
+        self.file.commit()
+        with self.draft.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = self.draft.path.stat().st_size
+        receipt = Receipt(count.rows, count.dropped, size, digest)
+        self.archive.store.publish(self.draft, self.name)
+        document = {"run": self.archive.run, **asdict(receipt)}
+        self.archive.store.write(f"{RECEIPTS}/{receipt_file(self.shard)}", _json(document))
+        return receipt
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self.file.discard()
+        self.draft.discard()
+
+
+def damage(store: Store, shard: int, receipt: Receipt) -> str:
+    """Return how a shard's file differs from what was written; empty if it does not."""
+    name = f"{DATA}/{shard_file(shard)}"
+    try:
+        with store.reading(name), store.opened(name) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+    except FileNotFoundError:
+        return "missing"
+    if size != receipt.bytes:
+        return f"{size:,} bytes long, {receipt.bytes:,} were written"
+    if digest != receipt.sha256:
+        return f"its bytes have changed (SHA-256 {digest[:12]}…, was {receipt.sha256[:12]}…)"
+    return ""
+
+
+def read_receipt(store: Store, run: str, shard: int) -> Receipt | None:
+    """Return a shard's receipt; None if there is none of this run, or none that makes sense.
+
+    Raises
+    ------
+    InputError
+        There is one that cannot be read.
+    """
+    try:
+        content = store.read(f"{RECEIPTS}/{receipt_file(shard)}")
+    except FileNotFoundError:
+        return None
+    try:
+        document = json.loads(content)
+        if not isinstance(document, dict) or document.pop("run", None) != run:
+            return None
+        return _RECEIPT.validate_python(document)
+    except (ValueError, RecursionError):  # of whatever kind, it is no receipt
+        return None
+
+
+def read_receipts(store: Store, run: str, shards: Iterable[int]) -> dict[int, Receipt]:
+    """Return the receipts that there are."""
+    names = _receipts(store)
+    there = [shard for shard in shards if receipt_file(shard) in names]
+    with ThreadPoolExecutor(READERS) as pool:
+        found = pool.map(lambda shard: read_receipt(store, run, shard), there)
+        return {shard: receipt for shard, receipt in zip(there, found, strict=True) if receipt}
+
+
+def _receipts(store: Store) -> set[str]:
+    """Names of the receipts, not of what is being written beside them."""
+    return {name for name in store.sizes(RECEIPTS) if name.endswith(".json")}
+
+
+def read_manifest(store: Store) -> Document:
+    """Return a run's manifest.
+
+    Raises
+    ------
+    InputError
+        There is none, or it cannot be read.
+    """
+    place = f"{store.location}/{MANIFEST}"
+    try:
+        document = json.loads(store.read(MANIFEST))
+    except FileNotFoundError:
+        raise InputError(
+            f"{store.location}: no {MANIFEST} here; name a directory that `run` wrote"
+        ) from None
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or too deep or long for it
+        raise InputError(
+            f"{place}: cannot be read ({error}); delete it and run again, which keeps the shards"
+        ) from error
+    if not isinstance(document, dict):
+        raise InputError(f"{place}: is no table; delete it and run again")
+    return document
+
+
+def read_whole(store: Store) -> tuple[Document, range]:
+    """Return a run's manifest if it says what was run, and all shards of the run.
+
+    Raises
+    ------
+    InputError
+        There is none, it cannot be read, or it is not what was written.
+    """
+    manifest = read_manifest(store)
+    remedy = "delete it and run again, which keeps the shards"
+    for key, kind in _NEEDED.items():
+        if not isinstance(manifest.get(key), kind):
+            raise InputError(
+                f"{store.location}/{MANIFEST}: {key} is {show(manifest.get(key))}; {remedy}"
+            )
+    parts = cast("Document", manifest["fingerprints"])
+    if (parts.get("spec"), _joined(parts)) != (
+        _sha256(manifest["spec"]),
+        manifest["fingerprint"],
+    ):
+        raise InputError(
+            f"{store.location}/{MANIFEST}: its specification is not the one of its fingerprint; "
+            f"{remedy}"
+        )
+    return manifest, _shards(store, manifest)
+
+
+def _shards(store: Store, manifest: Document) -> range:
+    """All shards of a run when it is complete."""
+    count = cast("int", manifest["shard_count"])
+    if not 0 < count <= MOST_SHARDS:
+        raise InputError(
+            f"{store.location}: {count:,} shards are not from 1 to {MOST_SHARDS:,}, as many as a "
+            "run has at most; list fewer values, or search the sweep, which writes none"
+        )
+    return range(count)
+
+
+def listed(store: Store, manifest: Document) -> dict[int, Receipt]:
+    """Return the receipts that a manifest lists."""
+    try:
+        return _RECEIPTS.validate_python(manifest.get("shards"))
+    except ValidationError as error:
+        raise InputError(
+            f"{store.location}/{MANIFEST}: its list of shards is damaged "
+            f"({error.error_count()} faults); delete it and run again, which keeps the shards"
+        ) from error
+
+
+def begin(store: Store, head: Document) -> dict[int, Receipt]:
+    """Begin a run, or go on with it; return what its manifest says of its shards.
+
+    ``head`` is the run's ``header``.
+
+    Raises
+    ------
+    InputError
+        The store holds another run, or files of which nobody knows what they are.
+    """
+    shards = _shards(store, head)
+    store.prepare()
+    run = str(head["fingerprint"])
+    strangers = sorted(store.sizes(DATA))
+    if strangers and not _continues(store, run, shards):
+        raise InputError(
+            f"{store.location}: has data but no {MANIFEST} ({strangers[0]} …); choose another "
+            "-o or empty it"
+        )
+    store.create(MANIFEST, _json(_summed(head, {}, 0.0)))
+    known = read_manifest(store)
+    if known.get("fingerprint") != run:
+        raise InputError(
+            f"{store.location}: holds a run of another specification ({known.get('name')!r}; "
+            f"{changes(known, head)}); choose another -o or delete it"
+        )
+    return listed(store, known)
+
+
+def _continues(store: Store, run: str, shards: range) -> bool:
+    """Whether there is a manifest, or a receipt of this run, which lost its manifest."""
+    try:
+        store.read(MANIFEST)
+    except FileNotFoundError:
+        return bool(read_receipts(store, run, shards))
+    return True
+
+
+def settle(
+    store: Store, head: Document, own: Mapping[int, Receipt], seconds: float | None = None
+) -> Document:
+    """Sum up the shards that are stored, ours and those of other processes, in the manifest.
+
+    Parameters
+    ----------
+    own
+        Receipts of which this process knows that they hold.
+    seconds
+        Time that the run took; by default what the manifest says.
+
+    Other processes may do the same at the same time: whoever is last has seen all receipts.
+    """
+    run = str(head["fingerprint"])
+    shards = _shards(store, head)
+    while True:
+        current = read_manifest(store)
+        if current.get("fingerprint") != run:
+            raise InputError(
+                f"{store.location}: another process has begun another run here "
+                f"({current.get('name')!r}); choose another -o"
+            )
+        names = _receipts(store)  # before the data, which are there before their receipts
+        sizes = store.sizes(DATA)
+        known = {n: r for n, r in {**listed(store, current), **own}.items() if n in shards}
+        known |= read_receipts(store, run, [n for n in shards if not _fits(n, known, sizes)])
+        stored = {n: known[n] for n in known if _fits(n, known, sizes)}
+        taken = current.get("wall_s", 0.0) if seconds is None else round(seconds, 3)
+        document = _summed(head, stored, taken)
+        store.write(MANIFEST, _json(document))
+        if _receipts(store) <= names:
+            store.tidy()
+            return document
+
+
+def _fits(shard: int, known: Mapping[int, Receipt], sizes: Mapping[str, int]) -> bool:
+    """Whether a shard is known, and its file as long as it was written."""
+    return shard in known and sizes.get(shard_file(shard)) == known[shard].bytes
+
+
+def finalize(store: Store) -> tuple[Document, range, dict[int, Receipt]]:
+    """Sum up all parts of a run; return its manifest, all shards, and those that are there."""
+    manifest, shards = read_whole(store)
+    receipts = read_receipts(store, str(manifest["fingerprint"]), shards)
+    settled = settle(store, manifest, receipts)
+    return settled, shards, listed(store, settled)
+
+
+def sums(receipts: Mapping[int, Receipt], shards: object) -> Document:
+    """What a manifest says of all ``shards`` of a run together."""
+    dropped: dict[str, int] = {}
+    for _, receipt in sorted(receipts.items()):
+        for reason, rows in receipt.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + rows
+    return {
+        "complete": len(receipts) == shards,
+        "rows": sum(receipt.rows for receipt in receipts.values()),
+        "bytes": sum(receipt.bytes for receipt in receipts.values()),
+        "dropped": dropped,
+    }
+
+
+def _summed(head: Document, receipts: Mapping[int, Receipt], seconds: object) -> Document:
+    told = {
+        **sums(receipts, head["shard_count"]),
+        "wall_s": seconds,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "shards": {str(shard): asdict(receipt) for shard, receipt in sorted(receipts.items())},
+    }
+    rest = {key: value for key, value in head.items() if key not in told and key != "spec"}
+    return {**rest, **told, "spec": head["spec"]}
+
+
+def changes(there: Document, here: Document) -> str:
+    """Return what differs between two runs' headers, for people: ``axes.batch: [1, 2], was [1]``.
+
+    Facts are named by the entry that has them; constants of engines that others stand on are not
+    entries, and neither is perfcore's version.
+    """
+    found = list(_differences("", there.get("spec"), json.loads(json.dumps(here["spec"]))))
+    parts, now = there.get("fingerprints"), here["fingerprints"]
+    before = parts if isinstance(parts, dict) else {}
+    if isinstance(now, dict):
+        for key, meaning in (
+            ("catalog", "numbers of the catalogue"),
+            ("calibration", "constants of the engines"),
+        ):
+            if before.get(key) != now[key] and not found:
+                found.append(f"{meaning} have changed")
+        if before.get("version") != now["version"]:
+            found.append(f"perfcore {now['version']}, was {before.get('version')}")
+    shown = "; ".join(found[:_SHOWN])
+    more = len(found) - _SHOWN
+    return shown + (f"; and {more} more" if more > 0 else "")
+
+
+def _differences(place: str, there: object, here: object) -> Iterable[str]:
+    if there == here:
+        return
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in [*here, *(key for key in there if key not in here)]:
+            inner = f"{place}.{key}" if place else str(key)
+            yield from _differences(inner, there.get(key), here.get(key))
+    elif place.startswith("entries."):
+        # values that came or went are told by the axes
+        if there is not None and here is not None:
+            yield f"{place.removeprefix('entries.')} has changed"
+    else:
+        yield f"{place}: {_short(here)}, was {_short(there)}"
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, list) and len(value) > _SHOWN + 1:
+        return f"[{value[0]!r}, {value[1]!r}, … {value[-1]!r}] ({len(value):,})"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _json(document: Document) -> bytes:
+    return (json.dumps(document, indent=1) + "\n").encode()

@@ -1,0 +1,71 @@
+"""Refusal of a run that takes more memory or disk than there is."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from perfcore.errors import InputError
+from perfcore.runs.forecast import Forecast
+from perfcore.runs.resources import disk_free, memory_free, memory_needed
+from perfcore.space.space import Space
+from perfcore.units import format_quantity
+
+
+def check_room(
+    space: Space,
+    output: str,
+    workers: int | None,
+    part: tuple[int, int] = (1, 1),
+    *,
+    here: bool = True,
+) -> None:
+    """Refuse a run that takes more memory or disk than there is.
+
+    Parameters
+    ----------
+    here
+        Whether the work is done by this machine, whose memory then counts.
+
+    Raises
+    ------
+    InputError
+        Naming what it takes, what there is, and ``--force``.
+    """
+    threads = workers or os.cpu_count() or 1
+    faults = []
+    if here:
+        needed, free = memory_needed(space, threads), memory_free()
+        if free is not None and needed > free:
+            faults.append(
+                f"memory: {space.spec.name} takes about {_bytes(needed)} with {threads} workers, "
+                f"{_bytes(free)} are free; use fewer --workers, or --force"
+            )
+    free = disk_free(output)
+    if free is not None and _most_bytes(space) / part[1] > free:
+        needed = round(Forecast(space, threads).bytes / part[1]) - _there(output)
+        if needed > free:
+            faults.append(
+                f"disk: {space.spec.name} takes about {_bytes(needed)} in {output}, "
+                f"{_bytes(free)} are free; list fewer values, use profile 'small' or another -o, "
+                "or --force"
+            )
+    if faults:
+        raise InputError(faults)
+
+
+def _most_bytes(space: Space) -> int:
+    """Bytes of a run if nothing compressed at all and every row could run."""
+    width = 4 if space.spec.output.dtype == "float32" else 8
+    columns = len(space.outer_axes) + len(space.inner_axes) + len(space.columns)
+    return space.rows * columns * width
+
+
+def _there(output: str) -> int:
+    """Bytes of the shards that are there already."""
+    with suppress(OSError):
+        return sum(path.stat().st_size for path in (Path(output) / "data").iterdir())
+    return 0
+
+
+def _bytes(number: int) -> str:
+    return format_quantity(number, "B", 3)

@@ -1,0 +1,192 @@
+"""How a data set shows itself: a few lines and rows, for a terminal and for a notebook."""
+
+import html as markup
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+import pyarrow as pa
+
+from perfcore.space.axes import DEGREES
+from perfcore.units import significant
+
+ROWS: Final = 5
+WIDEST: Final = 100  # letters of a line
+MOST_COLUMNS: Final = 14  # of a notebook's table
+MOST_NAMES: Final = 20
+_GAP: Final = "  "
+_STYLE: Final = "text-align: {}; padding: 0.1em 0.6em; white-space: nowrap"
+
+
+class Previewed(Protocol):
+    """What a preview needs to know of a data set; see ``perfcore.Dataset``."""
+
+    @property
+    def name(self) -> str:
+        """What the rows are called."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types."""
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows there are."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+
+    @property
+    def evaluated(self) -> int | None:
+        """Configurations that were evaluated, if that is known."""
+
+    @property
+    def dropped(self) -> Mapping[str, int] | None:
+        """Configurations that were left out, by reason."""
+
+    def head(self, rows: int = 5) -> Any:  # noqa: ANN401 - another data set
+        """Return the first rows."""
+
+
+class _Shown(NamedTuple):
+    name: str
+    unit: str
+    number: bool
+    cells: list[str]
+
+
+def text(dataset: Previewed) -> str:
+    """Return what a data set is and its first rows, as plain text."""
+    lines = _wrapped(_paragraphs(dataset))
+    columns = _columns(dataset)
+    fitting: list[_Shown] = []
+    room = WIDEST
+    for column in columns:
+        room -= _width(column) + len(_GAP)
+        if room < -len(_GAP):
+            break
+        fitting.append(column)
+    if dataset.num_rows and fitting:
+        lines.append("")
+        rows = [[c.name for c in fitting], *zip(*(c.cells for c in fitting), strict=True)]
+        lines += [
+            _GAP.join(
+                cell.rjust(_width(column)) if column.number else cell.ljust(_width(column))
+                for cell, column in zip(row, fitting, strict=True)
+            ).rstrip()
+            for row in rows
+        ]
+        lines += _wrapped(_more(dataset, columns[len(fitting) :]))
+    return "\n".join(lines)
+
+
+def html(dataset: Previewed) -> str:
+    """Return what a data set is and its first rows, as HTML without scripts."""
+    first, *others = _paragraphs(dataset)
+    parts = [f"<div><strong>{markup.escape(first)}</strong></div>"]
+    parts += [f"<div>{markup.escape(paragraph)}</div>" for paragraph in others]
+    columns = _columns(dataset)
+    fitting = columns[:MOST_COLUMNS]
+    if dataset.num_rows and fitting:
+        parts += ["<table>", "<thead>"]
+        parts.append(_line("th", [(c.name, c.number) for c in fitting]))
+        units = [("" if c.unit == "1" else c.unit, c.number) for c in fitting]
+        if any(unit for unit, _ in units):
+            parts.append(_line("th", units, "; font-weight: normal; opacity: 0.7"))
+        parts += ["</thead>", "<tbody>"]
+        parts += [
+            _line("td", list(zip(row, (c.number for c in fitting), strict=True)))
+            for row in zip(*(c.cells for c in fitting), strict=True)
+        ]
+        parts += ["</tbody>", "</table>"]
+        more = _more(dataset, columns[len(fitting) :])
+        parts += [f"<div>{markup.escape(paragraph)}</div>" for paragraph in more]
+    return "\n".join(parts)
+
+
+def _line(tag: str, cells: Sequence[tuple[str, bool]], style: str = "") -> str:
+    shown = (
+        f'<{tag} style="{_STYLE.format("right" if number else "left")}{style}">'
+        f"{markup.escape(cell)}</{tag}>"
+        for cell, number in cells
+    )
+    return f"<tr>{''.join(shown)}</tr>"
+
+
+def _paragraphs(dataset: Previewed) -> list[str]:
+    """What it is, what was left out, and what all rows share."""
+    rows, columns = dataset.num_rows, len(dataset.columns)
+    evaluated = dataset.evaluated
+    of = "" if evaluated is None else f" of {evaluated:,}"
+    plural = "" if (evaluated or rows) == 1 else "s"
+    size = f"{rows:,}{of} row{plural}, {columns} column{'' if columns == 1 else 's'}"
+    paragraphs = [f"{dataset.name}: {size}"]
+    if dataset.dropped:
+        reasons = sorted(dataset.dropped.items(), key=lambda item: -item[1])
+        listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
+        paragraphs.append(f"left out: {listed}")
+    shared = _shared(dataset)
+    if shared:
+        listed = ", ".join(f"{name} {value}" for name, value in shared.items())
+        paragraphs.append(f"all rows: {listed}")
+    return paragraphs
+
+
+def _shared(dataset: Previewed) -> dict[str, str]:
+    """Axes that have one value in all of the sweep."""
+    written = (dataset.schema.metadata or {}).get(b"perfcore.spec")
+    axes = json.loads(written)["axes"] if written else {}
+    shared = {}
+    for name in dataset.columns:
+        values = axes.get(name)
+        chosen = name in DEGREES and values == [0]  # for each row
+        if isinstance(values, list) and len(values) == 1 and not chosen:
+            shared[name] = str(values[0])
+    return shared
+
+
+def _columns(dataset: Previewed) -> list[_Shown]:
+    """The columns that differ or are results, with the first rows' cells."""
+    shared = _shared(dataset)
+    rows = dataset.head(ROWS).to_arrow()
+    found = []
+    for field, array in zip(rows.schema, rows.columns, strict=True):
+        if field.name not in shared:
+            unit = (field.metadata or {}).get(b"unit", b"").decode()
+            number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+            cells = [_cell(value) for value in array.to_pylist()]
+            found.append(_Shown(field.name, unit, number, cells))
+    return found
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return significant(value) if isinstance(value, float) else str(value)
+
+
+def _width(column: _Shown) -> int:
+    return max(len(column.name), *(len(cell) for cell in column.cells), 0)
+
+
+def _more(dataset: Previewed, hidden: list[_Shown]) -> list[str]:
+    """What the table leaves out."""
+    paragraphs = []
+    if dataset.num_rows > ROWS:
+        more = dataset.num_rows - ROWS
+        paragraphs.append(f"... {more:,} more row{'' if more == 1 else 's'}")
+    if hidden:
+        names = ", ".join(column.name for column in hidden[:MOST_NAMES])
+        names += ", ..." if len(hidden) > MOST_NAMES else ""
+        paragraphs.append(f"and {len(hidden)} more column{'s'[: len(hidden) > 1]}: {names}")
+    return paragraphs
+
+
+def _wrapped(paragraphs: list[str]) -> list[str]:
+    return [
+        line
+        for paragraph in paragraphs
+        for line in textwrap.wrap(paragraph, WIDEST, subsequent_indent=_GAP)
+    ]

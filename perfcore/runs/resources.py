@@ -1,0 +1,60 @@
+"""Memory and disk: what a sweep takes, and what this machine has."""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from perfcore.runs.parquet import ROW_GROUP
+from perfcore.space.space import Space
+
+PROCESS_BYTES: Final = 150 << 20  # that Numba and the compiled kernel still take; measured
+BUFFER_COPIES: Final = 3  # a worker's columns: the kernel's, Arrow's pages, the encoder's
+_CGROUP: Final = Path("/sys/fs/cgroup")
+
+
+def buffer_bytes(space: Space) -> int:
+    """Bytes of the columns of one worker."""
+    axes = len(space.varying_outer) + len(space.varying_inner)
+    whole = sum(column.kind != "metric" for column in space.columns)
+    real = len(space.columns) - whole
+    width = 4 if space.spec.output.dtype == "float32" else 8
+    return ROW_GROUP * (4 * (axes + whole) + width * real)
+
+
+def memory_needed(space: Space, workers: int) -> int:
+    """Bytes that a run takes at most, with as many workers as have something to do."""
+    busy = min(workers, space.shards)
+    points = space.points_per_shard * 8 * 60  # numbers of a shard's outer points; measured
+    tables = sum(table.nbytes for table in space.tables)
+    return PROCESS_BYTES + 2 * tables + busy * (buffer_bytes(space) * BUFFER_COPIES + points)
+
+
+def memory_free() -> int | None:
+    """Bytes that a process may still take; None where nobody says."""
+    found = []
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        line = next(line for line in lines if line.startswith("MemAvailable:"))
+        found.append(int(line.split()[1]) * 1024)
+    with suppress(OSError, ValueError):  # a container's limit, if it has one
+        limit, used = (
+            int((_CGROUP / f"memory.{name}").read_text(encoding="ascii"))
+            for name in ("max", "current")
+        )
+        pairs = (_CGROUP / "memory.stat").read_text(encoding="ascii").split()
+        cached = int(pairs[pairs.index("inactive_file") + 1])  # files that were read or written
+        found.append(limit - used + cached)
+    return min(found, default=None)
+
+
+def disk_free(output: str) -> int | None:
+    """Bytes that are free where a run shall lie; None of an object store."""
+    if "://" in output:
+        return None
+    path = Path(output).absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    with suppress(OSError):
+        return shutil.disk_usage(path).free
+    return None

@@ -1,0 +1,191 @@
+"""A run: Parquet shards and a manifest that says what they are, in a directory or a bucket."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from perfcore.errors import InputError, PerfcoreError
+from perfcore.runs import manifest as manifests
+from perfcore.runs.dataset import Dataset, Rows
+from perfcore.runs.manifest import Document
+from perfcore.runs.parquet import schema
+from perfcore.runs.shards import ProgressDisplay, facts, part_of, worker_for
+from perfcore.runs.store import DATA, Store, open_store
+from perfcore.runs.tasks import sweep_on
+from perfcore.runs.workers import Progress, Receipt, evaluate_rows, run_shards
+from perfcore.space.space import Space
+
+MANIFEST = manifests.MANIFEST
+
+
+@dataclass(frozen=True, repr=False)
+class Run(Dataset):
+    """A finished or interrupted sweep on disk: a data set that is read when it is asked."""
+
+    store: Store
+    manifest: Document
+
+    @property
+    def location(self) -> str:
+        """Directory, or address in an object store."""
+        return self.store.location
+
+    @property
+    def path(self) -> Path:
+        """Directory of a run on this machine."""
+        return self.store.directory
+
+    @property
+    def data(self) -> Path:
+        """Directory that holds nothing but Parquet."""
+        return self.path / DATA
+
+    @property
+    def rows(self) -> int:
+        """Rows written."""
+        return self._whole("rows")
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the data."""
+        return self._whole("bytes")
+
+    def _whole(self, key: str) -> int:
+        number = self.manifest.get(key)
+        if not isinstance(number, int):
+            raise InputError(
+                f"{self.location}/{MANIFEST}: {key} is {number!r}; run the sweep again"
+            )
+        return number
+
+    def dataset(self) -> ds.Dataset:
+        """The rows as an Arrow data set, read lazily."""
+        return self.store.dataset()
+
+    @property
+    def name(self) -> str:
+        """What the sweep is called."""
+        return str(self.manifest.get("name", self.location))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types."""
+        return self.dataset().schema
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows the files hold."""
+        return int(self.dataset().count_rows())
+
+    @property
+    def evaluated(self) -> int | None:
+        """Configurations of the whole sweep."""
+        evaluated = self.manifest.get("evaluated")
+        return evaluated if isinstance(evaluated, int) else None
+
+    @property
+    def dropped(self) -> Mapping[str, int] | None:
+        """Configurations that were left out, by reason."""
+        dropped = self.manifest.get("dropped")
+        return dropped if isinstance(dropped, dict) else None
+
+    def to_arrow(self, columns: Iterable[str] | None = None) -> pa.Table:
+        """Return all rows in memory, or some columns of them."""
+        return self.dataset().to_table(columns=self._known(columns))
+
+    def head(self, rows: int = 5) -> Rows:
+        """Return the first rows."""
+        return Rows(self.dataset().head(rows), self.name)
+
+    def register(self, connection: Any, view: str) -> None:  # noqa: ANN401 - DuckDB's
+        """Make the rows a view of a DuckDB connection, which reads the files itself."""
+        dataset = self.dataset()
+        files = sorted(dataset.files)
+        if not files:
+            raise InputError(f"{self.location}: has no Parquet files; run the sweep again")
+        if self.store.remote:
+            connection.register(view, dataset)
+            return
+        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        connection.execute(f'CREATE TEMP VIEW "{view}" AS FROM read_parquet([{listed}])')
+
+
+def sweep(
+    space: Space,
+    path: str | Path,
+    workers: int | None = None,
+    show: Callable[[Progress], "ProgressDisplay"] | None = None,
+    *,
+    part: tuple[int, int] = (1, 1),
+    executor: Executor | None = None,
+) -> Run:
+    """Evaluate ``space`` into ``path``; a run that was interrupted goes on.
+
+    Shards of the same run that are there and have the bytes that were written are kept; others are
+    computed.
+
+    Parameters
+    ----------
+    path
+        Directory, made if it is missing, or an address like ``s3://bucket/run``.
+    workers
+        Threads; all processors by default. They change no byte of the result.
+    show
+        Makes a context manager that displays the progress.
+    part
+        Part ``i`` of ``n`` of the shards, to let several machines share a run.
+    executor
+        What does the work in place of threads of this process, e.g. that of a Dask client. Its
+        workers must reach ``path``.
+
+    Raises
+    ------
+    InputError
+        If ``path`` holds a run of another specification.
+    OutputError
+        If something cannot be written.
+    """
+    shards = part_of(space.shards, part)
+    store = open_store(path)
+    head = manifests.header(space)
+    known = manifests.begin(store, head)
+    progress = Progress(shards=len(shards), points=_points(space, shards))
+    done: dict[int, Receipt] = {}
+    try:
+        with show(progress) if show else ProgressDisplay():
+            if executor is None:
+                worker = worker_for(space, store, known, progress)
+                done = worker.done
+                run_shards(worker, shards, workers or os.cpu_count() or 1)
+            else:
+                sweep_on(executor, space, store, shards, done, progress)
+    except BaseException:
+        # what is complete has its receipts; the first error says more than another one here
+        with suppress(PerfcoreError):
+            manifests.settle(store, head, done, progress.seconds)
+        raise
+    return Run(store, manifests.settle(store, head, done, progress.seconds))
+
+
+def _points(space: Space, shards: Iterable[int]) -> int:
+    """Rows of some shards before infeasible ones are left out."""
+    ranges = map(space.shard_range, shards)
+    return sum(stop - start for start, stop in ranges) * space.inner_points
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run by its directory, or its address in an object store."""
+    store = open_store(path)
+    return Run(store, manifests.read_manifest(store))
+
+
+def preview(space: Space, points: int) -> pa.Table:
+    """The rows of the first outer points, in memory."""
+    return evaluate_rows(space, schema(space, facts(space)), 0, min(points, space.outer_points))

@@ -1,0 +1,99 @@
+"""Shards of a run: what evaluates them, and what each file says about itself."""
+
+from pathlib import Path
+from typing import Self
+
+from perfcore.catalog import catalog_hash
+from perfcore.catalog.engine_entry import EngineEntry
+from perfcore.errors import InputError
+from perfcore.runs import manifest as manifests
+from perfcore.runs.manifest import Archive, fingerprint, shard_file
+from perfcore.runs.parquet import schema, writer_options
+from perfcore.runs.store import Store
+from perfcore.runs.workers import Progress, Receipt, ShardWorker
+from perfcore.space.space import Space
+
+LONG_AXIS = 1000  # values; more are not repeated in every data file, but in the manifest
+
+
+def facts(space: Space) -> dict[str, object]:
+    """What a file says about itself: specification, entries with sources, version.
+
+    ``bases`` are what the engines stand on.
+    """
+    entries = {
+        axis.name: {
+            str(label): entry.model_dump(mode="json", exclude_defaults=True)
+            for label, entry in zip(axis.values, axis.entries, strict=True)
+        }
+        for axis in space.axes
+        if axis.entries
+    }
+    return {
+        "version": manifests.version("perfcore"),
+        "spec": _shortened(space.spec.to_dict()),
+        "fingerprint": fingerprint(space),
+        "catalog_hash": catalog_hash(),
+        "entries": entries,
+        "bases": {
+            base.name: base.model_dump(mode="json", exclude_defaults=True)
+            for entry in space.spec.axis("engine").entries
+            if isinstance(entry, EngineEntry)
+            for base in entry.bases
+        },
+    }
+
+
+def _shortened(spec: dict[str, object]) -> dict[str, object]:
+    """The specification with long axes as count, first and last: every shard carries it."""
+    axes = spec["axes"]
+    if not isinstance(axes, dict):
+        return spec
+    short = {
+        name: values
+        if len(values) <= LONG_AXIS
+        else {"count": len(values), "first": values[0], "last": values[-1]}
+        for name, values in axes.items()
+    }
+    return {**spec, "axes": short}
+
+
+def shard_path(data: Path, shard: int) -> Path:
+    """Name of a shard's file."""
+    return data / shard_file(shard)
+
+
+def worker_for(
+    space: Space, store: Store, known: dict[int, Receipt], progress: Progress
+) -> ShardWorker:
+    """Return what evaluates a space's shards into a store."""
+    arrow_schema = schema(space, facts(space))
+    options = writer_options(arrow_schema, space.spec.output)
+    archive = Archive(store, fingerprint(space), arrow_schema, options, known)
+    return ShardWorker(space, arrow_schema, archive, progress)
+
+
+def part_of(shards: int, part: tuple[int, int]) -> range:
+    """Return the shards of part ``i`` of ``n``, the first of which is part 1.
+
+    Raises
+    ------
+    InputError
+        There is no such part.
+    """
+    number, parts = part
+    if not 1 <= number <= parts:
+        raise InputError(
+            f"--shard: no part {number} of {parts}; parts are 1/{parts} to {parts}/{parts}"
+        )
+    return range(number - 1, shards, parts)
+
+
+class ProgressDisplay:
+    """What shows a run's progress: a context manager. The base shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal as it was."""

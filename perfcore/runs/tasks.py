@@ -1,0 +1,58 @@
+"""The shards of a run as tasks of Dask, or of any ``concurrent.futures.Executor``."""
+
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from perfcore.errors import OutputError
+from perfcore.runs.executors import ROOM, packed_spec, retry_or_raise, unpacked_space
+from perfcore.runs.manifest import fingerprint
+from perfcore.runs.shards import worker_for
+from perfcore.runs.store import Directory, Store, open_store
+from perfcore.runs.workers import Progress, Receipt, ShardWorker, Stored, spread
+from perfcore.space.space import Space
+
+
+@dataclass(frozen=True)
+class SweepTask:
+    """Stores a shard; the same for all shards of a run."""
+
+    spec: bytes = field(repr=False)  # see packed_spec; Dask names tasks by what they look like
+    location: str
+    run: str  # its fingerprint
+
+    def __call__(self, shard: int) -> Stored | None:
+        """Store a shard, unless it is there."""
+        return _shard_worker(self).work(shard)
+
+
+@lru_cache(maxsize=2)
+def _shard_worker(task: SweepTask) -> ShardWorker:
+    """What threads of one process share, from one task to the next."""
+    space = unpacked_space(task.spec, task.run)
+    return worker_for(space, open_store(task.location), {}, Progress(space.shards, space.rows))
+
+
+def sweep_on(
+    executor: Executor,
+    space: Space,
+    store: Store,
+    shards: Iterable[int],
+    done: dict[int, Receipt],
+    progress: Progress,
+) -> None:
+    """Let an executor store shards; ``done`` gets the receipt of each as it comes."""
+    location = str(store.path.resolve()) if isinstance(store, Directory) else store.location
+    task = SweepTask(packed_spec(space.spec), location, fingerprint(space))
+
+    def take(shard: int, stored: Stored | None) -> None:
+        if stored is None:  # its worker is about to stop
+            raise OutputError(f"shard {shard}: not done; run again, which keeps complete shards")
+        done[shard] = stored.receipt
+        start, stop = space.shard_range(shard)
+        progress.done_shards += 1
+        progress.done_points += (stop - start) * space.inner_points
+        progress.rows += stored.receipt.rows if stored.computed else 0
+
+    spread(executor, task, shards, ROOM, take, retry_or_raise)

@@ -1,0 +1,316 @@
+"""Shards through workers into sinks, with bounded memory and a clean end."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from perfcore.columns import STATUS
+from perfcore.kernel.layout import Output
+from perfcore.physics.point import Point
+from perfcore.runs.parquet import Buffers, Shaper
+from perfcore.space.space import Space
+
+UNMET = "excluded by where"
+REASONS = (*STATUS[1:], UNMET)
+
+
+@dataclass(frozen=True)
+class Count:
+    """Rows of a shard: written, and left out by reason."""
+
+    rows: int
+    dropped: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Receipt(Count):
+    """What a shard is once it is stored: its rows, and its file's bytes and their checksum."""
+
+    bytes: int
+    sha256: str
+
+
+class Stored(NamedTuple):
+    """A shard that is stored, and whether it was computed for that."""
+
+    receipt: Receipt
+    computed: bool
+
+
+class Shard(Protocol):
+    """Where the rows of a shard go."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take rows; they are gone when this returns."""
+
+    def commit(self, count: Count) -> Receipt:
+        """Keep what was written."""
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+
+
+class Shards(Protocol):
+    """Where shards are kept."""
+
+    def intact(self, shard: int) -> Receipt | None:
+        """Return the receipt of a shard that is stored as it was written."""
+
+    def open(self, shard: int) -> Shard:
+        """Begin a shard."""
+
+
+@dataclass
+class Progress:
+    """How far a run is, for whoever shows it."""
+
+    shards: int
+    points: int  # rows before infeasible ones are left out
+    done_shards: int = 0
+    done_points: int = 0
+    rows: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start."""
+        return time.perf_counter() - self.started
+
+
+class Evaluator:
+    """Evaluates ranges of outer points, one worker thread each.
+
+    With ``objectives``, rows have these as real numbers in place of their columns, and in place of
+    their axes the positions of their outer and inner point (``Buffers`` holds them).
+    """
+
+    def __init__(self, space: Space, objectives: Sequence[str] | None = None) -> None:
+        # Numba is imported here, so that whoever only plans does not wait for it.
+        from perfcore.kernel.loops import Filling  # noqa: PLC0415
+
+        self.space = space
+        self.filling = Filling
+        self.located = objectives is not None
+        real = objectives or [column.name for column in space.columns if column.kind == "metric"]
+        whole = [column.name for column in space.columns if column.kind != "metric"]
+        self.real = np.array([Point._fields.index(name) for name in real], np.int64)
+        self.dropped_bits = np.array([space.dropped_bits(name) for name in real], np.int64)
+        self.whole = np.array(
+            [] if self.located else [Point._fields.index(name) for name in whole], np.int64
+        )
+
+    def output(self, buffers: Buffers) -> Output:
+        """Where the kernel writes."""
+        return Output(
+            capacity=buffers.capacity,
+            axes=buffers.axes,
+            metrics=buffers.metrics,
+            codes=buffers.codes,
+            metric_fields=self.real,
+            dropped_bits=self.dropped_bits,
+            code_fields=self.whole,
+        )
+
+    def evaluate(
+        self,
+        start: int,
+        stop: int,
+        buffers: Buffers,
+        consume: Callable[[int], None],
+    ) -> Count:
+        """Evaluate outer points ``start`` … ``stop - 1``; ``consume`` is told of full buffers."""
+        space = self.space
+        block = space.block(start, stop)
+        inner = space.inner
+        if self.located:
+            points = np.arange(stop - start, dtype=np.int32)
+            outer_axes = np.array([points, *([points] * 2 if space.chooses_devices else [])])
+            # the kernel's own choices of degrees go where nobody looks
+            block = block._replace(axes=outer_axes, degrees=np.array([1, 2]))
+            inner_axes = np.arange(space.inner_points, dtype=np.int32)[np.newaxis]
+            inner = inner._replace(axes=inner_axes)
+        filling = self.filling(space.tables, block, inner, space.rules, self.output(buffers))
+        keep = space.spec.output.keep_infeasible
+        dropped = np.zeros(len(STATUS) + 1, np.int64)
+        cursor = np.zeros(2, np.int64)
+        total = 0
+        while cursor[0] < stop - start:
+            rows = filling.fill(cursor, dropped, keep_infeasible=keep)
+            if rows:
+                consume(rows)
+                total += rows
+        counted = zip(REASONS, dropped[1:].tolist(), strict=True)
+        return Count(total, {reason: count for reason, count in counted if count})
+
+
+class ShardWorker:
+    """Evaluates and stores whole shards that are not there; one object serves all threads.
+
+    ``done`` has every shard that is stored, and no partial one, whatever ends the work. Every
+    thread fills its own buffers, encodes and writes; the kernel and the encoder run without the
+    interpreter's lock.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        arrow_schema: pa.Schema,
+        shards: Shards,
+        progress: Progress,
+    ) -> None:
+        self.space = space
+        self.shards = shards
+        self.progress = progress
+        self.evaluator = Evaluator(space)
+        self.shaper = Shaper(space, arrow_schema)
+        self.done: dict[int, Receipt] = {}
+        self.stopped = threading.Event()
+        self.lock = threading.Lock()
+        self.local = threading.local()
+
+    def work(self, shard: int) -> Stored | None:
+        """Store a shard, whole or not at all; nothing if the run was stopped before it began."""
+        if self.stopped.is_set():
+            return None
+        there = self.shards.intact(shard)
+        receipt = there or self._written(shard)
+        start, stop = self.space.shard_range(shard)
+        with self.lock:
+            self.done[shard] = receipt
+            self.progress.done_shards += 1
+            self.progress.done_points += (stop - start) * self.space.inner_points
+        return Stored(receipt, computed=there is None)
+
+    def _written(self, shard: int) -> Receipt:
+        if not hasattr(self.local, "buffers"):
+            self.local.buffers = Buffers(self.space)
+        buffers: Buffers = self.local.buffers
+        sink = self.shards.open(shard)
+
+        def consume(rows: int) -> None:
+            if self.stopped.is_set():
+                raise _StoppedError
+            sink.write(self.shaper.batch(buffers, rows))
+            with self.lock:
+                self.progress.rows += rows
+
+        try:
+            count = self.evaluator.evaluate(*self.space.shard_range(shard), buffers, consume)
+            return sink.commit(count)
+        except BaseException:
+            sink.discard()
+            raise
+
+
+class Worker(Protocol):
+    """Works on shards, from any thread."""
+
+    stopped: threading.Event
+
+    def work(self, shard: int) -> object:
+        """Finish a shard; do nothing if ``stopped`` is set."""
+
+
+def run_shards(worker: Worker, shards: Iterable[int], workers: int) -> None:
+    """Let ``workers`` threads work on ``shards``.
+
+    Whatever ends this early (an error, Ctrl-C), ``worker.stopped`` is set, and no thread is left.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix="perfcore") as pool:
+        try:
+            spread(pool, worker.work, shards, 2 * workers)
+        except BaseException:
+            worker.stopped.set()
+            raise
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def spread(
+    executor: Executor,
+    task: Callable[[Item], Result],
+    items: Iterable[Item],
+    room: int,
+    take: Callable[[Item, Result], None] = lambda _item, _result: None,
+    failed: Callable[[Item, Exception, int], None] | None = None,
+) -> None:
+    """Let an executor do ``task`` for all ``items``, of which it has ``room`` at once.
+
+    Parameters
+    ----------
+    take
+        Is given each result, in the order in which they come.
+    failed
+        Is given an item, the error and how often it has failed; raises if that is too often, else
+        the item is tried again. By default the first error ends everything.
+
+    Whatever ends this early, what has not begun is cancelled.
+    """
+    queue = iter(items)
+    pending: dict[Future[Result], Item] = {}
+    failures: dict[Item, int] = {}
+    try:
+        while True:
+            for item in islice(queue, room - len(pending)):
+                pending[executor.submit(task, item)] = item
+            if not pending:
+                return
+            for future in wait(pending, timeout=0.25, return_when=FIRST_COMPLETED).done:
+                item = pending.pop(future)
+                try:
+                    result = future.result()
+                except Exception as error:
+                    if failed is None:
+                        raise
+                    failures[item] = failures.get(item, 0) + 1
+                    failed(item, error, failures[item])
+                    pending[executor.submit(task, item)] = item
+                else:
+                    take(item, result)
+    except BaseException:
+        for future in pending:
+            future.cancel()
+        raise
+
+
+class _StoppedError(Exception):
+    """Another worker failed or the user stopped the run."""
+
+
+def evaluate_rows(space: Space, arrow_schema: pa.Schema, start: int, stop: int) -> pa.Table:
+    """Rows of a range of outer points, in memory."""
+    return evaluate_counted(space, arrow_schema, start, stop)[0]
+
+
+def evaluate_counted(
+    space: Space, arrow_schema: pa.Schema, start: int, stop: int
+) -> tuple[pa.Table, Count]:
+    """Rows of a range of outer points, in memory, and how many were left out."""
+    evaluator = Evaluator(space)
+    shaper = Shaper(space, arrow_schema)
+    buffers = Buffers(space)
+    batches: list[pa.RecordBatch] = []
+
+    def consume(rows: int) -> None:
+        view = pa.Table.from_batches([shaper.batch(buffers, rows)])
+        batches.extend(_copied(view).to_batches())
+
+    count = evaluator.evaluate(start, stop, buffers, consume)
+    return pa.Table.from_batches(batches, arrow_schema), count
+
+
+def _copied(table: pa.Table) -> pa.Table:
+    """A copy that does not share the kernel's buffers."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()

@@ -1,0 +1,1 @@
+"""The best rows of a space, the undominated ones, or counts, without writing the others."""

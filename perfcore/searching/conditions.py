@@ -1,0 +1,65 @@
+"""Conditions of a search, as text, and the space that they leave."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from perfcore.errors import InputError
+from perfcore.reading.places import Place
+from perfcore.space.axes import Axis, WhatIf
+from perfcore.space.sections import Where, parse_condition
+from perfcore.space.space import Space
+
+_CONDITION: Final = re.compile(r"\s*([\w.]+)\s*(<=|>=|=)\s*(\S.*?)\s*")
+
+_KEYS: Final = {"<=": "max", ">=": "min", "=": "in"}
+
+
+def narrowed(space: Space, where: Sequence[str]) -> Space:
+    """Return the space with further conditions, and without rows that cannot run."""
+    return kept(space, conditions(where, space.spec.axes, space.spec.what_ifs))
+
+
+def kept(space: Space, added: Sequence[Where]) -> Space:
+    """Return the space with further conditions that are parsed already, as ``narrowed`` does."""
+    spec = space.spec
+    output = replace(spec.output, keep_infeasible=False)
+    return Space(replace(spec, where=(*spec.where, *added), output=output))
+
+
+def conditions(
+    texts: Sequence[str], axes: tuple[Axis, ...], listed: Iterable[WhatIf]
+) -> tuple[Where, ...]:
+    """Return the conditions of ``--where``, e.g. ``tpot_s<=50ms`` or ``device=h100-sxm``.
+
+    Raises
+    ------
+    InputError
+        With every fault of the conditions.
+    """
+    names = [axis.name for axis in axes]
+    what_ifs = {what_if.key: what_if for what_if in listed}
+    faults: list[str] = []
+    found = []
+    for text in texts:
+        place = Place(f"--where {text}", "", faults)
+        matched = _CONDITION.fullmatch(text)
+        if matched is None:
+            place.fault("no condition", "write COLUMN<=VALUE, COLUMN>=VALUE or COLUMN=VALUE")
+            continue
+        name, sign, value = matched.groups()
+        subject = "axis" if name in names or name in what_ifs else "metric"
+        given: object = [_number_or_text(value)] if sign == "=" else _number_or_text(value)
+        table = {subject: name, _KEYS[sign]: given}
+        found.append(parse_condition(table, axes, what_ifs, place))
+    if faults:
+        raise InputError(faults)
+    return tuple(condition for condition in found if condition is not None)
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,232 @@
+"""The best rows of a sweep, the undominated ones, or how many lie where, without writing them.
+
+Rows go from the kernel into what is kept of them and are gone: memory grows with the result only.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from perfcore.columns import METRICS
+from perfcore.errors import InputError
+from perfcore.kernel.layout import Integers
+from perfcore.runs.parquet import schema
+from perfcore.runs.shards import ProgressDisplay, facts
+from perfcore.runs.workers import Progress, evaluate_rows, run_shards
+from perfcore.searching.conditions import narrowed
+from perfcore.searching.groups import Groups
+from perfcore.searching.objectives import Objective
+from perfcore.searching.reductions import LARGEST_RESULT, Best, Counts, Front, Kept, S
+from perfcore.searching.tasks import search_on
+from perfcore.searching.workers import SearchWorker
+from perfcore.space.space import Space
+
+LARGEST_TOP: Final = 10_000  # rows of one group: each new one is inserted among them
+_DECADES: Final = 30  # of bins on each side of 1, whose ends are 1e-30 and 1e30
+
+
+class Found(NamedTuple):
+    """Result of a search: rows with every axis and column, and how many were looked at."""
+
+    rows: pa.Table
+    configs: int
+    feasible: int
+    seconds: float
+
+
+def find_best(
+    space: Space,
+    objective: Objective,
+    where: Sequence[str] = (),
+    by: Sequence[str] = (),
+    top: int = 1,
+    workers: int | None = None,
+    show: Callable[[Progress], ProgressDisplay] | None = None,
+    executor: Executor | None = None,
+) -> Found:
+    """Return the ``top`` rows of each group with the best value of a column.
+
+    Parameters
+    ----------
+    where
+        Conditions besides the specification's, e.g. ``tpot_s<=50ms`` or ``device=h100-sxm``. As in
+        a sweep file, those on axes narrow the space before a sample is drawn from it.
+    by
+        Axes of which every combination of values is a group.
+    workers
+        Threads; all processors by default. They do not change the result.
+    executor
+        What does the work in place of threads of this process.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or more than a million rows would be kept.
+    """
+    space = narrowed(space, where)
+    groups = Groups(space, by)
+    if not 1 <= top <= LARGEST_TOP:
+        raise InputError(
+            f"--top: {top:,} is not from 1 to {LARGEST_TOP:,}; write more rows with `perfcore run`"
+        )
+    if groups.count * top > LARGEST_RESULT:
+        raise InputError(
+            f"--top: {groups.count:,} groups of {top:,} rows are more than {LARGEST_RESULT:,}; "
+            "keep fewer, or group by fewer axes"
+        )
+    dtype = space.spec.output.dtype
+    make = partial(Best, groups.count, top, dtype)
+    return _found(space, [objective], groups, make, workers, show, executor)
+
+
+def find_front(
+    space: Space,
+    objectives: Sequence[Objective],
+    where: Sequence[str] = (),
+    by: Sequence[str] = (),
+    workers: int | None = None,
+    show: Callable[[Progress], ProgressDisplay] | None = None,
+    executor: Executor | None = None,
+) -> Found:
+    """Return the rows of each group that no other row is at least as good as in all objectives.
+
+    Parameters are those of ``find_best``; of rows alike in all objectives the first is kept.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, there are not two or three different objectives, or too many rows
+        are undominated.
+    """
+    names = [objective.name for objective in objectives]
+    if not 2 <= len(set(names)) == len(names) <= 3:
+        raise InputError(f"--objectives: {', '.join(names)}: name two or three different metrics")
+    space = narrowed(space, where)
+    groups = Groups(space, by)
+    if groups.count > LARGEST_RESULT:
+        raise InputError(
+            f"--by: {groups.count:,} groups are more than {LARGEST_RESULT:,}; group by fewer axes"
+        )
+    dtype = space.spec.output.dtype
+    make = partial(Front, groups.count, len(names), dtype)
+    return _found(space, objectives, groups, make, workers, show, executor)
+
+
+def count_by_value(
+    space: Space,
+    metric: Objective,
+    where: Sequence[str] = (),
+    by: Sequence[str] = (),
+    per_decade: int = 10,
+    workers: int | None = None,
+    show: Callable[[Progress], ProgressDisplay] | None = None,
+    executor: Executor | None = None,
+) -> Found:
+    """Return how many rows of each group have a column's value in which bin.
+
+    Bins are decades, each divided into ``per_decade`` equal ratios, so that they depend on no row;
+    the first one has all values below 1e-30, zero and negative ones among them. The table has the
+    axes of ``by``, ``low`` (inclusive) and ``high`` of a bin, null where it has no end, ``rows``
+    and their ``share`` of the group; empty bins are left out. Other parameters are those of
+    ``find_best``.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or there would be more than a million bins.
+    """
+    space = narrowed(space, where)
+    groups = Groups(space, by)
+    decades = np.array([float(f"1e{power}") for power in range(-_DECADES, _DECADES)])
+    edges = np.append(np.outer(decades, 10.0 ** (np.arange(per_decade) / per_decade)), 1e30)
+    if groups.count * edges.size > LARGEST_RESULT * 10:
+        raise InputError(f"--by: {groups.count:,} groups are too many; name fewer axes")
+    make = partial(Counts, groups.count, edges)
+    sink, progress = _looked(space, [metric], groups, make, workers, show, executor)
+    counts = sink.counts
+    limits = [None, *edges.tolist(), None]
+    totals = counts.sum(axis=1)
+    rows = [
+        {
+            **groups.label(int(group)),
+            "low": limits[place],
+            "high": limits[place + 1],
+            "rows": int(counts[group, place]),
+            "share": float(counts[group, place] / totals[group]),
+        }
+        for group, place in np.argwhere(counts)
+    ]
+    names = [axis.name for axis in groups.axes]
+    empty: dict[str, list[float]] = {name: [] for name in (*names, "low", "high", "rows", "share")}
+    table = pa.Table.from_pylist(rows) if rows else pa.table(empty)
+    return Found(table, space.rows, progress.rows, progress.seconds)
+
+
+def _looked(
+    space: Space,
+    objectives: Sequence[Objective],
+    groups: Groups,
+    make: Callable[[], S],
+    workers: int | None,
+    show: Callable[[Progress], ProgressDisplay] | None,
+    executor: Executor | None,
+) -> tuple[S, Progress]:
+    """Look at all rows of a space, and return what is made of them."""
+    # whatever is wrong with these is told before anything is shown
+    _ = space.tables, space.rules, space.inner
+    progress = Progress(shards=space.shards, points=space.rows)
+    with show(progress) if show else ProgressDisplay():
+        if executor is not None:
+            return search_on(executor, space, objectives, groups, make, progress), progress
+        worker = SearchWorker(space, objectives, groups, make, progress)
+        run_shards(worker, range(space.shards), workers or os.cpu_count() or 1)
+    first, *others = worker.sinks
+    for other in others:
+        first.merge(other)
+    return first, progress
+
+
+def _found(
+    space: Space,
+    objectives: Sequence[Objective],
+    groups: Groups,
+    make: Callable[[], Kept],
+    workers: int | None,
+    show: Callable[[Progress], ProgressDisplay] | None,
+    executor: Executor | None,
+) -> Found:
+    first, progress = _looked(space, objectives, groups, make, workers, show, executor)
+    seconds = progress.seconds
+    values, numbers, places = first.entries()
+    order = np.lexsort((places, *values[::-1], numbers))
+    return Found(rows_at(space, places[order]), space.rows, progress.rows, seconds)
+
+
+def rows_at(space: Space, places: Integers) -> pa.Table:
+    """Return rows at places of the space, with every axis and column."""
+    spec = space.spec
+    every = tuple(column.name for column in METRICS)
+    axes = {axis.name for axis in spec.axes}
+    whole = Space(
+        replace(
+            spec,
+            where=tuple(where for where in spec.where if where.column in axes),
+            output=replace(spec.output, columns=every, keep_infeasible=True),
+        )
+    )
+    arrow_schema = schema(whole, facts(whole))
+    outers, inners = np.divmod(places, whole.inner_points)
+    parts = []
+    for outer in np.unique(outers):
+        table = evaluate_rows(whole, arrow_schema, int(outer), int(outer) + 1)
+        parts.append(table.take(inners[outers == outer]))
+    if not parts:
+        return arrow_schema.empty_table()
+    order = np.argsort(np.argsort(outers, kind="stable"), kind="stable")
+    return pa.concat_tables(parts).take(order).combine_chunks()

@@ -1,0 +1,68 @@
+"""The shards of a search as tasks of Dask, or of any ``concurrent.futures.Executor``."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Final, Generic
+
+from perfcore.runs.executors import ROOM, packed_spec, retry_or_raise, unpacked_space
+from perfcore.runs.manifest import fingerprint
+from perfcore.runs.workers import Progress, spread
+from perfcore.searching.groups import Groups
+from perfcore.searching.objectives import Objective
+from perfcore.searching.reductions import S
+from perfcore.searching.workers import SearchWorker
+from perfcore.space.space import Space
+
+SEARCH_TASKS: Final = 512  # at most, of a search: each returns what it keeps
+
+
+@dataclass(frozen=True)
+class SearchTask(Generic[S]):
+    """Looks at the rows of some shards."""
+
+    spec: bytes = field(repr=False)
+    run: str
+    objectives: tuple[Objective, ...]
+    by: tuple[str, ...]
+    make: Callable[[], S]
+
+    def __call__(self, shards: tuple[int, ...]) -> tuple[S, int]:
+        """Return what is kept of the shards' rows, and how many met the conditions."""
+        space = unpacked_space(self.spec, self.run)
+        progress = Progress(space.shards, space.rows)
+        groups = Groups(space, self.by)
+        worker = SearchWorker(space, self.objectives, groups, self.make, progress)
+        for shard in shards:
+            worker.work(shard)
+        return worker.sinks[0], progress.rows
+
+
+def search_on(
+    executor: Executor,
+    space: Space,
+    objectives: Sequence[Objective],
+    groups: Groups,
+    make: Callable[[], S],
+    progress: Progress,
+) -> S:
+    """Let an executor look at all rows; return what is kept of them."""
+    by = tuple(axis.name for axis in groups.axes)
+    task = SearchTask(packed_spec(space.spec), fingerprint(space), tuple(objectives), by, make)
+    each = -(-space.shards // SEARCH_TASKS)
+    chunks = [
+        tuple(range(first, min(first + each, space.shards)))
+        for first in range(0, space.shards, each)
+    ]
+    merged = make()
+
+    def take(shards: tuple[int, ...], result: tuple[S, int]) -> None:
+        kept, rows = result
+        merged.merge(kept)
+        progress.rows += rows
+        progress.done_shards += len(shards)
+        start, stop = space.shard_range(shards[0])[0], space.shard_range(shards[-1])[1]
+        progress.done_points += (stop - start) * space.inner_points
+
+    spread(executor, task, chunks, ROOM, take, retry_or_raise)
+    return merged

@@ -1,0 +1,1 @@
+"""The space of configurations that a sweep file asks for."""

@@ -1,0 +1,321 @@
+"""The axes of a sweep: one table says which there are; the rest reads them from a sweep file."""
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from perfcore.catalog import loader
+from perfcore.catalog.entry import Entry
+from perfcore.catalog.names import HUB
+from perfcore.errors import MOST_FAULTS, InputError, show
+from perfcore.limits import BOUNDS, POSITIVE, Bound
+from perfcore.reading.places import Place
+from perfcore.reading.ranges import MAX_VALUES, expand
+from perfcore.reading.words import suggest
+from perfcore.space.sizes import MAX_ENTRIES, family_models
+
+Kind = Literal["categorical", "integer", "real"]
+Value = str | int | float
+
+
+class Rule(NamedTuple):
+    """An axis as it may be written. Without a default it is required."""
+
+    name: str
+    bound: Bound | None = None  # None: categorical, the catalogue's kind of the same name
+    default: Value | None = None
+    choices: tuple[str, ...] = ()  # of a categorical axis without a catalogue, by code
+
+    @property
+    def kind(self) -> Kind:
+        """How the axis' values are told apart."""
+        if self.bound is None:
+            return "categorical"
+        return "integer" if self.bound.whole else "real"
+
+
+_DEVICES = Bound("count", 1, 65_536, whole=True)
+_TOKENS = Bound("count", 1, 1e8, whole=True)
+
+# In canonical order: outermost first. A new axis is one line here.
+RECORDS: Final = (
+    Rule("model"),
+    Rule("device"),
+    Rule("engine", default="default"),
+    Rule("weight_format", default="bf16"),
+    Rule("kv_format", default="bf16"),
+    Rule("economics", default="default"),
+)
+# Between the records and the deployment stand the what-ifs, which change records.
+DEPLOYMENT: Final = (
+    Rule("scheduler", default="static", choices=("static", "continuous", "disaggregated")),
+    Rule("offload", default="none", choices=("none", "weights", "kv")),
+    Rule("tp", _DEVICES, 1),
+    Rule("pp", _DEVICES, 1),
+    Rule("dp", _DEVICES, 1),
+    Rule("ep", _DEVICES, 1),
+    Rule("prefix_hit", Bound("fraction", 0, 0.999), 0.0),
+    Rule("draft_len", Bound("count", 0, 64, whole=True), 0),
+    Rule("acceptance", Bound("fraction", 0, 1), 0.0),
+    Rule("batch", Bound("count", 1, 1e6, whole=True), 1),
+    Rule("input_len", _TOKENS, 1024),
+    Rule("output_len", _TOKENS, 256),
+)
+DEGREES: Final = ("tp", "pp")  # what `devices = "auto"` chooses
+RULES: Final = {rule.name: rule for rule in (*RECORDS, *DEPLOYMENT)}
+
+_SUFFIXES: Final = {
+    "time": "_s",
+    "bytes": "_bytes",
+    "bandwidth": "_bytes_per_s",
+    "flops": "_flop_per_s",
+    "power": "_w",
+    "price": "_usd",
+    "carbon_intensity": "_g_per_kwh",
+}
+SCALE: Final = Bound("ratio", POSITIVE, 1e6)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a sweep: its name as a column, its values in order, and what they stand for.
+
+    Parameters
+    ----------
+    name
+        The column's name.
+    values
+        Labels of a categorical axis; else numbers in SI units.
+    kind
+        ``integer`` values are ``int``; ``real`` ones ``float``.
+    entries
+        Of a categorical axis, the catalogue entry of each value.
+    """
+
+    name: str
+    values: tuple[Value, ...]
+    kind: Kind
+    entries: tuple[Entry, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """A field of a record that the sweep sets, or scales, to each of some values."""
+
+    record: str
+    field: str
+    mode: Literal["scale", "set"]
+    values: tuple[float, ...]
+
+    @property
+    def key(self) -> str:
+        """How the sweep file names it."""
+        return f"{self.record}.{self.field}"
+
+    @property
+    def column_name(self) -> str:
+        """Name of its column, which ends in its unit or in ``scale``."""
+        name = f"{self.record}_{self.field}"
+        suffix = "_scale" if self.mode == "scale" else _SUFFIXES.get(self.bound.dimension, "")
+        return name if name.endswith(suffix) else name + suffix
+
+    @property
+    def bound(self) -> Bound:
+        """What values the field may take."""
+        return BOUNDS[self.record][self.field]
+
+    @property
+    def axis(self) -> Axis:
+        """The axis that it adds to the sweep."""
+        return Axis(self.column_name, self.values, "real")
+
+
+def parse_axes(table: object, place: Place, zipped: Container[str] = ()) -> dict[str, Axis]:
+    """Return the axes by name, defaults included; those with faults are left out.
+
+    An axis of a zip may have a value twice: it is told apart by the others.
+    """
+    if not isinstance(table, Mapping):
+        place.fault(f"{show(table)} is not a table", 'write [axes] and below it model = ["..."]')
+        return {}
+    table, chosen = _chosen_devices(table, place)
+    for key in table:
+        if key not in RULES:
+            if str(key).partition(".")[0] in BOUNDS:
+                place.fault(f"{show(key)} is a what-if, not an axis", "move it below [what_if]")
+            else:
+                place.unknown("axis", str(key), RULES)
+    axes = {}
+    for rule in RULES.values():
+        if rule.name not in table and rule.default is None:
+            place.fault(
+                f"key '{rule.name}' is missing",
+                f'add {rule.name} = ["NAME"] (perfcore {rule.name}s lists all)',
+            )
+            continue
+        given = table.get(rule.name, rule.default)
+        if rule.name in chosen:
+            axes[rule.name] = Axis(rule.name, (0,), "integer")
+            continue
+        axis = _axis(rule, given, place.at(rule.name), repeats=rule.name in zipped)
+        if axis is not None:
+            axes[rule.name] = axis
+    return axes
+
+
+def _chosen_devices(
+    table: Mapping[str, object], place: Place
+) -> tuple[Mapping[str, object], tuple[str, ...]]:
+    """Return the table without ``devices = "auto"``, and the degrees that it leaves to choose.
+
+    Such an axis holds 0; a row has the degrees that were chosen for it.
+    """
+    if "devices" not in table:
+        return table, ()
+    given = table["devices"]
+    if given != "auto":
+        place.at("devices").fault(
+            f"{show(given)} is not 'auto'", 'write devices = "auto", or give tp and pp instead'
+        )
+    for name in DEGREES:
+        if name in table:
+            place.at(name).fault(f"{name} is given beside devices", "leave out one of them")
+    return {key: value for key, value in table.items() if key != "devices"}, DEGREES
+
+
+def _axis(rule: Rule, given: object, place: Place, *, repeats: bool) -> Axis | None:
+    if rule.bound is None:
+        return _categorical(rule.name, given, place, repeats=repeats)
+    values = expand(given, rule.bound, place, repeats=repeats)
+    return None if values is None else Axis(rule.name, values, rule.kind)
+
+
+def _categorical(kind: str, given: object, place: Place, *, repeats: bool) -> Axis | None:
+    items = list(given) if isinstance(given, list | tuple) else [given]
+    if not items:
+        place.fault("[] is empty", "list at least one name, or leave the key out")
+        return None
+    if len(items) > MAX_ENTRIES:
+        place.fault(f"{len(items)} entries are too many", f"list at most {MAX_ENTRIES}")
+        return None
+    entries: list[Entry] = []
+    labels: list[str] = []
+    seen: set[str] = set()
+    before = len(place.faults)
+    for index, item in enumerate(items):
+        spot = place.item(index) if isinstance(given, list | tuple) else place
+        for label, entry in _labelled(kind, item, spot):
+            if label in seen and not repeats:
+                spot.fault(
+                    f"{show(item)} is a duplicate of {label!r}", "list it once, or rename it"
+                )
+            seen.add(label)
+            labels.append(label)
+            if entry is not None:
+                entries.append(entry)
+        if len(place.faults) - before > MOST_FAULTS or len(entries) > MAX_ENTRIES:
+            break  # each further one may be a file to read
+    if len(entries) > MAX_ENTRIES:
+        place.fault(f"{len(entries)} entries are too many", f"use at most {MAX_ENTRIES}")
+    if len(place.faults) > before:
+        return None
+    return Axis(kind, tuple(labels), "categorical", tuple(entries))
+
+
+def _labelled(kind: str, item: object, place: Place) -> Iterable[tuple[str, Entry | None]]:
+    choices = RULES[kind].choices if kind in RULES else ()
+    return _choices(kind, item, choices, place) if choices else _entries(kind, item, place)
+
+
+def _choices(
+    name: str, item: object, choices: tuple[str, ...], place: Place
+) -> Iterator[tuple[str, None]]:
+    if isinstance(item, str) and item in choices:
+        yield item, None
+    else:
+        place.unknown(f"value of {name}", item if isinstance(item, str) else show(item), choices)
+
+
+def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry]]:
+    if isinstance(item, str):
+        try:
+            entry = loader.load(kind, located(item, place.folder))
+        except InputError as error:
+            for fault in error.faults:
+                place.relay(fault)
+        else:
+            yield entry.name, entry
+    elif kind == "model" and isinstance(item, Mapping):
+        yield from family_models(item, place)
+    else:
+        tables = " or a family table" if kind == "model" else ""
+        place.fault(f"{show(item)} is not a name", f"write a name or file in quotes{tables}")
+
+
+def located(name: str, folder: Path) -> str:
+    """Return a name as it is, and a path relative to the sweep file's folder."""
+    is_path = (
+        name.startswith(("./", "../", "~", "/"))
+        or name in {".", ".."}
+        or (name.lower().endswith((".toml", ".json", ".gguf")) and not name.lower().startswith(HUB))
+    )
+    if is_path or ".toml:" in name.lower():
+        try:
+            return str(folder / Path(name).expanduser())
+        except RuntimeError:  # no such user's home
+            return name
+    return name
+
+
+def parse_what_ifs(table: object, place: Place) -> dict[str, WhatIf]:
+    """Return the what-ifs by key, in the order of records and their fields."""
+    if not isinstance(table, Mapping):
+        place.fault(
+            f"{show(table)} is not a table", 'write "device.memory_bandwidth" = { scale = [1, 2] }'
+        )
+        return {}
+    found = {}
+    values = 0
+    for key, given in table.items():
+        what_if = _what_if(str(key), given, place)
+        if what_if is not None:
+            found[what_if.key] = what_if
+            values += len(what_if.values)
+        if values > MAX_VALUES:
+            place.fault(
+                f"what-ifs have more than {MAX_VALUES} values together", "list fewer values"
+            )
+            break
+    ordered = (f"{record}.{field}" for record, fields in BOUNDS.items() for field in fields)
+    return {key: found[key] for key in ordered if key in found}
+
+
+def _what_if(key: str, given: object, place: Place) -> WhatIf | None:
+    record, _, field = key.partition(".")
+    if not field and record in RULES:
+        place.fault(
+            f"{show(key)} is an axis, not a what-if",
+            f"write {key} = ... below [axes], or RECORD.FIELD here",
+        )
+        return None
+    if record not in BOUNDS or field not in BOUNDS[record]:
+        everything = [f"{name}.{other}" for name, fields in BOUNDS.items() for other in fields]
+        hint = suggest(key, everything)
+        listed = ", ".join(BOUNDS.get(record, BOUNDS))
+        place.relay(
+            f"unknown what-if {show(key)}" + (hint or f"; write RECORD.FIELD, of: {listed}")
+        )
+        return None
+    spot = place.at(key)
+    if isinstance(given, Mapping) and set(given) == {"scale"}:
+        values = expand(given["scale"], SCALE, spot.at("scale"))
+        return None if values is None else WhatIf(record, field, "scale", values)
+    if isinstance(given, Mapping) and "scale" in given:
+        spot.fault(f"{show(dict(given))} has more than scale", "write { scale = [1, 2, 4] }")
+        return None
+    values = expand(given, BOUNDS[record][field], spot)
+    return None if values is None else WhatIf(record, field, "set", tuple(map(float, values)))

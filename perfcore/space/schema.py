@@ -1,0 +1,341 @@
+"""The JSON Schema of a sweep file, for completion and checks in editors.
+
+It is made of what the parser itself reads: the axes' rules, the fields' bounds, the units and the
+columns. A schema cannot say everything that the parser checks (that a range rises, that a name is
+in the user's catalogue, that zipped axes are equally long), so that a file that it admits may have
+faults; a file that it refuses has one.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+from perfcore import units
+from perfcore.catalog import loader
+from perfcore.columns import AXES, BY_NAME, COLUMNS, METRICS
+from perfcore.limits import BOUNDS, FINITE, Bound
+from perfcore.reading import ranges
+from perfcore.space import sections, sizes
+from perfcore.space.axes import DEGREES, RULES, Rule
+from perfcore.space.axes import SCALE as SCALES
+from perfcore.space.profiles import PROFILES
+
+SHIPPED: Final = Path(__file__).parents[1] / "sweep.schema.json"
+DIALECT: Final = "http://json-schema.org/draft-07/schema#"  # what editors of TOML know best
+LONGEST_NAME: Final = 200
+
+Schema = dict[str, Any]
+
+_NUMBER: Final = r"\s*[+-]?(\d[\d_,]*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
+_OUTPUT: Final = {
+    "columns": "what is written of each row besides the axes: default, all, or names",
+    "keep_infeasible": "also write configurations that cannot run; status says why",
+    "dtype": "precision of real numbers",
+    "profile": "how rows are encoded: "
+    + "; ".join(f"{name} ({profile.meaning})" for name, profile in PROFILES.items()),
+    "compression": "codec of the Parquet files [the profile's]",
+    "significant_bits": "bits of metrics that are kept, the rest is rounded [the profile's]",
+}
+_SECTIONS: Final = {
+    "name": "what the sweep is called, on one line",
+    "description": "the question that the sweep answers",
+    "axes": "every combination of these axes' values is one row",
+    "what_if": "fields of catalogue records, set or scaled to each of some values",
+    "zip": "axes that move together instead of being combined",
+    "where": "conditions that a row must meet; all must hold",
+    "sample": "points drawn from the space instead of all of it",
+    "output": "what is written of each row, and how",
+}
+
+
+def sweep_schema() -> Schema:
+    """Return the schema as a document; names are those of the catalogue that is found now."""
+    made = _Schema()
+    properties: dict[str, Schema] = {
+        "name": {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
+        "description": {"type": "string"},
+        "axes": made.axes(),
+        "what_if": made.what_ifs(),
+        "zip": _one_or_many(made.zip()),
+        "where": _one_or_many(made.where()),
+        "sample": _sample(),
+        "output": _output(),
+    }
+    for name, description in _SECTIONS.items():
+        properties[name] = {"description": description, **properties[name]}
+    for record in BOUNDS:
+        properties[record] = {
+            "description": f"short for what_if.{record}",
+            "$ref": f"#/definitions/{record}",
+        }
+    return {
+        "$schema": DIALECT,
+        "title": "perfcore sweep",
+        "description": "A sweep of LLM-inference configurations: axes, what-ifs, conditions",
+        "type": "object",
+        "required": ["axes"],
+        "properties": properties,
+        "additionalProperties": False,
+        "definitions": made.definitions,
+    }
+
+
+def text() -> str:
+    """Return the schema as the text of a file."""
+    return json.dumps(sweep_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+class _Schema:
+    """Parts of the schema, and the definitions that they refer to."""
+
+    def __init__(self) -> None:
+        self.definitions: dict[str, Schema] = {}
+        for record, bounds in BOUNDS.items():
+            self.definitions[record] = _object(
+                {field: self.what_if(bound) for field, bound in bounds.items()}
+            )
+
+    def axes(self) -> Schema:
+        """What stands below [axes]."""
+        properties = {rule.name: self.axis(rule) for rule in RULES.values()}
+        properties["devices"] = {
+            "description": f"choose {' and '.join(DEGREES)}: as few devices as hold a row",
+            "const": "auto",
+        }
+        return {
+            **_object(properties, (rule.name for rule in RULES.values() if rule.default is None)),
+            "allOf": [{"not": {"required": ["devices", degree]}} for degree in DEGREES],
+        }
+
+    def axis(self, rule: Rule) -> Schema:
+        """One axis, with what it means and what it is if left out."""
+        column = BY_NAME[rule.name]
+        unit = f" [{column.unit}]" if column.unit not in ("", "1") else ""
+        about: Schema = {"description": column.meaning + unit}
+        if rule.default is not None:
+            about["default"] = rule.default
+        if rule.bound is not None:
+            return {**about, **self.values(rule.bound)}
+        label = {"enum": list(rule.choices)} if rule.choices else self.names(rule.name)
+        labels = {"type": "array", "minItems": 1, "maxItems": sizes.MAX_ENTRIES, "items": label}
+        return {**about, "anyOf": [label, labels]}
+
+    def names(self, kind: str) -> Schema:
+        """A name of the catalogue, offered by editors, or another: a file or one's own entry."""
+        known = [{"enum": loader.names(kind)}, {"type": "string", "pattern": r"\S"}]
+        if kind != "model":
+            return self._defined(f"name of {kind}", {"anyOf": known})
+        family = {
+            "family": {"enum": list(sizes.FAMILIES)},
+            "params": self.values(sizes.PARAMS),
+            "active": {"anyOf": [self.values(sizes.ACTIVE), self.text("fraction")]},
+        }
+        made_up = {
+            "description": "made-up models of some sizes",
+            **_object(family, ("family", "params")),
+            "if": {"properties": {"family": {"const": "dense"}}, "required": ["family"]},
+            "then": {"not": {"required": ["active"]}},
+        }
+        return self._defined("name of model", {"anyOf": [*known, made_up]})
+
+    def number(self, bound: Bound) -> Schema:
+        """A number in SI units, or text with a unit."""
+        plain: Schema = {"type": "integer" if bound.whole else "number"}
+        if abs(bound.low) < FINITE:
+            plain["minimum"] = bound.low
+        if abs(bound.high) < FINITE:
+            plain["maximum"] = bound.high
+        return self._defined(_label(bound), {"anyOf": [plain, self.text(bound.dimension)]})
+
+    def text(self, dimension: str) -> Schema:
+        """Text of a quantity: a number, and a unit that the dimension may be written in."""
+        known = units.DIMENSIONS[dimension]
+        names = sorted({*known.units, *(name.replace("µ", "μ") for name in known.units)})
+        listed = "|".join(map(re.escape, names))
+        optional = "?" if known.bare else ""
+        return self._defined(
+            f"text of {dimension}",
+            {
+                "type": "string",
+                "description": f"{known.noun}, e.g. {known.example}",
+                "pattern": f"^{_NUMBER}({listed}){optional}\\s*$",
+            },
+        )
+
+    def values(self, bound: Bound) -> Schema:
+        """A number, a list of numbers, or a range."""
+        number = self.number(bound)
+        pair = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+        count = {"type": "integer", "minimum": 2, "maximum": ranges.MAX_VALUES}
+        forms = [
+            _object({form: pair} | ({} if form == "pow2" else {"n": count}), required=None)
+            for form in ranges.FORMS
+        ]
+        several = {"type": "array", "items": number, "minItems": 1, "maxItems": ranges.MAX_VALUES}
+        return self._defined(f"values of {_label(bound)}", {"anyOf": [number, several, *forms]})
+
+    def what_if(self, bound: Bound) -> Schema:
+        """Values that a field is set to, or scaled by."""
+        scaled = _object({"scale": self.values(SCALES)}, ("scale",))
+        return self._defined(f"what-if of {_label(bound)}", {"anyOf": [self.values(bound), scaled]})
+
+    def what_ifs(self) -> Schema:
+        """What stands below [what_if]: dotted keys, or a table a record."""
+        nested = {record: {"$ref": f"#/definitions/{record}"} for record in BOUNDS}
+        dotted = {
+            f"{record}.{field}": {"$ref": f"#/definitions/{record}/properties/{field}"}
+            for record, bounds in BOUNDS.items()
+            for field in bounds
+        }
+        return _object(nested | dotted)
+
+    def axis_name(self) -> Schema:
+        """The name of an axis, of a what-if, or of a what-if's column."""
+        known = [
+            *RULES,
+            *(f"{record}.{field}" for record, bounds in BOUNDS.items() for field in bounds),
+        ]
+        column = "|".join(BOUNDS)
+        return self._defined(
+            "name of axis", {"anyOf": [{"enum": known}, {"pattern": f"^({column})_\\w+$"}]}
+        )
+
+    def zip(self) -> Schema:
+        """One group of axes."""
+        names = {"type": "array", "items": self.axis_name(), "minItems": 2, "uniqueItems": True}
+        return _object({"axes": names}, ("axes",))
+
+    def where(self) -> Schema:
+        """One condition; what its limits may be depends on what it is about."""
+        metrics = [column.name for column in METRICS]
+        properties = {
+            "metric": {"description": "a column of results", "enum": metrics},
+            "axis": self.axis_name(),
+            "min": {"description": "the least that is kept"},
+            "max": {"description": "the most that is kept"},
+            "in": {"description": "values that are kept", "type": "array", "minItems": 1},
+        }
+        return {
+            **_object(properties),
+            "allOf": [
+                {"oneOf": [{"required": ["metric"]}, {"required": ["axis"]}]},
+                {"anyOf": [{"required": [key]} for key in ("min", "max", "in")]},
+                *self._limits(),
+            ],
+        }
+
+    def _limits(self) -> Iterable[Schema]:
+        """Rules of the form: if it is about one of these columns, limits are such."""
+        measured: dict[str, list[str]] = {}
+        for column in METRICS:
+            if column.kind == "code":
+                labels = {"items": {"enum": list(column.categories)}}
+                yield _about("metric", [column.name], {"min": False, "max": False, "in": labels})
+            else:
+                dimension = sections.DIMENSIONS.get(column.unit, "ratio")
+                measured.setdefault(dimension, []).append(column.name)
+        for dimension, names in measured.items():
+            limit = self.number(Bound(dimension, -FINITE, FINITE))
+            yield _about("metric", names, {"min": limit, "max": limit, "in": False})
+        text = [rule.name for rule in RULES.values() if rule.bound is None]
+        words = {"items": {"type": "string"}}
+        yield _about("axis", text, {"min": False, "max": False, "in": words})
+        for column in AXES:
+            bound = RULES[column.name].bound
+            if bound is not None:
+                limit = self.number(Bound(bound.dimension, -FINITE, FINITE))
+                yield _about(
+                    "axis", [column.name], {"min": limit, "max": limit, "in": {"items": limit}}
+                )
+
+    def _defined(self, name: str, schema: Schema) -> Schema:
+        """Keep a part among the definitions; return what refers to it."""
+        key = re.sub(r"[^\w.+-]+", "-", name)
+        self.definitions[key] = schema
+        return {"$ref": f"#/definitions/{key}"}
+
+
+def _label(bound: Bound) -> str:
+    kind = "whole" if bound.whole else "real"
+    limits = "" if bound.high == FINITE else f" {bound.low:g} to {bound.high:g}"
+    return f"{kind} {bound.dimension}{limits}"
+
+
+def _object(properties: Mapping[str, Schema], required: Iterable[str] | None = ()) -> Schema:
+    """An object without other keys; all are required if ``required`` is None."""
+    needed = list(properties if required is None else required)
+    schema: Schema = {"type": "object", "properties": dict(properties)}
+    if needed:
+        schema["required"] = needed
+    return {**schema, "additionalProperties": False}
+
+
+def _one_or_many(item: Schema) -> Schema:
+    """A table, or a list of tables."""
+    return {"if": {"type": "array"}, "then": {"items": item}, "else": item}
+
+
+def _about(key: str, names: list[str], properties: Mapping[str, object]) -> Schema:
+    return {
+        "if": {"properties": {key: {"enum": names}}, "required": [key]},
+        "then": {"properties": dict(properties)},
+    }
+
+
+def _sample() -> Schema:
+    properties: dict[str, Schema] = {
+        "method": {"enum": list(sections.METHODS), "default": sections.METHODS[0]},
+        "n": {"type": "integer", "minimum": 1, "maximum": sections.MAX_SAMPLE},
+        "seed": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1, "default": 0},
+    }
+    return _object(properties, ("n",))
+
+
+def _output() -> Schema:
+    kinds = get_type_hints(sections.Output)
+    properties = {}
+    for field in fields(sections.Output):
+        about: Schema = {"description": _OUTPUT[field.name]} if field.name in _OUTPUT else {}
+        if field.name == "columns":
+            names = {"type": "array", "items": {"enum": [column.name for column in COLUMNS]}}
+            listed = {**names, "minItems": 1, "uniqueItems": True}
+            about |= {"default": "default", "anyOf": [{"enum": ["default", "all"]}, listed]}
+        elif field.name == "significant_bits":
+            metrics = [column.name for column in METRICS if column.kind == "metric"]
+            bits: Schema = {
+                "type": "integer",
+                "minimum": sections.LEAST_BITS,
+                "maximum": max(sections.MANTISSA_BITS.values()),
+            }
+            named = _object(dict.fromkeys([sections.ALL_METRICS, *metrics], bits))
+            about |= {"anyOf": [bits, named]}
+        else:
+            about |= _kind(kinds[field.name])
+            if field.name != "compression" and isinstance(field.default, str | int | float):
+                about["default"] = field.default
+        properties[field.name] = about
+    return _object(properties)
+
+
+def _kind(annotation: object) -> Schema:
+    """A schema of the type of a field."""
+    simple: dict[object, Schema] = {
+        bool: {"type": "boolean"},
+        int: {"type": "integer"},
+        float: {"type": "number"},
+        str: {"type": "string"},
+    }
+    if annotation in simple:
+        return simple[annotation]
+    if get_origin(annotation) is Literal:
+        return {"enum": list(get_args(annotation))}
+    if get_origin(annotation) is tuple:
+        return {"type": "array", "items": _kind(get_args(annotation)[0])}
+    if get_origin(annotation) in (Union, UnionType):
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        return {"anyOf": [_kind(kind) for kind in kinds]}
+    raise TypeError(f"no schema for {annotation!r}; add it to perfcore.sweep_schema")

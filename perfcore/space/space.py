@@ -1,0 +1,444 @@
+"""The space of a sweep as the kernel walks it: tables of records, outer points, lengths."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from perfcore import records
+from perfcore.columns import BY_NAME, METRICS, Column
+from perfcore.errors import MOST_FAULTS, InputError
+from perfcore.kernel.layout import Block, Inner, Integers, Reals, Rules
+from perfcore.limits import BOUNDS, TIES, broken_ties
+from perfcore.physics.point import Point
+from perfcore.space.axes import RULES, Axis, Value, WhatIf
+from perfcore.space.sections import Where
+from perfcore.space.spec import Spec
+
+LENGTHS: Final = ("input_len", "output_len")
+INNER: Final = ("batch", *LENGTHS)
+TABLES: Final = ("model", "device", "engine", "weight_format", "kv_format", "economics")
+CHOSEN: Final = ("tp", "pp")  # degrees that `devices = "auto"` chooses for each row
+LARGEST_INNER: Final = 65_536  # combinations of batch and lengths of one outer point
+LARGEST_TABLE: Final = 1_000_000  # records of one kind
+SAMPLE_BLOCK: Final = 65_536  # points drawn from one seed
+ROWS_PER_SHARD: Final = 1 << 20
+
+Record = (
+    records.Model
+    | records.Device
+    | records.Engine
+    | records.WeightFormat
+    | records.KVFormat
+    | records.Economics
+)
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """Axes that move together; one axis, or those of a zip."""
+
+    axes: tuple[Axis, ...]
+
+    def __len__(self) -> int:
+        return len(self.axes[0])
+
+
+def distinct(axis: Axis) -> tuple[Value, ...]:
+    """The values of an axis without repetitions, which zips allow, in order."""
+    return tuple(dict.fromkeys(axis.values))
+
+
+class Space:
+    """All combinations that a specification asks for, in canonical order.
+
+    ``inner`` points are the combinations of batch, input and output length, as far as these come
+    last; every one of the ``outer`` points goes through them.
+
+    Parameters
+    ----------
+    spec
+        A checked specification.
+
+    Raises
+    ------
+    InputError
+        If conditions on axes leave nothing, or a what-if scales a field out of its range.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.axes = _filtered(spec)
+        by_name = {axis.name: axis for axis in self.axes}
+        grouped = {name: group for group in spec.zips for name in group}
+        dimensions: list[Dimension] = []
+        for axis in self.axes:
+            group = grouped.get(axis.name, (axis.name,))
+            if group[0] == axis.name:
+                dimensions.append(Dimension(tuple(by_name[name] for name in group)))
+        self.chooses_devices = by_name["tp"].values == (0,)
+        inner: list[Dimension] = []
+        if spec.sample is None and not self.chooses_devices:
+            size = 1
+            while dimensions and all(axis.name in INNER for axis in dimensions[-1].axes):
+                size *= len(dimensions[-1])
+                if size > LARGEST_INNER and inner:
+                    break
+                inner.insert(0, dimensions.pop())
+        self.outer_dimensions = tuple(dimensions)
+        self.inner_dimensions = tuple(inner)
+        self.outer_axes = tuple(axis for dim in self.outer_dimensions for axis in dim.axes)
+        self.inner_axes = tuple(axis for dim in self.inner_dimensions for axis in dim.axes)
+        self.varying_outer = tuple(axis for axis in self.outer_axes if self.varies(axis))
+        self.varying_inner = tuple(axis for axis in self.inner_axes if self.varies(axis))
+        # conditions may have left out values of a what-if's axis
+        self.what_ifs = {
+            what_if.column_name: replace(
+                what_if, values=tuple(map(float, by_name[what_if.column_name].values))
+            )
+            for what_if in spec.what_ifs
+        }
+
+    def varies(self, axis: Axis) -> bool:
+        """Whether rows may differ in an axis: the kernel writes these only."""
+        return len(axis) > 1 or (self.chooses_devices and axis.name in CHOSEN)
+
+    @classmethod
+    def from_toml(cls, path: str | Path, overrides: Iterable[str] = ()) -> Self:
+        """Read a sweep file; ``overrides`` are ``key=value`` strings that win over it."""
+        return cls(Spec.from_toml(path, overrides))
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, object]) -> Self:
+        """Take a specification as a dictionary of the same form as a sweep file."""
+        return cls(Spec.from_dict(mapping))
+
+    @cached_property
+    def grid_points(self) -> int:
+        """Outer combinations of the whole grid."""
+        return math.prod(len(dimension) for dimension in self.outer_dimensions)
+
+    @cached_property
+    def outer_points(self) -> int:
+        """Outer points that the kernel visits, all combinations or the sampled ones."""
+        return self.grid_points if self.spec.sample is None else self.spec.sample.n
+
+    @cached_property
+    def inner_points(self) -> int:
+        """Combinations of batch and lengths at every outer point."""
+        return math.prod(len(dimension) for dimension in self.inner_dimensions)
+
+    @property
+    def rows(self) -> int:
+        """Rows before infeasible ones are left out."""
+        return self.outer_points * self.inner_points
+
+    @property
+    def points_per_shard(self) -> int:
+        """Outer points of one output file."""
+        return max(1, ROWS_PER_SHARD // self.inner_points)
+
+    @property
+    def shards(self) -> int:
+        """Output files; their number and content depend on nothing but the specification."""
+        return -(-self.outer_points // self.points_per_shard)
+
+    def shard_range(self, shard: int) -> tuple[int, int]:
+        """First outer point of a shard, and the one after its last."""
+        start = shard * self.points_per_shard
+        return start, min(start + self.points_per_shard, self.outer_points)
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The metrics that are written, in canonical order."""
+        wanted = self.spec.output.columns
+        return tuple(column for column in METRICS if column.name in wanted)
+
+    def dropped_bits(self, name: str) -> int:
+        """Bits of a column's mantissa that are rounded away; none of a whole number."""
+        if BY_NAME[name].kind != "metric":
+            return 0
+        return self.spec.output.dropped_bits(name)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """Conditions on metrics."""
+        conditions = [where for where in self.spec.where if where.column in BY_NAME]
+        conditions = [where for where in conditions if BY_NAME[where.column].kind != "axis"]
+        fields = [Point._fields.index(where.column) for where in conditions]
+        ranges = [
+            (
+                -math.inf if where.minimum is None else where.minimum,
+                math.inf if where.maximum is None else where.maximum,
+            )
+            for where in conditions
+        ]
+        return Rules(
+            np.array(fields, np.int64),
+            np.array([self.dropped_bits(where.column) for where in conditions], np.int64),
+            np.array(ranges, np.float64).reshape(-1, 2),
+            np.array([_mask(where) for where in conditions], np.int64),
+        )
+
+    @cached_property
+    def inner(self) -> Inner:
+        """What every outer point goes through."""
+        sizes = [len(dimension) for dimension in self.inner_dimensions]
+        values = np.zeros((len(INNER), self.inner_points))
+        positions = np.unravel_index(np.arange(self.inner_points), sizes) if sizes else ()
+        for dimension, position in zip(self.inner_dimensions, positions, strict=True):
+            for axis in dimension.axes:
+                values[INNER.index(axis.name)] = np.array(axis.values, np.float64)[position]
+        rows = [values[INNER.index(axis.name)] for axis in self.varying_inner]
+        codes = np.array(rows, np.int32).reshape(len(rows), self.inner_points)
+        return Inner(batches=values[0], lengths=values[1:], axes=codes)
+
+    @cached_property
+    def tables(self) -> tuple[Reals, Reals, Reals, Reals, Reals, Reals]:
+        """Records as rows, one table a kind, what-ifs applied.
+
+        Row ``base * variants + variant``: ``base`` counts the axis' entries (for engines, engine
+        times devices plus device), ``variant`` the combinations of the record's what-ifs.
+        """
+        devices = self._axis("device").entries
+        base: dict[str, list[Record]] = {
+            kind: [entry.record() for entry in self._axis(kind).entries]  # type: ignore[attr-defined]
+            for kind in ("model", "device", "weight_format", "kv_format", "economics")
+        }
+        base["engine"] = [
+            engine.record(device)  # type: ignore[attr-defined]
+            for engine in self._axis("engine").entries
+            for device in devices
+        ]
+        model, device, engine, weight_format, kv_format, economics = (
+            self._table(kind, base[kind]) for kind in TABLES
+        )
+        return model, device, engine, weight_format, kv_format, economics
+
+    def block(self, start: int, stop: int) -> Block:
+        """The outer points ``start`` … ``stop - 1``."""
+        positions = self._positions(start, stop)
+        places = {
+            axis.name: positions[number]
+            for number, dimension in enumerate(self.outer_dimensions)
+            for axis in dimension.axes
+        }
+        points = stop - start
+        rows = []
+        for kind in TABLES:
+            row = np.zeros(points, np.int64)
+            if kind == "engine":
+                row = places["engine"] * len(self._axis("device")) + places["device"]
+            elif kind in places:
+                row = places[kind]
+            for what_if in self._what_ifs(kind):
+                row = row * len(what_if.values) + places[what_if.column_name]
+            rows.append(row)
+        fields = records.Deployment._fields
+        deployments = np.zeros((points, len(fields)))
+        lengths = np.zeros((len(LENGTHS), points))
+        for name, place in places.items():
+            if name in fields:
+                deployments[:, fields.index(name)] = self._values[name][place]
+            elif name in LENGTHS:
+                lengths[LENGTHS.index(name)] = self._values[name][place]
+        axes = np.empty((len(self.varying_outer), points), np.int32)
+        for number, axis in enumerate(self.varying_outer):
+            place = places[axis.name]
+            axes[number] = self._codes[axis.name][place]
+        names = [axis.name for axis in self.varying_outer]
+        chosen = [names.index(name) if self.chooses_devices else 0 for name in CHOSEN]
+        degrees = np.array(chosen, np.int64)
+        return Block(np.array(rows, np.int64), deployments, lengths, axes, degrees)
+
+    @cached_property
+    def _values(self) -> dict[str, Reals]:
+        """Numbers of the axes that have any: of a choice, its code."""
+        values = {}
+        for axis in self.axes:
+            rule = RULES.get(axis.name)
+            if axis.kind != "categorical":
+                values[axis.name] = np.array(axis.values, np.float64)
+            elif rule and rule.choices:
+                codes = [rule.choices.index(str(value)) for value in axis.values]
+                values[axis.name] = np.array(codes, np.float64)
+        return values
+
+    @cached_property
+    def _codes(self) -> dict[str, npt.NDArray[np.int32]]:
+        """What the output says of an outer axis' positions: whole numbers, else codes of values."""
+        codes = {}
+        for axis in self.outer_axes:
+            if axis.kind == "integer":
+                codes[axis.name] = self._values[axis.name].astype(np.int32)
+            else:
+                place = {value: code for code, value in enumerate(distinct(axis))}
+                codes[axis.name] = np.array([place[value] for value in axis.values], np.int32)
+        return codes
+
+    def _axis(self, name: str) -> Axis:
+        return next(axis for axis in self.axes if axis.name == name)
+
+    def _what_ifs(self, kind: str) -> list[WhatIf]:
+        return [what_if for what_if in self.what_ifs.values() if what_if.record == kind]
+
+    def _positions(self, start: int, stop: int) -> list[Integers]:
+        """Position on every outer dimension of the points ``start`` … ``stop - 1``."""
+        sizes = [len(dimension) for dimension in self.outer_dimensions]
+        if self.spec.sample is not None:
+            return self._sampled(start, stop, sizes)
+        rest = np.arange(start, stop, dtype=np.int64)
+        positions: list[Integers] = []
+        for size in reversed(sizes):
+            rest, position = np.divmod(rest, size)
+            positions.insert(0, position)
+        return positions
+
+    def _sampled(self, start: int, stop: int, sizes: list[int]) -> list[Integers]:
+        """Positions of drawn points; each block of points has a seed of its own."""
+        sample = self.spec.sample
+        if sample is None:
+            raise ValueError("the space is not sampled")
+        shares = []
+        for block in range(start // SAMPLE_BLOCK, -(-stop // SAMPLE_BLOCK)):
+            first = block * SAMPLE_BLOCK
+            if sample.method == "sobol":
+                drawn = _sobol(len(sizes), sample.seed, first, SAMPLE_BLOCK)
+            else:
+                drawn = np.random.default_rng([sample.seed, block]).random(
+                    (SAMPLE_BLOCK, len(sizes))
+                )
+            shares.append(drawn[max(start - first, 0) : stop - first])
+        drawn = np.concatenate(shares)
+        return [
+            np.minimum((drawn[:, number] * size).astype(np.int64), size - 1)
+            for number, size in enumerate(sizes)
+        ]
+
+    def _table(self, kind: str, base: list[Record]) -> Reals:
+        what_ifs = self._what_ifs(kind)
+        variants = math.prod(len(what_if.values) for what_if in what_ifs)
+        if len(base) * variants > LARGEST_TABLE:
+            raise InputError(
+                f"what_if: {len(base) * variants:,} variants of {kind} records are too many; "
+                f"use at most {LARGEST_TABLE:,}, fewer values or fewer what-ifs"
+            )
+        fields = type(base[0])._fields
+        places = [fields.index(what_if.field) for what_if in what_ifs]
+        rows = []
+        faults = set()
+        for record in base:
+            for values in product(*(what_if.values for what_if in what_ifs)):
+                row = list(record)
+                for what_if, place, value in zip(what_ifs, places, values, strict=True):
+                    row[place] = row[place] * value if what_if.mode == "scale" else value
+                    bound = BOUNDS[kind][what_if.field]
+                    if not bound.admits(row[place]):
+                        faults.add(
+                            f"what_if.{what_if.key}: scale {value:g} makes it {row[place]:g}; "
+                            f"keep it {bound}"
+                        )
+                if what_ifs and kind in TIES:
+                    changed = SimpleNamespace(**dict(zip(fields, row, strict=True)))
+                    broken = broken_ties(kind, changed)
+                    faults.update(f"what_if: {tie}; change both, or zip them" for tie in broken)
+                rows.append(row)
+            if len(faults) > MOST_FAULTS:
+                break
+        if faults:
+            raise InputError(sorted(faults))
+        return np.array(rows, np.float64)
+
+
+def _filtered(spec: Spec) -> tuple[Axis, ...]:
+    """Axes without the values that conditions on axes exclude; zipped axes lose theirs too."""
+    keep: dict[str, list[bool]] = {axis.name: [True] * len(axis) for axis in spec.axes}
+    groups: dict[str, tuple[str, ...]] = {axis.name: (axis.name,) for axis in spec.axes}
+    groups.update({name: group for group in spec.zips for name in group})
+    by_name = {axis.name: axis for axis in spec.axes}
+    for where in spec.where:
+        if where.column not in by_name:
+            continue
+        listed = frozenset(where.allowed)
+        allowed = [admits(where, listed, value) for value in by_name[where.column].values]
+        for name in groups[where.column]:
+            keep[name] = [old and new for old, new in zip(keep[name], allowed, strict=True)]
+    empty = [name for name, kept in keep.items() if not any(kept)]
+    if empty:
+        raise InputError(
+            f"where: no value of {name} meets the conditions; widen them" for name in empty
+        )
+    return tuple(
+        Axis(
+            axis.name,
+            tuple(v for v, kept in zip(axis.values, keep[axis.name], strict=True) if kept),
+            axis.kind,
+            tuple(
+                e
+                for e, kept in zip(axis.entries, keep[axis.name], strict=bool(axis.entries))
+                if kept
+            ),
+        )
+        for axis in spec.axes
+    )
+
+
+def admits(where: Where, listed: frozenset[Value], value: Value) -> bool:
+    """Whether a condition on an axis, of which ``listed`` are the allowed values, admits one."""
+    if listed and value not in listed:
+        return False
+    if isinstance(value, str):
+        return True
+    return (where.minimum is None or value >= where.minimum) and (
+        where.maximum is None or value <= where.maximum
+    )
+
+
+def _mask(where: Where) -> int:
+    """Allowed codes as bits; all bits set for a metric without such a condition."""
+    if not where.allowed:
+        return -1
+    categories = BY_NAME[where.column].categories
+    if not categories:
+        raise InputError(
+            f"where: {where.column} is a real number, so that 'in' would compare exactly; "
+            "use min and max"
+        )
+    return sum(1 << categories.index(str(label)) for label in where.allowed)
+
+
+def _sobol(dimensions: int, seed: int, first: int, count: int) -> Reals:
+    try:
+        from scipy.stats import qmc  # noqa: PLC0415
+    except ImportError:
+        raise InputError(
+            "sample.method: 'sobol' needs scipy; pip install 'perfcore[sample]', or use 'random'"
+        ) from None
+    engine = qmc.Sobol(dimensions, scramble=True, rng=seed)
+    if first:  # SciPy refuses to go 0 points forward
+        engine.fast_forward(first)
+    return np.asarray(engine.random(count), np.float64)
+
+
+Sweep = str | Path | Mapping[str, object] | Space
+
+
+def as_space(spec: Sweep, overrides: Iterable[str] = ()) -> Space:
+    """Return the space of a file, a mapping, or a space as it is."""
+    overrides = tuple(overrides)
+    if isinstance(spec, Space):
+        if overrides:
+            raise InputError(
+                f"{overrides[0]}: a Space takes no overrides; give the file or mapping instead"
+            )
+        return spec
+    if isinstance(spec, Mapping):
+        return Space(Spec.from_dict(spec, overrides=overrides))
+    return Space.from_toml(spec, overrides)

@@ -1,0 +1,242 @@
+"""What a sweep file asks for: parsed, checked as a whole, and in one canonical form."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from perfcore.catalog import loader
+from perfcore.catalog.entry import Entry
+from perfcore.errors import InputError, show
+from perfcore.reading.files import read_toml
+from perfcore.reading.places import Place
+from perfcore.space import overrides as command_line
+from perfcore.space.axes import DEPLOYMENT, RECORDS, RULES, Axis, WhatIf, parse_axes, parse_what_ifs
+from perfcore.space.sections import (
+    Output,
+    Sample,
+    Where,
+    parse_output,
+    parse_sample,
+    parse_where,
+    parse_zips,
+    zipped_names,
+)
+
+MAX_ROWS: Final = 2**63 - 1
+KEYS: Final = ("name", "description", "axes", "what_if", "zip", "where", "sample", "output")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A sweep, resolved: every name is an entry, every range its values, every unit SI.
+
+    Parameters
+    ----------
+    axes
+        In canonical order, outermost first, what-ifs included.
+    what_ifs
+        In the order in which they stand among the axes, each as ``Axis(column_name, ...)``.
+    zips
+        Names of axes that move together, outermost first.
+    """
+
+    name: str
+    description: str
+    axes: tuple[Axis, ...]
+    what_ifs: tuple[WhatIf, ...] = ()
+    zips: tuple[tuple[str, ...], ...] = ()
+    where: tuple[Where, ...] = ()
+    sample: Sample | None = None
+    output: Output = field(default_factory=Output)
+
+    @classmethod
+    def from_toml(cls, path: str | Path, overrides: Iterable[str] = ()) -> "Spec":
+        """Return the sweep of a file; paths in it are relative to the file's folder.
+
+        Parameters
+        ----------
+        overrides
+            ``key=value`` each, set before anything is checked, e.g. ``axes.batch=[1,2,4]``; paths
+            in them are relative to the current directory.
+
+        Raises
+        ------
+        InputError
+            With every fault of the file.
+        """
+        document = read_toml(path)
+        document.setdefault("name", Path(path).stem)
+        return _parse(document, Place(str(path), "", [], Path(path).parent), overrides)
+
+    @classmethod
+    def from_dict(
+        cls, mapping: Mapping[str, object], place: str = "spec", overrides: Iterable[str] = ()
+    ) -> "Spec":
+        """Return the sweep of a mapping laid out like a file; ``place`` names it in errors.
+
+        Raises
+        ------
+        InputError
+            With every fault of the mapping.
+        """
+        return _parse(mapping, Place(place, "", []), overrides)
+
+    @property
+    def grid_rows(self) -> int:
+        """Rows of the whole space: the product of the axes, those zipped counted once."""
+        follow = {name for names in self.zips for name in names[1:]}
+        return math.prod(len(axis) for axis in self.axes if axis.name not in follow)
+
+    @property
+    def rows(self) -> int:
+        """Rows that are evaluated."""
+        return self.grid_rows if self.sample is None else self.sample.n
+
+    def axis(self, name: str) -> Axis:
+        """Return the axis of a name.
+
+        Raises
+        ------
+        KeyError
+            There is no such axis.
+        """
+        for axis in self.axes:
+            if axis.name == name:
+                return axis
+        raise KeyError(name)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the sweep in canonical form, for JSON: the same for all that mean the same.
+
+        ``entries`` has a digest of each catalogue entry, so that a changed fact changes the form.
+        """
+        return {
+            "name": self.name,
+            "description": self.description,
+            "axes": {axis.name: list(axis.values) for axis in self.axes},
+            "entries": self._entries,
+            "what_if": {
+                what_if.key: {"mode": what_if.mode, "column": what_if.column_name}
+                for what_if in self.what_ifs
+            },
+            "zip": [list(names) for names in self.zips],
+            "where": [
+                {
+                    "column": where.column,
+                    "min": where.minimum,
+                    "max": where.maximum,
+                    "in": list(where.allowed),
+                }
+                for where in self.where
+            ],
+            "sample": None if self.sample is None else asdict(self.sample),
+            "output": {**asdict(self.output), "columns": list(self.output.columns)},
+        }
+
+    @cached_property
+    def _entries(self) -> dict[str, dict[object, str]]:
+        """A digest of each entry, by axis and label."""
+        return {
+            axis.name: {
+                label: _digest(entry)
+                for label, entry in zip(axis.values, axis.entries, strict=True)
+            }
+            for axis in self.axes
+            if axis.entries
+        }
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that decides the bytes of a run; every file carries the form."""
+        # axes keep their order: it is canonical
+        return hashlib.sha256(json.dumps(self.to_dict(), allow_nan=False).encode()).hexdigest()
+
+
+def _digest(entry: Entry) -> str:
+    whole = (entry, *getattr(entry, "bases", ()))  # an engine is also what it stands on
+    facts = json.dumps([part.model_dump(mode="json") for part in whole], sort_keys=True)
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]) -> Spec:
+    document = command_line.apply(mapping, overrides, place)
+    for key in document:
+        if key in RULES:
+            place.fault(f"key {show(key)} stands outside [axes]", f"write axes.{key} = ...")
+        elif key not in KEYS:
+            place.unknown("key", str(key), KEYS)
+    name = _text(document.get("name", "sweep"), place.at("name"))
+    description = _text(document.get("description", ""), place.at("description"), empty=True)
+    zipped = zipped_names(document.get("zip", []))
+    by_name = parse_axes(document.get("axes", {}), place.at("axes"), zipped)
+    by_key = parse_what_ifs(document.get("what_if", {}), place.at("what_if"))
+    _check_scales(by_name, by_key, place.at("what_if"))
+    axes = (
+        *(by_name[rule.name] for rule in RECORDS if rule.name in by_name),
+        *(what_if.axis for what_if in by_key.values()),
+        *(by_name[rule.name] for rule in DEPLOYMENT if rule.name in by_name),
+    )
+    zips = parse_zips(document.get("zip", []), axes, by_key, place.at("zip"))
+    where = parse_where(document.get("where", []), axes, by_key, place.at("where"))
+    sample = parse_sample(document.get("sample"), place.at("sample"))
+    output = parse_output(document.get("output", {}), place.at("output"))
+    spec = Spec(name, description, axes, tuple(by_key.values()), zips, where, sample, output)
+    if not place.faults and spec.grid_rows > MAX_ROWS:
+        sizes = " x ".join(str(len(axis)) for axis in axes if len(axis) > 1)
+        place.at("axes").fault(
+            f"{sizes} = {spec.grid_rows} rows are more than {MAX_ROWS}", "list fewer values"
+        )
+    if place.faults:
+        raise InputError(dict.fromkeys(place.faults))
+    return spec
+
+
+def _text(value: object, place: Place, *, empty: bool = False) -> str:
+    if not isinstance(value, str) or not (empty or value.strip()):
+        place.fault(f"{show(value)} is not text", "write words in quotes")
+        return ""
+    if not empty and not (value.isprintable() and len(value) <= 200):
+        place.fault(f"{show(value)} does not fit on a line", "write at most 200 printable letters")
+    return value.strip()
+
+
+def _check_scales(axes: Mapping[str, Axis], what_ifs: Mapping[str, WhatIf], place: Place) -> None:
+    """Find the scales that take a field of some entry out of its bounds."""
+    for what_if in what_ifs.values():
+        if what_if.mode == "scale":
+            # a million scales of hundreds of entries: the least and the most are enough, except
+            # of what must be whole, which soon one of them is not
+            extremes = (min(what_if.values), max(what_if.values))
+            scales = what_if.values if what_if.bound.whole else extremes
+            for label, base in _bases(what_if, axes):
+                scale = next(
+                    (scale for scale in scales if base and not what_if.bound.admits(base * scale)),
+                    None,
+                )
+                if scale is not None:
+                    place.at(what_if.key).at("scale").fault(
+                        f"{scale:g} makes {what_if.key} of {label} {base * scale:g}",
+                        f"it must be {what_if.bound}",
+                    )
+                    break
+
+
+def _bases(what_if: WhatIf, axes: Mapping[str, Axis]) -> Iterable[tuple[str, float]]:
+    """Yield a field's value in every record that a what-if scales, with the record's label."""
+    if what_if.record == "economics":
+        yield "the default", getattr(loader.default_economics(), what_if.field)
+        return
+    axis = axes.get(what_if.record)
+    for entry in axis.entries if axis else ():
+        record = getattr(entry, "record", None)
+        if record is None:
+            return
+        if what_if.record != "engine":
+            yield entry.name, getattr(record(), what_if.field)
+            continue
+        for device in axes["device"].entries if "device" in axes else ():
+            yield f"{entry.name} on {device.name}", getattr(record(device), what_if.field)

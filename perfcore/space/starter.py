@@ -1,0 +1,138 @@
+"""The sweep file that ``perfcore init`` writes: it runs as it is and says what else there is."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from perfcore.catalog import loader
+from perfcore.columns import BY_NAME
+from perfcore.errors import InputError
+from perfcore.space.axes import DEGREES, RULES, Rule, located
+from perfcore.space.schema import SHIPPED
+
+MODEL: Final = "llama-3.1-8b"
+DEVICE: Final = "h100-sxm"
+QUESTION: Final = "Which batch is fast enough, and what does a token cost then?"
+# What a starter sweeps besides models and devices.
+VALUES: Final = {
+    "weight_format": '["bf16", "fp8"]',
+    "batch": "{ pow2 = [1, 256] }",
+    "input_len": '{ log = ["512", "32Ki"], n = 7 }',
+    "output_len": "512",
+}
+_CATALOGUES: Final = {
+    "model": "perfcore models",
+    "device": "perfcore devices",
+    "engine": "perfcore engines",
+    "weight_format": "perfcore formats",
+    "kv_format": "perfcore formats",
+    "economics": "perfcore economics",
+}
+_TEMPLATE: Final = """\
+#:schema {schema}
+# Every combination of the values below [axes] is one row of the result.
+#   perfcore plan {file}         how many rows, bytes and seconds, before anything runs
+#   perfcore run {file} -o RUN   all of it into Parquet
+# A value is a number, a text with a unit ("8Ki", "50 ms"), a list, or a range:
+# {{ linear = [a, b], n = 8 }}, {{ log = [a, b], n = 8 }} or {{ pow2 = [a, b] }}.
+
+name = {name}
+description = {question}
+
+[axes]
+{active}
+devices = "auto" # as few as hold the model; or leave it out and list {degrees}
+# These have one value unless you list others:
+{others}
+
+# A field of the catalogue, set or scaled: `perfcore devices show NAME` lists what a device has.
+# [what_if]
+# "device.memory_bandwidth" = {{ scale = [1, 1.5, 2] }}
+
+# Axes that move together instead of being combined.
+# [[zip]]
+# axes = ["device", "tp"]
+
+# Rows that miss a condition are left out; it is on a metric (`perfcore columns`) or an axis.
+# [[where]]
+# metric = "tpot_s"
+# max = "50 ms"
+
+# So many points drawn from the space instead of all of it.
+# [sample]
+# n = 100_000
+# method = "random"
+
+[output]
+columns = "default" # or "all", or a list of names
+"""
+
+
+def starter(path: Path, models: Sequence[str], devices: Sequence[str], question: str | None) -> str:
+    """Return the text of a sweep file that will stand at ``path``.
+
+    Raises
+    ------
+    InputError
+        With every name that the catalogue lacks, or a question that does not fit on a line.
+    """
+    faults = []
+    names: dict[str, list[str]] = {}
+    for kind, given in (("model", models or (MODEL,)), ("device", devices or (DEVICE,))):
+        found: set[str] = set()
+        for name in given:
+            try:
+                entry = loader.load(kind, name)
+            except InputError as error:
+                faults += [f"--{kind}: {fault}" for fault in error.faults]
+                continue
+            if entry.name in found:
+                faults.append(f"--{kind}: {name!r} is a duplicate of {entry.name!r}; give it once")
+            found.add(entry.name)
+        names[kind] = [_from(path.parent, name) for name in given]
+    asked = QUESTION if question is None else question.strip()
+    if not asked.isprintable() or not asked:
+        faults.append(f"--question: {question!r} is no line of text; write one")
+    if faults:
+        raise InputError(faults)
+    values = {kind: _text(found) for kind, found in names.items()} | VALUES
+    return _TEMPLATE.format(
+        schema=SHIPPED.as_uri(),
+        file=path.name,
+        name=_text(path.stem),
+        question=_text(asked),
+        active="\n".join(_line(RULES[name], value) for name, value in values.items()),
+        degrees=" and ".join(DEGREES),
+        others="\n".join(f"# {line}" for line in _others(values)),
+    )
+
+
+def _others(taken: Iterable[str]) -> Iterable[str]:
+    return (
+        _line(rule, _text(rule.default))
+        for rule in RULES.values()
+        if rule.name not in taken and rule.name not in DEGREES
+    )
+
+
+def _line(rule: Rule, value: str) -> str:
+    hint = f"; `{_CATALOGUES[rule.name]}` lists them" if rule.name in _CATALOGUES else ""
+    if rule.choices:
+        hint = f": {', '.join(rule.choices)}"
+    return f"{rule.name} = {value} # {BY_NAME[rule.name].meaning}{hint}"
+
+
+def _text(value: object) -> str:
+    """Return a value as TOML writes it, which for text, numbers and lists is as JSON does."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _from(folder: Path, name: str) -> str:
+    """Return a name as it is, and a path so that it is found from a folder."""
+    place = located(name, Path.cwd())
+    if place == name and not Path(name).is_absolute():
+        return name
+    relative = os.path.relpath(place, folder.resolve())
+    return relative if relative.startswith("..") else f"./{relative}"
