@@ -26,8 +26,8 @@ from vectorised import evaluator as vectorised
 from perfcore import records
 from perfcore.columns import STATUS
 from perfcore.kernel.layout import Block
-from perfcore.physics.point import evaluate
-from perfcore.physics.replica import prepare
+from perfcore.physics.stages.point import evaluate
+from perfcore.physics.stages.replica import prepare
 from perfcore.runs.parquet import Buffers
 from perfcore.runs.workers import Evaluator
 from perfcore.space.space import Space

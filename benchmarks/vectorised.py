@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from c.translate import MODULES
 
-from perfcore.physics.point import Point
+from perfcore.physics.stages.point import Point
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": np.minimum,
@@ -77,11 +77,11 @@ def evaluator() -> Callable[..., Point]:
 
     def evaluate(replica: Any, batch: Any, input_len: Any, output_len: Any) -> Point:  # noqa: ANN401
         runs = found["runnable"](replica.engine, replica.deployment, batch)
-        fit = found["fit_at"](replica, runs, input_len, output_len)
-        running = found["at_batch"](replica, fit.batch, batch)
+        fit = found["capacity_at"](replica, runs, input_len, output_len)
+        running = found["batch_at"](replica, fit.batch, batch)
         prefilled = found["prefill_at"](replica, running, input_len, output_len)
         step = found["step_at"](replica, running, input_len, output_len)
-        result: Point = found["at_lengths"](
+        result: Point = found["point_at"](
             replica, running, fit, input_len, output_len, prefilled, step
         )
         return result

@@ -99,7 +99,7 @@ TARGETS: dict[str, tuple[str, str, tuple[tuple[str, str, bool | None], ...]]] = 
 # README's pictures: file, kind, and the sweep that it is of.
 PICTURES: dict[str, tuple[str, dict[str, object]]] = {
     "memory_wall": (
-        "timeline",
+        "memory_wall",
         {
             "model": ["llama-3.1-70b"],
             "device": ["h100-sxm"],

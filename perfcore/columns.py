@@ -1,7 +1,7 @@
 """Every axis and every output column, declared once: name, unit, type, meaning.
 
 The kernel's output, the Arrow schema, the CLI and the tables of the documentation read this
-declaration. The metrics stand in the order of ``perfcore.physics.point.Point``, which a test
+declaration. The metrics stand in the order of ``perfcore.physics.stages.point.Point``, which a test
 holds.
 """
 

@@ -9,7 +9,7 @@ POSITIVE: Final = 1e-12  # small enough for any share or ratio, and its inverse 
 FINITE: Final = 1e300
 
 
-class Bound(NamedTuple):
+class Limits(NamedTuple):
     """A dimension of `perfcore.units`, and the closed interval that a quantity must lie in.
 
     ``least`` is the smallest value besides ``low``: 0 means that a thing is not there, and what is
@@ -34,23 +34,23 @@ class Bound(NamedTuple):
         return f"{'whole, ' if self.whole else ''}{low} and at most {self.high:g}"
 
 
-FLAG = Bound("ratio", 0, 1, whole=True)
+FLAG = Limits("ratio", 0, 1, whole=True)
 # Ranges hold everything that was ever built or asked for, with a factor of a thousand on either
 # side where that is possible, and not more: the product of a dozen of them must be a number.
-COUNT = Bound("count", 0, 1e15)  # weights of a class of operators
-PER_TOKEN = Bound("count", 0, 1e11)  # elements or FLOP that one token adds; 2e7 in the largest
-LAYERS = Bound("count", 0, 1e6)  # and operators; 500 in the deepest
-HEADS = Bound("count", 0, 1e6, whole=True)  # and experts; 900 at most
-AT_LEAST_ONE = Bound("count", 1, 1e9)
-SHARE = Bound("fraction", 0, 1)
-EFFICIENCY = Bound("fraction", 1e-6, 1)
-LATENCY = Bound("time", 0, 3600)
-MEMORY = Bound("bytes", 1, 1e18)
-RESERVE = Bound("bytes", 0, 1e18)
-BANDWIDTH = Bound("bandwidth", 1e3, 1e18)  # a modem; a million TB/s
-COMPUTE = Bound("flops", 0, 1e21, least=1e6)  # as the first supercomputer; a million PFLOP/s
-POWER = Bound("power", 1e-3, 1e6)  # a sensor; a building
-BITS = Bound("ratio", 0.01, 64)
+COUNT = Limits("count", 0, 1e15)  # weights of a class of operators
+PER_TOKEN = Limits("count", 0, 1e11)  # elements or FLOP that one token adds; 2e7 in the largest
+LAYERS = Limits("count", 0, 1e6)  # and operators; 500 in the deepest
+HEADS = Limits("count", 0, 1e6, whole=True)  # and experts; 900 at most
+AT_LEAST_ONE = Limits("count", 1, 1e9)
+SHARE = Limits("fraction", 0, 1)
+EFFICIENCY = Limits("fraction", 1e-6, 1)
+LATENCY = Limits("time", 0, 3600)
+MEMORY = Limits("bytes", 1, 1e18)
+RESERVE = Limits("bytes", 0, 1e18)
+BANDWIDTH = Limits("bandwidth", 1e3, 1e18)  # a modem; a million TB/s
+COMPUTE = Limits("flops", 0, 1e21, least=1e6)  # as the first supercomputer; a million PFLOP/s
+POWER = Limits("power", 1e-3, 1e6)  # a sensor; a building
+BITS = Limits("ratio", 0.01, 64)
 
 RECORDS: Final[dict[str, tuple[str, ...]]] = {
     "model": records.Model._fields,
@@ -64,7 +64,7 @@ RECORDS: Final[dict[str, tuple[str, ...]]] = {
 
 # The first rule that fits a field decides; `*` stands for any text. A field without a rule is
 # caught by tests/test_spec.py.
-_RULES: Final[dict[str, dict[str, Bound]]] = {
+_RULES: Final[dict[str, dict[str, Limits]]] = {
     "model": {
         "layers": LAYERS._replace(low=1),
         "hidden_size": AT_LEAST_ONE,
@@ -85,8 +85,8 @@ _RULES: Final[dict[str, dict[str, Bound]]] = {
         "heads": HEADS,
         "experts_per_token": HEADS._replace(whole=False),
         "experts": HEADS,
-        "window": Bound("count", 0, 1e9),
-        "index_topk": Bound("count", 0, 1e9),
+        "window": Limits("count", 0, 1e9),
+        "index_topk": Limits("count", 0, 1e9),
         "all_reduces": LAYERS,
     },
     "device": {
@@ -97,17 +97,17 @@ _RULES: Final[dict[str, dict[str, Bound]]] = {
         "board_power": POWER,
         "idle_power": POWER._replace(low=0),
         "scale_up_domain": AT_LEAST_ONE,
-        "*price_per_hour": Bound("price", 0, 1e6),
-        "purchase_price": Bound("money", 0, 1e10),
+        "*price_per_hour": Limits("price", 0, 1e6),
+        "purchase_price": Limits("money", 0, 1e10),
         "memory2_bytes": RESERVE,
         "spatial": FLAG,
         "layer_latency": LATENCY,
     },
     "weight_format": {
         "*bits": BITS,
-        "activation_bytes": Bound("ratio", POSITIVE, 8),
-        "kernel": Bound("ratio", records.KERNEL_16, records.KERNEL_4, whole=True),
-        "arithmetic": Bound("ratio", records.MATH_FP32, records.MATH_FP4, whole=True),
+        "activation_bytes": Limits("ratio", POSITIVE, 8),
+        "kernel": Limits("ratio", records.KERNEL_16, records.KERNEL_4, whole=True),
+        "arithmetic": Limits("ratio", records.MATH_FP32, records.MATH_FP4, whole=True),
         "experts_only": FLAG,
     },
     "kv_format": {"bits": BITS, "kernel": FLAG},
@@ -118,16 +118,16 @@ _RULES: Final[dict[str, dict[str, Bound]]] = {
         "expert_imbalance": FLAG,
         "pads_heads": FLAG,
         "narrow_accumulation": FLAG,
-        "interference": Bound("ratio", 0, 10),
-        "queue_weight": Bound("ratio", 0, 10),
+        "interference": Limits("ratio", 0, 10),
+        "queue_weight": Limits("ratio", 0, 10),
         "random_arrivals": FLAG,
-        "prefill_chunk": Bound("count", 1, 1e9),
-        "pipeline_chunk": Bound("count", 1, 1e9),
-        "prefill_overlap": Bound("count", 1, 65_536),
+        "prefill_chunk": Limits("count", 1, 1e9),
+        "pipeline_chunk": Limits("count", 1, 1e9),
+        "prefill_overlap": Limits("count", 1, 65_536),
         "prefill_pool_load": EFFICIENCY,
-        "block_tokens": Bound("count", 1, 1e6),
-        "max_sequences": Bound("count", 1, 1e9, whole=True),
-        "draft_layers": Bound("count", 0, 1e4),
+        "block_tokens": Limits("count", 1, 1e6),
+        "max_sequences": Limits("count", 1, 1e9, whole=True),
+        "draft_layers": Limits("count", 0, 1e4),
         "*_latency": LATENCY,
         "one_shot_hop": LATENCY,
         "host_memory_bytes": RESERVE,
@@ -135,7 +135,7 @@ _RULES: Final[dict[str, dict[str, Bound]]] = {
         "host_per_*": LATENCY,
         "server_per_*": LATENCY,
         "sampling_per_sequence": LATENCY,
-        "length_spread": Bound("ratio", 1, 100),
+        "length_spread": Limits("ratio", 1, 100),
         "routing_independence": SHARE,
         "memory_fraction": EFFICIENCY,
         "memory_reserve": RESERVE,
@@ -143,25 +143,25 @@ _RULES: Final[dict[str, dict[str, Bound]]] = {
         "*_efficiency*": EFFICIENCY,
         "power_*": SHARE,
         "low_*": EFFICIENCY,
-        "high_*": Bound("ratio", 1, 1e3),
+        "high_*": Limits("ratio", 1, 1e3),
     },
     "economics": {
         "utilization": EFFICIENCY._replace(low=1e-3),  # used for a minute and a half a day
-        "purchase": Bound("ratio", 0, 2, whole=True),
+        "purchase": Limits("ratio", 0, 2, whole=True),
         "interest": SHARE,
-        "lifetime": Bound("time", 3600, 1e10),
-        "server_factor": Bound("ratio", 1, 100),
+        "lifetime": Limits("time", 3600, 1e10),
+        "server_factor": Limits("ratio", 1, 100),
         "operations": SHARE,
-        "electricity_price": Bound("price_per_energy", 0, 1),
-        "token_price": Bound("price_per_mtok", 1e-6, 1e6),
-        "price_multiplier": Bound("ratio", 0, 100),
-        "pue": Bound("ratio", 1, 100),
-        "node_overhead": Bound("ratio", 0, 100),
-        "carbon_intensity": Bound("carbon_intensity", 0, 1e5),
+        "electricity_price": Limits("price_per_energy", 0, 1),
+        "token_price": Limits("price_per_mtok", 1e-6, 1e6),
+        "price_multiplier": Limits("ratio", 0, 100),
+        "pue": Limits("ratio", 1, 100),
+        "node_overhead": Limits("ratio", 0, 100),
+        "carbon_intensity": Limits("carbon_intensity", 0, 1e5),
     },
 }
 
-BOUNDS: Final[dict[str, dict[str, Bound]]] = {
+BOUNDS: Final[dict[str, dict[str, Limits]]] = {
     record: {
         field: next(bound for rule, bound in _RULES[record].items() if fnmatchcase(field, rule))
         for field in fields

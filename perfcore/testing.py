@@ -15,10 +15,15 @@ from perfcore import catalog, records
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.errors import PerfcoreError
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
-from perfcore.physics.point import Point, evaluate
-from perfcore.physics.replica import CONTEXT_TOO_LONG, KV_DOES_NOT_FIT, OK, WEIGHTS_DO_NOT_FIT
 from perfcore.physics.roofline import reached_flops
 from perfcore.physics.speculation import accepted_tokens
+from perfcore.physics.stages.point import Point, evaluate
+from perfcore.physics.stages.replica import (
+    CONTEXT_TOO_LONG,
+    KV_DOES_NOT_FIT,
+    OK,
+    WEIGHTS_DO_NOT_FIT,
+)
 from perfcore.records import (
     OFFLOAD_KV,
     OFFLOAD_NONE,
@@ -100,7 +105,7 @@ class LawBrokenError(PerfcoreError, AssertionError):
 
 
 class Scenario(NamedTuple):
-    """A whole configuration, in the order in which ``perfcore.physics.point.evaluate`` takes it."""
+    """A whole configuration, in the order in which ``stages.point.evaluate`` takes it."""
 
     model: Model
     device: Device

@@ -41,7 +41,7 @@ from perfcore.accuracy.writing import before_fit, dump_engine, fitted_table
 from perfcore.cli import program
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
-from perfcore.physics.point import Point
+from perfcore.physics.stages.point import Point
 
 HEADER = "model,hardware,engine,metric,value,mode,concurrency,input_len,output_len,tp,devices"
 PUBLISHED = Path(__file__).parent / "data" / "published.csv"

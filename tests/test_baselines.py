@@ -8,7 +8,7 @@ import pytest
 
 from perfcore.columns import STATUS
 from perfcore.physics.fused import fma
-from perfcore.physics.replica import prepare
+from perfcore.physics.stages.replica import prepare
 from perfcore.runs.parquet import Buffers
 from perfcore.runs.workers import Evaluator
 from perfcore.space.space import Space

@@ -21,7 +21,7 @@ from perfcore.configuration import alternatives as beside
 from perfcore.configuration.alternatives import LEVERS, alternatives, fitting, gains
 from perfcore.configuration.configuration import Configuration
 from perfcore.configuration.provenance import VERDICT, figures
-from perfcore.physics.replica import OK
+from perfcore.physics.stages.replica import OK
 from perfcore.units import format_quantity
 
 CASES = {

@@ -379,7 +379,7 @@ def test_two_thousand_shards(tmp_path, monkeypatch, recorded):
 def test_what_does_not_fit_is_refused_unless_forced(tmp_path, spec, held, monkeypatch, resource):
     output = tmp_path / "run"
     free = {"memory": lambda: 1 << 20, "disk": lambda _: 100_000}[resource]
-    monkeypatch.setattr(f"perfcore.runs.resources.{resource}_free", free)
+    monkeypatch.setattr(f"perfcore.runs.preflight.{resource}_free", free)
     refused = cli("run", spec, "-o", output)
 
     assert refused.exit_code == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from perfcore.columns import AXES, COLUMNS, METRICS
-from perfcore.physics.point import Point
+from perfcore.physics.stages.point import Point
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "perfcore"
@@ -49,7 +49,7 @@ def files():
             yield path
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "physics").glob("*.py")), ids=relative)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "physics").rglob("*.py")), ids=relative)
 def test_physics_imports_only_physics(path):
     for name in imports(path):
         assert name.startswith(PHYSICS_MAY_IMPORT[2:]) or name in PHYSICS_MAY_IMPORT, name

@@ -16,7 +16,7 @@ from perfcore.kernel import jit
 from perfcore.kernel import loops as kernels
 from perfcore.kernel.layout import Block, Inner
 from perfcore.physics.fused import fma
-from perfcore.physics.point import Point, evaluate
+from perfcore.physics.stages.point import Point, evaluate
 from perfcore.runs.parquet import Buffers, schema
 from perfcore.runs.workers import UNMET, Evaluator, evaluate_rows
 from perfcore.space.axes import RULES

@@ -13,7 +13,7 @@ from naive import Naive, active_parameters, parameters
 
 from perfcore import catalog, records
 from perfcore.catalog.parameters import active_parameter_count, parameter_count
-from perfcore.physics.point import Point, evaluate
+from perfcore.physics.stages.point import Point, evaluate
 from perfcore.testing import devices as random_devices
 from perfcore.testing import economics, engines, kv_formats, model_entries, weight_formats
 

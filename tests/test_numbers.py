@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from perfcore import catalog, records
 from perfcore.columns import METRICS
 from perfcore.errors import InputError
-from perfcore.limits import BOUNDS, RECORDS, TIES, Bound, broken_bounds, broken_ties, check_bounds
+from perfcore.limits import BOUNDS, RECORDS, TIES, Limits, broken_bounds, broken_ties, check_bounds
 from perfcore.physics.collectives import exchange
 from perfcore.physics.energy import idle_power
-from perfcore.physics.point import evaluate
+from perfcore.physics.stages.point import evaluate
 from perfcore.space.axes import DEPLOYMENT
 from perfcore.space.space import Space
 from perfcore.units import DIMENSIONS, parse
@@ -208,7 +208,7 @@ def test_any_number_of_any_dimension_is_read_or_refused(number, dimension):
 
 
 def test_a_bound_may_leave_a_gap_above_nothing():
-    bound = Bound("flops", 0, 1e21, least=1e6)
+    bound = Limits("flops", 0, 1e21, least=1e6)
 
     assert bound.admits(0)
     assert not bound.admits(1e-30)

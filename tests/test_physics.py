@@ -56,7 +56,6 @@ from perfcore.physics.energy import (
     idle_power,
     waiting_energy,
 )
-from perfcore.physics.fitting import cache_at, fit_at
 from perfcore.physics.fused import fma
 from perfcore.physics.memory import (
     largest_batch,
@@ -92,8 +91,6 @@ from perfcore.physics.parallelism import (
     micro_batches_at_once,
     pipeline_fill,
 )
-from perfcore.physics.passes import attention_terms, away_at, context_at, prefill_at, step_at
-from perfcore.physics.point import at_lengths, evaluate
 from perfcore.physics.prefill import (
     add_prefill_operator,
     attention_bytes,
@@ -104,7 +101,6 @@ from perfcore.physics.prefill import (
     prefill_terms,
     prompts_of,
 )
-from perfcore.physics.replica import configuration_status, prepare, spread_of
 from perfcore.physics.roofline import (
     Operator,
     Path,
@@ -120,7 +116,6 @@ from perfcore.physics.roofline import (
     usable_flops,
 )
 from perfcore.physics.rounding import NOTHING, ceil_of, decay, floor_of
-from perfcore.physics.running import at_batch, runnable
 from perfcore.physics.serving import (
     interference_share,
     prefill_pool,
@@ -130,6 +125,11 @@ from perfcore.physics.serving import (
 )
 from perfcore.physics.sizing import fewest_devices, fits, weight_bytes_per_device, with_degrees
 from perfcore.physics.speculation import accepted_tokens
+from perfcore.physics.stages.batch import batch_at, runnable
+from perfcore.physics.stages.capacity import cache_at, capacity_at
+from perfcore.physics.stages.passes import attention_terms, away_at, context_at, prefill_at, step_at
+from perfcore.physics.stages.point import evaluate, point_at
+from perfcore.physics.stages.replica import configuration_status, prepare, spread_of
 from perfcore.physics.weights import (
     body_arithmetic,
     body_bits,
@@ -853,7 +853,7 @@ def test_terms_divide_an_operator():
 def test_replica_stages():
     """Context 4096 + 64/2, its cache, and attention over it, of 4 sequences on 8 H100s."""
     replica = prepare(LLAMA, H100, IDEAL, BF16, KV16, deployed(tp=8.0), MONEY)
-    running = at_batch(replica, 4.0, 4.0)
+    running = batch_at(replica, 4.0, 4.0)
     context = context_at(replica, 4_096.0, 64.0)
     cache = cache_at(replica, 4_096.0, 64.0)
     terms = attention_terms(replica, running, context)
@@ -872,7 +872,7 @@ def test_what_does_not_fit_is_away():
     engine = IDEAL._replace(host_memory_bytes=1e12, host_memory_bandwidth=50e9)
     plan = deployed(offload=records.OFFLOAD_WEIGHTS)
     replica = prepare(LLAMA, H100, engine, BF16, KV16, plan, MONEY)
-    away = away_at(replica, at_batch(replica, 1.0, 1.0), 1e9, 0.0)
+    away = away_at(replica, batch_at(replica, 1.0, 1.0), 1e9, 0.0)
     size = replica.weight_bytes_per_device + 1e9 - replica.usable_bytes
 
     assert away.size == digits(size)
@@ -1256,11 +1256,11 @@ def test_stages_make_the_point(scheduler):
     deployment = deployed(tp=8.0, batch=4.0, scheduler=scheduler)
     common = (LLAMA, H100, ENGINE, BF16, KV16, deployment, MONEY)
     replica = prepare(*common)
-    fit = fit_at(replica, 4.0, 512.0, 64.0)
-    running = at_batch(replica, 4.0, 4.0)
+    fit = capacity_at(replica, 4.0, 512.0, 64.0)
+    running = batch_at(replica, 4.0, 4.0)
     prefill = prefill_at(replica, running, 512.0, 64.0)
     step = step_at(replica, running, 512.0, 64.0)
-    point = at_lengths(replica, running, fit, 512.0, 64.0, prefill, step)
+    point = point_at(replica, running, fit, 512.0, 64.0, prefill, step)
 
     assert point == evaluate(*common, 512.0, 64.0)
 
@@ -1270,7 +1270,7 @@ def test_experts_of_a_prefill():
     engine = IDEAL._replace(routing_independence=1.0)
     device = H100._replace(flops_fp16=1e30, flops_fp8=1e30)
     replica = prepare(DEEPSEEK, device, engine, FP8, KV16, deployed(batch=2.0), MONEY)
-    running = at_batch(replica, 2.0, 2.0)
+    running = batch_at(replica, 2.0, 2.0)
 
     def seconds(weights):
         experts = Operator(0.0, weights, 0.0, 0.0)
@@ -1295,7 +1295,7 @@ def test_who_must_wait():
 
     def fit(batch, input_len=4_000.0, record=LLAMA, **fields):
         common = (record, H100, ENGINE, FP8, KV16, deployed(**fields), MONEY)
-        return fit_at(prepare(*common), batch, input_len, 96.0)
+        return capacity_at(prepare(*common), batch, input_len, 96.0)
 
     room = fit(1e6, scheduler=CONTINUOUS)
     assert (room.status, room.batch) == (0.0, room.max_batch)

@@ -256,7 +256,7 @@ def test_winners_win(pictures, rows, panel, metric):
 
 
 def test_terms_of_the_timeline_make_up_the_time(pictures):
-    picture = pictures["timeline"]
+    picture = pictures["memory_wall"]
     assert [panel.title for panel in picture.panels] == ["batch 1", "batch 8", "batch 64"]
     for number in range(3):
         area = points(picture, "area", number)
@@ -373,7 +373,7 @@ def test_a_format_that_loses_is_not_called_best(folder):
 
 
 def test_gain_of_bandwidth_stays_below_its_bound(pictures):
-    drawn = [p for n in range(3) for p in points(pictures["hbm4"], "point", n)]
+    drawn = [p for n in range(3) for p in points(pictures["bandwidth"], "point", n)]
 
     assert {p["y"] for p in drawn if p["x"] == 1} == {1.0}
     assert all(1.0 <= p["y"] <= p["x"] * (1 + 1e-6) for p in drawn)
@@ -392,7 +392,7 @@ def test_bandwidth_is_told_as_times_of_what_it_is(folder, bandwidth, unit, least
     sweep = folder / "faster.toml"
     sweep.write_text('[axes]\nmodel = "llama-3.1-8b"\ndevice = "b200"\n')
     source = open_source(sweep, (), [f"device.memory_bandwidth={bandwidth}"])
-    picture = gather(source, "hbm4")
+    picture = gather(source, "bandwidth")
     drawn = {p["x"]: p["y"] for p in points(picture)}
 
     assert picture.panels[0].x.label == f"memory bandwidth [times {unit}]"
@@ -423,7 +423,7 @@ def test_terms_without_a_column_are_named(folder, columns, rest):
     served += ['axes.device="rtx-4090"', 'axes.weight_format="bf16"']
     listed = f"output.columns={json.dumps(needed + columns)}"
     perfcore.sweep(folder / "small.toml", path, overrides=[*served, listed])
-    picture = gather(open_source(path), "timeline")
+    picture = gather(open_source(path), "memory_wall")
     colours = [series.colour for series in picture.series]
 
     assert picture.series[0].name == rest
@@ -504,7 +504,7 @@ def test_a_missing_axis_is_named_with_its_remedy(folder):
     sweep = folder / "plain.toml"
     sweep.write_text('[axes]\nmodel = "llama-3.1-8b"\ndevice = "b200"\n')
 
-    (line,) = refused("hbm4", sweep, "-o", folder / "no.png")
+    (line,) = refused("bandwidth", sweep, "-o", folder / "no.png")
     assert "device_memory_bandwidth_scale" in line
     assert "--set 'device.memory_bandwidth={scale=" in line
     (line,) = refused("cost", sweep, "-o", folder / "no.png")
@@ -517,10 +517,10 @@ def test_a_missing_axis_is_named_with_its_remedy(folder):
 def test_the_remedy_helps(folder):
     sweep = folder / "plain.toml"
     sweep.write_text('[axes]\nmodel = "llama-3.1-8b"\ndevice = "b200"\n')
-    (line,) = refused("hbm4", sweep, "-o", folder / "no.png")
+    (line,) = refused("bandwidth", sweep, "-o", folder / "no.png")
     setting = line.split("--set '")[1].rstrip("'")
 
-    result = plot("hbm4", sweep, "-o", folder / "hbm4.svg", "--set", setting)
+    result = plot("bandwidth", sweep, "-o", folder / "hbm4.svg", "--set", setting)
     assert result.exit_code == 0, result.output
 
 
@@ -539,7 +539,10 @@ def test_a_missing_column_is_named_with_its_remedy(folder):
         (["roofline", "SPEC", "--by", "tp"], "--by: roofline has its own series"),
         (["pareto", "SPEC", "--by", "batch"], "--by: batch is shown along an axis"),
         (["pareto", "SPEC", "--by", "devise"], "did you mean 'device'"),
-        (["timeline", "SPEC", "--metric", "tpot_s"], "--metric: timeline shows its own columns"),
+        (
+            ["memory_wall", "SPEC", "--metric", "tpot_s"],
+            "--metric: memory_wall shows its own columns",
+        ),
         (["winners", "SPEC", "--metric", "tpot"], "--metric: unknown metric 'tpot'"),
         (["pareto", "SPEC", "--metric", "tpot_s"], "name another metric"),
         (["pareto", "SPEC", "--where", "model=gpt"], "--where model=gpt"),

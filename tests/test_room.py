@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from perfcore.cli import program
-from perfcore.runs import resources as room
+from perfcore.runs import preflight as room
+from perfcore.runs import resources
 from perfcore.space.space import Space
 
 HUGE = """
@@ -83,7 +84,7 @@ def test_a_container_has_less_memory_than_its_machine(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("700\n")
     (tmp_path / "memory.stat").write_text("anon 400\nactive_file 0\ninactive_file 300\n")
-    monkeypatch.setattr(room, "_CGROUP", tmp_path)
+    monkeypatch.setattr(resources, "_CGROUP", tmp_path)
 
     assert free is None or free > 600
     assert room.memory_free() == 600

@@ -19,7 +19,7 @@ from perfcore.cli import program
 from perfcore.cli.completion import SHELLS
 from perfcore.columns import METRICS
 from perfcore.errors import InputError
-from perfcore.limits import BOUNDS, FINITE, Bound
+from perfcore.limits import BOUNDS, FINITE, Limits
 from perfcore.reading.places import Place, number
 from perfcore.space import schema as sweep_schema
 from perfcore.space.axes import RULES
@@ -189,7 +189,7 @@ def test_what_is_refused_is_a_fault_of_the_parser_too(fault):
 @settings(max_examples=15)
 @given(text=st.from_regex(r"[-+]?[0-9.,_e]{1,6} ?[A-Za-zµμ%$/]{0,6}", fullmatch=True))
 def test_text_is_refused_only_where_the_parser_refuses_it(dimension, text):
-    bound = Bound(dimension, -FINITE, FINITE)
+    bound = Limits(dimension, -FINITE, FINITE)
     pattern = sweep_schema._Schema()  # noqa: SLF001
     pattern.text(dimension)
     admitted = re.search(pattern.definitions[f"text-of-{dimension}"]["pattern"], text)

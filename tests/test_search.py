@@ -20,7 +20,7 @@ from perfcore.searching import reductions
 from perfcore.searching import search as searching
 from perfcore.searching import workers as workers_module
 from perfcore.searching.objectives import Objective
-from perfcore.searching.reductions import Best, Counts, Entries, Front
+from perfcore.searching.reductions import Best, Candidates, Counts, Front
 from perfcore.searching.search import find_best, find_front
 
 SPEC = {
@@ -227,7 +227,7 @@ def test_kept_rows_depend_on_rows_only(rows, top, split, order):
 def entries(rows):
     groups, places = (np.array([row[k] for row in rows], np.int64) for k in (0, 1))
     values = np.array([[row[k] for row in rows] for k in (2, 3)]).reshape(2, len(rows))
-    return Entries(values, groups, places)
+    return Candidates(values, groups, places)
 
 
 def test_histogram_is_what_a_query_counts(swept):
@@ -252,7 +252,7 @@ def test_bins_without_an_end():
     values = np.array([[-1.0, 0.0, 1.0, 1.5, 10.0, np.inf, np.nan]])
     counts = Counts(2, np.array([1.0, 10.0]))
     groups = np.array([0, 0, 0, 1, 1, 1, 1])
-    counts.take(Entries(values, groups, np.arange(7)))
+    counts.take(Candidates(values, groups, np.arange(7)))
 
     assert counts.counts.tolist() == [[2, 1, 0], [0, 1, 2]]
 
@@ -269,7 +269,7 @@ def test_a_front_that_outgrows_its_room():
     count = 100
     values = np.array([np.arange(count), -np.arange(count)], np.float64)
     front = Front(1, 2, np.float64)
-    front.take(Entries(values, np.zeros(count, np.int64), np.arange(count)))
+    front.take(Candidates(values, np.zeros(count, np.int64), np.arange(count)))
 
     assert sorted(front.entries().places.tolist()) == list(range(count))
 
@@ -280,7 +280,7 @@ def test_a_front_that_no_memory_should_hold(monkeypatch):
     front = Front(1, 2, np.float64)
 
     with pytest.raises(InputError, match="more than 16 rows are undominated"):
-        front.take(Entries(values, np.zeros(100, np.int64), np.arange(100)))
+        front.take(Candidates(values, np.zeros(100, np.int64), np.arange(100)))
 
 
 def test_a_result_that_no_memory_should_hold(monkeypatch):

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from perfcore.catalog import loader
 from perfcore.columns import AXES, DEFAULT_METRICS, METRICS
 from perfcore.errors import InputError
-from perfcore.limits import BOUNDS, RECORDS, Bound, broken_bounds
+from perfcore.limits import BOUNDS, RECORDS, Limits, broken_bounds
 from perfcore.reading.places import Place
 from perfcore.reading.ranges import expand
 from perfcore.space.overrides import parse
 from perfcore.space.spec import Spec
 
-WHOLE = Bound("count", 1, 1e8, whole=True)
-REAL = Bound("ratio", 0, 1e9)
+WHOLE = Limits("count", 1, 1e8, whole=True)
+REAL = Limits("ratio", 0, 1e9)
 
 
 def expanded(value, bound):

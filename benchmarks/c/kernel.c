@@ -15,8 +15,8 @@
 #include "physics.h"
 
 enum {
-    FIT_FIELDS = sizeof(Fit) / sizeof(double),
-    RUNNING_FIELDS = sizeof(Running) / sizeof(double),
+    CAPACITY_FIELDS = sizeof(Capacity) / sizeof(double),
+    RUNNING_FIELDS = sizeof(RunningBatch) / sizeof(double),
     POINT_FIELDS = sizeof(Point) / sizeof(double),
 };
 
@@ -51,7 +51,7 @@ typedef struct {
     double input_len[STRIDE];
     double output_len[STRIDE];
     double requested[STRIDE];
-    double fits[FIT_FIELDS * STRIDE];
+    double fits[CAPACITY_FIELDS * STRIDE];
     double batches[STRIDE]; /* of stretches of rows that have the same batch */
     double requests[STRIDE];
     double distinct[RUNNING_FIELDS * STRIDE];
@@ -75,8 +75,8 @@ static __attribute__((noinline)) void fit_rows(const Replica *restrict replica,
 {
     for (long row = 0; row < count; row++) {
         double batch = runnable(&replica->engine, &replica->deployment, requested[row]);
-        Fit fit = fit_at(replica, batch, input_len[row], output_len[row]);
-        store_Fit(fits, row, &fit);
+        Capacity fit = capacity_at(replica, batch, input_len[row], output_len[row]);
+        store_Capacity(fits, row, &fit);
     }
 }
 
@@ -89,8 +89,8 @@ static __attribute__((noinline)) void fit_rows(const Replica *restrict replica,
         Replica replica = *given;                                                                  \
         SPECIALISE(replica);                                                                       \
         for (long row = 0; row < count; row++) {                                                   \
-            Running running = at_batch(&replica, batch[row], requested[row]);                      \
-            store_Running(runs, row, &running);                                                    \
+            RunningBatch running = batch_at(&replica, batch[row], requested[row]);                      \
+            store_RunningBatch(runs, row, &running);                                                    \
         }                                                                                          \
     }
 
@@ -130,11 +130,11 @@ static void batch_rows(const Replica *replica, const Scratch *s, double *runs, l
         SPECIALISE(replica);                                                                       \
         APART for (long row = start; row < stop; row++)                                            \
         {                                                                                          \
-            Running running = load_Running(runs, row);                                             \
-            Fit fit = load_Fit(fits, row);                                                         \
+            RunningBatch running = load_RunningBatch(runs, row);                                             \
+            Capacity fit = load_Capacity(fits, row);                                                         \
             Prefill prefill = prefill_at(&replica, &running, input_len[row], output_len[row]);     \
             Step step = step_at(&replica, &running, input_len[row], output_len[row]);              \
-            Point point = at_lengths(&replica, &running, &fit, input_len[row], output_len[row],    \
+            Point point = point_at(&replica, &running, &fit, input_len[row], output_len[row],    \
                                      &prefill, &step);                                             \
             store_Point(columns, row, &point);                                                     \
         }                                                                                          \
@@ -159,7 +159,7 @@ static long drop_rows(Scratch *s, long start, long count)
     long kept = start;
     for (long row = start; row < start + count; row++) {
         int keep = status[row] == OK;
-        for (long field = 0; field < FIT_FIELDS; field++)
+        for (long field = 0; field < CAPACITY_FIELDS; field++)
             s->fits[field * STRIDE + kept] = s->fits[field * STRIDE + row];
         s->input_len[kept] = s->input_len[row];
         s->output_len[kept] = s->output_len[row];

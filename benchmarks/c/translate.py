@@ -14,9 +14,9 @@ from types import ModuleType
 
 from perfcore import records
 from perfcore.kernel.loops import FORMULAS, PLAIN, STATIC, UNDRAFTED
-from perfcore.physics.fitting import Fit
-from perfcore.physics.point import Point
-from perfcore.physics.running import Running
+from perfcore.physics.stages.batch import RunningBatch
+from perfcore.physics.stages.capacity import Capacity
+from perfcore.physics.stages.point import Point
 
 MODULES = (records, *FORMULAS)
 LEFT_OUT = {"fewest_devices", "with_degrees", "evaluate", "fits", "half_performance_bytes"}
@@ -259,7 +259,7 @@ def translated() -> str:
             else:
                 formulas.append(Formula(found, vars(module)))
     heads = "".join(f"{formula.head};\n" for formula in formulas)
-    access = [row_access(Fit), row_access(Running), column_access(Point)]
+    access = [row_access(Capacity), row_access(RunningBatch), column_access(Point)]
     specialised = {"STATIC": STATIC, "PLAIN": PLAIN, "UNDRAFTED": UNDRAFTED}
     access += [constants(name, values) for name, values in specialised.items()]
     bodies = (formula.text for formula in formulas)

@@ -6,7 +6,7 @@ import numpy as np
 
 from perfcore.accuracy.prediction import Batch, Estimate, Floats, as_measured, evaluate_points
 from perfcore.catalog import load_engine
-from perfcore.physics.point import Point
+from perfcore.physics.stages.point import Point
 from perfcore.records import Deployment, Device, Model
 
 ROOFLINE: Final = "data-sheet roofline"

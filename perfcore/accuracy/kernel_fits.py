@@ -14,7 +14,7 @@ from perfcore.accuracy.prediction import Floats
 from perfcore.catalog import load_device
 from perfcore.catalog.schema import DeviceEntry
 from perfcore.errors import InputError
-from perfcore.limits import Bound
+from perfcore.limits import Limits
 from perfcore.reading.csvfile import Form, read_rows
 from perfcore.reading.files import read_text
 from perfcore.reading.places import Place, number
@@ -32,8 +32,8 @@ _FORM: Final = Form(
     noun="kernel measurements",
     largest=1_000_000,
 )
-_COUNT: Final = Bound("ratio", 1, 1e12)
-_TIME: Final = Bound("ratio", 1e-9, 1e4)
+_COUNT: Final = Limits("ratio", 1, 1e12)
+_TIME: Final = Limits("ratio", 1e-9, 1e4)
 
 
 class _Precision(NamedTuple):
@@ -138,7 +138,7 @@ def _device(cells: Mapping[str, str], place: Place) -> DeviceEntry | None:
         return None
 
 
-def _number(name: str, cells: Mapping[str, str], bound: Bound, place: Place) -> float | None:
+def _number(name: str, cells: Mapping[str, str], bound: Limits, place: Place) -> float | None:
     return number(cells.get(name, ""), bound, place._replace(key=f"{place.key}: {name}"))
 
 

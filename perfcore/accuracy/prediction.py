@@ -19,7 +19,7 @@ from perfcore.columns import STATUS
 from perfcore.errors import InputError
 from perfcore.kernel.layout import Block, Inner, Output, Rules, aligned, pitch_of
 from perfcore.physics.memory import LARGEST_BATCH
-from perfcore.physics.point import Point
+from perfcore.physics.stages.point import Point
 
 Floats = npt.NDArray[np.float64]
 Load = Callable[[str, str], Entry]

@@ -22,7 +22,7 @@ from perfcore.accuracy.prediction import (
 from perfcore.accuracy.protocols import artefact
 from perfcore.accuracy.table import Measurement
 from perfcore.columns import STATUS
-from perfcore.physics.point import Point
+from perfcore.physics.stages.point import Point
 from perfcore.reading.csvfile import csv_text
 
 KEYS: Final = ("source", "device", "engine", "model")  # what groups can be made by

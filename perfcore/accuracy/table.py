@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast
 
 from perfcore.errors import InputError, show
-from perfcore.limits import Bound
+from perfcore.limits import Limits
 from perfcore.reading.csvfile import Form, csv_text, read_rows
 from perfcore.reading.files import read_text
 from perfcore.reading.places import Place, number
@@ -42,14 +42,14 @@ _TEXTS: Final = (
     "task_note",
 )
 _DEGREES: Final = ("tp", "pp", "ep", "dp")
-DEGREE: Final = Bound("count", 1, 65_536, whole=True)
+DEGREE: Final = Limits("count", 1, 65_536, whole=True)
 OPTIONAL: Final = {  # None where the source does not say
-    "weight_bits": Bound("ratio", 0.1, 64),
-    "concurrency": Bound("ratio", 1, 1e9),
-    "input_len": Bound("ratio", 0, 1e9),
-    "output_len": Bound("ratio", 0, 1e9),
+    "weight_bits": Limits("ratio", 0.1, 64),
+    "concurrency": Limits("ratio", 1, 1e9),
+    "input_len": Limits("ratio", 0, 1e9),
+    "output_len": Limits("ratio", 0, 1e9),
 }
-_VALUE: Final = Bound("ratio", 1e-12, 1e12)
+_VALUE: Final = Limits("ratio", 1e-12, 1e12)
 
 
 class Measurement(NamedTuple):
@@ -201,5 +201,5 @@ def _check_texts(cells: Mapping[str, str], place: Place) -> None:
         place.fault(f"unit {show(unit)} of {metric}", f"give it in {METRICS[metric][0]}")
 
 
-def _number(name: str, text: str, bound: Bound, place: Place) -> float | None:
+def _number(name: str, text: str, bound: Limits, place: Place) -> float | None:
     return number(text, bound, place._replace(key=f"{place.key}: {name}"))

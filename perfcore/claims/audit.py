@@ -10,7 +10,7 @@ from perfcore.claims.case import MOST_DEVICES, Case
 from perfcore.claims.claim import Claim
 from perfcore.columns import STATUS
 from perfcore.physics.cost import TOKENS_PER_MTOK, usd_per_second
-from perfcore.physics.replica import KV_DOES_NOT_FIT, OK, WEIGHTS_DO_NOT_FIT
+from perfcore.physics.stages.replica import KV_DOES_NOT_FIT, OK, WEIGHTS_DO_NOT_FIT
 from perfcore.records import SCHEDULER_CONTINUOUS
 from perfcore.units import format_quantity
 
@@ -34,7 +34,7 @@ class Verdict(NamedTuple):
     text: str
 
 
-class Fit(NamedTuple):
+class Smallest(NamedTuple):
     """The smallest number of devices that holds what a claim's own number does not."""
 
     devices: int
@@ -77,7 +77,7 @@ class Finding(NamedTuple):
     usd_per_mtok_at_claimed_speed: float | None
     usd_per_mtok_at_full_utilization: float | None
     price: Price | None
-    fit: Fit | None
+    fit: Smallest | None
     estimated: tuple[str, ...]  # fields of the device without a published value
     verdicts: tuple[Verdict, ...]
 
@@ -145,10 +145,10 @@ def audit(claim: Claim) -> Finding:
     return finding._replace(verdicts=found or (consistent,))
 
 
-def _fit(case: Case, devices: int) -> Fit:
+def _fit(case: Case, devices: int) -> Smallest:
     tp, pp, _ = case.layout(devices)
     bound, predicted = case.bound(devices), case.predicted(devices)
-    return Fit(devices, tp, pp, bound.tpot_s, predicted.tpot_s)
+    return Smallest(devices, tp, pp, bound.tpot_s, predicted.tpot_s)
 
 
 def _busy(economics: records.Economics) -> records.Economics:

@@ -9,8 +9,8 @@ from perfcore.catalog import default_economics, load_engine, load_kv_format
 from perfcore.claims.claim import Claim
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.parallelism import heads_fit
-from perfcore.physics.point import Point, evaluate
-from perfcore.physics.replica import CONTEXT_TOO_LONG, OK
+from perfcore.physics.stages.point import Point, evaluate
+from perfcore.physics.stages.replica import CONTEXT_TOO_LONG, OK
 from perfcore.physics.weights import weight_bytes
 from perfcore.records import SCHEDULER_STATIC
 

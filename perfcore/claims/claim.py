@@ -8,7 +8,7 @@ from perfcore.catalog import loader
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.schema import DeviceEntry, WeightFormatEntry
 from perfcore.errors import InputError, show
-from perfcore.limits import Bound
+from perfcore.limits import Limits
 from perfcore.reading.csvfile import Form, read_rows
 from perfcore.reading.files import read_text
 from perfcore.reading.places import Place, number
@@ -16,8 +16,8 @@ from perfcore.space.axes import RULES
 
 LARGEST: Final = 1_000  # claims in a file
 
-_DEVICES: Final = Bound("count", 1, 65_536, whole=True)
-_POSITIVE: Final = Bound("ratio", 1e-9, 1e12)
+_DEVICES: Final = Limits("count", 1, 65_536, whole=True)
+_POSITIVE: Final = Limits("ratio", 1e-9, 1e12)
 _ENTRIES: Final = {"model": "", "device": "", "weight_format": "bf16"}  # the default, if any
 _COUNTS: Final = {"devices": 1, "batch": 1, "input_len": 1024, "output_len": 256}
 _FIGURES: Final = ("ms_per_token", "tokens_per_s", "usd_per_mtok")
@@ -128,7 +128,7 @@ def _claim(line: int, cells: Mapping[str, str], file: Place) -> Claim | None:
     )
 
 
-def _bound(name: str) -> Bound:
+def _bound(name: str) -> Limits:
     return (None if name == "devices" else RULES[name].bound) or _DEVICES
 
 
@@ -144,5 +144,5 @@ def _entry(kind: str, name: str, place: Place) -> object:
         return None
 
 
-def _number(name: str, text: str, bound: Bound, place: Place) -> float | None:
+def _number(name: str, text: str, bound: Limits, place: Place) -> float | None:
     return number(text, bound, place._replace(key=f"{place.key}: {name}"))

@@ -13,9 +13,9 @@ from perfcore.configuration.configuration import PRICES, Configuration
 from perfcore.configuration.provenance import VERDICT, Figure, figures
 from perfcore.configuration.remedy import remedy
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
-from perfcore.physics.point import Point
-from perfcore.physics.replica import OK
 from perfcore.physics.speculation import accepted_tokens
+from perfcore.physics.stages.point import Point
+from perfcore.physics.stages.replica import OK
 from perfcore.units import format_quantity, plural, significant
 
 TERMS: Final = (

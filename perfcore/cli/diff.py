@@ -13,7 +13,7 @@ from perfcore.units import plural
 
 if TYPE_CHECKING:
     from perfcore.diffing.facts import Change, Side
-    from perfcore.diffing.rows import Comparison, OnlyIn
+    from perfcore.diffing.rows import Diff, OnlyIn
 
 DIFFERENT: Final = 1
 _LISTED: Final = 20  # constants that are printed
@@ -96,7 +96,7 @@ def _side(text: str, overrides: tuple[str, ...]) -> "Side":
     return Side.of(label, sweep(text, overrides=overrides))
 
 
-def _plain(found: "Comparison") -> dict[str, object]:
+def _plain(found: "Diff") -> dict[str, object]:
     def only(rows: "OnlyIn") -> dict[str, object]:
         return rows._asdict()
 
@@ -140,7 +140,7 @@ def _about(side: "Side") -> dict[str, object]:
     }
 
 
-def _for_people(found: "Comparison") -> None:
+def _for_people(found: "Diff") -> None:
     facts(
         [
             (title, f"{side.label}: {plural(side.data.num_rows, 'row')}{_unfinished(side)}")
@@ -175,7 +175,7 @@ def _only(title: str, rows: "OnlyIn") -> list[tuple[str, str]]:
     return lines
 
 
-def _metrics(found: "Comparison") -> None:
+def _metrics(found: "Diff") -> None:
     if found.metrics:
         click.echo()
         table(
@@ -209,7 +209,7 @@ def _metrics(found: "Comparison") -> None:
         )
 
 
-def _reasons(found: "Comparison") -> None:
+def _reasons(found: "Diff") -> None:
     changes = [change for change in found.changes if not change.words]
     words = len(found.changes) - len(changes)
     if changes:

@@ -9,7 +9,7 @@ from perfcore.cli.text import dump, duration, facts, json_option, paragraph, qua
 from perfcore.units import plural
 
 if TYPE_CHECKING:
-    from perfcore.configuration.configuration import Estimate
+    from perfcore.configuration.configuration import EstimatedFact
     from perfcore.runs.forecast import Forecast
     from perfcore.space.space import Space
 
@@ -69,7 +69,7 @@ def _purchases(space: "Space") -> set[str]:
 
 
 def _as_json(
-    space: "Space", forecast: "Forecast", estimated: "list[Estimate]", hypothetical: list[str]
+    space: "Space", forecast: "Forecast", estimated: "list[EstimatedFact]", hypothetical: list[str]
 ) -> None:
     from perfcore.cli import space_table  # noqa: PLC0415
 
@@ -103,7 +103,7 @@ def _as_json(
 
 
 def _for_people(
-    space: "Space", forecast: "Forecast", estimated: "list[Estimate]", hypothetical: list[str]
+    space: "Space", forecast: "Forecast", estimated: "list[EstimatedFact]", hypothetical: list[str]
 ) -> None:
     from perfcore.cli import space_table  # noqa: PLC0415
 
@@ -152,7 +152,7 @@ def _for_people(
     _provenance(estimated, hypothetical)
 
 
-def _provenance(estimated: "list[Estimate]", hypothetical: list[str]) -> None:
+def _provenance(estimated: "list[EstimatedFact]", hypothetical: list[str]) -> None:
     by_entry: dict[str, list[str]] = {}
     for estimate in estimated:
         mark = " (others' median)" if estimate.fallback else ""

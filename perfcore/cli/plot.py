@@ -67,7 +67,7 @@ def plot(
     and --where chooses others.
 
     \b
-    perfcore plot timeline results -o wall.png --where model=llama-3.1-70b
+    perfcore plot memory_wall results -o wall.png --where model=llama-3.1-70b
     perfcore plot pareto sweep.toml -o front.svg --by weight_format
     perfcore plot winners results -o map.html --metric cost_per_mtok_output_usd
     """  # noqa: D301

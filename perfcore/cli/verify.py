@@ -10,7 +10,7 @@ from perfcore.errors import InputError
 from perfcore.units import plural
 
 if TYPE_CHECKING:
-    from perfcore.runs.check import Verdict
+    from perfcore.runs.check import CheckResult
 
 
 @click.command()
@@ -50,7 +50,7 @@ def verify(ctx: click.Context, location: str, workers: int | None, as_json: bool
         ctx.exit(2)
 
 
-def _dump(verdict: "Verdict") -> None:
+def _dump(verdict: "CheckResult") -> None:
     dump(
         {
             "run": verdict.location,
@@ -65,7 +65,7 @@ def _dump(verdict: "Verdict") -> None:
     )
 
 
-def _lines(verdict: "Verdict") -> list[str]:
+def _lines(verdict: "CheckResult") -> list[str]:
     """One line a file, of what is missing one for all, and what to do."""
     from perfcore.runs.check import spans  # noqa: PLC0415
 

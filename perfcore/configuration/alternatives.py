@@ -12,9 +12,9 @@ from perfcore.configuration.configuration import (
     Records,
 )
 from perfcore.limits import BOUNDS
-from perfcore.physics.point import Point
-from perfcore.physics.point import evaluate as evaluate_point
-from perfcore.physics.replica import (
+from perfcore.physics.stages.point import Point
+from perfcore.physics.stages.point import evaluate as evaluate_point
+from perfcore.physics.stages.replica import (
     EXPERTS_NOT_DIVISIBLE,
     FEWER_LAYERS_THAN_STAGES,
     HEADS_NOT_DIVISIBLE,

@@ -11,7 +11,7 @@ from perfcore.columns import BY_NAME, METRICS, SOUGHT, STATUS
 from perfcore.configuration.configuration import KINDS, Configuration, faults_of
 from perfcore.errors import InputError, show
 from perfcore.limits import RECORDS
-from perfcore.physics.point import Point
+from perfcore.physics.stages.point import Point
 from perfcore.reading.files import read_toml
 from perfcore.reading.places import Place
 from perfcore.reading.words import nearest

@@ -22,10 +22,10 @@ from perfcore.catalog.schema import (
 from perfcore.columns import AXES, METRICS
 from perfcore.errors import InputError, show
 from perfcore.limits import BOUNDS, broken_ties
-from perfcore.physics.point import Point
-from perfcore.physics.point import evaluate as evaluate_point
 from perfcore.physics.roofline import peak_flops
 from perfcore.physics.sizing import fewest_devices
+from perfcore.physics.stages.point import Point
+from perfcore.physics.stages.point import evaluate as evaluate_point
 from perfcore.reading.places import Place, number
 from perfcore.space.axes import RULES, WhatIf, parse_what_ifs
 
@@ -52,7 +52,7 @@ ARITHMETIC_FIELD: Final = {
 }
 
 
-class Estimate(NamedTuple):
+class EstimatedFact(NamedTuple):
     """A value that no vendor publishes, and what stands for it."""
 
     kind: str
@@ -87,7 +87,7 @@ class Records(NamedTuple):
     output_len: float
 
 
-def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[Estimate, ...]:
+def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[EstimatedFact, ...]:
     """Return the estimated facts of an entry that physics reads.
 
     Parameters
@@ -109,7 +109,7 @@ def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[Esti
     elif isinstance(entry, EconomicsEntry) and "owned" not in purchases:
         found = {name: why for name, why in found.items() if name not in _OF_OWNED}
     return tuple(
-        Estimate(kind, entry.name, name, why, fallback=name not in entry.estimated)
+        EstimatedFact(kind, entry.name, name, why, fallback=name not in entry.estimated)
         for name, why in found.items()
     )
 
@@ -286,7 +286,7 @@ class Configuration:
         return self.entries.engine.constants_for(self.entries.device)
 
     @property
-    def estimated(self) -> tuple[Estimate, ...]:
+    def estimated(self) -> tuple[EstimatedFact, ...]:
         """The estimated facts that this configuration depends on and that no override replaces."""
         replaced = {(w.record, w.field) for w in self.what_ifs if w.mode == "set"}
         untouched = self._untouched()

@@ -8,8 +8,8 @@ from perfcore.catalog.entry import Entry
 from perfcore.catalog.schema import DeviceEntry
 from perfcore.configuration.configuration import RECORD_FIELD, Configuration
 from perfcore.limits import BOUNDS
-from perfcore.physics.point import Point
-from perfcore.physics.point import evaluate as evaluate_point
+from perfcore.physics.stages.point import Point
+from perfcore.physics.stages.point import evaluate as evaluate_point
 from perfcore.space.axes import WhatIf
 
 Basis = Literal[

@@ -5,7 +5,7 @@ from typing import Final
 
 from perfcore.configuration.configuration import Configuration
 from perfcore.physics.memory import usable_bytes
-from perfcore.physics.point import Point
+from perfcore.physics.stages.point import Point
 from perfcore.units import format_quantity, plural
 
 _MOST_DIVISORS: Final = 8

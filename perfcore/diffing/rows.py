@@ -65,7 +65,7 @@ class OnlyIn(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Diff:
     """What differs between two sides, and why."""
 
     before: Side
@@ -87,9 +87,7 @@ class Comparison:
         return not any((self.moved, self.only_before.rows, self.only_after.rows))
 
 
-def compare(
-    before: Side, after: Side, metrics: Sequence[str] = (), tolerance: float = 0.0
-) -> Comparison:
+def compare(before: Side, after: Side, metrics: Sequence[str] = (), tolerance: float = 0.0) -> Diff:
     """Return what differs between two sweeps.
 
     Parameters
@@ -122,7 +120,7 @@ def compare(
             numbers = [name for name in shared if not _is_text(before, name)]
             texts = [name for name in shared if _is_text(before, name)]
             entry_changes, touched = changes_of_entries(before, after)
-            return Comparison(
+            return Diff(
                 before,
                 after,
                 pairs,

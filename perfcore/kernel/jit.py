@@ -10,7 +10,10 @@ No fast-math flag is set, so that compiled and interpreted results are the same 
 import hashlib
 import inspect
 import os
+import pkgutil
 from collections.abc import Callable, Mapping, Sequence
+from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, TypeVar, cast
@@ -83,6 +86,18 @@ def kernel(function: F) -> F:
 def inlined(function: F) -> F:
     """Let compiled code call ``function``, always inlined."""
     return register_jitable(forceinline=True)(function)
+
+
+def modules_of(package: ModuleType) -> tuple[ModuleType, ...]:
+    """Return every module of a package, each after those whose functions and records it uses."""
+    found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    modules = {name: import_module(name) for _, name, _ in found}
+    used = {
+        name: {getattr(member, "__module__", name) for member in vars(module).values()} & {*modules}
+        for name, module in modules.items()
+    }
+    order = TopologicalSorter({name: names - {name} for name, names in used.items()})
+    return tuple(modules[name] for name in order.static_order())
 
 
 def register(*modules: ModuleType) -> None:

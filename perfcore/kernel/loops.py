@@ -11,39 +11,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from perfcore import physics
 from perfcore.kernel import jit
 from perfcore.kernel.flushing import STRIDE, TILE, Codes, Reals, Target, Tile, Whole, flush_tile
 from perfcore.kernel.layout import CACHE_LINE, VECTOR, Block, Inner, Output, Rules, aligned
-from perfcore.physics import (
-    attention,
-    collectives,
-    cost,
-    decode,
-    energy,
-    fitting,
-    memory,
-    moe,
-    operators,
-    parallelism,
-    passes,
-    point,
-    prefill,
-    replica,
-    roofline,
-    rounding,
-    running,
-    serving,
-    sizing,
-    speculation,
-    weights,
-)
-from perfcore.physics.fitting import Fit, fit_at
-from perfcore.physics.fused import fma
-from perfcore.physics.passes import prefill_at, step_at
-from perfcore.physics.point import Point, at_lengths
-from perfcore.physics.replica import OK, Replica, prepare
-from perfcore.physics.running import Running, at_batch, runnable
+from perfcore.physics import fused
 from perfcore.physics.sizing import AUTO, fewest_devices
+from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
+from perfcore.physics.stages.capacity import Capacity, capacity_at
+from perfcore.physics.stages.passes import prefill_at, step_at
+from perfcore.physics.stages.point import Point, point_at
+from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.records import (
     OFFLOAD_NONE,
     SCHEDULER_STATIC,
@@ -56,31 +34,9 @@ from perfcore.records import (
     WeightFormat,
 )
 
-# Every module of formulas, after those that it imports.
-FORMULAS = (
-    rounding,
-    roofline,
-    moe,
-    parallelism,
-    attention,
-    weights,
-    operators,
-    collectives,
-    memory,
-    decode,
-    energy,
-    cost,
-    serving,
-    speculation,
-    sizing,
-    prefill,
-    replica,
-    fitting,
-    running,
-    passes,
-    point,
-)
-jit.fuse(fma)
+# Every module of formulas, after those that it uses; `fma` is an instruction.
+FORMULAS = tuple(module for module in jit.modules_of(physics) if module is not fused)
+jit.fuse(fused.fma)
 jit.register(*FORMULAS)
 
 
@@ -94,8 +50,8 @@ class Asked(NamedTuple):
 
 ASKED_FIELDS = len(Asked._fields)
 POINT_FIELDS = len(Point._fields)
-FIT_FIELDS = len(Fit._fields)
-RUNNING_FIELDS = len(Running._fields)
+CAPACITY_FIELDS = len(Capacity._fields)
+RUNNING_FIELDS = len(RunningBatch._fields)
 
 
 class Source(NamedTuple):
@@ -133,7 +89,7 @@ class Scratch(NamedTuple):
     first: Whole  # row of each stretch of rows that have the same batch, and the end
     batches: Reals  # of each stretch
     requests: Reals
-    distinct: Reals  # ``Running`` of each stretch
+    distinct: Reals  # ``RunningBatch`` of each stretch
     ran: Reals  # batch and requests of all ``runs``, if they are the same, else 0
     dropped: Whole  # rows left out, by status
 
@@ -160,9 +116,9 @@ has_plain, as_plain = jit.constants(Replica, PLAIN)
 has_undrafted, as_undrafted = jit.constants(Replica, UNDRAFTED)
 spread = jit.Spread(("asked", "fits", "distinct", "runs", *Point._fields))
 load_asked, store_asked = spread.fields_of(Asked, "asked", STRIDE)
-load_fit, store_fit = spread.fields_of(Fit, "fits", STRIDE)
-load_running, store_running = spread.fields_of(Running, "runs", STRIDE)
-load_distinct, store_distinct = spread.fields_of(Running, "distinct", STRIDE)
+load_capacity, store_capacity = spread.fields_of(Capacity, "fits", STRIDE)
+load_running, store_running = spread.fields_of(RunningBatch, "runs", STRIDE)
+load_distinct, store_distinct = spread.fields_of(RunningBatch, "distinct", STRIDE)
 find_columns, store_point = spread.columns_of(Point)
 take_source = jit.taken(Source)
 take_target = jit.taken(Target)
@@ -211,7 +167,9 @@ def fit_rows(
     for row in range(start, start + whole_vectors(count)):
         asked = load_asked(scratch.asked, row)
         runs = runnable(replica.engine, replica.deployment, asked.requested)
-        store_fit(scratch.fits, row, fit_at(replica, runs, asked.input_len, asked.output_len))
+        store_capacity(
+            scratch.fits, row, capacity_at(replica, runs, asked.input_len, asked.output_len)
+        )
 
 
 @jit.inlined
@@ -219,13 +177,13 @@ def drop_rows(scratch: Scratch, tile: Tile, start: int, count: int) -> int:
     """Move the rows that can run together; return how many there are."""
     failing = 0
     for row in range(start, start + count):
-        failing += load_fit(scratch.fits, row).status > OK
+        failing += load_capacity(scratch.fits, row).status > OK
     if failing == 0:
         return count
     kept = start
     for row in range(start, start + count):
-        fit = load_fit(scratch.fits, row)
-        store_fit(scratch.fits, kept, fit)
+        fit = load_capacity(scratch.fits, row)
+        store_capacity(scratch.fits, kept, fit)
         store_asked(scratch.asked, kept, load_asked(scratch.asked, row))
         tile.inner_of[kept] = tile.inner_of[row]
         scratch.dropped[int(fit.status)] += fit.status > OK
@@ -236,11 +194,11 @@ def drop_rows(scratch: Scratch, tile: Tile, start: int, count: int) -> int:
 @jit.inlined
 def find_stretches(scratch: Scratch, start: int, count: int) -> int:
     """Find the stretches of rows that ask for and run the same batch; return how many there are."""
-    batch = load_fit(scratch.fits, start).batch
+    batch = load_capacity(scratch.fits, start).batch
     requested = load_asked(scratch.asked, start).requested
     changes = 0
     for row in range(start, start + count):
-        changes += load_fit(scratch.fits, row).batch != batch
+        changes += load_capacity(scratch.fits, row).batch != batch
         changes += load_asked(scratch.asked, row).requested != requested
     if changes == 0:
         scratch.first[0] = start
@@ -252,7 +210,7 @@ def find_stretches(scratch: Scratch, start: int, count: int) -> int:
     batch = -1.0
     requested = -1.0
     for row in range(start, start + count):
-        ran = load_fit(scratch.fits, row).batch
+        ran = load_capacity(scratch.fits, row).batch
         asked = load_asked(scratch.asked, row).requested
         scratch.first[stretches] = row
         scratch.batches[stretches] = ran
@@ -268,7 +226,7 @@ def find_stretches(scratch: Scratch, start: int, count: int) -> int:
 def run_stretches(replica: Replica, scratch: Scratch, stretches: int) -> None:
     """The batch of each stretch of rows."""
     for stretch in range(whole_vectors(stretches)):
-        running = at_batch(replica, scratch.batches[stretch], scratch.requests[stretch])
+        running = batch_at(replica, scratch.batches[stretch], scratch.requests[stretch])
         store_distinct(scratch.distinct, stretch, running)
 
 
@@ -312,10 +270,10 @@ def evaluate_rows(replica: Replica, scratch: Scratch, tile: Tile, start: int, co
     for row in range(start, start + whole_vectors(count)):
         asked = load_asked(scratch.asked, row)
         running = load_running(scratch.runs, row)
-        fit = load_fit(scratch.fits, row)
+        fit = load_capacity(scratch.fits, row)
         prefill = prefill_at(replica, running, asked.input_len, asked.output_len)
         step = step_at(replica, running, asked.input_len, asked.output_len)
-        result = at_lengths(replica, running, fit, asked.input_len, asked.output_len, prefill, step)
+        result = point_at(replica, running, fit, asked.input_len, asked.output_len, prefill, step)
         store_point(columns, row, result)
 
 
@@ -460,7 +418,7 @@ def fill_columns(
     """
     align_stack()
     # arrays whose pointers the loops take, and `keep` at the end
-    stages = np.empty((ASKED_FIELDS + FIT_FIELDS + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
+    stages = np.empty((ASKED_FIELDS + CAPACITY_FIELDS + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
     places = np.empty(POINT_FIELDS, np.int64)
     positions = np.arange(TILE)
     points_of = np.empty(2 * STRIDE, np.int64)
@@ -473,7 +431,7 @@ def fill_columns(
     scratch = Scratch(
         asked=aligned_pointer(stages, 0),
         fits=aligned_pointer(stages, ASKED_FIELDS * STRIDE),
-        runs=aligned_pointer(stages, (ASKED_FIELDS + FIT_FIELDS) * STRIDE),
+        runs=aligned_pointer(stages, (ASKED_FIELDS + CAPACITY_FIELDS) * STRIDE),
         first=pointer(first),
         batches=aligned_pointer(stretches, 0),
         requests=aligned_pointer(stretches, STRIDE),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from perfcore import units
 from perfcore.errors import FURTHER, MOST_FAULTS, show
-from perfcore.limits import Bound
+from perfcore.limits import Limits
 from perfcore.reading.words import suggest
 
 
@@ -54,7 +54,7 @@ class Place(NamedTuple):
         self.faults.append(" ".join((where + fault).splitlines()))
 
 
-def number(value: object, bound: Bound, place: Place) -> float | None:
+def number(value: object, bound: Limits, place: Place) -> float | None:
     """Return a number in SI units, an int if its bound says whole; None after a fault."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         place.fault(f"{show(value)} is not a number", f"write a number, {bound}")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from perfcore.errors import show
-from perfcore.limits import Bound
+from perfcore.limits import Limits
 from perfcore.reading.places import Place, integer, number
 
 MAX_VALUES: Final = 1_000_000
@@ -17,7 +17,7 @@ RANGE_HELP: Final = (
 
 
 def expand(
-    value: object, bound: Bound, place: Place, *, repeats: bool = False
+    value: object, bound: Limits, place: Place, *, repeats: bool = False
 ) -> tuple[float, ...] | None:
     """Return the values of a scalar, list or range table in the order written; None after a fault.
 
@@ -36,7 +36,7 @@ def expand(
 
 
 def _list(
-    items: list[object] | tuple[object, ...], bound: Bound, place: Place, *, repeats: bool
+    items: list[object] | tuple[object, ...], bound: Limits, place: Place, *, repeats: bool
 ) -> tuple[float, ...] | None:
     if not items:
         place.fault("[] is empty", "list at least one value, or leave the key out")
@@ -62,7 +62,7 @@ def _list(
     return tuple(values) if sound else None
 
 
-def _range(table: Mapping[str, object], bound: Bound, place: Place) -> tuple[float, ...] | None:
+def _range(table: Mapping[str, object], bound: Limits, place: Place) -> tuple[float, ...] | None:
     before = len(place.faults)
     forms = [form for form in FORMS if form in table]
     if "scale" in table:
@@ -101,7 +101,7 @@ def _count(form: str, table: Mapping[str, object], place: Place) -> int:
     return integer(table["n"], 2, MAX_VALUES, place.at("n")) or 0
 
 
-def _ends(value: object, bound: Bound, place: Place) -> tuple[float, float] | None:
+def _ends(value: object, bound: Limits, place: Place) -> tuple[float, float] | None:
     if not isinstance(value, list | tuple) or len(value) != 2:
         place.fault(f"{show(value)} is not a pair", "write the first and last value, [a, b]")
         return None
@@ -117,7 +117,9 @@ def _ends(value: object, bound: Bound, place: Place) -> tuple[float, float] | No
     return low, high
 
 
-def _powers_of_two(low: float, high: float, bound: Bound, place: Place) -> tuple[float, ...] | None:
+def _powers_of_two(
+    low: float, high: float, bound: Limits, place: Place
+) -> tuple[float, ...] | None:
     first = math.frexp(low)[1] - 1
     powers = (math.ldexp(1.0, exponent) for exponent in range(first, math.frexp(high)[1]))
     inside = tuple(int(p) if bound.whole else p for p in powers if low <= p <= high)

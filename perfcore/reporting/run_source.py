@@ -27,7 +27,7 @@ from perfcore.runs.run import MANIFEST, Run
 from perfcore.runs.workers import run_shards
 from perfcore.searching.conditions import conditions
 from perfcore.searching.objectives import Objective
-from perfcore.searching.reductions import Best, Entries, Front, Kept
+from perfcore.searching.reductions import Best, Candidates, Front, Kept
 from perfcore.space.axes import RULES, Axis, Value, WhatIf
 from perfcore.space.sections import Where
 from perfcore.space.space import admits
@@ -263,7 +263,7 @@ class _Scan:
         for place, objective in enumerate(self.objectives):
             column = numbers_of(table[objective.name])
             values[place] = -column if objective.maximize else column
-        self.local.sink.take(Entries(values, groups, piece.first + rows))
+        self.local.sink.take(Candidates(values, groups, piece.first + rows))
 
     def _met(self, piece: Piece) -> Integers:
         """Return the rows of a piece that meet the conditions."""

@@ -38,7 +38,7 @@ class Fault(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """What a check of a run found."""
 
     location: str
@@ -54,7 +54,7 @@ class Verdict:
         return tuple(fault.shard for fault in self.faults if fault.shard is not None)
 
 
-def verify(location: str | Path, workers: int | None = None) -> Verdict:
+def verify(location: str | Path, workers: int | None = None) -> CheckResult:
     """Check that every shard of a run is there and is what was written.
 
     Of each, presence, length, checksum, footer, number of rows, columns and their types, and the
@@ -104,7 +104,7 @@ def verify(location: str | Path, workers: int | None = None) -> Verdict:
     good = {shard: receipt for shard, receipt in receipts.items() if shard not in damaged}
     if not damaged & set(shards):
         faults += _sums(manifest, summed, good)
-    return Verdict(
+    return CheckResult(
         store.location,
         str(manifest["name"]),
         len(shards),

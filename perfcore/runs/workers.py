@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from perfcore.columns import STATUS
 from perfcore.kernel.layout import Output
-from perfcore.physics.point import Point
+from perfcore.physics.stages.point import Point
 from perfcore.runs.parquet import Buffers, Shaper
 from perfcore.space.space import Space
 

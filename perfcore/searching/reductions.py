@@ -17,7 +17,7 @@ _NOWHERE: Final = np.iinfo(np.int64).max
 _ROOM: Final = 16  # rows of a front at first
 
 
-class Entries(NamedTuple):
+class Candidates(NamedTuple):
     """Rows: (objectives, rows) values of which smaller is better, their groups and places."""
 
     values: Reals
@@ -28,7 +28,7 @@ class Entries(NamedTuple):
 class Sink(Protocol):
     """What a thread makes of the rows that it sees."""
 
-    def take(self, rows: Entries) -> None:
+    def take(self, rows: Candidates) -> None:
         """Look at rows."""
 
     def merge(self, other: Self) -> None:
@@ -41,7 +41,7 @@ S = TypeVar("S", bound=Sink)
 class Kept(Sink, Protocol):
     """Rows that a thread keeps of those that it sees."""
 
-    def entries(self) -> Entries:
+    def entries(self) -> Candidates:
         """Return the rows that are kept."""
 
 
@@ -52,7 +52,7 @@ class Best:
         self.values = np.full((groups, top), np.inf, dtype)
         self.places = np.full((groups, top), _NOWHERE)
 
-    def take(self, rows: Entries) -> None:
+    def take(self, rows: Candidates) -> None:
         """Look at rows."""
         from perfcore.kernel.selection import keep_best  # noqa: PLC0415 - Numba is slow to import
 
@@ -62,11 +62,11 @@ class Best:
         """Look at the rows that another one keeps."""
         self.take(other.entries())
 
-    def entries(self) -> Entries:
+    def entries(self) -> Candidates:
         """Return the rows that are kept."""
         groups, ranks = np.nonzero(self.places != _NOWHERE)
         values = self.values[groups, ranks][np.newaxis]
-        return Entries(values, groups, self.places[groups, ranks])
+        return Candidates(values, groups, self.places[groups, ranks])
 
 
 class Front:
@@ -80,7 +80,7 @@ class Front:
         self.places = np.empty((groups, _ROOM), np.int64)
         self.sizes = np.zeros(groups, np.int64)
 
-    def take(self, rows: Entries) -> None:
+    def take(self, rows: Candidates) -> None:
         """Look at rows; make room where a front outgrows it."""
         from perfcore.kernel.selection import keep_front  # noqa: PLC0415 - Numba is slow to import
 
@@ -102,11 +102,11 @@ class Front:
         """Look at the rows that another one keeps."""
         self.take(other.entries())
 
-    def entries(self) -> Entries:
+    def entries(self) -> Candidates:
         """Return the rows that are kept."""
         groups, members = np.nonzero(np.arange(self.places.shape[1]) < self.sizes[:, np.newaxis])
         values = np.ascontiguousarray(self.values[groups, members].T)
-        return Entries(values, groups, self.places[groups, members])
+        return Candidates(values, groups, self.places[groups, members])
 
 
 class Counts:
@@ -116,7 +116,7 @@ class Counts:
         self.edges = edges
         self.counts = np.zeros((groups, edges.size + 1), np.int64)
 
-    def take(self, rows: Entries) -> None:
+    def take(self, rows: Candidates) -> None:
         """Look at rows."""
         from perfcore.kernel.selection import count_bins  # noqa: PLC0415 - Numba is slow to import
 

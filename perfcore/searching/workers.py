@@ -10,7 +10,7 @@ from perfcore.runs.parquet import Buffers
 from perfcore.runs.workers import Evaluator, Progress
 from perfcore.searching.groups import Groups
 from perfcore.searching.objectives import Objective
-from perfcore.searching.reductions import Entries, S
+from perfcore.searching.reductions import Candidates, S
 from perfcore.space.space import Space
 
 BLOCK: Final = 1 << 14  # rows between kernel and selection: they stay in the second-level cache
@@ -71,7 +71,7 @@ class SearchWorker(Generic[S]):
                 groups,
                 places,
             )
-            sink.take(Entries(signs * buffers.metrics[:, :rows], groups, places))
+            sink.take(Candidates(signs * buffers.metrics[:, :rows], groups, places))
 
         count = self.evaluator.evaluate(start, stop, buffers, consume)
         with self.lock:

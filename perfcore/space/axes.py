@@ -9,7 +9,7 @@ from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.names import HUB
 from perfcore.errors import MOST_FAULTS, InputError, show
-from perfcore.limits import BOUNDS, POSITIVE, Bound
+from perfcore.limits import BOUNDS, POSITIVE, Limits
 from perfcore.reading.places import Place
 from perfcore.reading.ranges import MAX_VALUES, expand
 from perfcore.reading.words import suggest
@@ -23,7 +23,7 @@ class Rule(NamedTuple):
     """An axis as it may be written. Without a default it is required."""
 
     name: str
-    bound: Bound | None = None  # None: categorical, the catalogue's kind of the same name
+    bound: Limits | None = None  # None: categorical, the catalogue's kind of the same name
     default: Value | None = None
     choices: tuple[str, ...] = ()  # of a categorical axis without a catalogue, by code
 
@@ -35,8 +35,8 @@ class Rule(NamedTuple):
         return "integer" if self.bound.whole else "real"
 
 
-_DEVICES = Bound("count", 1, 65_536, whole=True)
-_TOKENS = Bound("count", 1, 1e8, whole=True)
+_DEVICES = Limits("count", 1, 65_536, whole=True)
+_TOKENS = Limits("count", 1, 1e8, whole=True)
 
 # In canonical order: outermost first. A new axis is one line here.
 RECORDS: Final = (
@@ -55,10 +55,10 @@ DEPLOYMENT: Final = (
     Rule("pp", _DEVICES, 1),
     Rule("dp", _DEVICES, 1),
     Rule("ep", _DEVICES, 1),
-    Rule("prefix_hit", Bound("fraction", 0, 0.999), 0.0),
-    Rule("draft_len", Bound("count", 0, 64, whole=True), 0),
-    Rule("acceptance", Bound("fraction", 0, 1), 0.0),
-    Rule("batch", Bound("count", 1, 1e6, whole=True), 1),
+    Rule("prefix_hit", Limits("fraction", 0, 0.999), 0.0),
+    Rule("draft_len", Limits("count", 0, 64, whole=True), 0),
+    Rule("acceptance", Limits("fraction", 0, 1), 0.0),
+    Rule("batch", Limits("count", 1, 1e6, whole=True), 1),
     Rule("input_len", _TOKENS, 1024),
     Rule("output_len", _TOKENS, 256),
 )
@@ -74,7 +74,7 @@ _SUFFIXES: Final = {
     "price": "_usd",
     "carbon_intensity": "_g_per_kwh",
 }
-SCALE: Final = Bound("ratio", POSITIVE, 1e6)
+SCALE: Final = Limits("ratio", POSITIVE, 1e6)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class WhatIf:
         return name if name.endswith(suffix) else name + suffix
 
     @property
-    def bound(self) -> Bound:
+    def bound(self) -> Limits:
         """What values the field may take."""
         return BOUNDS[self.record][self.field]
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from perfcore import units
 from perfcore.catalog import loader
 from perfcore.columns import AXES, BY_NAME, COLUMNS, METRICS
-from perfcore.limits import BOUNDS, FINITE, Bound
+from perfcore.limits import BOUNDS, FINITE, Limits
 from perfcore.reading import ranges
 from perfcore.space import sections, sizes
 from perfcore.space.axes import DEGREES, RULES, Rule
@@ -142,7 +142,7 @@ class _Schema:
         }
         return self._defined("name of model", {"anyOf": [*known, made_up]})
 
-    def number(self, bound: Bound) -> Schema:
+    def number(self, bound: Limits) -> Schema:
         """A number in SI units, or text with a unit."""
         plain: Schema = {"type": "integer" if bound.whole else "number"}
         if abs(bound.low) < FINITE:
@@ -166,7 +166,7 @@ class _Schema:
             },
         )
 
-    def values(self, bound: Bound) -> Schema:
+    def values(self, bound: Limits) -> Schema:
         """A number, a list of numbers, or a range."""
         number = self.number(bound)
         pair = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
@@ -178,7 +178,7 @@ class _Schema:
         several = {"type": "array", "items": number, "minItems": 1, "maxItems": ranges.MAX_VALUES}
         return self._defined(f"values of {_label(bound)}", {"anyOf": [number, several, *forms]})
 
-    def what_if(self, bound: Bound) -> Schema:
+    def what_if(self, bound: Limits) -> Schema:
         """Values that a field is set to, or scaled by."""
         scaled = _object({"scale": self.values(SCALES)}, ("scale",))
         return self._defined(f"what-if of {_label(bound)}", {"anyOf": [self.values(bound), scaled]})
@@ -239,7 +239,7 @@ class _Schema:
                 dimension = sections.DIMENSIONS.get(column.unit, "ratio")
                 measured.setdefault(dimension, []).append(column.name)
         for dimension, names in measured.items():
-            limit = self.number(Bound(dimension, -FINITE, FINITE))
+            limit = self.number(Limits(dimension, -FINITE, FINITE))
             yield _about("metric", names, {"min": limit, "max": limit, "in": False})
         text = [rule.name for rule in RULES.values() if rule.bound is None]
         words = {"items": {"type": "string"}}
@@ -247,7 +247,7 @@ class _Schema:
         for column in AXES:
             bound = RULES[column.name].bound
             if bound is not None:
-                limit = self.number(Bound(bound.dimension, -FINITE, FINITE))
+                limit = self.number(Limits(bound.dimension, -FINITE, FINITE))
                 yield _about(
                     "axis", [column.name], {"min": limit, "max": limit, "in": {"items": limit}}
                 )
@@ -259,7 +259,7 @@ class _Schema:
         return {"$ref": f"#/definitions/{key}"}
 
 
-def _label(bound: Bound) -> str:
+def _label(bound: Limits) -> str:
     kind = "whole" if bound.whole else "real"
     limits = "" if bound.high == FINITE else f" {bound.low:g} to {bound.high:g}"
     return f"{kind} {bound.dimension}{limits}"

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from perfcore.columns import BY_NAME, DEFAULT_METRICS, METRICS
 from perfcore.errors import show
-from perfcore.limits import FINITE, Bound
+from perfcore.limits import FINITE, Limits
 from perfcore.reading.places import Place, integer, number
 from perfcore.reading.words import suggest
 from perfcore.space.axes import RULES, Axis, Value, WhatIf
@@ -215,7 +215,7 @@ def _where_metric(name: str, table: Mapping[str, object], place: Place) -> Where
 def _where_number(
     name: str, dimension: str, table: Mapping[str, object], place: Place
 ) -> Where | None:
-    bound = Bound(dimension, -FINITE, FINITE)
+    bound = Limits(dimension, -FINITE, FINITE)
     limits = {
         key: number(table[key], bound, place.at(key)) for key in ("min", "max") if key in table
     }

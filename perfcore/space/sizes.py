@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.families import LARGEST, SMALLEST, dense_model, moe_model
 from perfcore.errors import InputError, show
-from perfcore.limits import POSITIVE, Bound
+from perfcore.limits import POSITIVE, Limits
 from perfcore.reading.places import Place, number
 from perfcore.reading.ranges import expand
 from perfcore.reading.words import suggest
@@ -15,8 +15,8 @@ from perfcore.units import format_quantity
 MAX_ENTRIES: Final = 10_000
 FAMILIES: Final = ("dense", "moe")
 _KEYS: Final = ("family", "params", "active")
-PARAMS: Final = Bound("count", SMALLEST, LARGEST, whole=True)
-ACTIVE: Final = Bound("count", POSITIVE, LARGEST)
+PARAMS: Final = Limits("count", SMALLEST, LARGEST, whole=True)
+ACTIVE: Final = Limits("count", POSITIVE, LARGEST)
 
 
 class _Size(NamedTuple):
@@ -89,7 +89,7 @@ def _sizes(table: Mapping[str, object], place: Place) -> list[_Size]:
 
 def _expand_active(value: object, place: Place) -> tuple[float, ...] | None:
     if isinstance(value, str) and value.rstrip().endswith("%"):
-        share = number(value, Bound("fraction", POSITIVE, 1), place)
+        share = number(value, Limits("fraction", POSITIVE, 1), place)
         return None if share is None else (share,)
     return expand(value, ACTIVE, place)
 

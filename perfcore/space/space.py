@@ -17,7 +17,7 @@ from perfcore.columns import BY_NAME, METRICS, Column
 from perfcore.errors import MOST_FAULTS, InputError
 from perfcore.kernel.layout import Block, Inner, Integers, Reals, Rules
 from perfcore.limits import BOUNDS, TIES, broken_ties
-from perfcore.physics.point import Point
+from perfcore.physics.stages.point import Point
 from perfcore.space.axes import RULES, Axis, Value, WhatIf
 from perfcore.space.sections import Where
 from perfcore.space.spec import Spec

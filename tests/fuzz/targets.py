@@ -25,7 +25,7 @@ from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.schema import DeviceEntry, EconomicsEntry, KVFormatEntry, WeightFormatEntry
 from perfcore.claims import claim as claims
 from perfcore.errors import InputError
-from perfcore.limits import RECORDS, Bound, broken_bounds
+from perfcore.limits import RECORDS, Limits, broken_bounds
 from perfcore.reading.places import Place
 from perfcore.reading.ranges import expand
 from perfcore.space import overrides
@@ -515,7 +515,7 @@ def quantity(data: bytes) -> None:
     except ValueError as error:
         assert len(str(error)) <= LONGEST_FAULT
     faults: list[str] = []
-    values = expand(text, Bound(dimension, 1e-30, 1e30), Place("file", "key", faults))
+    values = expand(text, Limits(dimension, 1e-30, 1e30), Place("file", "key", faults))
     assert (values is None) == bool(faults)
 
 

@@ -8,7 +8,7 @@ from perfcore.accuracy.importing.names import Names
 from perfcore.accuracy.table import COLUMNS, MODES
 from perfcore.catalog import loader
 from perfcore.errors import InputError, show
-from perfcore.limits import Bound
+from perfcore.limits import Limits
 from perfcore.reading.csvfile import formula
 from perfcore.reading.places import Place, number
 
@@ -22,15 +22,15 @@ ENTRIES: Final = {  # columns that name an entry of the catalogue, of which kind
     "weight_format": "weight_format",
     "kv_format": "kv_format",
 }
-DEGREE: Final = Bound("count", 1, 65_536, whole=True)
+DEGREE: Final = Limits("count", 1, 65_536, whole=True)
 _NUMBERS: Final = {
     **dict.fromkeys(("tp", "pp", "ep", "dp"), DEGREE),
-    "weight_bits": Bound("ratio", 0.1, 64),
-    "concurrency": Bound("ratio", 1, 1e9),
-    "input_len": Bound("ratio", 0, 1e9),
-    "output_len": Bound("ratio", 1, 1e9),
+    "weight_bits": Limits("ratio", 0.1, 64),
+    "concurrency": Limits("ratio", 1, 1e9),
+    "input_len": Limits("ratio", 0, 1e9),
+    "output_len": Limits("ratio", 1, 1e9),
 }
-_POSITIVE: Final = Bound("ratio", 1e-12, 1e12)
+_POSITIVE: Final = Limits("ratio", 1e-12, 1e12)
 _LONGEST: Final = 500  # characters of a cell
 
 _MEASURED: Final = ("row_id", "devices", "metric", "value", "unit")

@@ -7,15 +7,15 @@ from perfcore.columns import METRICS
 from perfcore.errors import InputError
 from perfcore.reading.places import Place
 from perfcore.reporting.choosing import BANDWIDTH, SCALE, UTILIZATION
+from perfcore.reporting.kinds.bandwidth import bandwidth
 from perfcore.reporting.kinds.cost import cost
 from perfcore.reporting.kinds.energy import energy
-from perfcore.reporting.kinds.hbm4 import hbm4
+from perfcore.reporting.kinds.memory_wall import memory_wall
 from perfcore.reporting.kinds.pareto import pareto
 from perfcore.reporting.kinds.quantisation import quantisation
 from perfcore.reporting.kinds.roofline import roofline
-from perfcore.reporting.kinds.timeline import timeline
 from perfcore.reporting.kinds.winners import winners
-from perfcore.reporting.names import KINDS
+from perfcore.reporting.names import FORMER, KINDS
 from perfcore.reporting.picture import Picture
 from perfcore.reporting.source import Source
 from perfcore.space.axes import DEGREES
@@ -36,11 +36,11 @@ _KINDS: Final = {
     "roofline": Kind(roofline),
     "pareto": Kind(pareto, by="device", metric=True),
     "winners": Kind(winners, by="device", metric=True),
-    "timeline": Kind(timeline),
+    "memory_wall": Kind(memory_wall),
     "cost": Kind(cost, by="device"),
     "energy": Kind(energy, by="device"),
     "quantisation": Kind(quantisation, metric=True),
-    "hbm4": Kind(hbm4, by="device", metric=True),
+    "bandwidth": Kind(bandwidth, by="device", metric=True),
 }
 
 
@@ -50,7 +50,7 @@ def gather(source: Source, name: str, by: str | None = None, metric: str | None 
     Parameters
     ----------
     name
-        A key of ``KINDS``.
+        A key of ``KINDS``, or of ``FORMER``.
     by
         Axis whose values are the series; the kind's own by default.
     metric
@@ -63,6 +63,8 @@ def gather(source: Source, name: str, by: str | None = None, metric: str | None 
         does not heed an option.
     """
     faults: list[str] = []
+    name = name.replace("-", "_")
+    name = FORMER.get(name, name)
     if name not in _KINDS:
         Place("KIND", "", faults).unknown("kind", name, KINDS)
         raise InputError(faults)

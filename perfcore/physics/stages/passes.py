@@ -11,7 +11,6 @@ from perfcore.physics.attention import (
 )
 from perfcore.physics.decode import Terms, add_attention
 from perfcore.physics.energy import busy_energy, idle_power
-from perfcore.physics.fitting import cache_at
 from perfcore.physics.memory import second_tier_bandwidth
 from perfcore.physics.operators import touched_experts
 from perfcore.physics.prefill import (
@@ -22,11 +21,12 @@ from perfcore.physics.prefill import (
     prefill_terms,
     prompts_of,
 )
-from perfcore.physics.replica import Replica
 from perfcore.physics.roofline import TINY
 from perfcore.physics.rounding import NOTHING
-from perfcore.physics.running import Running
 from perfcore.physics.serving import prompts_together
+from perfcore.physics.stages.batch import RunningBatch
+from perfcore.physics.stages.capacity import cache_at
+from perfcore.physics.stages.replica import Replica
 from perfcore.records import OFFLOAD_NONE, OFFLOAD_WEIGHTS, SCHEDULER_STATIC
 
 
@@ -62,7 +62,7 @@ class Step(NamedTuple):
 
 def prefill_at(
     replica: Replica,
-    running: Running,
+    running: RunningBatch,
     input_len: float,
     output_len: float,
 ) -> Prefill:
@@ -171,7 +171,7 @@ def context_at(replica: Replica, input_len: float, written: float) -> Context:
     return Context(length=length, seen=seen, near=near)
 
 
-def attention_terms(replica: Replica, running: Running, context: Context) -> Terms:
+def attention_terms(replica: Replica, running: RunningBatch, context: Context) -> Terms:
     """Terms of a decode step, attention over the context included. [s]"""
     model = replica.model
     residue = replica.engine.residue
@@ -197,7 +197,7 @@ def attention_terms(replica: Replica, running: Running, context: Context) -> Ter
     return terms
 
 
-def away_at(replica: Replica, running: Running, own_kv: float, shared_kv: float) -> Away:
+def away_at(replica: Replica, running: RunningBatch, own_kv: float, shared_kv: float) -> Away:
     """What does not fit and may lie in the second tier, of a device's cache or weights.
 
     Every micro-batch reads its own cache once, and the shared prefix.
@@ -219,7 +219,7 @@ def away_at(replica: Replica, running: Running, own_kv: float, shared_kv: float)
     return Away(size=size, weights_s=0.0, step_s=kv_s * replica.per_step_token)
 
 
-def step_at(replica: Replica, running: Running, input_len: float, output_len: float) -> Step:
+def step_at(replica: Replica, running: RunningBatch, input_len: float, output_len: float) -> Step:
     """Stage 3, one decode step."""
     model = replica.model
     served = replica.deployment.scheduler != SCHEDULER_STATIC

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.memory import LARGEST_BATCH, largest_batch
-from perfcore.physics.replica import CONTEXT_TOO_LONG, KV_DOES_NOT_FIT, OK, Replica
 from perfcore.physics.rounding import NOTHING
 from perfcore.physics.serving import wasted_tokens
+from perfcore.physics.stages.replica import CONTEXT_TOO_LONG, KV_DOES_NOT_FIT, OK, Replica
 from perfcore.records import SCHEDULER_STATIC
 
 
@@ -19,7 +19,7 @@ class Cache(NamedTuple):
     shared_per_device: float
 
 
-class Fit(NamedTuple):
+class Capacity(NamedTuple):
     """What memory says about some requests."""
 
     status: float
@@ -45,7 +45,7 @@ def cache_at(replica: Replica, input_len: float, output_len: float) -> Cache:
     )
 
 
-def fit_at(replica: Replica, batch: float, input_len: float, output_len: float) -> Fit:
+def capacity_at(replica: Replica, batch: float, input_len: float, output_len: float) -> Capacity:
     """Whether ``batch`` requests of some lengths can run.
 
     A server runs as many of them as its KV cache holds, if it holds one; the others wait.
@@ -63,7 +63,7 @@ def fit_at(replica: Replica, batch: float, input_len: float, output_len: float) 
     waits = fails and can_wait
     kv_status = KV_DOES_NOT_FIT if fails and not can_wait else OK
     length_status = CONTEXT_TOO_LONG if too_long else kv_status
-    return Fit(
+    return Capacity(
         status=replica.status if replica.status > OK else length_status,
         batch=max_batch if waits else batch,
         max_batch=max_batch,

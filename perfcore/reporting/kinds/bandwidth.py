@@ -15,9 +15,9 @@ from perfcore.reporting.wording import is_more_better, plain, rows_as_text, valu
 from perfcore.searching.objectives import Objective
 
 
-def hbm4(source: Source, by: str, metric: str | None) -> Picture:
+def bandwidth(source: Source, by: str, metric: str | None) -> Picture:
     """What more memory bandwidth alone buys."""
-    kind = "hbm4"
+    kind = "bandwidth"
     scaled = BANDWIDTH not in source.axes
     name = SCALE if scaled else BANDWIDTH
     need_axes(source, kind, {name: "device.memory_bandwidth={scale={linear=[1,4],n=13}}"})

@@ -15,15 +15,15 @@ from perfcore.physics.energy import (
     idle_power,
     waiting_energy,
 )
-from perfcore.physics.fitting import Fit, cache_at, fit_at
 from perfcore.physics.memory import LARGEST_BATCH
-from perfcore.physics.passes import Prefill, Step, prefill_at, step_at
-from perfcore.physics.replica import Replica, prepare
 from perfcore.physics.roofline import TINY
 from perfcore.physics.rounding import ceil_of
-from perfcore.physics.running import Running, at_batch, runnable
 from perfcore.physics.serving import interference_share, prefill_pool, queueing
 from perfcore.physics.sizing import AUTO, fewest_devices
+from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
+from perfcore.physics.stages.capacity import Capacity, cache_at, capacity_at
+from perfcore.physics.stages.passes import Prefill, Step, prefill_at, step_at
+from perfcore.physics.stages.replica import Replica, prepare
 from perfcore.records import (
     SCHEDULER_DISAGGREGATED,
     SCHEDULER_STATIC,
@@ -116,10 +116,10 @@ class Point(NamedTuple):
     power_high_w: float
 
 
-def at_lengths(
+def point_at(
     replica: Replica,
-    running: Running,
-    fit: Fit,
+    running: RunningBatch,
+    fit: Capacity,
     input_len: float,
     output_len: float,
     prefill: Prefill,
@@ -348,8 +348,10 @@ def evaluate(
             input_len + output_len,
         )
     replica = prepare(model, device, engine, weight_format, kv_format, deployment, economics)
-    fit = fit_at(replica, runnable(engine, deployment, deployment.batch), input_len, output_len)
-    running = at_batch(replica, fit.batch, deployment.batch)
+    fit = capacity_at(
+        replica, runnable(engine, deployment, deployment.batch), input_len, output_len
+    )
+    running = batch_at(replica, fit.batch, deployment.batch)
     prefill = prefill_at(replica, running, input_len, output_len)
     step = step_at(replica, running, input_len, output_len)
-    return at_lengths(replica, running, fit, input_len, output_len, prefill, step)
+    return point_at(replica, running, fit, input_len, output_len, prefill, step)

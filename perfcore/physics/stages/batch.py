@@ -14,12 +14,12 @@ from perfcore.physics.decode import (
 from perfcore.physics.moe import fullest_rank_experts, load_imbalance
 from perfcore.physics.operators import touched_experts
 from perfcore.physics.parallelism import groups_at_work, micro_batches_at_once
-from perfcore.physics.replica import Replica
 from perfcore.physics.roofline import operator_time
+from perfcore.physics.stages.replica import Replica
 from perfcore.records import SCHEDULER_STATIC, Deployment, Engine
 
 
-class Running(NamedTuple):
+class RunningBatch(NamedTuple):
     """A replica's batch. Decode times are per output token. [s]"""
 
     batch: float
@@ -50,7 +50,7 @@ def runnable(engine: Engine, deployment: Deployment, batch: float) -> float:
     return min(batch, engine.max_sequences * deployment.dp)
 
 
-def at_batch(replica: Replica, batch: float, requested: float) -> Running:
+def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     """Stage 2, for ``batch`` sequences that run at once, of ``requested`` in flight or waiting."""
     model = replica.model
     device = replica.device
@@ -104,7 +104,7 @@ def at_batch(replica: Replica, batch: float, requested: float) -> Running:
         host_s += engine.server_per_step + engine.server_per_sequence * per_group
     sampled_s = engine.sampling_per_sequence * per_group
     expert_bytes = experts_read * replica.expert_bytes
-    return Running(
+    return RunningBatch(
         batch=batch,
         per_batch=1.0 / batch,
         waiting_share=1.0 - batch / requested,

@@ -33,9 +33,9 @@ TERMS: Final = {
 }
 
 
-def timeline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
+def memory_wall(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
     """The terms of TPOT against context: where the memory wall stands."""
-    kind = "timeline"
+    kind = "memory_wall"
     need_axes(source, kind, {"input_len": 'axes.input_len={log=[128,"128Ki"],n=41}'})
     known = [name for name in TERMS if name in source.metrics]
     need_columns(

@@ -1,0 +1,1 @@
+"""Stages of a point, in order: replica, capacity, batch, passes, point."""
