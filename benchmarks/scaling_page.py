@@ -142,7 +142,7 @@ def serial_share(figures: Figures, task: str) -> float:
     return min(1.0, (1.0 / efficiency(figures, task) - 1.0) / (threads - 1))
 
 
-def memory_bytes(figures: Figures, task: str) -> float:
+def memory_capacity(figures: Figures, task: str) -> float:
     """Bytes that memory moves for a row.
 
     Of a search: written and read once, as if the blocks did not stay in the cache. Of a run: its
@@ -157,7 +157,7 @@ def memory_bytes(figures: Figures, task: str) -> float:
 def limits(figures: Figures, task: str) -> list[Limit]:
     """What this machine allows with all threads."""
     rates = figures.rates[-1]
-    moved = memory_bytes(figures, task)
+    moved = memory_capacity(figures, task)
     copied = rates.copy_bytes_per_s
     memory = Limit("memory bandwidth", _bandwidth(copied), moved, copied / moved, binds=True)
     if task == "search":
@@ -214,7 +214,7 @@ def _projection(
     figures: Figures, task: str, law: str, processor: float, bandwidth: float
 ) -> Projection:
     """One node, of which the cores do ``processor`` rows/s and memory ``bandwidth`` bytes/s."""
-    memory = bandwidth / memory_bytes(figures, task)
+    memory = bandwidth / memory_capacity(figures, task)
     disk = figures.disk_bytes_per_s / figures.bytes.file if task == "run" else None
     allowed = {"cores": processor, "memory": memory}
     if disk is not None and law != "measured":  # the page cache may take a run faster
@@ -494,8 +494,8 @@ def _assumptions(figures: Figures) -> Iterator[str]:
         caches, memory and a host; so this is the low end."""
     yield f"""Memory allows `B/b`: B = {_bandwidth(socket)} ({same}; twelve channels of DDR5-4800
         carry 12·4.8·8 GB/s = {_bandwidth(SOCKET_BYTES_PER_S)}), b =
-        {memory_bytes(figures, "search"):.0f} bytes a row of a search and
-        {memory_bytes(figures, "run"):.0f} of a run, as above."""
+        {memory_capacity(figures, "search"):.0f} bytes a row of a search and
+        {memory_capacity(figures, "run"):.0f} of a run, as above."""
     yield f"""The disk of a node allows `D/f`: D = {_bandwidth(figures.disk_bytes_per_s)} as
         measured here, f = {figures.bytes.file:.2f} bytes a row. The last column is the D from which
         on the disk no longer binds; a file system that all nodes share takes it from each."""

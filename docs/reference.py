@@ -4,20 +4,16 @@ A page holds ``<!-- generated NAME -->`` where one of ``GENERATED`` belongs; ``c
 when the site is built, so that no copy is kept. All functions return Markdown.
 """
 
-import ast
 import inspect
 import re
-import tokenize
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
-from io import StringIO
-from typing import Any, cast
+from typing import cast
 
 import click
 from pydantic import BaseModel
 
 import perfcore
-from perfcore import records, units
+from perfcore import units
 from perfcore.catalog import loader
 from perfcore.catalog.engine_entry import CALIBRATIONS, Constant, EngineEntry
 from perfcore.catalog.entry import Entry
@@ -31,67 +27,13 @@ from perfcore.catalog.schema import (
     WeightFormatEntry,
 )
 from perfcore.cli import program
+from perfcore.cli.catalogue import number_text
 from perfcore.columns import AXES, METRICS, Column
-from perfcore.limits import BOUNDS
+from perfcore.inputs import DEPLOYMENT_AXES, INPUTS, LIMITS, RECORDS
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.units import format_quantity
 
-RECORDS: dict[str, type[Any]] = {
-    "model": records.Model,
-    "device": records.Device,
-    "engine": records.Engine,
-    "weight_format": records.WeightFormat,
-    "kv_format": records.KVFormat,
-    "economics": records.Economics,
-    "deployment": records.Deployment,
-}
-UNITS = {  # by the first pattern that fits a field of an entry; what has no unit is a plain number
-    "*_capacity": "B",
-    "on_chip_memory": "B",
-    "*bandwidth": "B/s",
-    "flops_*": "FLOP/s",
-    "*_power": "W",
-    "*_latency": "s",
-    "price_per_hour": "USD/h",
-    "price_spot": "USD/h",
-    "price_list": "USD",
-    "published_params": "",
-    "published_active": "",
-}
-PLAIN_UNITS = {
-    "carbon_intensity": "g/kWh",
-    "electricity_price": "USD/kWh",
-    "token_price": "USD/Mtok",
-    "process_nm": "nm",
-}
 OWN_PLACE = {"name", "title", "aliases", "source", "estimated", "hypothetical", "notes", "quality"}
-# What a field means that has no comment of its own, by the first pattern that fits its name.
-MEANINGS = {
-    "layers": "layers",
-    "hidden_size": "width of the model",
-    "moe_layers": "layers with routed experts",
-    "experts_per_token": "routed experts of a layer that one token uses",
-    "*_io_elements": "activation elements that one token moves in and out of these operators",
-    "*_operators": "how many of these operators there are",
-    "attention_out_elements": "output projections",
-    "ffn_out_elements": "dense down projections",
-    "lm_head_elements": "output matrix",
-    "memory_bytes": "capacity that a driver reports",
-    "flops_*": "dense FLOP/s in this arithmetic; 0 where there is none",
-    "launch_*": "start-up of one operator of this kind",
-    "memory_efficiency_*": "share of the memory bandwidth that kernels of this kind reach",
-    "compute_efficiency_*": "share of the peak FLOP/s that kernels of this kind reach",
-    "kv_efficiency_quantised": "share of memory bandwidth when the cache is quantised",
-    "attention_decode_efficiency": "share of peak FLOP/s of the scores of decode",
-    "network_efficiency": "share of network bandwidth beyond the scale-up domain",
-    "*_efficiency": "share of link bandwidth",
-    "*_per_step": "host time of a decode step",
-    "*_per_sequence": "host time of a decode step, for each sequence in it",
-    "*_per_prefill": "host time of a prefill",
-    "low_*": "lower end of the interval",
-    "high_*": "upper end of the interval",
-}
-YEAR = 365 * 86_400
 MARKS = {
     "claimed": re.compile(r"\bclaim"),
     "second-hand": re.compile(r"\bsecond-hand\b"),
@@ -183,47 +125,26 @@ def categories() -> str:
     return table(("column", "values"), rows)
 
 
-def comments(record: type) -> dict[str, str]:
-    """The comment behind each field of a record that has one, from the source."""
-    source = inspect.getsource(record)
-    by_line = {
-        token.start[0]: token.string.lstrip("# ")
-        for token in tokenize.generate_tokens(StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    }
-    body = cast("ast.ClassDef", ast.parse(source).body[0]).body
-    return {
-        cast("ast.Name", field.target).id: by_line[field.lineno]
-        for field in body
-        if isinstance(field, ast.AnnAssign) and field.lineno in by_line
-    }
-
-
 def record_fields() -> str:
     """Every field of every record that the physics works on."""
     parts = []
     for kind, record in RECORDS.items():
-        said = comments(record)
-        rows = []
-        for name in record._fields:
-            bound = BOUNDS.get(kind, {}).get(name)
-            si = si_unit(bound.dimension) if bound else "1"
-            meaning = said.get(name) or next(
-                text for pattern, text in MEANINGS.items() if fnmatchcase(name, pattern)
-            )
-            rows.append((f"`{name}`", si, escaped(meaning)))
+        rows = [
+            (f"`{name}`", si_unit(one.limits.dimension), escaped(one.meaning))
+            for name, one in INPUTS[kind].items()
+        ]
         parts += [
             f"### {record.__name__}",
             inspect.getdoc(record) or "",
             table(("field", "unit", "meaning"), rows),
         ]
-    return paragraphs(*parts)
+    rows = [(f"`{axis.name}`", axis.meaning) for axis in DEPLOYMENT_AXES]
+    return paragraphs(*parts, "### Deployment and request", table(("axis", "meaning"), rows))
 
 
 def si_unit(dimension: str) -> str:
     """The SI unit of a dimension, ``1`` for pure numbers and counts."""
-    known = units.DIMENSIONS[dimension].units
-    return "1" if dimension in {"count", "fraction", "ratio"} else next(iter(known))
+    return units.DIMENSIONS[dimension].unit or "1"
 
 
 # Catalogue
@@ -242,16 +163,6 @@ def marks(entry: Entry) -> list[str]:
     return found + [mark for mark, words in MARKS.items() if words.search(said.lower())]
 
 
-def number(name: str, value: float) -> str:
-    """A figure of an entry, in the unit that people use."""
-    if name == "lifetime":
-        return f"{value / YEAR:g} years"
-    known = next((text for pattern, text in UNITS.items() if fnmatchcase(name, pattern)), None)
-    if known is None:
-        return f"{value:g} {PLAIN_UNITS.get(name, '')}".rstrip()
-    return format_quantity(value, known, 4)
-
-
 def figure(name: str, value: object) -> str:
     """A field of an entry as text."""
     if isinstance(value, bool):
@@ -259,7 +170,7 @@ def figure(name: str, value: object) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, int | float):
-        return number(name, value)
+        return number_text(name, value)
     if isinstance(value, tuple | list):
         return ", ".join(figure("", item) for item in value)
     if isinstance(value, BaseModel):
@@ -469,7 +380,7 @@ def constants(entry: EngineEntry) -> str:
 
 def shown(name: str, constant: Constant, sign: str) -> str:
     """The value of a constant with its unit; factors have none."""
-    unit = si_unit(BOUNDS["engine"][name].dimension)
+    unit = si_unit(LIMITS["engine"][name].dimension)
     return (
         f"{constant.value:g}" if sign or unit == "1" else format_quantity(constant.value, unit, 4)
     )

@@ -8,6 +8,9 @@ holds.
 from dataclasses import dataclass
 from typing import Literal
 
+from perfcore.inputs import AXIS_INPUTS, AxisInput
+from perfcore.records import Request
+
 Kind = Literal["axis", "code", "count", "metric"]
 Better = Literal["least", "most"]
 
@@ -57,8 +60,10 @@ BOUND = (
 )
 
 
-def _axis(name: str, unit: str, meaning: str) -> Column:
-    return Column(name, unit, "axis", meaning, default=True)
+def _unit(axis: AxisInput) -> str:
+    if axis.limits is None:
+        return ""
+    return "tokens" if axis.name in Request._fields else "1"
 
 
 def _count(
@@ -75,25 +80,9 @@ def _default(name: str, unit: str, meaning: str, better: Better | None = None) -
     return Column(name, unit, "metric", meaning, default=True, better=better)
 
 
-AXES: tuple[Column, ...] = (
-    _axis("model", "", "model: a catalogue name, a file's entry, or a family and a size"),
-    _axis("device", "", "accelerator, card or socket"),
-    _axis("engine", "", "inference engine; `ideal` is the physical bound"),
-    _axis("weight_format", "", "format of the weights"),
-    _axis("kv_format", "", "format of the KV cache"),
-    _axis("economics", "", "facility and prices"),
-    _axis("scheduler", "", "static batch, continuous batching, or disaggregated prefill"),
-    _axis("offload", "", "what may overflow into the second memory tier"),
-    _axis("tp", "1", "tensor-parallel degree"),
-    _axis("pp", "1", "pipeline-parallel degree; on spatial machines the number of chips"),
-    _axis("dp", "1", "data-parallel groups of attention; devices = tp pp dp"),
-    _axis("ep", "1", "expert-parallel degree, within tp dp"),
-    _axis("prefix_hit", "1", "share of the prompt whose KV cache is there already"),
-    _axis("draft_len", "1", "tokens drafted per step; 0: no speculation"),
-    _axis("acceptance", "1", "probability that a drafted token is accepted"),
-    _axis("batch", "1", "sequences that start together, or requests kept in flight"),
-    _axis("input_len", "tokens", "prompt length"),
-    _axis("output_len", "tokens", "generated length"),
+AXES: tuple[Column, ...] = tuple(
+    Column(axis.name, _unit(axis), "axis", axis.meaning, default=True)
+    for axis in AXIS_INPUTS.values()
 )
 
 METRICS: tuple[Column, ...] = (

@@ -1,6 +1,7 @@
 """Every error that perfcore raises on purpose names the place, the value and the remedy."""
 
 import re
+import warnings
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final
@@ -59,3 +60,12 @@ def _line(fault: str) -> str:
     if fault.isprintable():
         return fault
     return "".join(c if c.isprintable() else f"{c!r}"[1:-1] for c in fault)[: _LONGEST + 900]
+
+
+class RenamedWarning(FutureWarning):
+    """A name that is still understood, and the one that has taken its place."""
+
+
+def renamed(old: str, new: str) -> None:
+    """Warn that ``old`` is called ``new`` now."""
+    warnings.warn(f"{old} is called {new} now", RenamedWarning, stacklevel=2)

@@ -5,9 +5,45 @@ All fields are ``float`` (also counts and codes), so that a record is one homoge
 Numba, a row of a float64 table for the kernel, and plain Python for everybody else.
 Units: seconds, bytes, FLOP, bytes/s, FLOP/s, watts, US dollars; "elements" are tensor elements
 whose width a format decides.
+
+A field is declared here and nowhere else: its limits (with the dimension and so the unit), its
+meaning, and where they differ from the rule its label, default, former names, and the words under
+which sources tell of it. ``perfcore.inputs`` reads these declarations, and everything that asks
+for an input, checks it or shows it reads ``perfcore.inputs``.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from perfcore.limits import (
+    AT_LEAST_ONE,
+    BANDWIDTH,
+    BITS,
+    COMPUTE,
+    COUNT,
+    DEGREE,
+    EFFICIENCY,
+    FLAG,
+    HEADS,
+    LATENCY,
+    LAYERS,
+    LOWER,
+    MEMORY,
+    MONEY,
+    PER_TOKEN,
+    POSITIVE,
+    POWER,
+    PRICE,
+    RESERVE,
+    SHARE,
+    TOKENS,
+    UPPER,
+    Absent,
+    Cited,
+    Former,
+    Label,
+    Limits,
+    one_of,
+)
 
 
 class Model(NamedTuple):
@@ -19,98 +55,251 @@ class Model(NamedTuple):
     Built from an architecture by ``perfcore.catalog.model_record``.
     """
 
-    layers: float
-    hidden_size: float
-    heads: float  # query heads of an attention layer; 0 if the model has none
-    kv_heads: float  # heads over which a layer's KV cache can be split; 1 for a latent cache
-    max_context: float  # tokens
+    layers: Annotated[float, LAYERS._replace(low=1), "layers"]
+    hidden_size: Annotated[float, AT_LEAST_ONE, "width of the model"]
+    heads: Annotated[float, HEADS, "query heads of an attention layer; 0 if the model has none"]
+    kv_heads: Annotated[
+        float,
+        HEADS._replace(low=1),
+        "heads over which a layer's KV cache can be split; 1 for a latent cache",
+    ]
+    max_context: Annotated[float, AT_LEAST_ONE, "longest context [tokens]"]
 
-    attention_in_elements: float  # q, k, v projections, or the input projections of a state layer
-    attention_in_io_elements: float
-    attention_in_operators: float
-    attention_out_elements: float
-    attention_out_io_elements: float
-    attention_out_operators: float
-    ffn_in_elements: float  # dense gate and up projections
-    ffn_in_io_elements: float
-    ffn_in_operators: float
-    ffn_out_elements: float
-    ffn_out_io_elements: float
-    ffn_out_operators: float
-    shared_elements: float  # shared experts (always active), both projections
-    shared_io_elements: float
-    shared_operators: float
-    expert_elements: float  # one routed expert in every MoE layer
-    expert_io_elements: float  # of one token, all its routed experts and MoE layers
-    moe_layers: float
-    experts: float  # routed experts a layer; 0 for a dense model
-    experts_per_token: float
-    lm_head_elements: float
-    embedding_elements: float  # resident but only looked up; 0 if tied to lm_head
-    other_elements: float  # norms, biases, routers: 16-bit, read every step
+    attention_in_elements: Annotated[
+        float,
+        COUNT,
+        "weights of the q, k and v projections, or of a state layer's input projections",
+    ]
+    attention_in_io_elements: Annotated[float, PER_TOKEN, "activations of those, per token"]
+    attention_in_operators: Annotated[float, LAYERS, "how many operators those are"]
+    attention_out_elements: Annotated[
+        float, COUNT, "weights of the output projections of attention and state layers"
+    ]
+    attention_out_io_elements: Annotated[float, PER_TOKEN, "activations of those, per token"]
+    attention_out_operators: Annotated[float, LAYERS, "how many operators those are"]
+    ffn_in_elements: Annotated[float, COUNT, "weights of the dense gate and up projections"]
+    ffn_in_io_elements: Annotated[float, PER_TOKEN, "activations of those, per token"]
+    ffn_in_operators: Annotated[float, LAYERS, "how many operators those are"]
+    ffn_out_elements: Annotated[float, COUNT, "weights of the dense down projections"]
+    ffn_out_io_elements: Annotated[float, PER_TOKEN, "activations of those, per token"]
+    ffn_out_operators: Annotated[float, LAYERS, "how many operators those are"]
+    shared_elements: Annotated[
+        float, COUNT, "weights of the shared experts, which are always active"
+    ]
+    shared_io_elements: Annotated[float, PER_TOKEN, "activations of those, per token"]
+    shared_operators: Annotated[float, LAYERS, "how many operators those are"]
+    expert_elements: Annotated[float, COUNT, "weights of one routed expert in every MoE layer"]
+    expert_io_elements: Annotated[
+        float, PER_TOKEN, "activations of one token, all its routed experts and MoE layers"
+    ]
+    moe_layers: Annotated[float, LAYERS, "layers with routed experts"]
+    experts: Annotated[float, HEADS, "routed experts a layer; 0 for a dense model"]
+    experts_per_token: Annotated[
+        float, HEADS._replace(whole=False), "routed experts of a layer that compute for one token"
+    ]
+    lm_head_elements: Annotated[
+        float,
+        COUNT._replace(low=1),
+        "weights of the output head, without which there are no tokens",
+    ]
+    embedding_elements: Annotated[
+        float, COUNT, "weights that are resident but only looked up; 0 if tied to the output head"
+    ]
+    other_elements: Annotated[float, COUNT, "norms, biases, routers: 16-bit, read every step"]
 
-    global_layers: float  # attention layers that see the whole context
-    window_layers: float  # attention layers that see at most `window` tokens
-    state_layers: float  # linear-attention and state-space layers
-    window: float  # tokens; 0 if there are no window layers
-    window_chunked: float  # 1 if the window restarts every `window` tokens, 0 if it slides
-    global_kv_elements: float  # KV-cache elements per token of context, all global layers
-    window_kv_elements: float  # the same of the window layers, of which `window` tokens are kept
-    latent_cache: float  # 1 if the KV cache is a latent shared by all heads (MLA)
-    attention_io_elements: float  # q in and o out, per new token, all attention layers
-    global_score_flops: float  # decode FLOP per (new token, context token), all global layers
-    window_score_flops: float  # the same for the window layers
-    global_prefill_score_flops: float  # prefill FLOP per (query, key) pair, all global layers
-    index_topk: float  # tokens that a sparse-attention indexer keeps; 0 if there is none
-    index_elements: float  # indexer keys per token of context (held at 1 byte), all layers
-    index_score_flops: float  # indexer FLOP per (new token, context token), all layers
-    state_elements: float  # recurrent state per sequence (held at 4 bytes), all layers
-    all_reduces: float  # tensor-parallel all-reduces of one pass through the model
-    experts_only: float  # 1 if 4-bit checkpoints of this model quantise only the routed experts
+    global_layers: Annotated[float, LAYERS, "attention layers that see the whole context"]
+    window_layers: Annotated[float, LAYERS, "attention layers that see at most `window` tokens"]
+    state_layers: Annotated[float, LAYERS, "linear-attention and state-space layers"]
+    window: Annotated[
+        float, Limits("count", 0, 1e9), "context of a window layer [tokens]; 0 if there are none"
+    ]
+    window_chunked: Annotated[
+        float, FLAG, "1 if the window restarts every `window` tokens, 0 if it slides"
+    ]
+    global_kv_elements: Annotated[
+        float, PER_TOKEN, "KV-cache elements per token of context, all global layers"
+    ]
+    window_kv_elements: Annotated[
+        float, PER_TOKEN, "KV-cache elements per token of context, all window layers"
+    ]
+    latent_cache: Annotated[float, FLAG, "1 if the KV cache is a latent shared by all heads (MLA)"]
+    attention_io_elements: Annotated[
+        float, PER_TOKEN, "q in and o out, per new token, all attention layers"
+    ]
+    global_score_flops: Annotated[
+        float, PER_TOKEN, "decode FLOP per (new token, context token), all global layers"
+    ]
+    window_score_flops: Annotated[
+        float, PER_TOKEN, "decode FLOP per (new token, context token), all window layers"
+    ]
+    global_prefill_score_flops: Annotated[
+        float, PER_TOKEN, "prefill FLOP per (query, key) pair, all global layers"
+    ]
+    index_topk: Annotated[
+        float,
+        Limits("count", 0, 1e9),
+        "tokens that a sparse-attention indexer keeps; 0 if there is none",
+    ]
+    index_elements: Annotated[
+        float, PER_TOKEN, "indexer keys per token of context (held at 1 byte), all layers"
+    ]
+    index_score_flops: Annotated[
+        float, PER_TOKEN, "indexer FLOP per (new token, context token), all layers"
+    ]
+    state_elements: Annotated[
+        float, PER_TOKEN, "recurrent state per sequence (held at 4 bytes), all layers"
+    ]
+    all_reduces: Annotated[
+        float, LAYERS, "tensor-parallel all-reduces of one pass through the model"
+    ]
+    experts_only: Annotated[
+        float, FLAG, "1 if 4-bit checkpoints of this model quantise only the routed experts"
+    ]
 
 
 class Device(NamedTuple):
     """One schedulable accelerator, card or socket: its data sheet."""
 
-    memory_bytes: float
-    memory_bandwidth: float  # bytes/s
-    flops_fp32: float  # dense FLOP/s; 0 where there is no such path
-    flops_fp16: float  # fp16 or bf16, fp32 accumulation
-    flops_fp16_narrow: float  # fp16 with fp16 accumulation; 0 where it is not faster
-    flops_fp8: float
-    flops_int8: float
-    flops_fp4: float
-    board_power: float  # W, the limit (TDP)
-    idle_power: float  # W
-    link_bandwidth: float  # bytes/s, one direction, to the other devices of the scale-up domain
-    scale_up_domain: float  # devices that the link joins
-    network_bandwidth: float  # bytes/s per device, one direction, beyond the domain
-    price_per_hour: float  # USD, on demand
-    spot_price_per_hour: float  # USD
-    purchase_price: float  # USD, of the device alone
-    memory2_bytes: float  # a second tier of its own (LPDDR, MemoryX); 0 if there is none
-    memory2_bandwidth: float  # bytes/s at which the device reads it; 0 if nobody says
-    spatial: float  # 1 if weights stay in on-chip SRAM and layers are spread over the devices
-    layer_latency: float  # s, fixed time of one layer on a spatial device
+    memory_capacity: Annotated[
+        float,
+        MEMORY,
+        "memory that a driver reports",
+        Former("memory_bytes"),
+        Label("memory"),
+        Cited("memory"),
+    ]
+    memory_bandwidth: Annotated[
+        float, BANDWIDTH, "bandwidth of that memory", Cited("bw", "bandwidth", "memory")
+    ]
+    flops_fp32: Annotated[
+        float, COMPUTE, "arithmetic in fp32", Absent(0.0), Label("fp32"), Cited("fp32", "flops")
+    ]
+    flops_fp16: Annotated[
+        float,
+        COMPUTE,
+        "arithmetic in fp16 or bf16, dense, never with sparsity",
+        Absent(0.0),
+        Label("fp16"),
+        Cited("fp16", "flops"),
+    ]
+    flops_fp16_narrow: Annotated[
+        float,
+        COMPUTE,
+        "arithmetic in fp16 with fp16 accumulation, where faster",
+        Absent(0.0),
+        Label("fp16-narrow"),
+        Cited("fp16", "flops"),
+    ]
+    flops_fp8: Annotated[
+        float, COMPUTE, "arithmetic in fp8, dense", Absent(0.0), Label("fp8"), Cited("fp8", "flops")
+    ]
+    flops_int8: Annotated[
+        float,
+        COMPUTE,
+        "arithmetic in int8, dense",
+        Absent(0.0),
+        Label("int8"),
+        Cited("int8", "npu tops", "flops"),
+    ]
+    flops_fp4: Annotated[
+        float, COMPUTE, "arithmetic in fp4, dense", Absent(0.0), Label("fp4"), Cited("fp4", "flops")
+    ]
+    board_power: Annotated[
+        float, POWER, "power limit of the board (TDP)", Label("power"), Cited("tdp", "power")
+    ]
+    idle_power: Annotated[
+        float, POWER._replace(low=0), "power without work", Cited("idle", "power")
+    ]
+    link_bandwidth: Annotated[
+        float,
+        BANDWIDTH,
+        "bandwidth to the other devices of the scale-up domain, one direction",
+        Cited("link", "ici"),
+    ]
+    scale_up_domain: Annotated[
+        float, AT_LEAST_ONE, "devices that this link joins", Cited("domain", "link", "ici")
+    ]
+    network_bandwidth: Annotated[
+        float,
+        BANDWIDTH,
+        "share of the network beyond the domain, one direction",
+        Cited("nic", "network", "link"),
+    ]
+    price_per_hour: Annotated[
+        float, PRICE, "price on demand", Label("price"), Cited("price", "cloud")
+    ]
+    spot_price_per_hour: Annotated[
+        float,
+        PRICE,
+        "price of an hour that may be taken back",
+        Absent(None),
+        Former("price_spot"),
+        Cited("price", "cloud"),
+    ]
+    purchase_price: Annotated[
+        float, MONEY, "price to buy", Absent(None), Former("price_list"), Cited("price")
+    ]
+    memory2_capacity: Annotated[
+        float,
+        RESERVE,
+        "capacity of a second tier to offload to (LPDDR, MemoryX)",
+        Absent(0.0),
+        Former("memory2_bytes"),
+        Cited("mem2"),
+    ]
+    memory2_bandwidth: Annotated[
+        float,
+        BANDWIDTH._replace(low=0, least=BANDWIDTH.low),
+        "rate at which the device reads the second tier",
+        Absent(0.0),
+        Cited("c2c", "mem2"),
+    ]
+    spatial: Annotated[
+        float,
+        FLAG,
+        "whether weights stay in on-chip SRAM and layers are spread over the devices",
+        Absent(0.0),
+    ]
+    layer_latency: Annotated[float, LATENCY, "spatial devices: time through one layer", Absent(0.0)]
 
 
 class WeightFormat(NamedTuple):
     """How weights are stored, and which arithmetic they are multiplied with."""
 
-    bits: float  # per weight of the quantised matrices, scales and zero points included
-    embedding_bits: float  # per weight of the embedding and lm_head
-    activation_bytes: float  # per activation element between operators
-    kernel: float  # one of the KERNEL_* codes
-    arithmetic: float  # one of the MATH_* codes
-    experts_only: float  # 1 if MoE checkpoints in this format leave the other matrices wider
-    body_bits: float  # per weight of those other matrices
+    bits: Annotated[
+        float, BITS, "bits per weight of the quantised matrices, scales and zero points included"
+    ]
+    embedding_bits: Annotated[float, BITS, "bits per weight of the embedding and lm_head"]
+    activation_bytes: Annotated[
+        float,
+        Limits("ratio", POSITIVE, 8),
+        "bytes per activation element between operators",
+        Absent(2.0),
+    ]
+    kernel: Annotated[
+        float,
+        one_of("16", "8", "8-block", "8-weight-only", "4-weight-only", "gguf", "4"),
+        "kernel that multiplies the weights",
+    ]
+    arithmetic: Annotated[
+        float, one_of("fp32", "fp16", "fp8", "int8", "fp4"), "arithmetic of the products"
+    ]
+    experts_only: Annotated[
+        float,
+        FLAG,
+        "whether MoE checkpoints in this format leave the other matrices wider",
+        Absent(0.0),
+    ]
+    body_bits: Annotated[float, BITS, "bits per weight of those other matrices", Absent(16.0)]
 
 
 class KVFormat(NamedTuple):
     """How the KV cache is stored."""
 
-    bits: float  # per element, scales included
-    kernel: float  # 0 for a 16-bit cache, 1 for a quantised one
+    bits: Annotated[float, BITS, "bits per element, scales included"]
+    quantised: Annotated[
+        float, FLAG, "whether the cache is quantised, not 16-bit", Former("kernel")
+    ]
 
 
 class Engine(NamedTuple):
@@ -119,128 +308,336 @@ class Engine(NamedTuple):
     Efficiencies are shares of the data-sheet rate in (0, 1]; latencies are in seconds.
     """
 
-    residue: float  # how much of the hidden resource's time still shows (squared); 0: none, max()
-    launch: float  # start-up of one linear operator
-    launch_fp8: float
-    launch_fp8_block: float  # with scales per block of weights
-    launch_attention: float
-    launch_experts: float  # of one MoE layer: routing, both products and the sum
-    launch_experts_block: float  # the same in fp8 with scales per block
-    launch_elementwise: float
-    memory_efficiency_16: float
-    memory_efficiency_8: float
-    memory_efficiency_8_block: float
-    memory_efficiency_8_weight_only: float
-    memory_efficiency_4_weight_only: float
-    memory_efficiency_gguf: float
-    memory_efficiency_4: float
-    memory_efficiency_experts: float  # relative to that of the weights' kernel
-    compute_efficiency_16: float
-    compute_efficiency_8: float
-    compute_efficiency_8_block: float
-    compute_efficiency_8_weight_only: float
-    compute_efficiency_4_weight_only: float
-    compute_efficiency_gguf: float
-    compute_efficiency_4: float
-    compute_efficiency_experts: float  # relative to that of the weights' kernel
-    kv_efficiency: float  # share of memory bandwidth when attention reads a 16-bit KV cache
-    kv_efficiency_quantised: float
-    kv_group_penalty: float  # loss per further query head that shares a KV head
-    narrow_accumulation: float  # 1 if products of fp16 are summed in fp16 where that is faster
-    attention_prefill_efficiency: float  # share of peak FLOP/s, causal FLOP counted
-    attention_prefill_memory_efficiency: float  # of memory bandwidth, on q, K, V and o
-    attention_decode_efficiency: float
-    one_shot_latency: float  # all-reduce in one exchange: fixed part
-    one_shot_hop: float  # and per further device
-    one_shot_efficiency: float
-    two_shot_latency: float  # all-reduce as reduce-scatter and all-gather
-    two_shot_efficiency: float
-    network_latency: float  # per exchange beyond the scale-up domain
-    network_efficiency: float
-    dispatch_latency: float  # tokens to their experts' devices and back, few tokens: fixed part
-    dispatch_efficiency: float  # share of link bandwidth
-    bulk_dispatch_latency: float  # the same for many tokens, each sent once to a device
-    bulk_dispatch_efficiency: float
-    expert_imbalance: float  # 1 if the device with most tokens is waited for, 0 for the bound
-    hop_latency: float  # s, hand-over of one token's activations to the next pipeline stage
-    spatial_latency: float  # share of a spatial device's layer latency that shows; 0: the bound
-    host_per_step: float
-    host_per_sequence: float
-    host_per_device: float  # and step, of each further device of a group that it drives
-    host_per_prefill: float
-    sampling_per_sequence: float  # device time of choosing the next token
-    server_per_step: float  # further host time where requests come through a server
-    server_per_sequence: float
-    interference: float  # share of other requests' prefill that delays a decode step
-    queue_weight: float  # share of the requests in flight that a new prompt finds in front of it
-    random_arrivals: float  # 1 if requests queue as they come, 0 for the bound
-    length_spread: float  # 1 + cv^2 of the output lengths: long requests are in flight longer
-    routing_independence: float  # of a further token's experts; 0: as those of the first token
-    prefill_chunk: float  # tokens of prompts in one pass
-    pipeline_chunk: float  # tokens of a prompt that pass the pipeline stages together
-    prefill_overlap: float  # such chunks that can be in different stages at once
-    prefill_pool_load: float  # share of time that a disaggregated prefill pool works
-    block_tokens: float  # tokens of a KV-cache block, of which half the last one is wasted
-    max_sequences: float  # that the scheduler runs at once
-    pads_heads: float  # 1 if heads that tp does not divide are padded instead of refused
-    draft_layers: float  # layers of a speculative draft head, of the model's own kind
-    host_memory_bytes: float  # of the host, per device, as a second tier if it has no own
-    host_memory_bandwidth: float  # bytes/s at which a device reads it
-    memory_fraction: float  # of device memory that the engine may use
-    memory_reserve: float  # bytes kept for activations, graphs and buffers
-    power_floor: float  # of board power, device busy with nothing
-    power_memory: float  # of board power, per share of memory bandwidth used
-    power_attention: float  # of board power, per share of that time spent on the KV cache
-    power_compute: float  # of board power, per square root of the share of peak FLOP/s used
-    power_network: float  # of board power, while devices exchange data
-    power_host: float  # of board power, while the device waits for the host
+    residue: Annotated[
+        float, SHARE, "how much of the hidden resource's time still shows (squared); 0: none, max()"
+    ]
+    launch: Annotated[float, LATENCY, "start-up of one linear operator"]
+    launch_fp8: Annotated[float, LATENCY, "start-up of a linear operator in fp8"]
+    launch_fp8_block: Annotated[
+        float, LATENCY, "start-up of a linear operator in fp8 with scales per block"
+    ]
+    launch_attention: Annotated[float, LATENCY, "start-up of the attention of a layer"]
+    launch_experts: Annotated[
+        float, LATENCY, "start-up of an MoE layer: routing, both products and the sum"
+    ]
+    launch_experts_block: Annotated[
+        float, LATENCY, "start-up of an MoE layer in fp8 with scales per block"
+    ]
+    launch_elementwise: Annotated[
+        float, LATENCY, "start-up of the element-wise operators of a layer"
+    ]
+    memory_efficiency_16: Annotated[
+        float, EFFICIENCY, "share of memory bandwidth, reading 16-bit weights"
+    ]
+    memory_efficiency_8: Annotated[
+        float, EFFICIENCY, "share of memory bandwidth, reading 8-bit weights"
+    ]
+    memory_efficiency_8_block: Annotated[
+        float, EFFICIENCY, "share of memory bandwidth, reading 8-bit weights with scales per block"
+    ]
+    memory_efficiency_8_weight_only: Annotated[
+        float, EFFICIENCY, "share of memory bandwidth, reading 8-bit weights of 16-bit products"
+    ]
+    memory_efficiency_4_weight_only: Annotated[
+        float, EFFICIENCY, "share of memory bandwidth, reading 4-bit weights of 16-bit products"
+    ]
+    memory_efficiency_gguf: Annotated[
+        float, EFFICIENCY, "share of memory bandwidth, reading GGUF weights"
+    ]
+    memory_efficiency_4: Annotated[
+        float, EFFICIENCY, "share of memory bandwidth, reading 4-bit weights of 4-bit products"
+    ]
+    memory_efficiency_experts: Annotated[
+        float, EFFICIENCY, "factor on that share for routed experts"
+    ]
+    compute_efficiency_16: Annotated[float, EFFICIENCY, "share of peak FLOP/s, 16-bit products"]
+    compute_efficiency_8: Annotated[float, EFFICIENCY, "share of peak FLOP/s, 8-bit products"]
+    compute_efficiency_8_block: Annotated[
+        float, EFFICIENCY, "share of peak FLOP/s, 8-bit products with scales per block"
+    ]
+    compute_efficiency_8_weight_only: Annotated[
+        float, EFFICIENCY, "share of peak FLOP/s, 16-bit products of 8-bit weights"
+    ]
+    compute_efficiency_4_weight_only: Annotated[
+        float, EFFICIENCY, "share of peak FLOP/s, 16-bit products of 4-bit weights"
+    ]
+    compute_efficiency_gguf: Annotated[
+        float, EFFICIENCY, "share of peak FLOP/s, products of GGUF weights"
+    ]
+    compute_efficiency_4: Annotated[float, EFFICIENCY, "share of peak FLOP/s, 4-bit products"]
+    compute_efficiency_experts: Annotated[
+        float, EFFICIENCY, "factor on that share for routed experts"
+    ]
+    kv_efficiency: Annotated[
+        float, EFFICIENCY, "share of memory bandwidth when attention reads a 16-bit KV cache"
+    ]
+    kv_efficiency_quantised: Annotated[
+        float, EFFICIENCY, "share of memory bandwidth when attention reads a quantised KV cache"
+    ]
+    kv_group_penalty: Annotated[float, SHARE, "loss per further query head that shares a KV head"]
+    narrow_accumulation: Annotated[
+        float, FLAG, "1 if products of fp16 are summed in fp16 where that is faster"
+    ]
+    attention_prefill_efficiency: Annotated[
+        float, EFFICIENCY, "share of peak FLOP/s of prefill attention, causal FLOP counted"
+    ]
+    attention_prefill_memory_efficiency: Annotated[
+        float, EFFICIENCY, "share of memory bandwidth of prefill attention, on q, K, V and o"
+    ]
+    attention_decode_efficiency: Annotated[
+        float, EFFICIENCY, "share of peak FLOP/s of decode attention"
+    ]
+    one_shot_latency: Annotated[float, LATENCY, "all-reduce in one exchange: fixed part"]
+    one_shot_hop: Annotated[float, LATENCY, "all-reduce in one exchange: per further device"]
+    one_shot_efficiency: Annotated[
+        float, EFFICIENCY, "all-reduce in one exchange: share of link bandwidth"
+    ]
+    two_shot_latency: Annotated[
+        float, LATENCY, "all-reduce as reduce-scatter and all-gather: fixed part"
+    ]
+    two_shot_efficiency: Annotated[
+        float, EFFICIENCY, "all-reduce as reduce-scatter and all-gather: share of link bandwidth"
+    ]
+    network_latency: Annotated[float, LATENCY, "exchange beyond the scale-up domain: fixed part"]
+    network_efficiency: Annotated[
+        float, EFFICIENCY, "exchange beyond the scale-up domain: share of network bandwidth"
+    ]
+    dispatch_latency: Annotated[
+        float, LATENCY, "tokens to their experts' devices and back, few tokens: fixed part"
+    ]
+    dispatch_efficiency: Annotated[
+        float,
+        EFFICIENCY,
+        "tokens to their experts' devices and back, few tokens: share of link bandwidth",
+    ]
+    bulk_dispatch_latency: Annotated[
+        float,
+        LATENCY,
+        "tokens to their experts' devices and back, many tokens, each sent once: fixed part",
+    ]
+    bulk_dispatch_efficiency: Annotated[
+        float,
+        EFFICIENCY,
+        "tokens to their experts' devices and back, many tokens: share of link bandwidth",
+    ]
+    expert_imbalance: Annotated[
+        float, FLAG, "1 if the device with most tokens is waited for, 0 for the bound"
+    ]
+    hop_latency: Annotated[
+        float, LATENCY, "hand-over of one token's activations to the next pipeline stage"
+    ]
+    spatial_latency: Annotated[
+        float, SHARE, "share of a spatial device's layer latency that shows; 0: the bound"
+    ]
+    host_per_step: Annotated[float, LATENCY, "host time of a step"]
+    host_per_sequence: Annotated[float, LATENCY, "host time of a step, per sequence"]
+    host_per_device: Annotated[
+        float, LATENCY, "host time of a step, per further device of a group that the host drives"
+    ]
+    host_per_prefill: Annotated[float, LATENCY, "host time of a prefill pass"]
+    sampling_per_sequence: Annotated[float, LATENCY, "device time of choosing the next token"]
+    server_per_step: Annotated[
+        float, LATENCY, "further host time of a step where requests come through a server"
+    ]
+    server_per_sequence: Annotated[
+        float,
+        LATENCY,
+        "further host time of a step, per sequence, where requests come through a server",
+    ]
+    interference: Annotated[
+        float, Limits("ratio", 0, 10), "share of other requests' prefill that delays a decode step"
+    ]
+    queue_weight: Annotated[
+        float,
+        Limits("ratio", 0, 10),
+        "share of the requests in flight that a new prompt finds in front of it",
+    ]
+    random_arrivals: Annotated[float, FLAG, "1 if requests queue as they come, 0 for the bound"]
+    length_spread: Annotated[
+        float,
+        Limits("ratio", 1, 100),
+        "1 + cv^2 of the output lengths: long requests are in flight longer",
+    ]
+    routing_independence: Annotated[
+        float, SHARE, "independence of a further token's experts; 0: as those of the first token"
+    ]
+    prefill_chunk: Annotated[float, AT_LEAST_ONE, "tokens of prompts in one pass"]
+    pipeline_chunk: Annotated[
+        float, AT_LEAST_ONE, "tokens of a prompt that pass the pipeline stages together"
+    ]
+    prefill_overlap: Annotated[
+        float, Limits("count", 1, 65536), "such chunks that can be in different stages at once"
+    ]
+    prefill_pool_load: Annotated[
+        float, EFFICIENCY, "share of time that a disaggregated prefill pool works"
+    ]
+    block_tokens: Annotated[
+        float,
+        Limits("count", 1, 1e6),
+        "tokens of a KV-cache block, of which half the last one is wasted",
+    ]
+    max_sequences: Annotated[
+        float, AT_LEAST_ONE._replace(whole=True), "sequences that the scheduler runs at once"
+    ]
+    pads_heads: Annotated[
+        float, FLAG, "1 if heads that tp does not divide are padded instead of refused"
+    ]
+    draft_layers: Annotated[
+        float,
+        Limits("count", 0, 1e4),
+        "layers of a speculative draft head, of the model's own kind",
+    ]
+    host_memory_bytes: Annotated[
+        float, RESERVE, "memory of the host, per device, as a second tier if the device has none"
+    ]
+    host_memory_bandwidth: Annotated[float, BANDWIDTH, "rate at which a device reads that memory"]
+    memory_fraction: Annotated[float, EFFICIENCY, "share of device memory that the engine may use"]
+    memory_reserve: Annotated[
+        float, RESERVE, "device memory kept for activations, graphs and buffers"
+    ]
+    power_floor: Annotated[float, SHARE, "share of board power, device busy with nothing"]
+    power_memory: Annotated[
+        float, SHARE, "share of board power, per share of memory bandwidth used"
+    ]
+    power_attention: Annotated[
+        float, SHARE, "share of board power, per share of that time spent on the KV cache"
+    ]
+    power_compute: Annotated[
+        float, SHARE, "share of board power, per square root of the share of peak FLOP/s used"
+    ]
+    power_network: Annotated[float, SHARE, "share of board power, while devices exchange data"]
+    power_host: Annotated[float, SHARE, "share of board power, while the device waits for the host"]
     # 80 % intervals: factors on a prediction, from residuals of rows that were left out of the fit
-    low_tpot_single: float  # a static batch on one device
-    high_tpot_single: float
-    low_tpot_parallel: float  # a static batch on several
-    high_tpot_parallel: float
-    low_tpot_served: float
-    high_tpot_served: float
-    low_ttft_static: float
-    high_ttft_static: float
-    low_ttft_served: float
-    high_ttft_served: float
-    low_energy: float
-    high_energy: float
-    low_power: float
-    high_power: float
+    low_tpot_single: Annotated[
+        float,
+        LOWER,
+        "lower end of the 80 % interval, as a factor: TPOT of a static batch on one device",
+    ]
+    high_tpot_single: Annotated[
+        float,
+        UPPER,
+        "upper end of the 80 % interval, as a factor: TPOT of a static batch on one device",
+    ]
+    low_tpot_parallel: Annotated[
+        float,
+        LOWER,
+        "lower end of the 80 % interval, as a factor: TPOT of a static batch on several devices",
+    ]
+    high_tpot_parallel: Annotated[
+        float,
+        UPPER,
+        "upper end of the 80 % interval, as a factor: TPOT of a static batch on several devices",
+    ]
+    low_tpot_served: Annotated[
+        float, LOWER, "lower end of the 80 % interval, as a factor: TPOT of a server"
+    ]
+    high_tpot_served: Annotated[
+        float, UPPER, "upper end of the 80 % interval, as a factor: TPOT of a server"
+    ]
+    low_ttft_static: Annotated[
+        float, LOWER, "lower end of the 80 % interval, as a factor: TTFT of a static batch"
+    ]
+    high_ttft_static: Annotated[
+        float, UPPER, "upper end of the 80 % interval, as a factor: TTFT of a static batch"
+    ]
+    low_ttft_served: Annotated[
+        float, LOWER, "lower end of the 80 % interval, as a factor: TTFT of a server"
+    ]
+    high_ttft_served: Annotated[
+        float, UPPER, "upper end of the 80 % interval, as a factor: TTFT of a server"
+    ]
+    low_energy: Annotated[float, LOWER, "lower end of the 80 % interval, as a factor: energy"]
+    high_energy: Annotated[float, UPPER, "upper end of the 80 % interval, as a factor: energy"]
+    low_power: Annotated[float, LOWER, "lower end of the 80 % interval, as a factor: power"]
+    high_power: Annotated[float, UPPER, "upper end of the 80 % interval, as a factor: power"]
 
 
 class Deployment(NamedTuple):
-    """How one replica of a model is set up: devices, schedule, speculation."""
+    """How one replica of a model is set up: scheduler, devices, speculation, batch.
 
-    tp: float  # tensor parallel: every matrix is split
-    pp: float  # pipeline parallel: layers are split
-    dp: float  # data-parallel attention: sequences are split; devices = tp pp dp
-    ep: float  # expert parallel: of a stage's tp dp devices, so many hold different experts
-    batch: float  # sequences that start together, or requests that are kept in flight
-    scheduler: float  # one of the SCHEDULER_* codes
-    prefix_hit: float  # share of the prompt that is in the cache already
-    draft_len: float  # tokens that are drafted and then verified in one step; 0: no speculation
-    acceptance: float  # probability that a drafted token is accepted
-    offload: float  # one of the OFFLOAD_* codes
+    The order is that of the axes of a sweep, outermost first.
+    """
+
+    scheduler: Annotated[
+        float,
+        one_of("static", "continuous", "disaggregated"),
+        "static batch, continuous batching, or disaggregated prefill",
+    ] = 0.0
+    offload: Annotated[
+        float, one_of("none", "weights", "kv"), "what may overflow into the second memory tier"
+    ] = 0.0
+    tp: Annotated[float, DEGREE, "tensor-parallel degree"] = 1.0
+    pp: Annotated[
+        float, DEGREE, "pipeline-parallel degree; on spatial machines the number of chips"
+    ] = 1.0
+    dp: Annotated[float, DEGREE, "data-parallel groups of attention; devices = tp pp dp"] = 1.0
+    ep: Annotated[float, DEGREE, "expert-parallel degree, within tp dp"] = 1.0
+    prefix_hit: Annotated[
+        float, Limits("fraction", 0, 0.999), "share of the prompt whose KV cache is there already"
+    ] = 0.0
+    draft_len: Annotated[
+        float, Limits("count", 0, 64, whole=True), "tokens drafted per step; 0: no speculation"
+    ] = 0.0
+    acceptance: Annotated[float, SHARE, "probability that a drafted token is accepted"] = 0.0
+    batch: Annotated[
+        float,
+        Limits("count", 1, 1e6, whole=True),
+        "sequences that start together, or requests kept in flight",
+    ] = 1.0
+
+
+class Request(NamedTuple):
+    """What one request asks for."""
+
+    input_len: Annotated[float, TOKENS, "prompt length"] = 1024.0
+    output_len: Annotated[float, TOKENS, "generated length"] = 256.0
 
 
 class Economics(NamedTuple):
     """Facility and money."""
 
-    utilization: float  # share of paid hours in which the replica does this work
-    purchase: float  # one of the PURCHASE_* codes
-    price_multiplier: float  # on the device's price: negotiated or reserved
-    interest: float  # a year, on owned devices
-    lifetime: float  # s, over which owned devices are paid off
-    server_factor: float  # price of a device with its share of server and network / its own price
-    operations: float  # a year, staff and space, as a share of the purchase price
-    electricity_price: float  # USD/kWh
-    token_price: float  # USD per million output tokens, at which utilisation breaks even
-    pue: float  # facility power / IT power
-    node_overhead: float  # power of hosts, NICs and fans relative to the boards
-    carbon_intensity: float  # g CO2e per kWh
+    utilization: Annotated[
+        float,
+        EFFICIENCY._replace(low=1e-3),
+        "share of paid hours in which the replica does this work",
+    ]
+    purchase: Annotated[
+        float, one_of("on-demand", "spot", "owned"), "how devices are paid", Absent(0.0)
+    ]
+    price_multiplier: Annotated[
+        float, Limits("ratio", 0, 100), "factor on the device's price: negotiated or reserved"
+    ]
+    interest: Annotated[float, SHARE, "interest of a year, on owned devices"]
+    lifetime: Annotated[
+        float, Limits("time", 3600, 1e10), "time over which owned devices are paid off"
+    ]
+    server_factor: Annotated[
+        float,
+        Limits("ratio", 1, 100),
+        "price of a device with its share of server and network, by its own price",
+    ]
+    operations: Annotated[
+        float, SHARE, "staff and space of a year, as a share of the purchase price"
+    ]
+    electricity_price: Annotated[
+        float, Limits("price_per_energy", 0, 1), "price of electricity", Cited("electricity")
+    ]
+    token_price: Annotated[
+        float,
+        Limits("price_per_mtok", 1e-6, 1e6),
+        "price of output tokens, at which utilisation breaks even",
+        Cited("token price"),
+    ]
+    pue: Annotated[float, Limits("ratio", 1, 100), "facility power by IT power", Cited("pue")]
+    node_overhead: Annotated[
+        float, Limits("ratio", 0, 100), "power of hosts, NICs and fans relative to the boards"
+    ]
+    carbon_intensity: Annotated[
+        float,
+        Limits("carbon_intensity", 0, 1e5),
+        "emissions of electricity, CO2 equivalent",
+        Cited("carbon"),
+    ]
 
 
 # Codes, floats like everything else in a record.

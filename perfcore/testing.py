@@ -277,7 +277,7 @@ def devices(
     board_power = draw(_reals(5.0, 30_000.0))
     faster = st.just(0.0) | _reals(1.0, 2.0).map(lambda ratio: ratio * fp16)
     return Device(
-        memory_bytes=draw(_reals(min_memory_bytes, max_memory_bytes)),
+        memory_capacity=draw(_reals(min_memory_bytes, max_memory_bytes)),
         memory_bandwidth=draw(_reals(min_memory_bandwidth, max_memory_bandwidth)),
         flops_fp32=draw(_reals(0.01, 1.0)) * fp16,
         flops_fp16=fp16,
@@ -293,7 +293,7 @@ def devices(
         price_per_hour=draw(st.just(0.0) | _reals(0.01, 1_000.0)),
         spot_price_per_hour=draw(st.just(0.0) | _reals(0.01, 1_000.0)),
         purchase_price=draw(_reals(10.0, 1e7)),
-        memory2_bytes=draw(st.just(0.0) | _reals(1e8, 1e15)),
+        memory2_capacity=draw(st.just(0.0) | _reals(1e8, 1e15)),
         memory2_bandwidth=draw(st.just(0.0) | _reals(1e8, 1e13)),
         spatial=float(side_by_side),
         layer_latency=draw(_reals(1e-7, 1e-3)) if side_by_side else 0.0,
@@ -363,7 +363,7 @@ def kv_formats(*, min_bits: float = 1.5, max_bits: float = 32.0) -> st.SearchStr
     """Return formats of the KV cache."""
     bits = st.sampled_from((4.5, 8.0, 16.0)).filter(lambda x: min_bits <= x <= max_bits)
     return st.builds(
-        KVFormat, bits=bits | _shares(min_bits, max_bits), kernel=st.sampled_from((0.0, 1.0))
+        KVFormat, bits=bits | _shares(min_bits, max_bits), quantised=st.sampled_from((0.0, 1.0))
     )
 
 

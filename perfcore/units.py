@@ -47,6 +47,8 @@ class Dimension(NamedTuple):
     noun: str
     units: dict[str, Decimal]  # unit -> factor to the SI unit
     example: str
+    unit: str = ""  # the SI unit, as ``format_quantity`` takes it; empty for a pure number
+    suffix: str = ""  # of a column of such quantities, which ends in its unit
     bare: bool = False  # whether text without a unit is clear enough
 
 
@@ -55,6 +57,8 @@ DIMENSIONS: dict[str, Dimension] = {
         "an amount of memory",
         _scaled(_DECIMAL | _BINARY, "B") | {"KB": Decimal("1e3")},
         "80 GB or 80 GiB",
+        unit="B",
+        suffix="_bytes",
     ),
     "bandwidth": Dimension(
         "a bandwidth",
@@ -62,11 +66,15 @@ DIMENSIONS: dict[str, Dimension] = {
         | {"KB/s": Decimal("1e3")}
         | _scaled(_DECIMAL, "b/s", "bit/s", "bps", factor=_BIT),
         "3.35 TB/s",
+        unit="B/s",
+        suffix="_bytes_per_s",
     ),
     "flops": Dimension(
         "an arithmetic rate",
         _scaled(_DECIMAL, "FLOP/s", "FLOPS", "OPS", "OP/s"),
         "989 TFLOP/s",
+        unit="FLOP/s",
+        suffix="_flop_per_s",
     ),
     "time": Dimension(
         "a time",
@@ -74,23 +82,40 @@ DIMENSIONS: dict[str, Dimension] = {
         | {"min": Decimal(60), "h": Decimal(3600), "d": Decimal(86400), "day": Decimal(86400)}
         | {"year": Decimal(31_536_000), "years": Decimal(31_536_000)},  # of 365 days
         "50 us",
+        unit="s",
+        suffix="_s",
     ),
-    "power": Dimension("a power", _scaled(_DECIMAL, "W") | {"mW": Decimal("1e-3")}, "700 W"),
+    "power": Dimension(
+        "a power", _scaled(_DECIMAL, "W") | {"mW": Decimal("1e-3")}, "700 W", unit="W", suffix="_w"
+    ),
     "energy": Dimension(
         "an energy",
         _scaled(_DECIMAL | _SMALL, "J") | _scaled(_DECIMAL, "Wh", factor=3600),
         "2 J",
+        unit="J",
+        suffix="_j",
     ),
-    "energy_per_bit": Dimension("an energy per bit", _scaled(_SMALL, "J/bit"), "4 pJ/bit"),
-    "energy_per_flop": Dimension("an energy per FLOP", _scaled(_SMALL, "J/FLOP"), "0.7 pJ/FLOP"),
+    "energy_per_bit": Dimension(
+        "an energy per bit", _scaled(_SMALL, "J/bit"), "4 pJ/bit", unit="J/bit"
+    ),
+    "energy_per_flop": Dimension(
+        "an energy per FLOP", _scaled(_SMALL, "J/FLOP"), "0.7 pJ/FLOP", unit="J/FLOP"
+    ),
     "price": Dimension(
         "a price per hour",
         {"USD/h": Decimal(1), "USD/hour": Decimal(1), "$/h": Decimal(1)},
         "2.50 USD/h",
+        unit="USD/h",
+        suffix="_usd",
     ),
-    "money": Dimension("an amount of money", {"USD": Decimal(1), "$": Decimal(1)}, "30000 USD"),
+    "money": Dimension(
+        "an amount of money", {"USD": Decimal(1), "$": Decimal(1)}, "30000 USD", unit="USD"
+    ),
     "price_per_energy": Dimension(
-        "a price of electricity", {"USD/kWh": Decimal(1), "$/kWh": Decimal(1)}, "0.08 USD/kWh"
+        "a price of electricity",
+        {"USD/kWh": Decimal(1), "$/kWh": Decimal(1)},
+        "0.08 USD/kWh",
+        unit="USD/kWh",
     ),
     "price_per_mtok": Dimension(
         "a price per million tokens",
@@ -102,6 +127,7 @@ DIMENSIONS: dict[str, Dimension] = {
             "USD/ktok": Decimal(1000),
         },
         "0.80 USD/Mtok",
+        unit="USD/Mtok",
     ),
     "carbon_intensity": Dimension(
         "a carbon intensity",
@@ -112,6 +138,8 @@ DIMENSIONS: dict[str, Dimension] = {
             "kg/kWh": Decimal(1000),
         },
         "473 g/kWh",
+        unit="g/kWh",
+        suffix="_g_per_kwh",
     ),
     "count": Dimension(
         "a count",

@@ -772,16 +772,16 @@ class Naive:
 
     def usable(self):
         engine = self.engine
-        return max(self.device.memory_bytes * engine.memory_fraction - engine.memory_reserve, 0)
+        return max(self.device.memory_capacity * engine.memory_fraction - engine.memory_reserve, 0)
 
     def second_tier(self):
         """Return the bytes of the second tier and the rate at which it is read."""
         device, engine = self.device, self.engine
         if not self.deployment.offload:
             return 0.0, math.inf
-        if not device.memory2_bytes:
+        if not device.memory2_capacity:
             return engine.host_memory_bytes, engine.host_memory_bandwidth
-        return device.memory2_bytes, device.memory2_bandwidth or engine.host_memory_bandwidth
+        return device.memory2_capacity, device.memory2_bandwidth or engine.host_memory_bandwidth
 
     def offloaded(self):
         """Return the bytes of weights and of cache that a device has in its second tier."""
@@ -862,7 +862,7 @@ class Naive:
 
     def kv_efficiency(self):
         engine = self.engine
-        efficiency = engine.kv_efficiency_quantised if self.kv.kernel else engine.kv_efficiency
+        efficiency = engine.kv_efficiency_quantised if self.kv.quantised else engine.kv_efficiency
         if self.latent:
             return efficiency
         sharing = self.heads / self.kv_heads

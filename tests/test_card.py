@@ -301,7 +301,7 @@ def test_every_estimate_that_counts_is_marked(case):
         for figure in figures(configuration)
         if figure.basis in {"estimated", "what-if"}
     }
-    names = {"price_spot": "spot_price_per_hour", "price_list": "purchase_price"}
+    names = {"spot_price_per_hour": "spot_price_per_hour", "purchase_price": "purchase_price"}
     for estimate in configuration.estimated:
         field = names.get(estimate.field, estimate.field)
         records = configuration.records
@@ -342,7 +342,7 @@ def test_source_of_a_figure_is_the_part_that_tells_of_it():
     entry = loader.load_device("h100-sxm")
 
     assert found["link_bandwidth"] == "ml-engineering network README (2026-08)"
-    assert found["price_per_hour"].startswith(entry.price_basis)
+    assert found["price_per_hour"].startswith(entry.price_per_hour_basis)
     assert "aiconfigurator" in found["memory_bandwidth"]
     assert "price" not in found["memory_bandwidth"]
 

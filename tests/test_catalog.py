@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 import perfcore.catalog.loader as loader_module
 from perfcore import catalog, records
+from perfcore.catalog import loader
 from perfcore.catalog.engine_entry import ENGINE_DIMENSIONS, EngineEntry
 from perfcore.catalog.schema import HOURS_TO_BUY, SERVER_SHARE, SPOT_SHARE, DeviceEntry, FactEntry
-from perfcore.errors import InputError
+from perfcore.errors import InputError, RenamedWarning
 from perfcore.reading.faults import faults_from_validation_error
 from perfcore.reading.files import read_toml
 from perfcore.reading.words import suggest
@@ -71,7 +73,7 @@ def test_every_device_is_a_finite_record(name):
 
     assert all(math.isfinite(value) and value >= 0 for value in record)
     for field in (
-        "memory_bytes",
+        "memory_capacity",
         "memory_bandwidth",
         "flops_fp16",
         "board_power",
@@ -104,7 +106,7 @@ def test_required_devices_and_aliases_resolve(name):
     ("name", "field", "value"),
     [
         ("h100-sxm", "memory_bandwidth", 3.35e12),
-        ("h100-sxm", "memory_bytes", 85.9e9),
+        ("h100-sxm", "memory_capacity", 85.9e9),
         ("h100-sxm", "flops_fp16", 989e12),
         ("b200", "memory_bandwidth", 7.7e12),
         ("b300", "flops_int8", 153.5e12),
@@ -140,9 +142,13 @@ def test_every_entry_has_a_source(kind):
 def test_every_number_of_a_device_has_a_basis(name):
     entry = catalog.load_device(name)
     given = entry.model_fields_set
-    assert entry.price_basis
-    assert not entry.price_list or entry.price_list_basis or "price_list" in entry.estimated
-    assert not entry.price_spot or entry.price_spot_basis
+    assert entry.price_per_hour_basis
+    assert (
+        not entry.purchase_price
+        or entry.purchase_price_basis
+        or "purchase_price" in entry.estimated
+    )
+    assert not entry.spot_price_per_hour or entry.spot_price_per_hour_basis
     assert set(entry.estimated) <= given, "an estimate of a field that is not there"
 
 
@@ -408,8 +414,12 @@ def test_faulty_economics(tmp_path, text, expected):
 def test_prices_that_a_device_does_not_list_are_medians_of_others():
     entries = [catalog.load_device(name) for name in DEVICES]
     listed = [entry for entry in entries if "price_per_hour" not in entry.estimated]
-    spot = [e.price_spot / e.price_per_hour for e in entries if e.price_spot is not None]
-    bought = [e.purchase_price / e.price_per_hour for e in listed if e.price_list is not None]
+    spot = [
+        e.spot_price_per_hour / e.price_per_hour
+        for e in entries
+        if e.spot_price_per_hour is not None
+    ]
+    bought = [e.purchase_price / e.price_per_hour for e in listed if e.purchase_price is not None]
 
     assert (len(spot), len(bought)) == (9, 13)  # as the derivations say
     assert statistics.median(spot) == pytest.approx(SPOT_SHARE, rel=0.01)
@@ -420,7 +430,7 @@ def test_fallback_prices_say_so():
     listed, unlisted = catalog.load_device("h100-sxm"), catalog.load_device("inferentia2")
 
     assert listed.fallbacks == {}
-    assert set(unlisted.fallbacks) == {"price_spot", "price_list"}
+    assert set(unlisted.fallbacks) == {"spot_price_per_hour", "purchase_price"}
     assert all("median" in why for why in unlisted.fallbacks.values())
     assert unlisted.record().spot_price_per_hour == unlisted.price_per_hour * SPOT_SHARE
 
@@ -429,9 +439,11 @@ def test_price_of_a_whole_system_has_the_server_in_it():
     default = catalog.default_economics()
     entry = catalog.load_device("b200")
 
-    assert entry.price_list_whole
+    assert entry.purchase_price_whole
     assert default.server_factor == SERVER_SHARE
-    assert entry.record().purchase_price * default.server_factor == pytest.approx(entry.price_list)
+    assert entry.record().purchase_price * default.server_factor == pytest.approx(
+        entry.purchase_price
+    )
     assert catalog.load_device("h100-sxm").record().purchase_price == 30_000
 
 
@@ -448,7 +460,7 @@ def test_price_of_a_whole_system_has_the_server_in_it():
 )
 def test_second_memory_tiers(name, capacity, bandwidth):
     record = catalog.load_device(name).record()
-    assert (record.memory2_bytes, record.memory2_bandwidth) == (capacity, bandwidth)
+    assert (record.memory2_capacity, record.memory2_bandwidth) == (capacity, bandwidth)
     assert record.memory2_bandwidth < record.memory_bandwidth
 
 
@@ -627,7 +639,7 @@ def test_unknown_names():
         ),
         (
             '[x]\nbase = "default"\nsource = "a test"\n[x.constants]\nkv_efficiency = "0"\n',
-            "constants: kv_efficiency: '0' must be at least 1e-06",
+            "constants: kv_efficiency: '0' must be above 0",
         ),
         (
             '[x]\nbase = "default"\nsource = "a test"\n[x.constants]\nlaunch = {value=1, bas=1}\n',
@@ -705,3 +717,18 @@ def test_files_are_plain_toml():
 def test_entries_are_what_they_say():
     assert isinstance(catalog.load("device", "h100"), DeviceEntry)
     assert isinstance(catalog.load("engine", "default"), EngineEntry)
+
+
+def test_former_names_of_a_data_sheet_are_understood_with_a_note(tmp_path):
+    text = (loader._BUILT_IN / "devices" / "nvidia.toml").read_text("utf-8")  # noqa: SLF001
+    table = text[text.index("[h100-sxm]") :].partition("\n[")[0]
+    for old, new in DeviceEntry.FORMER.items():
+        table = re.sub(rf"^{new} =", f"{old} =", table, flags=re.MULTILINE)
+    path = tmp_path / "old.toml"
+    path.write_text(table)
+
+    with pytest.warns(RenamedWarning) as notes:
+        old = loader.load_device(str(path))
+
+    assert "price_list is called purchase_price now" in {str(note.message) for note in notes}
+    assert old.record() == loader.load_device("h100-sxm").record()

@@ -17,7 +17,7 @@ from perfcore.catalog import loader
 from perfcore.cli import program
 from perfcore.cli import text as text_of
 from perfcore.cli.catalogue import number_text
-from perfcore.space.axes import RULES
+from perfcore.inputs import AXIS_INPUTS
 from perfcore.space.sections import DTYPES
 
 # SIGINT may be ignored where tests run in the background
@@ -354,7 +354,7 @@ def test_point_explains_in_eighty_columns_of_plain_text():
 def test_help_of_point_has_an_option_for_every_axis():
     text = invoke("point", "--help")
 
-    for name, rule in RULES.items():
+    for name, rule in AXIS_INPUTS.items():
         if name not in ("model", "device"):
             assert f"--{name.replace('_', '-')} " in text
             assert f"[{rule.default}]" in " ".join(text.split())
@@ -454,13 +454,13 @@ def test_prices_that_a_device_does_not_list_are_told_everywhere(tmp_path):
     planned = invoke_json("plan", path, "--json")["estimated"]
 
     assert "prices that it does not list" in shown
-    assert "price_spot  0.3787 USD/h, 0.35 x price_per_hour: median of the 9" in shown
-    assert "price_list (others' median)" in " ".join(invoke("plan", path).split())
+    assert "spot_price_per_hour  0.3787 USD/h, 0.35 x price_per_hour: median of the 9" in shown
+    assert "purchase_price (others' median)" in " ".join(invoke("plan", path).split())
     assert "device.spot_price_per_hour" in card
     assert "estimated: 0.35 x price_per_hour: median of the 9 devices" in card
     assert ", spot (estimated)" in card
-    assert "price_list" in {item["field"] for item in planned}
-    assert "price_spot" not in {item["field"] for item in planned}
+    assert "purchase_price" in {item["field"] for item in planned}
+    assert "spot_price_per_hour" not in {item["field"] for item in planned}
     assert "prices that it" not in invoke("devices", "show", "h100-sxm")
 
 

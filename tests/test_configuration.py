@@ -10,12 +10,12 @@ from perfcore import records
 from perfcore.catalog import loader
 from perfcore.columns import AXES, BOUND, COLUMNS, METRICS, STATUS
 from perfcore.configuration.configuration import Configuration, evaluate
-from perfcore.space.axes import RULES
+from perfcore.inputs import AXIS_INPUTS
 
 # where a device's entry and its record have different names
 FIELDS = {
-    "price_spot": "spot_price_per_hour",
-    "price_list": "purchase_price",
+    "spot_price_per_hour": "spot_price_per_hour",
+    "purchase_price": "purchase_price",
 }
 EIGHT = {"tp": 8, "batch": 32, "input_len": 2048, "output_len": 512}
 
@@ -56,7 +56,7 @@ def test_defaults_are_those_of_a_sweep():
     assert (labels["scheduler"], labels["offload"]) == ("static", "none")
     assert (labels["dp"], labels["ep"], labels["draft_len"]) == (1, 1, 0)
     assert (labels["prefix_hit"], labels["acceptance"]) == (0.0, 0.0)
-    for name, rule in RULES.items():
+    for name, rule in AXIS_INPUTS.items():
         if rule.default is not None:
             assert labels[name] == rule.default
     assert (labels["input_len"], labels["output_len"]) == (1024, 256)
@@ -184,7 +184,7 @@ def test_price_follows_how_devices_are_paid():
     device = loader.load_device("h100-sxm")
 
     assert price["spot"] / price["on-demand"] == pytest.approx(
-        device.price_spot / device.price_per_hour
+        device.spot_price_per_hour / device.price_per_hour
     )
     assert price["spot"] < price["owned"] < price["on-demand"]
 
@@ -192,9 +192,9 @@ def test_price_follows_how_devices_are_paid():
 @pytest.mark.parametrize(
     ("economics", "told", "untold"),
     [
-        ("on-demand", {"price_per_hour"}, {"price_spot", "price_list", "interest"}),
-        ("spot", {"price_spot", "price_per_hour"}, {"price_list", "interest"}),
-        ("owned", {"price_list", "price_per_hour", "interest"}, {"price_spot"}),
+        ("on-demand", {"price_per_hour"}, {"spot_price_per_hour", "purchase_price", "interest"}),
+        ("spot", {"spot_price_per_hour", "price_per_hour"}, {"purchase_price", "interest"}),
+        ("owned", {"purchase_price", "price_per_hour", "interest"}, {"spot_price_per_hour"}),
     ],
 )
 def test_estimates_tell_prices_that_a_device_does_not_list(economics, told, untold):
@@ -203,7 +203,7 @@ def test_estimates_tell_prices_that_a_device_does_not_list(economics, told, unto
 
     assert told <= set(found)
     assert not untold & set(found)
-    for field in told & {"price_spot", "price_list"}:
+    for field in told & {"spot_price_per_hour", "purchase_price"}:
         assert "median of the" in found[field]
 
 
@@ -357,7 +357,7 @@ def test_sweep_in_memory_is_the_same_as_point_by_point():
     assert len(rows) == 32
     assert first == [row for row in rows if row["batch"] == 1]
     for row in rows:
-        given = {name: row[name] for name in RULES}
+        given = {name: row[name] for name in AXIS_INPUTS}
 
         assert evaluate(**given) == row
 

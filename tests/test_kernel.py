@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from perfcore import catalog, records
 from perfcore.columns import AXES, METRICS, STATUS
+from perfcore.inputs import AXIS_INPUTS
 from perfcore.kernel import jit
 from perfcore.kernel import loops as kernels
 from perfcore.kernel.layout import Block, Inner
@@ -19,7 +20,6 @@ from perfcore.physics.fused import fma
 from perfcore.physics.stages.point import Point, evaluate
 from perfcore.runs.parquet import Buffers, schema
 from perfcore.runs.workers import UNMET, Evaluator, evaluate_rows
-from perfcore.space.axes import RULES
 from perfcore.space.space import Space
 from perfcore.testing import scenarios, spaces
 
@@ -63,7 +63,7 @@ def deployment_of(row):
     """Return the deployment of a row's axes; choices are its codes."""
     deployment = {name: row[name] for name in records.Deployment._fields}
     for name in ("scheduler", "offload"):
-        deployment[name] = RULES[name].choices.index(row[name])
+        deployment[name] = AXIS_INPUTS[name].choices.index(row[name])
     return records.Deployment(**{name: float(value) for name, value in deployment.items()})
 
 

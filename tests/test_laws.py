@@ -248,7 +248,7 @@ def test_gigabytes_are_not_gibibytes():
     """80 GB of an A100 are 80 GiB of HBM, its bandwidth is in powers of ten."""
     device = catalog.load_device("a100-80gb").record()
 
-    assert device.memory_bytes == pytest.approx(80 * 2**30, rel=0.01)
+    assert device.memory_capacity == pytest.approx(80 * 2**30, rel=0.01)
     assert device.memory_bandwidth == pytest.approx(2.039e12, rel=0.01)
 
 
@@ -324,7 +324,7 @@ def test_kv_budget_is_what_weights_and_reserve_leave():
     """H100, Llama-3-8B, 0.9 of the memory less 1.5 GB less 16 GB of weights."""
     deployment = made("llama-3-8b").with_engine(memory_fraction=0.9, memory_reserve=1.5e9)
     point = deployment.evaluate()
-    usable = deployment.device.memory_bytes * 0.9 - 1.5e9
+    usable = deployment.device.memory_capacity * 0.9 - 1.5e9
     sequence = 32 * 2 * 8 * 128 * 2 * (1_024 + 256)
 
     assert point.max_batch == math.floor((usable - point.weight_bytes_per_device) / sequence)

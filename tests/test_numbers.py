@@ -11,11 +11,18 @@ from hypothesis import strategies as st
 from perfcore import catalog, records
 from perfcore.columns import METRICS
 from perfcore.errors import InputError
-from perfcore.limits import BOUNDS, RECORDS, TIES, Limits, broken_bounds, broken_ties, check_bounds
+from perfcore.inputs import (
+    DEPLOYMENT_AXES,
+    LIMITS,
+    TIES,
+    broken_limits,
+    broken_ties,
+    check_limits,
+)
+from perfcore.limits import Limits
 from perfcore.physics.collectives import exchange
 from perfcore.physics.energy import idle_power
 from perfcore.physics.stages.point import evaluate
-from perfcore.space.axes import DEPLOYMENT
 from perfcore.space.space import Space
 from perfcore.units import DIMENSIONS, parse
 
@@ -56,18 +63,18 @@ def anywhere(numbers, bound):
 
 def record_of(kind, numbers):
     """Return a record of which every field is anywhere in its bound."""
-    return CLASSES[kind](*(anywhere(numbers, BOUNDS[kind][field]) for field in RECORDS[kind]))
+    return CLASSES[kind](*(anywhere(numbers, limits) for limits in LIMITS[kind].values()))
 
 
 @st.composite
 def deployments(draw):
     """Return every deployment that axes can spell, and the two lengths."""
     values = {}
-    for rule in DEPLOYMENT:
-        if rule.bound is None:
+    for rule in DEPLOYMENT_AXES:
+        if rule.limits is None:
             values[rule.name] = float(draw(st.integers(0, len(rule.choices) - 1)))
         else:
-            values[rule.name] = draw(within(rule.bound))
+            values[rule.name] = draw(within(rule.limits))
     room = MOST_DEVICES
     for name in draw(st.permutations(("tp", "pp", "dp"))):
         values[name] = min(values[name], float(room))
@@ -92,9 +99,9 @@ def changed_entries(draw, most):
         "kv_format": catalog.load_kv_format(draw(names("kv_format"))).record(),
         "economics": catalog.default_economics(),
     }
-    everything = [(kind, field) for kind, fields in RECORDS.items() for field in fields]
+    everything = [(kind, field) for kind, fields in LIMITS.items() for field in fields]
     for kind, field in draw(st.lists(st.sampled_from(everything), max_size=most)):
-        found[kind] = found[kind]._replace(**{field: draw(within(BOUNDS[kind][field]))})
+        found[kind] = found[kind]._replace(**{field: draw(within(LIMITS[kind][field]))})
     assume(not any(broken_ties(kind, record) for kind, record in found.items()))
     return found
 
@@ -127,7 +134,7 @@ def test_what_ifs_anywhere_in_their_bounds_give_numbers(found, deployed):
 def test_all_fields_anywhere_in_their_bounds_give_numbers(seed, deployed):
     """No overflow, 0/0 or negative time of eight bytes, even of records that make no sense."""
     numbers = random.Random(seed)  # noqa: S311
-    found = {kind: record_of(kind, numbers) for kind in RECORDS}
+    found = {kind: record_of(kind, numbers) for kind in LIMITS}
     found["device"] = found["device"]._replace(
         idle_power=min(found["device"].idle_power, found["device"].board_power)
     )
@@ -138,7 +145,7 @@ def test_all_fields_anywhere_in_their_bounds_give_numbers(seed, deployed):
         moe_layers=layers, experts_per_token=routed, experts=model.experts if routed else 0.0
     )
     for kind, record in found.items():
-        assert broken_bounds(kind, record) == ()
+        assert broken_limits(kind, record) == ()
         assert broken_ties(kind, record) == []
     assert_sound(point_of(found, deployed), FLOAT64)
 
@@ -162,10 +169,10 @@ def test_extremes_at_once_fit_into_four_bytes():
         "economics": catalog.default_economics(),
     }
     for kind, fields in extremes.items():
-        changes = {field: float(getattr(BOUNDS[kind][field], end)) for field, end in fields.items()}
+        changes = {field: float(getattr(LIMITS[kind][field], end)) for field, end in fields.items()}
         found[kind] = found[kind]._replace(**changes)
-        check_bounds(kind, found[kind])
-    alone = records.Deployment(8.0, 1000.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        check_limits(kind, found[kind])
+    alone = records.Deployment(tp=8.0, pp=1000.0)
 
     point = point_of(found, (alone, 1e4, 1e4))
 
@@ -196,7 +203,7 @@ def test_bounds_hold_the_catalogue_with_room_on_either_side(kind):
             record = entry.record(catalog.load_device("h100-sxm"))
         else:
             record = entry.record()
-        check_bounds(kind, record)
+        check_limits(kind, record)
 
 
 @given(st.floats(1e-30, 1e30), st.sampled_from(sorted(DIMENSIONS)))
@@ -220,7 +227,7 @@ def test_a_bound_may_leave_a_gap_above_nothing():
 def test_fields_that_are_tied_are_checked_after_what_ifs(kind, pair):
     """Each valid alone, both together a negative time: the sweep is refused."""
     less, _ = pair
-    high = BOUNDS[kind][less].high
+    high = LIMITS[kind][less].high
     sweep = {
         "axes": {"model": "mixtral-8x7b", "device": "h100-sxm"},
         "what_if": {f"{kind}.{less}": high},

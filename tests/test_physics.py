@@ -1340,7 +1340,7 @@ def test_weights_of_groups():
 def test_fewest_devices():
     """Llama-3-70B in bf16 is 141 GB: not on 1 H100 of 80 GB, nor on 2 of them at 0.9 and 2 GB."""
     engine = ENGINE._replace(memory_fraction=0.9, memory_reserve=2e9)
-    device = H100._replace(memory_bytes=80e9)
+    device = H100._replace(memory_capacity=80e9)
     empty = deployed(tp=0.0)
     known = (LLAMA, device, engine, BF16, KV16)
 
@@ -1391,8 +1391,8 @@ def test_usable_bytes():
     """80 GB at 0.9, less 4 GB."""
     engine = ENGINE._replace(memory_fraction=0.9, memory_reserve=4e9)
 
-    assert usable_bytes(H100._replace(memory_bytes=80e9), engine) == digits(68e9)
-    assert usable_bytes(H100._replace(memory_bytes=1e9), engine) == 0.0
+    assert usable_bytes(H100._replace(memory_capacity=80e9), engine) == digits(68e9)
+    assert usable_bytes(H100._replace(memory_capacity=1e9), engine) == 0.0
 
 
 def test_largest_batch():
@@ -1490,7 +1490,7 @@ def test_price_of_an_owned_device():
 def test_second_tier():
     """A device's own, else its share of the host's."""
     engine = ENGINE._replace(host_memory_bytes=256e9, host_memory_bandwidth=50e9)
-    own = H100._replace(memory2_bytes=1e12, memory2_bandwidth=400e9)
+    own = H100._replace(memory2_capacity=1e12, memory2_bandwidth=400e9)
     unknown = own._replace(memory2_bandwidth=0.0)
 
     assert second_tier_bytes(H100, engine) == 256e9
@@ -1508,7 +1508,7 @@ def roomy(memory):
         host_memory_bytes=1e13,
         host_memory_bandwidth=50e9,
     )
-    device = H100._replace(memory_bytes=memory, memory2_bytes=0.0, memory2_bandwidth=0.0)
+    device = H100._replace(memory_capacity=memory, memory2_capacity=0.0, memory2_bandwidth=0.0)
     return device, engine
 
 
@@ -1643,7 +1643,7 @@ def test_blocks_are_wasted_by_servers_only():
 def test_largest_batch_of_a_replica():
     """8 x 80 GB, 0.9, 4 GB reserve, Llama-3-70B in bf16, 4096 tokens: 300 sequences."""
     engine = ENGINE._replace(memory_fraction=0.9, memory_reserve=4e9)
-    device = H100._replace(memory_bytes=80e9)
+    device = H100._replace(memory_capacity=80e9)
     point = whole(LLAMA, engine, device=device, tp=8.0, input_len=4_000.0, output_len=96.0)
 
     assert point.max_batch == 300.0
@@ -1766,7 +1766,7 @@ def test_requests_that_do_not_run_wait_a_generation():
 def test_requests_wait_for_room_in_the_cache():
     """A server runs what fits where a static batch is refused."""
     engine = SERVED._replace(memory_fraction=0.9, memory_reserve=4e9)
-    device = H100._replace(memory_bytes=80e9)
+    device = H100._replace(memory_capacity=80e9)
     lengths = {"input_len": 4_000.0, "output_len": 96.0}
     point = serve(engine, batch=1_000.0, device=device, **lengths)
     static = serve(engine, STATIC, batch=1_000.0, device=device, **lengths)

@@ -19,10 +19,10 @@ from perfcore.cli import program
 from perfcore.cli.completion import SHELLS
 from perfcore.columns import METRICS
 from perfcore.errors import InputError
-from perfcore.limits import BOUNDS, FINITE, Limits
+from perfcore.inputs import AXIS_INPUTS, LIMITS
+from perfcore.limits import FINITE, Limits
 from perfcore.reading.places import Place, number
 from perfcore.space import schema as sweep_schema
-from perfcore.space.axes import RULES
 from perfcore.space.sections import Output
 from perfcore.space.space import Space
 from perfcore.space.spec import KEYS, Spec
@@ -75,12 +75,12 @@ def test_names_of_ones_own_catalogue_are_offered(tmp_path):
 
 def test_the_schema_is_a_schema():
     jsonschema.Draft7Validator.check_schema(SHIPPED)
-    assert set(SHIPPED["properties"]) == {*KEYS, *BOUNDS}
+    assert set(SHIPPED["properties"]) == {*KEYS, *LIMITS}
     axes = SHIPPED["properties"]["axes"]["properties"]
-    assert list(axes) == [*RULES, "devices"]
+    assert list(axes) == [*AXIS_INPUTS, "devices"]
     assert all(axis["description"] for axis in axes.values())
     assert list(SHIPPED["properties"]["output"]["properties"]) == list(Output.__dataclass_fields__)
-    for record, bounds in BOUNDS.items():
+    for record, bounds in LIMITS.items():
         assert list(SHIPPED["definitions"][record]["properties"]) == list(bounds)
 
 
@@ -250,7 +250,7 @@ def test_what_the_starter_has_in_comments_holds_too(tmp_path):
     spec = Spec.from_toml(path)
 
     written = tomllib.loads(everything)
-    assert set(written["axes"]) == {*RULES, "devices"} - {"tp", "pp"}
+    assert set(written["axes"]) == {*AXIS_INPUTS, "devices"} - {"tp", "pp"}
     assert set(written) == {*KEYS} - {"zip"}
     assert {axis.name: axis.values for axis in bare.axes}.items() <= {
         axis.name: axis.values for axis in spec.axes

@@ -37,7 +37,7 @@ def entries(model, device, weights):
 )
 def test_nothing_smaller_fits(model, device, weights, batch, scheduler, length):
     known = entries(model, device, weights)
-    empty = Deployment(0.0, 0.0, 1.0, 1.0, batch, scheduler, 0.0, 0.0, 0.0, 0.0)
+    empty = Deployment(tp=0.0, pp=0.0, batch=batch, scheduler=scheduler)
     chosen = fewest_devices(*known, empty, length)
     spatial = known[1].spatial == 1.0
 
@@ -117,3 +117,10 @@ def test_faulty_devices_of_one_configuration():
         Configuration("llama-3-8b", "b200", devices="8")
     with pytest.raises(InputError, match="leave out"):
         Configuration("llama-3-8b", "b200", devices="auto", tp=8)
+
+
+def test_only_degrees_change():
+    """``with_degrees`` goes by the order of a deployment's fields."""
+    before = Deployment(*(float(n) for n in range(10, 10 + len(Deployment._fields))))
+
+    assert with_degrees(before, 2.0, 3.0) == before._replace(tp=2.0, pp=3.0)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from perfcore.catalog import loader
 from perfcore.columns import AXES, DEFAULT_METRICS, METRICS
-from perfcore.errors import InputError
-from perfcore.limits import BOUNDS, RECORDS, Limits, broken_bounds
+from perfcore.errors import InputError, RenamedWarning
+from perfcore.inputs import LIMITS, broken_limits
+from perfcore.limits import Limits
 from perfcore.reading.places import Place
 from perfcore.reading.ranges import expand
 from perfcore.space.overrides import parse
@@ -176,7 +177,7 @@ def test_a_what_if_stands_after_the_records():
             "device_memory_bandwidth_bytes_per_s",
             (1e12, 2e12),
         ),
-        ("device.memory_bytes", "80 GiB", "device_memory_bytes", (80 * 2**30,)),
+        ("device.memory_capacity", "80 GiB", "device_memory_capacity_bytes", (80 * 2**30,)),
         ("device.price_per_hour", "2.5 USD/h", "device_price_per_hour_usd", (2.5,)),
         ("device.flops_fp8", 0, "device_flops_fp8_flop_per_s", (0.0,)),
         ("device.board_power", "1 kW", "device_board_power_w", (1000.0,)),
@@ -496,10 +497,10 @@ def test_overrides_leave_the_mapping_as_it_was():
 
 
 @pytest.mark.parametrize(
-    ("record", "field"), [(record, field) for record, fields in RECORDS.items() for field in fields]
+    ("record", "field"), [(record, field) for record, fields in LIMITS.items() for field in fields]
 )
 def test_every_field_of_every_record_has_bounds(record, field):
-    bound = BOUNDS[record][field]
+    bound = LIMITS[record][field]
 
     assert 0 <= bound.low < bound.high
 
@@ -507,19 +508,19 @@ def test_every_field_of_every_record_has_bounds(record, field):
 @pytest.mark.parametrize("kind", ["model", "device", "weight_format", "kv_format"])
 def test_the_catalogue_lies_within_the_bounds(kind):
     broken = {
-        name: broken_bounds(kind, loader.load(kind, name).record()) for name in loader.names(kind)
+        name: broken_limits(kind, loader.load(kind, name).record()) for name in loader.names(kind)
     }
 
     assert {name: fields for name, fields in broken.items() if fields} == {}
 
 
 def test_broken_bounds_name_the_fields():
-    values = SimpleNamespace(**dict.fromkeys(RECORDS["kv_format"], 1.0), bits_per_element=0)
+    values = SimpleNamespace(**dict.fromkeys(LIMITS["kv_format"], 1.0), bits_per_element=0)
 
-    assert broken_bounds("kv_format", values) == ()
+    assert broken_limits("kv_format", values) == ()
     values.bits = 0.0
-    values.kernel = 0.5
-    assert broken_bounds("kv_format", values) == ("bits", "kernel")
+    values.quantised = 0.5
+    assert broken_limits("kv_format", values) == ("bits", "quantised")
 
 
 def test_reading_a_sweep_imports_neither_numba_nor_numpy_nor_pyarrow():
@@ -542,3 +543,20 @@ def test_all_faults_are_carried_by_the_error():
         spec({"batch": 0, "tp": 0, "device": "h1000"})
 
     assert len(caught.value.faults) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("device.memory_bytes", "device.memory_capacity", "80 GB"),
+        ("device.memory2_bytes", "device.memory2_capacity", "1 TB"),
+        ("device.price_spot", "device.spot_price_per_hour", "1 USD/h"),
+        ("device.price_list", "device.purchase_price", "30000 USD"),
+        ("kv_format.kernel", "kv_format.quantised", 1),
+    ],
+)
+def test_former_names_are_understood_with_a_note(old, new, value):
+    with pytest.warns(RenamedWarning, match=f"{old} is called {new} now"):
+        found = spec({}, what_if={old: value})
+
+    assert found.what_ifs == spec({}, what_if={new: value}).what_ifs

@@ -161,15 +161,27 @@ class Formula:
         called = self.names.get(name)
         values = [*call.args, *(keyword.value for keyword in call.keywords)]
         if inspect.isclass(called):
-            fields = [*called._fields[: len(call.args)], *(word.arg for word in call.keywords)]
-            pairs = zip(fields, values, strict=True)
-            return f"({name}){{{', '.join(f'.{f} = {self.value(v)}' for f, v in pairs)}}}"
+            parts = [part for value in values for part in self.parts(value)]
+            fields = [*called._fields[: len(parts) - len(call.keywords)]]
+            fields += [word.arg for word in call.keywords]
+            pairs = zip(fields, parts, strict=True)
+            return f"({name}){{{', '.join(f'.{field} = {part}' for field, part in pairs)}}}"
         if name in {"min", "max"} or name in LIBRARY:
             spelling = {"min": "min_of", "max": "max_of"}.get(name, name)
             return f"{spelling}({', '.join(self.value(one) for one in values)})"
         if called is None or call.keywords:
             raise TypeError(f"cannot translate {ast.unparse(call)}")
         return f"{name}({', '.join(self.argument(one) for one in values)})"
+
+    def parts(self, value: ast.expr) -> list[str]:
+        """Return what a value is handed over as: of ``*record[a:b]``, fields a to b - 1."""
+        match value:
+            case ast.Starred(value=ast.Subscript(value=of, slice=ast.Slice(lower=low, upper=high))):
+                ends = [None if end is None else ast.literal_eval(end) for end in (low, high)]
+                fields = self.kind(of)._fields[slice(*ends)]
+                return [self.value(ast.Attribute(of, field)) for field in fields]
+            case _:
+                return [self.value(value)]
 
     def argument(self, value: ast.expr) -> str:
         """Return what is handed over for a value: a record by its address."""

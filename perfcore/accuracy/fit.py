@@ -22,7 +22,7 @@ from perfcore.accuracy.prediction import (
     evaluate_points,
     predicted,
 )
-from perfcore.limits import BOUNDS
+from perfcore.inputs import LIMITS
 from perfcore.records import Engine
 
 NOISE: Final = 0.08  # logarithm by which repeated measurements of one configuration differ
@@ -54,8 +54,8 @@ class Fit(NamedTuple):
     errors: Floats  # standard errors of the logarithms
 
 
-_LOW: Final = np.array([max(BOUNDS["engine"][name].low, 0.0) for name in Engine._fields])
-_HIGH: Final = np.array([BOUNDS["engine"][name].high for name in Engine._fields])
+_LOW: Final = np.array([max(LIMITS["engine"][name].low, 0.0) for name in Engine._fields])
+_HIGH: Final = np.array([LIMITS["engine"][name].high for name in Engine._fields])
 
 
 def scope(batch: Batch, parameters: Sequence[Parameter]) -> Floats:

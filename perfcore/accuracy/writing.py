@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 from perfcore.accuracy.fit import Fit, Parameter
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.schema import DeviceClass, LinkKind
-from perfcore.limits import BOUNDS
+from perfcore.inputs import LIMITS
 from perfcore.units import parse
 
 UNMOVED: Final = 0.02  # logarithm below which a factor is not worth a line
@@ -139,12 +139,12 @@ def with_intervals(text: str, name: str, intervals: Mapping[str, Any]) -> str:
 
 def entry_value(constant: str, given: object) -> float:
     """Return a constant's value in SI units."""
-    return parse(given, BOUNDS["engine"][constant].dimension)  # type: ignore[arg-type]
+    return parse(given, LIMITS["engine"][constant].dimension)  # type: ignore[arg-type]
 
 
 def number_text(constant: str, value: float) -> object:
     """Return a constant as TOML has it: with a unit if it has one."""
-    unit = _UNITS.get(BOUNDS["engine"][constant].dimension)
+    unit = _UNITS.get(LIMITS["engine"][constant].dimension)
     if unit == "s":
         for scale, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")):
             if value >= scale:
@@ -194,7 +194,7 @@ def _fit(name: str, fit: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _constants(constants: Mapping[str, Any]) -> Iterator[str]:
-    order = list(BOUNDS["engine"])
+    order = list(LIMITS["engine"])
     for name in sorted(constants, key=order.index):
         fields = ", ".join(f"{key} = {_value(value)}" for key, value in constants[name].items())
         yield f"{name} = {{ {fields} }}"

@@ -6,11 +6,14 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from perfcore import records
-from perfcore.catalog.schema import DeviceClass, DeviceEntry, LinkKind, Sourced, Text, quantity
-from perfcore.limits import BOUNDS, POSITIVE
+from perfcore.catalog.schema import DeviceClass, DeviceEntry, LinkKind, Sourced, Text
+from perfcore.catalog.sheet import quantity
+from perfcore.inputs import LIMITS
+from perfcore.limits import POSITIVE, Limits
 from perfcore.reading.words import suggest
 
-ENGINE_DIMENSIONS = {name: bound.dimension for name, bound in BOUNDS["engine"].items()}
+ENGINE_DIMENSIONS = {name: limits.dimension for name, limits in LIMITS["engine"].items()}
+_FACTOR = quantity(Limits("ratio", POSITIVE, 1e6))
 
 
 class Constant(BaseModel):
@@ -34,7 +37,7 @@ def _constants(given: object) -> object:
 
 def _factors(given: object) -> object:
     """Parse a table of factors on constants, each above 0."""
-    return _table(given, lambda _, value: quantity("ratio")(value))
+    return _table(given, lambda _, value: _FACTOR(value))
 
 
 def _table(given: object, parse: Callable[[str, object], float]) -> object:
@@ -64,13 +67,7 @@ def _table(given: object, parse: Callable[[str, object], float]) -> object:
 
 
 def _constant_value(name: str, given: object) -> float:
-    bound = BOUNDS["engine"][name]
-    positive = bound.low == POSITIVE
-    low = 0.0 if positive else bound.low
-    value = quantity(bound.dimension, low=low, high=bound.high, open_low=positive)(given)
-    if not bound.admits(value):
-        raise ValueError(f"{given!r} must be {bound}")
-    return value
+    return quantity(LIMITS["engine"][name])(given)
 
 
 ConstantTable = Annotated[Constants, BeforeValidator(_constants)]
@@ -237,7 +234,7 @@ def _scaled(constants: Constants, factors: Constants) -> Constants:
     found = dict(constants)
     for name, factor in factors.items():
         constant = constants[name]
-        bound = BOUNDS["engine"][name]
+        bound = LIMITS["engine"][name]
         value = min(max(constant.value * factor.value, bound.low), bound.high)
         source = f"{constant.source}; x {factor.value:g}: {factor.source}"
         basis = "fit" if factor.basis == "fit" else constant.basis

@@ -1,8 +1,11 @@
 """What every catalogue entry has: a name, aliases, and a source for each of its numbers."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from perfcore.errors import renamed
 
 
 class Entry(BaseModel):
@@ -15,6 +18,7 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: ClassVar[str] = "entry"
+    FORMER: ClassVar[Mapping[str, str]] = {}  # former names of fields, which are still understood
 
     name: str
     title: str = ""
@@ -23,3 +27,26 @@ class Entry(BaseModel):
     estimated: dict[str, str] = Field(default_factory=dict)
     hypothetical: bool = False
     notes: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, given: Any) -> Any:  # noqa: ANN401 - what a table may hold
+        """Take fields by their former names, too, and say how they are called now."""
+        if not isinstance(given, dict):
+            return given
+        table = _by_new_names(given, cls.FORMER)
+        if isinstance(table.get("estimated"), dict):
+            table["estimated"] = _by_new_names(table["estimated"], cls.FORMER)
+        return table
+
+
+def _by_new_names(table: Mapping[str, Any], former: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        new = former.get(name, name)
+        if new != name:
+            if new in table:
+                raise ValueError(f"{name}: is called {new} now, which stands there, too; keep that")
+            renamed(name, new)
+        found[new] = value
+    return found

@@ -1,6 +1,8 @@
-"""What the fields of models and devices mean, for people who write entries of their own."""
+"""Meanings of the fields of models and devices, for people who write entries of their own."""
 
 from typing import Final, NamedTuple
+
+from perfcore.catalog.entry import Entry
 
 
 class Meaning(NamedTuple):
@@ -10,7 +12,7 @@ class Meaning(NamedTuple):
     example: str = ""
 
 
-_ENTRY: Final = {
+ENTRY: Final = {
     "name": Meaning("the table's own name"),
     "title": Meaning("what people call it", "…"),
     "aliases": Meaning("other spellings of the name", "[…]"),
@@ -21,7 +23,7 @@ _ENTRY: Final = {
 }
 
 MODEL: Final[dict[str, Meaning]] = {
-    **_ENTRY,
+    **ENTRY,
     "hf_id": Meaning("on the Hugging Face hub"),
     "release": Meaning("year and month of publication"),
     "native_dtype": Meaning("format of the published weights"),
@@ -98,44 +100,12 @@ MODEL: Final[dict[str, Meaning]] = {
     "extra_parameters": Meaning("parameters of small tensors that no other field counts"),
 }
 
-DEVICE: Final[dict[str, Meaning]] = {
-    **_ENTRY,
-    "vendor": Meaning("who makes it", "…"),
-    "year": Meaning("year of general availability", "2026"),
-    "status": Meaning("available, announced, internal or hypothetical", "announced"),
-    "device_class": Meaning("which devices it is like; engines have constants by class", "asic"),
-    "process_nm": Meaning("process node [nm]", "4"),
-    "memory_kind": Meaning("kind of memory", "HBM3"),
-    "memory_capacity": Meaning("memory that a driver reports", "80 GB"),
-    "memory_bandwidth": Meaning("bandwidth of that memory", "3.35 TB/s"),
-    "on_chip_memory": Meaning("last-level cache or on-chip SRAM", "50 MB"),
-    "on_chip_bandwidth": Meaning("bandwidth of that", "5.5 TB/s"),
-    "memory2_kind": Meaning("second tier to offload to", "DDR5"),
-    "memory2_capacity": Meaning("capacity of the second tier", "256 GB"),
-    "memory2_bandwidth": Meaning("bandwidth from the second tier", "64 GB/s"),
-    "flops_fp32": Meaning("arithmetic in fp32", "67 TFLOP/s"),
-    "flops_fp16": Meaning("arithmetic in fp16 or bf16, dense, never with sparsity", "989 TFLOP/s"),
-    "flops_fp16_narrow": Meaning(
-        "arithmetic in fp16 with fp16 accumulation, where faster", "330 TFLOP/s"
-    ),
-    "flops_fp8": Meaning("arithmetic in fp8, dense", "1979 TFLOP/s"),
-    "flops_int8": Meaning("arithmetic in int8, dense", "1979 TOPS"),
-    "flops_fp4": Meaning("arithmetic in fp4, dense", "4500 TFLOP/s"),
-    "board_power": Meaning("most that the board draws", "700 W"),
-    "idle_power": Meaning("what it draws without work", "70 W"),
-    "link_kind": Meaning("what joins devices", "nvlink"),
-    "link_bandwidth": Meaning("of a device to the others, one direction", "450 GB/s"),
-    "link_latency": Meaning("start-up time of the link", "1 us"),
-    "scale_up_domain": Meaning("devices that this link joins", "8"),
-    "network_bandwidth": Meaning("a device's share of the network, one direction", "50 GB/s"),
-    "price_per_hour": Meaning("price on demand", "2.50 USD/h"),
-    "price_basis": Meaning("whose price that is", "…"),
-    "price_date": Meaning("when it held", "2026-05-07"),
-    "price_spot": Meaning("price of an hour that may be taken back", "1.20 USD/h"),
-    "price_spot_basis": Meaning("whose price that is", "…"),
-    "price_list": Meaning("price to buy", "30000 USD"),
-    "price_list_basis": Meaning("whose price that is", "…"),
-    "price_list_whole": Meaning("whether that is of a complete system", "true"),
-    "spatial": Meaning("whether it streams through layers that stay in SRAM", "true"),
-    "layer_latency": Meaning("spatial devices: time through one layer", "20 us"),
-}
+
+def meanings_of(entry: type[Entry]) -> dict[str, Meaning]:
+    """Return the meanings of an entry's fields, as their declarations have them."""
+    return {
+        name: ENTRY[name]
+        if name in ENTRY
+        else Meaning(field.description or "", str((field.examples or ["…"])[0]))
+        for name, field in entry.model_fields.items()
+    }

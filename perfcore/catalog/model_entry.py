@@ -8,7 +8,7 @@ from perfcore import records
 from perfcore.catalog.architecture import Architecture
 from perfcore.catalog.consistency import faults
 from perfcore.catalog.model_record import model_record
-from perfcore.limits import check_bounds
+from perfcore.inputs import check_limits
 
 
 class ModelEntry(Architecture):
@@ -21,7 +21,7 @@ class ModelEntry(Architecture):
         broken = faults(self)
         if broken:
             raise ValueError("; ".join(broken))
-        check_bounds("model", self.record())
+        check_limits("model", self.record())
         return self
 
     def record(self) -> records.Model:

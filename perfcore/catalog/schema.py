@@ -1,13 +1,15 @@
 """Catalogue entries: what a TOML table may say, in human units, and the record it becomes."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from perfcore import records, units
 from perfcore.catalog.entry import Entry
-from perfcore.limits import check_bounds
+from perfcore.catalog.sheet import quantity, record_of, sheet_of
+from perfcore.inputs import FORMER, check_limits
+from perfcore.limits import BANDWIDTH, LATENCY, MEMORY
 from perfcore.reading.words import suggest
 
 DeviceClass = Literal[
@@ -45,41 +47,21 @@ HOURS_TO_BUY = 8200.0  # of the on-demand price
 SERVER_SHARE = 1.3  # price of a whole system by that of its boards, as in economics.toml
 
 _FALLBACKS = {
-    "price_spot": f"{SPOT_SHARE:g} x price_per_hour: median of the 9 devices that list both",
-    "price_list": f"{HOURS_TO_BUY:g} h x price_per_hour: median of the 13 devices that list both",
+    "spot_price_per_hour": (
+        f"{SPOT_SHARE:g} x price_per_hour: median of the 9 devices that list both"
+    ),
+    "purchase_price": (
+        f"{HOURS_TO_BUY:g} h x price_per_hour: median of the 13 devices that list both"
+    ),
 }
 
-PURCHASES = ("on-demand", "spot", "owned")  # by code
 Status = Literal["available", "announced", "internal", "hypothetical"]
 
 
-def quantity(
-    dimension: str, low: float = 0.0, high: float | None = None, *, open_low: bool = True
-) -> Callable[[object], float]:
-    """Return a parser of quantities of a dimension, within limits."""
-
-    def validate(value: object) -> float:
-        number = units.parse(value, dimension)  # type: ignore[arg-type]  # refuses what it must
-        if number < low or (open_low and number == low):
-            raise ValueError(f"{value!r} must be {'above' if open_low else 'at least'} {low:g}")
-        if high is not None and number > high:
-            raise ValueError(f"{value!r} must be at most {high:g}")
-        return number
-
-    return validate
-
-
-Bytes = Annotated[float, BeforeValidator(quantity("bytes"))]
-Bandwidth = Annotated[float, BeforeValidator(quantity("bandwidth"))]
-Flops = Annotated[float, BeforeValidator(quantity("flops", open_low=False))]
-Seconds = Annotated[float, BeforeValidator(quantity("time", open_low=False))]
-Watts = Annotated[float, BeforeValidator(quantity("power"))]
-Price = Annotated[float, BeforeValidator(quantity("price", open_low=False))]
-Money = Annotated[float, BeforeValidator(quantity("money"))]
-Count = Annotated[float, BeforeValidator(quantity("count", low=1.0, open_low=False))]
-Bits = Annotated[float, Field(gt=0, le=64)]
-Share = Annotated[float, BeforeValidator(quantity("fraction", high=1.0))]
 Text = Annotated[str, Field(min_length=1)]
+Bytes = Annotated[float, BeforeValidator(quantity(MEMORY))]
+Bandwidth = Annotated[float, BeforeValidator(quantity(BANDWIDTH))]
+Seconds = Annotated[float, BeforeValidator(quantity(LATENCY))]
 
 
 class Sourced(Entry):
@@ -88,53 +70,62 @@ class Sourced(Entry):
     source: Text
 
 
-class DeviceEntry(Sourced):
-    """The data sheet of one schedulable accelerator, card or socket."""
+class _Product(Sourced):
+    """What a device is, before any number of its data sheet."""
+
+    vendor: Text = Field(description="who makes it")
+    year: Annotated[int, Field(ge=2000, le=2100)] = Field(
+        description="year of general availability", examples=["2026"]
+    )
+    status: Status = Field(
+        "available",
+        description="available, announced, internal or hypothetical",
+        examples=["announced"],
+    )
+    device_class: DeviceClass = Field(
+        description="which devices it is like; engines have constants by class", examples=["asic"]
+    )
+    process_nm: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="process node [nm]", examples=["4"]
+    )
+
+
+class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore[misc]
+    """The data sheet of one schedulable accelerator, card or socket.
+
+    The numbers are those of ``records.Device``. Prices that it does not list follow from the price
+    of an hour.
+    """
 
     kind: ClassVar[str] = "device"
+    FORMER: ClassVar[Mapping[str, str]] = {
+        **FORMER["device"],
+        "price_basis": "price_per_hour_basis",
+        "price_date": "price_per_hour_date",
+        "price_spot_basis": "spot_price_per_hour_basis",
+        "price_list_basis": "purchase_price_basis",
+        "price_list_whole": "purchase_price_whole",
+    }
 
-    vendor: Text
-    year: Annotated[int, Field(ge=2000, le=2100)]
-    status: Status = "available"
-    device_class: DeviceClass
-    process_nm: Annotated[float, Field(gt=0)] | None = None
-
-    memory_kind: Text
-    memory_capacity: Bytes
-    memory_bandwidth: Bandwidth
-    on_chip_memory: Bytes | None = None
-    on_chip_bandwidth: Bandwidth | None = None
-    memory2_kind: str = ""
-    memory2_capacity: Bytes | None = None
-    memory2_bandwidth: Bandwidth | None = None
-
-    flops_fp32: Flops = 0.0
-    flops_fp16: Flops = 0.0
-    flops_fp16_narrow: Flops = 0.0  # with fp16 accumulation, where that is faster
-    flops_fp8: Flops = 0.0
-    flops_int8: Flops = 0.0
-    flops_fp4: Flops = 0.0
-
-    board_power: Watts
-    idle_power: Watts
-
-    link_kind: LinkKind = "pcie"
-    link_bandwidth: Bandwidth
-    link_latency: Seconds | None = None
-    scale_up_domain: Count
-    network_bandwidth: Bandwidth
-
-    price_per_hour: Price
-    price_basis: str = ""
-    price_date: str = ""
-    price_spot: Price | None = None
-    price_spot_basis: str = ""
-    price_list: Money | None = None
-    price_list_basis: str = ""
-    price_list_whole: bool = False  # of a complete system, or a device's share of it
-
-    spatial: bool = False
-    layer_latency: Seconds = 0.0
+    memory_kind: Text = Field(description="kind of memory", examples=["HBM3"])
+    on_chip_memory: Bytes | None = Field(
+        None, description="last-level cache or on-chip SRAM", examples=["50 MB"]
+    )
+    on_chip_bandwidth: Bandwidth | None = Field(
+        None, description="bandwidth of that", examples=["5.5 TB/s"]
+    )
+    memory2_kind: str = Field("", description="kind of the second tier", examples=["DDR5"])
+    link_kind: LinkKind = Field("pcie", description="what joins devices", examples=["nvlink"])
+    link_latency: Seconds | None = Field(
+        None, description="start-up time of the link", examples=["1 us"]
+    )
+    price_per_hour_basis: str = Field("", description="whose price of an hour that is")
+    price_per_hour_date: str = Field("", description="when it held", examples=["2026-05-07"])
+    spot_price_per_hour_basis: str = Field("", description="whose spot price that is")
+    purchase_price_basis: str = Field("", description="whose price to buy that is")
+    purchase_price_whole: bool = Field(
+        False, description="whether that is of a complete system", examples=["true"]
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -155,7 +146,7 @@ class DeviceEntry(Sourced):
             raise ValueError("a spatial device needs layer_latency, like '20 us'")
         if (self.status == "hypothetical") != self.hypothetical:
             raise ValueError("status = 'hypothetical' and hypothetical = true belong together")
-        check_bounds("device", self.record())
+        check_limits("device", self.record())
         return self
 
     @property
@@ -163,42 +154,16 @@ class DeviceEntry(Sourced):
         """Prices that the device does not list, and what stands for them."""
         return {name: why for name, why in _FALLBACKS.items() if getattr(self, name) is None}
 
-    @property
-    def spot_price(self) -> float:
-        """Price of an hour that may be taken back. [USD/h]"""
-        return self.price_per_hour * SPOT_SHARE if self.price_spot is None else self.price_spot
-
-    @property
-    def purchase_price(self) -> float:
-        """Price of the device without its share of a server. [USD]"""
-        if self.price_list is None:
-            return self.price_per_hour * HOURS_TO_BUY
-        return self.price_list / SERVER_SHARE if self.price_list_whole else self.price_list
-
     def record(self) -> records.Device:
-        """Return what physics needs of the data sheet."""
-        return records.Device(
-            memory_bytes=self.memory_capacity,
-            memory_bandwidth=self.memory_bandwidth,
-            flops_fp32=self.flops_fp32,
-            flops_fp16=self.flops_fp16,
-            flops_fp16_narrow=self.flops_fp16_narrow,
-            flops_fp8=self.flops_fp8,
-            flops_int8=self.flops_int8,
-            flops_fp4=self.flops_fp4,
-            board_power=self.board_power,
-            idle_power=self.idle_power,
-            link_bandwidth=self.link_bandwidth,
-            scale_up_domain=self.scale_up_domain,
-            network_bandwidth=self.network_bandwidth,
-            price_per_hour=self.price_per_hour,
-            spot_price_per_hour=self.spot_price,
-            purchase_price=self.purchase_price,
-            memory2_bytes=self.memory2_capacity or 0.0,
-            memory2_bandwidth=self.memory2_bandwidth or 0.0,
-            spatial=float(self.spatial),
-            layer_latency=self.layer_latency,
-        )
+        """Return what physics needs of the data sheet: prices are of the device alone."""
+        made = record_of(records.Device, self)
+        if self.spot_price_per_hour is None:
+            made = made._replace(spot_price_per_hour=self.price_per_hour * SPOT_SHARE)
+        if self.purchase_price is None:
+            made = made._replace(purchase_price=self.price_per_hour * HOURS_TO_BUY)
+        elif self.purchase_price_whole:
+            made = made._replace(purchase_price=self.purchase_price / SERVER_SHARE)
+        return made
 
 
 class Quality(BaseModel):
@@ -213,78 +178,43 @@ class Quality(BaseModel):
     source: Text
 
 
-_KERNELS = {
-    "16": records.KERNEL_16,
-    "8": records.KERNEL_8,
-    "8-block": records.KERNEL_8_BLOCK,
-    "8-weight-only": records.KERNEL_8_WEIGHT_ONLY,
-    "4-weight-only": records.KERNEL_4_WEIGHT_ONLY,
-    "gguf": records.KERNEL_GGUF,
-    "4": records.KERNEL_4,
-}
-_ARITHMETIC = {
-    "fp32": records.MATH_FP32,
-    "fp16": records.MATH_FP16,
-    "fp8": records.MATH_FP8,
-    "int8": records.MATH_INT8,
-    "fp4": records.MATH_FP4,
-}
+class _Bounded(Sourced):
+    """An entry whose record must lie within the limits of physics."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        check_limits(self.kind, self.record())  # type: ignore[attr-defined]  # each has one
+        return self
 
 
-class WeightFormatEntry(Sourced):
+class WeightFormatEntry(sheet_of(records.WeightFormat, _Bounded), _Bounded):  # type: ignore[misc]
     """How weights are stored, and which arithmetic they are multiplied with."""
 
     kind: ClassVar[str] = "weight_format"
 
-    bits: Bits
     layout: Text
-    embedding_bits: Bits
-    activation_bytes: Annotated[float, Field(gt=0, le=8)] = 2.0
-    kernel: Literal["16", "8", "8-block", "8-weight-only", "4-weight-only", "gguf", "4"]
-    arithmetic: Literal["fp32", "fp16", "fp8", "int8", "fp4"]
-    experts_only: bool = False
-    body_bits: Bits = 16.0
     dequantisation: str = ""
     quality: tuple[Quality, ...] = ()
 
-    @model_validator(mode="after")
-    def _bounded(self) -> Self:
-        check_bounds("weight_format", self.record())
-        return self
-
     def record(self) -> records.WeightFormat:
-        """Return what physics needs of the format."""
-        return records.WeightFormat(
-            bits=self.bits,
-            embedding_bits=self.embedding_bits,
-            activation_bytes=self.activation_bytes,
-            kernel=_KERNELS[self.kernel],
-            arithmetic=_ARITHMETIC[self.arithmetic],
-            experts_only=float(self.experts_only),
-            body_bits=self.body_bits,
-        )
+        """Return what physics needs of the entry."""
+        return record_of(records.WeightFormat, self)
 
 
-class KVFormatEntry(Sourced):
+class KVFormatEntry(sheet_of(records.KVFormat, _Bounded), _Bounded):  # type: ignore[misc]
     """How the KV cache is stored."""
 
     kind: ClassVar[str] = "kv_format"
+    FORMER: ClassVar[Mapping[str, str]] = FORMER["kv_format"]
 
-    bits: Bits
     layout: Text
-    quantised: bool
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Self:
-        check_bounds("kv_format", self.record())
-        return self
 
     def record(self) -> records.KVFormat:
-        """Return what physics needs of the format."""
-        return records.KVFormat(bits=self.bits, kernel=float(self.quantised))
+        """Return what physics needs of the entry."""
+        return record_of(records.KVFormat, self)
 
 
-class EconomicsEntry(Sourced):
+class EconomicsEntry(sheet_of(records.Economics, _Bounded), _Bounded):  # type: ignore[misc]
     """Facility and money.
 
     A table may leave out what the entry named by ``base`` has.
@@ -293,42 +223,10 @@ class EconomicsEntry(Sourced):
     kind: ClassVar[str] = "economics"
 
     base: str = ""
-    utilization: Share
-    purchase: Literal["on-demand", "spot", "owned"] = "on-demand"
-    price_multiplier: Annotated[float, BeforeValidator(quantity("ratio"))]
-    pue: Annotated[float, BeforeValidator(quantity("ratio", low=1.0, open_low=False))]
-    node_overhead: Annotated[float, BeforeValidator(quantity("ratio", open_low=False))]
-    carbon_intensity: Annotated[
-        float, BeforeValidator(quantity("carbon_intensity", open_low=False))
-    ]
-    interest: Annotated[float, BeforeValidator(quantity("fraction", open_low=False))]
-    lifetime: Seconds
-    server_factor: Annotated[float, BeforeValidator(quantity("ratio", low=1.0, open_low=False))]
-    operations: Annotated[float, BeforeValidator(quantity("fraction", open_low=False))]
-    electricity_price: Annotated[float, BeforeValidator(quantity("price_per_energy"))]
-    token_price: Annotated[float, BeforeValidator(quantity("price_per_mtok"))]
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Self:
-        check_bounds("economics", self.record())
-        return self
 
     def record(self) -> records.Economics:
-        """Return what physics needs of it."""
-        return records.Economics(
-            utilization=self.utilization,
-            purchase=float(PURCHASES.index(self.purchase)),
-            price_multiplier=self.price_multiplier,
-            interest=self.interest,
-            lifetime=self.lifetime,
-            server_factor=self.server_factor,
-            operations=self.operations,
-            electricity_price=self.electricity_price,
-            token_price=self.token_price,
-            pue=self.pue,
-            node_overhead=self.node_overhead,
-            carbon_intensity=self.carbon_intensity,
-        )
+        """Return what physics needs of the entry."""
+        return record_of(records.Economics, self)
 
 
 class FactEntry(Sourced):

@@ -95,8 +95,8 @@ def audit(claim: Claim) -> Finding:
     tp, pp, _ = case.layout(claim.devices)
     bound, predicted = case.bound(claim.devices), case.predicted(claim.devices)
     needed_bytes = case.needed_bytes
-    memory_bytes = claim.devices * case.device.memory_bytes
-    devices_needed = ceil(needed_bytes / case.device.memory_bytes)
+    memory_bytes = claim.devices * case.device.memory_capacity
+    devices_needed = ceil(needed_bytes / case.device.memory_capacity)
     short = predicted.status in _MEMORY
     smallest = case.smallest_fit()
     fit = _fit(case, smallest) if short and smallest else None

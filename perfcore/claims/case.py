@@ -123,7 +123,7 @@ class Case(NamedTuple):
 
     def smallest_fit(self) -> int | None:
         """Return the smallest number of devices on which the default engine runs the batch."""
-        by_memory = ceil(self.needed_bytes / self.device.memory_bytes)
+        by_memory = ceil(self.needed_bytes / self.device.memory_capacity)
         if by_memory > MOST_DEVICES:
             return None
         first = max(by_memory, int(self.predicted(by_memory).devices_needed))

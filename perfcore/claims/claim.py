@@ -8,11 +8,11 @@ from perfcore.catalog import loader
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.schema import DeviceEntry, WeightFormatEntry
 from perfcore.errors import InputError, show
+from perfcore.inputs import AXIS_INPUTS
 from perfcore.limits import Limits
 from perfcore.reading.csvfile import Form, read_rows
 from perfcore.reading.files import read_text
 from perfcore.reading.places import Place, number
-from perfcore.space.axes import RULES
 
 LARGEST: Final = 1_000  # claims in a file
 
@@ -129,7 +129,7 @@ def _claim(line: int, cells: Mapping[str, str], file: Place) -> Claim | None:
 
 
 def _bound(name: str) -> Limits:
-    return (None if name == "devices" else RULES[name].bound) or _DEVICES
+    return (None if name == "devices" else AXIS_INPUTS[name].limits) or _DEVICES
 
 
 def _entry(kind: str, name: str, place: Place) -> object:

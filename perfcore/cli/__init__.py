@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -16,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from perfcore.errors import InputError, PerfcoreError
+from perfcore.errors import InputError, PerfcoreError, RenamedWarning
 
 FAULT: Final = 2
 INTERRUPTED: Final = 130
@@ -122,7 +123,10 @@ class Program(click.Group):
         """Run, and exit with 0, 2 after a fault, 130 after Ctrl-C, or 143 after SIGTERM."""
         kwargs |= {"standalone_mode": False}
         try:
-            code = super().main(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", RenamedWarning)
+                warnings.showwarning = _note  # type: ignore[assignment]  # takes what it needs
+                code = super().main(*args, **kwargs)
             sys.stdout.flush()
         except click.Abort as error:
             terminated = isinstance(error.__cause__, Terminated)
@@ -145,6 +149,11 @@ class Program(click.Group):
         except MemoryError:
             sys.exit(_fail(["out of memory; use fewer --workers, or list fewer values"]))
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _note(message: Warning | str, *_: object) -> None:
+    """Print a warning as a line of its own."""
+    click.echo(f"note: {message}", err=True)
 
 
 def _fail(faults: list[str], code: int = FAULT) -> int:

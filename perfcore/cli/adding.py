@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
-from perfcore.catalog.meanings import DEVICE, MODEL
+from perfcore.catalog.meanings import MODEL, meanings_of
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.names import is_name
 from perfcore.catalog.schema import DeviceClass, DeviceEntry
@@ -20,6 +20,7 @@ from perfcore.catalog.writing import added, entry_table, table_text
 from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import facts, paragraph, quantity
 from perfcore.errors import InputError
+from perfcore.inputs import INPUTS
 from perfcore.reading.faults import faults_from_validation_error
 
 _USER_FILE: Final = {"model": "models.toml", "device": "devices.toml"}
@@ -140,19 +141,9 @@ def _warn(entry: Entry) -> None:
 
 # Devices
 
-_SHORT: Final = {
-    "memory_capacity": "memory",
-    "board_power": "power",
-    "price_per_hour": "price",
-    "device_class": "class",
-    "flops_fp32": "fp32",
-    "flops_fp16": "fp16",
-    "flops_fp16_narrow": "fp16-narrow",
-    "flops_fp8": "fp8",
-    "flops_int8": "int8",
-    "flops_fp4": "fp4",
-}
-_FLAGS: Final = ("spatial", "price_list_whole")
+_MEANINGS: Final = meanings_of(DeviceEntry)
+_SHORT: Final = {"device_class": "class"}
+_FLAGS: Final = ("spatial", "purchase_price_whole")
 _HIDDEN: Final = ("name", "aliases", "estimated", "hypothetical")
 _FIELDS: Final = tuple(field for field in DeviceEntry.model_fields if field not in _HIDDEN)
 _NUMBERS: Final = ("year", "process_nm", "scale_up_domain")
@@ -177,22 +168,30 @@ _ASSUMED: Final[Mapping[str, tuple[object, str]]] = {
 
 
 def _option(field: str) -> str:
-    return f"--{_SHORT.get(field, field).replace('_', '-')}"
+    """Return the option that sets a field: the shortest that it has."""
+    return _options(field)[-1]
+
+
+def _options(field: str) -> tuple[str, ...]:
+    """Return the options that set a field: its name, and its shorter label if it has one."""
+    known = INPUTS["device"].get(field)
+    names = dict.fromkeys((field, known.label if known else _SHORT.get(field, field)))
+    return tuple(f"--{name.replace('_', '-')}" for name in names)
 
 
 def _device_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command one option a field of a data sheet."""
     for field in reversed(_FIELDS):
-        meaning = DEVICE[field]
+        meaning = _MEANINGS[field]
         text = meaning.text[:1].upper() + meaning.text[1:]
         if field in _FLAGS:
-            command = click.option(_option(field), field, is_flag=True, help=f"{text}.")(command)
+            command = click.option(*_options(field), field, is_flag=True, help=f"{text}.")(command)
             continue
         shown = f"{text}." if meaning.example == "…" else f"{text}, e.g. {meaning.example!r}."
         if field == "device_class":
             shown = f"{text}: {', '.join(get_args(DeviceClass))}."
         shown += " Needed." if field in _NEEDED else ""
-        command = click.option(_option(field), field, metavar="VALUE", help=shown)(command)
+        command = click.option(*_options(field), field, metavar="VALUE", help=shown)(command)
     return command
 
 
@@ -217,7 +216,7 @@ def add_device(name: str, output: str | None, force: bool, **given: Any) -> None
             f"NAME: {name!r} is no name; use lower-case letters, digits, '-', '.', '_' and '+'"
         )
     table, faults = _device_table(given)
-    text = table_text(name, table, DEVICE, absent=[f for f in _FIELDS if f not in table])
+    text = table_text(name, table, _MEANINGS, absent=[f for f in _FIELDS if f not in table])
     entry: DeviceEntry | None = None
     try:
         entry = DeviceEntry.model_validate({**tomllib.loads(text)[name], "name": name})
@@ -294,7 +293,7 @@ def _as_option(fault: str) -> str:
     for field in sorted(_FIELDS, key=len, reverse=True):
         missing = f": key {field!r} is missing; add it"
         if fault.endswith(missing):
-            return f"{_option(field)} is missing; give it like {DEVICE[field].example!r}"
+            return f"{_option(field)} is missing; give it like {_MEANINGS[field].example!r}"
         if fault.startswith((f"{field}: ", f": {field}: ")):
             return f"{_option(field)}: {fault.partition(f'{field}: ')[2]}"
     return fault.removeprefix(": ")

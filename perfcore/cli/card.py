@@ -284,7 +284,7 @@ def _term(name: str, seconds: float, point: Point) -> tuple[str, str, str]:
 
 def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     made = configuration.records
-    capacity = made.device.memory_bytes
+    capacity = made.device.memory_capacity
     usable = usable_bytes(made.device, made.engine)
     together = point.total_bytes_per_device
     here = together - point.offloaded_bytes_per_device
@@ -325,7 +325,7 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
         tier = format_quantity(second_tier_bytes(made.device, made.engine), "B")
         away = format_quantity(point.offloaded_bytes_per_device, "B")
         entry = configuration.entries.device
-        own = entry.memory2_kind if made.device.memory2_bytes > 0.0 else "host memory"
+        own = entry.memory2_kind if made.device.memory2_capacity > 0.0 else "host memory"
         pairs.append(("offloaded", f"{away} of them, into {tier} of {own}"))
     if point.max_batch > 0.0:
         pairs.append(("room for", f"batch {point.max_batch:,.0f} at these lengths"))

@@ -7,7 +7,7 @@ import click
 from pydantic import BaseModel
 
 from perfcore.catalog import loader
-from perfcore.catalog.engine_entry import ENGINE_DIMENSIONS, Constant, EngineEntry
+from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.names import normalise
@@ -32,35 +32,15 @@ from perfcore.cli.text import (
 )
 from perfcore.columns import BY_NAME, COLUMNS, Column
 from perfcore.errors import InputError
+from perfcore.inputs import LIMITS
 from perfcore.reading.words import suggest
-from perfcore.units import plural
+from perfcore.units import DIMENSIONS, plural
 
 _CACHE: Final = "bf16"  # format of the KV cache whose bytes are shown
-_UNITS: Final = {
-    "memory_capacity": "B",
-    "memory_bandwidth": "B/s",
+_COMPUTED: Final = {  # units of what is computed, or stands in an entry only
     "on_chip_memory": "B",
     "on_chip_bandwidth": "B/s",
-    "memory2_capacity": "B",
-    "memory2_bandwidth": "B/s",
-    "flops_fp32": "FLOP/s",
-    "flops_fp16": "FLOP/s",
-    "flops_fp16_narrow": "FLOP/s",
-    "flops_fp8": "FLOP/s",
-    "flops_int8": "FLOP/s",
-    "flops_fp4": "FLOP/s",
-    "board_power": "W",
-    "idle_power": "W",
-    "link_bandwidth": "B/s",
     "link_latency": "s",
-    "layer_latency": "s",
-    "network_bandwidth": "B/s",
-    "price_per_hour": "USD/h",
-    "price_spot": "USD/h",
-    "price_list": "USD",
-    "carbon_intensity": "g/kWh",
-    "electricity_price": "USD/kWh",
-    "token_price": "USD/Mtok",
     "published_params": "",
     "published_active": "",
     "params": "",
@@ -69,9 +49,10 @@ _UNITS: Final = {
     "state_bytes_per_sequence": "B",
     "bits": "bit",
     "embedding_bits": "bit",
+    "body_bits": "bit",
+    "process_nm": "nm",
 }
-_PLAIN: Final = ("bit",)
-_ENGINE_UNITS: Final = {"time": "s", "bytes": "B"}
+_PLAIN: Final = ("bit", "nm", "g/kWh")
 _LAST: Final = ("source", "notes", "estimated")
 
 match_option: Callable[[Any], Any] = click.option(
@@ -165,12 +146,20 @@ def number_text(name: str, value: float) -> str:
     """Return the number of an entry's field, in the unit that people use."""
     if name == "lifetime":
         return duration(value)
-    unit = _UNITS.get(name)
+    unit = _unit(name)
     if unit in _PLAIN:
         return f"{value:g} {unit}"
     if unit is None:
         return f"{value:g}" if isinstance(value, float) else str(value)
     return quantity(value, unit)
+
+
+def _unit(name: str) -> str | None:
+    """Return the unit of an entry's field; None for a pure number that is shown as it is."""
+    if name in _COMPUTED:
+        return _COMPUTED[name]
+    declared = (fields[name] for fields in LIMITS.values() if name in fields)
+    return next((DIMENSIONS[limits.dimension].unit for limits in declared), "") or None
 
 
 def _inherit(ctx: click.Context, as_json: bool) -> bool:
@@ -260,8 +249,8 @@ models.add_command(add_model)
 
 def _device_facts(entry: DeviceEntry) -> dict[str, object]:
     return {
-        "spot_price_per_hour": entry.spot_price,
-        "purchase_price": entry.purchase_price,
+        "spot_price_per_hour": entry.record().spot_price_per_hour,
+        "purchase_price": entry.record().purchase_price,
         "fallbacks": entry.fallbacks,
     }
 
@@ -328,10 +317,10 @@ def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
     _print_entry(entry, {})
     if entry.fallbacks:
         heading("prices that it does not list, and what stands for them")
-        values = {"price_spot": entry.spot_price, "price_list": entry.purchase_price}
+        made = entry.record()
         facts(
             [
-                (field, f"{quantity(values[field], _UNITS[field])}, {why}")
+                (field, f"{number_text(field, getattr(made, field))}, {why}")
                 for field, why in entry.fallbacks.items()
             ],
             "  ",
@@ -562,7 +551,7 @@ def _constants(title: str, constants: Mapping[str, Constant]) -> None:
     heading(title)
     pairs = []
     for name, constant in constants.items():
-        unit = _ENGINE_UNITS.get(ENGINE_DIMENSIONS[name])
+        unit = DIMENSIONS[LIMITS["engine"][name].dimension].unit
         value = quantity(constant.value, unit) if unit else f"{constant.value:g}"
         why = f", {constant.source}" if constant.source else ""
         pairs.append((name, f"{value}  ({constant.basis}{why})"))

@@ -14,7 +14,7 @@ from perfcore.configuration.comparison import Comparison
 from perfcore.configuration.comparison import compare as compare_configurations
 from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError
-from perfcore.space.axes import RULES
+from perfcore.inputs import AXIS_INPUTS
 from perfcore.units import significant
 
 _MS: Final = 1e3
@@ -99,7 +99,7 @@ _ALWAYS: Final = ("weight_bytes_per_device", "kv_bytes_per_device")  # of what c
 
 @click.command()
 @click.argument("subjects", nargs=-1, metavar="[FILE|MODEL]...")
-@axis_options(list(RULES), several=True)
+@axis_options(list(AXIS_INPUTS), several=True)
 @click.option("--devices", metavar="auto", help="Choose tp and pp of each: as few as fit.")
 @set_option(EXAMPLE)
 @json_option

@@ -55,7 +55,8 @@ def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bo
 
 def _purchases(space: "Space") -> set[str]:
     """How the sweep pays for devices: every way that its economics take."""
-    from perfcore.catalog.schema import PURCHASES, EconomicsEntry  # noqa: PLC0415
+    from perfcore.catalog.schema import EconomicsEntry  # noqa: PLC0415
+    from perfcore.inputs import PURCHASES  # noqa: PLC0415
 
     for what_if in space.spec.what_ifs:
         if what_if.key == "economics.purchase":

@@ -12,10 +12,9 @@ from perfcore.cli.text import dump, json_option, markdown_option, set_option
 from perfcore.columns import BY_NAME
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
-from perfcore.limits import RECORDS
+from perfcore.inputs import AXIS_INPUTS, RECORDS, AxisInput
 from perfcore.reading.places import Place
 from perfcore.space import overrides as command_line
-from perfcore.space.axes import RULES, Rule
 
 EXAMPLE: Final = "device.memory_bandwidth='4 TB/s' or 'device.memory_bandwidth={scale=2}'"
 OVERRIDES: Final = re.compile("^overrides: ")  # what --set gives, and no file
@@ -28,11 +27,11 @@ _METAVARS: Final = {
 _ARGUMENTS: Final = ("model", "device")
 
 
-def _names(rule: Rule) -> Completer | None:
+def _names(rule: AxisInput) -> Completer | None:
     """What completes an axis' names, if it has any."""
     if rule.choices:
         return words(rule.choices)
-    return entry_name(rule.name) if rule.bound is None else None
+    return entry_name(rule.name) if rule.limits is None else None
 
 
 def axis_options(
@@ -45,8 +44,8 @@ def axis_options(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for name in reversed(names):
-            rule = RULES[name]
-            metavar = _METAVARS.get(name, "NAME" if rule.bound is None else "N")
+            rule = AXIS_INPUTS[name]
+            metavar = _METAVARS.get(name, "NAME" if rule.limits is None else "N")
             meaning = BY_NAME[name].meaning
             default = "" if rule.default is None else f" [{rule.default}]"
             command = click.option(
@@ -64,7 +63,7 @@ def axis_options(
 @click.command()
 @click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
 @click.argument("device", metavar="DEVICE", shell_complete=entry_name("device"))
-@axis_options([name for name in RULES if name not in _ARGUMENTS])
+@axis_options([name for name in AXIS_INPUTS if name not in _ARGUMENTS])
 @click.option("--devices", default="", metavar="auto", help="Choose tp and pp: as few as fit.")
 @set_option(EXAMPLE)
 @click.option("--sources", is_flag=True, help="Show where every figure comes from.")
@@ -126,7 +125,7 @@ def parse_overrides(texts: tuple[str, ...]) -> tuple[dict[str, object], list[str
             continue
         path, value = parsed
         path = path[1:] if path[0] in ("axes", "what_if") and len(path) > 1 else path
-        if path[0] in RULES and len(path) == 1:
+        if path[0] in AXIS_INPUTS and len(path) == 1:
             option = path[0].replace("_", "-")
             place.fault("is an axis", f"use {_usage_of(option)}")
         elif len(path) > 2 and path[0] in RECORDS:

@@ -10,20 +10,9 @@ from perfcore.columns import BY_NAME
 from perfcore.space.axes import DEGREES, Axis, WhatIf
 from perfcore.space.sections import Where
 from perfcore.space.space import Space
+from perfcore.units import DIMENSIONS
 
 _SHORT: Final = 2  # values that are all shown
-_UNITS: Final = {  # of the values that a what-if sets
-    "time": "s",
-    "bytes": "bytes",
-    "bandwidth": "bytes/s",
-    "flops": "FLOP/s",
-    "power": "W",
-    "price": "USD/h",
-    "money": "USD",
-    "price_per_energy": "USD/kWh",
-    "price_per_mtok": "USD/Mtok",
-    "carbon_intensity": "g/kWh",
-}
 
 
 def show(space: Space) -> None:
@@ -106,7 +95,7 @@ def _unit(space: Space, axis: Axis) -> str:
         unit = BY_NAME[axis.name].unit
         return "" if unit == "1" else unit
     what_if = space.what_ifs[axis.name]
-    return "x" if what_if.mode == "scale" else _UNITS.get(what_if.bound.dimension, "")
+    return "x" if what_if.mode == "scale" else DIMENSIONS[what_if.limits.dimension].unit
 
 
 def _ends(axis: Axis) -> str:

@@ -11,7 +11,7 @@ from perfcore.configuration.configuration import (
     Configuration,
     Records,
 )
-from perfcore.limits import BOUNDS
+from perfcore.inputs import AXIS_INPUTS, LIMITS
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.point import evaluate as evaluate_point
 from perfcore.physics.stages.replica import (
@@ -20,18 +20,17 @@ from perfcore.physics.stages.replica import (
     HEADS_NOT_DIVISIBLE,
     OK,
 )
-from perfcore.space.axes import RULES
 
 _MORE: Final = 1.1
 _LESS: Final = 0.9
-_TIMES: Final = tuple(name for name, bound in BOUNDS["engine"].items() if bound.dimension == "time")
+_TIMES: Final = tuple(name for name, bound in LIMITS["engine"].items() if bound.dimension == "time")
 _LINKS: Final = ("link_bandwidth", "network_bandwidth", "memory2_bandwidth")
 # What is changed, by which factor, and the elasticity that says the same of small changes.
 LEVERS: Final[dict[str, tuple[float, dict[str, tuple[str, ...]], str]]] = {
     "+10 % memory bandwidth": (_MORE, {"device": ("memory_bandwidth",)}, "elasticity_bandwidth"),
     "+10 % FLOP/s": (
         _MORE,
-        {"device": tuple(name for name in BOUNDS["device"] if name.startswith("flops_"))},
+        {"device": tuple(name for name in LIMITS["device"] if name.startswith("flops_"))},
         "elasticity_compute",
     ),
     "+10 % link bandwidth": (
@@ -244,7 +243,7 @@ def _half(configuration: Configuration) -> _Changes:
 
 def _double(configuration: Configuration) -> _Changes:
     name = _degree(configuration)
-    bound = RULES[name].bound
+    bound = AXIS_INPUTS[name].limits
     if bound and bound.admits(2 * configuration.numbers[name]):
         yield _of_degree(configuration, name, 2 * int(configuration.numbers[name]))
 

@@ -10,17 +10,17 @@ from typing import Any, Final, NamedTuple
 from perfcore.columns import BY_NAME, METRICS, SOUGHT, STATUS
 from perfcore.configuration.configuration import KINDS, Configuration, faults_of
 from perfcore.errors import InputError, show
-from perfcore.limits import RECORDS
+from perfcore.inputs import AXIS_INPUTS, RECORDS
 from perfcore.physics.stages.point import Point
 from perfcore.reading.files import read_toml
 from perfcore.reading.places import Place
 from perfcore.reading.words import nearest
-from perfcore.space.axes import RULES, located
+from perfcore.space.axes import located
 
 MOST: Final = 64
 _NAME: Final = "name"
 _OVERRIDES: Final = "overrides"
-_KEYS: Final = (*RULES, "devices", _OVERRIDES)
+_KEYS: Final = (*AXIS_INPUTS, "devices", _OVERRIDES)
 _METRICS: Final = frozenset(column.name for column in METRICS)
 
 
@@ -291,9 +291,9 @@ def _told(name: str, configuration: Configuration) -> str:
             f"{w.key} {'x' if w.mode == 'scale' else '='} {w.values[0]:g}"
             for w in configuration.what_ifs
         )
-    if name not in RULES:
+    if name not in AXIS_INPUTS:
         return f"{name} {getattr(configuration, name)}"
-    if name in KINDS or RULES[name].choices:
+    if name in KINDS or AXIS_INPUTS[name].choices:
         return str(configuration.labels[name])
     return f"{name} {configuration.labels[name]}"
 

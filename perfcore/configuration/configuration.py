@@ -13,7 +13,6 @@ from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.schema import (
-    PURCHASES,
     DeviceEntry,
     EconomicsEntry,
     KVFormatEntry,
@@ -21,34 +20,26 @@ from perfcore.catalog.schema import (
 )
 from perfcore.columns import AXES, METRICS
 from perfcore.errors import InputError, show
-from perfcore.limits import BOUNDS, broken_ties
+from perfcore.inputs import AXIS_INPUTS, LIMITS, PURCHASES, broken_ties
 from perfcore.physics.roofline import peak_flops
 from perfcore.physics.sizing import fewest_devices
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.point import evaluate as evaluate_point
 from perfcore.reading.places import Place, number
-from perfcore.space.axes import RULES, WhatIf, parse_what_ifs
+from perfcore.space.axes import WhatIf, parse_what_ifs
 
-NUMBERS: Final = tuple(rule.name for rule in RULES.values() if rule.bound is not None)
-CHOICES: Final = tuple(rule.name for rule in RULES.values() if rule.choices)
-KINDS: Final = tuple(name for name in RULES if name not in (*NUMBERS, *CHOICES))
+NUMBERS: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.limits is not None)
+CHOICES: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.choices)
+KINDS: Final = tuple(name for name in AXIS_INPUTS if name not in (*NUMBERS, *CHOICES))
 _BOUND_ENGINE: Final = "ideal"
 AUTO_DEVICES: Final = "auto"
-# where an entry's name differs from the record's
-RECORD_FIELD: Final = {
-    "memory_capacity": "memory_bytes",
-    "memory2_capacity": "memory2_bytes",
-    "price_spot": "spot_price_per_hour",
-    "price_list": "purchase_price",
-}
-PRICES: Final = dict(zip(PURCHASES, ("price_per_hour", "price_spot", "price_list"), strict=True))
+PRICES: Final = dict(
+    zip(PURCHASES, ("price_per_hour", "spot_price_per_hour", "purchase_price"), strict=True)
+)
 _OF_OWNED: Final = ("interest", "lifetime", "server_factor", "operations", "electricity_price")
 ARITHMETIC_FIELD: Final = {
-    records.MATH_FP32: "flops_fp32",
-    records.MATH_FP16: "flops_fp16",
-    records.MATH_FP8: "flops_fp8",
-    records.MATH_INT8: "flops_int8",
-    records.MATH_FP4: "flops_fp4",
+    float(code): f"flops_{name}"
+    for code, name in enumerate(LIMITS["weight_format"]["arithmetic"].choices)
 }
 
 
@@ -104,7 +95,7 @@ def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[Esti
         found = {
             name: derivation
             for name, derivation in found.items()
-            if RECORD_FIELD.get(name, name) in records.Device._fields and name not in unpaid
+            if name in records.Device._fields and name not in unpaid
         }
     elif isinstance(entry, EconomicsEntry) and "owned" not in purchases:
         found = {name: why for name, why in found.items() if name not in _OF_OWNED}
@@ -232,7 +223,7 @@ class Configuration:
         """Value on an axis of numbers, or code of a choice."""
         if name in NUMBERS:
             return float(self.numbers[name])
-        return float(RULES[name].choices.index(getattr(self, name)))
+        return float(AXIS_INPUTS[name].choices.index(getattr(self, name)))
 
     @property
     def device_count(self) -> int:
@@ -294,8 +285,8 @@ class Configuration:
             estimate
             for kind in KINDS
             for estimate in estimates(kind, getattr(self.entries, kind), (self.purchase,))
-            for name in [RECORD_FIELD.get(estimate.field, estimate.field)]
-            if (kind, name) not in replaced and not (kind == "device" and name in untouched)
+            if (kind, estimate.field) not in replaced
+            and not (kind == "device" and estimate.field in untouched)
         )
 
     @property
@@ -316,7 +307,7 @@ class Configuration:
             chosen = "flops_fp16" if device.flops_fp16 > 0.0 else "flops_fp32"
         fields = {*ARITHMETIC_FIELD.values()} - {chosen, "flops_fp16"}
         if self.offload == "none":
-            fields |= {"memory2_bytes", "memory2_bandwidth"}
+            fields |= {"memory2_capacity", "memory2_bandwidth"}
         domain = device.scale_up_domain
         joined = self.numbers["tp"]
         if self.records.model.experts > 0.0:
@@ -363,7 +354,7 @@ def evaluate(
     InputError
         With every fault found.
     """
-    known = (*list(RULES)[2:], "overrides")
+    known = (*list(AXIS_INPUTS)[2:], "overrides")
     faults: list[str] = []
     for name in options:
         if name not in known:
@@ -416,14 +407,14 @@ def _entry(kind: str, given: object, faults: list[str]) -> Entry | None:
 
 
 def _check_choice(name: str, given: object, faults: list[str]) -> None:
-    choices = RULES[name].choices
+    choices = AXIS_INPUTS[name].choices
     if given not in choices:
         place = Place(name, "", faults)
         place.unknown("value", given if isinstance(given, str) else show(given), choices)
 
 
 def _number(name: str, given: object, faults: list[str]) -> float:
-    bound = RULES[name].bound
+    bound = AXIS_INPUTS[name].limits
     if bound is None:
         raise KeyError(name)
     if not isinstance(given, bool | str | float):  # NumPy's numbers too
@@ -438,9 +429,9 @@ def _number(name: str, given: object, faults: list[str]) -> float:
 def _what_ifs(overrides: Mapping[str, object], faults: list[str]) -> tuple[WhatIf, ...]:
     place = Place("overrides", "", faults)
     for key in overrides:
-        if key in RULES:
+        if key in AXIS_INPUTS:
             place.fault(f"{key!r} is an axis", "give it as an option of its own")
-    what_ifs = parse_what_ifs({k: v for k, v in overrides.items() if k not in RULES}, place)
+    what_ifs = parse_what_ifs({k: v for k, v in overrides.items() if k not in AXIS_INPUTS}, place)
     for what_if in what_ifs.values():
         if len(what_if.values) != 1:
             place.at(what_if.key).fault(
@@ -453,10 +444,10 @@ def _check_overridden(made: Records, what_ifs: tuple[WhatIf, ...], entries: Entr
     """Find scaled fields that leave their bounds, and a device left without arithmetic."""
     faults = [
         f"overrides: {what_if.key}: scale {what_if.values[0]:g} makes it {value:g}; "
-        f"it must be {what_if.bound}"
+        f"it must be {what_if.limits}"
         for what_if in what_ifs
         for value in [getattr(getattr(made, what_if.record), what_if.field)]
-        if not BOUNDS[what_if.record][what_if.field].admits(value)
+        if not LIMITS[what_if.record][what_if.field].admits(value)
     ]
     faults += [
         f"overrides: {broken}; change both"

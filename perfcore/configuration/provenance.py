@@ -1,16 +1,17 @@
 """Where the figures behind a result come from, and how much the result depends on each."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.schema import DeviceEntry
-from perfcore.configuration.configuration import RECORD_FIELD, Configuration
-from perfcore.limits import BOUNDS
+from perfcore.configuration.configuration import Configuration
+from perfcore.inputs import INPUTS, LIMITS
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.point import evaluate as evaluate_point
 from perfcore.space.axes import WhatIf
+from perfcore.units import DIMENSIONS
 
 Basis = Literal[
     "published",  # by the vendor or a standard, as the source says
@@ -34,47 +35,9 @@ VERDICT: Final = {
     "cost_per_mtok_output_usd": "$",
 }
 _LESS: Final = 0.99  # of a figure, to see what depends on it
-# The words under which a source tells of a record's field, the most exact first.
-_TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
-    "memory_bytes": ("memory",),
-    "memory_bandwidth": ("bw", "bandwidth", "memory"),
-    "flops_fp32": ("fp32", "flops"),
-    "flops_fp16": ("fp16", "flops"),
-    "flops_fp16_narrow": ("fp16", "flops"),
-    "flops_fp8": ("fp8", "flops"),
-    "flops_int8": ("int8", "npu tops", "flops"),
-    "flops_fp4": ("fp4", "flops"),
-    "board_power": ("tdp", "power"),
-    "idle_power": ("idle", "power"),
-    "link_bandwidth": ("link", "ici"),
-    "scale_up_domain": ("domain", "link", "ici"),
-    "network_bandwidth": ("nic", "network", "link"),
-    "memory2_bytes": ("mem2",),
-    "memory2_bandwidth": ("c2c", "mem2"),
-    "price_per_hour": ("price", "cloud"),
-    "spot_price_per_hour": ("price", "cloud"),
-    "purchase_price": ("price",),
-    "pue": ("pue",),
-    "carbon_intensity": ("carbon",),
-    "electricity_price": ("electricity",),
-    "token_price": ("token price",),
-}
 _ALL: Final = "all"
 _SECOND_HAND: Final = "second-hand: "
 _SEGMENT: Final = re.compile(r";\s+(?![^(]*\))")  # semicolons outside of brackets
-_ENTRY_FIELD: Final = {record: entry for entry, record in RECORD_FIELD.items()}
-_UNITS: Final = {
-    "bytes": "B",
-    "bandwidth": "B/s",
-    "flops": "FLOP/s",
-    "time": "s",
-    "power": "W",
-    "price": "USD/h",
-    "money": "USD",
-    "price_per_energy": "USD/kWh",
-    "price_per_mtok": "USD/Mtok",
-    "carbon_intensity": "g/kWh",
-}
 
 
 class Figure(NamedTuple):
@@ -105,13 +68,13 @@ def figures(configuration: Configuration) -> tuple[Figure, ...]:
     before = configuration.evaluate()
     what_ifs = {(what_if.record, what_if.field): what_if for what_if in configuration.what_ifs}
     found = []
-    for kind, bounds in BOUNDS.items():
+    for kind, fields in LIMITS.items():
         if kind == "model":
             continue
         record = getattr(configuration.records, kind)
-        for field, bound in bounds.items():
+        for field, limits in fields.items():
             value = getattr(record, field)
-            if bound.whole or value == 0.0:
+            if limits.whole or value == 0.0:
                 continue
             less = record._replace(**{field: value * _LESS})
             after = evaluate_point(*configuration.records._replace(**{kind: less}))
@@ -124,10 +87,10 @@ def figures(configuration: Configuration) -> tuple[Figure, ...]:
                     entry=getattr(configuration.entries, kind).name,
                     field=field,
                     value=value,
-                    unit=_UNITS.get(bound.dimension, ""),
+                    unit=DIMENSIONS[limits.dimension].unit,
                     basis=basis,
                     source=source,
-                    effects={} if bound.dimension == "count" else _effects(before, after),
+                    effects={} if limits.dimension == "count" else _effects(before, after),
                 )
             )
     return tuple(found)
@@ -158,23 +121,22 @@ def _provenance(
 
 
 def _of_entry(entry: Entry, field: str) -> tuple[Basis, str]:
-    name = _ENTRY_FIELD.get(field, field)
     estimated = dict(entry.estimated)
     if isinstance(entry, DeviceEntry):
         estimated |= entry.fallbacks
-    if name in estimated:
-        why = estimated[name]
+    if field in estimated:
+        why = estimated[field]
         return ("vendor claim" if "vendor-claimed" in why else "estimated"), why
-    source = _about(entry.source, field)
+    source = _about(entry.source, INPUTS[entry.kind][field].cited_as)
     basis: Basis = "second-hand" if source.startswith(_SECOND_HAND) else "published"
-    place = getattr(entry, f"{name.removesuffix('_per_hour')}_basis", "")
+    place = getattr(entry, f"{field}_basis", "")
     if place:
         source = f"{place}; {source}"
     return basis, source.removeprefix(_SECOND_HAND)
 
 
-def _about(source: str, field: str) -> str:
-    """Return the part of a source that tells of a field; all of it if no part does.
+def _about(source: str, topics: Iterable[str]) -> str:
+    """Return the part of a source that has one of the topics; all of it if no part does.
 
     A part is ``memory, FLOPS: where``; parts stand between semicolons.
     """
@@ -183,7 +145,7 @@ def _about(source: str, field: str) -> str:
         head, colon, where = segment.partition(": ")
         words = re.split(r",\s+(?![^(]*\))", head.casefold()) if colon else []
         parts.append((words, where))
-    for topic in (*_TOPICS.get(field, ()), _ALL):
+    for topic in (*topics, _ALL):
         for words, where in parts:
             if any(word == topic or word.startswith(f"{topic} ") for word in words):
                 return where

@@ -123,7 +123,9 @@ def kv_efficiency(model: Model, engine: Engine, kv_format: KVFormat) -> float:
     Falls with the query heads that share a KV head, e / (1 + g (H/K - 1)), as each read feeds more
     arithmetic; a latent cache is made for sharing and exempt.
     """
-    efficiency = engine.kv_efficiency_quantised if kv_format.kernel == 1.0 else engine.kv_efficiency
+    efficiency = (
+        engine.kv_efficiency_quantised if kv_format.quantised == 1.0 else engine.kv_efficiency
+    )
     if model.latent_cache == 1.0 or model.heads == 0.0:
         return efficiency
     return efficiency / (1.0 + engine.kv_group_penalty * (model.heads / model.kv_heads - 1.0))

@@ -8,17 +8,17 @@ LARGEST_BATCH = 16_777_216.0  # 2^24: the largest count that a float32 holds exa
 
 def usable_bytes(device: Device, engine: Engine) -> float:
     """Bytes that an engine gives to weights and KV cache. [bytes]"""
-    return max(0.0, device.memory_bytes * engine.memory_fraction - engine.memory_reserve)
+    return max(0.0, device.memory_capacity * engine.memory_fraction - engine.memory_reserve)
 
 
 def second_tier_bytes(device: Device, engine: Engine) -> float:
     """Bytes behind a device's memory: its own second tier, or its share of the host's. [bytes]"""
-    return device.memory2_bytes if device.memory2_bytes > 0.0 else engine.host_memory_bytes
+    return device.memory2_capacity if device.memory2_capacity > 0.0 else engine.host_memory_bytes
 
 
 def second_tier_bandwidth(device: Device, engine: Engine) -> float:
     """Rate at which a device reads its second tier. [bytes/s]"""
-    known = device.memory2_bytes > 0.0 and device.memory2_bandwidth > 0.0
+    known = device.memory2_capacity > 0.0 and device.memory2_bandwidth > 0.0
     return device.memory2_bandwidth if known else engine.host_memory_bandwidth
 
 

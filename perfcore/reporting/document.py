@@ -10,9 +10,9 @@ from typing import Any, Final
 from perfcore.accuracy.score_table import cells, header_of
 from perfcore.accuracy.scores import Group, Score, score
 from perfcore.accuracy.table import read_measurements, shipped
-from perfcore.catalog.schema import PURCHASES
 from perfcore.columns import BY_NAME
 from perfcore.errors import InputError
+from perfcore.inputs import PURCHASES
 from perfcore.physics.cost import YEAR
 from perfcore.reporting.choosing import CHAMPIONS, TPOT, configured
 from perfcore.reporting.kinds import gather

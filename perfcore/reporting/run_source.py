@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from perfcore.errors import InputError
+from perfcore.inputs import AXIS_INPUTS
 from perfcore.kernel.layout import Integers
 from perfcore.reporting.pieces import (
     Piece,
@@ -28,7 +29,7 @@ from perfcore.runs.workers import run_shards
 from perfcore.searching.conditions import conditions
 from perfcore.searching.objectives import Objective
 from perfcore.searching.reductions import Best, Candidates, Front, Kept
-from perfcore.space.axes import RULES, Axis, Value, WhatIf
+from perfcore.space.axes import Axis, Value, WhatIf
 from perfcore.space.sections import Where
 from perfcore.space.space import admits
 
@@ -279,7 +280,7 @@ def _axes_of(spec: Mapping[str, Any]) -> tuple[tuple[Axis, ...], list[WhatIf]]:
     """Return the axes and what-ifs of a specification in the form that a manifest has."""
     listed = {name: tuple(values) for name, values in spec["axes"].items()}
     axes = tuple(
-        Axis(name, values, RULES[name].kind if name in RULES else "real")
+        Axis(name, values, AXIS_INPUTS[name].kind if name in AXIS_INPUTS else "real")
         for name, values in listed.items()
     )
     what_ifs = []

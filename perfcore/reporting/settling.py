@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 from perfcore.columns import BY_NAME
 from perfcore.errors import InputError
+from perfcore.inputs import AXIS_INPUTS
 from perfcore.reporting.source import Row, Source
 from perfcore.reporting.wording import listing, value_text
 from perfcore.searching.objectives import Objective
-from perfcore.space.axes import RULES, Value
+from perfcore.space.axes import Value
 
 CHOICES: Final = ("device", "weight_format", "kv_format", "offload", "tp", "pp", "dp", "ep")
 _MIDDLE: Final = ("batch", "input_len", "output_len")
@@ -35,7 +36,7 @@ class Setting(NamedTuple):
             if name not in self.fixed:
                 continue
             value = self.fixed[name]
-            default = RULES[name].default if name in RULES else None
+            default = AXIS_INPUTS[name].default if name in AXIS_INPUTS else None
             if name in _ALWAYS or len(source.axes[name]) > 1 or value != default:
                 parts.append(_said(name, value))
         if self.free:

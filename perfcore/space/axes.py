@@ -3,77 +3,25 @@
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.names import HUB
-from perfcore.errors import MOST_FAULTS, InputError, show
-from perfcore.limits import BOUNDS, POSITIVE, Limits
+from perfcore.errors import MOST_FAULTS, InputError, renamed, show
+from perfcore.inputs import AXIS_INPUTS, FORMER, LIMITS, AxisInput
+from perfcore.limits import POSITIVE, Limits
 from perfcore.reading.places import Place
 from perfcore.reading.ranges import MAX_VALUES, expand
 from perfcore.reading.words import suggest
 from perfcore.space.sizes import MAX_ENTRIES, family_models
+from perfcore.units import DIMENSIONS
 
 Kind = Literal["categorical", "integer", "real"]
 Value = str | int | float
 
 
-class Rule(NamedTuple):
-    """An axis as it may be written. Without a default it is required."""
-
-    name: str
-    bound: Limits | None = None  # None: categorical, the catalogue's kind of the same name
-    default: Value | None = None
-    choices: tuple[str, ...] = ()  # of a categorical axis without a catalogue, by code
-
-    @property
-    def kind(self) -> Kind:
-        """How the axis' values are told apart."""
-        if self.bound is None:
-            return "categorical"
-        return "integer" if self.bound.whole else "real"
-
-
-_DEVICES = Limits("count", 1, 65_536, whole=True)
-_TOKENS = Limits("count", 1, 1e8, whole=True)
-
-# In canonical order: outermost first. A new axis is one line here.
-RECORDS: Final = (
-    Rule("model"),
-    Rule("device"),
-    Rule("engine", default="default"),
-    Rule("weight_format", default="bf16"),
-    Rule("kv_format", default="bf16"),
-    Rule("economics", default="default"),
-)
-# Between the records and the deployment stand the what-ifs, which change records.
-DEPLOYMENT: Final = (
-    Rule("scheduler", default="static", choices=("static", "continuous", "disaggregated")),
-    Rule("offload", default="none", choices=("none", "weights", "kv")),
-    Rule("tp", _DEVICES, 1),
-    Rule("pp", _DEVICES, 1),
-    Rule("dp", _DEVICES, 1),
-    Rule("ep", _DEVICES, 1),
-    Rule("prefix_hit", Limits("fraction", 0, 0.999), 0.0),
-    Rule("draft_len", Limits("count", 0, 64, whole=True), 0),
-    Rule("acceptance", Limits("fraction", 0, 1), 0.0),
-    Rule("batch", Limits("count", 1, 1e6, whole=True), 1),
-    Rule("input_len", _TOKENS, 1024),
-    Rule("output_len", _TOKENS, 256),
-)
 DEGREES: Final = ("tp", "pp")  # what `devices = "auto"` chooses
-RULES: Final = {rule.name: rule for rule in (*RECORDS, *DEPLOYMENT)}
-
-_SUFFIXES: Final = {
-    "time": "_s",
-    "bytes": "_bytes",
-    "bandwidth": "_bytes_per_s",
-    "flops": "_flop_per_s",
-    "power": "_w",
-    "price": "_usd",
-    "carbon_intensity": "_g_per_kwh",
-}
 SCALE: Final = Limits("ratio", POSITIVE, 1e6)
 
 
@@ -120,13 +68,13 @@ class WhatIf:
     def column_name(self) -> str:
         """Name of its column, which ends in its unit or in ``scale``."""
         name = f"{self.record}_{self.field}"
-        suffix = "_scale" if self.mode == "scale" else _SUFFIXES.get(self.bound.dimension, "")
+        suffix = "_scale" if self.mode == "scale" else DIMENSIONS[self.limits.dimension].suffix
         return name if name.endswith(suffix) else name + suffix
 
     @property
-    def bound(self) -> Limits:
+    def limits(self) -> Limits:
         """What values the field may take."""
-        return BOUNDS[self.record][self.field]
+        return LIMITS[self.record][self.field]
 
     @property
     def axis(self) -> Axis:
@@ -144,13 +92,13 @@ def parse_axes(table: object, place: Place, zipped: Container[str] = ()) -> dict
         return {}
     table, chosen = _chosen_devices(table, place)
     for key in table:
-        if key not in RULES:
-            if str(key).partition(".")[0] in BOUNDS:
+        if key not in AXIS_INPUTS:
+            if str(key).partition(".")[0] in LIMITS:
                 place.fault(f"{show(key)} is a what-if, not an axis", "move it below [what_if]")
             else:
-                place.unknown("axis", str(key), RULES)
+                place.unknown("axis", str(key), AXIS_INPUTS)
     axes = {}
-    for rule in RULES.values():
+    for rule in AXIS_INPUTS.values():
         if rule.name not in table and rule.default is None:
             place.fault(
                 f"key '{rule.name}' is missing",
@@ -187,10 +135,10 @@ def _chosen_devices(
     return {key: value for key, value in table.items() if key != "devices"}, DEGREES
 
 
-def _axis(rule: Rule, given: object, place: Place, *, repeats: bool) -> Axis | None:
-    if rule.bound is None:
+def _axis(rule: AxisInput, given: object, place: Place, *, repeats: bool) -> Axis | None:
+    if rule.limits is None:
         return _categorical(rule.name, given, place, repeats=repeats)
-    values = expand(given, rule.bound, place, repeats=repeats)
+    values = expand(given, rule.limits, place, repeats=repeats)
     return None if values is None else Axis(rule.name, values, rule.kind)
 
 
@@ -227,7 +175,7 @@ def _categorical(kind: str, given: object, place: Place, *, repeats: bool) -> Ax
 
 
 def _labelled(kind: str, item: object, place: Place) -> Iterable[tuple[str, Entry | None]]:
-    choices = RULES[kind].choices if kind in RULES else ()
+    choices = AXIS_INPUTS[kind].choices if kind in AXIS_INPUTS else ()
     return _choices(kind, item, choices, place) if choices else _entries(kind, item, place)
 
 
@@ -290,22 +238,26 @@ def parse_what_ifs(table: object, place: Place) -> dict[str, WhatIf]:
                 f"what-ifs have more than {MAX_VALUES} values together", "list fewer values"
             )
             break
-    ordered = (f"{record}.{field}" for record, fields in BOUNDS.items() for field in fields)
+    ordered = (f"{record}.{field}" for record, fields in LIMITS.items() for field in fields)
     return {key: found[key] for key in ordered if key in found}
 
 
 def _what_if(key: str, given: object, place: Place) -> WhatIf | None:
     record, _, field = key.partition(".")
-    if not field and record in RULES:
+    if field in FORMER.get(record, {}):
+        field = FORMER[record][field]
+        renamed(key, f"{record}.{field}")
+        key = f"{record}.{field}"
+    if not field and record in AXIS_INPUTS:
         place.fault(
             f"{show(key)} is an axis, not a what-if",
             f"write {key} = ... below [axes], or RECORD.FIELD here",
         )
         return None
-    if record not in BOUNDS or field not in BOUNDS[record]:
-        everything = [f"{name}.{other}" for name, fields in BOUNDS.items() for other in fields]
+    if record not in LIMITS or field not in LIMITS[record]:
+        everything = [f"{name}.{other}" for name, fields in LIMITS.items() for other in fields]
         hint = suggest(key, everything)
-        listed = ", ".join(BOUNDS.get(record, BOUNDS))
+        listed = ", ".join(LIMITS.get(record, LIMITS))
         place.relay(
             f"unknown what-if {show(key)}" + (hint or f"; write RECORD.FIELD, of: {listed}")
         )
@@ -317,5 +269,5 @@ def _what_if(key: str, given: object, place: Place) -> WhatIf | None:
     if isinstance(given, Mapping) and "scale" in given:
         spot.fault(f"{show(dict(given))} has more than scale", "write { scale = [1, 2, 4] }")
         return None
-    values = expand(given, BOUNDS[record][field], spot)
+    values = expand(given, LIMITS[record][field], spot)
     return None if values is None else WhatIf(record, field, "set", tuple(map(float, values)))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from perfcore.errors import show
-from perfcore.limits import RECORDS
+from perfcore.inputs import RECORDS
 from perfcore.reading.places import Place
 from perfcore.space.axes import located
 

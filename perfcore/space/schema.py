@@ -17,10 +17,11 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from perfcore import units
 from perfcore.catalog import loader
 from perfcore.columns import AXES, BY_NAME, COLUMNS, METRICS
-from perfcore.limits import BOUNDS, FINITE, Limits
+from perfcore.inputs import AXIS_INPUTS, LIMITS, AxisInput
+from perfcore.limits import FINITE, Limits
 from perfcore.reading import ranges
 from perfcore.space import sections, sizes
-from perfcore.space.axes import DEGREES, RULES, Rule
+from perfcore.space.axes import DEGREES
 from perfcore.space.axes import SCALE as SCALES
 from perfcore.space.profiles import PROFILES
 
@@ -67,7 +68,7 @@ def sweep_schema() -> Schema:
     }
     for name, description in _SECTIONS.items():
         properties[name] = {"description": description, **properties[name]}
-    for record in BOUNDS:
+    for record in LIMITS:
         properties[record] = {
             "description": f"short for what_if.{record}",
             "$ref": f"#/definitions/{record}",
@@ -94,32 +95,34 @@ class _Schema:
 
     def __init__(self) -> None:
         self.definitions: dict[str, Schema] = {}
-        for record, bounds in BOUNDS.items():
+        for record, bounds in LIMITS.items():
             self.definitions[record] = _object(
                 {field: self.what_if(bound) for field, bound in bounds.items()}
             )
 
     def axes(self) -> Schema:
         """What stands below [axes]."""
-        properties = {rule.name: self.axis(rule) for rule in RULES.values()}
+        properties = {rule.name: self.axis(rule) for rule in AXIS_INPUTS.values()}
         properties["devices"] = {
             "description": f"choose {' and '.join(DEGREES)}: as few devices as hold a row",
             "const": "auto",
         }
         return {
-            **_object(properties, (rule.name for rule in RULES.values() if rule.default is None)),
+            **_object(
+                properties, (rule.name for rule in AXIS_INPUTS.values() if rule.default is None)
+            ),
             "allOf": [{"not": {"required": ["devices", degree]}} for degree in DEGREES],
         }
 
-    def axis(self, rule: Rule) -> Schema:
+    def axis(self, rule: AxisInput) -> Schema:
         """One axis, with what it means and what it is if left out."""
         column = BY_NAME[rule.name]
         unit = f" [{column.unit}]" if column.unit not in ("", "1") else ""
         about: Schema = {"description": column.meaning + unit}
         if rule.default is not None:
             about["default"] = rule.default
-        if rule.bound is not None:
-            return {**about, **self.values(rule.bound)}
+        if rule.limits is not None:
+            return {**about, **self.values(rule.limits)}
         label = {"enum": list(rule.choices)} if rule.choices else self.names(rule.name)
         labels = {"type": "array", "minItems": 1, "maxItems": sizes.MAX_ENTRIES, "items": label}
         return {**about, "anyOf": [label, labels]}
@@ -185,10 +188,10 @@ class _Schema:
 
     def what_ifs(self) -> Schema:
         """What stands below [what_if]: dotted keys, or a table a record."""
-        nested = {record: {"$ref": f"#/definitions/{record}"} for record in BOUNDS}
+        nested = {record: {"$ref": f"#/definitions/{record}"} for record in LIMITS}
         dotted = {
             f"{record}.{field}": {"$ref": f"#/definitions/{record}/properties/{field}"}
-            for record, bounds in BOUNDS.items()
+            for record, bounds in LIMITS.items()
             for field in bounds
         }
         return _object(nested | dotted)
@@ -196,10 +199,10 @@ class _Schema:
     def axis_name(self) -> Schema:
         """The name of an axis, of a what-if, or of a what-if's column."""
         known = [
-            *RULES,
-            *(f"{record}.{field}" for record, bounds in BOUNDS.items() for field in bounds),
+            *AXIS_INPUTS,
+            *(f"{record}.{field}" for record, bounds in LIMITS.items() for field in bounds),
         ]
-        column = "|".join(BOUNDS)
+        column = "|".join(LIMITS)
         return self._defined(
             "name of axis", {"anyOf": [{"enum": known}, {"pattern": f"^({column})_\\w+$"}]}
         )
@@ -241,11 +244,11 @@ class _Schema:
         for dimension, names in measured.items():
             limit = self.number(Limits(dimension, -FINITE, FINITE))
             yield _about("metric", names, {"min": limit, "max": limit, "in": False})
-        text = [rule.name for rule in RULES.values() if rule.bound is None]
+        text = [rule.name for rule in AXIS_INPUTS.values() if rule.limits is None]
         words = {"items": {"type": "string"}}
         yield _about("axis", text, {"min": False, "max": False, "in": words})
         for column in AXES:
-            bound = RULES[column.name].bound
+            bound = AXIS_INPUTS[column.name].limits
             if bound is not None:
                 limit = self.number(Limits(bound.dimension, -FINITE, FINITE))
                 yield _about(

@@ -7,10 +7,11 @@ from typing import Final, Literal
 
 from perfcore.columns import BY_NAME, DEFAULT_METRICS, METRICS
 from perfcore.errors import show
+from perfcore.inputs import AXIS_INPUTS
 from perfcore.limits import FINITE, Limits
 from perfcore.reading.places import Place, integer, number
 from perfcore.reading.words import suggest
-from perfcore.space.axes import RULES, Axis, Value, WhatIf
+from perfcore.space.axes import Axis, Value, WhatIf
 from perfcore.space.profiles import PROFILES, Compression
 
 MAX_SAMPLE: Final = 10**12
@@ -126,8 +127,8 @@ def parse_zips(
         if len(names) < 2:
             spot.at("axes").fault(f"{show(given)} is no pair", "name at least two axes")
         for name in names:
-            if name not in sizes and name not in RULES:
-                spot.at("axes").unknown("axis", name, [*RULES, *what_ifs])
+            if name not in sizes and name not in AXIS_INPUTS:
+                spot.at("axes").unknown("axis", name, [*AXIS_INPUTS, *what_ifs])
             elif name in taken:
                 spot.at("axes").fault(
                     f"{name!r} is already in {taken[name].key}", "name it in one zip only, once"
@@ -178,8 +179,8 @@ def parse_condition(
         name = what_ifs[subject].column_name if subject in what_ifs else subject
         if name in by_name:
             where = _where_axis(by_name[name], what_ifs, table, place)
-        elif name not in RULES:  # else the axis itself has a fault
-            place.at("axis").unknown("axis", subject, [*RULES, *what_ifs])
+        elif name not in AXIS_INPUTS:  # else the axis itself has a fault
+            place.at("axis").unknown("axis", subject, [*AXIS_INPUTS, *what_ifs])
     else:
         where = _where_metric(subject, table, place)
     return where if len(place.faults) == before else None
@@ -190,11 +191,11 @@ def _where_axis(
 ) -> Where | None:
     if axis.kind == "categorical":
         return _where_label(axis.name, map(str, axis.values), table, place)
-    if axis.name in RULES:
-        bound = RULES[axis.name].bound
+    if axis.name in AXIS_INPUTS:
+        bound = AXIS_INPUTS[axis.name].limits
     else:
         what_if = next(wi for wi in what_ifs.values() if wi.column_name == axis.name)
-        bound = what_if.bound if what_if.mode == "set" else None
+        bound = what_if.limits if what_if.mode == "set" else None
     dimension = bound.dimension if bound else "ratio"
     return _where_number(axis.name, dimension, table, place)
 
@@ -202,7 +203,7 @@ def _where_axis(
 def _where_metric(name: str, table: Mapping[str, object], place: Place) -> Where | None:
     column = BY_NAME.get(name)
     if column is None or column.kind == "axis":
-        if name in RULES:
+        if name in AXIS_INPUTS:
             place.at("metric").fault(f"{name!r} is an axis", f"write axis = '{name}'")
         else:
             place.at("metric").unknown("metric", name, [column.name for column in METRICS])

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from perfcore import records
 from perfcore.columns import BY_NAME, METRICS, Column
 from perfcore.errors import MOST_FAULTS, InputError
+from perfcore.inputs import AXIS_INPUTS, LIMITS, TIES, broken_ties
 from perfcore.kernel.layout import Block, Inner, Integers, Reals, Rules
-from perfcore.limits import BOUNDS, TIES, broken_ties
 from perfcore.physics.stages.point import Point
-from perfcore.space.axes import RULES, Axis, Value, WhatIf
+from perfcore.space.axes import Axis, Value, WhatIf
 from perfcore.space.sections import Where
 from perfcore.space.spec import Spec
 
@@ -263,7 +263,7 @@ class Space:
         """Numbers of the axes that have any: of a choice, its code."""
         values = {}
         for axis in self.axes:
-            rule = RULES.get(axis.name)
+            rule = AXIS_INPUTS.get(axis.name)
             if axis.kind != "categorical":
                 values[axis.name] = np.array(axis.values, np.float64)
             elif rule and rule.choices:
@@ -339,7 +339,7 @@ class Space:
                 row = list(record)
                 for what_if, place, value in zip(what_ifs, places, values, strict=True):
                     row[place] = row[place] * value if what_if.mode == "scale" else value
-                    bound = BOUNDS[kind][what_if.field]
+                    bound = LIMITS[kind][what_if.field]
                     if not bound.admits(row[place]):
                         faults.add(
                             f"what_if.{what_if.key}: scale {value:g} makes it {row[place]:g}; "

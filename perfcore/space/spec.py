@@ -12,10 +12,11 @@ from typing import Final
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
 from perfcore.errors import InputError, show
+from perfcore.inputs import AXIS_INPUTS, DEPLOYMENT_AXES, ENTRY_AXES
 from perfcore.reading.files import read_toml
 from perfcore.reading.places import Place
 from perfcore.space import overrides as command_line
-from perfcore.space.axes import DEPLOYMENT, RECORDS, RULES, Axis, WhatIf, parse_axes, parse_what_ifs
+from perfcore.space.axes import Axis, WhatIf, parse_axes, parse_what_ifs
 from perfcore.space.sections import (
     Output,
     Sample,
@@ -165,7 +166,7 @@ def _digest(entry: Entry) -> str:
 def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]) -> Spec:
     document = command_line.apply(mapping, overrides, place)
     for key in document:
-        if key in RULES:
+        if key in AXIS_INPUTS:
             place.fault(f"key {show(key)} stands outside [axes]", f"write axes.{key} = ...")
         elif key not in KEYS:
             place.unknown("key", str(key), KEYS)
@@ -176,9 +177,9 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
     by_key = parse_what_ifs(document.get("what_if", {}), place.at("what_if"))
     _check_scales(by_name, by_key, place.at("what_if"))
     axes = (
-        *(by_name[rule.name] for rule in RECORDS if rule.name in by_name),
+        *(by_name[rule.name] for rule in ENTRY_AXES if rule.name in by_name),
         *(what_if.axis for what_if in by_key.values()),
-        *(by_name[rule.name] for rule in DEPLOYMENT if rule.name in by_name),
+        *(by_name[rule.name] for rule in DEPLOYMENT_AXES if rule.name in by_name),
     )
     zips = parse_zips(document.get("zip", []), axes, by_key, place.at("zip"))
     where = parse_where(document.get("where", []), axes, by_key, place.at("where"))
@@ -211,16 +212,16 @@ def _check_scales(axes: Mapping[str, Axis], what_ifs: Mapping[str, WhatIf], plac
             # a million scales of hundreds of entries: the least and the most are enough, except
             # of what must be whole, which soon one of them is not
             extremes = (min(what_if.values), max(what_if.values))
-            scales = what_if.values if what_if.bound.whole else extremes
+            scales = what_if.values if what_if.limits.whole else extremes
             for label, base in _bases(what_if, axes):
                 scale = next(
-                    (scale for scale in scales if base and not what_if.bound.admits(base * scale)),
+                    (scale for scale in scales if base and not what_if.limits.admits(base * scale)),
                     None,
                 )
                 if scale is not None:
                     place.at(what_if.key).at("scale").fault(
                         f"{scale:g} makes {what_if.key} of {label} {base * scale:g}",
-                        f"it must be {what_if.bound}",
+                        f"it must be {what_if.limits}",
                     )
                     break
 

@@ -9,7 +9,8 @@ from typing import Final
 from perfcore.catalog import loader
 from perfcore.columns import BY_NAME
 from perfcore.errors import InputError
-from perfcore.space.axes import DEGREES, RULES, Rule, located
+from perfcore.inputs import AXIS_INPUTS, AxisInput
+from perfcore.space.axes import DEGREES, located
 from perfcore.space.schema import SHIPPED
 
 MODEL: Final = "llama-3.1-8b"
@@ -103,7 +104,7 @@ def starter(path: Path, models: Sequence[str], devices: Sequence[str], question:
         file=path.name,
         name=_text(path.stem),
         question=_text(asked),
-        active="\n".join(_line(RULES[name], value) for name, value in values.items()),
+        active="\n".join(_line(AXIS_INPUTS[name], value) for name, value in values.items()),
         degrees=" and ".join(DEGREES),
         others="\n".join(f"# {line}" for line in _others(values)),
     )
@@ -112,12 +113,12 @@ def starter(path: Path, models: Sequence[str], devices: Sequence[str], question:
 def _others(taken: Iterable[str]) -> Iterable[str]:
     return (
         _line(rule, _text(rule.default))
-        for rule in RULES.values()
+        for rule in AXIS_INPUTS.values()
         if rule.name not in taken and rule.name not in DEGREES
     )
 
 
-def _line(rule: Rule, value: str) -> str:
+def _line(rule: AxisInput, value: str) -> str:
     hint = f"; `{_CATALOGUES[rule.name]}` lists them" if rule.name in _CATALOGUES else ""
     if rule.choices:
         hint = f": {', '.join(rule.choices)}"

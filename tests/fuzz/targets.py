@@ -25,7 +25,8 @@ from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.schema import DeviceEntry, EconomicsEntry, KVFormatEntry, WeightFormatEntry
 from perfcore.claims import claim as claims
 from perfcore.errors import InputError
-from perfcore.limits import RECORDS, Limits, broken_bounds
+from perfcore.inputs import LIMITS, broken_limits
+from perfcore.limits import Limits
 from perfcore.reading.places import Place
 from perfcore.reading.ranges import expand
 from perfcore.space import overrides
@@ -65,7 +66,7 @@ def saved(data: bytes, suffix: str) -> str:
 def sound(kind: str, record: Any) -> None:
     """Check that a record is what physics may be given."""
     assert all(math.isfinite(value) for value in record), record
-    assert broken_bounds(kind, record) == (), (kind, broken_bounds(kind, record), record)
+    assert broken_limits(kind, record) == (), (kind, broken_limits(kind, record), record)
 
 
 # ----------------------------------------------------------------------------- from bytes to files
@@ -123,7 +124,7 @@ SPEC_TOKENS: Final = [
         '"model.layers" = ',
         '"device.spatial" =',
     ),
-    *('"economics.pue" = ', "device.memory_bytes = ", "\n[device]\n", "memory_bandwidth = "),
+    *('"economics.pue" = ', "device.memory_capacity = ", "\n[device]\n", "memory_bandwidth = "),
     *(
         'axes = ["tp", "batch"]\n',
         'axes = ["batch", "input_len"]\n',
@@ -289,7 +290,7 @@ def entry(data: bytes) -> None:
         return
     device = loader.load_device("h100-sxm")
     record = found.record(device) if kind == "engine" else found.record()
-    assert type(record)._fields == RECORDS[kind]
+    assert type(record)._fields == tuple(LIMITS[kind])
     sound(kind, record)
     assert json.dumps(found.model_dump(mode="json"), allow_nan=False)
 

@@ -1,0 +1,149 @@
+"""The inputs of physics: every field of every record, as ``perfcore.records`` declares them."""
+
+from typing import Any, Final, Literal, NamedTuple, get_type_hints
+
+from perfcore import records
+from perfcore.limits import Absent, Cited, Former, Label, Limits
+
+
+class Input(NamedTuple):
+    """A field of a record."""
+
+    record: str
+    name: str
+    limits: Limits
+    meaning: str
+    label: str  # a word for the command line; the name unless a shorter one is declared
+    absent: Absent | None  # what an entry without it means; None: entries must have it
+    former: tuple[str, ...]
+    cited_as: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Its name in sweep files and options, like ``device.memory_bandwidth``."""
+        return f"{self.record}.{self.name}"
+
+
+class AxisInput(NamedTuple):
+    """An axis of a sweep. Without a default it is required."""
+
+    name: str
+    meaning: str
+    default: str | int | float | None
+    limits: Limits | None = None  # None: categorical
+    choices: tuple[str, ...] = ()  # by code; without any, the catalogue's kind of the same name
+
+    @property
+    def kind(self) -> Literal["categorical", "integer", "real"]:
+        """How the axis' values are told apart."""
+        if self.limits is None:
+            return "categorical"
+        return "integer" if self.limits.whole else "real"
+
+
+def _declared(record: str, kind: type) -> dict[str, Input]:
+    found = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        limits, meaning, *extras = hint.__metadata__
+
+        def extra(kind: type, otherwise: Any, extras: list[Any] = extras) -> Any:  # noqa: ANN401
+            return next((one for one in extras if isinstance(one, kind)), otherwise)
+
+        found[name] = Input(
+            record,
+            name,
+            limits,
+            meaning,
+            extra(Label, name),
+            extra(Absent, None),
+            extra(Former, ()),
+            extra(Cited, ()),
+        )
+    return found
+
+
+# The records that the catalogue fills, by kind of entry; fields of them are what what-ifs change.
+RECORDS: Final[dict[str, type[Any]]] = {
+    "model": records.Model,
+    "device": records.Device,
+    "engine": records.Engine,
+    "weight_format": records.WeightFormat,
+    "kv_format": records.KVFormat,
+    "economics": records.Economics,
+}
+INPUTS: Final = {record: _declared(record, kind) for record, kind in RECORDS.items()}
+LIMITS: Final = {
+    record: {name: one.limits for name, one in fields.items()} for record, fields in INPUTS.items()
+}
+FORMER: Final = {
+    record: {old: one.name for one in fields.values() for old in one.former}
+    for record, fields in INPUTS.items()
+}
+
+
+def _axes_of(kind: type[Any]) -> tuple[AxisInput, ...]:
+    found = []
+    for name, one in _declared("deployment", kind).items():
+        default = kind._field_defaults[name]
+        choices = one.limits.choices
+        if choices:
+            found.append(AxisInput(name, one.meaning, choices[int(default)], choices=choices))
+        else:
+            value = int(default) if one.limits.whole else default
+            found.append(AxisInput(name, one.meaning, value, one.limits))
+    return tuple(found)
+
+
+# In canonical order, outermost first. Between the entries and the deployment stand the what-ifs.
+ENTRY_AXES: Final = (
+    AxisInput("model", "model: a catalogue name, a file's entry, or a family and a size", None),
+    AxisInput("device", "accelerator, card or socket", None),
+    AxisInput("engine", "inference engine; `ideal` is the physical bound", "default"),
+    AxisInput("weight_format", "format of the weights", "bf16"),
+    AxisInput("kv_format", "format of the KV cache", "bf16"),
+    AxisInput("economics", "facility and prices", "default"),
+)
+DEPLOYMENT_AXES: Final = (*_axes_of(records.Deployment), *_axes_of(records.Request))
+AXIS_INPUTS: Final = {axis.name: axis for axis in (*ENTRY_AXES, *DEPLOYMENT_AXES)}
+PURCHASES: Final = LIMITS["economics"]["purchase"].choices  # by code
+
+
+# Pairs of fields of which the first is never more than the second.
+TIES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "model": (
+        ("moe_layers", "layers"),
+        ("moe_layers", "all_reduces"),
+        ("experts_per_token", "experts"),
+    ),
+    "device": (("idle_power", "board_power"),),
+}
+
+
+def broken_ties(record: str, values: Any) -> list[str]:  # noqa: ANN401 - any record
+    """Return what contradicts itself in a record whose fields are valid one by one."""
+    broken = [
+        f"{record}.{less} = {getattr(values, less):g} exceeds {more} = {getattr(values, more):g}"
+        for less, more in TIES.get(record, ())
+        if getattr(values, less) > getattr(values, more)
+    ]
+    if record == "model" and values.experts > 0.0 == values.experts_per_token:
+        broken.append(f"model.experts = {values.experts:g}, but experts_per_token is 0")
+    return broken
+
+
+def broken_limits(record: str, values: Any) -> tuple[str, ...]:  # noqa: ANN401 - any record
+    """Return the fields of a record that lie outside their limits, e.g. after a what-if's scale."""
+    return tuple(
+        name for name, limits in LIMITS[record].items() if not limits.admits(getattr(values, name))
+    )
+
+
+def check_limits(record: str, values: Any) -> None:  # noqa: ANN401 - any record
+    """Refuse a record that physics is not made for, with a ``ValueError`` that names each field."""
+    broken = [
+        f"{name} = {getattr(values, name):g} must be {LIMITS[record][name]}"
+        for name in broken_limits(record, values)
+    ]
+    broken += broken_ties(record, values)
+    if broken:
+        raise ValueError("; ".join(broken))
