@@ -17,6 +17,7 @@ from perfcore import units
 from perfcore.catalog import loader
 from perfcore.catalog.engine_entry import CALIBRATIONS, Constant, EngineEntry
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.mixers import MIXERS
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.parameters import active_parameter_count, parameter_count
 from perfcore.catalog.schema import (
@@ -256,6 +257,12 @@ def devices() -> str:
 def rate(flops: float) -> str:
     """A dense arithmetic rate in TFLOP/s, or a dash where there is no such path."""
     return f"{flops / 1e12:,.{0 if flops >= 1e15 else 1}f}" if flops else "–"
+
+
+def mixers() -> str:
+    """A table of the letters of ``layer_types``."""
+    rows = ((f"`{letter}`", mixer.title) for letter, mixer in MIXERS.items())
+    return table(("letter", "layer"), rows)
 
 
 def models() -> str:
@@ -504,6 +511,7 @@ GENERATED: dict[str, Callable[[], str]] = {
         categories,
         record_fields,
         devices,
+        mixers,
         models,
         formats,
         engines,

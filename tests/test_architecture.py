@@ -1,5 +1,7 @@
 """Parameter counts, KV cache and records of the catalogue's models."""
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,7 +9,12 @@ from pydantic import ValidationError
 
 import perfcore
 from perfcore import records
+from perfcore.catalog.architecture import Architecture
+from perfcore.catalog.consistency import faults
+from perfcore.catalog.linear import matrices
 from perfcore.catalog.loader import load_kv_format, load_model, names
+from perfcore.catalog.mixers import MIXERS
+from perfcore.catalog.mixers.mixer import Layer, Mixer
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.parameters import active_parameter_count, parameter_count
 from perfcore.physics.attention import kv_bytes_per_sequence, kv_bytes_per_token
@@ -482,6 +489,43 @@ def plain(**changes):
 def test_inconsistent_entries_are_refused(changes, message):
     with pytest.raises(ValidationError, match=message):
         plain(**changes)
+
+
+@pytest.mark.parametrize("letter", MIXERS)
+def test_every_mixer_says_what_it_lacks(letter):
+    bare = Architecture(
+        name="x",
+        source="test",
+        hidden_size=1024,
+        num_hidden_layers=1,
+        vocab_size=1000,
+        layer_types=letter,
+    )
+
+    assert bool(faults(bare)) == (letter != "-")
+
+
+def test_a_declaration_is_all_that_a_new_mixer_needs(monkeypatch):
+    new = Mixer(
+        letter="Z",
+        title="attention that is not in the catalogue",
+        reach="global",
+        layer=lambda entry: Layer(
+            matrices((entry.hidden_size, 10)),
+            matrices((10, entry.hidden_size)),
+            other=7,
+            global_kv_elements=Fraction(5, 2),
+        ),
+        rules=lambda entry: [(not entry.head_dim, "new attention needs head_dim")],
+    )
+    monkeypatch.setitem(MIXERS, "Z", new)
+
+    record = plain(layer_types="Z", num_hidden_layers=3, head_dim=64).record()
+    assert (record.attention_in_elements, record.attention_out_operators) == (3 * 10_240, 3)
+    assert (record.global_layers, record.heads, record.latent_cache) == (3, 16, 1)
+    assert record.global_kv_elements == 7  # 3 layers of 5/2, in whole elements
+    with pytest.raises(ValidationError, match="new attention needs head_dim"):
+        plain(layer_types="Z")
 
 
 heads = st.sampled_from([1, 2, 4, 8])

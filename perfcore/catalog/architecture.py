@@ -1,6 +1,6 @@
 """The architecture of a model, in the words of Hugging Face ``config.json``.
 
-``mixers.py`` has the matrices of its layers; ``parameters.py`` counts them, and ``model_record.py``
+``mixers`` has the matrices of its layers; ``parameters.py`` counts them, and ``model_record.py``
 makes them a record. Both sum the same matrices, so that a count that is right to the parameter
 vouches for the bytes and FLOP that physics sees.
 """
@@ -24,7 +24,7 @@ class Architecture(Entry):
     Left out: vision and audio towers, multi-token-prediction layers.
 
     Fields that ``config.json`` has keep its names. ``layer_types`` is one letter a layer
-    (``layer_types.MIXERS``), repeated until there are ``num_hidden_layers`` of them; its default
+    (``mixers.MIXERS``), repeated until there are ``num_hidden_layers`` of them; its default
     is "F", or "A" where ``kv_lora_rank`` is given. An FFN follows every mixer unless
     ``mixer_or_ffn``.
     """

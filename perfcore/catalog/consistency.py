@@ -1,15 +1,16 @@
 """Rules that tie the fields of a model entry together."""
 
 from perfcore.catalog.architecture import Architecture
-from perfcore.catalog.layer_types import COMPRESSED, MIXERS
+from perfcore.catalog.mixers import MIXERS, mixers_of
+from perfcore.catalog.mixers.mixer import Rule
 
 
 def faults(entry: Architecture) -> list[str]:
     """Return what contradicts itself in an entry whose fields are valid one by one."""
-    return [text for broken, text in _rules(entry) if broken]
+    return list(dict.fromkeys(text for broken, text in _rules(entry) if broken))
 
 
-def _rules(entry: Architecture) -> list[tuple[bool, str]]:
+def _rules(entry: Architecture) -> list[Rule]:
     """Every rule that ties fields together: whether it is broken, and what to say then."""
     unknown = sorted(set(entry.layer_types) - set(MIXERS))
     if unknown or len(entry.layer_types) > entry.num_hidden_layers:
@@ -23,19 +24,15 @@ def _rules(entry: Architecture) -> list[tuple[bool, str]]:
                 ),
             ),
         ]
-    return [*_attention_faults(entry), *_state_faults(entry), *_ffn_faults(entry)]
+    return [*_mixer_faults(entry), *_ffn_faults(entry)]
 
 
-def _attention_faults(entry: Architecture) -> list[tuple[bool, str]]:
-    has = entry.layers
-    heads, kv_heads = entry.num_attention_heads, entry.num_key_value_heads
-    grouped = has["F"] + has["S"] > 0
-    latent = has["A"] + has["a"] > 0
-    compressed = sum(has[code] for code in COMPRESSED) > 0
+def _mixer_faults(entry: Architecture) -> list[Rule]:
+    mixers = mixers_of(entry)
+    heads = entry.num_attention_heads
     return [
-        (grouped and not kv_heads, "num_key_value_heads: missing; attention layers need it"),
         (
-            (grouped or latent or compressed) and not heads,
+            any(mixer.attends for mixer in mixers) and not heads,
             "num_attention_heads: missing; attention layers need it",
         ),
         *(
@@ -44,89 +41,24 @@ def _attention_faults(entry: Architecture) -> list[tuple[bool, str]]:
                 f"{name} = {count}: does not divide num_attention_heads = {heads}",
             )
             for name, count in (
-                ("num_key_value_heads", kv_heads),
+                ("num_key_value_heads", entry.num_key_value_heads),
                 ("num_global_key_value_heads", entry.num_global_key_value_heads),
                 ("swa_num_key_value_heads", entry.swa_num_key_value_heads),
             )
-        ),
-        (
-            grouped and heads > 0 and not entry.head_dim and entry.hidden_size % heads != 0,
-            (
-                f"num_attention_heads = {heads}: does not divide hidden_size ="
-                f" {entry.hidden_size}; give head_dim"
-            ),
-        ),
-        (
-            has["S"] > 0 and not entry.window,
-            "sliding_window: missing; layer_types has window layers (S)",
         ),
         (
             bool(entry.sliding_window and entry.attention_chunk_size),
             "sliding_window and attention_chunk_size: give one of the two",
         ),
         (
-            latent and not (entry.kv_lora_rank and entry.qk_nope_head_dim and entry.v_head_dim),
-            "latent attention needs kv_lora_rank, qk_nope_head_dim and v_head_dim",
-        ),
-        (
-            compressed
-            and not (
-                entry.head_dim
-                and entry.q_lora_rank
-                and entry.o_lora_rank
-                and entry.o_groups
-                and entry.sliding_window
-            ),
-            (
-                "compressed attention needs head_dim, q_lora_rank, o_lora_rank, o_groups and"
-                " sliding_window"
-            ),
-        ),
-        (
             bool(entry.index_topk) and not (entry.index_n_heads and entry.index_head_dim),
             "index_topk: needs index_n_heads and index_head_dim",
         ),
+        *(rule for mixer in mixers for rule in mixer.rules(entry)),
     ]
 
 
-def _state_faults(entry: Architecture) -> list[tuple[bool, str]]:
-    has = entry.layers
-    return [
-        (
-            has["G"] + has["K"] > 0
-            and not (
-                entry.linear_num_key_heads
-                and entry.linear_num_value_heads
-                and entry.linear_key_head_dim
-                and entry.linear_value_head_dim
-            ),
-            (
-                "linear-attention layers need linear_num_key_heads, linear_num_value_heads,"
-                " linear_key_head_dim and linear_value_head_dim"
-            ),
-        ),
-        (
-            has["T"] > 0 and not (entry.num_attention_heads and entry.head_dim),
-            "lightning attention needs num_attention_heads and head_dim",
-        ),
-        (
-            has["M"] > 0
-            and not (
-                entry.ssm_state_size
-                and (
-                    (entry.mamba_num_heads and entry.mamba_head_dim and entry.n_groups)
-                    or (entry.mamba_intermediate_size and entry.time_step_rank)
-                )
-            ),
-            (
-                "Mamba layers need ssm_state_size and either mamba_num_heads, mamba_head_dim and"
-                " n_groups or mamba_intermediate_size and time_step_rank"
-            ),
-        ),
-    ]
-
-
-def _ffn_faults(entry: Architecture) -> list[tuple[bool, str]]:
+def _ffn_faults(entry: Architecture) -> list[Rule]:
     experts = entry.num_experts
     listed = sum(layers for _, layers in entry.intermediate_sizes)
     widths = entry.intermediate_size or entry.intermediate_sizes

@@ -7,7 +7,7 @@ public (router biases, which are buffers there, are counted here).
 
 from perfcore.catalog.architecture import Architecture
 from perfcore.catalog.linear import Linear, matrices, times, total
-from perfcore.catalog.mixers import mixers
+from perfcore.catalog.mixers import all_layers
 
 
 def mlp(entry: Architecture, inputs: int, width: int) -> tuple[Linear, Linear]:
@@ -88,7 +88,7 @@ def other_parameters(entry: Architecture) -> int:
     latent_norm = entry.moe_latent_size if entry.moe_latent_norm else 0
     biases = sum(layers * mlp_biases(entry, width) for width, layers in entry.dense_widths if width)
     return (
-        mixers(entry).other
+        all_layers(entry).other
         + norms
         + (entry.moe_layers * (router + gate + latent_norm) if entry.num_experts else 0)
         + biases
@@ -99,7 +99,7 @@ def other_parameters(entry: Architecture) -> int:
 
 def parameter_count(entry: Architecture) -> int:
     """Return the parameters of the text model, without multi-token-prediction layers."""
-    attention, ffn = mixers(entry), dense_ffn(entry)
+    attention, ffn = all_layers(entry), dense_ffn(entry)
     return (
         attention.into.elements
         + attention.out.elements

@@ -1,0 +1,42 @@
+"""Every kind of attention and state layer, one declaration each, and those that a model has."""
+
+from typing import Final
+
+from perfcore.catalog.architecture import Architecture
+from perfcore.catalog.mixers.compressed import COMPRESSED
+from perfcore.catalog.mixers.grouped_query import GROUPED_QUERY
+from perfcore.catalog.mixers.latent import LATENT
+from perfcore.catalog.mixers.linear_attention import LINEAR_ATTENTION
+from perfcore.catalog.mixers.mixer import Layer, Mixer, times, total
+from perfcore.catalog.mixers.state_space import STATE_SPACE
+
+NO_MIXER: Final = Mixer(
+    letter="-",
+    title="no mixer",
+    reach="none",
+    layer=lambda _: Layer(),
+    rules=lambda _: [],
+)
+
+MIXERS: Final = {  # by the letters of ``Architecture.layer_types``
+    mixer.letter: mixer
+    for mixer in (
+        *GROUPED_QUERY,
+        *LATENT,
+        *COMPRESSED,
+        *LINEAR_ATTENTION,
+        *STATE_SPACE,
+        NO_MIXER,
+    )
+}
+
+
+def mixers_of(entry: Architecture) -> dict[Mixer, int]:
+    """Return the mixers that a model has, in the order of ``MIXERS``, and the layers of each."""
+    has = entry.layers
+    return {mixer: has[letter] for letter, mixer in MIXERS.items() if has[letter]}
+
+
+def all_layers(entry: Architecture) -> Layer:
+    """Return all attention and state layers of a model together."""
+    return total(times(mixer.layer(entry), layers) for mixer, layers in mixers_of(entry).items())
