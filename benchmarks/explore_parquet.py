@@ -13,7 +13,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from perfcore.runs.workers import evaluate_rows
 from perfcore.space.profiles import PROFILES
 from perfcore.space.sections import Output
 from perfcore.space.space import Space
+from perfcore.tables import Table, left, markdown, right
 
 SPEC = Path(__file__).parent.parent / "sweeps" / "memory_wall.toml"
 DEFAULT = "fast"
@@ -154,11 +155,10 @@ def column_sizes(tables: dict[int, pa.Table]) -> dict[str, list[float]]:
     return sizes
 
 
-def lines(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def lines(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table whose first column is text."""
-    head = list(head)
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
+    first, *others = head
+    return markdown(Table.of((*left(first), *right(*others)), rows), str)
 
 
 def compared(found: dict[str, Found], base: Found, rows: int) -> list[list[str]]:

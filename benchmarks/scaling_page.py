@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from machine import Machine
 
 from perfcore.cli.text import duration
+from perfcore.tables import Column, Table, markdown
 from perfcore.units import format_quantity
 
 LARGE: Final = 10_000_000  # rows from which start-up should not show
@@ -592,8 +593,11 @@ def _both(figures: Figures, value: Callable[[Figures, str], float], digits: int)
 def _table(
     header: Sequence[str], lines: Iterable[Sequence[str]], left: Sequence[int] = (0,)
 ) -> str:
-    rules = ["---" if place in left else "---:" for place in range(len(header))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rules, *lines))
+    columns = [
+        Column(name, align="left" if place in left else "right")
+        for place, name in enumerate(header)
+    ]
+    return markdown(Table.of(columns, lines), str)
 
 
 def _count(rows: int) -> str:

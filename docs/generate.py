@@ -10,12 +10,12 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import perfcore
 from perfcore.accuracy.intervals import NAMES
-from perfcore.accuracy.score_table import markdown_table
+from perfcore.accuracy.score_table import score_table
 from perfcore.accuracy.scores import score
 from perfcore.accuracy.table import METRICS, read_measurements, shipped
 from perfcore.catalog import load_device, load_engine, names
@@ -23,6 +23,7 @@ from perfcore.catalog.engine_entry import CALIBRATIONS
 from perfcore.reporting.kinds import gather
 from perfcore.reporting.opening import open_source
 from perfcore.reporting.vega import png
+from perfcore.tables import Column, Table, left, markdown, right
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -138,20 +139,35 @@ PICTURES: dict[str, tuple[str, dict[str, object]]] = {
 
 def article_table() -> str:
     """Llama 3 70B at batch 1: the question that started it."""
-    lines = [
-        "| Llama 3 70B, batch 1 | ms/token | bound, ms | tokens/s | J/token | $/Mtok | waits for |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
-    ]
+    lines = []
     for title, (device, weights, tp, pp) in ARTICLE.items():
         options = {"weight_format": weights, "tp": tp, "pp": pp}
         point = perfcore.evaluate("llama-3-70b", device, **options)
         bound = perfcore.evaluate("llama-3-70b", device, engine="ideal", **options)
         lines.append(
-            f"| {title} | {point['tpot_s'] * 1e3:.2f} | {bound['tpot_s'] * 1e3:.2f} "
-            f"| {1 / point['tpot_s']:.0f} | {point['energy_per_output_token_j']:.1f} "
-            f"| {point['cost_per_mtok_output_usd']:.2f} | {point['bound'].replace('_', ' ')} |"
+            (
+                title,
+                f"{point['tpot_s'] * 1e3:.2f}",
+                f"{bound['tpot_s'] * 1e3:.2f}",
+                f"{1 / point['tpot_s']:.0f}",
+                f"{point['energy_per_output_token_j']:.1f}",
+                f"{point['cost_per_mtok_output_usd']:.2f}",
+                point["bound"].replace("_", " "),
+            )
         )
-    return "\n".join(lines)
+    columns = (
+        *left("Llama 3 70B, batch 1"),
+        *right("ms/token"),
+        Column("bound", "ms", align="right"),
+        *right("tokens/s", "J/token", "$/Mtok"),
+        *left("waits for"),
+    )
+    return as_it_is(columns, lines)
+
+
+def as_it_is(columns: Sequence[Column], lines: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already."""
+    return markdown(Table.of(columns, lines), str)
 
 
 def catalogue_table() -> str:
@@ -164,27 +180,26 @@ def catalogue_table() -> str:
         "engine": "engines",
     }
     estimated = sum(bool(load_device(name).estimated) for name in names("device"))
-    counts = " | ".join(str(len(names(kind))) for kind in kinds)
-    return (
-        f"| {' | '.join(kinds.values())} | devices with an estimated figure |\n"
-        f"|{' ---: |' * (len(kinds) + 1)}\n| {counts} | {estimated} |"
-    )
+    columns = right(*kinds.values(), "devices with an estimated figure")
+    return as_it_is(columns, [[*(str(len(names(kind))) for kind in kinds), str(estimated)]])
 
 
 def validate_table() -> str:
     """What `perfcore validate --markdown` prints."""
-    return markdown_table(score(read_measurements(shipped())).groups())
+    found = score(read_measurements(shipped()))
+    return markdown(score_table(found.groups(), ("source",)))
 
 
 def published_table() -> str:
     """The same of results that others published, by engine and device."""
     rows = read_measurements(ROOT / "tests" / "data" / "published.csv")
-    return markdown_table(score(rows).groups(("engine", "device")))
+    keys = ("engine", "device")
+    return markdown(score_table(score(rows).groups(keys), keys))
 
 
 def metrics_table() -> str:
     """The same with all sources of a metric together."""
-    return markdown_table(score(read_measurements(shipped())).groups(()))
+    return markdown(score_table(score(read_measurements(shipped())).groups(()), ()))
 
 
 def evidence_table() -> str:
@@ -193,27 +208,23 @@ def evidence_table() -> str:
     if evidence is None:
         raise SystemExit("engine default has no errors of its fit; run perfcore calibrate")
     order = list(METRICS)
-    lines = [
-        "| source | metric | models | rows | fit | model left out | device left out |",
-        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
-    ]
+    lines = []
     ranked = sorted(evidence.errors, key=lambda e: (e.source, order.index(e.metric), e.experts))
     for errors in ranked:
         shares = (errors.median_ape, errors.left_out_models, errors.left_out_devices)
         cells = ["-" if share is None else f"{share * 100:.1f}" for share in shares]
-        lines.append(
-            f"| {errors.source} | `{errors.metric}` | {'experts' if errors.experts else 'dense'} "
-            f"| {errors.rows:,} | {' | '.join(cells)} |"
-        )
-    return "\n".join(lines)
+        models = "experts" if errors.experts else "dense"
+        lines.append((errors.source, f"`{errors.metric}`", models, f"{errors.rows:,}", *cells))
+    columns = (
+        *left("source", "metric", "models"),
+        *right("rows", "fit", "model left out", "device left out"),
+    )
+    return as_it_is(columns, lines)
 
 
 def targets_table() -> str:
     """The targets beside what left-out models and devices show, source by source."""
-    lines = [
-        "| regime | reach | aim | model never seen | device never seen |",
-        "| --- | ---: | ---: | --- | --- |",
-    ]
+    lines = []
     for regime, (reach, aim, labels) in TARGETS.items():
         cells = [
             ", ".join(
@@ -222,8 +233,9 @@ def targets_table() -> str:
             )
             for place in ("left_out_models", "left_out_devices")
         ]
-        lines.append(f"| {regime} | {reach} | {aim} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append((regime, reach, aim, *cells))
+    unseen = left("model never seen", "device never seen")
+    return as_it_is((*left("regime"), *right("reach", "aim"), *unseen), lines)
 
 
 def _left_out(source: str, metric: str, experts: bool | None, place: str) -> float:
@@ -242,33 +254,30 @@ def _left_out(source: str, metric: str, experts: bool | None, place: str) -> flo
 def intervals_table() -> str:
     """Factors of the 80 % intervals, by what a prediction rests on."""
     levels = load_engine("kernels").intervals
-    lines = [
-        f"| interval | {' | '.join(CALIBRATIONS)} |",
-        f"| --- |{' ---: |' * len(CALIBRATIONS)}",
-    ]
+    lines = []
     for name in NAMES:
         cells = [
             f"{levels[level][f'low_{name}'].value:.2f} – {levels[level][f'high_{name}'].value:.2f}"
             for level in CALIBRATIONS
         ]
-        lines.append(f"| `{name}` | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append((f"`{name}`", *cells))
+    return as_it_is((*left("interval"), *right(*CALIBRATIONS)), lines)
 
 
 def faults_table() -> str:
     """What tests of faults have found."""
-    lines = [
-        "| fault | times | rows lost | rows twice | bytes | what the user sees |",
-        "| --- | ---: | ---: | ---: | --- | --- |",
-    ]
+    lines = []
     for found in json.loads(FAULTS.read_text(encoding="utf-8")):
         same = "the same" if found["same_bytes"] else "DIFFER"
         sees = found["sees"] if found["sees"] == "nothing" else f"`{found['sees']}`"
-        lines.append(
-            f"| {found['fault']} | {found['injected']} | {found['rows_lost']} "
-            f"| {found['rows_duplicated']} | {same} | {sees} |"
-        )
-    return "\n".join(lines)
+        counts = (str(found[key]) for key in ("injected", "rows_lost", "rows_duplicated"))
+        lines.append((found["fault"], *counts, same, sees))
+    columns = (
+        *left("fault"),
+        *right("times", "rows lost", "rows twice"),
+        *left("bytes", "what the user sees"),
+    )
+    return as_it_is(columns, lines)
 
 
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {

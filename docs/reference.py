@@ -32,6 +32,8 @@ from perfcore.cli.catalogue import number_text
 from perfcore.columns import AXES, METRICS, Column
 from perfcore.inputs import DEPLOYMENT_AXES, INPUTS, LIMITS, RECORDS
 from perfcore.physics.attention import kv_bytes_per_sequence
+from perfcore.tables import Column as TableColumn
+from perfcore.tables import Table, left, markdown, right
 from perfcore.units import format_quantity
 
 OWN_PLACE = {"name", "title", "aliases", "source", "estimated", "hypothetical", "notes", "quality"}
@@ -56,20 +58,16 @@ def escaped(text: str) -> str:
     )
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
-    """A table; the columns in ``right`` are flush right, their numbers stay beside the units."""
-    flush = set(right)
-    rows = [
+def table(columns: Sequence[TableColumn], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already; numbers stay beside their units."""
+    lines = [
         [
-            cell.replace(" ", "\N{NO-BREAK SPACE}") if place in flush else cell
-            for place, cell in enumerate(row)
+            cell.replace(" ", "\N{NO-BREAK SPACE}") if column.align == "right" else cell
+            for cell, column in zip(row, columns, strict=True)
         ]
         for row in rows
     ]
-    rule = [" ---: " if place in flush else " --- " for place in range(len(header))]
-    lines = [f"| {' | '.join(header)} |", f"|{'|'.join(rule)}|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join(lines)
+    return markdown(Table.of(columns, lines), str)
 
 
 def paragraphs(*parts: str) -> str:
@@ -93,7 +91,7 @@ def anchor(name: str) -> str:
 def columns_table(columns: Iterable[Column]) -> str:
     """Names, units and meanings of columns."""
     rows = [(f"`{column.name}`", unit(column), escaped(column.meaning)) for column in columns]
-    return table(("column", "unit", "meaning"), rows)
+    return table(left("column", "unit", "meaning"), rows)
 
 
 def unit(column: Column) -> str:
@@ -123,7 +121,7 @@ def categories() -> str:
         for column in (*AXES, *METRICS)
         if column.categories
     ]
-    return table(("column", "values"), rows)
+    return table(left("column", "values"), rows)
 
 
 def record_fields() -> str:
@@ -137,7 +135,7 @@ def record_fields() -> str:
         parts += [
             f"### {record.__name__}",
             inspect.getdoc(record) or "",
-            table(("field", "unit", "meaning"), rows),
+            table(left("field", "unit", "meaning"), rows),
         ]
     rows = [(f"`{axis.name}`", axis.meaning) for axis in DEPLOYMENT_AXES]
     return paragraphs(*parts, "### Deployment and request", table(("axis", "meaning"), rows))
@@ -222,16 +220,10 @@ def devices() -> str:
     """A table of the devices of each vendor, and all about each."""
     groups = by_vendor(cast("list[DeviceEntry]", entries("device")))
     parts = ["## At a glance"]
-    header = (
-        "device",
-        "year",
-        "memory",
-        "bandwidth",
-        "TFLOP/s, 16 bit",
-        "8 bit",
-        "power",
-        "USD/h",
-        "marks",
+    columns = (
+        *left("device"),
+        *right("year", "memory", "bandwidth", "TFLOP/s, 16 bit", "8 bit", "power", "USD/h"),
+        *left("marks"),
     )
     for vendor, found in groups.items():
         rows = [
@@ -248,7 +240,7 @@ def devices() -> str:
             )
             for entry in found
         ]
-        parts += [f"**{escaped(vendor)}**", table(header, rows, right=range(1, 8))]
+        parts += [f"**{escaped(vendor)}**", table(columns, rows)]
     for vendor, found in groups.items():
         parts += [f"## {escaped(vendor)}", *map(details, found)]
     return paragraphs(*parts)
@@ -268,7 +260,11 @@ def mixers() -> str:
 def models() -> str:
     """A table of the models, and all about each."""
     found = cast("list[ModelEntry]", entries("model"))
-    header = ("model", "parameters", "active", "layers", "KV/token", "context", "release", "marks")
+    columns = (
+        *left("model"),
+        *right("parameters", "active", "layers", "KV/token", "context"),
+        *left("release", "marks"),
+    )
     whole = loader.load_kv_format("bf16").record()
     rows, parts = [], []
     for entry in found:
@@ -290,7 +286,7 @@ def models() -> str:
         "## At a glance",
         "KV bytes per token are those of a 16-bit cache, layers with a window and keys of an "
         "indexer included.",
-        table(header, rows, right=range(1, 6)),
+        table(columns, rows),
         "## Each model",
         *parts,
     )
@@ -315,7 +311,11 @@ def formats() -> str:
     return paragraphs(
         "## Weights",
         table(
-            ("format", "bits", "embedding bits", "kernel", "arithmetic", "layout"),
+            (
+                *left("format"),
+                *right("bits", "embedding bits"),
+                *left("kernel", "arithmetic", "layout"),
+            ),
             [
                 (
                     linked(entry.name),
@@ -327,17 +327,18 @@ def formats() -> str:
                 )
                 for entry in weights
             ],
-            right=(1, 2),
         ),
         "## KV cache",
         table(
-            ("format", "bits", "layout", "source"),
+            (*left("format"), *right("bits"), *left("layout", "source")),
             [(f"`{e.name}`", f"{e.bits:g}", escaped(e.layout), escaped(e.source)) for e in caches],
-            right=(1,),
         ),
         "## Quality",
         "Open measurements; a value of one model and size says little about others.",
-        table(("format", "model", "metric", "value", "at 16 bit", "source"), quality, right=(3, 4)),
+        table(
+            (*left("format", "model", "metric"), *right("value", "at 16 bit"), *left("source")),
+            quality,
+        ),
         "## Each weight format",
         *map(details, weights),
     )
@@ -382,7 +383,8 @@ def constants(entry: EngineEntry) -> str:
         for scope, found, sign in scopes
         for name, constant in found.items()
     ]
-    return table(("constant", "on", "value", "basis", "source"), rows, right=(2,)) if rows else ""
+    columns = (*left("constant", "on"), *right("value"), *left("basis", "source"))
+    return table(columns, rows) if rows else ""
 
 
 def shown(name: str, constant: Constant, sign: str) -> str:
@@ -407,7 +409,7 @@ def intervals() -> str:
         )
         for name in names
     ]
-    return table(("interval", *CALIBRATIONS), rows, right=range(1, 5))
+    return table((*left("interval"), *right(*CALIBRATIONS)), rows)
 
 
 def economics() -> str:
@@ -447,7 +449,7 @@ def facts(kind: str) -> str:
         ]
         parts += [
             f"### {escaped(category)}",
-            table(("name", "what", "value", "source"), rows, right=(2,)),
+            table((*left("name", "what"), *right("value"), *left("source")), rows),
         ]
     return paragraphs(*parts)
 

@@ -1,11 +1,12 @@
-"""Scores as a table of text: the same lines on the screen, in documents and in reports."""
+"""Scores as a table: the same on the screen, in documents and in reports."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from perfcore.accuracy.baselines import BASELINES
 from perfcore.accuracy.scores import Group
+from perfcore.tables import Table, left, right
 
 _NONE: Final = "-"
 METRIC_TITLES: Final = {  # short enough for a column
@@ -19,8 +20,16 @@ METRIC_TITLES: Final = {  # short enough for a column
 }
 
 
-def cells(group: Group) -> list[str]:
-    """Return a group's line of the table; errors in %."""
+def score_table(groups: Sequence[Group], keys: Sequence[str], caption: str = "") -> Table:
+    """Return a line for each group by some keys; errors in %."""
+    columns = (
+        *left(*keys, "metric"),
+        *right("rows", "median", "p90", "bias", "inside", "roofline", "60 %", "80 %+70us"),
+    )
+    return Table.of(columns, map(_cells, groups), caption)
+
+
+def _cells(group: Group) -> list[str]:
     return [
         *group.keys.values(),
         METRIC_TITLES[group.metric],
@@ -31,26 +40,6 @@ def cells(group: Group) -> list[str]:
         percent(group.coverage),
         *(percent(group.baselines[name].median_ape) for name in BASELINES),
     ]
-
-
-def header_of(keys: Sequence[str]) -> list[str]:
-    """Return the table's first line, of groups by some keys."""
-    measures = ("rows", "median", "p90", "bias", "inside", "roofline", "60 %", "80 %+70us")
-    return [*keys, "metric", *measures]
-
-
-def markdown_table(groups: Sequence[Group]) -> str:
-    """Return the groups as a table in Markdown."""
-    return "\n".join(_markdown(groups))
-
-
-def _markdown(groups: Sequence[Group]) -> Iterator[str]:
-    keys = list(groups[0].keys) if groups else []
-    header = header_of(keys)
-    yield f"| {' | '.join(header)} |"
-    yield f"| {' | '.join(['---'] * (len(keys) + 1) + ['---:'] * (len(header) - len(keys) - 1))} |"
-    for group in groups:
-        yield f"| {' | '.join(cells(group))} |"
 
 
 def percent(value: float, sign: str = "") -> str:

@@ -10,11 +10,20 @@ from perfcore.claims.audit import Finding
 from perfcore.claims.audit import audit as audit_claim
 from perfcore.claims.claim import read_claims
 from perfcore.cli.output import check_output, replacing
-from perfcore.cli.text import dump, facts, heading, json_option, paragraph, table
+from perfcore.cli.text import dump, facts, heading, json_option, paragraph, print_table
 from perfcore.reading.csvfile import csv_text
+from perfcore.tables import Table, left, right
+from perfcore.tables import markdown as as_table
 from perfcore.units import format_quantity, significant
 
 _NONE: Final = "-"
+_COLUMNS: Final = (
+    *left("claim"),
+    *right("ms/token", "bound", "predicted", "claim / bound", "needs", "has"),
+    *right("GB/s a device (of data sheet)"),
+    *left("verdict"),
+)
+_BRIEF: Final = 7  # columns in a terminal, which has the others below
 
 
 @click.command()
@@ -47,7 +56,7 @@ def audit(claims: str, as_json: bool, markdown: bool, output: str | None) -> Non
     if as_json:
         dump([as_dict(finding) for finding in findings])
     elif markdown:
-        click.echo(_markdown(findings))
+        click.echo(as_table(Table.of(_COLUMNS, map(_cells, findings))))
     else:
         _show(findings)
 
@@ -108,48 +117,26 @@ def _flat(finding: Finding) -> dict[str, object]:
     return row
 
 
-def _markdown(findings: Sequence[Finding]) -> str:
-    lines = [
-        (
-            "| claim | ms/token | bound | predicted | claim / bound | needs | has "
-            "| GB/s a device (of data sheet) | verdict |"
-        ),
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+def _cells(finding: Finding) -> list[str]:
+    bandwidth = _NONE
+    if finding.implied_bandwidth is not None and finding.implied_mbu is not None:
+        bandwidth = f"{finding.implied_bandwidth / 1e9:,.0f} ({_share(finding.implied_mbu)})"
+    return [
+        finding.claim.claim,
+        _milliseconds(finding.claim.tpot_s),
+        _milliseconds(finding.bound_tpot_s),
+        _milliseconds(finding.predicted_tpot_s),
+        _ratio(finding.claim_to_bound),
+        _memory(finding.needed_bytes),
+        _memory(finding.memory_bytes),
+        bandwidth,
+        _verdicts(finding),
     ]
-    for finding in findings:
-        bandwidth = _NONE
-        if finding.implied_bandwidth is not None and finding.implied_mbu is not None:
-            bandwidth = f"{finding.implied_bandwidth / 1e9:,.0f} ({_share(finding.implied_mbu)})"
-        cells = [
-            finding.claim.claim.replace("\\", "\\\\").replace("|", "\\|"),
-            _milliseconds(finding.claim.tpot_s),
-            _milliseconds(finding.bound_tpot_s),
-            _milliseconds(finding.predicted_tpot_s),
-            _ratio(finding.claim_to_bound),
-            _memory(finding.needed_bytes),
-            _memory(finding.memory_bytes),
-            bandwidth,
-            _verdicts(finding),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 def _show(findings: Sequence[Finding]) -> None:
-    header = ("Claim", "ms/token", "Bound", "Predicted", "/bound", "Needs", "Has")
-    rows = [
-        (
-            _short(finding.claim.claim),
-            _milliseconds(finding.claim.tpot_s),
-            _milliseconds(finding.bound_tpot_s),
-            _milliseconds(finding.predicted_tpot_s),
-            _ratio(finding.claim_to_bound),
-            _memory(finding.needed_bytes),
-            _memory(finding.memory_bytes),
-        )
-        for finding in findings
-    ]
-    table(header, rows, right=range(1, len(header)))
+    brief = [_cells(finding)[:_BRIEF] for finding in findings]
+    print_table(Table.of(_COLUMNS[:_BRIEF], brief))
     for finding in findings:
         heading(finding.claim.claim)
         for verdict in finding.verdicts:
@@ -257,7 +244,3 @@ def _share(share: float) -> str:
 
 def _money(dollars: float) -> str:
     return f"{dollars:,.2f} USD" if dollars >= 0.01 else f"{dollars:.2g} USD"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 20 else f"{name[:19]}…"

@@ -15,8 +15,9 @@ from perfcore.accuracy.prediction import questions
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.accuracy.writing import dump_engine, read_engine, with_intervals
 from perfcore.cli.output import check_output, replacing
-from perfcore.cli.text import dump, heading, json_option, paragraph, table
+from perfcore.cli.text import dump, heading, json_option, paragraph, print_table
 from perfcore.errors import InputError
+from perfcore.tables import Table, left, right
 from perfcore.units import plural
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._+-]*")
@@ -187,33 +188,34 @@ def _show(found: Calibrated, skipped: int, output: str | None) -> None:
         )
         if abs(log) >= _SHOWN
     ]
-    table(("constants", "factor", "error", "prior"), rows, right={1, 2, 3})
+    print_table(Table.of((*left("constants"), *right("factor", "error", "prior")), rows))
     heading("Errors: median and 90th percentile, %")
-    table(
-        ("source", "metric", "rows", "fit", "", "models left out", "", "devices left out", ""),
-        [
-            (
-                report.source,
-                _METRICS[report.experts].format(report.metric),
-                f"{report.rows:,}",
-                *(
-                    cell
-                    for errors in (
-                        report.in_sample,
-                        report.left_out_models,
-                        report.left_out_devices,
-                    )
-                    for cell in (
-                        ("-", "-")
-                        if errors is None
-                        else (f"{errors.median_ape * 100:.1f}", f"{errors.p90_ape * 100:.0f}")
-                    )
-                ),
-            )
-            for report in found.reports
-        ],
-        right=set(range(2, 9)),
+    columns = (
+        *left("source", "metric"),
+        *right("rows", "fit", "", "models left out", "", "devices left out", ""),
     )
+    lines = [
+        (
+            report.source,
+            _METRICS[report.experts].format(report.metric),
+            f"{report.rows:,}",
+            *(
+                cell
+                for errors in (
+                    report.in_sample,
+                    report.left_out_models,
+                    report.left_out_devices,
+                )
+                for cell in (
+                    ("-", "-")
+                    if errors is None
+                    else (f"{errors.median_ape * 100:.1f}", f"{errors.p90_ape * 100:.0f}")
+                )
+            ),
+        )
+        for report in found.reports
+    ]
+    print_table(Table.of(columns, lines))
     if skipped:
         paragraph(
             f"{plural(skipped, 'row')} could not be evaluated; `perfcore validate` says why.", ""

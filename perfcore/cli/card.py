@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from perfcore.catalog.model_entry import ModelEntry
-from perfcore.cli.document import Block, Facts, Heading, Panel, Paragraph, Row, Table, Tile, Title
+from perfcore.cli.document import Block, Facts, Heading, Panel, Paragraph, Tile, Title
 from perfcore.cli.text import duration, part_bar, width
 from perfcore.columns import BOUND, STATUS
 from perfcore.configuration.alternatives import Alternative, alternatives, fitting, gains
@@ -16,6 +16,7 @@ from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.speculation import accepted_tokens
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.replica import OK
+from perfcore.tables import Column, Row, Table, left, right
 from perfcore.units import format_quantity, plural, significant
 
 TERMS: Final = (
@@ -42,6 +43,7 @@ _MOST_SHOWN: Final = 12
 _DOUBTFUL: Final = ("estimated", "vendor claim", "assumed")
 _TEXT: Final = 62  # columns that a line of terms takes beside its bar
 _BARS: Final = (10, 40)  # columns of a bar, at least and at most
+_BAR: Final = Column(picture=True)
 _NOTHING: Final = 5e-5  # changes that round to 0.00%
 
 
@@ -275,7 +277,7 @@ def _time(point: Point, bound: Point) -> Iterator[Block]:
         for number, row in enumerate(rows[:-2])
     }
     yield Heading("Where the time of a token goes")
-    yield Table(("", "", "", "", ""), rows, right={1, 2}, pictures={3}, styles=styles)
+    yield Table((*left(""), *right("", ""), _BAR, *left("")), rows, styles=styles)
 
 
 def _term(name: str, seconds: float, point: Point) -> tuple[str, str, str]:
@@ -319,7 +321,7 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
         f"Memory of a device: {format_quantity(capacity, 'B')}, "
         f"{format_quantity(usable, 'B')} for the engine"
     )
-    yield Table(("", "", "", ""), rows, right={1, 2}, pictures={3}, styles=styles)
+    yield Table((*left(""), *right("", ""), _BAR), rows, styles=styles)
     pairs = []
     if point.offloaded_bytes_per_device > 0.0:
         tier = format_quantity(second_tier_bytes(made.device, made.engine), "B")
@@ -353,13 +355,8 @@ def _physics(point: Point, bound: Point) -> Iterator[Block]:
         for name, share in (("bandwidth (MBU)", point.mbu), ("FLOP/s (MFU)", point.mfu))
     ]
     yield Heading("Distance to the physical bound, in decode")
-    yield Table(
-        ("", "this", "bound", "", "share of the possible"),
-        rows + used,
-        right={1, 2, 3},
-        pictures={4},
-        styles={(number, 4): "cyan" for number in range(4)},
-    )
+    bar = Column("share of the possible", picture=True, style="cyan")
+    yield Table((*left(""), *right("this", "bound", ""), bar), rows + used)
     yield Paragraph(
         f"{significant(point.arithmetic_intensity, 3)} FLOP/byte; compute binds weights from "
         f"{point.ridge_batch:,.0f} tokens a step on.",
@@ -383,7 +380,7 @@ def _help(configuration: Configuration) -> Iterator[Block]:
             )
         )
     yield Heading("What would help, each evaluated anew")
-    yield Table(("", "TPOT", "", "TTFT", ""), rows, right={1, 2, 3, 4})
+    yield Table((*left(""), *right("TPOT", "", "TTFT", "")), rows)
 
 
 def _change(seconds: float, share: float) -> tuple[str, str]:
@@ -425,10 +422,9 @@ def _side_by_side(found: tuple[Alternative, ...]) -> Table:
             )
         )
     return Table(
-        ("", "TPOT", "", "tok/s/device", "J/token", "$/Mtok"),
+        (*left(""), *right("TPOT", "", "tok/s/device", "J/token", "$/Mtok")),
         rows,
-        right={1, 2, 3, 4, 5},
-        notes="status",
+        notes_title="status",
     )
 
 
@@ -464,7 +460,7 @@ def _provenance(configuration: Configuration) -> Iterator[Block]:
 def _figures(found: list[Figure], *, short: bool = False) -> Table:
     """Return figures with what they rest on."""
     return Table(
-        ("figure", "value", *VERDICT.values()),
+        (*left("figure"), *right("value", *VERDICT.values())),
         [
             Row(
                 (
@@ -477,9 +473,8 @@ def _figures(found: list[Figure], *, short: bool = False) -> Table:
             )
             for figure in found
         ],
-        right={1, 2, 3, 4},
-        notes="rests on",
-        short=short,
+        notes_title="rests on",
+        short_notes=short,
     )
 
 

@@ -1,6 +1,6 @@
 """``perfcore models|devices|formats|engines|economics|columns``: lists, and all about one entry."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast, get_args
 
 import click
@@ -27,13 +27,15 @@ from perfcore.cli.text import (
     heading,
     json_option,
     paragraph,
+    print_table,
     quantity,
-    table,
 )
 from perfcore.columns import BY_NAME, COLUMNS, Column
 from perfcore.errors import InputError
 from perfcore.inputs import LIMITS
 from perfcore.reading.words import suggest
+from perfcore.tables import Column as TableColumn
+from perfcore.tables import Table, left, right
 from perfcore.units import DIMENSIONS, plural
 
 _CACHE: Final = "bf16"  # format of the KV cache whose bytes are shown
@@ -76,27 +78,23 @@ def _marked(entry: Entry) -> str:
 
 
 def _list(
-    header: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    entries: Sequence[Entry] = (),
-    right: Collection[int] = (),
+    header: Sequence[TableColumn], rows: Sequence[Sequence[str]], entries: Sequence[Entry] = ()
 ) -> None:
     """Print a table of entries and what its marks mean, or that there are none."""
-    if not rows:
+    if rows:
+        print_table(Table.of(header, rows, footnotes=_legend(entries)))
+    else:
         click.echo("none; leave out --match")
-        return
-    table(header, rows, right)
-    _legend(entries)
 
 
-def _legend(entries: Sequence[Entry]) -> None:
+def _legend(entries: Sequence[Entry]) -> list[str]:
+    """Return what the marks of entries mean, in one line if there are any."""
     parts = []
     if any(entry.estimated for entry in entries):
         parts.append("* has estimated figures (show says which)")
     if any(entry.hypothetical for entry in entries):
         parts.append("? hypothetical")
-    if parts:
-        click.echo("; ".join(parts))
+    return ["; ".join(parts)] if parts else []
 
 
 def _data(entry: Entry, **computed: object) -> dict[str, object]:
@@ -215,8 +213,8 @@ def models(ctx: click.Context, match: str, as_json: bool) -> None:
                 entry.release or "-",
             )
         )
-    header = ("model", "params", "active", "layers", "KV/token", "context", "release")
-    _list(header, rows, found, {1, 2, 3, 4, 5})
+    numbers = right("params", "active", "layers", "KV/token", "context")
+    _list((*left("model"), *numbers, *left("release")), rows, found)
 
 
 @models.command("show")
@@ -296,8 +294,8 @@ def devices(ctx: click.Context, match: str, device_class: str | None, as_json: b
         )
         for entry in found
     ]
-    header = ("device", "year", "memory", "bandwidth", "FLOP/s", "power", "USD/h")
-    _list(header, rows, found, {1, 2, 3, 4, 5, 6})
+    numbers = right("year", "memory", "bandwidth", "FLOP/s", "power", "USD/h")
+    _list((*left("device"), *numbers), rows, found)
 
 
 @devices.command("show")
@@ -353,7 +351,11 @@ def formats(ctx: click.Context, match: str, as_json: bool) -> None:
         return
     if weights or not caches:
         _list(
-            ("weight format", "bits", "embedding", "kernel", "arithmetic", "layout"),
+            (
+                *left("weight format"),
+                *right("bits", "embedding"),
+                *left("kernel", "arithmetic", "layout"),
+            ),
             [
                 (
                     _marked(entry),
@@ -365,17 +367,16 @@ def formats(ctx: click.Context, match: str, as_json: bool) -> None:
                 )
                 for entry in weights
             ],
-            right={1, 2},
+            () if caches else weights,
         )
     if weights and caches:
         click.echo()
     if caches:
-        table(
-            ("KV format", "bits", "layout"),
+        _list(
+            (*left("KV format"), *right("bits"), *left("layout")),
             [(_marked(entry), f"{entry.bits:g}", _short(entry.layout, 50)) for entry in caches],
-            right={1},
+            [*weights, *caches],
         )
-    _legend([*weights, *caches])
 
 
 def _short(text: str, length: int = 28) -> str:
@@ -435,7 +436,8 @@ def engines(ctx: click.Context, match: str, as_json: bool) -> None:
     for entry in found:
         measured = sum(len(devices) for devices in entry.measured.values())
         rows.append((_marked(entry), entry.base, str(measured), _calibrated(entry), entry.title))
-    _list(("engine", "base", "devices", "fitted to", "title"), rows, found, {2})
+    header = (*left("engine", "base"), *right("devices"), *left("fitted to", "title"))
+    _list(header, rows, found)
 
 
 @engines.command("show")
@@ -544,7 +546,8 @@ def _evidence(entry: EngineEntry) -> None:
         )
         for errors in entry.fit.errors
     ]
-    table(("source", "metric", "rows", "fit", "model new", "device new"), rows, right={2, 3, 4, 5})
+    header = (*left("source", "metric"), *right("rows", "fit", "model new", "device new"))
+    print_table(Table.of(header, rows))
 
 
 def _constants(title: str, constants: Mapping[str, Constant]) -> None:
@@ -589,7 +592,8 @@ def economics(ctx: click.Context, match: str, as_json: bool) -> None:
         )
         for entry in found
     ]
-    _list(("economics", "paid", "in use", "PUE", "g/kWh", "title"), rows, found, {2, 3, 4})
+    header = (*left("economics", "paid"), *right("in use", "PUE", "g/kWh"), *left("title"))
+    _list(header, rows, found)
 
 
 @economics.command("show")
@@ -645,7 +649,7 @@ def columns(ctx: click.Context, match: str, as_json: bool) -> None:
         dump([_column(column) for column in found])
         return
     _list(
-        ("column", "", "unit", "kind", "meaning"),
+        left("column", "", "unit", "kind", "meaning"),
         [(c.name, "+" if c.default else "", c.unit, c.kind, c.meaning) for c in found],
     )
 

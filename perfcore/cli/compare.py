@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import click
 
 from perfcore.cli.card import BINDS, TERMS, setting
-from perfcore.cli.document import Block, Paragraph, Row, Table, Title, markdown, show
+from perfcore.cli.document import Block, Paragraph, Title, markdown, show
 from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
 from perfcore.cli.text import dump, json_option, markdown_option, set_option, width
 from perfcore.columns import SOUGHT, STATUS
@@ -15,11 +15,11 @@ from perfcore.configuration.comparison import compare as compare_configurations
 from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError
 from perfcore.inputs import AXIS_INPUTS
+from perfcore.tables import GAP, Row, Table, left, right
 from perfcore.units import significant
 
 _MS: Final = 1e3
 _RATIO: Final = 7  # columns of a ratio to the first
-_GAP: Final = 2
 _NONE: Final = "-"
 
 
@@ -251,7 +251,7 @@ def _fitting(lines: Sequence[_Filled], parts: Sequence[Sequence[str]], start: in
     room = width() - max(len(line.name) for line in lines)
     fitting = 0
     for number in range(start, len(parts)):
-        room -= _GAP + max(
+        room -= len(GAP) + max(
             *(len(line.cells[number]) for line in lines),
             *(len(part) + len(_pad(number)) for part in parts[number]),
         )
@@ -271,7 +271,7 @@ def _table(
 ) -> Table:
     """Return some of the columns; names stand in lines above each other, or in the header."""
     places = range(start, min(stop, len(parts)))
-    header = ["", *(", ".join(parts[place]) for place in places)]
+    header = [", ".join(parts[place]) for place in places]
     rows = []
     if stacked:
         header = [""] * len(header)
@@ -295,17 +295,4 @@ def _table(
                 styles[len(rows), column] = "good"
         cells = (line.name, *(line.cells[place] for place in places))
         rows.append(Row(cells, "bold" if line.section else ""))
-    if not stacked:
-        return Table(header, rows, right=set(range(1, len(header))), styles=styles)
-    # aligned here: blanks at the end of a cell stand for a ratio and a mark
-    sizes = [max(len(row.cells[n]) for row in rows) for n in range(1, len(header))]
-    aligned = [
-        row._replace(
-            cells=(
-                row.cells[0],
-                *(cell.rjust(n) for cell, n in zip(row.cells[1:], sizes, strict=True)),
-            )
-        )
-        for row in rows
-    ]
-    return Table(header, aligned, styles=styles)
+    return Table((*left(""), *right(*header)), rows, styles=styles)

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from perfcore.cli.completion import column_name
-from perfcore.cli.text import dump, facts, heading, json_option, paragraph, set_option, table
+from perfcore.cli.text import (
+    dump,
+    facts,
+    heading,
+    json_option,
+    paragraph,
+    print_table,
+    set_option,
+)
 from perfcore.errors import InputError
+from perfcore.tables import Table, left, right
 from perfcore.units import plural
 
 if TYPE_CHECKING:
@@ -178,20 +187,18 @@ def _only(title: str, rows: "OnlyIn") -> list[tuple[str, str]]:
 def _metrics(found: "Diff") -> None:
     if found.metrics:
         click.echo()
-        table(
-            ("metric", "rows", "rose", "median change", "largest"),
-            [
-                (
-                    moved.metric,
-                    f"{moved.rows:,}",
-                    f"{moved.rose / moved.rows:.0%}",
-                    "-" if moved.median is None else f"{moved.median:.3%}",
-                    "-" if moved.largest is None else f"{moved.largest:+.3%}",
-                )
-                for moved in found.metrics
-            ],
-            right={1, 2, 3, 4},
-        )
+        lines = [
+            (
+                moved.metric,
+                f"{moved.rows:,}",
+                f"{moved.rose / moved.rows:.0%}",
+                "-" if moved.median is None else f"{moved.median:.3%}",
+                "-" if moved.largest is None else f"{moved.largest:+.3%}",
+            )
+            for moved in found.metrics
+        ]
+        columns = (*left("metric"), *right("rows", "rose", "median change", "largest"))
+        print_table(Table.of(columns, lines))
         worst = max(found.metrics, key=lambda moved: abs(moved.largest or 0.0))
         heading(f"{worst.metric} moved most in")
         for row in worst.worst:
@@ -202,11 +209,8 @@ def _metrics(found: "Diff") -> None:
             paragraph(f"{_coordinates(where) or 'the only row'}: {before} to {after}{share}")
     if found.switches:
         click.echo()
-        table(
-            ("text", "before", "after", "rows"),
-            [(s.metric, s.before, s.after, f"{s.rows:,}") for s in found.switches[:_LISTED]],
-            right={3},
-        )
+        switches = [(s.metric, s.before, s.after, f"{s.rows:,}") for s in found.switches[:_LISTED]]
+        print_table(Table.of((*left("text", "before", "after"), *right("rows")), switches))
 
 
 def _reasons(found: "Diff") -> None:
@@ -216,20 +220,18 @@ def _reasons(found: "Diff") -> None:
         heading("what differs")
         entries = [change for change in changes if change.kind != "spec"]
         if entries:
-            table(
-                ("where", "what", "before", "after", "rows moved"),
-                [
-                    (
-                        change.place,
-                        change.field,
-                        _value(change, change.before),
-                        _value(change, change.after),
-                        f"{change.rows:,}" if change.kind == "entry" else "",
-                    )
-                    for change in sorted(entries, key=lambda c: -c.rows)[:_LISTED]
-                ],
-                right={4},
-            )
+            lines = [
+                (
+                    change.place,
+                    change.field,
+                    _value(change, change.before),
+                    _value(change, change.after),
+                    f"{change.rows:,}" if change.kind == "entry" else "",
+                )
+                for change in sorted(entries, key=lambda c: -c.rows)[:_LISTED]
+            ]
+            columns = (*left("where", "what", "before", "after"), *right("rows moved"))
+            print_table(Table.of(columns, lines))
         if len(entries) > _LISTED:
             click.echo(f"and {len(entries) - _LISTED} more (--json lists all)")
         for change in changes:

@@ -1,23 +1,19 @@
 """What a command has to say as blocks, shown in a terminal by rich or printed as Markdown."""
 
-import re
-import textwrap
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
+from perfcore import tables
 from perfcore.cli.text import width
+from perfcore.tables import Row, Table, escape_markdown, right
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.table import Table as Grid
 
-_STYLES: Final = {"good": "bold green", "bad": "bold red", "doubt": "yellow"}
 _NARROWEST_TILE: Final = 14
-_GAP: Final = 2
-_SPECIAL: Final = re.compile(r"([\\|$*<`])")
 
 
 @dataclass(frozen=True)
@@ -66,42 +62,6 @@ class Panel:
     style: str = ""
 
 
-class Row(NamedTuple):
-    """Cells of a table, and a remark on a line of its own."""
-
-    cells: Sequence[str]
-    style: str = ""
-    note: str = ""
-    note_style: str = "dim"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Aligned columns.
-
-    Parameters
-    ----------
-    right
-        Columns that are flush right.
-    pictures
-        Columns that only a terminal shows: bars.
-    notes
-        What the rows' notes are.
-    short
-        Whether a terminal shows one line of a note, Markdown all of it.
-    styles
-        Style of a cell, by row and column.
-    """
-
-    header: Sequence[str]
-    rows: Sequence[Row]
-    right: Collection[int] = ()
-    pictures: Collection[int] = ()
-    notes: str = ""
-    short: bool = False
-    styles: dict[tuple[int, int], str] = field(default_factory=dict)
-
-
 Block = Title | Heading | Paragraph | Facts | Panel | Table
 
 
@@ -110,7 +70,7 @@ def show(blocks: Sequence[Block]) -> None:
     from rich.console import Console  # noqa: PLC0415 - takes a tenth of a second
     from rich.theme import Theme  # noqa: PLC0415
 
-    console = Console(width=width(), highlight=False, markup=False, theme=Theme(_STYLES))
+    console = Console(width=width(), highlight=False, markup=False, theme=Theme(tables.STYLES))
     with console.capture() as captured:
         for block in blocks:
             for part in _rendered(block, console):
@@ -132,25 +92,17 @@ def _rendered(block: Block, console: "Console") -> "Iterator[RenderableType]":
             yield Text(text, style)
         case Facts(pairs):
             if pairs:
-                grid = _grid([max(len(name) for name, _ in pairs), None], ())
-                for name, text in pairs:
-                    grid.add_row(Text(name, "dim"), Text(text))
-                yield grid
+                yield _lines(tables.facts(pairs), console)
         case Panel():
             yield _panel(block, console)
         case Table():
-            yield from _table(block, console)
+            yield _lines(block, console)
 
 
-def _grid(sizes: Sequence[int | None], right: Collection[int]) -> "Grid":
-    from rich.table import Table as Grid  # noqa: PLC0415
+def _lines(table: Table, console: "Console") -> "RenderableType":
+    from rich.text import Text  # noqa: PLC0415
 
-    grid = Grid.grid(padding=(0, _GAP, 0, 0))
-    for place, size in enumerate(sizes):
-        grid.add_column(
-            justify="right" if place in right else "left", min_width=size, overflow="fold"
-        )
-    return grid
+    return Text.from_ansi(tables.terminal_text(table, console.width))
 
 
 def _panel(block: Panel, console: "Console") -> "RenderableType":
@@ -178,39 +130,6 @@ def _panel(block: Panel, console: "Console") -> "RenderableType":
     return Frame(Group(*parts), border_style=block.style or "dim")
 
 
-def _table(block: Table, console: "Console") -> "Iterator[RenderableType]":
-    from rich.padding import Padding  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    lines = [block.header, *(row.cells for row in block.rows)]
-    sizes: list[int | None] = [
-        max(len(line[place]) for line in lines) for place in range(len(block.header))
-    ]
-    if sum(size or 0 for size in sizes) + _GAP * (len(sizes) - 1) > console.width:
-        sizes = [None] * len(sizes)  # cells are wrapped
-    grid = _grid(sizes, block.right)
-    if any(block.header):
-        grid.add_row(*(Text(cell, "dim") for cell in block.header))
-    for number, row in enumerate(block.rows):
-        grid.add_row(
-            *(
-                Text(cell, block.styles.get((number, place), row.style))
-                for place, cell in enumerate(row.cells)
-            )
-        )
-        if row.note:
-            yield grid
-            note = row.note
-            if block.short:
-                note = textwrap.shorten(
-                    note, console.width - _GAP, placeholder=" ...", break_on_hyphens=False
-                )
-            yield Padding(Text(note, row.note_style), (0, 0, 0, _GAP))
-            grid = _grid(sizes, block.right)
-    if grid.row_count:
-        yield grid
-
-
 def markdown(blocks: Sequence[Block]) -> str:
     """Return blocks as Markdown."""
     return "\n\n".join(part for block in blocks for part in _marked(block))
@@ -219,50 +138,25 @@ def markdown(blocks: Sequence[Block]) -> str:
 def _marked(block: Block) -> Iterator[str]:
     match block:
         case Title(text):
-            yield f"# {_escaped(text)}"
+            yield f"# {escape_markdown(text)}"
         case Heading(text):
-            yield f"## {_escaped(text)}"
+            yield f"## {escape_markdown(text)}"
         case Paragraph(text, _):
-            yield _escaped(text)
+            yield escape_markdown(text)
         case Facts(pairs):
             if pairs:
-                yield "\n".join(f"- {name}: {_escaped(text)}" for name, text in pairs)
-        case Panel(tiles, lines, _):
-            if tiles:
-                rows = [[f"**{_escaped(tile.value)}**" for tile in tiles]]
-                if any(tile.note for tile in tiles):
-                    rows.append([_escaped(tile.note) for tile in tiles])
-                yield _pipes([_escaped(tile.label) for tile in tiles], rows, range(len(tiles)))
-            yield from (
-                f"**{_escaped(line)}**" if not n else _escaped(line) for n, line in enumerate(lines)
-            )
+                yield "\n".join(f"- {name}: {escape_markdown(text)}" for name, text in pairs)
+        case Panel():
+            yield from _marked_panel(block)
         case Table():
-            yield _marked_table(block)
+            yield tables.markdown(block)
 
 
-def _marked_table(block: Table) -> str:
-    kept = [place for place in range(len(block.header)) if place not in block.pictures]
-    noted = any(row.note for row in block.rows)
-    header = [_escaped(block.header[place]) for place in kept] + [block.notes] * noted
-    rows = [
-        [
-            f"**{text}**" if strong and text else text
-            for place in kept
-            for strong in [block.styles.get((number, place), row.style) in ("bold", "good")]
-            for text in [_escaped(row.cells[place].strip())]
-        ]
-        + [_escaped(row.note)] * noted
-        for number, row in enumerate(block.rows)
-    ]
-    right = [number for number, place in enumerate(kept) if place in block.right]
-    return _pipes(header, rows, right)
-
-
-def _pipes(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int]) -> str:
-    rule = ["---:" if place in right else "---" for place in range(len(header))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
-
-
-def _escaped(text: str) -> str:
-    """Text whose signs mean nothing to Markdown."""
-    return _SPECIAL.sub(r"\\\1", text)
+def _marked_panel(block: Panel) -> Iterator[str]:
+    if block.tiles:
+        rows = [Row([tile.value for tile in block.tiles], "bold")]
+        if any(tile.note for tile in block.tiles):
+            rows.append(Row([tile.note for tile in block.tiles]))
+        yield tables.markdown(Table(right(*(tile.label for tile in block.tiles)), rows))
+    for number, line in enumerate(map(escape_markdown, block.lines)):
+        yield line if number else f"**{line}**"

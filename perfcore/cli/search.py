@@ -12,9 +12,19 @@ import click
 from perfcore.cli.completion import column_name
 from perfcore.cli.dask import check_dask, dask_option, executor_of
 from perfcore.cli.output import check_output, replacing
-from perfcore.cli.text import bar, dump, duration, facts, json_option, quantity, set_option, table
+from perfcore.cli.text import (
+    bar,
+    dump,
+    duration,
+    facts,
+    json_option,
+    print_table,
+    quantity,
+    set_option,
+)
 from perfcore.errors import InputError
 from perfcore.reading.csvfile import csv_text
+from perfcore.tables import Column, Table, left, right
 from perfcore.units import significant
 
 if TYPE_CHECKING:
@@ -201,20 +211,18 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
         rows = found.rows.to_pylist()
         largest = max(row["share"] for row in rows)
         names = found.rows.column_names[: len(by)]
-        table(
-            [*names, metric, "rows", "share", ""],
-            (
-                [
-                    *(str(row[name]) for name in names),
-                    f"{_limit(row['low'], per_decade)} to {_limit(row['high'], per_decade)}",
-                    f"{row['rows']:,}",
-                    f"{row['share']:.1%}",
-                    bar(row["share"] / largest),
-                ]
-                for row in rows
-            ),
-            right={len(by) + 1, len(by) + 2},
-        )
+        lines = [
+            [
+                *(str(row[name]) for name in names),
+                f"{_limit(row['low'], per_decade)} to {_limit(row['high'], per_decade)}",
+                f"{row['rows']:,}",
+                f"{row['share']:.1%}",
+                bar(row["share"] / largest),
+            ]
+            for row in rows
+        ]
+        columns = (*left(*names, metric), *right("rows", "share"), Column(picture=True))
+        print_table(Table.of(columns, lines))
         click.echo()
     _summary(found, options)
 
@@ -304,7 +312,7 @@ def _table(rows: "pa.Table", objectives: Sequence[str], by: Sequence[str]) -> No
         for row in rows.slice(0, _SHOWN).to_pylist()
     ]
     if several:
-        table([*shown, *objectives], texts)
+        print_table(Table.of(left(*shown, *objectives), texts))
     else:
         facts(zip([*shown, *objectives], texts[0], strict=True))
     if rows.num_rows > _SHOWN:

@@ -5,11 +5,12 @@ from typing import Final
 
 import click
 
-from perfcore.cli.text import facts, quantity, table
+from perfcore.cli.text import facts, print_table, quantity
 from perfcore.columns import BY_NAME
 from perfcore.space.axes import DEGREES, Axis, WhatIf
 from perfcore.space.sections import Where
 from perfcore.space.space import Space
+from perfcore.tables import Table, left, right
 from perfcore.units import DIMENSIONS
 
 _SHORT: Final = 2  # values that are all shown
@@ -19,14 +20,12 @@ def show(space: Space) -> None:
     """Print a line for every axis of several values, and below it how many rows that makes."""
     several = [axis for axis in space.axes if len(axis) > 1]
     if several:
-        table(
-            ("axis", "values", "first … last", "unit", "loop"),
-            [
-                (axis.name, f"{len(axis):,}", _ends(axis), _unit(space, axis), _loop(space, axis))
-                for axis in several
-            ],
-            right={1},
-        )
+        columns = (*left("axis"), *right("values"), *left("first … last", "unit", "loop"))
+        lines = [
+            (axis.name, f"{len(axis):,}", _ends(axis), _unit(space, axis), _loop(space, axis))
+            for axis in several
+        ]
+        print_table(Table.of(columns, lines))
         click.echo()
     pairs = [("space", _product(space))]
     single = ", ".join(f"{axis.name} {_only(space, axis)}" for axis in space.axes if len(axis) == 1)

@@ -4,15 +4,15 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import click
 
+from perfcore import tables
 from perfcore.units import format_quantity
 
 WIDEST: Final = 100
-_GAP: Final = "  "
 _LONG: Final = {"years": 31_557_600.0, "days": 86_400.0, "h": 3600.0, "min": 60.0}
 _FULL: Final = "█"
 _PARTS: Final = " ▏▎▍▌▋▊▉"
@@ -54,38 +54,22 @@ def dump(value: object) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def table(
-    header: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()
-) -> None:
-    """Print aligned columns; those whose numbers are in ``right`` are flush right."""
-    lines = [list(header), *map(list, rows)]
-    sizes = [max(len(line[place]) for line in lines) for place in range(len(header))]
-    for number, line in enumerate(lines):
-        cells = [
-            cell.rjust(size) if place in right else cell.ljust(size)
-            for place, (cell, size) in enumerate(zip(line, sizes, strict=True))
-        ]
-        text = _GAP.join(cells).rstrip()
-        click.echo(click.style(text, bold=True) if number == 0 else text)
+def print_table(table: tables.Table) -> None:
+    """Print a table: within a terminal's width, in a pipe one line a row."""
+    columns = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
+    click.echo(_text(table, columns))
 
 
 def facts(pairs: Iterable[tuple[str, str]], indent: str = "") -> None:
     """Print names and their texts, wrapped at the terminal's width."""
-    listed = list(pairs)
-    if not listed:
-        return
-    size = max(len(name) for name, _ in listed) + len(_GAP)
-    hanging = indent + " " * size
-    for name, text in listed:
-        click.echo(
-            textwrap.fill(
-                text,
-                width(),
-                initial_indent=f"{indent}{name:{size}}",
-                subsequent_indent=hanging,
-                break_on_hyphens=False,
-            )
-        )
+    table = tables.facts(pairs)
+    if table.rows:
+        click.echo(textwrap.indent(_text(table, width() - len(indent)), indent))
+
+
+def _text(table: tables.Table, columns: int | None) -> str:
+    render = tables.terminal_text if sys.stdout.isatty() else tables.plain_text
+    return render(table, columns)
 
 
 def heading(text: str) -> None:

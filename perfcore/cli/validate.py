@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from perfcore.accuracy.baselines import BASELINES
-from perfcore.accuracy.score_table import METRIC_TITLES, cells, header_of, markdown_table, percent
+from perfcore.accuracy.score_table import METRIC_TITLES, percent, score_table
 from perfcore.accuracy.scores import KEYS, Errors, Group, Score, score, write_rows
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.cli.output import check_output, replacing
-from perfcore.cli.text import dump, facts, heading, json_option, paragraph, table
+from perfcore.cli.text import dump, facts, heading, json_option, paragraph, print_table
 from perfcore.errors import InputError
 from perfcore.reading.places import Place
+from perfcore.tables import markdown as as_table
 from perfcore.units import plural
 
 
@@ -70,7 +71,7 @@ def validate(
             }
         )
     elif markdown:
-        click.echo(markdown_table(groups))
+        click.echo(as_table(score_table(groups, keys)))
     else:
         _show(found, groups, keys)
 
@@ -124,8 +125,7 @@ def _finite(value: float) -> float | None:
 
 
 def _show(found: Score, groups: Sequence[Group], keys: Sequence[str]) -> None:
-    header = header_of(keys)
-    table(header, map(cells, groups), right=set(range(len(keys) + 1, len(header))))
+    print_table(score_table(groups, keys))
     click.echo()
     paragraph(
         "Absolute errors in %, of the prediction and, in the last three columns, of baselines: "

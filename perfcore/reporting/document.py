@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from perfcore.accuracy.score_table import cells, header_of
+from perfcore.accuracy.score_table import score_table
 from perfcore.accuracy.scores import Group, Score, score
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.columns import BY_NAME
@@ -25,6 +25,7 @@ from perfcore.reporting.source import Source
 from perfcore.reporting.wording import value_text, with_unit
 from perfcore.searching.objectives import Objective
 from perfcore.space.axes import Value
+from perfcore.tables import Table, left, right
 from perfcore.units import format_quantity
 
 _NOT_FACTS: Final = frozenset(
@@ -109,7 +110,7 @@ def _best(source: Source) -> Iterator[str]:
                 line += [with_unit(row[name], name), configured(source, row, ("device",))]
             else:
                 line += ["does not run", "-"]
-    yield table(header, list(rows.values()), "Best configuration of each device")
+    yield table(Table.of(left(*header), rows.values(), "Best configuration of each device"))
 
 
 def _asked(source: Source) -> Iterator[str]:
@@ -133,7 +134,8 @@ def _asked(source: Source) -> Iterator[str]:
         if name in {"tp", "pp"} and values == (0,):
             listed = ["as few as hold it"]
         lines.append((name, f"{len(values):,}", ", ".join(listed), meaning))
-    yield table(("axis", "values", "which", "meaning"), lines, "Axes of the sweep")
+    columns = (*left("axis"), *right("values"), *left("which", "meaning"))
+    yield table(Table.of(columns, lines, "Axes of the sweep"))
 
 
 def _assumptions(source: Source) -> Iterator[str]:
@@ -147,7 +149,7 @@ def _assumptions(source: Source) -> Iterator[str]:
             for name in names
         ]
         title = f"Economics {label}: {entry.get('title', '')}".rstrip(": ")
-        yield table(("quantity", "value", "why"), lines, title)
+        yield table(Table.of(left("quantity", "value", "why"), lines, title))
     yield paragraph(
         f"Engine: {', '.join(map(str, source.axes['engine']))}. Its constants are fitted to "
         "published measurements; the engine `ideal` is the physical bound."
@@ -208,7 +210,7 @@ def _errors(source: Source) -> Iterator[str]:
 
 
 def _scores(groups: list[Group], keys: tuple[str, ...], caption: str) -> str:
-    return table(header_of(keys), [cells(group) for group in groups if group.rows], caption)
+    return table(score_table([group for group in groups if group.rows], keys, caption))
 
 
 @cache
@@ -231,8 +233,9 @@ def _intervals(source: Source) -> str:
         )
         for row in rows
     ]
-    header = ("device", "TPOT", "low", "high", "interval")
-    return table(header, lines, "80 % interval of the time per output token, fastest of each")
+    columns = (*left("device"), *right("TPOT", "low", "high", "interval"))
+    caption = "80 % interval of the time per output token, fastest of each"
+    return table(Table.of(columns, lines, caption))
 
 
 def _sources(source: Source) -> Iterator[str]:
@@ -247,11 +250,12 @@ def _sources(source: Source) -> Iterator[str]:
             estimates += [
                 (f"{axis} {label}", name, why) for name, why in entry.get("estimated", {}).items()
             ]
-    yield table(("entry", "title", "source"), lines, "Catalogue entries and their sources")
+    entries = left("entry", "title", "source")
+    yield table(Table.of(entries, lines, "Catalogue entries and their sources"))
     if estimates:
         yield details(
             f"{len(estimates)} figures that no vendor publishes, and what stands for them",
-            table(("entry", "figure", "derivation"), estimates, "Estimated figures"),
+            table(Table.of(left("entry", "figure", "derivation"), estimates, "Estimated figures")),
         )
 
 

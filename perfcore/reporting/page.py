@@ -2,17 +2,19 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from html import escape
 from importlib import resources
 from typing import Final
 
+from perfcore import tables
 from perfcore.reporting import vega
 from perfcore.reporting.picture import Picture, Series
+from perfcore.tables import Table, left
 
 MOST_ROWS: Final = 300  # of a table
-_WIDE: Final = ' class="text"'
 _PLAIN: Final = frozenset({"cell", "area", "bar"})  # marks without shapes
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
@@ -75,7 +77,7 @@ class Page:
             "</figure>",
             details(
                 f"The numbers of this picture ({len(picture.table):,} rows)",
-                table(picture.header, picture.table, f"Numbers of {picture.kind}"),
+                table(Table.of(left(*picture.header), picture.table, f"Numbers of {picture.kind}")),
             ),
         )
 
@@ -148,26 +150,14 @@ def code(text: str) -> str:
     return f'<pre tabindex="0"><code>{escape(text)}</code></pre>'
 
 
-def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, most: int = MOST_ROWS
-) -> str:
+def table(shown: Table, most: int = MOST_ROWS) -> str:
     """Return a table that scrolls, of at most so many rows."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    lines = []
-    for row in rows[:most]:
-        cells = "".join(
-            f'<td class="text">{worded(cell)}</td>'
-            if len(cell) > 48
-            else f"<td>{worded(cell)}</td>"
-            for cell in row[1:]
-        )
-        lines.append(f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>')
-    more = len(rows) - most
+    more = len(shown.rows) - most
     note = paragraph(f"And {more:,} more rows.", "note") if more > 0 else ""
+    first = tables.html(replace(shown, rows=shown.rows[:most]), worded)
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">\n'
-        f"<table>\n<caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
-        f"<tbody>\n{chr(10).join(lines)}\n</tbody>\n</table>\n</div>{note}"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(shown.caption)}">\n'
+        f"{first}\n</div>{note}"
     )
 
 

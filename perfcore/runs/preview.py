@@ -4,19 +4,22 @@ import html as markup
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
+from perfcore import tables
 from perfcore.space.axes import DEGREES
+from perfcore.tables import GAP, Column, Table
 from perfcore.units import significant
 
 ROWS: Final = 5
 WIDEST: Final = 100  # letters of a line
 MOST_COLUMNS: Final = 14  # of a notebook's table
 MOST_NAMES: Final = 20
-_GAP: Final = "  "
-_STYLE: Final = "text-align: {}; padding: 0.1em 0.6em; white-space: nowrap"
+_STYLE: Final = "padding: 0.1em 0.6em; white-space: nowrap"
+
+_Shown = tuple[Column, list[str]]  # with the cells of the first rows
 
 
 class Previewed(Protocol):
@@ -50,35 +53,20 @@ class Previewed(Protocol):
         """Return the first rows."""
 
 
-class _Shown(NamedTuple):
-    name: str
-    unit: str
-    number: bool
-    cells: list[str]
-
-
 def text(dataset: Previewed) -> str:
-    """Return what a data set is and its first rows, as plain text."""
+    """Return what a data set is and its first rows, as plain text; names of columns hold units."""
     lines = _wrapped(_paragraphs(dataset))
-    columns = _columns(dataset)
-    fitting: list[_Shown] = []
+    columns = [(column._replace(unit=""), cells) for column, cells in _columns(dataset)]
     room = WIDEST
-    for column in columns:
-        room -= _width(column) + len(_GAP)
-        if room < -len(_GAP):
+    fitting = 0
+    for column, cells in columns:
+        room -= max(map(len, (column.name, *cells))) + len(GAP)
+        if room < -len(GAP):
             break
-        fitting.append(column)
+        fitting += 1
     if dataset.num_rows and fitting:
-        lines.append("")
-        rows = [[c.name for c in fitting], *zip(*(c.cells for c in fitting), strict=True)]
-        lines += [
-            _GAP.join(
-                cell.rjust(_width(column)) if column.number else cell.ljust(_width(column))
-                for cell, column in zip(row, fitting, strict=True)
-            ).rstrip()
-            for row in rows
-        ]
-        lines += _wrapped(_more(dataset, columns[len(fitting) :]))
+        lines += ["", tables.plain_text(_table(columns[:fitting]))]
+        lines += _wrapped(_more(dataset, columns[fitting:]))
     return "\n".join(lines)
 
 
@@ -90,29 +78,15 @@ def html(dataset: Previewed) -> str:
     columns = _columns(dataset)
     fitting = columns[:MOST_COLUMNS]
     if dataset.num_rows and fitting:
-        parts += ["<table>", "<thead>"]
-        parts.append(_line("th", [(c.name, c.number) for c in fitting]))
-        units = [("" if c.unit == "1" else c.unit, c.number) for c in fitting]
-        if any(unit for unit, _ in units):
-            parts.append(_line("th", units, "; font-weight: normal; opacity: 0.7"))
-        parts += ["</thead>", "<tbody>"]
-        parts += [
-            _line("td", list(zip(row, (c.number for c in fitting), strict=True)))
-            for row in zip(*(c.cells for c in fitting), strict=True)
-        ]
-        parts += ["</tbody>", "</table>"]
+        parts.append(tables.html(_table(fitting), style=_STYLE))
         more = _more(dataset, columns[len(fitting) :])
         parts += [f"<div>{markup.escape(paragraph)}</div>" for paragraph in more]
     return "\n".join(parts)
 
 
-def _line(tag: str, cells: Sequence[tuple[str, bool]], style: str = "") -> str:
-    shown = (
-        f'<{tag} style="{_STYLE.format("right" if number else "left")}{style}">'
-        f"{markup.escape(cell)}</{tag}>"
-        for cell, number in cells
-    )
-    return f"<tr>{''.join(shown)}</tr>"
+def _table(columns: Sequence[_Shown]) -> Table:
+    lines = zip(*(cells for _, cells in columns), strict=True)
+    return Table.of([column for column, _ in columns], lines)
 
 
 def _paragraphs(dataset: Previewed) -> list[str]:
@@ -156,8 +130,10 @@ def _columns(dataset: Previewed) -> list[_Shown]:
         if field.name not in shared:
             unit = (field.metadata or {}).get(b"unit", b"").decode()
             number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
-            cells = [_cell(value) for value in array.to_pylist()]
-            found.append(_Shown(field.name, unit, number, cells))
+            column = Column(
+                field.name, "" if unit == "1" else unit, align="right" if number else "left"
+            )
+            found.append((column, [_cell(value) for value in array.to_pylist()]))
     return found
 
 
@@ -167,10 +143,6 @@ def _cell(value: object) -> str:
     return significant(value) if isinstance(value, float) else str(value)
 
 
-def _width(column: _Shown) -> int:
-    return max(len(column.name), *(len(cell) for cell in column.cells), 0)
-
-
 def _more(dataset: Previewed, hidden: list[_Shown]) -> list[str]:
     """What the table leaves out."""
     paragraphs = []
@@ -178,7 +150,7 @@ def _more(dataset: Previewed, hidden: list[_Shown]) -> list[str]:
         more = dataset.num_rows - ROWS
         paragraphs.append(f"... {more:,} more row{'' if more == 1 else 's'}")
     if hidden:
-        names = ", ".join(column.name for column in hidden[:MOST_NAMES])
+        names = ", ".join(column.name for column, _ in hidden[:MOST_NAMES])
         names += ", ..." if len(hidden) > MOST_NAMES else ""
         paragraphs.append(f"and {len(hidden)} more column{'s'[: len(hidden) > 1]}: {names}")
     return paragraphs
@@ -188,5 +160,5 @@ def _wrapped(paragraphs: list[str]) -> list[str]:
     return [
         line
         for paragraph in paragraphs
-        for line in textwrap.wrap(paragraph, WIDEST, subsequent_indent=_GAP)
+        for line in textwrap.wrap(paragraph, WIDEST, subsequent_indent=GAP)
     ]
