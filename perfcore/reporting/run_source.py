@@ -1,9 +1,7 @@
 """A run on disk as pictures ask it: read in row groups, each reduced as it comes."""
 
 import json
-import os
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, cast
 
@@ -25,11 +23,12 @@ from perfcore.reporting.pieces import (
 )
 from perfcore.reporting.source import Fixed, Row, Source, where_of
 from perfcore.runs.run import MANIFEST, Run
-from perfcore.runs.workers import run_shards
 from perfcore.searching.conditions import conditions
+from perfcore.searching.groups import Groups
 from perfcore.searching.objectives import Objective
 from perfcore.searching.reductions import Best, Candidates, Front, Kept
-from perfcore.space.axes import Axis, Value, WhatIf
+from perfcore.searching.scan import Scan, places_in_order
+from perfcore.space.axes import Axis, WhatIf
 from perfcore.space.sections import Where
 from perfcore.space.space import admits
 
@@ -139,7 +138,7 @@ class RunSource(Source):
         self, objective: Objective, by: Sequence[str], fixed: Fixed, columns: Sequence[str]
     ) -> list[Row]:
         """Return the row of each group with the best value."""
-        groups = _Groups(self.axes, by)
+        groups = Groups({name: self.axes[name] for name in by})
         return self._chosen(
             [objective], groups, fixed, columns, lambda: Best(groups.count, 1, np.float64)
         )
@@ -152,7 +151,7 @@ class RunSource(Source):
         columns: Sequence[str],
     ) -> list[Row]:
         """Return the rows of each group that no other beats."""
-        groups = _Groups(self.axes, by)
+        groups = Groups({name: self.axes[name] for name in by})
         return self._chosen(
             objectives,
             groups,
@@ -164,24 +163,17 @@ class RunSource(Source):
     def _chosen(
         self,
         objectives: Sequence[Objective],
-        groups: "_Groups",
+        groups: Groups,
         fixed: Fixed,
         columns: Sequence[str],
-        make: Any,  # noqa: ANN401 - makes one of two sinks
+        make: Callable[[], Kept],
     ) -> list[Row]:
         several = {name: value for name, value in fixed.items() if len(self.axes[name]) > 1}
         conditions_on = (*self.conditions, *where_of(several))
         todo = [piece for piece in self.pieces if may_hold(piece, conditions_on)]
-        scan = _Scan(todo, objectives, groups, conditions_on, make)
-        run_shards(scan, range(len(todo)), self.workers or os.cpu_count() or 1)
-        if not scan.sinks:
-            return []
-        first, *others = scan.sinks
-        for other in others:
-            first.take(other.entries())
-        values, numbers, places = first.entries()
-        order = np.lexsort((places, *values[::-1], numbers))
-        return self._rows_at(places[order], [*self.axes, *columns])
+        scan = _FileScan(todo, objectives, groups, conditions_on, make)
+        kept = scan.over(range(len(todo)), self.workers)
+        return self._rows_at(places_in_order(kept), [*self.axes, *columns])
 
     def _rows_at(self, places: Integers, columns: Sequence[str]) -> list[Row]:
         """Return rows at places of the run, in their order."""
@@ -201,70 +193,44 @@ class RunSource(Source):
         return frozenset(schema_of(self.pieces[0]).names)
 
 
-class _Groups:
-    """Numbers of the groups that rows belong to: combinations of the values of some axes."""
-
-    def __init__(self, axes: Mapping[str, tuple[Value, ...]], by: Sequence[str]) -> None:
-        self.values = {name: axes[name] for name in by}
-        self.count = 1
-        self.strides: dict[str, int] = {}
-        for name in reversed(by):
-            self.strides[name] = self.count
-            self.count *= len(axes[name])
-
-    def of(self, table: pa.Table) -> Integers:
-        """Return each row's group; every value is one of its axis."""
-        numbers = np.zeros(table.num_rows, np.int64)
-        for name, values in self.values.items():
-            numbers += codes_of(table[name], values) * self.strides[name]
-        return numbers
-
-
-class _Scan:
-    """Reads row groups into sinks, one a thread; one object serves all threads."""
+class _FileScan(Scan[Kept]):
+    """Reads row groups into reductions."""
 
     def __init__(
         self,
         pieces: Sequence[Piece],
         objectives: Sequence[Objective],
-        groups: _Groups,
+        groups: Groups,
         where: Sequence[Where],
-        make: Any,  # noqa: ANN401 - makes one of two sinks
+        make: Callable[[], Kept],
     ) -> None:
+        super().__init__(make)
         self.pieces = pieces
         self.objectives = objectives
         self.groups = groups
         self.where = where
-        self.make = make
         self.conditions = list(dict.fromkeys(condition.column for condition in where))
-        names = (*(objective.name for objective in objectives), *groups.values)
+        names = (*(objective.name for objective in objectives), *groups.axes)
         self.columns = list(dict.fromkeys(names))
-        self.sinks: list[Kept] = []
-        self.stopped = threading.Event()
-        self.lock = threading.Lock()
-        self.local = threading.local()
 
-    def work(self, number: int) -> None:
-        """Look at the rows of a row group."""
-        if self.stopped.is_set():
-            return
-        if not hasattr(self.local, "sink"):
-            self.local.sink = self.make()
-            with self.lock:
-                self.sinks.append(self.local.sink)
-        piece = self.pieces[number]
+    def look(self, part: int, sink: Kept) -> None:
+        """Read a row group."""
+        piece = self.pieces[part]
         rows = self._met(piece)
         if not rows.size:
             return
         table = read(piece, self.columns)
         if rows.size < table.num_rows:
             table = table.take(pa.array(rows))
-        groups = self.groups.of(table)
+        places = {
+            name: codes_of(table[name], tuple(values)) for name, values in self.groups.axes.items()
+        }
         values = np.empty((len(self.objectives), rows.size))
         for place, objective in enumerate(self.objectives):
             column = numbers_of(table[objective.name])
             values[place] = -column if objective.maximize else column
-        self.local.sink.take(Candidates(values, groups, piece.first + rows))
+        groups = self.groups.numbers(places, rows.size)
+        sink.take(Candidates(values, groups, piece.first + rows))
 
     def _met(self, piece: Piece) -> Integers:
         """Return the rows of a piece that meet the conditions."""

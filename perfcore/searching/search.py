@@ -3,7 +3,6 @@
 Rows go from the kernel into what is kept of them and are gone: memory grows with the result only.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -18,11 +17,12 @@ from perfcore.errors import InputError
 from perfcore.kernel.layout import Integers
 from perfcore.runs.parquet import schema
 from perfcore.runs.shards import ProgressDisplay, facts
-from perfcore.runs.workers import Progress, evaluate_rows, run_shards
+from perfcore.runs.workers import Progress, evaluate_rows
 from perfcore.searching.conditions import narrowed
-from perfcore.searching.groups import Groups
+from perfcore.searching.groups import SpaceGroups
 from perfcore.searching.objectives import Objective
 from perfcore.searching.reductions import LARGEST_RESULT, Best, Counts, Front, Kept, S
+from perfcore.searching.scan import places_in_order
 from perfcore.searching.tasks import search_on
 from perfcore.searching.workers import SearchWorker
 from perfcore.space.space import Space
@@ -70,7 +70,7 @@ def find_best(
         If a name is unknown, or more than a million rows would be kept.
     """
     space = narrowed(space, where)
-    groups = Groups(space, by)
+    groups = SpaceGroups(space, by)
     if not 1 <= top <= LARGEST_TOP:
         raise InputError(
             f"--top: {top:,} is not from 1 to {LARGEST_TOP:,}; write more rows with `perfcore run`"
@@ -108,7 +108,7 @@ def find_front(
     if not 2 <= len(set(names)) == len(names) <= 3:
         raise InputError(f"--objectives: {', '.join(names)}: name two or three different metrics")
     space = narrowed(space, where)
-    groups = Groups(space, by)
+    groups = SpaceGroups(space, by)
     if groups.count > LARGEST_RESULT:
         raise InputError(
             f"--by: {groups.count:,} groups are more than {LARGEST_RESULT:,}; group by fewer axes"
@@ -142,7 +142,7 @@ def count_by_value(
         If a name is unknown, or there would be more than a million bins.
     """
     space = narrowed(space, where)
-    groups = Groups(space, by)
+    groups = SpaceGroups(space, by)
     decades = np.array([float(f"1e{power}") for power in range(-_DECADES, _DECADES)])
     edges = np.append(np.outer(decades, 10.0 ** (np.arange(per_decade) / per_decade)), 1e30)
     if groups.count * edges.size > LARGEST_RESULT * 10:
@@ -162,7 +162,7 @@ def count_by_value(
         }
         for group, place in np.argwhere(counts)
     ]
-    names = [axis.name for axis in groups.axes]
+    names = list(groups.axes)
     empty: dict[str, list[float]] = {name: [] for name in (*names, "low", "high", "rows", "share")}
     table = pa.Table.from_pylist(rows) if rows else pa.table(empty)
     return Found(table, space.rows, progress.rows, progress.seconds)
@@ -171,7 +171,7 @@ def count_by_value(
 def _looked(
     space: Space,
     objectives: Sequence[Objective],
-    groups: Groups,
+    groups: SpaceGroups,
     make: Callable[[], S],
     workers: int | None,
     show: Callable[[Progress], ProgressDisplay] | None,
@@ -185,17 +185,13 @@ def _looked(
         if executor is not None:
             return search_on(executor, space, objectives, groups, make, progress), progress
         worker = SearchWorker(space, objectives, groups, make, progress)
-        run_shards(worker, range(space.shards), workers or os.cpu_count() or 1)
-    first, *others = worker.sinks
-    for other in others:
-        first.merge(other)
-    return first, progress
+        return worker.over(range(space.shards), workers), progress
 
 
 def _found(
     space: Space,
     objectives: Sequence[Objective],
-    groups: Groups,
+    groups: SpaceGroups,
     make: Callable[[], Kept],
     workers: int | None,
     show: Callable[[Progress], ProgressDisplay] | None,
@@ -203,9 +199,7 @@ def _found(
 ) -> Found:
     first, progress = _looked(space, objectives, groups, make, workers, show, executor)
     seconds = progress.seconds
-    values, numbers, places = first.entries()
-    order = np.lexsort((places, *values[::-1], numbers))
-    return Found(rows_at(space, places[order]), space.rows, progress.rows, seconds)
+    return Found(rows_at(space, places_in_order(first)), space.rows, progress.rows, seconds)
 
 
 def rows_at(space: Space, places: Integers) -> pa.Table:

@@ -8,7 +8,7 @@ from typing import Final, Generic
 from perfcore.runs.executors import ROOM, packed_spec, retry_or_raise, unpacked_space
 from perfcore.runs.manifest import fingerprint
 from perfcore.runs.workers import Progress, spread
-from perfcore.searching.groups import Groups
+from perfcore.searching.groups import SpaceGroups
 from perfcore.searching.objectives import Objective
 from perfcore.searching.reductions import S
 from perfcore.searching.workers import SearchWorker
@@ -31,7 +31,7 @@ class SearchTask(Generic[S]):
         """Return what is kept of the shards' rows, and how many met the conditions."""
         space = unpacked_space(self.spec, self.run)
         progress = Progress(space.shards, space.rows)
-        groups = Groups(space, self.by)
+        groups = SpaceGroups(space, self.by)
         worker = SearchWorker(space, self.objectives, groups, self.make, progress)
         for shard in shards:
             worker.work(shard)
@@ -42,12 +42,12 @@ def search_on(
     executor: Executor,
     space: Space,
     objectives: Sequence[Objective],
-    groups: Groups,
+    groups: SpaceGroups,
     make: Callable[[], S],
     progress: Progress,
 ) -> S:
     """Let an executor look at all rows; return what is kept of them."""
-    by = tuple(axis.name for axis in groups.axes)
+    by = tuple(groups.axes)
     task = SearchTask(packed_spec(space.spec), fingerprint(space), tuple(objectives), by, make)
     each = -(-space.shards // SEARCH_TASKS)
     chunks = [

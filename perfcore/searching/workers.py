@@ -1,57 +1,49 @@
 """Workers of a search: shards of a space go from the kernel into reductions."""
 
-import threading
 from collections.abc import Callable, Sequence
-from typing import Final, Generic
+from typing import Final
 
 import numpy as np
 
 from perfcore.runs.parquet import Buffers
 from perfcore.runs.workers import Evaluator, Progress
-from perfcore.searching.groups import Groups
+from perfcore.searching.groups import SpaceGroups
 from perfcore.searching.objectives import Objective
 from perfcore.searching.reductions import Candidates, S
+from perfcore.searching.scan import Scan
 from perfcore.space.space import Space
 
 BLOCK: Final = 1 << 14  # rows between kernel and selection: they stay in the second-level cache
 
 
-class SearchWorker(Generic[S]):
-    """Evaluates shards into sinks, one a thread; one object serves all threads."""
+class SearchWorker(Scan[S]):
+    """Evaluates shards of a space into reductions."""
 
     def __init__(
         self,
         space: Space,
         objectives: Sequence[Objective],
-        groups: Groups,
+        groups: SpaceGroups,
         make: Callable[[], S],
         progress: Progress,
     ) -> None:
+        super().__init__(make)
         self.space = space
         self.progress = progress
         self.evaluator = Evaluator(space, [objective.name for objective in objectives])
         self.signs = np.array([-1.0 if o.maximize else 1.0 for o in objectives])
         self.groups = groups
         self.inner_groups = groups.inner()
-        self.make = make
-        self.sinks: list[S] = []
-        self.stopped = threading.Event()
-        self.lock = threading.Lock()
-        self.local = threading.local()
 
-    def work(self, shard: int) -> None:
-        """Look at the rows of a shard."""
+    def begin(self) -> None:
+        """Make a thread's buffers."""
+        self.local.buffers = Buffers(self.space, BLOCK, len(self.signs))
+        self.local.places = np.empty((2, BLOCK), np.int64)
+
+    def look(self, shard: int, sink: S) -> None:
+        """Evaluate a shard."""
         from perfcore.kernel.selection import locate  # noqa: PLC0415 - Numba is slow to import
 
-        if self.stopped.is_set():
-            return
-        if not hasattr(self.local, "sink"):
-            self.local.sink = self.make()
-            self.local.buffers = Buffers(self.space, BLOCK, len(self.signs))
-            self.local.places = np.empty((2, BLOCK), np.int64)
-            with self.lock:
-                self.sinks.append(self.local.sink)
-        sink: S = self.local.sink
         buffers: Buffers = self.local.buffers
         start, stop = self.space.shard_range(shard)
         outer_groups = self.groups.outer(start, stop)
