@@ -221,7 +221,7 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
             ]
             for row in rows
         ]
-        columns = (*left(*names, metric), *right("rows", "share"), Column(picture=True))
+        columns = (*left(*names, metric), *right("rows", "share"), Column(whole=True))
         print_table(Table.of(columns, lines))
         click.echo()
     _summary(found, options)

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.schema import DeviceEntry
-from perfcore.errors import InputError
 from perfcore.runs.dataset import Dataset
+from perfcore.runs.facts import read_facts
 
 # Fields that explain a number, or find an entry: no row moves by them.
 _WORDS: Final = frozenset(
@@ -90,28 +90,9 @@ class Side:
         InputError
             The rows do not say what sweep they are of.
         """
-        facts = {
-            key.decode().removeprefix("perfcore."): value.decode()
-            for key, value in (data.schema.metadata or {}).items()
-        }
-        manifest: Mapping[str, Any] = getattr(data, "manifest", {})
-        if "spec" not in facts:
-            raise InputError(f"{label}: has no data that perfcore wrote; run the sweep again")
-        try:
-            spec = manifest.get("spec") or json.loads(facts["spec"])
-            entries = json.loads(facts.get("entries", "{}"))
-            bases = json.loads(facts.get("bases", "{}"))
-            versions = manifest.get("versions") or {"perfcore": facts.get("version", "")}
-            tables = [spec, spec["axes"], spec["output"], entries, bases, versions]
-            damaged = not all(isinstance(table, dict) for table in tables)
-        except (KeyError, RecursionError, TypeError, ValueError):
-            damaged = True
-        if damaged:
-            raise InputError(
-                f"{label}: what it says of its sweep is damaged; run again, which keeps the shards"
-            )
-        complete = bool(manifest.get("complete", True))
-        return cls(label, data, spec, entries, bases, versions, complete)
+        told = read_facts(label, data.schema, getattr(data, "manifest", None))
+        versions = told.versions or {"perfcore": told.version}
+        return cls(label, data, told.spec, told.entries, told.bases, versions, told.complete)
 
     def values(self, axis: str) -> list[Any] | None:
         """The values of an axis; None where they are too many to be listed in a file."""

@@ -1,6 +1,5 @@
 """A run on disk as pictures ask it: read in row groups, each reduced as it comes."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, cast
@@ -22,6 +21,7 @@ from perfcore.reporting.pieces import (
     schema_of,
 )
 from perfcore.reporting.source import Fixed, Row, Source, where_of
+from perfcore.runs.facts import read_facts
 from perfcore.runs.run import MANIFEST, Run
 from perfcore.searching.conditions import conditions
 from perfcore.searching.groups import Groups
@@ -40,7 +40,7 @@ class RunSource(Source):
 
     def __init__(self, run: Run, where: Sequence[str], workers: int | None, given: str) -> None:
         self.run = run
-        spec = self._spec()
+        spec = read_facts(str(run.path / MANIFEST), None, run.manifest).spec
         try:
             self.name, self.description = str(spec["name"]), str(spec["description"])
             axes, what_ifs = _axes_of(spec)
@@ -85,12 +85,6 @@ class RunSource(Source):
         if faults:
             raise InputError(faults)
 
-    def _spec(self) -> dict[str, Any]:
-        spec = self.run.manifest.get("spec")
-        if not isinstance(spec, dict):
-            raise InputError(f"{self.run.path / MANIFEST}: has no spec; run the sweep again")
-        return spec
-
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """All row groups, in the order of the space."""
@@ -104,17 +98,8 @@ class RunSource(Source):
     @cached_property
     def facts(self) -> Mapping[str, Any]:
         """What the run's files say about themselves."""
-        texts = schema_of(self.pieces[0]).metadata or {}
-        known = {key.decode().removeprefix("perfcore."): text for key, text in texts.items()}
-        if "entries" not in known:
-            raise InputError(f"{self.pieces[0].path}: perfcore did not write it; run again")
-        return {
-            "entries": json.loads(known["entries"]),
-            "version": known["version"].decode(),
-            "fingerprint": known["fingerprint"].decode(),
-            "catalog_hash": known["catalog_hash"].decode(),
-            "spec": self._spec(),
-        }
+        piece = self.pieces[0]
+        return read_facts(str(piece.path), schema_of(piece), self.run.manifest).model_dump()
 
     @property
     def rows(self) -> str:

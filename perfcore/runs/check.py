@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from perfcore.errors import show
+from perfcore.runs.facts import fingerprint_of
 from perfcore.runs.manifest import (
     MANIFEST,
     Document,
@@ -135,7 +136,7 @@ def _check(
 def _difference(
     footer: pq.FileMetaData, schema: pa.Schema, manifest: Document, receipt: Receipt
 ) -> str:
-    fingerprint = (schema.metadata or {}).get(b"perfcore.fingerprint", b"").decode(errors="replace")
+    fingerprint = fingerprint_of(schema)
     if footer.num_rows != receipt.rows:
         return f"has {footer.num_rows:,} rows, {receipt.rows:,} were written"
     if schema.names != manifest.get("columns"):

@@ -1,7 +1,6 @@
 """How a data set shows itself: a few lines and rows, for a terminal and for a notebook."""
 
 import html as markup
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -9,6 +8,8 @@ from typing import Any, Final, Protocol
 import pyarrow as pa
 
 from perfcore import tables
+from perfcore.errors import InputError
+from perfcore.runs.facts import read_facts
 from perfcore.space.axes import DEGREES
 from perfcore.tables import GAP, Column, Table
 from perfcore.units import significant
@@ -110,8 +111,10 @@ def _paragraphs(dataset: Previewed) -> list[str]:
 
 def _shared(dataset: Previewed) -> dict[str, str]:
     """Axes that have one value in all of the sweep."""
-    written = (dataset.schema.metadata or {}).get(b"perfcore.spec")
-    axes = json.loads(written)["axes"] if written else {}
+    try:
+        axes = read_facts(dataset.name, dataset.schema).spec["axes"]
+    except InputError:  # rows of a query, or of others: a preview shows them all the same
+        axes = {}
     shared = {}
     for name in dataset.columns:
         values = axes.get(name)

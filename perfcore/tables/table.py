@@ -17,12 +17,15 @@ class Column(NamedTuple):
         Whether the cells are bars of letters, which only text shows.
     style
         Style of the cells, where neither their row nor they themselves have one.
+    whole
+        Whether its cells are names, which are split only if nothing else is left.
     """
 
     name: str = ""
     unit: str = ""
     align: Literal["left", "right"] = "left"
     picture: bool = False
+    whole: bool = False
     style: str = ""
 
 
@@ -104,4 +107,4 @@ def right(*names: str) -> tuple[Column, ...]:
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Table:
     """Return names and their texts as a table without a header."""
-    return Table.of((Column(style="dim"), Column()), pairs)
+    return Table.of((Column(style="dim", whole=True), Column()), pairs)

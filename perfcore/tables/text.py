@@ -95,7 +95,7 @@ def _sizes(table: Table, width: int | None) -> list[int]:
     texts = [
         place
         for place, column in enumerate(table.columns)
-        if column.align == "left" and not column.picture
+        if column.align == "left" and not (column.picture or column.whole)
     ]
     excess = sum(sizes) + len(GAP) * (len(sizes) - 1) - width
     for places, least in (

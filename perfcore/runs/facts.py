@@ -1,0 +1,114 @@
+"""Facts that a run states about itself, in its manifest and in the footers of its files.
+
+Everything that reads them reads them here, checked: a run may come from strangers.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from perfcore.errors import InputError
+
+_PREFIX: Final = "perfcore."
+_TEXTS: Final = ("version", "fingerprint", "catalog_hash")  # the others are JSON
+
+
+class _WhatIf(BaseModel):
+    mode: str
+    column: str
+
+
+class _Spec(BaseModel):
+    """The shape of a specification in its canonical form, as ``Spec.to_dict`` writes it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    description: str = ""
+    axes: dict[str, list[str | int | float] | dict[str, Any]]  # count, first, last of a long one
+    what_if: dict[str, _WhatIf] = Field(default_factory=dict)
+    zip: list[list[str]] = Field(default_factory=list)
+    sample: dict[str, Any] | None = None
+    output: dict[str, Any]
+
+
+class RunFacts(BaseModel):
+    """What a run says about itself; ``perfcore.runs.shards.facts`` writes it into every file.
+
+    Attributes
+    ----------
+    spec
+        The specification in its canonical form, of the manifest where there is one: files have
+        long axes as their count, first and last value.
+    entries, bases
+        Catalogue entries by axis and label, and the engines that others stand on.
+    versions
+        Of the programs that wrote it, as far as it says.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: dict[str, Any]
+    entries: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+    bases: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    version: str = ""
+    fingerprint: str = ""
+    catalog_hash: str = ""
+    complete: bool = True
+
+
+def read_facts(
+    label: str, schema: pa.Schema | None, manifest: Mapping[str, Any] | None = None
+) -> RunFacts:
+    """Return what a run says about itself.
+
+    Parameters
+    ----------
+    label
+        Names the run in errors.
+    schema
+        Of one of its files, or of rows in memory.
+    manifest
+        Its manifest, if it has one.
+
+    Raises
+    ------
+    InputError
+        It says nothing, or what it says is damaged.
+    """
+    manifest = manifest or {}
+    metadata = (schema.metadata or {}) if schema is not None else {}
+    try:
+        texts = {
+            key.decode().removeprefix(_PREFIX): value.decode()
+            for key, value in metadata.items()
+            if key.startswith(_PREFIX.encode())
+        }
+        if "spec" not in texts and (schema is not None or "spec" not in manifest):
+            raise InputError(f"{label}: has no data that perfcore wrote; run the sweep again")
+        told = {key: text if key in _TEXTS else json.loads(text) for key, text in texts.items()}
+        for key in ("spec", "versions", "complete"):
+            if key in manifest:
+                told[key] = manifest[key]
+        told.setdefault("versions", {"perfcore": told.get("version", "")})
+        found = RunFacts.model_validate(told, strict=True)
+        _Spec.model_validate(found.spec, strict=True)
+    except (ValidationError, RecursionError, ValueError) as error:
+        where = ""
+        if isinstance(error, ValidationError):
+            where = f" ({'.'.join(map(str, error.errors()[0]['loc'][:3]))})"
+        raise InputError(
+            f"{label}: what it says of its sweep is damaged{where}; "
+            "run the sweep again, which keeps whole shards"
+        ) from error
+    return found
+
+
+def fingerprint_of(schema: pa.Schema) -> str:
+    """Return the fingerprint of the run that a file says it is of; empty if it says none."""
+    text: bytes = (schema.metadata or {}).get(f"{_PREFIX}fingerprint".encode(), b"")
+    return text.decode(errors="replace")
