@@ -79,7 +79,7 @@ def test_the_schema_is_a_schema():
     axes = SHIPPED["properties"]["axes"]["properties"]
     assert list(axes) == [*RULES, "devices"]
     assert all(axis["description"] for axis in axes.values())
-    assert list(SHIPPED["properties"]["output"]["properties"]) == list(Output.__dataclass_fields__)
+    assert list(SHIPPED["properties"]["output"]["properties"]) == list(Output.model_fields)
     for record, bounds in BOUNDS.items():
         assert list(SHIPPED["definitions"][record]["properties"]) == list(bounds)
 
