@@ -30,6 +30,7 @@ from perfcore.space.axes import RULES, Axis, Value, WhatIf
 from perfcore.space.profiles import PROFILES, Compression
 
 MAX_SAMPLE: Final = 10**12
+MAX_ROWS_PER_SHARD: Final = 1 << 30
 MANTISSA_BITS: Final = MappingProxyType({"float32": 24, "float64": 53})
 DTYPES: Final = tuple(MANTISSA_BITS)
 LEAST_BITS: Final = 4  # of a metric: fewer would be worse than any model
@@ -154,7 +155,8 @@ class Output(BaseModel):
 
     ``columns`` are in the order of ``perfcore.columns``, without the axes: they are always written.
     ``significant_bits`` of metrics, by column and ``default``; the rest of a mantissa is rounded
-    away, to the nearest.
+    away, to the nearest. ``rows_per_shard`` bounds the rows of a file, but a file has at least one
+    outer point with all its batches and lengths.
     """
 
     model_config = _SECTION
@@ -181,6 +183,12 @@ class Output(BaseModel):
         default_factory=dict,
         validate_default=True,
         description="bits of metrics that are kept, the rest is rounded [the profile's]",
+    )
+    rows_per_shard: int = Field(
+        1 << 20,
+        ge=1,
+        le=MAX_ROWS_PER_SHARD,
+        description="rows of one file at most, counted before any is left out",
     )
 
     @model_validator(mode="before")
