@@ -44,7 +44,8 @@ from perfcore.runs.workers import Evaluator, evaluate_rows
 from perfcore.searching.objectives import Objective
 from perfcore.searching.search import find_best
 from perfcore.searching.workers import BLOCK
-from perfcore.space.space import ROWS_PER_SHARD, Space
+from perfcore.space.sections import Output
+from perfcore.space.space import Space
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 OBJECTIVE = Objective("cost_per_mtok_output_usd")
@@ -84,7 +85,7 @@ FULL = Plan(
     column_rows=4 * 10**6,
     copy_bytes=1 << 29,
     disk_bytes=1 << 30,
-    rows_per_thread=4 * ROWS_PER_SHARD,
+    rows_per_thread=4 * Output().rows_per_shard,
     repeats=3,
     main_sweep=(),
 )

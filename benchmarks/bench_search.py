@@ -55,7 +55,7 @@ def space(configs: float) -> Space:
 def kernel_rate(whole: Space, workers: int) -> float:
     """Rows per second of the kernel alone, every column, on the first shards."""
     every = tuple(column.name for column in METRICS)
-    output = replace(whole.spec.output, columns=every)
+    output = whole.spec.output.model_copy(update={"columns": every})
     evaluator = Evaluator(Space(replace(whole.spec, output=output)))
 
     def work(worker: int) -> None:

@@ -1,7 +1,4 @@
-"""A small sweep of many shards, and what tests of runs ask of it.
-
-All tests know its fixtures; those of a module that uses any need ``small_shards``.
-"""
+"""A small sweep of many shards, and what tests of runs ask of it; all tests know its fixtures."""
 
 import hashlib
 import json
@@ -16,11 +13,10 @@ from click.testing import CliRunner
 
 from perfcore.cli import program
 from perfcore.runs.run import open_run, sweep
-from perfcore.space import space as space_module
 from perfcore.space.space import Space
 
 ROWS_PER_SHARD = 40
-SPEC = """
+SPEC = f"""
 name = "shards"
 [axes]
 model = ["llama-3-8b"]
@@ -29,32 +25,25 @@ batch = [1, 64]
 input_len = [128, 4096]
 output_len = [64]
 [what_if]
-"device.memory_bandwidth" = { scale = { linear = [0.5, 2.0], n = 500 } }
+"device.memory_bandwidth" = {{ scale = {{ linear = [0.5, 2.0], n = 500 }} }}
 [output]
 columns = ["tpot_s", "ttft_s", "bound"]
+rows_per_shard = {ROWS_PER_SHARD}
 """
 SHARDS = 100
 AXES = ["device", "device_memory_bandwidth_scale", "batch", "input_len"]
-SMALL = f"from perfcore.space import space; space.ROWS_PER_SHARD = {ROWS_PER_SHARD}; "
 # SIGINT may be ignored where tests run in the background
 START = (
-    f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {SMALL}"
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from perfcore.cli import main; main()"
 )
-
-
-@pytest.fixture
-def small_shards(monkeypatch):
-    monkeypatch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
 
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
     """A run that nothing disturbed, and that no test changes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space_module, "ROWS_PER_SHARD", ROWS_PER_SHARD)
-        path = tmp_path_factory.mktemp("whole") / "run"
-        assert sweep(space(), path, 2).manifest["complete"]
+    path = tmp_path_factory.mktemp("whole") / "run"
+    assert sweep(space(), path, 2).manifest["complete"]
     assert len(hashes(path)) == SHARDS
     return path
 
@@ -72,14 +61,15 @@ def cli(*arguments):
     return CliRunner().invoke(program, [str(argument) for argument in arguments])
 
 
-def space(scales=500, **changes):
-    """The sweep, with more or fewer scales, and with other axes."""
+def space(scales=500, rows_per_shard=ROWS_PER_SHARD, **changes):
+    """The sweep, with more or fewer scales, with larger or smaller shards, and with other axes."""
     document = tomllib.loads(SPEC.replace("500", str(scales)))
+    document["output"]["rows_per_shard"] = rows_per_shard
     return Space.from_dict({**document, "axes": {**document["axes"], **changes}})
 
 
 def command(*arguments, before=""):
-    """The command line as a process of its own, with small shards."""
+    """The command line as a process of its own."""
     return [sys.executable, "-c", before + START, *map(str, arguments)]
 
 

@@ -8,21 +8,13 @@ from pathlib import Path
 
 import pytest
 from distributed import Client, LocalCluster
-from runs import ROWS_PER_SHARD, SHARDS, cli, hashes, manifest_of, space
+from runs import SHARDS, cli, hashes, manifest_of, space
 
 import perfcore
 from perfcore.errors import InputError, OutputError
 from perfcore.runs import executors, tasks
 from perfcore.runs.run import sweep
 from perfcore.runs.shards import ProgressDisplay
-from perfcore.space import space as space_module
-
-pytestmark = pytest.mark.usefixtures("small_shards")
-
-
-def set_small_shards():
-    """What a worker of another process does first."""
-    space_module.ROWS_PER_SHARD = ROWS_PER_SHARD
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +60,7 @@ def test_processes_and_only_what_is_missing(tmp_path, whole, monkeypatch):
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parent.parent), prepend=":")
     monkeypatch.chdir(tmp_path.parent)  # workers are told where, whatever their directory is
-    with ProcessPoolExecutor(2, get_context("spawn"), set_small_shards) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         perfcore.sweep(space(), tmp_path.name, executor=pool)
 
     assert len(kept) == SHARDS // 2

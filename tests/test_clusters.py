@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from runs import SPEC
+from runs import ROWS_PER_SHARD, SPEC
 
 from perfcore.cli import program
 from perfcore.runs.check import verify
@@ -49,7 +49,7 @@ def installed(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(binaries), prepend=":")
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=":")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "sweep.toml").write_text(SPEC)
+    (tmp_path / "sweep.toml").write_text(SPEC.replace(f"rows_per_shard = {ROWS_PER_SHARD}\n", ""))
     return tmp_path
 
 

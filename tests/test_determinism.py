@@ -9,7 +9,6 @@ import pytest
 import perfcore.runs.manifest
 from perfcore.errors import InputError
 from perfcore.runs.run import sweep
-from perfcore.space import space as space_module
 from perfcore.space.space import Space
 
 SPEC = {
@@ -23,12 +22,8 @@ SPEC = {
         "input_len": {"log": [128, 8192], "n": 31},
         "output_len": [64, 256],
     },
+    "output": {"rows_per_shard": 1024},
 }
-
-
-@pytest.fixture(autouse=True)
-def _small_shards(monkeypatch):
-    monkeypatch.setattr(space_module, "ROWS_PER_SHARD", 1024)
 
 
 def hashes(run):

@@ -17,7 +17,6 @@ import pyarrow.dataset as ds
 import pytest
 from runs import (
     SHARDS,
-    SMALL,
     cli,
     hashes,
     lost_and_duplicated,
@@ -34,9 +33,6 @@ from perfcore.runs.parquet import schema
 from perfcore.runs.run import open_run, sweep
 from perfcore.runs.shards import facts
 from perfcore.runs.workers import evaluate_rows
-from perfcore.space import space as space_module
-
-pytestmark = pytest.mark.usefixtures("small_shards")
 
 KILLS = 20
 SOME = 15  # shards that are there when a fault is injected
@@ -341,9 +337,8 @@ def test_a_lost_manifest_is_made_again(tmp_path, held):
     held(output, "manifest deleted", 1, "nothing")
 
 
-def test_two_thousand_shards(tmp_path, monkeypatch, recorded):
-    monkeypatch.setattr(space_module, "ROWS_PER_SHARD", 4)
-    made = space(scales=1000)
+def test_two_thousand_shards(tmp_path, recorded):
+    made = space(scales=1000, rows_per_shard=4)
     output = tmp_path / "run"
     run = sweep(made, output, 2)
     before = hashes(output)
@@ -397,8 +392,6 @@ def test_what_does_not_fit_is_refused_unless_forced(tmp_path, spec, held, monkey
 def test_a_dask_worker_that_is_killed(tmp_path, spec, held, monkeypatch):
     # for processes that start elsewhere
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parent.parent), prepend=":")
-    preload = tmp_path / "small.py"
-    preload.write_text(SMALL)
     dask = [sys.executable, "-m", "dask"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     file = tmp_path / "scheduler.json"
@@ -409,7 +402,7 @@ def test_a_dask_worker_that_is_killed(tmp_path, spec, held, monkeypatch):
         )
     ]
     worker = [*dask, "worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-nanny"]
-    worker += ["--host", "127.0.0.1", "--no-dashboard", "--preload", str(preload)]
+    worker += ["--host", "127.0.0.1", "--no-dashboard"]
     try:
         while not file.exists():
             assert processes[0].poll() is None

@@ -22,8 +22,7 @@ from perfcore.runs.shards import facts, part_of
 from perfcore.runs.store import Directory
 from perfcore.runs.workers import Receipt
 from perfcore.space.space import Space
-
-pytestmark = pytest.mark.usefixtures("small_shards")
+from perfcore.space.spec import Spec
 
 
 @pytest.fixture
@@ -118,6 +117,25 @@ def test_what_changed_is_said(run, made, said):
     assert str(refused.value).endswith("; choose another -o or delete it")
     assert "\n" not in str(refused.value)
     assert hashes(run) == before
+
+
+def test_a_run_from_before_rows_per_shard_opens_and_is_compared(whole, tmp_path, monkeypatch):
+    today = Spec.to_dict
+
+    def form_of_then(spec):
+        form = today(spec)
+        del form["output"]["rows_per_shard"]
+        return form
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Spec, "to_dict", form_of_then)
+        sweep(space(), tmp_path, 2)
+
+    assert perfcore.open_run(tmp_path).rows == perfcore.open_run(whole).rows
+    assert verify(tmp_path).faults == ()
+    assert "output.rows_per_shard from none to 40\nequal" in cli("diff", tmp_path, whole).stdout
+    with pytest.raises(InputError, match=r"\('shards'; output.rows_per_shard: 40, was nothing\)"):
+        sweep(space(), tmp_path)
 
 
 def test_many_changes_are_counted(run):

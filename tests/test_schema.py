@@ -79,7 +79,7 @@ def test_the_schema_is_a_schema():
     axes = SHIPPED["properties"]["axes"]["properties"]
     assert list(axes) == [*AXIS_INPUTS, "devices"]
     assert all(axis["description"] for axis in axes.values())
-    assert list(SHIPPED["properties"]["output"]["properties"]) == list(Output.__dataclass_fields__)
+    assert list(SHIPPED["properties"]["output"]["properties"]) == list(Output.model_fields)
     for record, bounds in LIMITS.items():
         assert list(SHIPPED["definitions"][record]["properties"]) == list(bounds)
 
@@ -118,6 +118,7 @@ SOUND = [
     {"axes": AXES, "where": {"metric": "energy_per_output_token_j", "max": "1 kWh"}},
     {"axes": AXES, "sample": {"n": 100, "method": "random", "seed": 1}},
     {"axes": AXES, "output": {"columns": ["tpot_s", "bound"], "compression": "lz4"}},
+    {"axes": AXES, "output": {"significant_bits": {"default": 8}, "rows_per_shard": 1 << 30}},
 ]
 
 FAULTY = {
@@ -166,6 +167,9 @@ FAULTY = {
     "column twice": {"axes": AXES, "output": {"columns": ["tpot_s", "tpot_s"]}},
     "no column": {"axes": AXES, "output": {"columns": []}},
     "unknown precision": {"axes": AXES, "output": {"dtype": "float16"}},
+    "empty shards": {"axes": AXES, "output": {"rows_per_shard": 0}},
+    "shards too large": {"axes": AXES, "output": {"rows_per_shard": (1 << 30) + 1}},
+    "shards in words": {"axes": AXES, "output": {"rows_per_shard": "1Mi"}},
     "switch in words": {"axes": AXES, "output": {"keep_infeasible": "yes"}},
     "blank title": {"axes": AXES, "name": " "},
 }

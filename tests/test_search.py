@@ -168,8 +168,8 @@ def test_conditions_on_axes_and_codes():
 @pytest.mark.parametrize("block", [128, 1_024])
 def test_answers_do_not_depend_on_threads_and_blocks(monkeypatch, workers, block):
     monkeypatch.setattr(workers_module, "BLOCK", block)
-    monkeypatch.setattr("perfcore.space.space.ROWS_PER_SHARD", 100)
-    space = perfcore.Space.from_dict(SPEC)
+    small_shards = {**SPEC, "output": {**SPEC["output"], "rows_per_shard": 100}}
+    space = perfcore.Space.from_dict(small_shards)
     best = find_best(space, Objective("max_batch"), by=["device"], top=7, workers=workers).rows
     front = find_front(space, [Objective("tpot_s"), Objective("max_batch", True)], workers=workers)
     monkeypatch.undo()

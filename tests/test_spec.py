@@ -20,6 +20,7 @@ from perfcore.limits import Limits
 from perfcore.reading.places import Place
 from perfcore.reading.ranges import expand
 from perfcore.space.overrides import parse
+from perfcore.space.space import Space
 from perfcore.space.spec import Spec
 
 WHOLE = Limits("count", 1, 1e8, whole=True)
@@ -304,6 +305,18 @@ def test_output_columns_are_in_the_order_of_their_declaration():
     )
 
 
+@pytest.mark.parametrize(
+    ("rows_per_shard", "points", "shards"),
+    [({}, (1 << 20) // 7, 1), ({"rows_per_shard": 14}, 2, 3), ({"rows_per_shard": 1}, 1, 5)],
+)
+def test_a_shard_has_at_most_so_many_rows_but_a_whole_point(rows_per_shard, points, shards):
+    layers = {"model.layers": {"linear": [10, 50], "n": 5}}
+    batch = {"batch": {"pow2": [1, 64]}}
+    found = Space(spec(batch, what_if=layers, output=rows_per_shard))
+
+    assert (found.inner_points, found.points_per_shard, found.shards) == (7, points, shards)
+
+
 def test_a_sample_says_how_many_rows():
     found = spec({"batch": {"pow2": [1, 1024]}}, sample={"method": "random", "n": 7, "seed": 3})
 
@@ -375,6 +388,7 @@ def test_sections_that_mean_the_same_have_the_same_form():
         {"what_if": {"device.idle_power": {"scale": 1}}},
         {"where": [{"metric": "tpot_s", "max": 1}]},
         {"output": {"columns": "all"}},
+        {"output": {"rows_per_shard": 1 << 19}},
         {"sample": {"n": 3}},
     ],
 )

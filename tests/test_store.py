@@ -9,17 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 import boto3
 import pyarrow.parquet as pq
 import pytest
+import runs
 from moto.server import ThreadedMotoServer
-from runs import ROWS_PER_SHARD, SHARDS, cli, hashes, manifest_of, space
+from runs import ROWS_PER_SHARD, SHARDS, SPEC, cli, hashes, manifest_of
 
 import perfcore
 from perfcore.errors import InputError, OutputError
 from perfcore.runs.check import verify
 from perfcore.runs.run import sweep
 from perfcore.runs.store import Bucket, Directory, Draft, open_store
-from perfcore.space import space as space_module
-
-pytestmark = pytest.mark.usefixtures("small_shards")
 
 BUCKET = "perfcore-tests"
 
@@ -49,17 +47,22 @@ def address(s3):
     return f"s3://{BUCKET}/{uuid.uuid4().hex}/run"
 
 
+def space():
+    """The sweep in fewer shards: each takes several requests of a bucket."""
+    return runs.space(rows_per_shard=20 * ROWS_PER_SHARD)
+
+
 @pytest.fixture
-def small_shards(monkeypatch):
-    monkeypatch.setattr(space_module, "ROWS_PER_SHARD", 20 * ROWS_PER_SHARD)
+def spec(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(SPEC.replace(f"= {ROWS_PER_SHARD}\n", f"= {20 * ROWS_PER_SHARD}\n"))
+    return path
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space_module, "ROWS_PER_SHARD", 20 * ROWS_PER_SHARD)
-        path = tmp_path_factory.mktemp("whole") / "run"
-        sweep(space(), path, 2)
+    path = tmp_path_factory.mktemp("whole") / "run"
+    sweep(space(), path, 2)
     return path
 
 

@@ -6,11 +6,14 @@ from types import UnionType
 from typing import Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from perfcore.errors import MOST_FAULTS, show
 from perfcore.reading.files import first_lower
-from perfcore.reading.words import nearest, suggest
+from perfcore.reading.places import Place
+from perfcore.reading.words import nearest, suggest, unknown
+
+Location = tuple[str | int, ...]
 
 
 def faults_from_validation_error(
@@ -27,35 +30,62 @@ def faults_from_validation_error(
     model
         The class that was validated: its keys are what misspelled keys are compared with.
     """
-    details = error.errors(include_url=False)[:MOST_FAULTS]
+    return [f"{_join(place, location)}: {problem}" for location, problem in _faults(error, model)]
+
+
+def record_validation_error(error: ValidationError, place: Place, model: type[BaseModel]) -> None:
+    """Record each fault that pydantic found in the table that stands at a place."""
+    for location, problem in _faults(error, model):
+        spot = place
+        for part in location:
+            spot = spot.item(part) if isinstance(part, int) else spot.at(part)
+        spot.relay(problem)
+
+
+def fault_within(location: Location, problem: str) -> InitErrorDetails:
+    """Return a fault of an item or key of the value that a validator was given.
+
+    Validators raise them with ``ValidationError.from_exception_data(title, faults)``.
+    """
+    kind = PydanticCustomError("value_error", "{error}", {"error": problem})
+    return InitErrorDetails(type=kind, loc=location, input=None)
+
+
+def _faults(error: ValidationError, model: type[BaseModel] | None) -> list[tuple[Location, str]]:
+    """Return the location of each fault, and what it says."""
+    details = error.errors(include_url=False)[: MOST_FAULTS + 1]  # one more says that there are
     meant = {
         (*where, nearest(str(key), _keys(_inner_model(model, where))))
         for *where, key in (detail["loc"] for detail in details if _is(detail, "extra_forbidden"))
     }
-    faults: dict[str, None] = {}  # an ordered set: a union reports a fault once per member
-    for detail in details:
-        # a misspelled key is one fault, not also the absence of the right one
-        if not (_is(detail, "missing") and detail["loc"] in meant):
-            faults[_fault(detail, place, model)] = None
-    return list(faults)
+    # a misspelled key is one fault, not also the absence of the right one
+    found = (
+        _fault(detail, model)
+        for detail in details
+        if not (_is(detail, "missing") and detail["loc"] in meant)
+    )
+    return list(dict.fromkeys(found))  # a union reports a fault once per member
 
 
 def _is(detail: ErrorDetails, kind: str) -> bool:
     return detail["type"] == kind and bool(detail["loc"])
 
 
-def _fault(detail: ErrorDetails, place: str, model: type[BaseModel] | None) -> str:
-    location = [part for part in detail["loc"] if not _is_tag(part)]
-    kind = detail["type"]
-    if kind in {"extra_forbidden", "missing"} and location:
-        key = str(location[-1])
-        where = _join(place, location[:-1])
-        if kind == "missing":
-            return f"{where}: key {key!r} is missing; add it"
-        keys = _keys(_inner_model(model, location[:-1]))
-        hint = suggest(key, keys) or (f"; known keys: {', '.join(sorted(keys))}" if keys else "")
-        return f"{where}: unknown key {key!r}{hint or '; remove it'}"
-    return f"{_join(place, location)}: {_message(detail)}"
+def _fault(detail: ErrorDetails, model: type[BaseModel] | None) -> tuple[Location, str]:
+    if not (_is(detail, "missing") or _is(detail, "extra_forbidden")):
+        return _without_tags(detail["loc"]), _message(detail)
+    location, key = _without_tags(detail["loc"][:-1]), str(detail["loc"][-1])
+    table = _inner_model(model, location)
+    if detail["type"] == "missing":
+        field = table.model_fields.get(key) if table else None
+        example = f"{key} = {field.examples[0]}" if field and field.examples else "it"
+        return location, f"key {key!r} is missing; add {example}"
+    keys = _keys(table)
+    return location, unknown("key", key, keys) if keys else f"unknown key {show(key)}; remove it"
+
+
+def _without_tags(location: Location) -> Location:
+    return tuple(part for part in location if not _is_tag(part))
 
 
 def _is_tag(part: str | int) -> bool:
@@ -112,7 +142,7 @@ def _keys(model: type[BaseModel] | None) -> list[str]:
 
 _TYPES = {
     "string_type": "text in quotes",
-    "int_type": "a whole number",
+    "int_type": "a whole number, without quotes or a decimal point",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
@@ -148,7 +178,7 @@ def _message(detail: ErrorDetails) -> str:
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
         hint = suggest(given, choices) if isinstance(given, str) else ""
-        return f"{show(given)} is not one of {', '.join(choices)}{hint}"
+        return f"{show(given)} must be one of {', '.join(choices)}{hint}"
     return (
         "must not be empty"
         if kind in {"string_too_short", "too_short"}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from perfcore import units
 from perfcore.errors import FURTHER, MOST_FAULTS, show
 from perfcore.limits import Limits
-from perfcore.reading.words import suggest
+from perfcore.reading.words import unknown
 
 
 class Place(NamedTuple):
@@ -39,11 +39,7 @@ class Place(NamedTuple):
         if len(self.faults) >= MOST_FAULTS:  # looking for the nearest takes time
             self.faults.append(FURTHER)
             return
-        listed = list(known)
-        self.relay(
-            f"unknown {noun} {show(word)}"
-            + (suggest(word, listed) or f"; use one of: {', '.join(listed)}")
-        )
+        self.relay(unknown(noun, word, known))
 
     def relay(self, fault: str) -> None:
         """Record a fault that another module has worded."""

@@ -4,6 +4,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+from perfcore.errors import show
+
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
     """Return the candidate that a misspelled word most likely means, or ``""`` if none is near."""
@@ -21,6 +23,14 @@ def suggest(word: str, candidates: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest candidate, or ``""`` if none is near."""
     near = nearest(word, candidates)
     return f"; did you mean {near!r}?" if near else ""
+
+
+def unknown(noun: str, word: str, known: Iterable[str]) -> str:
+    """Return what is wrong with a name that is none of those known: the nearest, or all of them."""
+    listed = list(known)
+    return f"unknown {noun} {show(word)}" + (
+        suggest(word, listed) or f"; use one of: {', '.join(listed)}"
+    )
 
 
 def _fold(name: str) -> str:

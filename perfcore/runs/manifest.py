@@ -288,7 +288,8 @@ def _shards(store: Store, manifest: Document) -> range:
     if not 0 < count <= MOST_SHARDS:
         raise InputError(
             f"{store.location}: {count:,} shards are not from 1 to {MOST_SHARDS:,}, as many as a "
-            "run has at most; list fewer values, or search the sweep, which writes none"
+            "run has at most; list fewer values, raise output.rows_per_shard, or search the sweep, "
+            "which writes none"
         )
     return range(count)
 

@@ -24,7 +24,7 @@ def narrowed(space: Space, where: Sequence[str]) -> Space:
 def kept(space: Space, added: Sequence[Where]) -> Space:
     """Return the space with further conditions that are parsed already, as ``narrowed`` does."""
     spec = space.spec
-    output = replace(spec.output, keep_infeasible=False)
+    output = spec.output.model_copy(update={"keep_infeasible": False})
     return Space(replace(spec, where=(*spec.where, *added), output=output))
 
 

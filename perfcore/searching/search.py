@@ -211,7 +211,7 @@ def rows_at(space: Space, places: Integers) -> pa.Table:
         replace(
             spec,
             where=tuple(where for where in spec.where if where.column in axes),
-            output=replace(spec.output, columns=every, keep_infeasible=True),
+            output=spec.output.model_copy(update={"columns": every, "keep_infeasible": True}),
         )
     )
     arrow_schema = schema(whole, facts(whole))

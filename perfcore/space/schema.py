@@ -9,21 +9,21 @@ faults; a file that it refuses has one.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
 from perfcore import units
 from perfcore.catalog import loader
-from perfcore.columns import AXES, BY_NAME, COLUMNS, METRICS
+from perfcore.columns import AXES, BY_NAME, METRICS
 from perfcore.inputs import AXIS_INPUTS, LIMITS, AxisInput
 from perfcore.limits import FINITE, Limits
 from perfcore.reading import ranges
 from perfcore.space import sections, sizes
 from perfcore.space.axes import DEGREES
 from perfcore.space.axes import SCALE as SCALES
-from perfcore.space.profiles import PROFILES
 
 SHIPPED: Final = Path(__file__).parents[1] / "sweep.schema.json"
 DIALECT: Final = "http://json-schema.org/draft-07/schema#"  # what editors of TOML know best
@@ -32,15 +32,6 @@ LONGEST_NAME: Final = 200
 Schema = dict[str, Any]
 
 _NUMBER: Final = r"\s*[+-]?(\d[\d_,]*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
-_OUTPUT: Final = {
-    "columns": "what is written of each row besides the axes: default, all, or names",
-    "keep_infeasible": "also write configurations that cannot run; status says why",
-    "dtype": "precision of real numbers",
-    "profile": "how rows are encoded: "
-    + "; ".join(f"{name} ({profile.meaning})" for name, profile in PROFILES.items()),
-    "compression": "codec of the Parquet files [the profile's]",
-    "significant_bits": "bits of metrics that are kept, the rest is rounded [the profile's]",
-}
 _SECTIONS: Final = {
     "name": "what the sweep is called, on one line",
     "description": "the question that the sweep answers",
@@ -63,8 +54,8 @@ def sweep_schema() -> Schema:
         "what_if": made.what_ifs(),
         "zip": _one_or_many(made.zip()),
         "where": _one_or_many(made.where()),
-        "sample": _sample(),
-        "output": _output(),
+        "sample": _section(sections.Sample),
+        "output": _section(sections.Output),
     }
     for name, description in _SECTIONS.items():
         properties[name] = {"description": description, **properties[name]}
@@ -289,56 +280,15 @@ def _about(key: str, names: list[str], properties: Mapping[str, object]) -> Sche
     }
 
 
-def _sample() -> Schema:
-    properties: dict[str, Schema] = {
-        "method": {"enum": list(sections.METHODS), "default": sections.METHODS[0]},
-        "n": {"type": "integer", "minimum": 1, "maximum": sections.MAX_SAMPLE},
-        "seed": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1, "default": 0},
-    }
-    return _object(properties, ("n",))
+class _WithoutTitles(GenerateJsonSchema):
+    """JSON Schema without the titles that pydantic makes of the fields' names."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        del schema
+        return False
 
 
-def _output() -> Schema:
-    kinds = get_type_hints(sections.Output)
-    properties = {}
-    for field in fields(sections.Output):
-        about: Schema = {"description": _OUTPUT[field.name]} if field.name in _OUTPUT else {}
-        if field.name == "columns":
-            names = {"type": "array", "items": {"enum": [column.name for column in COLUMNS]}}
-            listed = {**names, "minItems": 1, "uniqueItems": True}
-            about |= {"default": "default", "anyOf": [{"enum": ["default", "all"]}, listed]}
-        elif field.name == "significant_bits":
-            metrics = [column.name for column in METRICS if column.kind == "metric"]
-            bits: Schema = {
-                "type": "integer",
-                "minimum": sections.LEAST_BITS,
-                "maximum": max(sections.MANTISSA_BITS.values()),
-            }
-            named = _object(dict.fromkeys([sections.ALL_METRICS, *metrics], bits))
-            about |= {"anyOf": [bits, named]}
-        else:
-            about |= _kind(kinds[field.name])
-            if field.name != "compression" and isinstance(field.default, str | int | float):
-                about["default"] = field.default
-        properties[field.name] = about
-    return _object(properties)
-
-
-def _kind(annotation: object) -> Schema:
-    """A schema of the type of a field."""
-    simple: dict[object, Schema] = {
-        bool: {"type": "boolean"},
-        int: {"type": "integer"},
-        float: {"type": "number"},
-        str: {"type": "string"},
-    }
-    if annotation in simple:
-        return simple[annotation]
-    if get_origin(annotation) is Literal:
-        return {"enum": list(get_args(annotation))}
-    if get_origin(annotation) is tuple:
-        return {"type": "array", "items": _kind(get_args(annotation)[0])}
-    if get_origin(annotation) in (Union, UnionType):
-        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-        return {"anyOf": [_kind(kind) for kind in kinds]}
-    raise TypeError(f"no schema for {annotation!r}; add it to perfcore.sweep_schema")
+def _section(model: type[BaseModel]) -> Schema:
+    """A section that pydantic reads; what it means stands in ``_SECTIONS``."""
+    schema = model.model_json_schema(schema_generator=_WithoutTitles)
+    return {key: schema[key] for key in schema if key not in ("title", "description")}

@@ -1,26 +1,42 @@
-"""The sections of a sweep file besides its axes: zips, conditions, sample and output."""
+"""The sections of a sweep file besides its axes: zips, conditions, sample and output.
+
+``Sample`` and ``Output`` are read by pydantic, and their JSON Schema is made of them. What zips and
+conditions may say depends on the axes, which no model of a table knows: functions read them.
+"""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
-from perfcore.columns import BY_NAME, DEFAULT_METRICS, METRICS
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+
+from perfcore.columns import BY_NAME, COLUMNS, DEFAULT_METRICS, METRICS
 from perfcore.errors import show
 from perfcore.inputs import AXIS_INPUTS
 from perfcore.limits import FINITE, Limits
-from perfcore.reading.places import Place, integer, number
-from perfcore.reading.words import suggest
+from perfcore.reading.faults import fault_within, record_validation_error
+from perfcore.reading.places import Place, number
+from perfcore.reading.words import unknown
 from perfcore.space.axes import Axis, Value, WhatIf
 from perfcore.space.profiles import PROFILES, Compression
 
 MAX_SAMPLE: Final = 10**12
-METHODS: Final = ("sobol", "random")
-DTYPES: Final = ("float32", "float64")
-COMPRESSIONS: Final = ("zstd", "lz4", "snappy", "none")
+MAX_ROWS_PER_SHARD: Final = 1 << 30
 MANTISSA_BITS: Final = MappingProxyType({"float32": 24, "float64": 53})
+DTYPES: Final = tuple(MANTISSA_BITS)
 LEAST_BITS: Final = 4  # of a metric: fewer would be worse than any model
 ALL_METRICS: Final = "default"  # the key of significant_bits that means those without their own
+ROUNDED: Final = (ALL_METRICS, *(column.name for column in METRICS if column.kind == "metric"))
 DIMENSIONS: Final = {
     "s": "time",
     "bytes": "bytes",
@@ -45,37 +61,152 @@ class Where:
     allowed: tuple[Value, ...] = ()
 
 
-@dataclass(frozen=True)
-class Sample:
+_SECTION: Final = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Sample(BaseModel):
     """Points drawn from the space instead of all of it."""
 
-    method: Literal["sobol", "random"]
-    n: int
-    seed: int = 0
+    model_config = _SECTION
+
+    method: Literal["sobol", "random"] = "sobol"
+    n: int = Field(ge=1, le=MAX_SAMPLE, examples=[100_000])
+    seed: int = Field(0, ge=0, le=2**63 - 1)
 
 
-@dataclass(frozen=True)
-class Output:
-    """What is written of each row.
+def _columns(value: object) -> tuple[str, ...]:
+    """Return the metrics among columns, in the order of their declaration."""
+    if value == "default":
+        return DEFAULT_METRICS
+    if value == "all":
+        return tuple(column.name for column in METRICS)
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f'{show(value)} is no choice; write "default", "all" or a list of names')
+    if len(value) > len(BY_NAME):
+        raise ValueError(f"{len(value)} names are more than columns; list each once")
+    faults = []
+    for index, name in enumerate(value):
+        if not isinstance(name, str):
+            problem = f"{show(name)} is not a name; write it in quotes"
+        elif name not in BY_NAME:
+            problem = unknown("column", name, BY_NAME)
+        elif name in value[:index]:
+            problem = f"{name!r} is a duplicate; list it once"
+        else:
+            continue
+        faults.append(fault_within((index,), problem))
+    if faults:
+        raise ValidationError.from_exception_data("columns", faults)
+    return tuple(column.name for column in METRICS if column.name in value)
+
+
+def _significant_bits(value: object, info: ValidationInfo) -> Mapping[str, int]:
+    """Return bits by metric; a number is those of all metrics, absent ones are the profile's."""
+    dtype = info.data.get("dtype", "float32")  # one that has a fault is not there
+    profile = PROFILES[info.data.get("profile", "fast")]
+    most = MANTISSA_BITS[dtype]
+    found = {ALL_METRICS: profile.significant_bits if dtype == "float32" else most}
+    faults = []
+    for name, bits in value.items() if isinstance(value, Mapping) else [(ALL_METRICS, value)]:
+        if name not in ROUNDED:
+            problem = unknown("metric", str(name), ROUNDED)
+            faults.append(fault_within((), problem))
+        elif isinstance(bits, bool) or not isinstance(bits, int) or not LEAST_BITS <= bits <= most:
+            problem = (
+                f"{show(bits)} is no number of bits; write an integer from {LEAST_BITS} to {most}"
+            )
+            faults.append(fault_within((name,) if isinstance(value, Mapping) else (), problem))
+        else:
+            found[name] = bits
+    if faults:
+        raise ValidationError.from_exception_data("significant_bits", faults)
+    return found
+
+
+_BITS: Final = {
+    "type": "integer",
+    "minimum": LEAST_BITS,
+    "maximum": max(MANTISSA_BITS.values()),
+}
+_BITS_BY_METRIC: Final = {
+    "type": "object",
+    "properties": dict.fromkeys(ROUNDED, _BITS),
+    "additionalProperties": False,
+}
+_LIST_OF_COLUMNS: Final = {
+    "type": "array",
+    "items": {"enum": [column.name for column in COLUMNS]},
+    "minItems": 1,
+    "uniqueItems": True,
+}
+Columns = Annotated[
+    tuple[str, ...],
+    PlainValidator(_columns),
+    WithJsonSchema({"anyOf": [{"enum": ["default", "all"]}, _LIST_OF_COLUMNS]}),
+]
+SignificantBits = Annotated[
+    Mapping[str, int],
+    PlainValidator(_significant_bits),
+    WithJsonSchema({"anyOf": [_BITS, _BITS_BY_METRIC]}),
+]
+
+
+class Output(BaseModel):
+    """What is written of each row, and how.
 
     ``columns`` are in the order of ``perfcore.columns``, without the axes: they are always written.
     ``significant_bits`` of metrics, by column and ``default``; the rest of a mantissa is rounded
-    away, to the nearest.
+    away, to the nearest. ``rows_per_shard`` bounds the rows of a file, but a file has at least one
+    outer point with all its batches and lengths.
     """
 
-    columns: tuple[str, ...] = DEFAULT_METRICS
-    keep_infeasible: bool = False
-    dtype: Literal["float32", "float64"] = "float32"
-    profile: Literal["fast", "small", "compatible"] = "fast"
-    compression: Compression = PROFILES["fast"].compression
-    significant_bits: Mapping[str, int] = field(
-        default_factory=lambda: {ALL_METRICS: PROFILES["fast"].significant_bits}
+    model_config = _SECTION
+
+    columns: Columns = Field(
+        "default",
+        validate_default=True,
+        description="what is written of each row besides the axes: default, all, or names",
     )
+    keep_infeasible: bool = Field(
+        False, description="also write configurations that cannot run; status says why"
+    )
+    dtype: Literal["float32", "float64"] = Field("float32", description="precision of real numbers")
+    profile: Literal["fast", "small", "compatible"] = Field(
+        "fast",
+        description="how rows are encoded: "
+        + "; ".join(f"{name} ({profile.meaning})" for name, profile in PROFILES.items()),
+    )
+    compression: Compression = Field(
+        default_factory=lambda: PROFILES["fast"].compression,
+        description="codec of the Parquet files [the profile's]",
+    )
+    significant_bits: SignificantBits = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="bits of metrics that are kept, the rest is rounded [the profile's]",
+    )
+    rows_per_shard: int = Field(
+        1 << 20,
+        ge=1,
+        le=MAX_ROWS_PER_SHARD,
+        description="rows of one file at most, counted before any is left out",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_from_profile(cls, table: dict[str, object]) -> dict[str, object]:
+        profile = table.get("profile")
+        if isinstance(profile, str) and profile in PROFILES:
+            return {"compression": PROFILES[profile].compression, **table}
+        return table
 
     def dropped_bits(self, name: str) -> int:
         """Bits of a metric's mantissa that are rounded away."""
         wanted = self.significant_bits.get(name, self.significant_bits[ALL_METRICS])
         return max(0, MANTISSA_BITS[self.dtype] - wanted)
+
+
+Section = TypeVar("Section", Sample, Output)
 
 
 def _tables(value: object, place: Place) -> Iterable[tuple[Mapping[str, object], Place]]:
@@ -263,99 +394,13 @@ def _listed(table: Mapping[str, object], place: Place) -> list[object]:
     return list(items)
 
 
-def parse_sample(value: object, place: Place) -> Sample | None:
-    """Return how points are drawn; None if all are wanted."""
-    if value is None:
-        return None
+def parse_section(kind: type[Section], value: object, place: Place, example: str) -> Section | None:
+    """Return a section that is one table; None if it has a fault."""
     if not isinstance(value, Mapping):
-        place.fault(f"{show(value)} is not a table", "write [sample] and below it n = 100000")
+        place.fault(f"{show(value)} is not a table", f"write [{place.key}] and below it {example}")
         return None
-    _known_keys(value, ("method", "n", "seed"), place)
-    method = _choice(value, "method", METHODS, place)
-    if "n" not in value:
-        place.fault("key 'n' is missing", "add n = 100000")
+    try:
+        return kind.model_validate({str(key): item for key, item in value.items()})
+    except ValidationError as error:
+        record_validation_error(error, place, kind)
         return None
-    n = integer(value["n"], 1, MAX_SAMPLE, place.at("n"))
-    seed = integer(value.get("seed", 0), 0, 2**63 - 1, place.at("seed"))
-    if n is None or seed is None:
-        return None
-    return Sample("random" if method == "random" else "sobol", n, seed)
-
-
-def _choice(table: Mapping[str, object], key: str, choices: tuple[str, ...], place: Place) -> str:
-    """Return one of the choices, the first if the key is absent or has a fault."""
-    given = table.get(key, choices[0])
-    if not isinstance(given, str) or given not in choices:
-        hint = suggest(given, choices) if isinstance(given, str) else ""
-        place.at(key).fault(
-            f"{show(given)} is not a {key}{hint}", f"use one of: {', '.join(choices)}"
-        )
-        return choices[0]
-    return given
-
-
-def parse_output(value: object, place: Place) -> Output:
-    """Return what is written, defaults included."""
-    if not isinstance(value, Mapping):
-        place.fault(f"{show(value)} is not a table", 'write [output] and below it columns = "all"')
-        return Output()
-    known = ("columns", "keep_infeasible", "dtype", "profile", "compression", "significant_bits")
-    _known_keys(value, known, place)
-    keep = value.get("keep_infeasible", False)
-    if not isinstance(keep, bool):
-        place.at("keep_infeasible").fault(f"{show(keep)} is no switch", "write true or false")
-    dtype = _choice(value, "dtype", DTYPES, place)
-    profile = _choice(value, "profile", tuple(PROFILES), place)
-    compression: str = PROFILES[profile].compression
-    if "compression" in value:
-        compression = _choice(value, "compression", COMPRESSIONS, place)
-    rounded = PROFILES[profile].significant_bits if dtype == "float32" else MANTISSA_BITS[dtype]
-    return Output(
-        columns=_parse_columns(value.get("columns", "default"), place.at("columns")),
-        keep_infeasible=keep is True,
-        dtype=dtype,  # type: ignore[arg-type]
-        profile=profile,  # type: ignore[arg-type]
-        compression=compression,  # type: ignore[arg-type]
-        significant_bits=_parse_bits(
-            value.get("significant_bits", rounded), rounded, MANTISSA_BITS[dtype], place
-        ),
-    )
-
-
-def _parse_bits(value: object, otherwise: int, most: int, place: Place) -> dict[str, int]:
-    """Return significant bits by column, and ``default``: of a number those of all metrics."""
-    place = place.at("significant_bits")
-    if not isinstance(value, Mapping):
-        bits = integer(value, LEAST_BITS, most, place)
-        return {ALL_METRICS: otherwise if bits is None else bits}
-    found = {ALL_METRICS: otherwise}
-    metrics = [column.name for column in METRICS if column.kind == "metric"]
-    for name, given in value.items():
-        if name not in (*metrics, ALL_METRICS):
-            place.unknown("metric", str(name), (*metrics, ALL_METRICS))
-            continue
-        bits = integer(given, LEAST_BITS, most, place.at(name))
-        if bits is not None:
-            found[name] = bits
-    return found
-
-
-def _parse_columns(value: object, place: Place) -> tuple[str, ...]:
-    if value == "default":
-        return DEFAULT_METRICS
-    if value == "all":
-        return tuple(column.name for column in METRICS)
-    if not isinstance(value, list | tuple) or not value:
-        place.fault(f"{show(value)} is no choice", 'write "default", "all" or a list of names')
-        return ()
-    if len(value) > len(BY_NAME):
-        place.fault(f"{len(value)} names are more than columns", "list each once")
-        return ()
-    for index, name in enumerate(value):
-        if not isinstance(name, str):
-            place.item(index).fault(f"{show(name)} is not a name", "write it in quotes")
-        elif name not in BY_NAME:
-            place.item(index).unknown("column", name, BY_NAME)
-        elif name in value[:index]:
-            place.item(index).fault(f"{name!r} is a duplicate", "list it once")
-    return tuple(column.name for column in METRICS if column.name in value)

@@ -29,7 +29,6 @@ CHOSEN: Final = ("tp", "pp")  # degrees that `devices = "auto"` chooses for each
 LARGEST_INNER: Final = 65_536  # combinations of batch and lengths of one outer point
 LARGEST_TABLE: Final = 1_000_000  # records of one kind
 SAMPLE_BLOCK: Final = 65_536  # points drawn from one seed
-ROWS_PER_SHARD: Final = 1 << 20
 
 Record = (
     records.Model
@@ -143,7 +142,7 @@ class Space:
     @property
     def points_per_shard(self) -> int:
         """Outer points of one output file."""
-        return max(1, ROWS_PER_SHARD // self.inner_points)
+        return max(1, self.spec.output.rows_per_shard // self.inner_points)
 
     @property
     def shards(self) -> int:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -21,8 +21,7 @@ from perfcore.space.sections import (
     Output,
     Sample,
     Where,
-    parse_output,
-    parse_sample,
+    parse_section,
     parse_where,
     parse_zips,
     zipped_names,
@@ -135,8 +134,8 @@ class Spec:
                 }
                 for where in self.where
             ],
-            "sample": None if self.sample is None else asdict(self.sample),
-            "output": {**asdict(self.output), "columns": list(self.output.columns)},
+            "sample": None if self.sample is None else self.sample.model_dump(),
+            "output": {**self.output.model_dump(), "columns": list(self.output.columns)},
         }
 
     @cached_property
@@ -183,9 +182,14 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
     )
     zips = parse_zips(document.get("zip", []), axes, by_key, place.at("zip"))
     where = parse_where(document.get("where", []), axes, by_key, place.at("where"))
-    sample = parse_sample(document.get("sample"), place.at("sample"))
-    output = parse_output(document.get("output", {}), place.at("output"))
-    spec = Spec(name, description, axes, tuple(by_key.values()), zips, where, sample, output)
+    sample = None
+    if document.get("sample") is not None:
+        sample = parse_section(Sample, document["sample"], place.at("sample"), "n = 100000")
+    given = document.get("output", {})
+    output = parse_section(Output, given, place.at("output"), 'columns = "all"') or Output()
+    spec = Spec(
+        name, description, axes, tuple(by_key.values()), zips, where, sample, output or Output()
+    )
     if not place.faults and spec.grid_rows > MAX_ROWS:
         sizes = " x ".join(str(len(axis)) for axis in axes if len(axis) > 1)
         place.at("axes").fault(

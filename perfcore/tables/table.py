@@ -25,8 +25,8 @@ class Column(NamedTuple):
     unit: str = ""
     align: Literal["left", "right"] = "left"
     picture: bool = False
-    whole: bool = False
     style: str = ""
+    whole: bool = False
 
 
 class Row(NamedTuple):
