@@ -1355,7 +1355,7 @@ def test_values_are_toml(value):
 def test_tables_are_toml(name, fields, inner, place):
     fields.pop(place, None)
     table = toml.table(fields)
-    toml.add(table, place, toml.group({name: toml.table(inner)}))
+    toml.add(table, place, toml.group({name: inner}))
 
     text = toml.document({name: table}, "of a test\nand of two lines")
 

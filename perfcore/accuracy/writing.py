@@ -130,7 +130,9 @@ def before_fit(table: Table) -> Table:
 def with_intervals(text: str, name: str, intervals: Mapping[str, Any]) -> str:
     """Return the text of an engine's file with other intervals, which stand at its end."""
     head = toml.without(text, name, "intervals").rstrip("\n")
-    written = toml.group({"intervals": _places(intervals)})
+    written = toml.group({})
+    levels = {level: _ordered(constants) for level, constants in intervals.items()}
+    toml.add(written, "intervals", toml.group(levels))
     return f"{head}\n\n{toml.document({name: written})}"
 
 
@@ -163,19 +165,15 @@ def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
         if table.get(key):
             toml.add(written, key, toml.table(_ordered(table[key])))
     for key in _NESTED:
-        given = {place: constants for place, constants in table.get(key, {}).items() if constants}
-        if given:
-            toml.add(written, key, _places(given))
+        places = {place: _ordered(found) for place, found in table.get(key, {}).items() if found}
+        if places:
+            toml.add(written, key, toml.group(places))
     if table.get("measured"):
         toml.add(written, "measured", toml.table(table["measured"]))
     if table.get("fit"):
         fit = {"data": table["fit"]["data"], "errors": toml.lines(table["fit"]["errors"])}
         toml.add(written, "fit", toml.table(fit))
     return toml.document({name: written}, comment)
-
-
-def _places(given: Mapping[str, Table]) -> toml.Table:
-    return toml.group({place: toml.table(_ordered(found)) for place, found in given.items()})
 
 
 def _ordered(constants: Table) -> Table:

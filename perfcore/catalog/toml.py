@@ -10,19 +10,6 @@ from tomlkit.items import AoT, Array, Comment, Float, InlineTable, Item, Table, 
 
 from perfcore.errors import InputError
 
-__all__ = (
-    "Table",
-    "add",
-    "add_comment",
-    "document",
-    "group",
-    "line_text",
-    "lines",
-    "table",
-    "value_text",
-    "without",
-)
-
 
 def value_text(value: object) -> str:
     """Return a value as TOML, as in `add`."""
@@ -44,11 +31,11 @@ def table(values: Mapping[str, object] | None = None) -> Table:
     return made
 
 
-def group(tables: Mapping[str, Table]) -> Table:
-    """Return a table that has no line of its own and holds only tables."""
+def group(tables: Mapping[str, Mapping[str, object]]) -> Table:
+    """Return a table without a line of its own, which holds tables of such values."""
     made = tomlkit.table(is_super_table=True)
-    for name, inner in tables.items():
-        made.append(name, inner)
+    for name, values in tables.items():
+        made.append(name, table(values))
     return made
 
 
