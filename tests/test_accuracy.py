@@ -37,7 +37,13 @@ from perfcore.accuracy.table import (
     shipped,
     write_measurements,
 )
-from perfcore.accuracy.writing import before_fit, dump_engine, fitted_table
+from perfcore.accuracy.writing import (
+    before_fit,
+    dump_engine,
+    fitted_table,
+    read_engine,
+    with_intervals,
+)
 from perfcore.cli import program
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
@@ -506,6 +512,35 @@ def test_shipped_engines_say_what_they_were_fitted_to():
         assert sum(errors.rows for errors in engine.fit.errors) >= 50
         assert all(errors.median_ape < 0.3 for errors in engine.fit.errors if errors.rows >= 20)
         assert engine.measured
+
+
+ENGINES = Path(catalog.__file__).parent / "engines"
+BY_HAND = {"ideal", "kernels", "llamacpp", "llamacpp-2024"}
+
+
+@pytest.mark.parametrize("name", sorted({path.stem for path in ENGINES.glob("*.toml")} - BY_HAND))
+def test_fitted_engines_are_as_a_calibration_writes_them(name):
+    path = ENGINES / f"{name}.toml"
+
+    assert dump_engine(*read_engine(path)) == path.read_text("utf-8")
+
+
+def test_intervals_are_replaced_and_nothing_else():
+    text = (ENGINES / "kernels.toml").read_text("utf-8")
+    table = tomllib.loads(text)["kernels"]
+    own = {"own": table["intervals"]["own"]}
+    written = with_intervals(text, "kernels", own)
+
+    assert with_intervals(text, "kernels", table["intervals"]) == text
+    assert tomllib.loads(written) == {"kernels": table | {"intervals": own}}
+    assert text.startswith(written.rstrip("\n"))
+
+
+def test_any_text_of_an_engine_is_valid():
+    text = 'a "b"\t\\ \x00 \x7f\r\n½'
+    table = {"base": "default", "source": text, "measured": {"x y": [text]}}
+
+    assert tomllib.loads(dump_engine("mine", table)) == {"mine": table}
 
 
 # --------------------------------------------------------------- results that others published

@@ -62,6 +62,12 @@ def test_numba_has_one_door(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_toml_is_written_in_one_place(path):
+    if path != PACKAGE / "catalog" / "toml.py":
+        assert "tomlkit" not in {name.split(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_nothing_prints(path):
     calls = [
         node.lineno
@@ -123,7 +129,7 @@ def test_column_names_end_in_their_unit(column):
     ids=" ".join,
 )
 def test_catalogue_commands_are_light(arguments):
-    """Neither NumPy nor Numba is imported, so that they answer at once."""
+    """What computes and what writes is not imported, so that they answer at once."""
     program = (
         "import sys\n"
         "from perfcore.cli import main\n"
@@ -132,7 +138,7 @@ def test_catalogue_commands_are_light(arguments):
         "    main()\n"
         "except SystemExit as end:\n"
         "    assert not end.code, end.code\n"
-        "heavy = {'numpy', 'numba', 'pyarrow'} & set(sys.modules)\n"
+        "heavy = {'numpy', 'numba', 'pyarrow', 'tomlkit'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run(

@@ -2,22 +2,22 @@
 
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
 
 from perfcore.accuracy.fit import Fit, Parameter
+from perfcore.catalog import toml
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.schema import DeviceClass, LinkKind
 from perfcore.inputs import LIMITS
-from perfcore.units import parse
+from perfcore.units import DIMENSIONS, parse
 
 UNMOVED: Final = 0.02  # logarithm below which a factor is not worth a line
 SHARED: Final = "default"  # the engine that has the factors of all engines
 
 _CLASSES: Final = get_args(DeviceClass)
 _LINKS: Final = get_args(LinkKind)
-_UNITS: Final = {"time": "s", "bytes": "B"}
 _HEAD: Final = ("base", "title", "aliases", "release_of", "until", "source", "notes")
 _FLAT: Final = ("constants", "factors")
 _NESTED: Final = ("class_factors", "device_class", "link", "device", "intervals")
@@ -128,13 +128,11 @@ def before_fit(table: Table) -> Table:
 
 def with_intervals(text: str, name: str, intervals: Mapping[str, Any]) -> str:
     """Return the text of an engine's file with other intervals, which stand at its end."""
-    head = text.partition(f"\n[{name}.intervals.")[0].rstrip("\n")
-    lines = [
-        line
-        for level, constants in intervals.items()
-        for line in (f"\n[{name}.intervals.{level}]", *_constants(constants))
-    ]
-    return "\n".join([head, *lines, ""])
+    head = toml.without(text, name, "intervals").rstrip("\n")
+    written = toml.group({})
+    levels = {level: _ordered(constants) for level, constants in intervals.items()}
+    toml.add(written, "intervals", toml.group(levels))
+    return f"{head}\n\n{toml.document({name: written})}"
 
 
 def entry_value(constant: str, given: object) -> float:
@@ -144,7 +142,7 @@ def entry_value(constant: str, given: object) -> float:
 
 def number_text(constant: str, value: float) -> object:
     """Return a constant as TOML has it: with a unit if it has one."""
-    unit = _UNITS.get(LIMITS["engine"][constant].dimension)
+    unit = DIMENSIONS[LIMITS["engine"][constant].dimension].unit
     if unit == "s":
         for scale, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")):
             if value >= scale:
@@ -161,54 +159,25 @@ def _copied(value: Any) -> Any:  # noqa: ANN401 - TOML
 
 def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
     """Return the text of a TOML file with one engine."""
-    return "\n".join([*(f"# {line}" for line in comment.splitlines()), *_lines(name, table), ""])
-
-
-def _lines(name: str, table: Mapping[str, Any]) -> Iterator[str]:
-    yield f"[{name}]"
-    for key in _HEAD:
-        if table.get(key):
-            yield f"{key} = {_value(table[key])}"
+    written = toml.table({key: table[key] for key in _HEAD if table.get(key)})
     for key in _FLAT:
         if table.get(key):
-            yield from (f"\n[{name}.{key}]", *_constants(table[key]))
+            toml.add(written, key, toml.table(_ordered(table[key])))
     for key in _NESTED:
-        for place, constants in (table.get(key) or {}).items():
-            if constants:
-                yield from (f"\n[{name}.{key}.{place}]", *_constants(constants))
+        places = {place: _ordered(found) for place, found in table.get(key, {}).items() if found}
+        if places:
+            toml.add(written, key, toml.group(places))
     if table.get("measured"):
-        yield f"\n[{name}.measured]"
-        yield from (f"{place} = {_value(found)}" for place, found in table["measured"].items())
+        toml.add(written, "measured", toml.table(table["measured"]))
     if table.get("fit"):
-        yield from _fit(name, table["fit"])
+        fit = {"data": table["fit"]["data"], "errors": toml.lines(table["fit"]["errors"])}
+        toml.add(written, "fit", toml.table(fit))
+    return toml.document({name: written}, comment)
 
 
-def _fit(name: str, fit: Mapping[str, Any]) -> Iterator[str]:
-    yield f"\n[{name}.fit]"
-    yield f"data = {_value(fit['data'])}"
-    yield "errors = ["
-    for errors in fit["errors"]:
-        fields = ", ".join(f"{key} = {_value(value)}" for key, value in errors.items())
-        yield f"  {{ {fields} }},"
-    yield "]"
-
-
-def _constants(constants: Mapping[str, Any]) -> Iterator[str]:
+def _ordered(constants: Table) -> Table:
     order = list(LIMITS["engine"])
-    for name in sorted(constants, key=order.index):
-        fields = ", ".join(f"{key} = {_value(value)}" for key, value in constants[name].items())
-        yield f"{name} = {{ {fields} }}"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(item) for item in value)}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return {name: constants[name] for name in sorted(constants, key=order.index)}
 
 
 def read_engine(path: Path) -> tuple[str, Table, str]:

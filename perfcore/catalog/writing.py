@@ -1,18 +1,16 @@
 """Entries as TOML that explains itself, and files of them that are added to."""
 
-import json
-import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from perfcore.catalog import toml
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.meanings import Meaning
 from perfcore.catalog.names import normalise
 from perfcore.errors import InputError
 from perfcore.reading.files import read_toml
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_MARK = "\ufeff"  # of UTF-8, at the start of a file
 _ALWAYS = ("native_dtype", "tie_word_embeddings")
 _LAST = ("notes", "source")  # a table ends with keys, so that comments belong to the one below
 
@@ -32,24 +30,26 @@ def table_text(
     absent
         Fields that are not given: they stand there as comments, with an example.
     """
-    lines = [f"[{_key(name)}]"]
+    written = toml.table()
     missing = set(absent)
     ordered = [field for field in meanings if field not in (*_LAST, "estimated", "name")]
     for field in (*ordered, *_LAST):
+        meaning = meanings[field]
         if field in table:
-            lines.append(f"{field} = {toml_value(table[field])}  # {meanings[field].text}")
+            toml.add(written, field, table[field], meaning.text)
         elif field in missing:
-            lines.append(f"# {field} = {_example(meanings[field])}  # {meanings[field].text}")
+            line = toml.line_text(field, _example(meaning), meaning.text)
+            toml.add_comment(written, line)
     estimated = table.get("estimated")
     if isinstance(estimated, Mapping) and estimated:
-        lines += ["", f"[{_key(name)}.estimated]"]
-        lines += [f"{_key(field)} = {toml_value(why)}" for field, why in estimated.items()]
-    return "\n".join(lines) + "\n"
+        toml.add(written, "estimated", toml.table(estimated))
+    return toml.document({name: written})
 
 
-def _example(meaning: Meaning) -> str:
-    plain = meaning.example == "true" or meaning.example.isdigit()
-    return meaning.example if plain else toml_value(meaning.example)
+def _example(meaning: Meaning) -> object:
+    if meaning.example == "true":
+        return True
+    return int(meaning.example) if meaning.example.isdigit() else meaning.example
 
 
 def entry_table(entry: Entry) -> dict[str, object]:
@@ -57,26 +57,6 @@ def entry_table(entry: Entry) -> dict[str, object]:
     given = entry.model_dump(exclude_defaults=True, exclude={"name"})
     given |= {name: getattr(entry, name) for name in _ALWAYS if hasattr(entry, name)}
     return {name: value for name, value in given.items() if value not in ("", (), {})}
-
-
-def toml_value(value: object) -> str:
-    """Return a text, number, flag or list of them as TOML; ``InputError`` if a text is none."""
-    if isinstance(value, str):
-        if value != value.encode("utf-8", "ignore").decode():
-            raise InputError(f"{value!r}: has bytes that are no UTF-8 text; write it in UTF-8")
-        # JSON escapes what TOML wants escaped, but for the delete character
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(toml_value(item) for item in value)}]"
-    if isinstance(value, float) and float(f"{value:.12g}") == value:
-        return f"{value:.12g}"
-    return repr(value)
-
-
-def _key(name: str) -> str:
-    return name if _BARE.fullmatch(name) else toml_value(name)
 
 
 def added(path: Path, name: str, text: str, *, replace: bool) -> str:
@@ -87,67 +67,32 @@ def added(path: Path, name: str, text: str, *, replace: bool) -> str:
     path
         The file, which need not exist.
     replace
-        Whether a table of this name may be replaced. Everything else stays as it is.
+        Whether a table of this name may be replaced. Everything else stays as it is, comments
+        and ends of lines included, and the new table stands last.
 
     Raises
     ------
     InputError
-        The file has faults, or it has such a table that may not be replaced.
+        The file has faults, or it has such a table that may not or cannot be replaced.
     """
     if not path.exists():
         return text
     before = read_toml(path)
-    old = path.read_bytes().decode("utf-8-sig")
+    old = path.read_bytes().decode("utf-8")
     twins = [known for known in before if normalise(known) == normalise(name)]
     if twins and not replace:
         raise InputError(
             f"{path}: has [{twins[0]}] already; add --force to replace it, or --name another"
         )
-    for twin in twins:
-        old = _without(old, twin)
-    new = f"{old.rstrip()}\n\n{text}" if old.strip() else text
-    others = {key: value for key, value in before.items() if key not in twins}
+    mark = _MARK if old.startswith(_MARK) else ""
+    kept = old.removeprefix(mark)
     try:
-        after = tomllib.loads(new)
-    except tomllib.TOMLDecodeError:
-        after = {}
-    if {key: value for key, value in after.items() if key != name} != others:
-        raise InputError(f"{path}: [{name}] cannot be replaced by a program; edit it by hand")
-    return new
-
-
-def _without(text: str, name: str) -> str:
-    """Return TOML without one of its tables; comments above the next table stay."""
-    lines = text.splitlines(keepends=True)
-    kept: list[str] = []
-    dropped: list[str] = []
-    inside = False
-    for line, owner in zip(lines, _owners(lines), strict=True):
-        if owner is not None:
-            if inside and owner != name:
-                kept += _trailing_comments(dropped)
-            inside = owner == name
-            dropped = []
-        (dropped if inside else kept).append(line)
-    if inside:
-        kept += _trailing_comments(dropped)
-    return "".join(kept)
-
-
-def _owners(lines: list[str]) -> Iterator[str | None]:
-    """Yield for each line the table that it opens, or ``None``."""
-    for line in lines:
-        owner = None
-        if line.lstrip().startswith("["):
-            try:
-                owner = next(iter(tomllib.loads(line)), None)
-            except tomllib.TOMLDecodeError:
-                owner = None  # a line of a list
-        yield owner
-
-
-def _trailing_comments(lines: list[str]) -> list[str]:
-    end = len(lines)
-    while end and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
-        end -= 1
-    return lines[end:]
+        for twin in twins:
+            kept = toml.without(kept, twin)
+    except ValueError:
+        raise InputError(
+            f"{path}: [{name}] cannot be replaced by a program; edit it by hand"
+        ) from None
+    newline = "\r\n" if "\r\n" in old else "\n"
+    own = text.replace("\n", newline)
+    return mark + (f"{kept.rstrip()}{newline}{newline}{own}" if kept.strip() else own)

@@ -16,7 +16,6 @@ from perfcore.catalog.meanings import MODEL, meanings_of
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.names import is_name
 from perfcore.catalog.schema import DeviceClass, DeviceEntry
-from perfcore.catalog.writing import added, entry_table, table_text
 from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import facts, paragraph, quantity
 from perfcore.errors import InputError
@@ -55,6 +54,8 @@ def _target(output: str | None, kind: str, *, force: bool) -> Path:
 
 
 def _write(path: Path, name: str, text: str, *, own_file: bool, force: bool) -> None:
+    from perfcore.catalog.writing import added  # noqa: PLC0415 - tomlkit, only to write
+
     whole = text if own_file else added(path, name, text, replace=force)
     with replacing(path) as part:
         part.write_text(whole, encoding="utf-8")
@@ -100,6 +101,8 @@ def add_model(source: str, name: str | None, output: str | None, force: bool) ->
     perfcore models add hf:Qwen/Qwen3-8B
     perfcore models add llama-3.1-8b --name my-llama -o my-llama.toml
     """  # noqa: D301
+    from perfcore.catalog.writing import entry_table, table_text  # noqa: PLC0415 - tomlkit
+
     entry = loader.load_model(source)
     chosen = _name(name, entry.name)
     if chosen != entry.name:  # aliases stay with the model that is copied
@@ -211,6 +214,8 @@ def add_device(name: str, output: str | None, force: bool, **given: Any) -> None
         --fp16 '989 TFLOP/s' --power '700 W' --price '2.50 USD/h' --class asic \\
         --source 'data sheet of 2026-05'
     """  # noqa: D301
+    from perfcore.catalog.writing import table_text  # noqa: PLC0415 - tomlkit, only to write
+
     if not is_name(name):
         raise InputError(
             f"NAME: {name!r} is no name; use lower-case letters, digits, '-', '.', '_' and '+'"

@@ -1,12 +1,11 @@
 """The sweep file that ``perfcore init`` writes: it runs as it is and says what else there is."""
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from perfcore.catalog import loader
+from perfcore.catalog import loader, toml
 from perfcore.columns import BY_NAME
 from perfcore.errors import InputError
 from perfcore.inputs import AXIS_INPUTS, AxisInput
@@ -17,11 +16,11 @@ MODEL: Final = "llama-3.1-8b"
 DEVICE: Final = "h100-sxm"
 QUESTION: Final = "Which batch is fast enough, and what does a token cost then?"
 # What a starter sweeps besides models and devices.
-VALUES: Final = {
-    "weight_format": '["bf16", "fp8"]',
-    "batch": "{ pow2 = [1, 256] }",
-    "input_len": '{ log = ["512", "32Ki"], n = 7 }',
-    "output_len": "512",
+VALUES: Final[Mapping[str, object]] = {
+    "weight_format": ["bf16", "fp8"],
+    "batch": {"pow2": [1, 256]},
+    "input_len": {"log": ["512", "32Ki"], "n": 7},
+    "output_len": 512,
 }
 _CATALOGUES: Final = {
     "model": "perfcore models",
@@ -96,14 +95,16 @@ def starter(path: Path, models: Sequence[str], devices: Sequence[str], question:
     asked = QUESTION if question is None else question.strip()
     if not asked.isprintable() or not asked:
         faults.append(f"--question: {question!r} is no line of text; write one")
+    if not path.name.isprintable():
+        faults.append(f"FILE: {path.name!r} is no line of text; name another")
     if faults:
         raise InputError(faults)
-    values = {kind: _text(found) for kind, found in names.items()} | VALUES
+    values = {**names, **VALUES}
     return _TEMPLATE.format(
         schema=SHIPPED.as_uri(),
         file=path.name,
-        name=_text(path.stem),
-        question=_text(asked),
+        name=toml.value_text(path.stem),
+        question=toml.value_text(asked),
         active="\n".join(_line(AXIS_INPUTS[name], value) for name, value in values.items()),
         degrees=" and ".join(DEGREES),
         others="\n".join(f"# {line}" for line in _others(values)),
@@ -112,22 +113,17 @@ def starter(path: Path, models: Sequence[str], devices: Sequence[str], question:
 
 def _others(taken: Iterable[str]) -> Iterable[str]:
     return (
-        _line(rule, _text(rule.default))
+        _line(rule, rule.default)
         for rule in AXIS_INPUTS.values()
         if rule.name not in taken and rule.name not in DEGREES
     )
 
 
-def _line(rule: AxisInput, value: str) -> str:
+def _line(rule: AxisInput, value: object) -> str:
     hint = f"; `{_CATALOGUES[rule.name]}` lists them" if rule.name in _CATALOGUES else ""
     if rule.choices:
         hint = f": {', '.join(rule.choices)}"
-    return f"{rule.name} = {value} # {BY_NAME[rule.name].meaning}{hint}"
-
-
-def _text(value: object) -> str:
-    """Return a value as TOML writes it, which for text, numbers and lists is as JSON does."""
-    return json.dumps(value, ensure_ascii=False)
+    return toml.line_text(rule.name, value, f"{BY_NAME[rule.name].meaning}{hint}", gap=" ")
 
 
 def _from(folder: Path, name: str) -> str:
