@@ -9,7 +9,7 @@ from pathlib import Path
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.meanings import Meaning
 from perfcore.catalog.names import normalise
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.reading.files import read_toml
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -101,7 +101,8 @@ def added(path: Path, name: str, text: str, *, replace: bool) -> str:
     twins = [known for known in before if normalise(known) == normalise(name)]
     if twins and not replace:
         raise InputError(
-            f"{path}: has [{twins[0]}] already; add --force to replace it, or --name another"
+            f"{path}: has [{twins[0]}] already; add {argument('replace', True)} to replace it, "
+            "or give another name"
         )
     for twin in twins:
         old = _without(old, twin)

@@ -7,16 +7,17 @@ import difflib
 import io
 import os
 import select
+import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 import click
 
-from perfcore.errors import InputError, PerfcoreError
+from perfcore.errors import InputError, PerfcoreError, spelled
 
 FAULT: Final = 2
 INTERRUPTED: Final = 130
@@ -109,8 +110,16 @@ class Program(click.Group):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Run the command."""
-        with _reader_may_leave():
+        """Run the command; errors name its options for the library's arguments."""
+
+        def option(name: str, value: object) -> str:
+            inner = click.get_current_context(silent=True)  # of this thread
+            command = (
+                inner.command if inner else self.get_command(ctx, ctx.invoked_subcommand or "")
+            )
+            return _option(command, name, value)
+
+        with _reader_may_leave(), spelled(option):
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -145,6 +154,23 @@ class Program(click.Group):
         except MemoryError:
             sys.exit(_fail(["out of memory; use fewer --workers, or list fewer values"]))
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _option(command: click.Command | None, name: str, value: object) -> str:
+    """Return the option of a command that sets an argument of the library, with a value."""
+    option = (
+        next((param for param in command.params if param.name == name), None) if command else None
+    )
+    if not isinstance(option, click.Option):
+        return name if value is None else f"{name}={value}"
+    flag = option.opts[0]
+    if value is None or option.is_flag:
+        return flag
+    if isinstance(value, Mapping):
+        value = [f"{key}={item}" for key, item in value.items()]
+    values = [str(item) for item in value] if isinstance(value, list) else [str(value)]
+    words = values if option.multiple else [",".join(values)]
+    return " ".join(f"{flag} {shlex.quote(word)}" for word in words)
 
 
 def _fail(faults: list[str], code: int = FAULT) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.kernel.layout import Integers
 from perfcore.reading.places import Place
 from perfcore.space.axes import Axis, Value
@@ -21,9 +21,12 @@ class Groups:
         faults: list[str] = []
         for name in names:
             if name not in known:
-                Place("--by", "", faults).unknown("axis", name, known)
+                Place(argument("by"), "", faults).unknown("axis", name, known)
             elif space.chooses_devices and name in {"tp", "pp"}:
-                faults.append(f"--by: {name} is chosen for each row; list values of it to group by")
+                faults.append(
+                    f"{argument('by')}: {name} is chosen for each row; "
+                    "list values of it to group by"
+                )
         if faults:
             raise InputError(faults)
         self.space = space
