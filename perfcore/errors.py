@@ -2,7 +2,8 @@
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Final
 
@@ -36,6 +37,32 @@ class InputError(PerfcoreError, ValueError):
 
 class OutputError(PerfcoreError, OSError):
     """What was computed cannot be written: the directory, disk or file refuses."""
+
+
+def _in_python(name: str, value: object) -> str:
+    return name if value is None else f"{name}={value!r}"
+
+
+_spellings: Final[list[Callable[[str, object], str]]] = [_in_python]
+
+
+def argument(name: str, value: object = None) -> str:
+    """Return an argument of the library as its caller writes it, for the text of an error.
+
+    From Python ``by``, and with a value ``tp=8``; the command line has its options named instead,
+    by ``spelled``.
+    """
+    return _spellings[-1](name, value)
+
+
+@contextmanager
+def spelled(spelling: Callable[[str, object], str]) -> Iterator[None]:
+    """Let ``argument`` return what ``spelling`` makes of name and value, in all threads."""
+    _spellings.append(spelling)
+    try:
+        yield
+    finally:
+        _spellings.pop()
 
 
 def reason(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from perfcore.cli import program
-from perfcore.errors import OutputError
+from perfcore.errors import InputError, OutputError, argument
 
 GOOD = """
 [axes]
@@ -311,3 +311,42 @@ def test_sample_without_scipy_leaves_no_output(tmp_path, spec, monkeypatch):
 
     assert "needs scipy" in fault("run", spec, "-o", tmp_path / "out", *sample)
     assert not (tmp_path / "out").exists()
+
+
+# Arguments of the library, as options
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "python", "option"),
+    [
+        ("by", None, "by", "--by"),
+        ("tp", 8, "tp=8", "tp=8"),  # no option of `plot`
+        ("metric", "mfu", "metric='mfu'", "--metric mfu"),
+        ("metric", ["mfu", "mbu"], "metric=['mfu', 'mbu']", "--metric mfu,mbu"),
+        (
+            "where",
+            ["batch=1", "tp<=8"],
+            "where=['batch=1', 'tp<=8']",
+            "--where batch=1 --where 'tp<=8'",
+        ),
+        ("overrides", {"tp": "[1, 2]"}, "overrides={'tp': '[1, 2]'}", "--set 'tp=[1, 2]'"),
+        ("output", None, "output", "-o"),
+    ],
+)
+def test_errors_name_what_the_caller_wrote(tmp_path, monkeypatch, name, value, python, option):
+    def refuse(*_):
+        raise InputError(f"{argument(name, value)}: no")
+
+    monkeypatch.setattr("perfcore.reporting.opening.open_source", refuse)
+
+    assert argument(name, value) == python
+    assert fault("plot", "cost", "x.toml", "-o", tmp_path / "x.svg") == f"{option}: no"
+    assert argument(name, value) == python
+
+
+def test_errors_of_threads_name_options(spec, monkeypatch):
+    monkeypatch.setattr("perfcore.searching.reductions.LARGEST_FRONT", 16)
+    more = ["--set", "axes.batch={log=[1,512],n=200}"]
+    line = fault("pareto", spec, "--objectives", "tpot_s,tokens_per_s_per_device:max", *more)
+
+    assert line == ("--objectives: more than 16 rows are undominated; name fewer, or add --where")

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from perfcore.cli import program
 from perfcore.columns import AXES, COLUMNS, METRICS
 from perfcore.physics.stages.point import Point
 
@@ -59,6 +61,31 @@ def test_physics_imports_only_physics(path):
 def test_numba_has_one_door(path):
     if path != PACKAGE / "kernel" / "jit.py":
         assert not {name for name in imports(path) if name.split(".")[0] in {"numba", "llvmlite"}}
+
+
+def options_of(command):
+    """Return the options of a command and of those below it."""
+    found = {option for param in command.params for option in param.opts}
+    for name in command.list_commands(None) if isinstance(command, click.Group) else ():
+        found |= options_of(command.get_command(None, name))
+    return {option for option in found if option.startswith("--")}
+
+
+def test_only_the_command_line_names_options():
+    """What the library says names Python's arguments; ``errors.argument`` spells them."""
+    options = options_of(program)
+    found = [
+        f"{relative(path)}:{node.lineno}: {word}"
+        for path in MODULES
+        if "cli" not in path.relative_to(PACKAGE).parts
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", node.value)
+        if word in options
+    ]
+
+    assert {"--tp", "--where", "--set", "--force"} <= options
+    assert found == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)

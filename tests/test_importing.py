@@ -312,7 +312,7 @@ def test_open_loop_needs_a_concurrency_and_is_told_the_mean(save, load):
     # 6.4 requests/s of 0.2105 s + 255 x 0.0125 s
     assert line == (
         "concurrency is not stated (an open loop, with 21.75 requests in flight on average); "
-        "add --set concurrency=64"
+        "add given={'concurrency': '64'}"
     )
     assert rows_of(save(SERVE | load), **WHERE, concurrency=22.0)["tpot_s"].concurrency == 22.0
 
@@ -334,11 +334,11 @@ def test_vllm_latency(save):
 
 def test_vllm_latency_asks_for_all_that_it_lacks(save):
     assert faults_of(save(LATENCY)) == [
-        "model is not stated; add --set model=llama-3.1-8b",
-        "hardware is not stated; add --set hardware=h100-sxm",
-        "concurrency is not stated; add --set concurrency=64",
-        "input_len is not stated; add --set input_len=1024",
-        "output_len is not stated; add --set output_len=256",
+        "model is not stated; add given={'model': 'llama-3.1-8b'}",
+        "hardware is not stated; add given={'hardware': 'h100-sxm'}",
+        "concurrency is not stated; add given={'concurrency': '64'}",
+        "input_len is not stated; add given={'input_len': '1024'}",
+        "output_len is not stated; add given={'output_len': '256'}",
     ]
 
 
@@ -349,7 +349,7 @@ def test_vllm_throughput(save):
     assert (row.metric, row.value) == ("output_tokens_per_s_per_device", 640.0)
     assert (row.mode, row.concurrency, row.input_len) == ("saturation", None, 1024.0)
     assert faults_of(save(THROUGHPUT), model="llama-3.1-8b", hardware="l40s") == [
-        "output_len is not stated; add --set output_len=256"
+        "output_len is not stated; add given={'output_len': '256'}"
     ]
 
 
@@ -642,13 +642,17 @@ def test_sixteen_bits_are_not_assumed_of_a_narrow_model(save, model):
     (line,) = faults_of(save(SERVE | {"model_id": model}), **WHERE, model="llama-3.1-8b")
 
     assert line.startswith("weight_format is not stated, ")
-    assert line.endswith("add --set weight_format=fp8")
+    assert line.endswith("add given={'weight_format': 'fp8'}")
 
 
 @pytest.mark.parametrize(
     ("sample", "more", "line"),
     [
-        (SERVE, {"model_id": "x"}, "model 'x' is not in the catalogue; add --set model=NAME"),
+        (
+            SERVE,
+            {"model_id": "x"},
+            "model 'x' is not in the catalogue; add given={'model': 'NAME'}",
+        ),
         (LLAMA, {"gpu_info": "NVIDIA GeForce RTX 4080"}, "hardware 'NVIDIA GeForce RTX 4080'"),
         (LLAMA, {"gpu_info": "NVIDIA L4, NVIDIA T4"}, "hardware 'l4, t4'"),
         (LLAMA, {"model_type": "llama 8B Z9"}, "weight_format 'llama 8B Z9'"),
@@ -700,7 +704,7 @@ def test_faulty_settings(text, message):
         settings((text,))
 
     (line,) = caught.value.faults
-    assert line.startswith("--set: ")
+    assert line.startswith("given: ")
     assert message in line
 
 

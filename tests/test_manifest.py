@@ -114,7 +114,7 @@ def test_what_changed_is_said(run, made, said):
         sweep(made(), run)
 
     assert said.strip("()") in str(refused.value)
-    assert str(refused.value).endswith("; choose another -o or delete it")
+    assert str(refused.value).endswith("; choose another output or delete it")
     assert "\n" not in str(refused.value)
     assert hashes(run) == before
 
@@ -160,7 +160,7 @@ def test_as_many_parts_as_shards_are_one_shard_each():
 
 @pytest.mark.parametrize("part", [(0, 3), (4, 3), (-1, 3), (1, 0)])
 def test_no_such_part(part):
-    with pytest.raises(InputError, match="--shard: no part"):
+    with pytest.raises(InputError, match="part: no part"):
         part_of(10, part)
 
 

@@ -58,20 +58,21 @@ def test_only_a_part_of_the_disk_is_needed_for_a_part_of_the_run(tmp_path, monke
     monkeypatch.setattr(room, "disk_free", lambda _: 10**8)
     monkeypatch.setattr("perfcore.runs.forecast.Forecast", lambda *_: pytest.fail("not needed"))
 
-    room.check_room(space, str(tmp_path), 1, (1, 10))
+    assert room.shortages(space, str(tmp_path), 1, (1, 10)) == ()
 
 
 def test_a_bucket_has_room(huge, monkeypatch):
     monkeypatch.setattr(room, "memory_free", lambda: None)
 
-    room.check_room(Space.from_toml(huge), "s3://bucket/run", 1)
+    assert room.shortages(Space.from_toml(huge), "s3://bucket/run", 1) == ()
 
 
 def test_memory_of_a_cluster_is_not_ours(monkeypatch, tmp_path):
     space = Space.from_dict({"axes": {"model": ["llama-3-8b"], "device": ["h100-sxm"]}})
     monkeypatch.setattr(room, "memory_free", lambda: 1)
 
-    room.check_room(space, str(tmp_path), None, here=False)
+    assert room.shortages(space, str(tmp_path), here=False) == ()
+    assert "use fewer workers" in room.shortages(space, str(tmp_path))[0]
 
 
 def test_disk_of_a_directory_that_is_not_there_yet(tmp_path):

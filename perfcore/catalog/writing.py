@@ -7,7 +7,7 @@ from perfcore.catalog import toml
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.meanings import Meaning
 from perfcore.catalog.names import normalise
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.reading.files import read_toml
 
 _MARK = "\ufeff"  # of UTF-8, at the start of a file
@@ -82,7 +82,8 @@ def added(path: Path, name: str, text: str, *, replace: bool) -> str:
     twins = [known for known in before if normalise(known) == normalise(name)]
     if twins and not replace:
         raise InputError(
-            f"{path}: has [{twins[0]}] already; add --force to replace it, or --name another"
+            f"{path}: has [{twins[0]}] already; add {argument('replace', True)} to replace it, "
+            "or give another name"
         )
     mark = _MARK if old.startswith(_MARK) else ""
     kept = old.removeprefix(mark)

@@ -7,17 +7,18 @@ import difflib
 import io
 import os
 import select
+import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 import click
 
-from perfcore.errors import InputError, PerfcoreError, RenamedWarning
+from perfcore.errors import InputError, PerfcoreError, RenamedWarning, spelled
 
 FAULT: Final = 2
 INTERRUPTED: Final = 130
@@ -110,8 +111,16 @@ class Program(click.Group):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Run the command."""
-        with _reader_may_leave():
+        """Run the command; errors name its options for the library's arguments."""
+
+        def option(name: str, value: object) -> str:
+            inner = click.get_current_context(silent=True)  # of this thread
+            command = (
+                inner.command if inner else self.get_command(ctx, ctx.invoked_subcommand or "")
+            )
+            return _option(command, name, value)
+
+        with _reader_may_leave(), spelled(option):
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -154,6 +163,23 @@ class Program(click.Group):
 def _note(message: Warning | str, *_: object) -> None:
     """Print a warning as a line of its own."""
     click.echo(f"note: {message}", err=True)
+
+
+def _option(command: click.Command | None, name: str, value: object) -> str:
+    """Return the option of a command that sets an argument of the library, with a value."""
+    option = (
+        next((param for param in command.params if param.name == name), None) if command else None
+    )
+    if not isinstance(option, click.Option):
+        return name if value is None else f"{name}={value}"
+    flag = option.opts[0]
+    if value is None or option.is_flag:
+        return flag
+    if isinstance(value, Mapping):
+        value = [f"{key}={item}" for key, item in value.items()]
+    values = [str(item) for item in value] if isinstance(value, list) else [str(value)]
+    words = values if option.multiple else [",".join(values)]
+    return " ".join(f"{flag} {shlex.quote(word)}" for word in words)
 
 
 def _fail(faults: list[str], code: int = FAULT) -> int:

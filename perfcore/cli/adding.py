@@ -28,11 +28,11 @@ output_option: Callable[[Any], Any] = click.option(
     "-o", "--output", metavar="FILE.toml", help="A file of its own, not your catalogue."
 )
 force_option: Callable[[Any], Any] = click.option(
-    "--force", is_flag=True, help="Replace the file, or the entry of this name."
+    "--force", "replace", is_flag=True, help="Replace the file, or the entry of this name."
 )
 
 
-def _target(output: str | None, kind: str, *, force: bool) -> Path:
+def _target(output: str | None, kind: str, *, replace: bool) -> Path:
     """Return the file to write into, which may be written."""
     if output is None:
         directory = loader.user_directory()
@@ -48,15 +48,15 @@ def _target(output: str | None, kind: str, *, force: bool) -> Path:
     if Path(output).suffix.lower() != ".toml":
         raise InputError(f"--output: {output!r} must end in .toml")
     check_output("--output", output)
-    if Path(output).exists() and not force:
+    if Path(output).exists() and not replace:
         raise InputError(f"--output: {output!r} exists; add --force to replace it, or name another")
     return Path(output)
 
 
-def _write(path: Path, name: str, text: str, *, own_file: bool, force: bool) -> None:
+def _write(path: Path, name: str, text: str, *, own_file: bool, replace: bool) -> None:
     from perfcore.catalog.writing import added  # noqa: PLC0415 - tomlkit, only to write
 
-    whole = text if own_file else added(path, name, text, replace=force)
+    whole = text if own_file else added(path, name, text, replace=replace)
     with replacing(path) as part:
         part.write_text(whole, encoding="utf-8")
 
@@ -90,7 +90,7 @@ def _name(given: str | None, default: str) -> str:
 @click.option("--name", metavar="NAME", help="What to call it [from SOURCE].")
 @output_option
 @force_option
-def add_model(source: str, name: str | None, output: str | None, force: bool) -> None:
+def add_model(source: str, name: str | None, output: str | None, replace: bool) -> None:
     """Import a model, or copy one, into your catalogue or a file.
 
     SOURCE is a config.json of Hugging Face or its directory, a GGUF file, hf:ORG/NAME, or a model
@@ -107,13 +107,13 @@ def add_model(source: str, name: str | None, output: str | None, force: bool) ->
     chosen = _name(name, entry.name)
     if chosen != entry.name:  # aliases stay with the model that is copied
         entry = entry.model_copy(update={"name": chosen, "aliases": ()})
-    path = _target(output, "model", force=force)
+    path = _target(output, "model", replace=replace)
     _write(
         path,
         chosen,
         table_text(chosen, entry_table(entry), MODEL),
         own_file=output is not None,
-        force=force,
+        replace=replace,
     )
     _say_wrote(path, "model", chosen, own_file=output is not None)
     _report_model(entry)
@@ -203,7 +203,7 @@ def _device_options(command: Callable[..., None]) -> Callable[..., None]:
 @_device_options
 @output_option
 @force_option
-def add_device(name: str, output: str | None, force: bool, **given: Any) -> None:  # noqa: ANN401 - click's
+def add_device(name: str, output: str | None, replace: bool, **given: Any) -> None:  # noqa: ANN401 - click's
     """Write a device of your own into your catalogue or a file.
 
     Memory, its bandwidth, an arithmetic rate, power, price, class and source are needed. What is
@@ -231,8 +231,8 @@ def add_device(name: str, output: str | None, force: bool, **given: Any) -> None
         ]
     if entry is None or faults:
         raise InputError(dict.fromkeys(faults))
-    path = _target(output, "device", force=force)
-    _write(path, name, text, own_file=output is not None, force=force)
+    path = _target(output, "device", replace=replace)
+    _write(path, name, text, own_file=output is not None, replace=replace)
     _say_wrote(path, "device", name, own_file=output is not None)
     _warn(entry)
     _next(output, name, "device")

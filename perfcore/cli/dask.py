@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 dask_option: Callable[[Any], Any] = click.option(
-    "--dask", metavar="ADDRESS", help="Work on a Dask cluster: tcp://HOST:PORT or scheduler.json."
+    "--dask",
+    "address",
+    metavar="ADDRESS",
+    help="Work on a Dask cluster: tcp://HOST:PORT or scheduler.json.",
 )
 
 

@@ -68,11 +68,11 @@ def columns() -> None:
 @measurements.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="OUT.csv", required=True, help="The table to write.")
-@set_option("hardware=h100-sxm")
+@set_option("hardware=h100-sxm", "given")
 @click.option("--append", is_flag=True, help="Add rows to an existing table.")
 @click.option("--force", is_flag=True, help="Replace an existing table.")
 def import_(
-    files: tuple[str, ...], output: str, overrides: tuple[str, ...], append: bool, force: bool
+    files: tuple[str, ...], output: str, given: tuple[str, ...], append: bool, force: bool
 ) -> None:
     """Read results of benchmark tools into a table of measurements.
 
@@ -89,7 +89,7 @@ def import_(
     if append and force:
         raise click.UsageError("--append and --force exclude each other; give one")
     before = _existing(output, files, append=append, force=force)
-    found = read_results(files, settings(overrides))
+    found = read_results(files, settings(given))
     known = {row.row_id for row in before}
     rows = list({row.row_id: row for row in found.rows if row.row_id not in known}.values())
     if len(before) + len(rows) > LARGEST:

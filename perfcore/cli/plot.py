@@ -13,7 +13,6 @@ from perfcore.reporting.names import KINDS, SUFFIXES
 _SOURCE_OPTIONS = (
     click.option(
         "--where",
-        "conditions",
         metavar="CONDITION",
         multiple=True,
         help="Keep rows of which COLUMN<=VALUE, >= or =, e.g. model=llama-3-70b. Repeatable.",
@@ -56,7 +55,7 @@ def plot(
     output: str,
     by: str | None,
     metric: str | None,
-    conditions: tuple[str, ...],
+    where: tuple[str, ...],
     overrides: tuple[str, ...],
     workers: int | None,
 ) -> None:
@@ -80,7 +79,7 @@ def plot(
     from perfcore.reporting.opening import open_source  # noqa: PLC0415
 
     vega.converter()
-    picture = gather(open_source(source, conditions, overrides, workers), kind, by, metric)
+    picture = gather(open_source(source, where, overrides, workers), kind, by, metric)
     with replacing(Path(output)) as part:
         if suffix == ".png":
             part.write_bytes(vega.png(picture))

@@ -1,5 +1,6 @@
 """``perfcore report``: one page on a run or a sweep."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from perfcore.errors import InputError
 def report(
     source: str,
     output: str,
-    conditions: tuple[str, ...],
+    where: tuple[str, ...],
     overrides: tuple[str, ...],
     workers: int | None,
 ) -> None:
@@ -37,7 +38,17 @@ def report(
     from perfcore.reporting.opening import open_source  # noqa: PLC0415
 
     vega.converter()
-    text = document.report(open_source(source, conditions, overrides, workers))
+    text = document.report(
+        open_source(source, where, overrides, workers), _again(source, where, overrides)
+    )
     with replacing(Path(output)) as part:
         part.write_text(text, encoding="utf-8")
     click.echo(f"written to {output}")
+
+
+def _again(source: str, where: tuple[str, ...], overrides: tuple[str, ...]) -> str:
+    """Return the command that writes the page again."""
+    words = ["perfcore", "report", source]
+    words += [word for condition in where for word in ("--where", condition)]
+    words += [word for override in overrides for word in ("--set", override)]
+    return shlex.join([*words, "-o", "report.html"])

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @set_option("axes.batch=[1,2,4]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
-@click.option("--shard", metavar="I/N", help="Part I of N only, to share a run [1/1].")
+@click.option("--shard", "part", metavar="I/N", help="Part I of N only, to share a run [1/1].")
 @dask_option
 @click.option("--force", is_flag=True, help="Run even if memory or disk will not do.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
@@ -42,8 +42,8 @@ def run(
     output: str,
     overrides: tuple[str, ...],
     workers: int | None,
-    shard: str | None,
-    dask: str | None,
+    part: str | None,
+    address: str | None,
     force: bool,
     quiet: bool,
 ) -> None:
@@ -67,15 +67,17 @@ def run(
 
     if not output.strip():  # a variable of the shell that is not set
         raise InputError(f"--output: {output!r} names nothing; give a directory")
-    part = _part(shard) if shard else (1, 1)
-    check_dask(dask, workers)
+    share = _part(part) if part else (1, 1)
+    check_dask(address, workers)
     space = Space.from_toml(spec, overrides)
     # whatever is wrong with these is told before anything is written
     _ = space.tables, space.rules, space.inner, space.block(0, 1)
     if not force:
-        from perfcore.runs.preflight import check_room  # noqa: PLC0415
+        from perfcore.runs.preflight import shortages  # noqa: PLC0415
 
-        check_room(space, output, workers, part, here=dask is None)
+        short = shortages(space, output, workers, share, here=address is None)
+        if short:
+            raise InputError(f"{shortage}, or --force" for shortage in short)
     showing = not quiet and sys.stderr.isatty()
     watched: list[Progress] = []
 
@@ -84,22 +86,22 @@ def run(
         return _display(progress) if showing else ProgressDisplay()
 
     try:
-        with executor_of(dask) as executor:
-            finished = sweep(space, output, workers, show, part=part, executor=executor)
+        with executor_of(address) as executor:
+            finished = sweep(space, output, workers, show, part=share, executor=executor)
     except KeyboardInterrupt as stop:
         click.echo(f"\ninterrupted: {_kept(output, space.shards)}", err=True)
         click.echo(f"to go on: {_again(ctx.params)}", err=True)
         ctx.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
     if not quiet:
-        _summary(finished, watched[0], part)
+        _summary(finished, watched[0], share)
 
 
 def _again(given: dict[str, Any]) -> str:
     """The command that goes on with a run."""
     words = ["perfcore", "run", given["spec"], "-o", given["output"]]
     words += [part for override in given["overrides"] for part in ("--set", override)]
-    for name in ("workers", "shard", "dask"):
-        words += [f"--{name}", str(given[name])] if given[name] is not None else []
+    for option, name in (("--workers", "workers"), ("--shard", "part"), ("--dask", "address")):
+        words += [option, str(given[name])] if given[name] is not None else []
     words += [f"--{name}" for name in ("force", "quiet") if given[name]]
     return shlex.join(words)
 

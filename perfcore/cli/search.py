@@ -46,7 +46,6 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         (
             click.option(
                 "--where",
-                "conditions",
                 metavar="CONDITION",
                 multiple=True,
                 help="Keep rows of which COLUMN<=VALUE, >= or =, e.g. 'tpot_s<=50ms'. Repeatable.",
@@ -106,14 +105,14 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
 
     if (minimize is None) == (maximize is None):
         raise click.UsageError("give one of --minimize and --maximize")
-    option, name = ("--maximize", maximize) if minimize is None else ("--minimize", minimize)
-    objective = Objective.named(name or "", option, maximize=minimize is None)
+    sense, name = ("maximize", maximize) if minimize is None else ("minimize", minimize)
+    objective = Objective.named(name or "", sense, maximize=minimize is None)
     space = _prepared(spec, options)
-    with executor_of(options["dask"]) as executor:
+    with executor_of(options["address"]) as executor:
         found = find_best(
             space,
             objective,
-            options["conditions"],
+            options["where"],
             _names(options["by"]),
             top,
             options["workers"],
@@ -146,13 +145,13 @@ def pareto(spec: str, objectives: str, **options: Any) -> None:  # noqa: ANN401
     from perfcore.searching.objectives import Objective  # noqa: PLC0415 - Arrow is slow to import
     from perfcore.searching.search import find_front  # noqa: PLC0415 - Arrow is slow to import
 
-    wanted = [Objective.parse(text, "--objectives") for text in objectives.split(",")]
+    wanted = [Objective.parse(text, "objectives") for text in objectives.split(",")]
     space = _prepared(spec, options)
-    with executor_of(options["dask"]) as executor:
+    with executor_of(options["address"]) as executor:
         found = find_front(
             space,
             wanted,
-            options["conditions"],
+            options["where"],
             _names(options["by"]),
             options["workers"],
             _show(),
@@ -191,14 +190,14 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
     from perfcore.searching.objectives import Objective  # noqa: PLC0415 - Arrow is slow
     from perfcore.searching.search import count_by_value  # noqa: PLC0415 - Arrow is slow
 
-    column = Objective.named(metric, "--metric", maximize=False)
+    column = Objective.named(metric, "metric", maximize=False)
     space = _prepared(spec, options)
     by = _names(options["by"])
-    with executor_of(options["dask"]) as executor:
+    with executor_of(options["address"]) as executor:
         found = count_by_value(
             space,
             column,
-            options["conditions"],
+            options["where"],
             by,
             per_decade,
             options["workers"],
@@ -239,7 +238,7 @@ def _prepared(spec: str, options: dict[str, Any]) -> "Space":
     from perfcore.space.space import Space  # noqa: PLC0415 - NumPy is slow to import
 
     output = options["output"]
-    check_dask(options["dask"], options["workers"])
+    check_dask(options["address"], options["workers"])
     if output is not None:
         if Path(output).suffix not in _SUFFIXES:
             raise InputError(f"--output: {output!r} must end in {', '.join(_SUFFIXES)}")

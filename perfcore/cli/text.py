@@ -33,11 +33,11 @@ markdown_option: Callable[[Any], Any] = click.option(
 )
 
 
-def set_option(example: str) -> Callable[[Any], Any]:
-    """Return the option ``--set``, with an example in its help."""
+def set_option(example: str, name: str = "overrides") -> Callable[[Any], Any]:
+    """Return the option ``--set`` for an argument, with an example in its help."""
     return click.option(
         "--set",
-        "overrides",
+        name,
         metavar="KEY=VALUE",
         multiple=True,
         help=f"Set a value, e.g. {example}. May be repeated.",

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from perfcore.columns import BY_NAME, METRICS, SOUGHT, STATUS
 from perfcore.configuration.configuration import KINDS, Configuration, faults_of
-from perfcore.errors import InputError, show
+from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, RECORDS
 from perfcore.physics.stages.point import Point
 from perfcore.reading.files import read_toml
@@ -157,7 +157,7 @@ def compare(
     if len(found) < 2:
         raise InputError(
             "compare: one configuration has nothing beside it; give two files, "
-            "or several values, e.g. --device h100-sxm,b200"
+            f"or several values, e.g. {argument('device', ['h100-sxm', 'b200'])}"
         )
     return Comparison(
         _unique([name for name, _ in found]), tuple(configuration for _, configuration in found)

@@ -20,7 +20,7 @@ from perfcore.diffing.facts import (
     changes_of_spec,
     changes_of_versions,
 )
-from perfcore.errors import InputError, OutputError
+from perfcore.errors import InputError, OutputError, argument
 from perfcore.reading.words import suggest
 from perfcore.runs.dataset import needed
 from perfcore.space.axes import DEGREES
@@ -188,7 +188,7 @@ def _shared(before: Side, after: Side, wanted: Sequence[str]) -> list[str]:
     theirs = set(_metrics(after))
     shared = [name for name in _metrics(before) if name in theirs]
     faults = [
-        f"--metric: {name!r} is not a result of both{suggest(name, shared)}; "
+        f"{argument('metrics')}: {name!r} is not a result of both{suggest(name, shared)}; "
         f"use one of: {', '.join(shared)}"
         for name in wanted
         if name not in shared

@@ -12,19 +12,22 @@ import inspect
 import os
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, TypeVar, cast
 
-import llvmlite.binding as llvm
 import numba
 import numpy as np
 import platformdirs
 from llvmlite import ir
 from numba import types
-from numba.core import codegen, config
+from numba.core import caching, codegen, config
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic, overload, register_jitable
 
 from perfcore.kernel.layout import CACHE_LINE
@@ -49,37 +52,106 @@ def source_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def use_cache_directory() -> Path | None:
-    """Point Numba's cache at a directory of these sources; None if none can be written."""
+def cache_directory() -> Path | None:
+    """Return the directory of code compiled of these sources; None if it cannot be made."""
     base = os.environ.get("PERFCORE_CACHE") or platformdirs.user_cache_dir("perfcore")
     directory = Path(base) / "numba" / source_hash()
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]
     return directory
 
 
-def use_wide_vectors() -> None:
-    """Let LLVM use 512 bits where that costs no clock speed; it prefers 256 on Intel's processors.
+CACHE = cache_directory()
 
-    On a Xeon of the fourth generation on, which half-precision arithmetic tells apart: 20 against
-    18 M rows/s of a dense model with all columns.
+
+class _Codegen(codegen.JITCPUCodegen):
+    """LLVM's settings for perfcore's kernels; other packages' keep those of Numba.
+
+    512 bits where that costs no clock speed, as LLVM prefers 256 on Intel's processors: on a Xeon
+    of the fourth generation on, which half-precision arithmetic tells apart. 20 against 18 M rows/s
+    of a dense model with all columns. They are part of the key of what is cached.
     """
-    features = codegen.get_host_cpu_features()  # type: ignore[no-untyped-call]
-    if config.CPU_FEATURES is None and "+avx512fp16" in features:  # type: ignore[attr-defined]
-        config.CPU_NAME = llvm.get_host_cpu_name()  # type: ignore[attr-defined]
-        config.CPU_FEATURES = f"{features},-prefer-256-bit"  # type: ignore[attr-defined]
+
+    def _customize_tm_features(self) -> str:
+        features: str = super()._customize_tm_features()  # type: ignore[no-untyped-call]
+        chosen = config.CPU_FEATURES is not None  # type: ignore[attr-defined]
+        wide = not chosen and "+avx512fp16" in features
+        return f"{features},-prefer-256-bit" if wide else features
 
 
-CACHE = use_cache_directory()
-use_wide_vectors()
+@cache
+def _codegen() -> _Codegen:
+    return _Codegen("perfcore")  # type: ignore[no-untyped-call]
+
+
+class _Locator(caching._CacheLocator):  # noqa: SLF001 - what such a class is to be made of
+    """Place of compiled code: perfcore's own directory, which is named by all its sources."""
+
+    def __init__(self, function: Callable[..., Any], file: str) -> None:
+        self._py_file = file
+        self._line = function.__code__.co_firstlineno
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator":
+        return cls(py_func, py_file)
+
+    def get_cache_path(self) -> str:
+        return str(CACHE)
+
+    def get_source_stamp(self) -> str:
+        return ""  # the directory's name is one
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+class _CacheFiles(caching.CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012 - as in the base
+
+
+class _Cache(caching.FunctionCache):
+    _impl_class = _CacheFiles
+
+    def save_overload(self, sig: Any, data: Any) -> None:  # noqa: ANN401
+        """Keep compiled code, unless the directory is full or may only be read."""
+        with suppress(OSError):
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+
+
+class _Kernel(CPUDispatcher):
+    """A compiled loop, with settings of LLVM and a cache of its own.
+
+    Numba has one of each for the whole process, which also serve other packages: directory and
+    features of ``numba.config``, and the code generator that was made of them. The generator is
+    exchanged while a kernel is compiled, with the formulas in it, under the lock that every
+    compilation takes.
+    """
+
+    def enable_caching(self) -> None:
+        self._cache = _Cache(self.py_func)  # type: ignore[no-untyped-call]
+
+    def compile(self, sig: Any) -> Any:  # noqa: ANN401
+        context: Any = self.targetctx
+        with global_compiler_lock:
+            context.refresh()  # Numba's own runtime is compiled now, for all
+            everyones = context._internal_codegen  # noqa: SLF001 - it has no setter
+            context._internal_codegen = _codegen()  # noqa: SLF001
+            try:
+                return super().compile(sig)
+            finally:
+                context._internal_codegen = everyones  # noqa: SLF001
 
 
 def kernel(function: F) -> F:
     """Compile a loop: without the GIL, cached on disk where there is a place for it."""
-    compiled: Any = numba.njit(nogil=True, cache=CACHE is not None, error_model="numpy")(function)
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return function
+    options = {"nopython": True, "nogil": True, "error_model": "numpy", "boundscheck": None}
+    compiled: Any = _Kernel(function, targetoptions=options)
+    if CACHE is not None:
+        compiled.enable_caching()
     return cast(F, compiled)
 
 

@@ -40,10 +40,11 @@ _UNITS: Final = {  # of assumptions
 }
 
 
-def report(source: Source) -> str:
+def report(source: Source, again: str = "") -> str:
     """Return the report of a run or a sweep as one page of HTML.
 
     Pictures that the source lacks axes or columns for are listed with what would give them.
+    ``again`` is the command that makes the page, if not a call from Python.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def report(source: Source) -> str:
     page.section("assumptions", "What is assumed", *_assumptions(source))
     page.section("errors", "How far to trust it", *_errors(source))
     page.section("sources", "Where the facts come from", *_sources(source))
-    page.section("again", "How to get this again", *_again(source))
+    page.section("again", "How to get this again", *_again(source, again))
     description = paragraph(source.description) if source.description else ""
     return page.html(
         f"{description}\n{paragraph(source.line, 'setting')}",
@@ -259,15 +260,8 @@ def _sources(source: Source) -> Iterator[str]:
         )
 
 
-def _again(source: Source) -> Iterator[str]:
-    options = [
-        part
-        for flag, values in (("--where", source.where), ("--set", source.overrides))
-        for value in values
-        for part in (flag, value)
-    ]
-    again = ["perfcore", "report", source.given, *options, "-o", "report.html"]
-    lines = [shlex.join(again)]
+def _again(source: Source, again: str) -> Iterator[str]:
+    lines = [again or _call(source)]
     if isinstance(source, RunSource):
         lines.insert(0, shlex.join(["perfcore", "run", f"{source.name}.toml", "-o", source.given]))
         yield paragraph("The sweep file is one that means the specification below.", "note")
@@ -286,6 +280,13 @@ def _again(source: Source) -> Iterator[str]:
     yield details(
         "The specification, resolved", code(json.dumps(_short(spec), indent=1, ensure_ascii=False))
     )
+
+
+def _call(source: Source) -> str:
+    given = {"where": list(source.where), "overrides": list(source.overrides)}
+    arguments = [repr(source.given), repr("report.html")]
+    arguments += [f"{name}={value!r}" for name, value in given.items() if value]
+    return f"perfcore.report({', '.join(arguments)})"
 
 
 def _short(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.reporting.run_source import RunSource
 from perfcore.reporting.source import Source
 from perfcore.reporting.sweep_source import SweepSource
@@ -39,7 +39,8 @@ def open_source(
     if isinstance(given, str | Path) and Path(given).is_dir():
         if overrides:
             raise InputError(
-                f"--set: {given} is a run, which is as it was written; name its sweep file"
+                f"{argument('overrides')}: {given} is a run, which is as it was written; "
+                "name its sweep file"
             )
         return RunSource(open_run(given), where, workers, str(given))
     name = str(given) if isinstance(given, str | Path) else "SPEC"

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import numpy as np
 import pyarrow as pa
 
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.inputs import AXIS_INPUTS
 from perfcore.kernel.layout import Integers
 from perfcore.reporting.pieces import (
@@ -69,12 +69,12 @@ class RunSource(Source):
             for axis in axes
         }
         faults = [
-            f"--where: the run has no column {condition.column}; {self.remedy}"
+            f"{argument('where')}: the run has no column {condition.column}; {self.remedy}"
             for condition in self.conditions
             if condition.column not in {*self.metrics, *self.axes}
         ]
         faults += [
-            f"--where: no value of {name} meets the conditions; widen them"
+            f"{argument('where')}: no value of {name} meets the conditions; widen them"
             for name, values in self.axes.items()
             if not values
         ]
@@ -111,13 +111,14 @@ class RunSource(Source):
     def remedy(self) -> str:
         """Write the column, or ask the sweep."""
         return (
-            "run again with --set output.columns=all, "
+            f"run again with {argument('overrides', ['output.columns=all'])}, "
             "or name the sweep file instead of the run: it has every column"
         )
 
     def axis_remedy(self, setting: str) -> str:
         """Run with the axis, or ask the sweep."""
-        return f"run again with --set '{setting}', or name the sweep file here with that option"
+        option = argument("overrides", [setting])
+        return f"run again with {option}, or name the sweep file here with the same"
 
     def best(
         self, objective: Objective, by: Sequence[str], fixed: Fixed, columns: Sequence[str]

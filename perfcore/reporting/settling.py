@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from perfcore.columns import BY_NAME
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.inputs import AXIS_INPUTS
 from perfcore.reporting.source import Row, Source
 from perfcore.reporting.wording import listing, value_text
@@ -113,7 +113,7 @@ def nothing_runs(source: Source, kind: str, fixed: dict[str, Value]) -> InputErr
     sample = " (a sample has few rows that are alike)" if source.sampled else ""
     return InputError(
         f"{source.given}: {kind}: nothing runs with {held}{sample}; "
-        "choose other values with --where AXIS=VALUE"
+        f"choose other values with {argument('where', ['AXIS=VALUE'])}"
     )
 
 

@@ -52,7 +52,7 @@ class Source(ABC):
 
     @abstractmethod
     def axis_remedy(self, setting: str) -> str:
-        """How to get an axis that is missing; ``setting`` is what ``--set`` would take."""
+        """How to get an axis that is missing; ``setting`` is the override."""
 
     @abstractmethod
     def best(

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from perfcore.columns import METRICS
+from perfcore.errors import argument
 from perfcore.reporting.source import Fixed, Row, Source, where_of
 from perfcore.runs.shards import facts
 from perfcore.searching.conditions import conditions, kept
@@ -44,8 +45,8 @@ class SweepSource(Source):
         return "name a column of `perfcore columns`"
 
     def axis_remedy(self, setting: str) -> str:
-        """The option that adds the axis."""
-        return f"add --set '{setting}'"
+        """The override that adds the axis."""
+        return f"add {argument('overrides', [setting])}"
 
     def best(
         self,

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from perfcore.errors import InputError, OutputError, PerfcoreError
+from perfcore.errors import InputError, OutputError, PerfcoreError, argument
 from perfcore.reading.files import read_text
 from perfcore.runs.manifest import fingerprint
 from perfcore.space.space import Space
@@ -67,14 +67,17 @@ def retry_or_raise(item: object, error: Exception, times: int) -> None:
 
 def _check_scheduler_file(path: str) -> None:
     if not Path(path).is_file():
-        raise InputError(f"--dask: {path}: no such file; start `dask scheduler` first")
+        raise InputError(
+            f"{argument('address')}: {path}: no such file; start `dask scheduler` first"
+        )
     try:
         told = json.loads(read_text(path, ".json"))
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict) or not isinstance(told.get("address"), str):
         raise InputError(
-            f"--dask: {path}: has no address; name the file that `dask scheduler` has written"
+            f"{argument('address')}: {path}: has no address; "
+            "name the file that `dask scheduler` has written"
         )
 
 
@@ -90,7 +93,9 @@ def dask_executor(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client  # noqa: PLC0415 - not everybody has it
     except ImportError:
-        raise InputError("--dask: needs distributed; pip install 'perfcore[dask]'") from None
+        raise InputError(
+            f"{argument('address')}: needs distributed; pip install 'perfcore[dask]'"
+        ) from None
     is_file = address.endswith(".json")
     if is_file:
         _check_scheduler_file(address)
@@ -99,14 +104,14 @@ def dask_executor(address: str) -> Iterator[Executor]:
         client = Client(**where, timeout=SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:  # a time-out is an OSError
         raise InputError(
-            f"--dask: {address}: no scheduler answers ({error}); start `dask scheduler`, or give "
-            "tcp://HOST:PORT"
+            f"{argument('address')}: {address}: no scheduler answers ({error}); "
+            "start `dask scheduler`, or give tcp://HOST:PORT"
         ) from error
     with client:
         try:
             client.wait_for_workers(1, timeout=SECONDS)
         except TimeoutError:
             raise InputError(
-                f"--dask: {address}: has no worker; start `dask worker {address}`"
+                f"{argument('address')}: {address}: has no worker; start `dask worker {address}`"
             ) from None
         yield client.get_executor(pure=False)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from perfcore.catalog import catalog_hash
-from perfcore.errors import InputError, show
+from perfcore.errors import InputError, argument, show
 from perfcore.runs.parquet import ParquetShard
 from perfcore.runs.store import DATA, RECEIPTS, Store
 from perfcore.runs.workers import Count, Receipt
@@ -329,7 +329,7 @@ def begin(store: Store, head: Document) -> dict[int, Receipt]:
     if known.get("fingerprint") != run:
         raise InputError(
             f"{store.location}: holds a run of another specification ({known.get('name')!r}; "
-            f"{changes(known, head)}); choose another -o or delete it"
+            f"{changes(known, head)}); choose another {argument('output')} or delete it"
         )
     return listed(store, known)
 
@@ -364,7 +364,7 @@ def settle(
         if current.get("fingerprint") != run:
             raise InputError(
                 f"{store.location}: another process has begun another run here "
-                f"({current.get('name')!r}); choose another -o"
+                f"({current.get('name')!r}); choose another {argument('output')}"
             )
         names = _receipts(store)  # before the data, which are there before their receipts
         sizes = store.sizes(DATA)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from perfcore.columns import BY_NAME, SOUGHT, Column
-from perfcore.errors import OutputError, reason
+from perfcore.errors import OutputError, argument, reason
 from perfcore.kernel.layout import aligned, pitch_of
 from perfcore.space.axes import Axis
 from perfcore.space.profiles import LEVELS, PROFILES
@@ -230,5 +230,6 @@ def _dictionary(codes: npt.NDArray[np.int32], labels: pa.Array) -> pa.Dictionary
 
 def _unwritable(name: str, error: OSError) -> OutputError:
     return OutputError(
-        f"{name}: cannot be written ({reason(error)}); free space or choose another -o"
+        f"{name}: cannot be written ({reason(error)}); free space or choose another "
+        f"{argument('output')}"
     )

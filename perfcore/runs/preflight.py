@@ -1,56 +1,52 @@
-"""Refusal of a run that takes more memory or disk than there is."""
+"""Whether a run takes more memory or disk than there is."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
-from perfcore.errors import InputError
+from perfcore.errors import argument
 from perfcore.runs.forecast import Forecast
 from perfcore.runs.resources import disk_free, memory_free, memory_needed
 from perfcore.space.space import Space
 from perfcore.units import format_quantity
 
 
-def check_room(
+def shortages(
     space: Space,
     output: str,
-    workers: int | None,
+    workers: int | None = None,
     part: tuple[int, int] = (1, 1),
     *,
     here: bool = True,
-) -> None:
-    """Refuse a run that takes more memory or disk than there is.
+) -> tuple[str, ...]:
+    """Return what a run takes more of than there is, memory or disk, a line each.
+
+    A line has what it takes, what there is, and how to take less.
 
     Parameters
     ----------
     here
         Whether the work is done by this machine, whose memory then counts.
-
-    Raises
-    ------
-    InputError
-        Naming what it takes, what there is, and ``--force``.
     """
     threads = workers or os.cpu_count() or 1
-    faults = []
+    found = []
     if here:
         needed, free = memory_needed(space, threads), memory_free()
         if free is not None and needed > free:
-            faults.append(
+            found.append(
                 f"memory: {space.spec.name} takes about {_bytes(needed)} with {threads} workers, "
-                f"{_bytes(free)} are free; use fewer --workers, or --force"
+                f"{_bytes(free)} are free; use fewer {argument('workers')}"
             )
     free = disk_free(output)
     if free is not None and _most_bytes(space) / part[1] > free:
         needed = round(Forecast(space, threads).bytes / part[1]) - _there(output)
         if needed > free:
-            faults.append(
+            found.append(
                 f"disk: {space.spec.name} takes about {_bytes(needed)} in {output}, "
-                f"{_bytes(free)} are free; list fewer values, use profile 'small' or another -o, "
-                "or --force"
+                f"{_bytes(free)} are free; list fewer values, use profile 'small' or another "
+                f"{argument('output')}"
             )
-    if faults:
-        raise InputError(faults)
+    return tuple(found)
 
 
 def _most_bytes(space: Space) -> int:

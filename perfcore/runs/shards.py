@@ -5,7 +5,7 @@ from typing import Self
 
 from perfcore.catalog import catalog_hash
 from perfcore.catalog.engine_entry import EngineEntry
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.runs import manifest as manifests
 from perfcore.runs.manifest import Archive, fingerprint, shard_file
 from perfcore.runs.parquet import schema, writer_options
@@ -84,7 +84,8 @@ def part_of(shards: int, part: tuple[int, int]) -> range:
     number, parts = part
     if not 1 <= number <= parts:
         raise InputError(
-            f"--shard: no part {number} of {parts}; parts are 1/{parts} to {parts}/{parts}"
+            f"{argument('part')}: no part {number} of {parts}; "
+            f"parts are 1/{parts} to {parts}/{parts}"
         )
     return range(number - 1, shards, parts)
 

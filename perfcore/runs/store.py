@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
-from perfcore.errors import InputError, OutputError, reason
+from perfcore.errors import InputError, OutputError, argument, reason
 
 DATA: Final = "data"  # nothing but Parquet
 RECEIPTS: Final = "shards"  # what each shard is, and files that are being written
@@ -129,7 +129,8 @@ class Store(ABC):
         try:
             yield
         except (OSError, pa.ArrowException) as error:
-            remedy = "free space or choose another -o" if name else "choose another -o"
+            remedy = f"choose another {argument('output')}"
+            remedy = f"free space or {remedy}" if name else remedy
             place = f"{self.location}/{name}" if name else self.location
             raise OutputError(f"{place}: cannot be written ({reason(error)}); {remedy}") from error
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.reading.places import Place
 from perfcore.space.axes import Axis, WhatIf
 from perfcore.space.sections import Where, parse_condition
@@ -31,7 +31,7 @@ def kept(space: Space, added: Sequence[Where]) -> Space:
 def conditions(
     texts: Sequence[str], axes: tuple[Axis, ...], listed: Iterable[WhatIf]
 ) -> tuple[Where, ...]:
-    """Return the conditions of ``--where``, e.g. ``tpot_s<=50ms`` or ``device=h100-sxm``.
+    """Return conditions given as text, e.g. ``tpot_s<=50ms`` or ``device=h100-sxm``.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def conditions(
     faults: list[str] = []
     found = []
     for text in texts:
-        place = Place(f"--where {text}", "", faults)
+        place = Place(f"{argument('where')} {text}", "", faults)
         matched = _CONDITION.fullmatch(text)
         if matched is None:
             place.fault("no condition", "write COLUMN<=VALUE, COLUMN>=VALUE or COLUMN=VALUE")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.kernel.layout import Integers
 from perfcore.reading.places import Place
 from perfcore.space.axes import Axis, Value
@@ -47,9 +47,12 @@ class SpaceGroups(Groups):
         faults: list[str] = []
         for name in names:
             if name not in known:
-                Place("--by", "", faults).unknown("axis", name, known)
+                Place(argument("by"), "", faults).unknown("axis", name, known)
             elif space.chooses_devices and name in {"tp", "pp"}:
-                faults.append(f"--by: {name} is chosen for each row; list values of it to group by")
+                faults.append(
+                    f"{argument('by')}: {name} is chosen for each row; "
+                    "list values of it to group by"
+                )
         if faults:
             raise InputError(faults)
         super().__init__({axis.name: distinct(axis) for axis in axes if axis.name in names})

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, Protocol, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.kernel.layout import Integers, Reals
 
 LARGEST_RESULT: Final = 1_000_000  # rows that are kept, of all groups together
@@ -92,8 +92,8 @@ class Front:
             room = self.places.shape[1]
             if room >= LARGEST_FRONT or self.places.size >= 4 * LARGEST_RESULT:
                 raise InputError(
-                    f"--objectives: more than {room:,} rows are undominated; "
-                    "name fewer objectives, or add --where"
+                    f"{argument('objectives')}: more than {room:,} rows are undominated; "
+                    f"name fewer, or add {argument('where')}"
                 )
             self.values = np.concatenate([self.values, np.empty_like(self.values)], axis=1)
             self.places = np.concatenate([self.places, np.empty_like(self.places)], axis=1)

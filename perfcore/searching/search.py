@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from perfcore.columns import METRICS
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.kernel.layout import Integers
 from perfcore.runs.parquet import schema
 from perfcore.runs.shards import ProgressDisplay, facts
@@ -73,12 +73,13 @@ def find_best(
     groups = SpaceGroups(space, by)
     if not 1 <= top <= LARGEST_TOP:
         raise InputError(
-            f"--top: {top:,} is not from 1 to {LARGEST_TOP:,}; write more rows with `perfcore run`"
+            f"{argument('top')}: {top:,} is not from 1 to {LARGEST_TOP:,}; "
+            "write more rows with `perfcore run`"
         )
     if groups.count * top > LARGEST_RESULT:
         raise InputError(
-            f"--top: {groups.count:,} groups of {top:,} rows are more than {LARGEST_RESULT:,}; "
-            "keep fewer, or group by fewer axes"
+            f"{argument('top')}: {groups.count:,} groups of {top:,} rows are more than "
+            f"{LARGEST_RESULT:,}; keep fewer, or group by fewer axes"
         )
     dtype = space.spec.output.dtype
     make = partial(Best, groups.count, top, dtype)
@@ -106,12 +107,15 @@ def find_front(
     """
     names = [objective.name for objective in objectives]
     if not 2 <= len(set(names)) == len(names) <= 3:
-        raise InputError(f"--objectives: {', '.join(names)}: name two or three different metrics")
+        raise InputError(
+            f"{argument('objectives')}: {', '.join(names)}: name two or three different metrics"
+        )
     space = narrowed(space, where)
     groups = SpaceGroups(space, by)
     if groups.count > LARGEST_RESULT:
         raise InputError(
-            f"--by: {groups.count:,} groups are more than {LARGEST_RESULT:,}; group by fewer axes"
+            f"{argument('by')}: {groups.count:,} groups are more than {LARGEST_RESULT:,}; "
+            "group by fewer axes"
         )
     dtype = space.spec.output.dtype
     make = partial(Front, groups.count, len(names), dtype)
@@ -146,7 +150,7 @@ def count_by_value(
     decades = np.array([float(f"1e{power}") for power in range(-_DECADES, _DECADES)])
     edges = np.append(np.outer(decades, 10.0 ** (np.arange(per_decade) / per_decade)), 1e30)
     if groups.count * edges.size > LARGEST_RESULT * 10:
-        raise InputError(f"--by: {groups.count:,} groups are too many; name fewer axes")
+        raise InputError(f"{argument('by')}: {groups.count:,} groups are too many; name fewer axes")
     make = partial(Counts, groups.count, edges)
     sink, progress = _looked(space, [metric], groups, make, workers, show, executor)
     counts = sink.counts

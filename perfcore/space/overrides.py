@@ -1,11 +1,11 @@
-"""Command-line overrides of a sweep file: ``--set axes.batch=[1,2,4]``."""
+"""Overrides of a sweep file, as text: ``axes.batch=[1,2,4]``."""
 
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from perfcore.errors import show
+from perfcore.errors import argument, show
 from perfcore.inputs import RECORDS
 from perfcore.reading.places import Place
 from perfcore.space.axes import located
@@ -26,7 +26,9 @@ def apply(
     """
     merged = _gather_what_ifs(document, place)
     for text in overrides:
-        spot = place._replace(key=f"--set {text if text.isprintable() else show(text)}")
+        spot = place._replace(
+            key=f"{argument('overrides')} {text if text.isprintable() else show(text)}"
+        )
         parsed = parse(text, spot)
         if parsed is not None:
             path, value = parsed
@@ -66,7 +68,7 @@ def parse(text: str, place: Place) -> tuple[tuple[str, ...], object] | None:
             return None
         loaded = {"value": raw}
     if set(loaded) != {"value"}:
-        place.fault(f"{show(raw)} is more than one value", "use one --set for each key")
+        place.fault(f"{show(raw)} is more than one value", "give each key by itself")
         return None
     return tuple(path), loaded["value"]
 

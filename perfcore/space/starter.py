@@ -7,7 +7,7 @@ from typing import Final
 
 from perfcore.catalog import loader, toml
 from perfcore.columns import BY_NAME
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.inputs import AXIS_INPUTS, AxisInput
 from perfcore.space.axes import DEGREES, located
 from perfcore.space.schema import SHIPPED
@@ -82,19 +82,20 @@ def starter(path: Path, models: Sequence[str], devices: Sequence[str], question:
     names: dict[str, list[str]] = {}
     for kind, given in (("model", models or (MODEL,)), ("device", devices or (DEVICE,))):
         found: set[str] = set()
+        option = argument(f"{kind}s")
         for name in given:
             try:
                 entry = loader.load(kind, name)
             except InputError as error:
-                faults += [f"--{kind}: {fault}" for fault in error.faults]
+                faults += [f"{option}: {fault}" for fault in error.faults]
                 continue
             if entry.name in found:
-                faults.append(f"--{kind}: {name!r} is a duplicate of {entry.name!r}; give it once")
+                faults.append(f"{option}: {name!r} is a duplicate of {entry.name!r}; give it once")
             found.add(entry.name)
         names[kind] = [_from(path.parent, name) for name in given]
     asked = QUESTION if question is None else question.strip()
     if not asked.isprintable() or not asked:
-        faults.append(f"--question: {question!r} is no line of text; write one")
+        faults.append(f"{argument('question')}: {question!r} is no line of text; write one")
     if not path.name.isprintable():
         faults.append(f"FILE: {path.name!r} is no line of text; name another")
     if faults:

@@ -7,12 +7,12 @@ from perfcore.accuracy.importing.documents import Record
 from perfcore.accuracy.importing.names import Names
 from perfcore.accuracy.table import COLUMNS, MODES
 from perfcore.catalog import loader
-from perfcore.errors import InputError, show
+from perfcore.errors import InputError, argument, show
 from perfcore.limits import Limits
 from perfcore.reading.csvfile import formula
 from perfcore.reading.places import Place, number
 
-# Output tokens per second over all devices, which are known only once --set is heard.
+# Output tokens per second over all devices, which are known only once all columns are.
 OUTPUT_TOKENS_PER_S: Final = "output_tokens_per_s"
 
 ENTRIES: Final = {  # columns that name an entry of the catalogue, of which kind
@@ -42,7 +42,7 @@ class Run(NamedTuple):
 
     stated: Mapping[str, object]  # None or "" where the file is silent
     values: Mapping[str, float | None]  # by metric, SI units; None after a fault
-    assumed: Mapping[str, str] = {}  # by column, where neither the file nor --set says
+    assumed: Mapping[str, str] = {}  # by column, where neither the file nor the caller says
     doubts: Mapping[str, str] = {}  # by column: why nothing may be assumed
 
 
@@ -57,7 +57,7 @@ class Reading(NamedTuple):
     """Where a record stands, what is set beside it, and what is noted on the way."""
 
     place: Place
-    given: Mapping[str, object]  # by --set
+    given: Mapping[str, object]  # by the caller
     names: Names
     notes: dict[str, None]
     assumed: dict[str, None]
@@ -76,7 +76,7 @@ def settings(texts: tuple[str, ...]) -> dict[str, object]:
     found: dict[str, object] = {}
     for text in texts:
         column, equals, value = (part.strip() for part in text.partition("="))
-        place = Place("--set", text if text.isprintable() else show(text), faults)
+        place = Place(argument("given"), text if text.isprintable() else show(text), faults)
         if not column or not equals or not value:
             place.fault("not KEY=VALUE", "write it like hardware=h100-sxm")
         elif column == "devices":

@@ -2,7 +2,7 @@
 
 Model files are called after the model, what it was tuned for and how it was quantised; drivers
 call a device by its title, with more or fewer words. Only what is sure is recognised: whoever
-knows better says so with ``--set``.
+knows better gives the column.
 """
 
 import re

@@ -16,7 +16,7 @@ from perfcore.accuracy.importing.fields import (
 )
 from perfcore.accuracy.table import METRICS, Measurement
 from perfcore.catalog.names import normalise
-from perfcore.errors import show
+from perfcore.errors import argument, show
 from perfcore.reading.places import Place, number
 
 _NEEDED: Final = {  # with an example
@@ -62,7 +62,7 @@ def measurements(run: Run, reading: Reading) -> Iterator[Measurement]:
 
 
 def _cells(run: Run, reading: Reading) -> dict[str, Any] | None:
-    """Every column that is not the metric's own: defaults below the file below ``--set``."""
+    """Every column that is not the metric's own: defaults below the file below what is given."""
     file = reading.place._replace(key="")
     before = len(file.faults)
     told = dict(reading.given)
@@ -84,7 +84,9 @@ def _cells(run: Run, reading: Reading) -> dict[str, Any] | None:
         needed = column != "concurrency" or cells["mode"] != "saturation"
         if needed and column not in told and cells.get(column) is None:
             why = run.doubts.get(column, "")
-            file.fault(f"{column} is not stated{why}", f"add --set {column}={example}")
+            file.fault(
+                f"{column} is not stated{why}", f"add {argument('given', {column: example})}"
+            )
     if len(file.faults) == before:
         devices = cells["tp"] * cells["pp"] * cells["dp"]
         cells["devices"] = number(devices, DEGREE, file.at("tp x pp x dp"))
@@ -100,14 +102,15 @@ def _stated(column: str, value: object, reading: Reading) -> object:
     if kind and not reading.names.find(kind, str(value)):
         reading.place._replace(key="").fault(
             f"{column} {show(value)} is not in the catalogue",
-            f"add --set {column}=NAME (perfcore {_LISTS.get(kind, 'formats')} lists all)",
+            f"add {argument('given', {column: 'NAME'})} "
+            f"(perfcore {_LISTS.get(kind, 'formats')} lists all)",
         )
         return None
     return checked(column, value, reading.place.at(column))
 
 
 def _note(column: str, value: object, reading: Reading) -> None:
-    """Note that ``--set`` and the file differ."""
+    """Note that what is given and the file differ."""
     given = reading.given[column]
     kind = ENTRIES.get(column)
     if kind:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from perfcore.columns import METRICS
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.reading.places import Place
 from perfcore.reporting.choosing import BANDWIDTH, SCALE, UTILIZATION
 from perfcore.reporting.kinds.bandwidth import bandwidth
@@ -70,11 +70,11 @@ def gather(source: Source, name: str, by: str | None = None, metric: str | None 
         raise InputError(faults)
     kind = _KINDS[name]
     if by is not None:
-        _check_axis(source, name, kind, by, Place("--by", "", faults))
+        _check_axis(source, name, kind, by, Place(argument("by"), "", faults))
     if metric is not None and not kind.metric:
-        faults.append(f"--metric: {name} shows its own columns; leave it out")
+        faults.append(f"{argument('metric')}: {name} shows its own columns; leave it out")
     elif metric is not None and metric not in _NUMBERS:
-        Place("--metric", "", faults).unknown("metric", metric, _NUMBERS)
+        Place(argument("metric"), "", faults).unknown("metric", metric, _NUMBERS)
     if faults:
         raise InputError(faults)
     return kind.gather(source, by or kind.by, metric)

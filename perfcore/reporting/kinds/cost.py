@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.reporting.choosing import COST, UTILIZATION, configured, left_out, most_of
 from perfcore.reporting.picture import Axis, Layer, Panel, Picture, Row, padded, series_of
 from perfcore.reporting.settling import need_axes, need_columns, nothing_runs, settle, spread
@@ -11,6 +11,7 @@ from perfcore.reporting.wording import label, listing, rows_as_text, with_unit
 from perfcore.space.axes import Value
 
 _SOLD_FOR: Final = "economics_token_price"
+_PRICE: Final = 'device.price_per_hour="2 USD/h"'
 
 
 def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
@@ -30,7 +31,7 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
     if not rows:
         raise InputError(
             f"{source.given}: {kind}: tokens cost nothing, which has no break-even; "
-            "give a price, e.g. --set 'device.price_per_hour=\"2 USD/h\"'"
+            f"give a price, e.g. {argument('overrides', [_PRICE])}"
         )
     shown = most_of(source, by, rows, COST)
     rows = [row for row in rows if row[by] in shown]

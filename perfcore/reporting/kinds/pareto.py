@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.reporting.choosing import THROUGHPUT, TPOT, configured, left_out, most_of
 from perfcore.reporting.picture import Axis, Layer, Panel, Picture, Row, padded, series_of
 from perfcore.reporting.settling import need_columns, nothing_runs, settle
@@ -25,7 +25,9 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
     kind = "pareto"
     second = THROUGHPUT if metric is None else Objective(metric, is_more_better(metric))
     if second.name == TPOT.name:
-        raise InputError("--metric: pareto has tpot_s on its other axis; name another metric")
+        raise InputError(
+            f"{argument('metric')}: pareto has tpot_s on its other axis; name another metric"
+        )
     need_columns(source, kind, (TPOT.name, second.name))
     setting = settle(source, (by, "batch"), "any")
     if len(source.axes["batch"]) > 1:
