@@ -63,7 +63,7 @@ RECORDS: Final[dict[str, tuple[str, ...]]] = {
 
 
 # The first rule that fits a field decides; `*` stands for any text. A field without a rule is
-# caught by tests/test_spec.py.
+# caught by tests/test_limits.py.
 _RULES: Final[dict[str, dict[str, Limits]]] = {
     "model": {
         "layers": LAYERS._replace(low=1),

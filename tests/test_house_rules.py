@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from perfcore.columns import AXES, COLUMNS, METRICS
 from perfcore.physics.stages.point import Point
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "perfcore"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PHYSICS_MAY_IMPORT = ("math", "typing", "perfcore.records", "perfcore.physics")

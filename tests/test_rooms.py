@@ -4,11 +4,10 @@ import ast
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "perfcore"
 MOST_AT_THE_ROOT = 12
 
