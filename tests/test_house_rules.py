@@ -55,6 +55,14 @@ def test_physics_imports_only_physics(path):
         assert name.startswith(PHYSICS_MAY_IMPORT[2:]) or name in PHYSICS_MAY_IMPORT, name
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "naive").glob("*.py")), ids=relative)
+def test_oracle_shares_nothing_with_physics(path):
+    """It imports itself and the standard library, so that no mistake is in both."""
+    roots = {name.split(".")[0] for name in imports(path)}
+
+    assert roots <= {"naive"} | sys.stdlib_module_names
+
+
 @pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_numba_has_one_door(path):
     if path != PACKAGE / "kernel" / "jit.py":
