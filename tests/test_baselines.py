@@ -1,10 +1,10 @@
 """What the kernel's speed is compared with computes the same: C, and NumPy."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import ROOT
 
 from perfcore.columns import STATUS
 from perfcore.physics.fused import fma
@@ -13,7 +13,7 @@ from perfcore.runs.parquet import Buffers
 from perfcore.runs.workers import Evaluator
 from perfcore.space.space import Space
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from bench_kernel import first_replica
 from c.baseline import STRICT, Baseline, compiled, compilers

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 from contextlib import redirect_stdout
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import bench_scaling
 from machine import Machine, Others
@@ -36,7 +36,6 @@ from scaling_page import (
     serial_share,
 )
 
-ROOT = Path(__file__).parent.parent
 FIGURES = Figures(
     command="python benchmarks/bench_scaling.py",
     date="2026-01-02",

@@ -6,17 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner
+from paths import ROOT
 from runs import ROWS_PER_SHARD, SPEC
 
 from perfcore.cli import program
 from perfcore.runs.check import verify
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
 SCRIPTS = dict(
     re.findall(r"<!-- script (\w+) -->\n```\w+\n(.*?)```\n<!-- end \1 -->", PAGE, re.DOTALL)

@@ -6,17 +6,17 @@ import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import duckdb
 import pytest
 from click.testing import CliRunner
 from markdown import Block, code_blocks
+from paths import ROOT
 
 import perfcore
 from perfcore.cli import program
 
-PAGE = Path(__file__).parent.parent / "docs" / "analysis.md"
+PAGE = ROOT / "docs" / "analysis.md"
 BLOCKS = code_blocks(PAGE)
 SPEC = {
     "name": "analysis",

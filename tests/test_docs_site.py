@@ -7,9 +7,9 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 import perfcore
 from perfcore.catalog import loader
@@ -19,7 +19,7 @@ from perfcore.columns import COLUMNS
 for package in ("sphinx", "myst_parser", "furo"):
     pytest.importorskip(package)
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 CATALOGUE = {
     "device": "catalogue/devices.html",
     "model": "catalogue/models.html",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow.dataset as ds
 import pytest
+from paths import ROOT
 from runs import (
     SHARDS,
     cli,
@@ -391,7 +392,8 @@ def test_what_does_not_fit_is_refused_unless_forced(tmp_path, spec, held, monkey
 
 def test_a_dask_worker_that_is_killed(tmp_path, spec, held, monkeypatch):
     # for processes that start elsewhere
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parent.parent), prepend=":")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=":")
+
     dask = [sys.executable, "-m", "dask"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     file = tmp_path / "scheduler.json"

@@ -15,8 +15,9 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from paths import ROOT
 
-sys.path.insert(0, str(Path(__file__).parent / "fuzz"))
+sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
 import targets
 
 from perfcore import units
@@ -34,7 +35,6 @@ from perfcore.space.space import Space
 from perfcore.space.spec import Spec
 
 AXES = '[axes]\nmodel = "llama-3-8b"\ndevice = "h100-sxm"\n'
-ROOT = Path(__file__).parent.parent
 
 
 def faults_of(read, *arguments):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 import pytest
+from paths import ROOT
 
 from perfcore.cli import program
 from perfcore.columns import AXES, COLUMNS, METRICS
 from perfcore.physics.stages.point import Point
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "perfcore"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PHYSICS_MAY_IMPORT = ("math", "typing", "perfcore.records", "perfcore.physics")
@@ -55,6 +55,14 @@ def files():
 def test_physics_imports_only_physics(path):
     for name in imports(path):
         assert name.startswith(PHYSICS_MAY_IMPORT[2:]) or name in PHYSICS_MAY_IMPORT, name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "naive").glob("*.py")), ids=relative)
+def test_oracle_shares_nothing_with_physics(path):
+    """It imports itself and the standard library, so that no mistake is in both."""
+    roots = {name.split(".")[0] for name in imports(path)}
+
+    assert roots <= {"naive"} | sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)

@@ -1,4 +1,4 @@
-"""The physics against its oracle, ``naive.py``: two programs that share nothing but the document.
+"""The physics against its oracle, ``naive``: two programs that share nothing but the document.
 
 The oracle sums decode positions and query-key pairs at the midpoints of whole tokens. What a layer
 sees has its kinks at whole tokens, so these sums equal the closed forms up to rounding.

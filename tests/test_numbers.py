@@ -1,4 +1,4 @@
-"""Numbers over the whole valid range of every field: finite, not negative, in four bytes, too."""
+"""Numbers over the whole valid range of every field stay finite."""
 
 import math
 import random
@@ -10,20 +10,10 @@ from hypothesis import strategies as st
 
 from perfcore import catalog, records
 from perfcore.columns import METRICS
-from perfcore.errors import InputError
-from perfcore.inputs import (
-    DEPLOYMENT_AXES,
-    LIMITS,
-    TIES,
-    broken_limits,
-    broken_ties,
-    check_limits,
-)
-from perfcore.limits import Limits
+from perfcore.inputs import DEPLOYMENT_AXES, LIMITS, broken_limits, broken_ties, check_limits
 from perfcore.physics.collectives import exchange
 from perfcore.physics.energy import idle_power
 from perfcore.physics.stages.point import evaluate
-from perfcore.space.space import Space
 from perfcore.units import DIMENSIONS, parse
 
 MOST_DEVICES = 10**6  # of a replica: tp x pp x dp; the axes alone would allow 2.8e14
@@ -195,53 +185,9 @@ def test_shares_that_are_rounded_up_leave_nothing_negative():
     assert idle_power(device, 1.0 + 2.0**-52) == 0.0
 
 
-@pytest.mark.parametrize("kind", sorted(CLASSES))
-def test_bounds_hold_the_catalogue_with_room_on_either_side(kind):
-    for name in catalog.names(kind):
-        entry = catalog.loader.load(kind, name)
-        if kind == "engine":
-            record = entry.record(catalog.load_device("h100-sxm"))
-        else:
-            record = entry.record()
-        check_limits(kind, record)
-
-
 @given(st.floats(1e-30, 1e30), st.sampled_from(sorted(DIMENSIONS)))
 def test_any_number_of_any_dimension_is_read_or_refused(number, dimension):
     for unit, factor in DIMENSIONS[dimension].units.items():
         assert parse(f"{number!r} {unit}", dimension) == pytest.approx(
             number * float(factor), rel=1e-15
         )
-
-
-def test_a_bound_may_leave_a_gap_above_nothing():
-    bound = Limits("flops", 0, 1e21, least=1e6)
-
-    assert bound.admits(0)
-    assert not bound.admits(1e-30)
-    assert bound.admits(1e6)
-    assert str(bound) == "0 or at least 1e+06 and at most 1e+21"
-
-
-@pytest.mark.parametrize(("kind", "pair"), [(kind, pair) for kind in TIES for pair in TIES[kind]])
-def test_fields_that_are_tied_are_checked_after_what_ifs(kind, pair):
-    """Each valid alone, both together a negative time: the sweep is refused."""
-    less, _ = pair
-    high = LIMITS[kind][less].high
-    sweep = {
-        "axes": {"model": "mixtral-8x7b", "device": "h100-sxm"},
-        "what_if": {f"{kind}.{less}": high},
-    }
-
-    with pytest.raises(InputError, match=f"{kind}.{less} = .* exceeds .*; change both"):
-        _ = Space.from_dict(sweep).tables
-
-
-def test_experts_of_which_none_works_are_refused():
-    sweep = {
-        "axes": {"model": "mixtral-8x7b", "device": "h100-sxm"},
-        "what_if": {"model.experts_per_token": 0},
-    }
-
-    with pytest.raises(InputError, match="but experts_per_token is 0"):
-        _ = Space.from_dict(sweep).tables

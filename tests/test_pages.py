@@ -21,16 +21,16 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from accuracy.importing.samples import SERVE
 from click.testing import CliRunner
 from markdown import code_blocks
-from test_importing import SERVE
+from paths import ROOT
 from test_sweeps import REDUCED
 
 import perfcore
 from perfcore.cli import program
 from perfcore.space.space import Space
 
-ROOT = Path(__file__).parent.parent
 ELSEWHERE = {  # and the test that executes it
     "docs/analysis.md": "tests/test_docs.py",  # R and Spark where they are installed
     "docs/clusters.md": "tests/test_clusters.py",

@@ -1,16 +1,22 @@
-"""The layers of pyproject.toml: every room imports only those below it, and nothing in a circle."""
+"""The layers of pyproject.toml, and the tests that mirror the rooms.
+
+Every room imports only those below it, and nothing in a circle; ``perfcore/ROOM/module.py`` has its
+tests in ``tests/ROOM/test_module.py``.
+"""
 
 import ast
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "perfcore"
+TESTS = ROOT / "tests"
 MOST_AT_THE_ROOT = 12
+MOST_LINES = 1_000  # of a file that one person still overlooks
+LEAST_MIRRORED = 60
 
 
 def lint(folder):
@@ -70,3 +76,31 @@ def test_rooms_are_not_called_like_public_names():
     rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
 
     assert not rooms & set(public)
+
+
+def test_tests_mirror_modules():
+    modules = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.stem[0] != "_"]
+    mirrored = [
+        module
+        for module in modules
+        if (TESTS / module.parent / f"test_{module.stem}.py").is_file()
+        or (TESTS / module.with_suffix("")).is_dir()
+    ]
+
+    assert len(mirrored) >= LEAST_MIRRORED
+
+
+def test_every_room_has_a_folder_of_tests():
+    rooms = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
+
+    assert [room for room in rooms if not any((TESTS / room).glob("test_*.py"))] == []
+
+
+@pytest.mark.parametrize("folder", [PACKAGE, TESTS], ids=lambda folder: folder.name)
+def test_no_file_is_long(folder):
+    lengths = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines())
+        for path in folder.rglob("*.py")
+    }
+
+    assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES} == {}

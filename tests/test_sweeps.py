@@ -1,13 +1,13 @@
 import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from perfcore.runs.run import sweep
 from perfcore.space.space import Space
 
-SWEEPS = Path(__file__).parent.parent / "sweeps"
+SWEEPS = ROOT / "sweeps"
 NAMES = sorted(path.stem for path in SWEEPS.glob("*.toml"))
 
 # Enough of each sweep for its question to have an answer.

@@ -40,8 +40,8 @@ LinkKind = Literal[
     "fabric",
     "none",
 ]
-# Where a device lists no price of its own, medians of those that do; tests/test_catalog.py holds
-# them to the catalogue.
+# Where a device lists no price of its own, medians of those that do;
+# tests/catalog/test_schema.py holds them to the catalogue.
 SPOT_SHARE = 0.35  # of the on-demand price
 HOURS_TO_BUY = 8200.0  # of the on-demand price
 SERVER_SHARE = 1.3  # price of a whole system by that of its boards, as in economics.toml

@@ -193,7 +193,7 @@ def _price_on(case: Case, usd_per_mtok: float, devices: int) -> Price:
         return Price(devices, None, None, None)
 
     def smallest(economics: records.Economics) -> int | None:
-        # the price of a token falls with the batch: tests/test_audit.py
+        # the price of a token falls with the batch: tests/claims/test_case.py
         batches = range(1, largest + 1)
         found = bisect_left(batches, x=True, key=lambda b: cost(b, economics) <= usd_per_mtok)
         return batches[found] if found < largest else None

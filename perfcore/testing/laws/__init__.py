@@ -1,0 +1,99 @@
+"""Laws that any configuration must keep, by topic."""
+
+from collections.abc import Callable
+from typing import Final
+
+from perfcore.testing.laws.accounting import (
+    elasticities_are_derivatives,
+    elasticities_sum_to_one,
+    intervals_change_nothing,
+    intervals_enclose,
+    is_finite,
+    parts_sum_up,
+    tpot_excludes_ttft,
+    utilisation_is_at_most_one,
+)
+from perfcore.testing.laws.cost import (
+    cost_follows_price,
+    energy_is_power_times_time,
+    owning_costs_interest,
+    power_is_limited,
+)
+from perfcore.testing.laws.memory import (
+    bytes_add_up,
+    offload_is_no_faster,
+    status_follows_from_bytes,
+)
+from perfcore.testing.laws.parallelism import (
+    alone_means_no_network,
+    pipelines_do_not_shorten_a_step,
+    tensor_parallelism_shares_the_work,
+)
+from perfcore.testing.laws.serving import (
+    cached_prompts_are_no_slower,
+    disaggregation_only_decodes,
+    longer_answers_in_flight_are_no_faster,
+    requests_run_or_wait,
+    speculation_gains_at_most_its_tokens,
+    static_batches_have_no_server,
+)
+from perfcore.testing.laws.time import (
+    faster_hardware_is_no_slower,
+    grows_with_batch,
+    grows_with_context,
+    host_time_is_no_gain,
+    ideal_is_a_bound,
+    like_tokens_read_no_more,
+    more_bits_are_no_faster,
+    narrow_sums_are_no_slower,
+    scales_with_all_rates,
+)
+from perfcore.testing.scenario import Scenario
+
+LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
+    is_finite,
+    grows_with_batch,
+    grows_with_context,
+    faster_hardware_is_no_slower,
+    ideal_is_a_bound,
+    alone_means_no_network,
+    scales_with_all_rates,
+    parts_sum_up,
+    elasticities_sum_to_one,
+    elasticities_are_derivatives,
+    power_is_limited,
+    energy_is_power_times_time,
+    utilisation_is_at_most_one,
+    bytes_add_up,
+    status_follows_from_bytes,
+    requests_run_or_wait,
+    static_batches_have_no_server,
+    disaggregation_only_decodes,
+    speculation_gains_at_most_its_tokens,
+    offload_is_no_faster,
+    cached_prompts_are_no_slower,
+    cost_follows_price,
+    owning_costs_interest,
+    tpot_excludes_ttft,
+    more_bits_are_no_faster,
+    tensor_parallelism_shares_the_work,
+    pipelines_do_not_shorten_a_step,
+    intervals_enclose,
+    intervals_change_nothing,
+    longer_answers_in_flight_are_no_faster,
+    host_time_is_no_gain,
+    like_tokens_read_no_more,
+    narrow_sums_are_no_slower,
+)
+
+
+def check_laws(scenario: Scenario) -> None:
+    """Check every law on one configuration.
+
+    Raises
+    ------
+    LawBrokenError
+        Naming the law and the values that break it.
+    """
+    for law in LAWS:
+        law(scenario)

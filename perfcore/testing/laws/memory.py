@@ -1,0 +1,76 @@
+"""Laws of memory: bytes add up, and what fits follows from them."""
+
+from perfcore.physics.memory import second_tier_bytes, usable_bytes
+from perfcore.physics.stages.replica import (
+    CONTEXT_TOO_LONG,
+    KV_DOES_NOT_FIT,
+    OK,
+    WEIGHTS_DO_NOT_FIT,
+)
+from perfcore.records import (
+    OFFLOAD_KV,
+    OFFLOAD_NONE,
+    OFFLOAD_WEIGHTS,
+    SCHEDULER_CONTINUOUS,
+    SCHEDULER_STATIC,
+)
+from perfcore.testing.laws.requirements import ROUNDING, as_many_run, equal, not_below, require
+from perfcore.testing.scenario import Scenario
+
+
+def bytes_add_up(scenario: Scenario) -> None:
+    """Weights do not depend on the batch, the KV cache grows by as much with each sequence."""
+    batch = max(scenario.deployment.batch, scenario.deployment.dp)  # a group holds one or more
+    static = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
+    once, twice, thrice = (
+        static.with_deployment(batch=factor * batch).evaluate() for factor in (1.0, 2.0, 3.0)
+    )
+    both = once.weight_bytes_per_device + once.kv_bytes_per_device
+    equal(once.total_bytes_per_device, both, "weights and KV cache sum up")
+    equal(twice.weight_bytes_per_device, once.weight_bytes_per_device, "weights are kept once")
+    middle = 0.5 * (once.kv_bytes_per_device + thrice.kv_bytes_per_device)
+    equal(twice.kv_bytes_per_device, middle, "sequences are alike")
+    if scenario.deployment.prefix_hit == 0.0:
+        equal(twice.kv_bytes_per_device, 2.0 * once.kv_bytes_per_device, "nothing is shared")
+
+
+def status_follows_from_bytes(scenario: Scenario) -> None:
+    """What fits, fits: status, bytes, the largest batch and the memory say the same."""
+    point, deployment = scenario.evaluate(), scenario.deployment
+    room = usable_bytes(scenario.device, scenario.engine)
+    if deployment.offload != OFFLOAD_NONE:
+        room += second_tier_bytes(scenario.device, scenario.engine)
+    more, less = room * (1.0 + ROUNDING), room * (1.0 - ROUNDING)
+    total, weights = point.total_bytes_per_device, point.weight_bytes_per_device
+    context = scenario.input_len + scenario.output_len
+    if point.status == OK:
+        require(total <= more, "ok means that it fits", total, room)
+        require(point.running_batch <= point.max_batch, "ok is within the largest batch")
+    if point.status == WEIGHTS_DO_NOT_FIT:
+        require(weights >= less, "weights exceed the memory", weights, room)
+    if point.status == CONTEXT_TOO_LONG:
+        require(context > scenario.model.max_context, "the context is too long", context)
+    if point.status == KV_DOES_NOT_FIT:
+        require(weights <= more, "weights fit", weights, room)
+        require(total >= less, "the KV cache does not fit", total, room)
+        if deployment.scheduler == SCHEDULER_STATIC:
+            require(deployment.batch > point.max_batch, "the batch exceeds the largest")
+        else:
+            require(point.max_batch < 1.0, "not one sequence fits", point.max_batch)
+
+
+def offload_is_no_faster(scenario: Scenario) -> None:
+    """A second memory tier makes room, not speed.
+
+    As more requests find room, fewer wait: these are not compared, nor is a continuous server's
+    queue, which is shorter where it prefills a smaller share of its time.
+    """
+    before = scenario.with_deployment(offload=OFFLOAD_NONE).evaluate()
+    require(before.offload_s == 0.0, "nothing is offloaded", before.offload_s)
+    for kind in (OFFLOAD_WEIGHTS, OFFLOAD_KV):
+        after = scenario.with_deployment(offload=kind).evaluate()
+        not_below(after.max_batch, before.max_batch, "a second tier makes room")
+        if as_many_run(before, after):
+            not_below(after.tpot_s, before.tpot_s, "offload does not speed up decode")
+            if scenario.deployment.scheduler != SCHEDULER_CONTINUOUS:
+                not_below(after.ttft_s, before.ttft_s, "offload does not speed up prefill")

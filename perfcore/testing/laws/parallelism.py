@@ -1,0 +1,59 @@
+"""Laws of several devices: they share the work, and pay for exchanges."""
+
+import math
+
+from perfcore.physics.speculation import accepted_tokens
+from perfcore.records import (
+    OFFLOAD_NONE,
+    SCHEDULER_STATIC,
+)
+from perfcore.testing.laws.requirements import equal, not_below, require
+from perfcore.testing.scenario import Scenario
+
+
+def alone_means_no_network(scenario: Scenario) -> None:
+    """One device has nobody to talk to."""
+    alone = scenario.with_deployment(tp=1.0, pp=1.0, dp=1.0, ep=1.0, offload=OFFLOAD_NONE)
+    point = alone.evaluate()
+    require(point.network_s == 0.0, "one device exchanges nothing", point.network_s)
+    require(point.elasticity_link == 0.0, "one device needs no link", point.elasticity_link)
+
+
+def tensor_parallelism_shares_the_work(scenario: Scenario) -> None:
+    """Twice the tensor-parallel devices: no operator takes longer, no device holds more.
+
+    Exchanges and fixed times may eat the gain. Spatial machines, whose sequences then spread over
+    more stages, are exempt.
+    """
+    if scenario.device.spatial == 1.0:
+        return
+    static = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
+    before = static.evaluate()
+    after = static.with_deployment(tp=2.0 * scenario.deployment.tp).evaluate()
+    names = ("weights_s", "kv_s", "activations_s", "compute_s")
+    one, two = (math.fsum(getattr(point, name) for name in names) for point in (before, after))
+    not_below(one, two, "tensor parallelism divides the work")
+    held, shared = before.weight_bytes_per_device, after.weight_bytes_per_device
+    not_below(held, shared, "tensor parallelism divides the weights")
+    not_below(before.kv_bytes_per_device, after.kv_bytes_per_device, "and the cache, if it can")
+
+
+def pipelines_do_not_shorten_a_step(scenario: Scenario) -> None:
+    """A static batch passes the stages one after the other (spatial machines aside).
+
+    Its host drives more devices.
+    """
+    if scenario.device.spatial == 1.0:
+        return
+    static = scenario.with_deployment(scheduler=SCHEDULER_STATIC, offload=OFFLOAD_NONE)
+    staged = static.evaluate()
+    whole = static.with_deployment(pp=1.0).evaluate()
+    not_below(staged.tpot_s, whole.tpot_s, "a pipeline does not shorten a step")
+    deployment = static.deployment
+    driven = deployment.tp * (deployment.pp - 1.0) * static.engine.host_per_device
+    driven /= accepted_tokens(deployment.draft_len, deployment.acceptance)
+    equal(
+        staged.tpot_s - staged.network_s,
+        whole.tpot_s - whole.network_s + driven,
+        "a pipeline only adds hand-overs and what driving more devices takes",
+    )

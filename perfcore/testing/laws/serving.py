@@ -1,0 +1,124 @@
+"""Laws of servers: who runs, who waits, and what speculation and caches gain."""
+
+from typing import Final
+
+from perfcore.physics.speculation import accepted_tokens
+from perfcore.physics.stages.replica import (
+    OK,
+)
+from perfcore.records import (
+    OFFLOAD_NONE,
+    SCHEDULER_CONTINUOUS,
+    SCHEDULER_DISAGGREGATED,
+    SCHEDULER_STATIC,
+)
+from perfcore.testing.laws.requirements import as_many_run, equal, not_below, require, step_s
+from perfcore.testing.scenario import Scenario
+
+SERVER_CONSTANTS: Final = {  # what only a server reads, and another value of each
+    "interference": 0.5,
+    "queue_weight": 0.5,
+    "prefill_pool_load": 0.5,
+    "block_tokens": 64.0,
+    "max_sequences": 2.0,
+    "server_per_step": 0.5,
+    "server_per_sequence": 0.5,
+    "length_spread": 3.0,
+    "low_tpot_served": 0.05,
+    "high_tpot_served": 20.0,
+    "low_ttft_served": 0.05,
+    "high_ttft_served": 20.0,
+}
+
+
+def requests_run_or_wait(scenario: Scenario) -> None:
+    """A static batch runs whole; a server runs what fits, and those that wait only add to TTFT."""
+    point, deployment = scenario.evaluate(), scenario.deployment
+    if deployment.scheduler == SCHEDULER_STATIC:
+        require(point.running_batch == deployment.batch, "a static batch runs whole")
+        return
+    most = min(deployment.batch, scenario.engine.max_sequences * deployment.dp)
+    require(point.running_batch <= most, "no more run than the scheduler holds", most)
+    if point.status == OK:
+        require(point.running_batch <= point.max_batch, "no more run than fit")
+        if most > point.max_batch:
+            require(point.running_batch == point.max_batch, "as many run as fit")
+    if point.running_batch < deployment.batch:
+        longer = scenario.with_deployment(batch=2.0 * deployment.batch).evaluate()
+        equal(longer.tpot_s, point.tpot_s, "who waits slows nobody that runs")
+        not_below(longer.ttft_s, point.ttft_s, "who waits lowers no TTFT")
+
+
+def static_batches_have_no_server(scenario: Scenario) -> None:
+    """Constants of a server change nothing for a static batch."""
+    static = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
+    other = static.with_engine(**SERVER_CONSTANTS)
+    require(other.evaluate() == static.evaluate(), "a static batch has no server")
+
+
+def disaggregation_only_decodes(scenario: Scenario) -> None:
+    """A decode step that waits for no prefill is no slower than one that does."""
+    together = scenario.with_deployment(scheduler=SCHEDULER_CONTINUOUS).evaluate()
+    apart = scenario.with_deployment(scheduler=SCHEDULER_DISAGGREGATED).evaluate()
+    require(apart.prefill_s == 0.0, "others prefill", apart.prefill_s)
+    require(together.prefill_pool == 0.0, "no pool", together.prefill_pool)
+    not_below(together.tpot_s, apart.tpot_s, "disaggregation does not slow decode")
+    equal(step_s(together), apart.tpot_s, "a step is a step")
+
+
+def speculation_gains_at_most_its_tokens(scenario: Scenario) -> None:
+    """Drafts that nobody accepts slow down; others speed up by at most the tokens they add.
+
+    Prefill drafts nothing; what it reads of offloaded weights is estimated from a step's share.
+    """
+    draft_len = max(scenario.deployment.draft_len, 1.0)
+    plain = scenario.with_deployment(draft_len=0.0).evaluate()
+    drafted = scenario.with_deployment(draft_len=draft_len)
+    refused = drafted.with_deployment(acceptance=0.0).evaluate()
+    not_below(refused.tpot_s, plain.tpot_s, "refused drafts do not speed up")
+    tokens = accepted_tokens(draft_len, scenario.deployment.acceptance)
+    some = drafted.evaluate()
+    not_below(step_s(some) * tokens, step_s(plain), "no more speed-up than tokens")
+    equal(step_s(some) * tokens, step_s(refused), "steps cost the same, whatever is accepted")
+    all_of_them = drafted.with_deployment(acceptance=1.0).evaluate()
+    not_below(some.tpot_s, all_of_them.tpot_s, "more acceptance does not slow down")
+    static = scenario.deployment.scheduler == SCHEDULER_STATIC
+    if static and scenario.deployment.offload == OFFLOAD_NONE:
+        equal(some.ttft_s, plain.ttft_s, "nothing is drafted in prefill")
+
+
+def cached_prompts_are_no_slower(scenario: Scenario) -> None:
+    """The more of a prompt is cached, the shorter is the time to its first token.
+
+    Exempt are pipeline stages, which fewer chunks fill worse, and offload and other numbers of
+    running requests, as windows hold the cached and the new tokens side by side.
+    """
+    staged = scenario.deployment.pp > 1.0 and scenario.device.spatial == 0.0
+    if staged or scenario.deployment.offload != OFFLOAD_NONE:
+        return
+    before = scenario.evaluate()
+    hit = 0.5 + 0.5 * scenario.deployment.prefix_hit
+    after = scenario.with_deployment(prefix_hit=hit).evaluate()
+    if as_many_run(before, after):
+        not_below(before.ttft_s, after.ttft_s, "a cached prompt is no slower")
+        not_below(before.tpot_s, after.tpot_s, "nor are those who wait for its prefill")
+
+
+def longer_answers_in_flight_are_no_faster(scenario: Scenario) -> None:
+    """The more output lengths differ, the longer a server's steps; nothing else depends on it.
+
+    Exempt of the former are chunked windows, of which layers see a single token just after a
+    chunk's end.
+    """
+    before = scenario.evaluate()
+    for factor in (1.5, 4.0):
+        spread = factor * scenario.engine.length_spread
+        after = scenario.with_engine(length_spread=spread).evaluate()
+        if scenario.model.window_chunked == 0.0:
+            not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the spread")
+            not_below(after.step_bytes, before.step_bytes, "no fewer bytes with the spread")
+        equal(after.kv_bytes_per_device, before.kv_bytes_per_device, "the cache keeps its size")
+        require(after.max_batch == before.max_batch, "as many fit", after.max_batch)
+        equal(after.prefill_s, before.prefill_s, "prefill does not depend on the spread")
+        if scenario.deployment.scheduler == SCHEDULER_STATIC:
+            require(after == before, "a static batch has one length")

@@ -1,0 +1,195 @@
+"""Laws of time: more work never takes less of it, better hardware never more."""
+
+import math
+from typing import Final
+
+from perfcore.physics.stages.replica import (
+    OK,
+)
+from perfcore.records import (
+    OFFLOAD_NONE,
+    SCHEDULER_CONTINUOUS,
+    SCHEDULER_STATIC,
+)
+from perfcore.testing.laws.requirements import (
+    ROUNDING,
+    as_many_run,
+    equal,
+    not_below,
+    require,
+    step_s,
+)
+from perfcore.testing.scenario import COMPUTE_RATES, LINK_RATES, Scenario, ideal_engine
+
+STEP_TIMES: Final = (  # what a decode step takes on top, in proportion
+    "host_per_step",
+    "host_per_sequence",
+    "host_per_device",
+    "server_per_step",
+    "server_per_sequence",
+    "sampling_per_sequence",
+)
+
+
+def grows_with_batch(scenario: Scenario) -> None:
+    """Neither prefill nor a decode step gets faster with a larger batch.
+
+    Two things do with pipeline stages, which are exempt where they play: chunks of a longer
+    prefill fill them better, and a server's sequences spread over more of them. A server's queue
+    may shorten where decode steps overflow into a second tier: it prefills a smaller share of its
+    time.
+    """
+    deployment = scenario.deployment
+    static = deployment.scheduler == SCHEDULER_STATIC
+    staged = deployment.pp > 1.0 and scenario.device.spatial == 0.0
+    spread = scenario.device.spatial == 1.0
+    before = scenario.evaluate()
+    for more in (deployment.batch + 1.0, 2.0 * deployment.batch):
+        after = scenario.with_deployment(batch=more).evaluate()
+        if static or not (staged or spread):
+            not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the batch")
+            if (static or deployment.offload == OFFLOAD_NONE) and not staged:
+                not_below(after.ttft_s, before.ttft_s, "TTFT does not fall with the batch")
+        else:
+            not_below(step_s(after), step_s(before), "a step does not get shorter")
+
+
+def grows_with_context(scenario: Scenario) -> None:
+    """Neither prefill nor a decode step gets faster with a longer prompt or a longer answer.
+
+    Exempt are: TPOT of models with chunked windows, of which layers see a single token just after
+    a chunk's end, and their TTFT if a share of the prompt is cached; the parts of servers in which
+    fewer requests run as each takes more room; a longer answer on a continuous server, which has
+    fewer prompts to prefill in between, and its queue, which is shorter while it prefills a
+    smaller share of its time; TTFT through pipeline stages, that several chunks fill better.
+    """
+    before = scenario.evaluate()
+    continuous = scenario.deployment.scheduler == SCHEDULER_CONTINUOUS
+    staged = scenario.deployment.pp > 1.0 and scenario.device.spatial == 0.0
+    chunked = scenario.model.window_chunked == 1.0
+    hit = scenario.deployment.prefix_hit > 0.0
+    longer = (
+        scenario._replace(input_len=scenario.input_len + 1.0),
+        scenario._replace(input_len=2.0 * scenario.input_len),
+        scenario._replace(output_len=2.0 * scenario.output_len),
+    )
+    for change in longer:
+        after = change.evaluate()
+        if not as_many_run(before, after):
+            continue
+        if not (continuous or staged or (chunked and hit) or (chunked and after.status != OK)):
+            waits = after.running_batch < scenario.deployment.batch
+            if not (chunked and waits):
+                not_below(after.ttft_s, before.ttft_s, "TTFT does not fall with the context")
+        if not chunked:
+            not_below(step_s(after), step_s(before), "a step does not fall with the context")
+            if not continuous or (not staged and change.output_len == scenario.output_len):
+                not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the context")
+
+
+def faster_hardware_is_no_slower(scenario: Scenario) -> None:
+    """More bandwidth, arithmetic, link, network or second tier never slows prefill or decode.
+
+    Exempt are a continuous server's TTFT, whose queue grows as decode steps take less of its time,
+    and memory bandwidth under offload: what lies in the second tier is counted as read from memory,
+    plus the difference of both times.
+    """
+    before = scenario.evaluate()
+    changes = {
+        "FLOP/s": scenario.with_rates(1.5, *COMPUTE_RATES),
+        "the link": scenario.with_rates(1.5, "link_bandwidth"),
+        "the network": scenario.with_rates(1.5, "network_bandwidth"),
+        "the second tier": scenario.with_second_tier(1.5),
+    }
+    if scenario.deployment.offload == OFFLOAD_NONE:
+        changes["bandwidth"] = scenario.with_rates(1.5, "memory_bandwidth")
+    for name, change in changes.items():
+        after = change.evaluate()
+        not_below(before.tpot_s, after.tpot_s, f"TPOT does not rise with {name}")
+        if scenario.deployment.scheduler != SCHEDULER_CONTINUOUS:
+            not_below(before.ttft_s, after.ttft_s, f"TTFT does not rise with {name}")
+
+
+def ideal_is_a_bound(scenario: Scenario) -> None:
+    """No engine beats the ideal one, in the same deployment."""
+    real = scenario.evaluate()
+    bound = scenario._replace(engine=ideal_engine(scenario.engine)).evaluate()
+    not_below(real.tpot_s, bound.tpot_s, "TPOT is not below its bound")
+    not_below(real.ttft_s, bound.ttft_s, "TTFT is not below its bound")
+
+
+def scales_with_all_rates(scenario: Scenario, factor: float = 3.0) -> None:
+    """All rates times k and all fixed times over k: every time over k."""
+    rates = ("memory_bandwidth", *COMPUTE_RATES, *LINK_RATES)
+    before = scenario.evaluate()
+    faster = scenario.with_rates(factor, *rates).with_second_tier(factor)
+    after = faster.with_latencies(1.0 / factor).evaluate()
+    for name in ("ttft_s", "tpot_s", "e2e_latency_s"):
+        slow, fast = getattr(before, name), getattr(after, name)
+        equal(slow, factor * fast, f"{name} is homogeneous")
+    for name in ("running_batch", "max_batch", "status"):
+        require(getattr(before, name) == getattr(after, name), f"{name} depends on no rate")
+
+
+def more_bits_are_no_faster(scenario: Scenario) -> None:
+    """At the physical bound and with the same arithmetic, wider weights or caches cost time.
+
+    A format of 6 bits and more quantises all matrices where one below quantises the routed
+    experts only: widths on both sides of 6 are not compared. Nor are numbers of running requests:
+    wider ones leave room for fewer, and each is faster.
+    """
+    ideal = scenario._replace(engine=ideal_engine(scenario.engine))
+    before = ideal.evaluate()
+    form, cache = ideal.weight_format, ideal.kv_format
+    for bits in (form.bits + 0.5, 1.5 * form.bits):
+        after = ideal._replace(weight_format=form._replace(bits=bits)).evaluate()
+        if (form.bits < 6.0) == (bits < 6.0) and as_many_run(before, after):
+            not_below(after.tpot_s, before.tpot_s, "wider weights are no faster")
+            not_below(after.ttft_s, before.ttft_s, "wider weights are no faster in prefill")
+    after = ideal._replace(kv_format=cache._replace(bits=1.5 * cache.bits)).evaluate()
+    not_below(before.max_batch, after.max_batch, "a wider cache holds no more sequences")
+    if as_many_run(before, after):
+        not_below(after.tpot_s, before.tpot_s, "a wider cache is no faster")
+
+
+def host_time_is_no_gain(scenario: Scenario) -> None:
+    """The more time host, server and sampling take, the longer a step, by just that time."""
+    before = scenario.evaluate()
+    names = [name for name in STEP_TIMES if getattr(scenario.engine, name) > 0.0]
+    for name in names:
+        slower = scenario.with_engine(**{name: 2.0 * getattr(scenario.engine, name)}).evaluate()
+        faster = scenario.with_engine(**{name: 0.0}).evaluate()
+        not_below(slower.tpot_s, before.tpot_s, f"TPOT does not fall with {name}")
+        added, taken = slower.tpot_s - before.tpot_s, before.tpot_s - faster.tpot_s
+        near = math.isclose(added, taken, rel_tol=1e-6, abs_tol=ROUNDING * slower.tpot_s)
+        require(near, f"TPOT is linear in {name}", added, taken)
+    without = scenario.with_engine(host_per_device=0.0)
+    if scenario.device.spatial == 1.0:
+        require(without.evaluate() == before, "a spatial machine's host drives no devices")
+    alone = scenario.with_deployment(tp=1.0, pp=1.0, ep=1.0)
+    other = alone.with_engine(host_per_device=0.0)
+    require(other.evaluate() == alone.evaluate(), "groups of one device have no further one")
+
+
+def like_tokens_read_no_more(scenario: Scenario) -> None:
+    """The less independently tokens choose their experts, the fewer experts are read."""
+    before = scenario.evaluate()
+    for share in (0.5 * scenario.engine.routing_independence, 0.0):
+        after = scenario.with_engine(routing_independence=share).evaluate()
+        not_below(before.step_bytes, after.step_bytes, "tokens alike read no more")
+        not_below(before.tpot_s, after.tpot_s, "tokens alike are no slower")
+        require(after.step_flops == before.step_flops, "tokens alike compute as much")
+        if scenario.model.experts == 0.0:
+            require(after == before, "a dense model has no experts to choose")
+
+
+def narrow_sums_are_no_slower(scenario: Scenario) -> None:
+    """Sums in fp16 slow nothing, and change nothing on devices that are not faster at them."""
+    wide = scenario.with_engine(narrow_accumulation=0.0)
+    narrow = scenario.with_engine(narrow_accumulation=1.0)
+    before, after = wide.evaluate(), narrow.evaluate()
+    not_below(before.tpot_s, after.tpot_s, "sums in fp16 do not slow decode")
+    if scenario.deployment.scheduler != SCHEDULER_CONTINUOUS:
+        not_below(before.ttft_s, after.ttft_s, "sums in fp16 do not slow prefill")
+    same = narrow.with_device(flops_fp16_narrow=0.0).evaluate()
+    require(same == before, "a device without a faster rate for them has one rate")

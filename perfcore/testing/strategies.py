@@ -1,0 +1,383 @@
+"""Hypothesis strategies for every record, for scenarios and for sweeps."""
+
+import math
+from functools import cache
+
+from hypothesis import strategies as st
+
+from perfcore import catalog
+from perfcore.catalog.model_entry import ModelEntry
+from perfcore.records import (
+    OFFLOAD_KV,
+    OFFLOAD_NONE,
+    OFFLOAD_WEIGHTS,
+    SCHEDULER_CONTINUOUS,
+    SCHEDULER_DISAGGREGATED,
+    SCHEDULER_STATIC,
+    Deployment,
+    Device,
+    Economics,
+    Engine,
+    KVFormat,
+    Model,
+    WeightFormat,
+)
+from perfcore.testing.scenario import LATENCIES, Scenario, ideal_engine
+
+
+@cache
+def _reals(low: float, high: float) -> st.SearchStrategy[float]:
+    """Real numbers, evenly on a logarithmic axis, both ends included."""
+    return st.floats(math.log(low), math.log(high)).map(lambda x: min(max(math.exp(x), low), high))
+
+
+@cache
+def _shares(low: float = 0.0, high: float = 1.0) -> st.SearchStrategy[float]:
+    return st.floats(low, high, allow_subnormal=False)
+
+
+@st.composite
+def _architectures(draw: st.DrawFn, max_layers: int) -> ModelEntry:
+    """Architectures of no published model: attention, window, latent, state, dense and MoE."""
+    head_dim = draw(st.sampled_from((32, 64, 80, 128, 256)))
+    kv_heads = draw(st.sampled_from((1, 2, 4, 8, 16)))
+    group = draw(st.sampled_from((1, 2, 4, 7, 8, 16)))
+    layers = draw(st.integers(1, max_layers))
+    fields: dict[str, object] = {
+        "name": "random",
+        "source": "perfcore.testing",
+        "hypothetical": True,
+        "hidden_size": 64 * draw(st.integers(1, 256)),
+        "num_hidden_layers": layers,
+        "vocab_size": draw(st.integers(1_000, 300_000)),
+        "tie_word_embeddings": draw(st.booleans()),
+        "parallel_block": draw(st.booleans()),
+        "norm": draw(st.sampled_from(("scale", "scale-and-bias", "none"))),
+        "max_position_embeddings": draw(st.sampled_from((0, 4_096, 131_072))),
+        "native_dtype": draw(st.sampled_from(("bf16", "mxfp4 experts"))),
+        "num_attention_heads": kv_heads * group,
+        "num_key_value_heads": kv_heads,
+        "head_dim": head_dim,
+        "gated_mlp": draw(st.booleans()),
+        "intermediate_size": 64 * draw(st.integers(1, 512)),
+    }
+    mixer = draw(st.sampled_from(("F", "S", "SF", "SSSF", "A", "GF", "GGGF", "M", "MF")))
+    unit = mixer[:layers]
+    fields["layer_types"] = unit
+    if "S" in unit:
+        kind = draw(st.sampled_from(("sliding_window", "attention_chunk_size")))
+        fields[kind] = draw(st.sampled_from((128, 1_000, 4_096, 8_192)))
+    if "A" in unit:
+        fields |= {
+            "kv_lora_rank": draw(st.sampled_from((128, 512))),
+            "q_lora_rank": draw(st.sampled_from((0, 1_536))),
+            "qk_nope_head_dim": 128,
+            "qk_rope_head_dim": 64,
+            "v_head_dim": 128,
+        }
+        if draw(st.booleans()):
+            fields |= {"index_topk": 2_048, "index_n_heads": 64, "index_head_dim": 128}
+    if "G" in unit:
+        fields |= {
+            "linear_num_key_heads": 16,
+            "linear_num_value_heads": 32,
+            "linear_key_head_dim": 128,
+            "linear_value_head_dim": 128,
+            "linear_conv_kernel_dim": 4,
+        }
+    if "M" in unit:
+        fields |= {
+            "mamba_num_heads": 64,
+            "mamba_head_dim": 64,
+            "n_groups": 8,
+            "ssm_state_size": 128,
+            "conv_kernel": 4,
+        }
+    if draw(st.booleans()):
+        experts = draw(st.integers(2, 512))
+        fields |= {
+            "num_experts": experts,
+            "num_experts_per_tok": draw(st.integers(1, min(experts, 16))),
+            "moe_intermediate_size": 64 * draw(st.integers(1, 64)),
+            "shared_expert_intermediate_size": draw(st.sampled_from((0, 2_048))),
+            "first_k_dense_replace": draw(st.integers(0, min(3, layers))),
+            "router_bias": draw(st.booleans()),
+        }
+    return ModelEntry.model_validate(fields)
+
+
+@cache
+def model_entries(*, max_layers: int = 128) -> st.SearchStrategy[ModelEntry]:
+    """Return architectures: published ones, and random ones of up to ``max_layers`` layers."""
+    published = st.sampled_from(catalog.names("model")).map(catalog.load_model)
+    return published | _architectures(max_layers)
+
+
+@cache
+def models(*, max_layers: int = 128) -> st.SearchStrategy[Model]:
+    """Return records of models, as ``model_entries``."""
+    return model_entries(max_layers=max_layers).map(ModelEntry.record)
+
+
+@st.composite
+def devices(
+    draw: st.DrawFn,
+    *,
+    min_memory_bandwidth: float = 1e10,
+    max_memory_bandwidth: float = 1e14,
+    min_memory_bytes: float = 1e8,
+    max_memory_bytes: float = 1e13,
+    spatial: bool | None = None,
+) -> Device:
+    """Return data sheets, of which narrower arithmetic is faster or missing, as on real devices.
+
+    Parameters
+    ----------
+    min_memory_bandwidth, max_memory_bandwidth
+        [bytes/s]
+    min_memory_bytes, max_memory_bytes
+        [bytes]
+    spatial
+        Whether weights stay in SRAM; None leaves it open.
+    """
+    side_by_side = draw(st.booleans()) if spatial is None else spatial
+    fp16 = draw(_reals(1e11, 1e17))
+    board_power = draw(_reals(5.0, 30_000.0))
+    faster = st.just(0.0) | _reals(1.0, 2.0).map(lambda ratio: ratio * fp16)
+    return Device(
+        memory_capacity=draw(_reals(min_memory_bytes, max_memory_bytes)),
+        memory_bandwidth=draw(_reals(min_memory_bandwidth, max_memory_bandwidth)),
+        flops_fp32=draw(_reals(0.01, 1.0)) * fp16,
+        flops_fp16=fp16,
+        flops_fp16_narrow=draw(faster),
+        flops_fp8=draw(faster),
+        flops_int8=draw(faster),
+        flops_fp4=2.0 * draw(faster),
+        board_power=board_power,
+        idle_power=board_power * draw(_shares()),
+        link_bandwidth=draw(_reals(1e9, 1e13)),
+        scale_up_domain=draw(st.sampled_from((1.0, 2.0, 4.0, 8.0, 72.0, 1024.0))),
+        network_bandwidth=draw(_reals(1e8, 1e12)),
+        price_per_hour=draw(st.just(0.0) | _reals(0.01, 1_000.0)),
+        spot_price_per_hour=draw(st.just(0.0) | _reals(0.01, 1_000.0)),
+        purchase_price=draw(_reals(10.0, 1e7)),
+        memory2_capacity=draw(st.just(0.0) | _reals(1e8, 1e15)),
+        memory2_bandwidth=draw(st.just(0.0) | _reals(1e8, 1e13)),
+        spatial=float(side_by_side),
+        layer_latency=draw(_reals(1e-7, 1e-3)) if side_by_side else 0.0,
+    )
+
+
+@cache
+def _constant(name: str) -> st.SearchStrategy[float]:
+    ranges = {
+        "host_memory_bytes": st.just(0.0) | _reals(1e8, 1e13),
+        "host_memory_bandwidth": _reals(1e8, 1e13),
+        "length_spread": _reals(1.0, 4.0),
+        "low_": _shares(0.1, 1.0),
+        "high_": _reals(1.0, 10.0),
+        "server_": st.just(0.0) | _reals(1e-7, 0.1),
+        "host_": st.just(0.0) | _reals(1e-7, 0.1),
+        "kv_group_penalty": _shares(0.0, 0.5),
+        "memory_fraction": _shares(0.5, 1.0),
+        "memory_reserve": st.just(0.0) | _reals(1e6, 1e10),
+        "power_floor": _shares(0.05, 1.0),
+        "expert_imbalance": st.sampled_from((0.0, 1.0)),
+        "random_arrivals": st.sampled_from((0.0, 1.0)),
+        "pads_heads": st.sampled_from((0.0, 1.0)),
+        "narrow_accumulation": st.sampled_from((0.0, 1.0)),
+        "prefill_chunk": st.sampled_from((1.0, 512.0, 2_048.0, 8_192.0, 65_536.0)),
+        "pipeline_chunk": st.sampled_from((512.0, 8_192.0)),
+        "prefill_overlap": st.sampled_from((1.0, 2.0, 16.0, 65_536.0)),
+        "prefill_pool_load": _shares(0.05, 1.0),
+        "block_tokens": st.sampled_from((1.0, 16.0, 128.0)),
+        "max_sequences": st.sampled_from((1.0, 8.0, 256.0, 1e9)),
+        "draft_layers": st.sampled_from((0.0, 1.0, 4.0)),
+    }
+    for prefix, values in ranges.items():
+        if name.startswith(prefix):
+            return values
+    if name in LATENCIES:
+        return st.just(0.0) | _reals(1e-8, 1e-3)
+    return _shares(0.05, 1.0) if "efficiency" in name else _shares()
+
+
+@cache
+def engines(*, ideal: bool | None = None) -> st.SearchStrategy[Engine]:
+    """Return engines' constants; ``ideal`` asks for the physical bound only, or for none of it."""
+    drawn = st.fixed_dictionaries({name: _constant(name) for name in Engine._fields})
+    real = drawn.map(lambda constants: Engine(**constants))
+    if ideal is None:
+        return real | real.map(ideal_engine)
+    return real.map(ideal_engine) if ideal else real
+
+
+@cache
+def weight_formats(
+    *, min_bits: float = 1.5, max_bits: float = 32.0
+) -> st.SearchStrategy[WeightFormat]:
+    """Return formats of weights: those of the catalogue, and their like at any width."""
+    published = st.sampled_from(catalog.names("weight_format")).map(
+        lambda name: catalog.load_weight_format(name).record()
+    )
+    made = st.builds(
+        lambda form, bits: form._replace(bits=bits), published, _shares(min_bits, max_bits)
+    )
+    return made | published.filter(lambda form: min_bits <= form.bits <= max_bits)
+
+
+@cache
+def kv_formats(*, min_bits: float = 1.5, max_bits: float = 32.0) -> st.SearchStrategy[KVFormat]:
+    """Return formats of the KV cache."""
+    bits = st.sampled_from((4.5, 8.0, 16.0)).filter(lambda x: min_bits <= x <= max_bits)
+    return st.builds(
+        KVFormat, bits=bits | _shares(min_bits, max_bits), quantised=st.sampled_from((0.0, 1.0))
+    )
+
+
+@cache
+def economics(*, max_pue: float = 3.0) -> st.SearchStrategy[Economics]:
+    """Return facilities, and the ways to pay for devices."""
+    return st.builds(
+        Economics,
+        utilization=_shares(0.01, 1.0),
+        purchase=st.sampled_from((0.0, 1.0, 2.0)),
+        price_multiplier=_shares(0.1, 2.0),
+        interest=st.just(0.0) | _shares(1e-3, 0.5),
+        lifetime=_reals(1e6, 1e9),
+        server_factor=_shares(1.0, 3.0),
+        operations=_shares(0.0, 0.5),
+        electricity_price=_shares(0.0, 0.5),
+        token_price=_reals(0.01, 100.0),
+        pue=_shares(1.0, max_pue),
+        node_overhead=_shares(0.0, 1.0),
+        carbon_intensity=_shares(0.0, 1_200.0),
+    )
+
+
+@cache
+def _whole(low: int, high: int) -> st.SearchStrategy[float]:
+    """Whole numbers, evenly on a logarithmic axis."""
+    return _reals(low, high).map(lambda x: float(min(max(round(x), low), high)))
+
+
+@cache
+def _degree(largest: int) -> st.SearchStrategy[float]:
+    """Degrees of parallelism, more often than not powers of two."""
+    powers = [float(2**n) for n in range(largest.bit_length()) if 2**n <= largest]
+    return st.sampled_from(powers) | st.integers(1, largest).map(float)
+
+
+@st.composite
+def deployments(
+    draw: st.DrawFn,
+    *,
+    experts: float = 0.0,
+    max_tp: int = 64,
+    max_pp: int = 16,
+    max_dp: int = 16,
+    max_batch: int = 4_096,
+) -> Deployment:
+    """Return deployments of every scheduler, with and without speculation, cached prompts, offload.
+
+    Parameters
+    ----------
+    experts
+        Routed experts of a layer, which the expert-parallel degree then divides; it always
+        divides tp dp.
+    max_tp, max_pp, max_dp, max_batch
+        Largest degrees and batch.
+    """
+    tp, dp = draw(_degree(max_tp)), draw(st.just(1.0) | _degree(max_dp))
+    ranks = [float(n) for n in range(1, int(tp * dp) + 1) if tp * dp % n == 0 and experts % n == 0]
+    return Deployment(
+        tp=tp,
+        pp=draw(_degree(max_pp)),
+        dp=dp,
+        ep=draw(st.sampled_from(ranks)) if experts else 1.0,
+        batch=draw(_whole(1, max_batch)),
+        scheduler=draw(
+            st.sampled_from((SCHEDULER_STATIC, SCHEDULER_CONTINUOUS, SCHEDULER_DISAGGREGATED))
+        ),
+        prefix_hit=draw(st.just(0.0) | _shares(0.0, 0.99)),
+        draft_len=draw(st.just(0.0) | st.integers(1, 16).map(float)),
+        acceptance=draw(st.sampled_from((0.0, 0.8, 1.0)) | _shares()),
+        offload=draw(st.sampled_from((OFFLOAD_NONE, OFFLOAD_WEIGHTS, OFFLOAD_KV))),
+    )
+
+
+@st.composite
+def scenarios(
+    draw: st.DrawFn,
+    *,
+    spatial: bool | None = None,
+    ideal: bool | None = None,
+    min_input_len: int = 1,
+    max_input_len: int = 200_000,
+    min_output_len: int = 1,
+    max_output_len: int = 20_000,
+) -> Scenario:
+    """Return whole configurations; many of them do not fit, which their status says.
+
+    Parameters
+    ----------
+    spatial
+        Whether weights stay in SRAM; None leaves it open.
+    ideal
+        Whether the engine is the physical bound; None leaves it open.
+    min_input_len, max_input_len, min_output_len, max_output_len
+        [tokens]
+    """
+    model = draw(models())
+    return Scenario(
+        model=model,
+        device=draw(devices(spatial=spatial)),
+        engine=draw(engines(ideal=ideal)),
+        weight_format=draw(weight_formats()),
+        kv_format=draw(kv_formats()),
+        deployment=draw(deployments(experts=model.experts)),
+        economics=draw(economics()),
+        input_len=draw(_whole(min_input_len, max_input_len)),
+        output_len=draw(_whole(min_output_len, max_output_len)),
+    )
+
+
+@st.composite
+def spaces(draw: st.DrawFn, *, min_lengths: int = 1, max_lengths: int = 40) -> dict[str, object]:
+    """Return small sweeps over the catalogue, as mappings laid out like a sweep file.
+
+    Parameters
+    ----------
+    min_lengths, max_lengths
+        Input lengths, which are what the kernel's innermost loop runs over.
+    """
+
+    def some(kind: str, most: int) -> list[str]:
+        names = st.sampled_from(catalog.names(kind))
+        return draw(st.lists(names, min_size=1, max_size=most, unique=True))
+
+    def numbers(low: int, high: int, most: int, least: int = 1) -> list[int]:
+        whole = st.integers(low, high)
+        return sorted(draw(st.lists(whole, min_size=least, max_size=most, unique=True)))
+
+    axes: dict[str, object] = {kind: some(kind, 2) for kind in ("model", "device", "weight_format")}
+    axes |= {kind: some(kind, 1) for kind in ("engine", "kv_format")}
+    axes["tp"] = sorted(draw(st.sets(st.sampled_from((1, 2, 3, 8, 64)), min_size=1, max_size=2)))
+    axes["pp"] = [draw(st.sampled_from((1, 2, 5)))]
+    axes["dp"] = [draw(st.sampled_from((1, 1, 2, 8)))]
+    axes["ep"] = [draw(st.sampled_from((1, 1, 2, 8)))]
+    schedulers = st.sampled_from(("static", "continuous", "disaggregated"))
+    axes["scheduler"] = draw(st.lists(schedulers, min_size=1, max_size=2, unique=True))
+    axes["prefix_hit"] = [draw(st.sampled_from((0.0, 0.3, 0.9)))]
+    axes["draft_len"] = [draw(st.sampled_from((0, 0, 1, 4)))]
+    axes["acceptance"] = [draw(st.sampled_from((0.0, 0.8)))]
+    axes["offload"] = [draw(st.sampled_from(("none", "none", "weights", "kv")))]
+    axes["batch"] = numbers(1, 2_048, 3)
+    axes["input_len"] = numbers(1, 200_000, max_lengths, min_lengths)
+    axes["output_len"] = numbers(1, 20_000, 3)
+    sweep: dict[str, object] = {"name": "random", "axes": axes}
+    if draw(st.booleans()):
+        scale = draw(st.lists(_shares(0.5, 2.0), min_size=1, max_size=2, unique=True))
+        sweep["what_if"] = {"device.memory_bandwidth": {"scale": scale}}
+    sweep["output"] = {"columns": "all", "keep_infeasible": draw(st.booleans())}
+    return sweep

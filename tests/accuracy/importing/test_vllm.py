@@ -1,0 +1,100 @@
+"""Results of vLLM and SGLang."""
+
+import pytest
+
+from accuracy.importing.samples import (
+    LATENCY,
+    SERVE,
+    SGLANG,
+    STATIC,
+    THROUGHPUT,
+    WHERE,
+    faults_of,
+    rows_of,
+)
+from perfcore.accuracy.importing import read_results
+
+
+def test_vllm_serve(save):
+    rows = rows_of(save(SERVE), **WHERE, tp=2)
+
+    assert list(rows) == ["ttft_s", "tpot_s"]
+    assert (rows["ttft_s"].value, rows["tpot_s"].value) == (0.2105, 0.0125)
+    row = rows["tpot_s"]
+    assert (row.mode, row.engine, row.date) == ("closed_loop", "vllm", "2026-03-31")
+    assert (row.model, row.hardware, row.weight_format) == ("llama-3.1-8b", "h100-sxm", "bf16")
+    assert (row.concurrency, row.input_len, row.output_len) == (64.0, 1024.0, 256.0)
+    assert (row.tp, row.devices, row.unit) == (2, 2, "s")
+    assert (row.source, row.source_ref) == ("own", "results.json")
+
+
+def test_vllm_serve_metadata_is_read(save):
+    path = save(SERVE | {"hardware": "NVIDIA H200", "tp": "8", "weight_format": "fp8"})
+    row = rows_of(path)["tpot_s"]
+
+    assert (row.hardware, row.tp, row.weight_format) == ("h200-sxm", 8, "fp8")
+
+
+def test_vllm_serve_of_an_openai_endpoint_is_taken_for_vllm_and_says_so(save):
+    found = read_results([save(SERVE | {"backend": "openai"})], WHERE)
+
+    assert found.rows[0].engine == "vllm"
+    assert found.assumed == ["engine=vllm", "weight_format=bf16", "tp=1"]
+
+
+def test_appended_results_are_read_apart(save):
+    found = read_results([save(SERVE, SERVE | {"max_concurrency": 8})], WHERE)
+
+    assert [row.concurrency for row in found.rows] == [64.0, 64.0, 8.0, 8.0]
+
+
+def test_no_more_requests_are_in_flight_than_there_were(save):
+    assert rows_of(save(SERVE | {"max_concurrency": 4096}), **WHERE)["tpot_s"].concurrency == 640.0
+
+
+@pytest.mark.parametrize("load", [{"request_rate": 4.0}, {"max_concurrency": None}])
+def test_open_loop_needs_a_concurrency_and_is_told_the_mean(save, load):
+    (line,) = faults_of(save(SERVE | load), **WHERE)
+
+    # 6.4 requests/s of 0.2105 s + 255 x 0.0125 s
+    assert line == (
+        "concurrency is not stated (an open loop, with 21.75 requests in flight on average); "
+        "add given={'concurrency': '64'}"
+    )
+    assert rows_of(save(SERVE | load), **WHERE, concurrency=22.0)["tpot_s"].concurrency == 22.0
+
+
+def test_sglang(save):
+    row = rows_of(save(SGLANG), **WHERE)["tpot_s"]
+
+    assert (row.engine, row.engine_version, row.model) == ("sglang", "0.5.9", "qwen3-32b")
+    assert (row.tp, row.dp, row.weight_format, row.kv_format) == (4, 1, "fp8", "fp8_e4m3")
+    assert (row.concurrency, row.value) == (16.0, 0.021)
+
+
+def test_vllm_latency(save):
+    (row,) = rows_of(save(LATENCY), **STATIC).values()
+
+    assert (row.metric, row.value, row.mode) == ("e2e_latency_s", 1.25, "static")
+    assert (row.concurrency, row.engine) == (8.0, "vllm")
+
+
+def test_vllm_latency_asks_for_all_that_it_lacks(save):
+    assert faults_of(save(LATENCY)) == [
+        "model is not stated; add given={'model': 'llama-3.1-8b'}",
+        "hardware is not stated; add given={'hardware': 'h100-sxm'}",
+        "concurrency is not stated; add given={'concurrency': '64'}",
+        "input_len is not stated; add given={'input_len': '1024'}",
+        "output_len is not stated; add given={'output_len': '256'}",
+    ]
+
+
+def test_vllm_throughput(save):
+    given = {"model": "llama-3.1-8b", "hardware": "l40s", "output_len": 128.0, "tp": 2}
+    (row,) = rows_of(save(THROUGHPUT), **given).values()
+
+    assert (row.metric, row.value) == ("output_tokens_per_s_per_device", 640.0)
+    assert (row.mode, row.concurrency, row.input_len) == ("saturation", None, 1024.0)
+    assert faults_of(save(THROUGHPUT), model="llama-3.1-8b", hardware="l40s") == [
+        "output_len is not stated; add given={'output_len': '256'}"
+    ]

@@ -1,0 +1,110 @@
+"""Rows evaluated as they were configured."""
+
+import pytest
+
+from accuracy.measured import HEADER, ROW, asked
+from perfcore import records
+from perfcore.accuracy.prediction import (
+    batch_of,
+    engine_table,
+    evaluate_points,
+    predicted,
+    questions,
+)
+from perfcore.accuracy.scores import score
+from perfcore.accuracy.table import read_measurements
+from perfcore.configuration.configuration import Configuration
+from perfcore.physics.stages.point import Point
+
+METRIC_OF_POINT = {
+    "tpot_s": lambda point: point.tpot_s,
+    "ttft_s": lambda point: point.ttft_s,
+    "e2e_latency_s": lambda point: point.e2e_latency_s,
+    "prefill_tokens_per_s": lambda point: 16 * 1024 / point.ttft_s,
+    "power_w_per_device": lambda point: point.power_w,
+    "energy_j_per_output_token": lambda point: point.power_w * point.e2e_latency_s / (16 * 256),
+}
+
+
+@pytest.mark.parametrize("metric", METRIC_OF_POINT)
+def test_a_static_row_is_what_point_says(write, metric):
+    (question,) = asked(ROW.replace("tpot_s", metric), write=write)
+    batch = batch_of([question])
+
+    (value,) = predicted(batch, evaluate_points(batch, engine_table(batch)))
+
+    point = Configuration(
+        "llama-3.1-8b", "h100-sxm", engine="vllm", batch=16, input_len=1024, output_len=256
+    ).evaluate()
+    assert value == pytest.approx(METRIC_OF_POINT[metric](point), rel=1e-12)
+
+
+def test_a_server_runs_what_was_in_flight(write):
+    line = ROW.replace("static,16", "closed_loop,1500")
+    (question,) = asked(line.replace("256,1,1", "64,1,1"), write=write)
+    batch = batch_of([question])
+
+    points = evaluate_points(batch, engine_table(batch))
+
+    # more than the engine's default of sequences, and more than fit wait
+    assert points[Point._fields.index("running_batch"), 0] > 400
+    assert question.deployment.scheduler == records.SCHEDULER_CONTINUOUS
+
+
+def test_saturation_runs_as_many_as_fit(write):
+    line = ROW.replace("tpot_s", "output_tokens_per_s_per_device").replace(
+        "static,16", "saturation,"
+    )
+    (question,) = asked(line, write=write)
+    batch = batch_of([question])
+
+    points = evaluate_points(batch, engine_table(batch))
+
+    column = {name: points[index, 0] for index, name in enumerate(Point._fields)}
+    assert column["running_batch"] == min(column["max_batch"], 1024)
+    (value,) = predicted(batch, points)
+    assert value == pytest.approx(column["running_batch"] / column["tpot_s"])
+
+
+def test_an_older_release_is_found_by_its_date(licensed):
+    found, _ = questions(licensed)
+    by_source = {}
+    for question in found:
+        by_source.setdefault(question.measurement.source, set()).add(question.engine.name)
+
+    assert by_source["argonne"] == {"vllm-2024", "trtllm-2024"}
+    assert by_source["ml_energy_v2"] == {"vllm-2024"}
+    assert by_source["inferencex"] == {"vllm", "trtllm", "sglang"}
+
+
+def test_an_unknown_engine_runs_as_the_default_and_is_counted(write):
+    found = score(read_measurements(write(ROW.replace("vllm", "nobody-knows"))))
+
+    assert found.rows[0].question.engine.name == "default"
+    assert list(found.assumed.values()) == [1]
+    assert "nobody-knows" in next(iter(found.assumed))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("meta-llama/Llama-3.1-8B", "my-model", "unknown model 'my-model'"),
+        ("h100_sxm", "my-chip", "unknown device 'my-chip'"),
+        ("static,16", "static,", "concurrency is not stated"),
+        ("1024,256", "1024,", "output_len is not stated"),
+    ],
+)
+def test_rows_that_cannot_be_evaluated_are_counted_with_the_reason(write, old, new, reason):
+    found = score(read_measurements(write(ROW, ROW.replace(old, new))))
+
+    assert len(found.rows) == 1
+    assert [reason in known for known in found.reasons] == [True]
+    assert sum(group.skipped for group in found.groups()) == 1
+
+
+def test_what_a_row_of_gguf_says_of_its_width(write):
+    header = HEADER.replace(",tp,devices", ",weight_format,weight_bits")
+    line = ROW.replace("256,1,1", "256,q4_k_m,4.9").replace("vllm", "llamacpp")
+    found, _ = questions(read_measurements(write(line, header=header)))
+
+    assert found[0].record.bits == found[0].record.embedding_bits == 4.9

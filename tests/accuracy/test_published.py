@@ -1,0 +1,89 @@
+"""Results that others published, held against predictions."""
+
+import re
+
+import numpy as np
+import pytest
+from paths import ROOT
+
+from perfcore import catalog
+from perfcore.accuracy.calibration import describe
+from perfcore.accuracy.scores import errors_of, score
+from perfcore.accuracy.table import read_measurements
+
+PUBLISHED = ROOT / "tests" / "data" / "published.csv"
+
+
+@pytest.fixture(scope="module")
+def published():
+    return score(read_measurements(PUBLISHED))
+
+
+def test_published_results_say_where_and_when(published):
+    assert not published.skipped
+    for scored in published.rows:
+        row = scored.question.measurement
+
+        assert row.source_ref.startswith(row.source)
+        assert re.fullmatch(r"20\d\d(-\d\d){0,2}", row.date)
+
+
+def test_what_was_measured_before_june_2024_is_of_the_older_release(published):
+    for scored in published.rows:
+        row = scored.question.measurement
+        if row.engine == "llamacpp":
+            older = row.date < "2024-06"
+            assert scored.question.engine.name == ("llamacpp-2024" if older else "llamacpp")
+
+
+def test_llamacpp_says_how_far_it_is_from_the_published_results(published):
+    fit = catalog.load_engine("llamacpp").fit
+    ratios = {}
+    for scored in published.rows:
+        question = scored.question
+        if question.engine.name == "llamacpp":
+            key = (question.measurement.metric, question.model.record().experts > 0.0)
+            ratios.setdefault(key, []).append(scored.predicted / question.measurement.value)
+    found = {key: errors_of(np.array(values)) for key, values in ratios.items()}
+
+    assert fit.data == (describe(PUBLISHED, read_measurements(PUBLISHED)),)
+    assert {(e.metric, e.experts) for e in fit.errors} == set(found)
+    for said in fit.errors:
+        errors = found[said.metric, said.experts]
+
+        assert said.rows == len(ratios[said.metric, said.experts])
+        assert (said.median_ape, said.p90_ape) == pytest.approx(errors[:2], abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("engine", "device_class", "metric", "median"),
+    [
+        ("llamacpp", "apple-silicon", "tpot_s", 0.08),
+        ("llamacpp", "apple-silicon", "prefill_tokens_per_s", 0.18),
+        ("llamacpp-2024", "apple-silicon", "tpot_s", 0.08),
+        ("llamacpp-2024", "apple-silicon", "prefill_tokens_per_s", 0.18),
+        ("mlc", "apple-silicon", "tpot_s", 0.08),
+        ("llamacpp", "apu", "tpot_s", 0.11),
+        ("llamacpp", "apu", "prefill_tokens_per_s", 0.05),
+        ("llamacpp", "consumer-gpu", "tpot_s", 0.08),
+        ("llamacpp", "consumer-gpu", "prefill_tokens_per_s", 0.08),
+        # not fitted
+        ("vllm-2024", "datacentre-gpu-amd", "e2e_latency_s", 0.06),
+        ("vllm", "datacentre-gpu-amd", "e2e_latency_s", 0.1),
+        ("vllm", "datacentre-gpu-amd", "output_tokens_per_s_per_device", 0.22),
+        ("vllm", "tpu", "output_tokens_per_s_per_device", 0.15),
+        ("default", "asic", "e2e_latency_s", 0.2),
+        ("default", "apu", "tpot_s", 0.3),
+    ],
+)
+def test_published_results_are_met(published, engine, device_class, metric, median):
+    ratios = [
+        scored.predicted / scored.question.measurement.value
+        for scored in published.rows
+        if scored.question.engine.name == engine
+        and scored.question.device.device_class == device_class
+        and scored.question.measurement.metric == metric
+    ]
+
+    assert len(ratios) >= 2
+    assert errors_of(np.array(ratios)).median_ape <= median

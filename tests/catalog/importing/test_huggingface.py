@@ -1,0 +1,141 @@
+"""Models from config.json files."""
+
+import copy
+
+import pytest
+
+from catalog.importing.configs import CASES, LLAMA, changed, faults_of, read
+from perfcore.catalog import loader
+from perfcore.catalog.model_entry import ModelEntry
+from perfcore.catalog.parameters import parameter_count
+
+# Published configurations
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "like" in case])
+def test_config_is_the_model_of_the_catalogue(name):
+    """Not the parameter count only: bytes, FLOP and cache of every operator."""
+    case = CASES[name]
+    entry, known = read(case["config"]), loader.load_model(case["like"])
+    ours, theirs = entry.record(), known.record()
+    if not entry.max_position_embeddings:  # a state-space model says nothing about its context
+        theirs = theirs._replace(max_context=ours.max_context)
+
+    assert ours == theirs
+    assert parameter_count(entry) == parameter_count(known)
+    assert known.native_dtype.startswith(entry.native_dtype)
+    assert not entry.estimated
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "params" in case])
+def test_config_has_the_published_parameters(name):
+    case = CASES[name]
+
+    assert case["source"]
+    assert parameter_count(read(case["config"])) == pytest.approx(
+        case["params"], rel=case["within"] or 1e-12
+    )
+
+
+# Fields
+
+
+def test_defaults_that_are_taken_are_told():
+    entry = read(CASES["gemma3, most fields left out"]["config"])
+
+    assert "text model only" in entry.notes
+    assert "num_attention_heads = 8" in entry.notes
+    assert entry.layer_types == "SSSSSF"
+
+
+def test_windows_of_qwen_start_late():
+    config = changed(
+        CASES["qwen2"]["config"], use_sliding_window=True, sliding_window=4096, max_window_layers=20
+    )
+
+    assert read(config).layers == {"F": 20, "S": 8}
+
+
+def test_window_as_wide_as_the_context_is_none():
+    config = changed(CASES["mistral"]["config"], sliding_window=32768)
+
+    assert read(config).layers == {"F": 32}
+
+
+def test_layers_are_listed_in_the_shortest_way():
+    kinds = ["sliding_attention"] * 3 + ["full_attention"]
+    config = changed(CASES["gemma2"]["config"], layer_types=(kinds * 11)[:42])
+
+    assert read(config).layer_types == "SSSF"
+
+
+def test_dense_layers_are_counted_wherever_they_are():
+    config = changed(CASES["qwen3_moe"]["config"], mlp_only_layers=[0, 5, 47])
+    entry = read(config)
+
+    assert (entry.moe_layers, entry.dense_layers) == (45, 3)
+
+
+def test_newer_files_list_layers_by_name():
+    known = CASES["nemotron_h, experts"]["config"]
+    names = {"M": "mamba", "*": "attention", "E": "moe"}
+    listed = [names[letter] for letter in known["hybrid_override_pattern"]]
+    config = changed(known, hybrid_override_pattern=..., layers_block_type=listed)
+    assert read(config) == read(known)
+
+    known = CASES["deepseek_v3"]["config"]
+    listed = ["dense"] * 3 + ["sparse"] * 58
+    config = changed(known, first_k_dense_replace=..., mlp_layer_types=listed)
+    assert read(config) == read(known)
+
+
+def test_what_a_known_architecture_adds_and_is_not_modelled_is_refused():
+    config = copy.deepcopy(CASES["gemma4"]["config"])
+    config["text_config"] |= {"hidden_size_per_layer_input": 256, "num_kv_shared_layers": 20}
+
+    assert [fault.split(": ")[:3] for fault in faults_of(config)] == [
+        ["config.json", "text_config", "hidden_size_per_layer_input"],
+        ["config.json", "text_config", "num_kv_shared_layers"],
+    ]
+
+
+def test_tied_outside_of_the_text_model():
+    config = changed(CASES["qwen3_5, text inside"]["config"], tie_word_embeddings=True)
+
+    assert read(config).tie_word_embeddings
+
+
+# What cannot be read
+
+
+def test_all_faults_come_at_once():
+    faults = faults_of(
+        changed(
+            LLAMA,
+            hidden_size="4096",
+            num_hidden_layers=-1,
+            vocab_size=float("nan"),
+            intermediate_size=[1],
+            tie_word_embeddings="yes",
+            num_attention_heads=True,
+        )
+    )
+
+    assert len(faults) == 6
+    assert any("hidden_size: '4096' must be a whole number; remove the quotes" in f for f in faults)
+
+
+def test_no_model_type():
+    (fault,) = faults_of({"dim": 4096})
+
+    assert fault.startswith("config.json: lacks model_type, ")
+
+
+def test_contradictions_are_found_by_the_schema():
+    assert "does not divide" in faults_of(changed(LLAMA, num_key_value_heads=7))[0]
+
+
+def test_layers_are_bounded():
+    assert "at most 10,000" in faults_of(changed(LLAMA, num_hidden_layers=10**9))[0]
+    with pytest.raises(ValueError, match="num_hidden_layers"):
+        ModelEntry(name="a", source="b", hidden_size=1, vocab_size=1, num_hidden_layers=10**6)

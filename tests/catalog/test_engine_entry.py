@@ -1,0 +1,232 @@
+"""Engines of the catalogue: layers, names, intervals."""
+
+import math
+from itertools import pairwise
+
+import pytest
+
+from perfcore import catalog, records
+from perfcore.catalog.engine_entry import ENGINE_DIMENSIONS
+from perfcore.errors import InputError
+
+DEVICES = catalog.names("device")
+
+
+@pytest.fixture(autouse=True)
+def _no_user_catalogue(tmp_path, monkeypatch):
+    (tmp_path / "none").mkdir()
+    monkeypatch.setenv("PERFCORE_CATALOG", str(tmp_path / "none"))
+
+
+def faults(call, *arguments):
+    with pytest.raises(InputError) as caught:
+        call(*arguments)
+    assert all("\n" not in fault for fault in caught.value.faults)
+    return caught.value.faults
+
+
+# --- what is in it
+
+
+def test_every_engine_constant_has_a_source():
+    for name in catalog.names("engine"):
+        entry = catalog.load_engine(name)
+        tables = [
+            entry.constants,
+            *entry.device_class.values(),
+            *entry.link.values(),
+            *entry.device.values(),
+        ]
+        for table in tables:
+            for constant, fact in table.items():
+                assert len(fact.source) >= 5, (name, constant)
+
+
+MORE_IS_BETTER = {"prefill_overlap", "max_sequences", "host_memory_bytes", "host_memory_bandwidth"}
+SHARES = {"memory_fraction", "prefill_pool_load"}
+LOSSES = {"residue", "spatial_latency", "expert_imbalance", "kv_group_penalty", "draft_layers"}
+LOSSES |= {"interference", "queue_weight", "memory_reserve"}
+NEITHER = {"pads_heads"}  # it makes runs possible, not faster
+FLAGS = {"narrow_accumulation"}  # faster where it is set
+ANYHOW = ("power_", "low_", "high_")  # not a time
+
+
+@pytest.mark.parametrize("engine", [name for name in catalog.names("engine") if name != "ideal"])
+def test_no_engine_beats_the_ideal_one_on_any_device(engine):
+    for device in DEVICES:
+        entry = catalog.load_device(device)
+        ideal = catalog.load_engine("ideal").record(entry)
+        constants = catalog.load_engine(engine).record(entry)
+
+        for name, value, best in zip(records.Engine._fields, constants, ideal, strict=True):
+            assert math.isfinite(value), name
+            if "efficiency" in name or name in SHARES:
+                assert 0 < value <= best == 1, (device, name)
+            elif name in MORE_IS_BETTER | FLAGS:
+                assert value <= best, (device, name)
+            elif ENGINE_DIMENSIONS[name] == "time" or name in LOSSES:
+                assert value >= best == 0, (device, name)
+            elif name not in NEITHER and not name.startswith(ANYHOW):
+                assert value >= best, (device, name)
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("vllm", "vllm"),
+        ("TensorRT-LLM", "trtllm"),
+        ("llama.cpp", "llamacpp"),
+        ("llama-cpp", "llamacpp"),
+        ("neuron", "neuronx"),
+        ("serving", "default"),
+    ],
+)
+def test_engines_have_the_names_that_people_use(alias, name):
+    assert catalog.load_engine(alias).name == name
+
+
+def test_engines_differ_where_they_were_measured_to():
+    def on(engine, device):
+        return catalog.load_engine(engine).record(catalog.load_device(device))
+
+    assert on("trtllm", "h100-sxm").one_shot_latency < on("vllm", "h100-sxm").one_shot_latency
+    assert (
+        on("trtllm", "h100-pcie").one_shot_latency > 4 * on("trtllm", "h100-sxm").one_shot_latency
+    )
+    assert (on("vllm", "h100-sxm").max_sequences, on("vllm", "l4").max_sequences) == (1024, 256)
+    assert on("neuronx", "inferentia2").pads_heads == 1
+    home, hall = on("llamacpp", "rtx-4090"), on("llamacpp", "a100-80gb-sxm")
+    assert home.narrow_accumulation == 1
+    assert hall.memory_efficiency_gguf < 0.65 * home.memory_efficiency_gguf  # HBM
+    assert (home.prefill_chunk, home.prefill_overlap) == (512, 4)
+    old, new = on("vllm-2024", "h100-sxm"), on("vllm", "h100-sxm")
+    assert old.host_per_step > 3 * new.host_per_step
+    assert old.server_per_step > 5e-3 > new.server_per_step
+
+
+def test_an_engine_scales_its_base_on_every_class():
+    default, vllm = catalog.load_engine("default"), catalog.load_engine("vllm")
+    factor = vllm.factors["kv_efficiency"].value
+    for device in ("h100-sxm", "mi300x", "m4-max", "tpu-v5p"):
+        entry = catalog.load_device(device)
+
+        below = default.record(entry).kv_efficiency
+
+        assert vllm.record(entry).kv_efficiency == pytest.approx(min(below * factor, 1.0))
+
+
+def test_an_engine_before_its_fit_is_what_it_stands_on():
+    device = catalog.load_device("h100-sxm")
+    kernels = catalog.load_engine("kernels").record(device)
+
+    for name in ("default", "vllm", "sglang"):
+        before = catalog.load_engine(name).before_fit().record(device)
+
+        assert before.launch == kernels.launch
+        assert before.memory_efficiency_16 == kernels.memory_efficiency_16
+        assert before.host_per_step == kernels.host_per_step
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "level"),
+    [
+        ("vllm", "h100-sxm", "own"),
+        ("vllm", "gh200-96gb", "class"),
+        ("vllm", "mi300x", "unseen"),
+        ("llamacpp", "rtx-4090", "own"),
+        ("llamacpp", "rtx-5090", "class"),
+        ("default", "groq-lpu", "claim"),
+        ("default", "wse-3", "claim"),
+    ],
+)
+def test_what_a_prediction_rests_on(engine, device, level):
+    entry = catalog.load_device(device)
+
+    assert catalog.load_engine(engine).calibration(entry) == level
+
+
+def test_intervals_widen_with_ignorance():
+    engine = catalog.load_engine("vllm")
+    devices = ("h100-sxm", "gh200-96gb", "mi300x", "groq-lpu")
+    records_ = [engine.record(catalog.load_device(device)) for device in devices]
+
+    for narrow, wide in pairwise(records_):
+        for name in records.Engine._fields:
+            if name.startswith("low_"):
+                assert getattr(wide, name) <= getattr(narrow, name) < 1, name
+            elif name.startswith("high_"):
+                assert getattr(wide, name) >= getattr(narrow, name) > 1, name
+
+
+def test_engine_overrides_by_class_link_and_device():
+    engine = catalog.load_engine("default")
+    fast = engine.record(catalog.load_device("h100-sxm"))
+    slow = engine.record(catalog.load_device("h100-pcie"))
+    assert slow.one_shot_latency > 2 * fast.one_shot_latency
+    assert engine.record(catalog.load_device("groq-lpu")).launch == 0
+
+
+# --- the user's own
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_user_engine_builds_on_another(tmp_path):
+    path = write(
+        tmp_path / "e.toml",
+        '[mine]\nbase = "default"\nsource = "a test"\n[mine.constants]\nlaunch = "9 us"\n'
+        '[mine.device.h100-sxm]\nlaunch = "8 us"\n',
+    )
+    engine = catalog.load_engine(str(path))
+    assert engine.record(catalog.load_device("h200-sxm")).launch == 9e-6
+    assert engine.record(catalog.load_device("h100-sxm")).launch == 8e-6
+    assert engine.record(catalog.load_device("h200-sxm")).host_per_step == 0.5e-3
+
+
+# --- faults
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[x]\nsource = "a test"\n', "missing; add them, or base = 'default'"),
+        ('[x]\nbase = "x"\nsource = "a test"\n', "leads back to itself"),
+        ('[x]\nbase = "defalt"\nsource = "a test"\n', "did you mean 'default'?"),
+        (
+            '[x]\nbase = "default"\nsource = "a test"\n[x.constants]\nlaunhc = "1 us"\n',
+            "constants: unknown key 'launhc'; did you mean 'launch'?",
+        ),
+        (
+            '[x]\nbase = "default"\nsource = "a test"\n[x.constants]\nlaunch = "1 GB"\n',
+            "constants: launch: '1 GB': 'GB' is not a unit of a time",
+        ),
+        (
+            '[x]\nbase = "default"\nsource = "a test"\n[x.constants]\nmemory_efficiency_16 = 1.2\n',
+            "constants: memory_efficiency_16: 1.2 must be at most 1",
+        ),
+        (
+            '[x]\nbase = "default"\nsource = "a test"\n[x.constants]\nkv_efficiency = "0"\n',
+            "constants: kv_efficiency: '0' must be above 0",
+        ),
+        (
+            '[x]\nbase = "default"\nsource = "a test"\n[x.constants]\nlaunch = {value=1, bas=1}\n',
+            "constants: launch: ",
+        ),
+        (
+            '[x]\nbase = "default"\nsource = "a test"\n[x.constants]\npads_heads = 0.5\n',
+            "constants: pads_heads: 0.5 must be whole",
+        ),
+        (
+            '[x]\nbase = "default"\nsource = "a test"\n[x.device_class.cpus]\nlaunch = "1 us"\n',
+            "did you mean 'cpu'?",
+        ),
+    ],
+)
+def test_faulty_engines(tmp_path, text, expected):
+    told = faults(catalog.load_engine, str(write(tmp_path / "e.toml", text)))
+    assert any(expected in fault for fault in told), told
+    assert not any("pydantic" in fault or "Traceback" in fault for fault in told)

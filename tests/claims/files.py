@@ -1,0 +1,3 @@
+"""The header of a file of claims."""
+
+HEADER = "model,device,devices,ms_per_token"

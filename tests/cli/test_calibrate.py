@@ -1,0 +1,140 @@
+"""The command calibrate, and the way from a benchmark to a sweep."""
+
+import json
+import tomllib
+from itertools import product
+
+import pytest
+from click.testing import CliRunner
+
+from perfcore import records
+from perfcore.accuracy import plan
+from perfcore.accuracy.calibration import describe
+from perfcore.accuracy.prediction import (
+    batch_of,
+    engine_table,
+    evaluate_points,
+    predicted,
+    questions,
+)
+from perfcore.accuracy.table import Measurement, write_measurements
+from perfcore.cli import program
+
+
+def invoke(*arguments, code=0):
+    result = CliRunner().invoke(program, arguments, prog_name="perfcore")
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """Measurements of an engine whose kernels start 2 x and read 0.8 x as the catalogue's."""
+    base = Measurement(
+        *("",) * 2, "static", "made", *("",) * 3, "vllm", "", "", "", "bf16", None, "bf16",
+        1, 1, 1, 1, 1, 1.0, 512.0, 128.0, "tpot_s", 1.0, "s", "",
+    )  # fmt: skip
+    models = ("llama-3.1-8b", "qwen3-8b", "mistral-7b-v0.3", "llama-2-7b")
+    settings = product(models, ("h100-sxm", "h200-sxm"), (1.0, 4.0, 16.0, 64.0), (256.0, 2048.0))
+    rows = [
+        base._replace(model=model, hardware=hardware, concurrency=batch, input_len=length)
+        for model, hardware, batch, length in settings
+    ]
+    found, _ = questions(rows)
+    batch = batch_of(found)
+    table = engine_table(batch)
+    fields = records.Engine._fields
+    table[:, [fields.index(name) for name in plan.LAUNCHES]] *= 2.0
+    table[:, [fields.index(name) for name in plan.MEMORY]] *= 0.8
+    values = predicted(batch, evaluate_points(batch, table))
+    return [
+        question._replace(measurement=question.measurement._replace(value=float(value)))
+        for question, value in zip(found, values, strict=True)
+    ]
+
+
+def test_calibrate_writes_an_engine_that_point_uses(simulated, tmp_path):
+    data, output = tmp_path / "mine.csv", tmp_path / "mine.toml"
+    write_measurements(data, [question.measurement for question in simulated])
+
+    printed = invoke("calibrate", "--measurements", str(data), "-o", str(output), "--name", "mine")
+
+    assert "vllm launch" in printed
+    table = tomllib.loads(output.read_text())["mine"]
+    assert table["base"] == "vllm"
+    assert table["fit"]["data"] == [describe(data, simulated)]
+    shown = invoke("point", "llama-3.1-8b", "h100-sxm", "--engine", str(output))
+    assert "mine was fitted to measurements on h100-sxm" in " ".join(shown.split())
+
+
+def test_calibrate_twice_gives_the_same_file(simulated, tmp_path):
+    data = tmp_path / "mine.csv"
+    write_measurements(data, [question.measurement for question in simulated])
+
+    texts = []
+    for name in ("a.toml", "b.toml"):
+        invoke("calibrate", "--measurements", str(data), "-o", str(tmp_path / name))
+        texts.append((tmp_path / name).read_text())
+
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ([], "--engine is needed: the measurements have"),
+        (["--engine", "vllm-2024"], "--device-class is needed"),
+        (["--engine", "nobody"], "--engine: no measurement of 'nobody'; there are:"),
+        (["--engine", "vllm", "--device-class", "tpu"], "--device-class: no measurement of 'tpu'"),
+        (["-o", "out.txt"], "must end in .toml"),
+        (["--name", "My Engine"], "--name: 'My Engine'"),
+        (["--all-engines", "--engine", "vllm"], "--all-engines fits all"),
+        (["--all-engines", "-o", "nowhere"], "is not a directory"),
+    ],
+)
+def test_faults_of_calibrate(arguments, fault):
+    printed = invoke("calibrate", *arguments, code=2)
+
+    assert fault in " ".join(printed.split())
+    assert "Traceback" not in printed
+
+
+def test_from_a_benchmark_to_a_sweep(tmp_path):
+    """Three commands: import the results, calibrate, sweep what-ifs with the calibrated engine."""
+    result = {
+        "date": "20260301-120000",
+        "endpoint_type": "vllm",
+        "backend": "vllm",
+        "model_id": "meta-llama/Llama-3.1-8B-Instruct",
+        "num_prompts": 640,
+        "request_rate": "inf",
+        "max_concurrency": 64,
+        "completed": 640,
+        "request_throughput": 10.7,
+        "total_input_tokens": 640 * 1024,
+        "total_output_tokens": 640 * 256,
+        "duration": 60.0,
+        "output_throughput": 2730.0,
+        "mean_ttft_ms": 150.0,
+        "mean_tpot_ms": 14.0,
+    }
+    source, table, engine = (tmp_path / name for name in ("serve.json", "own.csv", "own.toml"))
+    source.write_text(json.dumps(result))
+    spec = tmp_path / "what-if.toml"
+    spec.write_text(
+        '[axes]\nmodel = ["llama-3.1-8b"]\ndevice = ["h100-sxm"]\nengine = ["./own.toml", "vllm"]\n'
+        'scheduler = ["continuous"]\nbatch = [64]\ninput_len = [1024]\noutput_len = [256]\n'
+        '[what_if]\n"device.memory_bandwidth" = { scale = [1, 2] }\n'
+    )
+
+    invoke("measurements", "import", str(source), "-o", str(table), "--set", "hardware=h100-sxm")
+    invoke("calibrate", "--measurements", str(table), "-o", str(engine))
+    invoke("run", str(spec), "-o", str(tmp_path / "run"), "--quiet")
+
+    import polars as pl  # noqa: PLC0415
+
+    frame = pl.scan_parquet(tmp_path / "run" / "data" / "*.parquet").collect()
+    own = frame.filter(pl.col("engine") != "vllm")["tpot_s"]
+    before = frame.filter(pl.col("engine") == "vllm")["tpot_s"]
+    assert abs(own[0] - 0.014) < 0.5 * abs(before[0] - 0.014)  # the measurement drew it nearer
+    assert own[1] < own[0]

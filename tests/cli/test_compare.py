@@ -1,0 +1,209 @@
+"""The command compare."""
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+from configuration.files import TODAY, TOMORROW
+
+from perfcore.cli import program
+from perfcore.configuration.comparison import MOST, compare
+
+THREE = ["llama-3-70b", "--device", "h100-sxm,b200,mi300x", "--tp", "8", "--batch", "16"]
+
+
+def run(*given, **env):
+    return CliRunner().invoke(program, ["compare", *map(str, given)], env=env)
+
+
+def invoke(*given, **env):
+    result = run(*given, **env)
+
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return result.stdout
+
+
+def faults(*given):
+    result = run(*given)
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("error: ") for line in lines)
+    return [line.removeprefix("error: ") for line in lines]
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "today.toml").write_text(TODAY)
+    (tmp_path / "tomorrow.toml").write_text(TOMORROW)
+    return tmp_path / "today.toml", tmp_path / "tomorrow.toml"
+
+
+# Shown
+
+
+def test_table_has_every_figure_the_best_marked_and_ratios():
+    text = invoke(*THREE)
+    found = compare("llama-3-70b", device=["h100-sxm", "b200", "mi300x"], tp=8, batch=16)
+    lines = {line[:16].strip(): line[16:].split() for line in text.splitlines()}
+    one, two, three = (row["tpot_s"] * 1e3 for row in found.rows)
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    assert lines[""] == ["h100-sxm", "b200", "mi300x"]
+    assert lines["TPOT, ms"] == [
+        f"{one:.4g}",
+        f"{two:.4g}",
+        f"{two / one:.2f}x*",
+        f"{three:.4g}",
+        f"{three / one:.2f}x",
+    ]
+    assert lines["waits for"] == ["weights", "latency", "weights"]
+    terms = [
+        [float(cell) for cell in lines[name]]
+        for name in lines
+        if name.endswith(", ms") and not name.startswith(("T", "b"))
+    ]
+    for number, total in enumerate((one, two, three)):
+        assert sum(row[number] for row in terms) == pytest.approx(total, rel=1e-3)
+    for number, bound in enumerate(found.bounds):
+        assert float(lines["bound, ms"][number]) == pytest.approx(bound.tpot_s * 1e3, rel=1e-3)
+
+
+def test_many_columns_stand_in_tables_below_each_other():
+    many = ["llama-3-8b", "--device", "h100-sxm,b200", "--batch", "1,4,16,64,256"]
+    text = invoke(*many)
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("TPOT, ms") >= 3
+    for batch in (1, 4, 16, 64, 256):
+        assert len(re.findall(rf"batch {batch}\b", text)) == 2
+    wide = invoke(*many, COLUMNS="100")
+    assert max(map(len, wide.splitlines())) <= 100
+    assert wide.count("TPOT, ms") < text.count("TPOT, ms")
+
+
+def test_what_cannot_run_says_why_below():
+    text = invoke("llama-3-70b", "--device", "h100-sxm", "--tp", "8,1,7")
+    told = " ".join(text.split())
+
+    assert "runs yes no no" in told
+    assert "tp 1: weights do not fit: 141.1 GB of weights" in told
+    assert "tp 7: heads not divisible by tp" in told
+
+
+def test_json_has_the_rows_of_point():
+    found = json.loads(invoke(*THREE, "--json"))
+    alone = CliRunner().invoke(
+        program, ["point", "llama-3-70b", "b200", "--tp", "8", "--batch", "16", "--json"]
+    )
+
+    assert found["names"] == ["h100-sxm", "b200", "mi300x"]
+    assert found["rows"][1] == json.loads(alone.stdout)
+    assert found["best"]["cost_per_mtok_output_usd"] == ["mi300x"]
+    assert found["ratio_to_first"]["tpot_s"][0] == 1.0
+    assert len(found["bound_tpot_s"]) == 3
+
+
+def test_markdown_is_one_table():
+    text = invoke("llama-3-8b", "--device", "h100-sxm,b200", "--batch", "1,4,16,64", "--markdown")
+    (table,) = [block for block in text.split("\n\n") if block.startswith("|")]
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
+
+    assert {len(row) for row in rows} == {9}
+    assert rows[0][1:3] == [" h100-sxm, batch 1 ", " h100-sxm, batch 4 "]
+    assert all(re.fullmatch(r" ---:? ", cell) for cell in rows[1])
+    (tpot,) = [row for row in rows if row[0] == " TPOT, ms "]
+    assert sum("**" in cell for cell in tpot) == 1
+
+
+def test_comparing_imports_nothing_heavy():
+    import subprocess  # noqa: PLC0415
+    import sys  # noqa: PLC0415
+
+    code = (
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+        "from perfcore.cli import program; "
+        f"program.main({['compare', *THREE]!r}, standalone_mode=False)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert not {"numpy", "numba", "pyarrow"} & set(done.stderr.split())
+
+
+# Faults
+
+
+def test_all_faults_at_once(files, tmp_path):
+    bad = tmp_path / "bad.toml"
+    bad.write_text(
+        'modell = "llama-3-70b"\ndevice = "h10-sxm"\ntp = 0\nname = 3\n'
+        'weight_format = ["fp8", "bf16"]\noverrides = 3\n[axes]\nbatch = 1\n'
+    )
+    lines = faults(files[0], bad, "--batch", "0,2", "--kv-format", "fp9", "--set", "x")
+
+    for line, message in zip(
+        lines,
+        [
+            "--set: x: not KEY=VALUE",
+            "batch: '0' is out of bounds",
+            "unknown KV-cache format 'fp9'",
+            f"{bad}: unknown key 'modell'; did you mean 'model'?",
+            f"{bad}: unknown device 'h10-sxm'; did you mean 'h100-sxm'?",
+            f"{bad}: tp: 0 is out of bounds",
+            f"{bad}: name: 3 is not a name",
+            f"{bad}: weight_format: ['fp8', 'bf16'] is a list",
+            f"{bad}: overrides: 3 is not a table",
+            f"{bad}: unknown key 'axes'",
+        ],
+        strict=True,
+    ):
+        assert message in line
+
+
+@pytest.mark.parametrize(
+    ("given", "messages"),
+    [
+        ([], ["no model is given", "no device is given"]),
+        (["llama-3-8b"], ["no device is given"]),
+        (["llama-3-8b", "--device", "h100-sxm"], ["one configuration has nothing beside it"]),
+        (["llama-3-8b", "--device", "h100,h10-sxm"], ["did you mean 'h100-sxm'?"]),
+        (["llama-3-8b", "--device", "h100,"], ["a device needs a name"]),
+        (["lama-3-8b", "--device", "h100,b200"], ["did you mean 'llama-3-8b'?"]),
+        (["llama-3-8b", "--model", "qwen3-8b", "--device", "h100"], ["leave out one of them"]),
+        (["none.toml", "--device", "h100,b200"], ["none.toml: no such file"]),
+        (
+            ["llama-3-8b", "--device", "h100,b200", "--set", "device.memory_bandwidth={scale=1e9}"],
+            ['--set: "device.memory_bandwidth".scale: '],
+        ),
+        (
+            ["llama-3-8b", "--device", "h100,b200", "--devices", "auto", "--tp", "2"],
+            ["devices: 'auto' beside tp or pp"],
+        ),
+        (["llama-3-8b", "--device", "h100,b200", "--devices", "many"], ["devices: 'many'"]),
+        (
+            ["llama-3-8b", "--device", "h100", "--batch", ",".join(map(str, range(1, 66)))],
+            [f"65 configurations are more than {MOST}"],
+        ),
+        (["llama-3-8b", "--device", "h100,b200", "--json", "--markdown"], ["give one"]),
+    ],
+)
+def test_fault(given, messages):
+    lines = faults(*given)
+
+    assert len(lines) == len(messages)
+    for line, message in zip(lines, messages, strict=True):
+        assert message in line
+
+
+def test_a_file_that_lacks_a_key_is_named(tmp_path, files):
+    path = tmp_path / "half.toml"
+    path.write_text('model = "llama-3-8b"\n')
+
+    assert faults(files[0], path) == [
+        f"{path}: key 'device' is missing; add one (perfcore devices lists all)"
+    ]
+    assert invoke(files[0], path, "--device", "b200")

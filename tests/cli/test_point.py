@@ -1,0 +1,227 @@
+"""The command point."""
+
+import pytest
+
+import perfcore
+from cli.command import invoke, invoke_json
+from perfcore import columns
+from perfcore.inputs import AXIS_INPUTS
+
+
+def test_point_prints_one_flat_object_of_columns():
+    row = invoke_json("point", "llama-3-70b", "h100-sxm", "--tp", "8", "--batch", "32", "--json")
+
+    assert row == perfcore.evaluate("llama-3-70b", "h100-sxm", tp=8, batch=32)
+    assert list(row) == [column.name for column in columns.COLUMNS]
+
+
+def test_point_explains_in_eighty_columns_of_plain_text():
+    text = invoke("point", "llama-3-70b", "mi300x", "--tp", "2", "--batch", "32")
+
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.splitlines()[0] == "llama-3-70b on 2 x mi300x"
+    for word in (
+        "TPOT",
+        "TTFT",
+        "per user",
+        "per device",
+        "per output token",
+        "per Mtok out",
+        "Waits for",
+        "KV cache",
+        "network",
+        "ideal engine",
+        "+10 % memory bandwidth",
+        "device.board_power",
+        "published",
+        "fitted",
+        "estimated",
+    ):
+        assert word in text
+
+
+def test_help_of_point_has_an_option_for_every_axis():
+    text = invoke("point", "--help")
+
+    for name, rule in AXIS_INPUTS.items():
+        if name not in ("model", "device"):
+            assert f"--{name.replace('_', '-')} " in text
+            assert f"[{rule.default}]" in " ".join(text.split())
+    assert "static|continuous|disaggregated" in text
+
+
+SERVED = [
+    *("point", "deepseek-v3", "h200-sxm", "--tp", "2", "--dp", "8", "--ep", "16", "--batch", "400"),
+    *("--weight-format", "fp8", "--scheduler", "continuous", "--prefix-hit", "50 %"),
+    *("--draft-len", "2", "--acceptance", "0.8", "--input-len", "4Ki"),
+]
+
+
+def test_card_of_a_server_tells_what_is_new_about_it():
+    text = invoke(*SERVED)
+    row = invoke_json(*SERVED, "--json")
+    told = " ".join(text.split())
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.splitlines()[0] == "deepseek-v3 on 16 x h200-sxm"
+    for word in (
+        "dp 8, ep 16",
+        "400 requests in flight",
+        "4096 tokens in (50.0% cached)",
+        "2 drafted at acceptance 0.8",
+        "400 requests at once; ",
+        "2.44 tokens per step expected",
+        "other requests' prompts",
+        f"${row['cost_per_mtok_cached_input_usd']:.3g} cached",
+        "against buying at $0.79 per Mtok out",
+    ):
+        assert word in told
+    assert f"{row['prefill_s'] * 1e3:.4f} ms" in text
+    assert (row["prefix_hit"], row["draft_len"], row["acceptance"]) == (0.5, 2, 0.8)
+
+
+def test_card_says_nothing_about_what_is_not_there():
+    text = invoke("point", "llama-3-8b", "h100-sxm")
+
+    for word in (
+        "network",
+        "prefill",
+        "offload",
+        "speculation",
+        "cached",
+        ", dp ",
+        ", ep ",
+        "link",
+    ):
+        assert word not in text
+
+
+def test_card_tells_who_waits_and_what_never_pays():
+    text = invoke(
+        *("point", "llama-3-8b", "rtx-4090", "--scheduler", "continuous", "--batch", "500"),
+        *("--weight-format", "q4_0", "--input-len", "4Ki"),
+    )
+    row = invoke_json(
+        *("point", "llama-3-8b", "rtx-4090", "--scheduler", "continuous", "--batch", "500"),
+        *("--weight-format", "q4_0", "--input-len", "4Ki", "--json"),
+    )
+
+    assert 0 < row["running_batch"] < 500
+    assert f"{row['running_batch']} requests at once, {500 - row['running_batch']} waiting" in text
+    slow = invoke("point", "llama-3-8b", "h100-sxm")
+
+    assert "never pays against buying at $0.79" in slow
+
+
+def test_card_of_a_disaggregated_server_has_its_prefill_pool():
+    arguments = ["point", "llama-3-70b", "h100-sxm", "--tp", "8", "--batch", "64"]
+    row = invoke_json(*arguments, "--scheduler", "disaggregated", "--json")
+    text = invoke(*arguments, "--scheduler", "disaggregated")
+
+    assert f"{row['prefill_pool']:.3g} prefill replicas per decode replica" in text
+    assert "other requests" not in text
+    assert "prefill pool" not in invoke(*arguments)
+
+
+def test_card_of_an_offloaded_model_names_the_second_tier():
+    host = invoke("point", "llama-3-70b", "h100-sxm", "--offload", "weights")
+    grace = invoke("point", "llama-3-70b", "gh200-96gb", "--offload", "weights")
+
+    assert "Waits for offload most" in host
+    assert "256 GB of host memory" in host
+    assert "480 GB of Grace LPDDR5X over NVLink-C2C" in grace
+    assert max(map(len, (host + grace).splitlines())) <= 80
+
+
+def test_prices_that_a_device_does_not_list_are_told_everywhere(tmp_path):
+    shown = invoke("devices", "show", "inferentia2")
+    card = invoke("point", "llama-3-8b", "inferentia2", "--economics", "spot")
+    path = tmp_path / "s.toml"
+    path.write_text(
+        "[axes]\nmodel = 'llama-3-8b'\ndevice = 'inferentia2'\neconomics = ['default', 'owned']\n"
+    )
+    planned = invoke_json("plan", path, "--json")["estimated"]
+
+    assert "prices that it does not list" in shown
+    assert "spot_price_per_hour  0.3787 USD/h, 0.35 x price_per_hour: median of the 9" in shown
+    assert "purchase_price (others' median)" in " ".join(invoke("plan", path).split())
+    assert "device.spot_price_per_hour" in card
+    assert "estimated: 0.35 x price_per_hour: median of the 9 devices" in card
+    assert ", spot (estimated)" in card
+    assert "purchase_price" in {item["field"] for item in planned}
+    assert "spot_price_per_hour" not in {item["field"] for item in planned}
+    assert "prices that it" not in invoke("devices", "show", "h100-sxm")
+
+
+def test_shares_of_the_card_are_those_of_the_terms():
+    arguments = ["point", "llama-3-70b", "h100-sxm", "--tp", "8"]
+    row = invoke_json(*arguments, "--json")
+    text = invoke(*arguments)
+
+    for name in ("weights", "kv", "compute", "network", "latency"):
+        assert f"{row[f'{name}_s'] * 1e3:.4f} ms" in text
+        assert f"{row[f'{name}_share']:.1%}" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "advice"),
+    [
+        (["llama-3-70b", "h100-sxm"], "weights do not fit", "at least 2 devices"),
+        (["llama-3-70b", "h100-sxm", "--tp", "7"], "heads not divisible by tp", "--tp 1, 2, 4, 8"),
+        (["llama-3-70b", "h100-sxm", "--pp", "99"], "fewer layers than pp", "--pp 80 or less"),
+        (
+            ["mixtral-8x7b", "h100-sxm", "--tp", "8", "--ep", "3"],
+            "experts not divisible by ep",
+            "use --ep 1, 2, 4, 8",
+        ),
+        (
+            ["llama-3-70b", "h100-sxm", "--tp", "8", "--ep", "2"],
+            "experts not divisible by ep",
+            "use --ep 1",
+        ),
+        (["llama-3-70b", "h100-sxm"], "weights do not fit", "or --offload weights"),
+        (
+            ["llama-3-70b", "b200", "--tp", "8", "--input-len", "1M"],
+            "context above the model's maximum",
+            "shorten --input-len",
+        ),
+        (
+            ["llama-3-70b", "h100-sxm", "--tp", "8", "--batch", "10000"],
+            "kv cache does not fit",
+            "--batch ",
+        ),
+    ],
+)
+def test_point_that_cannot_run_says_why_and_what_helps(arguments, status, advice):
+    text = " ".join(invoke("point", *arguments).replace("│", "").split())
+
+    assert f"DOES NOT RUN: {status}" in text
+    assert advice in text
+    assert invoke_json("point", *arguments, "--json")["status"] == status
+
+
+def test_point_takes_overrides():
+    row = invoke_json(
+        "point",
+        "llama-3-8b",
+        "h100-sxm",
+        "--json",
+        "--set",
+        "device.memory_bandwidth=4 TB/s",
+        "--set",
+        "economics.utilization=60 %",
+        "--set",
+        "device.flops_fp16.scale=2",
+    )
+
+    assert row["device_memory_bandwidth_bytes_per_s"] == 4e12
+    assert row["economics_utilization"] == 0.6
+    assert row["device_flops_fp16_scale"] == 2
+    text = invoke("point", "llama-3-8b", "h100-sxm", "--set", "device.board_power={scale=2}")
+
+    assert "what if device.board_power x 2" in text
+
+
+def test_point_of_a_hypothetical_device_says_so():
+    assert "hbm4-6tbs is hypothetical" in invoke("point", "llama-3-8b", "hbm4-6tbs")

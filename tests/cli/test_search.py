@@ -1,0 +1,132 @@
+"""The commands search, pareto and histogram."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pcsv
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from perfcore.cli import program
+from perfcore.cli.search import _plain as plain
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(program, ["search", *map(str, arguments)])
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(
+        '[axes]\nmodel = ["llama-3.1-8b"]\ndevice = ["h100-sxm", "l40s"]\n'
+        "batch = [1, 8]\ninput_len = [128]\noutput_len = [64]\n"
+    )
+    return path
+
+
+def test_command_writes_what_it_finds(spec, tmp_path):
+    for suffix, read in (
+        ("parquet", lambda path: pq.read_table(path).to_pylist()),
+        ("csv", lambda path: pcsv.read_csv(path).to_pylist()),
+        ("json", lambda path: json.loads(path.read_text())),
+    ):
+        path = tmp_path / f"best.{suffix}"
+        result = invoke(spec, "--minimize", "tpot_s", "--by", "device", "-o", path)
+
+        assert result.exit_code == 0, result.output
+        assert [row["batch"] for row in read(path)] == [1, 1]
+        assert (
+            f"written  {path}" in " ".join(result.stdout.split("\n")) or "written" in result.stdout
+        )
+
+
+def test_command_prints_json(spec):
+    found = json.loads(invoke(spec, "--maximize", "tokens_per_s_per_device", "--json").stdout)
+    front = CliRunner().invoke(
+        program,
+        ["pareto", str(spec), "--objectives", "tpot_s,tokens_per_s_per_device:max", "--json"],
+    )
+
+    assert (found["configs"], found["feasible"]) == (4, 4)
+    assert [(row["device"], row["batch"]) for row in found["rows"]] == [("h100-sxm", 8)]
+    assert len(json.loads(front.stdout)["rows"]) == 2
+
+
+def test_command_counts(spec, tmp_path):
+    path = tmp_path / "counts.csv"
+    arguments = ["histogram", str(spec), "--metric", "offload_s", "--by", "device", "-o", str(path)]
+    result = CliRunner().invoke(program, arguments)
+
+    assert result.exit_code == 0, result.output
+    assert "... to 1e-30" in result.stdout
+    assert path.read_text() == (
+        "device,low,high,rows,share\nh100-sxm,,1e-30,2,1.0\nl40s,,1e-30,2,1.0\n"
+    )
+    shown = json.loads(CliRunner().invoke(program, [*arguments, "--json"]).stdout)
+    assert [row["low"] for row in shown["rows"]] == [None, None]
+
+
+def test_json_has_no_word_for_what_is_not_finite():
+    rows = pa.table({"a": [1.0, np.inf, np.nan], "b": ["x", "y", None]})
+
+    assert plain(rows) == [{"a": 1.0, "b": "x"}, {"a": None, "b": "y"}, {"a": None, "b": None}]
+
+
+def test_counts_are_labelled_in_the_order_of_the_axes(spec):
+    arguments = ["histogram", str(spec), "--metric", "offload_s", "--by", "batch,device,batch"]
+    lines = CliRunner().invoke(program, arguments).stdout.splitlines()
+
+    assert lines[0].split()[:3] == ["device", "batch", "offload_s"]
+    assert lines[1].split()[:2] == ["h100-sxm", "1"]
+
+
+def test_command_explains_an_empty_result(spec):
+    result = invoke(spec, "--minimize", "tpot_s", "--where", "tpot_s<=1ns")
+
+    assert result.exit_code == 0
+    assert "no row meets the conditions" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give one of --minimize and --maximize"),
+        (["--minimize", "tpot_s", "--maximize", "mfu"], "give one of"),
+        (["--minimize", "tpot"], "--minimize: unknown metric 'tpot'; did you mean 'tpot_s'?"),
+        (["--minimize", "bound"], "--minimize: unknown metric 'bound'"),
+        (["--minimize", "tpot_s", "--by", "devise"], "--by: unknown axis 'devise'; did you mean"),
+        (["--minimize", "tpot_s", "--where", "tpot_s"], "no condition; write COLUMN<=VALUE"),
+        (["--minimize", "tpot_s", "--where", "tpot<=1"], "unknown metric 'tpot'"),
+        (["--minimize", "tpot_s", "--where", "tpot_s<=fast"], "tpot_s<=fast"),
+        (["--minimize", "tpot_s", "--where", "device=h200-sxm"], "device=h200-sxm"),
+        (["--minimize", "tpot_s", "--top", "600000"], "--top: 600,000 is not from 1 to 10,000"),
+        (["--minimize", "tpot_s", "--top", "0"], "--top: 0 is not from 1 to 10,000"),
+        (["--minimize", "tpot_s", "-o", "best.xlsx"], "must end in .parquet, .csv, .json"),
+        (["--minimize", "tpot_s", "-o", "missing/best.csv"], "make it first"),
+    ],
+)
+def test_faults(spec, arguments, message):
+    result = invoke(spec, *arguments)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("objectives", "message"),
+    [
+        ("tpot_s", "name two or three different metrics"),
+        ("tpot_s,tpot_s:max", "name two or three different metrics"),
+        ("tpot_s,mfu:more", "write mfu:max to maximise"),
+        ("tpot_s,speed", "unknown metric 'speed'"),
+    ],
+)
+def test_faults_of_objectives(spec, objectives, message):
+    result = CliRunner().invoke(program, ["pareto", str(spec), "--objectives", objectives])
+
+    assert result.exit_code == 2
+    assert message in result.stderr

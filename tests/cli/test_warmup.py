@@ -1,0 +1,28 @@
+"""The command warmup."""
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from cli.command import invoke, invoke_json
+from perfcore.cli import program
+from perfcore.space.sections import DTYPES
+
+
+def test_warmup_compiles_every_type_of_output():
+    found = invoke_json("warmup", "--json")
+
+    assert set(found["seconds"]) == set(DTYPES)
+    assert all(seconds > 0.0 for seconds in found["seconds"].values())
+    assert list(Path(found["cache"]).rglob("*.nbc"))
+    assert found["cache"] in invoke("warmup")
+
+
+def test_warmup_without_a_place_for_compiled_code(monkeypatch):
+    monkeypatch.setattr("perfcore.kernel.jit.CACHE", None)
+    result = CliRunner().invoke(program, ["warmup"])
+
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: no place to keep compiled code; set PERFCORE_CACHE to a directory\n"
+    )

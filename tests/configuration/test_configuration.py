@@ -1,0 +1,339 @@
+"""One configuration: names in, a point or a dictionary out."""
+
+import math
+
+import numpy as np
+import pytest
+
+import perfcore
+from perfcore import records
+from perfcore.catalog import loader
+from perfcore.columns import AXES, BOUND, COLUMNS, METRICS, STATUS
+from perfcore.configuration.configuration import Configuration, evaluate
+from perfcore.inputs import AXIS_INPUTS
+
+# where a device's entry and its record have different names
+FIELDS = {
+    "spot_price_per_hour": "spot_price_per_hour",
+    "purchase_price": "purchase_price",
+}
+EIGHT = {"tp": 8, "batch": 32, "input_len": 2048, "output_len": 512}
+
+
+def test_result_has_every_axis_and_metric_in_the_order_of_the_columns():
+    row = evaluate("llama-3-70b", "h100-sxm", **EIGHT)
+
+    assert list(row) == [column.name for column in COLUMNS]
+    assert row["status"] == "ok"
+    assert row["bound"] in BOUND
+    assert all(isinstance(row[column.name], int) for column in COLUMNS if column.kind == "count")
+    assert all(math.isfinite(row[column.name]) for column in METRICS if column.kind == "metric")
+
+
+def test_names_aliases_and_entries_mean_the_same():
+    by_name = evaluate("llama-3-70b", "h100-sxm", **EIGHT)
+    by_alias = evaluate("LLAMA_3_70B", "H100", **EIGHT)
+    by_entry = evaluate(loader.load_model("llama-3-70b"), loader.load_device("h100-sxm"), **EIGHT)
+
+    assert by_alias == by_name
+    assert by_entry == by_name
+
+
+def test_numbers_may_be_text_with_units_or_numpy_integers():
+    text = evaluate("llama-3.1-8b", "h100-sxm", batch="1Ki", input_len="2Ki")
+    plain = evaluate("llama-3.1-8b", "h100-sxm", batch=np.int64(1024), input_len=2048)
+
+    assert text == plain
+    assert text["batch"] == 1024
+
+
+def test_defaults_are_those_of_a_sweep():
+    labels = Configuration("llama-3-8b", "h100-sxm").labels
+
+    assert list(labels) == [axis.name for axis in AXES]
+    assert labels["engine"] == "default"
+    assert labels["weight_format"] == "bf16"
+    assert (labels["scheduler"], labels["offload"]) == ("static", "none")
+    assert (labels["dp"], labels["ep"], labels["draft_len"]) == (1, 1, 0)
+    assert (labels["prefix_hit"], labels["acceptance"]) == (0.0, 0.0)
+    for name, rule in AXIS_INPUTS.items():
+        if rule.default is not None:
+            assert labels[name] == rule.default
+    assert (labels["input_len"], labels["output_len"]) == (1024, 256)
+
+
+def test_override_sets_or_scales_a_field():
+    base = Configuration("llama-3-8b", "h100-sxm")
+    bandwidth = base.records.device.memory_bandwidth
+    scaled = Configuration(
+        "llama-3-8b", "h100-sxm", overrides={"device.memory_bandwidth": {"scale": 2}}
+    )
+    given = Configuration(
+        "llama-3-8b", "h100-sxm", overrides={"device.memory_bandwidth": "6.7 TB/s"}
+    )
+
+    assert scaled.records.device.memory_bandwidth == 2 * bandwidth
+    assert given.records.device.memory_bandwidth == 6.7e12
+    assert scaled.evaluate().tpot_s < base.evaluate().tpot_s
+    assert scaled.to_dict()["device_memory_bandwidth_scale"] == 2.0
+    assert given.to_dict()["device_memory_bandwidth_bytes_per_s"] == 6.7e12
+
+
+def test_economics_reach_the_price():
+    idle = evaluate("llama-3-8b", "h100-sxm", overrides={"economics.utilization": 0.25})
+    busy = evaluate("llama-3-8b", "h100-sxm", overrides={"economics.utilization": 0.5})
+    fleet = evaluate("llama-3-8b", "h100-sxm", economics="hyperscaler")
+
+    ratio = idle["cost_per_mtok_output_usd"] / busy["cost_per_mtok_output_usd"]
+    assert ratio == pytest.approx(2)
+    assert fleet["cost_per_mtok_output_usd"] < busy["cost_per_mtok_output_usd"]
+
+
+@pytest.mark.parametrize("device", ["h100-sxm", "m1-max", "groq-lpu", "tpu-v5p", "epyc-9654"])
+def test_bound_is_never_slower(device):
+    configuration = Configuration(
+        "llama-3-8b", device, batch=4, overrides={"engine.launch": "90 us"}
+    )
+
+    assert configuration.bound().tpot_s <= configuration.evaluate().tpot_s
+    assert configuration.bound().ttft_s <= configuration.evaluate().ttft_s
+
+
+SERVERS = [
+    {"scheduler": "continuous", "batch": 64},
+    {"scheduler": "continuous", "batch": 5000, "input_len": 4000},  # most of them wait
+    {"batch": 64, "tp": 2, "dp": 4, "ep": 8, "scheduler": "continuous"},
+    {"tp": 2, "pp": 4, "input_len": 4000},
+    {"draft_len": 4, "acceptance": 0.7, "batch": 8},
+    {"offload": "weights", "weight_format": "bf16"},
+    {"offload": "kv", "batch": 512, "input_len": 4000},
+]
+
+
+@pytest.mark.parametrize("options", SERVERS)
+@pytest.mark.parametrize("engine", [name for name in loader.names("engine") if name != "ideal"])
+@pytest.mark.parametrize("model", ["mixtral-8x7b", "llama-3.1-70b"])
+def test_bound_holds_for_every_engine_and_deployment(model, engine, options):
+    configuration = Configuration(
+        model, "h100-sxm", engine=engine, **{"weight_format": "fp8", **options}
+    )
+    point, bound = configuration.evaluate(), configuration.bound()
+
+    assert bound.tpot_s <= point.tpot_s
+    assert bound.ttft_s <= point.ttft_s
+    assert bound.running_batch == point.running_batch
+
+
+def test_bound_of_a_disaggregated_server():
+    configuration = Configuration("llama-3-8b", "h100-sxm", scheduler="disaggregated", batch=32)
+
+    assert configuration.bound().ttft_s <= configuration.evaluate().ttft_s
+
+
+def test_every_axis_reaches_physics():
+    deployment = Configuration(
+        "deepseek-v3",
+        "h200-sxm",
+        scheduler="disaggregated",
+        offload="kv",
+        tp=2,
+        pp=3,
+        dp=4,
+        ep=8,
+        batch="64",
+        prefix_hit="50 %",
+        draft_len=3,
+        acceptance=np.float32(0.5),
+    ).records.deployment
+
+    assert deployment == records.Deployment(
+        tp=2.0,
+        pp=3.0,
+        dp=4.0,
+        ep=8.0,
+        batch=64.0,
+        scheduler=records.SCHEDULER_DISAGGREGATED,
+        prefix_hit=0.5,
+        draft_len=3.0,
+        acceptance=0.5,
+        offload=records.OFFLOAD_KV,
+    )
+
+
+def test_devices_of_a_replica():
+    assert Configuration("deepseek-v3", "h200-sxm", tp=2, pp=3, dp=4, ep=8).device_count == 24
+
+
+def test_speculation_without_acceptance_gains_nothing():
+    options = {"draft_len": 4, "batch": 4, "tp": 2}
+    none = Configuration("llama-3-70b", "h100-sxm", **options)
+    much = Configuration("llama-3-70b", "h100-sxm", acceptance=0.8, **options)
+
+    assert none.evaluate().tpot_s > none.without_speculation().tpot_s
+    assert much.evaluate().tpot_s < much.without_speculation().tpot_s
+    assert much.without_speculation() == none.without_speculation()
+
+
+def test_price_follows_how_devices_are_paid():
+    price = {
+        economics: evaluate("llama-3-8b", "h100-sxm", economics=economics)[
+            "cost_per_mtok_output_usd"
+        ]
+        for economics in ("on-demand", "spot", "owned")
+    }
+    device = loader.load_device("h100-sxm")
+
+    assert price["spot"] / price["on-demand"] == pytest.approx(
+        device.spot_price_per_hour / device.price_per_hour
+    )
+    assert price["spot"] < price["owned"] < price["on-demand"]
+
+
+@pytest.mark.parametrize(
+    ("economics", "told", "untold"),
+    [
+        ("on-demand", {"price_per_hour"}, {"spot_price_per_hour", "purchase_price", "interest"}),
+        ("spot", {"spot_price_per_hour", "price_per_hour"}, {"purchase_price", "interest"}),
+        ("owned", {"purchase_price", "price_per_hour", "interest"}, {"spot_price_per_hour"}),
+    ],
+)
+def test_estimates_tell_prices_that_a_device_does_not_list(economics, told, untold):
+    configuration = Configuration("llama-3-8b", "rubin", economics=economics)
+    found = {estimate.field: estimate.derivation for estimate in configuration.estimated}
+
+    assert told <= set(found)
+    assert not untold & set(found)
+    for field in told & {"spot_price_per_hour", "purchase_price"}:
+        assert "median of the" in found[field]
+
+
+def test_listed_price_is_no_estimate():
+    found = Configuration("llama-3-8b", "h100-sxm", economics="spot").estimated
+
+    assert not [estimate for estimate in found if estimate.kind == "device"]
+
+
+def test_configuration_that_cannot_run_is_data():
+    row = evaluate("llama-3.1-405b", "rtx-4090")
+
+    assert row["status"] == "weights do not fit"
+    assert row["status"] in STATUS
+    assert row["devices_needed"] > 1
+
+
+@pytest.mark.parametrize(
+    ("device", "options"),
+    [
+        ("mi300x", {}),
+        ("mi300x", {"tp": 8}),
+        ("mi300x", {"tp": 4, "pp": 2}),
+        ("m1", {"weight_format": "q4_0"}),
+        ("tpu-v5e", {"weight_format": "fp8"}),
+        ("groq-lpu", {"pp": 300}),
+        ("groq-lpu", {"pp": 300, "weight_format": "int8"}),
+        ("mi300x", {"scheduler": "disaggregated", "batch": 4}),
+        ("mi300x", {"economics": "owned"}),
+        ("m1", {"economics": "spot"}),
+        ("m1-max", {"economics": "owned"}),
+        ("rubin", {"offload": "kv", "economics": "spot"}),
+        ("wse-3", {"economics": "owned"}),
+        ("corsair", {"pp": 16}),
+        ("gb200", {"dp": 4}),
+    ],
+)
+def test_fields_that_are_said_to_have_no_part_have_none(device, options):
+    configuration = Configuration("llama-3-8b", device, **options)
+    point = configuration.evaluate()
+    used = {estimate.field for estimate in configuration.estimated}
+    unused = {
+        FIELDS.get(field, field)
+        for field in configuration.entries.device.estimated
+        if field not in used
+    }
+    unused &= set(configuration.records.device._fields)
+    for field in unused:
+        changed = Configuration(
+            "llama-3-8b", device, overrides={f"device.{field}": {"scale": 1.5}}, **options
+        )
+
+        assert changed.evaluate() == point, field
+
+
+def test_estimates_tell_entry_field_and_derivation():
+    found = {(e.entry, e.field): e.derivation for e in Configuration("llama-3-8b", "m1").estimated}
+
+    assert "Hugging Face" in found["m1", "board_power"]
+    assert ("m1", "link_bandwidth") not in found
+
+
+def test_estimate_that_an_override_replaces_is_gone():
+    overrides = {"device.board_power": "20 W", "device.idle_power": {"scale": 2}}
+    fields = {e.field for e in Configuration("llama-3-8b", "m1", overrides=overrides).estimated}
+
+    assert "board_power" not in fields
+    assert "idle_power" in fields
+
+
+def test_hypothetical_entries_are_named():
+    assert Configuration("llama-3-8b", "hbm4-6tbs").hypothetical == ("hbm4-6tbs",)
+    assert Configuration("llama-3-8b", "h100-sxm").hypothetical == ()
+
+
+def test_every_fault_is_told_at_once():
+    with pytest.raises(perfcore.InputError) as caught:
+        Configuration(
+            "lama-3-70b",
+            "h10-sxm",
+            tp=0,
+            batch="x",
+            overrides={"devic.x": 1, "tp": 3, "device.memory_bandwidth": [1e12, 2e12]},
+        )
+
+    faults = caught.value.faults
+    assert len(faults) == 7
+    assert "did you mean 'llama-3-70b'?" in faults[0]
+    assert "did you mean 'h100-sxm'?" in faults[1]
+    assert faults[2].startswith("tp: 0 is out of bounds")
+    assert faults[3].startswith("batch: 'x'")
+    assert all("\n" not in fault for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch": 1.5}, "batch: 1.5"),
+        ({"batch": True}, "batch: True is not a number"),
+        ({"batch": None}, "batch: None is not a number"),
+        ({"batch": math.nan}, "batch: nan"),
+        ({"batch": 10**400}, "batch: 1"),
+        ({"output_len": -1}, "output_len: -1 is out of bounds"),
+        ({"engine": 3}, "engine: 3 is not a name"),
+        ({"overrides": {"economics.pue": {"scale": 0.5}}}, "scale 0.5 makes it 0.6"),
+        ({"overrides": {"economics.utilization": 0}}, "economics.utilization"),
+        ({"scheduler": "dynamic"}, "scheduler: unknown value 'dynamic'; use one of: static"),
+        ({"scheduler": "continous"}, "did you mean 'continuous'?"),
+        ({"offload": 1}, "offload: unknown value '1'; use one of: none, weights, kv"),
+        ({"prefix_hit": 1}, "prefix_hit: 1 is out of bounds"),
+        ({"acceptance": "120 %"}, "acceptance: '120 %' is out of bounds"),
+        ({"draft_len": 0.5}, "draft_len: 0.5"),
+        ({"dp": 0}, "dp: 0 is out of bounds"),
+        ({"economics": "onwed"}, "did you mean 'owned'?"),
+        ({"btch": 3}, "unknown option 'btch'; did you mean 'batch'?"),
+    ],
+)
+def test_faulty_option_is_an_input_error(options, message):
+    with pytest.raises(perfcore.InputError) as caught:
+        evaluate("llama-3-8b", "h100-sxm", **options)
+
+    assert message in str(caught.value)
+
+
+def test_device_left_without_arithmetic_is_a_fault():
+    overrides = {f"device.flops_{kind}": 0 for kind in ("fp32", "fp16", "fp8", "int8", "fp4")}
+    with pytest.raises(perfcore.InputError, match="no arithmetic rate is left"):
+        Configuration("llama-3-8b", "h100-sxm", overrides=overrides)
+
+
+def test_entry_of_the_wrong_kind_is_a_fault():
+    with pytest.raises(perfcore.InputError, match="is a device; give a model"):
+        Configuration(loader.load_device("h100-sxm"), "h100-sxm")

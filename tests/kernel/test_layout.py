@@ -1,0 +1,18 @@
+"""Room of output columns for whole vectors."""
+
+import pytest
+
+from kernel.rows import bare_space
+from perfcore.runs.parquet import Buffers
+from perfcore.runs.workers import Evaluator
+
+
+def test_columns_have_room_for_whole_vectors():
+    """Loops write up to a vector beyond the last row: not into what lies there."""
+    space = bare_space()
+    evaluator = Evaluator(space)
+    output = evaluator.output(Buffers(space, 256))
+    short = output._replace(capacity=output.metrics.shape[1])
+    block = space.block(0, 1)
+    with pytest.raises(ValueError, match=r"columns have \d+ rows, not \d+ and a vector"):
+        evaluator.filling(space.tables, block, space.inner, space.rules, short)

@@ -1,0 +1,310 @@
+"""The time of a decode step and of a prefill pass."""
+
+import math
+
+from naive.architecture import routed, small_outside_layers
+from naive.attention import pairs
+from naive.machine import Sum, all_reduce, to_experts_and_back
+from naive.replica import Replica
+
+
+class Passes(Replica):
+    """The time of a decode step and of a prefill pass."""
+
+    def kv_efficiency(self):
+        engine = self.engine
+        efficiency = engine.kv_efficiency_quantised if self.kv.quantised else engine.kv_efficiency
+        if self.latent:
+            return efficiency
+        sharing = self.heads / self.kv_heads
+        return efficiency / (1 + engine.kv_group_penalty * max(sharing - 1, 0))
+
+    def fullest_rank(self, tokens):
+        """Return distinct experts and tokens as if every rank had as many as the fullest."""
+        experts, ranks, touched = self.entry.num_experts, self.ep, self.touched(tokens)
+        if ranks <= 1 or self.engine.expert_imbalance != 1:
+            return touched, tokens
+        share = touched / ranks
+        deviation = math.sqrt(max(2 * share * (1 - touched / experts) * math.log(ranks), 0))
+        most = min(touched + ranks * deviation, experts)
+        copies = tokens * routed(self.entry) / ranks
+        uneven = 1 + math.sqrt(2 * math.log(ranks) / copies) + math.log(ranks) / (3 * copies)
+        return most, tokens * min(ranks, uneven)
+
+    def linear_operators(self, total, tokens, loads, width, expert_width, stages=1):
+        """Add all matrix products but the lm_head of a pass of ``tokens`` tokens a group.
+
+        ``loads`` are the distinct experts of a layer and the tokens that they see. ``stages`` of
+        the layers run at the same time, each with small tensors of its own.
+        """
+        entry, a = self.entry, self.activation
+        for group in ("attention_in", "attention_out", "ffn_in", "ffn_out", "shared"):
+            kernel = self.body_kernel
+            weight_bytes = flop = moved = 0.0
+            more = self.padding() if group.startswith("attention") else 1.0
+            for layer in self.layers:
+                for matrix in layer.matrices:
+                    if matrix.group == group:
+                        elements = matrix.elements * more
+                        weight_bytes += elements * kernel.bits / 8
+                        flop += 2 * tokens * elements
+                        moved += a * tokens * matrix.moved * more
+            total.operator(
+                [
+                    ("weights", weight_bytes / width, kernel.memory_efficiency),
+                    ("activations", moved / width, self.engine.memory_efficiency_16),
+                ],
+                [(flop / width, kernel.flops, kernel.compute_efficiency)],
+            )
+        kernel = self.experts_kernel
+        weight_bytes = flop = moved = 0.0
+        for layer in self.layers:
+            if layer.expert:
+                experts, seen = loads
+                weight_bytes += experts * layer.expert.elements * kernel.bits / 8
+                flop += 2 * seen * routed(entry) * layer.expert.elements
+                moved += a * seen * routed(entry) * layer.expert.io
+        efficiency = kernel.memory_efficiency * self.engine.memory_efficiency_experts
+        total.operator(
+            [
+                ("weights", weight_bytes / expert_width, efficiency),
+                ("activations", moved / expert_width, self.engine.memory_efficiency_16),
+            ],
+            [
+                (
+                    flop / expert_width,
+                    kernel.flops,
+                    kernel.compute_efficiency * self.engine.compute_efficiency_experts,
+                )
+            ],
+        )
+        small = small_outside_layers(entry) + sum(layer.small for layer in self.layers)
+        moved = 10 * a * entry.hidden_size * len(self.layers) * tokens
+        efficiency = self.engine.memory_efficiency_16
+        total.operator(
+            [
+                ("weights", 2 * small / stages, efficiency),
+                ("activations", moved / width, efficiency),
+            ],
+            [],
+        )
+
+    def launches(self):
+        """Return the start-up seconds of a pass without its lm_head."""
+        engine, total = self.engine, 0.0
+        for layer in self.layers:
+            total += 4 * engine.launch_elementwise
+            total += sum(matrix.launches * self.body_kernel.launch for matrix in layer.matrices)
+            total += self.experts_kernel.launch_experts if layer.expert else 0
+            total += engine.launch_attention if layer.attention else 0
+            if self.spatial:
+                total += self.device.layer_latency * engine.spatial_latency
+        return total
+
+    def head_operator(self, total, tokens):
+        entry, kernel = self.entry, self.head_kernel
+        elements = entry.vocab_size * entry.hidden_size
+        moved = self.activation * tokens * (entry.hidden_size + 3 * entry.vocab_size)
+        total.operator(
+            [
+                ("weights", elements * kernel.bits / 8 / self.width, kernel.memory_efficiency),
+                ("activations", moved / self.width, self.engine.memory_efficiency_16),
+            ],
+            [(2 * tokens * elements / self.width, kernel.flops, kernel.compute_efficiency)],
+        )
+        total.wait("start", kernel.launch)
+
+    def attention_traffic(self, kind, sequences):
+        """Return cache bytes, state bytes, activation bytes and FLOP of a decode step.
+
+        Each cache is read once, whatever the number of drafted tokens; states once a token.
+        """
+        cache = state = moved = flop = 0.0
+        context = self.input_len + self.decoded / 2
+        for layer in self.layers:
+            kept = layer.attention
+            if kept is None or kept.kind != kind:
+                continue
+            seen = context
+            if kept.window or kept.topk:
+                seen = self.means[kept]
+            cache += kept.kv * self.kv.bits / 8 * seen + kept.index * context
+            for _ in range(int(self.queries)):
+                state += 2 * 4 * kept.state
+                moved += self.activation * self.mean_io if kind != "state" else 0
+                flop += kept.decode_score * seen + kept.index_score * context + 8 * kept.state
+        return tuple(sequences * value for value in (cache, state, moved, flop))
+
+    def decode_attention(self, total):
+        engine, width = self.engine, self.width
+        for kind in ("global", "window", "state"):
+            cache, state, moved, flop = self.attention_traffic(kind, self.sequences)
+            total.operator(
+                [
+                    ("kv", cache * self.kv_share(width), self.kv_efficiency()),
+                    ("kv", state / width, engine.kv_efficiency),
+                    ("activations", moved / width, engine.memory_efficiency_16),
+                ],
+                [(flop / width, self.attention_flops, engine.attention_decode_efficiency)],
+            )
+
+    def exchanges(self, total, tokens, all_tokens):
+        """Add all-reduces and the exchanges of experts; a spatial machine has none."""
+        if self.spatial:
+            return
+        device, engine, layout = self.device, self.engine, self.deployment
+        token = self.entry.hidden_size * self.activation
+        joined = layout.tp * layout.dp
+        for layer in self.layers:
+            among = [(self.tp, tokens * token)] * layer.exchanges
+            times = []
+            if layer.expert and layout.dp > 1:
+                among.pop()
+                if self.ep > 1:
+                    times.append(
+                        to_experts_and_back(
+                            self.ep,
+                            routed(self.entry),
+                            all_tokens / joined,
+                            self.entry.hidden_size,
+                            device,
+                            engine,
+                            joined / self.ep,
+                        )
+                    )
+                else:
+                    among.append((joined, all_tokens * token))
+            times += [all_reduce(n, size, device, engine) for n, size in among]
+            for start, transfer in times:
+                total.wait("network_start", start)
+                total.wait("network_transfer", transfer)
+
+    def hand_overs(self, total, tokens):
+        if self.spatial:
+            return
+        size = tokens * self.entry.hidden_size * self.activation
+        for _ in range(int(self.pp) - 1):
+            total.wait("network_start", self.engine.hop_latency)
+            total.wait("network_transfer", size / self.device.link_bandwidth)
+
+    def host(self):
+        """Return what the host, and a server on it, add to a step."""
+        engine = self.engine
+        seconds = engine.host_per_step + engine.host_per_sequence * self.of_group
+        if not self.spatial:
+            for _ in range(1, int(self.tp * self.pp)):
+                seconds += engine.host_per_device
+        if not self.static:
+            seconds += engine.server_per_step + engine.server_per_sequence * self.of_group
+        return seconds
+
+    def accepted(self):
+        """Return the expected tokens of a step: one, and drafted ones up to the first rejected."""
+        return sum(self.deployment.acceptance**place for place in range(int(self.queries)))
+
+    def decode(self):
+        """Return the time of one output token, without other requests' prefill."""
+        engine, drafted = self.engine, self.deployment.draft_len
+        step = Sum(engine.residue, self.device)
+        tokens, all_tokens = self.sequences * self.queries, self.of_pass * self.queries
+        loads = self.fullest_rank(all_tokens) if self.entry.num_experts else (0, 0)
+        self.linear_operators(step, tokens, loads, self.width, self.expert_width)
+        step.wait("start", self.launches())
+        self.head_operator(step, tokens)
+        self.decode_attention(step)
+        self.exchanges(step, tokens, all_tokens)
+        self.hand_overs(step, tokens)
+        step.wait("start", engine.sampling_per_sequence * self.of_group)
+        step.wait("host", self.host())
+        step.wait("offload", sum(self.offload_times()))
+
+        layers, head = (Sum(engine.residue, self.device) for _ in range(2))
+        loads = (self.touched(self.of_pass), self.of_pass) if self.entry.num_experts else (0, 0)
+        self.linear_operators(layers, self.sequences, loads, self.width, self.expert_width)
+        layers.wait("start", self.launches())
+        self.head_operator(head, self.sequences)
+        for _ in range(int(drafted)):
+            step.add(layers, engine.draft_layers / len(self.layers))
+            step.add(head, 1.0)
+
+        token = Sum(engine.residue, self.device)
+        token.add(step, 1 / self.accepted())
+        return token
+
+    def prompts(self):
+        """Return how many prompts a group prefills in one pass."""
+        if self.static:
+            return self.of_group
+        together = self.groups
+        if self.continuous:
+            fitting = max(self.engine.prefill_chunk / self.input_len, 1.0) * self.groups
+            together = max(min(self.batch / self.output_len, fitting), self.groups)
+        return together / self.groups
+
+    def prefill_attention(self):
+        """Return cache bytes, state bytes, activation bytes and FLOP of a group's prompts."""
+        cache = moved = state = flop = 0.0
+        counted = {}
+        full = (self.input_len**2 + self.input_len - self.cached**2 - self.cached) / 2
+        for layer in self.layers:
+            kept = layer.attention
+            if kept is None:
+                continue
+            if kept not in counted:
+                counted[kept] = pairs(kept, self.cached, self.input_len)
+            flop += kept.prefill_score * counted[kept] + kept.index_score * full
+            flop += 8 * kept.state * self.new
+            written, read = self.new, self.input_len
+            cache += (written + read) * kept.kv * self.kv.bits / 8 + read * kept.index
+            state += self.new * 2 * 4 * kept.state / 64
+            moved += self.new * self.activation * kept.io
+        return tuple(self.prompts() * value for value in (cache, state, moved, flop))
+
+    def all_prompt_tokens(self):
+        """Return the new tokens of a pass, of all groups."""
+        return self.prompts() * self.groups * self.new
+
+    def touching_tokens(self):
+        """Return the tokens that choose experts: those of a static batch smaller than its groups.
+
+        Groups without a prompt run along.
+        """
+        prompts = self.batch if self.static else self.prompts() * self.groups
+        return prompts * self.new
+
+    def fill(self):
+        """Return the time of a prefill in chunks through the stages, over that in one piece."""
+        if self.spatial:
+            return 1.0
+        tokens = self.prompts() * self.new
+        chunks = min(max(tokens / self.engine.pipeline_chunk, 1), self.engine.prefill_overlap)
+        return (chunks + self.pp - 1) / (chunks * self.pp)
+
+    def prefill(self):
+        """Return the time of one prefill pass, without the host's."""
+        device, engine = self.device, self.engine
+        tokens, width = self.prompts() * self.new, self.prefill_width
+        parts, total = (Sum(engine.residue, device) for _ in range(2))
+        expert_width = width if self.spatial else self.expert_width
+        loads = (0, 0)
+        if self.entry.num_experts:
+            loads = self.touched(self.touching_tokens()), self.all_prompt_tokens()
+        self.linear_operators(
+            parts, tokens, loads, width, expert_width, self.stages if self.spatial else 1
+        )
+        cache, state, moved, flop = self.prefill_attention()
+        efficiency = engine.attention_prefill_memory_efficiency
+        parts.operator(
+            [
+                ("kv", cache * self.kv_share(width), efficiency),
+                ("kv", state / width, efficiency),
+                ("activations", moved / width, efficiency),
+            ],
+            [(flop / width, self.attention_flops, engine.attention_prefill_efficiency)],
+        )
+        self.exchanges(parts, tokens, self.all_prompt_tokens())
+        total.add(parts, self.fill())
+        total.wait("start", self.launches())
+        self.head_operator(total, self.prompts())
+        self.hand_overs(total, tokens)
+        return total

@@ -1,0 +1,318 @@
+"""A configuration on its devices: sequences, kernels and memory."""
+
+import functools
+import math
+
+from naive.architecture import (
+    embedding_elements,
+    layers_of,
+    mixer_letters,
+    routed,
+    small_outside_layers,
+)
+from naive.attention import mean_visible
+from naive.machine import distinct_experts, kernel_of
+
+LARGEST_BATCH = 2**24
+
+
+class Replica:
+    """A configuration on its devices: sequences, kernels and memory."""
+
+    def __init__(
+        self,
+        entry,
+        device,
+        engine,
+        weights,
+        kv,
+        economics,
+        deployment,
+        input_len,
+        output_len,
+        running=None,
+    ):
+        self.entry, self.device, self.engine = entry, device, engine
+        self.weights, self.kv, self.economics = weights, kv, economics
+        self.deployment = deployment
+        self.tp, self.pp, self.ep = deployment.tp, deployment.pp, deployment.ep
+        self.static = deployment.scheduler == 0.0
+        self.continuous = deployment.scheduler == 1.0
+        self.disaggregated = deployment.scheduler == 2.0
+        self.input_len, self.output_len = input_len, output_len
+        self.cached = deployment.prefix_hit * input_len
+        self.new = input_len - self.cached
+        self.queries = 1 + deployment.draft_len
+        self.layers = layers_of(entry)
+        self.devices = deployment.tp * deployment.pp * deployment.dp
+        self.spatial = bool(device.spatial)
+
+        # Sequences: of the replica, of an attention group, of one pass of a group.
+        self.batch = running
+        if running is None:
+            served = min(deployment.batch, engine.max_sequences * deployment.dp)
+            self.batch = deployment.batch if self.static else served
+        if self.spatial:
+            self.groups = 1
+            self.all_groups = 1
+            self.width = max(1.0, self.devices / len(self.layers))
+            self.stages = self.devices / self.width
+            self.expert_width, self.prefill_width = self.width, self.devices
+            self.passes = min(self.batch, self.stages)
+        else:
+            self.groups = min(deployment.dp, self.batch)
+            self.all_groups = deployment.dp
+            self.width, self.stages = deployment.tp, deployment.pp
+            self.expert_width, self.prefill_width = deployment.tp * deployment.dp, deployment.tp
+            per_group = max(self.batch / self.groups, 1.0)
+            self.passes = 1.0 if self.static else min(per_group, self.pp)
+        self.of_group = max(self.batch / self.groups, 1.0)  # a group without requests runs along
+        self.sequences = self.of_group / self.passes
+        self.of_pass = max(self.batch / self.passes, 1.0)
+
+        self.choose_kernels()
+        self.activation = weights.activation_bytes
+        self.latent = any(letter in "Aa" for letter in mixer_letters(entry))
+        self.kv_heads = self.splittable_heads()
+        # Long answers are in flight longer, of requests that come and go.
+        self.decoded = output_len * (1.0 if self.static else engine.length_spread)
+        attending = [layer.attention for layer in self.layers if self.attends(layer)]
+        self.mean_io = sum(kept.io for kept in attending) / max(len(attending), 1)
+        self.heads = entry.num_attention_heads if attending else 0
+        self.means = {
+            kept: mean_visible(kept, input_len, self.decoded)
+            for kept in {layer.attention for layer in self.layers if layer.attention}
+            if kept.window or kept.topk
+        }
+
+    def choose_kernels(self):
+        """Choose what the routed experts, all other matrices and the lm_head run on."""
+        weights, device, engine = self.weights, self.device, self.engine
+        experts_alone = self.entry.num_experts and (
+            weights.experts_only or (self.published_experts_only and weights.bits < 6)
+        )
+        self.experts_kernel = kernel_of(
+            weights.bits, weights.kernel, weights.arithmetic, device, engine
+        )
+        plain = 5.0 if weights.kernel == 5.0 else 0.0  # what runs all that is not quantised
+        self.body_kernel = self.experts_kernel
+        if experts_alone:
+            self.body_kernel = kernel_of(weights.body_bits, plain, 1.0, device, engine)
+        self.head_kernel = kernel_of(
+            weights.embedding_bits,
+            plain,
+            0.0 if weights.arithmetic == 0.0 else 1.0,
+            device,
+            engine,
+        )
+        self.attention_flops = kernel_of(16.0, 0.0, 1.0, device, engine).flops
+
+    @property
+    def published_experts_only(self):
+        return "experts" in self.entry.native_dtype
+
+    @staticmethod
+    def attends(layer):
+        return layer.attention is not None and layer.attention.kind != "state"
+
+    def splittable_heads(self):
+        """Return the KV heads of the global layers, else of the window layers."""
+        entry, letters = self.entry, mixer_letters(self.entry)
+        if self.latent:
+            return 1
+        if "F" in letters:
+            return entry.num_global_key_value_heads or entry.num_key_value_heads
+        if "S" in letters:
+            return entry.swa_num_key_value_heads or entry.num_key_value_heads
+        return 1
+
+    def padding(self):
+        """Return how much attention's matrices grow by heads that only fill up a device."""
+        if self.spatial or not self.heads:
+            return 1.0
+        return math.ceil(self.heads / self.tp) * self.tp / self.heads
+
+    def kv_share(self, width):
+        """Return the share of a layer's cache on one of the devices that share the layer."""
+        if self.spatial:
+            return 1 / width
+        return math.ceil(self.kv_heads / self.tp) / self.kv_heads
+
+    def state_share(self):
+        """Return the share of a layer's recurrent states on one device."""
+        return 1 / self.tp
+
+    def stage_share(self):
+        return math.ceil(len(self.layers) / self.pp) / len(self.layers)
+
+    @functools.cache  # noqa: B019 - an oracle is asked for one point
+    def expert_bytes(self):
+        """Return the bytes of all routed experts."""
+        total = 0.0
+        for layer in self.layers:
+            if layer.expert:
+                for _ in range(self.entry.num_experts):
+                    total += layer.expert.elements * self.experts_kernel.bits / 8
+        return total
+
+    def body_bytes(self):
+        """Return the bytes that every pass reads: all weights but experts and the embedding."""
+        total = 2.0 * small_outside_layers(self.entry)
+        for layer in self.layers:
+            total += 2 * layer.small
+            for matrix in layer.matrices:
+                total += matrix.elements * self.body_kernel.bits / 8
+        table = self.entry.vocab_size * self.entry.hidden_size
+        return total + table * self.weights.embedding_bits / 8
+
+    def weight_bytes(self):
+        """Return the bytes of all weights."""
+        embedding = embedding_elements(self.entry) * self.weights.embedding_bits / 8
+        return self.body_bytes() + embedding + self.expert_bytes()
+
+    def weight_bytes_per_device(self):
+        if self.spatial:
+            return self.weight_bytes() / self.devices
+        copied = self.weight_bytes() - self.expert_bytes()
+        shared = self.expert_bytes() / (self.tp * self.deployment.dp)
+        return (copied / self.tp + shared) * self.stage_share()
+
+    def cache_bytes(self, context):
+        """Return the bytes of the KV cache of a context, states left out."""
+        total = 0.0
+        for layer in self.layers:
+            kept = layer.attention
+            if kept:
+                length = min(context, kept.window) if kept.window else context
+                total += kept.kv * length * self.kv.bits / 8 + kept.index * context
+        return total
+
+    def state_bytes(self):
+        """Return the bytes of a sequence's recurrent states."""
+        return sum(4 * layer.attention.state for layer in self.layers if layer.attention)
+
+    def own_cache_bytes(self):
+        """Return the bytes of cache that a sequence has alone, at full length."""
+        waste = 0.0 if self.static else (self.engine.block_tokens - 1) / 2
+        return self.cache_bytes(self.new + self.output_len + waste)
+
+    def on_a_device(self, cache, state):
+        """Return the part of a group's cache and states on its fullest device."""
+        if self.spatial:
+            return (cache + state) / self.devices
+        return (cache * self.kv_share(self.tp) + state * self.state_share()) * self.stage_share()
+
+    def sequence_bytes_per_device(self):
+        return self.on_a_device(self.own_cache_bytes(), self.state_bytes())
+
+    def shared_bytes_per_device(self):
+        return self.on_a_device(self.cache_bytes(self.cached), 0.0)
+
+    def kv_bytes_per_device(self):
+        sequences = self.batch / self.groups
+        return sequences * self.sequence_bytes_per_device() + self.shared_bytes_per_device()
+
+    def usable(self):
+        engine = self.engine
+        return max(self.device.memory_capacity * engine.memory_fraction - engine.memory_reserve, 0)
+
+    def second_tier(self):
+        """Return the bytes of the second tier and the rate at which it is read."""
+        device, engine = self.device, self.engine
+        if not self.deployment.offload:
+            return 0.0, math.inf
+        if not device.memory2_capacity:
+            return engine.host_memory_bytes, engine.host_memory_bandwidth
+        return device.memory2_capacity, device.memory2_bandwidth or engine.host_memory_bandwidth
+
+    def offloaded(self):
+        """Return the bytes of weights and of cache that a device has in its second tier."""
+        weights, cache = self.weight_bytes_per_device(), self.kv_bytes_per_device()
+        overflow = max(weights + cache - self.usable(), 0.0)
+        if self.deployment.offload == 1.0:
+            return min(overflow, weights), 0.0
+        if self.deployment.offload == 2.0:
+            return 0.0, min(overflow, cache)
+        return 0.0, 0.0
+
+    def longer_read(self, size):
+        """Return how much longer all stages read ``size`` bytes each in the second tier."""
+        room, rate = self.second_tier()
+        if not room or not size:
+            return 0.0
+        return self.stages * size / rate
+
+    def offload_times(self):
+        """Return the seconds that a pass spends on offloaded weights and on offloaded cache."""
+        weights, cache = self.offloaded()
+        common = self.shared_bytes_per_device()
+        total = self.kv_bytes_per_device()
+        of_pass = (total - common) / self.passes + common  # a pass has its sequences' own
+        read = cache * of_pass / total if cache else 0.0
+        return self.longer_read(weights * self.read_share()), self.longer_read(read)
+
+    def read_share(self):
+        """Return the share of the weights that a decode pass touches."""
+        read = self.body_bytes() + self.touched_bytes(self.of_pass * self.queries)
+        return read / self.weight_bytes()
+
+    def touched(self, tokens):
+        """Return the expected distinct experts of a layer.
+
+        Of the tokens after the first one, only a share chooses on its own.
+        """
+        share = self.engine.routing_independence
+        choosing = min(tokens, 1 + share * max(tokens - 1, 0))
+        return distinct_experts(self.entry.num_experts, routed(self.entry), choosing)
+
+    def touched_bytes(self, tokens):
+        """Return the bytes of the experts that ``tokens`` touch, of all layers."""
+        return sum(
+            self.touched(tokens) * layer.expert.elements * self.experts_kernel.bits / 8
+            for layer in self.layers
+            if layer.expert
+        )
+
+    def max_batch(self):
+        """Return the largest batch that fits, by bisection."""
+        room = self.usable() + self.second_tier()[0]
+        fixed = self.weight_bytes_per_device() + self.shared_bytes_per_device()
+        sequence = self.sequence_bytes_per_device()
+
+        def fits(batch):
+            return fixed + batch * sequence <= room
+
+        if not fits(0):
+            return 0
+        if fits(LARGEST_BATCH):
+            return LARGEST_BATCH
+        low, high = 0, LARGEST_BATCH
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return min(low * self.all_groups, LARGEST_BATCH)
+
+    def devices_needed(self):
+        everything = self.weight_bytes() + self.cache_bytes(self.cached)
+        everything += self.batch * (self.own_cache_bytes() + self.state_bytes())
+        if not self.usable():
+            return LARGEST_BATCH
+        return min(math.ceil(everything / self.usable()), LARGEST_BATCH)
+
+    def status(self):
+        """Return the first reason, in the document's order, why this cannot run."""
+        entry, layout = self.entry, self.deployment
+        experts = entry.num_experts
+        limit = entry.max_position_embeddings or math.inf
+        room = self.usable() + self.second_tier()[0]
+        unlike = experts % self.ep or (layout.tp * layout.dp) % self.ep or not experts
+        reasons = {
+            1: not self.spatial and self.heads % self.tp and not self.engine.pads_heads,
+            2: not self.spatial and len(self.layers) < self.pp,
+            3: self.ep > 1 and unlike,
+            4: not self.experts_kernel.flops,
+            5: self.weight_bytes_per_device() > room,
+            6: self.input_len + self.output_len > limit,
+            7: self.batch > self.max_batch(),
+        }
+        return next((code for code, holds in reasons.items() if holds), 0)

@@ -1,0 +1,92 @@
+"""Money per second and per token, by hand."""
+
+from perfcore import records
+from perfcore.physics.cost import annuity, owned_usd_per_hour, usd_per_second
+from physics.worked import APART, ENGINE, H100, LLAMA, MONEY, digits, serve, whole
+
+# ------------------------------------------------------------------------ energy and money
+
+
+def test_money():
+    """8 devices at 2.50 USD/h, 3000 tokens/s, utilisation 0.6: 3.086419753 USD/Mtok."""
+    money = MONEY._replace(utilization=0.6, price_multiplier=1.0, purchase=0.0)
+
+    per_second = usd_per_second(H100._replace(price_per_hour=2.5), 8.0, money)
+
+    assert per_second / 3_000 * 1e6 == digits(3.086419753)
+
+
+def test_annuity():
+    """4 years at 8 %: 0.3019208 a year; without interest a quarter."""
+    four_years = 4 * 8_760 * 3_600.0
+
+    assert annuity(0.08, four_years) == digits(0.30192080)
+    assert annuity(0.0, four_years) == 0.25
+
+
+OWNED = MONEY._replace(
+    purchase=records.PURCHASE_OWNED,
+    interest=0.08,
+    lifetime=4 * 8_760 * 3_600.0,
+    server_factor=1.0,
+    operations=0.1,
+    electricity_price=0.08,
+    pue=1.25,
+    node_overhead=0.0,
+)
+
+
+def test_price_of_an_owned_device():
+    """35,000 USD, 4 years at 8 %, 10 % operations, 1.3 kW, PUE 1.25: 1.735847963 USD/h."""
+    device = H100._replace(purchase_price=35_000.0, board_power=1_300.0)
+
+    assert owned_usd_per_hour(device, OWNED) == digits(1.735847963)
+
+
+# -------------------------------------------------------------------- money, grid and carbon
+
+
+def priced(purchase):
+    device = H100._replace(
+        price_per_hour=2.0, spot_price_per_hour=1.0, purchase_price=35_000.0, board_power=1_300.0
+    )
+    money = OWNED._replace(purchase=purchase)
+    return whole(LLAMA, ENGINE, device=device, money=money, tp=8.0, batch=8.0)
+
+
+def test_price_on_demand_spot_and_owned():
+    listed = priced(records.PURCHASE_ON_DEMAND).cost_per_mtok_output_usd
+    spot = priced(records.PURCHASE_SPOT).cost_per_mtok_output_usd
+    owned = priced(records.PURCHASE_OWNED).cost_per_mtok_output_usd
+
+    assert spot == digits(listed / 2)
+    assert owned == digits(listed * 1.735847963 / 2)
+
+
+def test_price_of_tokens_is_that_of_their_time():
+    """8 devices for a step per 8 tokens, and for a prefill per 8 prompts."""
+    point = priced(records.PURCHASE_ON_DEMAND)
+    per_second = 8 * 2.0 * MONEY.price_multiplier / 3_600 / MONEY.utilization
+    prefill = point.ttft_s - ENGINE.host_per_prefill
+
+    assert point.cost_per_mtok_output_usd == digits(per_second * point.tpot_s / 8 * 1e6)
+    assert point.cost_per_mtok_input_usd == digits(per_second * prefill / 8 / 2_048 * 1e6)
+
+
+def test_interference_is_paid_by_the_input():
+    """A server's output tokens pay for steps, its input tokens for the prefill in between."""
+    together, apart = serve(), serve(scheduler=APART)
+
+    assert together.cost_per_mtok_output_usd == digits(apart.cost_per_mtok_output_usd)
+    assert together.energy_per_output_token_j == digits(apart.energy_per_output_token_j)
+
+
+def test_break_even():
+    """Where a token costs its price, all paid hours but those are surplus."""
+    point = priced(records.PURCHASE_ON_DEMAND)
+    needed = point.break_even_utilization
+    money = OWNED._replace(purchase=records.PURCHASE_ON_DEMAND, utilization=needed)
+    device = H100._replace(price_per_hour=2.0, board_power=1_300.0)
+    again = whole(LLAMA, ENGINE, device=device, money=money, tp=8.0, batch=8.0)
+
+    assert again.cost_per_mtok_output_usd == digits(money.token_price)

@@ -1,0 +1,23 @@
+"""Product and sum in one rounding, by hand."""
+
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perfcore.physics.fused import fma
+
+finite = st.floats(-1e100, 1e100)
+
+
+@given(finite, finite, finite)
+def test_fma_rounds_once(first, second, addend):
+    exact = Fraction(first) * Fraction(second) + Fraction(addend)
+
+    assert fma(first, second, addend) == float(exact)
+
+
+def test_fma_of_what_twice_rounded_is_nothing():
+    """A tenth is 2^-54 too large, times ten, which rounding the product loses."""
+    assert 0.1 * 10.0 - 1.0 == 0.0
+    assert fma(0.1, 10.0, -1.0) == 2.0**-54

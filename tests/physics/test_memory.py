@@ -1,0 +1,98 @@
+"""Memory of a device and its second tier, by hand."""
+
+from perfcore import records
+from perfcore.physics.attention import kv_bytes_per_sequence
+from perfcore.physics.memory import (
+    largest_batch,
+    second_tier_bandwidth,
+    second_tier_bytes,
+    usable_bytes,
+)
+from perfcore.physics.operators import body_read_bytes
+from perfcore.physics.weights import weight_bytes
+from physics.worked import BF16, ENGINE, H100, KV16, LLAMA, digits, roomy, whole
+
+# --------------------------------------------------------------------------------- memory
+
+
+def test_usable_bytes():
+    """80 GB at 0.9, less 4 GB."""
+    engine = ENGINE._replace(memory_fraction=0.9, memory_reserve=4e9)
+
+    assert usable_bytes(H100._replace(memory_capacity=80e9), engine) == digits(68e9)
+    assert usable_bytes(H100._replace(memory_capacity=1e9), engine) == 0.0
+
+
+def test_largest_batch():
+    """8 x 80 GB, 0.9, 4 GB reserve, Llama-3-70B in bf16, 4096 tokens: 300 sequences."""
+    free = 8 * 68e9 - weight_bytes(LLAMA, BF16)
+
+    assert largest_batch(free, kv_bytes_per_sequence(LLAMA, KV16, 4_096.0)) == 300.0
+    assert largest_batch(-1.0, 1.0) == 0.0
+    assert largest_batch(1.0, 0.0) == 2.0**24
+
+
+# ------------------------------------------------------------------------- second memory tier
+
+
+def test_second_tier():
+    """A device's own, else its share of the host's."""
+    engine = ENGINE._replace(host_memory_bytes=256e9, host_memory_bandwidth=50e9)
+    own = H100._replace(memory2_capacity=1e12, memory2_bandwidth=400e9)
+    unknown = own._replace(memory2_bandwidth=0.0)
+
+    assert second_tier_bytes(H100, engine) == 256e9
+    assert second_tier_bytes(own, engine) == 1e12
+    assert second_tier_bandwidth(H100, engine) == 50e9
+    assert second_tier_bandwidth(own, engine) == 400e9
+    assert second_tier_bandwidth(unknown, engine) == 50e9
+
+
+def test_offloaded_weights_are_read_from_the_second_tier():
+    """10 GB too little for Llama-3-70B and a sequence: 10 GB at 50 GB/s, all of it read a step."""
+    kv = kv_bytes_per_sequence(LLAMA, KV16, 2_304.0)
+    size = weight_bytes(LLAMA, BF16)
+    device, engine = roomy(size + kv - 10e9)
+    refused = whole(LLAMA, engine, device=device)
+    point = whole(LLAMA, engine, device=device, offload=records.OFFLOAD_WEIGHTS)
+    read = body_read_bytes(LLAMA, BF16) / size
+
+    assert refused.status == 5.0
+    assert point.status == 0.0
+    assert point.offloaded_bytes_per_device == digits(10e9)
+    assert point.offload_s == digits(10e9 * read / 50e9)
+    assert point.bound == 7.0
+
+
+def test_offloaded_cache_is_read_from_the_second_tier():
+    """Half of the cache of 64 sequences does not fit."""
+    kv = 64 * kv_bytes_per_sequence(LLAMA, KV16, 2_304.0)
+    device, engine = roomy(weight_bytes(LLAMA, BF16) + 0.5 * kv)
+    refused = whole(LLAMA, engine, device=device, batch=64.0)
+    point = whole(LLAMA, engine, device=device, batch=64.0, offload=records.OFFLOAD_KV)
+
+    assert refused.status == 7.0
+    assert point.status == 0.0
+    assert point.offload_s == digits(0.5 * kv / 50e9)
+
+
+def test_every_micro_batch_reads_the_shared_prefix_in_the_second_tier():
+    """Two stages, a sequence each, half of the cache away: 1280 own tokens and 1024 of a prefix."""
+    own, common = (
+        kv_bytes_per_sequence(LLAMA, KV16, tokens) / 2.0 for tokens in (1_280.0, 1_024.0)
+    )
+    weights = weight_bytes(LLAMA, BF16) / 2.0
+    device, engine = roomy(weights + own + 0.5 * common)
+    point = whole(
+        LLAMA,
+        engine._replace(block_tokens=1.0),
+        device=device,
+        pp=2.0,
+        batch=2.0,
+        scheduler=records.SCHEDULER_CONTINUOUS,
+        prefix_hit=0.5,
+        offload=records.OFFLOAD_KV,
+    )
+
+    assert point.status == 0.0
+    assert point.offload_s == digits(2 * 0.5 * (own + common) / 50e9)

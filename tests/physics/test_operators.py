@@ -1,0 +1,149 @@
+"""Linear operators of a pass: FLOP, bytes and start-up, by hand."""
+
+import pytest
+
+from perfcore.physics.operators import (
+    activation_bytes_per_token,
+    body_read_bytes,
+    expert_read_bytes,
+    flops_per_token,
+    head_io_elements,
+    linear_operator,
+    operators,
+    start_up,
+    touched_experts,
+)
+from perfcore.physics.parallelism import lay_out
+from perfcore.physics.prefill import attention_work
+from perfcore.physics.roofline import Path
+from physics.worked import (
+    ALONE,
+    BF16,
+    DEEPSEEK,
+    ENGINE,
+    FITTED,
+    FP8,
+    H100,
+    IDEAL,
+    LLAMA,
+    deployed,
+    digits,
+    llama_prefill,
+    model,
+    passed_over,
+    weights,
+    whole,
+)
+
+# ----------------------------------------------------------------------------- weights
+
+
+def test_reading_140_gb():
+    """[H100] 70e9 parameters in bf16 at 3.35 TB/s: 41.79104478 ms."""
+    product = linear_operator(70e9, 0.0, 1.0, 16.0, Path(1.0, 3.35e12, 0.0), 3.35e12, 2.0, 1.0)
+
+    assert product.weights == digits(41.79104478e-3)
+
+
+def test_reading_llama():
+    """[H100] Llama-3-70B in bf16 without the input embedding: 41.49434827 ms."""
+    assert body_read_bytes(LLAMA, BF16) / 3.35e12 == digits(41.49434827e-3)
+
+
+def test_time_of_other_matrices_of_gguf_files():
+    """8.5 bits instead of 16 of 955,514,880 elements, at the GGUF kernel's 0.5 of 3.35 TB/s."""
+    engine = IDEAL._replace(memory_efficiency_gguf=0.5)
+    q8, f16 = weights("mxfp4-gguf-q8"), weights("mxfp4-gguf-f16")._replace(embedding_bits=8.5)
+    narrow, wide = (whole(model("gpt-oss-120b"), engine, form=form) for form in (q8, f16))
+
+    saved = 955_514_880 * (16 - 8.5) / 8
+    assert wide.weights_s - narrow.weights_s == digits(saved / (0.5 * 3.35e12))
+
+
+# ------------------------------------------------------------------------------- experts
+
+
+@pytest.mark.parametrize(("batch", "expected"), [(1, 36.51829146e9), (64, 584.2754146e9)])
+def test_bytes_of_a_step_of_deepseek(batch, expected):
+    """[config] DeepSeek-V3 at one byte a weight: 64 times the batch, 16 the bytes.
+
+    The source counts the norms of the latents (61 x 2048) and no other norm and no router.
+    """
+    byte = FP8._replace(embedding_bits=8.0)
+    matrices = body_read_bytes(DEEPSEEK, byte) - 2 * DEEPSEEK.other_elements + 61 * 2_048
+    experts = touched_experts(
+        DEEPSEEK, ENGINE, passed_over(DEEPSEEK), float(batch)
+    ) * expert_read_bytes(DEEPSEEK, byte)
+
+    assert matrices + experts == digits(expected)
+
+
+# ------------------------------------------------------------------------------ operators
+
+
+def test_flops_per_token():
+    """[config] Llama-3-70B: 2 x 80 x (150,994,944 + 704,643,072)."""
+    assert flops_per_token(LLAMA) == 2 * 80 * (150_994_944 + 704_643_072)
+
+
+def test_prefill_flops():
+    """[config] Llama-3-70B, 2048 tokens: 285.88 TFLOP with the causal half.
+
+    The source counts norms as products, 5.4 GFLOP, and S^2/2 pairs instead of S (S + 1)/2.
+    """
+    costs, work = llama_prefill(IDEAL, batch=1.0, input_len=2_048.0)
+    flops = flops_per_token(LLAMA) * 2_048 + 2 * LLAMA.lm_head_elements
+    flops += attention_work(costs, LLAMA, work)
+    as_source = flops + 2 * 2_048 * LLAMA.other_elements - 80 * 4 * 64 * 128 * 1_024
+
+    assert as_source == digits(285.8805268e12)
+
+
+def test_activations_per_token():
+    """Llama-3-70B: per layer qkv, o, gate and up, down in and out, and 10 d element-wise."""
+    d, f, qkv = 8_192, 28_672, (64 + 2 * 8) * 128
+    layer = (d + qkv) + (d + d) + (d + 2 * f) + (f + d) + 10 * d
+
+    assert activation_bytes_per_token(LLAMA, BF16) == 2 * 80 * layer
+
+
+def test_operators_of_llama():
+    layout = lay_out(LLAMA, H100, deployed(tp=8.0))
+    ops = operators(LLAMA, H100, FITTED, BF16, layout, 8.0)
+
+    assert ops.ffn_in.weights == digits(2 * 80 * 2 * 28_672 * 8_192 / 8 / (0.845 * 3.35e12))
+    assert ops.ffn_in.start_up == digits(80 * 3.63e-6)
+    assert ops.lm_head.compute_per_token == digits(2 * 128_256 * 8_192 / 8 / (0.802 * 989e12))
+    assert ops.experts.weights == 0.0
+
+
+def test_start_up_of_llama():
+    """Per layer four products, attention and four element-wise kernels; one lm_head."""
+    layout = lay_out(LLAMA, H100, ALONE)
+    ops = operators(LLAMA, H100, ENGINE, BF16, layout, 1.0)
+    layer = 4 * ENGINE.launch + ENGINE.launch_attention + 4 * ENGINE.launch_elementwise
+
+    assert start_up(LLAMA, H100, ENGINE, ops) == digits(80 * layer + ENGINE.launch)
+
+
+# ------------------------------------------------------------------------------ attention
+
+
+def test_traffic_of_logits():
+    """The input of d elements, and V logits in 16 bit and in fp32."""
+    assert head_io_elements(LLAMA) == 8_192 + 3 * 128_256
+
+
+# ----------------------------------------------------------------------------------- serving
+
+
+def test_reading_the_cache_draws_power():
+    """A fifth more of the board's power, in the share of a step that reads the cache."""
+    engine = IDEAL._replace(
+        power_floor=0.4, power_memory=0.0, power_compute=0.0, power_attention=0.2
+    )
+    point = whole(LLAMA, engine, batch=32.0)
+
+    assert 0.1 < point.kv_share < 0.9
+    assert point.decode_power_w == digits((0.4 + 0.2 * point.kv_share) * H100.board_power)
+    assert point.prefill_power_w == digits(0.4 * H100.board_power)

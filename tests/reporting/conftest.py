@@ -1,0 +1,34 @@
+"""A sweep and its run, and a picture of every kind."""
+
+import pytest
+
+import perfcore
+from perfcore.reporting.kinds import gather
+from perfcore.reporting.names import KINDS
+from perfcore.reporting.opening import open_source
+from reporting.swept import SPEC
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plots")
+    (path / "small.toml").write_text(SPEC)
+    perfcore.sweep(path / "small.toml", path / "run")
+    perfcore.sweep(path / "small.toml", path / "bare", overrides=['output.columns=["tpot_s"]'])
+    return path
+
+
+@pytest.fixture(scope="module")
+def source(folder):
+    return open_source(folder / "small.toml")
+
+
+@pytest.fixture(scope="module")
+def rows(folder):
+    """All rows, for answers that are found in another way."""
+    return perfcore.sweep(folder / "small.toml").to_pylist()
+
+
+@pytest.fixture(scope="module")
+def pictures(source):
+    return {kind: gather(source, kind) for kind in KINDS}

@@ -1,0 +1,56 @@
+"""Fingerprints, manifests and receipts of a run."""
+
+from perfcore.catalog.engine_entry import EngineEntry
+from perfcore.runs import manifest
+from perfcore.runs.store import Directory
+from perfcore.runs.workers import Receipt
+from runs import space
+from runs.receipts import scaled
+
+# fingerprints
+
+
+def test_each_fact_changes_its_own_fingerprint():
+    made = space()
+    faster = scaled(made, "device", "h100-sxm", memory_bandwidth=4e12)
+    parts, others = manifest.fingerprints(made), manifest.fingerprints(faster)
+
+    assert parts["catalog"] != others["catalog"]
+    assert parts["spec"] != others["spec"], "it has digests of its entries"
+    assert parts["calibration"] == others["calibration"]
+    assert parts == manifest.fingerprints(space())
+    assert manifest.fingerprint(made) != manifest.fingerprint(faster)
+
+
+def test_constants_of_an_engine_that_others_stand_on_count(monkeypatch):
+    """Engines say only how they differ from their base, which the specification does not name."""
+    made = space(engine=["vllm"])
+    before = manifest.header(made)
+    of_base = EngineEntry.constants_for
+
+    def changed(self, device):
+        constants = of_base(self, device)
+        name = next(iter(constants))
+        return {**constants, name: constants[name].model_copy(update={"value": 0.123})}
+
+    monkeypatch.setattr(EngineEntry, "constants_for", changed)
+    after = manifest.header(space(engine=["vllm"]))
+
+    assert before["spec"] == after["spec"]
+    assert before["fingerprint"] != after["fingerprint"]
+    assert manifest.changes(before, after) == "constants of the engines have changed"
+
+
+# verifying
+
+
+def test_receipts_say_what_shards_are(whole):
+    for shard in (0, 50):
+        receipt = manifest.read_receipt(
+            Directory(whole), manifest.read_manifest(Directory(whole))["fingerprint"], shard
+        )
+        start, stop = space().shard_range(shard)
+
+        assert isinstance(receipt, Receipt)
+        assert receipt.rows + sum(receipt.dropped.values()) == (stop - start) * 4
+        assert receipt.bytes == (whole / "data" / manifest.shard_file(shard)).stat().st_size

@@ -1,0 +1,276 @@
+"""Runs in object stores, by a server of the S3 protocol on loopback, and in directories."""
+
+import errno
+import os
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import boto3
+import pyarrow.parquet as pq
+import pytest
+from moto.server import ThreadedMotoServer
+
+import perfcore
+import runs
+from perfcore.errors import InputError, OutputError
+from perfcore.runs.check import verify
+from perfcore.runs.run import sweep
+from perfcore.runs.store import Bucket, Directory, Draft, open_store
+from runs import ROWS_PER_SHARD, SHARDS, SPEC, cli, hashes, manifest_of
+
+BUCKET = "perfcore-tests"
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """A client of a server that stands where AWS_ENDPOINT_URL says."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        client = boto3.client("s3")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+        client.close()
+    server.stop()
+
+
+@pytest.fixture
+def address(s3):
+    assert s3
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}/run"
+
+
+def space():
+    """The sweep in fewer shards: each takes several requests of a bucket."""
+    return runs.space(rows_per_shard=20 * ROWS_PER_SHARD)
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(SPEC.replace(f"= {ROWS_PER_SHARD}\n", f"= {20 * ROWS_PER_SHARD}\n"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "run"
+    sweep(space(), path, 2)
+    return path
+
+
+def objects(s3, address):
+    prefix = address.removeprefix(f"s3://{BUCKET}/") + "/"
+    found = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+    return {entry["Key"].removeprefix(prefix): entry["Key"] for entry in found}
+
+
+def content(s3, key):
+    return s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+
+
+def test_a_run_in_a_bucket_has_the_same_bytes(s3, address, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run = perfcore.sweep(space(), address)
+    found = objects(s3, address)
+    files = {f"data/{path.name}": path.read_bytes() for path in (whole / "data").iterdir()}
+
+    assert {name for name in found if name.startswith("data/")} == set(files)
+    assert all(content(s3, found[name]) == files[name] for name in files)
+    assert {**run.manifest, "wall_s": 0, "finished": ""} == {
+        **perfcore.open_run(whole).manifest,
+        "wall_s": 0,
+        "finished": "",
+    }
+    assert perfcore.open_run(address).to_arrow().equals(perfcore.open_run(whole).to_arrow())
+    assert run.location == address
+    with pytest.raises(InputError, match="lies in an object store"):
+        _ = run.path
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damage_in_a_bucket_is_found_and_repaired(s3, address, whole, spec):
+    assert cli("run", spec, "-o", address, "--quiet").exit_code == 0
+    found = objects(s3, address)
+    body = bytearray(content(s3, found["data/part-00001.parquet"]))
+    body[100] ^= 1
+    s3.put_object(Bucket=BUCKET, Key=found["data/part-00001.parquet"], Body=bytes(body))
+    s3.put_object(Bucket=BUCKET, Key=found["data/part-00003.parquet"], Body=b"PAR1")
+    s3.delete_object(Bucket=BUCKET, Key=found["data/part-00000.parquet"])
+    checked = cli("verify", address)
+
+    assert checked.exit_code == 2
+    assert "part-00001.parquet: its bytes have changed" in checked.stderr
+    assert "part-00003.parquet: 4 bytes long" in checked.stderr
+    assert f"error: {address}: 1 shard missing: 0" in checked.stderr
+    assert f"shards to run again, 3 of {SHARDS // 20}: 0-1, 3" in checked.stderr
+
+    kept = s3.head_object(Bucket=BUCKET, Key=found["data/part-00002.parquet"])["LastModified"]
+    repaired = cli("run", spec, "-o", address)
+
+    assert repaired.exit_code == 0, repaired.output
+    assert f"data      {address}/data" in repaired.stdout
+    again = s3.head_object(Bucket=BUCKET, Key=found["data/part-00002.parquet"])["LastModified"]
+    assert again == kept
+    assert verify(address).faults == ()
+    for name in hashes(whole):
+        assert content(s3, found[f"data/{name}"]) == (whole / "data" / name).read_bytes()
+
+
+def test_parts_in_a_bucket(s3, address, whole, spec):
+    assert cli("run", spec, "-o", address, "--shard", "2/3").exit_code == 0
+    unfinished = cli("finalize", address)
+
+    assert unfinished.exit_code == 2
+    assert f"3 of {SHARDS // 20} shards missing: 0, 2-3" in unfinished.stderr
+
+    for part in ("1/3", "3/3"):
+        assert cli("run", spec, "-o", address, "--shard", part).exit_code == 0
+    assert cli("finalize", address).exit_code == 0
+    assert len([name for name in objects(s3, address) if name.startswith("data/")]) == len(
+        hashes(whole)
+    )
+
+
+def test_another_specification_in_a_bucket_is_refused(address, spec):
+    assert cli("run", spec, "-o", address, "--quiet").exit_code == 0
+    refused = cli("run", spec, "-o", address, "--set", "axes.batch=[1]")
+
+    assert refused.exit_code == 2
+    assert "another specification" in refused.stderr
+    assert "axes.batch: [1], was [1, 64]" in refused.stderr
+
+
+def test_executors_write_into_a_bucket(s3, address, whole):
+    with ThreadPoolExecutor(2) as pool:
+        perfcore.sweep(space(), address, executor=pool)
+    found = objects(s3, address)
+    for name in hashes(whole):
+        assert content(s3, found[f"data/{name}"]) == (whole / "data" / name).read_bytes()
+
+
+def test_a_bucket_that_is_not_there(spec, s3):
+    assert s3
+    done = cli("run", spec, "-o", "s3://no-such-bucket-here/run")
+
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: s3://no-such-bucket-here")
+
+
+@pytest.mark.parametrize("command", ["verify", "finalize"])
+def test_no_run_in_a_bucket(address, command):
+    assert "no manifest.json here" in cli(command, address).stderr
+
+
+def test_addresses():
+    assert isinstance(open_store("gs://bucket/run"), Bucket)
+    assert isinstance(open_store("a/b"), Directory)
+    assert open_store("gs://bucket/run/").location == "gs://bucket/run"
+    for address in ("ftp://bucket/run", "http://bucket"):
+        with pytest.raises(InputError, match="unknown scheme"):
+            open_store(address)
+    with pytest.raises(InputError, match="is empty text"):
+        open_store("")
+    for address in ("s3://", "gs://"):
+        with pytest.raises(InputError, match="BUCKET/NAME"):
+            open_store(address)
+
+
+def test_of_many_who_create_a_file_one_has_its_way(tmp_path):
+    store = Directory(tmp_path)
+    store.prepare()
+    start = threading.Barrier(8)
+
+    def create(number):
+        start.wait()
+        store.create("file", str(number).encode() * 10_000)
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(store.read("file")) == 10_000
+    assert len(set(store.read("file"))) == 1
+    assert [path.name for path in (tmp_path / "shards").iterdir()] == []
+
+
+def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    store = Directory(tmp_path)
+    store.prepare()
+    store.create("file", b"first")
+    store.create("file", b"second")
+
+    assert store.read("file") == b"first"
+    assert list((tmp_path / "shards").iterdir()) == []
+
+
+def test_a_file_that_is_renamed_meanwhile_hides_no_other(tmp_path, monkeypatch):
+    store = Directory(tmp_path)
+    store.prepare()
+    store.write("shards/receipt", b"1234")
+    monkeypatch.setattr("os.listdir", lambda _: [".perfcore-gone.draft", "receipt"])
+
+    assert store.sizes("shards") == {"receipt": 4}
+    assert store.sizes("shards/missing") == {}
+
+
+def test_only_what_nobody_writes_is_tidied_away(tmp_path):
+    store = Directory(tmp_path)
+    store.prepare()
+    left = tmp_path / "shards" / ".perfcore-left.draft"
+    left.write_text("by a killed process")
+    os.mkfifo(tmp_path / "shards" / ".perfcore-pipe.draft")  # is not waited for
+    mine = Draft(tmp_path / "shards")
+    store.tidy()
+
+    assert mine.path.exists()
+    assert not left.exists()
+
+    mine.publish(tmp_path / "data" / "file")
+    (tmp_path / "shards" / ".perfcore-pipe.draft").unlink()
+
+    assert os.listdir(tmp_path / "shards") == []  # noqa: PTH208
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    store = Directory(tmp_path)
+    store.prepare()
+    store.write("file", b"old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
+    with pytest.raises(OutputError, match="file: cannot be written \\(No space left on device\\)"):
+        store.write("file", b"new")
+
+    assert store.read("file") == b"old"
+    assert list((tmp_path / "shards").iterdir()) == []
+
+
+def test_a_file_of_the_run_opens_elsewhere(whole):
+    assert manifest_of(whole)["bytes"] == sum(
+        path.stat().st_size for path in (whole / "data").iterdir()
+    )
+    for name in hashes(whole):
+        assert pq.read_metadata(whole / "data" / name).num_rows > 0
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated():
+    with pytest.raises(InputError, match=r"s3://\.\.\.@bucket/run: a password") as caught:
+        open_store("s3://KEY:SECRET@bucket/run")
+    assert "SECRET" not in str(caught.value).replace("AWS_SECRET_ACCESS_KEY", "")

@@ -1,0 +1,119 @@
+"""Axes in canonical order, what-ifs, and paths in a file."""
+
+import json
+
+import pytest
+
+from perfcore.catalog import loader
+from perfcore.columns import AXES
+from perfcore.space.spec import Spec
+
+
+def spec(axes=None, overrides=(), **sections):
+    minimal = {"model": ["llama-3-70b"], "device": ["h100-sxm"]}
+    document = {"axes": {**minimal, **(axes or {})}, **sections}
+    return Spec.from_dict(document, overrides=overrides)
+
+
+def test_axes_are_in_canonical_order_with_defaults():
+    found = Spec.from_dict(
+        {"axes": {"output_len": [1, 2], "device": "h100", "model": "llama-3-8b"}}
+    )
+
+    assert [axis.name for axis in found.axes] == [column.name for column in AXES]
+    assert {axis.name: axis.values for axis in found.axes} == {
+        "model": ("llama-3-8b",),
+        "device": ("h100-sxm",),
+        "engine": ("default",),
+        "weight_format": ("bf16",),
+        "kv_format": ("bf16",),
+        "economics": ("default",),
+        "scheduler": ("static",),
+        "offload": ("none",),
+        "tp": (1,),
+        "pp": (1,),
+        "dp": (1,),
+        "ep": (1,),
+        "batch": (1,),
+        "prefix_hit": (0.0,),
+        "draft_len": (0,),
+        "acceptance": (0.0,),
+        "input_len": (1024,),
+        "output_len": (1, 2),
+    }
+    assert found.axis("device").entries == (loader.load("device", "h100-sxm"),)
+    assert (found.axis("batch").kind, found.axis("model").kind) == ("integer", "categorical")
+    assert found.rows == 2
+    with pytest.raises(KeyError):
+        found.axis("colour")
+
+
+def test_a_what_if_stands_after_the_records():
+    found = spec(
+        what_if={
+            "engine.launch": ["2 us", "0 us"],
+            "device.memory_bandwidth": {"scale": [1, 2]},
+        }
+    )
+
+    assert [axis.name for axis in found.axes][5:9] == [
+        "economics",
+        "device_memory_bandwidth_scale",
+        "engine_launch_s",
+        "scheduler",
+    ]
+    assert [w.mode for w in found.what_ifs] == ["scale", "set"]
+    assert found.axis("engine_launch_s").values == (2e-6, 0.0)
+    assert found.axis("engine_launch_s").kind == "real"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "column", "values"),
+    [
+        (
+            "device.memory_bandwidth",
+            ["1 TB/s", 2e12],
+            "device_memory_bandwidth_bytes_per_s",
+            (1e12, 2e12),
+        ),
+        ("device.memory_capacity", "80 GiB", "device_memory_capacity_bytes", (80 * 2**30,)),
+        ("device.price_per_hour", "2.5 USD/h", "device_price_per_hour_usd", (2.5,)),
+        ("device.flops_fp8", 0, "device_flops_fp8_flop_per_s", (0.0,)),
+        ("device.board_power", "1 kW", "device_board_power_w", (1000.0,)),
+        ("economics.utilization", ["30 %", 1], "economics_utilization", (0.3, 1.0)),
+        ("economics.pue", [1, 1.2], "economics_pue", (1.0, 1.2)),
+        ("model.layers", [40, 80], "model_layers", (40.0, 80.0)),
+        ("weight_format.bits", {"linear": [2, 4], "n": 3}, "weight_format_bits", (2.0, 3.0, 4.0)),
+        ("kv_format.bits", {"scale": {"pow2": [0.5, 1]}}, "kv_format_bits_scale", (0.5, 1.0)),
+    ],
+)
+def test_what_ifs(key, value, column, values):
+    what_if = spec(what_if={key: value}).what_ifs[0]
+
+    assert (what_if.key, what_if.column_name, what_if.values) == (key, column, values)
+
+
+def test_a_what_if_may_be_written_in_three_ways():
+    forms = [
+        spec(what_if={"economics.pue": 1.5}),
+        spec(what_if={"economics": {"pue": 1.5}}),
+        spec(economics={"pue": 1.5}),
+    ]
+
+    assert forms[0] == forms[1] == forms[2]
+
+
+def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
+    table = {"title": "X", "bits": 4.5, "layout": "x", "quantised": True, "source": "made up"}
+    lines = (f"{key} = {json.dumps(value)}" for key, value in table.items())
+    (tmp_path / "kv.toml").write_text("[kv4]\n" + "\n".join(lines), encoding="utf-8")
+    (tmp_path / "sweep.toml").write_text(
+        '[axes]\nmodel = "llama-3-8b"\ndevice = "h100"\nkv_format = ["bf16", "./kv.toml"]\n',
+        encoding="utf-8",
+    )
+    monkeypatch.chdir("/")
+    found = Spec.from_toml(tmp_path / "sweep.toml")
+
+    assert found.name == "sweep"
+    assert found.axis("kv_format").values == ("bf16", "kv4")
+    assert found.axis("kv_format").entries[1].bits == 4.5
