@@ -11,9 +11,9 @@ import click
 
 from perfcore.cli.completion import column_name
 from perfcore.cli.dask import check_dask, dask_option, executor_of
-from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import bar, dump, duration, facts, json_option, quantity, set_option, table
 from perfcore.errors import InputError
+from perfcore.output import check_output, replacing
 from perfcore.reading.csvfile import csv_text
 from perfcore.units import significant
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import operator
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, NamedTuple, SupportsFloat, SupportsIndex, cast
@@ -11,6 +11,7 @@ from perfcore import records
 from perfcore.catalog import loader
 from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.estimates import RECORD_FIELD, EstimatedFact, estimates
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.schema import (
     PURCHASES,
@@ -20,6 +21,7 @@ from perfcore.catalog.schema import (
     WeightFormatEntry,
 )
 from perfcore.columns import AXES, METRICS
+from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError, show
 from perfcore.limits import BOUNDS, broken_ties
 from perfcore.physics.roofline import peak_flops
@@ -34,15 +36,6 @@ CHOICES: Final = tuple(rule.name for rule in RULES.values() if rule.choices)
 KINDS: Final = tuple(name for name in RULES if name not in (*NUMBERS, *CHOICES))
 _BOUND_ENGINE: Final = "ideal"
 AUTO_DEVICES: Final = "auto"
-# where an entry's name differs from the record's
-RECORD_FIELD: Final = {
-    "memory_capacity": "memory_bytes",
-    "memory2_capacity": "memory2_bytes",
-    "price_spot": "spot_price_per_hour",
-    "price_list": "purchase_price",
-}
-PRICES: Final = dict(zip(PURCHASES, ("price_per_hour", "price_spot", "price_list"), strict=True))
-_OF_OWNED: Final = ("interest", "lifetime", "server_factor", "operations", "electricity_price")
 ARITHMETIC_FIELD: Final = {
     records.MATH_FP32: "flops_fp32",
     records.MATH_FP16: "flops_fp16",
@@ -50,16 +43,6 @@ ARITHMETIC_FIELD: Final = {
     records.MATH_INT8: "flops_int8",
     records.MATH_FP4: "flops_fp4",
 }
-
-
-class EstimatedFact(NamedTuple):
-    """A value that no vendor publishes, and what stands for it."""
-
-    kind: str
-    entry: str
-    field: str
-    derivation: str
-    fallback: bool = False  # a price taken from those of other devices
 
 
 class Entries(NamedTuple):
@@ -85,33 +68,6 @@ class Records(NamedTuple):
     economics: records.Economics
     input_len: float
     output_len: float
-
-
-def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[EstimatedFact, ...]:
-    """Return the estimated facts of an entry that physics reads.
-
-    Parameters
-    ----------
-    purchases
-        How devices are paid: of their prices only those that this takes count.
-    """
-    found = dict(entry.estimated)
-    if isinstance(entry, DeviceEntry):
-        found |= entry.fallbacks
-        unpaid = {PRICES[purchase] for purchase in PRICES if purchase not in purchases}
-        if any(PRICES[purchase] in entry.fallbacks for purchase in purchases):
-            unpaid -= {PRICES["on-demand"]}  # from which the others are taken
-        found = {
-            name: derivation
-            for name, derivation in found.items()
-            if RECORD_FIELD.get(name, name) in records.Device._fields and name not in unpaid
-        }
-    elif isinstance(entry, EconomicsEntry) and "owned" not in purchases:
-        found = {name: why for name, why in found.items() if name not in _OF_OWNED}
-    return tuple(
-        EstimatedFact(kind, entry.name, name, why, fallback=name not in entry.estimated)
-        for name, why in found.items()
-    )
 
 
 @dataclass(frozen=True)
@@ -246,6 +202,12 @@ class Configuration:
         except ArithmeticError as error:
             keys = ", ".join(what_if.key for what_if in self.what_ifs) or "these entries"
             raise InputError(f"{keys}: no result ({error}); use other values") from error
+
+    @property
+    def remedy(self) -> str:
+        """Why it does not run, and what to change so that it does; empty if it runs."""
+        made = self.records
+        return remedy(made.model, made.device, made.engine, self.evaluate(), self.labels)
 
     def bound(self) -> Point:
         """Return the same with an ideal engine: what physics allows on this machine.

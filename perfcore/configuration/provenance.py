@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.estimates import RECORD_FIELD
 from perfcore.catalog.schema import DeviceEntry
-from perfcore.configuration.configuration import RECORD_FIELD, Configuration
+from perfcore.configuration.configuration import Configuration
 from perfcore.limits import BOUNDS
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.point import evaluate as evaluate_point
