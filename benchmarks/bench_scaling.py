@@ -37,7 +37,7 @@ from scaling_page import (
     page,
 )
 
-from perfcore.cli.output import replacing
+from perfcore.output import replacing
 from perfcore.runs.parquet import Buffers, schema
 from perfcore.runs.shards import facts
 from perfcore.runs.workers import Evaluator, evaluate_rows

@@ -4,12 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from perfcore.api import histogram, pareto, search, sweep
+    from perfcore.accuracy.scores import Score, validate
+    from perfcore.api import diff, histogram, pareto, search, sweep
     from perfcore.catalog.loader import load_device, load_model
+    from perfcore.claims.audit import Finding, audit
     from perfcore.configuration.comparison import Comparison, compare
     from perfcore.configuration.configuration import Configuration, evaluate
+    from perfcore.diffing.rows import Diff
     from perfcore.errors import InputError, PerfcoreError
+    from perfcore.reporting.drawing import draw, report
+    from perfcore.reporting.picture import Picture
     from perfcore.runs.dataset import Dataset
+    from perfcore.runs.plan import Plan, plan
     from perfcore.runs.run import Run, open_run
     from perfcore.space.space import Space
 
@@ -19,20 +25,31 @@ __all__ = [
     "Comparison",
     "Configuration",
     "Dataset",
+    "Diff",
+    "Finding",
     "InputError",
     "PerfcoreError",
+    "Picture",
+    "Plan",
     "Run",
+    "Score",
     "Space",
     "__version__",
+    "audit",
     "compare",
+    "diff",
+    "draw",
     "evaluate",
     "histogram",
     "load_device",
     "load_model",
     "open_run",
     "pareto",
+    "plan",
+    "report",
     "search",
     "sweep",
+    "validate",
 ]
 
 # Imported when first asked for: NumPy, Arrow and Numba take most of a second.
@@ -40,19 +57,30 @@ _HOMES = {
     "Comparison": "configuration.comparison",
     "Configuration": "configuration.configuration",
     "Dataset": "runs.dataset",
+    "Diff": "diffing.rows",
+    "Finding": "claims.audit",
     "InputError": "errors",
     "PerfcoreError": "errors",
+    "Picture": "reporting.picture",
+    "Plan": "runs.plan",
     "Run": "runs.run",
+    "Score": "accuracy.scores",
     "Space": "space.space",
+    "audit": "claims.audit",
     "compare": "configuration.comparison",
+    "diff": "api",
+    "draw": "reporting.drawing",
     "evaluate": "configuration.configuration",
     "histogram": "api",
     "load_device": "catalog.loader",
     "load_model": "catalog.loader",
     "open_run": "runs.run",
     "pareto": "api",
+    "plan": "runs.plan",
+    "report": "reporting.drawing",
     "search": "api",
     "sweep": "api",
+    "validate": "accuracy.scores",
 }
 
 

@@ -1,14 +1,16 @@
-"""Sweeps and searches from Python."""
+"""Sweeps, searches and differences from Python."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final, overload
 
-from perfcore.errors import InputError
-from perfcore.runs.dataset import Rows
+from perfcore.diffing.facts import Side
+from perfcore.diffing.rows import Diff, compare
+from perfcore.errors import InputError, argument
+from perfcore.runs.dataset import Dataset, Rows
 from perfcore.runs.parquet import schema
-from perfcore.runs.run import Run
+from perfcore.runs.run import Run, open_run
 from perfcore.runs.run import sweep as sweep_to_disk
 from perfcore.runs.shards import facts
 from perfcore.runs.workers import evaluate_counted
@@ -185,3 +187,60 @@ def histogram(
         space, column, tuple(where), tuple(by), per_decade, workers, executor=executor
     )
     return Rows(found.rows, f"{metric} of {space.spec.name}")
+
+
+def diff(
+    before: Sweep | Dataset,
+    after: Sweep | Dataset,
+    metrics: Sequence[str] = (),
+    tolerance: float = 0.0,
+    overrides: Iterable[str] = (),
+) -> Diff:
+    """Return which rows of two sweeps moved, by how much, and what differs between the two.
+
+    Rows are paired by their axes, except those of one value on each side.
+    ``perfcore.diff("old", "sweep.toml", tolerance=0.001).equal``
+
+    Parameters
+    ----------
+    before, after
+        Each the directory of a run, rows that are there already, or a sweep (a file, a mapping
+        laid out like one, or a ``Space``), which is evaluated now, in memory.
+    metrics
+        Columns to compare; all that both have by default.
+    tolerance
+        Relative changes up to this are none.
+    overrides
+        ``key=value`` each, for the last of the two that is a sweep.
+
+    Raises
+    ------
+    InputError
+        With every fault of a specification; rows cannot be paired; a metric is unknown; or DuckDB
+        is not installed.
+    OutputError
+        A temporary file cannot be written.
+    """
+    changed = tuple(overrides)
+    if changed and _is_there(before) and _is_there(after):
+        raise InputError(f"{argument('overrides')} needs a sweep file; both are runs")
+    first = changed if _is_there(after) else ()
+    return compare(_side(before, first), _side(after, () if first else changed), metrics, tolerance)
+
+
+def _is_there(given: Sweep | Dataset) -> bool:
+    """Whether rows need not be evaluated."""
+    return isinstance(given, Dataset) or (isinstance(given, str | Path) and Path(given).is_dir())
+
+
+def _side(given: Sweep | Dataset, overrides: tuple[str, ...]) -> Side:
+    if isinstance(given, Dataset):
+        return Side.of(given.name, given)
+    if isinstance(given, str | Path):
+        if Path(given).is_dir():
+            return Side.of(str(given), open_run(given))
+        if Path(given).suffix != ".toml":
+            raise InputError(f"{given}: no such directory; name a run's directory or a sweep file")
+    rows = sweep(given, overrides=overrides)
+    label = str(given) if isinstance(given, str | Path) else rows.name
+    return Side.of(f"{label} with {', '.join(overrides)}" if overrides else label, rows)

@@ -202,7 +202,7 @@ def test_disk_full(spec, held, small_disk, tmp_path):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "cannot be written (" in first_error(done)
-    assert "free space or choose another -o" in first_error(done)
+    assert "free space or choose another --output" in first_error(done)
     sound(output)
     assert not list((output / "shards").glob(".*"))
 
@@ -299,7 +299,7 @@ def test_read_only_output(tmp_path, spec, held, small_disk):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "cannot be written (" in first_error(done)
-    assert "choose another -o" in first_error(done)
+    assert "choose another --output" in first_error(done)
     assert not output.exists()
 
     sweep(space(), output, 2)

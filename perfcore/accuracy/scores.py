@@ -1,7 +1,8 @@
 """How far predictions are from measurements, by group."""
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,10 +21,12 @@ from perfcore.accuracy.prediction import (
     questions,
 )
 from perfcore.accuracy.protocols import artefact
-from perfcore.accuracy.table import Measurement
+from perfcore.accuracy.table import Measurement, read_measurements, shipped
 from perfcore.columns import STATUS
+from perfcore.errors import InputError, argument
 from perfcore.physics.stages.point import Point
 from perfcore.reading.csvfile import csv_text
+from perfcore.reading.places import Place
 
 KEYS: Final = ("source", "device", "engine", "model")  # what groups can be made by
 
@@ -46,6 +49,26 @@ class Group(NamedTuple):
     errors: Errors
     coverage: float  # share of rows inside the predicted 80 % interval
     baselines: dict[str, Errors]
+
+    @property
+    def nearer(self) -> str:
+        """Name of the best baseline if its median error is less than the prediction's, or empty."""
+        if not self.rows:
+            return ""
+        best = min(self.baselines, key=lambda name: self.baselines[name].median_ape)
+        return best if self.baselines[best].median_ape < self.errors.median_ape else ""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the score by name, for JSON; what there is no number for is None."""
+        return {
+            **self.keys,
+            "metric": self.metric,
+            "rows": self.rows,
+            "skipped": self.skipped,
+            **_numbers(self.errors),
+            "coverage": _finite(self.coverage),
+            "baselines": {name: _numbers(errors) for name, errors in self.baselines.items()},
+        }
 
 
 class Scored(NamedTuple):
@@ -82,7 +105,12 @@ class Score(NamedTuple):
         return {remark: count for remark, count in found.most_common() if remark}
 
     def groups(self, keys: Sequence[str] = ("source",)) -> list[Group]:
-        """Return the score of every group, never pooled over metrics."""
+        """Return the score of every group, never pooled over metrics.
+
+        Keys are some of ``source``, ``device``, ``engine`` and ``model``; ``InputError`` names
+        another.
+        """
+        check_keys(keys)
         found: dict[tuple[str, ...], list[Scored]] = {}
         left: Counter[tuple[str, ...]] = Counter()
         for scored in self.rows:
@@ -98,6 +126,52 @@ class Score(NamedTuple):
             group = _group(dict(zip(keys, label, strict=False)), label[-1], rows, left[label])
             groups.append(group)
         return groups
+
+
+def check_keys(keys: Iterable[str]) -> None:
+    """Refuse keys that no group can be made by."""
+    faults: list[str] = []
+    for key in keys:
+        if key not in KEYS:
+            Place(argument("by"), "", faults).unknown("key", key, KEYS)
+    if faults:
+        raise InputError(faults)
+
+
+def validate(
+    measurements: str | Path | Iterable[str | Path | Measurement] | None = None,
+) -> Score:
+    """Return measurements beside their predictions, each evaluated as it was configured.
+
+    ``perfcore.validate("mine.csv").groups(["device", "engine"])``
+
+    Parameters
+    ----------
+    measurements
+        A CSV file, or several, or measurements themselves; those that come with the package by
+        default.
+
+    Raises
+    ------
+    InputError
+        With every fault of the files.
+    """
+    if measurements is None:
+        measurements = shipped()
+    given = [measurements] if isinstance(measurements, str | Path) else measurements
+    faults: list[str] = []
+    rows: list[Measurement] = []
+    for one in given:
+        if isinstance(one, Measurement):
+            rows.append(one)
+            continue
+        try:
+            rows += read_measurements(one)
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(faults)
+    return score(rows)
 
 
 def score(rows: Sequence[Measurement]) -> Score:
@@ -159,6 +233,14 @@ def _group(keys: dict[str, str], metric: str, rows: Sequence[Scored], skipped: i
         coverage=float(np.mean(inside)) if rows else float("nan"),
         baselines=others,
     )
+
+
+def _numbers(errors: Errors) -> dict[str, float | None]:
+    return {name: _finite(value) for name, value in errors._asdict().items()}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def errors_of(ratios: Floats) -> Errors:

@@ -1,13 +1,14 @@
 """Whether published claims agree with physics, with the prediction, and with each other."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil, inf
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from perfcore import records
 from perfcore.claims.case import MOST_DEVICES, Case
-from perfcore.claims.claim import Claim
+from perfcore.claims.claim import Claim, as_claims, read_claims
 from perfcore.columns import STATUS
 from perfcore.physics.cost import TOKENS_PER_MTOK, usd_per_second
 from perfcore.physics.stages.replica import KV_DOES_NOT_FIT, OK, WEIGHTS_DO_NOT_FIT
@@ -81,8 +82,57 @@ class Finding(NamedTuple):
     estimated: tuple[str, ...]  # fields of the device without a published value
     verdicts: tuple[Verdict, ...]
 
+    def to_dict(self) -> dict[str, object]:
+        """Return every figure by name, SI units, for JSON."""
+        claim = self.claim
+        row: dict[str, object] = {
+            "claim": claim.claim,
+            "model": claim.model.name,
+            "device": claim.device.name,
+            "devices": claim.devices,
+            "tp": self.tp,
+            "pp": self.pp,
+            "batch": claim.batch,
+            "weight_format": claim.weight_format.name,
+            "input_len": claim.input_len,
+            "output_len": claim.output_len,
+            "claimed_tpot_s": claim.tpot_s,
+            "claimed_tokens_per_s": claim.tokens_per_s,
+            "claimed_usd_per_mtok": claim.usd_per_mtok,
+        }
+        row |= {
+            name: value
+            for name, value in self._asdict().items()
+            if name not in {"claim", "tp", "pp", "price", "fit", "estimated", "verdicts"}
+        }
+        row["price"] = self.price and self.price._asdict()
+        row["fit"] = self.fit and self.fit._asdict()
+        row["estimated"] = list(self.estimated)
+        row["verdicts"] = [verdict._asdict() for verdict in self.verdicts]
+        row["source"] = claim.source
+        return row
 
-def audit(claim: Claim) -> Finding:
+
+def audit(claims: str | Path | Iterable[Claim | Mapping[str, object]]) -> list[Finding]:
+    """Return what physics and the prediction say about claims.
+
+    ``perfcore.audit([{"model": "llama-3-70b", "device": "h100-sxm", "tokens_per_s": 900}])``
+
+    Parameters
+    ----------
+    claims
+        A CSV file, or claims: each a mapping laid out like a line of such a file, or a ``Claim``.
+
+    Raises
+    ------
+    InputError
+        With every fault of the file or the mappings.
+    """
+    given = read_claims(claims) if isinstance(claims, str | Path) else as_claims(claims)
+    return [audit_claim(claim) for claim in given]
+
+
+def audit_claim(claim: Claim) -> Finding:
     """Return what physics and the prediction say about a claim.
 
     The bound is the least time of any layout with the ideal engine, one pass of the model a token:

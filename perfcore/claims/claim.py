@@ -1,6 +1,6 @@
 """Published claims about inference speed and price, read from a CSV file and checked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
@@ -78,7 +78,7 @@ def read_claims(path: str | Path) -> list[Claim]:
     """
     faults: list[str] = []
     rows = read_rows(str(path), read_text(path, ".csv"), _FORM, faults)
-    claims = [_claim(line, cells, Place(str(path), "", faults)) for line, cells in rows]
+    claims = [_claim(f"line {line}", cells, Place(str(path), "", faults)) for line, cells in rows]
     if faults:
         raise InputError(dict.fromkeys(faults))
     if not claims:
@@ -86,8 +86,34 @@ def read_claims(path: str | Path) -> list[Claim]:
     return [claim for claim in claims if claim is not None]
 
 
-def _claim(line: int, cells: Mapping[str, str], file: Place) -> Claim | None:
-    place = file._replace(key=f"line {line}")
+def as_claims(given: Iterable[Claim | Mapping[str, object]]) -> list[Claim]:
+    """Return claims, some of which are mappings laid out like a line of a file.
+
+    Raises
+    ------
+    InputError
+        With every fault of the mappings, each with the number of its claim.
+    """
+    faults: list[str] = []
+    found: list[Claim | None] = []
+    file = Place("claims", "", faults)
+    for number_of, claim in enumerate(given, 1):
+        if isinstance(claim, Claim):
+            found.append(claim)
+            continue
+        name = f"claim {number_of}"
+        for column in claim:
+            if column not in COLUMNS:
+                file._replace(key=name).unknown("column", column, COLUMNS)
+        cells = {key: "" if value is None else str(value) for key, value in claim.items()}
+        found.append(_claim(name, cells, file))
+    if faults:
+        raise InputError(dict.fromkeys(faults))
+    return [claim for claim in found if claim is not None]
+
+
+def _claim(name: str, cells: Mapping[str, str], file: Place) -> Claim | None:
+    place = file._replace(key=name)
     before = len(place.faults)
     for column in _TEXTS:
         if not cells.get(column, "").isprintable():
@@ -113,7 +139,7 @@ def _claim(line: int, cells: Mapping[str, str], file: Place) -> Claim | None:
     model = cast("ModelEntry", entries["model"])
     device = cast("DeviceEntry", entries["device"])
     return Claim(
-        claim=cells.get("claim") or f"line {line}",
+        claim=cells.get("claim") or name,
         model=model,
         device=device,
         weight_format=cast("WeightFormatEntry", entries["weight_format"]),

@@ -166,19 +166,20 @@ def _note(message: Warning | str, *_: object) -> None:
 
 
 def _option(command: click.Command | None, name: str, value: object) -> str:
-    """Return the option of a command that sets an argument of the library, with a value."""
-    option = (
-        next((param for param in command.params if param.name == name), None) if command else None
-    )
-    if not isinstance(option, click.Option):
+    """Return how a command is given an argument of the library, with a value."""
+    params = {param.name: param for param in command.params} if command else {}
+    param = params.get(name)
+    if isinstance(param, click.Argument) and value is None:
+        return param.human_readable_name
+    if not isinstance(param, click.Option):
         return name if value is None else f"{name}={value}"
-    flag = option.opts[0]
-    if value is None or option.is_flag:
+    flag = max(param.opts, key=len)
+    if value is None or param.is_flag:
         return flag
     if isinstance(value, Mapping):
         value = [f"{key}={item}" for key, item in value.items()]
     values = [str(item) for item in value] if isinstance(value, list) else [str(value)]
-    words = values if option.multiple else [",".join(values)]
+    words = values if param.multiple else [",".join(values)]
     return " ".join(f"{flag} {shlex.quote(word)}" for word in words)
 
 

@@ -16,10 +16,10 @@ from perfcore.catalog.meanings import MODEL, meanings_of
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.names import is_name
 from perfcore.catalog.schema import DeviceClass, DeviceEntry
-from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import facts, paragraph, quantity
 from perfcore.errors import InputError
 from perfcore.inputs import INPUTS
+from perfcore.output import check_output, replacing
 from perfcore.reading.faults import faults_from_validation_error
 
 _USER_FILE: Final = {"model": "models.toml", "device": "devices.toml"}

@@ -7,10 +7,9 @@ from typing import Final
 import click
 
 from perfcore.claims.audit import Finding
-from perfcore.claims.audit import audit as audit_claim
-from perfcore.claims.claim import read_claims
-from perfcore.cli.output import check_output, replacing
+from perfcore.claims.audit import audit as audit_claims
 from perfcore.cli.text import dump, facts, heading, json_option, paragraph, print_table
+from perfcore.output import check_output, replacing
 from perfcore.reading.csvfile import csv_text
 from perfcore.tables import Table, left, right
 from perfcore.tables import markdown as as_table
@@ -49,47 +48,16 @@ def audit(claims: str, as_json: bool, markdown: bool, output: str | None) -> Non
         raise click.UsageError("--json and --markdown exclude each other; give one")
     if output is not None:
         check_output("--output", output, [claims])
-    findings = [audit_claim(claim) for claim in read_claims(claims)]
+    findings = audit_claims(claims)
     if output is not None:
         with replacing(Path(output)) as part:
             part.write_text(_csv(findings), encoding="utf-8", newline="")
     if as_json:
-        dump([as_dict(finding) for finding in findings])
+        dump([finding.to_dict() for finding in findings])
     elif markdown:
         click.echo(as_table(Table.of(_COLUMNS, map(_cells, findings))))
     else:
         _show(findings)
-
-
-def as_dict(finding: Finding) -> dict[str, object]:
-    """Return every figure of a finding by name, SI units, for programs."""
-    claim = finding.claim
-    row: dict[str, object] = {
-        "claim": claim.claim,
-        "model": claim.model.name,
-        "device": claim.device.name,
-        "devices": claim.devices,
-        "tp": finding.tp,
-        "pp": finding.pp,
-        "batch": claim.batch,
-        "weight_format": claim.weight_format.name,
-        "input_len": claim.input_len,
-        "output_len": claim.output_len,
-        "claimed_tpot_s": claim.tpot_s,
-        "claimed_tokens_per_s": claim.tokens_per_s,
-        "claimed_usd_per_mtok": claim.usd_per_mtok,
-    }
-    row |= {
-        name: value
-        for name, value in finding._asdict().items()
-        if name not in {"claim", "tp", "pp", "price", "fit", "estimated", "verdicts"}
-    }
-    row["price"] = finding.price and finding.price._asdict()
-    row["fit"] = finding.fit and finding.fit._asdict()
-    row["estimated"] = list(finding.estimated)
-    row["verdicts"] = [verdict._asdict() for verdict in finding.verdicts]
-    row["source"] = claim.source
-    return row
 
 
 def _csv(findings: Sequence[Finding]) -> str:
@@ -99,7 +67,7 @@ def _csv(findings: Sequence[Finding]) -> str:
 
 
 def _flat(finding: Finding) -> dict[str, object]:
-    row = as_dict(finding)
+    row = finding.to_dict()
     fit, price = finding.fit, finding.price
     row |= {
         "price": price and price.devices,

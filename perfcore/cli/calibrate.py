@@ -14,9 +14,9 @@ from perfcore.accuracy.kernel_fits import read_kernels
 from perfcore.accuracy.prediction import questions
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.accuracy.writing import dump_engine, read_engine, with_intervals
-from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import dump, heading, json_option, paragraph, print_table
 from perfcore.errors import InputError
+from perfcore.output import check_output, replacing
 from perfcore.tables import Table, left, right
 from perfcore.units import plural
 

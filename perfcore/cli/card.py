@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from perfcore.catalog.estimates import PRICES
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.cli.document import Block, Facts, Heading, Panel, Paragraph, Tile, Title
 from perfcore.cli.text import duration, part_bar, width
 from perfcore.columns import BOUND, STATUS
 from perfcore.configuration.alternatives import Alternative, alternatives, fitting, gains
-from perfcore.configuration.configuration import PRICES, Configuration
+from perfcore.configuration.configuration import Configuration
 from perfcore.configuration.provenance import VERDICT, Figure, figures
-from perfcore.configuration.remedy import remedy
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.speculation import accepted_tokens
 from perfcore.physics.stages.point import Point
@@ -86,7 +86,7 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
 def _refusal(configuration: Configuration, point: Point) -> Iterator[Block]:
     yield Panel(
         [],
-        [f"DOES NOT RUN: {STATUS[int(point.status)]}", remedy(configuration, point)],
+        [f"DOES NOT RUN: {STATUS[int(point.status)]}", configuration.remedy],
         "bad",
     )
     yield from _memory(configuration, point)

@@ -12,7 +12,6 @@ from perfcore.cli.text import dump, json_option, markdown_option, set_option, wi
 from perfcore.columns import SOUGHT, STATUS
 from perfcore.configuration.comparison import Comparison
 from perfcore.configuration.comparison import compare as compare_configurations
-from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError
 from perfcore.inputs import AXIS_INPUTS
 from perfcore.tables import GAP, Row, Table, left, right
@@ -172,9 +171,8 @@ def _blocks(comparison: Comparison, abreast: int | None) -> Iterator[Block]:
         comparison.names, comparison.configurations, comparison.runs, strict=True
     ):
         if not runs:
-            point = configuration.evaluate()
-            status = STATUS[int(point.status)]
-            yield Paragraph(f"{name}: {status}: {remedy(configuration, point)}", "doubt")
+            status = STATUS[int(configuration.evaluate().status)]
+            yield Paragraph(f"{name}: {status}: {configuration.remedy}", "doubt")
 
 
 class _Filled(NamedTuple):

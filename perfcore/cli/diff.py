@@ -1,7 +1,5 @@
 """``perfcore diff``: which rows of two sweeps differ, by how much, and because of what."""
 
-import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -16,7 +14,6 @@ from perfcore.cli.text import (
     print_table,
     set_option,
 )
-from perfcore.errors import InputError
 from perfcore.tables import Table, left, right
 from perfcore.units import plural
 
@@ -72,81 +69,15 @@ def diff(
     perfcore diff old sweep.toml --tolerance 0.001
     perfcore diff sweep.toml sweep.toml --set economics.pue=1.1 --metric cost_per_mtok_output_usd
     """  # noqa: D301
-    from perfcore.diffing.rows import compare  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.api import diff as found_by  # noqa: PLC0415 - Arrow is slow to import
 
-    files = [place for place, text in enumerate((before, after)) if not Path(text).is_dir()]
-    if overrides and not files:
-        raise click.UsageError("--set needs a sweep file; both are runs", ctx)
-    last = files[-1] if files else None
-    found = compare(
-        _side(before, overrides if last == 0 else ()),
-        _side(after, overrides if last == 1 else ()),
-        metrics,
-        tolerance,
-    )
+    found = found_by(before, after, metrics, tolerance, overrides)
     if as_json:
-        dump(_plain(found))
+        dump(found.to_dict())
     else:
         _for_people(found)
     if not found.equal:
         ctx.exit(DIFFERENT)
-
-
-def _side(text: str, overrides: tuple[str, ...]) -> "Side":
-    from perfcore.api import sweep  # noqa: PLC0415
-    from perfcore.diffing.facts import Side  # noqa: PLC0415
-    from perfcore.runs.run import open_run  # noqa: PLC0415
-
-    if Path(text).is_dir():
-        return Side.of(text, open_run(text))
-    if not text.endswith(".toml"):
-        raise InputError(f"{text}: no such directory; name a run's directory or a sweep file")
-    label = f"{text} with {', '.join(overrides)}" if overrides else text
-    return Side.of(label, sweep(text, overrides=overrides))
-
-
-def _plain(found: "Diff") -> dict[str, object]:
-    def only(rows: "OnlyIn") -> dict[str, object]:
-        return rows._asdict()
-
-    return {
-        "equal": found.equal,
-        "before": _about(found.before),
-        "after": _about(found.after),
-        "paired_by": found.keys,
-        "pairs": found.pairs,
-        "moved": found.moved,
-        "only_before": only(found.only_before),
-        "only_after": only(found.only_after),
-        "metrics": {
-            moved.metric: {
-                **{key: value for key, value in moved._asdict().items() if key != "metric"},
-                "worst": [{k: _finite(v) for k, v in row.items()} for row in moved.worst],
-            }
-            for moved in found.metrics
-        },
-        "switches": [switch._asdict() for switch in found.switches],
-        "changes": [
-            {**change._asdict(), "labels": list(change.labels)} for change in found.changes
-        ],
-        "unexplained": found.unexplained,
-        "uncompared": found.uncompared,
-    }
-
-
-def _finite(value: object) -> object:
-    """Return a value for JSON, which has no word for what is not finite."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _about(side: "Side") -> dict[str, object]:
-    return {
-        "label": side.label,
-        "name": side.data.name,
-        "rows": side.data.num_rows,
-        "complete": side.complete,
-        "versions": dict(side.versions),
-    }
 
 
 def _for_people(found: "Diff") -> None:

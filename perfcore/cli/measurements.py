@@ -10,9 +10,9 @@ import click
 
 from perfcore.accuracy.importing import Imported, read_results, settings
 from perfcore.accuracy.table import LARGEST, Measurement, read_measurements, write_measurements
-from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import facts, paragraph, set_option
 from perfcore.errors import InputError
+from perfcore.output import check_output, replacing
 from perfcore.units import plural
 
 MEANINGS: Final = {

@@ -1,6 +1,5 @@
 """``perfcore plan``: how large a sweep is, from its specification and a sample of its rows."""
 
-import os
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -9,9 +8,7 @@ from perfcore.cli.text import dump, duration, facts, json_option, paragraph, qua
 from perfcore.units import plural
 
 if TYPE_CHECKING:
-    from perfcore.configuration.configuration import EstimatedFact
-    from perfcore.runs.forecast import Forecast
-    from perfcore.space.space import Space
+    from perfcore.runs.plan import Plan
 
 _LISTED: Final = 8
 
@@ -31,49 +28,19 @@ def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bo
     perfcore plan sweep.toml
     perfcore plan sweep.toml --set axes.tp=[1,8] --json
     """  # noqa: D301
-    from perfcore.configuration.configuration import estimates  # noqa: PLC0415
-    from perfcore.runs.forecast import Forecast  # noqa: PLC0415 - Arrow is slow to import
-    from perfcore.space.space import Space  # noqa: PLC0415
+    from perfcore.runs.plan import plan as planned  # noqa: PLC0415 - Arrow is slow to import
 
-    space = Space.from_toml(spec, overrides)
-    forecast = Forecast(space, workers or os.cpu_count() or 1)
-    purchases = _purchases(space)
-    estimated = [
-        estimate
-        for axis in space.axes
-        for entry in axis.entries
-        for estimate in estimates(axis.name, entry, purchases)
-    ]
-    hypothetical = [
-        entry.name for axis in space.axes for entry in axis.entries if entry.hypothetical
-    ]
+    found = planned(spec, None, workers, overrides)
     if as_json:
-        _as_json(space, forecast, estimated, hypothetical)
+        _as_json(found)
     else:
-        _for_people(space, forecast, estimated, hypothetical)
+        _for_people(found)
 
 
-def _purchases(space: "Space") -> set[str]:
-    """How the sweep pays for devices: every way that its economics take."""
-    from perfcore.catalog.schema import EconomicsEntry  # noqa: PLC0415
-    from perfcore.inputs import PURCHASES  # noqa: PLC0415
-
-    for what_if in space.spec.what_ifs:
-        if what_if.key == "economics.purchase":
-            return {PURCHASES[int(value)] for value in what_if.values}
-    return {
-        entry.purchase
-        for axis in space.axes
-        for entry in axis.entries
-        if isinstance(entry, EconomicsEntry)
-    }
-
-
-def _as_json(
-    space: "Space", forecast: "Forecast", estimated: "list[EstimatedFact]", hypothetical: list[str]
-) -> None:
+def _as_json(found: "Plan") -> None:
     from perfcore.cli import space_table  # noqa: PLC0415
 
+    space, forecast = found.space, found.forecast
     dump(
         {
             "name": space.spec.name,
@@ -94,20 +61,19 @@ def _as_json(
             "seconds": forecast.seconds,
             "workers": forecast.workers,
             "memory_bytes": forecast.memory_bytes,
-            "memory_free_bytes": forecast.memory_free,
-            "disk_free_bytes": forecast.disk_free,
-            "fits": forecast.fits,
-            "estimated": [estimate._asdict() for estimate in estimated],
-            "hypothetical": hypothetical,
+            "memory_free_bytes": found.memory_free,
+            "disk_free_bytes": found.disk_free,
+            "fits": found.fits,
+            "estimated": [estimate._asdict() for estimate in found.estimated],
+            "hypothetical": list(found.hypothetical),
         }
     )
 
 
-def _for_people(
-    space: "Space", forecast: "Forecast", estimated: "list[EstimatedFact]", hypothetical: list[str]
-) -> None:
+def _for_people(found: "Plan") -> None:
     from perfcore.cli import space_table  # noqa: PLC0415
 
+    space, forecast = found.space, found.forecast
     click.secho(space.spec.name, bold=True)
     if space.spec.description:
         paragraph(space.spec.description, "")
@@ -143,19 +109,19 @@ def _for_people(
         ),
         ("memory", f"about {quantity(forecast.memory_bytes, 'B', 3)} at most"),
     ]
-    if not forecast.fits:
-        free = f"memory {quantity(forecast.memory_free, 'B', 3)}"
-        free += f", disk here {quantity(forecast.disk_free, 'B', 3)}"
+    if not found.fits:
+        free = f"memory {quantity(found.memory_free, 'B', 3)}"
+        free += f", disk here {quantity(found.disk_free, 'B', 3)}"
         pairs.append(("free", f"{free}: `perfcore run` refuses this without --force"))
     if not forecast.exact:
         pairs.append(("from", f"a sample of {forecast.sampled_rows:,} rows"))
     facts(pairs)
-    _provenance(estimated, hypothetical)
+    _provenance(found)
 
 
-def _provenance(estimated: "list[EstimatedFact]", hypothetical: list[str]) -> None:
+def _provenance(found: "Plan") -> None:
     by_entry: dict[str, list[str]] = {}
-    for estimate in estimated:
+    for estimate in found.estimated:
         mark = " (others' median)" if estimate.fallback else ""
         by_entry.setdefault(estimate.entry, []).append(estimate.field + mark)
     if by_entry:
@@ -164,9 +130,9 @@ def _provenance(estimated: "list[EstimatedFact]", hypothetical: list[str]) -> No
         facts([(name, ", ".join(fields)) for name, fields in listed[:_LISTED]], "  ")
         if len(listed) > _LISTED:
             click.echo(f"  and of {len(listed) - _LISTED} more entries (--json lists all)")
-    if hypothetical:
-        shown = ", ".join(hypothetical[:_LISTED])
-        more = len(hypothetical) - _LISTED
+    if found.hypothetical:
+        shown = ", ".join(found.hypothetical[:_LISTED])
+        more = len(found.hypothetical) - _LISTED
         paragraph(f"hypothetical: {shown}{f' and {more} more' if more > 0 else ''}", "")
 
 

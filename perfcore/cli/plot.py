@@ -1,14 +1,11 @@
 """``perfcore plot``: a picture of a run or a sweep."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import set_option
-from perfcore.errors import InputError
-from perfcore.reporting.names import KINDS, SUFFIXES
+from perfcore.reporting.names import KINDS
 
 _SOURCE_OPTIONS = (
     click.option(
@@ -70,24 +67,8 @@ def plot(
     perfcore plot pareto sweep.toml -o front.svg --by weight_format
     perfcore plot winners results -o map.html --metric cost_per_mtok_output_usd
     """  # noqa: D301
-    suffix = Path(output).suffix
-    if suffix not in SUFFIXES:
-        raise InputError(f"--output: {output!r} must end in {', '.join(SUFFIXES)}")
-    check_output("--output", output, [source])
-    from perfcore.reporting import vega  # noqa: PLC0415 - Arrow and NumPy are slow to import
-    from perfcore.reporting.kinds import gather  # noqa: PLC0415
-    from perfcore.reporting.opening import open_source  # noqa: PLC0415
+    from perfcore.reporting.drawing import draw  # noqa: PLC0415 - Arrow and NumPy are slow to import
 
-    vega.converter()
-    picture = gather(open_source(source, where, overrides, workers), kind, by, metric)
-    with replacing(Path(output)) as part:
-        if suffix == ".png":
-            part.write_bytes(vega.png(picture))
-        elif suffix == ".svg":
-            part.write_text(vega.svg(picture), encoding="utf-8")
-        else:
-            from perfcore.reporting.page import picture_page  # noqa: PLC0415
-
-            part.write_text(picture_page(picture), encoding="utf-8")
+    picture = draw(kind, source, output, by, metric, where, overrides, workers)
     click.echo(picture.finding)
     click.echo(f"written to {output}")

@@ -1,13 +1,10 @@
 """``perfcore report``: one page on a run or a sweep."""
 
 import shlex
-from pathlib import Path
 
 import click
 
-from perfcore.cli.output import check_output, replacing
 from perfcore.cli.plot import source_options
-from perfcore.errors import InputError
 
 
 @click.command()
@@ -31,18 +28,10 @@ def report(
     perfcore report results -o report.html
     perfcore report sweep.toml -o report.html --where model=llama-3.1-70b
     """  # noqa: D301
-    if Path(output).suffix != ".html":
-        raise InputError(f"--output: {output!r} must end in .html")
-    check_output("--output", output, [source])
-    from perfcore.reporting import document, vega  # noqa: PLC0415 - Arrow and NumPy are slow to import
-    from perfcore.reporting.opening import open_source  # noqa: PLC0415
+    from perfcore.reporting import drawing  # noqa: PLC0415 - Arrow and NumPy are slow to import
 
-    vega.converter()
-    text = document.report(
-        open_source(source, where, overrides, workers), _again(source, where, overrides)
-    )
-    with replacing(Path(output)) as part:
-        part.write_text(text, encoding="utf-8")
+    again = _again(source, where, overrides)
+    drawing.report(source, output, where, overrides, workers, again=again)
     click.echo(f"written to {output}")
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from perfcore.cli.completion import entry_name
-from perfcore.cli.output import check_output, replacing
 from perfcore.errors import InputError
+from perfcore.output import check_output, replacing
 
 _DEFAULT = "sweep.toml"
 

@@ -11,7 +11,6 @@ import click
 
 from perfcore.cli.completion import column_name
 from perfcore.cli.dask import check_dask, dask_option, executor_of
-from perfcore.cli.output import check_output, replacing
 from perfcore.cli.text import (
     bar,
     dump,
@@ -23,6 +22,7 @@ from perfcore.cli.text import (
     set_option,
 )
 from perfcore.errors import InputError
+from perfcore.output import check_output, replacing
 from perfcore.reading.csvfile import csv_text
 from perfcore.tables import Column, Table, left, right
 from perfcore.units import significant

@@ -1,6 +1,5 @@
 """``perfcore validate``: predictions held against measurements."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,12 +7,11 @@ import click
 
 from perfcore.accuracy.baselines import BASELINES
 from perfcore.accuracy.score_table import METRIC_TITLES, percent, score_table
-from perfcore.accuracy.scores import KEYS, Errors, Group, Score, score, write_rows
-from perfcore.accuracy.table import read_measurements, shipped
-from perfcore.cli.output import check_output, replacing
+from perfcore.accuracy.scores import KEYS, Group, Score, check_keys, write_rows
+from perfcore.accuracy.scores import validate as score_of
 from perfcore.cli.text import dump, facts, heading, json_option, paragraph, print_table
 from perfcore.errors import InputError
-from perfcore.reading.places import Place
+from perfcore.output import check_output, replacing
 from perfcore.tables import markdown as as_table
 from perfcore.units import plural
 
@@ -57,7 +55,7 @@ def validate(
     keys = _keys(by)
     if output is not None:
         check_output("--rows", output, files)
-    found = _scored(files)
+    found = score_of(files or None)
     if output is not None:
         with replacing(Path(output)) as part:
             write_rows(part, found)
@@ -65,7 +63,7 @@ def validate(
     if as_json:
         dump(
             {
-                "groups": [as_dict(group) for group in groups],
+                "groups": [group.to_dict() for group in groups],
                 "skipped": found.reasons,
                 "assumed": found.assumed,
             }
@@ -76,52 +74,12 @@ def validate(
         _show(found, groups, keys)
 
 
-def _scored(files: Sequence[str]) -> Score:
-    faults: list[str] = []
-    rows = []
-    for name in files or (str(shipped()),):
-        try:
-            rows += read_measurements(name)
-        except InputError as error:
-            faults += error.faults
-    if faults:
-        raise InputError(faults)
-    return score(rows)
-
-
 def _keys(by: str) -> tuple[str, ...]:
-    faults: list[str] = []
-    place = Place("--by", "", faults)
     keys = tuple(dict.fromkeys(word.strip() for word in by.split(",") if word.strip()))
-    for key in keys:
-        if key not in KEYS:
-            place.unknown("key", key, KEYS)
     if not keys:
-        place.fault("is empty", f"give one or more of {', '.join(KEYS)}")
-    if faults:
-        raise InputError(faults)
+        raise InputError(f"--by: is empty; give one or more of {', '.join(KEYS)}")
+    check_keys(keys)
     return keys
-
-
-def as_dict(group: Group) -> dict[str, object]:
-    """Return a group by name, for programs."""
-    return {
-        **group.keys,
-        "metric": group.metric,
-        "rows": group.rows,
-        "skipped": group.skipped,
-        **_numbers(group.errors),
-        "coverage": _finite(group.coverage),
-        "baselines": {name: _numbers(errors) for name, errors in group.baselines.items()},
-    }
-
-
-def _numbers(errors: Errors) -> dict[str, float | None]:
-    return {name: _finite(value) for name, value in errors._asdict().items()}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _show(found: Score, groups: Sequence[Group], keys: Sequence[str]) -> None:
@@ -132,7 +90,7 @@ def _show(found: Score, groups: Sequence[Group], keys: Sequence[str]) -> None:
         f"{', '.join(BASELINES)}. inside: share of rows in the predicted 80 % interval.",
         "",
     )
-    worse = [group for group in groups if group.rows and _beaten(group)]
+    worse = [group for group in groups if group.nearer]
     if worse:
         heading("Where a baseline is nearer")
         facts(
@@ -147,11 +105,6 @@ def _show(found: Score, groups: Sequence[Group], keys: Sequence[str]) -> None:
         facts((f"{count:,}", reason) for reason, count in found.reasons.items())
 
 
-def _beaten(group: Group) -> bool:
-    best = min(errors.median_ape for errors in group.baselines.values())
-    return best < group.errors.median_ape
-
-
 def _why(group: Group) -> str:
-    name, errors = min(group.baselines.items(), key=lambda item: item[1].median_ape)
-    return f"{name}: {percent(errors.median_ape)} against {percent(group.errors.median_ape)} %"
+    nearer, own = group.baselines[group.nearer].median_ape, group.errors.median_ape
+    return f"{group.nearer}: {percent(nearer)} against {percent(own)} %"

@@ -2,7 +2,7 @@
 
 import contextlib
 import operator
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, NamedTuple, SupportsFloat, SupportsIndex, cast
@@ -11,6 +11,7 @@ from perfcore import records
 from perfcore.catalog import loader
 from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.estimates import EstimatedFact, estimates
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.schema import (
     DeviceEntry,
@@ -19,6 +20,7 @@ from perfcore.catalog.schema import (
     WeightFormatEntry,
 )
 from perfcore.columns import AXES, METRICS
+from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError, show
 from perfcore.inputs import AXIS_INPUTS, LIMITS, PURCHASES, broken_ties
 from perfcore.physics.roofline import peak_flops
@@ -33,24 +35,10 @@ CHOICES: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.choice
 KINDS: Final = tuple(name for name in AXIS_INPUTS if name not in (*NUMBERS, *CHOICES))
 _BOUND_ENGINE: Final = "ideal"
 AUTO_DEVICES: Final = "auto"
-PRICES: Final = dict(
-    zip(PURCHASES, ("price_per_hour", "spot_price_per_hour", "purchase_price"), strict=True)
-)
-_OF_OWNED: Final = ("interest", "lifetime", "server_factor", "operations", "electricity_price")
 ARITHMETIC_FIELD: Final = {
     float(code): f"flops_{name}"
     for code, name in enumerate(LIMITS["weight_format"]["arithmetic"].choices)
 }
-
-
-class EstimatedFact(NamedTuple):
-    """A value that no vendor publishes, and what stands for it."""
-
-    kind: str
-    entry: str
-    field: str
-    derivation: str
-    fallback: bool = False  # a price taken from those of other devices
 
 
 class Entries(NamedTuple):
@@ -76,33 +64,6 @@ class Records(NamedTuple):
     economics: records.Economics
     input_len: float
     output_len: float
-
-
-def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[EstimatedFact, ...]:
-    """Return the estimated facts of an entry that physics reads.
-
-    Parameters
-    ----------
-    purchases
-        How devices are paid: of their prices only those that this takes count.
-    """
-    found = dict(entry.estimated)
-    if isinstance(entry, DeviceEntry):
-        found |= entry.fallbacks
-        unpaid = {PRICES[purchase] for purchase in PRICES if purchase not in purchases}
-        if any(PRICES[purchase] in entry.fallbacks for purchase in purchases):
-            unpaid -= {PRICES["on-demand"]}  # from which the others are taken
-        found = {
-            name: derivation
-            for name, derivation in found.items()
-            if name in records.Device._fields and name not in unpaid
-        }
-    elif isinstance(entry, EconomicsEntry) and "owned" not in purchases:
-        found = {name: why for name, why in found.items() if name not in _OF_OWNED}
-    return tuple(
-        EstimatedFact(kind, entry.name, name, why, fallback=name not in entry.estimated)
-        for name, why in found.items()
-    )
 
 
 @dataclass(frozen=True)
@@ -237,6 +198,12 @@ class Configuration:
         except ArithmeticError as error:
             keys = ", ".join(what_if.key for what_if in self.what_ifs) or "these entries"
             raise InputError(f"{keys}: no result ({error}); use other values") from error
+
+    @property
+    def remedy(self) -> str:
+        """Why it does not run, and what to change so that it does; empty if it runs."""
+        made = self.records
+        return remedy(made.model, made.device, made.engine, self.evaluate(), self.labels)
 
     def bound(self) -> Point:
         """Return the same with an ideal engine: what physics allows on this machine.

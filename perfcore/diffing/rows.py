@@ -5,6 +5,7 @@ Python objects. An axis that has one value on each side is no part of what pairs
 engines or two releases of a catalogue can be compared; where the values differ, that is a cause.
 """
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,6 +86,46 @@ class Diff:
     def equal(self) -> bool:
         """Whether every row is on both sides and none moved."""
         return not any((self.moved, self.only_before.rows, self.only_after.rows))
+
+    def to_dict(self) -> dict[str, object]:
+        """Return everything by name, for JSON; what is not finite is None."""
+        return {
+            "equal": self.equal,
+            "before": _about(self.before),
+            "after": _about(self.after),
+            "paired_by": self.keys,
+            "pairs": self.pairs,
+            "moved": self.moved,
+            "only_before": self.only_before._asdict(),
+            "only_after": self.only_after._asdict(),
+            "metrics": {
+                moved.metric: {
+                    **{key: value for key, value in moved._asdict().items() if key != "metric"},
+                    "worst": [{k: _finite(v) for k, v in row.items()} for row in moved.worst],
+                }
+                for moved in self.metrics
+            },
+            "switches": [switch._asdict() for switch in self.switches],
+            "changes": [
+                {**change._asdict(), "labels": list(change.labels)} for change in self.changes
+            ],
+            "unexplained": self.unexplained,
+            "uncompared": self.uncompared,
+        }
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _about(side: Side) -> dict[str, object]:
+    return {
+        "label": side.label,
+        "name": side.data.name,
+        "rows": side.data.num_rows,
+        "complete": side.complete,
+        "versions": dict(side.versions),
+    }
 
 
 def compare(before: Side, after: Side, metrics: Sequence[str] = (), tolerance: float = 0.0) -> Diff:

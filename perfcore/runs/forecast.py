@@ -4,6 +4,8 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -13,7 +15,7 @@ import pyarrow as pa
 
 from perfcore.kernel.layout import Block
 from perfcore.runs.parquet import Buffers, ParquetShard, Shaper, schema, writer_options
-from perfcore.runs.resources import BUFFER_COPIES, disk_free, memory_free
+from perfcore.runs.resources import BUFFER_COPIES
 from perfcore.runs.shards import facts as run_facts
 from perfcore.runs.workers import Count, Evaluator
 from perfcore.space.space import Space
@@ -71,53 +73,63 @@ class Drawn(Space):
         )
 
 
+@dataclass(frozen=True)
 class Forecast:
-    """What a sample of a space tells about all of it.
+    """What a sample of a space tells about all of it: rows, bytes, seconds and memory.
+
+    ``left_out`` has the share of the rows that cannot run, by reason; ``seconds`` are those of
+    ``workers`` threads of this machine, ``memory_bytes`` what they take at most. ``exact`` says
+    that the sample was all of the space.
+    """
+
+    sampled_rows: int
+    exact: bool
+    written_share: float
+    left_out: Mapping[str, float]
+    rows_written: int
+    bytes: int
+    bytes_per_row: float
+    workers: int
+    seconds: float
+    memory_bytes: int
+
+
+def forecast(space: Space, workers: int) -> Forecast:
+    """Return what a sample of a space tells about a run of all of it.
 
     Compiled code is called once before anything is timed; the compiler's work is kept on disk.
     """
-
-    def __init__(self, space: Space, workers: int) -> None:
-        drawn = Drawn(space)
-        evaluated = drawn.points * space.inner_points
-        arrow_schema = schema(space, run_facts(space))
-        evaluator = Evaluator(drawn)
-        buffers = Buffers(space)
-        evaluator.evaluate(0, drawn.points, buffers, lambda _: None)
-        empty = _written(space, arrow_schema)
-        started = time.perf_counter()
-        count, size = _write(evaluator, arrow_schema, buffers, drawn.points)
-        seconds = time.perf_counter() - started
-        size = max(size - empty.size, 0)
-        each_shard = empty.seconds
-        row_seconds = max(seconds - each_shard, 1e-9) / evaluated
-        self.exact = drawn.exact
-        self.sampled_rows = evaluated
-        self.written_share = count.rows / evaluated
-        self.left_out = {reason: rows / evaluated for reason, rows in count.dropped.items()}
-        self.rows_written = round(space.rows * self.written_share)
-        self.bytes_per_row = size / count.rows if count.rows else 0.0
-        self.bytes = round(self.rows_written * self.bytes_per_row) + space.shards * empty.size
-        busy = min(workers, space.shards)
-        self.workers = workers
-        self.seconds = START + (space.rows * row_seconds + space.shards * each_shard) / busy
-        own = buffers.metrics.nbytes + buffers.codes.nbytes + buffers.axes.nbytes
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        peak *= 1 if sys.platform == "darwin" else 1024
-        self.memory_bytes = peak + (busy - 1) * own * BUFFER_COPIES
-        self.memory_free = memory_free()
-        self.disk_free = disk_free(".")
-
-    @property
-    def fits(self) -> bool:
-        """Whether this machine has the memory and, in this directory, the disk."""
-        return not any(
-            free is not None and needed > free
-            for needed, free in (
-                (self.memory_bytes, self.memory_free),
-                (self.bytes, self.disk_free),
-            )
-        )
+    drawn = Drawn(space)
+    evaluated = drawn.points * space.inner_points
+    arrow_schema = schema(space, run_facts(space))
+    evaluator = Evaluator(drawn)
+    buffers = Buffers(space)
+    evaluator.evaluate(0, drawn.points, buffers, lambda _: None)
+    empty = _written(space, arrow_schema)
+    started = time.perf_counter()
+    count, written = _write(evaluator, arrow_schema, buffers, drawn.points)
+    seconds = time.perf_counter() - started
+    size = max(written - empty.size, 0)
+    row_seconds = max(seconds - empty.seconds, 1e-9) / evaluated
+    written_share = count.rows / evaluated
+    rows_written = round(space.rows * written_share)
+    bytes_per_row = size / count.rows if count.rows else 0.0
+    busy = min(workers, space.shards)
+    own = buffers.metrics.nbytes + buffers.codes.nbytes + buffers.axes.nbytes
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak *= 1 if sys.platform == "darwin" else 1024
+    return Forecast(
+        sampled_rows=evaluated,
+        exact=drawn.exact,
+        written_share=written_share,
+        left_out={reason: rows / evaluated for reason, rows in count.dropped.items()},
+        rows_written=rows_written,
+        bytes=round(rows_written * bytes_per_row) + space.shards * empty.size,
+        bytes_per_row=bytes_per_row,
+        workers=workers,
+        seconds=START + (space.rows * row_seconds + space.shards * empty.seconds) / busy,
+        memory_bytes=peak + (busy - 1) * own * BUFFER_COPIES,
+    )
 
 
 class _Written:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from perfcore.errors import argument
-from perfcore.runs.forecast import Forecast
+from perfcore.runs.forecast import Forecast, forecast
 from perfcore.runs.resources import disk_free, memory_free, memory_needed
 from perfcore.space.space import Space
 from perfcore.units import format_quantity
@@ -13,11 +13,12 @@ from perfcore.units import format_quantity
 
 def shortages(
     space: Space,
-    output: str,
+    output: str | None = None,
     workers: int | None = None,
     part: tuple[int, int] = (1, 1),
     *,
     here: bool = True,
+    known: Forecast | None = None,
 ) -> tuple[str, ...]:
     """Return what a run takes more of than there is, memory or disk, a line each.
 
@@ -25,8 +26,12 @@ def shortages(
 
     Parameters
     ----------
+    output
+        Where the run is to lie; the current directory by default.
     here
         Whether the work is done by this machine, whose memory then counts.
+    known
+        The forecast, if there is one already; it is made only if it may matter.
     """
     threads = workers or os.cpu_count() or 1
     found = []
@@ -37,14 +42,15 @@ def shortages(
                 f"memory: {space.spec.name} takes about {_bytes(needed)} with {threads} workers, "
                 f"{_bytes(free)} are free; use fewer {argument('workers')}"
             )
-    free = disk_free(output)
+    free = disk_free(output or ".")
     if free is not None and _most_bytes(space) / part[1] > free:
-        needed = round(Forecast(space, threads).bytes / part[1]) - _there(output)
+        known = known or forecast(space, threads)
+        needed = round(known.bytes / part[1]) - (_there(output) if output else 0)
         if needed > free:
             found.append(
-                f"disk: {space.spec.name} takes about {_bytes(needed)} in {output}, "
-                f"{_bytes(free)} are free; list fewer values, use profile 'small' or another "
-                f"{argument('output')}"
+                f"disk: {space.spec.name} takes about {_bytes(needed)} in "
+                f"{output or 'this directory'}, {_bytes(free)} are free; list fewer values, use "
+                f"profile 'small' or another {argument('output')}"
             )
     return tuple(found)
 

@@ -96,7 +96,7 @@ def test_other_tables_stay_as_they_are(tmp_path, name):
     assert tomllib.loads(new) == {**tomllib.loads(OLD), name: {"z": 3}}
     assert "# about third" in new
     if name != "new":
-        with pytest.raises(InputError, match=r"has .* already; add --force"):
+        with pytest.raises(InputError, match=r"has .* already; add replace=True"):
             added(path, name, text, replace=False)
 
 

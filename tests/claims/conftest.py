@@ -2,7 +2,7 @@
 
 import pytest
 
-from perfcore.claims.audit import audit
+from perfcore.claims.audit import audit_claim as audit
 from perfcore.claims.claim import read_claims
 
 

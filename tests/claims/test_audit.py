@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from paths import ROOT
 
 from perfcore.catalog import names
-from perfcore.claims.audit import audit
+from perfcore.claims.audit import audit_claim as audit
 from perfcore.claims.case import Case
 from perfcore.claims.claim import read_claims
 from perfcore.cli import program

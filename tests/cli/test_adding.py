@@ -44,7 +44,7 @@ def test_models_add_into_the_catalogue(directory, catalogue):
     before = (catalogue / "models.toml").read_text("utf-8")
     again = run("models", "add", directory, "--name", "mine")
     assert again.exit_code == 2
-    assert "has [mine] already; add --force" in again.stderr
+    assert "has [mine] already; add replace=True" in again.stderr
     assert (catalogue / "models.toml").read_text("utf-8") == before
     assert run("models", "add", "deepseek-v3", "--name", "other").exit_code == 0
     assert run("models", "add", directory, "--name", "mine", "--force").exit_code == 0

@@ -8,10 +8,9 @@ from claims.files import HEADER
 from click.testing import CliRunner
 from paths import ROOT
 
-from perfcore.claims.audit import audit
+from perfcore.claims.audit import audit_claim as audit
 from perfcore.claims.claim import COLUMNS, read_claims
 from perfcore.cli import program
-from perfcore.cli.audit import as_dict
 
 SHIPPED = ROOT / "sweeps" / "claims.csv"
 
@@ -50,7 +49,7 @@ def test_json_has_every_figure():
     rows = json.loads(invoke(SHIPPED, "--json"))
 
     assert [row["claim"] for row in rows] == [claim.claim for claim in read_claims(SHIPPED)]
-    assert rows == [json.loads(json.dumps(as_dict(audit(c)))) for c in read_claims(SHIPPED)]
+    assert rows == [json.loads(json.dumps(audit(c).to_dict())) for c in read_claims(SHIPPED)]
     assert rows[3]["verdicts"][1] == {
         "code": "beats-bound",
         "text": "beats the physical bound (5.67 times)",

@@ -330,14 +330,15 @@ def test_sample_without_scipy_leaves_no_output(tmp_path, spec, monkeypatch):
             "--where batch=1 --where 'tp<=8'",
         ),
         ("overrides", {"tp": "[1, 2]"}, "overrides={'tp': '[1, 2]'}", "--set 'tp=[1, 2]'"),
-        ("output", None, "output", "-o"),
+        ("output", None, "output", "--output"),
+        ("kind", None, "kind", "KIND"),
     ],
 )
 def test_errors_name_what_the_caller_wrote(tmp_path, monkeypatch, name, value, python, option):
     def refuse(*_):
         raise InputError(f"{argument(name, value)}: no")
 
-    monkeypatch.setattr("perfcore.reporting.opening.open_source", refuse)
+    monkeypatch.setattr("perfcore.reporting.drawing.open_source", refuse)
 
     assert argument(name, value) == python
     assert fault("plot", "cost", "x.toml", "-o", tmp_path / "x.svg") == f"{option}: no"

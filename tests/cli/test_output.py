@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from perfcore.cli import program
-from perfcore.cli.output import check_output, replacing
 from perfcore.errors import InputError
+from perfcore.output import check_output, replacing
 
 
 def refusal(output, inputs=()):

@@ -13,7 +13,6 @@ import perfcore
 from diffing.sweeps import SPEC, altered, side
 from perfcore.catalog import loader
 from perfcore.cli import program
-from perfcore.cli.diff import _plain
 from perfcore.diffing.facts import Side
 from perfcore.diffing.rows import compare
 
@@ -117,7 +116,7 @@ def test_what_is_not_finite_is_moved_once_and_has_no_place_in_json(swept):
 
     assert (found.metrics[0].rows, found.metrics[0].without_change) == (18, 18)
     assert found.metrics[0].median is None
-    worst = _plain(found)["metrics"]["tpot_s"]["worst"][0]
+    worst = found.to_dict()["metrics"]["tpot_s"]["worst"][0]
     assert worst["after"] is None
     assert worst["before"] > 0
     assert compare(other, other, tolerance=0.5).equal

@@ -55,7 +55,7 @@ def test_only_a_part_of_the_disk_is_needed_for_a_part_of_the_run(tmp_path, monke
     space = Space.from_dict({"axes": {"model": ["llama-3-8b"], "device": ["h100-sxm"]}})
     monkeypatch.setattr(room, "_most_bytes", lambda _: 10**9)
     monkeypatch.setattr(room, "disk_free", lambda _: 10**8)
-    monkeypatch.setattr("perfcore.runs.forecast.Forecast", lambda *_: pytest.fail("not needed"))
+    monkeypatch.setattr(room, "forecast", lambda *_: pytest.fail("not needed"))
 
     assert room.shortages(space, str(tmp_path), 1, (1, 10)) == ()
 

@@ -66,7 +66,7 @@ def gather(source: Source, name: str, by: str | None = None, metric: str | None 
     name = name.replace("-", "_")
     name = FORMER.get(name, name)
     if name not in _KINDS:
-        Place("KIND", "", faults).unknown("kind", name, KINDS)
+        Place(argument("kind"), "", faults).unknown("kind", name, KINDS)
         raise InputError(faults)
     kind = _KINDS[name]
     if by is not None:

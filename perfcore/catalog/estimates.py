@@ -1,0 +1,51 @@
+"""Facts of entries that no vendor publishes, and what stands for them."""
+
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+from perfcore import records
+from perfcore.catalog.entry import Entry
+from perfcore.catalog.schema import DeviceEntry, EconomicsEntry
+from perfcore.inputs import PURCHASES
+
+PRICES: Final = dict(
+    zip(PURCHASES, ("price_per_hour", "spot_price_per_hour", "purchase_price"), strict=True)
+)
+_OF_OWNED: Final = ("interest", "lifetime", "server_factor", "operations", "electricity_price")
+
+
+class EstimatedFact(NamedTuple):
+    """A value that no vendor publishes, and what stands for it."""
+
+    kind: str
+    entry: str
+    field: str
+    derivation: str
+    fallback: bool = False  # a price taken from those of other devices
+
+
+def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[EstimatedFact, ...]:
+    """Return the estimated facts of an entry that physics reads.
+
+    Parameters
+    ----------
+    purchases
+        How devices are paid: of their prices only those that this takes count.
+    """
+    found = dict(entry.estimated)
+    if isinstance(entry, DeviceEntry):
+        found |= entry.fallbacks
+        unpaid = {PRICES[purchase] for purchase in PRICES if purchase not in purchases}
+        if any(PRICES[purchase] in entry.fallbacks for purchase in purchases):
+            unpaid -= {PRICES["on-demand"]}  # from which the others are taken
+        found = {
+            name: derivation
+            for name, derivation in found.items()
+            if name in records.Device._fields and name not in unpaid
+        }
+    elif isinstance(entry, EconomicsEntry) and "owned" not in purchases:
+        found = {name: why for name, why in found.items() if name not in _OF_OWNED}
+    return tuple(
+        EstimatedFact(kind, entry.name, name, why, fallback=name not in entry.estimated)
+        for name, why in found.items()
+    )

@@ -1,0 +1,106 @@
+"""Pictures and reports of a run or a sweep, by name: what is asked for is checked, then written."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from perfcore.errors import InputError, argument
+from perfcore.output import check_output, replacing
+from perfcore.reporting import document, vega
+from perfcore.reporting.kinds import gather
+from perfcore.reporting.names import SUFFIXES
+from perfcore.reporting.opening import open_source
+from perfcore.reporting.page import picture_page
+from perfcore.reporting.picture import Picture
+from perfcore.space.space import Space
+
+Given = str | Path | Mapping[str, object] | Space
+_PAGES: Final = (".html",)
+
+
+def draw(
+    kind: str,
+    source: Given,
+    output: str | Path | None = None,
+    by: str | None = None,
+    metric: str | None = None,
+    where: Iterable[str] = (),
+    overrides: Iterable[str] = (),
+    workers: int | None = None,
+) -> Picture:
+    """Return a picture of a run or a sweep as data, drawn into a file if one is named.
+
+    ``perfcore.draw("pareto", "sweep.toml", "front.svg", by="weight_format").finding``
+
+    Parameters
+    ----------
+    kind
+        ``roofline``, ``pareto``, ``winners``, ``memory_wall``, ``cost``, ``energy``,
+        ``quantisation`` or ``bandwidth``.
+    source
+        Directory of a run, a sweep file, a mapping laid out like one, or a ``Space``.
+    output
+        File to write: ``.png``, ``.svg``, or ``.html``, which answers to the pointer.
+    by
+        Axis whose values are told apart; that of the kind by default.
+    metric
+        Column to show, where a kind shows one.
+    where
+        Conditions, e.g. ``model=llama-3-70b`` or ``tpot_s<=50ms``.
+    overrides
+        ``key=value`` each; they win over the sweep file.
+    workers
+        Threads, all processors by default.
+
+    Raises
+    ------
+    InputError
+        With every fault of the specification or the conditions; the source lacks what the kind
+        needs; nothing runs; or the file cannot be written.
+    """
+    if output is not None:
+        _check(output, source, SUFFIXES)
+    picture = gather(open_source(source, where, overrides, workers), kind, by, metric)
+    if output is not None:
+        with replacing(Path(output)) as part:
+            part.write_bytes(_drawn(picture, Path(output).suffix))
+    return picture
+
+
+def report(
+    source: Given,
+    output: str | Path | None = None,
+    where: Iterable[str] = (),
+    overrides: Iterable[str] = (),
+    workers: int | None = None,
+    *,
+    again: str = "",
+) -> str:
+    """Return a page of HTML on a run or a sweep, written into a file if one is named.
+
+    It has findings, pictures, what is best on each device, assumptions, sources and errors, and
+    needs no network. ``again`` is the command that makes it, which it shows in place of a call
+    from Python; other parameters and errors are those of ``draw``.
+    """
+    if output is not None:
+        _check(output, source, _PAGES)
+    text = document.report(open_source(source, where, overrides, workers), again)
+    if output is not None:
+        with replacing(Path(output)) as part:
+            part.write_text(text, encoding="utf-8")
+    return text
+
+
+def _check(output: str | Path, source: Given, suffixes: tuple[str, ...]) -> None:
+    """Refuse a file that cannot be written, and miss the library that draws before the work."""
+    if Path(output).suffix not in suffixes:
+        raise InputError(f"{argument('output')}: {str(output)!r} must end in {', '.join(suffixes)}")
+    inputs = [str(source)] if isinstance(source, str | Path) else []
+    check_output(argument("output"), str(output), inputs)
+    vega.converter()
+
+
+def _drawn(picture: Picture, suffix: str) -> bytes:
+    if suffix == ".png":
+        return vega.png(picture)
+    return (vega.svg(picture) if suffix == ".svg" else picture_page(picture)).encode()

@@ -1,0 +1,96 @@
+"""How large a sweep is, before it runs."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfcore.catalog.estimates import EstimatedFact, estimates
+from perfcore.catalog.schema import EconomicsEntry
+from perfcore.inputs import PURCHASES
+from perfcore.runs.forecast import Forecast, forecast
+from perfcore.runs.preflight import shortages
+from perfcore.runs.resources import disk_free, memory_free
+from perfcore.space.space import Space, Sweep, as_space
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How large a sweep is, and whether this machine has the room for it.
+
+    ``space`` knows ``rows``, ``shards`` and axes; ``forecast`` has bytes, seconds and memory, from
+    a sample. ``memory_free`` and ``disk_free`` are in bytes, None where nobody says. ``faults``
+    has a line for memory and disk if there is too little, with a remedy each; ``estimated`` the
+    facts of its entries that no vendor publishes, and ``hypothetical`` the names of those that do
+    not exist as products.
+    """
+
+    space: Space
+    forecast: Forecast
+    memory_free: int | None
+    disk_free: int | None
+    faults: tuple[str, ...]
+    estimated: tuple[EstimatedFact, ...]
+    hypothetical: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether this machine has the memory and the disk."""
+        return not self.faults
+
+
+def plan(
+    spec: Sweep,
+    output: str | Path | None = None,
+    workers: int | None = None,
+    overrides: Iterable[str] = (),
+) -> Plan:
+    """Return how large a sweep is: rows, bytes, seconds and memory, from a sample of it.
+
+    Nothing is written. ``perfcore.plan("sweep.toml").forecast.seconds``
+
+    Parameters
+    ----------
+    spec
+        A sweep file, a mapping laid out like one, or a ``Space``.
+    output
+        Where the run is to lie, for the disk that is free; the current directory by default.
+    workers
+        Threads, all processors by default.
+    overrides
+        ``key=value`` each, e.g. ``axes.batch=[1,2,4]``; they win over the file.
+
+    Raises
+    ------
+    InputError
+        With every fault of the specification.
+    """
+    space = as_space(spec, overrides)
+    place = None if output is None else str(output)
+    known = forecast(space, workers or os.cpu_count() or 1)
+    purchases = _purchases(space)
+    entries = [(axis.name, entry) for axis in space.axes for entry in axis.entries]
+    return Plan(
+        space=space,
+        forecast=known,
+        memory_free=memory_free(),
+        disk_free=disk_free(place or "."),
+        faults=shortages(space, place, workers, known=known),
+        estimated=tuple(
+            fact for kind, entry in entries for fact in estimates(kind, entry, purchases)
+        ),
+        hypothetical=tuple(entry.name for _, entry in entries if entry.hypothetical),
+    )
+
+
+def _purchases(space: Space) -> set[str]:
+    """How the sweep pays for devices: every way that its economics take."""
+    for what_if in space.spec.what_ifs:
+        if what_if.key == "economics.purchase":
+            return {PURCHASES[int(value)] for value in what_if.values}
+    return {
+        entry.purchase
+        for axis in space.axes
+        for entry in axis.entries
+        if isinstance(entry, EconomicsEntry)
+    }
