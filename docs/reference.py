@@ -138,7 +138,7 @@ def record_fields() -> str:
             table(left("field", "unit", "meaning"), rows),
         ]
     rows = [(f"`{axis.name}`", axis.meaning) for axis in DEPLOYMENT_AXES]
-    return paragraphs(*parts, "### Deployment and request", table(("axis", "meaning"), rows))
+    return paragraphs(*parts, "### Deployment and request", table(left("axis", "meaning"), rows))
 
 
 def si_unit(dimension: str) -> str:
@@ -254,7 +254,7 @@ def rate(flops: float) -> str:
 def mixers() -> str:
     """A table of the letters of ``layer_types``."""
     rows = ((f"`{letter}`", mixer.title) for letter, mixer in MIXERS.items())
-    return table(("letter", "layer"), rows)
+    return table(left("letter", "layer"), rows)
 
 
 def models() -> str:

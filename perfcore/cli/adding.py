@@ -249,7 +249,7 @@ def _device_table(given: Mapping[str, Any]) -> tuple[dict[str, object], list[str
     if not any(rate in table for rate in _RATES):
         listed = ", ".join(_option(rate) for rate in _RATES)
         faults.append(f"no arithmetic rate is given; add one of {listed}, like '989 TFLOP/s'")
-        table["flops_fp32"] = "1 FLOP/s"  # so that this is told once
+        table["flops_fp32"] = "1 TFLOP/s"  # so that this is told once
     if table.get("status") == "hypothetical":
         table["hypothetical"] = True
     table["estimated"] = _stand_in(table)
@@ -296,8 +296,7 @@ def _idle_power(board_power: object) -> str:
 def _as_option(fault: str) -> str:
     """Turn a fault of a key into one of the option that sets it."""
     for field in sorted(_FIELDS, key=len, reverse=True):
-        missing = f": key {field!r} is missing; add it"
-        if fault.endswith(missing):
+        if fault.partition("; ")[0].endswith(f"key {field!r} is missing"):
             return f"{_option(field)} is missing; give it like {_MEANINGS[field].example!r}"
         if fault.startswith((f"{field}: ", f": {field}: ")):
             return f"{_option(field)}: {fault.partition(f'{field}: ')[2]}"

@@ -1,9 +1,10 @@
 """Entries written as commented TOML."""
 
 import tomllib
+from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from perfcore.catalog import toml
@@ -100,9 +101,65 @@ def test_other_tables_stay_as_they_are(tmp_path, name):
             added(path, name, text, replace=False)
 
 
-def test_text_that_looks_like_a_table_is_left_to_people(tmp_path):
+def test_text_that_looks_like_a_table_is_text(tmp_path):
     path = tmp_path / "models.toml"
-    path.write_text('[a]\nx = """\n[b]\n"""\n[c]\ny = 1\n')
+    path.write_text('[a]\nx = """\n[b]\n"""\n[c]\ny = """\n[a]\n"""\n')
+
+    new = added(path, "a", "[a]\nz = 1\n", replace=True)
+
+    assert new == '[c]\ny = """\n[a]\n"""\n\n[a]\nz = 1\n'
+
+
+def test_text_that_a_program_would_change_is_left_to_people(tmp_path):
+    path = tmp_path / "models.toml"
+    path.write_text("[ a ]\n[[a.x]]\n\n")
 
     with pytest.raises(InputError, match="edit it by hand"):
         added(path, "a", "[a]\nz = 1\n", replace=True)
+
+
+WHOLE = " [ 'a' ] # mine\nz = 0\n# of a\n\n[a.estimated]"
+OWNED = ("[a]", WHOLE, "[a.x]")
+HEADS = (*OWNED, "[b]", '["a.b"]', "[c.a]", "[d.x.y]", "[d]")
+PARTS = (
+    "k = 1\n",
+    "\nd.e = 2 # ½\n",
+    '"l l" = [ 1,\n [2], # [a]\n]\n',
+    '# about m\nm = """\n[a]\n"""\n',
+)
+NEXT = ("", "\n", "\n# about what is next\n  # and more\n\n")
+TABLES = st.lists(
+    st.tuples(
+        st.sampled_from(HEADS),
+        st.lists(st.sampled_from(PARTS), unique=True).map("".join),
+        st.sampled_from(NEXT),
+    ),
+    unique_by=lambda found: found[0],
+)
+
+
+@given(st.sampled_from(("", "# top\n", "x = 1 # top\n\n")), TABLES, st.booleans(), st.booleans())
+def test_everything_else_stays_byte_for_byte(tmp_path_factory, top, tables, crlf, mark):
+    old = kept = top
+    for head, values, after in tables:
+        whole = f"{head}\n{values}{after}"
+        old += whole
+        kept += after if head in OWNED else whole
+    heads = [head for head, _, _ in tables]
+    assume(not any(one in OWNED and two in OWNED for one, two in pairwise(heads)))
+    try:
+        tomllib.loads(old)
+    except tomllib.TOMLDecodeError:
+        assume(condition=False)
+    own = "[a]\nz = 1\n"
+    expected = f"{kept.rstrip()}\n\n{own}" if kept.strip() else own
+    if crlf:
+        old, expected = (text.replace("\n", "\r\n") for text in (old, expected))
+    if "\n" not in old:
+        expected = expected.replace("\r\n", "\n")
+    path = tmp_path_factory.mktemp("made") / "models.toml"
+    path.write_text(old, encoding="utf-8-sig" if mark else "utf-8", newline="")
+
+    new = added(path, "a", own, replace=True)
+
+    assert new == "\ufeff" * mark + expected

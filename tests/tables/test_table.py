@@ -5,12 +5,12 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from paths import ROOT
 
 from perfcore.cli import program
 from perfcore.tables import (
@@ -26,7 +26,6 @@ from perfcore.tables import (
     terminal_text,
 )
 
-ROOT = Path(__file__).parent.parent
 COLUMNS = (*left("device"), Column("memory", "GB", align="right"), Column("share", picture=True))
 SMALL = Table(
     COLUMNS,
