@@ -39,6 +39,10 @@ class OutputError(PerfcoreError, OSError):
     """What was computed cannot be written: the directory, disk or file refuses."""
 
 
+class VanishedError(OutputError):
+    """A file that was being written is not there any more."""
+
+
 def _in_python(name: str, value: object) -> str:
     return name if value is None else f"{name}={value!r}"
 

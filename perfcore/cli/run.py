@@ -60,6 +60,7 @@ def run(
     perfcore run sweep.toml -o s3://bucket/results --shard 3/16
     perfcore run sweep.toml -o /shared/results --dask tcp://scheduler:8786
     """  # noqa: D301
+    from perfcore.runs.check import spans  # noqa: PLC0415
     from perfcore.runs.run import sweep  # noqa: PLC0415
     from perfcore.runs.shards import ProgressDisplay  # noqa: PLC0415
     from perfcore.runs.workers import Progress  # noqa: PLC0415 - Arrow is slow to import
@@ -94,6 +95,12 @@ def run(
         ctx.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
     if not quiet:
         _summary(finished, watched[0], share)
+    missing = finished.missing(share)
+    if missing:
+        raise InputError(
+            f"{finished.location}: {plural(len(missing), 'shard')} missing: {spans(missing)}; run "
+            "the same command again, which computes these"
+        )
 
 
 def _again(given: dict[str, Any]) -> str:

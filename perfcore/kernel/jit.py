@@ -7,7 +7,6 @@ No fast-math flag is set, so that compiled and interpreted results are the same 
 ``error_model="numpy"`` only spares the test for division by zero.
 """
 
-import hashlib
 import inspect
 import os
 import pkgutil
@@ -31,31 +30,19 @@ from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic, overload, register_jitable
 
 from perfcore.kernel.layout import CACHE_LINE
-
-SOURCES = ("records.py", "limits.py", "kernel/**/*.py", "physics/**/*.py")
-
+from perfcore.kernel.sources import source_hash
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def source_hash() -> str:
-    """Hash of all sources that compiled code is made of, and of Numba's version.
+def cache_directory() -> Path | None:
+    """Return the directory of code compiled of these sources; None if it cannot be made.
 
     Numba's own cache key is one file's time stamp, so that an edit in another file would serve
-    stale physics; this hash names the cache directory instead.
+    stale physics: the directory is named by all sources instead, and by Numba's version.
     """
-    root = Path(__file__).parents[1]
-    digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(path for pattern in SOURCES for path in root.glob(pattern)):
-        digest.update(path.relative_to(root).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def cache_directory() -> Path | None:
-    """Return the directory of code compiled of these sources; None if it cannot be made."""
     base = os.environ.get("PERFCORE_CACHE") or platformdirs.user_cache_dir("perfcore")
-    directory = Path(base) / "numba" / source_hash()
+    directory = Path(base) / "numba" / f"{source_hash()}-{numba.__version__}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -19,13 +19,15 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from perfcore.catalog import catalog_hash
-from perfcore.errors import InputError, argument, show
+from perfcore.errors import InputError, OutputError, VanishedError, argument, show
+from perfcore.kernel.sources import source_hash
 from perfcore.runs.parquet import ParquetShard
 from perfcore.runs.store import DATA, RECEIPTS, Store
 from perfcore.runs.workers import Count, Receipt
 from perfcore.space.space import TABLES, Space
 
 MANIFEST: Final = "manifest.json"
+OWNER: Final = f"{RECEIPTS}/run"  # the fingerprint of the run that writes here
 MOST_SHARDS: Final = 1_000_000  # of a run, 10^12 rows: each has its place in the manifest
 READERS: Final = 16  # threads that read receipts: an object store takes its time for each
 _SHOWN: Final = 3  # differences between two specifications
@@ -60,7 +62,9 @@ def fingerprints(space: Space) -> Document:
     """Hashes of what decides a run's bytes, one a kind.
 
     The catalogue and the calibration are the numbers that the kernel is given, wherever they come
-    from: an engine stands on others, of which the specification says nothing.
+    from: an engine stands on others, of which the specification says nothing. The physics is the
+    sources of formulas and kernel, so that parts of two checkouts are not parts of one run; the
+    writer is the release of pyarrow, which encodes the files.
     """
     tables = dict(zip(TABLES, space.tables, strict=True))
     engine = tables.pop("engine")
@@ -71,12 +75,14 @@ def fingerprints(space: Space) -> Document:
         "spec": space.spec.fingerprint(),
         "catalog": catalog.hexdigest(),
         "calibration": hashlib.sha256(engine.tobytes()).hexdigest(),
+        "physics": source_hash(),
+        "writer": version("pyarrow"),
         "version": version("perfcore"),
     }
 
 
 def fingerprint(space: Space) -> str:
-    """Hash of all that decides a run's bytes: specification, facts, and perfcore's version."""
+    """Hash of all that decides a run's bytes: specification, facts, physics and versions."""
     return _joined(fingerprints(space))
 
 
@@ -139,6 +145,16 @@ class Archive:
         """Begin a shard."""
         return StoredShard(self, shard)
 
+    def check_owner(self) -> None:
+        """Refuse to write if another run has begun here since, e.g. while this one was paused."""
+        owner = read_owner(self.store)
+        if owner != self.run:
+            raise OutputError(
+                f"{self.store.location}: another run writes here now (fingerprint "
+                f"{show(owner) if owner else 'missing'}); this one, {self.run}, stops; choose "
+                f"another {argument('output')}"
+            )
+
 
 class StoredShard:
     """A shard that is being written."""
@@ -163,12 +179,20 @@ class StoredShard:
     def commit(self, count: Count) -> Receipt:
         """Give the file its name, then say what it is."""
         self.file.commit()
-        with self.draft.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = self.draft.path.stat().st_size
+        try:
+            with self.draft.path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                size = file.tell()
+        except FileNotFoundError as error:
+            raise VanishedError(
+                f"{self.archive.store.location}: the draft of {self.name} was removed while it "
+                "was written; run again, which keeps complete shards"
+            ) from error
         receipt = Receipt(count.rows, count.dropped, size, digest)
+        self.archive.check_owner()
         self.archive.store.publish(self.draft, self.name)
         document = {"run": self.archive.run, **asdict(receipt)}
+        self.archive.check_owner()
         self.archive.store.write(f"{RECEIPTS}/{receipt_file(self.shard)}", _json(document))
         return receipt
 
@@ -176,6 +200,14 @@ class StoredShard:
         """Leave nothing behind."""
         self.file.discard()
         self.draft.discard()
+
+
+def read_owner(store: Store) -> str:
+    """Return the fingerprint of the run that writes into a store; empty if it says none."""
+    try:
+        return store.read(OWNER).decode(errors="replace").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def damage(store: Store, shard: int, receipt: Receipt) -> str:
@@ -305,6 +337,12 @@ def listed(store: Store, manifest: Document) -> dict[int, Receipt]:
         ) from error
 
 
+def present(store: Store, manifest: Document) -> frozenset[int]:
+    """Return the shards that a manifest lists and whose files are as long as they were written."""
+    receipts, sizes = listed(store, manifest), store.sizes(DATA)
+    return frozenset(shard for shard in receipts if _fits(shard, receipts, sizes))
+
+
 def begin(store: Store, head: Document) -> dict[int, Receipt]:
     """Begin a run, or go on with it; return what its manifest says of its shards.
 
@@ -331,6 +369,8 @@ def begin(store: Store, head: Document) -> dict[int, Receipt]:
             f"{store.location}: holds a run of another specification ({known.get('name')!r}; "
             f"{changes(known, head)}); choose another {argument('output')} or delete it"
         )
+    if read_owner(store) != run:
+        store.write(OWNER, f"{run}\n".encode())
     return listed(store, known)
 
 
@@ -421,7 +461,7 @@ def changes(there: Document, here: Document) -> str:
     """Return what differs between two runs' headers, for people: ``axes.batch: [1, 2], was [1]``.
 
     Facts are named by the entry that has them; constants of engines that others stand on are not
-    entries, and neither is perfcore's version.
+    entries, and neither are formulas and versions.
     """
     found = list(_differences("", there.get("spec"), json.loads(json.dumps(here["spec"]))))
     parts, now = there.get("fingerprints"), here["fingerprints"]
@@ -433,8 +473,12 @@ def changes(there: Document, here: Document) -> str:
         ):
             if before.get(key) != now[key] and not found:
                 found.append(f"{meaning} have changed")
-        if before.get("version") != now["version"]:
-            found.append(f"perfcore {now['version']}, was {before.get('version')}")
+        if before.get("physics") != now["physics"]:
+            was = before.get("physics", "unknown")
+            found.append(f"formulas or kernel have changed (sources {now['physics']}, were {was})")
+        for key, program in (("version", "perfcore"), ("writer", "pyarrow")):
+            if before.get(key) != now[key]:
+                found.append(f"{program} {now[key]}, was {before.get(key, 'unknown')}")
     shown = "; ".join(found[:_SHOWN])
     more = len(found) - _SHOWN
     return shown + (f"; and {more} more" if more > 0 else "")

@@ -65,6 +65,12 @@ class Run(Dataset):
             )
         return number
 
+    def missing(self, part: tuple[int, int] = (1, 1)) -> tuple[int, ...]:
+        """Return the shards of a part that are not there as they were written, in order."""
+        _, shards = manifests.read_whole(self.store)
+        there = manifests.present(self.store, self.manifest)
+        return tuple(shard for shard in part_of(len(shards), part) if shard not in there)
+
     def dataset(self) -> ds.Dataset:
         """The rows as an Arrow data set, read lazily."""
         return self.store.dataset()

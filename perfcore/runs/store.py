@@ -6,13 +6,19 @@ that several processes may work on one run: what they write under one name is th
 
 import errno
 import fcntl
+import hashlib
 import os
+import platform
+import re
+import shutil
 import stat
 import tempfile
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 from uuid import uuid4
@@ -21,13 +27,16 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
-from perfcore.errors import InputError, OutputError, argument, reason
+from perfcore.errors import InputError, OutputError, VanishedError, argument, reason
 
 DATA: Final = "data"  # nothing but Parquet
 RECEIPTS: Final = "shards"  # what each shard is, and files that are being written
 SCHEMES: Final = ("s3", "gs", "gcs", "abfs", "abfss")
+_COPIED: Final = 8 << 20  # bytes that are sent at once
 _CONNECTING: Final = threading.Lock()  # from_uri is for one thread at a time (apache/arrow#39897)
-_DRAFTS: Final = ".perfcore-{}.draft"
+_REFUSED: Final = re.compile(r"access.?denied|forbidden|\b403\b", re.IGNORECASE)
+_DRAFTS: Final = ".perfcore-{}-{}.draft"  # of a machine, and of all drafts ever
+_ABANDONED: Final = 86_400  # s, after which a draft of another machine is of a dead process
 # of a file system that has no hard links
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
@@ -38,7 +47,7 @@ class Draft:
     def __init__(self, folder: Path) -> None:
         """Make the file, locked as long as this process lives."""
         while True:
-            self.path = folder / _DRAFTS.format(uuid4().hex)
+            self.path = folder / _DRAFTS.format(_machine(), uuid4().hex)
             self._lock = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             with suppress(OSError):  # not every file system has locks; then nobody tidies up
                 fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -50,6 +59,13 @@ class Draft:
         """Give the file its name."""
         try:
             self.path.replace(path)
+        except FileNotFoundError as error:
+            if self.path.exists():
+                raise
+            raise VanishedError(
+                f"{path}: its draft was removed while it was written; run again, which keeps "
+                "complete shards"
+            ) from error
         finally:
             self.discard()
 
@@ -128,11 +144,16 @@ class Store(ABC):
         """Say of an error that ``name`` cannot be written."""
         try:
             yield
+        except VanishedError:
+            raise
         except (OSError, pa.ArrowException) as error:
-            remedy = f"choose another {argument('output')}"
-            remedy = f"free space or {remedy}" if name else remedy
             place = f"{self.location}/{name}" if name else self.location
-            raise OutputError(f"{place}: cannot be written ({reason(error)}); {remedy}") from error
+            why, remedy = reason(error), f"choose another {argument('output')}"
+            if _REFUSED.search(why):
+                remedy = f"check the credentials and the rights of writing, or {remedy}"
+            elif name:
+                remedy = f"free space or {remedy}"
+            raise OutputError(f"{place}: cannot be written ({why}); {remedy}") from error
 
     @contextmanager
     def reading(self, name: str) -> Iterator[None]:
@@ -257,14 +278,13 @@ class Bucket(Store):
 
     def publish(self, draft: Draft, name: str) -> None:
         """Copy the file into the bucket."""
-        with self.writing(name):
-            pafs.copy_files(
-                str(draft.path),
-                self._key(name),
-                source_filesystem=pafs.LocalFileSystem(),
-                destination_filesystem=self.files,
-                use_threads=False,
-            )
+        # not copy_files, which says nothing of a part that was refused (pyarrow 26.0.1)
+        with self.writing(name), draft.path.open("rb") as source:
+            with self.files.open_output_stream(self._key(name)) as target:
+                shutil.copyfileobj(source, target, _COPIED)
+            sent, there = source.tell(), self.files.get_file_info(self._key(name)).size
+            if there != sent:
+                raise OSError(errno.EIO, f"{sent:,} bytes were sent, {there or 0:,} are there")
         draft.discard()
 
     def create(self, name: str, content: bytes) -> None:
@@ -321,10 +341,26 @@ def open_store(location: str | Path) -> Store:
     return Bucket(text)
 
 
+@cache
+def _machine() -> str:
+    """Return a name for this machine since it was started: host and boot, as a hash."""
+    boot = ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    return hashlib.sha256(f"{platform.node()} {boot}".encode()).hexdigest()[:12]
+
+
 def _tidy(folder: Path) -> None:
-    """Remove the drafts that no living process holds."""
-    for path in folder.glob(_DRAFTS.format("*")):
+    """Remove the drafts that no living process holds.
+
+    Locks may not reach other hosts (NFS with nolock, Lustre with localflock): drafts of other
+    machines go only when they are a day old.
+    """
+    ours = _DRAFTS.format(_machine(), "*")
+    for path in folder.glob(_DRAFTS.format("*", "*")):
         with suppress(OSError):
+            if not path.match(ours) and time.time() - path.stat().st_mtime < _ABANDONED:
+                continue
             # of what is no draft, a pipe would wait for its reader
             lock = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
             try:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from perfcore.columns import STATUS
+from perfcore.errors import VanishedError
 from perfcore.kernel.layout import Output
 from perfcore.physics.stages.point import Point
 from perfcore.runs.parquet import Buffers, Shaper
@@ -180,7 +181,10 @@ class ShardWorker:
         if self.stopped.is_set():
             return None
         there = self.shards.intact(shard)
-        receipt = there or self._written(shard)
+        try:
+            receipt = there or self._written(shard)
+        except VanishedError:  # e.g. another host has tidied up: once more
+            receipt = self._written(shard)
         start, stop = self.space.shard_range(shard)
         with self.lock:
             self.done[shard] = receipt

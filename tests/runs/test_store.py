@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,15 @@ from moto.server import ThreadedMotoServer
 import perfcore
 import runs
 from perfcore.errors import InputError, OutputError
+from perfcore.runs import store as store_module
 from perfcore.runs.check import verify
 from perfcore.runs.run import sweep
 from perfcore.runs.store import Bucket, Directory, Draft, open_store
 from runs import ROWS_PER_SHARD, SHARDS, SPEC, cli, hashes, manifest_of
+from runs.proxy import failing
 
 BUCKET = "perfcore-tests"
+MACHINE = store_module._machine()  # noqa: SLF001 - in the names of drafts
 
 
 @pytest.fixture(scope="module")
@@ -231,9 +235,9 @@ def test_a_file_that_is_renamed_meanwhile_hides_no_other(tmp_path, monkeypatch):
 def test_only_what_nobody_writes_is_tidied_away(tmp_path):
     store = Directory(tmp_path)
     store.prepare()
-    left = tmp_path / "shards" / ".perfcore-left.draft"
+    left = tmp_path / "shards" / f".perfcore-{MACHINE}-left.draft"
     left.write_text("by a killed process")
-    os.mkfifo(tmp_path / "shards" / ".perfcore-pipe.draft")  # is not waited for
+    os.mkfifo(tmp_path / "shards" / f".perfcore-{MACHINE}-pipe.draft")  # is not waited for
     mine = Draft(tmp_path / "shards")
     store.tidy()
 
@@ -241,7 +245,7 @@ def test_only_what_nobody_writes_is_tidied_away(tmp_path):
     assert not left.exists()
 
     mine.publish(tmp_path / "data" / "file")
-    (tmp_path / "shards" / ".perfcore-pipe.draft").unlink()
+    (tmp_path / "shards" / f".perfcore-{MACHINE}-pipe.draft").unlink()
 
     assert os.listdir(tmp_path / "shards") == []  # noqa: PTH208
 
@@ -274,3 +278,143 @@ def test_a_password_in_an_address_is_refused_and_not_repeated():
     with pytest.raises(InputError, match=r"s3://\.\.\.@bucket/run: a password") as caught:
         open_store("s3://KEY:SECRET@bucket/run")
     assert "SECRET" not in str(caught.value).replace("AWS_SECRET_ACCESS_KEY", "")
+
+
+FAULTS = [403, 404, 500, "drop"]
+SLOW = [500, "drop"]
+OBJECTS = [
+    "data/part-00001.parquet",
+    "data/part-00002.parquet",
+    "shards/part-00003.json",
+    "shards/run",
+    "manifest.json",
+]
+REQUESTS = {
+    "begin": lambda method, query: method == "POST" and query == "uploads",
+    "part": lambda method, query: method == "PUT" and query.startswith("partNumber="),
+    "end": lambda method, query: method == "POST" and query.startswith("uploadId="),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("request_kind", REQUESTS)
+def test_no_upload_is_lost_in_silence(address, spec, monkeypatch, fault, request_kind):
+    """Each object of a run in turn, and each request that uploads it.
+
+    Arrow tries again for 7 s after an error of the server or the connection: one object of each
+    kind of request then, unless PERFCORE_ALL_FAULTS asks for all 60.
+    """
+    upstream = os.environ["AWS_ENDPOINT_URL"]
+    objects = OBJECTS
+    if fault in SLOW and not os.environ.get("PERFCORE_ALL_FAULTS"):
+        place = list(REQUESTS).index(request_kind) + SLOW.index(fault)
+        objects = OBJECTS[place : place + 1]
+    for number, name in enumerate(objects):
+        seen = []
+
+        def chosen(method, path, name=name, seen=seen):
+            key, _, query = path.partition("?")
+            if not key.endswith(f"/{name}") or not REQUESTS[request_kind](method, query):
+                return False
+            seen.append(path)
+            # the manifest is also written at the begin, when nothing can be lost
+            return name != "manifest.json" or len(seen) > 1
+
+        with failing(upstream, chosen, fault) as (proxy, failed):
+            monkeypatch.setenv("AWS_ENDPOINT_URL", proxy)
+            done = cli("run", spec, "-o", f"{address}{number}", "--quiet", "--force")
+
+        assert failed, name
+        assert done.exit_code == 2, (name, done.stdout, done.stderr)
+        (line,) = done.stderr.splitlines()
+        assert f"{name}: cannot be written" in line
+        assert fault != 403 or "check the credentials" in line
+
+
+def test_a_part_of_a_large_upload_that_is_refused(address, monkeypatch):
+    """Objects beyond 10 MiB go up in parts, whose failures ``copy_files`` did not report."""
+    content = os.urandom(24 << 20)
+
+    def second_part(method, path):
+        return method == "PUT" and "partNumber=2" in path
+
+    with failing(os.environ["AWS_ENDPOINT_URL"], second_part, 403) as (proxy, failed):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy)
+        store = open_store(address)
+        with pytest.raises(OutputError, match=r"cannot be written .* check the credentials"):
+            store.write("data/large", content)
+
+    assert failed
+    assert "large" not in store.sizes("data")
+
+
+def test_drafts_of_other_machines_are_tidied_away_when_they_are_old(tmp_path):
+    store = Directory(tmp_path)
+    store.prepare()
+    young = tmp_path / "shards" / ".perfcore-0123456789ab-young.draft"
+    old = tmp_path / "shards" / ".perfcore-0123456789ab-old.draft"
+    for path in (young, old):
+        path.write_bytes(b"x")
+    os.utime(old, (0, 0))
+
+    store.tidy()
+
+    assert young.exists()
+    assert not old.exists()
+
+
+def test_a_draft_that_vanished_is_computed_again(tmp_path, whole, monkeypatch):
+    publish, lost = Draft.publish, []
+
+    def losing(draft, path):
+        if path.name == "part-00002.parquet" and not lost:
+            lost.append(path)
+            draft.path.unlink()
+        publish(draft, path)
+
+    monkeypatch.setattr(Draft, "publish", losing)
+    assert sweep(space(), tmp_path / "run", 1).manifest["complete"]
+
+    assert lost
+    assert hashes(tmp_path / "run") == hashes(whole)
+
+
+def test_a_straggler_does_not_write_into_a_newer_run(tmp_path, monkeypatch):
+    """A process that was paused while its directory was emptied and another run begun there."""
+    publish, begun = Directory.publish, []
+
+    def late(store, draft, name):
+        if name == "data/part-00001.parquet" and not begun:
+            begun.append(name)
+            shutil.rmtree(tmp_path / "run")
+            sweep(runs.space(rows_per_shard=20 * ROWS_PER_SHARD, scales=250), tmp_path / "run", 1)
+            old_drafts = list((tmp_path / "run" / "shards").glob(".perfcore-*"))
+            assert not old_drafts
+        publish(store, draft, name)
+
+    newer = tmp_path / "expected"
+    sweep(runs.space(rows_per_shard=20 * ROWS_PER_SHARD, scales=250), newer, 1)
+    monkeypatch.setattr(Directory, "publish", late)
+
+    with pytest.raises(OutputError):
+        sweep(space(), tmp_path / "run", 1)
+
+    assert begun
+    assert hashes(tmp_path / "run") == hashes(newer)
+    assert verify(tmp_path / "run").faults == ()
+
+
+def test_exit_0_means_complete(tmp_path, spec, monkeypatch):
+    """A file that vanishes after it was written is named, also under --quiet."""
+    settle = store_module.Directory.write
+
+    def vanishing(store, name, content):
+        settle(store, name, content)
+        if name == "manifest.json":
+            (tmp_path / "run" / "data" / "part-00003.parquet").unlink(missing_ok=True)
+
+    monkeypatch.setattr(store_module.Directory, "write", vanishing)
+    done = cli("run", spec, "-o", tmp_path / "run", "--quiet")
+
+    assert done.exit_code == 2
+    assert "1 shard missing: 3; run the same command again" in done.stderr
