@@ -18,12 +18,12 @@ from perfcore.accuracy.scores import score
 from perfcore.accuracy.table import Measurement, read_measurements, shipped
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def licensed():
     return read_measurements(shipped())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def scored(licensed):
     return score(licensed)
 
@@ -38,7 +38,7 @@ def write(tmp_path):
     return written
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def simulated():
     """Measurements of an engine whose kernels start 2 x and read 0.8 x as the catalogue's."""
     base = Measurement(

@@ -6,7 +6,7 @@ import perfcore
 from diffing.sweeps import CHIP, OWN, SPEC
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def swept():
     return perfcore.sweep(SPEC)
 

@@ -9,7 +9,7 @@ from perfcore.reporting.opening import open_source
 from reporting.swept import SPEC
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("plots")
     (path / "small.toml").write_text(SPEC)
@@ -18,17 +18,17 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def source(folder):
     return open_source(folder / "small.toml")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def rows(folder):
     """All rows, for answers that are found in another way."""
     return perfcore.sweep(folder / "small.toml").to_pylist()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pictures(source):
     return {kind: gather(source, kind) for kind in KINDS}
