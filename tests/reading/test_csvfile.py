@@ -1,4 +1,4 @@
-"""CSV files: rows by column name, faults with their line, and text that no spreadsheet runs."""
+"""CSV files: rows by column name, faults with line numbers, and no formulas for spreadsheets."""
 
 import pytest
 

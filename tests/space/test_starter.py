@@ -1,4 +1,4 @@
-"""The starter file runs as it is."""
+"""The starter file runs unchanged."""
 
 import json
 import re
