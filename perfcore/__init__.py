@@ -1,4 +1,4 @@
-"""Performance modelling of LLM inference: latency, energy and money per token, in columns."""
+"""Analytical performance model of LLM inference: latency, energy and cost per token."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -52,7 +52,7 @@ __all__ = [
     "validate",
 ]
 
-# Imported when first asked for: NumPy, Arrow and Numba take most of a second.
+# Imported on first use: importing NumPy, Arrow and Numba takes most of a second.
 _HOMES = {
     "Comparison": "configuration.comparison",
     "Configuration": "configuration.configuration",

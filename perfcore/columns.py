@@ -1,8 +1,7 @@
 """Every axis and every output column, declared once: name, unit, type, meaning.
 
-The kernel's output, the Arrow schema, the CLI and the tables of the documentation read this
-declaration. The metrics stand in the order of ``perfcore.physics.stages.point.Point``, which a test
-holds.
+The kernel's output, the Arrow schema, the CLI and the tables in the documentation use these
+declarations. Metrics are in the order of ``perfcore.physics.stages.point.Point``; a test checks it.
 """
 
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ class Column:
 
     ``kind`` is ``axis`` (a coordinate of the space), ``code`` (one of ``categories``), ``count``
     (a whole number) or ``metric`` (a real number). ``unit`` is SI, ``1`` for a pure number and
-    empty for text. ``better`` is said of what people choose by: its best rows are sought.
+    empty for text. ``better`` is set for metrics by which people choose configurations.
     """
 
     name: str
@@ -34,7 +33,7 @@ class Column:
 
     @property
     def text(self) -> bool:
-        """Whether readers see strings."""
+        """Whether the column appears as strings to readers."""
         return bool(self.categories) or (self.kind == "axis" and self.unit == "")
 
 
@@ -86,46 +85,67 @@ AXES: tuple[Column, ...] = tuple(
 )
 
 METRICS: tuple[Column, ...] = (
-    Column("status", "", "code", "ok, or why it cannot run", True, STATUS),
-    Column("bound", "", "code", "what most of TPOT waits for", True, BOUND),
-    _default("ttft_s", "s", "time to first token: of a static batch, or with queueing", "least"),
-    _default("tpot_s", "s", "time per output token, mean after the first", "least"),
-    _metric("e2e_latency_s", "s", "ttft_s + (output_len - 1) tpot_s", "least"),
+    Column(
+        "status", "", "code", "ok, or the reason why the configuration cannot run", True, STATUS
+    ),
+    Column("bound", "", "code", "bottleneck: the largest part of tpot_s", True, BOUND),
+    _default("ttft_s", "s", "time to first token (TTFT), with queueing on a server", "least"),
+    _default("tpot_s", "s", "time per output token (TPOT), mean after the first token", "least"),
+    _metric(
+        "e2e_latency_s", "s", "end-to-end latency: ttft_s + (output_len - 1) x tpot_s", "least"
+    ),
     _metric(
         "tokens_per_s_per_user",
         "1/s",
-        "output tokens of one sequence per second: 1 / tpot_s",
+        "output tokens per second of one sequence: 1 / tpot_s",
         "most",
     ),
     _default(
-        "tokens_per_s_per_device", "1/s", "output tokens of the batch per second and device", "most"
+        "tokens_per_s_per_device",
+        "1/s",
+        "output tokens per second of the whole batch, per device",
+        "most",
     ),
-    _metric("requests_per_s", "1/s", "requests that a replica finishes per second", "most"),
+    _metric("requests_per_s", "1/s", "requests per second that a replica finishes", "most"),
     _count("running_batch", "sequences that run at once; the others wait", better="most"),
-    _metric("prefill_pool", "1", "prefill replicas per decode replica, if disaggregated"),
+    _metric(
+        "prefill_pool",
+        "1",
+        "prefill replicas per decode replica with a disaggregated scheduler, else 0",
+    ),
     _metric("weight_bytes_per_device", "bytes", "weights on the fullest device"),
-    _metric("kv_bytes_per_device", "bytes", "KV cache and states of the batch at full length"),
+    _metric(
+        "kv_bytes_per_device",
+        "bytes",
+        "KV cache and states of the batch at full length, on the fullest device",
+    ),
     _default("total_bytes_per_device", "bytes", "weights and KV cache on the fullest device"),
-    _metric("offloaded_bytes_per_device", "bytes", "the part of them in the second memory tier"),
+    _metric(
+        "offloaded_bytes_per_device",
+        "bytes",
+        "part of total_bytes_per_device in the second memory tier",
+    ),
     _count(
         "max_batch", "largest batch whose KV cache fits; at most 2^24", default=True, better="most"
     ),
     _count(
         "devices_needed",
-        "devices whose memory holds the weights and the batch's KV cache, split evenly",
+        "fewest devices that hold the weights and the batch's KV cache, split evenly",
     ),
     _metric("step_bytes", "bytes", "bytes read and written in one decode step, all devices"),
     _metric("step_flops", "FLOP", "arithmetic of one decode step, all devices"),
     _metric("arithmetic_intensity", "FLOP/byte", "step_flops / step_bytes"),
-    _default("mbu", "1", "share of peak memory bandwidth used in decode", "most"),
-    _metric("mfu", "1", "share of peak FLOP/s used in decode", "most"),
-    _metric("ridge_batch", "tokens", "tokens per weight read from which on compute binds"),
+    _default("mbu", "1", "memory-bandwidth utilisation (MBU) in decode: share of the peak", "most"),
+    _metric("mfu", "1", "model FLOP/s utilisation (MFU) in decode: share of the peak", "most"),
+    _metric(
+        "ridge_batch", "tokens", "tokens per weight read above which compute is the bottleneck"
+    ),
     _default("weights_s", "s", "part of tpot_s: reading weights"),
     _default("kv_s", "s", "part of tpot_s: reading the KV cache and states"),
     _metric("activations_s", "s", "part of tpot_s: moving activations"),
     _default("compute_s", "s", "part of tpot_s: arithmetic"),
-    _default("network_s", "s", "part of tpot_s: exchange between devices"),
-    _default("latency_s", "s", "part of tpot_s: start-up of operators, and the host"),
+    _default("network_s", "s", "part of tpot_s: communication between devices"),
+    _default("latency_s", "s", "part of tpot_s: operator start-up, sampling and host time"),
     _default("prefill_s", "s", "part of tpot_s: other requests' prefill"),
     _metric("offload_s", "s", "part of tpot_s: reading the second memory tier"),
     _metric("weights_share", "1", "weights_s / tpot_s"),
@@ -136,42 +156,69 @@ METRICS: tuple[Column, ...] = (
     _metric("latency_share", "1", "latency_s / tpot_s"),
     _metric("prefill_share", "1", "prefill_s / tpot_s"),
     _metric("offload_share", "1", "offload_s / tpot_s"),
-    _metric("elasticity_bandwidth", "1", "% that TPOT falls per % of memory bandwidth"),
-    _metric("elasticity_compute", "1", "% that TPOT falls per % of FLOP/s"),
-    _metric("elasticity_link", "1", "% that TPOT falls per % of link and second-tier bandwidth"),
-    _metric("elasticity_latency", "1", "% that TPOT falls per % off every fixed latency"),
+    _metric("elasticity_bandwidth", "1", "% decrease of tpot_s per % more memory bandwidth"),
+    _metric("elasticity_compute", "1", "% decrease of tpot_s per % more FLOP/s"),
+    _metric(
+        "elasticity_link",
+        "1",
+        "% decrease of tpot_s per % more link, network and second-tier bandwidth",
+    ),
+    _metric("elasticity_latency", "1", "% decrease of tpot_s per % less of every fixed latency"),
     _default("decode_power_w", "W", "mean power of one board in decode"),
     _metric("prefill_power_w", "W", "mean power of one board in prefill"),
-    _metric("power_w", "W", "mean power of one board over both phases"),
+    _metric("power_w", "W", "mean power of one board over prefill and decode"),
     _default("energy_per_output_token_j", "J", "energy of all boards per output token", "least"),
     _metric("energy_per_input_token_j", "J", "energy of all boards per input token", "least"),
-    _metric("energy_per_request_j", "J", "energy of all boards per request, both phases", "least"),
     _metric(
-        "facility_energy_per_output_token_j", "J", "the same at the grid: hosts, fans, PUE", "least"
+        "energy_per_request_j", "J", "energy of all boards per request, prefill and decode", "least"
     ),
-    _default("cost_per_mtok_output_usd", "USD", "price of a million output tokens", "least"),
-    _default("cost_per_mtok_input_usd", "USD", "price of a million input tokens", "least"),
     _metric(
-        "cost_per_mtok_cached_input_usd", "USD", "price of a million cached input tokens", "least"
+        "facility_energy_per_output_token_j",
+        "J",
+        "energy from the grid per output token: boards, hosts, fans, PUE",
+        "least",
+    ),
+    _default("cost_per_mtok_output_usd", "USD", "cost of a million output tokens", "least"),
+    _default("cost_per_mtok_input_usd", "USD", "cost of a million input tokens", "least"),
+    _metric(
+        "cost_per_mtok_cached_input_usd", "USD", "cost of a million cached input tokens", "least"
     ),
     _metric(
         "break_even_utilization",
         "1",
-        "utilisation at which output pays at the token price",
+        "utilisation at which the token price covers the cost of output tokens",
         "least",
     ),
-    _metric("carbon_per_mtok_output_g", "g", "CO2 equivalent of a million output tokens", "least"),
-    _metric("carbon_per_mtok_input_g", "g", "CO2 equivalent of a million input tokens", "least"),
-    _metric("ttft_low_s", "s", "four measurements in five lie between this ..."),
-    _metric("ttft_high_s", "s", "... and this"),
-    _default("tpot_low_s", "s", "four measurements in five lie between this ..."),
-    _default("tpot_high_s", "s", "... and this"),
-    _metric("e2e_latency_low_s", "s", "ttft_low_s and tpot_low_s together"),
-    _metric("e2e_latency_high_s", "s", "ttft_high_s and tpot_high_s together"),
-    _metric("energy_per_output_token_low_j", "J", "four measurements in five lie between this ..."),
-    _metric("energy_per_output_token_high_j", "J", "... and this"),
-    _metric("power_low_w", "W", "four measurements in five lie between this ..."),
-    _metric("power_high_w", "W", "... and this"),
+    _metric(
+        "carbon_per_mtok_output_g",
+        "g",
+        "CO2-equivalent emissions of a million output tokens",
+        "least",
+    ),
+    _metric(
+        "carbon_per_mtok_input_g",
+        "g",
+        "CO2-equivalent emissions of a million input tokens",
+        "least",
+    ),
+    _metric("ttft_low_s", "s", "lower end of the 80 % interval of ttft_s"),
+    _metric("ttft_high_s", "s", "upper end of the 80 % interval of ttft_s"),
+    _default("tpot_low_s", "s", "lower end of the 80 % interval of tpot_s"),
+    _default("tpot_high_s", "s", "upper end of the 80 % interval of tpot_s"),
+    _metric("e2e_latency_low_s", "s", "ttft_low_s + (output_len - 1) x tpot_low_s"),
+    _metric("e2e_latency_high_s", "s", "ttft_high_s + (output_len - 1) x tpot_high_s"),
+    _metric(
+        "energy_per_output_token_low_j",
+        "J",
+        "lower end of the 80 % interval of energy_per_output_token_j",
+    ),
+    _metric(
+        "energy_per_output_token_high_j",
+        "J",
+        "upper end of the 80 % interval of energy_per_output_token_j",
+    ),
+    _metric("power_low_w", "W", "lower end of the 80 % interval of power_w"),
+    _metric("power_high_w", "W", "upper end of the 80 % interval of power_w"),
 )
 
 COLUMNS: tuple[Column, ...] = AXES + METRICS

@@ -1,4 +1,4 @@
-"""Every error that perfcore raises on purpose names the place, the value and the remedy."""
+"""Errors that perfcore raises deliberately. Each names the place, the value and the remedy."""
 
 import re
 import warnings
@@ -7,23 +7,24 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Final
 
-MOST_FAULTS: Final = 1_000  # lines of one error; nobody mends more at a time
-FURTHER: Final = f"further faults than {MOST_FAULTS:,} are left out; correct these first"
+MOST_FAULTS: Final = 1_000  # lines of one error; more are of no use at once
+FURTHER: Final = f"only the first {MOST_FAULTS:,} faults are shown; correct these first"
 _LONGEST: Final = 4_000  # characters of a fault
 
 
 class PerfcoreError(Exception):
-    """Base of every error that perfcore raises on purpose."""
+    """Base class of all errors that perfcore raises deliberately."""
 
 
 class InputError(PerfcoreError, ValueError):
-    """What a user gave cannot be used. Carries every fault found, not only the first.
+    """Unusable input from a user, with every fault found, not only the first.
 
     Parameters
     ----------
     faults
-        One line each, of the form ``place: what is wrong, with the value; the remedy``. What is
-        not printable is escaped: files of strangers cannot move a terminal's cursor.
+        One line each, of the form ``place: what is wrong, with the value; the remedy``.
+        Unprintable characters are escaped, so that untrusted files cannot send control sequences
+        to a terminal.
     """
 
     def __init__(self, faults: str | Iterable[str]) -> None:
@@ -36,7 +37,7 @@ class InputError(PerfcoreError, ValueError):
 
 
 class OutputError(PerfcoreError, OSError):
-    """What was computed cannot be written: the directory, disk or file refuses."""
+    """Failure to write a result to a directory, disk or file."""
 
 
 class VanishedError(OutputError):
@@ -51,17 +52,17 @@ _spellings: Final[list[Callable[[str, object], str]]] = [_in_python]
 
 
 def argument(name: str, value: object = None) -> str:
-    """Return an argument of the library as its caller writes it, for the text of an error.
+    """Return an argument of the library as the caller writes it, for error messages.
 
-    From Python ``by``, and with a value ``tp=8``; the command line has its options named instead,
-    by ``spelled``.
+    In Python this is ``by``, or ``tp=8`` with a value. The command line uses ``spelled`` to name
+    its options instead.
     """
     return _spellings[-1](name, value)
 
 
 @contextmanager
 def spelled(spelling: Callable[[str, object], str]) -> Iterator[None]:
-    """Let ``argument`` return what ``spelling`` makes of name and value, in all threads."""
+    """Let ``argument`` return ``spelling(name, value)``, in all threads."""
     _spellings.append(spelling)
     try:
         yield
@@ -70,14 +71,14 @@ def spelled(spelling: Callable[[str, object], str]) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """Return what the system says of an error, without what Arrow says around it."""
+    """Return the operating system's message of an error, without the text that Arrow adds."""
     text = getattr(error, "strerror", None) or str(error)
     matched = re.search(r"\[errno \d+\] (.+)", text)
     return (matched[1] if matched else text).rstrip(". ")
 
 
 def show(value: object) -> str:
-    """Return a value on one line and short enough for an error."""
+    """Return a value as one short line for an error message."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer of more than 4300 digits; deep nesting
@@ -94,9 +95,9 @@ def _line(fault: str) -> str:
 
 
 class RenamedWarning(FutureWarning):
-    """A name that is still understood, and the one that has taken its place."""
+    """Warning that a name is deprecated, with the name that replaces it."""
 
 
 def renamed(old: str, new: str) -> None:
-    """Warn that ``old`` is called ``new`` now."""
-    warnings.warn(f"{old} is called {new} now", RenamedWarning, stacklevel=2)
+    """Warn that ``old`` has been renamed to ``new``."""
+    warnings.warn(f"{old} has been renamed to {new}", RenamedWarning, stacklevel=2)

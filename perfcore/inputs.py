@@ -1,4 +1,4 @@
-"""The inputs of physics: every field of every record, as ``perfcore.records`` declares them."""
+"""Inputs of the physics: every field of every record, as declared in ``perfcore.records``."""
 
 from typing import Any, Final, Literal, NamedTuple, get_type_hints
 
@@ -13,29 +13,29 @@ class Input(NamedTuple):
     name: str
     limits: Limits
     meaning: str
-    label: str  # a word for the command line; the name unless a shorter one is declared
-    absent: Absent | None  # what an entry without it means; None: entries must have it
+    label: str  # for the command line; the name unless a shorter label is declared
+    absent: Absent | None  # value if an entry leaves it out; None: required
     former: tuple[str, ...]
     cited_as: tuple[str, ...]
 
     @property
     def key(self) -> str:
-        """Its name in sweep files and options, like ``device.memory_bandwidth``."""
+        """Name in sweep files and options, e.g. ``device.memory_bandwidth``."""
         return f"{self.record}.{self.name}"
 
 
 class AxisInput(NamedTuple):
-    """An axis of a sweep. Without a default it is required."""
+    """An axis of a sweep, required if it has no default."""
 
     name: str
     meaning: str
     default: str | int | float | None
     limits: Limits | None = None  # None: categorical
-    choices: tuple[str, ...] = ()  # by code; without any, the catalogue's kind of the same name
+    choices: tuple[str, ...] = ()  # by code; if empty, catalogue entries of the kind `name`
 
     @property
     def kind(self) -> Literal["categorical", "integer", "real"]:
-        """How the axis' values are told apart."""
+        """Kind of the axis' values."""
         if self.limits is None:
             return "categorical"
         return "integer" if self.limits.whole else "real"
@@ -62,7 +62,7 @@ def _declared(record: str, kind: type) -> dict[str, Input]:
     return found
 
 
-# The records that the catalogue fills, by kind of entry; fields of them are what what-ifs change.
+# Records built from catalogue entries, by kind of entry. What-ifs change their fields.
 RECORDS: Final[dict[str, type[Any]]] = {
     "model": records.Model,
     "device": records.Device,
@@ -94,9 +94,9 @@ def _axes_of(kind: type[Any]) -> tuple[AxisInput, ...]:
     return tuple(found)
 
 
-# In canonical order, outermost first. Between the entries and the deployment stand the what-ifs.
+# In canonical order, outermost first. What-ifs come between entries and deployment.
 ENTRY_AXES: Final = (
-    AxisInput("model", "model: a catalogue name, a file's entry, or a family and a size", None),
+    AxisInput("model", "model: a catalogue name, an entry of a file, or a family and size", None),
     AxisInput("device", "accelerator, card or socket", None),
     AxisInput("engine", "inference engine; `ideal` is the physical bound", "default"),
     AxisInput("weight_format", "format of the weights", "bf16"),
@@ -108,7 +108,7 @@ AXIS_INPUTS: Final = {axis.name: axis for axis in (*ENTRY_AXES, *DEPLOYMENT_AXES
 PURCHASES: Final = LIMITS["economics"]["purchase"].choices  # by code
 
 
-# Pairs of fields of which the first is never more than the second.
+# Pairs of fields: the first must not exceed the second.
 TIES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "model": (
         ("moe_layers", "layers"),
@@ -120,7 +120,7 @@ TIES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 
 
 def broken_ties(record: str, values: Any) -> list[str]:  # noqa: ANN401 - any record
-    """Return what contradicts itself in a record whose fields are valid one by one."""
+    """Return the contradictions in a record whose fields are valid individually."""
     broken = [
         f"{record}.{less} = {getattr(values, less):g} exceeds {more} = {getattr(values, more):g}"
         for less, more in TIES.get(record, ())
@@ -132,14 +132,20 @@ def broken_ties(record: str, values: Any) -> list[str]:  # noqa: ANN401 - any re
 
 
 def broken_limits(record: str, values: Any) -> tuple[str, ...]:  # noqa: ANN401 - any record
-    """Return the fields of a record that lie outside their limits, e.g. after a what-if's scale."""
+    """Return the fields of a record that are outside their limits, e.g. scaled by a what-if."""
     return tuple(
         name for name, limits in LIMITS[record].items() if not limits.admits(getattr(values, name))
     )
 
 
 def check_limits(record: str, values: Any) -> None:  # noqa: ANN401 - any record
-    """Refuse a record that physics is not made for, with a ``ValueError`` that names each field."""
+    """Check the limits of a record's fields.
+
+    Raises
+    ------
+    ValueError
+        Fields are out of bounds or contradict each other. The message names each of them.
+    """
     broken = [
         f"{name} = {getattr(values, name):g} must be {LIMITS[record][name]}"
         for name in broken_limits(record, values)

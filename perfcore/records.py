@@ -1,15 +1,15 @@
 """The records that physics works on: immutable, flat, every field a float, every unit SI.
 
-A record is what is left of a catalogue entry once names, sources and human units are taken off.
-All fields are ``float`` (also counts and codes), so that a record is one homogeneous tuple for
-Numba, a row of a float64 table for the kernel, and plain Python for everybody else.
+A record is a catalogue entry without names, sources and human units. All fields are ``float``
+(counts and codes, too), so that a record is a homogeneous tuple for Numba, a row of a float64 table
+for the kernel, and plain Python everywhere else.
 Units: seconds, bytes, FLOP, bytes/s, FLOP/s, watts, US dollars; "elements" are tensor elements
-whose width a format decides.
+whose width depends on the format.
 
-A field is declared here and nowhere else: its limits (with the dimension and so the unit), its
-meaning, and where they differ from the rule its label, default, former names, and the words under
-which sources tell of it. ``perfcore.inputs`` reads these declarations, and everything that asks
-for an input, checks it or shows it reads ``perfcore.inputs``.
+Each field is declared here and nowhere else: its limits (with its dimension and thus its unit), its
+meaning and, if needed, a label, a default, former names, and the words that sources use for it.
+``perfcore.inputs`` reads these declarations; code that asks for, checks or shows an input reads
+``perfcore.inputs``.
 """
 
 from typing import Annotated, NamedTuple
@@ -49,14 +49,14 @@ from perfcore.limits import (
 class Model(NamedTuple):
     """A transformer reduced to what time, memory and energy depend on. [elements unless stated]
 
-    Linear operators are grouped into classes. Of each class the record has the weight elements
-    of all layers together (``*_elements``), the activation elements that one token moves in and
-    out of them (``*_io_elements``), and how many operators there are (``*_operators``).
+    Linear operators are grouped into classes. For each class, the record has the weight elements
+    summed over all layers (``*_elements``), the activation elements that one token moves in and
+    out of these operators (``*_io_elements``), and the number of operators (``*_operators``).
     Built from an architecture by ``perfcore.catalog.model_record``.
     """
 
     layers: Annotated[float, LAYERS._replace(low=1), "layers"]
-    hidden_size: Annotated[float, AT_LEAST_ONE, "width of the model"]
+    hidden_size: Annotated[float, AT_LEAST_ONE, "hidden size"]
     heads: Annotated[float, HEADS, "query heads of an attention layer; 0 if the model has none"]
     kv_heads: Annotated[
         float,
@@ -70,40 +70,52 @@ class Model(NamedTuple):
         COUNT,
         "weights of the q, k and v projections, or of a state layer's input projections",
     ]
-    attention_in_io_elements: Annotated[float, PER_TOKEN, "activations of those, per token"]
-    attention_in_operators: Annotated[float, LAYERS, "how many operators those are"]
+    attention_in_io_elements: Annotated[
+        float, PER_TOKEN, "activations in and out of the input projections, per token"
+    ]
+    attention_in_operators: Annotated[float, LAYERS, "number of input projections, all layers"]
     attention_out_elements: Annotated[
         float, COUNT, "weights of the output projections of attention and state layers"
     ]
-    attention_out_io_elements: Annotated[float, PER_TOKEN, "activations of those, per token"]
-    attention_out_operators: Annotated[float, LAYERS, "how many operators those are"]
+    attention_out_io_elements: Annotated[
+        float, PER_TOKEN, "activations in and out of the output projections, per token"
+    ]
+    attention_out_operators: Annotated[float, LAYERS, "number of output projections, all layers"]
     ffn_in_elements: Annotated[float, COUNT, "weights of the dense gate and up projections"]
-    ffn_in_io_elements: Annotated[float, PER_TOKEN, "activations of those, per token"]
-    ffn_in_operators: Annotated[float, LAYERS, "how many operators those are"]
+    ffn_in_io_elements: Annotated[
+        float, PER_TOKEN, "activations in and out of the gate and up projections, per token"
+    ]
+    ffn_in_operators: Annotated[float, LAYERS, "number of gate and up operators, all layers"]
     ffn_out_elements: Annotated[float, COUNT, "weights of the dense down projections"]
-    ffn_out_io_elements: Annotated[float, PER_TOKEN, "activations of those, per token"]
-    ffn_out_operators: Annotated[float, LAYERS, "how many operators those are"]
+    ffn_out_io_elements: Annotated[
+        float, PER_TOKEN, "activations in and out of the down projections, per token"
+    ]
+    ffn_out_operators: Annotated[float, LAYERS, "number of down projections, all layers"]
     shared_elements: Annotated[
         float, COUNT, "weights of the shared experts, which are always active"
     ]
-    shared_io_elements: Annotated[float, PER_TOKEN, "activations of those, per token"]
-    shared_operators: Annotated[float, LAYERS, "how many operators those are"]
-    expert_elements: Annotated[float, COUNT, "weights of one routed expert in every MoE layer"]
+    shared_io_elements: Annotated[
+        float, PER_TOKEN, "activations in and out of the shared experts, per token"
+    ]
+    shared_operators: Annotated[float, LAYERS, "number of shared-expert operators, all layers"]
+    expert_elements: Annotated[
+        float, COUNT, "weights of one routed expert, summed over all MoE layers"
+    ]
     expert_io_elements: Annotated[
-        float, PER_TOKEN, "activations of one token, all its routed experts and MoE layers"
+        float, PER_TOKEN, "activations of one token in all its routed experts, all MoE layers"
     ]
     moe_layers: Annotated[float, LAYERS, "layers with routed experts"]
-    experts: Annotated[float, HEADS, "routed experts a layer; 0 for a dense model"]
+    experts: Annotated[float, HEADS, "routed experts per layer; 0 for a dense model"]
     experts_per_token: Annotated[
-        float, HEADS._replace(whole=False), "routed experts of a layer that compute for one token"
+        float, HEADS._replace(whole=False), "routed experts per layer that are active for a token"
     ]
     lm_head_elements: Annotated[
         float,
         COUNT._replace(low=1),
-        "weights of the output head, without which there are no tokens",
+        "weights of the output head (lm_head)",
     ]
     embedding_elements: Annotated[
-        float, COUNT, "weights that are resident but only looked up; 0 if tied to the output head"
+        float, COUNT, "weights of the input embedding; 0 if tied to the output head"
     ]
     other_elements: Annotated[float, COUNT, "norms, biases, routers: 16-bit, read every step"]
 
@@ -149,9 +161,7 @@ class Model(NamedTuple):
     state_elements: Annotated[
         float, PER_TOKEN, "recurrent state per sequence (held at 4 bytes), all layers"
     ]
-    all_reduces: Annotated[
-        float, LAYERS, "tensor-parallel all-reduces of one pass through the model"
-    ]
+    all_reduces: Annotated[float, LAYERS, "tensor-parallel all-reduces in one forward pass"]
     experts_only: Annotated[
         float, FLAG, "1 if 4-bit checkpoints of this model quantise only the routed experts"
     ]
@@ -163,7 +173,7 @@ class Device(NamedTuple):
     memory_capacity: Annotated[
         float,
         MEMORY,
-        "memory that a driver reports",
+        "memory that the driver reports",
         Former("memory_bytes"),
         Label("memory"),
         Cited("memory"),
@@ -172,12 +182,17 @@ class Device(NamedTuple):
         float, BANDWIDTH, "bandwidth of that memory", Cited("bw", "bandwidth", "memory")
     ]
     flops_fp32: Annotated[
-        float, COMPUTE, "arithmetic in fp32", Absent(0.0), Label("fp32"), Cited("fp32", "flops")
+        float,
+        COMPUTE,
+        "arithmetic rate in fp32",
+        Absent(0.0),
+        Label("fp32"),
+        Cited("fp32", "flops"),
     ]
     flops_fp16: Annotated[
         float,
         COMPUTE,
-        "arithmetic in fp16 or bf16, dense, never with sparsity",
+        "arithmetic rate in fp16 or bf16, dense, without sparsity",
         Absent(0.0),
         Label("fp16"),
         Cited("fp16", "flops"),
@@ -185,31 +200,39 @@ class Device(NamedTuple):
     flops_fp16_narrow: Annotated[
         float,
         COMPUTE,
-        "arithmetic in fp16 with fp16 accumulation, where faster",
+        "arithmetic rate in fp16 with fp16 accumulation, if faster",
         Absent(0.0),
         Label("fp16-narrow"),
         Cited("fp16", "flops"),
     ]
     flops_fp8: Annotated[
-        float, COMPUTE, "arithmetic in fp8, dense", Absent(0.0), Label("fp8"), Cited("fp8", "flops")
+        float,
+        COMPUTE,
+        "arithmetic rate in fp8, dense",
+        Absent(0.0),
+        Label("fp8"),
+        Cited("fp8", "flops"),
     ]
     flops_int8: Annotated[
         float,
         COMPUTE,
-        "arithmetic in int8, dense",
+        "arithmetic rate in int8, dense",
         Absent(0.0),
         Label("int8"),
         Cited("int8", "npu tops", "flops"),
     ]
     flops_fp4: Annotated[
-        float, COMPUTE, "arithmetic in fp4, dense", Absent(0.0), Label("fp4"), Cited("fp4", "flops")
+        float,
+        COMPUTE,
+        "arithmetic rate in fp4, dense",
+        Absent(0.0),
+        Label("fp4"),
+        Cited("fp4", "flops"),
     ]
     board_power: Annotated[
         float, POWER, "power limit of the board (TDP)", Label("power"), Cited("tdp", "power")
     ]
-    idle_power: Annotated[
-        float, POWER._replace(low=0), "power without work", Cited("idle", "power")
-    ]
+    idle_power: Annotated[float, POWER._replace(low=0), "power when idle", Cited("idle", "power")]
     link_bandwidth: Annotated[
         float,
         BANDWIDTH,
@@ -217,32 +240,32 @@ class Device(NamedTuple):
         Cited("link", "ici"),
     ]
     scale_up_domain: Annotated[
-        float, AT_LEAST_ONE, "devices that this link joins", Cited("domain", "link", "ici")
+        float, AT_LEAST_ONE, "devices in the scale-up domain", Cited("domain", "link", "ici")
     ]
     network_bandwidth: Annotated[
         float,
         BANDWIDTH,
-        "share of the network beyond the domain, one direction",
+        "bandwidth per device to other scale-up domains, one direction",
         Cited("nic", "network", "link"),
     ]
     price_per_hour: Annotated[
-        float, PRICE, "price on demand", Label("price"), Cited("price", "cloud")
+        float, PRICE, "on-demand price", Label("price"), Cited("price", "cloud")
     ]
     spot_price_per_hour: Annotated[
         float,
         PRICE,
-        "price of an hour that may be taken back",
+        "spot price",
         Absent(None),
         Former("price_spot"),
         Cited("price", "cloud"),
     ]
     purchase_price: Annotated[
-        float, MONEY, "price to buy", Absent(None), Former("price_list"), Cited("price")
+        float, MONEY, "purchase price", Absent(None), Former("price_list"), Cited("price")
     ]
     memory2_capacity: Annotated[
         float,
         RESERVE,
-        "capacity of a second tier to offload to (LPDDR, MemoryX)",
+        "capacity of a second memory tier for offloading (LPDDR, MemoryX)",
         Absent(0.0),
         Former("memory2_bytes"),
         Cited("mem2"),
@@ -250,21 +273,23 @@ class Device(NamedTuple):
     memory2_bandwidth: Annotated[
         float,
         BANDWIDTH._replace(low=0, least=BANDWIDTH.low),
-        "rate at which the device reads the second tier",
+        "bandwidth at which the device reads the second memory tier",
         Absent(0.0),
         Cited("c2c", "mem2"),
     ]
     spatial: Annotated[
         float,
         FLAG,
-        "whether weights stay in on-chip SRAM and layers are spread over the devices",
+        "1 if weights stay in on-chip SRAM and layers are laid out over the devices",
         Absent(0.0),
     ]
-    layer_latency: Annotated[float, LATENCY, "spatial devices: time through one layer", Absent(0.0)]
+    layer_latency: Annotated[
+        float, LATENCY, "latency of one layer on a spatial device", Absent(0.0)
+    ]
 
 
 class WeightFormat(NamedTuple):
-    """How weights are stored, and which arithmetic they are multiplied with."""
+    """Storage format of the weights, and the arithmetic of their products."""
 
     bits: Annotated[
         float, BITS, "bits per weight of the quantised matrices, scales and zero points included"
@@ -287,45 +312,48 @@ class WeightFormat(NamedTuple):
     experts_only: Annotated[
         float,
         FLAG,
-        "whether MoE checkpoints in this format leave the other matrices wider",
+        "1 if MoE checkpoints in this format quantise only the routed experts",
         Absent(0.0),
     ]
-    body_bits: Annotated[float, BITS, "bits per weight of those other matrices", Absent(16.0)]
+    body_bits: Annotated[
+        float,
+        BITS,
+        "bits per weight of the other matrices if only experts are quantised",
+        Absent(16.0),
+    ]
 
 
 class KVFormat(NamedTuple):
-    """How the KV cache is stored."""
+    """Storage format of the KV cache."""
 
     bits: Annotated[float, BITS, "bits per element, scales included"]
     quantised: Annotated[
-        float, FLAG, "whether the cache is quantised, not 16-bit", Former("kernel")
+        float, FLAG, "1 if the cache is quantised, 0 if it is 16-bit", Former("kernel")
     ]
 
 
 class Engine(NamedTuple):
-    """The constants of an inference engine on a class of devices.
+    """Constants of an inference engine on a class of devices.
 
     Efficiencies are shares of the data-sheet rate in (0, 1]; latencies are in seconds.
     """
 
     residue: Annotated[
-        float, SHARE, "how much of the hidden resource's time still shows (squared); 0: none, max()"
+        float, SHARE, "weight of the faster resource in sqrt(slow^2 + residue fast^2); 0: max()"
     ]
     launch: Annotated[float, LATENCY, "start-up of one linear operator"]
     launch_fp8: Annotated[float, LATENCY, "start-up of a linear operator in fp8"]
     launch_fp8_block: Annotated[
         float, LATENCY, "start-up of a linear operator in fp8 with scales per block"
     ]
-    launch_attention: Annotated[float, LATENCY, "start-up of the attention of a layer"]
+    launch_attention: Annotated[float, LATENCY, "start-up of one layer's attention"]
     launch_experts: Annotated[
-        float, LATENCY, "start-up of an MoE layer: routing, both products and the sum"
+        float, LATENCY, "start-up of an MoE layer: routing, both matrix products and the sum"
     ]
     launch_experts_block: Annotated[
         float, LATENCY, "start-up of an MoE layer in fp8 with scales per block"
     ]
-    launch_elementwise: Annotated[
-        float, LATENCY, "start-up of the element-wise operators of a layer"
-    ]
+    launch_elementwise: Annotated[float, LATENCY, "start-up of one element-wise operator"]
     memory_efficiency_16: Annotated[
         float, EFFICIENCY, "share of memory bandwidth, reading 16-bit weights"
     ]
@@ -336,19 +364,19 @@ class Engine(NamedTuple):
         float, EFFICIENCY, "share of memory bandwidth, reading 8-bit weights with scales per block"
     ]
     memory_efficiency_8_weight_only: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth, reading 8-bit weights of 16-bit products"
+        float, EFFICIENCY, "share of memory bandwidth, reading 8-bit weights for 16-bit products"
     ]
     memory_efficiency_4_weight_only: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth, reading 4-bit weights of 16-bit products"
+        float, EFFICIENCY, "share of memory bandwidth, reading 4-bit weights for 16-bit products"
     ]
     memory_efficiency_gguf: Annotated[
         float, EFFICIENCY, "share of memory bandwidth, reading GGUF weights"
     ]
     memory_efficiency_4: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth, reading 4-bit weights of 4-bit products"
+        float, EFFICIENCY, "share of memory bandwidth, reading 4-bit weights for 4-bit products"
     ]
     memory_efficiency_experts: Annotated[
-        float, EFFICIENCY, "factor on that share for routed experts"
+        float, EFFICIENCY, "factor on the share of memory bandwidth for routed experts"
     ]
     compute_efficiency_16: Annotated[float, EFFICIENCY, "share of peak FLOP/s, 16-bit products"]
     compute_efficiency_8: Annotated[float, EFFICIENCY, "share of peak FLOP/s, 8-bit products"]
@@ -366,7 +394,7 @@ class Engine(NamedTuple):
     ]
     compute_efficiency_4: Annotated[float, EFFICIENCY, "share of peak FLOP/s, 4-bit products"]
     compute_efficiency_experts: Annotated[
-        float, EFFICIENCY, "factor on that share for routed experts"
+        float, EFFICIENCY, "factor on the share of peak FLOP/s for routed experts"
     ]
     kv_efficiency: Annotated[
         float, EFFICIENCY, "share of memory bandwidth when attention reads a 16-bit KV cache"
@@ -374,140 +402,154 @@ class Engine(NamedTuple):
     kv_efficiency_quantised: Annotated[
         float, EFFICIENCY, "share of memory bandwidth when attention reads a quantised KV cache"
     ]
-    kv_group_penalty: Annotated[float, SHARE, "loss per further query head that shares a KV head"]
+    kv_group_penalty: Annotated[
+        float, SHARE, "efficiency loss per additional query head that shares a KV head"
+    ]
     narrow_accumulation: Annotated[
-        float, FLAG, "1 if products of fp16 are summed in fp16 where that is faster"
+        float, FLAG, "1 if fp16 products are accumulated in fp16 if that is faster"
     ]
     attention_prefill_efficiency: Annotated[
-        float, EFFICIENCY, "share of peak FLOP/s of prefill attention, causal FLOP counted"
+        float, EFFICIENCY, "share of peak FLOP/s in prefill attention, counting causal FLOP only"
     ]
     attention_prefill_memory_efficiency: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth of prefill attention, on q, K, V and o"
+        float, EFFICIENCY, "share of memory bandwidth in prefill attention, moving q, K, V and o"
     ]
     attention_decode_efficiency: Annotated[
-        float, EFFICIENCY, "share of peak FLOP/s of decode attention"
+        float, EFFICIENCY, "share of peak FLOP/s in decode attention"
     ]
-    one_shot_latency: Annotated[float, LATENCY, "all-reduce in one exchange: fixed part"]
-    one_shot_hop: Annotated[float, LATENCY, "all-reduce in one exchange: per further device"]
+    one_shot_latency: Annotated[float, LATENCY, "one-shot all-reduce: fixed latency"]
+    one_shot_hop: Annotated[float, LATENCY, "one-shot all-reduce: latency per additional device"]
     one_shot_efficiency: Annotated[
-        float, EFFICIENCY, "all-reduce in one exchange: share of link bandwidth"
+        float, EFFICIENCY, "one-shot all-reduce: share of link bandwidth"
     ]
     two_shot_latency: Annotated[
-        float, LATENCY, "all-reduce as reduce-scatter and all-gather: fixed part"
+        float, LATENCY, "two-shot all-reduce (reduce-scatter, all-gather): fixed latency"
     ]
     two_shot_efficiency: Annotated[
-        float, EFFICIENCY, "all-reduce as reduce-scatter and all-gather: share of link bandwidth"
+        float,
+        EFFICIENCY,
+        "two-shot all-reduce (reduce-scatter, all-gather): share of link bandwidth",
     ]
-    network_latency: Annotated[float, LATENCY, "exchange beyond the scale-up domain: fixed part"]
+    network_latency: Annotated[float, LATENCY, "exchange between scale-up domains: fixed latency"]
     network_efficiency: Annotated[
-        float, EFFICIENCY, "exchange beyond the scale-up domain: share of network bandwidth"
+        float, EFFICIENCY, "exchange between scale-up domains: share of network bandwidth"
     ]
     dispatch_latency: Annotated[
-        float, LATENCY, "tokens to their experts' devices and back, few tokens: fixed part"
+        float,
+        LATENCY,
+        "expert dispatch and combine, few tokens, one copy per expert: fixed latency",
     ]
     dispatch_efficiency: Annotated[
         float,
         EFFICIENCY,
-        "tokens to their experts' devices and back, few tokens: share of link bandwidth",
+        "expert dispatch and combine, few tokens: share of link bandwidth",
     ]
     bulk_dispatch_latency: Annotated[
         float,
         LATENCY,
-        "tokens to their experts' devices and back, many tokens, each sent once: fixed part",
+        "expert dispatch and combine, many tokens, one copy per device: fixed latency",
     ]
     bulk_dispatch_efficiency: Annotated[
         float,
         EFFICIENCY,
-        "tokens to their experts' devices and back, many tokens: share of link bandwidth",
+        "expert dispatch and combine, many tokens: share of link bandwidth",
     ]
     expert_imbalance: Annotated[
-        float, FLAG, "1 if the device with most tokens is waited for, 0 for the bound"
+        float, FLAG, "1 if the slowest expert rank sets the time, 0 for evenly loaded experts"
     ]
     hop_latency: Annotated[
-        float, LATENCY, "hand-over of one token's activations to the next pipeline stage"
+        float, LATENCY, "latency of passing activations to the next pipeline stage"
     ]
     spatial_latency: Annotated[
-        float, SHARE, "share of a spatial device's layer latency that shows; 0: the bound"
+        float, SHARE, "share of a spatial device's layer latency that is not hidden; 0: the bound"
     ]
-    host_per_step: Annotated[float, LATENCY, "host time of a step"]
-    host_per_sequence: Annotated[float, LATENCY, "host time of a step, per sequence"]
+    host_per_step: Annotated[float, LATENCY, "host time per step"]
+    host_per_sequence: Annotated[float, LATENCY, "host time per step and sequence"]
     host_per_device: Annotated[
-        float, LATENCY, "host time of a step, per further device of a group that the host drives"
+        float, LATENCY, "host time per step and additional device of a group that the host drives"
     ]
-    host_per_prefill: Annotated[float, LATENCY, "host time of a prefill pass"]
-    sampling_per_sequence: Annotated[float, LATENCY, "device time of choosing the next token"]
-    server_per_step: Annotated[
-        float, LATENCY, "further host time of a step where requests come through a server"
+    host_per_prefill: Annotated[float, LATENCY, "host time per prefill pass"]
+    sampling_per_sequence: Annotated[
+        float, LATENCY, "device time to sample the next token, per sequence"
     ]
+    server_per_step: Annotated[float, LATENCY, "additional host time per step on a server"]
     server_per_sequence: Annotated[
         float,
         LATENCY,
-        "further host time of a step, per sequence, where requests come through a server",
+        "additional host time per step and sequence on a server",
     ]
     interference: Annotated[
-        float, Limits("ratio", 0, 10), "share of other requests' prefill that delays a decode step"
+        float,
+        Limits("ratio", 0, 10),
+        "share of other requests' prefill time that delays decode steps",
     ]
     queue_weight: Annotated[
         float,
         Limits("ratio", 0, 10),
-        "share of the requests in flight that a new prompt finds in front of it",
+        "share of the requests in flight that queue ahead of a new prompt",
     ]
-    random_arrivals: Annotated[float, FLAG, "1 if requests queue as they come, 0 for the bound"]
+    random_arrivals: Annotated[
+        float, FLAG, "1 if requests arrive at random and queue, 0 for the bound"
+    ]
     length_spread: Annotated[
         float,
         Limits("ratio", 1, 100),
-        "1 + cv^2 of the output lengths: long requests are in flight longer",
+        "1 + squared coefficient of variation of output lengths",
     ]
     routing_independence: Annotated[
-        float, SHARE, "independence of a further token's experts; 0: as those of the first token"
+        float, SHARE, "independence of experts chosen by different tokens; 0: all choose the same"
     ]
-    prefill_chunk: Annotated[float, AT_LEAST_ONE, "tokens of prompts in one pass"]
+    prefill_chunk: Annotated[float, AT_LEAST_ONE, "prompt tokens in one pass"]
     pipeline_chunk: Annotated[
-        float, AT_LEAST_ONE, "tokens of a prompt that pass the pipeline stages together"
+        float, AT_LEAST_ONE, "prompt tokens that pass through the pipeline stages together"
     ]
     prefill_overlap: Annotated[
-        float, Limits("count", 1, 65536), "such chunks that can be in different stages at once"
+        float, Limits("count", 1, 65536), "pipeline chunks that can be in different stages at once"
     ]
     prefill_pool_load: Annotated[
-        float, EFFICIENCY, "share of time that a disaggregated prefill pool works"
+        float, EFFICIENCY, "share of time that a disaggregated prefill pool is busy"
     ]
     block_tokens: Annotated[
         float,
         Limits("count", 1, 1e6),
-        "tokens of a KV-cache block, of which half the last one is wasted",
+        "tokens per KV-cache block; a sequence wastes half a block on average",
     ]
     max_sequences: Annotated[
-        float, AT_LEAST_ONE._replace(whole=True), "sequences that the scheduler runs at once"
+        float,
+        AT_LEAST_ONE._replace(whole=True),
+        "most sequences that the scheduler runs at once, per attention group",
     ]
     pads_heads: Annotated[
-        float, FLAG, "1 if heads that tp does not divide are padded instead of refused"
+        float, FLAG, "1 if heads not divisible by tp are padded, 0 if they are refused"
     ]
     draft_layers: Annotated[
         float,
         Limits("count", 0, 1e4),
-        "layers of a speculative draft head, of the model's own kind",
+        "layers of the speculative draft head, of the same kind as the model's",
     ]
     host_memory_bytes: Annotated[
-        float, RESERVE, "memory of the host, per device, as a second tier if the device has none"
+        float, RESERVE, "host memory per device, the second tier if the device has none"
     ]
-    host_memory_bandwidth: Annotated[float, BANDWIDTH, "rate at which a device reads that memory"]
+    host_memory_bandwidth: Annotated[
+        float, BANDWIDTH, "bandwidth at which a device reads host memory"
+    ]
     memory_fraction: Annotated[float, EFFICIENCY, "share of device memory that the engine may use"]
     memory_reserve: Annotated[
         float, RESERVE, "device memory kept for activations, graphs and buffers"
     ]
-    power_floor: Annotated[float, SHARE, "share of board power, device busy with nothing"]
-    power_memory: Annotated[
-        float, SHARE, "share of board power, per share of memory bandwidth used"
+    power_floor: Annotated[
+        float, SHARE, "share of board power drawn while busy, before any other term"
     ]
+    power_memory: Annotated[float, SHARE, "share of board power per share of memory bandwidth used"]
     power_attention: Annotated[
-        float, SHARE, "share of board power, per share of that time spent on the KV cache"
+        float, SHARE, "share of board power per share of busy time spent reading the KV cache"
     ]
     power_compute: Annotated[
-        float, SHARE, "share of board power, per square root of the share of peak FLOP/s used"
+        float, SHARE, "share of board power per square root of the share of peak FLOP/s used"
     ]
-    power_network: Annotated[float, SHARE, "share of board power, while devices exchange data"]
-    power_host: Annotated[float, SHARE, "share of board power, while the device waits for the host"]
-    # 80 % intervals: factors on a prediction, from residuals of rows that were left out of the fit
+    power_network: Annotated[float, SHARE, "share of board power while devices exchange data"]
+    power_host: Annotated[float, SHARE, "share of board power while the device waits for the host"]
+    # 80 % intervals: factors on a prediction, from residuals of rows held out of the fit
     low_tpot_single: Annotated[
         float,
         LOWER,
@@ -553,9 +595,9 @@ class Engine(NamedTuple):
 
 
 class Deployment(NamedTuple):
-    """How one replica of a model is set up: scheduler, devices, speculation, batch.
+    """Setup of one replica of a model: scheduler, devices, speculation, batch.
 
-    The order is that of the axes of a sweep, outermost first.
+    Fields are in the order of a sweep's axes, outermost first.
     """
 
     scheduler: Annotated[
@@ -564,16 +606,18 @@ class Deployment(NamedTuple):
         "static batch, continuous batching, or disaggregated prefill",
     ] = 0.0
     offload: Annotated[
-        float, one_of("none", "weights", "kv"), "what may overflow into the second memory tier"
+        float,
+        one_of("none", "weights", "kv"),
+        "data offloaded to the second memory tier if memory is short",
     ] = 0.0
     tp: Annotated[float, DEGREE, "tensor-parallel degree"] = 1.0
     pp: Annotated[
-        float, DEGREE, "pipeline-parallel degree; on spatial machines the number of chips"
+        float, DEGREE, "pipeline-parallel degree; number of chips on spatial machines"
     ] = 1.0
-    dp: Annotated[float, DEGREE, "data-parallel groups of attention; devices = tp pp dp"] = 1.0
-    ep: Annotated[float, DEGREE, "expert-parallel degree, within tp dp"] = 1.0
+    dp: Annotated[float, DEGREE, "data-parallel attention groups; devices = tp x pp x dp"] = 1.0
+    ep: Annotated[float, DEGREE, "expert-parallel degree; divides tp x dp"] = 1.0
     prefix_hit: Annotated[
-        float, Limits("fraction", 0, 0.999), "share of the prompt whose KV cache is there already"
+        float, Limits("fraction", 0, 0.999), "share of the prompt that is in the prefix cache"
     ] = 0.0
     draft_len: Annotated[
         float, Limits("count", 0, 64, whole=True), "tokens drafted per step; 0: no speculation"
@@ -582,42 +626,44 @@ class Deployment(NamedTuple):
     batch: Annotated[
         float,
         Limits("count", 1, 1e6, whole=True),
-        "sequences that start together, or requests kept in flight",
+        "sequences in a static batch, or requests kept in flight",
     ] = 1.0
 
 
 class Request(NamedTuple):
-    """What one request asks for."""
+    """Lengths of one request."""
 
     input_len: Annotated[float, TOKENS, "prompt length"] = 1024.0
     output_len: Annotated[float, TOKENS, "generated length"] = 256.0
 
 
 class Economics(NamedTuple):
-    """Facility and money."""
+    """Facility and prices."""
 
     utilization: Annotated[
         float,
         EFFICIENCY._replace(low=1e-3),
-        "share of paid hours in which the replica does this work",
+        "share of paid time in which the replica serves this load",
     ]
     purchase: Annotated[
-        float, one_of("on-demand", "spot", "owned"), "how devices are paid", Absent(0.0)
+        float, one_of("on-demand", "spot", "owned"), "how devices are paid for", Absent(0.0)
     ]
     price_multiplier: Annotated[
-        float, Limits("ratio", 0, 100), "factor on the device's price: negotiated or reserved"
+        float,
+        Limits("ratio", 0, 100),
+        "factor on the device's hourly price, e.g. a negotiated discount",
     ]
-    interest: Annotated[float, SHARE, "interest of a year, on owned devices"]
+    interest: Annotated[float, SHARE, "yearly interest rate on owned devices"]
     lifetime: Annotated[
         float, Limits("time", 3600, 1e10), "time over which owned devices are paid off"
     ]
     server_factor: Annotated[
         float,
         Limits("ratio", 1, 100),
-        "price of a device with its share of server and network, by its own price",
+        "price of a device with its share of server and network, relative to its own",
     ]
     operations: Annotated[
-        float, SHARE, "staff and space of a year, as a share of the purchase price"
+        float, SHARE, "yearly cost of staff and space, as a share of the purchase price"
     ]
     electricity_price: Annotated[
         float, Limits("price_per_energy", 0, 1), "price of electricity", Cited("electricity")
@@ -625,22 +671,27 @@ class Economics(NamedTuple):
     token_price: Annotated[
         float,
         Limits("price_per_mtok", 1e-6, 1e6),
-        "price of output tokens, at which utilisation breaks even",
+        "sale price of output tokens, for break-even utilisation",
         Cited("token price"),
     ]
-    pue: Annotated[float, Limits("ratio", 1, 100), "facility power by IT power", Cited("pue")]
+    pue: Annotated[
+        float,
+        Limits("ratio", 1, 100),
+        "power usage effectiveness: facility power / IT power",
+        Cited("pue"),
+    ]
     node_overhead: Annotated[
-        float, Limits("ratio", 0, 100), "power of hosts, NICs and fans relative to the boards"
+        float, Limits("ratio", 0, 100), "power of hosts, NICs and fans, relative to the boards"
     ]
     carbon_intensity: Annotated[
         float,
         Limits("carbon_intensity", 0, 1e5),
-        "emissions of electricity, CO2 equivalent",
+        "emissions of electricity in CO2 equivalent",
         Cited("carbon"),
     ]
 
 
-# Codes, floats like everything else in a record.
+# Codes: floats, like everything else in a record.
 KERNEL_16 = 0.0
 KERNEL_8 = 1.0
 KERNEL_8_BLOCK = 2.0

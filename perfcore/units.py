@@ -1,7 +1,7 @@
-"""Human quantities to SI floats and back: ``"3.35 TB/s"`` is 3.35e12, ``"80 GiB"`` is 80 * 2**30.
+"""Human-readable quantities to SI floats and back: ``"3.35 TB/s"`` is 3.35e12.
 
-Decimal prefixes (k, M, G, T, P, E) are powers of 1000, binary ones (Ki, Mi, Gi, Ti, Pi) powers of
-1024, always: nothing here guesses that a "GB" was meant as a GiB. ``B`` is a byte, ``b`` a bit.
+Decimal prefixes (k, M, G, T, P, E) are always powers of 1000 and binary prefixes (Ki, Mi, Gi, Ti,
+Pi, Ei) powers of 1024: "GB" never means GiB. ``B`` is a byte, ``b`` a bit.
 """
 
 import difflib
@@ -42,14 +42,14 @@ def _scaled(
 
 
 class Dimension(NamedTuple):
-    """What a number measures, and the units it may be written in."""
+    """Dimension of a quantity, and the units in which it may be written."""
 
     noun: str
     units: dict[str, Decimal]  # unit -> factor to the SI unit
     example: str
-    unit: str = ""  # the SI unit, as ``format_quantity`` takes it; empty for a pure number
-    suffix: str = ""  # of a column of such quantities, which ends in its unit
-    bare: bool = False  # whether text without a unit is clear enough
+    unit: str = ""  # SI unit, as for ``format_quantity``; empty for a pure number
+    suffix: str = ""  # of the names of columns in this unit
+    bare: bool = False  # whether text may leave out the unit
 
 
 DIMENSIONS: dict[str, Dimension] = {
@@ -154,7 +154,7 @@ DIMENSIONS: dict[str, Dimension] = {
 }
 
 _LONGEST: Final = 100  # characters
-# possessive, so that no text takes longer than its length
+# possessive quantifiers keep matching linear in the length of the text
 _QUANTITY = re.compile(
     r"([+-]?(?:\d[\d_,]*+(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?)\s*+(.*)", re.DOTALL
 )
@@ -162,7 +162,7 @@ _GROUPED = re.compile(r"[+-]?\d{1,3}(?:[,_]\d{3})*(?:\.\d*)?(?:[eE][+-]?\d+)?")
 
 
 def parse(value: str | float, dimension: str) -> float:
-    """Quantity in the SI unit of its dimension. A bare number is taken to be in that unit already.
+    """Return a quantity in the SI unit of its dimension. A bare number is in that unit already.
 
     Parameters
     ----------
@@ -174,8 +174,8 @@ def parse(value: str | float, dimension: str) -> float:
     Raises
     ------
     ValueError
-        The text is not a quantity of this dimension, or it is not finite. The message names the
-        value and the remedy.
+        The text is not a quantity of this dimension, or not finite. The message gives the value and
+        the remedy.
     """
     known = DIMENSIONS[dimension]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -186,7 +186,7 @@ def parse(value: str | float, dimension: str) -> float:
         if not isinstance(value, str):
             return _finite(float(value), value, known)
         return _parse(value, known)
-    except ArithmeticError:  # more than a float, or an exponent beyond what decimals hold
+    except ArithmeticError:  # exceeds a float, or the exponents of Decimal
         raise ValueError(f"{show(value)} is out of bounds; write it like {known.example}") from None
 
 
@@ -206,7 +206,7 @@ def _parse(value: str, known: Dimension) -> float:
         if spelled not in known.units:
             raise ValueError(_unknown_unit(value, unit, known))
         factor = known.units[spelled]
-    # Decimal, so that "3.35 TB/s" is the float nearest to 3.35e12, with one rounding
+    # Decimal rounds once: "3.35 TB/s" is the float nearest to 3.35e12
     return _finite(float(Decimal(digits.replace(",", "").replace("_", "")) * factor), value, known)
 
 
@@ -247,7 +247,7 @@ _UNSCALED = frozenset({"%", "USD", "USD/h", "USD/kWh", "USD/Mtok", "g/kWh"})
 
 
 def format_quantity(value: float, unit: str = "", digits: int = 4) -> str:
-    """Quantity for people: ``format_quantity(3.35e12, "B/s")`` is ``"3.35 TB/s"``.
+    """Return a human-readable quantity: ``format_quantity(3.35e12, "B/s")`` is ``"3.35 TB/s"``.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def format_quantity(value: float, unit: str = "", digits: int = 4) -> str:
         The SI unit: ``"B"``, ``"B/s"``, ``"FLOP/s"``, ``"s"``, ``"W"``, ``"J"``, …; ``""`` for a
         count (``"70.55B"``), ``"%"`` for a share. Money and intensities get no prefix.
     digits
-        Significant digits; more are shown only where the number would otherwise need an exponent.
+        Significant digits; more are shown if the number would otherwise need an exponent.
     """
     if not math.isfinite(value):
         return f"{value} {unit}".rstrip()
@@ -265,7 +265,7 @@ def format_quantity(value: float, unit: str = "", digits: int = 4) -> str:
         return f"{value * 100:.{digits}g} %"
     if unit in _UNSCALED:
         return f"{significant(value, digits)} {unit}"
-    # 0.99999: a value that would round up to the next prefix is shown with that prefix
+    # a value that rounds up to the next prefix, like 0.99999, is shown with that prefix
     limit = 1 - 0.5 * 10.0**-digits
     scale, prefix = next(
         (known for known in _SHOWN if abs(value) >= known[0] * limit),
@@ -278,7 +278,7 @@ def format_quantity(value: float, unit: str = "", digits: int = 4) -> str:
 
 
 def significant(value: float, digits: int = 4) -> str:
-    """Return a number of so many digits; more only where it would otherwise need an exponent."""
+    """Return a number with ``digits`` digits, or more if it would otherwise need an exponent."""
     text = f"{value:.{digits}g}"
     return f"{value:.0f}" if "e+" in text and abs(value) < 1e15 else text
 

@@ -1,4 +1,4 @@
-"""Bounds of the fields of records."""
+"""Limits of the fields of records."""
 
 from types import SimpleNamespace
 
@@ -71,7 +71,7 @@ def test_a_bound_may_leave_a_gap_above_nothing():
 
 @pytest.mark.parametrize(("kind", "pair"), [(kind, pair) for kind in TIES for pair in TIES[kind]])
 def test_fields_that_are_tied_are_checked_after_what_ifs(kind, pair):
-    """Each valid alone, both together a negative time: the sweep is refused."""
+    """Fields valid individually but a negative time together: the sweep is refused."""
     less, _ = pair
     high = LIMITS[kind][less].high
     sweep = {

@@ -1,4 +1,4 @@
-"""Human quantities: what is accepted, what is refused and in which words."""
+"""Human-readable quantities: accepted and refused texts, and error messages."""
 
 import math
 

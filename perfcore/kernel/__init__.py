@@ -1,1 +1,1 @@
-"""Loops that Numba compiles, and the arrays that go in and come out."""
+"""Loops compiled by Numba, with their input and output arrays."""

@@ -1,7 +1,6 @@
-"""Loops that finish the rows of a tile in the output. No formula and no column name.
+"""Loops that write the rows of a tile to the output. No formulas and no column names.
 
-A tile is the rows that are evaluated before they are finished, so few that they stay in the
-processor's nearest cache.
+A tile is a batch of evaluated rows, small enough to stay in the processor's L1 cache.
 """
 
 from typing import Annotated, NamedTuple
@@ -12,7 +11,7 @@ from perfcore.kernel import jit
 from perfcore.kernel.layout import VECTOR
 
 TILE = 64  # rows
-STRIDE = TILE + VECTOR  # of a field: loops over rows end at a whole vector, whatever the rows are
+STRIDE = TILE + VECTOR  # between fields: loops over rows run to the end of a vector
 ANY = -1  # a mask that excludes no code
 
 Pointer = jit.Pointer
@@ -20,25 +19,25 @@ rounded = jit.rounded
 Reals = Pointer[float]
 Whole = Pointer[int]
 Codes = Annotated[Pointer[int], np.int32]
-Results = Annotated[Pointer[float], None]  # of the output's kind
+Results = Annotated[Pointer[float], None]  # of the output's dtype
 
 
 class Tile(NamedTuple):
-    """Rows that are evaluated, and the points of the space that they are.
+    """Evaluated rows, and their points in the space.
 
-    What is written of a row is already where it belongs in the output, the rest out of the way.
+    Metrics to write are already at their place in the output; others are in scratch memory.
     """
 
-    values: Results  # what places count from
-    places: Whole  # of each field's first row
+    values: Results  # origin of places
+    places: Whole  # first row of each field
     outer_of: Whole
     inner_of: Whole
-    kept: Whole  # positions of rows in order, as long as no rule writes others there
-    unmet: Whole  # one number: rows that rules left out
+    kept: Whole  # positions of rows to keep; all rows if there are no rules
+    unmet: Whole  # (1,) rows excluded by rules
 
 
 class Target(NamedTuple):
-    """Where rows go, by which rules, and what is written of the points that they are."""
+    """Destination of rows: rules, labels of axes, and output columns."""
 
     rules: int
     rule_fields: Whole
@@ -52,24 +51,26 @@ class Target(NamedTuple):
     inner_axes: int
     inner_labels: Codes
     capacity: int  # rows of a column
-    pitch: int  # from a column to the next
+    pitch: int  # from one column to the next
     axes: Codes
     metrics: Results
     fields: int
-    places: Whole  # of each field, counted from metrics on: in its column, or out of the way
-    moves: Whole  # all bits of fields that have a column, whose places move on with rows; else 0
-    codes: Annotated[Pointer[float], np.int32]  # are given as reals
+    places: Whole  # of each field, relative to metrics: in its column, or in scratch memory
+    moves: (
+        Whole  # mask by field: all bits if its place advances with rows (it has a column), else 0
+    )
+    codes: Annotated[Pointer[float], np.int32]  # converted from reals
     metric_columns: int
     metric_fields: Whole
     metric_dropped_bits: Whole
-    all_dropped_bits: int  # of all together: 0 if none is rounded
+    all_dropped_bits: int  # sum over metrics: 0 if none is rounded
     code_columns: int
     code_fields: Whole
 
 
 @jit.inlined
 def select_rows(tile: Tile, filled: int, target: Target) -> int:
-    """Positions of the tile's rows that meet all rules, into ``kept``; return how many do."""
+    """Write the positions of rows that meet all rules into ``kept``; return their number."""
     count = 0
     for row in range(filled):
         met = True
@@ -89,7 +90,7 @@ def select_rows(tile: Tile, filled: int, target: Target) -> int:
 
 @jit.inlined
 def stretch_end(tile: Tile, start: int, count: int) -> int:
-    """End of the kept rows from ``start`` on that are consecutive inner points of one outer one."""
+    """Return the end of the run of kept rows from ``start`` with consecutive inner points."""
     outer = tile.outer_of[tile.kept[start]]
     ahead = tile.inner_of[tile.kept[start]] - start
     last = count - 1
@@ -107,7 +108,7 @@ def stretch_end(tile: Tile, start: int, count: int) -> int:
 
 @jit.inlined
 def copy_axes(tile: Tile, count: int, target: Target, rows: int) -> None:
-    """Append coordinates of a tile's kept rows, in stretches as long as they may be."""
+    """Append the coordinates of a tile's kept rows, in the longest possible stretches."""
     start = 0
     while start < count:
         stop = stretch_end(tile, start, count)
@@ -128,7 +129,7 @@ def copy_axes(tile: Tile, count: int, target: Target, rows: int) -> None:
 
 @jit.inlined
 def settle_metrics(tile: Tile, filled: int, count: int, target: Target) -> None:
-    """Move the kept rows of metrics together, rounded to the bits that are wanted of each."""
+    """Compact the metrics of kept rows, and round each metric to its number of bits."""
     if count == filled and target.all_dropped_bits == 0:
         return
     for column in range(target.metric_columns):
@@ -145,7 +146,7 @@ def settle_metrics(tile: Tile, filled: int, count: int, target: Target) -> None:
 
 @jit.inlined
 def copy_codes(tile: Tile, filled: int, count: int, target: Target, rows: int) -> None:
-    """Append whole numbers of the kept rows of a tile."""
+    """Append the whole-number columns of a tile's kept rows."""
     for column in range(target.code_columns):
         source = tile.places[target.code_fields[column]]
         place = column * target.pitch + rows
@@ -159,9 +160,9 @@ def copy_codes(tile: Tile, filled: int, count: int, target: Target, rows: int) -
 
 @jit.kernel
 def flush_tile(tile: Tile, filled: int, target: Target, rows: int) -> int:
-    """Finish those rows of a tile that meet all rules; return how many.
+    """Write the rows of a tile that meet all rules to the output; return their number.
 
-    ``rows`` stand before them in the output. The next tile's rows begin behind them.
+    The output already has ``rows`` rows. The next tile begins after the new ones.
     """
     count = filled
     if target.rules > 0:

@@ -1,10 +1,10 @@
-"""Everything that is said to Numba, in one place. No other module imports it.
+"""Interface to Numba. No other module imports it.
 
 ``kernel`` compiles a loop. The formulas that loops call are ordinary Python functions in
-``perfcore.physics``; ``register`` makes them callable from compiled code, always inlined: a call
-left in a loop ends its vectorisation (measured: 13-17 against 55-77 M rows/s with 20 columns).
-No fast-math flag is set, so that compiled and interpreted results are the same bit for bit;
-``error_model="numpy"`` only spares the test for division by zero.
+``perfcore.physics``. ``register`` makes them callable from compiled code, always inlined, because a
+call in a loop prevents its vectorisation (measured: 13-17 instead of 55-77 M rows/s with 20
+columns). No fast-math flag is set, so compiled and interpreted results are equal bit for bit;
+``error_model="numpy"`` only omits the check for division by zero.
 """
 
 import inspect
@@ -36,10 +36,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def cache_directory() -> Path | None:
-    """Return the directory of code compiled of these sources; None if it cannot be made.
+    """Return the cache directory for these sources; None if it cannot be created.
 
-    Numba's own cache key is one file's time stamp, so that an edit in another file would serve
-    stale physics: the directory is named by all sources instead, and by Numba's version.
+    Numba's own cache key is the time stamp of a single file, so after an edit of another file it
+    would return outdated code. The directory is named by a hash of all sources instead, and by
+    Numba's version.
     """
     base = os.environ.get("PERFCORE_CACHE") or platformdirs.user_cache_dir("perfcore")
     directory = Path(base) / "numba" / f"{source_hash()}-{numba.__version__}"
@@ -54,11 +55,12 @@ CACHE = cache_directory()
 
 
 class _Codegen(codegen.JITCPUCodegen):
-    """LLVM's settings for perfcore's kernels; other packages' keep those of Numba.
+    """LLVM settings for perfcore's kernels; other packages keep Numba's.
 
-    512 bits where that costs no clock speed, as LLVM prefers 256 on Intel's processors: on a Xeon
-    of the fourth generation on, which half-precision arithmetic tells apart. 20 against 18 M rows/s
-    of a dense model with all columns. They are part of the key of what is cached.
+    LLVM prefers 256-bit vectors on Intel processors. These settings use 512 bits on processors
+    where that does not reduce the clock speed: Xeons of the fourth generation or later, recognised
+    by their half-precision arithmetic. A dense model with all columns then runs at 20 instead of 18
+    M rows/s. The settings are part of the cache key.
     """
 
     def _customize_tm_features(self) -> str:
@@ -73,8 +75,8 @@ def _codegen() -> _Codegen:
     return _Codegen("perfcore")  # type: ignore[no-untyped-call]
 
 
-class _Locator(caching._CacheLocator):  # noqa: SLF001 - what such a class is to be made of
-    """Place of compiled code: perfcore's own directory, which is named by all its sources."""
+class _Locator(caching._CacheLocator):  # noqa: SLF001 - the base that Numba requires
+    """Location of compiled code: perfcore's own directory, named by a hash of its sources."""
 
     def __init__(self, function: Callable[..., Any], file: str) -> None:
         self._py_file = file
@@ -88,32 +90,31 @@ class _Locator(caching._CacheLocator):  # noqa: SLF001 - what such a class is to
         return str(CACHE)
 
     def get_source_stamp(self) -> str:
-        return ""  # the directory's name is one
+        return ""  # the name of the directory identifies the sources
 
     def get_disambiguator(self) -> str:
         return str(self._line)
 
 
 class _CacheFiles(caching.CompileResultCacheImpl):
-    _locator_classes = [_Locator]  # noqa: RUF012 - as in the base
+    _locator_classes = [_Locator]  # noqa: RUF012 - as in the base class
 
 
 class _Cache(caching.FunctionCache):
     _impl_class = _CacheFiles
 
     def save_overload(self, sig: Any, data: Any) -> None:  # noqa: ANN401
-        """Keep compiled code, unless the directory is full or may only be read."""
+        """Save compiled code; do nothing if the directory is full or read-only."""
         with suppress(OSError):
             super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
 class _Kernel(CPUDispatcher):
-    """A compiled loop, with settings of LLVM and a cache of its own.
+    """A compiled loop with its own LLVM settings and cache.
 
-    Numba has one of each for the whole process, which also serve other packages: directory and
-    features of ``numba.config``, and the code generator that was made of them. The generator is
-    exchanged while a kernel is compiled, with the formulas in it, under the lock that every
-    compilation takes.
+    Numba has one cache directory, one set of CPU features (``numba.config``) and one code generator
+    per process, shared by all packages. The generator is therefore replaced while a kernel and its
+    formulas are compiled, under Numba's global compiler lock.
     """
 
     def enable_caching(self) -> None:
@@ -122,7 +123,7 @@ class _Kernel(CPUDispatcher):
     def compile(self, sig: Any) -> Any:  # noqa: ANN401
         context: Any = self.targetctx
         with global_compiler_lock:
-            context.refresh()  # Numba's own runtime is compiled now, for all
+            context.refresh()  # compile Numba's runtime now, with the common settings
             everyones = context._internal_codegen  # noqa: SLF001 - it has no setter
             context._internal_codegen = _codegen()  # noqa: SLF001
             try:
@@ -132,7 +133,7 @@ class _Kernel(CPUDispatcher):
 
 
 def kernel(function: F) -> F:
-    """Compile a loop: without the GIL, cached on disk where there is a place for it."""
+    """Compile a loop that releases the GIL, cached on disk if there is a cache directory."""
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return function
     options = {"nopython": True, "nogil": True, "error_model": "numpy", "boundscheck": None}
@@ -143,12 +144,12 @@ def kernel(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """Let compiled code call ``function``, always inlined."""
+    """Make ``function`` callable from compiled code, always inlined."""
     return register_jitable(forceinline=True)(function)
 
 
 def modules_of(package: ModuleType) -> tuple[ModuleType, ...]:
-    """Return every module of a package, each after those whose functions and records it uses."""
+    """Return all modules of a package in order of dependency."""
     found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     modules = {name: import_module(name) for _, name, _ in found}
     used = {
@@ -160,7 +161,7 @@ def modules_of(package: ModuleType) -> tuple[ModuleType, ...]:
 
 
 def register(*modules: ModuleType) -> None:
-    """Let compiled code call every function that ``modules`` define, inlined."""
+    """Make all functions defined in ``modules`` callable from compiled code, inlined."""
     for module in modules:
         for _, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ == module.__name__:
@@ -168,7 +169,7 @@ def register(*modules: ModuleType) -> None:
 
 
 def _compiled(definition: Callable[..., Any]) -> Any:  # noqa: ANN401
-    """Return a function for compiled code, which ``definition`` makes LLVM's instructions for."""
+    """Return a function for compiled code; ``definition`` generates its LLVM instructions."""
     return intrinsic(definition)
 
 
@@ -183,7 +184,7 @@ def _fma(typing_context: Any, first: Any, second: Any, addend: Any) -> Any:  # n
 
 
 def fuse(function: Callable[[float, float, float], float]) -> None:
-    """Let compiled code call ``function``, which is ``fma``, as the processor's instruction."""
+    """Make compiled code replace calls of ``function``, ``fma``, by the instruction."""
     instruction = _compiled(_fma)
 
     def chosen(first: Any, second: Any, addend: Any) -> Any:  # noqa: ANN401, ARG001
@@ -196,11 +197,11 @@ N = TypeVar("N", int, float)
 
 
 class Pointer(Protocol[N]):
-    """Elements of an array, to compiled code: no bounds, no negative indices, no references.
+    """Pointer to the elements of an array: no bounds, negative indices or reference counts.
 
-    Numba counts references to arrays, with atomic operations, wherever one is handed over, sliced
-    or taken out of a tuple: 17 to 30 % of the kernel's time. Whoever takes a pointer of an array
-    that he made calls ``keep`` when he is done: Numba frees an array after its last use by name.
+    Numba counts references to arrays, with atomic operations, whenever one is passed, sliced or
+    taken from a tuple: 17 to 30 % of the kernel's time. A function that uses a pointer to an array
+    of its own must call ``keep`` at the end, as Numba frees an array after its last use by name.
     """
 
     def __getitem__(self, index: int) -> N: ...
@@ -208,7 +209,7 @@ class Pointer(Protocol[N]):
 
 
 def _pointer(typing_context: Any, array: Any) -> Any:  # noqa: ANN401, ARG001
-    """Pointer to a contiguous array's first element."""
+    """Pointer to the first element of a contiguous array."""
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401
         return context.make_array(sig.args[0])(context, builder, arguments[0]).data
@@ -217,7 +218,7 @@ def _pointer(typing_context: Any, array: Any) -> Any:  # noqa: ANN401, ARG001
 
 
 def _aligned_pointer(typing_context: Any, array: Any, position: Any) -> Any:  # noqa: ANN401, ARG001
-    """Pointer to a place of a contiguous array, counted from its first whole cache line on."""
+    """Pointer to an element of a contiguous array, counted from the first whole cache line."""
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401
         data = context.make_array(sig.args[0])(context, builder, arguments[0]).data
@@ -237,8 +238,8 @@ def _load_record(
 ) -> Any:  # noqa: ANN401
     """Row ``row`` of a table of numbers as the NamedTuple ``record``.
 
-    Numba's own way, a fixed tuple unpacked into the constructor, takes 2.3 us for the six records
-    of a configuration, as it copies the tuple once per field; this takes as many loads as fields.
+    Numba's own way, a fixed tuple unpacked into the constructor, copies the tuple once per field:
+    2.3 us for the six records of a configuration. This takes one load per field.
     """
     fields = record.instance_class._fields
     result = types.NamedUniTuple(  # type: ignore[no-untyped-call]
@@ -257,11 +258,11 @@ def _load_record(
 
 
 class Spread:
-    """Records of floats, spread over an array field after field, to loops that compute rows.
+    """Access to records of floats that are stored in arrays by field, for loops over rows.
 
-    ``arrays`` are all that such a loop touches, or parts of them. The compiler is told that they do
-    not overlap: it gives up proving that for many columns, and checks it anew at every start of a
-    loop for few.
+    ``arrays`` names all arrays, or parts of arrays, that such a loop accesses. The compiler is told
+    that they do not overlap. Otherwise it would check this at every start of a loop with few
+    columns, and give up on vectorisation with many.
     """
 
     def __init__(self, arrays: Sequence[str]) -> None:
@@ -273,10 +274,10 @@ class Spread:
         array: str,
         stride: int,
     ) -> tuple[Callable[..., Any], Callable[..., None]]:
-        """Two functions for compiled code that load and store a record.
+        """Return two functions for compiled code that load and store a record.
 
-        Field f is element ``f * stride + position`` of what a pointer points at:
-        ``load(pointer, position)`` and ``store(pointer, position, record)``.
+        They are ``load(pointer, position)`` and ``store(pointer, position, record)``. Field f is
+        element ``f * stride + position`` of the pointer.
         """
         fields = record._fields
 
@@ -306,12 +307,12 @@ class Spread:
         return _compiled(load), _compiled(store)
 
     def columns_of(self, record: Any) -> tuple[Callable[..., Any], Callable[..., None]]:  # noqa: ANN401
-        """Two functions for compiled code: where a record's fields go, and one that stores it.
+        """Return two functions for compiled code that store records in columns.
 
-        ``find(pointer, places)`` is to be called before a loop: field f goes to elements of what
-        ``pointer`` points at, from ``places[f]`` on. ``store(found, position, record)`` puts it
-        there, in ``pointer``'s kind of number. Each field of the record is one of ``arrays``, as
-        no two columns overlap.
+        ``find(pointer, places)``, called before a loop, returns the columns: that of field f starts
+        at element ``places[f]`` of ``pointer``. ``store(found, position, record)`` writes a record
+        there, converted to the pointer's element type. Each field of the record is one of
+        ``arrays``, as no two columns overlap.
         """
         fields = record._fields
 
@@ -345,7 +346,7 @@ class Spread:
         return _compiled(find), _compiled(store)
 
     def _alone(self, builder: Any, instruction: Any, array: str) -> Any:  # noqa: ANN401
-        """``instruction``, marked as one that touches ``array`` and none of the others."""
+        """Mark ``instruction`` as one that accesses ``array`` and no other array."""
         module = builder.module
         domain = module.add_metadata(["perfcore"])
         scopes = {other: module.add_metadata([other, domain]) for other in self.arrays}
@@ -356,7 +357,7 @@ class Spread:
 
 
 def _put(typing_context: Any, array: Any, start: Any, record: Any) -> Any:  # noqa: ANN401, ARG001
-    """Keep a NamedTuple of pointers and whole numbers as numbers of an array, for ``taken``."""
+    """Store a NamedTuple of pointers and whole numbers in an integer array, for ``taken``."""
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401
         for field, kind in enumerate(sig.args[2].types):
@@ -370,12 +371,12 @@ def _put(typing_context: Any, array: Any, start: Any, record: Any) -> Any:  # no
 
 
 def taken(record: Any) -> Callable[..., Any]:  # noqa: ANN401
-    """Return a function for compiled code that makes a NamedTuple of what ``put`` has kept.
+    """Return a function for compiled code that restores a NamedTuple stored by ``put``.
 
-    ``take(array, start, values)``: Numba unpacks every array that it is given anew at every call,
-    0.25 us each, and under the interpreter's lock. What a pointer points at is in its annotation;
-    ``Annotated[..., np.int32]``, and ``None`` for whatever ``values`` points at. Whoever puts
-    pointers keeps their arrays as long as they are taken.
+    The function is ``take(array, start, values)``. It avoids passing arrays, which Numba unpacks at
+    each call, 0.25 us per array, while holding the GIL. The annotation of a pointer gives the type
+    of its elements: ``Annotated[..., np.int32]``, or ``None`` for that of ``values``. The caller of
+    ``put`` must keep the arrays alive.
     """
 
     def take(typing_context: Any, array: Any, start: Any, values: Any) -> Any:  # noqa: ANN401, ARG001
@@ -398,7 +399,7 @@ def taken(record: Any) -> Callable[..., Any]:  # noqa: ANN401
 
 
 def _kept_as(annotation: Any, values: Any) -> Any:  # noqa: ANN401
-    """Type of a field that ``put`` has kept."""
+    """Type of a field stored by ``put``."""
     if annotation is int:
         return types.int64
     plain = {Pointer[float]: types.float64, Pointer[int]: types.int64}
@@ -416,17 +417,17 @@ def _element(context: Any, builder: Any, arguments: Any, field: int) -> Any:  # 
 
 
 def _align_stack(typing_context: Any) -> Any:  # noqa: ANN401, ARG001
-    """Let the function that calls this keep its stack at a multiple of a cache line.
+    """Align the stack of the calling function to a cache line.
 
-    LLVM does so only if it knows of an aligned variable before it assigns registers; without it
-    every 64-byte register that it has to put aside straddles two lines.
+    LLVM does so only if there is an aligned variable before it allocates registers. Otherwise every
+    spilled 64-byte register straddles two cache lines.
     """
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
         with builder.goto_entry_block():
             line = builder.alloca(ir.ArrayType(ir.DoubleType(), 8))
             line.align = CACHE_LINE
-        # an empty instruction that may look at the variable, so that it is not optimised away
+        # empty assembly that may read the variable, so that it is not optimised away
         looks_at = ir.FunctionType(ir.VoidType(), [line.type])
         builder.asm(looks_at, "", "r,~{memory}", [line], side_effect=True)
         return context.get_dummy_value()
@@ -435,7 +436,7 @@ def _align_stack(typing_context: Any) -> Any:  # noqa: ANN401, ARG001
 
 
 def _keep(typing_context: Any, arrays: Any) -> Any:  # noqa: ANN401, ARG001
-    """Nothing but a use of arrays: until here they live."""
+    """No operation: a use of arrays that keeps them alive until here."""
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
         return context.get_dummy_value()
@@ -444,7 +445,7 @@ def _keep(typing_context: Any, arrays: Any) -> Any:  # noqa: ANN401, ARG001
 
 
 def _rounded(typing_context: Any, value: Any, dropped: Any) -> Any:  # noqa: ANN401, ARG001
-    """Round a number to the nearest without its last ``dropped`` bits, a half away from zero."""
+    """Round away the last ``dropped`` bits of a number: to nearest, ties away from zero."""
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
         real = arguments[0].type
@@ -461,11 +462,11 @@ def _rounded(typing_context: Any, value: Any, dropped: Any) -> Any:  # noqa: ANN
 def constants(
     record: type, values: Mapping[str, float]
 ) -> tuple[Callable[[Any], bool], Callable[[Any], Any]]:
-    """Two functions for compiled code: whether a record has these values, and one that has them.
+    """Return two functions for compiled code that test a record for values, and assume them.
 
-    The second one's result is the same record to the program, but its compiler then knows the
-    values: it leaves out the branches and terms that they switch off. ``values`` are named by
-    dotted paths into nested NamedTuples.
+    The first returns whether a record has these values. The second returns the same record with the
+    values as constants, so that the compiler removes the branches and terms that they switch off.
+    ``values`` are keyed by dotted paths into nested NamedTuples.
     """
     paths = [(_path(record, name), value) for name, value in values.items()]
 
@@ -494,7 +495,7 @@ def constants(
 
 
 def _path(record: Any, name: str) -> list[int]:  # noqa: ANN401
-    """Places of nested fields."""
+    """Indices of nested fields."""
     path = []
     for field in name.split("."):
         path.append(record._fields.index(field))

@@ -1,4 +1,4 @@
-"""What goes into the kernel and comes out of it, as arrays."""
+"""Input and output arrays of the kernel."""
 
 from typing import Any, Final, NamedTuple
 
@@ -10,60 +10,60 @@ Reals = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 
 CACHE_LINE: Final = 64  # bytes
-VECTOR: Final = 8  # rows that the kernel's loops take at once
+VECTOR: Final = 8  # rows that the kernel's loops process at once
 
 
 class Block(NamedTuple):
     """A contiguous range of outer points."""
 
-    records: Integers  # (6, points) rows of the tables
-    deployments: Reals  # (points, fields) one `Deployment` each, batch 0 where it is inner
-    lengths: Reals  # (2, points) input and output length where they are not inner, else 0
-    axes: Codes  # (outer axes that vary, points) values of integers, else codes
-    degrees: Integers  # (2,) axes of the chosen degrees of tensor and pipeline parallelism
+    records: Integers  # (6, points) rows in the tables
+    deployments: Reals  # (points, fields) one `Deployment` each; batch 0 if it is inner
+    lengths: Reals  # (2, points) input and output length; 0 if inner
+    axes: Codes  # (varying outer axes, points) values of integer axes, else codes
+    degrees: Integers  # (2,) indices of the axes of chosen tp and pp
 
 
 class Inner(NamedTuple):
-    """What every outer point goes through: batches and sequence lengths."""
+    """Inner points, the same for each outer point: batches and sequence lengths."""
 
-    batches: Reals  # (points,) where it is inner, else 0
-    lengths: Reals  # (2, points) input and output length where they are inner, else 0. [tokens]
-    axes: Codes  # (inner axes that vary, points)
+    batches: Reals  # (points,) 0 if it is outer
+    lengths: Reals  # (2, points) input and output length; 0 if outer. [tokens]
+    axes: Codes  # (varying inner axes, points)
 
 
 class Rules(NamedTuple):
-    """Conditions on metrics: field, range, and for codes the set of allowed values as bits."""
+    """Conditions on metrics: field, range and, for codes, the allowed values as bits."""
 
     fields: Integers
-    dropped_bits: Integers  # as in ``Output``: what is compared is what is written
+    dropped_bits: Integers  # as in ``Output``: conditions apply to the rounded values
     ranges: Reals  # (rules, 2)
     masks: Integers
 
 
 class Output(NamedTuple):
-    """Columns, each at least a tile long, and the fields of ``Point`` that go into them."""
+    """Output columns, each at least a tile long, and the fields of ``Point`` that they hold."""
 
-    capacity: int  # rows of a column; the arrays are longer, by a vector at least
-    axes: Codes  # (axes that vary, pitch) outer ones first
+    capacity: int  # rows of a column; arrays are longer by at least a vector
+    axes: Codes  # (varying axes, pitch) outer axes first
     metrics: npt.NDArray[np.floating]  # (columns, pitch)
     codes: Codes  # (columns, pitch)
     metric_fields: Integers
-    dropped_bits: Integers  # of each metric's mantissa, which is rounded
+    dropped_bits: Integers  # bits to round away from each metric's mantissa
     code_fields: Integers
 
 
 def pitch_of(capacity: int) -> int:
-    """Return the distance of columns that hold ``capacity`` rows, in numbers of either size.
+    """Return the distance between columns of ``capacity`` rows, in numbers of either size.
 
-    At whole pages, the same rows of all columns would share a few places of the cache: it is a
-    cache line more in numbers of 4 bytes, two in numbers of 8.
+    At a distance of whole pages, the same row of all columns would map to a few sets of the cache.
+    The distance is therefore one cache line longer for 4-byte numbers, two for 8-byte numbers.
     """
-    line, page = CACHE_LINE // 4, 4096 // 8  # in numbers of the narrowest and the widest kind
+    line, page = CACHE_LINE // 4, 4096 // 8  # in numbers of 4 and of 8 bytes
     return -(-(capacity + VECTOR - line) // page) * page + line
 
 
 def aligned(columns: int, pitch: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return an uninitialised (columns, pitch) array that begins at a whole cache line."""
+    """Return an uninitialised (columns, pitch) array aligned to a cache line."""
     size = columns * pitch * np.dtype(dtype).itemsize
     room = np.empty(size + CACHE_LINE, np.uint8)
     start = -room.ctypes.data % CACHE_LINE

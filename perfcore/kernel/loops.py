@@ -1,9 +1,9 @@
-"""The loops over a space. No formula and no column name: physics comes in as functions.
+"""Loops over a space. No formulas and no column names: the physics is a set of functions.
 
-A kernel walks the outer points of a block, prepares each once, and takes its inner points, which
-are combinations of batch and lengths, as rows of a tile: what fits into memory, then the batch,
-then the rest, each in a loop that the compiler vectorises. Rows that cannot run are left out before
-the expensive loop, whose results go straight to where they belong in the output.
+The kernel visits the outer points of a block and prepares each once. Its inner points, combinations
+of batch and lengths, become rows of a tile. Vectorised loops compute first what fits into memory,
+then the batch, then everything else. Rows that cannot run are removed before the last, expensive
+loop, which writes its results directly to their place in the output.
 """
 
 from typing import NamedTuple
@@ -34,14 +34,14 @@ from perfcore.records import (
     WeightFormat,
 )
 
-# Every module of formulas, after those that it uses; `fma` is an instruction.
+# All modules of formulas, in order of dependency; `fma` becomes an instruction.
 FORMULAS = tuple(module for module in jit.modules_of(physics) if module is not fused)
 jit.fuse(fused.fma)
 jit.register(*FORMULAS)
 
 
 class Asked(NamedTuple):
-    """What a row asks for."""
+    """Request lengths and number of requests of a row."""
 
     input_len: float
     output_len: float
@@ -55,7 +55,7 @@ RUNNING_FIELDS = len(RunningBatch._fields)
 
 
 class Source(NamedTuple):
-    """What is evaluated: a block of outer points and the inner points of each."""
+    """Points to evaluate: a block of outer points, and the inner points of each."""
 
     models: Reals  # records as rows
     devices: Reals
@@ -64,11 +64,11 @@ class Source(NamedTuple):
     kv_formats: Reals
     economics: Reals
     deployments: Reals
-    records: Whole  # (6, points) rows of the tables
+    records: Whole  # (6, points) rows in the tables
     outer_points: int
     lengths: Reals  # (2, points)
     labels: Codes  # (axes, points)
-    degrees: Whole  # (2,) axes of the chosen degrees
+    degrees: Whole  # (2,) indices of the axes of chosen tp and pp
     inner_points: int
     inner_batches: Reals
     inner_lengths: Reals  # (2, points)
@@ -78,24 +78,25 @@ SOURCE_FIELDS = len(Source._fields)
 
 
 class Scratch(NamedTuple):
-    """What loops hand to each other, field after field, each ``STRIDE`` numbers long.
+    """Intermediate results between loops, stored by field, ``STRIDE`` numbers each.
 
-    An array a stage: what a loop reads and what it writes must not be the same to the compiler.
+    Each stage has its own array, so that the compiler sees that a loop's input and output do not
+    overlap.
     """
 
     asked: Reals
     fits: Reals
     runs: Reals
-    first: Whole  # row of each stretch of rows that have the same batch, and the end
+    first: Whole  # first row of each stretch of rows with the same batch, and the end
     batches: Reals  # of each stretch
     requests: Reals
     distinct: Reals  # ``RunningBatch`` of each stretch
-    ran: Reals  # batch and requests of all ``runs``, if they are the same, else 0
+    ran: Reals  # (2,) batch and requests shared by all ``runs``, else 0
     dropped: Whole  # rows left out, by status
 
 
-# Fields that are given to the compiler as constants where a replica has these values, so that the
-# terms that they switch off cost nothing.
+# Values of fields for which the compiler specialises the loops: terms that they switch off cost
+# nothing.
 STATIC = {"deployment.scheduler": SCHEDULER_STATIC}
 PLAIN = {
     "model.experts": 0.0,
@@ -135,7 +136,7 @@ Integers = npt.NDArray[np.integer]
 
 @jit.inlined
 def whole_vectors(rows: int) -> int:
-    """``rows`` rounded up to whole vectors: no loop then has a rest of scalar rows."""
+    """Return ``rows`` rounded up to whole vectors, so that loops have no scalar remainder."""
     return (rows + VECTOR - 1) & -VECTOR
 
 
@@ -150,7 +151,7 @@ def fit_rows(
     start: int,
     count: int,
 ) -> None:
-    """What rows ask for, and what memory says about it."""
+    """Store what rows request, and how much of it fits into memory."""
     input_len = source.lengths[outer]
     output_len = source.lengths[source.outer_points + outer]
     batch = replica.deployment.batch
@@ -174,7 +175,7 @@ def fit_rows(
 
 @jit.inlined
 def drop_rows(scratch: Scratch, tile: Tile, start: int, count: int) -> int:
-    """Move the rows that can run together; return how many there are."""
+    """Compact the rows that can run; return their number."""
     failing = 0
     for row in range(start, start + count):
         failing += load_capacity(scratch.fits, row).status > OK
@@ -193,7 +194,7 @@ def drop_rows(scratch: Scratch, tile: Tile, start: int, count: int) -> int:
 
 @jit.inlined
 def find_stretches(scratch: Scratch, start: int, count: int) -> int:
-    """Find the stretches of rows that ask for and run the same batch; return how many there are."""
+    """Find stretches of rows with the same requested and running batch; return their number."""
     batch = load_capacity(scratch.fits, start).batch
     requested = load_asked(scratch.asked, start).requested
     changes = 0
@@ -224,7 +225,7 @@ def find_stretches(scratch: Scratch, start: int, count: int) -> int:
 
 @jit.inlined
 def run_stretches(replica: Replica, scratch: Scratch, stretches: int) -> None:
-    """The batch of each stretch of rows."""
+    """Compute the batch of each stretch of rows."""
     for stretch in range(whole_vectors(stretches)):
         running = batch_at(replica, scratch.batches[stretch], scratch.requests[stretch])
         store_distinct(scratch.distinct, stretch, running)
@@ -232,7 +233,7 @@ def run_stretches(replica: Replica, scratch: Scratch, stretches: int) -> None:
 
 @jit.inlined
 def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None:
-    """The batch of rows, computed once for a stretch of rows that have the same."""
+    """Compute the batch of rows, once for each stretch of rows with the same batch."""
     stretches = find_stretches(scratch, start, count)
     ran = scratch.ran
     batch = scratch.batches[0]
@@ -265,7 +266,7 @@ def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None
 
 @jit.inlined
 def evaluate_rows(replica: Replica, scratch: Scratch, tile: Tile, start: int, count: int) -> None:
-    """Results of rows to where the tile has them."""
+    """Compute the results of rows and store them at their places."""
     columns = find_columns(tile.values, tile.places)
     for row in range(start, start + whole_vectors(count)):
         asked = load_asked(scratch.asked, row)
@@ -281,7 +282,7 @@ def evaluate_rows(replica: Replica, scratch: Scratch, tile: Tile, start: int, co
 def evaluate_replica(
     replica: Replica, scratch: Scratch, tile: Tile, start: int, count: int
 ) -> None:
-    """Results of rows that fit into the tile, in the loops for such a replica."""
+    """Compute the results of rows, in the loop that is specialised for the replica."""
     run_rows(replica, scratch, start, count)
     if has_static(replica):
         if has_plain(replica):
@@ -304,13 +305,13 @@ def choose_devices(
     deployment: Deployment,
     length: float,
 ) -> Deployment:
-    """``fewest_devices``, compiled once and called: it is a search, and rare."""
+    """``fewest_devices`` as a compiled function, not inlined: a search that is rarely needed."""
     return fewest_devices(model, device, engine, weight_format, kv_format, deployment, length)
 
 
 @jit.inlined
 def prepare_point(source: Source, outer: int) -> Replica:
-    """Stage 1 of an outer point; chosen degrees are noted in the block's axes."""
+    """Stage 1 of an outer point. Chosen degrees are written to the block's axes."""
     points = source.outer_points
     rows = source.records
     model = load_record(Model, source.models, rows[outer])
@@ -341,7 +342,7 @@ def bind(
     moves: Integers,
     bound: Integers,
 ) -> None:
-    """Note in ``bound`` where everything lies; ``places`` and ``moves`` as in ``Target``."""
+    """Write all addresses to ``bound``; ``places`` and ``moves`` are those of ``Target``."""
     source = Source(
         models=pointer(tables[0]),
         devices=pointer(tables[1]),
@@ -403,13 +404,13 @@ def fill_columns(
     Parameters
     ----------
     bound
-        What ``bind`` has noted; all of it is there still.
+        Addresses written by ``bind``; the arrays must still exist.
     metrics
-        The output's, for its kind.
+        Metrics of the output, for their dtype.
     cursor
         (2,) next outer and inner position; updated.
     dropped
-        Rows left out, by status, and last those that a rule excludes; updated.
+        Rows left out, by status; the last element counts rows excluded by rules; updated.
 
     Returns
     -------
@@ -417,7 +418,7 @@ def fill_columns(
         Rows written from position 0 of the output.
     """
     align_stack()
-    # arrays whose pointers the loops take, and `keep` at the end
+    # the loops use pointers to these arrays; `keep` below keeps them alive
     stages = np.empty((ASKED_FIELDS + CAPACITY_FIELDS + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
     places = np.empty(POINT_FIELDS, np.int64)
     positions = np.arange(TILE)
@@ -485,7 +486,7 @@ def fill_columns(
 
 
 class Filling:
-    """A block of a space and where its rows go, to be filled as often as it takes.
+    """Evaluation of a block of a space into an output that is filled repeatedly.
 
     Parameters
     ----------
@@ -513,10 +514,10 @@ class Filling:
         moves[output.metric_fields] = -1
         self.metrics = metrics
         self.bound = np.empty(SOURCE_FIELDS + len(Target._fields), np.int64)
-        # what `bound` points at
+        # keeps alive what `bound` points at
         self.kept = (tables, block, inner, rules, output, places, moves, out_of_the_way)
         bind(*self.kept[:-1], self.bound)
 
     def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
-        """Fill the output from ``cursor`` on, as ``fill_columns``; return how many rows it has."""
+        """Fill the output from ``cursor`` on, as ``fill_columns``; return its number of rows."""
         return fill_columns(self.bound, self.metrics, keep_infeasible, cursor, dropped)

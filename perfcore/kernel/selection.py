@@ -1,8 +1,8 @@
-"""Loops that keep the best and the undominated rows, or count. No formula and no column name.
+"""Loops that keep best rows and Pareto fronts, or count rows. No formulas and no column names.
 
-Rows come as values, smaller is better, with the number of their group and their place in the whole
-space. What is kept depends on these alone, not on the order in which rows come, so that threads
-may share the work in any way: among equals the row that comes first in the space is kept.
+Rows are given as values (smaller is better), group numbers and places in the whole space. The
+result does not depend on the order of rows, so threads may divide the work in any way: among equal
+rows, the first in the space is kept.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def locate(
     groups: Integers,
     places: Integers,
 ) -> None:
-    """Write each row's group and its place in the space; outer points count from ``first``."""
+    """Write each row's group and place in the space; ``first`` is the block's first outer point."""
     for row in range(outer_of.size):
         outer, inner = outer_of[row], inner_of[row]
         groups[row] = outer_groups[outer] + inner_groups[inner]
@@ -40,11 +40,11 @@ def keep_best(
     best: Floats,
     best_places: Integers,
 ) -> None:
-    """Insert rows into the (groups, K) best values so far, which are in order; NaN never is."""
+    """Insert rows into the sorted (groups, K) best values so far. NaN is never inserted."""
     last = best.shape[1] - 1
     for row in range(values.size):
         value, group, place = values[row], groups[row], places[row]
-        # most rows end here
+        # the common case
         if not value <= best[group, last]:
             continue
         if value == best[group, last] and place > best_places[group, last]:
@@ -63,10 +63,10 @@ def keep_best(
 
 @jit.kernel
 def is_beaten(values: Floats, row: int, place: int, front: Floats, places: Integers) -> bool:
-    """Whether a member of a front is at least as good as a row in every objective.
+    """Return whether a member of a front is at least as good as a row in every objective.
 
-    Such a member moves one step forward, so that those that beat many are met first; if it is the
-    row's like, the earlier place of the two becomes its own. A row with NaN is beaten.
+    Such a member moves one step forward, so that members that beat many rows are compared first.
+    If it equals the row, it takes the earlier of the two places. A row with NaN is always beaten.
     """
     objectives = values.shape[0]
     for objective in range(objectives):
@@ -95,7 +95,7 @@ def is_beaten(values: Floats, row: int, place: int, front: Floats, places: Integ
 
 @jit.kernel
 def drop_beaten(values: Floats, row: int, front: Floats, places: Integers) -> int:
-    """Take those members out of a front that a row beats; return how many stay."""
+    """Remove the members of a front that a row beats; return the number of members left."""
     objectives = values.shape[0]
     kept = 0
     for member in range(places.size):
@@ -120,16 +120,16 @@ def keep_front(
     front_places: Integers,
     sizes: Integers,
 ) -> int:
-    """Insert rows from ``start`` on into each group's front; return where room ran out, or the end.
+    """Insert rows from ``start`` on into the fronts; return the first row without room, or the end.
 
     Parameters
     ----------
     values
         (objectives, rows).
     front, front_places
-        (groups, room, objectives) and (groups, room), of which the first ``sizes`` are members.
+        (groups, room, objectives) and (groups, room); the first ``sizes`` are members.
     sizes
-        (groups,) members of each front; updated.
+        (groups,) number of members of each front; updated.
     """
     objectives, rows = values.shape
     room = front.shape[1]
@@ -151,9 +151,9 @@ def keep_front(
 
 @jit.kernel
 def count_bins(values: Floats, groups: Integers, edges: Floats, counts: Integers) -> None:
-    """Count rows into (groups, edges + 1) bins: bin b holds edges[b - 1] <= value < edges[b].
+    """Count rows into (groups, edges + 1) bins: bin b has edges[b - 1] <= value < edges[b].
 
-    NaN is nowhere.
+    NaN is not counted.
     """
     for row in range(values.size):
         value = values[row]

@@ -1,1 +1,1 @@
-"""Formulas: plain typed Python functions of floats, one topic a file. Nothing here loops."""
+"""Formulas: plain typed Python functions of floats, one topic per file, without loops."""

@@ -16,7 +16,7 @@ def sliding_integral(position: float, window: float) -> float:
 
 
 def chunked_integral(position: float, window: float) -> float:
-    """The same where the window starts again at every multiple of w: s mod w. [tokens^2]"""
+    """The same for a window that restarts at every multiple of w: s mod w. [tokens^2]"""
     chunks = floor_of(position * (1.0 / window))
     rest = position - chunks * window
     return 0.5 * (chunks * window * window + rest * rest)
@@ -31,19 +31,19 @@ def mean_context(input_len: float, output_len: float) -> float:
 
 
 def mean_limited(input_len: float, output_len: float, limit: float) -> float:
-    """Context of a layer that reads at most ``limit`` tokens, averaged likewise. [tokens]"""
+    """Context of a layer that reads at most ``limit`` tokens, averaged over steps. [tokens]"""
     start = sliding_integral(input_len, limit)
     end = sliding_integral(input_len + output_len, limit)
     return (end - start) * (1.0 / output_len)
 
 
 def mean_window(input_len: float, output_len: float, window: float, chunked: float) -> float:
-    """Visible context of a windowed layer, chunked (Llama 4) or not, averaged likewise. [tokens]
+    """Visible context of a windowed layer, chunked (Llama 4) or not, averaged over steps. [tokens]
 
-    Chunks are counted from the one that the input ends in, so that long inputs cost no digits.
+    Chunks are counted from the one in which the input ends, so that long inputs lose no precision.
     """
     sliding = mean_limited(input_len, output_len, window)
-    if chunked == 0.0:  # the same for all rows, so that most models skip the rest
+    if chunked == 0.0:  # the same for all rows, so most models skip the rest
         return sliding
     inside = input_len - window * floor_of(input_len * (1.0 / window))
     start = chunked_integral(inside, window)
@@ -52,15 +52,15 @@ def mean_window(input_len: float, output_len: float, window: float, chunked: flo
 
 
 def causal_keys(input_len: float, prefix_hit: float) -> float:
-    """Keys that a new token of a causal prompt sees on average, its own included.
+    """Keys that a new token of a causal prompt sees on average, including its own.
 
-    (C + I + 1) / 2 after C = h I tokens that are cached; half of the prompt if none is.
+    (C + I + 1) / 2 after C = h I cached tokens; half of the prompt if none is cached.
     """
     return 0.5 * (1.0 + prefix_hit) * input_len + 0.5
 
 
 def windowed_pairs(input_len: float, window: float, chunked: float) -> float:
-    """(query, key) pairs of one prompt in a windowed layer: every query sees its own key too."""
+    """(query, key) pairs of one prompt in a windowed layer: every query also sees its own key."""
     sliding = limited_pairs(input_len, window)
     if chunked == 0.0:
         return sliding
@@ -74,12 +74,12 @@ def limited_pairs(input_len: float, limit: float) -> float:
 
 
 def index_limit(model: Model) -> float:
-    """Tokens of context that a global layer reads at most: an indexer's top-k. [tokens]"""
+    """Largest context that a global layer reads: an indexer's top-k. [tokens]"""
     return model.index_topk if model.index_topk > 0.0 else UNLIMITED
 
 
 def window_limit(model: Model) -> float:
-    """The window, or one token where there is no windowed layer. [tokens]"""
+    """The window, or one token if there are no windowed layers. [tokens]"""
     return max(model.window, 1.0)
 
 
@@ -101,5 +101,5 @@ def kv_bytes_per_sequence(model: Model, kv_format: KVFormat, context: float) -> 
 
 
 def state_bytes_per_sequence(model: Model) -> float:
-    """Bytes of recurrent state that a sequence holds, whatever its length."""
+    """Bytes of recurrent state of a sequence, independent of its length."""
     return model.state_elements * STATE_BYTES

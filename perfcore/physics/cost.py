@@ -1,4 +1,4 @@
-"""Money: what a second of devices costs."""
+"""Cost of a second of devices."""
 
 from math import expm1, log1p
 

@@ -1,4 +1,4 @@
-"""One decode step: what each resource adds to its time, without and with context."""
+"""One decode step: the contribution of each resource, without and with context."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from perfcore.records import MATH_FP16, Device, Engine, KVFormat, Model, WeightF
 
 
 class Terms(NamedTuple):
-    """Parts of a time by the resource that they wait for. [s]"""
+    """Parts of a time by the resource that limits them. [s]"""
 
     weights: float
     kv: float
@@ -21,22 +21,22 @@ class Terms(NamedTuple):
 
 
 class ContextCosts(NamedTuple):
-    """What a token of context costs a decode step in one kind of attention layer. [s]"""
+    """Cost of a token of context in a decode step, for one kind of attention layer. [s]"""
 
     kv_per_token: float
     compute_per_token: float
-    activations: float  # q in and o out, whatever the context
+    activations: float  # q in and o out, independent of context
 
 
 def no_terms() -> Terms:
-    """What a sum of terms begins with."""
+    """Neutral element of a sum of terms."""
     return Terms(NOTHING, NOTHING, NOTHING, NOTHING)
 
 
 def add_operator(
     terms: Terms, operator: Operator, tokens: float, weight_reads: float, residue: float
 ) -> Terms:
-    """``terms`` and one more class of linear operators on ``tokens``."""
+    """``terms`` plus a class of linear operators on ``tokens``."""
     time = operator_time(operator, tokens, weight_reads, residue)
     return Terms(
         weights=terms.weights + time.memory_duty * operator.weights * weight_reads,
@@ -53,9 +53,9 @@ def layer_terms(
     experts_read: float,
     residue: float,
 ) -> Terms:
-    """The linear operators of all layers in one pass over ``tokens``, without start-up.
+    """Terms of the linear operators of all layers in one pass over ``tokens``, without start-up.
 
-    Routed experts see ``expert_tokens``, of all data-parallel groups.
+    Routed experts process ``expert_tokens``, those of all data-parallel groups.
     """
     terms = no_terms()
     terms = add_operator(terms, operators.attention_in, tokens, 1.0, residue)
@@ -103,9 +103,9 @@ def add_attention(
     compute_s: float,
     residue: float,
 ) -> Terms:
-    """``terms`` and the attention layers of one kind, on ``sequences``.
+    """``terms`` plus the attention layers of one kind, on ``sequences``.
 
-    Of one of them the cache takes ``kv_s`` to read and the scores ``compute_s`` to compute.
+    For one sequence, reading the cache takes ``kv_s`` and computing the scores ``compute_s``.
     """
     time = roofline(compute_s, kv_s + costs.activations, residue)
     memory = time.memory_duty * sequences
@@ -120,8 +120,8 @@ def add_attention(
 def kv_efficiency(model: Model, engine: Engine, kv_format: KVFormat) -> float:
     """Share of memory bandwidth at which decode attention reads the KV cache.
 
-    Falls with the query heads that share a KV head, e / (1 + g (H/K - 1)), as each read feeds more
-    arithmetic; a latent cache is made for sharing and exempt.
+    It falls with the query heads that share a KV head, e / (1 + g (H/K - 1)), as each read feeds
+    more arithmetic. A latent cache is designed for sharing and exempt.
     """
     efficiency = (
         engine.kv_efficiency_quantised if kv_format.quantised == 1.0 else engine.kv_efficiency
@@ -152,8 +152,8 @@ def context_costs(
 ) -> ContextCosts:
     """Costs of one kind of attention layer, times ``share``.
 
-    A step reads the cache of each of ``sequences`` once and multiplies it with all ``tokens``,
-    which are more where drafted tokens are verified.
+    A step reads the cache of each of ``sequences`` once and multiplies it by all ``tokens``, which
+    include drafted tokens to verify.
     """
     flops = attention_flops(device, engine, engine.attention_decode_efficiency)
     bandwidth = engine.memory_efficiency_16 * device.memory_bandwidth
@@ -176,7 +176,7 @@ def context_costs(
 def state_terms(
     terms: Terms, model: Model, device: Device, engine: Engine, layout: Layout, tokens: float
 ) -> Terms:
-    """``terms`` and the recurrent layers, which read and write their state whatever the context."""
+    """``terms`` plus the recurrent layers, which read and write their state in every step."""
     if model.state_elements == 0.0:
         return terms
     flops = attention_flops(device, engine, engine.attention_decode_efficiency)

@@ -16,13 +16,13 @@ def busy_energy(
     compute_s: float,
     attention_s: float,
 ) -> float:
-    """Energy of a board in ``busy_s`` of running operators, never above its limit. [J]
+    """Energy of a board that runs operators for ``busy_s``, within its power limit. [J]
 
-    E = TDP min(t, f0 t + fm t_m + fc sqrt(t_c t) + fa t_a): t_m and t_c are what memory and
-    arithmetic would take at their peak rates, so that t_m / t and t_c / t are the shares of them
-    that are used; t_a is the time in which attention reads the KV cache: its kernels draw more than
-    those that stream weights at the same rate. The square root is measured: power is near the limit
-    from t_c / t of 0.2 on.
+    E = TDP min(t, f0 t + fm t_m + fc sqrt(t_c t) + fa t_a): t_m and t_c are the times of memory
+    and arithmetic at their peak rates, so t_m / t and t_c / t are their utilisations. t_a is the
+    time in which attention reads the KV cache: its kernels draw more power than those that stream
+    weights at the same rate. The square root is empirical: power is near the limit if t_c / t is
+    0.2 or more.
     """
     at_limit_s = engine.power_floor * busy_s
     at_limit_s = fma(engine.power_memory, memory_s, at_limit_s)
@@ -39,17 +39,17 @@ def waiting_energy(device: Device, engine: Engine, network_s: float, host_s: flo
 
 
 def idle_power(device: Device, active_share: float) -> float:
-    """Mean power that a board draws in the rest of the time, in which it idles. [W]"""
-    return max(1.0 - active_share, 0.0) * device.idle_power  # a share of 1 may be rounded up
+    """Contribution of a board's idle time to its mean power. [W]"""
+    return max(1.0 - active_share, 0.0) * device.idle_power  # rounding may take the share above 1
 
 
 def facility_factor(economics: Economics) -> float:
-    """Joules at the grid per joule on the boards: hosts and fans, then PUE once."""
+    """Joules from the grid per joule on the boards: hosts and fans, times PUE."""
     return (1.0 + economics.node_overhead) * economics.pue
 
 
 def carbon_per_joule(economics: Economics) -> float:
-    """Grams of CO2 equivalent per joule on the boards; PUE counts once. [g/J]
+    """Grams of CO2 equivalent per joule on the boards, including PUE. [g/J]
 
     Golden value: 2 J per token at PUE 1.2 and 380 g/kWh are 253.3 g per million tokens.
     """

@@ -1,19 +1,19 @@
-"""Product and sum in one rounding, as processors have it in one instruction.
+"""Fused multiply-add: product and sum with one rounding, a single processor instruction.
 
-Formulas that rows spend their time in say ``fma`` where they mean it: a compiler may not fuse on
-its own what Python rounds twice, as compiled and interpreted results would differ.
+Time-critical formulas call ``fma`` explicitly. The compiler must not fuse operations that Python
+rounds twice, as compiled and interpreted results would differ.
 """
 
 import math
 
-IN_PYTHON = getattr(math, "fma", None)  # since 3.13
+IN_PYTHON = getattr(math, "fma", None)  # since Python 3.13
 
 
 def fma(first: float, second: float, addend: float) -> float:
     """``first * second + addend``, rounded once.
 
-    Compiled, it is an instruction; a processor without it (x86 before 2013) calls a function. An
-    older Python divides whole numbers, which it rounds correctly.
+    Compiled code uses the instruction, or a library function on processors without one (x86 before
+    2013). Older versions of Python use a division of integers, which is rounded correctly.
     """
     if IN_PYTHON is not None:
         return float(IN_PYTHON(first, second, addend))

@@ -1,4 +1,4 @@
-"""What must fit into a device's memory."""
+"""Memory of a device, and the largest batch that fits."""
 
 from perfcore.physics.rounding import floor_of
 from perfcore.records import Device, Engine
@@ -7,12 +7,12 @@ LARGEST_BATCH = 16_777_216.0  # 2^24: the largest count that a float32 holds exa
 
 
 def usable_bytes(device: Device, engine: Engine) -> float:
-    """Bytes that an engine gives to weights and KV cache. [bytes]"""
+    """Bytes that an engine allocates to weights and KV cache. [bytes]"""
     return max(0.0, device.memory_capacity * engine.memory_fraction - engine.memory_reserve)
 
 
 def second_tier_bytes(device: Device, engine: Engine) -> float:
-    """Bytes behind a device's memory: its own second tier, or its share of the host's. [bytes]"""
+    """Bytes of the second memory tier: the device's own, or its share of host memory. [bytes]"""
     return device.memory2_capacity if device.memory2_capacity > 0.0 else engine.host_memory_bytes
 
 

@@ -1,4 +1,4 @@
-"""The linear operators of one pass through a model, as seconds on a spread of devices."""
+"""Linear operators of one forward pass, in seconds on the devices that share them."""
 
 from typing import NamedTuple
 
@@ -25,12 +25,12 @@ from perfcore.records import (
 )
 
 NORM_BYTES = 20.0  # per hidden element, layer and token: two norms, two residuals, rotary, gate
-ELEMENTWISE_PER_LAYER = 4.0  # kernels that are not a matrix product or attention
+ELEMENTWISE_PER_LAYER = 4.0  # kernels other than matrix products and attention
 LOGIT_ELEMENTS = 3.0  # per logit, of 2 bytes: the 16-bit output and the sampler's fp32 copy
 
 
 class Operators(NamedTuple):
-    """The classes of linear operators; ``experts.weights`` is the time to read one expert."""
+    """Classes of linear operators; ``experts.weights`` is the time to read one expert."""
 
     attention_in: Operator
     attention_out: Operator
@@ -196,19 +196,19 @@ def start_up(model: Model, device: Device, engine: Engine, operators: Operators)
 
 
 def head_io_elements(model: Model) -> float:
-    """Activation elements that the lm_head moves for one token: its input, and all logits."""
+    """Activation elements that the lm_head moves for one token: its input and all logits."""
     return model.hidden_size + LOGIT_ELEMENTS * model.lm_head_elements / model.hidden_size
 
 
 def flops_per_token(model: Model) -> float:
-    """Linear FLOP of one token, lm_head left out: 2 per active weight. [FLOP]"""
+    """Linear FLOP of one token without the lm_head: 2 per active weight. [FLOP]"""
     return 2.0 * (body_elements(model) + model.experts_per_token * model.expert_elements)
 
 
 def touched_experts(model: Model, engine: Engine, passed_over: float, tokens: float) -> float:
     """Expected distinct experts of ``tokens`` in a layer; 0 for a dense model.
 
-    Of tokens that resemble each other only a share chooses on its own, 1 + x (T - 1) of T.
+    Tokens resemble each other: 1 + x (T - 1) of T choose independently.
     """
     if model.experts == 0.0:
         return 0.0
@@ -217,7 +217,7 @@ def touched_experts(model: Model, engine: Engine, passed_over: float, tokens: fl
 
 
 def body_read_bytes(model: Model, weight_format: WeightFormat) -> float:
-    """Weight bytes that every pass reads whatever the batch: no routed expert, no embedding."""
+    """Weight bytes that every pass reads: all but routed experts and the embedding."""
     return (
         body_elements(model) * body_bits(model, weight_format) / 8.0
         + model.lm_head_elements * weight_format.embedding_bits / 8.0

@@ -1,4 +1,4 @@
-"""How a model is spread over devices, and which of them work at the same time."""
+"""Layout of a model on devices, and the devices that work at the same time."""
 
 from math import ceil
 from typing import NamedTuple
@@ -7,18 +7,18 @@ from perfcore.records import SCHEDULER_STATIC, Deployment, Device, Engine, Model
 
 
 class Layout(NamedTuple):
-    """A replica on its devices."""
+    """Layout of a replica on its devices."""
 
     devices: float
     groups: float  # data-parallel groups of devices
     width: float  # devices of a group that work on one decode operator together
     expert_width: float  # devices that share the routed experts of a layer
-    prefill_width: float  # as width, in prefill, where a spatial machine's stages all have work
+    prefill_width: float  # width in prefill, when all stages of a spatial machine work
     stage_share: float  # of the layers, on the fullest pipeline stage
     kv_share: float  # of a group's KV cache, on the fullest device
-    state_share: float  # of a group's recurrent states, likewise
-    kv_width: float  # devices among which a KV read is divided; the rest read copies
-    micro_batches: float  # parts of a batch that are in different stages at once, at most
+    state_share: float  # of a group's recurrent states, on the fullest device
+    kv_width: float  # devices that divide a KV read; others read copies
+    micro_batches: float  # most parts of a batch in different stages at once
     stages: float
 
 
@@ -30,13 +30,13 @@ def head_share(heads: float, tp: float) -> float:
 def lay_out(model: Model, device: Device, deployment: Deployment) -> Layout:
     """Spread ``model`` over tp x pp x dp devices.
 
-    Tensor parallelism divides every matrix and, down to one KV head a device, the KV cache; a
+    Tensor parallelism divides every matrix and, down to one KV head per device, the KV cache; a
     latent cache (MLA) is copied. Data-parallel attention gives each group of tp devices its own
-    sequences, so that nothing is copied but weights, while all groups share the routed experts.
-    Pipeline parallelism divides layers: a static batch passes the stages as one group, so that
-    they work in turn; a continuous one is split among them. On a spatial machine (weights in SRAM)
-    layers lie side by side: ``devices / layers`` work on one layer if there are that many, and
-    sequences follow each other through the stages.
+    sequences, so that only weights are copied, while all groups share the routed experts.
+    Pipeline parallelism divides layers: a static batch passes through the stages as a whole, so
+    that they work in turn; a continuous batch is split among them. On a spatial machine (weights in
+    SRAM), layers are side by side: ``devices / layers`` devices work on each layer if there are
+    that many, and sequences follow each other through the stages.
     """
     devices = deployment.tp * deployment.pp * deployment.dp
     if device.spatial == 1.0:
@@ -79,12 +79,12 @@ def groups_at_work(layout: Layout, batch: float) -> float:
 
 
 def micro_batches_at_once(layout: Layout, per_group: float) -> float:
-    """Parts of ``per_group`` sequences that are in different stages at once."""
+    """Parts of ``per_group`` sequences in different stages at once."""
     return min(per_group, layout.micro_batches)
 
 
 def pipeline_fill(stages: float, chunks: float) -> float:
-    """Time of ``chunks`` that follow each other through ``stages``, relative to one after another.
+    """Time of ``chunks`` pipelined through ``stages``, relative to one at a time.
 
     (m + p - 1) / (m p): 1 for a single chunk, 1/p for many.
     """
@@ -92,19 +92,19 @@ def pipeline_fill(stages: float, chunks: float) -> float:
 
 
 def heads_fit(model: Model, engine: Engine, tp: float) -> bool:
-    """Whether query heads can be divided by ``tp``, or the engine pads them."""
+    """Return whether ``tp`` divides the query heads, or the engine pads them."""
     return engine.pads_heads == 1.0 or model.heads % tp == 0.0
 
 
 def experts_fit(model: Model, deployment: Deployment) -> bool:
-    """Whether ``ep`` divides a stage's devices and the routed experts, of which there are some."""
+    """Return whether ``ep`` is 1, or divides a stage's devices and the routed experts."""
     joined = deployment.tp * deployment.dp
     divides = model.experts % deployment.ep == 0.0 and joined % deployment.ep == 0.0
     return deployment.ep <= 1.0 or (divides and model.experts > 0.0)
 
 
 def head_padding(model: Model, tp: float) -> float:
-    """Attention work with padded heads relative to that without."""
+    """Attention work with padded heads, relative to the work without padding."""
     if model.heads == 0.0:
         return 1.0
     return head_share(model.heads, tp) * tp

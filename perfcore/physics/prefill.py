@@ -1,4 +1,4 @@
-"""Prefill: prompts in one pass, bound by compute where decode is by memory."""
+"""Prefill: prompts in one pass, usually compute-bound while decode is memory-bound."""
 
 from typing import NamedTuple
 
@@ -26,15 +26,15 @@ STATE_CHUNK = 64.0  # tokens that a recurrent layer folds into its state at once
 class Prompts(NamedTuple):
     """Prompts of one length that one attention group prefills together."""
 
-    tokens: float  # new ones, of all prompts
-    context: float  # tokens, cached ones included
+    tokens: float  # new tokens of all prompts
+    context: float  # tokens, including cached tokens
     global_pairs: float  # (query, key) pairs of all prompts in one layer
     window_pairs: float
     index_pairs: float
 
 
 class PrefillCosts(NamedTuple):
-    """What a prefill costs besides its linear operators. Times in seconds, work in FLOP."""
+    """Costs of a prefill apart from its linear operators. Times in seconds, work in FLOP."""
 
     fixed: float  # launches of one pass, and hand-over
     per_token: float  # s of hand-over to the next stage
@@ -47,7 +47,7 @@ class PrefillCosts(NamedTuple):
 
 
 class PrefillTerms(NamedTuple):
-    """A prefill's time and, if it is split, its parts by what they wait for. [s]"""
+    """Time of a prefill and, if split, its parts by limiting resource. [s]"""
 
     seconds: float
     memory: float
@@ -57,7 +57,7 @@ class PrefillTerms(NamedTuple):
 
 
 def prompts_of(model: Model, prompts: float, input_len: float, prefix_hit: float) -> Prompts:
-    """The work in ``prompts`` of ``input_len`` tokens, a share of which is cached already."""
+    """Work of ``prompts`` of ``input_len`` tokens, of which a share ``prefix_hit`` is cached."""
     cached = prefix_hit * input_len
     tokens = prompts * ((1.0 - prefix_hit) * input_len)
     all_pairs = tokens * causal_keys(input_len, prefix_hit)
@@ -93,8 +93,8 @@ def prefill_costs(
 ) -> PrefillCosts:
     """Costs of a prefill that do not depend on its length.
 
-    Attention counts the causal half of the scores, which never touch memory; its traffic is q and
-    o, and K and V once written and once read. A latent cache is expanded to all heads on the fly.
+    Attention computes the causal half of the scores, which are not written to memory. It moves q
+    and o, and writes and reads K and V once. A latent cache is expanded to all heads on the fly.
     """
     copies = layout.width / layout.kv_width
     kv_elements = model.global_kv_elements + model.window_kv_elements
@@ -136,8 +136,8 @@ def attention_bytes(costs: PrefillCosts, work: Prompts) -> float:
 
 
 def chunk_fill(engine: Engine, layout: Layout, tokens: float) -> float:
-    """Time of a prefill in chunks through pipeline stages, relative to one after another."""
-    # a spatial machine's stages are counted as devices that work together
+    """Time of a prefill pipelined in chunks through stages, relative to one at a time."""
+    # the stages of a spatial machine count as devices that work together
     if layout.stages == 1.0 or layout.prefill_width > layout.width:
         return 1.0
     chunks = min(max(tokens * (1.0 / engine.pipeline_chunk), 1.0), engine.prefill_overlap)
@@ -145,9 +145,9 @@ def chunk_fill(engine: Engine, layout: Layout, tokens: float) -> float:
 
 
 def passes_at_once(layout: Layout, groups: float, micro_batches: float, fill: float) -> float:
-    """Prefill passes that share the stages: as many as there are micro-batches and idle stages.
+    """Prefill passes that share the stages, limited by micro-batches and by idle stages.
 
-    A pass in chunks already keeps ``1 / (stages fill)`` of the stages busy, and all chips of a
+    A pass in chunks already keeps ``1 / (stages fill)`` of the stages busy, or all chips of a
     spatial machine.
     """
     if layout.micro_batches == 1.0:
@@ -164,9 +164,9 @@ def add_prefill_operator(
     residue: float,
     split: bool,
 ) -> Terms:
-    """``terms`` and one more class of linear operators; memory counts as weights.
+    """``terms`` plus a class of linear operators; memory time counts as weights.
 
-    Unless ``split``, all counts as compute: whose part it is costs a division.
+    Unless ``split``, all time counts as compute: splitting it costs a division.
     """
     time = operator_time(operator, tokens, weight_reads, residue)
     if not split:
@@ -196,11 +196,11 @@ def prefill_terms(
     head_s: float,
     split: bool,
 ) -> PrefillTerms:
-    """Time of a prefill and, if ``split`` says so, its parts by what they wait for.
+    """Time of a prefill and, if ``split``, its parts by limiting resource.
 
-    ``prompts`` are those of each of ``groups``, ``head_s`` is the lm_head's time for them, which a
-    split computes anew. A long prefill is cut into chunks, of which several can be in different
-    pipeline stages.
+    ``prompts`` is the number of prompts per group, ``head_s`` the time of the lm_head for them,
+    which is recomputed if ``split``. A long prefill is cut into chunks, several of which can be in
+    different pipeline stages at once.
     """
     tokens = work.tokens
     residue = engine.residue

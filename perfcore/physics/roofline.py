@@ -1,4 +1,4 @@
-"""How long an operator takes: a smooth roofline with a start-up time."""
+"""Time of an operator: a smooth roofline with a start-up time."""
 
 from math import sqrt
 from typing import NamedTuple
@@ -20,11 +20,11 @@ from perfcore.records import (
     Engine,
 )
 
-TINY = 1e-300  # s; keeps 0/0 out of an operator that is not there
+TINY = 1e-300  # s; avoids 0/0 for an absent operator
 
 
 class Time(NamedTuple):
-    """Time of an operator without its start-up, and how much of each resource's time it is.
+    """Time of an operator without its start-up, and the shares of each resource's time in it.
 
     ``total = compute_duty * compute_s + memory_duty * memory_s``.
     """
@@ -35,7 +35,7 @@ class Time(NamedTuple):
 
 
 class Path(NamedTuple):
-    """What a linear operator really gets from a device: achieved rates, and its start-up time."""
+    """Achieved rates of a linear operator on a device, and its start-up time."""
 
     flops: float  # FLOP/s
     bandwidth: float  # bytes/s
@@ -54,10 +54,10 @@ class Operator(NamedTuple):
 def roofline(compute_s: float, memory_s: float, residue: float) -> Time:
     """Time of an operator that computes and moves data at once. [s]
 
-    t = sqrt(slow^2 + residue fast^2): the slower resource rules, the faster one shows where both
-    are near. ``residue`` 1 is the p = 2 norm, which errs 7 % on 21,650 measured H100 GEMMs where
-    max() errs 33 % (with data-sheet rates); 0 is max(), the bound. As t is homogeneous of degree
-    one, each resource's part follows from Euler's theorem, and the two parts sum to t.
+    t = sqrt(slow^2 + residue fast^2): the slower resource dominates, the faster one counts if both
+    are close. ``residue`` 1 is the p = 2 norm, with an error of 7 % on 21,650 measured H100 GEMMs
+    (max(): 33 %, with data-sheet rates); 0 is max(), the bound. As t is homogeneous of degree one,
+    each resource's part follows from Euler's theorem, and the two parts sum to t.
     """
     slow = max(compute_s, memory_s)
     fast = min(compute_s, memory_s)
@@ -95,8 +95,8 @@ def native_flops(device: Device, arithmetic: float) -> float:
 def peak_flops(device: Device, arithmetic: float) -> float:
     """Dense FLOP/s of the narrowest path of ``device`` that can multiply in ``arithmetic``.
 
-    A device without a native path computes in 16 bit, one without that in fp32. Weights then are
-    unpacked on the way. 0 if there is no path at all.
+    A device without a native path computes in 16 bit, or else in fp32, and unpacks weights on the
+    fly. 0 if there is no path at all.
     """
     native = native_flops(device, arithmetic)
     if native > 0.0:
@@ -105,14 +105,14 @@ def peak_flops(device: Device, arithmetic: float) -> float:
 
 
 def usable_flops(device: Device, arithmetic: float) -> float:
-    """``peak_flops``, or 1 FLOP/s where there is no path: such a device is slow, not 1/0."""
+    """``peak_flops``, or 1 FLOP/s if there is no path, to avoid a division by zero."""
     return max(peak_flops(device, arithmetic), 1.0)
 
 
 def reached_flops(device: Device, engine: Engine, arithmetic: float) -> float:
-    """``usable_flops`` of an engine's kernels: some sum fp16 products in fp16. [FLOP/s]
+    """``usable_flops`` of an engine's kernels, some of which accumulate in fp16. [FLOP/s]
 
-    GeForce cards do so at twice the rate of their data sheet's fp32 accumulation. bf16 has no such
+    GeForce cards do so at twice the data-sheet rate of fp32 accumulation. bf16 has no such
     mode; the engines that use it run such models in fp16.
     """
     usable = usable_flops(device, arithmetic)
@@ -123,7 +123,7 @@ def reached_flops(device: Device, engine: Engine, arithmetic: float) -> float:
 
 
 def kernel_on(device: Device, kernel: float, arithmetic: float) -> float:
-    """Code of the kernel that runs: without a native path a format becomes weight-only."""
+    """Code of the kernel that runs: a format without a native path becomes weight-only."""
     if kernel in (KERNEL_8, KERNEL_8_BLOCK):
         native = device.flops_int8 if arithmetic == MATH_INT8 else device.flops_fp8
         return kernel if native > 0.0 else KERNEL_8_WEIGHT_ONLY
@@ -169,14 +169,14 @@ def linear_path(device: Device, engine: Engine, kernel: float, arithmetic: float
 def half_performance_bytes(start_up: float, bandwidth: float) -> float:
     """Bytes at which an operator reaches half of ``bandwidth``: n_1/2 = t0 W. [bytes]
 
-    Hockney's half-performance length; 10.3 MB on an H100 (3.63 us, 0.845 of 3.35 TB/s): the reason
-    why tensor parallelism, which shrinks operators, loses efficiency.
+    Hockney's half-performance length; 10.3 MB on an H100 (3.63 us, 0.845 of 3.35 TB/s). This is why
+    tensor parallelism, which shrinks operators, loses efficiency.
     """
     return start_up * bandwidth
 
 
 def ridge_batch(device: Device, engine: Engine, weight_bits: float, arithmetic: float) -> float:
-    """Tokens per weight read above which a matrix product is bound by compute. [tokens]
+    """Tokens per weight read above which a matrix product is compute-bound. [tokens]
 
     B* = (P / W) w / 2 for w bytes per weight: 295 on an H100 in bf16.
     """

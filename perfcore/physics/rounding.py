@@ -1,13 +1,13 @@
-"""Rounding and a decaying exponential, in plain arithmetic: a loop with them is vectorised."""
+"""Rounding and a decaying exponential in plain arithmetic, which keeps loops vectorised."""
 
-SHIFT = 4503599627370496.0  # 2^52: from here on every float64 is a whole number
-NOTHING = -0.0  # what is not there, as a part of a sum: a compiler may drop it, but never a 0.0
+SHIFT = 4503599627370496.0  # 2^52: float64 from here on are whole numbers
+NOTHING = -0.0  # an absent term of a sum: a compiler may drop -0.0, but not 0.0
 
 
 def floor_of(value: float) -> float:
     """Largest whole number not above ``value``, for ``value`` >= 0, as a float.
 
-    ``math.floor`` goes through an integer, which ends vectorisation on CPUs without AVX-512.
+    ``math.floor`` converts to an integer, which prevents vectorisation without AVX-512.
     """
     nearest = (value + SHIFT) - SHIFT
     return nearest - (1.0 if nearest > value else 0.0)
@@ -20,10 +20,10 @@ def ceil_of(value: float) -> float:
 
 
 def decay(exponent: float) -> float:
-    """E to the power of ``exponent``, which is at most 0, with an error below 1e-13; 0 below -60.
+    """e^``exponent`` for an exponent of at most 0, with an error below 1e-13; 0 below -60.
 
-    ``math.exp`` is a call, which ends vectorisation. Taylor's series of the 256th part, squared
-    eight times.
+    ``math.exp`` is a call, which prevents vectorisation. This is the Taylor series of a 256th of
+    the exponent, squared eight times.
     """
     part = max(exponent, -60.0) * (1.0 / 256.0)
     power = 1.0 + part * (1.0 / 11.0)

@@ -1,8 +1,8 @@
-"""A server in steady state: other requests' prefill, queues, and room in the KV cache."""
+"""A server in steady state: other requests' prefill, queues, and waste in the KV cache."""
 
 from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_STATIC, Engine
 
-BUSIEST = 0.95  # share of time in prefill up to which a queue is in a steady state
+BUSIEST = 0.95  # largest share of time in prefill at which a queue is in steady state
 
 
 def prompts_together(
@@ -13,10 +13,10 @@ def prompts_together(
     input_len: float,
     output_len: float,
 ) -> float:
-    """Prompts that are prefilled in one pass.
+    """Prompts prefilled in one pass.
 
-    All of a static batch. Of a server that keeps B requests in flight, B/O arrive per decode
-    step; they share a pass up to its size in tokens, and every attention group has its own.
+    All of a static batch. In a server that keeps B requests in flight, B/O arrive per decode step.
+    They share a pass up to its size in tokens; every attention group has its own pass.
     """
     if scheduler == SCHEDULER_STATIC:
         return batch
@@ -26,14 +26,14 @@ def prompts_together(
 
 
 def wasted_tokens(engine: Engine) -> float:
-    """Tokens of KV cache that a sequence holds and does not use: half of its last block."""
+    """Tokens of KV cache that a sequence allocates but does not use: half of its last block."""
     return 0.5 * (engine.block_tokens - 1.0)
 
 
 def interference_share(
     engine: Engine, scheduler: float, batch: float, per_output: float, per_prompt: float
 ) -> float:
-    """Prefill passes that a mean decode step waits for.
+    """Prefill passes that delay an average decode step.
 
     In steady state each of the other B - 1 requests is prefilled once per 1/``per_output`` steps,
     1/``per_prompt`` of them together.
@@ -54,7 +54,7 @@ def queueing(service_s: float, load: float) -> float:
 def prefill_pool(load: float, prompt_s: float, requests_per_s: float) -> float:
     """Prefill replicas per decode replica in a disaggregated server.
 
-    A decode replica finishes ``requests_per_s`` and needs as many prompts of ``prompt_s`` each; the
-    pool works ``load`` of the time.
+    A decode replica finishes ``requests_per_s`` and needs as many prefilled prompts, ``prompt_s``
+    each. The pool is busy for a share ``load`` of the time.
     """
     return prompt_s * requests_per_s * (1.0 / load)

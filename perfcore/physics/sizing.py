@@ -1,4 +1,4 @@
-"""How many devices a replica needs: the fewest that hold its weights and its batch."""
+"""Sizing: the fewest devices that hold a replica's weights and batch."""
 
 from perfcore.physics.attention import kv_bytes_per_sequence, state_bytes_per_sequence
 from perfcore.physics.memory import usable_bytes
@@ -16,11 +16,11 @@ from perfcore.records import (
     WeightFormat,
 )
 
-AUTO = 0.0  # tensor-parallel degree of a deployment whose devices are still to be chosen
+AUTO = 0.0  # tensor-parallel degree of a deployment whose devices are yet to be chosen
 
 
 def weight_bytes_per_device(model: Model, weight_format: WeightFormat, layout: Layout) -> float:
-    """Bytes of weights on the fullest device: routed experts are shared by all groups. [bytes]"""
+    """Bytes of weights on the fullest device; all groups share the routed experts. [bytes]"""
     routed = expert_bytes(model, weight_format)
     rest = weight_bytes(model, weight_format) - routed
     return layout.stage_share * (rest / layout.width + routed / layout.expert_width)
@@ -28,7 +28,7 @@ def weight_bytes_per_device(model: Model, weight_format: WeightFormat, layout: L
 
 def with_degrees(deployment: Deployment, tp: float, pp: float) -> Deployment:
     """``deployment`` with other tensor- and pipeline-parallel degrees."""
-    return Deployment(*deployment[:2], tp, pp, *deployment[4:])  # whose order a test holds
+    return Deployment(*deployment[:2], tp, pp, *deployment[4:])  # a test checks the order of fields
 
 
 def fits(
@@ -40,7 +40,7 @@ def fits(
     deployment: Deployment,
     length: float,
 ) -> bool:
-    """Whether weights and a batch of sequences of ``length`` tokens fit into memory."""
+    """Return whether weights and a batch of sequences of ``length`` tokens fit into memory."""
     layout = lay_out(model, device, deployment)
     waste = 0.0 if deployment.scheduler == SCHEDULER_STATIC else wasted_tokens(engine)
     kept = (
@@ -63,9 +63,9 @@ def fewest_devices(
 ) -> Deployment:
     """``deployment`` on the fewest devices that hold it.
 
-    Tensor parallelism doubles within the scale-up domain, where it also shortens a token; beyond
-    it pipeline stages are added. A spatial machine takes as many chips as its bytes need. Where
-    nothing fits, the largest layout tried is returned, and its status says why it cannot run.
+    The tensor-parallel degree doubles within the scale-up domain, where it also shortens the time
+    per token; then pipeline stages are added. A spatial machine gets the chips that its bytes need.
+    If nothing fits, the largest layout tried is returned; its status says why it cannot run.
     """
     if device.spatial == 1.0:
         kept = kv_bytes_per_sequence(model, kv_format, length) + state_bytes_per_sequence(model)

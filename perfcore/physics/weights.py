@@ -1,4 +1,4 @@
-"""Weights: how wide they are, and how many bytes they take."""
+"""Weights: their width, and the bytes they take."""
 
 from perfcore.records import KERNEL_16, KERNEL_GGUF, MATH_FP16, Model, WeightFormat
 
@@ -6,7 +6,7 @@ OTHER_BYTES = 2.0  # norms, biases and routers stay 16-bit in every format
 
 
 def leaves_body_wide(model: Model, weight_format: WeightFormat) -> bool:
-    """Whether only the routed experts are narrow, as in MXFP4 checkpoints of gpt-oss."""
+    """Return whether only the routed experts are narrow, as in MXFP4 checkpoints of gpt-oss."""
     if model.experts == 0.0:
         return False
     narrow = weight_format.bits < 6.0
@@ -31,7 +31,7 @@ def body_arithmetic(model: Model, weight_format: WeightFormat) -> float:
 
 
 def body_elements(model: Model) -> float:
-    """Weights that every token multiplies, apart from the lm_head. [elements]"""
+    """Weights that every token multiplies, without the lm_head. [elements]"""
     return (
         model.attention_in_elements
         + model.attention_out_elements
@@ -58,7 +58,7 @@ def expert_bytes(model: Model, weight_format: WeightFormat) -> float:
 
 
 def weight_bytes(model: Model, weight_format: WeightFormat) -> float:
-    """Bytes of one copy of the model in memory: all experts, and the input embedding. [bytes]"""
+    """Bytes of one copy of the model, with all experts and the input embedding. [bytes]"""
     return (
         body_elements(model) * body_bits(model, weight_format) / 8.0
         + expert_bytes(model, weight_format)

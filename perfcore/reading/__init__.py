@@ -1,1 +1,1 @@
-"""Text that a user wrote, turned into data or into one readable line a fault."""
+"""Parsers of user-written text. They return data, or one readable line per fault."""

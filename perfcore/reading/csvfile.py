@@ -1,4 +1,4 @@
-"""CSV files from and for people's spreadsheets: rows by column name, faults with their line."""
+"""CSV files from and for spreadsheets: rows by column name, faults with their line numbers."""
 
 import csv
 import io
@@ -12,15 +12,15 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def formula(text: str) -> bool:
-    """Whether a spreadsheet would take a text for a formula, and run it."""
+    """Return whether a spreadsheet would run a text as a formula."""
     return text.startswith(_FORMULA)
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
     """Return rows as CSV that is safe to open in a spreadsheet.
 
-    Numbers stay as they are. A text that opens like a formula gets an apostrophe in front, which
-    spreadsheets take for the mark of a text (OWASP, CSV Injection); an absent value is empty.
+    Numbers stay as they are. Text that begins like a formula gets a leading apostrophe, which marks
+    it as text to spreadsheets (OWASP, CSV Injection). Missing values are empty.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -33,7 +33,7 @@ def _harmless(cell: object) -> object:
 
 
 def _plain(cell: str) -> str:
-    """Return a cell without the apostrophe that ``csv_text`` puts in front of it."""
+    """Return a cell without the leading apostrophe that ``csv_text`` adds."""
     return cell[1:] if cell[:1] == "'" and formula(cell[1:]) else cell
 
 
@@ -46,12 +46,12 @@ def _number(text: str) -> bool:
 
 
 class Form(NamedTuple):
-    """What a kind of CSV file may hold."""
+    """Layout of a kind of CSV file."""
 
     columns: Collection[str]
     required: Collection[str]
-    any_of: Collection[str]  # of which at least one is needed
-    noun: str  # of what a line holds, in the plural
+    any_of: Collection[str]  # at least one of them is required
+    noun: str  # for lines, in the plural
     largest: int  # lines
 
 
@@ -78,7 +78,7 @@ def read_rows(
             if count > form.largest:
                 faults.append(f"{path}: has more than {form.largest:,} {form.noun}; split the file")
                 return
-            # a spreadsheet pads short lines with empty cells, or leaves them out
+            # spreadsheets pad short lines with empty cells, or leave these out
             if any(stripped[len(header) :]):
                 Place(path, f"line {line}", faults).fault(
                     f"{len(stripped)} cells for {len(header)} columns",
@@ -91,7 +91,9 @@ def read_rows(
         faults.append(f"{path}: line {reader.line_num}: not valid CSV: {error}; check its quotes")
         return
     if header is None:
-        faults.append(f"{path}: is empty; its first line names columns: {', '.join(form.columns)}")
+        faults.append(
+            f"{path}: is empty; name the columns in the first line: {', '.join(form.columns)}"
+        )
 
 
 def _check_header(header: list[str], form: Form, place: Place) -> bool:
@@ -103,16 +105,18 @@ def _check_header(header: list[str], form: Form, place: Place) -> bool:
     seen: set[str] = set()
     for name in header:
         if name in seen:
-            place.fault(f"column {show(name)} is there twice", "remove one")
+            place.fault(f"column {show(name)} appears twice", "remove one")
         elif name not in form.columns:
             place.unknown("column", name, form.columns)
         seen.add(name)
     known = [name for name in header if name in form.columns]
-    # a misspelled column is one fault, not also the absence of the right one
+    # a misspelled column is one fault: do not also report the right one as missing
     if len(known) == len(header):
         for name in form.required:
             if name not in header:
                 place.fault(f"column {name!r} is missing", "add it")
         if form.any_of and not set(form.any_of) & set(header):
-            place.fault(f"no column of {', '.join(form.any_of)}", f"add what {form.noun} are of")
+            place.fault(
+                f"no column of {', '.join(form.any_of)}", f"add at least one for the {form.noun}"
+            )
     return len(place.faults) == before

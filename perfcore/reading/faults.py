@@ -1,4 +1,4 @@
-"""Faults that pydantic found, one readable line each."""
+"""Faults found by pydantic, as one readable line each."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -19,22 +19,22 @@ Location = tuple[str | int, ...]
 def faults_from_validation_error(
     error: ValidationError, place: str, model: type[BaseModel] | None = None
 ) -> list[str]:
-    """Return one line for each fault that pydantic found, without pydantic's vocabulary.
+    """Return one line for each fault found by pydantic, without its jargon.
 
     Parameters
     ----------
     error
-        What ``model_validate`` raised.
+        The error raised by ``model_validate``.
     place
-        Where the input stands, for instance ``"devices.toml: [h100-sxm]"``.
+        Location of the input, e.g. ``"devices.toml: [h100-sxm]"``.
     model
-        The class that was validated: its keys are what misspelled keys are compared with.
+        The validated class. Misspelled keys are compared with its keys.
     """
     return [f"{_join(place, location)}: {problem}" for location, problem in _faults(error, model)]
 
 
 def record_validation_error(error: ValidationError, place: Place, model: type[BaseModel]) -> None:
-    """Record each fault that pydantic found in the table that stands at a place."""
+    """Record each fault found by pydantic in the table at a place."""
     for location, problem in _faults(error, model):
         spot = place
         for part in location:
@@ -43,28 +43,28 @@ def record_validation_error(error: ValidationError, place: Place, model: type[Ba
 
 
 def fault_within(location: Location, problem: str) -> InitErrorDetails:
-    """Return a fault of an item or key of the value that a validator was given.
+    """Return a fault at an item or key of the value passed to a validator.
 
-    Validators raise them with ``ValidationError.from_exception_data(title, faults)``.
+    Validators raise such faults with ``ValidationError.from_exception_data(title, faults)``.
     """
     kind = PydanticCustomError("value_error", "{error}", {"error": problem})
     return InitErrorDetails(type=kind, loc=location, input=None)
 
 
 def _faults(error: ValidationError, model: type[BaseModel] | None) -> list[tuple[Location, str]]:
-    """Return the location of each fault, and what it says."""
-    details = error.errors(include_url=False)[: MOST_FAULTS + 1]  # one more says that there are
+    """Return the location and message of each fault."""
+    details = error.errors(include_url=False)[: MOST_FAULTS + 1]  # one more triggers FURTHER
     meant = {
         (*where, nearest(str(key), _keys(_inner_model(model, where))))
         for *where, key in (detail["loc"] for detail in details if _is(detail, "extra_forbidden"))
     }
-    # a misspelled key is one fault, not also the absence of the right one
+    # a misspelled key is one fault: do not also report the right key as missing
     found = (
         _fault(detail, model)
         for detail in details
         if not (_is(detail, "missing") and detail["loc"] in meant)
     )
-    return list(dict.fromkeys(found))  # a union reports a fault once per member
+    return list(dict.fromkeys(found))  # a union reports a fault for each member
 
 
 def _is(detail: ErrorDetails, kind: str) -> bool:
@@ -89,7 +89,7 @@ def _without_tags(location: Location) -> Location:
 
 
 def _is_tag(part: str | int) -> bool:
-    """Whether a part of pydantic's location names a type and not a key of the input."""
+    """Return whether a part of pydantic's location is a type rather than a key of the input."""
     return isinstance(part, str) and (
         "[" in part or "(" in part or part in {"str", "int", "float", "bool", "list", "dict"}
     )
@@ -113,7 +113,7 @@ def _inner_model(
         field = model.model_fields.get(part) or next(
             (known for known in model.model_fields.values() if known.alias == part), None
         )
-        # a part that is no field is a key of a dict of models: the model stays the same
+        # a part that is not a field is a key of a dict of models: the model stays the same
         if field is not None:
             model = _model_in(field.annotation)
     return model

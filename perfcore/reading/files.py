@@ -1,4 +1,4 @@
-"""Text and TOML files, read whole or refused with one line."""
+"""Readers of text and TOML files, with errors of one line."""
 
 import tomllib
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Final
 from perfcore.errors import InputError
 from perfcore.reading.words import suggest
 
-LARGEST: Final = 64 * 2**20  # bytes of a text
+LARGEST: Final = 64 * 2**20  # bytes of a text file
 
 LARGEST_TOML: Final = 16 * 2**20  # bytes: a million values take about 8 MiB
 
@@ -30,12 +30,14 @@ def read_toml(path: str | Path) -> dict[str, object]:
 
 
 def read_text(path: str | Path, suffix: str, largest: int = LARGEST) -> str:
-    """Return the text of a file that should end in ``suffix``, in UTF-8, without a mark of it.
+    """Return the text of a UTF-8 file, without a byte-order mark.
 
     Parameters
     ----------
+    suffix
+        Expected suffix of the file, for error messages.
     largest
-        No more is read. [bytes]
+        Size above which the file is refused. [bytes]
 
     Raises
     ------
@@ -44,7 +46,7 @@ def read_text(path: str | Path, suffix: str, largest: int = LARGEST) -> str:
     """
     try:
         with Path(path).open("rb") as file:
-            data = file.read(largest + 1)  # a device has no size, and no end
+            data = file.read(largest + 1)  # a device file has no size, and may have no end
         text = data.decode("utf-8-sig") if len(data) <= largest else None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path{_neighbour(Path(path))}") from None
@@ -72,5 +74,5 @@ def _neighbour(path: Path) -> str:
 
 
 def first_lower(text: str) -> str:
-    """Return a text that begins in lower case, to stand after a colon."""
+    """Return a text with its first letter in lower case, for use after a colon."""
     return text[:1].lower() + text[1:]

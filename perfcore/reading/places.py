@@ -1,4 +1,4 @@
-"""The place in a file where a value stands, and numbers read there: a value, or a fault."""
+"""Places of values in a file, and checked numbers: a value, or a recorded fault."""
 
 import math
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from perfcore.reading.words import unknown
 
 
 class Place(NamedTuple):
-    """Where in which file a value stands; collects the faults that are found there."""
+    """Location of a value in a file, which collects the faults found there."""
 
     file: str
     key: str
@@ -27,7 +27,7 @@ class Place(NamedTuple):
         return self._replace(key=f"{self.key}.{dotted}" if self.key else dotted)
 
     def item(self, index: int) -> "Place":
-        """Return the place of an item, counted from 1, of the list that stands here."""
+        """Return the place of an item of the list at this place, shown counted from 1."""
         return self._replace(key=f"{self.key}[{index + 1}]")
 
     def fault(self, problem: str, remedy: str) -> None:
@@ -35,23 +35,23 @@ class Place(NamedTuple):
         self.relay(f"{problem}; {remedy}")
 
     def unknown(self, noun: str, word: str, known: Iterable[str]) -> None:
-        """Record a name that is none of those known, with the nearest or all of them."""
-        if len(self.faults) >= MOST_FAULTS:  # looking for the nearest takes time
+        """Record an unknown name, with the nearest known name or a list of all."""
+        if len(self.faults) >= MOST_FAULTS:  # searching for the nearest name is slow
             self.faults.append(FURTHER)
             return
         self.relay(unknown(noun, word, known))
 
     def relay(self, fault: str) -> None:
-        """Record a fault that another module has worded."""
+        """Record a fault that is a complete message already."""
         if len(self.faults) >= MOST_FAULTS:
-            self.faults.append(FURTHER)  # one object: a million of them take 8 MB
+            self.faults.append(FURTHER)  # the same object: a million references take 8 MB
             return
         where = f"{self.file}: {self.key}: " if self.key else f"{self.file}: "
         self.faults.append(" ".join((where + fault).splitlines()))
 
 
 def number(value: object, bound: Limits, place: Place) -> float | None:
-    """Return a number in SI units, an int if its bound says whole; None after a fault."""
+    """Return a number in SI units, an int if the limits require it; None after a fault."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         place.fault(f"{show(value)} is not a number", f"write a number, {bound}")
         return None
@@ -60,7 +60,7 @@ def number(value: object, bound: Limits, place: Place) -> float | None:
     except ValueError as error:
         place.relay(str(error))
         return None
-    except ArithmeticError:  # an exponent beyond what decimals hold
+    except ArithmeticError:  # exponent beyond the range of Decimal
         place.fault(f"{show(value)} is out of bounds", f"write a number, {bound}")
         return None
     if isinstance(parsed, float) and not math.isfinite(parsed):

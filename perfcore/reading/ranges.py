@@ -1,4 +1,4 @@
-"""Ranges of numbers as a sweep file writes them."""
+"""Ranges of numbers in a sweep file."""
 
 import math
 from collections.abc import Mapping
@@ -21,11 +21,11 @@ def expand(
 ) -> tuple[float, ...] | None:
     """Return the values of a scalar, list or range table in the order written; None after a fault.
 
-    A list may have a value twice only if ``repeats`` says so: beside other axes of a zip.
+    Lists may repeat values only if ``repeats`` is set, which is the case for zipped axes.
 
-    ``linear`` and ``log`` ranges rise from their first to their last value, both exact; what lies
-    between is rounded to 12 digits (to whole numbers, without repetitions, where the bound says
-    whole), so that every machine finds the same values. ``pow2`` is every power of two in [a, b].
+    ``linear`` and ``log`` ranges rise from their first to their last value, both exact. Values in
+    between are rounded to 12 digits (to distinct whole numbers if the limits require it), so that
+    every machine gets the same values. ``pow2`` is every power of two in [a, b].
     """
     if isinstance(value, Mapping):
         return _range(value, bound, place)
@@ -67,7 +67,7 @@ def _range(table: Mapping[str, object], bound: Limits, place: Place) -> tuple[fl
     forms = [form for form in FORMS if form in table]
     if "scale" in table:
         place.fault(
-            f"{show(dict(table))}: 'scale' needs something to scale",
+            f"{show(dict(table))}: 'scale' has no value to scale",
             "use it in [what_if] only, or list the values",
         )
         return None
@@ -90,7 +90,7 @@ def _range(table: Mapping[str, object], bound: Limits, place: Place) -> tuple[fl
 
 
 def _count(form: str, table: Mapping[str, object], place: Place) -> int:
-    """Return a range's number of values, or 0 where there is none."""
+    """Return the number of values of a range, or 0 if it has none."""
     if form == "pow2":
         if "n" in table:
             place.fault(f"n = {show(table['n'])} with 'pow2'", "leave n out, or use 'log'")

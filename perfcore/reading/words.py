@@ -1,4 +1,4 @@
-"""Words that were misspelled, and what was probably meant."""
+"""Suggestions for misspelled words."""
 
 import difflib
 import re
@@ -26,7 +26,7 @@ def suggest(word: str, candidates: Iterable[str]) -> str:
 
 
 def unknown(noun: str, word: str, known: Iterable[str]) -> str:
-    """Return what is wrong with a name that is none of those known: the nearest, or all of them."""
+    """Return the message for an unknown name, with the nearest known name or a list of all."""
     listed = list(known)
     return f"unknown {noun} {show(word)}" + (
         suggest(word, listed) or f"; use one of: {', '.join(listed)}"

@@ -1,1 +1,1 @@
-"""The best rows of a space, the undominated ones, or counts, without writing the others."""
+"""Searches of a space for the best rows, Pareto fronts or counts, without writing all rows."""

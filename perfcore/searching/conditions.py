@@ -1,4 +1,4 @@
-"""Conditions of a search, as text, and the space that they leave."""
+"""Conditions of a search as text, and the space of the rows that meet them."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,12 @@ _KEYS: Final = {"<=": "max", ">=": "min", "=": "in"}
 
 
 def narrowed(space: Space, where: Sequence[str]) -> Space:
-    """Return the space with further conditions, and without rows that cannot run."""
+    """Return the space with added conditions, without rows that cannot run."""
     return kept(space, conditions(where, space.spec.axes, space.spec.what_ifs))
 
 
 def kept(space: Space, added: Sequence[Where]) -> Space:
-    """Return the space with further conditions that are parsed already, as ``narrowed`` does."""
+    """Return the space with added parsed conditions, without rows that cannot run."""
     spec = space.spec
     output = spec.output.model_copy(update={"keep_infeasible": False})
     return Space(replace(spec, where=(*spec.where, *added), output=output))
@@ -31,7 +31,7 @@ def kept(space: Space, added: Sequence[Where]) -> Space:
 def conditions(
     texts: Sequence[str], axes: tuple[Axis, ...], listed: Iterable[WhatIf]
 ) -> tuple[Where, ...]:
-    """Return conditions given as text, e.g. ``tpot_s<=50ms`` or ``device=h100-sxm``.
+    """Return the parsed conditions of texts such as ``tpot_s<=50ms`` or ``device=h100-sxm``.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def conditions(
         place = Place(f"{argument('where')} {text}", "", faults)
         matched = _CONDITION.fullmatch(text)
         if matched is None:
-            place.fault("no condition", "write COLUMN<=VALUE, COLUMN>=VALUE or COLUMN=VALUE")
+            place.fault("not a condition", "write COLUMN<=VALUE, COLUMN>=VALUE or COLUMN=VALUE")
             continue
         name, sign, value = matched.groups()
         subject = "axis" if name in names or name in what_ifs else "metric"

@@ -1,4 +1,4 @@
-"""Groups of rows: combinations of the values of some axes."""
+"""Groups of rows by the values of some axes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,7 +13,7 @@ from perfcore.space.space import Space, distinct
 
 
 class Groups:
-    """Numbers of the groups that rows belong to, from the values of each axis in its order."""
+    """Numbering of groups: one group per combination of axis values, the last axis fastest."""
 
     def __init__(self, axes: Mapping[str, Sequence[Value]]) -> None:
         self.axes = dict(axes)
@@ -24,14 +24,20 @@ class Groups:
             self.count *= len(values)
 
     def label(self, number: int) -> dict[str, Value]:
-        """Return the values of a group's axes."""
+        """Return the axis values of a group."""
         return {
             name: values[number // self.strides[name] % len(values)]
             for name, values in self.axes.items()
         }
 
     def numbers(self, places: Mapping[str, Integers], rows: int) -> Integers:
-        """Return the part of each row's group that its places on some axes give."""
+        """Return the contribution of some axes to each row's group number.
+
+        Parameters
+        ----------
+        places
+            Index of each row's value on each of the axes. (rows,)
+        """
         numbers = np.zeros(rows, np.int64)
         for name, place in places.items():
             numbers += place * self.strides[name]
@@ -39,7 +45,7 @@ class Groups:
 
 
 class SpaceGroups(Groups):
-    """Groups of a space's rows: a part of a group's number comes from the outer point."""
+    """Groups of a space's rows. Group numbers are the sum of an outer and an inner part."""
 
     def __init__(self, space: Space, names: Sequence[str]) -> None:
         axes = (*space.outer_axes, *space.inner_axes)
@@ -59,12 +65,12 @@ class SpaceGroups(Groups):
         self.space = space
 
     def outer(self, start: int, stop: int) -> Integers:
-        """Return the part of the group's number that an outer point gives."""
+        """Return the contribution of each outer point to its rows' group numbers."""
         codes = self.space.block(start, stop).axes if self.strides else ()
         return self.numbers(self._places(self.space.varying_outer, codes), stop - start)
 
     def inner(self) -> Integers:
-        """Return the part that the batch and the lengths give."""
+        """Return the contribution of each inner point: batch and lengths."""
         places = self._places(self.space.varying_inner, self.space.inner.axes)
         return self.numbers(places, self.space.inner_points)
 
@@ -81,7 +87,7 @@ class SpaceGroups(Groups):
 def _places_of(axis: Axis, codes: npt.NDArray[np.int32]) -> Integers:
     if axis.kind != "integer":
         return codes.astype(np.int64)
-    values = np.array(distinct(axis), np.float64)  # of which the codes are the values
+    values = np.array(distinct(axis), np.float64)  # codes of integer axes are the values themselves
     order = np.argsort(values)
     places: Integers = order[np.searchsorted(values, codes, sorter=order)]
     return places

@@ -8,14 +8,14 @@ from perfcore.reading.places import Place
 
 
 class Objective(NamedTuple):
-    """A column, and whether more of it is better."""
+    """A column to minimise or maximise."""
 
     name: str
     maximize: bool = False
 
     @classmethod
     def named(cls, name: str, parameter: str, *, maximize: bool) -> Self:
-        """Return an objective; ``parameter`` is the argument that named it."""
+        """Return an objective; errors name the argument ``parameter``."""
         numbers = [known.name for known in METRICS if known.kind != "code"]
         if name not in numbers:
             faults: list[str] = []
@@ -25,7 +25,7 @@ class Objective(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, parameter: str) -> Self:
-        """Read ``tpot_s`` or ``tokens_per_s_per_device:max``."""
+        """Return the objective of a text like ``tpot_s`` or ``tokens_per_s_per_device:max``."""
         name, _, sense = text.strip().partition(":")
         if sense not in {"", "min", "max"}:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Reductions of the rows that one thread sees: the best, the undominated, or counts."""
+"""Reductions of the rows that one thread sees: best rows, Pareto fronts, or counts."""
 
 from typing import Final, NamedTuple, Protocol, Self, TypeVar
 
@@ -8,17 +8,17 @@ import numpy.typing as npt
 from perfcore.errors import InputError, argument
 from perfcore.kernel.layout import Integers, Reals
 
-LARGEST_RESULT: Final = 1_000_000  # rows that are kept, of all groups together
+LARGEST_RESULT: Final = 1_000_000  # rows kept, over all groups
 
-LARGEST_FRONT: Final = 100_000  # rows of one group's front: each new row is held against them
+LARGEST_FRONT: Final = 100_000  # rows of one group's front: each new row is compared with all
 
 _NOWHERE: Final = np.iinfo(np.int64).max
 
-_ROOM: Final = 16  # rows of a front at first
+_ROOM: Final = 16  # initial rows of a front
 
 
 class Candidates(NamedTuple):
-    """Rows: (objectives, rows) values of which smaller is better, their groups and places."""
+    """Rows as values (objectives, rows), smaller is better, with groups and places."""
 
     values: Reals
     groups: Integers
@@ -26,23 +26,23 @@ class Candidates(NamedTuple):
 
 
 class Sink(Protocol):
-    """What a thread makes of the rows that it sees."""
+    """Reduction of the rows that one thread sees."""
 
     def take(self, rows: Candidates) -> None:
-        """Look at rows."""
+        """Add rows."""
 
     def merge(self, other: Self) -> None:
-        """Add what another thread or process has made of other rows."""
+        """Add the reduction of other rows, from another thread or process."""
 
 
 S = TypeVar("S", bound=Sink)
 
 
 class Kept(Sink, Protocol):
-    """Rows that a thread keeps of those that it sees."""
+    """Reduction that keeps some of the rows."""
 
     def entries(self) -> Candidates:
-        """Return the rows that are kept."""
+        """Return the kept rows."""
 
 
 class Best:
@@ -53,26 +53,26 @@ class Best:
         self.places = np.full((groups, top), _NOWHERE)
 
     def take(self, rows: Candidates) -> None:
-        """Look at rows."""
+        """Add rows."""
         from perfcore.kernel.selection import keep_best  # noqa: PLC0415 - Numba is slow to import
 
         keep_best(rows.values[0], rows.groups, rows.places, self.values, self.places)
 
     def merge(self, other: Self) -> None:
-        """Look at the rows that another one keeps."""
+        """Add the rows kept by another reduction."""
         self.take(other.entries())
 
     def entries(self) -> Candidates:
-        """Return the rows that are kept."""
+        """Return the kept rows."""
         groups, ranks = np.nonzero(self.places != _NOWHERE)
         values = self.values[groups, ranks][np.newaxis]
         return Candidates(values, groups, self.places[groups, ranks])
 
 
 class Front:
-    """The rows of each group that no other one is at least as good as in every objective.
+    """Pareto front of each group: the rows that no other row matches or beats in every objective.
 
-    Of rows that are alike in all objectives the first is kept.
+    Of rows that are equal in all objectives, the first is kept.
     """
 
     def __init__(self, groups: int, objectives: int, dtype: npt.DTypeLike) -> None:
@@ -81,7 +81,7 @@ class Front:
         self.sizes = np.zeros(groups, np.int64)
 
     def take(self, rows: Candidates) -> None:
-        """Look at rows; make room where a front outgrows it."""
+        """Add rows; enlarge the arrays if a front outgrows them."""
         from perfcore.kernel.selection import keep_front  # noqa: PLC0415 - Numba is slow to import
 
         start = 0
@@ -99,29 +99,29 @@ class Front:
             self.places = np.concatenate([self.places, np.empty_like(self.places)], axis=1)
 
     def merge(self, other: Self) -> None:
-        """Look at the rows that another one keeps."""
+        """Add the rows kept by another reduction."""
         self.take(other.entries())
 
     def entries(self) -> Candidates:
-        """Return the rows that are kept."""
+        """Return the kept rows."""
         groups, members = np.nonzero(np.arange(self.places.shape[1]) < self.sizes[:, np.newaxis])
         values = np.ascontiguousarray(self.values[groups, members].T)
         return Candidates(values, groups, self.places[groups, members])
 
 
 class Counts:
-    """Rows by group and bin of a value."""
+    """Numbers of rows by group and by bin of a value."""
 
     def __init__(self, groups: int, edges: Reals) -> None:
         self.edges = edges
         self.counts = np.zeros((groups, edges.size + 1), np.int64)
 
     def take(self, rows: Candidates) -> None:
-        """Look at rows."""
+        """Add rows."""
         from perfcore.kernel.selection import count_bins  # noqa: PLC0415 - Numba is slow to import
 
         count_bins(rows.values[0], rows.groups, self.edges, self.counts)
 
     def merge(self, other: Self) -> None:
-        """Add another one's counts."""
+        """Add the counts of another reduction."""
         self.counts += other.counts

@@ -1,4 +1,4 @@
-"""Scans: parts of a space or of a run, looked at by threads and reduced as they come."""
+"""Scans: threads read the parts of a space or run and reduce their rows."""
 
 import os
 import threading
@@ -14,12 +14,12 @@ from perfcore.searching.reductions import Kept, S
 
 
 class Scan(ABC, Generic[S]):
-    """Looks at parts, with one reduction a thread; one object serves all threads.
+    """Scan of parts with one reduction per thread. All threads share the object.
 
     Parameters
     ----------
     make
-        Returns an empty reduction.
+        Factory of empty reductions.
     """
 
     def __init__(self, make: Callable[[], S]) -> None:
@@ -30,7 +30,7 @@ class Scan(ABC, Generic[S]):
         self.local = threading.local()
 
     def work(self, part: int) -> None:
-        """Look at the rows of a part."""
+        """Reduce the rows of a part."""
         if self.stopped.is_set():
             return
         if not hasattr(self.local, "sink"):
@@ -41,27 +41,27 @@ class Scan(ABC, Generic[S]):
         self.look(part, self.local.sink)
 
     def begin(self) -> None:
-        """Make what a thread keeps besides its reduction, in ``local``."""
+        """Set up further state of a thread in ``local``."""
 
     @abstractmethod
     def look(self, part: int, sink: S) -> None:
-        """Give the rows of a part to a reduction."""
+        """Add the rows of a part to a reduction."""
 
     def result(self) -> S:
-        """Return what is made of all rows."""
+        """Return the reduction of all rows."""
         merged, *others = self.sinks or [self.make()]
         for other in others:
             merged.merge(other)
         return merged
 
     def over(self, parts: Iterable[int], workers: int | None) -> S:
-        """Look at all parts, in ``workers`` threads or as many as there are processors."""
+        """Return the reduction of all parts, in ``workers`` threads or one per processor."""
         run_shards(self, parts, workers or os.cpu_count() or 1)
         return self.result()
 
 
 def places_in_order(kept: Kept) -> Integers:
-    """Return the places of the rows that are kept: by group, then the best, then the first."""
+    """Return the places of the kept rows, ordered by group, then value, then place."""
     values, groups, places = kept.entries()
     ordered: Integers = places[np.lexsort((places, *values[::-1], groups))]
     return ordered

@@ -1,6 +1,6 @@
-"""The best rows of a sweep, the undominated ones, or how many lie where, without writing them.
+"""Searches of a sweep for best rows, Pareto fronts or histograms, without writing its rows.
 
-Rows go from the kernel into what is kept of them and are gone: memory grows with the result only.
+Rows are reduced as the kernel returns them, so memory grows with the result only.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,12 +27,12 @@ from perfcore.searching.tasks import search_on
 from perfcore.searching.workers import SearchWorker
 from perfcore.space.space import Space
 
-LARGEST_TOP: Final = 10_000  # rows of one group: each new one is inserted among them
-_DECADES: Final = 30  # of bins on each side of 1, whose ends are 1e-30 and 1e30
+LARGEST_TOP: Final = 10_000  # rows of one group: each new row is inserted in order
+_DECADES: Final = 30  # of bins on each side of 1, from 1e-30 to 1e30
 
 
 class Found(NamedTuple):
-    """Result of a search: rows with every axis and column, and how many were looked at."""
+    """Result of a search: rows with every axis and column, and the numbers of rows evaluated."""
 
     rows: pa.Table
     configs: int
@@ -55,14 +55,14 @@ def find_best(
     Parameters
     ----------
     where
-        Conditions besides the specification's, e.g. ``tpot_s<=50ms`` or ``device=h100-sxm``. As in
-        a sweep file, those on axes narrow the space before a sample is drawn from it.
+        Conditions added to the sweep's, e.g. ``tpot_s<=50ms`` or ``device=h100-sxm``. As in a sweep
+        file, conditions on axes narrow the space before a sample is drawn.
     by
-        Axes of which every combination of values is a group.
+        Axes to group by: each combination of their values is a group.
     workers
-        Threads; all processors by default. They do not change the result.
+        Threads, one per processor by default. The result does not depend on them.
     executor
-        What does the work in place of threads of this process.
+        Executor that does the work instead of threads of this process.
 
     Raises
     ------
@@ -95,15 +95,15 @@ def find_front(
     show: Callable[[Progress], ProgressDisplay] | None = None,
     executor: Executor | None = None,
 ) -> Found:
-    """Return the rows of each group that no other row is at least as good as in all objectives.
+    """Return the Pareto front of each group: rows that no other matches or beats in all objectives.
 
-    Parameters are those of ``find_best``; of rows alike in all objectives the first is kept.
+    Parameters are as in ``find_best``. Of rows that are equal in all objectives, the first is kept.
 
     Raises
     ------
     InputError
-        If a name is unknown, there are not two or three different objectives, or too many rows
-        are undominated.
+        If a name is unknown, there are not two or three different objectives, or a front has too
+        many rows.
     """
     names = [objective.name for objective in objectives]
     if not 2 <= len(set(names)) == len(names) <= 3:
@@ -132,13 +132,12 @@ def count_by_value(
     show: Callable[[Progress], ProgressDisplay] | None = None,
     executor: Executor | None = None,
 ) -> Found:
-    """Return how many rows of each group have a column's value in which bin.
+    """Return a histogram of a column for each group.
 
-    Bins are decades, each divided into ``per_decade`` equal ratios, so that they depend on no row;
-    the first one has all values below 1e-30, zero and negative ones among them. The table has the
-    axes of ``by``, ``low`` (inclusive) and ``high`` of a bin, null where it has no end, ``rows``
-    and their ``share`` of the group; empty bins are left out. Other parameters are those of
-    ``find_best``.
+    Each decade has ``per_decade`` bins of equal ratio, whatever the rows are. The first bin has all
+    values below 1e-30, including zero and negative values. The table has the axes of ``by``, the
+    bin's ``low`` (inclusive) and ``high`` (null if unbounded), the number of ``rows`` and their
+    ``share`` of the group. Empty bins are left out. Other parameters are as in ``find_best``.
 
     Raises
     ------
@@ -181,8 +180,8 @@ def _looked(
     show: Callable[[Progress], ProgressDisplay] | None,
     executor: Executor | None,
 ) -> tuple[S, Progress]:
-    """Look at all rows of a space, and return what is made of them."""
-    # whatever is wrong with these is told before anything is shown
+    """Return the reduction of all rows of a space."""
+    # raise their errors before progress is shown
     _ = space.tables, space.rules, space.inner
     progress = Progress(shards=space.shards, points=space.rows)
     with show(progress) if show else ProgressDisplay():
@@ -207,7 +206,7 @@ def _found(
 
 
 def rows_at(space: Space, places: Integers) -> pa.Table:
-    """Return rows at places of the space, with every axis and column."""
+    """Return the rows at some places of the space, with every axis and column."""
     spec = space.spec
     every = tuple(column.name for column in METRICS)
     axes = {axis.name for axis in spec.axes}

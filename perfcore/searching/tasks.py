@@ -14,12 +14,12 @@ from perfcore.searching.reductions import S
 from perfcore.searching.workers import SearchWorker
 from perfcore.space.space import Space
 
-SEARCH_TASKS: Final = 512  # at most, of a search: each returns what it keeps
+SEARCH_TASKS: Final = 512  # at most, per search: each returns a reduction
 
 
 @dataclass(frozen=True)
 class SearchTask(Generic[S]):
-    """Looks at the rows of some shards."""
+    """Task that reduces the rows of some shards."""
 
     spec: bytes = field(repr=False)
     run: str
@@ -28,7 +28,7 @@ class SearchTask(Generic[S]):
     make: Callable[[], S]
 
     def __call__(self, shards: tuple[int, ...]) -> tuple[S, int]:
-        """Return what is kept of the shards' rows, and how many met the conditions."""
+        """Return the reduction of the shards' rows, and how many rows met the conditions."""
         space = unpacked_space(self.spec, self.run)
         progress = Progress(space.shards, space.rows)
         groups = SpaceGroups(space, self.by)
@@ -46,7 +46,7 @@ def search_on(
     make: Callable[[], S],
     progress: Progress,
 ) -> S:
-    """Let an executor look at all rows; return what is kept of them."""
+    """Return the reduction of all rows, evaluated by an executor."""
     by = tuple(groups.axes)
     task = SearchTask(packed_spec(space.spec), fingerprint(space), tuple(objectives), by, make)
     each = -(-space.shards // SEARCH_TASKS)

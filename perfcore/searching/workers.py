@@ -1,4 +1,4 @@
-"""Workers of a search: shards of a space go from the kernel into reductions."""
+"""Workers of a search, which evaluate shards and reduce their rows."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -13,11 +13,11 @@ from perfcore.searching.reductions import Candidates, S
 from perfcore.searching.scan import Scan
 from perfcore.space.space import Space
 
-BLOCK: Final = 1 << 14  # rows between kernel and selection: they stay in the second-level cache
+BLOCK: Final = 1 << 14  # rows per reduction, few enough to stay in the L2 cache
 
 
 class SearchWorker(Scan[S]):
-    """Evaluates shards of a space into reductions."""
+    """Worker that evaluates shards of a space and reduces their rows."""
 
     def __init__(
         self,
@@ -36,12 +36,12 @@ class SearchWorker(Scan[S]):
         self.inner_groups = groups.inner()
 
     def begin(self) -> None:
-        """Make a thread's buffers."""
+        """Allocate the buffers of a thread."""
         self.local.buffers = Buffers(self.space, BLOCK, len(self.signs))
         self.local.places = np.empty((2, BLOCK), np.int64)
 
     def look(self, shard: int, sink: S) -> None:
-        """Evaluate a shard."""
+        """Evaluate a shard and reduce its rows."""
         from perfcore.kernel.selection import locate  # noqa: PLC0415 - Numba is slow to import
 
         buffers: Buffers = self.local.buffers

@@ -1,1 +1,1 @@
-"""The space of configurations that a sweep file asks for."""
+"""Sweep files, and the spaces of configurations that they define."""

@@ -1,4 +1,4 @@
-"""The axes of a sweep: one table says which there are; the rest reads them from a sweep file."""
+"""Axes and what-ifs of a sweep, read from a sweep file."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ Kind = Literal["categorical", "integer", "real"]
 Value = str | int | float
 
 
-DEGREES: Final = ("tp", "pp")  # what `devices = "auto"` chooses
+DEGREES: Final = ("tp", "pp")  # chosen by `devices = "auto"`
 SCALE: Final = Limits("ratio", POSITIVE, 1e6)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a sweep: its name as a column, its values in order, and what they stand for.
+    """One axis of a sweep.
 
     Parameters
     ----------
     name
-        The column's name.
+        Name of the column.
     values
-        Labels of a categorical axis; else numbers in SI units.
+        Labels of a categorical axis, else numbers in SI units, in order.
     kind
-        ``integer`` values are ``int``; ``real`` ones ``float``.
+        ``integer`` values are ``int``, ``real`` values ``float``.
     entries
-        Of a categorical axis, the catalogue entry of each value.
+        Catalogue entry of each value of a categorical axis.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A field of a record that the sweep sets, or scales, to each of some values."""
+    """A field of a record that a sweep sets to, or scales by, each of several values."""
 
     record: str
     field: str
@@ -61,31 +61,31 @@ class WhatIf:
 
     @property
     def key(self) -> str:
-        """How the sweep file names it."""
+        """Name in sweep files, e.g. ``device.memory_bandwidth``."""
         return f"{self.record}.{self.field}"
 
     @property
     def column_name(self) -> str:
-        """Name of its column, which ends in its unit or in ``scale``."""
+        """Name of the column, which ends in the unit or in ``_scale``."""
         name = f"{self.record}_{self.field}"
         suffix = "_scale" if self.mode == "scale" else DIMENSIONS[self.limits.dimension].suffix
         return name if name.endswith(suffix) else name + suffix
 
     @property
     def limits(self) -> Limits:
-        """What values the field may take."""
+        """Limits of the field."""
         return LIMITS[self.record][self.field]
 
     @property
     def axis(self) -> Axis:
-        """The axis that it adds to the sweep."""
+        """The axis that the what-if adds to the sweep."""
         return Axis(self.column_name, self.values, "real")
 
 
 def parse_axes(table: object, place: Place, zipped: Container[str] = ()) -> dict[str, Axis]:
-    """Return the axes by name, defaults included; those with faults are left out.
+    """Return the axes by name, including defaults but not axes with faults.
 
-    An axis of a zip may have a value twice: it is told apart by the others.
+    A zipped axis may repeat values: the other axes of its zip distinguish the rows.
     """
     if not isinstance(table, Mapping):
         place.fault(f"{show(table)} is not a table", 'write [axes] and below it model = ["..."]')
@@ -118,9 +118,9 @@ def parse_axes(table: object, place: Place, zipped: Container[str] = ()) -> dict
 def _chosen_devices(
     table: Mapping[str, object], place: Place
 ) -> tuple[Mapping[str, object], tuple[str, ...]]:
-    """Return the table without ``devices = "auto"``, and the degrees that it leaves to choose.
+    """Return the table without ``devices = "auto"``, and the degrees to choose for each row.
 
-    Such an axis holds 0; a row has the degrees that were chosen for it.
+    The axis of a degree to choose has the value 0; rows have the chosen degrees.
     """
     if "devices" not in table:
         return table, ()
@@ -131,7 +131,7 @@ def _chosen_devices(
         )
     for name in DEGREES:
         if name in table:
-            place.at(name).fault(f"{name} is given beside devices", "leave out one of them")
+            place.at(name).fault(f"{name} is given as well as devices", "leave out one of them")
     return {key: value for key, value in table.items() if key != "devices"}, DEGREES
 
 
@@ -166,7 +166,7 @@ def _categorical(kind: str, given: object, place: Place, *, repeats: bool) -> Ax
             if entry is not None:
                 entries.append(entry)
         if len(place.faults) - before > MOST_FAULTS or len(entries) > MAX_ENTRIES:
-            break  # each further one may be a file to read
+            break  # each further entry may need to read a file
     if len(entries) > MAX_ENTRIES:
         place.fault(f"{len(entries)} entries are too many", f"use at most {MAX_ENTRIES}")
     if len(place.faults) > before:
@@ -205,7 +205,7 @@ def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry
 
 
 def located(name: str, folder: Path) -> str:
-    """Return a name as it is, and a path relative to the sweep file's folder."""
+    """Return a path relative to ``folder``; names are returned unchanged."""
     is_path = (
         name.startswith(("./", "../", "~", "/"))
         or name in {".", ".."}
@@ -214,7 +214,7 @@ def located(name: str, folder: Path) -> str:
     if is_path or ".toml:" in name.lower():
         try:
             return str(folder / Path(name).expanduser())
-        except RuntimeError:  # no such user's home
+        except RuntimeError:  # unknown user in `~user`
             return name
     return name
 
@@ -235,7 +235,7 @@ def parse_what_ifs(table: object, place: Place) -> dict[str, WhatIf]:
             values += len(what_if.values)
         if values > MAX_VALUES:
             place.fault(
-                f"what-ifs have more than {MAX_VALUES} values together", "list fewer values"
+                f"what-ifs have more than {MAX_VALUES} values in total", "list fewer values"
             )
             break
     ordered = (f"{record}.{field}" for record, fields in LIMITS.items() for field in fields)
@@ -267,7 +267,7 @@ def _what_if(key: str, given: object, place: Place) -> WhatIf | None:
         values = expand(given["scale"], SCALE, spot.at("scale"))
         return None if values is None else WhatIf(record, field, "scale", values)
     if isinstance(given, Mapping) and "scale" in given:
-        spot.fault(f"{show(dict(given))} has more than scale", "write { scale = [1, 2, 4] }")
+        spot.fault(f"{show(dict(given))} has keys besides scale", "write { scale = [1, 2, 4] }")
         return None
     values = expand(given, LIMITS[record][field], spot)
     return None if values is None else WhatIf(record, field, "set", tuple(map(float, values)))

@@ -1,4 +1,4 @@
-"""Overrides of a sweep file, as text: ``axes.batch=[1,2,4]``."""
+"""Overrides of a sweep file, given as text: ``axes.batch=[1,2,4]``."""
 
 import re
 import tomllib
@@ -18,11 +18,11 @@ REMEDY = "write KEY=VALUE, e.g. axes.batch=[1,2,4]"
 def apply(
     document: Mapping[str, object], overrides: Iterable[str], place: Place
 ) -> dict[str, object]:
-    """Return the document with overrides set in order, and what-ifs in one table, dotted.
+    """Return the document with overrides applied in order and what-ifs in one table of dotted keys.
 
-    ``device.memory_bandwidth=...`` (any record) is short for
-    ``what_if."device.memory_bandwidth"=...``, in a file as well as in an override. A path in an
-    override is relative to the current directory.
+    ``device.memory_bandwidth=...`` (likewise for any record) is short for
+    ``what_if."device.memory_bandwidth"=...``, in files and in overrides. Paths in overrides are
+    relative to the current directory.
     """
     merged = _gather_what_ifs(document, place)
     for text in overrides:
@@ -39,7 +39,8 @@ def apply(
 def parse(text: str, place: Place) -> tuple[tuple[str, ...], object] | None:
     """Return the keys and the value of ``a.b=value``; None after a fault.
 
-    The value is TOML; what is not TOML and opens neither a list, a table nor a string is a string.
+    The value is TOML. Text that is not TOML is a string unless it begins like a list, table or
+    string.
     """
     split = _SPLIT.fullmatch(text)
     if split is None:
@@ -53,7 +54,7 @@ def parse(text: str, place: Place) -> tuple[tuple[str, ...], object] | None:
         level: object = tomllib.loads(f"{key} = 0")
     except (ValueError, RecursionError):
         level = {}
-    if not level:  # nothing but a comment, too
+    if not level:  # also if the key is just a comment
         place.fault(f"{show(key)} is not a key", "write dotted words, e.g. axes.batch")
         return None
     path: list[str] = []
@@ -68,7 +69,9 @@ def parse(text: str, place: Place) -> tuple[tuple[str, ...], object] | None:
             return None
         loaded = {"value": raw}
     if set(loaded) != {"value"}:
-        place.fault(f"{show(raw)} is more than one value", "give each key by itself")
+        place.fault(
+            f"{show(raw)} is more than one value", "give each key in an override of its own"
+        )
         return None
     return tuple(path), loaded["value"]
 
@@ -101,7 +104,7 @@ def _gather_what_ifs(document: Mapping[str, object], place: Place) -> dict[str, 
 
 
 def _from_here(value: object) -> object:
-    """Find paths among axes' values from the current directory, as shells do, not the file's."""
+    """Make paths relative to the current directory, as in a shell, not to the sweep file."""
     if isinstance(value, str):
         return located(value, Path.cwd())
     if isinstance(value, list):
@@ -124,7 +127,7 @@ def _put(document: dict[str, object], path: tuple[str, ...], value: object, plac
                 f"{show(key)} holds {show(below)}, not a table", "override the whole value instead"
             )
             return
-        inner = dict(below)  # what was given stays as it is
+        inner = dict(below)  # a copy: the caller's document stays unchanged
         level[key] = inner
         level = inner
     level[path[-1]] = value

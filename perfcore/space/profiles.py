@@ -1,4 +1,4 @@
-"""Ways to write Parquet, by what they are for; ``benchmarks/explore_parquet.py`` compares them."""
+"""Profiles for writing Parquet; ``benchmarks/explore_parquet.py`` compares them."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -6,35 +6,37 @@ from typing import Final, Literal
 
 Compression = Literal["zstd", "lz4", "snappy", "none"]
 
-LEVELS: Final = MappingProxyType({"zstd": 1})  # of compression, where it takes one
+LEVELS: Final = MappingProxyType(
+    {"zstd": 1}
+)  # default compression level of codecs that have levels
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How rows are encoded, and how many bits of a metric are worth it.
+    """Encoding of rows, and the number of bits of a metric that are kept.
 
-    ``split_bytes`` puts the first bytes of a page's numbers beside each other, then the second
-    ones, and so on, so that signs, exponents and bits that are rounded away compress.
+    ``split_bytes`` is Parquet's byte-stream split: it stores the first bytes of all numbers of a
+    page, then the second bytes, and so on, so that signs, exponents and rounded bits compress well.
     """
 
     meaning: str
     compression: Compression
-    level: int | None  # of compression, if it takes one
+    level: int | None  # of compression; None if the codec has no levels
     split_bytes: bool
-    significant_bits: int  # of a metric in 32 bits
+    significant_bits: int  # of a float32 metric
 
 
 PROFILES: Final = MappingProxyType(
     {
         "fast": Profile(
-            meaning="writes fastest; metrics have five digits",
+            meaning="fastest to write; metrics keep five digits",
             compression="lz4",
             level=None,
             split_bytes=True,
             significant_bits=16,
         ),
         "small": Profile(
-            meaning="smallest files; metrics have four digits",
+            meaning="smallest files; metrics keep four digits",
             compression="zstd",
             level=3,
             split_bytes=True,

@@ -1,9 +1,9 @@
 """The JSON Schema of a sweep file, for completion and checks in editors.
 
-It is made of what the parser itself reads: the axes' rules, the fields' bounds, the units and the
-columns. A schema cannot say everything that the parser checks (that a range rises, that a name is
-in the user's catalogue, that zipped axes are equally long), so that a file that it admits may have
-faults; a file that it refuses has one.
+It is built from the declarations that the parser reads: axes, limits of fields, units and columns.
+A schema cannot express everything that the parser checks (that a range rises, that a name is in the
+user's catalogue, that zipped axes have the same length). A file that the schema accepts may
+therefore have faults; a file that it rejects always has.
 """
 
 import json
@@ -26,26 +26,26 @@ from perfcore.space.axes import DEGREES
 from perfcore.space.axes import SCALE as SCALES
 
 SHIPPED: Final = Path(__file__).parents[1] / "sweep.schema.json"
-DIALECT: Final = "http://json-schema.org/draft-07/schema#"  # what editors of TOML know best
+DIALECT: Final = "http://json-schema.org/draft-07/schema#"  # best supported by TOML editors
 LONGEST_NAME: Final = 200
 
 Schema = dict[str, Any]
 
 _NUMBER: Final = r"\s*[+-]?(\d[\d_,]*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
 _SECTIONS: Final = {
-    "name": "what the sweep is called, on one line",
+    "name": "name of the sweep, on one line",
     "description": "the question that the sweep answers",
-    "axes": "every combination of these axes' values is one row",
-    "what_if": "fields of catalogue records, set or scaled to each of some values",
-    "zip": "axes that move together instead of being combined",
+    "axes": "axes: every combination of their values is one row",
+    "what_if": "fields of catalogue records, set to or scaled by each of several values",
+    "zip": "axes that vary together instead of being combined",
     "where": "conditions that a row must meet; all must hold",
-    "sample": "points drawn from the space instead of all of it",
-    "output": "what is written of each row, and how",
+    "sample": "points drawn from the space instead of all combinations",
+    "output": "columns and format of the output",
 }
 
 
 def sweep_schema() -> Schema:
-    """Return the schema as a document; names are those of the catalogue that is found now."""
+    """Return the schema as a document, with the names of the current catalogue."""
     made = _Schema()
     properties: dict[str, Schema] = {
         "name": {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
@@ -82,7 +82,7 @@ def text() -> str:
 
 
 class _Schema:
-    """Parts of the schema, and the definitions that they refer to."""
+    """Builder of the parts of the schema and of the definitions that they refer to."""
 
     def __init__(self) -> None:
         self.definitions: dict[str, Schema] = {}
@@ -92,10 +92,10 @@ class _Schema:
             )
 
     def axes(self) -> Schema:
-        """What stands below [axes]."""
+        """Return the schema of [axes]."""
         properties = {rule.name: self.axis(rule) for rule in AXIS_INPUTS.values()}
         properties["devices"] = {
-            "description": f"choose {' and '.join(DEGREES)}: as few devices as hold a row",
+            "description": f"choose {' and '.join(DEGREES)} per row: the fewest devices that fit",
             "const": "auto",
         }
         return {
@@ -106,7 +106,7 @@ class _Schema:
         }
 
     def axis(self, rule: AxisInput) -> Schema:
-        """One axis, with what it means and what it is if left out."""
+        """Return the schema of one axis, with its meaning and default."""
         column = BY_NAME[rule.name]
         unit = f" [{column.unit}]" if column.unit not in ("", "1") else ""
         about: Schema = {"description": column.meaning + unit}
@@ -119,7 +119,7 @@ class _Schema:
         return {**about, "anyOf": [label, labels]}
 
     def names(self, kind: str) -> Schema:
-        """A name of the catalogue, offered by editors, or another: a file or one's own entry."""
+        """Return the schema of a name: one of the catalogue for completion, or any other text."""
         known = [{"enum": loader.names(kind)}, {"type": "string", "pattern": r"\S"}]
         if kind != "model":
             return self._defined(f"name of {kind}", {"anyOf": known})
@@ -129,7 +129,7 @@ class _Schema:
             "active": {"anyOf": [self.values(sizes.ACTIVE), self.text("fraction")]},
         }
         made_up = {
-            "description": "made-up models of some sizes",
+            "description": "hypothetical models of some sizes",
             **_object(family, ("family", "params")),
             "if": {"properties": {"family": {"const": "dense"}}, "required": ["family"]},
             "then": {"not": {"required": ["active"]}},
@@ -137,7 +137,7 @@ class _Schema:
         return self._defined("name of model", {"anyOf": [*known, made_up]})
 
     def number(self, bound: Limits) -> Schema:
-        """A number in SI units, or text with a unit."""
+        """Return the schema of a number in SI units, or of text with a unit."""
         plain: Schema = {"type": "integer" if bound.whole else "number"}
         if abs(bound.low) < FINITE:
             plain["minimum"] = bound.low
@@ -146,7 +146,7 @@ class _Schema:
         return self._defined(_label(bound), {"anyOf": [plain, self.text(bound.dimension)]})
 
     def text(self, dimension: str) -> Schema:
-        """Text of a quantity: a number, and a unit that the dimension may be written in."""
+        """Return the schema of a quantity as text: a number and a unit of the dimension."""
         known = units.DIMENSIONS[dimension]
         names = sorted({*known.units, *(name.replace("µ", "μ") for name in known.units)})
         listed = "|".join(map(re.escape, names))
@@ -161,7 +161,7 @@ class _Schema:
         )
 
     def values(self, bound: Limits) -> Schema:
-        """A number, a list of numbers, or a range."""
+        """Return the schema of a number, a list of numbers, or a range."""
         number = self.number(bound)
         pair = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
         count = {"type": "integer", "minimum": 2, "maximum": ranges.MAX_VALUES}
@@ -173,12 +173,12 @@ class _Schema:
         return self._defined(f"values of {_label(bound)}", {"anyOf": [number, several, *forms]})
 
     def what_if(self, bound: Limits) -> Schema:
-        """Values that a field is set to, or scaled by."""
+        """Return the schema of the values that a field is set to or scaled by."""
         scaled = _object({"scale": self.values(SCALES)}, ("scale",))
         return self._defined(f"what-if of {_label(bound)}", {"anyOf": [self.values(bound), scaled]})
 
     def what_ifs(self) -> Schema:
-        """What stands below [what_if]: dotted keys, or a table a record."""
+        """Return the schema of [what_if]: dotted keys, or one table per record."""
         nested = {record: {"$ref": f"#/definitions/{record}"} for record in LIMITS}
         dotted = {
             f"{record}.{field}": {"$ref": f"#/definitions/{record}/properties/{field}"}
@@ -188,7 +188,7 @@ class _Schema:
         return _object(nested | dotted)
 
     def axis_name(self) -> Schema:
-        """The name of an axis, of a what-if, or of a what-if's column."""
+        """Return the schema of the name of an axis, of a what-if, or of a what-if's column."""
         known = [
             *AXIS_INPUTS,
             *(f"{record}.{field}" for record, bounds in LIMITS.items() for field in bounds),
@@ -199,19 +199,19 @@ class _Schema:
         )
 
     def zip(self) -> Schema:
-        """One group of axes."""
+        """Return the schema of one group of zipped axes."""
         names = {"type": "array", "items": self.axis_name(), "minItems": 2, "uniqueItems": True}
         return _object({"axes": names}, ("axes",))
 
     def where(self) -> Schema:
-        """One condition; what its limits may be depends on what it is about."""
+        """Return the schema of one condition. The allowed limits depend on its column."""
         metrics = [column.name for column in METRICS]
         properties = {
-            "metric": {"description": "a column of results", "enum": metrics},
+            "metric": {"description": "an output column", "enum": metrics},
             "axis": self.axis_name(),
-            "min": {"description": "the least that is kept"},
-            "max": {"description": "the most that is kept"},
-            "in": {"description": "values that are kept", "type": "array", "minItems": 1},
+            "min": {"description": "smallest value kept"},
+            "max": {"description": "largest value kept"},
+            "in": {"description": "values kept", "type": "array", "minItems": 1},
         }
         return {
             **_object(properties),
@@ -223,7 +223,7 @@ class _Schema:
         }
 
     def _limits(self) -> Iterable[Schema]:
-        """Rules of the form: if it is about one of these columns, limits are such."""
+        """Yield a rule for each kind of column, which restricts the limits of its conditions."""
         measured: dict[str, list[str]] = {}
         for column in METRICS:
             if column.kind == "code":
@@ -247,7 +247,7 @@ class _Schema:
                 )
 
     def _defined(self, name: str, schema: Schema) -> Schema:
-        """Keep a part among the definitions; return what refers to it."""
+        """Add a part to the definitions; return a reference to it."""
         key = re.sub(r"[^\w.+-]+", "-", name)
         self.definitions[key] = schema
         return {"$ref": f"#/definitions/{key}"}
@@ -260,7 +260,7 @@ def _label(bound: Limits) -> str:
 
 
 def _object(properties: Mapping[str, Schema], required: Iterable[str] | None = ()) -> Schema:
-    """An object without other keys; all are required if ``required`` is None."""
+    """Return the schema of an object without other keys; all required if ``required`` is None."""
     needed = list(properties if required is None else required)
     schema: Schema = {"type": "object", "properties": dict(properties)}
     if needed:
@@ -269,7 +269,7 @@ def _object(properties: Mapping[str, Schema], required: Iterable[str] | None = (
 
 
 def _one_or_many(item: Schema) -> Schema:
-    """A table, or a list of tables."""
+    """Return the schema of a table or a list of tables."""
     return {"if": {"type": "array"}, "then": {"items": item}, "else": item}
 
 
@@ -281,7 +281,7 @@ def _about(key: str, names: list[str], properties: Mapping[str, object]) -> Sche
 
 
 class _WithoutTitles(GenerateJsonSchema):
-    """JSON Schema without the titles that pydantic makes of the fields' names."""
+    """Generator of JSON Schema without the titles that pydantic derives from field names."""
 
     def field_title_should_be_set(self, schema: object) -> bool:
         del schema
@@ -289,6 +289,6 @@ class _WithoutTitles(GenerateJsonSchema):
 
 
 def _section(model: type[BaseModel]) -> Schema:
-    """A section that pydantic reads; what it means stands in ``_SECTIONS``."""
+    """Return the schema of a section read by pydantic; ``_SECTIONS`` describes it."""
     schema = model.model_json_schema(schema_generator=_WithoutTitles)
     return {key: schema[key] for key in schema if key not in ("title", "description")}

@@ -1,7 +1,7 @@
-"""The sections of a sweep file besides its axes: zips, conditions, sample and output.
+"""Sections of a sweep file other than its axes: zips, conditions, sample and output.
 
-``Sample`` and ``Output`` are read by pydantic, and their JSON Schema is made of them. What zips and
-conditions may say depends on the axes, which no model of a table knows: functions read them.
+Pydantic reads ``Sample`` and ``Output`` and generates their JSON Schema. Valid zips and conditions
+depend on the axes, which a pydantic model of a table does not know, so functions parse them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,8 +34,8 @@ MAX_SAMPLE: Final = 10**12
 MAX_ROWS_PER_SHARD: Final = 1 << 30
 MANTISSA_BITS: Final = MappingProxyType({"float32": 24, "float64": 53})
 DTYPES: Final = tuple(MANTISSA_BITS)
-LEAST_BITS: Final = 4  # of a metric: fewer would be worse than any model
-ALL_METRICS: Final = "default"  # the key of significant_bits that means those without their own
+LEAST_BITS: Final = 4  # of a metric: the error of fewer would exceed any model's
+ALL_METRICS: Final = "default"  # key of significant_bits for metrics without one of their own
 ROUNDED: Final = (ALL_METRICS, *(column.name for column in METRICS if column.kind == "metric"))
 DIMENSIONS: Final = {
     "s": "time",
@@ -53,7 +53,7 @@ DIMENSIONS: Final = {
 
 @dataclass(frozen=True)
 class Where:
-    """A condition that a row must meet: bounds in SI units, and the values allowed (if any)."""
+    """A condition on rows: bounds in SI units, and the allowed values, if listed."""
 
     column: str
     minimum: float | None = None
@@ -65,7 +65,7 @@ _SECTION: Final = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Sample(BaseModel):
-    """Points drawn from the space instead of all of it."""
+    """Sample of points, drawn from the space instead of evaluating all of it."""
 
     model_config = _SECTION
 
@@ -75,15 +75,17 @@ class Sample(BaseModel):
 
 
 def _columns(value: object) -> tuple[str, ...]:
-    """Return the metrics among columns, in the order of their declaration."""
+    """Return the metrics among columns, in order of declaration."""
     if value == "default":
         return DEFAULT_METRICS
     if value == "all":
         return tuple(column.name for column in METRICS)
     if not isinstance(value, list | tuple) or not value:
-        raise ValueError(f'{show(value)} is no choice; write "default", "all" or a list of names')
+        raise ValueError(
+            f'{show(value)} is not a choice of columns; write "default", "all" or a list of names'
+        )
     if len(value) > len(BY_NAME):
-        raise ValueError(f"{len(value)} names are more than columns; list each once")
+        raise ValueError(f"{len(value)} names are more than there are columns; list each once")
     faults = []
     for index, name in enumerate(value):
         if not isinstance(name, str):
@@ -101,8 +103,8 @@ def _columns(value: object) -> tuple[str, ...]:
 
 
 def _significant_bits(value: object, info: ValidationInfo) -> Mapping[str, int]:
-    """Return bits by metric; a number is those of all metrics, absent ones are the profile's."""
-    dtype = info.data.get("dtype", "float32")  # one that has a fault is not there
+    """Return bits by metric. One number sets all metrics; defaults come from the profile."""
+    dtype = info.data.get("dtype", "float32")  # absent if it has a fault
     profile = PROFILES[info.data.get("profile", "fast")]
     most = MANTISSA_BITS[dtype]
     found = {ALL_METRICS: profile.significant_bits if dtype == "float32" else most}
@@ -113,7 +115,8 @@ def _significant_bits(value: object, info: ValidationInfo) -> Mapping[str, int]:
             faults.append(fault_within((), problem))
         elif isinstance(bits, bool) or not isinstance(bits, int) or not LEAST_BITS <= bits <= most:
             problem = (
-                f"{show(bits)} is no number of bits; write an integer from {LEAST_BITS} to {most}"
+                f"{show(bits)} is not a number of bits; "
+                f"write an integer from {LEAST_BITS} to {most}"
             )
             faults.append(fault_within((name,) if isinstance(value, Mapping) else (), problem))
         else:
@@ -152,12 +155,12 @@ SignificantBits = Annotated[
 
 
 class Output(BaseModel):
-    """What is written of each row, and how.
+    """Columns and format of the output.
 
-    ``columns`` are in the order of ``perfcore.columns``, without the axes: they are always written.
-    ``significant_bits`` of metrics, by column and ``default``; the rest of a mantissa is rounded
-    away, to the nearest. ``rows_per_shard`` bounds the rows of a file, but a file has at least one
-    outer point with all its batches and lengths.
+    ``columns`` are in the order of ``perfcore.columns``, without the axes, which are always
+    written. ``significant_bits`` are by column, with the key ``default`` for the others; mantissas
+    are rounded to the nearest. ``rows_per_shard`` bounds the rows of a file, but a file has at
+    least one outer point with all its batches and lengths.
     """
 
     model_config = _SECTION
@@ -165,31 +168,31 @@ class Output(BaseModel):
     columns: Columns = Field(
         "default",
         validate_default=True,
-        description="what is written of each row besides the axes: default, all, or names",
+        description="columns to write in addition to the axes: default, all, or names",
     )
     keep_infeasible: bool = Field(
-        False, description="also write configurations that cannot run; status says why"
+        False, description="also write configurations that cannot run; status has the reason"
     )
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of real numbers")
     profile: Literal["fast", "small", "compatible"] = Field(
         "fast",
-        description="how rows are encoded: "
+        description="encoding of rows: "
         + "; ".join(f"{name} ({profile.meaning})" for name, profile in PROFILES.items()),
     )
     compression: Compression = Field(
         default_factory=lambda: PROFILES["fast"].compression,
-        description="codec of the Parquet files [the profile's]",
+        description="codec of the Parquet files; default: the profile's",
     )
     significant_bits: SignificantBits = Field(
         default_factory=dict,
         validate_default=True,
-        description="bits of metrics that are kept, the rest is rounded [the profile's]",
+        description="bits of a metric's mantissa to keep; default: the profile's",
     )
     rows_per_shard: int = Field(
         1 << 20,
         ge=1,
         le=MAX_ROWS_PER_SHARD,
-        description="rows of one file at most, counted before any is left out",
+        description="maximum rows of a file, counted before conditions apply",
     )
 
     @model_validator(mode="before")
@@ -201,7 +204,7 @@ class Output(BaseModel):
         return table
 
     def dropped_bits(self, name: str) -> int:
-        """Bits of a metric's mantissa that are rounded away."""
+        """Return the number of bits to round away from a metric's mantissa."""
         wanted = self.significant_bits.get(name, self.significant_bits[ALL_METRICS])
         return max(0, MANTISSA_BITS[self.dtype] - wanted)
 
@@ -210,7 +213,7 @@ Section = TypeVar("Section", Sample, Output)
 
 
 def _tables(value: object, place: Place) -> Iterable[tuple[Mapping[str, object], Place]]:
-    """Yield the tables of a ``[[list of tables]]``; a single ``[table]`` will do."""
+    """Yield the tables of a ``[[list of tables]]``, or a single ``[table]``."""
     items = [value] if isinstance(value, Mapping) else value
     if not isinstance(items, list | tuple):
         place.fault(f"{show(value)} is not a list of tables", f"write [[{place.key}]]")
@@ -229,7 +232,7 @@ def _known_keys(table: Mapping[str, object], known: Iterable[str], place: Place)
 
 
 def zipped_names(value: object) -> frozenset[str]:
-    """Return the axes that some zip names, before anything is checked."""
+    """Return the axes named in any zip, before zips are checked."""
     tables = value if isinstance(value, list | tuple) else [value]
     names: set[str] = set()
     for table in tables:
@@ -242,7 +245,7 @@ def zipped_names(value: object) -> frozenset[str]:
 def parse_zips(
     value: object, axes: tuple[Axis, ...], what_ifs: Mapping[str, WhatIf], place: Place
 ) -> tuple[tuple[str, ...], ...]:
-    """Return the axes that move together, as columns, in canonical order."""
+    """Return the groups of axes that vary together, as column names, in canonical order."""
     sizes = {axis.name: len(axis) for axis in axes}
     order = list(sizes)
     zips: list[tuple[str, ...]] = []
@@ -256,20 +259,20 @@ def parse_zips(
         names = [what_ifs[name].column_name if name in what_ifs else name for name in given]
         before = len(spot.faults)
         if len(names) < 2:
-            spot.at("axes").fault(f"{show(given)} is no pair", "name at least two axes")
+            spot.at("axes").fault(f"{show(given)} is not a group", "name at least two axes")
         for name in names:
             if name not in sizes and name not in AXIS_INPUTS:
                 spot.at("axes").unknown("axis", name, [*AXIS_INPUTS, *what_ifs])
             elif name in taken:
                 spot.at("axes").fault(
-                    f"{name!r} is already in {taken[name].key}", "name it in one zip only, once"
+                    f"{name!r} is already in {taken[name].key}", "name it only once"
                 )
             taken[name] = spot
         lengths = {sizes[name] for name in names if name in sizes}
         if len(spot.faults) == before and len(lengths) > 1:
             shown = ", ".join(f"{name} has {sizes[name]}" for name in names if name in sizes)
             spot.at("axes").fault(
-                f"{show(given)} differ in length ({shown})", "give them equally many values"
+                f"{show(given)} differ in length ({shown})", "give them the same number of values"
             )
         elif len(spot.faults) == before and all(name in sizes for name in names):
             zips.append(tuple(sorted(names, key=order.index)))
@@ -279,7 +282,7 @@ def parse_zips(
 def parse_where(
     value: object, axes: tuple[Axis, ...], what_ifs: Mapping[str, WhatIf], place: Place
 ) -> tuple[Where, ...]:
-    """Return the conditions, in an order of their own: all must hold."""
+    """Return the conditions, sorted, as their order does not matter."""
     found = [parse_condition(table, axes, what_ifs, spot) for table, spot in _tables(value, place)]
     return tuple(sorted((where for where in found if where is not None), key=repr))
 
@@ -395,7 +398,7 @@ def _listed(table: Mapping[str, object], place: Place) -> list[object]:
 
 
 def parse_section(kind: type[Section], value: object, place: Place, example: str) -> Section | None:
-    """Return a section that is one table; None if it has a fault."""
+    """Return a section that consists of one table; None if it has a fault."""
     if not isinstance(value, Mapping):
         place.fault(f"{show(value)} is not a table", f"write [{place.key}] and below it {example}")
         return None

@@ -25,7 +25,7 @@ class _Size(NamedTuple):
 
 
 def family_models(table: Mapping[str, object], place: Place) -> Iterator[tuple[str, Entry]]:
-    """Yield the label and entry of a made-up model of each size."""
+    """Yield the label and entry of a hypothetical model of each size."""
     before = len(place.faults)
     sizes = _sizes(table, place)
     if len(place.faults) > before:
@@ -95,7 +95,7 @@ def _expand_active(value: object, place: Place) -> tuple[float, ...] | None:
 
 
 def _finer_labels(family: str, sizes: list[_Size]) -> list[str]:
-    """Return labels with as many digits as it takes to tell the sizes apart."""
+    """Return labels with enough digits to distinguish the sizes."""
     labels: list[str] = []
     for digits in range(5, 17):
         labels = [

@@ -1,4 +1,4 @@
-"""The space of a sweep as the kernel walks it: tables of records, outer points, lengths."""
+"""The space of a sweep as the kernel traverses it: tables of records, outer and inner points."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -25,10 +25,10 @@ from perfcore.space.spec import Spec
 LENGTHS: Final = ("input_len", "output_len")
 INNER: Final = ("batch", *LENGTHS)
 TABLES: Final = ("model", "device", "engine", "weight_format", "kv_format", "economics")
-CHOSEN: Final = ("tp", "pp")  # degrees that `devices = "auto"` chooses for each row
+CHOSEN: Final = ("tp", "pp")  # degrees chosen for each row by `devices = "auto"`
 LARGEST_INNER: Final = 65_536  # combinations of batch and lengths of one outer point
 LARGEST_TABLE: Final = 1_000_000  # records of one kind
-SAMPLE_BLOCK: Final = 65_536  # points drawn from one seed
+SAMPLE_BLOCK: Final = 65_536  # points drawn with one seed
 
 Record = (
     records.Model
@@ -42,7 +42,7 @@ Record = (
 
 @dataclass(frozen=True)
 class Dimension:
-    """Axes that move together; one axis, or those of a zip."""
+    """Axes that vary together: a single axis, or those of a zip."""
 
     axes: tuple[Axis, ...]
 
@@ -51,15 +51,15 @@ class Dimension:
 
 
 def distinct(axis: Axis) -> tuple[Value, ...]:
-    """The values of an axis without repetitions, which zips allow, in order."""
+    """Return the values of an axis in order, without the repetitions that zips allow."""
     return tuple(dict.fromkeys(axis.values))
 
 
 class Space:
-    """All combinations that a specification asks for, in canonical order.
+    """All combinations of a specification's axes, in canonical order.
 
-    ``inner`` points are the combinations of batch, input and output length, as far as these come
-    last; every one of the ``outer`` points goes through them.
+    Inner points are the combinations of batch, input length and output length, as far as these
+    axes come last. Each outer point is combined with all inner points.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Space:
     Raises
     ------
     InputError
-        If conditions on axes leave nothing, or a what-if scales a field out of its range.
+        If conditions on axes exclude all values, or a what-if scales a field out of its limits.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -97,7 +97,7 @@ class Space:
         self.inner_axes = tuple(axis for dim in self.inner_dimensions for axis in dim.axes)
         self.varying_outer = tuple(axis for axis in self.outer_axes if self.varies(axis))
         self.varying_inner = tuple(axis for axis in self.inner_axes if self.varies(axis))
-        # conditions may have left out values of a what-if's axis
+        # conditions may have excluded values of a what-if's axis
         self.what_ifs = {
             what_if.column_name: replace(
                 what_if, values=tuple(map(float, by_name[what_if.column_name].values))
@@ -106,32 +106,32 @@ class Space:
         }
 
     def varies(self, axis: Axis) -> bool:
-        """Whether rows may differ in an axis: the kernel writes these only."""
+        """Return whether rows may differ in an axis. The kernel writes only such axes."""
         return len(axis) > 1 or (self.chooses_devices and axis.name in CHOSEN)
 
     @classmethod
     def from_toml(cls, path: str | Path, overrides: Iterable[str] = ()) -> Self:
-        """Read a sweep file; ``overrides`` are ``key=value`` strings that win over it."""
+        """Return the space of a sweep file, with overrides ``key=value`` applied."""
         return cls(Spec.from_toml(path, overrides))
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, object]) -> Self:
-        """Take a specification as a dictionary of the same form as a sweep file."""
+        """Return the space of a mapping laid out like a sweep file."""
         return cls(Spec.from_dict(mapping))
 
     @cached_property
     def grid_points(self) -> int:
-        """Outer combinations of the whole grid."""
+        """Outer points of the whole grid."""
         return math.prod(len(dimension) for dimension in self.outer_dimensions)
 
     @cached_property
     def outer_points(self) -> int:
-        """Outer points that the kernel visits, all combinations or the sampled ones."""
+        """Outer points to evaluate: the whole grid, or the sample."""
         return self.grid_points if self.spec.sample is None else self.spec.sample.n
 
     @cached_property
     def inner_points(self) -> int:
-        """Combinations of batch and lengths at every outer point."""
+        """Combinations of batch and lengths at each outer point."""
         return math.prod(len(dimension) for dimension in self.inner_dimensions)
 
     @property
@@ -146,22 +146,22 @@ class Space:
 
     @property
     def shards(self) -> int:
-        """Output files; their number and content depend on nothing but the specification."""
+        """Output files. Their number and content depend only on the specification."""
         return -(-self.outer_points // self.points_per_shard)
 
     def shard_range(self, shard: int) -> tuple[int, int]:
-        """First outer point of a shard, and the one after its last."""
+        """Return the first outer point of a shard, and the one after its last."""
         start = shard * self.points_per_shard
         return start, min(start + self.points_per_shard, self.outer_points)
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The metrics that are written, in canonical order."""
+        """Metrics to write, in canonical order."""
         wanted = self.spec.output.columns
         return tuple(column for column in METRICS if column.name in wanted)
 
     def dropped_bits(self, name: str) -> int:
-        """Bits of a column's mantissa that are rounded away; none of a whole number."""
+        """Return the bits to round away from a column's mantissa; 0 for whole numbers."""
         if BY_NAME[name].kind != "metric":
             return 0
         return self.spec.output.dropped_bits(name)
@@ -188,7 +188,7 @@ class Space:
 
     @cached_property
     def inner(self) -> Inner:
-        """What every outer point goes through."""
+        """Inner points, the same for each outer point."""
         sizes = [len(dimension) for dimension in self.inner_dimensions]
         values = np.zeros((len(INNER), self.inner_points))
         positions = np.unravel_index(np.arange(self.inner_points), sizes) if sizes else ()
@@ -201,10 +201,11 @@ class Space:
 
     @cached_property
     def tables(self) -> tuple[Reals, Reals, Reals, Reals, Reals, Reals]:
-        """Records as rows, one table a kind, what-ifs applied.
+        """Records as rows, one table per kind, with what-ifs applied.
 
-        Row ``base * variants + variant``: ``base`` counts the axis' entries (for engines, engine
-        times devices plus device), ``variant`` the combinations of the record's what-ifs.
+        The row is ``base * variants + variant``. ``base`` is the index of the entry on its axis
+        (for engines, ``engine * devices + device``), ``variant`` that of the combination of the
+        record's what-ifs.
         """
         devices = self._axis("device").entries
         base: dict[str, list[Record]] = {
@@ -222,7 +223,7 @@ class Space:
         return model, device, engine, weight_format, kv_format, economics
 
     def block(self, start: int, stop: int) -> Block:
-        """The outer points ``start`` … ``stop - 1``."""
+        """Return the outer points ``start`` … ``stop - 1``."""
         positions = self._positions(start, stop)
         places = {
             axis.name: positions[number]
@@ -259,7 +260,7 @@ class Space:
 
     @cached_property
     def _values(self) -> dict[str, Reals]:
-        """Numbers of the axes that have any: of a choice, its code."""
+        """Values of numeric axes, and codes of axes with choices."""
         values = {}
         for axis in self.axes:
             rule = AXIS_INPUTS.get(axis.name)
@@ -272,7 +273,7 @@ class Space:
 
     @cached_property
     def _codes(self) -> dict[str, npt.NDArray[np.int32]]:
-        """What the output says of an outer axis' positions: whole numbers, else codes of values."""
+        """Output of each position of an outer axis: the value if integer, else its code."""
         codes = {}
         for axis in self.outer_axes:
             if axis.kind == "integer":
@@ -289,7 +290,7 @@ class Space:
         return [what_if for what_if in self.what_ifs.values() if what_if.record == kind]
 
     def _positions(self, start: int, stop: int) -> list[Integers]:
-        """Position on every outer dimension of the points ``start`` … ``stop - 1``."""
+        """Return the positions of points ``start`` … ``stop - 1`` on each outer dimension."""
         sizes = [len(dimension) for dimension in self.outer_dimensions]
         if self.spec.sample is not None:
             return self._sampled(start, stop, sizes)
@@ -301,7 +302,7 @@ class Space:
         return positions
 
     def _sampled(self, start: int, stop: int, sizes: list[int]) -> list[Integers]:
-        """Positions of drawn points; each block of points has a seed of its own."""
+        """Return the positions of sampled points. Each block of points has its own seed."""
         sample = self.spec.sample
         if sample is None:
             raise ValueError("the space is not sampled")
@@ -357,7 +358,7 @@ class Space:
 
 
 def _filtered(spec: Spec) -> tuple[Axis, ...]:
-    """Axes without the values that conditions on axes exclude; zipped axes lose theirs too."""
+    """Return the axes without values excluded by conditions, and zipped axes likewise."""
     keep: dict[str, list[bool]] = {axis.name: [True] * len(axis) for axis in spec.axes}
     groups: dict[str, tuple[str, ...]] = {axis.name: (axis.name,) for axis in spec.axes}
     groups.update({name: group for group in spec.zips for name in group})
@@ -390,7 +391,7 @@ def _filtered(spec: Spec) -> tuple[Axis, ...]:
 
 
 def admits(where: Where, listed: frozenset[Value], value: Value) -> bool:
-    """Whether a condition on an axis, of which ``listed`` are the allowed values, admits one."""
+    """Return whether a condition on an axis admits a value; ``listed`` are its allowed values."""
     if listed and value not in listed:
         return False
     if isinstance(value, str):
@@ -401,13 +402,13 @@ def admits(where: Where, listed: frozenset[Value], value: Value) -> bool:
 
 
 def _mask(where: Where) -> int:
-    """Allowed codes as bits; all bits set for a metric without such a condition."""
+    """Return the allowed codes as bits, all set if the condition lists no values."""
     if not where.allowed:
         return -1
     categories = BY_NAME[where.column].categories
     if not categories:
         raise InputError(
-            f"where: {where.column} is a real number, so that 'in' would compare exactly; "
+            f"where: {where.column} is a real number, and 'in' would compare exactly; "
             "use min and max"
         )
     return sum(1 << categories.index(str(label)) for label in where.allowed)
@@ -421,7 +422,7 @@ def _sobol(dimensions: int, seed: int, first: int, count: int) -> Reals:
             "sample.method: 'sobol' needs scipy; pip install 'perfcore[sample]', or use 'random'"
         ) from None
     engine = qmc.Sobol(dimensions, scramble=True, rng=seed)
-    if first:  # SciPy refuses to go 0 points forward
+    if first:  # SciPy refuses to skip 0 points
         engine.fast_forward(first)
     return np.asarray(engine.random(count), np.float64)
 
@@ -430,7 +431,7 @@ Sweep = str | Path | Mapping[str, object] | Space
 
 
 def as_space(spec: Sweep, overrides: Iterable[str] = ()) -> Space:
-    """Return the space of a file, a mapping, or a space as it is."""
+    """Return the space of a file or mapping; a space is returned unchanged."""
     overrides = tuple(overrides)
     if isinstance(spec, Space):
         if overrides:

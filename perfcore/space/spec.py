@@ -1,4 +1,4 @@
-"""What a sweep file asks for: parsed, checked as a whole, and in one canonical form."""
+"""The specification of a sweep: parsed, fully checked, and in canonical form."""
 
 import hashlib
 import json
@@ -33,16 +33,16 @@ KEYS: Final = ("name", "description", "axes", "what_if", "zip", "where", "sample
 
 @dataclass(frozen=True)
 class Spec:
-    """A sweep, resolved: every name is an entry, every range its values, every unit SI.
+    """A resolved sweep: names are entries, ranges are values, units are SI.
 
     Parameters
     ----------
     axes
-        In canonical order, outermost first, what-ifs included.
+        In canonical order, outermost first, including what-ifs.
     what_ifs
-        In the order in which they stand among the axes, each as ``Axis(column_name, ...)``.
+        In the order of their axes, which are named by ``column_name``.
     zips
-        Names of axes that move together, outermost first.
+        Names of axes that vary together, outermost first.
     """
 
     name: str
@@ -56,13 +56,13 @@ class Spec:
 
     @classmethod
     def from_toml(cls, path: str | Path, overrides: Iterable[str] = ()) -> "Spec":
-        """Return the sweep of a file; paths in it are relative to the file's folder.
+        """Return the sweep of a file. Its paths are relative to the file's folder.
 
         Parameters
         ----------
         overrides
-            ``key=value`` each, set before anything is checked, e.g. ``axes.batch=[1,2,4]``; paths
-            in them are relative to the current directory.
+            Texts ``key=value``, e.g. ``axes.batch=[1,2,4]``, applied before anything is checked.
+            Their paths are relative to the current directory.
 
         Raises
         ------
@@ -88,17 +88,17 @@ class Spec:
 
     @property
     def grid_rows(self) -> int:
-        """Rows of the whole space: the product of the axes, those zipped counted once."""
+        """Rows of the whole space: the product of the axes, where each zip counts once."""
         follow = {name for names in self.zips for name in names[1:]}
         return math.prod(len(axis) for axis in self.axes if axis.name not in follow)
 
     @property
     def rows(self) -> int:
-        """Rows that are evaluated."""
+        """Rows to evaluate: all, or the size of the sample."""
         return self.grid_rows if self.sample is None else self.sample.n
 
     def axis(self, name: str) -> Axis:
-        """Return the axis of a name.
+        """Return an axis by name.
 
         Raises
         ------
@@ -111,9 +111,10 @@ class Spec:
         raise KeyError(name)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the sweep in canonical form, for JSON: the same for all that mean the same.
+        """Return the sweep in canonical form, for JSON. Equivalent sweeps have the same form.
 
-        ``entries`` has a digest of each catalogue entry, so that a changed fact changes the form.
+        ``entries`` has a digest of each catalogue entry, so that a change of its data changes the
+        form.
         """
         return {
             "name": self.name,
@@ -140,7 +141,7 @@ class Spec:
 
     @cached_property
     def _entries(self) -> dict[str, dict[object, str]]:
-        """A digest of each entry, by axis and label."""
+        """Digests of the entries, by axis and label."""
         return {
             axis.name: {
                 label: _digest(entry)
@@ -151,13 +152,13 @@ class Spec:
         }
 
     def fingerprint(self) -> str:
-        """Return a hash of all that decides the bytes of a run; every file carries the form."""
-        # axes keep their order: it is canonical
+        """Return a hash of the canonical form, which is part of every file of a run."""
+        # keys are not sorted: the order of axes is canonical
         return hashlib.sha256(json.dumps(self.to_dict(), allow_nan=False).encode()).hexdigest()
 
 
 def _digest(entry: Entry) -> str:
-    whole = (entry, *getattr(entry, "bases", ()))  # an engine is also what it stands on
+    whole = (entry, *getattr(entry, "bases", ()))  # an engine depends on its bases, too
     facts = json.dumps([part.model_dump(mode="json") for part in whole], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
@@ -166,7 +167,7 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
     document = command_line.apply(mapping, overrides, place)
     for key in document:
         if key in AXIS_INPUTS:
-            place.fault(f"key {show(key)} stands outside [axes]", f"write axes.{key} = ...")
+            place.fault(f"key {show(key)} is outside [axes]", f"write axes.{key} = ...")
         elif key not in KEYS:
             place.unknown("key", str(key), KEYS)
     name = _text(document.get("name", "sweep"), place.at("name"))
@@ -205,16 +206,18 @@ def _text(value: object, place: Place, *, empty: bool = False) -> str:
         place.fault(f"{show(value)} is not text", "write words in quotes")
         return ""
     if not empty and not (value.isprintable() and len(value) <= 200):
-        place.fault(f"{show(value)} does not fit on a line", "write at most 200 printable letters")
+        place.fault(
+            f"{show(value)} does not fit on a line", "write at most 200 printable characters"
+        )
     return value.strip()
 
 
 def _check_scales(axes: Mapping[str, Axis], what_ifs: Mapping[str, WhatIf], place: Place) -> None:
-    """Find the scales that take a field of some entry out of its bounds."""
+    """Report scales that take a field of some entry out of its limits."""
     for what_if in what_ifs.values():
         if what_if.mode == "scale":
-            # a million scales of hundreds of entries: the least and the most are enough, except
-            # of what must be whole, which soon one of them is not
+            # There may be a million scales of hundreds of entries, so check only the smallest and
+            # the largest, except for whole numbers, where any scale may give a fraction.
             extremes = (min(what_if.values), max(what_if.values))
             scales = what_if.values if what_if.limits.whole else extremes
             for label, base in _bases(what_if, axes):
@@ -231,7 +234,7 @@ def _check_scales(axes: Mapping[str, Axis], what_ifs: Mapping[str, WhatIf], plac
 
 
 def _bases(what_if: WhatIf, axes: Mapping[str, Axis]) -> Iterable[tuple[str, float]]:
-    """Yield a field's value in every record that a what-if scales, with the record's label."""
+    """Yield the label of each record that a what-if scales, and the value of the field."""
     if what_if.record == "economics":
         yield "the default", getattr(loader.default_economics(), what_if.field)
         return

@@ -1,4 +1,4 @@
-"""The sweep file that ``perfcore init`` writes: it runs as it is and says what else there is."""
+"""The sweep file that ``perfcore init`` writes: ready to run, with the other options shown."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from perfcore.space.schema import SHIPPED
 MODEL: Final = "llama-3.1-8b"
 DEVICE: Final = "h100-sxm"
 QUESTION: Final = "Which batch is fast enough, and what does a token cost then?"
-# What a starter sweeps besides models and devices.
+# Axes of a starter besides models and devices.
 VALUES: Final[Mapping[str, object]] = {
     "weight_format": ["bf16", "fp8"],
     "batch": {"pow2": [1, 256]},
@@ -33,9 +33,9 @@ _CATALOGUES: Final = {
 _TEMPLATE: Final = """\
 #:schema {schema}
 # Every combination of the values below [axes] is one row of the result.
-#   perfcore plan {file}         how many rows, bytes and seconds, before anything runs
-#   perfcore run {file} -o RUN   all of it into Parquet
-# A value is a number, a text with a unit ("8Ki", "50 ms"), a list, or a range:
+#   perfcore plan {file}         rows, bytes and seconds, before anything runs
+#   perfcore run {file} -o RUN   evaluate all rows and write them as Parquet
+# A value is a number, text with a unit ("8Ki", "50 ms"), a list, or a range:
 # {{ linear = [a, b], n = 8 }}, {{ log = [a, b], n = 8 }} or {{ pow2 = [a, b] }}.
 
 name = {name}
@@ -43,24 +43,24 @@ description = {question}
 
 [axes]
 {active}
-devices = "auto" # as few as hold the model; or leave it out and list {degrees}
-# These have one value unless you list others:
+devices = "auto" # the fewest that hold the model; or leave this out and list {degrees}
+# Defaults; list other values to sweep them:
 {others}
 
-# A field of the catalogue, set or scaled: `perfcore devices show NAME` lists what a device has.
+# A field of a catalogue entry, set or scaled: `perfcore devices show NAME` lists a device's fields.
 # [what_if]
 # "device.memory_bandwidth" = {{ scale = [1, 1.5, 2] }}
 
-# Axes that move together instead of being combined.
+# Axes that vary together instead of being combined.
 # [[zip]]
 # axes = ["device", "tp"]
 
-# Rows that miss a condition are left out; it is on a metric (`perfcore columns`) or an axis.
+# Rows that fail a condition on a metric (`perfcore columns`) or an axis are left out.
 # [[where]]
 # metric = "tpot_s"
 # max = "50 ms"
 
-# So many points drawn from the space instead of all of it.
+# Points drawn from the space instead of all combinations.
 # [sample]
 # n = 100_000
 # method = "random"
@@ -71,12 +71,12 @@ columns = "default" # or "all", or a list of names
 
 
 def starter(path: Path, models: Sequence[str], devices: Sequence[str], question: str | None) -> str:
-    """Return the text of a sweep file that will stand at ``path``.
+    """Return the text of a sweep file to be written to ``path``.
 
     Raises
     ------
     InputError
-        With every name that the catalogue lacks, or a question that does not fit on a line.
+        With every name that is not in the catalogue, or a question that does not fit on one line.
     """
     faults = []
     names: dict[str, list[str]] = {}
@@ -95,9 +95,9 @@ def starter(path: Path, models: Sequence[str], devices: Sequence[str], question:
         names[kind] = [_from(path.parent, name) for name in given]
     asked = QUESTION if question is None else question.strip()
     if not asked.isprintable() or not asked:
-        faults.append(f"{argument('question')}: {question!r} is no line of text; write one")
+        faults.append(f"{argument('question')}: {question!r} is not a line of text; write one line")
     if not path.name.isprintable():
-        faults.append(f"FILE: {path.name!r} is no line of text; name another")
+        faults.append(f"FILE: {path.name!r} is not printable; choose another name")
     if faults:
         raise InputError(faults)
     values = {**names, **VALUES}
@@ -128,7 +128,7 @@ def _line(rule: AxisInput, value: object) -> str:
 
 
 def _from(folder: Path, name: str) -> str:
-    """Return a name as it is, and a path so that it is found from a folder."""
+    """Return a path relative to ``folder``; names are returned unchanged."""
     place = located(name, Path.cwd())
     if place == name and not Path(name).is_absolute():
         return name

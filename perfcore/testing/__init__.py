@@ -1,7 +1,7 @@
-"""Hypothesis strategies for every record, and laws that any configuration must keep.
+"""Hypothesis strategies for every record, and laws that every configuration must satisfy.
 
-Both are for users as well: ``check_laws(Scenario(...))`` tests entries of their own catalogue.
-Needs the package ``hypothesis`` (``pip install 'perfcore[test]'``).
+They are public: ``check_laws(Scenario(...))`` tests entries of a user's own catalogue. The package
+``hypothesis`` is required (``pip install 'perfcore[test]'``).
 """
 
 from perfcore.testing.laws import LAWS, check_laws

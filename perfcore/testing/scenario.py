@@ -1,4 +1,4 @@
-"""A whole configuration, its variations, and the physical bound of its engine."""
+"""A complete configuration, its variations, and the physical bound of its engine."""
 
 from typing import Final, NamedTuple
 
@@ -48,7 +48,7 @@ LINK_RATES: Final = ("link_bandwidth", "network_bandwidth")
 
 
 class Scenario(NamedTuple):
-    """A whole configuration, in the order in which ``stages.point.evaluate`` takes it."""
+    """A complete configuration, in the order of the parameters of ``stages.point.evaluate``."""
 
     model: Model
     device: Device
@@ -61,47 +61,47 @@ class Scenario(NamedTuple):
     output_len: float
 
     def evaluate(self) -> Point:
-        """Return every metric."""
+        """Return all metrics."""
         return evaluate(*self)
 
     def with_device(self, **fields: float) -> "Scenario":
-        """Return the same on a device with other data."""
+        """Return the scenario with other fields of the device."""
         return self._replace(device=self.device._replace(**fields))
 
     def with_engine(self, **fields: float) -> "Scenario":
-        """Return the same on an engine with other constants."""
+        """Return the scenario with other constants of the engine."""
         return self._replace(engine=self.engine._replace(**fields))
 
     def with_deployment(self, **fields: float) -> "Scenario":
-        """Return the same deployed in another way."""
+        """Return the scenario with other fields of the deployment."""
         return self._replace(deployment=self.deployment._replace(**fields))
 
     def with_economics(self, **fields: float) -> "Scenario":
-        """Return the same in another facility."""
+        """Return the scenario with other fields of the economics."""
         return self._replace(economics=self.economics._replace(**fields))
 
     def with_rates(self, factor: float, *names: str) -> "Scenario":
-        """Return the same with the device's named rates multiplied."""
+        """Return the scenario with the named rates of the device multiplied by ``factor``."""
         return self.with_device(**{name: factor * getattr(self.device, name) for name in names})
 
     def with_second_tier(self, factor: float) -> "Scenario":
-        """Return the same with the rate of second memory tiers multiplied."""
+        """Return the scenario with the bandwidth of second memory tiers multiplied."""
         rate = factor * self.engine.host_memory_bandwidth
         own = factor * self.device.memory2_bandwidth
         return self.with_engine(host_memory_bandwidth=rate).with_device(memory2_bandwidth=own)
 
     def with_latencies(self, factor: float) -> "Scenario":
-        """Return the same with every fixed time multiplied."""
+        """Return the scenario with every fixed latency multiplied."""
         engine = {name: factor * getattr(self.engine, name) for name in LATENCIES}
         layer = factor * self.device.layer_latency
         return self.with_engine(**engine).with_device(layer_latency=layer)
 
 
 def ideal_engine(engine: Engine) -> Engine:
-    """Return the physical bound of an engine: perfect efficiencies, no fixed time, full overlap.
+    """Return the physical bound of an engine: perfect efficiencies, no latencies, full overlap.
 
-    Nobody waits for another's prefill, experts are even, drafting is free. What the engine says of
-    memory, of power and of its requests stays.
+    Requests do not delay each other's decode steps or queue, expert loads are even, and drafting is
+    free. Constants of memory, power and the scheduler stay.
     """
     changes = dict.fromkeys(LATENCIES, 0.0)
     changes |= {name: 1.0 for name in Engine._fields if "efficiency" in name}

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for every record, for scenarios and for sweeps."""
+"""Hypothesis strategies for all records, scenarios and sweeps."""
 
 import math
 from functools import cache
@@ -27,7 +27,7 @@ from perfcore.testing.scenario import LATENCIES, Scenario, ideal_engine
 
 @cache
 def _reals(low: float, high: float) -> st.SearchStrategy[float]:
-    """Real numbers, evenly on a logarithmic axis, both ends included."""
+    """Real numbers, uniform on a logarithmic scale, including both ends."""
     return st.floats(math.log(low), math.log(high)).map(lambda x: min(max(math.exp(x), low), high))
 
 
@@ -38,7 +38,7 @@ def _shares(low: float = 0.0, high: float = 1.0) -> st.SearchStrategy[float]:
 
 @st.composite
 def _architectures(draw: st.DrawFn, max_layers: int) -> ModelEntry:
-    """Architectures of no published model: attention, window, latent, state, dense and MoE."""
+    """Random architectures: global, window, latent and linear attention, states, dense and MoE."""
     head_dim = draw(st.sampled_from((32, 64, 80, 128, 256)))
     kv_heads = draw(st.sampled_from((1, 2, 4, 8, 16)))
     group = draw(st.sampled_from((1, 2, 4, 7, 8, 16)))
@@ -108,14 +108,14 @@ def _architectures(draw: st.DrawFn, max_layers: int) -> ModelEntry:
 
 @cache
 def model_entries(*, max_layers: int = 128) -> st.SearchStrategy[ModelEntry]:
-    """Return architectures: published ones, and random ones of up to ``max_layers`` layers."""
+    """Return published architectures, and random ones of up to ``max_layers`` layers."""
     published = st.sampled_from(catalog.names("model")).map(catalog.load_model)
     return published | _architectures(max_layers)
 
 
 @cache
 def models(*, max_layers: int = 128) -> st.SearchStrategy[Model]:
-    """Return records of models, as ``model_entries``."""
+    """Return the records of ``model_entries``."""
     return model_entries(max_layers=max_layers).map(ModelEntry.record)
 
 
@@ -129,7 +129,7 @@ def devices(
     max_memory_bytes: float = 1e13,
     spatial: bool | None = None,
 ) -> Device:
-    """Return data sheets, of which narrower arithmetic is faster or missing, as on real devices.
+    """Return data sheets, on which narrower arithmetic is faster or absent, as on real devices.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def devices(
     min_memory_bytes, max_memory_bytes
         [bytes]
     spatial
-        Whether weights stay in SRAM; None leaves it open.
+        Whether weights stay in SRAM; None for either.
     """
     side_by_side = draw(st.booleans()) if spatial is None else spatial
     fp16 = draw(_reals(1e11, 1e17))
@@ -204,7 +204,7 @@ def _constant(name: str) -> st.SearchStrategy[float]:
 
 @cache
 def engines(*, ideal: bool | None = None) -> st.SearchStrategy[Engine]:
-    """Return engines' constants; ``ideal`` asks for the physical bound only, or for none of it."""
+    """Return engines; ``ideal`` restricts them to physical bounds (True) or others (False)."""
     drawn = st.fixed_dictionaries({name: _constant(name) for name in Engine._fields})
     real = drawn.map(lambda constants: Engine(**constants))
     if ideal is None:
@@ -216,7 +216,7 @@ def engines(*, ideal: bool | None = None) -> st.SearchStrategy[Engine]:
 def weight_formats(
     *, min_bits: float = 1.5, max_bits: float = 32.0
 ) -> st.SearchStrategy[WeightFormat]:
-    """Return formats of weights: those of the catalogue, and their like at any width."""
+    """Return weight formats: those of the catalogue, and variants with other widths."""
     published = st.sampled_from(catalog.names("weight_format")).map(
         lambda name: catalog.load_weight_format(name).record()
     )
@@ -228,7 +228,7 @@ def weight_formats(
 
 @cache
 def kv_formats(*, min_bits: float = 1.5, max_bits: float = 32.0) -> st.SearchStrategy[KVFormat]:
-    """Return formats of the KV cache."""
+    """Return KV-cache formats."""
     bits = st.sampled_from((4.5, 8.0, 16.0)).filter(lambda x: min_bits <= x <= max_bits)
     return st.builds(
         KVFormat, bits=bits | _shares(min_bits, max_bits), quantised=st.sampled_from((0.0, 1.0))
@@ -237,7 +237,7 @@ def kv_formats(*, min_bits: float = 1.5, max_bits: float = 32.0) -> st.SearchStr
 
 @cache
 def economics(*, max_pue: float = 3.0) -> st.SearchStrategy[Economics]:
-    """Return facilities, and the ways to pay for devices."""
+    """Return facilities, and ways to pay for devices."""
     return st.builds(
         Economics,
         utilization=_shares(0.01, 1.0),
@@ -257,13 +257,13 @@ def economics(*, max_pue: float = 3.0) -> st.SearchStrategy[Economics]:
 
 @cache
 def _whole(low: int, high: int) -> st.SearchStrategy[float]:
-    """Whole numbers, evenly on a logarithmic axis."""
+    """Whole numbers, uniform on a logarithmic scale."""
     return _reals(low, high).map(lambda x: float(min(max(round(x), low), high)))
 
 
 @cache
 def _degree(largest: int) -> st.SearchStrategy[float]:
-    """Degrees of parallelism, more often than not powers of two."""
+    """Degrees of parallelism, mostly powers of two."""
     powers = [float(2**n) for n in range(largest.bit_length()) if 2**n <= largest]
     return st.sampled_from(powers) | st.integers(1, largest).map(float)
 
@@ -278,13 +278,13 @@ def deployments(
     max_dp: int = 16,
     max_batch: int = 4_096,
 ) -> Deployment:
-    """Return deployments of every scheduler, with and without speculation, cached prompts, offload.
+    """Return deployments of all schedulers, with and without speculation, prefix cache and offload.
 
     Parameters
     ----------
     experts
-        Routed experts of a layer, which the expert-parallel degree then divides; it always
-        divides tp dp.
+        Routed experts per layer. The expert-parallel degree divides them, and tp x dp; it is 1 for
+        0 experts.
     max_tp, max_pp, max_dp, max_batch
         Largest degrees and batch.
     """
@@ -317,14 +317,14 @@ def scenarios(
     min_output_len: int = 1,
     max_output_len: int = 20_000,
 ) -> Scenario:
-    """Return whole configurations; many of them do not fit, which their status says.
+    """Return complete configurations. Many of them do not fit, as their status shows.
 
     Parameters
     ----------
     spatial
-        Whether weights stay in SRAM; None leaves it open.
+        Whether weights stay in SRAM; None for either.
     ideal
-        Whether the engine is the physical bound; None leaves it open.
+        Whether the engine is a physical bound; None for either.
     min_input_len, max_input_len, min_output_len, max_output_len
         [tokens]
     """
@@ -349,7 +349,7 @@ def spaces(draw: st.DrawFn, *, min_lengths: int = 1, max_lengths: int = 40) -> d
     Parameters
     ----------
     min_lengths, max_lengths
-        Input lengths, which are what the kernel's innermost loop runs over.
+        Number of input lengths, over which the kernel's innermost loop runs.
     """
 
     def some(kind: str, most: int) -> list[str]:

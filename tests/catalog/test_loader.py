@@ -264,5 +264,5 @@ def test_former_names_of_a_data_sheet_are_understood_with_a_note(tmp_path):
     with pytest.warns(RenamedWarning) as notes:
         old = loader.load_device(str(path))
 
-    assert "price_list is called purchase_price now" in {str(note.message) for note in notes}
+    assert "price_list has been renamed to purchase_price" in {str(note.message) for note in notes}
     assert old.record() == loader.load_device("h100-sxm").record()

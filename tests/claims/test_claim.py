@@ -46,7 +46,7 @@ def test_what_spreadsheets_do_to_a_file(write):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "is empty; its first line names columns: claim, model"),
+        ("", "is empty; name the columns in the first line: claim, model"),
         (f"{HEADER}\n", "has no claim; add a line below the header"),
         (b"model\xff,device\n", "is not UTF-8 text (byte 5); save it as UTF-8"),
         ("model;device;ms_per_token\na;b;3\n", "cells are separated by ';'; save the file with"),
@@ -54,7 +54,7 @@ def test_what_spreadsheets_do_to_a_file(write):
             "model,device,ms_per_tokn\nllama-3-8b,h100-sxm,6\n",
             "line 1: unknown column 'ms_per_tokn'; did you mean 'ms_per_token'?",
         ),
-        ("model,device,model,ms_per_token\n", "line 1: column 'model' is there twice; remove one"),
+        ("model,device,model,ms_per_token\n", "line 1: column 'model' appears twice; remove one"),
         ("model,ms_per_token\nllama-3-8b,6\n", "line 1: column 'device' is missing; add it"),
         ("model,device\nllama-3-8b,h100\n", "no column of ms_per_token, tokens_per_s, usd_per_mt"),
         (f"{HEADER}\nllama-3-8,h100-sxm,1,6\n", "line 2: unknown model 'llama-3-8'; did you mean"),

@@ -1,4 +1,4 @@
-"""Rows of a space through the kernel, and the same points in plain Python."""
+"""Rows of a space from the kernel, and the same points from plain Python."""
 
 import math
 import struct
@@ -32,7 +32,7 @@ def changed(**sections):
 
 
 def single(value, bits=16):
-    """Return a number as the kernel's columns hold it: in 32 bits, of which some count."""
+    """Return a number as in the kernel's columns: float32, rounded to some bits."""
     mantissa, exponent = math.frexp(struct.unpack("f", struct.pack("f", value))[0])
     return math.ldexp(math.floor(mantissa * 2**bits + 0.5), exponent - bits)
 
@@ -48,7 +48,7 @@ def axis_record(kind, name, device=None):
 
 
 def deployment_of(row):
-    """Return the deployment of a row's axes; choices are its codes."""
+    """Return the deployment of a row's axes, with choices as codes."""
     deployment = {name: row[name] for name in records.Deployment._fields}
     for name in ("scheduler", "offload"):
         deployment[name] = AXIS_INPUTS[name].choices.index(row[name])

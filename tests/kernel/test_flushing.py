@@ -1,4 +1,4 @@
-"""Rows that reach the output: all, or those that run and meet the conditions."""
+"""Rows in the output: all, or those that can run and meet the conditions."""
 
 import numpy as np
 from hypothesis import example, given, settings

@@ -1,4 +1,4 @@
-"""Compiled primitives against Python."""
+"""Compiled primitives compared with Python."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from perfcore.physics.fused import fma
 
 
 def test_compiled_fma_is_the_same():
-    """As where it is interpreted, of random numbers whose product and addend nearly cancel."""
+    """Compiled and interpreted results are equal for products and addends that nearly cancel."""
 
     @jit.kernel
     def compiled(first, second, addend, result):

@@ -1,4 +1,4 @@
-"""Room of output columns for whole vectors."""
+"""Padding of output columns to whole vectors."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from perfcore.runs.workers import Evaluator
 
 
 def test_columns_have_room_for_whole_vectors():
-    """Loops write up to a vector beyond the last row: not into what lies there."""
+    """Loops write up to a vector beyond the last row, but do not overwrite other data."""
     space = bare_space()
     evaluator = Evaluator(space)
     output = evaluator.output(Buffers(space, 256))

@@ -1,4 +1,4 @@
-"""The compiled loops against the same formulas in plain Python, bit for bit."""
+"""The compiled loops compared bit for bit with the formulas in plain Python."""
 
 import platform
 
@@ -45,7 +45,7 @@ def test_every_row_is_what_python_says(dtype):
 @given(sweep=spaces())
 @settings(max_examples=25)
 def test_random_spaces_are_what_python_says(sweep):
-    """Rows kept are the feasible ones, in canonical order, with Python's values."""
+    """The feasible rows are kept, in canonical order, with Python's values."""
     space = Space.from_dict(sweep)
     rows = iter(rows_of(space))
     for axes in combinations(space):
@@ -59,7 +59,7 @@ def test_random_spaces_are_what_python_says(sweep):
 
 
 def through_kernel(scenario):
-    """Return a configuration's result as the kernel computes it, from records alone."""
+    """Return the kernel's result for a configuration given as records."""
     space = bare_space()
     evaluator = Evaluator(space)
     buffers = Buffers(space, capacity=256)
@@ -132,7 +132,7 @@ def test_every_way_of_serving_is_what_python_says(kind, dtype):
 
 
 def test_requests_wait_in_the_kernel():
-    """Rows of one tile run different batches: what is too long for all of them waits."""
+    """Rows of one tile run different batches, as longer requests wait."""
     axes = {
         "model": ["llama-3-8b"],
         "device": ["h100-sxm"],
@@ -167,9 +167,9 @@ def test_inner_axis_of_any_size(size):
 
 @pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="x86 instructions")
 def test_rows_are_vectorised(monkeypatch):
-    """Packed roots, quotients and stores in every loop: a call or a branch would end them.
+    """Every loop has packed roots, quotients and stores; a call or branch would prevent them.
 
-    Scattered stores stand where the compiler does not see that rows of a column follow each other.
+    Scattered stores would mean that the compiler does not see that a column is contiguous.
     """
     monkeypatch.setattr(jit, "CACHE", None)  # code from the cache cannot be inspected
     axes = {"model": ["llama-3-8b"], "device": ["h100-sxm"]}
@@ -181,7 +181,7 @@ def test_rows_are_vectorised(monkeypatch):
     evaluator.evaluate(0, 1, Buffers(space, 256), lambda _: None)
     listing = "\n".join(fill_columns.inspect_asm().values())
 
-    # of four kinds of replica, each with its own loop: the results' columns, roots and quotients
+    # four kinds of replica, each with its own loop: columns, roots and quotients of results
     assert listing.count("vcvtpd2ps") >= 4 * 60
     assert listing.count("vsqrtpd") >= 55
     assert listing.count("vdivpd") >= 90

@@ -1,4 +1,4 @@
-"""Kept and counted rows, however they are split into blocks."""
+"""Kept and counted rows do not depend on the division into blocks."""
 
 import numpy as np
 from hypothesis import given
@@ -16,7 +16,7 @@ small = st.sampled_from([0.0, 1.0, 2.0, 3.0, np.inf, np.nan])
     order=st.randoms(use_true_random=False),
 )
 def test_kept_rows_depend_on_rows_only(rows, top, split, order):
-    """Against a sort and a comparison of all pairs; rows come in any order, in two parts."""
+    """Compared with a sort and with all pairs; rows are in any order, in two parts."""
     listed = [(group, place, a, b) for place, (group, a, b) in enumerate(rows)]
     shuffled = order.sample(listed, len(listed))
 

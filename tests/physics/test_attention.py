@@ -24,12 +24,12 @@ from physics.worked import DEEPSEEK, FP8, IDEAL, KV16, LLAMA, digits, model, who
 
 
 def test_sliding_integral():
-    """Of min(s, 4) from 0 to 10: 8 + 24."""
+    """Integral of min(s, 4) from 0 to 10: 8 + 24."""
     assert sliding_integral(10.0, 4.0) == 32.0
 
 
 def test_chunked_integral():
-    """Of s mod 4 from 0 to 10: twice 8, and 2."""
+    """Integral of s mod 4 from 0 to 10: 2 x 8 + 2."""
     assert chunked_integral(10.0, 4.0) == 18.0
 
 
@@ -51,12 +51,12 @@ def test_mean_contexts():
 
 
 def test_chunked_window_in_the_long_run():
-    """Llama 4, chunks of 8192: half of them, whatever the context."""
+    """Llama 4, chunks of 8192: half a chunk, whatever the context."""
     assert mean_window(0.0, 8_192.0 * 100, 8_192.0, 1.0) == 4_096.0
 
 
 def test_pairs():
-    """I = 6, counted by hand; with a limit or window of 4: 1 + 2 + 3 + 4 + 4 + 4."""
+    """I = 6, counted by hand: 1 + 2 + 3 + 4 + 4 + 4 with a limit or window of 4."""
     assert 6 * causal_keys(6.0, 0.0) == 21.0
     assert 3 * causal_keys(6.0, 0.5) == 4 + 5 + 6
     assert windowed_pairs(6.0, 4.0, 0.0) == 18.0
@@ -66,7 +66,7 @@ def test_pairs():
 
 
 def test_state_of_a_sequence():
-    """4 bytes an element: Qwen3-Next keeps 79 MB a sequence whatever its length."""
+    """4 bytes per element: Qwen3-Next keeps 79 MB per sequence, whatever its length."""
     assert state_bytes_per_sequence(model("qwen3-next-80b-a3b")) == 4 * 19_759_104
 
 
@@ -91,7 +91,7 @@ def test_kv_bytes_of_a_batch():
 
 
 def test_kv_bytes_of_windows():
-    """[config] Gemma-3-27B at 131,072 tokens: 11,173,625,856 bytes, 66,571,993,088 without."""
+    """[config] Gemma-3-27B, 131,072 tokens: 11,173,625,856 B; 66,571,993,088 B without windows."""
     gemma = model("gemma-3-27b")
     without = gemma._replace(window=1e9)
 

@@ -1,4 +1,4 @@
-"""Time of exchanges between devices, by hand."""
+"""Communication between devices, by hand."""
 
 import math
 
@@ -23,7 +23,7 @@ from physics.worked import (
 
 @pytest.mark.parametrize("tokens", [1.0, 100.0, 1e4])
 def test_exchanges_add_up(tokens):
-    """3 in a group and 2 among groups of four times the tokens, of 1 kB each."""
+    """3 exchanges in a group, and 2 among groups with four times the tokens, 1 kB per token."""
     links = exchange(16.0, H100, ENGINE)
     inside, among = repeated(links, 3.0, 1e3), repeated(links, 2.0, 1e3)
     one, two = all_reduce(links, 1e3 * tokens), all_reduce(links, 4e3 * tokens)
@@ -65,7 +65,7 @@ def test_ideal_ring():
 
 
 def test_all_reduce_beyond_the_domain():
-    """16 devices in domains of 8: 2 latency more, and 2 (1/2) M / 8 over the network."""
+    """16 devices in domains of 8: two more latencies, and 2 (1/2) M / 8 over the network."""
     device = H100._replace(link_bandwidth=450e9, scale_up_domain=8.0, network_bandwidth=50e9)
     inside = all_reduce(exchange(8.0, device, FITTED), 1e6)
     beyond = all_reduce(exchange(16.0, device, FITTED), 1e6)
@@ -83,9 +83,10 @@ NVLINK = H100._replace(link_bandwidth=450e9, scale_up_domain=32.0)
 
 
 def test_experts_that_get_one_copy_each():
-    """[fit] 128 tokens a device on 8 H100: dispatch 38.87265742 us, combine 70.86785185 us.
+    """[fit] 128 tokens per device on 8 H100: dispatch 38.87265742 us, combine 70.86785185 us.
 
-    Fits: 11.8 us and 0.543 of the link, 11.4 us and 0.480; here one latency and efficiency.
+    The source fits 11.8 us and 0.543 of the link, 11.4 us and 0.480; here both have one latency
+    and efficiency.
     """
     engine = ENGINE._replace(
         dispatch_latency=0.5 * (11.8e-6 + 11.4e-6),
@@ -101,7 +102,7 @@ def test_experts_that_get_one_copy_each():
 
 
 def test_experts_that_share_a_copy():
-    """128 tokens a device to 8 experts on 32 ranks: 6.379683984 MB a byte, 3.03 bytes in all."""
+    """128 tokens per device to 8 experts on 32 ranks: 6.379683984 MB per byte, 3.03 bytes."""
     engine = ENGINE._replace(
         dispatch_latency=1.0, bulk_dispatch_latency=0.0, bulk_dispatch_efficiency=0.5
     )
@@ -113,7 +114,7 @@ def test_experts_that_share_a_copy():
 
 
 def test_dispatch_takes_the_faster_way():
-    """Few tokens go one copy per expert, many one per rank."""
+    """Few tokens are sent once per expert, many tokens once per rank."""
     links = expert_exchange(WIDE, NVLINK, ENGINE, deployed(dp=8.0, ep=8.0), 2.0)
     few = all_reduce(links, 8 * 1 * 7_168 * 2.0)
     many = all_reduce(links, 8 * 65_536 * 7_168 * 2.0)
@@ -123,7 +124,7 @@ def test_dispatch_takes_the_faster_way():
 
 
 def test_experts_beyond_the_domain():
-    """16 ranks in domains of 8: half of the ranks, and half of the copies, over the network."""
+    """16 ranks in domains of 8: half of the copies go over the network."""
     device = H100._replace(scale_up_domain=8.0, network_bandwidth=50e9)
     links = expert_exchange(WIDE, device, IDEAL, deployed(dp=16.0, ep=16.0), 2.0)
     copies = 16 * (1 - (15 / 16) ** 8)
@@ -133,7 +134,7 @@ def test_experts_beyond_the_domain():
 
 
 def test_groups_without_expert_parallelism_reduce_among_all():
-    """Tokens of all groups are gathered and summed: an all-reduce among tp dp devices."""
+    """Tokens of all groups are gathered and reduced: an all-reduce among tp x dp devices."""
     deployment = deployed(tp=2.0, dp=4.0)
 
     assert expert_exchange(WIDE, NVLINK, FITTED, deployment, 2.0) == exchange(8.0, NVLINK, FITTED)
@@ -143,7 +144,7 @@ def test_groups_without_expert_parallelism_reduce_among_all():
 
 
 def test_groups_have_no_all_reduce_around_attention():
-    """Of one device each: only the 58 MoE layers exchange, by dispatch."""
+    """Groups of one device: only the 58 MoE layers exchange, by dispatch."""
     groups = whole(DEEPSEEK, ENGINE, **GROUPED, ep=8.0)
     links = expert_exchange(DEEPSEEK, H100, ENGINE, deployed(dp=8.0, ep=8.0), 2.0)
 
@@ -152,7 +153,7 @@ def test_groups_have_no_all_reduce_around_attention():
 
 @pytest.mark.parametrize("devices", [16, 32, 64, 128, 256, 512, 1_024])
 def test_hierarchical_all_reduce(devices):
-    """Domains of 8: inside as 8 devices do, between them a binary tree of devices / 8."""
+    """Domains of 8: an all-reduce of 8 devices, and a binary tree of devices / 8 domains."""
     device = H100._replace(link_bandwidth=450e9, scale_up_domain=8.0, network_bandwidth=50e9)
     domains = devices / 8
     inside = all_reduce(exchange(8.0, device, FITTED), 1e6).total

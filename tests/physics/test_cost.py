@@ -1,4 +1,4 @@
-"""Money per second and per token, by hand."""
+"""Cost per second and per token, by hand."""
 
 from perfcore import records
 from perfcore.physics.cost import annuity, owned_usd_per_hour, usd_per_second
@@ -17,7 +17,7 @@ def test_money():
 
 
 def test_annuity():
-    """4 years at 8 %: 0.3019208 a year; without interest a quarter."""
+    """4 years at 8 %: 0.3019208 per year; a quarter without interest."""
     four_years = 4 * 8_760 * 3_600.0
 
     assert annuity(0.08, four_years) == digits(0.30192080)
@@ -64,7 +64,7 @@ def test_price_on_demand_spot_and_owned():
 
 
 def test_price_of_tokens_is_that_of_their_time():
-    """8 devices for a step per 8 tokens, and for a prefill per 8 prompts."""
+    """8 devices: the cost of a step for 8 tokens, and of a prefill for 8 prompts."""
     point = priced(records.PURCHASE_ON_DEMAND)
     per_second = 8 * 2.0 * MONEY.price_multiplier / 3_600 / MONEY.utilization
     prefill = point.ttft_s - ENGINE.host_per_prefill
@@ -82,7 +82,7 @@ def test_interference_is_paid_by_the_input():
 
 
 def test_break_even():
-    """Where a token costs its price, all paid hours but those are surplus."""
+    """At break-even utilisation, output tokens cost the token price."""
     point = priced(records.PURCHASE_ON_DEMAND)
     needed = point.break_even_utilization
     money = OWNED._replace(purchase=records.PURCHASE_ON_DEMAND, utilization=needed)

@@ -1,4 +1,4 @@
-"""One decode step: what each resource adds, by hand."""
+"""One decode step: the contribution of each resource, by hand."""
 
 from perfcore.physics.decode import (
     ContextCosts,
@@ -48,7 +48,7 @@ def test_scores_summed_in_fp16():
 
 
 def test_kv_efficiency():
-    """8 query heads a KV head lose 7 g; a latent cache nothing."""
+    """8 query heads per KV head: divided by 1 + 7 g; a latent cache loses nothing."""
     engine = ENGINE._replace(kv_efficiency=0.8, kv_efficiency_quantised=0.7, kv_group_penalty=0.03)
 
     assert kv_efficiency(LLAMA, engine, KV16) == digits(0.8 / 1.21)
@@ -61,7 +61,7 @@ def test_attention_computes_in_16_bit():
 
 
 def test_context_costs():
-    """Per token of context of Llama-3-70B: 327,680 bytes, and 4 H h FLOP a layer."""
+    """Per token of context of Llama-3-70B: 327,680 bytes, and 4 H h FLOP per layer."""
     layout = lay_out(LLAMA, H100, deployed(tp=8.0, batch=4.0))
     costs = context_costs(
         LLAMA.global_kv_elements,
@@ -110,7 +110,7 @@ def test_states_are_read_and_written():
 
 
 def test_terms_divide_an_operator():
-    """Memory 3 + 1, compute 3: 5 s in all; memory's 16/5 is divided 3 to 1."""
+    """Memory 3 + 1 s, compute 3 s: 5 s in total; 16/5 s of memory time are divided 3 to 1."""
     operator = Operator(compute_per_token=3.0, weights=3.0, activations_per_token=1.0, start_up=9.0)
 
     terms = add_operator(NO_TERMS, operator, 1.0, 1.0, 1.0)
@@ -125,7 +125,7 @@ def test_terms_divide_attention():
 
 
 def test_layer_terms_are_the_ideal_time():
-    """Batch 1 at the bound: all weights but the embeddings, once; the lm_head comes on top."""
+    """Batch 1 at the bound: all weights but the embeddings are read once, lm_head added."""
     layout = lay_out(LLAMA, H100, ALONE)
     ops = operators(LLAMA, H100, IDEAL, BF16, layout, 1.0)
     terms = layer_terms(ops, 1.0, 1.0, 0.0, 0.0)
@@ -135,7 +135,7 @@ def test_layer_terms_are_the_ideal_time():
 
 
 def test_terms_scale_and_sum():
-    """Of a draft: a tenth of a step, and the step."""
+    """A draft of a tenth of a step, plus the step."""
     step = Terms(1.0, 2.0, 3.0, 4.0)
 
     assert summed(step, scaled(step, 0.5)) == (1.5, 3.0, 4.5, 6.0)

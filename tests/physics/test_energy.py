@@ -13,7 +13,7 @@ from physics.worked import ENGINE, H100, LLAMA, MONEY, digits, serve, whole
 
 
 def test_busy_energy():
-    """2 s; a share of 0.01 of the peak FLOP/s counts as its root, 0.1."""
+    """2 s; a share of 0.01 of the peak FLOP/s counts as its square root, 0.1."""
     engine = ENGINE._replace(
         power_floor=0.4, power_memory=0.3, power_compute=0.7, power_attention=0.2
     )
@@ -24,7 +24,7 @@ def test_busy_energy():
 
 
 def test_waiting_energy():
-    """1 s for links and 2 s for the host."""
+    """Waiting 1 s for links and 2 s for the host."""
     engine = ENGINE._replace(power_network=0.2, power_host=0.1)
 
     assert waiting_energy(H100, engine, 1.0, 2.0) == digits(700 * 0.4)
@@ -47,7 +47,7 @@ def test_facility_factor():
 
 
 def test_carbon():
-    """2 J a token, PUE 1.2, 380 g/kWh: 253.3333333 g per million tokens."""
+    """2 J per token, PUE 1.2, 380 g/kWh: 253.3333333 g per million tokens."""
     grid = MONEY._replace(node_overhead=0.0, pue=1.2, carbon_intensity=380.0)
 
     assert 2e6 * carbon_per_joule(grid) == digits(253.3333333)
@@ -66,7 +66,7 @@ def test_node_overhead_and_pue_count_once():
 
 
 def test_carbon_follows_the_grid():
-    """473 g/kWh of what the grid gives, a million tokens."""
+    """473 g/kWh of energy from the grid, per million tokens."""
     money = MONEY._replace(carbon_intensity=473.0)
     point = whole(LLAMA, ENGINE, money=money)
     joules = point.facility_energy_per_output_token_j

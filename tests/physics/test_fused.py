@@ -1,4 +1,4 @@
-"""Product and sum in one rounding, by hand."""
+"""Fused multiply-add, by hand."""
 
 from fractions import Fraction
 
@@ -18,6 +18,6 @@ def test_fma_rounds_once(first, second, addend):
 
 
 def test_fma_of_what_twice_rounded_is_nothing():
-    """A tenth is 2^-54 too large, times ten, which rounding the product loses."""
+    """0.1 is too large by 2^-54 / 10; rounding the product would lose the excess."""
     assert 0.1 * 10.0 - 1.0 == 0.0
     assert fma(0.1, 10.0, -1.0) == 2.0**-54

@@ -36,7 +36,7 @@ def test_largest_batch():
 
 
 def test_second_tier():
-    """A device's own, else its share of the host's."""
+    """A device's own second tier, or its share of host memory."""
     engine = ENGINE._replace(host_memory_bytes=256e9, host_memory_bandwidth=50e9)
     own = H100._replace(memory2_capacity=1e12, memory2_bandwidth=400e9)
     unknown = own._replace(memory2_bandwidth=0.0)
@@ -49,7 +49,7 @@ def test_second_tier():
 
 
 def test_offloaded_weights_are_read_from_the_second_tier():
-    """10 GB too little for Llama-3-70B and a sequence: 10 GB at 50 GB/s, all of it read a step."""
+    """10 GB short of Llama-3-70B and a sequence: a step reads 10 GB at 50 GB/s."""
     kv = kv_bytes_per_sequence(LLAMA, KV16, 2_304.0)
     size = weight_bytes(LLAMA, BF16)
     device, engine = roomy(size + kv - 10e9)
@@ -77,7 +77,7 @@ def test_offloaded_cache_is_read_from_the_second_tier():
 
 
 def test_every_micro_batch_reads_the_shared_prefix_in_the_second_tier():
-    """Two stages, a sequence each, half of the cache away: 1280 own tokens and 1024 of a prefix."""
+    """Two stages, a sequence each, half of the cache offloaded: 1280 own and 1024 prefix tokens."""
     own, common = (
         kv_bytes_per_sequence(LLAMA, KV16, tokens) / 2.0 for tokens in (1_280.0, 1_024.0)
     )

@@ -60,7 +60,7 @@ def test_touched_experts_of_a_dense_model():
     ("share", "expected"), [(0.0, 8.0), (0.5, 164.7735617), (1.0, 222.4424877)]
 )
 def test_experts_of_tokens_that_are_alike(share, expected):
-    """64 tokens choose as 1, 32.5 or 64 do: 256 (1 - (31/32)^T); half a token as half a token."""
+    """64 tokens choose like 1, 32.5 or 64 independent ones: 256 (1 - (31/32)^T)."""
     engine = ENGINE._replace(routing_independence=share)
 
     assert touched_experts(DEEPSEEK, engine, passed_over(DEEPSEEK), 64.0) == digits(expected)
@@ -72,7 +72,7 @@ def test_experts_of_tokens_that_are_alike(share, expected):
 
 @pytest.mark.parametrize(("share", "experts"), [(0.0, 2.0), (0.5, 4.102885683), (1.0, 5.46875)])
 def test_sequences_that_are_alike_read_fewer_experts(share, experts):
-    """Mixtral, 4 sequences: 2 of 8 experts, those of 2.5 tokens, or of 4; the FLOP of 4."""
+    """Mixtral, 4 sequences: experts of 1, 2.5 or 4 independent tokens, FLOP of 4 tokens."""
     mixtral = model("mixtral-8x7b")
     engine = IDEAL._replace(routing_independence=share)
     point = whole(mixtral, engine, batch=4.0)
@@ -84,7 +84,7 @@ def test_sequences_that_are_alike_read_fewer_experts(share, experts):
 
 
 def test_prompts_that_are_alike_read_fewer_experts():
-    """Memory alone, 1024 tokens of Mixtral: 2 of 8 experts instead of all."""
+    """Memory time of 1024 tokens of Mixtral: 2 of 8 experts instead of all."""
     mixtral = model("mixtral-8x7b")
     device = H100._replace(flops_fp16=1e30)
     alone, alike = (
@@ -100,7 +100,7 @@ def test_prompts_that_are_alike_read_fewer_experts():
 
 @pytest.mark.parametrize(("ranks", "copies"), [(32.0, 7.177603848), (1.0, 1.0)])
 def test_copies_of_a_token(ranks, copies):
-    """8 experts on 32 ranks: R (1 - (1 - 1/R)^k) ranks get the token."""
+    """8 experts on 32 ranks: R (1 - (1 - 1/R)^k) ranks receive the token."""
     assert copies_per_token(8.0, ranks) == digits(copies)
 
 
@@ -108,7 +108,7 @@ def test_copies_of_a_token(ranks, copies):
 
 
 def test_fullest_rank():
-    """256 experts, 128 of them touched, 16 ranks: 8 a rank, and sqrt(2 8 (1 - 1/2) ln 16) more."""
+    """128 of 256 experts on 16 ranks: 8 per rank, plus sqrt(2 8 (1 - 1/2) ln 16)."""
     more = math.sqrt(2 * 8 * 0.5 * math.log(16))
 
     assert fullest_rank_experts(256.0, 128.0, 16.0) == digits(128 + 16 * more)
@@ -117,7 +117,7 @@ def test_fullest_rank():
 
 
 def test_load_imbalance():
-    """Mean 2 on 256 ranks: 6.70964009 with the square root alone, ln R / 3 on top."""
+    """Mean 2 on 256 ranks: 6.70964009 from the square root, plus ln R / 3."""
     waited = load_imbalance(64.0, 8.0, 256.0) * 2.0
 
     assert waited - math.log(256) / 3 == digits(6.70964009)
@@ -129,7 +129,7 @@ def test_load_imbalance():
 
 
 def test_groups_split_sequences_and_share_experts():
-    """8 groups of one device, 8 sequences each: own cache, and an eighth of the experts."""
+    """8 groups of one device with 8 sequences each: own cache, and an eighth of the experts."""
     engine = IDEAL._replace(expert_imbalance=0.0)
     one = whole(DEEPSEEK, engine, form=FP8, batch=8.0)
     groups = whole(DEEPSEEK, engine, **GROUPED, ep=8.0)
@@ -144,7 +144,7 @@ def test_groups_split_sequences_and_share_experts():
 
 
 def test_the_fullest_rank_is_waited_for():
-    """Weights of the rank with most experts; without imbalance of the mean."""
+    """Weights of the rank with the most experts, or of the mean without imbalance."""
     even = whole(DEEPSEEK, IDEAL._replace(expert_imbalance=0.0), **GROUPED, ep=8.0)
     uneven = whole(DEEPSEEK, IDEAL._replace(expert_imbalance=1.0), **GROUPED, ep=8.0)
     touched = distinct_experts(256.0, log_passed_over(256.0, 8.0), 64.0)
@@ -156,7 +156,7 @@ def test_the_fullest_rank_is_waited_for():
 
 
 def test_the_fullest_rank_computes_longer():
-    """Compute alone: tokens of the rank with most."""
+    """Compute time: tokens of the rank with the most."""
     device = H100._replace(memory_bandwidth=1e30, link_bandwidth=1e30, network_bandwidth=1e30)
     even, uneven = (
         whole(DEEPSEEK, IDEAL._replace(expert_imbalance=flag), device=device, **GROUPED, ep=8.0)

@@ -65,9 +65,9 @@ def test_time_of_other_matrices_of_gguf_files():
 
 @pytest.mark.parametrize(("batch", "expected"), [(1, 36.51829146e9), (64, 584.2754146e9)])
 def test_bytes_of_a_step_of_deepseek(batch, expected):
-    """[config] DeepSeek-V3 at one byte a weight: 64 times the batch, 16 the bytes.
+    """[config] DeepSeek-V3 at one byte per weight: 64 times the batch reads 16 times the bytes.
 
-    The source counts the norms of the latents (61 x 2048) and no other norm and no router.
+    The source counts the norms of the latents (61 x 2048), but no other norms and no routers.
     """
     byte = FP8._replace(embedding_bits=8.0)
     matrices = body_read_bytes(DEEPSEEK, byte) - 2 * DEEPSEEK.other_elements + 61 * 2_048
@@ -138,7 +138,7 @@ def test_traffic_of_logits():
 
 
 def test_reading_the_cache_draws_power():
-    """A fifth more of the board's power, in the share of a step that reads the cache."""
+    """A fifth more of board power in the share of a step that reads the cache."""
     engine = IDEAL._replace(
         power_floor=0.4, power_memory=0.0, power_compute=0.0, power_attention=0.2
     )

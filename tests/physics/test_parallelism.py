@@ -1,4 +1,4 @@
-"""Spread of a model over devices, by hand."""
+"""Layout of a model on devices, by hand."""
 
 import pytest
 
@@ -30,7 +30,7 @@ from physics.worked import (
 
 
 def test_lay_out_divides_heads():
-    """Llama-3-70B on 16 x 2: each device has one of 8 KV heads, twice in all, of 40 layers."""
+    """Llama-3-70B on 16 x 2: each device has one of 8 KV heads (two copies) of 40 layers."""
     layout = lay_out(LLAMA, H100, deployed(tp=16.0, pp=2.0))
 
     assert layout.devices == 32.0
@@ -53,7 +53,7 @@ def test_lay_out_of_groups():
 
 
 def test_lay_out_of_micro_batches():
-    """A static batch passes stages whole; a server's sequences spread over them."""
+    """A static batch passes through stages whole; a server's sequences spread over them."""
     assert lay_out(LLAMA, H100, deployed(pp=4.0, batch=64.0)).micro_batches == 1.0
     served = deployed(pp=4.0, batch=64.0, scheduler=CONTINUOUS)
     layout = lay_out(LLAMA, H100, served)
@@ -62,7 +62,7 @@ def test_lay_out_of_micro_batches():
 
 
 def test_lay_out_of_a_spatial_machine():
-    """160 chips for 80 layers: 2 a layer, 80 stages, one for each of 32 sequences."""
+    """160 chips for 80 layers: 2 per layer, 80 stages, one for each of 32 sequences."""
     layout = lay_out(LLAMA, sheet("groq-lpu"), deployed(tp=160.0))
 
     assert (layout.width, layout.stages) == (2.0, 80.0)
@@ -83,7 +83,7 @@ def test_heads_on_devices():
 
 
 def test_experts_on_devices():
-    """256 experts on 8 of 16 devices, but not on 3, nor on 32 of 16; and none of a dense model."""
+    """256 experts fit 8 of 16 devices, but not 3, nor 32 of 16; a dense model has none."""
     assert experts_fit(DEEPSEEK, deployed(tp=4.0, dp=4.0, ep=8.0))
     assert not experts_fit(DEEPSEEK, deployed(tp=3.0, ep=3.0))
     assert not experts_fit(DEEPSEEK, deployed(tp=4.0, dp=4.0, ep=32.0))
@@ -109,7 +109,7 @@ def test_tensor_parallelism_copies_few_heads():
 
 
 def test_padded_heads_cost_work():
-    """64 heads on 6 devices compute as 66 would."""
+    """64 heads on 6 devices compute like 66."""
     engine = IDEAL._replace(pads_heads=1.0)
     refused = whole(LLAMA, IDEAL._replace(pads_heads=0.0), tp=6.0)
     point = whole(LLAMA, engine, tp=6.0)
@@ -138,7 +138,7 @@ def test_stages_share_the_cache_and_weights():
 
 
 def test_static_stages_idle_in_turn():
-    """4 of 5 boards wait at idle power."""
+    """4 of 5 boards draw idle power."""
     device = H100._replace(idle_power=0.0)
     one, five = (whole(LLAMA, IDEAL, device=device, pp=pp) for pp in (1.0, 5.0))
 

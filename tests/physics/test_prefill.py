@@ -48,14 +48,14 @@ def test_cached_prompts():
 
 
 def test_attention_of_a_prompt():
-    """4 H h FLOP a pair and layer: the causal half."""
+    """4 H h FLOP per pair and layer: the causal half."""
     costs, work = llama_prefill(IDEAL, batch=3.0, input_len=2_048.0)
 
     assert attention_work(costs, LLAMA, work) == digits(3 * 80 * 4 * 64 * 128 * 2_048 * 2_049 / 2)
 
 
 def test_attention_traffic_of_a_prompt():
-    """q and o, and K and V written and read: no scores."""
+    """q and o, and K and V written and read; no scores."""
     costs, work = llama_prefill(IDEAL, batch=1.0, input_len=2_048.0)
 
     assert attention_bytes(costs, work) == 2_048 * (80 * 2 * 64 * 128 * 2 + 2 * 327_680)
@@ -82,7 +82,7 @@ def test_chunks_fill_stages():
 
 
 def test_prefill_operator():
-    """Compute 3 and memory 4 s make 5; unsplit all of it counts as compute."""
+    """Compute 3 s and memory 4 s take 5 s; if not split, all count as compute."""
     product = Operator(compute_per_token=3.0, weights=3.0, activations_per_token=1.0, start_up=0.0)
 
     assert add_prefill_operator(NO_TERMS, product, 1.0, 1.0, 1.0, True) == (
@@ -146,14 +146,14 @@ def test_cached_tokens_are_not_prefilled():
 
 
 def test_cached_tokens_are_stored_once():
-    """Half of the prompt of 10 sequences: one copy of 1024 tokens, 10 of 1024 + 256."""
+    """Half of the prompt of 10 sequences cached: 1024 tokens once, and 10 x (1024 + 256)."""
     point = whole(LLAMA, ENGINE, batch=10.0, prefix_hit=0.5)
 
     assert point.kv_bytes_per_device == digits((1_024 + 10 * 1_280) * 327_680)
 
 
 def test_cached_tokens_are_cheap():
-    """A cached input token costs its attention with the new ones, not its matrices."""
+    """A cached input token costs the attention of new tokens to it, but no matrix products."""
     point = whole(LLAMA, ENGINE, batch=10.0, prefix_hit=0.5)
 
     assert 0 < point.cost_per_mtok_cached_input_usd < 0.1 * point.cost_per_mtok_input_usd
@@ -163,7 +163,7 @@ def test_cached_tokens_are_cheap():
 
 
 def test_chunks_of_a_prompt_fill_the_stages():
-    """Compute alone: 8 chunks through 4 stages take (8 + 3) / 32 of the time."""
+    """Compute time: 8 chunks through 4 stages take (8 + 3) / 32."""
     engine = IDEAL._replace(pipeline_chunk=256.0, prefill_overlap=64.0)
     device = H100._replace(memory_bandwidth=1e30, link_bandwidth=1e30)
     record = LLAMA._replace(lm_head_elements=0.0)

@@ -1,4 +1,4 @@
-"""The roofline of an operator, and the arithmetic that a device reaches, by hand."""
+"""The roofline of an operator, and the achieved FLOP/s of a device, by hand."""
 
 import pytest
 
@@ -144,7 +144,7 @@ AMPERE = H100._replace(flops_fp8=0.0, flops_fp4=0.0)
 
 
 def test_linear_path_of_fp8_in_blocks():
-    """Without fp8 arithmetic it is weight-only, and starts up as 16 bit does."""
+    """Without fp8 arithmetic the format is weight-only, with the start-up of 16 bit."""
     path = linear_path(H100, ENGINE, records.KERNEL_8_BLOCK, records.MATH_FP8)
 
     assert path == Path(
@@ -184,7 +184,7 @@ def test_start_up_of_experts_in_blocks(form, device, seconds):
 
 
 def test_sums_in_fp16():
-    """RTX 4090: 330.4 TFLOP/s summed in fp16, 165.2 in fp32, also of fp4, which it has not."""
+    """RTX 4090: 330.4 TFLOP/s accumulating in fp16, 165.2 in fp32; also for fp4, which it lacks."""
     for arithmetic, wide, narrow in (
         (records.MATH_FP32, 82.6e12, 82.6e12),
         (records.MATH_FP16, 165.2e12, 330.4e12),
@@ -199,14 +199,14 @@ def test_sums_in_fp16():
 
 
 def test_sums_in_fp16_where_fp8_is_as_fast_as_16_bit():
-    """A device of which fp8 runs at the rate of fp16 summed in fp32: it stays at that rate."""
+    """A device with fp8 at the rate of fp16 accumulated in fp32 stays at that rate."""
     level = GEFORCE._replace(flops_fp8=165.2e12)
 
     assert reached_flops(level, NARROW, records.MATH_FP8) == 165.2e12
 
 
 def test_matrix_product_summed_in_fp16():
-    """Its compute time halves, that of fp8 and fp32 does not; memory is the same."""
+    """The compute time of fp16 halves, that of fp8 and fp32 does not; memory time is the same."""
 
     def times(engine, kernel, arithmetic):
         path = linear_path(GEFORCE, engine, kernel, arithmetic)
@@ -224,7 +224,7 @@ def test_matrix_product_summed_in_fp16():
 
 
 def test_point_summed_in_fp16():
-    """Compute alone: half of the time, scores as well, at the same share of twice the rate."""
+    """Compute time halves, that of scores too, at the same share of twice the rate."""
     device = GEFORCE._replace(memory_bandwidth=1e30)
     wide, narrow = (whole(LLAMA, engine, device=device) for engine in (WIDE_SUMS, NARROW))
     without = device._replace(flops_fp16_narrow=0.0)

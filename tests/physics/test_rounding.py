@@ -26,5 +26,5 @@ def test_decay_is_the_exponential(exponent):
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1e-300, 3.0])
 def test_nothing_changes_no_sum(value):
-    """Not even the sign of a zero, which 0.0 does."""
+    """Not even the sign of a zero, unlike 0.0."""
     assert str(value + NOTHING) == str(NOTHING + value) == str(value)

@@ -34,7 +34,7 @@ from physics.worked import (
 
 
 def test_queueing():
-    """M/D/1: 0.375 s for 0.5 s at 0.6; no more than 0.95 is queued for."""
+    """M/D/1: 0.375 s for 0.5 s at a load of 0.6; the load is limited to 0.95."""
     assert queueing(0.5, 0.6) == digits(0.375)
     assert queueing(0.5, 2.0) == queueing(0.5, 0.95)
 
@@ -66,7 +66,7 @@ def test_largest_batch_of_a_replica():
 
 
 def test_prompts_together():
-    """256 in flight, 64 steps each: 4 arrive a step, 2 fit a pass of 4096 in each group."""
+    """256 in flight, 64 steps each: 4 arrive per step; a group's pass of 4096 tokens fits 2."""
     engine = ENGINE._replace(prefill_chunk=4_096.0)
 
     def together(**fields):
@@ -81,7 +81,7 @@ def test_prompts_together():
 
 
 def test_passes_that_share_the_stages():
-    """A pass in one piece leaves 3 of 4 stages idle; in many chunks none."""
+    """A pass in one piece leaves 3 of 4 stages idle, a pass in many chunks none."""
     plan = deployed(tp=2.0, pp=4.0, batch=64.0, scheduler=CONTINUOUS)
     layout = lay_out(LLAMA, H100, plan)
 
@@ -102,7 +102,7 @@ def test_interference_share():
 
 
 def test_prefill_pool():
-    """64 requests in 10 s, 0.1 s of prefill each, at 0.8 of the time: 0.8 replicas."""
+    """64 requests in 10 s with 0.1 s of prefill each, pool load 0.8: 0.8 replicas."""
     assert prefill_pool(0.8, 0.1, 64 / 10) == digits(0.8)
     assert whole(LLAMA, ENGINE, tp=8.0, scheduler=APART).prefill_pool > 0.0
     assert whole(LLAMA, ENGINE, tp=8.0, scheduler=CONTINUOUS).prefill_pool == 0.0
@@ -154,7 +154,7 @@ def test_requests_in_front():
 
 
 def test_requests_that_do_not_run_wait_a_generation():
-    """32 of 128 run: the others' three quarters wait 256 tokens."""
+    """32 of 128 run: three quarters of the requests wait 256 tokens."""
     engine = SERVED._replace(max_sequences=32.0)
     some, all_of_them = serve(engine, batch=128.0), serve(engine, batch=32.0)
 
@@ -165,7 +165,7 @@ def test_requests_that_do_not_run_wait_a_generation():
 
 
 def test_requests_wait_for_room_in_the_cache():
-    """A server runs what fits where a static batch is refused."""
+    """A server runs what fits, while a static batch is refused."""
     engine = SERVED._replace(memory_fraction=0.9, memory_reserve=4e9)
     device = H100._replace(memory_capacity=80e9)
     lengths = {"input_len": 4_000.0, "output_len": 96.0}
@@ -187,14 +187,14 @@ def test_disaggregated_decode_waits_for_no_prefill():
 
 
 def test_disaggregated_prompts_queue_for_the_pool():
-    """At the pool's load, not at the decoders'."""
+    """The queue depends on the pool's load, not on the decoders'."""
     more = serve(SERVED._replace(random_arrivals=1.0), APART).ttft_s - serve(scheduler=APART).ttft_s
 
     assert more == digits(queueing(prefill_of_one(), SERVED.prefill_pool_load))
 
 
 def test_disaggregated_cache_moves():
-    """2048 tokens of Llama-3-70B at 8 x 50 GB/s: 1.6777216 ms, of which 79 layers are hidden."""
+    """2048 tokens of Llama-3-70B at 8 x 50 GB/s: 1.6777216 ms, all but one of 80 layers hidden."""
     engine = SERVED._replace(network_efficiency=1.0)
     device = H100._replace(network_bandwidth=50e9, scale_up_domain=8.0)
     instant = device._replace(network_bandwidth=1e30)
@@ -204,7 +204,7 @@ def test_disaggregated_cache_moves():
 
 
 def test_disaggregated_windows_move_once():
-    """Gemma-3-27B: what windows do not keep is not sent, cached prompt or not."""
+    """Gemma-3-27B: tokens outside the windows are not sent, with or without a cached prefix."""
     gemma = model("gemma-3-27b")
     engine = SERVED._replace(network_efficiency=1.0, random_arrivals=0.0)
     device = H100._replace(network_bandwidth=1.0)
@@ -216,7 +216,7 @@ def test_disaggregated_windows_move_once():
 
 
 def test_long_answers_are_in_flight_longer():
-    """Spread 2: the context of 256 output tokens counts as of 512; nothing but S follows."""
+    """Spread 2: the context of 256 output tokens counts as that of 512; only S depends on it."""
     engine = IDEAL._replace(memory_reserve=0.0, memory_fraction=1.0)
     even, uneven = (
         serve(engine._replace(length_spread=spread), APART, batch=4.0) for spread in (1.0, 2.0)
@@ -288,7 +288,7 @@ def test_answers_of_a_static_batch_are_alike():
     ],
 )
 def test_host_drives_devices(layout, further):
-    """20 us for each further device of a group, in decode steps only."""
+    """20 us per additional device of a group, in decode steps only."""
     idle, driving = (
         whole(LLAMA, IDEAL._replace(host_per_device=seconds), **layout) for seconds in (0.0, 20e-6)
     )
@@ -308,7 +308,7 @@ def test_host_of_a_spatial_machine_drives_none():
 
 @pytest.mark.parametrize("scheduler", [STATIC, CONTINUOUS, APART])
 def test_servers_take_time(scheduler):
-    """1 ms and 10 us a sequence: 1.32 ms for 32, 1.08 ms in 4 groups; none for a static batch."""
+    """1 ms, and 10 us per sequence: 1.32 ms for 32, 1.08 ms in 4 groups; 0 for a static batch."""
     engine = IDEAL._replace(server_per_step=1e-3, server_per_sequence=10e-6)
     one, four = (
         serve(engine, scheduler, tp=8.0, batch=32.0, **groups) for groups in ({}, {"dp": 4.0})
@@ -321,7 +321,7 @@ def test_servers_take_time(scheduler):
 
 
 def test_choosing_tokens_takes_the_device():
-    """2 us for each of 32 sequences, 8 a group; at the power of a device that runs."""
+    """2 us for each of 32 sequences, 8 per group, at the power of a busy device."""
     engine = IDEAL._replace(
         sampling_per_sequence=2e-6, power_floor=0.4, power_memory=0.0, power_compute=0.0
     )

@@ -18,7 +18,7 @@ from physics.worked import BF16, DEEPSEEK, ENGINE, FP8, H100, KV16, LLAMA, deplo
 
 
 def test_weights_of_groups():
-    """DeepSeek-V3 in 2 groups of 8: experts on 16 devices, all else on each group's 8."""
+    """DeepSeek-V3 in 2 groups of 8: experts on 16 devices, everything else on 8 per group."""
     layout = lay_out(DEEPSEEK, H100, deployed(tp=8.0, dp=2.0))
     routed = expert_bytes(DEEPSEEK, FP8)
     rest = weight_bytes(DEEPSEEK, FP8) - routed
@@ -28,7 +28,7 @@ def test_weights_of_groups():
 
 
 def test_fewest_devices():
-    """Llama-3-70B in bf16 is 141 GB: not on 1 H100 of 80 GB, nor on 2 of them at 0.9 and 2 GB."""
+    """Llama-3-70B in bf16 is 141 GB: too large for 1 H100 of 80 GB, and for 2 at 0.9 and 2 GB."""
     engine = ENGINE._replace(memory_fraction=0.9, memory_reserve=2e9)
     device = H100._replace(memory_capacity=80e9)
     empty = deployed(tp=0.0)
@@ -148,7 +148,7 @@ def test_faulty_devices_of_one_configuration():
 
 
 def test_only_degrees_change():
-    """``with_degrees`` goes by the order of a deployment's fields."""
+    """``with_degrees`` relies on the order of a deployment's fields."""
     before = Deployment(*(float(n) for n in range(10, 10 + len(Deployment._fields))))
 
     assert with_degrees(before, 2.0, 3.0) == before._replace(tp=2.0, pp=3.0)

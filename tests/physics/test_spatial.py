@@ -1,4 +1,4 @@
-"""Machines that keep the weights in SRAM, against what their makers publish."""
+"""Machines with weights in SRAM, compared with their vendors' figures."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_groq_needs_hundreds_of_chips():
     ],
 )
 def test_spatial_machines_are_as_fast_as_claimed(name, device, form, chips, published):
-    """Vendors' tokens/s of one user, within a factor of 2."""
+    """Vendors' tokens/s per user, within a factor of 2."""
     entry = catalog.load_device(device)
     engine = catalog.load_engine("default").record(entry)
     point = whole(model(name), engine, device=entry.record(), form=weights(form), pp=chips)
@@ -44,7 +44,7 @@ def test_spatial_layers_take_a_fixed_time():
 
 
 def test_spatial_stages_hold_one_sequence_each():
-    """80 sequences on 80 stages: a token takes as long as alone, apart from the host."""
+    """80 sequences on 80 stages: the time per token is that of one sequence, except the host's."""
     groq = sheet("groq-lpu")
     engine = ENGINE._replace(host_per_sequence=0.0)
     one, many = (

@@ -14,7 +14,7 @@ def test_accepted_tokens():
 
 
 def test_speculation_where_verification_is_free():
-    """0.8, 4 drafts of a tenth of a step: 3.3616 / 1.4 = 2.401142857 times as fast."""
+    """Acceptance 0.8, 4 drafts of a tenth of a step: 3.3616 / 1.4 = 2.401142857 times as fast."""
     engine = IDEAL._replace(draft_layers=8.0)
     headless = LLAMA._replace(lm_head_elements=0.0)
     plain = whole(headless, engine)
@@ -24,7 +24,7 @@ def test_speculation_where_verification_is_free():
 
 
 def test_verification_computes_for_every_draft_and_reads_the_cache_once():
-    """g + 1 tokens a step: as many FLOP, one read of weights and of the cache."""
+    """g + 1 tokens per step: FLOP of all, one read of weights and of the cache."""
     plain = whole(LLAMA, IDEAL, batch=4.0)
     refused = whole(LLAMA, IDEAL, batch=4.0, draft_len=3.0, acceptance=0.0)
 
@@ -43,7 +43,7 @@ def test_drafts_pass_their_layers_and_the_head():
 
 
 def test_speculation_touches_more_experts():
-    """Mixtral: one sequence reads 2 of 8 experts, with 3 refused drafts 5.46875."""
+    """Mixtral: one sequence reads 2 of 8 experts, or 5.46875 with 3 rejected drafts."""
     mixtral = model("mixtral-8x7b")
     engine = IDEAL._replace(draft_layers=0.0)
     plain = whole(mixtral, engine)

@@ -23,7 +23,7 @@ def test_parameters_of_published_models():
 
 
 def test_elements_of_a_layer():
-    """[config] Llama-3-70B: attention 150,994,944 and FFN 704,643,072 a layer, 80 layers."""
+    """[config] Llama-3-70B: attention 150,994,944 and FFN 704,643,072 per layer, 80 layers."""
     attention = LLAMA.attention_in_elements + LLAMA.attention_out_elements
     ffn = LLAMA.ffn_in_elements + LLAMA.ffn_out_elements
 

@@ -1,8 +1,8 @@
-"""Models, devices and engines of the worked examples, and a whole configuration of them.
+"""Models, devices and engines of the worked examples, and complete configurations.
 
 Sources: [H100] data sheet of the H100 SXM, 3.35 TB/s and 989 TFLOP/s; [fit] least-squares fit to
 the H100 kernel tables of ai-dynamo/aiconfigurator@095f58a (Apache-2.0); [config] a model's
-``config.json``, as in the catalogue. Numbers without one follow from the formula by hand.
+``config.json``, as in the catalogue. Numbers without a source are calculated by hand.
 """
 
 import pytest
@@ -42,7 +42,7 @@ LLAMA = model("llama-3-70b")
 DEEPSEEK = model("deepseek-v3")
 H100 = sheet("h100-sxm")._replace(memory_bandwidth=3.35e12, flops_fp16=989e12)
 ENGINE = catalog.load_engine("default").record(catalog.load_device("h100-sxm"))
-ENGINE = ENGINE._replace(  # tokens that choose alone, answers of one length, sums in fp32
+ENGINE = ENGINE._replace(  # independent routing, equal output lengths, fp32 accumulation
     routing_independence=1.0, length_spread=1.0, narrow_accumulation=0.0
 )
 FITTED = ENGINE._replace(
@@ -95,7 +95,7 @@ def whole(
     output_len=256.0,
     **fields,
 ):
-    """Return the point of a configuration; ``fields`` are those of its deployment."""
+    """Return the point of a configuration; ``fields`` are fields of the deployment."""
     return evaluate(
         record, device, engine, form, kv, deployed(**fields), money, input_len, output_len
     )
@@ -123,7 +123,7 @@ def llama_prefill(engine, *, batch, input_len):
 
 
 def roomy(memory):
-    """Return a device and an engine of which all memory is usable, with 50 GB/s behind it."""
+    """Return a device and engine with all memory usable and a second tier at 50 GB/s."""
     engine = IDEAL._replace(
         memory_fraction=1.0,
         memory_reserve=0.0,

@@ -1,4 +1,4 @@
-"""CSV files: rows by column name, faults with their line, and text that no spreadsheet runs."""
+"""CSV files: rows by column name, faults with line numbers, and no formulas for spreadsheets."""
 
 import pytest
 
@@ -24,9 +24,9 @@ def test_rows_have_the_number_of_their_line():
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "a.csv: is empty; its first line names columns: name, price, note"),
+        ("", "a.csv: is empty; name the columns in the first line: name, price, note"),
         ("price\n1\n", "a.csv: line 1: column 'name' is missing; add it"),
-        ("name,name\n", "a.csv: line 1: column 'name' is there twice; remove one"),
+        ("name,name\n", "a.csv: line 1: column 'name' appears twice; remove one"),
         ("name;price\n", "a.csv: line 1: cells are separated by ';'; save the file with commas"),
         (
             "name\na,b\n",

@@ -1,4 +1,4 @@
-"""Faults that pydantic found, as readable lines."""
+"""Faults found by pydantic, as readable lines."""
 
 import pytest
 from pydantic import BaseModel, ValidationError

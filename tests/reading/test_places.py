@@ -1,4 +1,4 @@
-"""Places in a file: how they are written, and the faults and numbers that are found there."""
+"""Places in a file: their notation, faults and numbers."""
 
 from pathlib import Path
 

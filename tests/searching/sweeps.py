@@ -1,4 +1,4 @@
-"""The sweep that searches are asked about."""
+"""The sweep of the tests of searches."""
 
 SPEC = {
     "axes": {

@@ -32,7 +32,7 @@ def test_conditions_on_axes_and_codes():
 
 @pytest.mark.parametrize("value", [0.1, 0.5, 1.0])
 def test_a_condition_on_a_what_if_keeps_its_value(value):
-    """Rows that a condition leaves are those of the whole sweep, not of the first variants."""
+    """A condition on a what-if keeps its own variants, not the first ones."""
     spec = {
         "axes": {"model": "llama-3.1-8b", "device": "h100-sxm"},
         "what_if": {

@@ -1,4 +1,4 @@
-"""Groups of rows in order."""
+"""Order of groups."""
 
 import perfcore
 from searching.sweeps import SPEC

@@ -1,4 +1,4 @@
-"""Fronts that outgrow their room."""
+"""Fronts that outgrow their arrays."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Searches give what a query of the whole sweep gives."""
+"""Searches return the same as queries of the whole sweep."""
 
 import duckdb
 import pytest
@@ -85,7 +85,7 @@ def test_front_is_what_a_query_finds(swept):
 
 
 def test_winners_have_every_axis_and_column_of_their_row():
-    """The row is found again in the sweep by its coordinates."""
+    """The sweep has a row with the same coordinates."""
     (row,) = perfcore.search(SPEC, minimize="tpot_s").to_pylist()
     again = perfcore.sweep({"axes": {name: [row[name]] for name in SPEC["axes"]}}).to_pylist()
 

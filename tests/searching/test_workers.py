@@ -1,4 +1,4 @@
-"""Threads and blocks, on which no answer depends."""
+"""Results do not depend on threads and blocks."""
 
 import pytest
 

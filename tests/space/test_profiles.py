@@ -1,4 +1,4 @@
-"""Profiles of the output: how rows are encoded, and how many bits of a metric are kept."""
+"""Profiles of the output: encoding of rows, and bits kept of a metric."""
 
 import math
 
@@ -38,7 +38,7 @@ def swept(**output):
 @example(sweep=SWEEP, bits=24)
 @example(sweep=SWEEP, bits=4)
 def test_metrics_are_rounded_to_the_nearest(sweep, bits):
-    """By no more than half a unit of the last bit kept, and in the same order."""
+    """Values change by at most half a unit of the last bit kept, and keep their order."""
     keep = {"keep_infeasible": True}
     exact = perfcore.sweep({**sweep, "output": {**EXACT, **keep}})
     short = perfcore.sweep(
@@ -73,7 +73,7 @@ def test_doubles_keep_all_bits():
 
 @pytest.mark.parametrize("bound", ["max", "min"])
 def test_conditions_hold_for_what_is_written(bound):
-    """What is compared with a limit is the rounded value, so that readers find the same rows."""
+    """Conditions compare the rounded value, so that readers of the file find the same rows."""
     limit = float(swept()["tpot_s"][7].as_py())
     where = [{"metric": "tpot_s", bound: limit}]
     kept = perfcore.sweep({**SWEEP, "where": where})["tpot_s"].to_numpy()
@@ -137,5 +137,5 @@ def test_faults_name_place_value_and_remedy(output, place, value):
 
 
 def test_rounding_stays_far_below_the_model_s_own_error():
-    """A thousandth of the smallest median error of `perfcore validate`, 3 %, or less."""
+    """Rounding errors are at most a thousandth of the smallest median error of the model, 3 %."""
     assert all(math.ldexp(1.0, -profile.significant_bits) < 3e-4 for profile in PROFILES.values())

@@ -1,4 +1,4 @@
-"""The JSON Schema of sweep files admits what the parser takes."""
+"""The JSON Schema of sweep files accepts what the parser accepts."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Spaces as the kernel walks them: zips, what-ifs, samples, columns."""
+"""Spaces as the kernel traverses them: zips, what-ifs, samples, columns."""
 
 from kernel.rows import SMALL, assert_same, changed, python_point, rows_of
 
@@ -78,7 +78,7 @@ def test_random_samples_are_reproducible():
 
 
 def test_sampled_parts_are_the_whole():
-    """A shard draws the same points alone as together with the rest."""
+    """A shard draws the same points alone and with all others."""
     space = Space.from_dict(changed(sample={"method": "random", "n": 300, "seed": 1}))
     form = schema(space, {})
     parts = [evaluate_rows(space, form, start, start + 100) for start in (0, 100, 200)]

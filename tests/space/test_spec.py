@@ -125,7 +125,7 @@ def test_all_faults_are_carried_by_the_error():
     ],
 )
 def test_former_names_are_understood_with_a_note(old, new, value):
-    with pytest.warns(RenamedWarning, match=f"{old} is called {new} now"):
+    with pytest.warns(RenamedWarning, match=f"{old} has been renamed to {new}"):
         found = spec({}, what_if={old: value})
 
     assert found.what_ifs == spec({}, what_if={new: value}).what_ifs

@@ -1,4 +1,4 @@
-"""Faulty sweep files: every fault is one line with file, key, value and remedy, all at once."""
+"""Faulty sweep files: all faults at once, one line each, with file, key, value and remedy."""
 
 import pytest
 from hypothesis import given
@@ -58,7 +58,7 @@ def write(tmp_path):
     return to_file
 
 
-# Below: lines of a file, then words that its only fault must contain.
+# Lines of a file, and words that its only fault must contain.
 AXIS_FAULTS = [
     ("batch = 0", "axes.batch", "0"),
     ("batch = -4", "axes.batch", "-4"),

@@ -1,4 +1,4 @@
-"""The starter file runs as it is."""
+"""The starter file runs unchanged."""
 
 import json
 import re
@@ -98,11 +98,14 @@ def test_a_device_of_ones_own_is_found_from_the_file(tmp_path, monkeypatch):
             ([name], f"FILE: {name!r} must end in .toml; write sweep.toml")
             for name in ("", ".", "..")
         ),
-        (["a\nb.toml"], "FILE: 'a\\nb.toml' is no line of text"),
+        (["a\nb.toml"], "FILE: 'a\\nb.toml' is not printable; choose another name"),
         (["own.txt"], "FILE: 'own.txt' must end in .toml; write own.toml"),
         (["new.toml", "--model", "lama-3-8b"], "--model: unknown model 'lama-3-8b'; did you mean"),
         (["new.toml", "--device", "h100", "--device", "h100-sxm"], "duplicate"),
-        (["new.toml", "--question", "a\nb"], "--question: 'a\\nb' is no line of text"),
+        (
+            ["new.toml", "--question", "a\nb"],
+            "--question: 'a\\nb' is not a line of text; write one line",
+        ),
     ],
 )
 def test_the_starter_refuses(tmp_path, monkeypatch, arguments, message):

@@ -1,4 +1,4 @@
-"""Laws that hold in every configuration, and the mistakes of other models, each as a test."""
+"""Laws that hold for every configuration, and tests against mistakes of other models."""
 
 import math
 
@@ -109,7 +109,7 @@ def test_catalogue_keeps_every_law(
 def test_no_engine_beats_the_ideal_one(
     model, device, engine, weights, deployment, input_len, output_len
 ):
-    """Of the same requests running: the ideal engine's memory may hold more, each then slower."""
+    """With the same running requests: more may fit with the ideal engine, each then slower."""
     real, bound = (
         made(
             model,
@@ -143,7 +143,7 @@ def test_one_tensor_parallel_device_has_no_exchange(scenario):
 
 
 def test_broken_law_is_told():
-    """More than the limit in a record that is no share: the law says which broke."""
+    """Power above the limit breaks a law, which the error names."""
     broken = made("llama-3-8b", pp=8.0).with_device(idle_power=1e6)
 
     with pytest.raises(LawBrokenError, match="decode power is within the limit"):
@@ -152,7 +152,7 @@ def test_broken_law_is_told():
 
 @pytest.mark.parametrize("model", ["llama-3-8b", "mixtral-8x7b"])
 def test_speculation_fades_with_the_batch(model):
-    """Short contexts: worth it alone, a loss where verification is bound by compute."""
+    """Short contexts: a gain for one sequence, a loss if verification is compute-bound."""
     gains = []
     for batch in (16.0, 64.0, 256.0, 1_024.0, 4_096.0):
         plain = made(model, batch=batch, input_len=16.0, output_len=16.0)
@@ -165,7 +165,7 @@ def test_speculation_fades_with_the_batch(model):
 
 
 def test_ideal_engine_of_the_catalogue_is_as_ideal():
-    """What the catalogue calls ideal is what ``ideal_engine`` makes of any other."""
+    """The catalogue's ``ideal`` engine equals ``ideal_engine`` of any other."""
     sheet = catalog.load_device("h100-sxm")
     named = catalog.load_engine("ideal").record(sheet)
 
@@ -189,7 +189,7 @@ def test_kv_cache_counts_kv_heads_not_query_heads():
 
 
 def test_explicit_head_dim_rules():
-    """Qwen3-0.6B: 16 heads of 128, 2048 in all, in a model 1024 wide."""
+    """Qwen3-0.6B: 16 heads of 128, 2048 in total, at a hidden size of 1024."""
     entry = catalog.load_model("qwen3-0.6b")
 
     assert entry.head_dim * entry.num_attention_heads == 2 * entry.hidden_size
@@ -198,7 +198,7 @@ def test_explicit_head_dim_rules():
 
 
 def test_lm_head_is_read_and_the_embedding_is_not():
-    """Taking the embedding away changes no time, taking the lm_head away does."""
+    """Removing the embedding changes no time; removing the lm_head does."""
     whole = made("llama-3-8b", engine="ideal")
     lookup = whole._replace(model=whole.model._replace(embedding_elements=0.0))
     headless = whole._replace(model=whole.model._replace(lm_head_elements=0.0))
@@ -264,7 +264,7 @@ def test_windows_are_capped_in_memory_and_in_traffic():
 
 
 def test_latent_cache_is_neither_doubled_nor_split():
-    """DeepSeek-V3: 576 elements a token and layer, as many on each of 8 devices as on one."""
+    """DeepSeek-V3: 576 elements per token and layer, on each of 8 devices as on one."""
     one = made("deepseek-v3").evaluate()
     eight = made("deepseek-v3", tp=8.0).evaluate()
 
@@ -273,7 +273,7 @@ def test_latent_cache_is_neither_doubled_nor_split():
 
 
 def test_kv_heads_are_copied_beyond_their_number():
-    """Llama-3-70B has 8: 16 devices hold as much each as 8 do."""
+    """Llama-3-70B has 8 KV heads: each of 16 devices holds as much as each of 8."""
     eight = made("llama-3-70b", tp=8.0).evaluate()
     more = made("llama-3-70b", tp=16.0).evaluate()
 
@@ -294,14 +294,14 @@ def test_all_experts_are_kept_and_the_distinct_ones_read():
 
 
 def test_multi_token_prediction_layers_are_left_out():
-    """DeepSeek-V3 has 671B parameters without its 11.5B of prediction layers, which no step has."""
+    """DeepSeek-V3 has 671B parameters without the 11.5B of its unused prediction layers."""
     record = catalog.load_model("deepseek-v3").record()
 
     assert parameters(record) == pytest.approx(671.0e9, rel=1e-3)
 
 
 def test_prefill_is_not_sped_up_by_what_helps_decode_only():
-    """Host time a sequence is paid by decode steps alone."""
+    """Host time per sequence counts in decode steps only."""
     deployment = made("llama-3-8b")
     slow = deployment.with_engine(host_per_sequence=1.0)
 
@@ -311,7 +311,7 @@ def test_prefill_is_not_sped_up_by_what_helps_decode_only():
 
 @given(scenario=scenarios())
 def test_energy_is_the_boards(scenario):
-    """Board power is between nothing and its limit, and energy is that power's."""
+    """Board power is between 0 and its limit, and energy follows from it."""
     static = scenario.with_deployment(scheduler=records.SCHEDULER_STATIC)
     point = static.evaluate()
     joules = point.energy_per_output_token_j * point.tokens_per_s_per_device

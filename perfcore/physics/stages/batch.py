@@ -1,4 +1,4 @@
-"""Stage 2: the batch that runs, and its decode step without the context."""
+"""Stage 2: the running batch, and its decode step without context."""
 
 from typing import NamedTuple
 
@@ -24,12 +24,12 @@ class RunningBatch(NamedTuple):
 
     batch: float
     per_batch: float  # 1 / batch
-    waiting_share: float  # of the requests in flight or waiting, those that wait
+    waiting_share: float  # share of the requests in flight that wait
     groups: float  # data-parallel groups that have sequences
     per_groups: float  # 1 / groups
     per_group: float  # sequences of one group
-    passes: float  # of all groups that are in different stages at once
-    sequences: float  # of one pass
+    passes: float  # passes of all groups in different stages at once
+    sequences: float  # in one pass
     weights_s: float  # decode, without attention over the context
     kv_s: float
     activations_s: float
@@ -40,18 +40,18 @@ class RunningBatch(NamedTuple):
     host_s: float  # the part of latency_s in which the device waits for the host
     head_s: float  # lm_head of a prefill of the whole batch
     pass_bytes: float  # one pass, without context: weights, activations, states
-    weight_read_share: float  # of the resident weights, in one pass
+    weight_read_share: float  # share of the resident weights read in one pass
 
 
 def runnable(engine: Engine, deployment: Deployment, batch: float) -> float:
-    """Requests that may run at once, of ``batch`` in flight; a static batch always runs whole."""
+    """Requests that may run at once, of ``batch`` in flight. A static batch always runs whole."""
     if deployment.scheduler == SCHEDULER_STATIC:
         return batch
     return min(batch, engine.max_sequences * deployment.dp)
 
 
 def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
-    """Stage 2, for ``batch`` sequences that run at once, of ``requested`` in flight or waiting."""
+    """Stage 2, for ``batch`` running sequences, of ``requested`` in flight."""
     model = replica.model
     device = replica.device
     engine = replica.engine
@@ -69,7 +69,7 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     tokens = sequences * replica.drafted
     all_tokens = all_sequences * replica.drafted
 
-    # Linear operators, of the step and of drafting it.
+    # Linear operators of the step, and of drafting.
     ranks = deployment.ep if engine.expert_imbalance == 1.0 else 1.0
     experts_read = touched_experts(model, engine, replica.passed_over, all_tokens)
     waited_experts = experts_read

@@ -1,4 +1,4 @@
-"""Whether a batch of some lengths fits into memory, and how much of it runs if it does not."""
+"""Capacity of memory: whether a batch fits, and how many of its requests run otherwise."""
 
 from typing import NamedTuple
 
@@ -13,22 +13,22 @@ from perfcore.records import SCHEDULER_STATIC
 class Cache(NamedTuple):
     """KV cache and states at full length. [bytes]"""
 
-    per_sequence: float  # KV cache of one sequence, without what all share
-    shared: float  # KV cache of the cached prefix
-    kept_per_sequence: float  # with states, on the fullest device
+    per_sequence: float  # KV cache of one sequence, without the shared prefix
+    shared: float  # KV cache of the shared prefix
+    kept_per_sequence: float  # KV cache and states of one sequence, on the fullest device
     shared_per_device: float
 
 
 class Capacity(NamedTuple):
-    """What memory says about some requests."""
+    """Status and batch of some requests, given the memory."""
 
     status: float
     batch: float  # requests that run at once
-    max_batch: float  # whose KV cache would fit; at most 2^24
+    max_batch: float  # largest batch whose KV cache fits; at most 2^24
 
 
 def cache_at(replica: Replica, input_len: float, output_len: float) -> Cache:
-    """KV cache of requests of some lengths; a server wastes half of each one's last block."""
+    """KV cache of requests; a server wastes half of the last block of each."""
     model = replica.model
     layout = replica.layout
     deployment = replica.deployment
@@ -46,9 +46,9 @@ def cache_at(replica: Replica, input_len: float, output_len: float) -> Cache:
 
 
 def capacity_at(replica: Replica, batch: float, input_len: float, output_len: float) -> Capacity:
-    """Whether ``batch`` requests of some lengths can run.
+    """Status and running batch of ``batch`` requests.
 
-    A server runs as many of them as its KV cache holds, if it holds one; the others wait.
+    A server runs as many of them as its KV cache holds, if at least one; the others wait.
     """
     layout = replica.layout
     cache = cache_at(replica, input_len, output_len)

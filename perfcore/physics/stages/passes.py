@@ -1,4 +1,4 @@
-"""Stage 3: one prefill pass and one decode step, at some sequence lengths."""
+"""Stage 3: one prefill pass and one decode step, for given sequence lengths."""
 
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ from perfcore.records import OFFLOAD_NONE, OFFLOAD_WEIGHTS, SCHEDULER_STATIC
 
 
 class Prefill(NamedTuple):
-    """One prefill pass of a server, or of a static batch; its parts are a server's only."""
+    """One prefill pass of a server or static batch; parts are computed for servers only."""
 
     seconds: float
     memory_s: float
@@ -39,7 +39,7 @@ class Prefill(NamedTuple):
     transfer_s: float
     latency_s: float
     per_prompt: float  # 1 / prompts of the pass
-    per_at_once: float  # 1 / such passes that share the pipeline stages
+    per_at_once: float  # 1 / prefill passes that share the pipeline stages
     power_w: float  # of one board
 
 
@@ -48,14 +48,14 @@ class Step(NamedTuple):
 
     seconds: float
     per_second: float  # 1 / seconds
-    device_s: float  # the part in which devices work or wait for each other's memory
+    device_s: float  # part in which devices work, start-ups included
     weights_s: float
     kv_s: float
     activations_s: float
     compute_s: float
     offload_s: float
-    away_bytes: float  # of a device, in the second memory tier
-    away_weights_s: float  # to read its weights there once
+    away_bytes: float  # per device, in the second memory tier
+    away_weights_s: float  # to read offloaded weights once
     pass_bytes: float  # read and written in one pass
     pass_flops: float
 
@@ -68,7 +68,7 @@ def prefill_at(
 ) -> Prefill:
     """Stage 3, one prefill pass.
 
-    Only a server needs its time in parts: they lengthen its decode steps.
+    Only a server needs the parts of its time: they lengthen decode steps.
     """
     model = replica.model
     engine = replica.engine
@@ -143,7 +143,7 @@ def prefill_at(
 
 
 class Context(NamedTuple):
-    """Tokens of context that a mean decode step has, and that layers of a kind see of it."""
+    """Tokens of context in the average decode step, by kind of layer."""
 
     length: float
     seen: float  # by global layers
@@ -151,15 +151,15 @@ class Context(NamedTuple):
 
 
 class Away(NamedTuple):
-    """What a device keeps in the second memory tier."""
+    """Data of a device in the second memory tier, and the time to read it."""
 
     size: float  # bytes
-    weights_s: float  # to read its weights once
-    step_s: float  # to read all that a step needs, per output token
+    weights_s: float  # to read offloaded weights once
+    step_s: float  # to read what a step needs, per output token
 
 
 def context_at(replica: Replica, input_len: float, written: float) -> Context:
-    """Context of the mean step of a sequence that comes to write ``written`` tokens."""
+    """Context of the average step of a sequence that generates ``written`` tokens."""
     model = replica.model
     length = mean_context(input_len, written)
     seen = length
@@ -172,7 +172,7 @@ def context_at(replica: Replica, input_len: float, written: float) -> Context:
 
 
 def attention_terms(replica: Replica, running: RunningBatch, context: Context) -> Terms:
-    """Terms of a decode step, attention over the context included. [s]"""
+    """Terms of a decode step, including attention over the context. [s]"""
     model = replica.model
     residue = replica.engine.residue
     sequences = running.sequences
@@ -198,7 +198,7 @@ def attention_terms(replica: Replica, running: RunningBatch, context: Context) -
 
 
 def away_at(replica: Replica, running: RunningBatch, own_kv: float, shared_kv: float) -> Away:
-    """What does not fit and may lie in the second tier, of a device's cache or weights.
+    """Weights or KV cache of a device that overflow into the second memory tier.
 
     Every micro-batch reads its own cache once, and the shared prefix.
     """

@@ -1,7 +1,7 @@
-"""The last stage, and the one place that assembles a result.
+"""Stage 4: the metrics of a point, and the evaluation of one configuration.
 
-``evaluate`` is plain Python, the explanation and the oracle; the kernel compiles the same stages
-and runs those of the batch and of lengths in its innermost loops, a loop each.
+``evaluate`` is plain Python and the reference; the kernel compiles the same stages and runs those
+that depend on the batch and lengths in its innermost loops, one loop per stage.
 """
 
 from typing import NamedTuple
@@ -47,7 +47,7 @@ BOUND_OFFLOAD = 7.0
 
 
 class Point(NamedTuple):
-    """All that is computed for one configuration; ``perfcore.columns`` says what each means."""
+    """All metrics of one configuration; ``perfcore.columns`` gives their meanings."""
 
     status: float
     bound: float
@@ -125,11 +125,11 @@ def point_at(
     prefill: Prefill,
     step: Step,
 ) -> Point:
-    """Stage 4: what users see of a prefill pass and a decode step.
+    """Stage 4: metrics of a prefill pass and a decode step.
 
     ``prefill`` and ``step`` are ``prefill_at`` and ``step_at`` of the same lengths. Every branch is
-    on a field of ``replica``, so that the kernel's loop over lengths has none, and nothing is
-    transcendental but ``sqrt``.
+    on a field of ``replica``, so that the kernel's loop over lengths has none. There is only plain
+    arithmetic, and ``sqrt``.
     """
     device = replica.device
     engine = replica.engine
@@ -165,7 +165,7 @@ def point_at(
         per_tpot = 1.0 / tpot_s
         prefill_share = prefill_s * per_tpot
 
-    # Time to the first token, with what stands before it.
+    # Time to first token, with waiting and queueing.
     per_prompt_s = prefill.seconds * prefill.per_prompt
     ttft_s = prefill.seconds + engine.host_per_prefill + step.away_weights_s
     pool = 0.0
@@ -187,7 +187,7 @@ def point_at(
     request_s = (output_len - 1.0) * tpot_s
     e2e_latency_s = ttft_s + request_s
 
-    # Traffic and arithmetic of one decode step, as time of the devices at their peak rates.
+    # Traffic and arithmetic of one decode step, as times at peak rates.
     memory_s = step.pass_bytes * (replica.per_step_token * replica.per_bandwidth)
     compute_s = step.pass_flops * (replica.per_step_token * replica.per_flops)
     active_share = replica.active_share * running.passes
@@ -227,8 +227,8 @@ def point_at(
     )
     carbon = carbon_per_joule(economics) * TOKENS_PER_MTOK
 
-    # What binds: the largest term.
-    offload_s = 0.0 + step.offload_s  # no negative zero where there is none
+    # The bottleneck is the largest term.
+    offload_s = 0.0 + step.offload_s  # no negative zero without offloading
     latency_s = running.latency_s
     network_s = running.network_s
     spread = replica.spread
@@ -332,10 +332,10 @@ def evaluate(
     input_len: float,
     output_len: float,
 ) -> Point:
-    """One configuration, in plain Python: all stages one after the other.
+    """All metrics of one configuration: the stages in sequence, in plain Python.
 
-    A server runs as many of the requests in flight as its KV cache holds; the others wait a
-    generation. A tensor-parallel degree of 0 asks for the fewest devices that fit.
+    A server runs as many of the requests in flight as its KV cache holds; the others wait for a
+    generation to finish. A tensor-parallel degree of 0 selects the fewest devices that fit.
     """
     if deployment.tp == AUTO:
         deployment = fewest_devices(

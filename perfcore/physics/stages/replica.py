@@ -1,4 +1,4 @@
-"""Stage 1: a model on its devices, reduced to what neither the batch nor lengths change."""
+"""Stage 1: a model on its devices, reduced to what is independent of batch and lengths."""
 
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ KV_DOES_NOT_FIT = 7.0
 
 
 class Spread(NamedTuple):
-    """Factors on predictions between which a measurement lies in four of five cases."""
+    """Factors from predictions to the ends of their 80 % intervals."""
 
     low_tpot: float
     high_tpot: float
@@ -56,9 +56,9 @@ class Spread(NamedTuple):
 
 
 class Replica(NamedTuple):
-    """Everything about a configuration that depends neither on its batch nor on lengths.
+    """Everything about a configuration that is independent of its batch and lengths.
 
-    Decode costs are per output token: of a step, divided by the tokens that it is expected to make.
+    Decode costs are per output token: those of a step, divided by its expected number of tokens.
     """
 
     status: float
@@ -72,13 +72,13 @@ class Replica(NamedTuple):
     layout: Layout
     operators: Operators
     links: Exchange  # all exchanges of a pass within a group, per token
-    expert_links: Exchange  # all exchanges of a pass among all groups, likewise
-    expert_reduces: float  # how many these are
-    passed_over: float  # logarithm of the probability that a token leaves an expert alone
+    expert_links: Exchange  # all exchanges of a pass among all groups, per token
+    expert_reduces: float  # number of exchanges in expert_links
+    passed_over: float  # logarithm of the probability that a token does not choose an expert
     per_step_token: float  # 1 / expected tokens of a step and sequence
-    drafted: float  # tokens that a step verifies, of one sequence
+    drafted: float  # tokens that a step verifies per sequence
 
-    launched_s: float  # start-ups of a step, and of drafting it
+    launched_s: float  # start-ups of a step, including drafting
     hand_over_s: float  # between stages: fixed part
     hand_over_per_token: float  # s
     global_attention: ContextCosts  # of one sequence
@@ -87,23 +87,25 @@ class Replica(NamedTuple):
     global_context_bytes: float  # read per token of context and sequence, copies included
     window_context_bytes: float
     index_context_bytes: float
-    global_context_flops: float  # likewise, of all tokens that a step verifies
+    global_context_flops: float  # likewise, for all tokens that a step verifies
     window_context_flops: float
     index_context_flops: float
     body_bytes: float  # of weights that every pass reads
     expert_bytes: float  # of one routed expert in every layer
     token_bytes: float  # activations and states that a token moves in a decode step
     sequence_flops: float  # linear FLOP of a sequence in a decode step
-    per_bandwidth: float  # s/byte of a group's devices that work at the same time, data sheet
+    per_bandwidth: (
+        float  # s/byte of a group's devices that work at the same time, at data-sheet rates
+    )
     per_flops: float  # s/FLOP, likewise
-    active_share: float  # of all devices, those that work on a pass of one group
+    active_share: float  # share of all devices that work on a pass of one group
 
     peak_flops: float  # of one device, at the weights' arithmetic
     ridge_batch: float
     weight_bytes: float  # one copy
     weight_bytes_per_device: float
     usable_bytes: float  # of one device
-    second_tier_bytes: float  # of one device, if it may be used
+    second_tier_bytes: float  # of one device; 0 without offloading
     prefill: PrefillCosts
     prefill_bytes_per_token: float
     head_bytes: float  # activations of the lm_head, per prompt
@@ -124,7 +126,7 @@ def configuration_status(
     weight_bytes_per_device: float,
     room: float,
 ) -> float:
-    """Why a configuration cannot run whatever its lengths are; OK if nothing says so."""
+    """Status before lengths are known: OK, or the reason why the configuration cannot run."""
     if device.spatial == 0.0:
         if not heads_fit(model, engine, deployment.tp):
             return HEADS_NOT_DIVISIBLE
@@ -140,7 +142,7 @@ def configuration_status(
 
 
 def spread_of(engine: Engine, deployment: Deployment) -> Spread:
-    """Interval factors of the regime that a deployment is in."""
+    """Interval factors for the regime of a deployment."""
     if deployment.scheduler != SCHEDULER_STATIC:
         return Spread(
             low_tpot=engine.low_tpot_served,
@@ -166,7 +168,7 @@ def prepare(
     deployment: Deployment,
     economics: Economics,
 ) -> Replica:
-    """Reduce a configuration to what neither its batch nor its lengths change."""
+    """Stage 1: reduce a configuration to what is independent of its batch and lengths."""
     layout = lay_out(model, device, deployment)
     ops = operators(model, device, engine, weight_format, layout, deployment.tp)
     drafted = 1.0 + deployment.draft_len

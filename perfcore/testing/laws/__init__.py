@@ -1,4 +1,4 @@
-"""Laws that any configuration must keep, by topic."""
+"""Laws that every configuration must satisfy, by topic."""
 
 from collections.abc import Callable
 from typing import Final
@@ -88,12 +88,12 @@ LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
 
 
 def check_laws(scenario: Scenario) -> None:
-    """Check every law on one configuration.
+    """Check all laws for one configuration.
 
     Raises
     ------
     LawBrokenError
-        Naming the law and the values that break it.
+        The message names the law and the values that break it.
     """
     for law in LAWS:
         law(scenario)

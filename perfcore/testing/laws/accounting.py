@@ -1,4 +1,4 @@
-"""Laws of sums: parts, shares, elasticities, intervals."""
+"""Laws of accounting: parts, shares, elasticities and intervals."""
 
 import math
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from perfcore.testing.scenario import COMPUTE_RATES, LINK_RATES, Scenario
 
 
 def is_finite(scenario: Scenario) -> None:
-    """Nothing that is computed is negative, infinite or not a number, fit or not."""
+    """No metric is negative, infinite or NaN, even if the configuration does not fit."""
     for name, value in scenario.evaluate()._asdict().items():
         require(math.isfinite(value) and value >= -1e-12, f"{name} is finite", value)
 
 
 def parts_sum_up(scenario: Scenario) -> None:
-    """Parts sum to TPOT, shares to 1; the largest part is the bound; latency is the sum."""
+    """Parts sum to TPOT, shares to 1; the bound is the largest part; latency is TTFT plus steps."""
     point = scenario.evaluate()
     names = (
         "weights",
@@ -56,10 +56,10 @@ def elasticities_sum_to_one(scenario: Scenario) -> None:
 
 
 def elasticities_are_derivatives(scenario: Scenario, step: float = 1e-5) -> None:
-    """Each elasticity is what a slightly better device gains, other requests' prefill included.
+    """Elasticities are the gains of a slightly better device, with other requests' prefill.
 
-    Where two times tie there is a kink, of which it lies between the slopes of both sides. The
-    second memory tier counts as a link.
+    If two times are equal there is a kink, and the elasticity lies between the slopes of both
+    sides. The second memory tier counts as a link.
     """
     point = scenario.evaluate()
     changes: dict[tuple[str, ...], Callable[[float], Scenario]] = {
@@ -78,10 +78,10 @@ def elasticities_are_derivatives(scenario: Scenario, step: float = 1e-5) -> None
 
 
 def utilisation_is_at_most_one(scenario: Scenario) -> None:
-    """No more than the data sheet's bytes/s and FLOP/s are used.
+    """Utilisation of data-sheet bandwidth and FLOP/s is at most 1.
 
-    Weights whose arithmetic is slower than 16 bit, summed as the engine does, are exempt of the
-    latter (fp32, and int8 on some devices): attention, in 16 bit, may exceed their rate.
+    Weights whose arithmetic is slower than the engine's 16-bit arithmetic (fp32, and int8 on some
+    devices) are exempt from the latter: attention, in 16 bit, may exceed their rate.
     """
     point = scenario.evaluate()
     equal(point.arithmetic_intensity * point.step_bytes, point.step_flops, "intensity")
@@ -94,7 +94,7 @@ def utilisation_is_at_most_one(scenario: Scenario) -> None:
 
 
 def tpot_excludes_ttft(scenario: Scenario) -> None:
-    """What only prefill waits for is not in the time per output token."""
+    """Time that delays only prefill is not part of the time per output token."""
     before = scenario.evaluate()
     host = scenario.engine.host_per_prefill + before.ttft_s
     after = scenario.with_engine(host_per_prefill=host).evaluate()
@@ -103,7 +103,7 @@ def tpot_excludes_ttft(scenario: Scenario) -> None:
 
 
 def intervals_enclose(scenario: Scenario) -> None:
-    """What is predicted lies in its interval; that of a request is the sum of both phases'."""
+    """Predictions lie in their intervals; that of a request is the sum of both phases'."""
     point = scenario.evaluate()
     pairs = {
         "ttft_s": (point.ttft_low_s, point.ttft_high_s),
@@ -122,12 +122,12 @@ def intervals_enclose(scenario: Scenario) -> None:
     steps = scenario.output_len - 1.0
     low = point.ttft_low_s + steps * point.tpot_low_s
     high = point.ttft_high_s + steps * point.tpot_high_s
-    equal(point.e2e_latency_low_s, low, "the lowest latency is of both lowest")
-    equal(point.e2e_latency_high_s, high, "the highest latency is of both highest")
+    equal(point.e2e_latency_low_s, low, "the lower end is the sum of both lower ends")
+    equal(point.e2e_latency_high_s, high, "the upper end is the sum of both upper ends")
 
 
 def intervals_change_nothing(scenario: Scenario) -> None:
-    """No prediction depends on the width of its interval."""
+    """Predictions do not depend on the width of their intervals."""
     names = (name for name in Engine._fields if name.startswith(("low_", "high_")))
     exact = scenario.with_engine(**dict.fromkeys(names, 1.0))
     before, after = scenario.evaluate()._asdict(), exact.evaluate()._asdict()

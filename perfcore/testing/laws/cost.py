@@ -1,4 +1,4 @@
-"""Laws of power, energy and money."""
+"""Laws of power, energy and cost."""
 
 import math
 
@@ -13,7 +13,7 @@ from perfcore.testing.scenario import Scenario
 
 
 def power_is_limited(scenario: Scenario) -> None:
-    """No board draws more than its limit."""
+    """No board draws more than its power limit."""
     point = scenario.evaluate()
     limit = scenario.device.board_power
     not_below(limit, point.decode_power_w, "decode power is within the limit")
@@ -22,7 +22,7 @@ def power_is_limited(scenario: Scenario) -> None:
 
 
 def energy_is_power_times_time(scenario: Scenario) -> None:
-    """Energy follows from power and time, PUE counts once, and carbon from energy."""
+    """Energy follows from power and time, carbon from energy, and PUE counts once."""
     point, deployment, grid = scenario.evaluate(), scenario.deployment, scenario.economics
     devices = deployment.tp * deployment.pp * deployment.dp
     batch = point.running_batch
@@ -65,7 +65,7 @@ def cost_follows_price(scenario: Scenario) -> None:
 
 
 def owning_costs_interest(scenario: Scenario) -> None:
-    """An owned device costs more with interest, a shorter life, dearer electricity, a worse PUE."""
+    """An owned device costs more with interest, a shorter life or dearer operation."""
     owned = scenario.with_economics(purchase=PURCHASE_OWNED)
     money = scenario.economics
     before = owned.evaluate().cost_per_mtok_output_usd

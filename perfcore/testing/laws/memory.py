@@ -1,4 +1,4 @@
-"""Laws of memory: bytes add up, and what fits follows from them."""
+"""Laws of memory: bytes add up, and the status follows from them."""
 
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.stages.replica import (
@@ -19,8 +19,10 @@ from perfcore.testing.scenario import Scenario
 
 
 def bytes_add_up(scenario: Scenario) -> None:
-    """Weights do not depend on the batch, the KV cache grows by as much with each sequence."""
-    batch = max(scenario.deployment.batch, scenario.deployment.dp)  # a group holds one or more
+    """Weights do not depend on the batch; the KV cache grows equally with each sequence."""
+    batch = max(
+        scenario.deployment.batch, scenario.deployment.dp
+    )  # a group has at least one sequence
     static = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
     once, twice, thrice = (
         static.with_deployment(batch=factor * batch).evaluate() for factor in (1.0, 2.0, 3.0)
@@ -35,7 +37,7 @@ def bytes_add_up(scenario: Scenario) -> None:
 
 
 def status_follows_from_bytes(scenario: Scenario) -> None:
-    """What fits, fits: status, bytes, the largest batch and the memory say the same."""
+    """Status, bytes, largest batch and memory are consistent."""
     point, deployment = scenario.evaluate(), scenario.deployment
     room = usable_bytes(scenario.device, scenario.engine)
     if deployment.offload != OFFLOAD_NONE:
@@ -60,10 +62,10 @@ def status_follows_from_bytes(scenario: Scenario) -> None:
 
 
 def offload_is_no_faster(scenario: Scenario) -> None:
-    """A second memory tier makes room, not speed.
+    """A second memory tier adds capacity, not speed.
 
-    As more requests find room, fewer wait: these are not compared, nor is a continuous server's
-    queue, which is shorter where it prefills a smaller share of its time.
+    Servers that run more requests thanks to it are exempt, as fewer requests wait. So is TTFT of
+    continuous servers, as the queue is shorter if prefill takes a smaller share of the time.
     """
     before = scenario.with_deployment(offload=OFFLOAD_NONE).evaluate()
     require(before.offload_s == 0.0, "nothing is offloaded", before.offload_s)

@@ -1,4 +1,4 @@
-"""Laws of several devices: they share the work, and pay for exchanges."""
+"""Laws of parallelism: devices share the work, and communication takes time."""
 
 import math
 
@@ -12,7 +12,7 @@ from perfcore.testing.scenario import Scenario
 
 
 def alone_means_no_network(scenario: Scenario) -> None:
-    """One device has nobody to talk to."""
+    """A single device has no network time."""
     alone = scenario.with_deployment(tp=1.0, pp=1.0, dp=1.0, ep=1.0, offload=OFFLOAD_NONE)
     point = alone.evaluate()
     require(point.network_s == 0.0, "one device exchanges nothing", point.network_s)
@@ -20,10 +20,10 @@ def alone_means_no_network(scenario: Scenario) -> None:
 
 
 def tensor_parallelism_shares_the_work(scenario: Scenario) -> None:
-    """Twice the tensor-parallel devices: no operator takes longer, no device holds more.
+    """With twice the tensor-parallel degree, no operator takes longer and no device holds more.
 
-    Exchanges and fixed times may eat the gain. Spatial machines, whose sequences then spread over
-    more stages, are exempt.
+    Exchanges and latencies may offset the gain. Spatial machines are exempt, as their sequences
+    spread over more stages.
     """
     if scenario.device.spatial == 1.0:
         return
@@ -39,9 +39,9 @@ def tensor_parallelism_shares_the_work(scenario: Scenario) -> None:
 
 
 def pipelines_do_not_shorten_a_step(scenario: Scenario) -> None:
-    """A static batch passes the stages one after the other (spatial machines aside).
+    """A static batch passes through the stages in turn, and its host drives more devices.
 
-    Its host drives more devices.
+    Spatial machines are exempt.
     """
     if scenario.device.spatial == 1.0:
         return
@@ -55,5 +55,5 @@ def pipelines_do_not_shorten_a_step(scenario: Scenario) -> None:
     equal(
         staged.tpot_s - staged.network_s,
         whole.tpot_s - whole.network_s + driven,
-        "a pipeline only adds hand-overs and what driving more devices takes",
+        "a pipeline only adds hand-overs and host time for more devices",
     )

@@ -1,4 +1,4 @@
-"""Comparisons that laws are made of: what does not hold is told with its values."""
+"""Comparisons for laws. If one fails, the error gives the law and the values."""
 
 import math
 from typing import Final
@@ -6,36 +6,36 @@ from typing import Final
 from perfcore.errors import PerfcoreError
 from perfcore.physics.stages.point import Point
 
-ROUNDING: Final = 1e-9  # relative error that a law forgives
+ROUNDING: Final = 1e-9  # relative error that laws tolerate
 
 
 class LawBrokenError(PerfcoreError, AssertionError):
-    """A configuration breaks a law of the physics; the text says which and by how much."""
+    """Violation of a law by a configuration; the message names the law and the values."""
 
 
 def close(left: float, right: float, *, tolerance: float = ROUNDING) -> bool:
-    """Whether two numbers are equal but for rounding."""
+    """Return whether two numbers are equal except for rounding."""
     return math.isclose(left, right, rel_tol=tolerance, abs_tol=1e-290)
 
 
 def require(holds: bool, law: str, *values: float) -> None:
-    """Raise the error of a law that does not hold, with the values that break it."""
+    """Raise an error with the values if a law does not hold."""
     if not holds:
         raise LawBrokenError(f"{law}: {', '.join(f'{value!r}' for value in values)}")
 
 
 def equal(left: float, right: float, law: str) -> None:
-    """Require two numbers to be equal but for rounding."""
+    """Require two numbers to be equal except for rounding."""
     require(close(left, right), law, left, right)
 
 
 def not_below(value: float, bound: float, law: str) -> None:
-    """Require a number to be at least another but for rounding."""
+    """Require a number to be at least ``bound``, except for rounding."""
     require(value >= bound * (1.0 - ROUNDING), law, value, bound)
 
 
 def as_many_run(before: Point, after: Point) -> bool:
-    """Whether as many requests run at once: with more, each is slower but fewer wait."""
+    """Return whether as many requests run at once: with more, each is slower but fewer wait."""
     return before.running_batch == after.running_batch
 
 

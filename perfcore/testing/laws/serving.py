@@ -1,4 +1,4 @@
-"""Laws of servers: who runs, who waits, and what speculation and caches gain."""
+"""Laws of serving: running and waiting requests, speculation and prefix caching."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ from perfcore.records import (
 from perfcore.testing.laws.requirements import as_many_run, equal, not_below, require, step_s
 from perfcore.testing.scenario import Scenario
 
-SERVER_CONSTANTS: Final = {  # what only a server reads, and another value of each
+SERVER_CONSTANTS: Final = {  # constants of servers only, with other values
     "interference": 0.5,
     "queue_weight": 0.5,
     "prefill_pool_load": 0.5,
@@ -32,7 +32,7 @@ SERVER_CONSTANTS: Final = {  # what only a server reads, and another value of ea
 
 
 def requests_run_or_wait(scenario: Scenario) -> None:
-    """A static batch runs whole; a server runs what fits, and those that wait only add to TTFT."""
+    """A static batch runs whole; a server runs what fits, and waiting only adds to TTFT."""
     point, deployment = scenario.evaluate(), scenario.deployment
     if deployment.scheduler == SCHEDULER_STATIC:
         require(point.running_batch == deployment.batch, "a static batch runs whole")
@@ -45,19 +45,19 @@ def requests_run_or_wait(scenario: Scenario) -> None:
             require(point.running_batch == point.max_batch, "as many run as fit")
     if point.running_batch < deployment.batch:
         longer = scenario.with_deployment(batch=2.0 * deployment.batch).evaluate()
-        equal(longer.tpot_s, point.tpot_s, "who waits slows nobody that runs")
-        not_below(longer.ttft_s, point.ttft_s, "who waits lowers no TTFT")
+        equal(longer.tpot_s, point.tpot_s, "waiting requests do not slow running ones")
+        not_below(longer.ttft_s, point.ttft_s, "waiting requests do not lower TTFT")
 
 
 def static_batches_have_no_server(scenario: Scenario) -> None:
-    """Constants of a server change nothing for a static batch."""
+    """Constants of servers have no effect on a static batch."""
     static = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
     other = static.with_engine(**SERVER_CONSTANTS)
     require(other.evaluate() == static.evaluate(), "a static batch has no server")
 
 
 def disaggregation_only_decodes(scenario: Scenario) -> None:
-    """A decode step that waits for no prefill is no slower than one that does."""
+    """A decode step without other requests' prefill is no slower than one with it."""
     together = scenario.with_deployment(scheduler=SCHEDULER_CONTINUOUS).evaluate()
     apart = scenario.with_deployment(scheduler=SCHEDULER_DISAGGREGATED).evaluate()
     require(apart.prefill_s == 0.0, "others prefill", apart.prefill_s)
@@ -67,15 +67,15 @@ def disaggregation_only_decodes(scenario: Scenario) -> None:
 
 
 def speculation_gains_at_most_its_tokens(scenario: Scenario) -> None:
-    """Drafts that nobody accepts slow down; others speed up by at most the tokens they add.
+    """Rejected drafts do not speed up decode; others gain at most the tokens they add.
 
-    Prefill drafts nothing; what it reads of offloaded weights is estimated from a step's share.
+    Prefill is not speculative, but its reads of offloaded weights are estimated from a step's.
     """
     draft_len = max(scenario.deployment.draft_len, 1.0)
     plain = scenario.with_deployment(draft_len=0.0).evaluate()
     drafted = scenario.with_deployment(draft_len=draft_len)
     refused = drafted.with_deployment(acceptance=0.0).evaluate()
-    not_below(refused.tpot_s, plain.tpot_s, "refused drafts do not speed up")
+    not_below(refused.tpot_s, plain.tpot_s, "rejected drafts do not speed up")
     tokens = accepted_tokens(draft_len, scenario.deployment.acceptance)
     some = drafted.evaluate()
     not_below(step_s(some) * tokens, step_s(plain), "no more speed-up than tokens")
@@ -88,10 +88,10 @@ def speculation_gains_at_most_its_tokens(scenario: Scenario) -> None:
 
 
 def cached_prompts_are_no_slower(scenario: Scenario) -> None:
-    """The more of a prompt is cached, the shorter is the time to its first token.
+    """TTFT does not rise with the cached share of the prompt.
 
-    Exempt are pipeline stages, which fewer chunks fill worse, and offload and other numbers of
-    running requests, as windows hold the cached and the new tokens side by side.
+    Exempt are pipeline stages, which fewer chunks fill less well, offloading, and cases with
+    another number of running requests, as windows hold both cached and new tokens.
     """
     staged = scenario.deployment.pp > 1.0 and scenario.device.spatial == 0.0
     if staged or scenario.deployment.offload != OFFLOAD_NONE:
@@ -101,14 +101,14 @@ def cached_prompts_are_no_slower(scenario: Scenario) -> None:
     after = scenario.with_deployment(prefix_hit=hit).evaluate()
     if as_many_run(before, after):
         not_below(before.ttft_s, after.ttft_s, "a cached prompt is no slower")
-        not_below(before.tpot_s, after.tpot_s, "nor are those who wait for its prefill")
+        not_below(before.tpot_s, after.tpot_s, "nor are requests that wait for its prefill")
 
 
 def longer_answers_in_flight_are_no_faster(scenario: Scenario) -> None:
-    """The more output lengths differ, the longer a server's steps; nothing else depends on it.
+    """A wider spread of output lengths does not shorten a server's steps, nor affect prefill.
 
-    Exempt of the former are chunked windows, of which layers see a single token just after a
-    chunk's end.
+    Steps of models with chunked windows are exempt: just after the end of a chunk, their layers see
+    a single token.
     """
     before = scenario.evaluate()
     for factor in (1.5, 4.0):

@@ -1,4 +1,4 @@
-"""Laws of time: more work never takes less of it, better hardware never more."""
+"""Laws of time: more work never takes less time, and faster hardware never takes more."""
 
 import math
 from typing import Final
@@ -21,7 +21,7 @@ from perfcore.testing.laws.requirements import (
 )
 from perfcore.testing.scenario import COMPUTE_RATES, LINK_RATES, Scenario, ideal_engine
 
-STEP_TIMES: Final = (  # what a decode step takes on top, in proportion
+STEP_TIMES: Final = (  # constants that add time to a decode step, linearly
     "host_per_step",
     "host_per_sequence",
     "host_per_device",
@@ -34,10 +34,9 @@ STEP_TIMES: Final = (  # what a decode step takes on top, in proportion
 def grows_with_batch(scenario: Scenario) -> None:
     """Neither prefill nor a decode step gets faster with a larger batch.
 
-    Two things do with pipeline stages, which are exempt where they play: chunks of a longer
-    prefill fill them better, and a server's sequences spread over more of them. A server's queue
-    may shorten where decode steps overflow into a second tier: it prefills a smaller share of its
-    time.
+    Exempt are pipeline stages in two cases: the chunks of a longer prefill fill them better, and a
+    server's sequences spread over more of them. So is TTFT of servers with offloading: slower
+    decode steps leave a smaller share of the time to prefill, which shortens the queue.
     """
     deployment = scenario.deployment
     static = deployment.scheduler == SCHEDULER_STATIC
@@ -57,11 +56,14 @@ def grows_with_batch(scenario: Scenario) -> None:
 def grows_with_context(scenario: Scenario) -> None:
     """Neither prefill nor a decode step gets faster with a longer prompt or a longer answer.
 
-    Exempt are: TPOT of models with chunked windows, of which layers see a single token just after
-    a chunk's end, and their TTFT if a share of the prompt is cached; the parts of servers in which
-    fewer requests run as each takes more room; a longer answer on a continuous server, which has
-    fewer prompts to prefill in between, and its queue, which is shorter while it prefills a
-    smaller share of its time; TTFT through pipeline stages, that several chunks fill better.
+    Exempt are:
+
+    - models with chunked windows, whose layers see a single token just after the end of a chunk:
+      their decode times, and their TTFT with a prefix cache or waiting requests;
+    - servers that run fewer requests, as each takes more memory;
+    - TPOT of continuous servers with longer answers, which have fewer prompts to prefill, and their
+      TTFT, as the queue is shorter if prefill takes a smaller share of the time;
+    - TTFT with pipeline stages, which several chunks fill better.
     """
     before = scenario.evaluate()
     continuous = scenario.deployment.scheduler == SCHEDULER_CONTINUOUS
@@ -90,9 +92,9 @@ def grows_with_context(scenario: Scenario) -> None:
 def faster_hardware_is_no_slower(scenario: Scenario) -> None:
     """More bandwidth, arithmetic, link, network or second tier never slows prefill or decode.
 
-    Exempt are a continuous server's TTFT, whose queue grows as decode steps take less of its time,
-    and memory bandwidth under offload: what lies in the second tier is counted as read from memory,
-    plus the difference of both times.
+    Exempt are TTFT of continuous servers, as the queue grows if decode takes a smaller share of the
+    time, and memory bandwidth with offloading, as data in the second tier counts as read from
+    memory, plus the difference of both times.
     """
     before = scenario.evaluate()
     changes = {
@@ -111,7 +113,7 @@ def faster_hardware_is_no_slower(scenario: Scenario) -> None:
 
 
 def ideal_is_a_bound(scenario: Scenario) -> None:
-    """No engine beats the ideal one, in the same deployment."""
+    """No engine beats the ideal one in the same deployment."""
     real = scenario.evaluate()
     bound = scenario._replace(engine=ideal_engine(scenario.engine)).evaluate()
     not_below(real.tpot_s, bound.tpot_s, "TPOT is not below its bound")
@@ -119,7 +121,7 @@ def ideal_is_a_bound(scenario: Scenario) -> None:
 
 
 def scales_with_all_rates(scenario: Scenario, factor: float = 3.0) -> None:
-    """All rates times k and all fixed times over k: every time over k."""
+    """If all rates are multiplied by k and all latencies divided by k, times are divided by k."""
     rates = ("memory_bandwidth", *COMPUTE_RATES, *LINK_RATES)
     before = scenario.evaluate()
     faster = scenario.with_rates(factor, *rates).with_second_tier(factor)
@@ -132,11 +134,11 @@ def scales_with_all_rates(scenario: Scenario, factor: float = 3.0) -> None:
 
 
 def more_bits_are_no_faster(scenario: Scenario) -> None:
-    """At the physical bound and with the same arithmetic, wider weights or caches cost time.
+    """At the physical bound and with the same arithmetic, wider weights or caches are no faster.
 
-    A format of 6 bits and more quantises all matrices where one below quantises the routed
-    experts only: widths on both sides of 6 are not compared. Nor are numbers of running requests:
-    wider ones leave room for fewer, and each is faster.
+    For some models, formats below 6 bits quantise only the routed experts and others all matrices,
+    so widths on both sides of 6 are not compared. Nor are cases with different numbers of running
+    requests: wider formats leave room for fewer, and each is faster.
     """
     ideal = scenario._replace(engine=ideal_engine(scenario.engine))
     before = ideal.evaluate()
@@ -153,7 +155,7 @@ def more_bits_are_no_faster(scenario: Scenario) -> None:
 
 
 def host_time_is_no_gain(scenario: Scenario) -> None:
-    """The more time host, server and sampling take, the longer a step, by just that time."""
+    """Time of the host, server and sampling adds to a step linearly."""
     before = scenario.evaluate()
     names = [name for name in STEP_TIMES if getattr(scenario.engine, name) > 0.0]
     for name in names:
@@ -165,31 +167,31 @@ def host_time_is_no_gain(scenario: Scenario) -> None:
         require(near, f"TPOT is linear in {name}", added, taken)
     without = scenario.with_engine(host_per_device=0.0)
     if scenario.device.spatial == 1.0:
-        require(without.evaluate() == before, "a spatial machine's host drives no devices")
+        require(without.evaluate() == before, "the host of a spatial machine drives no devices")
     alone = scenario.with_deployment(tp=1.0, pp=1.0, ep=1.0)
     other = alone.with_engine(host_per_device=0.0)
-    require(other.evaluate() == alone.evaluate(), "groups of one device have no further one")
+    require(other.evaluate() == alone.evaluate(), "groups of one device have no additional device")
 
 
 def like_tokens_read_no_more(scenario: Scenario) -> None:
-    """The less independently tokens choose their experts, the fewer experts are read."""
+    """If tokens choose experts less independently, no more experts are read."""
     before = scenario.evaluate()
     for share in (0.5 * scenario.engine.routing_independence, 0.0):
         after = scenario.with_engine(routing_independence=share).evaluate()
-        not_below(before.step_bytes, after.step_bytes, "tokens alike read no more")
-        not_below(before.tpot_s, after.tpot_s, "tokens alike are no slower")
-        require(after.step_flops == before.step_flops, "tokens alike compute as much")
+        not_below(before.step_bytes, after.step_bytes, "similar tokens read no more")
+        not_below(before.tpot_s, after.tpot_s, "similar tokens are no slower")
+        require(after.step_flops == before.step_flops, "similar tokens compute as much")
         if scenario.model.experts == 0.0:
             require(after == before, "a dense model has no experts to choose")
 
 
 def narrow_sums_are_no_slower(scenario: Scenario) -> None:
-    """Sums in fp16 slow nothing, and change nothing on devices that are not faster at them."""
+    """Accumulation in fp16 is no slower, and has no effect on devices without a faster rate."""
     wide = scenario.with_engine(narrow_accumulation=0.0)
     narrow = scenario.with_engine(narrow_accumulation=1.0)
     before, after = wide.evaluate(), narrow.evaluate()
-    not_below(before.tpot_s, after.tpot_s, "sums in fp16 do not slow decode")
+    not_below(before.tpot_s, after.tpot_s, "fp16 accumulation does not slow decode")
     if scenario.deployment.scheduler != SCHEDULER_CONTINUOUS:
-        not_below(before.ttft_s, after.ttft_s, "sums in fp16 do not slow prefill")
+        not_below(before.ttft_s, after.ttft_s, "fp16 accumulation does not slow prefill")
     same = narrow.with_device(flops_fp16_narrow=0.0).evaluate()
-    require(same == before, "a device without a faster rate for them has one rate")
+    require(same == before, "a device without a faster rate has one rate")

@@ -1,4 +1,4 @@
-"""Which requests of a batch must wait."""
+"""Running and waiting requests of a batch."""
 
 from perfcore.physics.stages.capacity import capacity_at
 from perfcore.physics.stages.replica import prepare
@@ -6,7 +6,7 @@ from physics.worked import CONTINUOUS, ENGINE, FP8, H100, KV16, LLAMA, MONEY, de
 
 
 def test_who_must_wait():
-    """Requests of a server, if their cache does not fit, but that of one does."""
+    """A server's requests wait if their cache does not fit, but that of one request does."""
 
     def fit(batch, input_len=4_000.0, record=LLAMA, **fields):
         common = (record, H100, ENGINE, FP8, KV16, deployed(**fields), MONEY)

@@ -1,4 +1,4 @@
-"""Stage 3: a prefill pass and a decode step, offload and experts included."""
+"""Stage 3: a prefill pass and a decode step, with offloading and experts."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from physics.worked import BF16, DEEPSEEK, FP8, H100, IDEAL, KV16, LLAMA, MONEY,
 
 
 def test_what_does_not_fit_is_away():
-    """Weights beyond memory lie in the second tier, and are read there once a step."""
+    """Weights that exceed the memory are in the second tier, and read once per step."""
     engine = IDEAL._replace(host_memory_bytes=1e12, host_memory_bandwidth=50e9)
     plan = deployed(offload=records.OFFLOAD_WEIGHTS)
     replica = prepare(LLAMA, H100, engine, BF16, KV16, plan, MONEY)
@@ -29,7 +29,7 @@ def test_what_does_not_fit_is_away():
 
 
 def test_experts_of_a_prefill():
-    """64 tokens read 222.4 of 256 experts: what the time of experts' weights alone shows."""
+    """64 tokens read 222.4 of 256 experts, as the time of the experts' weights shows."""
     engine = IDEAL._replace(routing_independence=1.0)
     device = H100._replace(flops_fp16=1e30, flops_fp8=1e30)
     replica = prepare(DEEPSEEK, device, engine, FP8, KV16, deployed(batch=2.0), MONEY)

@@ -1,4 +1,4 @@
-"""A whole point: the stages one after another, known results, intervals."""
+"""A whole point: all stages in sequence, known results, intervals."""
 
 import pytest
 
@@ -48,9 +48,9 @@ def test_stages_make_the_point(scheduler):
 
 
 def test_decode_of_llama_on_eight_h100():
-    """[fit] S = 2048, five start-ups a layer, attention at 0.92: 8.3351 ms, batch 64 14.399 ms.
+    """[fit] S = 2048, five start-ups per layer, attention at 0.92: 8.3351 ms, batch 64 14.399 ms.
 
-    The source does not say what it counts of activations; without that the two agree to 2 %.
+    The source does not say how it counts activations; otherwise the two agree within 2 %.
     """
     engine = FITTED._replace(
         launch_attention=3.63e-6,

@@ -1,4 +1,4 @@
-"""Stage 1: a replica on its devices, and why one cannot run."""
+"""Stage 1: a replica on its devices, and its status."""
 
 from perfcore.physics.stages.batch import batch_at
 from perfcore.physics.stages.capacity import cache_at
@@ -22,7 +22,7 @@ from physics.worked import (
 
 
 def test_replica_stages():
-    """Context 4096 + 64/2, its cache, and attention over it, of 4 sequences on 8 H100s."""
+    """4 sequences on 8 H100s: context 4096 + 64/2, its cache, and attention over it."""
     replica = prepare(LLAMA, H100, IDEAL, BF16, KV16, deployed(tp=8.0), MONEY)
     running = batch_at(replica, 4.0, 4.0)
     context = context_at(replica, 4_096.0, 64.0)
