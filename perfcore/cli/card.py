@@ -333,7 +333,7 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
         away = format_quantity(point.offloaded_bytes_per_device, "B")
         entry = configuration.entries.device
         own = entry.memory2_kind if made.device.memory2_capacity > 0.0 else "host memory"
-        pairs.append(("offloaded", f"{away} to {own} ({tier})"))
+        pairs.append(("offloaded", f"{away} moved into {tier} of {own}"))
     if point.max_batch > 0.0:
         pairs.append(("max batch", f"{point.max_batch:,.0f} at these lengths"))
     yield Facts(pairs)

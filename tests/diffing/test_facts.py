@@ -49,7 +49,7 @@ def test_a_changed_constant_is_named_with_the_rows_that_it_moved(own):
     assert worst["device"] == "my-chip"
     assert worst["after"] / worst["before"] - 1 == pytest.approx(worst["change"])
     text = invoke(old, new, code=1).stdout
-    assert "pairs   4, of which 2 moved" in text
+    assert "pairs   4, of which 2 changed" in text
     assert "device my-chip  memory_bandwidth  3 TB/s  2 TB/s           2" in text
 
 
