@@ -56,7 +56,7 @@ def plot(
     overrides: tuple[str, ...],
     workers: int | None,
 ) -> None:
-    """Plot a run or a sweep.
+    """Plot the results of a run or a sweep.
 
     RUN is a directory written by `perfcore run`; SPEC is a sweep file, which is evaluated first.
     Axes that are not plotted are fixed at one value or optimised. The plot says which, and --where
