@@ -1,4 +1,4 @@
-"""Sweeps, searches and differences from Python."""
+"""Python API of sweeps, searches and comparisons of runs."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
@@ -18,7 +18,7 @@ from perfcore.searching.objectives import Objective
 from perfcore.searching.search import count_by_value, find_best, find_front
 from perfcore.space.space import Sweep, as_space
 
-LARGEST_IN_MEMORY: Final = 50_000_000  # rows, of about 100 bytes
+LARGEST_IN_MEMORY: Final = 50_000_000  # rows of about 100 bytes
 
 
 @overload
@@ -47,43 +47,43 @@ def sweep(
     part: tuple[int, int] = (1, 1),
     executor: Executor | None = None,
 ) -> Run | Rows:
-    """Return a sweep's rows: in memory, or as a run on disk if ``output`` names a directory.
+    """Return a sweep's rows, in memory or as a run on disk if ``output`` names a directory.
 
-    Both are a ``perfcore.Dataset``: ``to_arrow()``, ``to_pandas()``, ``to_polars()``, and
-    ``sql()``, where the rows are the table ``run``.
+    Both are a ``perfcore.Dataset``, with ``to_arrow()``, ``to_pandas()``, ``to_polars()`` and
+    ``sql()``, in which the rows are the table ``run``.
 
     Parameters
     ----------
     spec
-        A sweep file, a mapping laid out like one, or a ``Space``.
+        Sweep file, mapping with the same structure, or ``Space``.
     output
-        Directory of the run, or ``s3://bucket/name``; a run that was interrupted goes on.
+        Directory of the run, or ``s3://bucket/name``. An interrupted run is resumed.
     workers
-        Threads, all processors by default. A table in memory is made by one.
+        Number of threads, all processors by default. Rows in memory are computed by one.
     overrides
-        ``key=value`` each, e.g. ``axes.batch=[1,2,4]``; they win over the file.
+        Settings ``key=value`` that override the file, e.g. ``axes.batch=[1,2,4]``.
     part
-        Part ``i`` of ``n`` of the shards of a run, to share it.
+        ``(i, n)`` to run only part ``i`` of ``n`` of the shards, so that machines can split a run.
     executor
-        What does the work of a run in place of threads: any ``concurrent.futures.Executor`` whose
-        workers reach ``output``, e.g. ``dask_client.get_executor()``.
+        Any ``concurrent.futures.Executor`` to use in place of threads, e.g.
+        ``dask_client.get_executor()``. Its workers must reach ``output``.
 
     Raises
     ------
     InputError
-        With every fault of the specification, or if it is too large for memory.
+        With every fault of the specification; or if the rows do not fit in memory.
     OutputError
-        ``output`` cannot be written.
+        If ``output`` cannot be written.
     """
     space = as_space(spec, overrides)
     if output is None and (executor is not None or part != (1, 1)):
-        raise InputError("output: parts and executors need a place where rows go; name one")
+        raise InputError("output: part and executor need an output directory; name one")
     if output is not None:
         return sweep_to_disk(space, output, workers, part=part, executor=executor)
     if space.rows > LARGEST_IN_MEMORY:
         raise InputError(
-            f"{space.spec.name}: {space.rows:,} rows are more than memory should hold "
-            f"({LARGEST_IN_MEMORY:,}); name an output directory"
+            f"{space.spec.name}: {space.rows:,} rows are too many to hold in memory "
+            f"(at most {LARGEST_IN_MEMORY:,}); name an output directory"
         )
     table, count = evaluate_counted(space, schema(space, facts(space)), 0, space.outer_points)
     return Rows(table, space.spec.name, space.rows, count.dropped)
@@ -100,18 +100,18 @@ def search(
     overrides: Iterable[str] = (),
     executor: Executor | None = None,
 ) -> Rows:
-    """Return the best rows of a sweep, with every axis and column, without keeping the others.
+    """Return the best rows of a sweep, with all axes and columns; other rows are not kept.
 
     Parameters
     ----------
     minimize, maximize
-        A column; one of the two.
+        Column to minimise or to maximise; give exactly one.
     where
         Conditions, e.g. ``tpot_s<=50ms`` or ``device=h100-sxm``.
     by
-        Axes of which every combination of values has its own best rows.
+        Axes to group by: each combination of their values has its own best rows.
     top
-        Rows of each.
+        Number of rows to return for each group.
 
     Other parameters are those of ``sweep``.
 
@@ -139,20 +139,20 @@ def pareto(
     overrides: Iterable[str] = (),
     executor: Executor | None = None,
 ) -> Rows:
-    """Return the rows of a sweep that no other is at least as good as in all objectives.
+    """Return the Pareto front of a sweep: rows that no other row matches in all objectives.
 
     Parameters
     ----------
     objectives
-        Two or three columns, of each the least is best, or of ``name:max`` the most. Of rows that
-        are alike in all of them the first stays.
+        Two or three columns to minimise, or to maximise as ``name:max``. Of rows that are equal in
+        all objectives, the first is kept.
 
     Other parameters are those of ``search``.
 
     Raises
     ------
     InputError
-        With every fault of the specification or the conditions, or if too many rows are unbeaten.
+        With every fault of the specification or the conditions; or if the front has too many rows.
     """
     wanted = [Objective.parse(text, "objectives") for text in objectives]
     space = as_space(spec, overrides)
@@ -170,11 +170,11 @@ def histogram(
     overrides: Iterable[str] = (),
     executor: Executor | None = None,
 ) -> Rows:
-    """Return how many rows of a sweep have a column's value in which bin, without keeping them.
+    """Return the number of rows of a sweep in each bin of a column's values.
 
-    Columns are the axes of ``by``, ``low`` (inclusive) and ``high`` of a bin, ``rows``, and
-    ``share`` of the group. Bins are decades, each divided into ``per_decade`` equal ratios.
-    Other parameters are those of ``search``.
+    The result has the axes of ``by``, the ends ``low`` (inclusive) and ``high`` (exclusive) of a
+    bin, its number of ``rows``, and their ``share`` of the group. Each decade is divided into
+    ``per_decade`` bins of equal ratio. Other parameters are those of ``search``.
 
     Raises
     ------
@@ -196,30 +196,30 @@ def diff(
     tolerance: float = 0.0,
     overrides: Iterable[str] = (),
 ) -> Diff:
-    """Return which rows of two sweeps moved, by how much, and what differs between the two.
+    """Return the rows that changed between two sweeps, by how much, and what differs.
 
-    Rows are paired by their axes, except those of one value on each side.
+    Rows are paired by their axes; axes with a single value on each side are ignored.
     ``perfcore.diff("old", "sweep.toml", tolerance=0.001).equal``
 
     Parameters
     ----------
     before, after
-        Each the directory of a run, rows that are there already, or a sweep (a file, a mapping
-        laid out like one, or a ``Space``), which is evaluated now, in memory.
+        Directory of a run, a ``Dataset``, or a sweep (a file, a mapping with the same structure, or
+        a ``Space``), which is evaluated in memory.
     metrics
-        Columns to compare; all that both have by default.
+        Columns to compare, by default all that both sides have.
     tolerance
-        Relative changes up to this are none.
+        Largest relative change that is ignored.
     overrides
-        ``key=value`` each, for the last of the two that is a sweep.
+        Settings ``key=value`` of the last side that is a sweep.
 
     Raises
     ------
     InputError
-        With every fault of a specification; rows cannot be paired; a metric is unknown; or DuckDB
-        is not installed.
+        With every fault of a specification; if rows cannot be paired, a metric is unknown, or
+        DuckDB is not installed.
     OutputError
-        A temporary file cannot be written.
+        If a temporary file cannot be written.
     """
     changed = tuple(overrides)
     if changed and _is_there(before) and _is_there(after):
@@ -229,7 +229,7 @@ def diff(
 
 
 def _is_there(given: Sweep | Dataset) -> bool:
-    """Whether rows need not be evaluated."""
+    """Return whether the rows exist already."""
     return isinstance(given, Dataset) or (isinstance(given, str | Path) and Path(given).is_dir())
 
 

@@ -1,4 +1,4 @@
-"""Files that commands write: checked before the work, and there whole or not at all."""
+"""Output files: checked before the work starts, and written whole or not at all."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,12 @@ from perfcore.errors import InputError
 
 
 def check_output(option: str, output: str, inputs: Sequence[str] = ()) -> None:
-    """Refuse a file that cannot be written, or that is read by the same command.
+    """Refuse a file that cannot be written, or that is one of the inputs.
 
-    ``InputError`` names the option, the file and what to do.
+    Raises
+    ------
+    InputError
+        With the option, the file and the remedy.
     """
     path = Path(output)
     if path.is_dir():
@@ -21,20 +24,20 @@ def check_output(option: str, output: str, inputs: Sequence[str] = ()) -> None:
     if path.exists() and not path.is_file():
         raise InputError(f"{option}: {output!r} is not a regular file; name another")
     if any(Path(name).exists() and path.exists() and path.samefile(name) for name in inputs):
-        raise InputError(f"{option}: {output!r} is one of the files to read; name another")
+        raise InputError(f"{option}: {output!r} is also an input file; name another")
     if not os.access(path.parent, os.W_OK):
-        raise InputError(f"{option}: {str(path.parent)!r} may not be written; name another place")
+        raise InputError(f"{option}: {str(path.parent)!r} is not writable; name another directory")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a file to write beside ``path``, which replaces it once it is whole."""
+    """Yield a temporary file beside ``path``, which replaces it once it is complete."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
         part.replace(path)
     except OSError as error:
-        error.filename = str(path)  # what the user asked for
+        error.filename = str(path)  # the file that the user named
         raise
     finally:
         part.unlink(missing_ok=True)

@@ -176,7 +176,7 @@ def test_signals(tmp_path, spec, held, number, code):
     assert stdout == ""
     assert "Traceback" not in stderr
     assert f"interrupted: {len(there)} of {SHARDS} shards complete" in stderr
-    assert f"to go on: perfcore run {spec} -o {output} --workers 1" in stderr
+    assert f"to resume: perfcore run {spec} -o {output} --workers 1" in stderr
     assert SOME <= len(there) < SHARDS
     assert len(open_run(output).manifest["shards"]) == len(there)
     sound(output)

@@ -1,6 +1,6 @@
-"""The command line. Commands are imported when they are called, so that help comes at once.
+"""Root command of the command line. Commands are imported on use, so that help is immediate.
 
-In docstrings a line with a backspace is click's mark for lines that stay as they are.
+In docstrings, a line with a backspace tells click not to rewrap the lines that follow.
 """
 
 import difflib
@@ -26,7 +26,7 @@ TERMINATED: Final = 143
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: ends the program as Ctrl-C does, with another exit code."""
+    """SIGTERM, handled like Ctrl-C but with its own exit code."""
 
 
 class _Home(NamedTuple):
@@ -36,58 +36,58 @@ class _Home(NamedTuple):
 
 _COMMANDS: Final = {
     "point": _Home("point", "Explain one configuration, term by term."),
-    "compare": _Home("compare", "Put several configurations side by side."),
-    "init": _Home("schema", "Write a sweep file to start from."),
-    "plan": _Home("plan", "Say how large a sweep is before it runs."),
-    "run": _Home("run", "Evaluate a sweep into Parquet files."),
-    "verify": _Home("verify", "Check every shard of a run; say what to run again."),
-    "finalize": _Home("verify", "Sum up a run whose parts ran apart."),
-    "search": _Home("search", "Find the best rows of a sweep."),
-    "pareto": _Home("search", "Find the rows of a sweep that no other row beats."),
-    "histogram": _Home("search", "Count the rows of a sweep by a metric's value."),
-    "diff": _Home("diff", "Compare two runs: rows that moved, and why."),
-    "plot": _Home("plot", "Draw a picture of a run or a sweep."),
-    "report": _Home("report", "Write one page on a run or a sweep."),
-    "warmup": _Home("warmup", "Compile the kernels now, for later runs."),
-    "audit": _Home("audit", "Check published claims against physics."),
-    "validate": _Home("validate", "Hold predictions against measurements."),
+    "compare": _Home("compare", "Compare several configurations side by side."),
+    "init": _Home("schema", "Write a starter sweep file."),
+    "plan": _Home("plan", "Estimate the size of a sweep before running it."),
+    "run": _Home("run", "Run a sweep and write its rows to Parquet files."),
+    "verify": _Home("verify", "Check every shard of a run for damage."),
+    "finalize": _Home("verify", "Combine the parts of a run made with --shard."),
+    "search": _Home("search", "Find the best configurations of a sweep."),
+    "pareto": _Home("search", "Find the Pareto-optimal configurations of a sweep."),
+    "histogram": _Home("search", "Show the distribution of a metric over a sweep."),
+    "diff": _Home("diff", "Compare two runs: rows that changed, and why."),
+    "plot": _Home("plot", "Plot the results of a run or a sweep."),
+    "report": _Home("report", "Write an HTML report on a run or a sweep."),
+    "warmup": _Home("warmup", "Compile the kernels ahead of later runs."),
+    "audit": _Home("audit", "Check published performance claims against physics."),
+    "validate": _Home("validate", "Score predictions against measurements."),
     "calibrate": _Home("calibrate", "Fit an engine's constants to measurements."),
-    "measurements": _Home("measurements", "Read results of benchmark tools; explain the format."),
+    "measurements": _Home("measurements", "Import benchmark results, or explain their columns."),
     "models": _Home("catalogue", "List models, show one, or add one."),
     "devices": _Home("catalogue", "List devices, show one, or add one."),
     "formats": _Home("catalogue", "List weight and KV-cache formats, or show one."),
     "engines": _Home("catalogue", "List inference engines, or show one."),
-    "economics": _Home("catalogue", "List facilities and how they pay, or show one."),
-    "columns": _Home("catalogue", "List the columns of the output, or show one."),
+    "economics": _Home("catalogue", "List facilities and their prices, or show one."),
+    "columns": _Home("catalogue", "List the output columns, or show one."),
     "schema": _Home("schema", "Print the JSON Schema of sweep files, for editors."),
-    "completion": _Home(
-        "completion", "Print a script that completes commands and names in a shell."
-    ),
+    "completion": _Home("completion", "Print a shell completion script."),
 }
 
 
 @contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    """End well if nobody reads on, which click takes for a fault."""
+def _closed_pipe_is_no_error() -> Iterator[None]:
+    """Exit with 0 if the reader of standard output has gone; click would report an error."""
     try:
         yield
     except BrokenPipeError as error:
         output = select.poll()
         output.register(sys.stdout, 0)
-        if output.poll(0):  # it was this pipe, and no connection
+        if output.poll(0):  # standard output was closed, not a network connection
             raise click.exceptions.Exit(0) from None
-        raise PerfcoreError(f"{error.strerror}: a connection was closed; run it again") from error
+        raise PerfcoreError(
+            f"{error.strerror}: a connection was closed; run the command again"
+        ) from error
 
 
 class Program(click.Group):
-    """The root command: finds the others, and turns every error into lines and an exit code."""
+    """Root command: imports the others, and turns every error into lines and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names of all commands, in the order of help."""
+        """Return the names of all commands, in the order in which help lists them."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Return a command, imported now."""
+        """Import and return a command; None if there is none of this name."""
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"perfcore.cli.{_COMMANDS[cmd_name].module}")
@@ -97,7 +97,7 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments name, or say which one they may mean."""
+        """Return the command that the arguments name; the error of a typo suggests a name."""
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             near = difflib.get_close_matches(name, _COMMANDS, n=1)
@@ -106,12 +106,12 @@ class Program(click.Group):
         return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401 - click's
-        """Read the arguments; help is printed here."""
-        with _reader_may_leave():
+        """Parse the arguments. Click prints help here, so the pipe may close here, too."""
+        with _closed_pipe_is_no_error():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Run the command; errors name its options for the library's arguments."""
+        """Run the command; its errors name options in place of the library's arguments."""
 
         def option(name: str, value: object) -> str:
             inner = click.get_current_context(silent=True)  # of this thread
@@ -120,21 +120,21 @@ class Program(click.Group):
             )
             return _option(command, name, value)
 
-        with _reader_may_leave(), spelled(option):
+        with _closed_pipe_is_no_error(), spelled(option):
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the commands' names and first lines without importing them."""
+        """Write the names and summaries of the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, home.help) for name, home in _COMMANDS.items()])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's signature
-        """Run, and exit with 0, 2 after a fault, 130 after Ctrl-C, or 143 after SIGTERM."""
+        """Run, and exit with 0, 2 after an error, 130 after Ctrl-C, or 143 after SIGTERM."""
         kwargs |= {"standalone_mode": False}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("always", RenamedWarning)
-                warnings.showwarning = _note  # type: ignore[assignment]  # takes what it needs
+                warnings.showwarning = _note  # type: ignore[assignment]  # has fewer parameters
                 code = super().main(*args, **kwargs)
             sys.stdout.flush()
         except click.Abort as error:
@@ -149,7 +149,7 @@ class Program(click.Group):
         except PerfcoreError as error:
             sys.exit(_fail([str(error)]))
         except BrokenPipeError:
-            # the reader has seen enough; what Python flushes at the end goes nowhere
+            # the reader has gone: discard what Python flushes at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
         except OSError as error:
@@ -161,12 +161,12 @@ class Program(click.Group):
 
 
 def _note(message: Warning | str, *_: object) -> None:
-    """Print a warning as a line of its own."""
+    """Print a warning as one line."""
     click.echo(f"note: {message}", err=True)
 
 
 def _option(command: click.Command | None, name: str, value: object) -> str:
-    """Return how a command is given an argument of the library, with a value."""
+    """Return the spelling of a library argument, and its value, as an option of a command."""
     params = {param.name: param for param in command.params} if command else {}
     param = params.get(name)
     if isinstance(param, click.Argument) and value is None:
@@ -193,17 +193,21 @@ def _usage(error: click.UsageError) -> str:
     message = error.format_message().rstrip(".")
     message = message[:1].lower() + message[1:]
     path = error.ctx.command_path if error.ctx else "perfcore"
-    return f"{message} (`{path} --help` explains)"
+    return f"{message} (see `{path} --help`)"
 
 
 @click.group(cls=Program, invoke_without_command=True)
 @click.version_option(package_name="perfcore", message="perfcore %(version)s")
 @click.pass_context
 def program(ctx: click.Context) -> None:
-    """Model LLM inference: latency, energy and cost per token, and what binds them.
+    """Predict latency, throughput, energy and cost of LLM inference, and find the bottleneck.
+
+    perfcore is an analytical model: it needs no GPU. Use point to explain one configuration, and
+    init, plan and run to sweep over many.
 
     \b
     perfcore point llama-3-70b h100-sxm --tp 4 --batch 32
+    perfcore init sweep.toml
     perfcore plan sweep.toml
     perfcore run sweep.toml -o results
     perfcore devices show h100-sxm
@@ -217,9 +221,9 @@ def _terminate(*_: object) -> None:
 
 
 def main() -> None:
-    """Start the program; never returns."""
+    """Run the program; never returns."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal without our letters shows others
+        if isinstance(stream, io.TextIOWrapper):  # substitute characters it lacks
             stream.reconfigure(errors="replace")
     signal.signal(signal.SIGTERM, _terminate)
     program(prog_name="perfcore")

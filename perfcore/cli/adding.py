@@ -1,4 +1,4 @@
-"""``perfcore models add`` and ``perfcore devices add``: entries of one's own, as commented TOML."""
+"""``perfcore models add`` and ``perfcore devices add``: user entries, as commented TOML."""
 
 import shlex
 import tomllib
@@ -25,22 +25,22 @@ from perfcore.reading.faults import faults_from_validation_error
 _USER_FILE: Final = {"model": "models.toml", "device": "devices.toml"}
 
 output_option: Callable[[Any], Any] = click.option(
-    "-o", "--output", metavar="FILE.toml", help="A file of its own, not your catalogue."
+    "-o", "--output", metavar="FILE.toml", help="Write to this file instead of your catalogue."
 )
 force_option: Callable[[Any], Any] = click.option(
-    "--force", "replace", is_flag=True, help="Replace the file, or the entry of this name."
+    "--force", "replace", is_flag=True, help="Replace an existing file or entry."
 )
 
 
 def _target(output: str | None, kind: str, *, replace: bool) -> Path:
-    """Return the file to write into, which may be written."""
+    """Return the file to write to, checked to be writable."""
     if output is None:
         directory = loader.user_directory()
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"{directory}: cannot be made: {error.strerror}; name a file with --output"
+                f"{directory}: cannot be created: {error.strerror}; name a file with --output"
             ) from None
         path = directory / _USER_FILE[kind]
         check_output("your catalogue", str(path))
@@ -64,7 +64,7 @@ def _write(path: Path, name: str, text: str, *, own_file: bool, replace: bool) -
 def _say_wrote(path: Path, kind: str, name: str, *, own_file: bool) -> None:
     click.echo(f"wrote [{name}] into {path}")
     if not own_file and loader.is_built_in(kind, name):
-        click.echo(f"  from now on {name} is yours, not the built-in {kind}")
+        click.echo(f"  from now on {name} means this entry, not the built-in {kind}")
 
 
 def _next(output: str | None, name: str, kind: str) -> None:
@@ -77,7 +77,8 @@ def _name(given: str | None, default: str) -> str:
         return default
     if not is_name(given):
         raise InputError(
-            f"--name: {given!r} is no name; use lower-case letters, digits, '-', '.', '_' and '+'"
+            f"--name: {given!r} is not a valid name; "
+            "use lower-case letters, digits, '-', '.', '_' and '+'"
         )
     return given
 
@@ -87,14 +88,14 @@ def _name(given: str | None, default: str) -> str:
 
 @click.command("add")
 @click.argument("source", metavar="SOURCE")
-@click.option("--name", metavar="NAME", help="What to call it [from SOURCE].")
+@click.option("--name", metavar="NAME", help="Name of the entry [taken from SOURCE].")
 @output_option
 @force_option
 def add_model(source: str, name: str | None, output: str | None, replace: bool) -> None:
-    """Import a model, or copy one, into your catalogue or a file.
+    """Add a model to your catalogue, or write it to a file.
 
-    SOURCE is a config.json of Hugging Face or its directory, a GGUF file, hf:ORG/NAME, or a model
-    of the catalogue to start from. Every field is written with its meaning.
+    SOURCE is a Hugging Face config.json or the directory that holds one, a GGUF file, hf:ORG/NAME,
+    or a model in the catalogue to copy. The entry is TOML, with a comment that explains each field.
 
     \b
     perfcore models add ./my-moe/config.json --name my-moe
@@ -105,7 +106,7 @@ def add_model(source: str, name: str | None, output: str | None, replace: bool) 
 
     entry = loader.load_model(source)
     chosen = _name(name, entry.name)
-    if chosen != entry.name:  # aliases stay with the model that is copied
+    if chosen != entry.name:  # aliases stay with the original
         entry = entry.model_copy(update={"name": chosen, "aliases": ()})
     path = _target(output, "model", replace=replace)
     _write(
@@ -126,7 +127,7 @@ def _report_model(entry: ModelEntry) -> None:
     facts(
         [
             ("parameters", quantity(parameter_count(entry))),
-            ("one token uses", quantity(active_parameter_count(entry))),
+            ("active per token", quantity(active_parameter_count(entry))),
             ("layers", str(entry.num_hidden_layers)),
         ],
         "  ",
@@ -138,7 +139,7 @@ def _report_model(entry: ModelEntry) -> None:
 
 def _warn(entry: Entry) -> None:
     if entry.estimated:
-        click.echo("estimated, check these:")
+        click.echo("estimated; check these:")
         facts(entry.estimated.items(), "  ")
 
 
@@ -161,29 +162,29 @@ _NEEDED: Final = (
 _RATES: Final = ("flops_fp32", "flops_fp16", "flops_fp8", "flops_int8")
 _NOT_GIVEN: Final = "not given"
 
-# What stands in where nothing is given, as in the catalogue.
+# Assumptions about options that are left out, the same as in the catalogue.
 _IDLE_SHARE: Final = 0.2  # of the board power
 _ASSUMED: Final[Mapping[str, tuple[object, str]]] = {
-    "link_bandwidth": ("31.5 GB/s", "PCIe Gen4 x16, one direction: no scale-up link was given"),
-    "scale_up_domain": (8, "devices of a common server"),
-    "network_bandwidth": ("12.5 GB/s", "100 Gb/s a device, usual for PCIe servers"),
+    "link_bandwidth": ("31.5 GB/s", "PCIe Gen4 x16, one direction, as no scale-up link was given"),
+    "scale_up_domain": (8, "devices in a common server"),
+    "network_bandwidth": ("12.5 GB/s", "100 Gb/s per device, usual for PCIe servers"),
 }
 
 
 def _option(field: str) -> str:
-    """Return the option that sets a field: the shortest that it has."""
+    """Return the shortest option that sets a field."""
     return _options(field)[-1]
 
 
 def _options(field: str) -> tuple[str, ...]:
-    """Return the options that set a field: its name, and its shorter label if it has one."""
+    """Return the options that set a field: its name, and a shorter label if there is one."""
     known = INPUTS["device"].get(field)
     names = dict.fromkeys((field, known.label if known else _SHORT.get(field, field)))
     return tuple(f"--{name.replace('_', '-')}" for name in names)
 
 
 def _device_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one option a field of a data sheet."""
+    """Add an option to a command for each field of a data sheet."""
     for field in reversed(_FIELDS):
         meaning = _MEANINGS[field]
         text = meaning.text[:1].upper() + meaning.text[1:]
@@ -193,7 +194,7 @@ def _device_options(command: Callable[..., None]) -> Callable[..., None]:
         shown = f"{text}." if meaning.example == "…" else f"{text}, e.g. {meaning.example!r}."
         if field == "device_class":
             shown = f"{text}: {', '.join(get_args(DeviceClass))}."
-        shown += " Needed." if field in _NEEDED else ""
+        shown += " Required." if field in _NEEDED else ""
         command = click.option(*_options(field), field, metavar="VALUE", help=shown)(command)
     return command
 
@@ -204,10 +205,10 @@ def _device_options(command: Callable[..., None]) -> Callable[..., None]:
 @output_option
 @force_option
 def add_device(name: str, output: str | None, replace: bool, **given: Any) -> None:  # noqa: ANN401 - click's
-    """Write a device of your own into your catalogue or a file.
+    """Add a device to your catalogue, or write it to a file.
 
-    Memory, its bandwidth, an arithmetic rate, power, price, class and source are needed. What is
-    not given stands there as a comment, or as an estimate that says where it is from.
+    Required are memory capacity, memory bandwidth, one arithmetic rate, power, price, class and
+    source. Every other field is written as a comment to fill in, or as an estimate with its origin.
 
     \b
     perfcore devices add my-chip --memory '80 GB' --memory-bandwidth '3.35 TB/s' \\
@@ -218,7 +219,8 @@ def add_device(name: str, output: str | None, replace: bool, **given: Any) -> No
 
     if not is_name(name):
         raise InputError(
-            f"NAME: {name!r} is no name; use lower-case letters, digits, '-', '.', '_' and '+'"
+            f"NAME: {name!r} is not a valid name; "
+            "use lower-case letters, digits, '-', '.', '_' and '+'"
         )
     table, faults = _device_table(given)
     text = table_text(name, table, _MEANINGS, absent=[f for f in _FIELDS if f not in table])
@@ -239,7 +241,7 @@ def add_device(name: str, output: str | None, replace: bool, **given: Any) -> No
 
 
 def _device_table(given: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:
-    """Return the table of what was given and of what stands in for the rest, and faults."""
+    """Return the table of the given values, with estimates for missing ones, and the faults."""
     table: dict[str, object] = {}
     faults: list[str] = []
     for field, value in given.items():
@@ -248,8 +250,8 @@ def _device_table(given: Mapping[str, Any]) -> tuple[dict[str, object], list[str
         table[field] = _number(field, value, faults) if field in _NUMBERS else value
     if not any(rate in table for rate in _RATES):
         listed = ", ".join(_option(rate) for rate in _RATES)
-        faults.append(f"no arithmetic rate is given; add one of {listed}, like '989 TFLOP/s'")
-        table["flops_fp32"] = "1 TFLOP/s"  # so that this is told once
+        faults.append(f"no arithmetic rate is given; add one of {listed}, e.g. '989 TFLOP/s'")
+        table["flops_fp32"] = "1 TFLOP/s"  # so that validation does not report it again
     if table.get("status") == "hypothetical":
         table["hypothetical"] = True
     table["estimated"] = _stand_in(table)
@@ -257,16 +259,16 @@ def _device_table(given: Mapping[str, Any]) -> tuple[dict[str, object], list[str
 
 
 def _stand_in(table: dict[str, object]) -> dict[str, str]:
-    """Fill in what is not given and has an estimate; return where each is from."""
+    """Fill in estimates of fields that were not given; return the origin of each."""
     for field in ("vendor", "memory_kind"):
         table.setdefault(field, _NOT_GIVEN)
     estimates = {
         "idle_power": (
             _idle_power(table.get("board_power")),
-            "0.2 x board power; measured parts idle between 0.10 and 0.20 of it",
+            "0.2 x board power; measured devices idle at 0.10 to 0.20 of it",
         ),
         **_ASSUMED,
-        "year": (datetime.now(UTC).year, "the year in which this was written"),
+        "year": (datetime.now(UTC).year, "the year in which this entry was written"),
     }
     taken = {field: found for field, found in estimates.items() if field not in table}
     table |= {field: value for field, (value, _) in taken.items()}
@@ -277,13 +279,13 @@ def _number(field: str, value: str, faults: list[str]) -> object:
     try:
         number = float(value)
     except ValueError:
-        faults.append(f"{_option(field)}: {value!r} is not a number; write it like 8")
-        return 2000.0  # valid, so that this is told once
+        faults.append(f"{_option(field)}: {value!r} is not a number; write e.g. 8")
+        return 2000.0  # valid for every field, so that validation does not report it again
     return int(number) if number.is_integer() else number
 
 
 def _idle_power(board_power: object) -> str:
-    """Return a share of the board power; what is no power is told of that option alone."""
+    """Return a share of the board power; an invalid power is reported for its own option only."""
     from perfcore import units  # noqa: PLC0415
 
     try:
@@ -294,10 +296,10 @@ def _idle_power(board_power: object) -> str:
 
 
 def _as_option(fault: str) -> str:
-    """Turn a fault of a key into one of the option that sets it."""
+    """Return a fault of a key as a fault of the option that sets it."""
     for field in sorted(_FIELDS, key=len, reverse=True):
         if fault.partition("; ")[0].endswith(f"key {field!r} is missing"):
-            return f"{_option(field)} is missing; give it like {_MEANINGS[field].example!r}"
+            return f"{_option(field)} is missing; give it, e.g. {_MEANINGS[field].example!r}"
         if fault.startswith((f"{field}: ", f": {field}: ")):
             return f"{_option(field)}: {fault.partition(f'{field}: ')[2]}"
     return fault.removeprefix(": ")

@@ -1,4 +1,4 @@
-"""``perfcore audit``: published claims against physics and the prediction."""
+"""``perfcore audit``: published claims compared with physical bounds and predictions."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,25 +19,27 @@ _NONE: Final = "-"
 _COLUMNS: Final = (
     *left("claim"),
     *right("ms/token", "bound", "predicted", "claim / bound", "needs", "has"),
-    *right("GB/s a device (of data sheet)"),
+    *right("GB/s per device (of data sheet)"),
     *left("verdict"),
 )
-_BRIEF: Final = 7  # columns in a terminal, which has the others below
+_BRIEF: Final = 7  # columns of the table in a terminal; the others are printed below it
 
 
 @click.command()
 @click.argument("claims", metavar="CLAIMS.csv")
 @json_option
-@click.option("--markdown", is_flag=True, help="Print a table in Markdown.")
-@click.option("-o", "--output", metavar="FILE.csv", help="Also write every figure to a CSV file.")
+@click.option("--markdown", is_flag=True, help="Print a Markdown table.")
+@click.option("-o", "--output", metavar="FILE.csv", help="Also write all figures to a CSV file.")
 def audit(claims: str, as_json: bool, markdown: bool, output: str | None) -> None:
-    """Check published claims against physics.
+    """Check published performance claims against physics.
 
-    For each claim: the bound that no engine beats, the prediction, what bandwidth and how many
-    devices the claim takes, what its price takes, and a verdict. CLAIMS.csv has the columns claim,
-    model, device, devices, batch, weight_format, input_len, output_len, ms_per_token, tokens_per_s,
-    usd_per_mtok and source; model, device and one of the three figures are needed. The exit code is
-    0 whatever the verdicts are.
+    For each claim, audit prints the physical bound that no engine can beat, the prediction, the
+    memory bandwidth and number of devices that the claim implies, the batch that its price
+    requires, and a verdict.
+
+    CLAIMS.csv has the columns claim, model, device, devices, batch, weight_format, input_len,
+    output_len, ms_per_token, tokens_per_s, usd_per_mtok and source. Required are model, device and
+    one of ms_per_token, tokens_per_s and usd_per_mtok. The exit code is 0 whatever the verdicts.
 
     \b
     perfcore audit sweeps/claims.csv
@@ -61,7 +63,7 @@ def audit(claims: str, as_json: bool, markdown: bool, output: str | None) -> Non
 
 
 def _csv(findings: Sequence[Finding]) -> str:
-    """Every figure in one row a claim; a cell is empty where there is none."""
+    """Return all figures as CSV, one row per claim; a cell without a figure is empty."""
     rows = [_flat(finding) for finding in findings]
     return csv_text([list(rows[0]), *([row[name] for name in rows[0]] for row in rows)])
 
@@ -116,26 +118,26 @@ def _facts(finding: Finding) -> Iterator[tuple[str, str]]:
     claim = finding.claim
     layout = f", tp {finding.tp} x pp {finding.pp}" if claim.devices > 1 else ""
     yield (
-        "asked",
+        "claimed for",
         (
             f"{claim.model.name} on {claim.devices:,} x {claim.device.name}, "
             f"{claim.weight_format.name}, batch {claim.batch:,}, {claim.input_len:,} tokens in and "
             f"{claim.output_len:,} out{layout}"
         ),
     )
-    if_fits = ", if it fitted" if finding.needed_bytes > finding.memory_bytes else ""
+    if_fits = ", if it did fit" if finding.needed_bytes > finding.memory_bytes else ""
     low, high = finding.predicted_low_s, finding.predicted_high_s
     yield (
         "predicted",
         (
-            f"{_milliseconds(finding.predicted_tpot_s)} ms a token, {_milliseconds(low)} to "
+            f"{_milliseconds(finding.predicted_tpot_s)} ms per token, {_milliseconds(low)} to "
             f"{_milliseconds(high)} (80 % interval){if_fits}"
         ),
     )
     if finding.implied_bandwidth is not None and finding.implied_mbu is not None:
         yield (
             "implies",
-            f"{format_quantity(finding.implied_bandwidth, 'B/s', 3)} a device, "
+            f"{format_quantity(finding.implied_bandwidth, 'B/s', 3)} per device, "
             f"{_share(finding.implied_mbu)} of the data sheet; at least "
             f"{finding.devices_implied:,} such devices by memory and bandwidth"
             + (
@@ -146,9 +148,9 @@ def _facts(finding: Finding) -> Iterator[tuple[str, str]]:
         )
     if finding.overflow_bandwidth is not None:
         yield (
-            "elsewhere",
+            "overflow",
             (
-                f"{_memory(finding.needed_bytes - finding.memory_bytes)} do not fit; to read "
+                f"{_memory(finding.needed_bytes - finding.memory_bytes)} do not fit; reading "
                 f"them every step takes {format_quantity(finding.overflow_bandwidth, 'B/s', 3)}"
             ),
         )
@@ -159,7 +161,7 @@ def _facts(finding: Finding) -> Iterator[tuple[str, str]]:
             (
                 f"{fit.devices:,} devices, tp {fit.tp} x pp {fit.pp}: bound "
                 f"{_milliseconds(fit.bound_tpot_s)} ms, predicted "
-                f"{_milliseconds(fit.predicted_tpot_s)} ms a token"
+                f"{_milliseconds(fit.predicted_tpot_s)} ms per token"
             ),
         )
     yield from _price_facts(finding)

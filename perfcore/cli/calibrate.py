@@ -1,4 +1,4 @@
-"""``perfcore calibrate``: an engine's constants fitted to measurements."""
+"""``perfcore calibrate``: engine constants fitted to measurements."""
 
 import math
 import re
@@ -23,7 +23,7 @@ from perfcore.units import plural
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 _ENGINES: Final = Path(__file__).parents[1] / "catalog" / "engines"
 _METRICS: Final = {False: "{}", True: "{}, experts"}
-_SHOWN: Final = 0.02  # logarithm of a factor from which on it is shown
+_SHOWN: Final = 0.02  # smallest logarithm of a factor that is shown
 
 
 @click.command()
@@ -32,19 +32,23 @@ _SHOWN: Final = 0.02  # logarithm of a factor from which on it is shown
     "files",
     metavar="FILE.csv",
     multiple=True,
-    help="Measurements to fit; the shipped ones if none is named. May be repeated.",
+    help="Measurements to fit [those shipped with perfcore]. Repeatable.",
 )
-@click.option("--kernels", metavar="FILE.csv", help="Times of isolated kernels, fitted first.")
-@click.option("--engine", metavar="NAME", help="Engine to fit, if the measurements have several.")
 @click.option(
-    "--device-class", metavar="CLASS", help="Class of device, if the measurements have several."
+    "--kernels", metavar="FILE.csv", help="Timings of isolated kernels, which are fitted first."
+)
+@click.option(
+    "--engine", metavar="NAME", help="Engine to fit, if there are measurements of several."
+)
+@click.option(
+    "--device-class", metavar="CLASS", help="Device class, if there are measurements of several."
 )
 @click.option("--name", metavar="NAME", help="Name of the fitted engine [ENGINE-fitted].")
-@click.option("-o", "--output", metavar="FILE.toml", help="Write the fitted engine there.")
+@click.option("-o", "--output", metavar="FILE.toml", help="Write the fitted engine to this file.")
 @click.option(
     "--all-engines",
     is_flag=True,
-    help="Fit every engine at once, as the shipped ones were; -o names a directory.",
+    help="Fit every engine, as the shipped ones were; -o is then a directory.",
 )
 @json_option
 def calibrate(
@@ -59,11 +63,14 @@ def calibrate(
 ) -> None:
     """Fit an engine's constants to measurements.
 
-    Constants of one engine on one class of device: start-up, efficiencies per precision,
-    exchanges, host times, power. Each is a factor on what the catalogue has, held to it by a prior,
-    so that few rows move it little. Kernel times, if there are any, set the first values. Reported
-    are errors of the fit, and of fits that had not seen a whole model or device. The same input
-    gives the same output. The TOML that is written is an engine: use it with --engine FILE.toml.
+    The constants are those of one engine on one device class: launch latency, efficiency at each
+    precision, communication, host time and power. Each is fitted as a factor on the catalogue's
+    value. A prior keeps the factor near 1, so that a few rows change little. Kernel timings, if
+    given, set the starting values.
+
+    The output lists the errors of the fit, and those of fits that left out a whole model or device.
+    The same input always gives the same output. The TOML file is an engine; use it with --engine
+    FILE.toml.
 
     \b
     perfcore calibrate --measurements mine.csv -o mine.toml
@@ -71,9 +78,12 @@ def calibrate(
     perfcore calibrate --measurements all.csv --engine vllm --device-class datacentre-gpu-hopper
     """  # noqa: D301
     if find_spec("scipy") is None and kernels is not None:
-        raise InputError("--kernels: fits need scipy; pip install 'perfcore[calibrate]'")
+        raise InputError("--kernels: fitting needs scipy; pip install 'perfcore[calibrate]'")
     if all_engines and (engine or device_class or name or kernels):
-        raise click.UsageError("--all-engines fits all; leave out engine, class, name and kernels")
+        raise click.UsageError(
+            "--all-engines fits every engine; "
+            "leave out --engine, --device-class, --name and --kernels"
+        )
     if name is not None and not _NAME.fullmatch(name):
         raise InputError(f"--name: {name!r}: use lower-case letters, digits, '-', '.', '_', '+'")
     _check_output(output, files, directory=all_engines)
@@ -119,7 +129,7 @@ def _check_output(output: str | None, files: Sequence[str], *, directory: bool) 
 
 
 def _only(option: str, given: str | None, found: Sequence[str]) -> str:
-    """What an option chooses among, or the only thing that there is."""
+    """Return the value that an option chooses, or the only one that the measurements have."""
     known = sorted(set(found))
     if given is not None:
         if given in known:
@@ -148,7 +158,7 @@ def _write(found: Calibrated, output: Path, *, directory: bool) -> None:
 
 
 def as_dict(found: Calibrated, skipped: int) -> dict[str, object]:
-    """Return a calibration for programs."""
+    """Return a calibration as data for JSON."""
     return {
         "engines": found.tables,
         "errors": [
@@ -192,7 +202,7 @@ def _show(found: Calibrated, skipped: int, output: str | None) -> None:
     heading("Errors: median and 90th percentile, %")
     columns = (
         *left("source", "metric"),
-        *right("rows", "fit", "", "models left out", "", "devices left out", ""),
+        *right("rows", "fit", "", "model left out", "", "device left out", ""),
     )
     lines = [
         (

@@ -1,4 +1,4 @@
-"""The card of ``perfcore point``: one configuration for people, as blocks of a document."""
+"""Card of ``perfcore point``: one configuration explained, as blocks of a document."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ TERMS: Final = (
     ("kv_s", "KV cache", "read from memory"),
     ("activations_s", "activations", "moved through memory"),
     ("compute_s", "compute", "arithmetic"),
-    ("network_s", "network", "exchange between devices"),
-    ("latency_s", "latency", "operator start-up, host"),
+    ("network_s", "network", "traffic between devices"),
+    ("latency_s", "latency", "kernel launches, host"),
     ("prefill_s", "prefill", "other requests' prompts"),
     ("offload_s", "offload", "second memory tier"),
 )
@@ -34,23 +34,23 @@ _MEANINGS: Final = dict(zip(BOUND, (meaning for *_, meaning in TERMS), strict=Tr
 _OFFLOADED: Final = {"weights": "weights", "kv": "KV cache"}
 _RESTS_ON: Final = {
     "own": "{engine} was fitted to measurements on {device}",
-    "class": "{engine} was fitted to measurements on other devices of the class of {device}",
-    "unseen": "{engine} has no measurement on the class of {device}: data sheet and class default",
-    "claim": "of {device} only the vendor's own figures are known",
+    "class": "{engine} was fitted to measurements on other devices in the class of {device}",
+    "unseen": "{engine} was not measured on the class of {device}: data sheet and class defaults",
+    "claim": "only the vendor's own figures are known for {device}",
 }
-_MATTERS: Final = 0.1  # % of the verdict per % of a figure, from which on the card shows it
+_MATTERS: Final = 0.1  # least effect that the card shows: % of the verdict per % of a figure
 _MOST_SHOWN: Final = 12
 _DOUBTFUL: Final = ("estimated", "vendor claim", "assumed")
-_TEXT: Final = 62  # columns that a line of terms takes beside its bar
-_BARS: Final = (10, 40)  # columns of a bar, at least and at most
+_TEXT: Final = 62  # columns of a line of terms, without its bar
+_BARS: Final = (10, 40)  # smallest and largest size of a bar, in columns
 _BAR: Final = Column(picture=True)
 _NOTHING: Final = 5e-5  # changes that round to 0.00%
 
 
 def card(configuration: Configuration, *, sources: bool = False) -> list[Block]:
-    """Return the card; with ``sources``, every figure that entered and where it comes from.
+    """Return the card; with ``sources``, also every figure used and its source.
 
-    One that cannot run has a card of why, and of what would run instead.
+    The card of a configuration that cannot run gives the reason, and what would run instead.
     """
     point = configuration.evaluate()
     if point.status != OK:
@@ -95,7 +95,7 @@ def _refusal(configuration: Configuration, point: Point) -> Iterator[Block]:
     if found:
         yield _side_by_side(found)
     else:
-        yield Paragraph("no single change is enough; mend this first, and ask again")
+        yield Paragraph("no single change is enough; fix this first, then try again")
 
 
 def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterator[Block]:
@@ -124,10 +124,10 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
             ),
         ),
         (
-            f"Waits for {BINDS[code]} most: {share:.1%} of a token's time ({_MEANINGS[code]}).",
+            f"Bottleneck: {BINDS[code]}, {share:.1%} of the time per token ({_MEANINGS[code]}).",
             (
                 f"{point.tpot_s / bound.tpot_s:.2f} x the physical bound of "
-                f"{format_quantity(bound.tpot_s, 's')}. Ranges hold four cases of five."
+                f"{format_quantity(bound.tpot_s, 's')}. Ranges are 80 % intervals."
             ),
         ),
     )
@@ -161,14 +161,14 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
 
 
 def _range(low: float, high: float, unit: str) -> str:
-    """Two quantities as an interval."""
+    """Return two quantities as an interval."""
     first, last = format_quantity(low, unit, 3), format_quantity(high, unit, 3)
     same = first.partition(" ")[2] == last.partition(" ")[2]
     return f"{first.partition(' ')[0] if same else first} to {last}"
 
 
 def setting(configuration: Configuration) -> list[str]:
-    """What was asked; parallelism and the rest only where they are used."""
+    """Return the settings of a configuration; optional ones only if they are used."""
     labels, numbers = configuration.labels, configuration.numbers
     served = labels["scheduler"] != "static"
     degrees = [f"{name} {labels[name]}" for name in ("pp", "dp", "ep") if numbers[name] > 1]
@@ -185,23 +185,25 @@ def setting(configuration: Configuration) -> list[str]:
     ]
     if served:
         told.append(
-            {"continuous": "continuous batching"}.get(str(labels["scheduler"]), "prefill apart")
+            {"continuous": "continuous batching"}.get(
+                str(labels["scheduler"]), "disaggregated prefill"
+            )
         )
     if numbers["draft_len"]:
-        told.append(f"{labels['draft_len']} drafted at acceptance {numbers['acceptance']:g}")
+        told.append(f"{labels['draft_len']} draft tokens at acceptance {numbers['acceptance']:g}")
     if labels["offload"] != "none":
         told.append(f"{_OFFLOADED[str(labels['offload'])]} may be offloaded")
     return told
 
 
 def _serving(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
-    """Who runs and who waits, and how much prefill a disaggregated server needs."""
+    """Return running and waiting requests, and the prefill pool of a disaggregated server."""
     if configuration.scheduler == "static":
         return []
     waiting = configuration.numbers["batch"] - point.running_batch
-    told = f"{plural(int(point.running_batch), 'request')} at once"
-    told += f", {waiting:,.0f} waiting" if waiting > 0 else ""
-    lines = [("runs", f"{told}; {significant(point.requests_per_s, 3)} finished per second")]
+    load = f"{plural(int(point.running_batch), 'request')} running"
+    load += f", {waiting:,.0f} waiting" if waiting > 0 else ""
+    lines = [("serving", f"{load}; {significant(point.requests_per_s, 3)} finished per second")]
     if point.prefill_pool > 0.0:
         pool = f"{significant(point.prefill_pool, 3)} prefill replicas per decode replica"
         devices = significant(point.prefill_pool * configuration.device_count, 3)
@@ -210,19 +212,22 @@ def _serving(configuration: Configuration, point: Point) -> list[tuple[str, str]
 
 
 def _speculation(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
-    """What drafting makes of a step, and what it gains."""
+    """Return the expected tokens per step of speculative decoding, and its speed-up."""
     draft_len, acceptance = configuration.numbers["draft_len"], configuration.numbers["acceptance"]
     if not draft_len:
         return []
     gain = configuration.without_speculation().tpot_s / point.tpot_s
     expected = accepted_tokens(draft_len, acceptance)
     return [
-        ("speculation", f"{expected:.3g} tokens per step expected; {gain:.2f} x the speed without")
+        (
+            "speculation",
+            f"{expected:.3g} tokens expected per step; {gain:.2f} x the speed without it",
+        )
     ]
 
 
 def _money(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
-    """Prices, and the use of the devices at which they equal that of tokens."""
+    """Return costs, and the utilisation at which they equal the price of bought tokens."""
     cached = f", ${significant(point.cost_per_mtok_cached_input_usd, 3)} cached"
     prices = (
         f"${significant(point.cost_per_mtok_output_usd)} per Mtok out, "
@@ -235,16 +240,16 @@ def _money(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
     share = point.break_even_utilization
     token = f"${significant(facility.token_price, 3)} per Mtok out"
     use = (
-        f"pays against buying at {token} from {share:.1%} utilisation on"
+        f"cheaper than buying tokens at {token} above {share:.1%} utilisation"
         if share <= 1.0
-        else f"never pays against buying at {token}: "
-        f"{significant(share, 3)} x that even at full use"
+        else f"never cheaper than buying tokens at {token}: "
+        f"{significant(share, 3)} x that price even at full utilisation"
     )
-    return [("cost", prices), ("break-even", f"{use}; {facility.utilization:.0%} reckoned with")]
+    return [("cost", prices), ("break-even", f"{use}; {facility.utilization:.0%} assumed")]
 
 
 def _mark(configuration: Configuration, *fields: str) -> str:
-    """Return a remark if a figure of the device on which a line depends is estimated."""
+    """Return a remark if any of these figures of the device is estimated."""
     estimated = any(
         estimate.kind == "device" and estimate.field in fields
         for estimate in configuration.estimated
@@ -270,13 +275,13 @@ def _time(point: Point, bound: Point) -> Iterator[Block]:
     whole = part_bar(0.0, bound.tpot_s / point.tpot_s, size)
     rows += [
         Row((*_term("TPOT", point.tpot_s, point), part_bar(0.0, 1.0, size), ""), "bold"),
-        Row((*_term("bound", bound.tpot_s, point), whole, "of the ideal engine"), "dim"),
+        Row((*_term("bound", bound.tpot_s, point), whole, "ideal engine"), "dim"),
     ]
     styles = {
         (number, 3): "bad" if row.cells[0] == BINDS[BOUND[int(point.bound)]] else "cyan"
         for number, row in enumerate(rows[:-2])
     }
-    yield Heading("Where the time of a token goes")
+    yield Heading("Where the time per token goes")
     yield Table((*left(""), *right("", ""), _BAR, *left("")), rows, styles=styles)
 
 
@@ -294,7 +299,7 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
         ("weights", point.weight_bytes_per_device, "cyan"),
         ("KV cache", point.kv_bytes_per_device, "cyan"),
         ("free", max(usable - here, 0.0), "dim"),
-        ("kept by engine", max(capacity - max(usable, here), 0.0), "dim"),
+        ("engine reserve", max(capacity - max(usable, here), 0.0), "dim"),
     ]
     scale = max(capacity, sum(size for _, size, _ in parts))
     rows: list[Row] = []
@@ -311,15 +316,15 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
         lacking = (here - usable, "bad")
         picture = part_bar(usable / scale, here / scale, _bar_size())
         row = (
-            "too much",
+            "excess",
             format_quantity(lacking[0], "B"),
             f"{lacking[0] / capacity:.1%}",
             picture,
         )
         rows.append(Row(row, "bad"))
     yield Heading(
-        f"Memory of a device: {format_quantity(capacity, 'B')}, "
-        f"{format_quantity(usable, 'B')} for the engine"
+        f"Memory per device: {format_quantity(capacity, 'B')}, "
+        f"{format_quantity(usable, 'B')} usable"
     )
     yield Table((*left(""), *right("", ""), _BAR), rows, styles=styles)
     pairs = []
@@ -328,9 +333,9 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
         away = format_quantity(point.offloaded_bytes_per_device, "B")
         entry = configuration.entries.device
         own = entry.memory2_kind if made.device.memory2_capacity > 0.0 else "host memory"
-        pairs.append(("offloaded", f"{away} of them, into {tier} of {own}"))
+        pairs.append(("offloaded", f"{away} moved into {tier} of {own}"))
     if point.max_batch > 0.0:
-        pairs.append(("room for", f"batch {point.max_batch:,.0f} at these lengths"))
+        pairs.append(("max batch", f"{point.max_batch:,.0f} at these lengths"))
     yield Facts(pairs)
 
 
@@ -354,12 +359,12 @@ def _physics(point: Point, bound: Point) -> Iterator[Block]:
         Row((name, f"{share:.2%}", "100%", "", part_bar(0.0, share, _bar_size())))
         for name, share in (("bandwidth (MBU)", point.mbu), ("FLOP/s (MFU)", point.mfu))
     ]
-    yield Heading("Distance to the physical bound, in decode")
-    bar = Column("share of the possible", picture=True, style="cyan")
+    yield Heading("Distance from the physical bound in decode")
+    bar = Column("share of the bound", picture=True, style="cyan")
     yield Table((*left(""), *right("this", "bound", ""), bar), rows + used)
     yield Paragraph(
-        f"{significant(point.arithmetic_intensity, 3)} FLOP/byte; compute binds weights from "
-        f"{point.ridge_batch:,.0f} tokens a step on.",
+        f"{significant(point.arithmetic_intensity, 3)} FLOP/byte; weights are compute-bound from "
+        f"{point.ridge_batch:,.0f} tokens per step.",
         "dim",
     )
 
@@ -379,7 +384,7 @@ def _help(configuration: Configuration) -> Iterator[Block]:
                 )
             )
         )
-    yield Heading("What would help, each evaluated anew")
+    yield Heading("What would help, one change at a time")
     yield Table((*left(""), *right("TPOT", "", "TTFT", "")), rows)
 
 
@@ -396,7 +401,7 @@ def _alternatives(configuration: Configuration, point: Point) -> Iterator[Block]
 
 
 def _side_by_side(found: tuple[Alternative, ...]) -> Table:
-    """Return configurations below each other, against the first if it is what was asked."""
+    """Return configurations as rows, compared with the first if it is the one of the card."""
     first = found[0].point if found[0].difference == "this" else None
     rows = []
     for alternative in found:
@@ -433,7 +438,7 @@ def _provenance(configuration: Configuration) -> Iterator[Block]:
     shown = sorted(
         (figure for figure in found if figure.effect >= _MATTERS), key=lambda f: -f.effect
     )[:_MOST_SHOWN]
-    yield Heading("What it rests on")
+    yield Heading("What the prediction rests on")
     name = configuration.labels["engine"]
     device = configuration.entries.device
     level = configuration.entries.engine.calibration(device)
@@ -444,21 +449,21 @@ def _provenance(configuration: Configuration) -> Iterator[Block]:
     bases = Counter(figure.basis for figure in found)
     counted = ", ".join(f"{count} {basis}" for basis, count in bases.most_common())
     yield Paragraph(
-        f"{plural(len(found), 'figure')} entered: {counted}. Those that matter most, with the % "
-        "that TPOT, J and $ change per % of the figure (--sources shows all):"
+        f"{plural(len(found), 'figure')} used: {counted}. Those with the largest effect, in % "
+        "change of TPOT, J and $ per % change of the figure (--sources shows all):"
     )
     yield _figures(shown, short=True)
     hidden = {(figure.kind, figure.field) for figure in found if figure.basis == "estimated"}
     hidden -= {(figure.kind, figure.field) for figure in shown}
     if hidden:
         names = ", ".join(f"{kind}.{field}" for kind, field in sorted(hidden))
-        yield Paragraph(f"Estimated too, with less effect: {names}.", "dim")
+        yield Paragraph(f"Also estimated, with less effect: {names}.", "dim")
     for field, why in configuration.entries.model.estimated.items():
         yield Paragraph(f"The model's {field}: estimated, {why}.", "doubt")
 
 
 def _figures(found: list[Figure], *, short: bool = False) -> Table:
-    """Return figures with what they rest on."""
+    """Return figures with their values, effects and sources."""
     return Table(
         (*left("figure"), *right("value", *VERDICT.values())),
         [
@@ -498,7 +503,9 @@ def _sources(configuration: Configuration) -> Iterator[Block]:
     found = figures(configuration)
     model = configuration.entries.model
     yield Heading(f"Sources: model {model.name}")
-    yield Paragraph(model.source or "family of models: perfcore's shape rule")
+    yield Paragraph(
+        model.source or "a family of models, with dimensions from perfcore's shape rule"
+    )
     yield Facts(_dimensions(model))
     for kind in dict.fromkeys(figure.kind for figure in found):
         own = [figure for figure in found if figure.kind == kind]
@@ -507,7 +514,7 @@ def _sources(configuration: Configuration) -> Iterator[Block]:
 
 
 def _dimensions(model: ModelEntry) -> list[tuple[str, str]]:
-    """Return the dimensions that a model's entry gives."""
+    """Return the numeric dimensions of a model's entry."""
     return [
         (name, f"{value:,}")
         for name in ModelEntry.model_fields

@@ -1,4 +1,4 @@
-"""``perfcore models|devices|formats|engines|economics|columns``: lists, and all about one entry."""
+"""``perfcore models|devices|formats|engines|economics|columns``: lists and single entries."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast, get_args
@@ -38,8 +38,8 @@ from perfcore.tables import Column as TableColumn
 from perfcore.tables import Table, left, right
 from perfcore.units import DIMENSIONS, plural
 
-_CACHE: Final = "bf16"  # format of the KV cache whose bytes are shown
-_COMPUTED: Final = {  # units of what is computed, or stands in an entry only
+_CACHE: Final = "bf16"  # KV-cache format for which bytes per token are shown
+_COMPUTED: Final = {  # units of computed figures, and of fields that no record has
     "on_chip_memory": "B",
     "on_chip_bandwidth": "B/s",
     "link_latency": "s",
@@ -58,7 +58,7 @@ _PLAIN: Final = ("bit", "nm", "g/kWh")
 _LAST: Final = ("source", "notes", "estimated")
 
 match_option: Callable[[Any], Any] = click.option(
-    "--match", default="", metavar="TEXT", help="Only names, aliases and titles that have TEXT."
+    "--match", default="", metavar="TEXT", help="List only names and descriptions with TEXT."
 )
 
 
@@ -73,25 +73,25 @@ def _all(kind: str, match: str) -> list[Entry]:
 
 
 def _marked(entry: Entry) -> str:
-    """Name, with ``*`` if a figure is estimated and ``?`` if the thing does not exist."""
+    """Return the name, with ``*`` if a figure is estimated and ``?`` if it is hypothetical."""
     return entry.name + ("*" if entry.estimated else "") + ("?" if entry.hypothetical else "")
 
 
 def _list(
     header: Sequence[TableColumn], rows: Sequence[Sequence[str]], entries: Sequence[Entry] = ()
 ) -> None:
-    """Print a table of entries and what its marks mean, or that there are none."""
+    """Print a table of entries with a legend of its marks, or that there are none."""
     if rows:
         print_table(Table.of(header, rows, footnotes=_legend(entries)))
     else:
-        click.echo("none; leave out --match")
+        click.echo("no entries; leave out --match")
 
 
 def _legend(entries: Sequence[Entry]) -> list[str]:
-    """Return what the marks of entries mean, in one line if there are any."""
+    """Return the meanings of the marks in use, as one line at most."""
     parts = []
     if any(entry.estimated for entry in entries):
-        parts.append("* has estimated figures (show says which)")
+        parts.append("* has estimated figures (`show` lists them)")
     if any(entry.hypothetical for entry in entries):
         parts.append("? hypothetical")
     return ["; ".join(parts)] if parts else []
@@ -102,7 +102,7 @@ def _data(entry: Entry, **computed: object) -> dict[str, object]:
 
 
 def _print_entry(entry: Entry, computed: Mapping[str, object]) -> None:
-    """Print every fact that the entry gives, with units, estimates and the source."""
+    """Print all fields of an entry, with units, estimates and the source."""
     click.secho(f"{entry.name}  {entry.title}".rstrip(), bold=True)
     if entry.hypothetical:
         click.echo("hypothetical: this does not exist")
@@ -115,7 +115,7 @@ def _print_entry(entry: Entry, computed: Mapping[str, object]) -> None:
         pairs.append((name, _value(name, value) + mark))
     facts(pairs)
     if entry.estimated:
-        heading("estimated, as nobody publishes them")
+        heading("estimated, as they are not published")
         facts(list(entry.estimated.items()), "  ")
     heading("source")
     paragraph(entry.source)
@@ -141,7 +141,7 @@ def _value(name: str, value: object) -> str:
 
 
 def number_text(name: str, value: float) -> str:
-    """Return the number of an entry's field, in the unit that people use."""
+    """Return the number of an entry's field, in a customary unit."""
     if name == "lifetime":
         return duration(value)
     unit = _unit(name)
@@ -153,7 +153,7 @@ def number_text(name: str, value: float) -> str:
 
 
 def _unit(name: str) -> str | None:
-    """Return the unit of an entry's field; None for a pure number that is shown as it is."""
+    """Return the unit of an entry's field; None for a pure number, shown without a prefix."""
     if name in _COMPUTED:
         return _COMPUTED[name]
     declared = (fields[name] for fields in LIMITS.values() if name in fields)
@@ -161,7 +161,7 @@ def _unit(name: str) -> str | None:
 
 
 def _inherit(ctx: click.Context, as_json: bool) -> bool:
-    """Whether ``--json`` stands before or after ``show``."""
+    """Return whether ``--json`` was given before or after ``show``."""
     return as_json or bool(ctx.parent and ctx.parent.params.get("as_json"))
 
 
@@ -222,10 +222,11 @@ def models(ctx: click.Context, match: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def show_model(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Show a model: its architecture, and what is computed from it.
+    """Show a model's architecture, parameter counts and KV cache.
 
-    NAME may be a file, a directory with a config.json, or hf:ORG/NAME as well. KV bytes per
-    token are those of a 16-bit cache, layers with a window and keys of an indexer included.
+    NAME is a model in the catalogue, a TOML file, a Hugging Face config.json or the directory that
+    holds one, a GGUF file, or hf:ORG/NAME. KV bytes per token are those of a 16-bit cache; they
+    include sliding-window layers and indexer keys.
 
     \b
     perfcore models show mixtral-8x7b --json
@@ -260,7 +261,7 @@ def _device_facts(entry: DeviceEntry) -> dict[str, object]:
     "device_class",
     type=click.Choice(get_args(DeviceClass)),
     metavar="CLASS",
-    help=f"Only one class: {', '.join(get_args(DeviceClass))}.",
+    help=f"List only devices of one class: {', '.join(get_args(DeviceClass))}.",
 )
 @json_option
 @click.pass_context
@@ -303,7 +304,7 @@ def devices(ctx: click.Context, match: str, device_class: str | None, as_json: b
 @json_option
 @click.pass_context
 def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Show a device: its data sheet, what in it is estimated, and the sources.
+    """Show a device's data sheet, with estimates and sources.
 
     \b
     perfcore devices show mi300x
@@ -314,7 +315,7 @@ def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
         return
     _print_entry(entry, {})
     if entry.fallbacks:
-        heading("prices that it does not list, and what stands for them")
+        heading("prices that are not listed, and what is used instead")
         made = entry.record()
         facts(
             [
@@ -388,7 +389,7 @@ def _short(text: str, length: int = 28) -> str:
 @json_option
 @click.pass_context
 def show_format(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Show a format, of weights and of the KV cache where both have the name.
+    """Show a weight format or a KV-cache format, or both if they share a name.
 
     \b
     perfcore formats show fp8
@@ -446,12 +447,12 @@ def engines(ctx: click.Context, match: str, as_json: bool) -> None:
     "--device",
     metavar="NAME",
     shell_complete=entry_name("device"),
-    help="Show the constants that hold on a device.",
+    help="Show the constants that apply to this device.",
 )
 @json_option
 @click.pass_context
 def show_engine(ctx: click.Context, name: str, device: str | None, as_json: bool) -> None:
-    """Show an engine: every constant, whether it was fitted or assumed, and from what.
+    """Show an engine's constants, and whether each was fitted or assumed.
 
     \b
     perfcore engines show vllm
@@ -476,9 +477,9 @@ def show_engine(ctx: click.Context, name: str, device: str | None, as_json: bool
 
 
 def _tables(entry: EngineEntry) -> None:
-    """Print what an engine says itself: constants, factors on its base, intervals, evidence."""
+    """Print an engine's own tables: constants, factors on its base, intervals, evidence."""
     if entry.base:
-        click.echo(f"stands on: {entry.base}")
+        click.echo(f"based on: {entry.base}")
     if entry.constants:
         _constants("constants", entry.constants)
     if entry.factors:
@@ -497,12 +498,12 @@ def _tables(entry: EngineEntry) -> None:
 
 
 def _calibrated(entry: EngineEntry) -> str:
-    """How much data an engine's fit has, and of how many sources."""
+    """Return the number of rows and sources behind an engine's fit."""
     if entry.fit is None:
         return "-"
     rows = sum(errors.rows for errors in entry.fit.errors)
     sources = {errors.source for errors in entry.fit.errors}
-    return f"{rows:,} rows of {plural(len(sources), 'source')}"
+    return f"{rows:,} rows from {plural(len(sources), 'source')}"
 
 
 def _on_device(entry: EngineEntry, device: DeviceEntry, *, as_json: bool) -> None:
@@ -546,7 +547,7 @@ def _evidence(entry: EngineEntry) -> None:
         )
         for errors in entry.fit.errors
     ]
-    header = (*left("source", "metric"), *right("rows", "fit", "model new", "device new"))
+    header = (*left("source", "metric"), *right("rows", "fit", "model left out", "device left out"))
     print_table(Table.of(header, rows))
 
 
@@ -569,7 +570,7 @@ def _constants(title: str, constants: Mapping[str, Constant]) -> None:
 @json_option
 @click.pass_context
 def economics(ctx: click.Context, match: str, as_json: bool) -> None:
-    """List facilities and how they pay, or show one.
+    """List facilities and their prices, or show one.
 
     \b
     perfcore economics
@@ -592,7 +593,11 @@ def economics(ctx: click.Context, match: str, as_json: bool) -> None:
         )
         for entry in found
     ]
-    header = (*left("economics", "paid"), *right("in use", "PUE", "g/kWh"), *left("title"))
+    header = (
+        *left("economics", "purchase"),
+        *right("utilisation", "PUE", "g/kWh"),
+        *left("title"),
+    )
     _list(header, rows, found)
 
 
@@ -601,7 +606,7 @@ def economics(ctx: click.Context, match: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def show_economics(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Show a facility: its prices and overheads, what in them is estimated, and the sources.
+    """Show a facility's prices and overheads, with estimates and sources.
 
     \b
     perfcore economics show hyperscaler
@@ -633,9 +638,9 @@ def _column(column: Column) -> dict[str, object]:
 @json_option
 @click.pass_context
 def columns(ctx: click.Context, match: str, as_json: bool) -> None:
-    """List the columns of the output, or show one.
+    """List the output columns, or show one.
 
-    Those marked + are written unless the sweep names others.
+    Columns marked + are written by default; a sweep may choose others.
 
     \b
     perfcore columns --match energy
@@ -659,7 +664,7 @@ def columns(ctx: click.Context, match: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def show_column(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Show a column: unit, kind, meaning, and the values of a code.
+    """Show a column's meaning, unit and kind, and the values of a code.
 
     \b
     perfcore columns show status
@@ -675,7 +680,7 @@ def show_column(ctx: click.Context, name: str, as_json: bool) -> None:
     pairs = [("meaning", column.meaning), ("unit", column.unit or "text"), ("kind", column.kind)]
     pairs.append(("written", "by default" if column.default else "if the sweep names it"))
     if column.better:
-        pairs.append(("better", "less" if column.better == "least" else "more"))
+        pairs.append(("better", "lower" if column.better == "least" else "higher"))
     if column.categories:
         pairs.append(("values", ", ".join(column.categories)))
     facts(pairs)

@@ -1,4 +1,4 @@
-"""``perfcore compare``: several configurations side by side, with the best of each metric."""
+"""``perfcore compare``: several configurations side by side, the best of each metric marked."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -18,12 +18,12 @@ from perfcore.tables import GAP, Row, Table, left, right
 from perfcore.units import significant
 
 _MS: Final = 1e3
-_RATIO: Final = 7  # columns of a ratio to the first
+_RATIO: Final = 7  # width of a ratio to the first
 _NONE: Final = "-"
 
 
 class _Line(NamedTuple):
-    """A metric as a row: its name with its unit, and how its value is written."""
+    """Row of a metric: its name with its unit, and the format of its values."""
 
     name: str
     metric: str
@@ -64,23 +64,23 @@ _SECTIONS: Final = (
             _Line("J/token", "energy_per_output_token_j", significant),
             _Line("$/Mtok out", "cost_per_mtok_output_usd", significant),
             _Line("$/Mtok in", "cost_per_mtok_input_usd", significant),
-            _Line("waits for", "bound", significant),
+            _Line("bottleneck", "bound", significant),
         ),
     ),
-    ("time of a token", _terms()),
+    ("time per token", _terms()),
     (
-        "memory of a device",
+        "memory per device",
         (
             _Line("weights, GB", "weight_bytes_per_device", _gigabytes),
             _Line("KV cache, GB", "kv_bytes_per_device", _gigabytes),
-            _Line("room for batch", "max_batch", _count),
+            _Line("max batch", "max_batch", _count),
         ),
     ),
     (
         "physical bound",
         (
             _Line("bound, ms", "bound_tpot_s", significant, _MS),
-            _Line("TPOT by bound", "times_bound", _times),
+            _Line("TPOT / bound", "times_bound", _times),
             _Line("bandwidth (MBU)", "mbu", _share),
             _Line("FLOP/s (MFU)", "mfu", _share),
         ),
@@ -93,13 +93,15 @@ _SECTIONS: Final = (
         ),
     ),
 )
-_ALWAYS: Final = ("weight_bytes_per_device", "kv_bytes_per_device")  # of what cannot run, too
+_ALWAYS: Final = ("weight_bytes_per_device", "kv_bytes_per_device")  # if it cannot run, too
 
 
 @click.command()
 @click.argument("subjects", nargs=-1, metavar="[FILE|MODEL]...")
 @axis_options(list(AXIS_INPUTS), several=True)
-@click.option("--devices", metavar="auto", help="Choose tp and pp of each: as few as fit.")
+@click.option(
+    "--devices", metavar="auto", help="Choose tp and pp of each: the fewest devices that fit."
+)
 @set_option(EXAMPLE)
 @json_option
 @markdown_option
@@ -110,12 +112,15 @@ def compare(
     as_markdown: bool,
     **options: str | None,
 ) -> None:
-    """Put several configurations side by side.
+    """Compare several configurations side by side.
 
-    FILE is a TOML file of one configuration: its keys are the options of point, such as model,
-    device, tp and weight_format, with what-ifs in a table overrides, and a name if it likes. Of an
-    option with several values every one makes a configuration; options win over files. Marked are
-    the best of those that run, and ratios are to the first.
+    MODEL is a model in the catalogue. FILE is a TOML file with one configuration: its keys are the
+    options of point, such as model, device, tp and weight_format; it may also have a name, and
+    what-ifs in a table overrides. An option may have several values, separated by commas; each
+    value makes a configuration. Options override files.
+
+    The best value of each metric is marked, among configurations that can run. Ratios are relative
+    to the first configuration.
 
     \b
     perfcore compare llama-3-70b --device h100-sxm,b200,mi300x --tp 8 --batch 16
@@ -149,7 +154,7 @@ def compare(
 
 
 def _blocks(comparison: Comparison, abreast: int | None) -> Iterator[Block]:
-    """Return title, tables of as many columns as fit, and why some cannot run."""
+    """Yield the title, tables of as many columns as fit, and why some cannot run."""
     told = [setting(configuration) for configuration in comparison.configurations]
     common = [text for text in told[0] if all(text in other for other in told)]
     for axis in ("device", "model"):
@@ -166,7 +171,7 @@ def _blocks(comparison: Comparison, abreast: int | None) -> Iterator[Block]:
             yield Paragraph("")
         yield _table(lines, parts, start, stop, stacked=abreast is None)
         start = stop
-    yield Paragraph("* the best of those that run; x: ratio to the first", "dim")
+    yield Paragraph("* best of those that run; x: ratio to the first", "dim")
     for name, configuration, runs in zip(
         comparison.names, comparison.configurations, comparison.runs, strict=True
     ):
@@ -176,7 +181,7 @@ def _blocks(comparison: Comparison, abreast: int | None) -> Iterator[Block]:
 
 
 class _Filled(NamedTuple):
-    """A row of all configurations: its cells, and which are the best."""
+    """Row with a cell for each configuration, and the places of the best cells."""
 
     name: str
     cells: tuple[str, ...]
@@ -240,12 +245,12 @@ def _ratio(ratio: float) -> str:
 
 
 def _pad(number: int) -> str:
-    """Blanks where other rows have a ratio and a mark; the first column has only marks."""
+    """Return blanks for a missing ratio and mark; the first column has marks only."""
     return " " * (_RATIO + 1 if number else 1)
 
 
 def _fitting(lines: Sequence[_Filled], parts: Sequence[Sequence[str]], start: int) -> int:
-    """Return how many columns fit beside the names of rows, at least one."""
+    """Return the number of columns that fit beside the names of the rows, at least one."""
     room = width() - max(len(line.name) for line in lines)
     fitting = 0
     for number in range(start, len(parts)):
@@ -267,7 +272,7 @@ def _table(
     *,
     stacked: bool,
 ) -> Table:
-    """Return some of the columns; names stand in lines above each other, or in the header."""
+    """Return columns ``start`` to ``stop``; names are stacked in rows, or form the header."""
     places = range(start, min(stop, len(parts)))
     header = [", ".join(parts[place]) for place in places]
     rows = []

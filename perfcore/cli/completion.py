@@ -1,4 +1,4 @@
-"""``perfcore completion``, and what names the shell offers: from the catalogue and the columns."""
+"""``perfcore completion``, and shell completion of names from the catalogue and the columns."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -13,7 +13,7 @@ Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]
 
 
 def entry_name(kind: str) -> Completer:
-    """Return what completes the name of a catalogue entry."""
+    """Return a completer of the names of catalogue entries."""
 
     def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from perfcore.catalog import loader  # noqa: PLC0415 - pydantic is slow to import
@@ -26,7 +26,7 @@ def entry_name(kind: str) -> Completer:
 
 
 def words(known: Iterable[str]) -> Completer:
-    """Return what completes one of some words."""
+    """Return a completer of a fixed list of words."""
 
     def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return _matching(known, incomplete)
@@ -35,10 +35,10 @@ def words(known: Iterable[str]) -> Completer:
 
 
 def column_name(*kinds: str) -> Completer:
-    """Return what completes the name of a column of some kinds, or the last in a list of them."""
+    """Return a completer of the names of columns of some kinds, or of the last in a list."""
 
     def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from perfcore.columns import COLUMNS  # noqa: PLC0415 - only where a column is meant
+        from perfcore.columns import COLUMNS  # noqa: PLC0415 - only needed to complete
 
         before, comma, begun = incomplete.rpartition(",")
         taken = before.split(",")
@@ -59,17 +59,20 @@ def _matching(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
-    """Print a script that completes commands and names in a shell.
+    """Print a shell completion script.
+
+    It completes commands, options, and names in the catalogue. Add the line for your shell to its
+    start-up file; for fish, run the command once.
 
     \b
-    eval "$(perfcore completion bash)"                                     in ~/.bashrc
-    eval "$(perfcore completion zsh)"                                      in ~/.zshrc
-    perfcore completion fish > ~/.config/fish/completions/perfcore.fish    once
+    eval "$(perfcore completion bash)"                                     # in ~/.bashrc
+    eval "$(perfcore completion zsh)"                                      # in ~/.zshrc
+    perfcore completion fish > ~/.config/fish/completions/perfcore.fish    # once
     """  # noqa: D301
     made = get_completion_class(shell)
     if made is None:
         raise click.UsageError(f"no completion for {shell}")
     root = click.get_current_context().find_root()
     script = made(root.command, {}, "perfcore", _VARIABLE)
-    # of the class' own text, as `source()` would start bash to ask for its version
+    # formatted here, because `source()` would start bash to check its version
     click.echo(script.source_template % script.source_vars())

@@ -1,4 +1,4 @@
-"""The option ``--dask`` of the commands whose work a cluster can do."""
+"""Option ``--dask`` of the commands that can run on a cluster."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ dask_option: Callable[[Any], Any] = click.option(
     "--dask",
     "address",
     metavar="ADDRESS",
-    help="Work on a Dask cluster: tcp://HOST:PORT or scheduler.json.",
+    help="Run on a Dask cluster: tcp://HOST:PORT, or a scheduler.json file.",
 )
 
 
@@ -21,13 +21,13 @@ def check_dask(address: str | None, workers: int | None) -> None:
     """Refuse options that contradict each other."""
     if address is not None and workers is not None:
         raise click.UsageError(
-            "--workers counts threads of this process, --dask has those of its workers; give one"
+            "--workers sets threads of this process, --dask uses those of the cluster; give one"
         )
 
 
 @contextmanager
 def executor_of(address: str | None) -> Iterator["Executor | None"]:
-    """Connect to the cluster, if one is asked for."""
+    """Connect to a cluster if an address is given, and yield its executor."""
     if address is None:
         yield None
         return
@@ -36,6 +36,6 @@ def executor_of(address: str | None) -> Iterator["Executor | None"]:
     from perfcore.runs.executors import dask_executor  # noqa: PLC0415 - Arrow is slow to import
 
     with dask_executor(address) as executor:
-        # what it has to say of workers that come and go is in the scheduler's log, too
+        # its messages about workers that come and go are in the scheduler's log, too
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         yield executor

@@ -1,4 +1,4 @@
-"""``perfcore diff``: which rows of two sweeps differ, by how much, and because of what."""
+"""``perfcore diff``: rows that differ between two sweeps, by how much and why."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from perfcore.diffing.rows import Diff, OnlyIn
 
 DIFFERENT: Final = 1
-_LISTED: Final = 20  # constants that are printed
-_LONG: Final = 40  # letters of a value
+_LISTED: Final = 20  # most constants that are printed
+_LONG: Final = 40  # most characters of a value
 
 
 @click.command()
@@ -35,14 +35,14 @@ _LONG: Final = 40  # letters of a value
     metavar="COLUMN",
     multiple=True,
     shell_complete=column_name("code", "count", "metric"),
-    help="Compare this column [all that both have]. Repeatable.",
+    help="Compare only this column [all that both have]. Repeatable.",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 1),
     default=0.0,
     metavar="SHARE",
-    help="Relative changes up to this are none [0].",
+    help="Ignore relative changes up to this share [0].",
 )
 @set_option("economics.pue=1.2")
 @json_option
@@ -56,13 +56,15 @@ def diff(
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Compare two runs: rows that moved, and why.
+    """Compare two runs: rows that changed, and why.
 
-    Rows are paired by their axes, except those of one value on each side. What differs is listed:
-    versions, settings, and constants of the catalogue that the rows rest on. Each of the two is a
-    run's directory, or a sweep file, which is evaluated now, in memory; --set is for the last file.
+    RUN1 and RUN2 are each the directory of a run, or a sweep file, which is evaluated in memory.
+    Rows are paired by their axes; axes with a single value on each side are ignored. The output
+    lists which rows changed and what differs between the runs: versions, settings, and constants of
+    the catalogue that the rows depend on. --set applies to the last sweep file.
 
-    Exit code 0: every row is on both sides and none moved. 1: some are not, or did. 2: a fault.
+    Exit code 0: every row is in both runs and none changed. 1: rows changed, or are in one run
+    only. 2: an error.
 
     \b
     perfcore diff old new
@@ -86,7 +88,7 @@ def _for_people(found: "Diff") -> None:
             (title, f"{side.label}: {plural(side.data.num_rows, 'row')}{_unfinished(side)}")
             for title, side in (("before", found.before), ("after", found.after))
         ]
-        + [("pairs", f"{found.pairs:,}, of which {found.moved:,} moved")]
+        + [("pairs", f"{found.pairs:,}, of which {found.moved:,} changed")]
         + _only("only before", found.only_before)
         + _only("only after", found.only_after)
     )
@@ -100,14 +102,14 @@ def _for_people(found: "Diff") -> None:
 
 
 def _unfinished(side: "Side") -> str:
-    return "" if side.complete else ", of a run that is not finished"
+    return "" if side.complete else ", from an unfinished run"
 
 
 def _only(title: str, rows: "OnlyIn") -> list[tuple[str, str]]:
     if not rows.rows:
         return []
     beyond = rows.rows - rows.left_out
-    parts = [f"{rows.left_out:,} that the other has left out"] if rows.left_out else []
+    parts = [f"{rows.left_out:,} that the other left out"] if rows.left_out else []
     parts += [f"{beyond:,} with values that the other's axes lack"] if beyond else []
     lines = [(title, f"{plural(rows.rows, 'row')}: {', '.join(parts)}")]
     if rows.examples:
@@ -131,7 +133,7 @@ def _metrics(found: "Diff") -> None:
         columns = (*left("metric"), *right("rows", "rose", "median change", "largest"))
         print_table(Table.of(columns, lines))
         worst = max(found.metrics, key=lambda moved: abs(moved.largest or 0.0))
-        heading(f"{worst.metric} moved most in")
+        heading(f"largest changes of {worst.metric}")
         for row in worst.worst:
             change = row["change"]
             share = f" ({change:+.3%})" if isinstance(change, float) else ""
@@ -141,7 +143,7 @@ def _metrics(found: "Diff") -> None:
     if found.switches:
         click.echo()
         switches = [(s.metric, s.before, s.after, f"{s.rows:,}") for s in found.switches[:_LISTED]]
-        print_table(Table.of((*left("text", "before", "after"), *right("rows")), switches))
+        print_table(Table.of((*left("column", "before", "after"), *right("rows")), switches))
 
 
 def _reasons(found: "Diff") -> None:
@@ -161,7 +163,7 @@ def _reasons(found: "Diff") -> None:
                 )
                 for change in sorted(entries, key=lambda c: -c.rows)[:_LISTED]
             ]
-            columns = (*left("where", "what", "before", "after"), *right("rows moved"))
+            columns = (*left("where", "what", "before", "after"), *right("rows changed"))
             print_table(Table.of(columns, lines))
         if len(entries) > _LISTED:
             click.echo(f"and {len(entries) - _LISTED} more (--json lists all)")
@@ -170,14 +172,14 @@ def _reasons(found: "Diff") -> None:
                 paragraph(f"{change.field} {_from_to(change)}", "")
     if words:
         click.echo()
-        many = f"{words:,} texts differ, which move no row (--json lists them)"
-        one = "1 text differs, which moves no row (--json lists it)"
+        many = f"{words:,} texts differ; they affect no row (--json lists them)"
+        one = "1 text differs; it affects no row (--json lists it)"
         click.echo(many if words > 1 else one)
     if found.unexplained:
         click.echo()
         paragraph(
-            f"{plural(found.unexplained, 'row')} moved whose constants are alike: settings or "
-            "perfcore's formulas changed",
+            f"{plural(found.unexplained, 'row')} changed although their constants are equal: "
+            "settings or perfcore's formulas changed",
             "",
         )
 

@@ -1,4 +1,4 @@
-"""What a command has to say as blocks, shown in a terminal by rich or printed as Markdown."""
+"""Output of a command as blocks, rendered for a terminal by rich or as Markdown."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ _NARROWEST_TILE: Final = 14
 
 @dataclass(frozen=True)
 class Title:
-    """The first line."""
+    """Title, on the first line."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Heading:
-    """Opens a section."""
+    """Heading of a section."""
 
     text: str
 
@@ -40,13 +40,13 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and their texts."""
+    """List of names with their texts."""
 
     pairs: Sequence[tuple[str, str]]
 
 
 class Tile(NamedTuple):
-    """One number, large."""
+    """Large number with a label and a note."""
 
     value: str
     label: str
@@ -55,7 +55,7 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class Panel:
-    """What matters most: tiles side by side, and lines below them."""
+    """Frame around the key results: tiles side by side, and lines below them."""
 
     tiles: Sequence[Tile]
     lines: Sequence[str]
@@ -66,7 +66,7 @@ Block = Title | Heading | Paragraph | Facts | Panel | Table
 
 
 def show(blocks: Sequence[Block]) -> None:
-    """Print blocks, in colour where there is any, within the terminal's width."""
+    """Print blocks within the terminal's width, in colour if it has any."""
     from rich.console import Console  # noqa: PLC0415 - takes a tenth of a second
     from rich.theme import Theme  # noqa: PLC0415
 

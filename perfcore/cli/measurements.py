@@ -1,4 +1,4 @@
-"""``perfcore measurements``: results of benchmark tools as rows, and what their columns mean."""
+"""``perfcore measurements``: import of benchmark results, and the meanings of their columns."""
 
 import shlex
 from collections import Counter
@@ -16,40 +16,39 @@ from perfcore.output import check_output, replacing
 from perfcore.units import plural
 
 MEANINGS: Final = {
-    "row_id": "a name of the row; imported rows have a hash of their content",
-    "set": "of rows that are fitted or checked together",
-    "mode": "how the machine was loaded: static, closed_loop, saturation or disaggregated [static]",
-    "source": "who measured; imported rows say own",
-    "source_ref": "where it can be looked up; imported rows name the file",
-    "licence": "under which the number may be passed on",
-    "date": "of the measurement, like 2026-03-31; it chooses the release of the engine",
-    "engine": "inference engine, a name of the catalogue [default]",
-    "engine_version": "as the engine writes it",
-    "hardware": "device, a name of the catalogue or a TOML file",
-    "model": "a name of the catalogue or a TOML file",
-    "weight_format": "a name of the catalogue [bf16]",
-    "weight_bits": "bits of a quantised weight, scales included, where they are known",
-    "kv_format": "format of the KV cache, a name of the catalogue; empty is 16 bit",
+    "row_id": "identifier of the row; imported rows have a hash of their content",
+    "set": "name of a set of rows that are fitted or checked together",
+    "mode": "load on the server: static, closed_loop, saturation or disaggregated [static]",
+    "source": "origin of the measurement; own for imported rows",
+    "source_ref": "where to look it up; imported rows name the file",
+    "licence": "licence under which the number may be passed on",
+    "date": "date of the measurement, e.g. 2026-03-31; it selects the release of the engine",
+    "engine": "inference engine, from the catalogue [default]",
+    "engine_version": "version, as the engine reports it",
+    "hardware": "device, from the catalogue or a TOML file",
+    "model": "model, from the catalogue or a TOML file",
+    "weight_format": "weight format, from the catalogue [bf16]",
+    "weight_bits": "bits per quantised weight, scales included, if known",
+    "kv_format": "KV-cache format, from the catalogue; empty means 16 bit",
     "tp": "tensor-parallel degree [1]",
     "pp": "pipeline-parallel degree [1]",
     "ep": "expert-parallel degree [1]",
-    "dp": "replicas [1]",
-    "devices": "tp x pp x dp",
-    "concurrency": "sequences in flight over all devices; empty is as many as fit",
-    "input_len": "tokens of a prompt, mean",
-    "output_len": "tokens of an answer, mean",
-    "metric": "what was measured: a column of perfcore, or one of those that docs/measurements.md "
-    "explains",
-    "value": "the number, in SI units",
-    "unit": "of the value; it must be that of the metric",
-    "task_note": "anything else, such as a data set",
+    "dp": "data-parallel replicas [1]",
+    "devices": "number of devices: tp x pp x dp",
+    "concurrency": "sequences in flight on all devices; empty means as many as fit",
+    "input_len": "mean prompt length in tokens",
+    "output_len": "mean output length in tokens",
+    "metric": "measured quantity: a column of perfcore, or one that docs/measurements.md explains",
+    "value": "measured value, in SI units",
+    "unit": "unit of the value; it must be that of the metric",
+    "task_note": "any remark, such as the data set",
 }
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def measurements(ctx: click.Context) -> None:
-    """Read results of benchmark tools; explain the format.
+    """Import benchmark results, or explain their columns.
 
     \b
     perfcore measurements import results.json -o own.csv --set hardware=h100-sxm
@@ -61,24 +60,27 @@ def measurements(ctx: click.Context) -> None:
 
 @measurements.command()
 def columns() -> None:
-    """List the columns of a table of measurements; model, hardware, metric and value are needed."""
+    """List the columns of a table of measurements.
+
+    Required are model, hardware, metric and value; a default is in brackets.
+    """
     facts(MEANINGS.items())
 
 
 @measurements.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("-o", "--output", metavar="OUT.csv", required=True, help="The table to write.")
+@click.option("-o", "--output", metavar="OUT.csv", required=True, help="Table to write.")
 @set_option("hardware=h100-sxm", "given")
 @click.option("--append", is_flag=True, help="Add rows to an existing table.")
 @click.option("--force", is_flag=True, help="Replace an existing table.")
 def import_(
     files: tuple[str, ...], output: str, given: tuple[str, ...], append: bool, force: bool
 ) -> None:
-    """Read results of benchmark tools into a table of measurements.
+    """Import results of benchmark tools into a table of measurements.
 
-    FILES are what vLLM (bench serve, latency, throughput), SGLang (bench_serving), llama-bench
-    (JSON, CSV), trtllm-bench (reports), genai-perf and AIPerf save; what a file is shows in its
-    content. What it does not state is set, a column each, for all files alike.
+    FILE is a result saved by vLLM (bench serve, latency, throughput), SGLang (bench_serving),
+    llama-bench (JSON, CSV), trtllm-bench (reports), genai-perf or AIPerf. The tool is recognised by
+    the file's content. Use --set for columns that the files do not state; it applies to all files.
 
     \b
     perfcore measurements import serve-*.json -o own.csv --set hardware=h100-sxm --set tp=8
@@ -101,7 +103,7 @@ def import_(
 
 
 def _existing(output: str, files: Sequence[str], *, append: bool, force: bool) -> list[Measurement]:
-    """Return the rows that stay in front; refuse what must not be overwritten."""
+    """Return the rows to keep of an existing table; refuse to overwrite it without ``--force``."""
     check_output("--output", output, files)
     if not Path(output).exists():
         return []
@@ -121,12 +123,12 @@ def _report(found: Imported, rows: Sequence[Measurement], output: str, before: i
     repeated = len(found.rows) - len(rows)
     skipped = Counter(f"{skip.file}: {skip.reason}" for skip in found.skipped)
     if repeated:
-        skipped["rows that are there already"] = repeated
+        skipped["rows already in the table"] = repeated
     if skipped:
         click.echo("left out")
         facts(((f"{count:,}", reason) for reason, count in skipped.items()), "  ")
     if found.assumed:
-        paragraph(f"assumed, as nothing says otherwise: {', '.join(found.assumed)}", "")
+        paragraph(f"assumed by default: {', '.join(found.assumed)}", "")
     click.echo("next")
     table, engine = shlex.quote(output), shlex.quote(str(Path(output).with_suffix(".toml")))
     click.echo(f"  perfcore validate --measurements {table}")

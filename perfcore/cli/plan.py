@@ -1,4 +1,4 @@
-"""``perfcore plan``: how large a sweep is, from its specification and a sample of its rows."""
+"""``perfcore plan``: size of a sweep, from its specification and a sample of its rows."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -19,10 +19,10 @@ _LISTED: Final = 8
 @click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
 @json_option
 def plan(spec: str, overrides: tuple[str, ...], workers: int | None, as_json: bool) -> None:
-    """Say how large a sweep is before it runs.
+    """Estimate the size of a sweep before running it.
 
-    Its axes and how they combine; rows, how many of them cannot run and why, bytes on disk, seconds
-    on this machine and memory, from a sample of the sweep. Writes nothing.
+    plan prints the axes and how they combine, and estimates from a sample of the rows: how many can
+    run, why others cannot, and the disk space, time and memory on this machine. It writes nothing.
 
     \b
     perfcore plan sweep.toml
@@ -114,7 +114,7 @@ def _for_people(found: "Plan") -> None:
         free += f", disk here {quantity(found.disk_free, 'B', 3)}"
         pairs.append(("free", f"{free}: `perfcore run` refuses this without --force"))
     if not forecast.exact:
-        pairs.append(("from", f"a sample of {forecast.sampled_rows:,} rows"))
+        pairs.append(("estimated", f"from a sample of {forecast.sampled_rows:,} rows"))
     facts(pairs)
     _provenance(found)
 
@@ -122,14 +122,14 @@ def _for_people(found: "Plan") -> None:
 def _provenance(found: "Plan") -> None:
     by_entry: dict[str, list[str]] = {}
     for estimate in found.estimated:
-        mark = " (others' median)" if estimate.fallback else ""
+        mark = " (median of others)" if estimate.fallback else ""
         by_entry.setdefault(estimate.entry, []).append(estimate.field + mark)
     if by_entry:
         click.echo("\nestimated, as no vendor publishes them:")
         listed = list(by_entry.items())
         facts([(name, ", ".join(fields)) for name, fields in listed[:_LISTED]], "  ")
         if len(listed) > _LISTED:
-            click.echo(f"  and of {len(listed) - _LISTED} more entries (--json lists all)")
+            click.echo(f"  and for {len(listed) - _LISTED} more entries (--json lists all)")
     if found.hypothetical:
         shown = ", ".join(found.hypothetical[:_LISTED])
         more = len(found.hypothetical) - _LISTED

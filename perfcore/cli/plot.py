@@ -1,4 +1,4 @@
-"""``perfcore plot``: a picture of a run or a sweep."""
+"""``perfcore plot``: plots of a run or a sweep."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ _SOURCE_OPTIONS = (
         "--where",
         metavar="CONDITION",
         multiple=True,
-        help="Keep rows of which COLUMN<=VALUE, >= or =, e.g. model=llama-3-70b. Repeatable.",
+        help="Keep rows with COLUMN<=VALUE, >= or =, e.g. model=llama-3-70b. Repeatable.",
     ),
     set_option("axes.batch=[1,2,4]"),
     click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors]."),
 )
 
 
-def source_options(command: Any) -> Any:  # noqa: ANN401 - what click decorates
-    """Add the options that say which rows a picture or page is of."""
+def source_options(command: Any) -> Any:  # noqa: ANN401 - as click's decorators
+    """Add the options that select the rows of a plot or report."""
     for option in reversed(_SOURCE_OPTIONS):
         command = option(command)
     return command
@@ -28,7 +28,7 @@ def source_options(command: Any) -> Any:  # noqa: ANN401 - what click decorates
 
 class _Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the kinds, a line each."""
+        """Write the kinds of plots, one per line."""
         with formatter.section("Kinds"):
             formatter.write_dl(list(KINDS.items()))
 
@@ -41,10 +41,10 @@ class _Command(click.Command):
     "--output",
     required=True,
     metavar="FILE",
-    help="File to write: .png, .svg, or .html, which answers to the pointer.",
+    help="File to write: .png, .svg, or .html (interactive).",
 )
-@click.option("--by", metavar="AXIS", help="Axis whose values are told apart [device].")
-@click.option("--metric", metavar="METRIC", help="Column to show, where a kind shows one.")
+@click.option("--by", metavar="AXIS", help="Axis with one series per value [device].")
+@click.option("--metric", metavar="METRIC", help="Column to plot, for kinds that plot one metric.")
 @source_options
 def plot(
     kind: str,
@@ -56,11 +56,11 @@ def plot(
     overrides: tuple[str, ...],
     workers: int | None,
 ) -> None:
-    """Draw a picture of a run or a sweep.
+    """Plot the results of a run or a sweep.
 
-    RUN is a directory that `perfcore run` wrote, SPEC a sweep file, which is evaluated. Axes that a
-    picture does not show are held at one value, or take whatever is best; the picture says which,
-    and --where chooses others.
+    RUN is a directory written by `perfcore run`; SPEC is a sweep file, which is evaluated first.
+    Axes that are not plotted are fixed at one value or optimised. The plot says which, and --where
+    selects other values.
 
     \b
     perfcore plot memory_wall results -o wall.png --where model=llama-3.1-70b

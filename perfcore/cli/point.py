@@ -1,4 +1,4 @@
-"""``perfcore point``: one configuration explained, term by term, against its physical bound."""
+"""``perfcore point``: one configuration explained term by term, with its physical bound."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from perfcore.reading.places import Place
 from perfcore.space import overrides as command_line
 
 EXAMPLE: Final = "device.memory_bandwidth='4 TB/s' or 'device.memory_bandwidth={scale=2}'"
-OVERRIDES: Final = re.compile("^overrides: ")  # what --set gives, and no file
+OVERRIDES: Final = re.compile("^overrides: ")  # faults of --set, not of a file
 _METAVARS: Final = {
     "prefix_hit": "SHARE",
     "acceptance": "SHARE",
@@ -28,7 +28,7 @@ _ARGUMENTS: Final = ("model", "device")
 
 
 def _names(rule: AxisInput) -> Completer | None:
-    """What completes an axis' names, if it has any."""
+    """Return the completer of an axis' names, if it has any."""
     if rule.choices:
         return words(rule.choices)
     return entry_name(rule.name) if rule.limits is None else None
@@ -37,9 +37,9 @@ def _names(rule: AxisInput) -> Completer | None:
 def axis_options(
     names: Sequence[str], *, several: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator with one option an axis: names, defaults and help are the axis' own.
+    """Return a decorator that adds one option per axis, declared by the axis itself.
 
-    With ``several`` an option takes a list between commas, and has no default of its own.
+    With ``several``, an option takes a comma-separated list and has no default.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,9 +64,11 @@ def axis_options(
 @click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
 @click.argument("device", metavar="DEVICE", shell_complete=entry_name("device"))
 @axis_options([name for name in AXIS_INPUTS if name not in _ARGUMENTS])
-@click.option("--devices", default="", metavar="auto", help="Choose tp and pp: as few as fit.")
+@click.option(
+    "--devices", default="", metavar="auto", help="Choose tp and pp: the fewest devices that fit."
+)
 @set_option(EXAMPLE)
-@click.option("--sources", is_flag=True, help="Show where every figure comes from.")
+@click.option("--sources", is_flag=True, help="Show the source of every figure.")
 @json_option
 @markdown_option
 def point(
@@ -78,10 +80,12 @@ def point(
 ) -> None:
     """Explain one configuration, term by term.
 
-    What a token costs in time, energy and money, what it waits for, how far that is from the
-    physical bound, and what more bandwidth or arithmetic would buy. MODEL and DEVICE are names
-    of the catalogue, or TOML files; MODEL may be a config.json of Hugging Face or its directory,
-    a GGUF file, or hf:ORG/NAME.
+    point shows the time, energy and cost of a token, the bottleneck, the distance from the physical
+    bound, and what more bandwidth or compute would gain.
+
+    MODEL and DEVICE are names from the catalogue (see `perfcore models` and `perfcore devices`) or
+    TOML files. MODEL may also be a Hugging Face config.json or the directory that holds one, a GGUF
+    file, or hf:ORG/NAME.
 
     \b
     perfcore point llama-3-70b h100-sxm --tp 4 --batch 32 --input-len 8Ki
@@ -92,7 +96,7 @@ def point(
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown exclude each other; give one")
     if as_json and sources:
-        raise click.UsageError("--json has no sources; give one of --json and --sources")
+        raise click.UsageError("--json and --sources exclude each other; give one")
     changed, faults = parse_overrides(overrides)
     try:
         configuration = Configuration(**options, overrides=changed)
@@ -115,7 +119,7 @@ def point(
 
 
 def parse_overrides(texts: tuple[str, ...]) -> tuple[dict[str, object], list[str]]:
-    """Return the overrides by key, and the faults of those that are none."""
+    """Return the overrides by key, and the faults of invalid ones."""
     faults: list[str] = []
     found: dict[str, object] = {}
     for text in texts:

@@ -1,4 +1,4 @@
-"""A run's progress as a bar on the terminal, with rows/s and the time that is left."""
+"""Progress bar of a run in a terminal, with rows/s and the remaining time."""
 
 import threading
 from typing import Final, Self
@@ -15,7 +15,7 @@ _POLL_SECONDS: Final = 0.25
 
 
 class Display(ProgressDisplay):
-    """Polls the progress from a thread of its own, so that no worker waits for a terminal."""
+    """Progress bar, updated by a separate thread so that no worker waits for the terminal."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -40,7 +40,7 @@ class Display(ProgressDisplay):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop polling, and leave the terminal as it was."""
+        """Stop polling, and remove the bar from the terminal."""
         self.done.set()
         self.thread.join()
         self._update()

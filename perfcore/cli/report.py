@@ -1,4 +1,4 @@
-"""``perfcore report``: one page on a run or a sweep."""
+"""``perfcore report``: an HTML report on a run or a sweep."""
 
 import shlex
 
@@ -18,11 +18,13 @@ def report(
     overrides: tuple[str, ...],
     workers: int | None,
 ) -> None:
-    """Write one page on a run or a sweep.
+    """Write an HTML report on a run or a sweep.
 
-    Findings, the pictures of `perfcore plot` that it has the axes for, what is best on each device,
-    assumptions, sources, errors, and the command that makes it again: one HTML file that needs no
-    network. Axes that a picture does not show are held at one value; --where chooses others.
+    The report is one HTML file that works offline. It has the findings, every plot of `perfcore
+    plot` for which the sweep has the axes, the best configuration on each device, assumptions,
+    sources, errors, and the command that reproduces it. RUN is a directory written by `perfcore
+    run`; SPEC is a sweep file, which is evaluated first. Axes that are not plotted are fixed at one
+    value or optimised; --where selects other values.
 
     \b
     perfcore report results -o report.html
@@ -36,7 +38,7 @@ def report(
 
 
 def _again(source: str, where: tuple[str, ...], overrides: tuple[str, ...]) -> str:
-    """Return the command that writes the page again."""
+    """Return the command that reproduces the page."""
     words = ["perfcore", "report", source]
     words += [word for condition in where for word in ("--where", condition)]
     words += [word for override in overrides for word in ("--set", override)]

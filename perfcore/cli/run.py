@@ -1,4 +1,4 @@
-"""``perfcore run``: a sweep into Parquet, with progress and a clean Ctrl-C."""
+"""``perfcore run``: a sweep written as Parquet, with progress and clean handling of Ctrl-C."""
 
 import re
 import shlex
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     required=True,
     metavar="RUN",
     type=click.Path(),
-    help="Directory of the run, made if missing, or s3://BUCKET/NAME, gs://BUCKET/NAME.",
+    help="Directory to write, created if missing, or s3://BUCKET/NAME, gs://BUCKET/NAME.",
 )
 @set_option("axes.batch=[1,2,4]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
-@click.option("--shard", "part", metavar="I/N", help="Part I of N only, to share a run [1/1].")
+@click.option("--shard", "part", metavar="I/N", help="Run only part I of N, to split a run [1/1].")
 @dask_option
-@click.option("--force", is_flag=True, help="Run even if memory or disk will not do.")
+@click.option("--force", is_flag=True, help="Run even if memory or disk space is too small.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def run(
@@ -47,12 +47,12 @@ def run(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Evaluate a sweep into Parquet files.
+    """Run a sweep and write its rows to Parquet files.
 
-    SPEC is a TOML file; rows go to RUN/data, what they are to RUN/manifest.json. The same command
-    goes on where an earlier one was interrupted, and repairs what has been damaged since. With
-    --shard, several machines share a run: `perfcore finalize RUN` says whether all parts are there.
-    Paths in SPEC are relative to its directory, those of --set to the current one.
+    SPEC is a TOML file (`perfcore init` writes one). Rows are written to RUN/data, and their
+    description to RUN/manifest.json. Repeat the command to resume an interrupted run or to repair a
+    damaged one. With --shard, several machines split a run; `perfcore finalize RUN` then combines
+    the parts. Paths in SPEC are relative to its directory, paths in --set to the current one.
 
     \b
     perfcore run sweep.toml -o results
@@ -66,12 +66,12 @@ def run(
     from perfcore.runs.workers import Progress  # noqa: PLC0415 - Arrow is slow to import
     from perfcore.space.space import Space  # noqa: PLC0415
 
-    if not output.strip():  # a variable of the shell that is not set
-        raise InputError(f"--output: {output!r} names nothing; give a directory")
+    if not output.strip():  # e.g. an unset shell variable
+        raise InputError(f"--output: {output!r} is empty; name a directory")
     share = _part(part) if part else (1, 1)
     check_dask(address, workers)
     space = Space.from_toml(spec, overrides)
-    # whatever is wrong with these is told before anything is written
+    # computed here so that their faults are reported before anything is written
     _ = space.tables, space.rules, space.inner, space.block(0, 1)
     if not force:
         from perfcore.runs.preflight import shortages  # noqa: PLC0415
@@ -91,7 +91,7 @@ def run(
             finished = sweep(space, output, workers, show, part=share, executor=executor)
     except KeyboardInterrupt as stop:
         click.echo(f"\ninterrupted: {_kept(output, space.shards)}", err=True)
-        click.echo(f"to go on: {_again(ctx.params)}", err=True)
+        click.echo(f"to resume: {_again(ctx.params)}", err=True)
         ctx.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
     if not quiet:
         _summary(finished, watched[0], share)
@@ -104,7 +104,7 @@ def run(
 
 
 def _again(given: dict[str, Any]) -> str:
-    """The command that goes on with a run."""
+    """Return the command that resumes a run."""
     words = ["perfcore", "run", given["spec"], "-o", given["output"]]
     words += [part for override in given["overrides"] for part in ("--set", override)]
     for option, name in (("--workers", "workers"), ("--shard", "part"), ("--dask", "address")):
@@ -116,7 +116,7 @@ def _again(given: dict[str, Any]) -> str:
 def _part(text: str) -> tuple[int, int]:
     matched = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,8})", text)
     if matched is None:
-        raise InputError(f"--shard: {text!r} is no part of a whole; write 1/8, 2/8, … 8/8")
+        raise InputError(f"--shard: {text!r} is not of the form I/N; write 1/8, 2/8, … 8/8")
     part = int(matched[1]), int(matched[2])
     if part[0] > part[1]:
         raise InputError(f"--shard: {text!r} is beyond the last part; write 1/{part[1]} and so on")
@@ -153,7 +153,7 @@ def _summary(finished: "Run", progress: "Progress", part: tuple[int, int]) -> No
         for place, (reason, count) in enumerate(sorted(shares.items(), key=lambda item: -item[1]))
     ]
     rate = quantity(progress.rows / progress.seconds, digits=3)
-    before = f" ({rows - progress.rows:,} rows were there before)" if rows > progress.rows else ""
+    before = f" ({rows - progress.rows:,} rows already existed)" if rows > progress.rows else ""
     pairs.append(("time", f"{duration(progress.seconds)}, {rate} rows/s{before}"))
     each = f", {quantity(size / rows, 'B', 3)}/row" if rows else ""
     pairs.append(("size", f"{quantity(size, 'B')}{each}"))
@@ -166,9 +166,9 @@ def _summary(finished: "Run", progress: "Progress", part: tuple[int, int]) -> No
             f"when all parts have run: {shlex.join(['perfcore', 'finalize', finished.location])}"
         )
     elif rows:
-        click.echo(f"look: {_query(finished.location)}")
+        click.echo(f"next: {_query(finished.location)}")
     else:
-        click.echo("nothing can run; add devices or tp, or write with keep_infeasible = true")
+        click.echo("no configuration can run; add devices or tp, or set keep_infeasible = true")
 
 
 def _query(location: str) -> str:

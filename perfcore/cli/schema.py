@@ -1,4 +1,4 @@
-"""The commands ``schema`` and ``init``: what helps to write a sweep file."""
+"""Commands ``schema`` and ``init``, which help to write sweep files."""
 
 import shlex
 from pathlib import Path
@@ -14,13 +14,14 @@ _DEFAULT = "sweep.toml"
 
 @click.command()
 @click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(), help="Write there instead of printing."
+    "-o", "--output", metavar="FILE", type=click.Path(), help="Write to a file instead of printing."
 )
 def schema(output: str | None) -> None:
     """Print the JSON Schema of sweep files, for editors.
 
-    Editors that read JSON Schema complete keys and names in a TOML file whose first line is
-    `#:schema FILE`, and mark faults. Names are those of the catalogue, yours included.
+    With the line `#:schema FILE` at the top of a sweep file, editors that support JSON Schema
+    complete its keys and names, and mark errors. The schema knows all names in the catalogue,
+    including your own entries.
 
     \b
     perfcore schema
@@ -54,14 +55,14 @@ def schema(output: str | None) -> None:
     shell_complete=entry_name("device"),
     help="Device to sweep [h100-sxm]. Repeatable.",
 )
-@click.option("--question", metavar="TEXT", help="What the sweep is to answer.")
+@click.option("--question", metavar="TEXT", help="Question that the sweep answers.")
 def init(
     file: str, models: tuple[str, ...], devices: tuple[str, ...], question: str | None
 ) -> None:
-    """Write a sweep file to start from.
+    """Write a starter sweep file.
 
-    It runs as it is; every other axis and section stands in it as a comment that says what it
-    means. FILE is sweep.toml if it is not given, and is never overwritten.
+    The sweep runs as written. Every other axis and section is in the file as a comment that
+    explains it. FILE is sweep.toml by default; an existing file is never overwritten.
 
     \b
     perfcore init
@@ -79,5 +80,5 @@ def init(
     text = starter(path, models, devices, question)
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
-    click.echo(f"written: {file}")
+    click.echo(f"wrote {file}")
     click.echo(f"next: {shlex.join(['perfcore', 'plan', file])}")

@@ -1,4 +1,4 @@
-"""The commands ``search``, ``pareto`` and ``histogram``: a sweep's answer without its rows."""
+"""Commands ``search``, ``pareto`` and ``histogram``: results of a sweep that writes no rows."""
 
 import json
 import math
@@ -37,25 +37,25 @@ if TYPE_CHECKING:
 
 _METRICS: Final = column_name("metric", "count")
 _SUFFIXES: Final = (".parquet", ".csv", ".json")
-_SHOWN: Final = 20  # lines of the table
+_SHOWN: Final = 20  # most lines of the table
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that the three commands have."""
+    """Add the options that the three commands share."""
     for option in reversed(
         (
             click.option(
                 "--where",
                 metavar="CONDITION",
                 multiple=True,
-                help="Keep rows of which COLUMN<=VALUE, >= or =, e.g. 'tpot_s<=50ms'. Repeatable.",
+                help="Keep rows with COLUMN<=VALUE, >= or =, e.g. 'tpot_s<=50ms'. Repeatable.",
             ),
             click.option(
                 "--by",
                 default="",
                 metavar="AXES",
                 shell_complete=column_name("axis"),
-                help="A result for each value of these axes.",
+                help="Give a separate result for each combination of values of these axes.",
             ),
             set_option("axes.batch=[1,2,4]"),
             click.option(
@@ -63,9 +63,11 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
                 "--output",
                 metavar="FILE",
                 type=click.Path(),
-                help="Also write .parquet, .csv or .json.",
+                help="Also write the result to a .parquet, .csv or .json file.",
             ),
-            click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all]."),
+            click.option(
+                "--workers", type=click.IntRange(1, 1024), help="Threads [all processors]."
+            ),
             dask_option,
             json_option,
         )
@@ -80,21 +82,21 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     "--minimize",
     metavar="METRIC",
     shell_complete=_METRICS,
-    help="Column of which the least is best.",
+    help="Find the lowest values of this column.",
 )
 @click.option(
     "--maximize",
     metavar="METRIC",
     shell_complete=_METRICS,
-    help="Column of which the most is best.",
+    help="Find the highest values of this column.",
 )
-@click.option("--top", type=int, default=1, show_default=True, help="Rows to keep.")
+@click.option("--top", type=int, default=1, show_default=True, help="Number of rows to return.")
 @_options
 def search(spec: str, minimize: str | None, maximize: str | None, top: int, **options: Any) -> None:  # noqa: ANN401
-    """Find the best rows of a sweep.
+    """Find the best configurations of a sweep.
 
-    Every configuration is evaluated, none is written: a search takes the memory of its result.
-    Rows come with every axis and column; those that cannot run are left out.
+    Every configuration is evaluated, but only the best are kept, so that memory does not grow with
+    the sweep. Rows have all axes and columns. Configurations that cannot run are left out.
 
     \b
     perfcore search sweep.toml --minimize cost_per_mtok_output_usd --where 'tpot_s<=50ms'
@@ -129,14 +131,14 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
     required=True,
     metavar="A,B[,C]",
     shell_complete=_METRICS,
-    help="Columns, of each the least is best, or with :max the most.",
+    help="Columns to minimise, or to maximise with :max.",
 )
 @_options
 def pareto(spec: str, objectives: str, **options: Any) -> None:  # noqa: ANN401
-    """Find the rows of a sweep that no other row beats.
+    """Find the Pareto-optimal configurations of a sweep.
 
-    A row stays if no other is at least as good in every objective; of rows that are alike in all
-    of them the first stays. Rows come with every axis and column.
+    A row is kept if no other row is at least as good in every objective. Of rows that are equal in
+    all objectives, the first is kept. Rows have all axes and columns.
 
     \b
     perfcore pareto sweep.toml --objectives tpot_s,cost_per_mtok_output_usd --by model
@@ -167,21 +169,22 @@ def pareto(spec: str, objectives: str, **options: Any) -> None:  # noqa: ANN401
     required=True,
     metavar="METRIC",
     shell_complete=_METRICS,
-    help="Column to count by.",
+    help="Column whose values are counted.",
 )
 @click.option(
     "--per-decade",
     type=click.IntRange(1, 1000),
     default=10,
     show_default=True,
-    help="Bins from 1 to 10, from 10 to 100, ...",
+    help="Number of bins per factor of ten.",
 )
 @_options
 def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None:  # noqa: ANN401
-    """Count the rows of a sweep by a metric's value.
+    """Show the distribution of a metric over a sweep.
 
-    Bins are equal ratios; low is part of a bin, high is not. Rows that cannot run are left out, as
-    are empty bins. Shares are of the rows of a group.
+    Rows are counted in logarithmic bins, which include their low end and exclude their high end.
+    Configurations that cannot run are left out, as are empty bins. With --by, shares are relative
+    to the rows of a group.
 
     \b
     perfcore histogram sweep.toml --metric tpot_s
@@ -266,7 +269,7 @@ def _report(
 
 
 def _written(found: "Found", options: dict[str, Any]) -> bool:
-    """Write what is found to the file and, as JSON, to the screen; whether that was asked for."""
+    """Write the result to a file and print it as JSON, if asked to; return whether JSON was."""
     output = options["output"]
     if output is not None:
         with replacing(Path(output)) as part:
@@ -285,7 +288,7 @@ def _written(found: "Found", options: dict[str, Any]) -> bool:
 
 def _summary(found: "Found", options: dict[str, Any]) -> None:
     if not found.rows.num_rows:
-        click.echo("no row meets the conditions and can run")
+        click.echo("no configuration can run and meets the conditions")
     rate = quantity(found.configs / found.seconds, digits=3)
     facts(
         [
@@ -298,7 +301,7 @@ def _summary(found: "Found", options: dict[str, Any]) -> None:
 
 
 def _table(rows: "pa.Table", objectives: Sequence[str], by: Sequence[str]) -> None:
-    """Print the axes that differ or name groups, then the objectives."""
+    """Print the axes that differ or define groups, then the objectives."""
     from perfcore.columns import BY_NAME  # noqa: PLC0415
 
     axes = [
@@ -331,7 +334,7 @@ def _write(rows: "pa.Table", path: Path, suffix: str) -> None:
 
 
 def _plain(rows: "pa.Table") -> list[dict[str, object]]:
-    """Return rows for JSON, which has no word for what is not finite."""
+    """Return rows for JSON, with null for values that are not finite."""
     return [
         {
             name: None if isinstance(value, float) and not math.isfinite(value) else value

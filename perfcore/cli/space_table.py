@@ -1,4 +1,4 @@
-"""The space of a sweep as ``perfcore plan`` shows it: axes, how they combine, conditions."""
+"""Space of a sweep as ``perfcore plan`` shows it: axes, their combinations, conditions."""
 
 import math
 from typing import Final
@@ -13,11 +13,11 @@ from perfcore.space.space import Space
 from perfcore.tables import Table, left, right
 from perfcore.units import DIMENSIONS
 
-_SHORT: Final = 2  # values that are all shown
+_SHORT: Final = 2  # most values that are all shown
 
 
 def show(space: Space) -> None:
-    """Print a line for every axis of several values, and below it how many rows that makes."""
+    """Print a line for every axis with several values, and below them the number of rows."""
     several = [axis for axis in space.axes if len(axis) > 1]
     if several:
         columns = (*left("axis"), *right("values"), *left("first … last", "unit", "loop"))
@@ -37,7 +37,7 @@ def show(space: Space) -> None:
 
 
 def axes(space: Space) -> dict[str, dict[str, object]]:
-    """Return the same for programs: every axis by name."""
+    """Return every axis by name, as data for JSON."""
     return {
         axis.name: {
             "values": len(axis),
@@ -53,7 +53,7 @@ def axes(space: Space) -> dict[str, dict[str, object]]:
 
 
 def conditions(space: Space) -> list[dict[str, object]]:
-    """Return the conditions for programs, limits in SI units."""
+    """Return the conditions as data for JSON, with limits in SI units."""
     return [
         {
             "column": where.column,
@@ -89,7 +89,7 @@ def _loop(space: Space, axis: Axis) -> str:
 
 
 def _unit(space: Space, axis: Axis) -> str:
-    """The unit that stands in the column: of what-ifs that of the field, of a scale none."""
+    """Return the unit of an axis; for a what-if that of its field, or "x" if it scales."""
     if axis.name in BY_NAME:
         unit = BY_NAME[axis.name].unit
         return "" if unit == "1" else unit

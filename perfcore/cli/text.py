@@ -1,4 +1,4 @@
-"""Plain text for people: aligned tables, named facts, bars, and JSON for programs."""
+"""Output of commands: aligned tables, named facts and bars as text, and JSON for programs."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ _HALVES: Final = {
 _PLAIN: Final = "#"
 
 json_option: Callable[[Any], Any] = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON for programs."
+    "--json", "as_json", is_flag=True, help="Print JSON."
 )
 
 markdown_option: Callable[[Any], Any] = click.option(
@@ -40,12 +40,12 @@ def set_option(example: str, name: str = "overrides") -> Callable[[Any], Any]:
         name,
         metavar="KEY=VALUE",
         multiple=True,
-        help=f"Set a value, e.g. {example}. May be repeated.",
+        help=f"Set a value, e.g. {example}. Repeatable.",
     )
 
 
 def width() -> int:
-    """Return the columns that there are for text."""
+    """Return the number of columns available for text."""
     return min(shutil.get_terminal_size((80, 24)).columns, WIDEST)
 
 
@@ -55,13 +55,13 @@ def dump(value: object) -> None:
 
 
 def print_table(table: tables.Table) -> None:
-    """Print a table: within a terminal's width, in a pipe one line a row."""
+    """Print a table: within a terminal's width, or one line per row in a pipe."""
     columns = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
     click.echo(_text(table, columns))
 
 
 def facts(pairs: Iterable[tuple[str, str]], indent: str = "") -> None:
-    """Print names and their texts, wrapped at the terminal's width."""
+    """Print names with their texts, wrapped at the terminal's width."""
     table = tables.facts(pairs)
     if table.rows:
         click.echo(textwrap.indent(_text(table, width() - len(indent)), indent))
@@ -73,13 +73,13 @@ def _text(table: tables.Table, columns: int | None) -> str:
 
 
 def heading(text: str) -> None:
-    """Print a line that opens a paragraph."""
+    """Print a heading after an empty line."""
     click.echo()
     click.secho(text, bold=True)
 
 
 def paragraph(text: str, indent: str = "  ") -> None:
-    """Print wrapped text; further lines are set in."""
+    """Print wrapped text; continuation lines are indented."""
     click.echo(
         textwrap.fill(
             text,
@@ -93,7 +93,7 @@ def paragraph(text: str, indent: str = "  ") -> None:
 
 
 def has_blocks() -> bool:
-    """Whether the terminal's letters have block elements: all of Unicode's have."""
+    """Return whether the terminal's encoding has block elements: all of Unicode's do."""
     return (getattr(sys.stdout, "encoding", "") or "").lower().startswith("utf")
 
 
@@ -107,7 +107,7 @@ def bar(share: float, size: int = 24) -> str:
 
 
 def part_bar(start: float, stop: float, size: int) -> str:
-    """Return the part of a bar from one share to another, never empty; blanks stand before it."""
+    """Return the part of a bar from one share to another, never empty, after leading blanks."""
     halves = 2 * size
     first = min(max(round(start * halves), 0), halves - 1)
     last = min(max(round(stop * halves), first + 1), halves)
@@ -118,7 +118,7 @@ def part_bar(start: float, stop: float, size: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people, in the unit that they would use."""
+    """Return a duration in a customary unit."""
     for name, size in _LONG.items():
         if seconds >= 2.0 * size:
             return f"{seconds / size:,.0f} {name}"
@@ -126,5 +126,5 @@ def duration(seconds: float) -> str:
 
 
 def quantity(value: float | None, unit: str = "", digits: int = 4) -> str:
-    """Return a quantity for people, or a dash where there is none."""
+    """Return a quantity with its unit, or a dash if there is none."""
     return "-" if value is None else format_quantity(value, unit, digits)

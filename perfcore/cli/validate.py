@@ -1,4 +1,4 @@
-"""``perfcore validate``: predictions held against measurements."""
+"""``perfcore validate``: predictions scored against measurements."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,28 +22,30 @@ from perfcore.units import plural
     "files",
     metavar="FILE.csv",
     multiple=True,
-    help="Measurements to score; the shipped ones if none is named. May be repeated.",
+    help="Measurements to compare with [those shipped with perfcore]. Repeatable.",
 )
 @click.option(
     "--by",
     default="source",
     metavar="KEYS",
-    help=f"Groups, comma-separated: {', '.join(KEYS)} [source].",
+    help=f"Keys to group by, comma-separated: {', '.join(KEYS)} [source].",
 )
 @click.option("--rows", "output", metavar="OUT.csv", help="Also write every row with its score.")
-@click.option("--markdown", is_flag=True, help="Print a table in Markdown.")
+@click.option("--markdown", is_flag=True, help="Print a Markdown table.")
 @json_option
 def validate(
     files: tuple[str, ...], by: str, output: str | None, markdown: bool, as_json: bool
 ) -> None:
-    """Hold predictions against measurements.
+    """Score predictions against measurements.
 
-    Every row is evaluated exactly as it was configured: engine and release, scheduler,
-    parallelism, formats, concurrency, lengths. Per group and metric, never pooled: rows; median and
-    90th percentile of the absolute percentage error; bias, the median of prediction over
-    measurement less 1; coverage, the share of rows inside the predicted 80 % interval; and the
-    median errors of three baselines on the same rows. Rows that cannot be evaluated are counted
-    with the reason. In JSON, errors, bias and coverage are fractions: 0.07 is 7 %.
+    Every measurement is predicted with its own configuration: engine and release, scheduler,
+    parallelism, formats, concurrency and lengths. For each group and metric, validate prints the
+    number of rows, the median and 90th percentile of the absolute percentage error, the bias (the
+    median of prediction / measurement - 1), the coverage (the share of rows within the predicted
+    80 % interval), and the median errors of three baselines. Metrics are never pooled.
+
+    Measurements that cannot be predicted are counted by reason. In JSON, errors, bias and coverage
+    are fractions: 0.07 is 7 %.
 
     \b
     perfcore validate
@@ -87,18 +89,18 @@ def _show(found: Score, groups: Sequence[Group], keys: Sequence[str]) -> None:
     click.echo()
     paragraph(
         "Absolute errors in %, of the prediction and, in the last three columns, of baselines: "
-        f"{', '.join(BASELINES)}. inside: share of rows in the predicted 80 % interval.",
+        f"{', '.join(BASELINES)}. inside: share of rows within the predicted 80 % interval.",
         "",
     )
     worse = [group for group in groups if group.nearer]
     if worse:
-        heading("Where a baseline is nearer")
+        heading("Where a baseline is closer")
         facts(
             (" ".join((*group.keys.values(), METRIC_TITLES[group.metric])), _why(group))
             for group in worse
         )
     if found.assumed:
-        heading("Evaluated with something else")
+        heading("Evaluated with substitutes")
         facts((f"{count:,}", remark) for remark, count in found.assumed.items())
     if found.skipped:
         heading(f"{plural(len(found.skipped), 'row')} could not be evaluated")

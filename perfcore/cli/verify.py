@@ -1,4 +1,4 @@
-"""The commands ``verify`` and ``finalize``: whether a run is whole, and its parts together."""
+"""Commands ``verify`` and ``finalize``: a check of a run, and the manifest of its parts."""
 
 import shlex
 from typing import TYPE_CHECKING
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def verify(ctx: click.Context, location: str, workers: int | None, as_json: bool) -> None:
-    """Check every shard of a run; say what to run again.
+    """Check every shard of a run for damage.
 
-    RUN is a directory that `run` wrote, or s3://BUCKET/NAME. Of every shard it checks that it is
-    there, its length, SHA-256, footer, rows, columns and fingerprint. Nothing is changed:
-    `perfcore run` with the same sweep computes what is named again, and nothing else.
+    RUN is a directory written by `perfcore run`, or s3://BUCKET/NAME. Each shard must exist and
+    have the right size, SHA-256 checksum, footer, rows, columns and fingerprint. verify changes
+    nothing. To repair a run, repeat its `perfcore run`: it computes only the missing and damaged
+    shards again.
 
     \b
     perfcore verify results
@@ -38,7 +39,7 @@ def verify(ctx: click.Context, location: str, workers: int | None, as_json: bool
         facts(
             [
                 ("run", f"{verdict.location} ({verdict.name})"),
-                ("shards", f"{verdict.shards:,}, all as they were written"),
+                ("shards", f"{verdict.shards:,}, all intact"),
                 ("rows", f"{verdict.rows:,}"),
                 ("size", quantity(verdict.bytes, "B")),
             ]
@@ -66,7 +67,7 @@ def _dump(verdict: "CheckResult") -> None:
 
 
 def _lines(verdict: "CheckResult") -> list[str]:
-    """One line a file, of what is missing one for all, and what to do."""
+    """Return a line for each damaged file, one for all missing shards, and the remedy."""
     from perfcore.runs.check import spans  # noqa: PLC0415
 
     place = verdict.location
@@ -97,10 +98,10 @@ def _lines(verdict: "CheckResult") -> list[str]:
 @click.argument("location", metavar="RUN")
 @json_option
 def finalize(location: str, as_json: bool) -> None:
-    """Sum up a run whose parts ran apart.
+    """Combine the parts of a run made with --shard.
 
-    Reads the receipts of all shards in RUN/shards and writes RUN/manifest.json; says which shards
-    are missing, if any. May be repeated, also while parts are still running.
+    finalize reads the receipts of all shards in RUN/shards, writes RUN/manifest.json, and lists
+    missing shards, if any. It is safe to repeat, even while parts are still running.
 
     \b
     perfcore run sweep.toml -o results --shard 1/2

@@ -1,4 +1,4 @@
-"""The command ``warmup``."""
+"""``perfcore warmup``: kernels compiled ahead of time."""
 
 import time
 from typing import Final
@@ -23,12 +23,14 @@ _SMALLEST: Final = {
 @click.command
 @json_option
 def warmup(as_json: bool) -> None:
-    """Compile the kernels now, for later runs.
+    """Compile the kernels ahead of later runs.
 
-    They begin at once then. Compiled code is kept under a key of perfcore's sources, Numba's
-    version and the processor, in the user's cache directory, or in PERFCORE_CACHE if that is set:
-    an update compiles again, and nothing stale is ever run. Use it when building a container
-    image, or before many processes start together.
+    Later runs then start at once. Use warmup when you build a container image, or before you start
+    many processes together.
+
+    Compiled code is cached in the user's cache directory, or in PERFCORE_CACHE if that is set. The
+    cache key covers perfcore's sources, the version of Numba and the processor, so that stale code
+    is never used and an update compiles again.
 
     \b
     perfcore warmup
@@ -39,7 +41,7 @@ def warmup(as_json: bool) -> None:
     from perfcore.kernel.jit import CACHE  # noqa: PLC0415
 
     if CACHE is None:
-        raise OutputError("no place to keep compiled code; set PERFCORE_CACHE to a directory")
+        raise OutputError("no directory to cache compiled code; set PERFCORE_CACHE to one")
     seconds = {}
     for dtype in DTYPES:
         start = time.perf_counter()

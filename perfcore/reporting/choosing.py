@@ -1,4 +1,4 @@
-"""Which values a picture shows, and what it says of those that it does not."""
+"""Choice of the values that a picture shows, and remarks on those that it leaves out."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ TPOT: Final = Objective("tpot_s")
 CHAMPIONS: Final = {
     "cost_per_mtok_output_usd": "cheapest",
     "tpot_s": "fastest",
-    "energy_per_output_token_j": "most frugal",
+    "energy_per_output_token_j": "most energy-efficient",
 }
 SCALE: Final = "device_memory_bandwidth_scale"
 BANDWIDTH: Final = "device_memory_bandwidth_bytes_per_s"
@@ -27,7 +27,7 @@ _SHORT: Final = {"kv_format": "KV"}
 def most_of(
     source: Source, name: str, rows: Sequence[Row], value: Objective, most: int = MOST_SERIES
 ) -> list[Value]:
-    """Return the values of an axis that rows have, the best few if colours do not reach."""
+    """Return the values of an axis in rows, only the best ``most`` if there are more."""
     best: dict[Value, float] = {}
     sign = -1.0 if value.maximize else 1.0
     for row in rows:
@@ -45,7 +45,7 @@ def left_out(source: Source, name: str, shown: Sequence[Value], reason: str) -> 
 
 
 def configured(source: Source, row: Row, without: Sequence[str] = ()) -> str:
-    """Return the choices of a row that differ within the source, for whoever points at it."""
+    """Return the choices of a row that vary within the source, as text for a tooltip."""
     parts = []
     for name in CHOICES:
         if name not in without and (len(source.axes[name]) > 1 or source.axes[name] == (0,)):

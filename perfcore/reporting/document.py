@@ -1,4 +1,4 @@
-"""A report of a run or a sweep: findings, pictures, assumptions, sources, errors, commands."""
+"""Report on a run or a sweep: findings, pictures, assumptions, sources, errors, commands."""
 
 import json
 import shlex
@@ -31,8 +31,8 @@ from perfcore.units import format_quantity
 _NOT_FACTS: Final = frozenset(
     {"name", "title", "aliases", "base", "source", "estimated", "notes", "hypothetical"}
 )
-_AS_SAID: Final = "as its source says"
-_SHOWN_ENDS: Final = 8  # values of an axis that are all listed
+_AS_SAID: Final = "from its source"
+_SHOWN_ENDS: Final = 8  # most values of an axis that are all listed
 _UNITS: Final = {  # of assumptions
     "electricity_price": "USD/kWh",
     "token_price": "USD per million output tokens",
@@ -41,35 +41,35 @@ _UNITS: Final = {  # of assumptions
 
 
 def report(source: Source, again: str = "") -> str:
-    """Return the report of a run or a sweep as one page of HTML.
+    """Return the report on a run or a sweep as one page of HTML.
 
-    Pictures that the source lacks axes or columns for are listed with what would give them.
-    ``again`` is the command that makes the page, if not a call from Python.
+    Pictures for which the source lacks axes or columns are listed with the remedy. ``again`` is the
+    command that reproduces the page; by default it is a call from Python.
 
     Raises
     ------
     InputError
-        If not a single picture can be drawn, with the reasons of all.
+        If no picture can be drawn, with the reasons for each.
     """
     pictures, missing = _pictures(source)
     if not pictures:
         raise InputError(fault for faults in missing.values() for fault in faults)
     page = Page(source.name)
-    page.section("findings", "In short", _findings(pictures))
+    page.section("findings", "Summary", _findings(pictures))
     for picture in pictures:
         page.picture(picture)
     if missing:
-        page.section("not-drawn", "What is not drawn, and how to get it", _not_drawn(missing))
-    page.section("best", "What is best on each device", *_best(source))
-    page.section("axes", "What was asked", *_asked(source))
-    page.section("assumptions", "What is assumed", *_assumptions(source))
-    page.section("errors", "How far to trust it", *_errors(source))
-    page.section("sources", "Where the facts come from", *_sources(source))
-    page.section("again", "How to get this again", *_again(source, again))
+        page.section("not-drawn", "Missing pictures and how to get them", _not_drawn(missing))
+    page.section("best", "Best configuration on each device", *_best(source))
+    page.section("axes", "Sweep", *_asked(source))
+    page.section("assumptions", "Assumptions", *_assumptions(source))
+    page.section("errors", "Accuracy", *_errors(source))
+    page.section("sources", "Sources", *_sources(source))
+    page.section("again", "How to reproduce this report", *_again(source, again))
     description = paragraph(source.description) if source.description else ""
     return page.html(
         f"{description}\n{paragraph(source.line, 'setting')}",
-        paragraph(f"Written by perfcore {source.facts['version']}; this page asks no network."),
+        paragraph(f"Written by perfcore {source.facts['version']}; this page works offline."),
     )
 
 
@@ -94,7 +94,7 @@ def _not_drawn(missing: Mapping[str, tuple[str, ...]]) -> str:
 
 
 def _best(source: Source) -> Iterator[str]:
-    """Yield the best configuration of each device, by each metric that there is."""
+    """Yield a table of the best configuration on each device, by each available metric."""
     setting = settle(source, ("device",), "best")
     yield paragraph(setting.text(source), "setting")
     header = ["device"]
@@ -111,7 +111,7 @@ def _best(source: Source) -> Iterator[str]:
                 line += [with_unit(row[name], name), configured(source, row, ("device",))]
             else:
                 line += ["does not run", "-"]
-    yield table(Table.of(left(*header), rows.values(), "Best configuration of each device"))
+    yield table(Table.of(left(*header), rows.values(), "Best configuration on each device"))
 
 
 def _asked(source: Source) -> Iterator[str]:
@@ -133,9 +133,9 @@ def _asked(source: Source) -> Iterator[str]:
         if len(listed) > _SHOWN_ENDS:
             listed = [*listed[:3], "…", listed[-1]]
         if name in {"tp", "pp"} and values == (0,):
-            listed = ["as few as hold it"]
+            listed = ["the fewest that fit"]
         lines.append((name, f"{len(values):,}", ", ".join(listed), meaning))
-    columns = (*left("axis"), *right("values"), *left("which", "meaning"))
+    columns = (*left("axis"), *right("number"), *left("values", "meaning"))
     yield table(Table.of(columns, lines, "Axes of the sweep"))
 
 
@@ -162,7 +162,7 @@ def _assumptions(source: Source) -> Iterator[str]:
 
 
 def _what_ifs(source: Source) -> dict[str, str]:
-    """Return the quantities of economics that the sweep sets or scales, with their columns."""
+    """Return the economic quantities that the sweep sets or scales, with their columns."""
     return {
         key.removeprefix("economics."): what_if["column"]
         for key, what_if in source.facts["spec"]["what_if"].items()
@@ -171,7 +171,7 @@ def _what_ifs(source: Source) -> dict[str, str]:
 
 
 def _assumed(source: Source, name: str, value: object, why: str) -> tuple[str, str]:
-    """Return a quantity's value, and where it comes from."""
+    """Return the value of a quantity, and its origin."""
     column = _what_ifs(source).get(name)
     if column is not None:
         values = source.axes[column]
@@ -185,8 +185,8 @@ def _assumed(source: Source, name: str, value: object, why: str) -> tuple[str, s
 
 def _errors(source: Source) -> Iterator[str]:
     yield paragraph(
-        "Every time and energy has an interval in which four measurements in five lie. It was "
-        "tested on models, devices and classes of device that the fit had not seen."
+        "Every time and energy has an 80 % interval: four measurements in five lie within it. The "
+        "intervals were tested on models, devices and device classes that the fit had not seen."
     )
     yield _intervals(source)
     devices = set(map(str, source.axes["device"]))
@@ -194,19 +194,19 @@ def _errors(source: Source) -> Iterator[str]:
     mine = Score(tuple(row for row in scored.rows if row.question.device.name in devices), ())
     note = (
         "Absolute errors in %: median, 90th percentile and bias of predictions; inside: share of "
-        "measurements in the interval; the last three are what people reckon with who have no "
-        "model (median error of each)."
+        "measurements within the interval; the last three columns are the median errors of simple "
+        "baselines."
     )
     yield paragraph(note, "note")
     groups = mine.groups(("device",))
     if groups:
-        yield _scores(groups, ("device",), "Against measurements of the devices here")
+        yield _scores(groups, ("device",), "Errors on the devices of this report")
     unmeasured = sorted(devices - {group.keys["device"] for group in groups})
     if unmeasured:
-        yield paragraph(f"No measurement that comes with perfcore is of {', '.join(unmeasured)}.")
+        yield paragraph(f"perfcore has no measurements of {', '.join(unmeasured)}.")
     yield details(
-        "Against all measurements that come with perfcore",
-        _scores(scored.groups(), ("source",), "Against all shipped measurements, by source"),
+        "Errors on all measurements that come with perfcore",
+        _scores(scored.groups(), ("source",), "Errors on all shipped measurements, by source"),
     )
 
 
@@ -220,10 +220,12 @@ def _scored() -> Score:
 
 
 def _intervals(source: Source) -> str:
-    """Return how wide the interval of TPOT is on each device."""
+    """Return the interval of TPOT on each device."""
     needed = ("tpot_s", "tpot_low_s", "tpot_high_s")
     if not set(needed) <= source.metrics:
-        return paragraph("The run has no intervals: it was written without tpot_low_s.", "note")
+        return paragraph(
+            "No intervals: the run was written without tpot_low_s and tpot_high_s.", "note"
+        )
     setting = settle(source, ("device",), "fastest")
     rows = source.best(TPOT, ("device",), setting.fixed, needed)
     lines = [
@@ -235,7 +237,7 @@ def _intervals(source: Source) -> str:
         for row in rows
     ]
     columns = (*left("device"), *right("TPOT", "low", "high", "interval"))
-    caption = "80 % interval of the time per output token, fastest of each"
+    caption = "80 % interval of the time per output token, fastest configuration of each device"
     return table(Table.of(columns, lines, caption))
 
 
@@ -255,7 +257,7 @@ def _sources(source: Source) -> Iterator[str]:
     yield table(Table.of(entries, lines, "Catalogue entries and their sources"))
     if estimates:
         yield details(
-            f"{len(estimates)} figures that no vendor publishes, and what stands for them",
+            f"{len(estimates)} figures that no vendor publishes, and their estimates",
             table(Table.of(left("entry", "figure", "derivation"), estimates, "Estimated figures")),
         )
 
@@ -264,7 +266,7 @@ def _again(source: Source, again: str) -> Iterator[str]:
     lines = [again or _call(source)]
     if isinstance(source, RunSource):
         lines.insert(0, shlex.join(["perfcore", "run", f"{source.name}.toml", "-o", source.given]))
-        yield paragraph("The sweep file is one that means the specification below.", "note")
+        yield paragraph("Any sweep file with the specification below gives this run.", "note")
     yield code("\n".join(lines))
     yield facts(
         [
@@ -290,7 +292,7 @@ def _call(source: Source) -> str:
 
 
 def _short(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a specification without the values of long axes, as a page has limited room."""
+    """Return a specification with the values of long axes abbreviated, to keep the page small."""
     axes = {
         name: values
         if not isinstance(values, list) or len(values) <= 100

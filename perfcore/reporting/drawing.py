@@ -1,4 +1,4 @@
-"""Pictures and reports of a run or a sweep, by name: what is asked for is checked, then written."""
+"""Pictures and reports of a run or a sweep: output is checked first, then drawn and written."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -28,7 +28,7 @@ def draw(
     overrides: Iterable[str] = (),
     workers: int | None = None,
 ) -> Picture:
-    """Return a picture of a run or a sweep as data, drawn into a file if one is named.
+    """Return a picture of a run or a sweep as data; draw it to a file if one is named.
 
     ``perfcore.draw("pareto", "sweep.toml", "front.svg", by="weight_format").finding``
 
@@ -38,25 +38,25 @@ def draw(
         ``roofline``, ``pareto``, ``winners``, ``memory_wall``, ``cost``, ``energy``,
         ``quantisation`` or ``bandwidth``.
     source
-        Directory of a run, a sweep file, a mapping laid out like one, or a ``Space``.
+        Directory of a run, sweep file, mapping with the same structure, or ``Space``.
     output
-        File to write: ``.png``, ``.svg``, or ``.html``, which answers to the pointer.
+        File to write: ``.png``, ``.svg``, or ``.html`` (interactive).
     by
-        Axis whose values are told apart; that of the kind by default.
+        Axis with one series per value; the default depends on the kind.
     metric
-        Column to show, where a kind shows one.
+        Column to plot, for kinds that plot one metric.
     where
         Conditions, e.g. ``model=llama-3-70b`` or ``tpot_s<=50ms``.
     overrides
-        ``key=value`` each; they win over the sweep file.
+        Settings ``key=value`` that override the sweep file.
     workers
-        Threads, all processors by default.
+        Number of threads, all processors by default.
 
     Raises
     ------
     InputError
-        With every fault of the specification or the conditions; the source lacks what the kind
-        needs; nothing runs; or the file cannot be written.
+        With every fault of the specification or the conditions; if the source lacks an axis or a
+        column that the kind needs, no configuration can run, or the file cannot be written.
     """
     if output is not None:
         _check(output, source, SUFFIXES)
@@ -76,11 +76,11 @@ def report(
     *,
     again: str = "",
 ) -> str:
-    """Return a page of HTML on a run or a sweep, written into a file if one is named.
+    """Return an HTML report on a run or a sweep; write it to a file if one is named.
 
-    It has findings, pictures, what is best on each device, assumptions, sources and errors, and
-    needs no network. ``again`` is the command that makes it, which it shows in place of a call
-    from Python; other parameters and errors are those of ``draw``.
+    The page has findings, pictures, the best configuration on each device, assumptions, sources and
+    errors, and works offline. ``again`` is the command that reproduces it, shown in place of a call
+    from Python. Other parameters and errors are those of ``draw``.
     """
     if output is not None:
         _check(output, source, _PAGES)
@@ -92,7 +92,7 @@ def report(
 
 
 def _check(output: str | Path, source: Given, suffixes: tuple[str, ...]) -> None:
-    """Refuse a file that cannot be written, and miss the library that draws before the work."""
+    """Refuse a file that cannot be written; fail early if the plotting library is missing."""
     if Path(output).suffix not in suffixes:
         raise InputError(f"{argument('output')}: {str(output)!r} must end in {', '.join(suffixes)}")
     inputs = [str(source)] if isinstance(source, str | Path) else []

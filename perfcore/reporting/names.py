@@ -1,17 +1,17 @@
-"""Names of pictures, for help that comes at once."""
+"""Names of the kinds of pictures, in a module that is fast to import for help texts."""
 
 from typing import Final
 
 KINDS: Final = {
-    "roofline": "arithmetic intensity and FLOP/s of decode, under each device's roofs",
-    "pareto": "latency against throughput: what no configuration of a device beats",
-    "winners": "which device or format is cheapest, fastest, most frugal by batch and context",
-    "memory_wall": "the memory wall: terms of TPOT against context",
-    "cost": "price of a token against utilisation, with break-even lines",
-    "energy": "energy of a token: decode, prefill, facility",
-    "quantisation": "what narrower weights gain, by batch",
-    "bandwidth": "what more memory bandwidth alone buys",
+    "roofline": "FLOP/s against arithmetic intensity of decode, under each device's roofline",
+    "pareto": "Pareto fronts of latency against throughput, one per device",
+    "winners": "cheapest, fastest and most energy-efficient device by batch and context length",
+    "memory_wall": "time per output token against context length, split into its terms",
+    "cost": "cost per token against utilisation, with break-even points",
+    "energy": "energy per token: decode, prefill and facility",
+    "quantisation": "gain from quantised weights, by batch",
+    "bandwidth": "gain from more memory bandwidth alone",
 }
-# What kinds were called before.
+# Former names of kinds, and their present ones.
 FORMER: Final = {"timeline": "memory_wall", "hbm4": "bandwidth"}
 SUFFIXES: Final = (".png", ".svg", ".html")

@@ -1,4 +1,4 @@
-"""A run or a sweep, by what a user names."""
+"""Sources of pictures, opened from the run or sweep that a user names."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,18 +17,18 @@ def open_source(
     overrides: Iterable[str] = (),
     workers: int | None = None,
 ) -> Source:
-    """Return the source that a directory of ``perfcore run`` or a sweep is.
+    """Return a run or a sweep as a source of pictures.
 
     Parameters
     ----------
     given
-        A run's directory, a sweep file, a mapping laid out like one, or a ``Space``.
+        Directory of a run, sweep file, mapping with the same structure, or ``Space``.
     where
         Conditions, e.g. ``model=llama-3-70b`` or ``tpot_s<=50ms``.
     overrides
-        ``key=value`` each; they win over the sweep file.
+        Settings ``key=value`` that override the sweep file.
     workers
-        Threads, all processors by default.
+        Number of threads, all processors by default.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def open_source(
     if isinstance(given, str | Path) and Path(given).is_dir():
         if overrides:
             raise InputError(
-                f"{argument('overrides')}: {given} is a run, which is as it was written; "
+                f"{argument('overrides')}: {given} is a run, whose settings cannot be changed; "
                 "name its sweep file"
             )
         return RunSource(open_run(given), where, workers, str(given))

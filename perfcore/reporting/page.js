@@ -1,6 +1,6 @@
 "use strict";
-// Draws every panel where it stands; a button of a legend shows or hides its series in all panels
-// of its picture. The tables beside the pictures hold the same numbers and need no script.
+// Draws every panel in place. A button of a legend shows or hides its series in all panels of its
+// picture. The tables beside the pictures have the same numbers and need no script.
 (() => {
   const pictures = JSON.parse(document.getElementById("pictures").textContent);
   document.querySelectorAll("figure[data-picture]").forEach((figure) => {

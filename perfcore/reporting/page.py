@@ -1,4 +1,4 @@
-"""Pages of pictures: one file of HTML with all that it needs, which asks no network."""
+"""Pages of pictures: self-contained HTML files that work offline."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from perfcore.reporting import vega
 from perfcore.reporting.picture import Picture, Series
 from perfcore.tables import Table, left
 
-MOST_ROWS: Final = 300  # of a table
+MOST_ROWS: Final = 300  # most rows of a table
 _PLAIN: Final = frozenset({"cell", "area", "bar"})  # marks without shapes
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
@@ -34,7 +34,7 @@ _SWATCHES: Final = {
 
 
 class Page:
-    """Parts of a page as they are added, each escaped."""
+    """Page under construction; text is escaped as parts are added."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -43,7 +43,7 @@ class Page:
         self.pictures: list[dict[str, object]] = []
 
     def section(self, anchor: str, title: str, *parts: str) -> None:
-        """Add a section, of parts that are HTML already."""
+        """Add a section made of parts that are HTML already."""
         self.contents.append((anchor, title))
         body = "\n".join(parts)
         self.parts.append(
@@ -52,7 +52,7 @@ class Page:
         )
 
     def picture(self, picture: Picture) -> None:
-        """Add a section with a picture and its numbers."""
+        """Add a section with a picture and a table of its numbers."""
         number = len(self.pictures)
         panels = vega.parts(picture)
         self.pictures.append(
@@ -76,7 +76,7 @@ class Page:
             f"<figcaption>{notes}{'<br>' if notes else ''}{escape(picture.source)}</figcaption>\n"
             "</figure>",
             details(
-                f"The numbers of this picture ({len(picture.table):,} rows)",
+                f"Numbers of this picture ({len(picture.table):,} rows)",
                 table(Table.of(left(*picture.header), picture.table, f"Numbers of {picture.kind}")),
             ),
         )
@@ -94,7 +94,7 @@ class Page:
         if self.pictures:
             scripts = (
                 "<noscript><p>The pictures need JavaScript; "
-                "the tables hold the same numbers.</p></noscript>\n"
+                "the tables have the same numbers.</p></noscript>\n"
                 f'<script type="application/json" id="pictures">{_json(self.pictures)}</script>\n'
                 f"<script>{_library()}</script>\n<script>{_text('page.js')}</script>\n"
             )
@@ -125,7 +125,7 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def worded(text: str) -> str:
-    """Return text of which what stands between backticks is set as code."""
+    """Return escaped text with words between backticks as code."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
@@ -135,23 +135,23 @@ def linked(anchor: str, text: str) -> str:
 
 
 def details(title: str, body: str) -> str:
-    """Return what opens when asked."""
+    """Return a part that is folded until opened."""
     return f"<details>\n<summary>{escape(title)}</summary>\n{body}\n</details>"
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return names and what they stand for."""
+    """Return names with their texts as a description list."""
     listed = "\n".join(f"<dt>{escape(name)}</dt><dd>{worded(text)}</dd>" for name, text in pairs)
     return f"<dl>\n{listed}\n</dl>"
 
 
 def code(text: str) -> str:
-    """Return lines as they are."""
+    """Return preformatted lines."""
     return f'<pre tabindex="0"><code>{escape(text)}</code></pre>'
 
 
 def table(shown: Table, most: int = MOST_ROWS) -> str:
-    """Return a table that scrolls, of at most so many rows."""
+    """Return a scrollable table with at most ``most`` rows."""
     more = len(shown.rows) - most
     note = paragraph(f"And {more:,} more rows.", "note") if more > 0 else ""
     first = tables.html(replace(shown, rows=shown.rows[:most]), worded)
@@ -181,13 +181,13 @@ def _swatch(series: Series, *, plain: bool) -> str:
 
 
 def _json(value: object) -> str:
-    """Return JSON that cannot end the script element it stands in."""
+    """Return JSON that cannot close its enclosing script element."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 @cache
 def _library() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script, in a scope of their own."""
+    """Return Vega, Vega-Lite and Vega-Embed as one script in its own scope."""
     bundle: Callable[[], str] = vega.converter().javascript_bundle
     script = re.sub(r"</(?=script)", r"<\\/", bundle(), flags=re.IGNORECASE)
     return f"(() => {{{script}\n}})();"

@@ -1,4 +1,4 @@
-"""A picture as data: panels, axes, series and rows, small and drawn by nobody yet."""
+"""Picture as data: panels, axes, series and rows, independent of how it is drawn."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 Mark = Literal["line", "step", "point", "area", "bar", "cell", "rule", "note"]
 Row = dict[str, Any]
 
-# Okabe and Ito, Color Universal Design (2008): told apart by all kinds of colour vision. Their
-# yellow is too faint on white; grey stands in its place. Every series has a shape of its own, too.
+# Palette of Okabe and Ito, Color Universal Design (2008), distinguishable with any kind of colour
+# vision. Grey replaces their yellow, which is too faint on white. Shapes differ as well.
 COLOURS: Final = (
     "#0072B2",
     "#E69F00",
@@ -36,7 +36,7 @@ LETTERS: Final = "ABCDEFGH"
 
 @dataclass(frozen=True)
 class Series:
-    """What shares a colour and a shape, and its line in the legend."""
+    """Series of points with one colour, one shape, and a name in the legend."""
 
     name: str
     colour: str
@@ -45,23 +45,23 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis of a panel: label with its unit, and either a range or categories."""
+    """Axis of a panel: a label with its unit, and either a range or categories."""
 
     label: str
     log: bool = False
     low: float | None = None
     high: float | None = None
     categories: tuple[str, ...] = ()
-    labelled: tuple[str, ...] = ()  # of the categories; all, if none are named
+    labelled: tuple[str, ...] = ()  # categories with a label; empty: all
     percent: bool = False
-    doubling: bool = False  # of a logarithmic axis of counts: powers of two are labelled
+    doubling: bool = False  # whether labels of a logarithmic axis are powers of two
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Rows of one mark. A row has ``x``, ``y`` and, as they apply, ``series``, ``y2``, ``text``.
+    """Rows drawn with one mark: each has ``x``, ``y`` and optionally ``series``, ``y2``, ``text``.
 
-    ``tips`` are names of further entries of the rows, for whoever points at one.
+    ``tips`` are the names of further entries of the rows, shown in tooltips.
     """
 
     mark: Mark
@@ -72,7 +72,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes."""
+    """Panel with one pair of axes."""
 
     title: str
     x: Axis
@@ -82,10 +82,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture: what it shows, what is found in it, and all that drawing it takes.
+    """Picture with its question, its finding, and all data needed to draw it.
 
-    ``finding`` is the title, ``setting`` says what was held fixed, ``table`` has the numbers
-    as text for those who cannot see the picture.
+    ``finding`` is the title, ``setting`` says what was held fixed, and ``table`` has the numbers
+    as text, for readers who cannot see the picture.
     """
 
     kind: str
@@ -102,7 +102,7 @@ class Picture:
 
 
 def series_of(names: Iterable[str]) -> tuple[Series, ...]:
-    """Return series with the colours and shapes of the palette, in order."""
+    """Return series with colours and shapes of the palette, in order."""
     return tuple(
         Series(name, colour, shape)
         for name, colour, shape in zip(names, COLOURS, SHAPES, strict=False)
@@ -110,7 +110,7 @@ def series_of(names: Iterable[str]) -> tuple[Series, ...]:
 
 
 def ticks(low: float, high: float, *, most: int = 7) -> list[float]:
-    """Return values for a logarithmic axis: powers of ten, or so many parts of each as fit."""
+    """Return ticks of a logarithmic axis: powers of ten, with steps between them if they fit."""
     for steps in ((1, 2, 5), (1, 3), (1,)):
         found = [
             step * 10.0**power
@@ -124,20 +124,20 @@ def ticks(low: float, high: float, *, most: int = 7) -> list[float]:
 
 
 def doublings(low: float, high: float, *, most: int = 6) -> list[float]:
-    """Return powers of two for a logarithmic axis of counts."""
+    """Return ticks of a logarithmic axis of counts: powers of two."""
     first, last = math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9)
     step = max(1, math.ceil((last - first + 1) / most))
     return [2.0**power for power in range(first, last + 1, step)] or [low, high]
 
 
 def round_numbers(values: Sequence[int], *, least: int = 3) -> list[int]:
-    """Return the powers of two among values, or all where there are fewer than ``least``."""
+    """Return the powers of two among values, or all values if those are fewer than ``least``."""
     found = [value for value in values if value > 0 and math.log2(value).is_integer()]
     return found if len(found) >= least else list(values)
 
 
 def padded(values: Iterable[float], *, log: bool, share: float = 0.05) -> tuple[float, float]:
-    """Return limits of an axis with some room around its values."""
+    """Return limits of an axis with a margin around its values."""
     listed = list(values)
     low, high = min(listed), max(listed)
     if log:

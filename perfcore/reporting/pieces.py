@@ -1,4 +1,4 @@
-"""Row groups of a run: which can hold what is asked, and their columns as numbers."""
+"""Row groups of a run: selection by their statistics, and their columns as numbers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from perfcore.space.sections import Where
 
 
 class Piece(NamedTuple):
-    """A row group of a data file, and the place of its first row in the run."""
+    """Row group of a data file, with the place of its first row in the run."""
 
     path: Path
     metadata: pq.FileMetaData
@@ -39,7 +39,7 @@ def pieces_of(data: Path) -> tuple[Piece, ...]:
 
 
 def schema_of(piece: Piece) -> pa.Schema:
-    """Return the schema of a piece's file, with what perfcore says in it."""
+    """Return the schema of a piece's file, including perfcore's metadata."""
     return _file(piece.path).schema_arrow
 
 
@@ -53,7 +53,7 @@ def read(piece: Piece, columns: Sequence[str]) -> pa.Table:
 
 
 def may_hold(piece: Piece, where: Sequence[Where]) -> bool:
-    """Whether a row group can hold rows that meet conditions, by its statistics."""
+    """Return whether a row group may have rows that meet conditions, by its statistics."""
     metadata = piece.metadata.row_group(piece.group)
     for condition in where:
         place = piece.columns.get(condition.column)
@@ -74,7 +74,7 @@ def may_hold(piece: Piece, where: Sequence[Where]) -> bool:
 
 
 def codes_of(column: pa.ChunkedArray, values: tuple[Value, ...]) -> Integers:
-    """Return the places of a column's values among those of its axis, -1 of others."""
+    """Return the places of a column's values among those of its axis, or -1 if not among them."""
     if pa.types.is_dictionary(column.type):
         column = column.combine_chunks()
         array = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column

@@ -1,4 +1,4 @@
-"""A run on disk as pictures ask it: read in row groups, each reduced as it comes."""
+"""Run on disk as a source of pictures: row groups are read and reduced one at a time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -36,7 +36,7 @@ _OK: Final = Where("status", allowed=("ok",))
 
 
 class RunSource(Source):
-    """A run on disk, of which only the columns and row groups are read that a picture needs."""
+    """Run on disk; only the columns and row groups that a picture needs are read."""
 
     def __init__(self, run: Run, where: Sequence[str], workers: int | None, given: str) -> None:
         self.run = run
@@ -81,7 +81,9 @@ class RunSource(Source):
         if keeps_all:
             self.conditions += (_OK,)
             if "status" not in self.metrics:
-                faults.append(f"{given}: keeps what cannot run, without status; {self.remedy}")
+                faults.append(
+                    f"{given}: has rows that cannot run, but no column status; {self.remedy}"
+                )
         if faults:
             raise InputError(faults)
 
@@ -97,28 +99,28 @@ class RunSource(Source):
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
-        """What the run's files say about themselves."""
+        """Metadata in the run's files."""
         piece = self.pieces[0]
         return read_facts(str(piece.path), schema_of(piece), self.run.manifest).model_dump()
 
     @property
     def rows(self) -> str:
-        """Rows of the run, and whether it is whole."""
-        part = "" if self.run.manifest.get("complete") else " of a run that was interrupted"
+        """Number of rows, with a remark if the run is not complete."""
+        part = "" if self.run.manifest.get("complete") else " of an unfinished run"
         return f"{self.run.rows:,} rows{part}"
 
     @property
     def remedy(self) -> str:
-        """Write the column, or ask the sweep."""
+        """Remedy for a missing column: write it, or name the sweep."""
         return (
             f"run again with {argument('overrides', ['output.columns=all'])}, "
             "or name the sweep file instead of the run: it has every column"
         )
 
     def axis_remedy(self, setting: str) -> str:
-        """Run with the axis, or ask the sweep."""
+        """Return the remedy for a missing axis: run with it, or name the sweep."""
         option = argument("overrides", [setting])
-        return f"run again with {option}, or name the sweep file here with the same"
+        return f"run again with {option}, or name the sweep file here with the same setting"
 
     def best(
         self, objective: Objective, by: Sequence[str], fixed: Fixed, columns: Sequence[str]
@@ -136,7 +138,7 @@ class RunSource(Source):
         fixed: Fixed,
         columns: Sequence[str],
     ) -> list[Row]:
-        """Return the rows of each group that no other beats."""
+        """Return the Pareto front of each group."""
         groups = Groups({name: self.axes[name] for name in by})
         return self._chosen(
             objectives,
@@ -180,7 +182,7 @@ class RunSource(Source):
 
 
 class _FileScan(Scan[Kept]):
-    """Reads row groups into reductions."""
+    """Scan of row groups into reductions."""
 
     def __init__(
         self,
@@ -200,7 +202,7 @@ class _FileScan(Scan[Kept]):
         self.columns = list(dict.fromkeys(names))
 
     def look(self, part: int, sink: Kept) -> None:
-        """Read a row group."""
+        """Read a row group, and reduce the rows that meet the conditions."""
         piece = self.pieces[part]
         rows = self._met(piece)
         if not rows.size:
@@ -229,7 +231,7 @@ class _FileScan(Scan[Kept]):
 
 
 def _axes_of(spec: Mapping[str, Any]) -> tuple[tuple[Axis, ...], list[WhatIf]]:
-    """Return the axes and what-ifs of a specification in the form that a manifest has."""
+    """Return the axes and what-ifs of a specification in the form of a manifest."""
     listed = {name: tuple(values) for name, values in spec["axes"].items()}
     axes = tuple(
         Axis(name, values, AXIS_INPUTS[name].kind if name in AXIS_INPUTS else "real")

@@ -1,9 +1,9 @@
-"""What a picture holds fixed: one workload, and the deployment that is best for it.
+"""Settings of a picture: one fixed workload, and the best deployment for it.
 
-A sweep has more axes than a picture. Those that ask a question (model, lengths, schedule, prices,
-what-ifs) are held at one value; those that a deployer chooses (formats, degrees) take at every
-point whatever is best, or, where a picture compares like with like, what is best once. The
-picture says both.
+A sweep has more axes than a picture. Axes that pose a question (model, lengths, scheduler, prices,
+what-ifs) are held at one value. Axes that a deployer chooses (formats, parallel degrees) take the
+best value at every point, or one best value if a picture must compare like with like. The picture
+states both.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ _ALWAYS: Final = ("model", "device", "weight_format", "batch", "input_len", "out
 
 
 class Setting(NamedTuple):
-    """Axes held at one value, and axes whose value is the best at every point."""
+    """Setting with axes held at one value, and axes that take the best value at every point."""
 
     fixed: dict[str, Value]
     free: tuple[str, ...]
-    by: str  # what is best means
+    by: str  # the meaning of best, e.g. "cheapest"
 
     def text(self, source: Source) -> str:
-        """Return what is held fixed, for people."""
+        """Return the setting as one line of text."""
         parts = []
         for name in source.axes:
             if name not in self.fixed:
@@ -52,7 +52,7 @@ def need_axes(source: Source, kind: str, needed: dict[str, str]) -> None:
         if len(values) < 2:
             has = f"only {name} = {value_text(values[0])}" if values else f"no {name}"
             faults.append(
-                f"{source.given}: {kind} needs several values of {name}, and there is {has}; "
+                f"{source.given}: {kind} needs several values of {name}, but there is {has}; "
                 f"{source.axis_remedy(example)}"
             )
     if faults:
@@ -70,7 +70,7 @@ def need_columns(source: Source, kind: str, columns: Sequence[str]) -> None:
 
 
 def settle(source: Source, shown: Sequence[str], by: str = "best") -> Setting:
-    """Return a setting for a picture that shows some axes and leaves choices free."""
+    """Return the setting of a picture: axes that are not shown are fixed, or free if choices."""
     fixed: dict[str, Value] = {}
     free: list[str] = []
     for name, values in source.axes.items():
@@ -87,9 +87,9 @@ def settle(source: Source, shown: Sequence[str], by: str = "best") -> Setting:
 def pinned(
     source: Source, kind: str, setting: Setting, objective: Objective, at: dict[str, Value]
 ) -> Setting:
-    """Return the setting with its free choices held at those of one best row.
+    """Return the setting with its free axes fixed at the values of one best row.
 
-    ``at`` are the values of shown axes at which they are chosen.
+    ``at`` has the values of shown axes at which that row is chosen.
     """
     if not setting.free:
         return setting
@@ -99,7 +99,7 @@ def pinned(
 
 
 def first_row(source: Source, kind: str, objective: Objective, fixed: dict[str, Value]) -> Row:
-    """Return the best row under some conditions, or say that nothing runs."""
+    """Return the best row with fixed values; raise ``InputError`` if nothing runs."""
     found = source.best(objective, (), fixed, (objective.name,))
     if not found:
         raise nothing_runs(source, kind, fixed)
@@ -107,10 +107,10 @@ def first_row(source: Source, kind: str, objective: Objective, fixed: dict[str, 
 
 
 def nothing_runs(source: Source, kind: str, fixed: dict[str, Value]) -> InputError:
-    """Return the error of a picture without rows."""
+    """Return the error for a picture without rows."""
     several = {name: value for name, value in fixed.items() if len(source.axes[name]) > 1}
     held = ", ".join(_said(name, value) for name, value in several.items()) or "these conditions"
-    sample = " (a sample has few rows that are alike)" if source.sampled else ""
+    sample = " (a sample has few rows that share values)" if source.sampled else ""
     return InputError(
         f"{source.given}: {kind}: nothing runs with {held}{sample}; "
         f"choose other values with {argument('where', ['AXIS=VALUE'])}"
@@ -118,12 +118,12 @@ def nothing_runs(source: Source, kind: str, fixed: dict[str, Value]) -> InputErr
 
 
 def middle(values: Sequence[Value]) -> Value:
-    """Return the value in the middle."""
+    """Return the middle value, the lower one of two."""
     return sorted(values, key=float)[(len(values) - 1) // 2]
 
 
 def spread(values: Sequence[Value], most: int = 3) -> list[Value]:
-    """Return the first, the last and some in between, in order."""
+    """Return at most ``most`` evenly spaced values, the first and the last among them."""
     ordered = sorted(values, key=float)
     if len(ordered) <= most:
         return ordered
@@ -132,7 +132,7 @@ def spread(values: Sequence[Value], most: int = 3) -> list[Value]:
 
 
 def _usual(name: str, values: tuple[Value, ...]) -> Value:
-    """Return where an axis is held: the middle of sizes, the neutral scale, or what is first."""
+    """Return the value at which an axis is held: the middle size, neutral scale, or first value."""
     if name in _MIDDLE:
         return middle(values)
     if name.endswith("_scale"):

@@ -1,8 +1,8 @@
-"""Where a picture's numbers come from: a sweep that is evaluated, or a run that is read.
+"""Source of a picture's numbers: a sweep that is evaluated, or a run that is read.
 
-Both answer the same two questions, by the same compiled selection: which row of each group is the
-best, and which rows no other beats. Rows are looked at once and gone, so that memory depends on
-the answer, not on how many there are.
+Both answer the same two questions with the same compiled code: which row of each group is best,
+and which rows are on its Pareto front. Rows are reduced in a single pass, so that memory depends on
+the size of the answer, not on the number of rows.
 """
 
 from abc import ABC, abstractmethod
@@ -18,11 +18,11 @@ Fixed = Mapping[str, Value | tuple[Value, ...]]
 
 
 class Source(ABC):
-    """A sweep or a run, as far as pictures ask.
+    """Sweep or run, with what pictures need of it.
 
-    ``axes`` has the values of every axis that conditions leave, ``metrics`` the columns that rows
-    have, ``zipped`` the axes that move with others, ``sampled`` whether points were drawn, and
-    ``given``, ``where`` and ``overrides`` what a user typed.
+    ``axes`` has the values of each axis that meet the conditions, ``metrics`` the available
+    columns, ``zipped`` the axes that are zipped with others, and ``sampled`` whether the points are
+    a sample. ``given``, ``where`` and ``overrides`` are as the user typed them.
     """
 
     name: str
@@ -38,27 +38,27 @@ class Source(ABC):
     @property
     @abstractmethod
     def facts(self) -> Mapping[str, Any]:
-        """What a run's files say about themselves: specification, entries, fingerprint, version."""
+        """Metadata of a run: specification, catalogue entries, fingerprint, version."""
 
     @property
     @abstractmethod
     def rows(self) -> str:
-        """How many rows there are, in words."""
+        """Number of rows, as text."""
 
     @property
     @abstractmethod
     def remedy(self) -> str:
-        """How to get a column that is missing."""
+        """Remedy for a missing column, as text."""
 
     @abstractmethod
     def axis_remedy(self, setting: str) -> str:
-        """How to get an axis that is missing; ``setting`` is the override."""
+        """Return the remedy for a missing axis; ``setting`` is the override that adds it."""
 
     @abstractmethod
     def best(
         self, objective: Objective, by: Sequence[str], fixed: Fixed, columns: Sequence[str]
     ) -> list[Row]:
-        """Return the row of each group with the best value, its axes and some columns."""
+        """Return the row of each group with the best value, with its axes and some columns."""
 
     @abstractmethod
     def front(
@@ -68,16 +68,16 @@ class Source(ABC):
         fixed: Fixed,
         columns: Sequence[str],
     ) -> list[Row]:
-        """Return the rows of each group that no other beats."""
+        """Return the Pareto front of each group."""
 
     def entry(self, axis: str, label: Value) -> Mapping[str, Any]:
-        """Return a catalogue entry as the facts have it."""
+        """Return a catalogue entry as recorded in the metadata."""
         found: Mapping[str, Any] = self.facts["entries"][axis][str(label)]
         return found
 
     @property
     def line(self) -> str:
-        """Where the numbers come from, for the foot of a picture."""
+        """Origin of the numbers, as a footer of pictures."""
         engines = ", ".join(map(str, self.axes["engine"]))
         fingerprint = str(self.facts["fingerprint"])[:12]
         only = f" · only {', '.join(self.where)}" if self.where else ""
@@ -88,7 +88,7 @@ class Source(ABC):
 
 
 def where_of(fixed: Fixed) -> tuple[Where, ...]:
-    """Return what holds axes at values as conditions."""
+    """Return conditions that hold axes at fixed values."""
     return tuple(
         Where(name, allowed=value if isinstance(value, tuple) else (value,))
         for name, value in fixed.items()

@@ -1,4 +1,4 @@
-"""A sweep as pictures ask it: evaluated by the kernel, kept by nobody."""
+"""Sweep as a source of pictures: evaluated by the kernel for each picture, never stored."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -15,7 +15,7 @@ from perfcore.space.space import Space, distinct
 
 
 class SweepSource(Source):
-    """A sweep, evaluated by the kernel as often as a picture asks."""
+    """Sweep that the kernel evaluates again for each query."""
 
     def __init__(self, space: Space, where: Sequence[str], workers: int | None, given: str) -> None:
         self.given_space = space
@@ -31,21 +31,21 @@ class SweepSource(Source):
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
-        """What a run's files would say about themselves."""
+        """Metadata that files of a run would have."""
         return facts(self.given_space)
 
     @property
     def rows(self) -> str:
-        """Rows of the sweep."""
+        """Number of configurations, as text."""
         return f"{self.space.rows:,} configurations"
 
     @property
     def remedy(self) -> str:
-        """Never needed: a sweep has every column."""
+        """Remedy for a missing column; a sweep has every column, so the name must be wrong."""
         return "name a column of `perfcore columns`"
 
     def axis_remedy(self, setting: str) -> str:
-        """The override that adds the axis."""
+        """Return the override that adds the axis."""
         return f"add {argument('overrides', [setting])}"
 
     def best(
@@ -67,7 +67,7 @@ class SweepSource(Source):
         fixed: Fixed,
         columns: Sequence[str],  # noqa: ARG002 - rows come with all of them
     ) -> list[Row]:
-        """Return the rows of each group that no other beats."""
+        """Return the Pareto front of each group."""
         narrow = kept(self.space, where_of(fixed))
         found = find_front(narrow, objectives, (), by, self.workers)
         return cast("list[Row]", found.rows.to_pylist())

@@ -1,4 +1,4 @@
-"""Pictures as Vega-Lite, which draws files here and pages in the reader's browser."""
+"""Pictures as Vega-Lite, drawn to files here and to pages in the reader's browser."""
 
 import math
 import textwrap
@@ -13,22 +13,22 @@ Json = dict[str, Any]
 FONT: Final = "Liberation Sans, Arial, Helvetica, sans-serif"
 _INK: Final = "#222222"
 _FAINT: Final = "#666666"
-_SIZES: Final = {1: (700, 400), 2: (430, 330), 3: (330, 300)}  # of a panel, by how many there are
+_SIZES: Final = {1: (700, 400), 2: (430, 330), 3: (330, 300)}  # of a panel, by their number
 _PANEL_TITLE: Final = {"fontSize": 12, "anchor": "start", "frame": "group", "offset": 8}
-_LETTER_PX: Final = 7.4  # of the title's font, on average
+_LETTER_PX: Final = 7.4  # average width of a character in the title's font
 _LABELS: Final = "datum.value >= 1000 ? format(datum.value, '~s') : format(datum.value, '.3~g')"
 _BINARY: Final = (
     "datum.value >= 1048576 ? format(datum.value / 1048576, '.3~g') + 'Mi' : "
     "datum.value >= 1024 ? format(datum.value / 1024, '.3~g') + 'Ki' : format(datum.value, '.3~g')"
 )
-_MOST_CATEGORIES: Final = 8  # labels on an axis of categories along the bottom
+_MOST_CATEGORIES: Final = 8  # most labels on a horizontal axis of categories
 _DARK: Final = frozenset({"#0072B2", "#009E73", "#D55E00", "#000000"})
-_DRAWN: Final = ("x", "y", "x2", "y2", "series")  # what a row's place and colour are taken from
-HIDDEN: Final = "hidden"  # the signal of a page's panel that lists the series not to draw
+_DRAWN: Final = ("x", "y", "x2", "y2", "series")  # entries for a row's place and colour
+HIDDEN: Final = "hidden"  # signal of a panel that lists the series not to draw
 
 
-def converter() -> Any:  # noqa: ANN401 - a module without types
-    """Return the library that draws Vega-Lite without a browser.
+def converter() -> Any:  # noqa: ANN401 - an untyped module
+    """Return the library that renders Vega-Lite without a browser.
 
     Raises
     ------
@@ -36,14 +36,14 @@ def converter() -> Any:  # noqa: ANN401 - a module without types
         If it is not installed.
     """
     try:
-        import vl_convert  # noqa: PLC0415 - of an extra
+        import vl_convert  # noqa: PLC0415 - an optional dependency
     except ImportError:
         raise InputError("pictures need vl-convert-python; pip install 'perfcore[plot]'") from None
     return vl_convert
 
 
 def png(picture: Picture) -> bytes:
-    """Return a picture as PNG, at twice the resolution of a page."""
+    """Return a picture as PNG, at double resolution."""
     found: bytes = converter().vegalite_to_png(whole(picture), scale=2)
     return found
 
@@ -55,7 +55,7 @@ def svg(picture: Picture) -> str:
 
 
 def whole(picture: Picture) -> Json:
-    """Return a picture with its title, legend and source, of fixed size."""
+    """Return a picture of fixed size with its title, legend and source."""
     width, height = _SIZES.get(len(picture.panels), _SIZES[3])
     last = len(picture.panels) - 1
     panels = [
@@ -106,7 +106,7 @@ def whole(picture: Picture) -> Json:
 
 
 def parts(picture: Picture) -> list[Json]:
-    """Return the panels for a page: as wide as their place, without titles and legends."""
+    """Return the panels of a page: as wide as their container, without titles and legends."""
     found = []
     for panel in picture.panels:
         height = 380 if len(picture.panels) == 1 else 300
@@ -129,7 +129,7 @@ def parts(picture: Picture) -> list[Json]:
 
 
 def description(picture: Picture, panel: Panel | None = None) -> str:
-    """Return what a picture shows, for those who do not see it."""
+    """Return a text description of a picture, or of one of its panels."""
     panels = [panel] if panel else picture.panels
     axes = " ".join(
         f"{one.title + ': ' if one.title else ''}{one.y.label} against {one.x.label}."
@@ -196,7 +196,7 @@ def _layer(picture: Picture, panel: Panel, layer: Layer, *, hides: bool) -> list
     if layer.tips:
         head = [{"field": "series", "title": picture.legend}] if several else []
         if {"term", "winner", "part"} & set(layer.tips):
-            head = []  # the same is among the tips
+            head = []  # the tips name the series already
         encoding["tooltip"] = [
             {**tip, "type": "nominal"}
             for tip in (*head, *({"field": name, "title": name} for name in layer.tips))
@@ -239,7 +239,7 @@ def _area(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json
         "mark": {"type": "area", "stroke": "white", "strokeWidth": 0.7, "line": False},
         "encoding": encoding,
     }
-    # an area has one tip for all its length: unseen lines above it have one for each place
+    # an area has a single tooltip; transparent lines above it give one for each place
     tips = {
         "mark": {"type": "rule", "strokeWidth": 7},
         "encoding": {**encoding, "color": {"value": "transparent"}, "tooltip": tip},

@@ -1,4 +1,4 @@
-"""Words of pictures: columns in plain English, values with their units."""
+"""Wording of pictures: columns in plain English, values with their units."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -12,7 +12,7 @@ _PLAIN: Final = {
     "e2e_latency_s": "end-to-end latency",
     "tokens_per_s_per_device": "throughput per device",
     "energy_per_output_token_j": "energy per output token",
-    "facility_energy_per_output_token_j": "energy per output token at the grid",
+    "facility_energy_per_output_token_j": "facility energy per output token",
     "cost_per_mtok_output_usd": "cost of output tokens",
 }
 _UNITS: Final = {
@@ -30,7 +30,7 @@ def plain(name: str) -> str:
 
 
 def unit_of(name: str) -> str:
-    """Return a column's unit as people write it, empty for a pure number."""
+    """Return a column's unit as commonly written, empty for a pure number."""
     unit = _UNITS.get(name) or BY_NAME[name].unit
     return "" if unit == "1" else unit
 
@@ -50,12 +50,12 @@ def with_unit(value: float, name: str) -> str:
 
 
 def is_more_better(name: str) -> bool:
-    """Whether more of a column is better."""
+    """Return whether higher values of a column are better."""
     return BY_NAME[name].better == "most"
 
 
 def listing(names: Sequence[str], most: int = 3, last: str = "and") -> str:
-    """Return ``a, b and c``, or ``a, b and 5 more``; ``last`` is the word before the last."""
+    """Return ``a, b and c``, or ``a, b and 5 more``; ``last`` replaces "and" before the last."""
     if len(names) > most:
         return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
     return f" {last} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
@@ -64,12 +64,12 @@ def listing(names: Sequence[str], most: int = 3, last: str = "and") -> str:
 def rows_as_text(
     rows: Iterable[Mapping[str, Any]], names: Sequence[str]
 ) -> tuple[tuple[str, ...], ...]:
-    """Return rows for a table of text."""
+    """Return rows as cells of text."""
     return tuple(tuple(value_text(row.get(name)) for name in names) for row in rows)
 
 
 def value_text(value: object) -> str:
-    """Return a value for people: whole numbers grouped, others with four digits."""
+    """Return a value as text: integers with separators, others with four digits."""
     if value is None:
         return "-"
     if isinstance(value, int) and not isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Tables as values, and their renderers: plain text, text for terminals, HTML, Markdown."""
+"""Tables as values, and renderers for plain text, terminals, HTML and Markdown."""
 
 from perfcore.tables.markup import escape_markdown, html, markdown
 from perfcore.tables.table import STYLES, Column, Row, Table, facts, left, right

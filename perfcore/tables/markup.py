@@ -9,7 +9,7 @@ from perfcore.tables.table import Column, Table
 
 _SPECIAL: Final = re.compile(r"([\\|$*<`])")
 _STRONG: Final = ("bold", "good")
-_LONG: Final = 48  # letters of a cell whose text is wrapped
+_LONG: Final = 48  # characters above which the text of a cell is wrapped
 _UNIT: Final = "font-weight: normal; opacity: 0.7"
 
 
@@ -19,16 +19,17 @@ class _Cell(NamedTuple):
 
 
 def html(table: Table, cell: Callable[[str], str] = escape, style: str = "") -> str:
-    """Return a ``table`` element, and its footnotes as paragraphs; the first cell heads its row.
+    """Return a ``table`` element, followed by its footnotes as paragraphs.
 
-    Bars are left out. Long cells have the class ``text``, footnotes the class ``note``.
+    The first cell of a row is its header. Bars are left out. Long cells have the class ``text``,
+    footnotes the class ``note``.
 
     Parameters
     ----------
     cell
-        Makes HTML of a text.
+        Function that converts text to HTML.
     style
-        CSS of every cell, for places that have no style sheet, as notebooks.
+        CSS of every cell, for places without a style sheet, such as notebooks.
     """
     columns, lines = _columns_and_lines(table)
     plain = [_css(column, style) for column in columns]
@@ -47,7 +48,7 @@ def html(table: Table, cell: Callable[[str], str] = escape, style: str = "") -> 
 
 
 def _css(column: Column, style: str) -> str:
-    """Return the attribute of a column's cells, with a blank before it, or nothing."""
+    """Return the style attribute of a column's cells after a blank, or an empty string."""
     aligned = f"text-align: {column.align}" if style or column.align == "right" else ""
     css = "; ".join(filter(None, (aligned, style)))
     return f' style="{escape(css)}"' if css else ""
@@ -71,14 +72,14 @@ def _body(line: Sequence[_Cell], css: Sequence[str], cell: Callable[[str], str])
 
 
 def escape_markdown(text: str) -> str:
-    """Return text whose signs mean nothing to Markdown."""
+    """Return text with the special characters of Markdown escaped."""
     return _SPECIAL.sub(r"\\\1", text)
 
 
 def markdown(table: Table, cell: Callable[[str], str] = escape_markdown) -> str:
-    """Return a table with pipes, caption and footnotes as paragraphs around it.
+    """Return a table with pipes, between its caption and footnotes as paragraphs.
 
-    Bars are left out. ``cell`` makes Markdown of a text: ``str`` if it is Markdown already.
+    Bars are left out. ``cell`` converts text to Markdown; pass ``str`` if it is Markdown already.
     """
     columns, lines = _columns_and_lines(table)
     rule = ["---:" if column.align == "right" else "---" for column in columns]
@@ -93,7 +94,7 @@ def markdown(table: Table, cell: Callable[[str], str] = escape_markdown) -> str:
 
 
 def _columns_and_lines(table: Table) -> tuple[list[Column], list[list[_Cell]]]:
-    """Return a table without bars, with the notes of its rows as a last column."""
+    """Return a table's columns and lines without bars, with notes of rows as the last column."""
     kept = [place for place, column in enumerate(table.columns) if not column.picture]
     columns = [
         column._replace(name=_one_line(column.name), unit=_one_line(column.unit))

@@ -1,24 +1,24 @@
-"""A table as a value: named columns, and rows of cells that are formatted text already."""
+"""Table as a value: named columns, and rows of cells that are already formatted text."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-# Styles of text by meaning, in words that rich understands, too. Others are those words themselves.
+# Styles of text by meaning, in rich's words. A style may also be such words, e.g. "bold cyan".
 STYLES: Final = {"good": "bold green", "bad": "bold red", "doubt": "yellow"}
 
 
 class Column(NamedTuple):
-    """Name of a column with its unit, and how its cells are shown.
+    """Column with its name, its unit, and the format of its cells.
 
     Parameters
     ----------
     picture
-        Whether the cells are bars of letters, which only text shows.
+        Whether the cells are bars made of characters, which only text output shows.
     style
-        Style of the cells, where neither their row nor they themselves have one.
+        Style of cells that have none, neither their own nor that of their row.
     whole
-        Whether its cells are names, which are split only if nothing else is left.
+        Whether the cells are names, which are split only as a last resort.
     """
 
     name: str = ""
@@ -30,9 +30,9 @@ class Column(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Cells, one a column, and a note: in text a line of its own, otherwise a last cell.
+    """Row with a cell for each column and a note: a separate line in text, else the last cell.
 
-    Styles are names of ``STYLES``, or words as "bold cyan".
+    A style is a name of ``STYLES``, or words such as "bold cyan".
     """
 
     cells: Sequence[str]
@@ -43,25 +43,25 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and rows.
+    """Table with columns, rows, caption and footnotes.
 
     Parameters
     ----------
     columns
-        If none has a name, text has no header.
+        If none has a name, text output has no header.
     footnotes
         Lines below the table.
     notes_title
-        Header of the rows' notes, where they are a column.
+        Header of the notes of rows, if they are a column.
     short_notes
-        Whether text within a width shows one line of a note.
+        Whether a note is shortened to one line in text of limited width.
     styles
-        Styles of single cells, by numbers of row and column.
+        Styles of single cells, by row and column number.
 
     Raises
     ------
     ValueError
-        If a row has not one cell a column.
+        If a row does not have one cell for each column.
     """
 
     columns: Sequence[Column]
@@ -86,7 +86,7 @@ class Table:
         caption: str = "",
         footnotes: Sequence[str] = (),
     ) -> "Table":
-        """Return a table of lines that are cells and nothing else."""
+        """Return a table from lines of cells, without styles and notes."""
         return cls(columns, [Row(cells) for cells in lines], caption, footnotes)
 
     def style(self, row: int, column: int) -> str:
@@ -96,15 +96,15 @@ class Table:
 
 
 def left(*names: str) -> tuple[Column, ...]:
-    """Return columns of text."""
+    """Return left-aligned columns, for text."""
     return tuple(Column(name) for name in names)
 
 
 def right(*names: str) -> tuple[Column, ...]:
-    """Return columns of numbers, which are flush right."""
+    """Return right-aligned columns, for numbers."""
     return tuple(Column(name, align="right") for name in names)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Table:
-    """Return names and their texts as a table without a header."""
+    """Return names with their texts as a table without a header."""
     return Table.of((Column(style="dim", whole=True), Column()), pairs)

@@ -1,4 +1,4 @@
-"""Tables as text: plain for pipes, styled for terminals; aligned alike, wrapped within a width."""
+"""Tables as text, plain for pipes or styled for terminals, wrapped to a width if one is given."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -8,31 +8,31 @@ from typing import Final, NamedTuple
 from perfcore.tables.table import STYLES, Column, Table
 
 GAP: Final = "  "
-_NARROW: Final = 8  # letters that text keeps before numbers are split
+_NARROW: Final = 8  # least characters of a text column before numbers are split
 _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
 class _Piece(NamedTuple):
-    """Part of a line that has one style."""
+    """Part of a line with one style."""
 
     text: str
     style: str = ""
 
 
 def plain_text(table: Table, width: int | None = None) -> str:
-    """Return lines without styles, of at most ``width`` letters if that is given."""
+    """Return lines without styles, of at most ``width`` characters if it is given."""
     return "\n".join(
         "".join(piece.text for piece in line).rstrip() for line in _lines(table, width)
     )
 
 
 def terminal_text(table: Table, width: int | None = None) -> str:
-    """Return lines with ANSI codes for styles, the header in bold; otherwise as ``plain_text``."""
+    """Return the lines of ``plain_text`` with ANSI codes for styles, and the header in bold."""
     return "\n".join("".join(map(_styled, line)).rstrip() for line in _lines(table, width))
 
 
 def _styled(piece: _Piece) -> str:
-    """Return a piece whose letters have its style, but not the blanks around them."""
+    """Return the text of a piece with its style applied, except to surrounding blanks."""
     letters = piece.text.strip()
     if not letters or not piece.style:
         return piece.text
@@ -65,7 +65,7 @@ def _lines(table: Table, width: int | None) -> Iterator[Sequence[_Piece]]:
 def _row(
     cells: Sequence[str], columns: Sequence[Column], sizes: Sequence[int], styles: Sequence[str]
 ) -> Iterator[Sequence[_Piece]]:
-    """Yield the lines of a row: several where cells are wrapped."""
+    """Yield the lines of a row: several if cells are wrapped."""
     wrapped = [_wrapped(cell, size) for cell, size in zip(cells, sizes, strict=True)]
     for line in zip_longest(*wrapped, fillvalue=""):
         pieces: list[_Piece] = []
@@ -77,10 +77,10 @@ def _row(
 
 
 def _sizes(table: Table, width: int | None) -> list[int]:
-    """Return the letters of each column.
+    """Return the width of each column in characters.
 
-    Within a width the widest columns are narrowed: first those of text, as far as their words stay
-    whole, then into words, and numbers and bars only if nothing else is left.
+    If a width is given, the widest columns are narrowed: text columns first, as long as their words
+    stay whole; then text within words; numbers and bars only as a last resort.
     """
     lines = [[column.name for column in table.columns], [column.unit for column in table.columns]]
     lines += [list(row.cells) for row in table.rows]
@@ -118,7 +118,7 @@ def _note(note: str, table: Table, width: int | None) -> list[str]:
 
 
 def _wrapped(text: str, width: int | None) -> list[str]:
-    """Return text in lines; what fits stays as it is, blanks at its ends included."""
+    """Return text as lines; text that fits is unchanged, including blanks at its ends."""
     text = " ".join(text.splitlines())
     if width is None or len(text) <= width:
         return [text]

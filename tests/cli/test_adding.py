@@ -51,7 +51,7 @@ def test_models_add_into_the_catalogue(directory, catalogue):
     assert loader.names("model")[:2] == ["other", "mine"]
     assert "not the built-in" not in result.stdout
     shadow = run("models", "add", "llama-3-8b")
-    assert "llama-3-8b is yours, not the built-in model" in shadow.stdout
+    assert "llama-3-8b means this entry, not the built-in model" in shadow.stdout
     assert perfcore.load_model("other").record() == perfcore.load_model("deepseek-v3").record()
 
 
@@ -70,7 +70,7 @@ def test_models_add_into_a_file(directory, tmp_path, catalogue):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        (["--name", "No Name"], "--name: 'No Name' is no name"),
+        (["--name", "No Name"], "--name: 'No Name' is not a valid name"),
         (["-o", "x.json"], "must end in .toml"),
         (["-o", "nowhere/x.toml"], "is not a directory"),
     ],
@@ -158,7 +158,7 @@ def test_devices_add_tells_all_faults_at_once(catalogue):
 def test_needed_options_are_those_that_are_missed(catalogue):
     text = run("devices", "add", "--help").stdout
     missed = run("devices", "add", "my-chip", "--fp16", "1 TFLOPS").stderr.splitlines()
-    needed = re.findall(r"(--[\w-]+) VALUE (?:(?!--).)*?Needed\.", " ".join(text.split()))
+    needed = re.findall(r"(--[\w-]+) VALUE (?:(?!--).)*?Required\.", " ".join(text.split()))
 
     assert sorted(f"error: {option} is missing" for option in needed) == sorted(
         line.partition(";")[0] for line in missed
@@ -178,5 +178,5 @@ def test_devices_add_checks_the_name(catalogue):
     result = run("devices", "add", "My Chip", *options(CHIP))
 
     assert result.exit_code == 2
-    assert "is no name" in result.stderr
+    assert "is not a valid name" in result.stderr
     assert not list(catalogue.iterdir())

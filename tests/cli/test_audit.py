@@ -75,7 +75,7 @@ def test_claims_are_not_overwritten(write):
     result = CliRunner().invoke(program, ["audit", str(path), "-o", str(path)])
 
     assert result.exit_code == 2
-    assert "is one of the files to read; name another" in result.stderr
+    assert "is also an input file; name another" in result.stderr
     assert path.read_bytes() == before
 
 

@@ -88,7 +88,7 @@ def test_calibrate_twice_gives_the_same_file(simulated, tmp_path):
         (["--engine", "vllm", "--device-class", "tpu"], "--device-class: no measurement of 'tpu'"),
         (["-o", "out.txt"], "must end in .toml"),
         (["--name", "My Engine"], "--name: 'My Engine'"),
-        (["--all-engines", "--engine", "vllm"], "--all-engines fits all"),
+        (["--all-engines", "--engine", "vllm"], "--all-engines fits every engine"),
         (["--all-engines", "-o", "nowhere"], "is not a directory"),
     ],
 )

@@ -41,7 +41,7 @@ def test_verdict_is_that_of_the_model(case):
     ):
         assert number in text
     binding = dict(zip(perfcore.columns.BOUND, (name for _, name, _ in TERMS), strict=True))
-    assert f"Waits for {binding[row['bound']]} most" in text
+    assert f"Bottleneck: {binding[row['bound']]}, " in text
 
 
 @every_case
@@ -70,7 +70,7 @@ def test_card_of_what_cannot_run_says_why_and_what_would(status, case):
     assert STATUS[int(configuration.evaluate().status)] == status
     assert f"DOES NOT RUN: {status}" in text
     assert "What would run" in text
-    assert "Waits for" not in text
+    assert "Bottleneck" not in text
     assert found
     for other in found:
         assert other.point.status == OK
@@ -207,7 +207,7 @@ def test_markdown_of_what_cannot_run():
     ("options", "message"),
     [
         (["--json", "--markdown"], "exclude each other; give one"),
-        (["--json", "--sources"], "--json has no sources"),
+        (["--json", "--sources"], "--json and --sources exclude each other"),
     ],
 )
 def test_options_that_exclude_each_other(options, message):

@@ -55,8 +55,8 @@ def test_columns_say_which_way_is_better():
     assert invoke_json("columns", "show", "tpot_s", "--json")["better"] == "least"
     assert invoke_json("columns", "show", "mbu", "--json")["better"] == "most"
     assert invoke_json("columns", "show", "weights_s", "--json")["better"] is None
-    assert "better   less" in invoke("columns", "show", "tpot_s").splitlines()
-    assert "better   more" in invoke("columns", "show", "mbu").splitlines()
+    assert "better   lower" in invoke("columns", "show", "tpot_s").splitlines()
+    assert "better   higher" in invoke("columns", "show", "mbu").splitlines()
     assert "better" not in invoke("columns", "show", "weights_s")
 
 
@@ -149,7 +149,7 @@ def test_list_can_be_narrowed():
     assert {device["name"] for device in devices} == {"tpu-v5e", "tpu-v5p"}
     assert invoke_json("models", "--match", "no such thing", "--json") == []
     for command in ("models", "devices", "formats", "engines", "economics", "columns"):
-        assert invoke(command, "--match", "no such thing") == "none; leave out --match\n"
+        assert invoke(command, "--match", "no such thing") == "no entries; leave out --match\n"
 
 
 def test_own_entries_are_listed(tmp_path, monkeypatch):

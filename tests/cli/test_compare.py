@@ -61,7 +61,7 @@ def test_table_has_every_figure_the_best_marked_and_ratios():
         f"{three:.4g}",
         f"{three / one:.2f}x",
     ]
-    assert lines["waits for"] == ["weights", "latency", "weights"]
+    assert lines["bottleneck"] == ["weights", "latency", "weights"]
     terms = [
         [float(cell) for cell in lines[name]]
         for name in lines

@@ -72,7 +72,7 @@ def test_notes_are_on_stderr(save, tmp_path):
 def test_assumptions_are_said(save, tmp_path):
     result = run("import", save(SERVE), "-o", tmp_path / "o.csv", "--set", "hardware=h100-sxm")
 
-    assert "assumed, as nothing says otherwise: weight_format=bf16, tp=1" in result.stdout
+    assert "assumed by default: weight_format=bf16, tp=1" in result.stdout
 
 
 def test_existing_tables_are_kept(save, tmp_path):
@@ -95,7 +95,7 @@ def test_append_adds_what_is_not_there(save, tmp_path):
     again = run("import", save([LLAMA, PROMPT]), "-o", out, "--append")
 
     assert again.stdout.startswith("added 1 row to")
-    assert "rows that are there already" in again.stdout
+    assert "rows already in the table" in again.stdout
     assert [row.metric for row in read_measurements(out)] == ["tpot_s", "prefill_tokens_per_s"]
 
 

@@ -36,7 +36,7 @@ def test_what_cannot_be_written_is_refused(tmp_path):
     assert "'missing' is not a directory; make it first" in refusal("missing/x.csv")
     assert "not a directory" in refusal(read / "x.csv")
     assert "not a regular file" in refusal(pipe)
-    assert "one of the files to read" in refusal(tmp_path / "." / "read.csv", [read])
+    assert "is also an input file" in refusal(tmp_path / "." / "read.csv", [read])
 
 
 def test_a_file_is_replaced_when_it_is_whole(tmp_path):

@@ -64,12 +64,12 @@ def test_a_missing_column_is_named_with_its_remedy(folder):
     [
         (["pie", "SPEC"], "unknown kind 'pie'"),
         (["parato", "SPEC"], "did you mean 'pareto'"),
-        (["roofline", "SPEC", "--by", "tp"], "--by: roofline has its own series"),
-        (["pareto", "SPEC", "--by", "batch"], "--by: batch is shown along an axis"),
+        (["roofline", "SPEC", "--by", "tp"], "--by: roofline has fixed series"),
+        (["pareto", "SPEC", "--by", "batch"], "--by: batch is already an axis of the picture"),
         (["pareto", "SPEC", "--by", "devise"], "did you mean 'device'"),
         (
             ["memory_wall", "SPEC", "--metric", "tpot_s"],
-            "--metric: memory_wall shows its own columns",
+            "--metric: memory_wall plots fixed columns",
         ),
         (["winners", "SPEC", "--metric", "tpot"], "--metric: unknown metric 'tpot'"),
         (["pareto", "SPEC", "--metric", "tpot_s"], "name another metric"),

@@ -28,7 +28,7 @@ def test_point_explains_in_eighty_columns_of_plain_text():
         "per device",
         "per output token",
         "per Mtok out",
-        "Waits for",
+        "Bottleneck: ",
         "KV cache",
         "network",
         "ideal engine",
@@ -69,12 +69,12 @@ def test_card_of_a_server_tells_what_is_new_about_it():
         "dp 8, ep 16",
         "400 requests in flight",
         "4096 tokens in (50.0% cached)",
-        "2 drafted at acceptance 0.8",
-        "400 requests at once; ",
-        "2.44 tokens per step expected",
+        "2 draft tokens at acceptance 0.8",
+        "400 requests running; ",
+        "2.44 tokens expected per step",
         "other requests' prompts",
         f"${row['cost_per_mtok_cached_input_usd']:.3g} cached",
-        "against buying at $0.79 per Mtok out",
+        "than buying tokens at $0.79 per Mtok out",
     ):
         assert word in told
     assert f"{row['prefill_s'] * 1e3:.4f} ms" in text
@@ -108,10 +108,10 @@ def test_card_tells_who_waits_and_what_never_pays():
     )
 
     assert 0 < row["running_batch"] < 500
-    assert f"{row['running_batch']} requests at once, {500 - row['running_batch']} waiting" in text
+    assert f"{row['running_batch']} requests running, {500 - row['running_batch']} waiting" in text
     slow = invoke("point", "llama-3-8b", "h100-sxm")
 
-    assert "never pays against buying at $0.79" in slow
+    assert "never cheaper than buying tokens at $0.79" in slow
 
 
 def test_card_of_a_disaggregated_server_has_its_prefill_pool():
@@ -128,7 +128,7 @@ def test_card_of_an_offloaded_model_names_the_second_tier():
     host = invoke("point", "llama-3-70b", "h100-sxm", "--offload", "weights")
     grace = invoke("point", "llama-3-70b", "gh200-96gb", "--offload", "weights")
 
-    assert "Waits for offload most" in host
+    assert "Bottleneck: offload, " in host
     assert "256 GB of host memory" in host
     assert "480 GB of Grace LPDDR5X over NVLink-C2C" in grace
     assert max(map(len, (host + grace).splitlines())) <= 80
@@ -143,9 +143,9 @@ def test_prices_that_a_device_does_not_list_are_told_everywhere(tmp_path):
     )
     planned = invoke_json("plan", path, "--json")["estimated"]
 
-    assert "prices that it does not list" in shown
+    assert "prices that are not listed" in shown
     assert "spot_price_per_hour  0.3787 USD/h, 0.35 x price_per_hour: median of the 9" in shown
-    assert "purchase_price (others' median)" in " ".join(invoke("plan", path).split())
+    assert "purchase_price (median of others)" in " ".join(invoke("plan", path).split())
     assert "device.spot_price_per_hour" in card
     assert "estimated: 0.35 x price_per_hour: median of the 9 devices" in card
     assert ", spot (estimated)" in card

@@ -164,4 +164,4 @@ def test_a_connection_that_breaks_is_an_error():
     )
 
     assert done.returncode == 2
-    assert done.stderr == "error: Broken pipe: a connection was closed; run it again\n"
+    assert done.stderr == "error: Broken pipe: a connection was closed; run the command again\n"

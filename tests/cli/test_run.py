@@ -27,7 +27,7 @@ def test_run_may_be_quiet_and_repeated(tmp_path, spec):
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "data").iterdir()}
     assert invoke(*arguments) == ""
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run" / "data").iterdir()} == before
-    assert "rows were there before" in invoke(*arguments[:-1])
+    assert "rows already existed" in invoke(*arguments[:-1])
 
 
 def test_run_without_a_row_says_what_to_change(tmp_path, spec):
@@ -67,7 +67,7 @@ def test_interrupted_run_keeps_complete_shards_and_goes_on(tmp_path):
     assert stdout == ""
     assert "Traceback" not in stderr
     assert f"interrupted: {len(files)} of 11 shards complete" in stderr
-    assert f"to go on: perfcore run '{path}' -o {output} --workers 1" in stderr
+    assert f"to resume: perfcore run '{path}' -o {output} --workers 1" in stderr
     assert len(complete["shards"]) == len(files) < 11
     assert all(file.name.startswith("part-") for file in files)
     assert all(pq.read_metadata(file).num_rows for file in files)

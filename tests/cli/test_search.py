@@ -87,7 +87,7 @@ def test_command_explains_an_empty_result(spec):
     result = invoke(spec, "--minimize", "tpot_s", "--where", "tpot_s<=1ns")
 
     assert result.exit_code == 0
-    assert "no row meets the conditions" in result.stdout
+    assert "no configuration can run and meets the conditions" in result.stdout
 
 
 @pytest.mark.parametrize(

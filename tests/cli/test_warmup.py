@@ -24,5 +24,5 @@ def test_warmup_without_a_place_for_compiled_code(monkeypatch):
 
     assert result.exit_code == 2
     assert result.stderr == (
-        "error: no place to keep compiled code; set PERFCORE_CACHE to a directory\n"
+        "error: no directory to cache compiled code; set PERFCORE_CACHE to one\n"
     )

@@ -102,8 +102,8 @@ def test_it_has_every_part(page, seen):
         "node_overhead",
         "what-if economics_utilization",
         "80 % interval of the time per output token",
-        "Against measurements of the devices here",
-        "No measurement that comes with perfcore is of b200, own-chip.",
+        "Errors on the devices of this report",
+        "perfcore has no measurements of b200, own-chip.",
         "NVIDIA H100 SXM5 80GB",
         "fingerprint",
     ):
@@ -249,7 +249,7 @@ def test_every_picture_has_its_numbers_as_a_table(seen):
     figures = len(seen.named("figure"))
 
     assert figures == len(KINDS)
-    assert sum("numbers of this picture" in text for text in seen.text["summary"]) == figures
+    assert sum("Numbers of this picture" in text for text in seen.text["summary"]) == figures
 
 
 # In a browser

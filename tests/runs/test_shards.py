@@ -62,7 +62,7 @@ def test_parts_are_the_whole(tmp_path, spec, whole):
     assert json.loads(cli("finalize", output, "--json").stdout)["missing"] == [*range(1, 100, 3)]
     assert not perfcore.open_run(output).manifest["complete"]
 
-    assert "look: duckdb" in cli("run", spec, "-o", output, "--shard", "2/3").stdout
+    assert "next: duckdb" in cli("run", spec, "-o", output, "--shard", "2/3").stdout
     assert cli("finalize", output).exit_code == 0
     assert hashes(output) == hashes(whole)
     assert manifest_of(output) == manifest_of(whole)

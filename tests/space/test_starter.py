@@ -27,7 +27,7 @@ def invoke(*arguments, code=0, **environment):
 
 def test_the_starter_plans_and_runs_as_it_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert invoke("init").stdout == "written: sweep.toml\nnext: perfcore plan sweep.toml\n"
+    assert invoke("init").stdout == "wrote sweep.toml\nnext: perfcore plan sweep.toml\n"
     plan = json.loads(invoke("plan", "sweep.toml", "--json").stdout)
 
     invoke("run", "sweep.toml", "-o", "RUN", "--quiet")

@@ -1,4 +1,4 @@
-"""The kinds of pictures: one line each, and the function that gathers its data."""
+"""Kinds of pictures: the function that gathers the data of each, and its options."""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -25,11 +25,11 @@ _SHOWN: Final = frozenset({"batch", "input_len", UTILIZATION, SCALE, BANDWIDTH})
 
 
 class Kind(NamedTuple):
-    """How a kind of picture is gathered, and which options it heeds."""
+    """Kind of picture: the function that gathers its data, and the options it accepts."""
 
     gather: Callable[[Source, str, str | None], Picture]
-    by: str = ""  # axis of the series unless another is named; empty: it is always the same
-    metric: bool = False  # whether a metric may be named
+    by: str = ""  # default axis of the series; empty: it cannot be chosen
+    metric: bool = False  # whether a metric may be chosen
 
 
 _KINDS: Final = {
@@ -50,17 +50,17 @@ def gather(source: Source, name: str, by: str | None = None, metric: str | None 
     Parameters
     ----------
     name
-        A key of ``KINDS``, or of ``FORMER``.
+        Key of ``KINDS`` or of ``FORMER``.
     by
-        Axis whose values are the series; the kind's own by default.
+        Axis with one series per value; the default depends on the kind.
     metric
-        Column that is shown, of kinds that show one.
+        Column to plot, for kinds that plot one metric.
 
     Raises
     ------
     InputError
         If the source lacks an axis or a column that the kind needs, nothing runs, or the kind
-        does not heed an option.
+        does not accept an option.
     """
     faults: list[str] = []
     name = name.replace("-", "_")
@@ -72,7 +72,7 @@ def gather(source: Source, name: str, by: str | None = None, metric: str | None 
     if by is not None:
         _check_axis(source, name, kind, by, Place(argument("by"), "", faults))
     if metric is not None and not kind.metric:
-        faults.append(f"{argument('metric')}: {name} shows its own columns; leave it out")
+        faults.append(f"{argument('metric')}: {name} plots fixed columns; leave it out")
     elif metric is not None and metric not in _NUMBERS:
         Place(argument("metric"), "", faults).unknown("metric", metric, _NUMBERS)
     if faults:
@@ -81,12 +81,12 @@ def gather(source: Source, name: str, by: str | None = None, metric: str | None 
 
 
 def _check_axis(source: Source, name: str, kind: Kind, by: str, place: Place) -> None:
-    """Refuse an axis that cannot be told apart in a kind."""
+    """Refuse an axis that cannot be that of the series."""
     if not kind.by:
-        place.fault(f"{name} has its own series", "leave it out")
+        place.fault(f"{name} has fixed series", "leave it out")
     elif by not in source.axes:
         place.unknown("axis", by, source.axes)
     elif by in _SHOWN:
-        place.fault(f"{by} is shown along an axis", "name another, e.g. device")
+        place.fault(f"{by} is already an axis of the picture", "name another, e.g. device")
     elif source.axes[by] == (0,) and by in DEGREES:
-        place.fault(f"{by} is chosen for each row", "list values of it to group by")
+        place.fault(f"{by} is chosen for each row", "list its values to group by it")

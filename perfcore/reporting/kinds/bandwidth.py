@@ -1,4 +1,4 @@
-"""What more memory bandwidth alone gains."""
+"""Gain from more memory bandwidth alone."""
 
 from perfcore.reporting.choosing import BANDWIDTH, COST, SCALE, TPOT, configured, left_out, most_of
 from perfcore.reporting.picture import Axis, Layer, Panel, Picture, Row, series_of
@@ -16,7 +16,7 @@ from perfcore.searching.objectives import Objective
 
 
 def bandwidth(source: Source, by: str, metric: str | None) -> Picture:
-    """What more memory bandwidth alone buys."""
+    """Return the gain from more memory bandwidth alone, by batch."""
     kind = "bandwidth"
     scaled = BANDWIDTH not in source.axes
     name = SCALE if scaled else BANDWIDTH
@@ -93,7 +93,7 @@ def bandwidth(source: Source, by: str, metric: str | None) -> Picture:
     )
     return Picture(
         kind=kind,
-        question="What does memory bandwidth alone buy, and when does something else bind?",
+        question="What does more memory bandwidth gain, and when is it no longer the bottleneck?",
         finding=finding,
         setting=setting._replace(by=f"at {unit} bandwidth cheapest").text(source),
         source=source.line,
@@ -103,7 +103,7 @@ def bandwidth(source: Source, by: str, metric: str | None) -> Picture:
         header=(by, *tips),
         table=rows_as_text(points, ("series", *tips)),
         remarks=(
-            "Dashed: if nothing but bandwidth mattered. A device is missing where it cannot run.",
+            "Dashed: if only bandwidth mattered. A device has no points where it cannot run.",
             *left_out(source, by, shown, "the cheapest"),
         ),
     )

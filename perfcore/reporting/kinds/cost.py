@@ -1,4 +1,4 @@
-"""The price of a token against utilisation, and where it pays."""
+"""Cost per token against utilisation, with break-even points."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ _PRICE: Final = 'device.price_per_hour="2 USD/h"'
 
 
 def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
-    """Price of a token against utilisation, and where it meets the price that it sells for."""
+    """Return the cost per token against utilisation, and where it equals the sale price."""
     kind = "cost"
     need_axes(source, kind, {UTILIZATION: "economics.utilization=[0.05,0.1,0.2,0.4,0.8,1]"})
     need_columns(source, kind, (COST.name, "break_even_utilization"))
@@ -30,7 +30,7 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
     rows = [row for row in rows if row[COST.name] > 0.0]
     if not rows:
         raise InputError(
-            f"{source.given}: {kind}: tokens cost nothing, which has no break-even; "
+            f"{source.given}: {kind}: tokens cost nothing, so there is no break-even; "
             f"give a price, e.g. {argument('overrides', [_PRICE])}"
         )
     shown = most_of(source, by, rows, COST)
@@ -72,13 +72,13 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
     if crossings[best] > 1.0:
         finding = (
             f"Nothing breaks even at {price} USD per million output tokens: {best}, the nearest, "
-            f"would have to be busy {crossings[best]:.0%} of the time"
+            f"would need {crossings[best]:.0%} utilisation"
         )
     else:
         paying = sum(share <= 1.0 for share in crossings.values())
         finding = (
-            f"At {price} USD per million output tokens {best} pays from {crossings[best]:.0%} "
-            f"utilisation; {paying} of {len(crossings)} can pay at all"
+            f"At {price} USD per million output tokens, {best} breaks even at "
+            f"{crossings[best]:.0%} utilisation; {paying} of {len(crossings)} can break even"
         )
     tips = ("utilisation", "cost", "breaks even at", "configuration")
     y_low, y_high = padded([*sold, *(point["y"] for point in points)], log=True)
@@ -89,7 +89,7 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
     ]
     return Picture(
         kind=kind,
-        question="From which utilisation on is running a device cheaper than buying tokens?",
+        question="Above which utilisation is running a device cheaper than buying tokens?",
         finding=finding,
         setting=setting.text(source),
         source=source.line,
@@ -117,7 +117,7 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
         header=(by, *tips),
         table=rows_as_text(points, ("series", *tips)),
         remarks=(
-            f"Dashed lines fall from where each {by} breaks even.",
+            f"Dashed lines mark where each {by} breaks even.",
             *left_out(source, by, shown, "the cheapest"),
             *([f"Not shown, as they cost nothing: {listing(free)}."] if free else []),
         ),
@@ -125,7 +125,7 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
 
 
 def _token_price(source: Source, row: Row) -> float:
-    """What a row's tokens sell for, what-ifs applied. [USD/Mtok]"""
+    """Return the sale price of a row's tokens, with what-ifs applied. [USD/Mtok]"""
     if _SOLD_FOR in row:
         return float(row[_SOLD_FOR])
     known: float = source.entry("economics", row["economics"])["token_price"]

@@ -1,4 +1,4 @@
-"""What a token takes at the grid, and what for."""
+"""Energy per token, from decode to the facility."""
 
 from perfcore.reporting.choosing import configured
 from perfcore.reporting.picture import Axis, Layer, Panel, Picture, Row, Series
@@ -10,7 +10,7 @@ from perfcore.units import format_quantity, significant
 
 
 def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
-    """Energy of an output token: decode, its share of prefill, and the facility."""
+    """Return the energy per output token: decode, its share of prefill, and the facility."""
     kind = "energy"
     columns = (
         "energy_per_output_token_j",
@@ -19,7 +19,7 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
     )
     need_columns(source, kind, columns)
     objective = Objective("energy_per_output_token_j")
-    setting = settle(source, (by,), "most frugal")
+    setting = settle(source, (by,), "most energy-efficient")
     rows = source.best(objective, (by,), setting.fixed, columns)
     if not rows:
         raise nothing_runs(source, kind, setting.fixed)
@@ -57,7 +57,7 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
                 **{
                     parts[part].name: f"{significant(value, 3)} J" for part, value in joules.items()
                 },
-                "in all": f"{significant(sums[name], 3)} J",
+                "total": f"{significant(sums[name], 3)} J",
                 "configuration": configured(source, row, (by,)),
             }
         )
@@ -68,7 +68,7 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
     mine = next(row for row in rows if str(row[by]) == best)
     shares = {part: value / sums[best] for part, value in _joules(mine).items()}
     finding = (
-        f"{best} needs least, {significant(sums[best], 3)} J per output token at the grid: "
+        f"{best} needs least, {significant(sums[best], 3)} J per output token at the meter: "
         f"{shares['decode']:.0%} decode, {shares['prefill']:.0%} prefill, "
         f"{shares['facility']:.0%} facility"
     )
@@ -77,10 +77,10 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
     names = tuple(part.name for part in parts.values())
     notes = [{"x": sums[name], "y": name, "text": significant(sums[name], 3)} for name in listed]
     table.sort(key=lambda row: order.index(row[by]))
-    header = (by, *names, "in all", "configuration")
+    header = (by, *names, "total", "configuration")
     return Picture(
         kind=kind,
-        question="What does a token cost in energy, and where does it go?",
+        question="How much energy does a token take, and where does it go?",
         finding=finding,
         setting=setting.text(source),
         source=source.line,
@@ -89,7 +89,7 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
             Panel(
                 "",
                 Axis(
-                    "energy per output token at the grid [J]",
+                    "energy per output token at the meter [J]",
                     low=0.0,
                     high=max(sums[name] for name in listed) * 1.14,
                 ),
@@ -100,7 +100,7 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
                 ),
             ),
         ),
-        legend="spent on",
+        legend="used by",
         header=header,
         table=rows_as_text(table, header),
         remarks=(f"The {len(listed)} of {len(order)} that need least.",)
@@ -110,7 +110,7 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
 
 
 def _joules(row: Row) -> dict[str, float]:
-    """Return what an output token takes, its share of the prompt included. [J]"""
+    """Return the energy per output token by part, including its share of the prompt. [J]"""
     decode = float(row["energy_per_output_token_j"])
     prompt = float(row["energy_per_input_token_j"]) * row["input_len"] / row["output_len"]
     factor = float(row["facility_energy_per_output_token_j"]) / decode

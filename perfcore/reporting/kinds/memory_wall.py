@@ -1,4 +1,4 @@
-"""The memory wall: where the time of a token goes as the context grows."""
+"""Memory wall: terms of the time per token as the context grows."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,21 +20,21 @@ from perfcore.space.axes import Value
 from perfcore.units import format_quantity
 
 MOST_PLACES: Final = 64  # along an axis
-# Terms of TPOT from the bottom of the stack up, each in a colour of its own.
+# Terms of TPOT from the bottom of the stack up.
 TERMS: Final = {
     "weights_s": Series("weights", "#0072B2"),
     "kv_s": Series("KV cache", "#E69F00"),
     "activations_s": Series("activations", "#8A8A8A"),
     "compute_s": Series("compute", "#D55E00"),
     "network_s": Series("network", "#009E73"),
-    "latency_s": Series("start-up and host", "#56B4E9"),
+    "latency_s": Series("launches and host", "#56B4E9"),
     "prefill_s": Series("other prompts", "#CC79A7"),
     "offload_s": Series("second memory tier", "#000000"),
 }
 
 
 def memory_wall(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
-    """The terms of TPOT against context: where the memory wall stands."""
+    """Return the terms of TPOT against context length, which show the memory wall."""
     kind = "memory_wall"
     need_axes(source, kind, {"input_len": 'axes.input_len={log=[128,"128Ki"],n=41}'})
     known = [name for name in TERMS if name in source.metrics]
@@ -104,7 +104,7 @@ def memory_wall(source: Source, by: str, metric: str | None) -> Picture:  # noqa
         layers = [Layer("area", layer, tips)]
         longest = max(row["input_len"] for row in mine)
         if longest < high:
-            note = {"x": float(longest), "y": 0.0, "text": "more cannot run →"}
+            note = {"x": float(longest), "y": 0.0, "text": "does not fit →"}
             layers.append(Layer("note", [note]))
         top = max(row["tpot_s"] * 1e3 for row in mine)
         panels.append(
@@ -118,27 +118,27 @@ def memory_wall(source: Source, by: str, metric: str | None) -> Picture:  # noqa
     names = tuple(term.name for term in used.values())
     return Picture(
         kind=kind,
-        question="Where does the time of a token go as the context grows?",
+        question="Where does the time per token go as the context grows?",
         finding=_wall(rows, batches),
         setting=setting.text(source),
         source=source.line,
-        series=tuple(used.values())[::-1],  # the legend stands as the stack does
+        series=tuple(used.values())[::-1],  # so that the legend has the order of the stack
         panels=tuple(panels),
-        legend="waits for",
+        legend="time spent on",
         header=("batch", "prompt [tokens]", "TPOT", "bound", *names),
         table=rows_as_text(table, ("batch", "input_len", "tpot", "bound", *names)),
     )
 
 
 def _term(row: Row, name: str, known: Sequence[str]) -> float:
-    """Return a term of TPOT; of the rest, what the known ones leave."""
+    """Return a term of TPOT; the rest is the time that the known terms leave."""
     if name == "rest":
         return float(row["tpot_s"]) - sum(float(row[term]) for term in known)
     return float(row[name])
 
 
 def _wall(rows: Sequence[Row], batches: Sequence[Value]) -> str:
-    """Say from which length on the KV cache takes longer than the weights."""
+    """Return a finding on the lengths at which the KV cache takes longer than the weights."""
     crossed, never = [], []
     for batch in batches:
         mine = sorted((row for row in rows if row["batch"] == batch), key=lambda r: r["input_len"])

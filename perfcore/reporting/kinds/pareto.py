@@ -1,4 +1,4 @@
-"""Latency against throughput, or against another metric."""
+"""Pareto fronts of latency against throughput or another metric."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from perfcore.units import format_quantity
 
 
 def pareto(source: Source, by: str, metric: str | None) -> Picture:
-    """Latency against throughput (or another metric): what no configuration beats."""
+    """Return the Pareto fronts of latency against throughput, or another metric."""
     kind = "pareto"
     second = THROUGHPUT if metric is None else Objective(metric, is_more_better(metric))
     if second.name == TPOT.name:
@@ -56,21 +56,21 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
     fastest = min(points, key=lambda point: point["x"])
     best = min(points, key=lambda point: sign * point["y"])
     share = winners[leader] / sum(winners.values())
-    most = f"{'most' if second.maximize else 'least'} {plain(second.name)}"
+    most = f"the {'highest' if second.maximize else 'lowest'} {plain(second.name)}"
     if len(shown) == 1:
         finding = (
-            f"{leader} takes from {fastest['TPOT']} a token ({fastest[second.name]}) "
+            f"{leader} ranges from {fastest['TPOT']} per token ({fastest[second.name]}) "
             f"to {best['TPOT']} ({best[second.name]})"
         )
     elif share == 1.0:
         finding = (
-            f"{leader} is unbeaten at every speed, from {fastest['TPOT']} a token to "
+            f"{leader} is unbeaten at every speed, from {fastest['TPOT']} per token to "
             f"{best[second.name]}"
         )
     else:
         finding = (
-            f"{leader} holds {share:.0%} of the joint front; fastest is {fastest['series']} "
-            f"({fastest['TPOT']} a token), {most} has {best['series']} ({best[second.name]})"
+            f"{leader} has {share:.0%} of the joint front; {fastest['series']} is fastest "
+            f"({fastest['TPOT']} per token), {best['series']} has {most} ({best[second.name]})"
         )
     tips = ("TPOT", second.name, "batch", "configuration")
     x_low, x_high = padded([point["x"] for point in points], log=True)
@@ -98,14 +98,14 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
         header=(by, *tips),
         table=rows_as_text(_thinned(points), ("series", *tips)),
         remarks=(
-            "No configuration of a series is at least as good in both as one on its line.",
+            "Each line is the Pareto front of its series.",
             *left_out(source, by, shown, f"the best in {plain(second.name)}"),
         ),
     )
 
 
 def _thinned(points: Sequence[Row], each: int = 24) -> list[Row]:
-    """Return at most so many points of each series, its ends among them."""
+    """Return at most ``each`` points of each series, including its ends."""
     found: dict[str, list[Row]] = {}
     for point in points:
         found.setdefault(point["series"], []).append(point)
@@ -118,7 +118,7 @@ def _thinned(points: Sequence[Row], each: int = 24) -> list[Row]:
 
 
 def _joint_front(points: Sequence[Row], sign: float) -> dict[str, int]:
-    """Return how many members of the front of all series together each series has."""
+    """Return the number of points of each series on the joint front of all series."""
     counts: dict[str, int] = {}
     best = math.inf
     for point in sorted(points, key=lambda point: (point["x"], sign * point["y"])):

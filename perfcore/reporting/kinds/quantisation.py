@@ -1,4 +1,4 @@
-"""What narrower weights gain, by batch."""
+"""Gain from quantised weights, by batch."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ from perfcore.searching.objectives import Objective
 
 
 def quantisation(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
-    """What narrower weights gain, by batch."""
+    """Return the gain from quantised weights, by batch."""
     kind = "quantisation"
     need_axes(
         source,
@@ -37,7 +37,7 @@ def quantisation(source: Source, by: str, metric: str | None) -> Picture:  # noq
             "batch": "axes.batch={pow2=[1,256]}",
         },
     )
-    served = source.axes["scheduler"][0] != "static"  # whose TPOT depends on who waits outside
+    served = source.axes["scheduler"][0] != "static"  # their TPOT depends on the requests that wait
     objective = Objective(metric or (THROUGHPUT if served else TPOT).name)
     need_columns(source, kind, (objective.name,))
     formats = source.axes["weight_format"]
@@ -97,7 +97,7 @@ def quantisation(source: Source, by: str, metric: str | None) -> Picture:  # noq
     tips = ("batch", "gain", objective.name)
     return Picture(
         kind=kind,
-        question="What do fewer bits buy, and at which batch does the gain fade?",
+        question="What do fewer bits gain, and at which batch does the gain fade?",
         finding=finding,
         setting=setting.text(source),
         source=source.line,
@@ -117,14 +117,14 @@ def quantisation(source: Source, by: str, metric: str | None) -> Picture:  # noq
         legend="weight_format",
         header=("weight_format", *tips),
         table=rows_as_text(points, ("series", *tips)),
-        remarks=(f"The {len(shown)} of {len(names)} lines that gain most.",)
+        remarks=(f"Shown are the {len(shown)} of {len(names)} lines with the largest gain.",)
         if len(shown) < len(names)
         else (),
     )
 
 
 def _merged(points: Sequence[Row]) -> list[Row]:
-    """Return points with one series for those whose gains are alike everywhere, of all names."""
+    """Return points with series of equal gains merged into one, which has all their names."""
     lines: dict[str, list[Row]] = {}
     for point in points:
         lines.setdefault(point["series"], []).append(point)

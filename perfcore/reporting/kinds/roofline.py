@@ -1,4 +1,4 @@
-"""How near decode steps come to what their devices could do."""
+"""Rooflines: decode steps compared with the peaks of their devices."""
 
 from perfcore.reporting.choosing import BANDWIDTH, SCALE, THROUGHPUT, configured, left_out, most_of
 from perfcore.reporting.picture import Axis, Layer, Panel, Picture, Row, padded, series_of
@@ -9,7 +9,7 @@ from perfcore.units import format_quantity, significant
 
 
 def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
-    """Arithmetic intensity and FLOP/s of decode steps under their devices' roofs."""
+    """Return FLOP/s against arithmetic intensity of decode, under each device's roofline."""
     kind = "roofline"
     columns = ("arithmetic_intensity", "mfu", "mbu", "tokens_per_s_per_device", "tpot_s", "bound")
     need_columns(source, kind, columns)
@@ -26,7 +26,7 @@ def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
     roofs: dict[tuple[str, str], tuple[float, float]] = {}
     for row in rows:
         bandwidth = _bandwidth(source, row)
-        # mbu B and mfu F are the bytes/s and FLOP/s achieved, whose ratio is the intensity
+        # mbu * bandwidth and mfu * peak are achieved rates, whose ratio is the intensity
         peak = bandwidth * row["arithmetic_intensity"] * row["mbu"] / row["mfu"]
         roofs.setdefault((row["device"], f"{peak:.2e}"), (bandwidth, peak))
         points.append(
@@ -40,7 +40,7 @@ def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
                 "achieved": format_quantity(row["mfu"] * peak, "FLOP/s", 3),
                 "of the peak": f"{row['mfu']:.1%}",
                 "of the bandwidth": f"{row['mbu']:.1%}",
-                "waits for": row["bound"].replace("_", " "),
+                "bottleneck": row["bound"].replace("_", " "),
                 "configuration": configured(source, row, ("device",)),
             }
         )
@@ -62,18 +62,18 @@ def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
     resource = "bandwidth" if nearest["mbu"] >= nearest["mfu"] else "arithmetic peak"
     share = max(nearest["mfu"], nearest["mbu"])
     finding = (
-        f"{_all(below, len(points))} decode steps lie left of the ridge, where memory binds; "
-        f"nearest to its roof is {nearest['device']} at batch {nearest['batch']:,}, "
-        f"{share:.0%} of its {resource}"
+        f"{_all(below, len(points))} decode steps lie left of the ridge, where they are "
+        f"memory-bound; {nearest['device']} at batch {nearest['batch']:,} is nearest to its roof, "
+        f"at {share:.0%} of its {resource}"
     )
     tips = (
         *("batch", "intensity", "achieved", "of the peak", "of the bandwidth"),
-        *("waits for", "configuration"),
+        *("bottleneck", "configuration"),
     )
     header = ("series", *tips)
     return Picture(
         kind=kind,
-        question="How near do decode steps come to what their device could do?",
+        question="How close do decode steps come to the peaks of their device?",
         finding=finding,
         setting=setting.text(source),
         source=source.line,
@@ -82,7 +82,7 @@ def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
             Panel(
                 "",
                 Axis("arithmetic intensity [FLOP/byte]", log=True, low=low, high=high),
-                Axis("arithmetic of one device [FLOP/s]", log=True, low=bottom, high=top),
+                Axis("compute rate of one device [FLOP/s]", log=True, low=bottom, high=top),
                 (*lines, Layer("point", points, tips)),
             ),
         ),
@@ -90,14 +90,14 @@ def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
         header=("device", *tips),
         table=rows_as_text(points, header),
         remarks=(
-            "Lines are roofs: peak bandwidth, then peak arithmetic of each weight format chosen.",
+            "Lines are roofs: peak bandwidth, then peak compute of each weight format chosen.",
             *left_out(source, "device", shown, "those with the highest throughput"),
         ),
     )
 
 
 def _bandwidth(source: Source, row: Row) -> float:
-    """Peak memory bandwidth of a row's device, what-ifs applied. [bytes/s]"""
+    """Return the peak memory bandwidth of a row's device, with what-ifs applied. [bytes/s]"""
     if BANDWIDTH in row:
         return float(row[BANDWIDTH])
     known: float = source.entry("device", row["device"])["memory_bandwidth"]

@@ -1,4 +1,4 @@
-"""Which device or format is best, by batch and context."""
+"""Map of the best device or format, by batch and context length."""
 
 import math
 from collections import Counter
@@ -36,7 +36,7 @@ _MOST_COLUMNS: Final = 48
 
 
 def winners(source: Source, by: str, metric: str | None) -> Picture:
-    """Which device or format is best at each batch and context."""
+    """Return maps of the best device or format at each batch and context length."""
     kind = "winners"
     need_axes(
         source,
@@ -114,7 +114,7 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
     header = ("metric", *tips)
     return Picture(
         kind=kind,
-        question=f"Which {by} is {listing(words, last='or')} at which batch and context?",
+        question=f"Which {by} is {listing(words, last='or')} at each batch and context length?",
         finding=finding,
         setting=setting.text(source),
         source=source.line,

@@ -39,7 +39,9 @@ def test_each_series_breaks_even_at_its_own_price(folder):
     assert [rule["y"] for rule in points(picture, "rule")] == [0.2, 0.4]
     assert {(mark["series"], mark["y"]) for mark in marks} == {("0.2", 0.2), ("0.4", 0.4)}
     assert marks[0]["x"] == pytest.approx(2 * marks[1]["x"], rel=1e-5)
-    assert picture.finding.startswith("At 0.2 to 0.4 USD per million output tokens 0.4 pays from")
+    assert picture.finding.startswith(
+        "At 0.2 to 0.4 USD per million output tokens, 0.4 breaks even at"
+    )
 
 
 def test_what_is_free_has_no_break_even(folder):
@@ -52,7 +54,7 @@ def test_what_is_free_has_no_break_even(folder):
     )
 
     assert result.exit_code == 0, result.output
-    assert "1 of 1 can pay" in result.stdout
+    assert "1 of 1 can break even" in result.stdout
     assert "as they cost nothing: 0.0." in (folder / "cost.svg").read_text()
     assert "tokens cost nothing" in line
     assert "--set 'device.price_per_hour=" in line

@@ -28,6 +28,6 @@ def test_winners_win(pictures, rows, panel, metric):
 def test_winners_ask_for_the_metric_that_is_shown(source, pictures):
     asked = gather(source, "winners", metric="ttft_s")
 
-    assert "cheapest, fastest or most frugal" in pictures["winners"].question
-    assert "best in time to first token at which" in asked.question
+    assert "cheapest, fastest or most energy-efficient" in pictures["winners"].question
+    assert "best in time to first token at each" in asked.question
     assert asked.panels[0].title == "best in time to first token"
