@@ -160,7 +160,7 @@ def article_table() -> str:
         *right("ms/token"),
         Column("bound", "ms", align="right"),
         *right("tokens/s", "J/token", "$/Mtok"),
-        *left("waits for"),
+        *left("bottleneck"),
     )
     return as_it_is(columns, lines)
 
