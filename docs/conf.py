@@ -1,7 +1,7 @@
 """The site: ``python -m sphinx -W --keep-going -b html docs docs/_build``, without a network.
 
-Pages are plain Markdown that also reads on GitHub. What code and catalogue say themselves stands
-where a page has ``<!-- generated NAME -->``.
+Pages are plain Markdown that also reads well on GitHub. Markers ``<!-- generated NAME -->`` are
+replaced by text from the code and the catalogue.
 """
 
 import os
@@ -15,10 +15,10 @@ from sphinx.environment import BuildEnvironment
 
 HERE = Path(__file__).resolve().parent
 SWEEPS = HERE.parent / "sweeps" / "README.md"
-os.environ["PERFCORE_CATALOG"] = str(HERE)  # entries of whoever builds the site are not on it
+os.environ["PERFCORE_CATALOG"] = str(HERE)  # the user's own entries do not belong on the site
 sys.path.insert(0, str(HERE))
 
-import reference  # noqa: E402 - it lies beside this file
+import reference  # noqa: E402 - a file next to this one
 
 project = "perfcore"
 author = "The perfcore developers"
@@ -26,7 +26,7 @@ version = release = installed("perfcore")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 highlight_language = "none"
-smartquotes = False  # sources are quoted letter by letter
+smartquotes = False  # sources are quoted verbatim
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -42,7 +42,7 @@ html_theme_options: dict[str, object] = {"top_of_page_buttons": []}
 
 
 def fill(_: Sphinx, name: str, source: list[str]) -> None:
-    """Put what is generated into a page, and the sweeps' own page into the site."""
+    """Insert generated text into a page, and the page of the sweeps into the site."""
     text = source[0]
     if name == "sweeps":
         text = SWEEPS.read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def fill(_: Sphinx, name: str, source: list[str]) -> None:
 
 
 def outdated(_: Sphinx, env: BuildEnvironment, *__: set[str]) -> list[str]:
-    """Pages that change with the code, though their files do not."""
+    """Return the pages that depend on the code or on files outside ``docs``."""
     return [
         name
         for name in env.found_docs
@@ -60,7 +60,7 @@ def outdated(_: Sphinx, env: BuildEnvironment, *__: set[str]) -> list[str]:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register what this file adds to Sphinx."""
+    """Register the event handlers with Sphinx."""
     app.connect("source-read", fill)
     app.connect("env-get-outdated", outdated)
     return {"parallel_read_safe": True}

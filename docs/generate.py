@@ -1,9 +1,9 @@
-"""Write the tables of README and docs, and the README's pictures, from the model itself.
+"""Generate the tables of README and docs, and the pictures of README, from the model.
 
-    python docs/generate.py            tables and pictures
-    python docs/generate.py --check    fail if a table is not what the model says today
+    python docs/generate.py            write tables and pictures
+    python docs/generate.py --check    fail if a table is out of date
 
-Tables stand between ``<!-- table NAME -->`` and ``<!-- end NAME -->``; nothing in them is typed.
+Tables are between ``<!-- table NAME -->`` and ``<!-- end NAME -->``; do not edit them by hand.
 """
 
 import argparse
@@ -44,7 +44,7 @@ ARTICLE = {
     "1 × M3 Ultra, Q4_0": ("m3-ultra", "q4_0", 1, 1),
 }
 
-# What this project set itself: reach and aim in %, and the sources and metrics that show it.
+# Accuracy targets of the project: reach and aim in %, and the sources and metrics to test them on.
 TARGETS: dict[str, tuple[str, str, tuple[tuple[str, str, bool | None], ...]]] = {
     "static batch, end to end or TPOT": (
         "9",
@@ -97,7 +97,7 @@ TARGETS: dict[str, tuple[str, str, tuple[tuple[str, str, bool | None], ...]]] = 
     "mean board power": ("12", "9", (("ml_energy_v3", "power_w_per_device", None),)),
 }
 
-# README's pictures: file, kind, and the sweep that it is of.
+# Pictures of README: file name, kind of plot, axes of the sweep.
 PICTURES: dict[str, tuple[str, dict[str, object]]] = {
     "memory_wall": (
         "memory_wall",
@@ -138,7 +138,7 @@ PICTURES: dict[str, tuple[str, dict[str, object]]] = {
 
 
 def article_table() -> str:
-    """Llama 3 70B at batch 1: the question that started it."""
+    """Return the table of predictions for Llama 3 70B at batch 1."""
     lines = []
     for title, (device, weights, tp, pp) in ARTICLE.items():
         options = {"weight_format": weights, "tp": tp, "pp": pp}
@@ -160,18 +160,18 @@ def article_table() -> str:
         *right("ms/token"),
         Column("bound", "ms", align="right"),
         *right("tokens/s", "J/token", "$/Mtok"),
-        *left("waits for"),
+        *left("bottleneck"),
     )
     return as_it_is(columns, lines)
 
 
 def as_it_is(columns: Sequence[Column], lines: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are Markdown already."""
+    """Return a table whose cells are Markdown already."""
     return markdown(Table.of(columns, lines), str)
 
 
 def catalogue_table() -> str:
-    """How much the catalogue holds."""
+    """Return the numbers of entries in the catalogue."""
     kinds = {
         "model": "models",
         "device": "devices",
@@ -185,28 +185,28 @@ def catalogue_table() -> str:
 
 
 def validate_table() -> str:
-    """What `perfcore validate --markdown` prints."""
+    """Return the output of `perfcore validate --markdown`."""
     found = score(read_measurements(shipped()))
     return markdown(score_table(found.groups(), ("source",)))
 
 
 def published_table() -> str:
-    """The same of results that others published, by engine and device."""
+    """Return the scores on results published by others, by engine and device."""
     rows = read_measurements(ROOT / "tests" / "data" / "published.csv")
     keys = ("engine", "device")
     return markdown(score_table(score(rows).groups(keys), keys))
 
 
 def metrics_table() -> str:
-    """The same with all sources of a metric together."""
+    """Return the scores on the shipped measurements, by metric."""
     return markdown(score_table(score(read_measurements(shipped())).groups(()), ()))
 
 
 def evidence_table() -> str:
-    """Errors of the joint fit, as the catalogue has them."""
+    """Return the errors of the joint fit, as stored in the catalogue."""
     evidence = load_engine("default").fit
     if evidence is None:
-        raise SystemExit("engine default has no errors of its fit; run perfcore calibrate")
+        raise SystemExit("engine default has no fit errors; run perfcore calibrate")
     order = list(METRICS)
     lines = []
     ranked = sorted(evidence.errors, key=lambda e: (e.source, order.index(e.metric), e.experts))
@@ -223,7 +223,7 @@ def evidence_table() -> str:
 
 
 def targets_table() -> str:
-    """The targets beside what left-out models and devices show, source by source."""
+    """Return the targets next to the errors on left-out models and devices, by source."""
     lines = []
     for regime, (reach, aim, labels) in TARGETS.items():
         cells = [
@@ -234,12 +234,12 @@ def targets_table() -> str:
             for place in ("left_out_models", "left_out_devices")
         ]
         lines.append((regime, reach, aim, *cells))
-    unseen = left("model never seen", "device never seen")
+    unseen = left("unseen model", "unseen device")
     return as_it_is((*left("regime"), *right("reach", "aim"), *unseen), lines)
 
 
 def _left_out(source: str, metric: str, experts: bool | None, place: str) -> float:
-    """Median error in %, of both kinds of models by the mean that their rows weigh."""
+    """Return a median error in %, averaged over both kinds of models weighted by rows."""
     evidence = load_engine("default").fit
     found = [
         (errors.rows, getattr(errors, place))
@@ -252,7 +252,7 @@ def _left_out(source: str, metric: str, experts: bool | None, place: str) -> flo
 
 
 def intervals_table() -> str:
-    """Factors of the 80 % intervals, by what a prediction rests on."""
+    """Return the factors of the 80 % intervals, by the evidence for the device."""
     levels = load_engine("kernels").intervals
     lines = []
     for name in NAMES:
@@ -265,7 +265,7 @@ def intervals_table() -> str:
 
 
 def faults_table() -> str:
-    """What tests of faults have found."""
+    """Return the results of the fault-injection tests."""
     lines = []
     for found in json.loads(FAULTS.read_text(encoding="utf-8")):
         same = "the same" if found["same_bytes"] else "DIFFER"
@@ -274,8 +274,8 @@ def faults_table() -> str:
         lines.append((found["fault"], *counts, same, sees))
     columns = (
         *left("fault"),
-        *right("times", "rows lost", "rows twice"),
-        *left("bytes", "what the user sees"),
+        *right("times", "rows lost", "rows duplicated"),
+        *left("bytes", "message to the user"),
     )
     return as_it_is(columns, lines)
 
@@ -298,19 +298,19 @@ TABLES: dict[Path, dict[str, Callable[[], str]]] = {
 
 
 def filled(path: Path) -> str:
-    """A page's text with every marked table as the model gives it today."""
+    """Return the text of a page with every marked table regenerated."""
     text = path.read_text(encoding="utf-8")
     for name, table in TABLES[path].items():
         marked = re.compile(f"(<!-- table {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         if not marked.search(text):
-            raise SystemExit(f"{path.name}: no markers for table {name!r}; put them back")
+            raise SystemExit(f"{path.name}: no markers for table {name!r}; restore them")
         new = table()
         text = marked.sub(lambda match: f"{match[1]}{new}\n{match[2]}", text)  # noqa: B023
     return text
 
 
 def draw_pictures() -> None:
-    """Draw README's pictures as `perfcore plot` does."""
+    """Draw the pictures of README as `perfcore plot` does."""
     IMAGES.mkdir(exist_ok=True)
     for name, (kind, axes) in PICTURES.items():
         source = open_source({"name": name.replace("_", "-"), "axes": axes})
@@ -318,9 +318,9 @@ def draw_pictures() -> None:
 
 
 def main() -> int:
-    """Write, or check."""
+    """Write the tables and pictures, or check the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="change nothing, compare tables")
+    parser.add_argument("--check", action="store_true", help="only check tables")
     check = parser.parse_args().check
     stale = [path for path in TABLES if path.read_text(encoding="utf-8") != filled(path)]
     if check:

@@ -1,7 +1,7 @@
-"""What the pages of the site show of the code itself: columns, records, catalogue, commands, API.
+"""Parts of the site that are generated from the code: columns, records, catalogue, commands, API.
 
-A page holds ``<!-- generated NAME -->`` where one of ``GENERATED`` belongs; ``conf.py`` puts it in
-when the site is built, so that no copy is kept. All functions return Markdown.
+A page has ``<!-- generated NAME -->`` for each part, a name of ``GENERATED``. ``conf.py`` inserts
+it when the site is built, so no copy is stored. All these functions return Markdown.
 """
 
 import inspect
@@ -48,7 +48,7 @@ MARKS = {
 
 
 def escaped(text: str) -> str:
-    """Text as it is, whatever Markdown would make of it; code stays, addresses become links."""
+    """Return text with Markdown escaped; code stays as it is, and addresses become links."""
     parts = re.split(r"(https?://[^\s,;)\]]+|`[^`|]+`)", " ".join(text.split()))
     return "".join(
         (part if part[0] == "`" else f"<{part}>")
@@ -59,7 +59,7 @@ def escaped(text: str) -> str:
 
 
 def table(columns: Sequence[TableColumn], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are Markdown already; numbers stay beside their units."""
+    """Return a table of Markdown cells; numbers are not separated from their units."""
     lines = [
         [
             cell.replace(" ", "\N{NO-BREAK SPACE}") if column.align == "right" else cell
@@ -71,17 +71,17 @@ def table(columns: Sequence[TableColumn], rows: Iterable[Sequence[str]]) -> str:
 
 
 def paragraphs(*parts: str) -> str:
-    """Paragraphs, without the empty ones."""
+    """Return the parts as paragraphs, without empty ones."""
     return "\n\n".join(part for part in parts if part)
 
 
 def linked(name: str) -> str:
-    """The name of an entry, linked to its section of the same page."""
+    """Return the name of an entry, linked to its section on the same page."""
     return f"[{escaped(name)}](#{anchor(name)})"
 
 
 def anchor(name: str) -> str:
-    """What MyST makes of a heading's text for links to it."""
+    """Return the anchor that MyST gives to a heading."""
     return re.sub(r"[^\w-]", "", name.lower())
 
 
@@ -89,33 +89,33 @@ def anchor(name: str) -> str:
 
 
 def columns_table(columns: Iterable[Column]) -> str:
-    """Names, units and meanings of columns."""
+    """Return a table of the names, units and meanings of columns."""
     rows = [(f"`{column.name}`", unit(column), escaped(column.meaning)) for column in columns]
     return table(left("column", "unit", "meaning"), rows)
 
 
 def unit(column: Column) -> str:
-    """The unit of a column, or that it is text."""
+    """Return the unit of a column, ``text`` for text columns."""
     return "text" if column.text else column.unit
 
 
 def axes() -> str:
-    """What a row is about."""
+    """Return the table of axes."""
     return columns_table(AXES)
 
 
 def metrics() -> str:
-    """What a row says: the default columns, and the others."""
+    """Return the tables of metrics: the default columns, and the others."""
     return paragraphs(
-        "Written unless `output.columns` says otherwise:",
+        "Written by default (see `output.columns`):",
         columns_table(column for column in METRICS if column.default),
-        'Written if they are asked for, by name or with `output.columns = "all"`:',
+        'Written on request, by name or with `output.columns = "all"`:',
         columns_table(column for column in METRICS if not column.default),
     )
 
 
 def categories() -> str:
-    """Every text that a column of codes may hold."""
+    """Return a table of the values of each text column with a fixed set of values."""
     rows = [
         (f"`{column.name}`", ", ".join(f"`{text}`" for text in column.categories))
         for column in (*AXES, *METRICS)
@@ -125,7 +125,7 @@ def categories() -> str:
 
 
 def record_fields() -> str:
-    """Every field of every record that the physics works on."""
+    """Return tables of the fields of every record that is an input of the physics."""
     parts = []
     for kind, record in RECORDS.items():
         rows = [
@@ -142,7 +142,7 @@ def record_fields() -> str:
 
 
 def si_unit(dimension: str) -> str:
-    """The SI unit of a dimension, ``1`` for pure numbers and counts."""
+    """Return the SI unit of a dimension, ``1`` for pure numbers and counts."""
     return units.DIMENSIONS[dimension].unit or "1"
 
 
@@ -150,12 +150,12 @@ def si_unit(dimension: str) -> str:
 
 
 def entries(kind: str) -> list[Entry]:
-    """All entries of a kind, in the order of the catalogue."""
+    """Return all entries of a kind in catalogue order."""
     return [loader.load(kind, name) for name in loader.names(kind)]
 
 
 def marks(entry: Entry) -> list[str]:
-    """What a reader should know before relying on an entry's figures."""
+    """Return the marks of an entry, which warn readers about its figures."""
     said = " ".join((entry.source, entry.notes, *entry.estimated.values()))
     found = ["hypothetical"] if entry.hypothetical else []
     found += ["estimated"] if entry.estimated else []
@@ -163,7 +163,7 @@ def marks(entry: Entry) -> list[str]:
 
 
 def figure(name: str, value: object) -> str:
-    """A field of an entry as text."""
+    """Return the value of a field as text."""
     if isinstance(value, bool):
         return "yes"
     if isinstance(value, int):
@@ -178,7 +178,7 @@ def figure(name: str, value: object) -> str:
 
 
 def details(entry: Entry, computed: Mapping[str, str] | None = None) -> str:
-    """All that an entry says: figures, which of them are estimated and how, sources, notes."""
+    """Return the section of an entry: figures, derivations of estimates, sources, notes."""
     given = entry.model_dump(exclude_defaults=True)
     figures = [f"{escaped(name)} {text}" for name, text in (computed or {}).items()]
     for name in given:
@@ -197,19 +197,19 @@ def details(entry: Entry, computed: Mapping[str, str] | None = None) -> str:
             for part in (
                 f"**{escaped(entry.title)}**" if entry.title else "",
                 f"({', '.join(marks(entry))})" if marks(entry) else "",
-                f"– also {aliases}" if aliases else "",
+                f"– aliases: {aliases}" if aliases else "",
             )
             if part
         ),
         " · ".join(figures),
-        f"\\* estimated, as nobody publishes it:\n\n{estimates}" if estimates else "",
+        f"\\* estimated, because it is not published:\n\n{estimates}" if estimates else "",
         f"*Source*: {escaped(entry.source)}",
         f"*Notes*: {escaped(entry.notes)}" if entry.notes else "",
     )
 
 
 def by_vendor(found: Sequence[DeviceEntry]) -> dict[str, list[DeviceEntry]]:
-    """Devices by their vendor, in the order of the catalogue."""
+    """Return devices grouped by vendor, in catalogue order."""
     groups: dict[str, list[DeviceEntry]] = {}
     for entry in found:
         groups.setdefault(entry.vendor, []).append(entry)
@@ -217,12 +217,12 @@ def by_vendor(found: Sequence[DeviceEntry]) -> dict[str, list[DeviceEntry]]:
 
 
 def devices() -> str:
-    """A table of the devices of each vendor, and all about each."""
+    """Return an overview table of the devices of each vendor, and a section for each device."""
     groups = by_vendor(cast("list[DeviceEntry]", entries("device")))
     parts = ["## At a glance"]
     columns = (
         *left("device"),
-        *right("year", "memory", "bandwidth", "TFLOP/s, 16 bit", "8 bit", "power", "USD/h"),
+        *right("year", "memory", "bandwidth", "TFLOP/s, 16-bit", "8-bit", "power", "USD/h"),
         *left("marks"),
     )
     for vendor, found in groups.items():
@@ -247,18 +247,18 @@ def devices() -> str:
 
 
 def rate(flops: float) -> str:
-    """A dense arithmetic rate in TFLOP/s, or a dash where there is no such path."""
+    """Return a dense arithmetic rate in TFLOP/s, or a dash if the device has no such path."""
     return f"{flops / 1e12:,.{0 if flops >= 1e15 else 1}f}" if flops else "–"
 
 
 def mixers() -> str:
-    """A table of the letters of ``layer_types``."""
+    """Return a table of the letters of ``layer_types``."""
     rows = ((f"`{letter}`", mixer.title) for letter, mixer in MIXERS.items())
     return table(left("letter", "layer"), rows)
 
 
 def models() -> str:
-    """A table of the models, and all about each."""
+    """Return an overview table of the models, and a section for each model."""
     found = cast("list[ModelEntry]", entries("model"))
     columns = (
         *left("model"),
@@ -284,8 +284,8 @@ def models() -> str:
         parts.append(details(entry))
     return paragraphs(
         "## At a glance",
-        "KV bytes per token are those of a 16-bit cache, layers with a window and keys of an "
-        "indexer included.",
+        "KV bytes per token are for a 16-bit cache and include layers with a window and the keys "
+        "of an indexer.",
         table(columns, rows),
         "## Each model",
         *parts,
@@ -293,7 +293,7 @@ def models() -> str:
 
 
 def formats() -> str:
-    """Tables of weight and KV-cache formats, what open measurements say of their quality."""
+    """Return tables of weight and KV-cache formats, and published measurements of their quality."""
     weights = cast("list[WeightFormatEntry]", entries("weight_format"))
     caches = cast("list[KVFormatEntry]", entries("kv_format"))
     quality = [
@@ -334,9 +334,9 @@ def formats() -> str:
             [(f"`{e.name}`", f"{e.bits:g}", escaped(e.layout), escaped(e.source)) for e in caches],
         ),
         "## Quality",
-        "Open measurements; a value of one model and size says little about others.",
+        "Published measurements. A value for one model and size says little about others.",
         table(
-            (*left("format", "model", "metric"), *right("value", "at 16 bit"), *left("source")),
+            (*left("format", "model", "metric"), *right("value", "at 16 bits"), *left("source")),
             quality,
         ),
         "## Each weight format",
@@ -345,14 +345,14 @@ def formats() -> str:
 
 
 def engines() -> str:
-    """Every constant of every engine: its value, what it rests on, and from where."""
+    """Return a table of the constants of every engine: value, basis and source."""
     parts = []
     for entry in cast("list[EngineEntry]", entries("engine")):
         measured = ", ".join(name for names in entry.measured.values() for name in names)
         parts += [
             f"## {entry.name}",
             f"**{escaped(entry.title)}**",
-            f"Stands on [{entry.base}](#{anchor(entry.base)})." if entry.base else "",
+            f"Based on [{entry.base}](#{anchor(entry.base)})." if entry.base else "",
             f"Fitted on {measured}." if measured else "",
             f"*Source*: {escaped(entry.source)}",
             f"*Notes*: {escaped(entry.notes)}" if entry.notes else "",
@@ -362,7 +362,7 @@ def engines() -> str:
 
 
 def constants(entry: EngineEntry) -> str:
-    """The constants that an engine gives itself, and where they hold."""
+    """Return a table of the constants that an engine sets itself, with their scope."""
     scopes: list[tuple[str, Mapping[str, Constant], str]] = [
         ("everywhere", entry.constants, ""),
         ("everywhere", entry.factors, "× "),
@@ -383,12 +383,12 @@ def constants(entry: EngineEntry) -> str:
         for scope, found, sign in scopes
         for name, constant in found.items()
     ]
-    columns = (*left("constant", "on"), *right("value"), *left("basis", "source"))
+    columns = (*left("constant", "scope"), *right("value"), *left("basis", "source"))
     return table(columns, rows) if rows else ""
 
 
 def shown(name: str, constant: Constant, sign: str) -> str:
-    """The value of a constant with its unit; factors have none."""
+    """Return the value of a constant with its unit; factors have no unit."""
     unit = si_unit(LIMITS["engine"][name].dimension)
     return (
         f"{constant.value:g}" if sign or unit == "1" else format_quantity(constant.value, unit, 4)
@@ -396,7 +396,7 @@ def shown(name: str, constant: Constant, sign: str) -> str:
 
 
 def intervals() -> str:
-    """How wide the 80 % intervals are, by what a prediction rests on."""
+    """Return a table of the factors of the 80 % intervals, by the evidence for the device."""
     levels = cast("EngineEntry", loader.load("engine", "kernels")).intervals
     names = sorted({name.split("_", 1)[1] for name in levels[CALIBRATIONS[0]]})
     rows = [
@@ -413,22 +413,22 @@ def intervals() -> str:
 
 
 def economics() -> str:
-    """Facilities and how they pay."""
+    """Return a section for each facility and pricing model."""
     return paragraphs(*map(details, cast("list[EconomicsEntry]", entries("economics"))))
 
 
 def prices() -> str:
-    """Dated prices, grid intensities and overheads."""
+    """Return tables of dated prices, grid intensities and overheads."""
     return facts("price")
 
 
 def energy() -> str:
-    """Energy constants."""
+    """Return tables of energy constants."""
     return facts("energy")
 
 
 def facts(kind: str) -> str:
-    """Single sourced numbers, by what they are of."""
+    """Return tables of single numbers with sources, by category."""
     groups: dict[str, list[FactEntry]] = {}
     for entry in cast("list[FactEntry]", entries(kind)):
         groups.setdefault(entry.category, []).append(entry)
@@ -449,13 +449,13 @@ def facts(kind: str) -> str:
         ]
         parts += [
             f"### {escaped(category)}",
-            table((*left("name", "what"), *right("value"), *left("source")), rows),
+            table((*left("name", "quantity"), *right("value"), *left("source")), rows),
         ]
     return paragraphs(*parts)
 
 
 def spread(entry: FactEntry) -> str:
-    """The value of a fact with its unit, and from where to where others put it."""
+    """Return the value of a fact with its unit and, if known, its range."""
     value = f"{entry.value:g} {escaped(entry.unit)}"
     if entry.low is None or entry.high is None:
         return value
@@ -466,7 +466,7 @@ def spread(entry: FactEntry) -> str:
 
 
 def commands() -> str:
-    """The help of every command."""
+    """Return the help of every command."""
     root = click.Context(program, info_name="perfcore", terminal_width=96, max_content_width=96)
     parts = []
     for name in program.list_commands(root):
@@ -479,7 +479,7 @@ def commands() -> str:
 
 
 def helps(command: click.Command, name: str, parent: click.Context) -> list[str]:
-    """The help of a command and of those below it."""
+    """Return the help of a command and of its subcommands."""
     context = click.Context(command, info_name=name, parent=parent)
     found = [f"```text\n{command.get_help(context)}\n```"]
     if isinstance(command, click.Group):
@@ -491,7 +491,7 @@ def helps(command: click.Command, name: str, parent: click.Context) -> list[str]
 
 
 def api() -> str:
-    """Directives for every public name of the package."""
+    """Return autodoc directives for every public name of the package."""
     lines = ["```{eval-rst}"]
     for name in perfcore.__all__:
         public = getattr(perfcore, name)
@@ -529,5 +529,5 @@ MARKER = re.compile(r"^<!-- generated (\w+) -->$", re.MULTILINE)
 
 
 def filled(page: str) -> str:
-    """A page with everything generated in its place; an unknown name is a KeyError."""
+    """Return a page with every marker replaced; an unknown name is a KeyError."""
     return MARKER.sub(lambda match: GENERATED[match[1]](), page)

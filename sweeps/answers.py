@@ -1,4 +1,4 @@
-"""Run every sweep and write the answers below the questions of README.md."""  # noqa: INP001 - a script
+"""Run every sweep and write the answers into README.md."""  # noqa: INP001 - a script
 
 import re
 import sys
@@ -18,10 +18,10 @@ Answer = tuple[list[str], list[tuple[object, ...]]]
 
 
 def ask(language: str, code: str, name: str, run: Path) -> Answer:
-    """Column names and rows that a question's code gives on the run in ``run``."""
+    """Return the column names and rows of a question's code on the run in ``run``."""
     code = code.replace(f"runs/{name}/", f"{run.as_posix()}/")
     if language == "sql":
-        import duckdb  # noqa: PLC0415 - one of the two, whichever the question uses
+        import duckdb  # noqa: PLC0415 - only SQL questions need it
 
         with duckdb.connect() as connection:
             result = connection.execute(code)
@@ -34,7 +34,7 @@ def ask(language: str, code: str, name: str, run: Path) -> Answer:
 
 
 def table(columns: list[str], rows: list[tuple[object, ...]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [columns, ["---"] * len(columns)]
     lines += [["" if value is None else _shown(value) for value in row] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -45,7 +45,7 @@ def _shown(value: object) -> str:
 
 
 def filled(readme: str, answer: Callable[[str, str, str], Answer]) -> str:
-    """The README with every answer written anew."""
+    """Return the README with every answer replaced."""
 
     def replace(match: re.Match[str]) -> str:
         found = table(*answer(match["language"], match["code"], match["name"]))
@@ -57,7 +57,7 @@ def filled(readme: str, answer: Callable[[str, str, str], Answer]) -> str:
 
 
 def main() -> None:
-    """Run all sweeps in a temporary directory; needs about a gigabyte there."""
+    """Run all sweeps in a temporary directory, which needs about a gigabyte."""
     from perfcore.runs.run import sweep  # noqa: PLC0415 - the tests need only the questions
     from perfcore.space.space import Space  # noqa: PLC0415
 

@@ -215,21 +215,21 @@ def test_what_else_the_page_says(find):
 
     assert codes(eight) == ["consistent"]
     for said in (
-        f"{pipeline[0] * 1e3:.1f} ms at best and {pipeline[1] * 1e3:.1f} ms predicted",
+        f"at least {pipeline[0] * 1e3:.1f} ms ({pipeline[1] * 1e3:.1f} ms predicted)",
         f"**{h100.usd_per_mtok_at_full_utilization:.0f} dollars**",
         f"batch of {h100.price.batch}",
-        f"{h100.price.batch_at_full_utilization} if every hour",
+        f"{h100.price.batch_at_full_utilization} with every hour sold",
         f"at least {groq.devices_needed} chips",
-        f"{groq.fit.devices} with room to work",
-        f"{groq.fit.predicted_tpot_s * 1e3:.1f} ms predicted on them",
+        f"{groq.fit.devices} with working space",
+        f"{groq.fit.predicted_tpot_s * 1e3:.1f} ms are predicted",
         f"{groq.price.lowest_usd_per_mtok:.2f} dollars, on {groq.price.devices:,} chips",
         f"{wafer.overflow_bandwidth / 1e12:.1f} TB/s",
-        f"{wafer.fit.predicted_tpot_s * 1e3:.1f} ms a token",
-        f"{wafer.usd_per_mtok_at_full_utilization:.0f} dollars a million",
+        f"{wafer.fit.predicted_tpot_s * 1e3:.1f} ms per token are predicted",
+        f"{wafer.usd_per_mtok_at_full_utilization:.0f} dollars per million tokens",
         f"{wafer.price.lowest_usd_per_mtok:.2f} dollars, on {wafer.price.devices} wafers",
         f"{inferentia.bound_tpot_s * 1e3:.0f} ms",
         f"{inferentia.implied_bandwidth / 1e12:.2f} TB/s",
-        f"{eight.predicted_tpot_s * 1e3:.1f} ms",
+        f"{eight.predicted_tpot_s * 1e3:.1f} ms are predicted",
         f"{inferentia.price.lowest_usd_per_mtok:.2f} dollars, on {inferentia.price.devices} chips",
     ):
         assert said in page
