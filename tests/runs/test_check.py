@@ -23,7 +23,7 @@ def test_a_whole_run_is_verified(whole):
     assert (verdict.faults, verdict.rerun) == ((), ())
     assert verdict.rows == perfcore.open_run(whole).rows
     assert done.exit_code == 0
-    assert f"{SHARDS}, all as they were written" in done.stdout
+    assert f"{SHARDS}, all intact" in done.stdout
     assert json.loads(cli("verify", whole, "--json").stdout)["ok"]
 
 
