@@ -1,9 +1,9 @@
-"""What each piece of physics is worth: refit without it, and compare the errors.
+"""Contribution of each piece of the physics: refit without it and compare the errors.
 
     python benchmarks/ablate.py [--measurements FILE.csv ...]
 
-Every line is a fit of all engines in which some constants are held where they do nothing. Printed
-are median absolute errors in % by source and metric; the last line is the same as JSON.
+Each line is a fit of all engines with some constants fixed at values that disable a piece of the
+physics. The output is median absolute errors in % by source and metric; the last line is JSON.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from perfcore.accuracy.scores import errors_of
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.records import Engine
 
-# what is held, and at which value
+# constants to fix, and their values
 TERMS: dict[str, dict[str, float]] = {
     "all": {},
     "no start-up of operators": dict.fromkeys(plan.LAUNCHES, 0.0),
@@ -28,23 +28,23 @@ TERMS: dict[str, dict[str, float]] = {
     "no server in the engine's process": {"server_per_step": 0.0, "server_per_sequence": 0.0},
     "no sampling": {"sampling_per_sequence": 0.0},
     "no other requests' prefill": {"interference": 0.0},
-    "nobody queues": {"queue_weight": 0.0, "random_arrivals": 0.0},
+    "no queueing": {"queue_weight": 0.0, "random_arrivals": 0.0},
     "prefill attention moves at full bandwidth": {"attention_prefill_memory_efficiency": 1.0},
-    "no loss to grouped queries": {"kv_group_penalty": 0.0},
+    "no loss by grouped queries": {"kv_group_penalty": 0.0},
     "no fp16 accumulation": {"narrow_accumulation": 0.0},
-    "free all-reduce": {
+    "free all-reduces": {
         **dict.fromkeys(plan.ALL_REDUCE, 0.0),
         "one_shot_efficiency": 1.0,
         "two_shot_efficiency": 1.0,
     },
     "all requests of one length": {"length_spread": 1.0},
     "max() instead of the p = 2 norm": {"residue": 0.0},
-    "attention draws no more power": {"power_attention": 0.0},
+    "no additional power of attention": {"power_attention": 0.0},
 }
 
 
 def medians(asked: list[Question], held: dict[str, float]) -> dict[str, float]:
-    """Median errors by source and metric of a fit in which constants are held."""
+    """Return median errors by source and metric of a fit with some constants fixed."""
     free = [
         parameter._replace(constants=tuple(set(parameter.constants) - set(held)))
         for parameter in plan.joint()
@@ -62,7 +62,7 @@ def medians(asked: list[Question], held: dict[str, float]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Fit with everything, then without each piece."""
+    """Fit the full model, then without each piece."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--measurements", action="append", default=[])
     files: list[str] = parser.parse_args().measurements or [str(shipped())]

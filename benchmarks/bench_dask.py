@@ -1,11 +1,11 @@
-"""A sweep on Dask workers of which one is killed, against threads: the same bytes, and how long.
+"""Sweep on Dask workers, one of them killed, compared with threads: seconds and equal bytes.
 
     python benchmarks/bench_dask.py [--rows 1e8] [--workers 2]
 
-A scheduler and workers of one thread each are processes on loopback. Three runs: threads of this
-process, as many as there are workers; Dask undisturbed; Dask with one worker killed (SIGKILL) once
-a quarter of the shards is there, which its nanny replaces, as Dask does unless told otherwise. The
-last line of stdout is one JSON document.
+A scheduler and single-threaded workers run as processes on loopback. There are three runs: with as
+many threads of this process as there are workers; with Dask undisturbed; with Dask and one worker
+killed (SIGKILL) after a quarter of the shards, which its nanny replaces (the default of Dask). The
+last line of stdout is a JSON document.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from perfcore.space.space import Space
 
 
 def space(rows: float) -> Space:
-    """A dense model on four devices; every row can run."""
+    """Return a space of one dense model on four devices; every row is feasible."""
     lengths, answers, batches = 256, 16, 64
     return Space.from_dict(
         {
@@ -54,7 +54,7 @@ def space(rows: float) -> Space:
 
 
 def content(run: Run) -> dict[str, str]:
-    """Checksum of every data file."""
+    """Return the checksum of every data file."""
     found = {}
     for path in run.data.iterdir():
         with path.open("rb") as file:
@@ -64,7 +64,7 @@ def content(run: Run) -> dict[str, str]:
 
 @contextmanager
 def cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A scheduler's file, and the processes of its workers."""
+    """Start a cluster; yield the scheduler file and the worker processes."""
     folder.mkdir()
     file = folder / "scheduler.json"
     where = ["--host", "127.0.0.1", "--no-dashboard"]
@@ -81,21 +81,21 @@ def cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.P
         yield str(file), started
     finally:
         for process in processes:
-            process.terminate()  # a nanny ends its worker, too
+            process.terminate()  # a nanny also ends its worker
             process.wait()
 
 
 def worker_of(nanny: subprocess.Popen[bytes]) -> psutil.Process:
-    """The process that works, of those that a nanny has begun."""
+    """Return the worker process among the children of a nanny."""
     found = psutil.Process(nanny.pid).children(recursive=True)
     return max(found, key=lambda process: process.memory_info().rss)
 
 
 def on_dask(what: Space, folder: Path, workers: int, *, kill: bool) -> tuple[Run, float]:
-    """A run on a cluster, and its seconds once all workers are there and have compiled code."""
+    """Return a run on a cluster and its seconds, measured once all workers have compiled."""
     output = folder / "run"
     with cluster(folder, workers) as (file, processes), dask_executor(file) as executor:
-        executor._client.wait_for_workers(workers)  # noqa: SLF001 - measured from here
+        executor._client.wait_for_workers(workers)  # noqa: SLF001 - no public way to wait
         sweep(space(1e6), folder / "warm", executor=executor)
 
         def kill_one() -> None:
@@ -111,7 +111,7 @@ def on_dask(what: Space, folder: Path, workers: int, *, kill: bool) -> tuple[Run
 
 
 def main() -> None:
-    """Measure, compare, and fail if anything differs."""
+    """Measure and compare; fail if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=float, default=1e8)
     parser.add_argument("--workers", type=int, default=2)
@@ -150,7 +150,7 @@ def main() -> None:
             )
         )
     if not (same and same_killed and not faults):
-        sys.exit("error: runs differ")
+        sys.exit("error: the runs differ")
 
 
 if __name__ == "__main__":

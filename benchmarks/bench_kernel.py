@@ -1,14 +1,14 @@
-"""Rows per second of the compiled physics with every column, against C, NumPy, Python and peers.
+"""Rows per second of the compiled physics, compared with C, NumPy, Python and other tools.
 
     python benchmarks/bench_kernel.py              # four shapes, one thread and all processors
-    python benchmarks/bench_kernel.py --compilers  # and a line for every compiler and flags
+    python benchmarks/bench_kernel.py --compilers  # and a line per compiler and flags
 
-Every side fills the same columns of the same rows in turn, so that a slow minute of the machine
-hits all. C is the same formulas in the same loops (``benchmarks/c``), the fastest of the compilers
-and flags that are installed, and ("same") of the flags that keep products and sums as they stand,
-as the kernel does: no fast-math, no fused products. Peers (``pip install ridgepoint servcalc``) run
-on what they can express. The fastest turn of each, as whatever else runs on a machine only slows;
-the last line of stdout is one JSON document.
+All sides fill every column of the same rows in turn, so that a slow minute of the machine affects
+all of them. C is the same formulas in the same loops (``benchmarks/c``): the fastest of the
+installed compilers and flags, and ("same") the fastest with the arithmetic of the kernel, without
+fast-math or fused products. Other tools (``pip install ridgepoint servcalc``) run on what they can
+express. The fastest turn of each side counts, because other load on the machine only slows it down.
+The last line of stdout is a JSON document.
 """
 
 import argparse
@@ -32,9 +32,9 @@ from perfcore.runs.parquet import Buffers
 from perfcore.runs.workers import Evaluator
 from perfcore.space.space import Space
 
-ROWS = 3_200_000  # of one measurement and thread: how threads start and end hardly shows
-PARTS = 32  # of these: a thread takes the next part when it is done with one
-CAPACITY = 4096  # rows of a buffer: its columns stay in the second-level cache
+ROWS = 3_200_000  # per measurement and thread: starting and ending threads hardly matters
+PARTS = 32  # of a measurement: a thread takes the next part when it has finished one
+CAPACITY = 4096  # rows of a buffer: its columns fit in the second-level cache
 RECORDS = (
     records.Model,
     records.Device,
@@ -51,11 +51,11 @@ SHAPES = {
 }
 SAME = [name for name, flags in FLAGS.items() if "-ffp-contract=off" in flags]
 
-Side = Callable[[int], int]  # evaluates with so many threads, returns rows
+Side = Callable[[int], int]  # evaluates with a number of threads, returns the number of rows
 
 
 def space(model: str, lengths: int, scheduler: str) -> Space:
-    """A space without infeasible rows: many batches and utilisations, some lengths."""
+    """Return a space without infeasible rows: many batches and utilisations, some lengths."""
     return Space.from_dict(
         {
             "axes": {
@@ -75,17 +75,17 @@ def space(model: str, lengths: int, scheduler: str) -> Space:
 
 
 def points_of(space: Space) -> int:
-    """Outer points of one measurement."""
+    """Return the number of outer points of one measurement."""
     return max(1, min(space.outer_points, ROWS // space.inner_points))
 
 
 def size_of_part(space: Space) -> int:
-    """Outer points of a part."""
+    """Return the number of outer points of a part."""
     return -(-points_of(space) // PARTS)
 
 
 def kernel(evaluator: Evaluator) -> Side:
-    """Perfcore's kernel, every thread with its own buffers."""
+    """Return the kernel of perfcore, each thread with its own buffers."""
     space = evaluator.space
     points, size = points_of(space), size_of_part(space)
     ranges = [(start, min(start + size, points)) for start in range(0, points, size)]
@@ -102,13 +102,13 @@ def kernel(evaluator: Evaluator) -> Side:
         while cursor[0] < len(block.deployments):
             rows += filling.fill(cursor, dropped, keep_infeasible=False)
         if dropped.any():
-            raise SystemExit("has infeasible rows, so that rows/s would mean less")
+            raise SystemExit("the space has infeasible rows, so rows/s would be misleading")
         return rows
 
     pool = ThreadPoolExecutor(cpus())
 
     def run(threads: int) -> int:
-        parts = iter(blocks * threads)  # of which each thread takes the next
+        parts = iter(blocks * threads)  # shared: each thread takes the next part
 
         def work(_: int) -> int:
             return sum(map(fill, parts))
@@ -119,7 +119,7 @@ def kernel(evaluator: Evaluator) -> Side:
 
 
 def first_replica(space: Space) -> tuple[list[object], records.Deployment]:
-    """Records and deployment of a space's first outer point."""
+    """Return the records and deployment of the first outer point of a space."""
     made = [
         kind._make(table[0].tolist()) for kind, table in zip(RECORDS, space.tables, strict=True)
     ]
@@ -127,7 +127,7 @@ def first_replica(space: Space) -> tuple[list[object], records.Deployment]:
 
 
 def numpy_side(space: Space) -> Side:
-    """The same formulas over NumPy arrays, a block that stays in the cache at a time."""
+    """Return the same formulas over NumPy arrays, in blocks that fit in the cache."""
     made, deployment = first_replica(space)
     compute = vectorised()
     repeats = -(-CAPACITY // space.inner_points)
@@ -149,7 +149,7 @@ def numpy_side(space: Space) -> Side:
 
 
 def python_side(space: Space) -> Side:
-    """The same formulas as they stand, row by row."""
+    """Return the same formulas in plain Python, row by row."""
     made, deployment = first_replica(space)
     output_len = space.block(0, 1).lengths[1, 0]
     rows = 200
@@ -169,7 +169,7 @@ def python_side(space: Space) -> Side:
 
 
 def peers() -> dict[str, Side]:
-    """Other tools' functions that estimate a configuration, those that are installed."""
+    """Return the functions of other installed tools that estimate a configuration."""
     sides: dict[str, Side] = {}
     try:
         import ridgepoint  # noqa: PLC0415
@@ -211,14 +211,14 @@ def peers() -> dict[str, Side]:
 
 
 def rate(side: Side, threads: int) -> float:
-    """Rows per second of all threads together."""
+    """Return the rows per second of all threads together."""
     start = time.perf_counter()
     rows = side(threads)
     return rows / (time.perf_counter() - start)
 
 
 def baseline(space: Space, evaluator: Evaluator, threads: int) -> dict[tuple[str, int], Side]:
-    """The C baseline by compiler with flags and threads: one, and all where there is OpenMP."""
+    """Return the C baseline by compiler, flags and threads: one, and all if there is OpenMP."""
     sides: dict[tuple[str, int], Side] = {}
     for name in compilers():
         for flags, options in FLAGS.items():
@@ -235,7 +235,7 @@ def _threaded(made: Baseline) -> Side:
 
 
 def measure(sides: dict[tuple[str, int], Side], repeats: int) -> dict[tuple[str, int], float]:
-    """Rates of sides, by name and threads, that run in turn: the fastest turn of each."""
+    """Return the fastest rate of each side, by name and threads; the sides run in turn."""
     rates: dict[tuple[str, int], float] = dict.fromkeys(sides, 0.0)
     for (_, threads), side in sides.items():
         side(threads)
@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--compilers", action="store_true")
     options = parser.parse_args()
-    # read when an OpenMP is loaded: its threads else wait actively, 0.2 s into the next side's turn
+    # Read when OpenMP is loaded; otherwise its threads spin for 0.2 s of the next side's turn.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     repeats, threads = options.repeats, cpus()
     document: dict[str, object] = {}

@@ -1,9 +1,9 @@
-"""Pictures of runs of two sizes: seconds and peak memory, which must not grow with the run.
+"""Plots of runs of two sizes: seconds and peak memory, which must not grow with the run.
 
     python benchmarks/bench_plot.py [--rows 5e6 5e7]
 
-Each picture of each run is gathered by a process of its own, compiled code loaded before the clock
-starts. The last line of stdout is one JSON document.
+Each plot of each run is gathered in a separate process, which loads compiled code before the clock
+starts. The last line of stdout is a JSON document.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from perfcore.space.space import Space
 
 
 def space(rows: float) -> Space:
-    """Every axis that a picture needs, with as many prompt lengths as it takes."""
+    """Return a space with every axis that a plot needs, and enough prompt lengths for the rows."""
     others = 2 * 3 * 3 * 2 * 3 * 3 * 9
     return Space.from_dict(
         {
@@ -47,7 +47,7 @@ def space(rows: float) -> Space:
 
 
 def one(run: str, kind: str) -> None:
-    """Print seconds and peak memory of one picture."""
+    """Print the seconds and peak memory of one plot."""
     small = space(1e4)
     gather(open_source(small), kind)
     started = time.perf_counter()
@@ -58,7 +58,7 @@ def one(run: str, kind: str) -> None:
 
 
 def main() -> None:
-    """Make the runs, and gather every picture of each."""
+    """Make the runs and gather every plot of each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", nargs="+", type=float, default=[5e6, 5e7])
     parser.add_argument("--one", nargs=2, metavar=("RUN", "KIND"), help=argparse.SUPPRESS)

@@ -1,10 +1,10 @@
-"""A sweep end to end against Arrow writing the same table from memory, and its peak memory.
+"""Sweep end to end, compared with Arrow writing the same table from memory; peak memory.
 
     python benchmarks/bench_run.py               # with the peak memory of 100 million rows
     python benchmarks/bench_run.py --memory 7    # of 7 million: three times as fast
 
-Both sides of the ratio write the same bytes with as many threads and the same settings; a ratio of
-1 would mean that physics costs nothing. The last line of stdout is one JSON document.
+Both sides of the ratio write the same bytes with the same number of threads and the same settings.
+A ratio of 1 would mean that the physics costs nothing. The last line of stdout is a JSON document.
 """
 
 import argparse
@@ -28,17 +28,17 @@ from perfcore.runs.workers import evaluate_rows
 from perfcore.space.space import Space
 
 SPEC = Path(__file__).parent.parent / "sweeps" / "memory_wall.toml"
-ROWS_PER_LENGTH = 161_622  # written by the main sweep per input length, roughly
+ROWS_PER_LENGTH = 161_622  # approximate rows that the main sweep writes per input length
 MILLION = 1_000_000
 
 
 def size(folder: Path) -> int:
-    """Bytes of all data files below a folder."""
+    """Return the bytes of all data files below a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
 
 
 def timed_sweep(space: Space, workers: int) -> tuple[float, int, int]:
-    """Seconds, rows and bytes of a run into a fresh directory."""
+    """Return the seconds, rows and bytes of a run into a fresh directory."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         run = sweep(space, Path(folder) / "run", workers)
@@ -47,7 +47,7 @@ def timed_sweep(space: Space, workers: int) -> tuple[float, int, int]:
 
 
 def timed_write(tables: list[pa.Table], space: Space, workers: int) -> tuple[float, int]:
-    """Seconds and bytes of the writer alone, a shard a table, from memory."""
+    """Return the seconds and bytes of the writer alone, one shard per table in memory."""
     options = writer_options(tables[0].schema, space.spec.output)
     with tempfile.TemporaryDirectory() as folder:
 
@@ -65,7 +65,7 @@ def timed_write(tables: list[pa.Table], space: Space, workers: int) -> tuple[flo
 
 
 def peak(spec: str, overrides: list[str], workers: int) -> dict[str, int]:
-    """Peak resident memory and rows of a sweep in a process of its own."""
+    """Return the peak resident memory and rows of a sweep in a separate process."""
     command = [sys.executable, __file__, "--child", spec, "--workers", str(workers)]
     command += [part for override in overrides for part in ("--set", override)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -74,7 +74,7 @@ def peak(spec: str, overrides: list[str], workers: int) -> dict[str, int]:
 
 
 def child(spec: str, overrides: list[str], workers: int) -> None:
-    """What the process of ``peak`` does."""
+    """Run the sweep in the process that ``peak`` starts."""
     seconds, rows, written = timed_sweep(Space.from_toml(spec, overrides), workers)
     print(
         json.dumps(
@@ -84,7 +84,7 @@ def child(spec: str, overrides: list[str], workers: int) -> None:
 
 
 def compare(spec: str, overrides: list[str], workers: int, repeats: int) -> dict[str, float]:
-    """Run and bare writer by turns; medians."""
+    """Return medians of the run and of the writer alone, measured in turn."""
     space = Space.from_toml(spec, overrides)
     arrow_schema = schema(space, facts(space))
     tables = [
@@ -98,7 +98,7 @@ def compare(spec: str, overrides: list[str], workers: int, repeats: int) -> dict
         floor, same = timed_write(tables, space, workers)
         writes.append(floor)
         if same != written:
-            raise SystemExit(f"run wrote {written} bytes, the writer alone {same}")
+            raise SystemExit(f"the run wrote {written} bytes, the writer alone {same}")
     run, write = statistics.median(runs), statistics.median(writes)
     return {
         "workers": workers,

@@ -1,10 +1,10 @@
-"""Cost of a row against rows, axes, columns and threads, beside physical limits: a page of docs.
+"""Cost per row by rows, axes, columns and threads, compared with physical limits.
 
     python benchmarks/bench_scaling.py                      # writes docs/performance.md, 4 minutes
     python benchmarks/bench_scaling.py --quick -o FILE.md   # small sizes, for a test
 
-Needs about 2 GB of room for temporary files, which are deleted. What is written, and how larger
-machines are extrapolated, is in ``scaling_page.py``. The last line of stdout is one JSON document.
+Needs about 2 GB for temporary files, which are deleted. ``scaling_page.py`` writes the page and
+extrapolates to larger machines. The last line of stdout is a JSON document.
 """
 
 import argparse
@@ -52,18 +52,18 @@ OBJECTIVE = Objective("cost_per_mtok_output_usd")
 ONE_COLUMN = [OBJECTIVE.name]
 COLUMNS: dict[str, str | list[str]] = {"1": ONE_COLUMN, "default": "default", "all": "all"}
 DEVICES = ["h100-sxm", "h200-sxm", "b200", "mi300x"]
-GRID_ROWS = 100_000  # of the smallest grid: what one set of what-ifs makes
-SHAPE_ROWS = 1 << 18  # of every space of other axes or inner points
+GRID_ROWS = 100_000  # rows of the smallest grid, with one combination of what-ifs
+SHAPE_ROWS = 1 << 18  # rows of every space that varies axes or inner points
 INNER_POINTS = (4, 16, 64, 256, 1024)
-KERNEL_REPEATS = 5  # of one measurement, as a repeat takes some milliseconds
-DISTINCT_TABLES = 8  # that the encoder writes: together larger than a cache
-SMALL_REPEATS = 5  # of sizes that are over at once
+KERNEL_REPEATS = 5  # per measurement; a repeat takes some milliseconds
+DISTINCT_TABLES = 8  # for the encoder; together larger than a cache
+SMALL_REPEATS = 5  # for sizes that take little time
 
 K = TypeVar("K")
 
 
 class Plan(NamedTuple):
-    """How much is measured."""
+    """Sizes and repeats of the measurements."""
 
     search_rows: tuple[int, ...]
     run_rows: tuple[int, ...]
@@ -72,9 +72,9 @@ class Plan(NamedTuple):
     column_rows: int
     copy_bytes: int
     disk_bytes: int
-    rows_per_thread: int  # at least, where threads are compared
+    rows_per_thread: int  # at least, when threads are compared
     repeats: int
-    main_sweep: tuple[str, ...]  # what is changed of it
+    main_sweep: tuple[str, ...]  # overrides of the main sweep
 
 
 FULL = Plan(
@@ -104,12 +104,12 @@ QUICK = Plan(
 
 
 def spread(low: float, high: float, count: int) -> object:
-    """A range of a specification with so many values, even one."""
+    """Return a range of ``count`` values for a specification; ``count`` may be one."""
     return {"linear": [low, high], "n": count} if count > 1 else [low]
 
 
 def grid(rows: int, columns: str | list[str] = "default") -> Space:
-    """A space of ``rows`` rows, a multiple of 100,000: outer points grow, inner ones do not."""
+    """Return a space of ``rows`` rows; only the number of outer points depends on ``rows``."""
     shares = min(10, rows // GRID_ROWS)
     bandwidths = rows // (GRID_ROWS * shares)
     made = Space.from_dict(
@@ -131,12 +131,12 @@ def grid(rows: int, columns: str | list[str] = "default") -> Space:
         }
     )
     if made.rows != rows:
-        raise ValueError(f"{rows:,} rows are no multiple of {GRID_ROWS:,}, or of a million")
+        raise ValueError(f"{rows:,} rows are not a multiple of {GRID_ROWS:,}, or of a million")
     return made
 
 
 def shape(lengths: int, axes: Mapping[str, object], shares: int, bandwidths: int) -> Space:
-    """A space with every column: so many prompt lengths at the combinations of other axes."""
+    """Return a space of ``lengths`` prompt lengths and other axes, with every column."""
     made = Space.from_dict(
         {
             "name": "shape",
@@ -162,7 +162,7 @@ def shape(lengths: int, axes: Mapping[str, object], shares: int, bandwidths: int
 
 
 def shapes_by_axes() -> dict[int, Space]:
-    """Spaces by the number of axes that have more than one value."""
+    """Return spaces by the number of axes with more than one value."""
     pairs = {"tp": [1, 2], "kv_format": ["bf16", "fp8"]}
     more = {"weight_format": ["bf16", "fp8"], "prefix_hit": [0.0, 0.5]}
     return {
@@ -175,7 +175,7 @@ def shapes_by_axes() -> dict[int, Space]:
 
 
 def shapes_by_inner() -> dict[int, Space]:
-    """Spaces by the number of inner points."""
+    """Return spaces by the number of inner points."""
     return {
         points: shape(points, {"device": DEVICES}, 64, SHAPE_ROWS // (points * 64 * len(DEVICES)))
         for points in INNER_POINTS
@@ -183,7 +183,7 @@ def shapes_by_inner() -> dict[int, Space]:
 
 
 def kernel_rate(space: Space, threads: int) -> Callable[[], float]:
-    """What measures the kernel alone. [rows/s]"""
+    """Return a function that measures the kernel alone. [rows/s]"""
     side = bench_kernel.kernel(Evaluator(space))
     side(threads)
 
@@ -194,7 +194,7 @@ def kernel_rate(space: Space, threads: int) -> Callable[[], float]:
 
 
 def search_rate(space: Space, threads: int) -> Callable[[], float]:
-    """What measures a search. [rows/s]"""
+    """Return a function that measures a search. [rows/s]"""
 
     def measured() -> float:
         start = time.perf_counter()
@@ -205,7 +205,7 @@ def search_rate(space: Space, threads: int) -> Callable[[], float]:
 
 
 def run_rate(space: Space, threads: int) -> Callable[[], float]:
-    """What measures a run. [rows/s]"""
+    """Return a function that measures a run. [rows/s]"""
 
     def measured() -> float:
         seconds, rows, _ = bench_run.timed_sweep(space, threads)
@@ -215,13 +215,13 @@ def run_rate(space: Space, threads: int) -> Callable[[], float]:
 
 
 def encoder_rate(tables: list[pa.Table], space: Space, threads: int) -> Callable[[], float]:
-    """What measures the Parquet writer alone. [rows/s]"""
+    """Return a function that measures the Parquet writer alone. [rows/s]"""
     rows = sum(table.num_rows for table in tables)
     return lambda: rows / bench_run.timed_write(tables, space, threads)[0]
 
 
 def copy_rate(size: int, pool: ThreadPoolExecutor, threads: int) -> Callable[[], float]:
-    """What measures memory: a copy, of which reading and writing count. [B/s]"""
+    """Return a function that measures memory by a copy, counting reads and writes. [B/s]"""
 
     def measured() -> float:
         source, target = np.ones((2, size // 8))
@@ -236,11 +236,11 @@ def copy_rate(size: int, pool: ThreadPoolExecutor, threads: int) -> Callable[[],
 
 
 def disk_rate(size: int) -> Callable[[], float]:
-    """What measures the disk: one file of noise, in sequence, flushed. [B/s]"""
+    """Return a function that measures the disk by one flushed file of noise. [B/s]"""
     noise = np.random.default_rng(1).bytes(min(size, 1 << 26))
 
     def measured() -> float:
-        os.sync()  # what other measurements have left in the page cache
+        os.sync()  # empty the page cache of other measurements
         with tempfile.TemporaryFile(buffering=0) as file:
             start = time.perf_counter()
             written = 0
@@ -253,7 +253,7 @@ def disk_rate(size: int) -> Callable[[], float]:
 
 
 def fastest(measured: Mapping[K, Callable[[], float]], repeats: int) -> dict[K, float]:
-    """The highest rates of what is measured by turns, so that a slow minute hits all."""
+    """Return the highest rates, measured in turn so that a slow minute affects all of them."""
     rates = dict.fromkeys(measured, 0.0)
     for _ in range(repeats):
         for key, measure in measured.items():
@@ -262,7 +262,7 @@ def fastest(measured: Mapping[K, Callable[[], float]], repeats: int) -> dict[K, 
 
 
 def sizes(task: str, rows: tuple[int, ...], threads: int) -> list[Size]:
-    """Searches or runs of growing size in a process of their own, so that its memory is theirs."""
+    """Measure searches or runs of growing size in a separate process with its own peak memory."""
     command = [sys.executable, __file__, "--child", task, "--workers", str(threads)]
     done = subprocess.run(
         [*command, "--rows", *map(str, rows)], check=True, stdout=subprocess.PIPE, text=True
@@ -271,9 +271,9 @@ def sizes(task: str, rows: tuple[int, ...], threads: int) -> list[Size]:
 
 
 def child(task: str, rows: list[int], threads: int) -> None:
-    """What the process of ``sizes`` does."""
+    """Measure the sizes in the process that ``sizes`` starts."""
     timed = timed_search if task == "search" else bench_run.timed_sweep
-    timed(grid(min(rows)), threads)  # compiled, or read from the cache
+    timed(grid(min(rows)), threads)  # compile, or load from the cache
     found = []
     for count in rows:
         space = grid(count)
@@ -287,20 +287,20 @@ def child(task: str, rows: list[int], threads: int) -> None:
 
 
 def timed_search(space: Space, threads: int) -> tuple[float, int, int]:
-    """Seconds and rows of a search, and 0 bytes, like ``bench_run.timed_sweep``."""
+    """Return seconds, rows and 0 bytes of a search, like ``bench_run.timed_sweep``."""
     start = time.perf_counter()
     found = find_best(space, OBJECTIVE, by=["device"], workers=threads)
     return time.perf_counter() - start, found.feasible, 0
 
 
 def costs(spaces: Mapping[int, Space], repeats: int) -> list[Cost]:
-    """What a row of each space costs the kernel on one thread."""
+    """Return the cost per row of each space in the kernel on one thread."""
     rates = fastest({count: kernel_rate(space, 1) for count, space in spaces.items()}, repeats)
     return [Cost(count, 1e9 / rate) for count, rate in rates.items()]
 
 
 def columns(plan: Plan) -> list[Columns]:
-    """What a row of so many columns costs the kernel and a run on one thread."""
+    """Return the cost per row by number of columns in the kernel and a run on one thread."""
     spaces = {label: grid(plan.column_rows, asked) for label, asked in COLUMNS.items()}
     measured = {
         (label, kind): rate
@@ -324,13 +324,13 @@ def columns(plan: Plan) -> list[Columns]:
 
 
 def bytes_of_file(space: Space) -> float:
-    """Bytes of a row on disk."""
+    """Return the bytes per row on disk."""
     _, rows, size = bench_run.timed_sweep(space, machine().cores)
     return size / rows
 
 
 def tables_of(space: Space, count: int) -> list[pa.Table]:
-    """So many shards in memory, of which some are the same."""
+    """Return ``count`` shards in memory, some of which are the same."""
     arrow_schema = schema(space, facts(space))
     made = [
         evaluate_rows(space, arrow_schema, *space.shard_range(shard))
@@ -340,7 +340,7 @@ def tables_of(space: Space, count: int) -> list[pa.Table]:
 
 
 def rates(plan: Plan, pool: ThreadPoolExecutor, cores: int) -> tuple[list[Rates], float, int]:
-    """Rates by threads, the disk's, and the bytes of a row in Arrow."""
+    """Return the rates by threads, the rate of the disk, and the bytes per row in Arrow."""
     searched = grid(_for_threads(plan, plan.search_threads_rows, cores))
     written = grid(_for_threads(plan, plan.run_threads_rows, cores))
     alone = grid(plan.run_threads_rows, ONE_COLUMN)
@@ -368,20 +368,20 @@ def rates(plan: Plan, pool: ThreadPoolExecutor, cores: int) -> tuple[list[Rates]
 
 
 def _for_threads(plan: Plan, rows: int, cores: int) -> int:
-    """Rows that keep all threads busy, in whole ten millions where ``rows`` do not."""
+    """Return ``rows``, or more tens of millions if these do not keep all threads busy."""
     least = plan.rows_per_thread * cores
     return rows if rows >= least else -(-least // 10**7) * 10**7
 
 
 def bytes_of_search() -> int:
-    """Bytes of a row between kernel and selection: its columns, and its group and place."""
+    """Return the bytes per row from kernel to selection: columns, group and position."""
     buffers = Buffers(grid(GRID_ROWS), BLOCK, 1)
     columns = buffers.axes.nbytes + buffers.metrics.nbytes + buffers.codes.nbytes
     return columns // BLOCK + 2 * np.dtype(np.int64).itemsize
 
 
 def measure(plan: Plan, command: str) -> Figures:
-    """Everything that the page shows."""
+    """Measure all figures of the page."""
     made = machine()
     cores = made.cores
     others = Others()
@@ -390,7 +390,7 @@ def measure(plan: Plan, command: str) -> Figures:
         print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
     say(f"{made.processor}, {cores} cores")
-    timed_search(grid(GRID_ROWS), cores)  # compiles, if the cache has no kernel
+    timed_search(grid(GRID_ROWS), cores)  # compile, unless the kernel is cached
     by_task = {}
     for task, rows in zip(TASKS, (plan.search_rows, plan.run_rows), strict=True):
         by_task[task] = sizes(task, rows, cores)
@@ -425,11 +425,13 @@ def measure(plan: Plan, command: str) -> Figures:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, and write the page."""
+    """Measure and write the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="small sizes; needs -o for a page")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes; writes a page only with -o"
+    )
     parser.add_argument("-o", "--output", type=Path, help="the page [docs/performance.md]")
     parser.add_argument("--child", choices=TASKS, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=int, nargs="+", help=argparse.SUPPRESS)
@@ -440,7 +442,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     output = given.output or (None if given.quick else PAGE)
     if output and not output.parent.is_dir():
-        parser.error(f"--output: {str(output.parent)!r} is not a directory; make it first")
+        parser.error(f"--output: {str(output.parent)!r} is not a directory; create it first")
     command = "python benchmarks/bench_scaling.py" + (" --quick" if given.quick else "")
     figures = measure(QUICK if given.quick else FULL, command)
     if output:

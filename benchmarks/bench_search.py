@@ -1,10 +1,10 @@
-"""A search through a large space: configurations per second, against the kernel alone, and memory.
+"""Search through a large space: configurations per second, compared with the kernel, and memory.
 
     python benchmarks/bench_search.py [--configs 1e9]
 
-The search keeps the cheapest row of each device; the kernel alone evaluates a part of the same
-space with every column into buffers that nobody reads, with as many threads, before and after it.
-The last line of stdout is one JSON document.
+The search keeps the cheapest row of each device. The kernel alone evaluates a part of the same
+space with every column into buffers that are not read, with the same number of threads, before and
+after the search. The last line of stdout is a JSON document.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from perfcore.searching.objectives import Objective
 from perfcore.searching.search import find_best
 from perfcore.space.space import Space
 
-BUFFER = 2048  # rows, that stay in the cache
-SHARDS = 8  # of the kernel's part, a thread
+BUFFER = 2048  # rows, which fit in the cache
+SHARDS = 8  # per thread, for the kernel alone
 
 
 def space(configs: float) -> Space:
-    """A dense model on four devices: batches, utilisations, prompts and answers of many lengths."""
+    """Return a space of one dense model on four devices with many batches, prices and lengths."""
     lengths, answers, batches, shares = 256, 16, 128, 8
     fixed = lengths * answers * batches * shares * 4
     return Space.from_dict(
@@ -53,7 +53,7 @@ def space(configs: float) -> Space:
 
 
 def kernel_rate(whole: Space, workers: int) -> float:
-    """Rows per second of the kernel alone, every column, on the first shards."""
+    """Return the rows per second of the kernel alone with every column on the first shards."""
     every = tuple(column.name for column in METRICS)
     output = whole.spec.output.model_copy(update={"columns": every})
     evaluator = Evaluator(Space(replace(whole.spec, output=output)))
@@ -64,7 +64,7 @@ def kernel_rate(whole: Space, workers: int) -> float:
             start, stop = whole.shard_range(shard % whole.shards)
             evaluator.evaluate(start, stop, buffers, lambda _: None)
 
-    work(0)  # compiled, or read from the cache
+    work(0)  # compile, or load from the cache
     rows = sum(
         (stop - start) * whole.inner_points
         for shard in range(workers * SHARDS)
@@ -84,7 +84,7 @@ def main() -> None:
     given = parser.parse_args()
     small, large = space(1e6), space(given.configs)
     objective = Objective("cost_per_mtok_output_usd")
-    find_best(small, objective, by=["device"])  # compiles
+    find_best(small, objective, by=["device"])  # compile
     rates = [kernel_rate(large, given.workers)]
     found = find_best(large, objective, by=["device"], workers=given.workers)
     rates.append(kernel_rate(large, given.workers))

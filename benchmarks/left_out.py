@@ -1,10 +1,10 @@
-"""Which models and devices the fit misses when it has not seen them: residuals by left-out group.
+"""Residuals on models or devices that were left out of the fit.
 
     python benchmarks/left_out.py [--by model|device] [--measurements FILE.csv ...]
 
-A line is one source's metric on one group, predicted by a fit to all others: rows, median absolute
-error and bias (median of prediction over measurement, less 1) in %, as of that fit and of the fit
-to all. The last line is the same as JSON. As many fits as there are groups, some seconds each.
+Each line is a metric of one source on one group, predicted by a fit to all other groups: rows,
+median absolute error and bias (median of prediction / measurement, minus 1) in %, for that fit and
+for the fit to all groups. The last line is JSON. There is one fit per group, of some seconds each.
 """
 
 import argparse
@@ -25,13 +25,13 @@ KEYS = {"model": model_of, "device": device_of}
 
 
 def measures(logs: npt.NDArray[np.float64]) -> list[float]:
-    """Median absolute error and bias of logarithmic residuals, in %."""
+    """Return the median absolute error and bias of logarithmic residuals, in %."""
     errors = errors_of(np.exp(logs))
     return [100.0 * errors.median_ape, 100.0 * errors.bias]
 
 
 def main() -> None:
-    """Leave every group out once."""
+    """Leave out each group once."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--by", choices=KEYS, default="model")
     parser.add_argument("--measurements", action="append", default=[])

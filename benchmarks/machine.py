@@ -1,4 +1,4 @@
-"""What a benchmark ran on and beside, and the memory that it took."""
+"""Machine of a benchmark, load by other programs, and peak memory."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from c.baseline import cpus
 
 
 class Machine(NamedTuple):
-    """Processor, processors that this process may use, and versions."""
+    """Processor, number of processors that this process may use, and versions."""
 
     processor: str
     cores: int
@@ -19,33 +19,33 @@ class Machine(NamedTuple):
 
 
 def machine() -> Machine:
-    """Return what this process runs on."""
+    """Return the machine that this process runs on."""
     versions = {name: version(name) for name in ("perfcore", "numba", "numpy", "pyarrow")}
     return Machine(processor(), cpus(), {"python": platform.python_version(), **versions})
 
 
 def processor() -> str:
-    """Return the processor's name; of one without a name, its architecture."""
+    """Return the name of the processor, or its architecture if it has no name."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
 
 
 class Others:
-    """What other programs, and a host that takes processors away, do since this was made."""
+    """Processor time taken by other programs, or by the host, since this was created."""
 
     def __init__(self) -> None:
         self.started = time.perf_counter()
         self.taken = _taken()
 
     def share(self) -> float:
-        """Return their share of all processors' time."""
+        """Return their share of the time of all processors."""
         seconds = time.perf_counter() - self.started
         return max(0.0, _taken() - self.taken) / (seconds * (os.cpu_count() or 1))
 
 
 def _taken() -> float:
-    """Return processor time of all but this process and its finished children. [s]"""
+    """Return the processor time of everything except this process and its children. [s]"""
     first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
     user, nice, system, _, _, *interrupts = map(int, first.split()[1:9])
     busy = (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
@@ -55,7 +55,7 @@ def _taken() -> float:
 def peak_rss_bytes() -> int:
     """Return this process's peak resident memory.
 
-    Not ``ru_maxrss``, which a process inherits from the one that started it.
+    ``ru_maxrss`` is not used, because a process inherits it from its parent.
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) * 1024

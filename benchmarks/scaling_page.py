@@ -1,4 +1,4 @@
-"""What figures of ``bench_scaling.py`` say: limits, what binds, larger machines, and the page."""
+"""Page of ``bench_scaling.py``: figures, limits, bottlenecks and larger machines."""
 
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,46 +10,44 @@ from perfcore.cli.text import duration
 from perfcore.tables import Column, Table, markdown
 from perfcore.units import format_quantity
 
-LARGE: Final = 10_000_000  # rows from which start-up should not show
+LARGE: Final = 10_000_000  # rows from which start-up is negligible
 TASKS: Final = ("search", "run")
-# Twelve channels of DDR5-4800, eight bytes a transfer: what a socket of many cores has. [B/s]
+# Twelve channels of DDR5-4800, eight bytes per transfer, as in a many-core socket. [B/s]
 SOCKET_BYTES_PER_S: Final = 12 * 4.8e9 * 8
 CORES: Final = 64
 NODES: Final = 100
 PROCESSOR: Final = "the processor (kernel, then encoder)"
 WIDTH: Final = 100
-BUSY: Final = 0.03  # share of the processors from which on others disturb
+BUSY: Final = 0.03  # share of the processors above which other programs distort the results
 IDLE: Final = "."
-LOADED: Final = (
-    ", so that figures are worse than the machine allows: measure again when it is idle."
-)
+LOADED: Final = ", so the figures are worse than the machine allows: measure again when it is idle."
 
 
 class Size(NamedTuple):
-    """A search or a run of so many rows."""
+    """Measurement of a search or a run of one size."""
 
     rows: int
     shards: int
-    threads: int  # that had a shard to work on
+    threads: int  # with a shard to work on
     seconds: float
     peak_rss_bytes: int
-    file_bytes: int  # 0 of a search
+    file_bytes: int  # 0 for a search
 
     @property
     def ns_per_row_core(self) -> float:
-        """Processor time of a row. [ns]"""
+        """Processor time per row. [ns]"""
         return self.seconds * self.threads / self.rows * 1e9
 
 
 class Cost(NamedTuple):
-    """What a row costs the kernel at some number of axes, or inner points."""
+    """Cost of a row in the kernel for a number of axes or inner points."""
 
     count: int
     ns: float
 
 
 class Columns(NamedTuple):
-    """What a row costs one thread at so many metrics."""
+    """Cost of a row on one thread for a number of metrics."""
 
     label: str
     metrics: int
@@ -59,7 +57,7 @@ class Columns(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """What so many threads do together: rows per second, and bytes copied per second."""
+    """Combined rates of a number of threads: rows per second, and bytes copied per second."""
 
     threads: int
     kernel_one: float  # one column
@@ -71,7 +69,7 @@ class Rates(NamedTuple):
 
 
 class MainSweep(NamedTuple):
-    """The main sweep onto the disk, with all threads."""
+    """The main sweep to disk, with all threads."""
 
     evaluated: int
     rows: int
@@ -80,20 +78,20 @@ class MainSweep(NamedTuple):
 
 
 class Bytes(NamedTuple):
-    """Bytes of a row."""
+    """Bytes per row."""
 
-    search: int  # columns, group and place between kernel and selection
+    search: int  # columns, group and position between kernel and selection
     run: float  # in Arrow
     file: float
 
 
 class Figures(NamedTuple):
-    """Everything that was measured."""
+    """All measurements."""
 
     command: str
     date: str
     machine: Machine
-    others: float  # share of the processors that other programs took meanwhile
+    others: float  # share of the processors that other programs used
     search: list[Size]
     run: list[Size]
     main_sweep: MainSweep
@@ -106,23 +104,23 @@ class Figures(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """Rows per second that something allows, whatever else there is."""
+    """Rows per second that one resource alone allows."""
 
     name: str
     measured: str
     bytes_per_row: float | None
     rows_per_s: float
-    binds: bool  # whether nothing is faster than this alone; a part of the processor's work is not
+    binds: bool  # an upper limit of the task; False for a part of the processor's work
 
 
 class Projection(NamedTuple):
-    """Rows per second on another machine, by arithmetic."""
+    """Extrapolated rows per second of another machine."""
 
     task: str
     machine: str
     nodes: int
     law: str
-    processor: float  # rows/s of a node that its cores could do
+    processor: float  # rows/s of a node that its cores allow
     memory: float  # rows/s of a node that its memory allows
     disk: float | None  # rows/s of a node that its disk allows
     rows_per_s: float  # of all nodes
@@ -130,13 +128,13 @@ class Projection(NamedTuple):
 
 
 def efficiency(figures: Figures, task: str) -> float:
-    """Rate of all threads over that of one times their number; at most 1."""
+    """Return the rate of all threads over that of one times their number; at most 1."""
     one, every = figures.rates[0], figures.rates[-1]
     return min(1.0, getattr(every, task) / (getattr(one, task) * every.threads))
 
 
 def serial_share(figures: Figures, task: str) -> float:
-    """Share of one thread's time that cannot be divided, if Amdahl's law made all of the loss."""
+    """Return the serial share of the time if Amdahl's law explains the whole loss."""
     threads = figures.rates[-1].threads
     if threads == 1:
         return 0.0
@@ -144,11 +142,11 @@ def serial_share(figures: Figures, task: str) -> float:
 
 
 def memory_capacity(figures: Figures, task: str) -> float:
-    """Bytes that memory moves for a row.
+    """Return the bytes of memory traffic per row.
 
-    Of a search: written and read once, as if the blocks did not stay in the cache. Of a run: its
-    columns written by the kernel and read by the encoder, and the file's bytes written, copied
-    into the page cache, and read from there by the disk.
+    For a search: one write and one read, as if the blocks did not stay in the cache. For a run: the
+    columns, written by the kernel and read by the encoder, and the bytes of the file, written,
+    copied into the page cache, and read from there by the disk.
     """
     if task == "search":
         return 2.0 * figures.bytes.search
@@ -156,7 +154,7 @@ def memory_capacity(figures: Figures, task: str) -> float:
 
 
 def limits(figures: Figures, task: str) -> list[Limit]:
-    """What this machine allows with all threads."""
+    """Return the limits of this machine with all threads."""
     rates = figures.rates[-1]
     moved = memory_capacity(figures, task)
     copied = rates.copy_bytes_per_s
@@ -176,7 +174,7 @@ def limits(figures: Figures, task: str) -> list[Limit]:
 
 
 def binding(figures: Figures, task: str) -> Limit:
-    """The lowest limit."""
+    """Return the lowest limit."""
     return min(
         (limit for limit in limits(figures, task) if limit.binds),
         key=lambda limit: limit.rows_per_s,
@@ -184,7 +182,7 @@ def binding(figures: Figures, task: str) -> Limit:
 
 
 def projections(figures: Figures) -> list[Projection]:
-    """What was measured here, and what 64 cores and 100 nodes of them would do."""
+    """Return the measured rates, and extrapolations to 64 cores and 100 nodes of 64 cores."""
     found = []
     last = figures.rates[-1]
     for task in TASKS:
@@ -206,7 +204,7 @@ def projections(figures: Figures) -> list[Projection]:
 
 
 def memory_of_socket(figures: Figures) -> float:
-    """As much for a core as here, at most what a socket has. [B/s]"""
+    """Return the same bandwidth per core as here, at most that of a socket. [B/s]"""
     last = figures.rates[-1]
     return min(SOCKET_BYTES_PER_S, last.copy_bytes_per_s / last.threads * CORES)
 
@@ -214,18 +212,18 @@ def memory_of_socket(figures: Figures) -> float:
 def _projection(
     figures: Figures, task: str, law: str, processor: float, bandwidth: float
 ) -> Projection:
-    """One node, of which the cores do ``processor`` rows/s and memory ``bandwidth`` bytes/s."""
+    """Return a node whose cores do ``processor`` rows/s and memory ``bandwidth`` bytes/s."""
     memory = bandwidth / memory_capacity(figures, task)
     disk = figures.disk_bytes_per_s / figures.bytes.file if task == "run" else None
     allowed = {"cores": processor, "memory": memory}
-    if disk is not None and law != "measured":  # the page cache may take a run faster
+    if disk is not None and law != "measured":  # the page cache may absorb writes
         allowed["disk"] = disk
     limit = min(allowed, key=lambda name: allowed[name])
     return Projection(task, "", 1, law, processor, memory, disk, allowed[limit], limit)
 
 
 def document(figures: Figures) -> dict[str, object]:
-    """The figures and what follows from them, for programs."""
+    """Return the figures and everything derived from them as a JSON document."""
     plain = {
         name: [entry._asdict() for entry in value] if isinstance(value, list) else value
         for name, value in figures._asdict().items()
@@ -248,7 +246,7 @@ def document(figures: Figures) -> dict[str, object]:
 
 
 def page(figures: Figures) -> str:
-    """The page, whole, in Markdown."""
+    """Return the whole page in Markdown."""
     parts: tuple[Callable[[Figures], Iterator[str]], ...] = (
         _opening,
         _rows,
@@ -262,7 +260,7 @@ def page(figures: Figures) -> str:
 
 
 def _wrapped(block: str) -> str:
-    """Text in lines of the usual length; tables and lists as they are."""
+    """Return text wrapped to the line width; tables and lists stay as they are."""
     if "\n" in block or block.startswith("#"):
         return block
     return textwrap.fill(block, WIDTH, break_long_words=False, break_on_hyphens=False)
@@ -280,26 +278,27 @@ def _opening(figures: Figures) -> Iterator[str]:
     search, run = figures.search[-1], figures.run[-1]
     yield "# Performance"
     if "--quick" in figures.command:
-        yield "**Made with `--quick`, for a test: sizes are too small for figures to say much.**"
+        yield "**Made with `--quick` for a test: the sizes are too small for meaningful figures.**"
     yield (
-        f"This page is written by `{figures.command}`; edit the script, not the page. "
+        f"This page is generated by `{figures.command}`; edit the script, not the page. "
         f"Measured on {figures.date}: {made.processor}, {_plural(made.cores, 'core')}, {versions}. "
-        f"Other programs took {figures.others * 100:.0f} % of the processors meanwhile"
+        f"Other programs used {figures.others * 100:.0f} % of the processors during that time"
         f"{IDLE if figures.others < BUSY else LOADED}"
     )
     yield (
         f"A search through {_count(search.rows)} rows takes {_time(search.seconds)}, "
-        f"{search.ns_per_row_core:.1f} ns a row and core, and {_size(search.peak_rss_bytes)} of "
+        f"{search.ns_per_row_core:.1f} ns per row and core, and {_size(search.peak_rss_bytes)} of "
         f"memory. A run that writes {_count(run.rows)} rows takes {_time(run.seconds)}, "
-        f"{run.ns_per_row_core:.1f} ns a row and core, and {_size(run.peak_rss_bytes)}. "
+        f"{run.ns_per_row_core:.1f} ns per row and core, and {_size(run.peak_rss_bytes)}. "
         f"{_binds(figures, 'search')} {_binds(figures, 'run')}"
     )
     yield (
-        "Rows are those of one dense model on four devices: batches, prompts and answers are the "
-        "kernel's inner points, what-ifs of bandwidth and utilisation make more outer points. All "
-        "of them are feasible, and *row* means a row that is looked at and, by a run, written. "
-        "Processes are warm: compiling the kernel, once per version of the sources, is not in it. "
-        "Of repeated measurements, which go by turns, the fastest counts: others only slow it down."
+        "The rows are of one dense model on four devices. Batches, prompt lengths and output "
+        "lengths are the inner points of the kernel; what-ifs of bandwidth and utilisation "
+        "multiply the outer points. All rows are feasible, and *row* means a row that is evaluated "
+        "and, in a run, written. Processes are warm: the times exclude compilation, which happens "
+        "once per version of the sources. Measurements are repeated in turn, and the fastest "
+        "counts, because other load only slows them down."
     )
 
 
@@ -307,9 +306,10 @@ def _rows(figures: Figures) -> Iterator[str]:
     yield "## Rows"
     yield (
         "A search keeps the cheapest row of each device and writes nothing; a run writes the "
-        "default columns as Parquet. A thread takes a shard, about a million rows, at a time, so "
-        "that a job of one shard keeps one thread busy; the cost is that of the busy threads. "
-        "Sizes of a table follow each other in one process, whose peak memory so far is given."
+        "default columns as Parquet. Each thread takes one shard of about a million rows at a "
+        "time, so a job of one shard keeps only one thread busy; the cost counts busy threads "
+        "only. The sizes of a table are measured one after another in one process; peak RSS is its "
+        "peak so far."
     )
     yield f"Search:\n\n{_sizes(figures.search, written=False)}"
     yield _flat(figures.search)
@@ -318,26 +318,27 @@ def _rows(figures: Figures) -> Iterator[str]:
     main = figures.main_sweep
     yield (
         f"The main sweep (`sweeps/memory_wall.toml`) evaluates {main.evaluated:,} rows and writes "
-        f"{main.rows:,} of them, those that fit, in {_time(main.seconds)}: "
+        f"the {main.rows:,} feasible ones in {_time(main.seconds)}: "
         f"{_rate(main.rows / main.seconds)} written, "
-        f"{main.file_bytes / main.rows:.1f} bytes a row. `bench_run.py` measures it in full."
+        f"{main.file_bytes / main.rows:.1f} bytes per row. `bench_run.py` has more measurements of "
+        "it."
     )
 
 
 def _shape(figures: Figures) -> Iterator[str]:
     yield "## Axes and inner points"
     yield (
-        "The kernel on one thread with every column. All spaces have as many rows: 256 prompt "
-        "lengths, the inner points, at each of the outer points, which one axis makes or several. "
-        "Then the same rows with fewer and with more inner points: an outer point is prepared once "
-        "for all of its inner ones."
+        "The kernel on one thread with every column. All spaces have the same number of rows. In "
+        "the first table, 256 prompt lengths are the inner points, and the outer points are spread "
+        "over a varying number of axes. The second table varies the number of inner points: an "
+        "outer point is prepared once for all of its inner points."
     )
     yield _table(
-        ("axes of more than one value", "ns/row"),
+        ("axes with more than one value", "ns/row"),
         [(str(cost.count), f"{cost.ns:.1f}") for cost in figures.axes],
     )
     yield (
-        f"From {figures.axes[0].count} to {figures.axes[-1].count} axes the cost changes by a "
+        f"From {figures.axes[0].count} to {figures.axes[-1].count} axes, the cost changes by a "
         f"factor of {figures.axes[-1].ns / figures.axes[0].ns:.2f}."
     )
     yield _table(
@@ -347,20 +348,20 @@ def _shape(figures: Figures) -> Iterator[str]:
     short, long = figures.inner_points[0], figures.inner_points[-1]
     each, once = _preparation(short, long)
     yield (
-        f"With {short.count} inner points a row costs {short.ns / long.ns:.2f} times what it costs "
+        f"With {short.count} inner points, a row costs {short.ns / long.ns:.2f} times as much as "
         f"with {long.count}: a row takes about {each:.1f} ns, and an outer point {once:.0f} ns."
     )
 
 
 def _preparation(short: Cost, long: Cost) -> tuple[float, float]:
-    """Cost of a row and of an outer point, that make the costs at both ends. [ns]"""
+    """Return the costs of a row and of an outer point that explain both measurements. [ns]"""
     once = (short.ns - long.ns) / (1.0 / short.count - 1.0 / long.count)
     return long.ns - once / long.count, once
 
 
 def _columns(figures: Figures) -> Iterator[str]:
     yield "## Columns"
-    yield "One thread. The axes are written besides the metrics, whatever columns are asked for."
+    yield "One thread. A run always writes the axes in addition to the selected metrics."
     yield _table(
         ("columns", "metrics", "kernel, ns/row", "run, ns/row", "bytes/row on disk"),
         [
@@ -377,8 +378,8 @@ def _columns(figures: Figures) -> Iterator[str]:
     few, many = figures.columns[0], figures.columns[-1]
     metrics = many.metrics - few.metrics
     yield (
-        f"A further metric costs the kernel {(many.kernel_ns - few.kernel_ns) / metrics:.2f} ns a "
-        f"row, and the run {(many.run_ns - few.run_ns) / metrics:.1f} ns."
+        f"Each additional metric costs {(many.kernel_ns - few.kernel_ns) / metrics:.2f} ns per row "
+        f"in the kernel, and {(many.run_ns - few.run_ns) / metrics:.1f} ns in a run."
     )
 
 
@@ -394,9 +395,9 @@ def _threads(figures: Figures) -> Iterator[str]:
     one, last = figures.rates[0], figures.rates[-1]
     yield "## Threads"
     yield (
-        "Million rows per second and, in brackets, the parallel efficiency: the rate over that of "
-        "one thread times the threads. *Kernel* fills the default columns into buffers that nobody "
-        "reads; *encoder* writes such rows from memory, as a run does."
+        "Million rows per second and, in brackets, the parallel efficiency: the rate divided by "
+        "that of one thread and by the number of threads. *Kernel* fills the default columns into "
+        "buffers that are not read; *encoder* writes such rows from memory, as a run does."
     )
     yield _table(
         ("threads", *(title for _, title in RATES), "copy in memory"),
@@ -414,12 +415,12 @@ def _threads(figures: Figures) -> Iterator[str]:
         ],
     )
     if last.threads == 1:
-        yield "This machine has one core, so that the efficiency of more is not known."
+        yield "This machine has one core, so the efficiency of several threads is unknown."
         return
     worst = min(RATES, key=lambda rate: getattr(last, rate[0]) / getattr(one, rate[0]))
     yield (
-        f"On {last.threads} threads the least efficient is the {worst[1]}, "
-        f"{getattr(last, worst[0]) / getattr(one, worst[0]):.2f} times as fast as on one."
+        f"On {last.threads} threads, the {worst[1]} has the lowest efficiency: it is "
+        f"{getattr(last, worst[0]) / getattr(one, worst[0]):.2f} times as fast as on one thread."
     )
 
 
@@ -428,9 +429,9 @@ def _limits(figures: Figures) -> Iterator[str]:
     yield "## Physical limits"
     yield (
         f"Measured in the same run, with {_plural(last.threads, 'thread')}. Memory bandwidth is a "
-        "copy between two arrays too large for the caches, bytes read and bytes written counted. "
-        "The disk is one large file, written in sequence and flushed (`fsync`). "
-        "Each line says how many rows per second it alone would allow."
+        "copy between two arrays too large for the caches, counting bytes read and bytes written. "
+        "The disk is measured with one large file, written sequentially and flushed (`fsync`). "
+        "Each line shows the rows per second that this limit alone would allow."
     )
     for task in TASKS:
         reached = getattr(last, task)
@@ -444,32 +445,34 @@ def _limits(figures: Figures) -> Iterator[str]:
             )
             for limit in limits(figures, task)
         ]
-        header = ("limit", "measured", "bytes/row", "M rows/s", f"the {task} reaches")
+        header = ("limit", "measured", "bytes/row", "M rows/s", f"reached by the {task}")
         yield f"{task.capitalize()}, {_rate(reached)}:\n\n{_table(header, lines)}"
         yield _binds(figures, task)
     yield (
-        f"Bytes a row in memory, of a search: {figures.bytes.search} written and read once, as if "
-        "the blocks of rows did not stay in the cache, which they do; so this limit is lower than "
-        f"the true one. Of a run: {figures.bytes.run:.0f} bytes of columns, written by the kernel "
-        f"and read by the encoder, and {figures.bytes.file:.2f} bytes of the file, written, copied "
-        "into the page cache (read and written), and read by the disk; what the encoder moves "
-        "within itself is taken to stay in the cache, so this limit is higher than the true one."
+        f"Memory traffic per row: a search writes and reads {figures.bytes.search} bytes. This "
+        "assumes that blocks of rows leave the cache, which they do not, so the limit is lower "
+        f"than the true one. In a run, the kernel writes and the encoder reads "
+        f"{figures.bytes.run:.0f} bytes of columns; {figures.bytes.file:.2f} bytes of the file are "
+        "written, copied into the page cache (one read, one write), and read by the disk. Traffic "
+        "within the encoder is assumed to stay in the cache, so this limit is higher than the true "
+        "one."
     )
     main = figures.main_sweep
     each = main.file_bytes / main.rows
     allowed = figures.disk_bytes_per_s / each
     yield (
-        f"The main sweep's rows take {each:.1f} bytes, of which the disk allows {_rate(allowed)}; "
-        f"it reaches {main.rows / main.seconds / allowed * 100:.0f} % of that. A run does not wait "
-        "for the disk while the page cache has room: a short one may be faster than the disk."
+        f"The rows of the main sweep take {each:.1f} bytes each, for which the disk allows "
+        f"{_rate(allowed)}; the sweep reaches "
+        f"{main.rows / main.seconds / allowed * 100:.0f} % of that. A run does not wait for the "
+        "disk while the page cache has room, so a short run may be faster than the disk."
     )
 
 
 def _larger(figures: Figures) -> Iterator[str]:
-    yield f"## {CORES} cores, and {NODES} nodes"
+    yield f"## Extrapolation to {CORES} cores and {NODES} nodes"
     yield (
-        "**Other machines than this one are arithmetic with the figures above, not measurements.** "
-        "It assumes:"
+        "**The figures for other machines are extrapolated from those above, not measured.** The "
+        "assumptions:"
     )
     yield "\n".join(_bullet(" ".join(words.split())) for words in _assumptions(figures))
     for task in TASKS:
@@ -481,25 +484,27 @@ def _larger(figures: Figures) -> Iterator[str]:
 def _assumptions(figures: Figures) -> Iterator[str]:
     threads = figures.rates[-1].threads
     socket = memory_of_socket(figures)
-    same = "as much a core as here" if socket < SOCKET_BYTES_PER_S else "what twelve channels carry"
-    yield """Shards are independent: none reads what another has written. Nodes run a part of an
-        axis each (`--set`) and share nothing, so that their rates add up."""
-    yield f"A core is as fast as one of this machine that works alone: {_each(figures)}."
-    yield f"""*Efficiency as here*: {CORES} cores lose as much as {threads} do here,
+    per_core = socket < SOCKET_BYTES_PER_S
+    same = "the same per core as here" if per_core else "the limit of twelve channels"
+    yield """Shards are independent: none reads the output of another. Each node runs a part of an
+        axis (`--set`) and shares nothing with the others, so their rates add up."""
+    yield f"A core is as fast as a single core of this machine: {_each(figures)}."
+    yield f"""*Efficiency as here*: {CORES} cores have the efficiency of {threads} here,
         `r(c)=r(1)·c·e` with `e=r(n)/(n·r(1))`, at most 1, and n = {threads}:
         {_both(figures, efficiency, 2)}."""
-    yield f"""*Amdahl*: all of that loss is work that cannot be divided,
+    yield f"""*Amdahl*: the whole loss is due to serial work,
         `r(c)=r(1)/(s+(1-s)/c)` with `s=(1/e-1)/(n-1)`, at most 1:
-        {_both(figures, serial_share, 3)}. Threads share next to no such work (shards are handed
-        out, and the interpreter's lock is held between batches of many rows), but they do share
-        caches, memory and a host; so this is the low end."""
+        {_both(figures, serial_share, 3)}. There is almost no serial work (handing out
+        shards, and holding the interpreter lock between batches of many rows), but threads do
+        share caches, memory and a host, so this is a lower estimate."""
     yield f"""Memory allows `B/b`: B = {_bandwidth(socket)} ({same}; twelve channels of DDR5-4800
         carry 12·4.8·8 GB/s = {_bandwidth(SOCKET_BYTES_PER_S)}), b =
-        {memory_capacity(figures, "search"):.0f} bytes a row of a search and
-        {memory_capacity(figures, "run"):.0f} of a run, as above."""
+        {memory_capacity(figures, "search"):.0f} bytes per row for a search and
+        {memory_capacity(figures, "run"):.0f} for a run, as above."""
     yield f"""The disk of a node allows `D/f`: D = {_bandwidth(figures.disk_bytes_per_s)} as
-        measured here, f = {figures.bytes.file:.2f} bytes a row. The last column is the D from which
-        on the disk no longer binds; a file system that all nodes share takes it from each."""
+        measured here, f = {figures.bytes.file:.2f} bytes per row. The last column is the D above
+        which the disk is no longer the bottleneck; a file system shared by all nodes needs it per
+        node."""
 
 
 def _projected(found: Iterable[Projection], file_bytes: float) -> str:
@@ -516,7 +521,7 @@ def _projected(found: Iterable[Projection], file_bytes: float) -> str:
         lines.append(line)
     header = ["machine", "law", "cores allow", "memory allows"]
     header += [*(["disk allows"] if disks else []), "rows/s", "limit", "10¹² rows in"]
-    header += ["disk needed a node"] if disks else []
+    header += ["disk needed per node"] if disks else []
     return _table(header, lines, left=(0, 1, len(header) - (3 if disks else 2)))
 
 
@@ -524,9 +529,9 @@ def _taken_over(found: Sequence[Projection]) -> str:
     names = {"cores": "the cores", "memory": "memory bandwidth", "disk": "the disk"}
     by_law = {one.law: names[one.limit] for one in found if one.nodes > 1}
     if len(set(by_law.values())) == 1:
-        return f"By both laws what limits a node is {next(iter(by_law.values()))}."
-    said = ", and by the law *".join(f"{law}* it is {what}" for law, what in by_law.items())
-    return f"What limits a node: by the law *{said}."
+        return f"By both laws, the bottleneck of a node is {next(iter(by_law.values()))}."
+    said = " and ".join(f"{what} by the law *{law}*" for law, what in by_law.items())
+    return f"The bottleneck of a node is {said}."
 
 
 def _sizes(sizes: Iterable[Size], *, written: bool) -> str:
@@ -543,32 +548,32 @@ def _sizes(sizes: Iterable[Size], *, written: bool) -> str:
 
 
 def _start(sizes: Sequence[Size]) -> str:
-    """What a job takes before its first row, from the sizes of one shard."""
+    """Return a sentence on the start-up time of a job, from the sizes of one shard."""
     short = [size for size in sizes if size.shards == 1]
     if len(short) < 2:
         return ""
     few, many = short[0], short[-1]
     slope = (many.seconds - few.seconds) / (many.rows - few.rows)
     start = max(0.0, few.seconds - slope * few.rows)
-    return f"Before its first row a job takes {_time(start)}, which shows in small ones. "
+    return f"A job takes {_time(start)} to start, which matters for small jobs. "
 
 
 def _flat(sizes: Sequence[Size]) -> str:
-    """How cost and memory change between the largest sizes."""
+    """Return a sentence on how cost and memory change between the largest sizes."""
     large = [size for size in sizes if size.rows >= LARGE]
     if len(large) < 2:
         return f"{_start(sizes)}Larger sizes are not measured with `--quick`."
     costs = [size.ns_per_row_core for size in large]
     memory = large[-1].peak_rss_bytes - large[0].peak_rss_bytes
     return (
-        f"{_start(sizes)}From {_count(large[0].rows)} to {_count(large[-1].rows)} rows the cost of "
-        f"a row varies by {(max(costs) / min(costs) - 1) * 100:.0f} %, and peak memory grows by "
+        f"{_start(sizes)}From {_count(large[0].rows)} to {_count(large[-1].rows)} rows, the cost "
+        f"per row varies by {(max(costs) / min(costs) - 1) * 100:.0f} %, and peak memory grows by "
         f"{_size(memory)}."
     )
 
 
 def _binds(figures: Figures, task: str) -> str:
-    """What holds a search or a run back."""
+    """Return a sentence on the bottleneck of a search or a run."""
     bound = binding(figures, task)
     last = figures.rates[-1]
     reached = getattr(last, task) / bound.rows_per_s * 100
@@ -577,13 +582,13 @@ def _binds(figures: Figures, task: str) -> str:
     )
     if bound.name == PROCESSOR:
         share = bound.rows_per_s / last.encoder * 100
-        said += f" Of the processor's time the encoder takes {share:.0f} %, the kernel the rest."
+        said += f" The encoder takes {share:.0f} % of the processor time, the kernel the rest."
     return said
 
 
 def _each(figures: Figures) -> str:
     one = figures.rates[0]
-    return " and ".join(f"{_rate(getattr(one, task))} of a {task}" for task in TASKS)
+    return " and ".join(f"{_rate(getattr(one, task))} for a {task}" for task in TASKS)
 
 
 def _both(figures: Figures, value: Callable[[Figures, str], float], digits: int) -> str:
@@ -625,7 +630,7 @@ def _rate(rows_per_s: float) -> str:
 
 
 def _short(rows_per_s: float) -> str:
-    """``8.41M`` or ``26.9B``: of large machines, too."""
+    """Return a rate as ``8.41M`` or ``26.9B``, for large machines too."""
     return format_quantity(rows_per_s, "", 3)
 
 

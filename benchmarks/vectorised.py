@@ -1,7 +1,7 @@
-"""The formulas of ``perfcore.physics`` over NumPy arrays, as one would write them without a JIT.
+"""Formulas of ``perfcore.physics`` over NumPy arrays, as one would write them without a JIT.
 
-The source of every row stage is taken as it is; what Python's operators cannot do with arrays is
-replaced: ``min``, ``max``, ``sqrt``, ``fma``, conditional expressions and ``and``.
+The source of every row stage is used unchanged, except for operations that do not work on arrays:
+``min``, ``max``, ``sqrt``, ``fma``, conditional expressions and ``and`` are replaced.
 """
 
 import ast
@@ -27,7 +27,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 class _Arrays(ast.NodeTransformer):
-    """Replaces what arrays cannot do."""
+    """Replacement of operations that do not work on arrays."""
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         self.generic_visit(node)
@@ -58,7 +58,7 @@ def _joined(value: ast.expr) -> ast.expr:
 
 
 def formulas() -> dict[str, Any]:
-    """Return every formula and record by name, the row stages' formulas over arrays."""
+    """Return every formula and record by name, with the row stages over arrays."""
     names: dict[str, Any] = {}
     for module in MODULES:
         names.update({name: found for name, found in vars(module).items() if name[0] != "_"})
@@ -72,7 +72,7 @@ def formulas() -> dict[str, Any]:
 
 
 def evaluator() -> Callable[..., Point]:
-    """Return a function of a replica and arrays of batches and lengths that makes a ``Point``."""
+    """Return a function from a replica and arrays of batches and lengths to a ``Point``."""
     found = formulas()
 
     def evaluate(replica: Any, batch: Any, input_len: Any, output_len: Any) -> Point:  # noqa: ANN401
