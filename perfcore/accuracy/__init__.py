@@ -1,1 +1,1 @@
-"""Measurements, how far predictions are from them, and constants fitted to them."""
+"""Measurements, the errors of predictions against them, and constants fitted to them."""

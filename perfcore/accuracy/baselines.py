@@ -1,4 +1,4 @@
-"""What people reckon with who have no model: three estimates that a prediction must beat."""
+"""Baselines: three back-of-the-envelope estimates that a prediction must beat."""
 
 from typing import Final
 
@@ -18,12 +18,18 @@ _LAYER: Final = 70e-6  # s
 
 
 def baselines(batch: Batch, running: Floats) -> dict[str, Floats]:
-    """Return what each baseline says of each question, with ``running`` sequences at once.
+    """Return the estimates of each baseline, by its name, in each question's metric.
 
-    The roofline is the ideal engine: bytes over data-sheet bandwidth or FLOP over data-sheet rate,
-    whichever takes longer, and no other request's prefill. The second takes all of it at 60 %. The
-    third takes decode at 80 % and prefill at 50 %, and 70 us a layer. Board power is
-    min(1, 0.40 + 0.35 u_m + 1.2 u_c) of the limit, with the shares of bandwidth and FLOP/s used.
+    The first is the roofline of the ideal engine: bytes over data-sheet bandwidth or FLOP over
+    data-sheet rate, whichever takes longer, without prefill of other requests. The second assumes
+    60 % of both rates. The third assumes 80 % for decode and 50 % for prefill, plus 70 us per
+    layer. Board power is min(1, 0.40 + 0.35 u_m + 1.2 u_c) of the limit, where u_m and u_c are the
+    utilisation of bandwidth and FLOP/s.
+
+    Parameters
+    ----------
+    running
+        (rows,) sequences at once.
     """
     ideal = np.array(
         [

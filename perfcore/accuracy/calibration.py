@@ -1,4 +1,4 @@
-"""Calibrations: what is fitted to what, how well it predicts what it has not seen, and the TOML."""
+"""Calibrations: the fit of engines to measurements, its errors on unseen data, and the TOML."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,16 +29,16 @@ from perfcore.catalog.engine_entry import Calibration
 from perfcore.errors import InputError
 from perfcore.records import Engine
 
-CLAIM: Final = (0.4, 2.5)  # published speeds of vendors against each other, and against outsiders'
-UNKNOWN: Final = (0.6, 1.7)  # where too few groups of a kind say how far a new one may be
+CLAIM: Final = (0.4, 2.5)  # vendors' published speeds against each other's and outsiders'
+UNKNOWN: Final = (0.6, 1.7)  # with too few groups of a kind to judge a new one
 
 
 class Report(NamedTuple):
-    """Errors of one source's metric on one kind of model: of the fit, and of left-out groups."""
+    """Errors on one metric of one source and kind of model: in-sample and on left-out groups."""
 
     source: str
     metric: str
-    experts: bool  # of models with mixtures of experts, or of dense ones
+    experts: bool  # mixture-of-experts models, else dense models
     rows: int
     in_sample: Errors
     left_out_models: Errors | None
@@ -46,7 +46,7 @@ class Report(NamedTuple):
 
 
 class Calibrated(NamedTuple):
-    """Engines with fitted constants, and what is known about their errors."""
+    """Engines with fitted constants, and the errors of the fit."""
 
     tables: dict[str, Table]  # by engine
     fit: Fit
@@ -56,24 +56,24 @@ class Calibrated(NamedTuple):
 
 
 def describe(path: Path, rows: Sequence[Measurement]) -> str:
-    """Return how a calibration names its data: the file, its rows, and a hash of it."""
+    """Return the description of a calibration's data: the file, its rows and its hash."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return f"{path.name}: {len(rows):,} rows, sha256 {digest}"
 
 
 def model_of(question: Question) -> str:
-    """Group of a cross-validation: the model."""
+    """Return the group in a cross-validation by model."""
     return question.model.name
 
 
 def device_of(question: Question) -> str:
-    """Group of a cross-validation: the device; those that differ only in memory are one."""
+    """Return the group in a cross-validation by device; variants of memory size count as one."""
     name = question.device.name
     return "a100" if name.startswith("a100-") else name
 
 
 def class_of(question: Question) -> str:
-    """Group of a cross-validation: the class of device."""
+    """Return the group in a cross-validation by device class."""
     return question.device.device_class
 
 
@@ -85,7 +85,7 @@ def calibrate_one(
     name: str,
     data: Sequence[str],
 ) -> Calibrated:
-    """Return an engine of its own for one class of device: kernels first, measurements second.
+    """Return an engine fitted to one class of device: kernels first, then measurements.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def calibrate_one(
         if question.engine.name == engine and question.device.device_class == device_class
     ]
     if not any(plan.weigh(question) for question in chosen):
-        raise InputError(f"{engine} on {device_class}: no row to fit; measure something there")
+        raise InputError(f"{engine} on {device_class}: no row to fit; add measurements")
     fits = _kernels_of(kernels, device_class)
     values = {
         constant: value
@@ -138,7 +138,7 @@ def calibrate_one(
 
 
 def calibrate_all(asked: Sequence[Question], folder: Path, data: Sequence[str]) -> Calibrated:
-    """Return every engine of a catalogue's folder, fitted at once, as the shipped ones were."""
+    """Return all engines of a catalogue folder, fitted jointly, as the shipped engines were."""
     problem = Problem(asked, plan.joint(), plan.weigh, before_fit=True)
     fitted = problem.fit()
     residuals = _validated(problem, fitted, (model_of, device_of, class_of))
@@ -177,7 +177,7 @@ def _kernels_of(kernels: Kernels | None, device_class: str) -> list[KernelFit]:
 
 
 def _validated(problem: Problem, fitted: Fit, keys: Iterable[Key]) -> dict[str, Floats]:
-    """Residuals of left-out groups, by what was left out; NaN where no group could be."""
+    """Return residuals of left-out groups by kind of group; NaN if there is only one group."""
     found = {}
     names: Mapping[Callable[[Question], str], str] = {
         model_of: "models",
@@ -195,7 +195,7 @@ def _validated(problem: Problem, fitted: Fit, keys: Iterable[Key]) -> dict[str, 
 
 
 def _orphans(asked: Sequence[Question], key: Key) -> npt.NDArray[np.bool_]:
-    """Rows of engines that a fold removes altogether: what is left says nothing about them."""
+    """Return which rows belong to engines with only one group; its fold leaves no data on them."""
     places: dict[str, set[str]] = {}
     for question in asked:
         places.setdefault(question.engine.name, set()).add(key(question))
@@ -205,7 +205,7 @@ def _orphans(asked: Sequence[Question], key: Key) -> npt.NDArray[np.bool_]:
 def _levels(
     asked: Sequence[Question], residuals: Mapping[str, Floats]
 ) -> dict[Calibration, dict[str, Interval]]:
-    """Intervals of each level, each at least as wide as the one before."""
+    """Return the intervals of each level, each at least as wide as the one before."""
     found: dict[Calibration, dict[str, Interval]] = {}
     steps: tuple[tuple[Calibration, str, Key], ...] = (
         ("own", "models", model_of),
@@ -281,7 +281,7 @@ def _with_evidence(
     fitted: Fit,
     residuals: Mapping[str, Floats],
 ) -> Table:
-    """A table with the devices measured, the intervals, the data and the errors."""
+    """Return a table with measured devices, intervals, data and errors added."""
     measured: dict[str, list[str]] = {}
     for question in asked:
         names = measured.setdefault(question.device.device_class, [])

@@ -1,10 +1,10 @@
-"""Constants fitted to measurements: factors on what the catalogue has, held to it by priors.
+"""Fit of constants to measurements: factors on the catalogue's values, regularised by priors.
 
-The model is the compiled kernel itself, so that what is fitted is what runs. Residuals are
-logarithms of prediction over measurement; large ones count linearly (pseudo-Huber), as some
-measurements are artefacts. A factor's logarithm has a normal prior around 0: constants without
-data keep the catalogue's value, and engines that call the same vendor's kernels stay close to each
-other. Steps are those of Levenberg and Marquardt on finite differences; nothing is random.
+The fitted model is the compiled kernel itself. Residuals are logarithms of prediction over
+measurement. Large residuals count linearly (pseudo-Huber loss), since some measurements are
+artefacts. The logarithm of a factor has a normal prior around 0: constants without data keep the
+catalogue's value, and engines that call the same vendor's kernels stay close to each other. Steps
+are Levenberg-Marquardt steps on finite differences; nothing is random.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,19 +25,19 @@ from perfcore.accuracy.prediction import (
 from perfcore.inputs import LIMITS
 from perfcore.records import Engine
 
-NOISE: Final = 0.08  # logarithm by which repeated measurements of one configuration differ
-_HALF_WEIGHT: Final = 20.0  # rows of a group from which on further ones count less and less
+NOISE: Final = 0.08  # spread of the logarithm between repeated measurements of one configuration
+_HALF_WEIGHT: Final = 20.0  # rows of a group beyond which further rows count less and less
 _STEPS: Final = 40
-_DONE: Final = 2e-4  # relative fall of the cost that ends a fit
+_DONE: Final = 2e-4  # relative decrease of the cost that ends a fit
 _CHANGE: Final = 1e-3  # of a logarithm, for finite differences
-_CHANGE_OF_COUNTS: Final = 3e-2  # where batches jump by whole sequences
-_LONGEST: Final = 0.7  # step of a logarithm
+_CHANGE_OF_COUNTS: Final = 3e-2  # of a logarithm; batches change by whole sequences
+_LONGEST: Final = 0.7  # largest step of a logarithm
 
 Key = Callable[[Question], str]
 
 
 class Parameter(NamedTuple):
-    """A factor on constants of some engines in some places; its logarithm is what is fitted."""
+    """A factor on constants of some engines in some places; its logarithm is fitted."""
 
     name: str
     constants: tuple[str, ...]
@@ -47,7 +47,7 @@ class Parameter(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Fitted logarithms, and how far the data leave them open."""
+    """Fitted logarithms of factors, and their standard errors."""
 
     parameters: tuple[Parameter, ...]
     logs: Floats
@@ -59,7 +59,7 @@ _HIGH: Final = np.array([LIMITS["engine"][name].high for name in Engine._fields]
 
 
 def scope(batch: Batch, parameters: Sequence[Parameter]) -> Floats:
-    """Return which constants each parameter scales: (engines of the batch, fields, parameters)."""
+    """Return a mask of the constants that each parameter scales: (engines, fields, parameters)."""
     matrix = np.zeros((len(batch.engines), len(Engine._fields), len(parameters)))
     for row, (engine, device, load) in enumerate(batch.engines):
         here = {device.device_class, device.name, device.link_kind, load.name}
@@ -74,7 +74,7 @@ def scope(batch: Batch, parameters: Sequence[Parameter]) -> Floats:
 
 
 class Problem:
-    """Measurements, what predicts them, and the factors that are free."""
+    """A fit problem: measurements, the engines that predict them, and the free factors."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Problem:
         self.weights = np.array(crowding) * [weigh(question) for question in asked] / NOISE
 
     def engines(self, logs: Floats) -> Floats:
-        """Return engine records with factors applied, kept within their bounds."""
+        """Return engine records with factors applied, clipped to their bounds."""
         return np.clip(self.catalogue * np.exp(self.scope @ logs), _LOW, _HIGH)
 
     def residuals(self, logs: Floats) -> Floats:
@@ -113,7 +113,7 @@ class Problem:
         return np.log(predicted(self.batch, points)) - self.measured
 
     def fit(self, used: npt.NDArray[np.bool_] | None = None, start: Floats | None = None) -> Fit:
-        """Return the factors that fit best to the rows ``used``, all by default."""
+        """Return the factors that best fit the rows ``used``, by default all rows."""
         weights = self.weights if used is None else self.weights * used
         logs = np.zeros(len(self.parameters)) if start is None else start.copy()
         residuals = self.residuals(logs) * weights
@@ -162,10 +162,10 @@ def _group(question: Question) -> tuple[str, ...]:
 
 
 def cross_validate(problem: Problem, fitted: Fit, key: Key) -> Floats:
-    """Return residuals of rows by fits that have not seen their group.
+    """Return the residuals of all rows, each from a fit without the row's group.
 
-    Groups are what ``key`` names, for instance whole models or whole devices. Each fit starts half
-    way between the catalogue and the fit to all, so that it costs few steps.
+    ``key`` returns the group of a row, e.g. its model or its device. Each fit starts halfway
+    between the catalogue and the fit to all rows, to save steps.
     """
     groups = np.array([key(question) for question in problem.batch.questions])
     residuals = np.full(len(groups), np.nan)

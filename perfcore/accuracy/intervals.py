@@ -1,9 +1,9 @@
 """80 % intervals from residuals of rows that were left out of the fit with their whole group.
 
-Errors come in shifts of whole groups (a model, a device), so that plain quantiles of all rows
-cover less than they say of a group that is new. Quantiles are therefore taken with every group
-counting by the square root of its rows, and stretched around the median until four fifths of each
-group lie inside quantiles that were taken without it.
+Errors shift whole groups (a model, a device) together, so plain quantiles over all rows cover too
+little of a new group. Each group is therefore weighted by the square root of its number of rows,
+and the quantiles are stretched around the median until they cover four fifths of the groups that
+they were computed without.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from perfcore.accuracy.prediction import Floats, Question
 from perfcore.accuracy.protocols import artefact
 
 COVERED: Final = 0.8
-FEWEST: Final = 3  # groups from which on an interval is tested on groups that it has not seen
+FEWEST: Final = 3  # groups; from this number on, an interval is tested on unseen groups
 
-# Which interval a metric is judged by: of a static batch on one device, on several, of a server.
+# Interval that applies to a metric: of a static batch on one device, on several, or of a server.
 _INTERVALS: Final = {
     "tpot_s": ("tpot_single", "tpot_parallel", "tpot_served"),
     "e2e_latency_s": ("tpot_single", "tpot_parallel", "tpot_served"),
@@ -33,17 +33,17 @@ NAMES: Final = tuple(dict.fromkeys(name for names in _INTERVALS.values() for nam
 
 
 class Interval(NamedTuple):
-    """Factors on a prediction between which measurements lie, and what they come from."""
+    """Interval of measurements, as factors on a prediction, and the data behind it."""
 
     low: float
     high: float
     rows: int
     groups: int
-    covered: float  # share of left-out groups' rows, weighted as in the fit of the interval
+    covered: float  # share of rows of left-out groups, weighted as in the fit of the interval
 
 
 def interval_of(question: Question) -> str:
-    """Return the name of the interval that a question's metric is judged by."""
+    """Return the name of the interval that applies to a question's metric."""
     row = question.measurement
     place = 2 if row.mode != "static" else int(row.devices > 1)
     return _INTERVALS[row.metric][place]
@@ -52,20 +52,20 @@ def interval_of(question: Question) -> str:
 def intervals(
     asked: Sequence[Question], residuals: Floats, groups: Sequence[str]
 ) -> dict[str, Interval]:
-    """Return the interval of every name that more than one group has.
+    """Return intervals by name, for names with rows of more than one group.
 
     Parameters
     ----------
     residuals
-        (rows,) logarithm of prediction over measurement, by fits without the row's group; NaN
-        where a row does not count.
+        (rows,) logarithm of prediction over measurement, from fits without the row's group; NaN
+        for rows that do not count.
     groups
         (rows,) group of each row.
     """
     names = np.array([interval_of(question) for question in asked])
     counts = np.isfinite(residuals) & ~np.array([bool(artefact(q.measurement)) for q in asked])
     sign = np.array([1.0 if q.measurement.metric in _RATES else -1.0 for q in asked])
-    shifts = sign * residuals  # of a measured time over the predicted one
+    shifts = sign * residuals  # log of measured over predicted time
     labels = np.array(groups)
     found = {}
     for name in NAMES:
@@ -80,7 +80,7 @@ def _interval(shifts: Floats, labels: npt.NDArray[np.str_]) -> Interval:
     weights = 1.0 / np.sqrt(sizes)[inverse]
     edges = []
     for group in range(len(unique)):
-        # of two groups, one says nothing about how far the other may be: no test, no stretch
+        # with two groups, one alone has no spread to test the other against: no stretch
         others = inverse != group if len(unique) >= FEWEST else inverse >= 0
         edges.append(_quantiles(shifts[others], weights[others]))
     low, middle, high = (np.array(edge)[inverse] for edge in zip(*edges, strict=True))

@@ -1,7 +1,7 @@
-"""Constants of isolated kernels: start-up and efficiencies from tables of kernel times.
+"""Constants of isolated kernels: start-up times and efficiencies from tables of kernel times.
 
 The form is that of one operator, t = t0 + sqrt((F / (e_c P))^2 + (D / (e_m W))^2), fitted to the
-logarithms of times. What comes out are first values: an engine's end-to-end measurements move them.
+logarithms of times. The results are starting values for a fit to end-to-end measurements.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from perfcore.reading.csvfile import Form, read_rows
 from perfcore.reading.files import read_text
 from perfcore.reading.places import Place, number
 
-FEWEST: Final = 12  # rows of a group from which on it is fitted
+FEWEST: Final = 12  # rows of a group that are needed to fit it
 
 _NUMBERS: Final = ("m", "n", "k", "batch", "heads", "kv_heads", "head_dim", "seq")
 _TEXTS: Final = ("hardware", "op", "library", "dtype", "kv_dtype")
@@ -37,7 +37,7 @@ _TIME: Final = Limits("ratio", 1e-9, 1e4)
 
 
 class _Precision(NamedTuple):
-    """How matrices of a type are stored and multiplied, and which constants that sets."""
+    """Storage and arithmetic of a data type, and the constants that it determines."""
 
     weight_bytes: float
     flops: str  # field of a device
@@ -60,7 +60,7 @@ class KernelRow(NamedTuple):
     """One measured kernel: its work and its time."""
 
     device: DeviceEntry
-    constants: tuple[str, str, str]  # launch, compute and memory efficiency that it sets
+    constants: tuple[str, str, str]  # launch time, compute and memory efficiency that it determines
     flop: float
     size: float  # bytes moved
     flops: float  # data-sheet rate
@@ -77,7 +77,7 @@ class AllReduce(NamedTuple):
 
 
 class Kernels(NamedTuple):
-    """What a table of kernels holds."""
+    """Contents of a table of kernels."""
 
     rows: list[KernelRow]
     all_reduces: list[AllReduce]
@@ -99,7 +99,7 @@ def read_kernels(path: str | Path) -> Kernels:
     Raises
     ------
     InputError
-        With every fault of the file.
+        The file has faults; all of them are listed.
     """
     faults: list[str] = []
     found = Kernels([], [], {})
@@ -119,7 +119,7 @@ def read_kernels(path: str | Path) -> Kernels:
 
 
 def _all_reduce(cells: Mapping[str, str], place: Place) -> AllReduce | None:
-    """Return an all-reduce by an engine's own kernels; None for other kinds."""
+    """Return an all-reduce by an engine's own kernels, or None for other kinds."""
     if cells["op"] != "all_reduce_custom" or not cells["time_s"]:
         return None
     device = _device(cells, place)
@@ -143,7 +143,7 @@ def _number(name: str, cells: Mapping[str, str], bound: Limits, place: Place) ->
 
 
 def _row(cells: Mapping[str, str], place: Place) -> KernelRow | None:
-    """Return a matrix product or an attention; None for other kinds and rows without a time."""
+    """Return a matrix product or attention, or None for other kinds and rows without a time."""
     operator, dtype = cells["op"], cells["dtype"]
     known = (operator == "gemm" and dtype in _PRECISIONS) or (
         operator in ("attn_decode", "attn_prefill") and dtype in ("bf16", "fp16")
@@ -245,7 +245,7 @@ def _operator(constants: tuple[str, str, str], rows: Sequence[KernelRow]) -> Ker
 
 
 def _exchange(rows: Sequence[AllReduce]) -> KernelFit:
-    """Constants of an all-reduce, the better of one shot and two (``physics.collectives``)."""
+    """Fit an all-reduce, the faster of one-shot and two-shot (``physics.collectives``)."""
     devices = np.array([row.devices for row in rows])
     per_link = np.array([row.size / row.device.link_bandwidth for row in rows])
 
@@ -275,7 +275,7 @@ def _least_squares(
     start: tuple[float, ...],
     bounds: tuple[tuple[float, ...], tuple[float, ...]],
 ) -> KernelFit:
-    """Constants whose times are nearest in the logarithm; far ones count linearly."""
+    """Return the constants that best fit log times; large residuals count linearly."""
     from scipy.optimize import least_squares  # noqa: PLC0415 - an extra
 
     def residuals(logs: Floats) -> Floats:

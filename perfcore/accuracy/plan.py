@@ -1,8 +1,8 @@
-"""Which constants are free in a fit, and how far the data may move them.
+"""Free constants of a fit, and the widths of their priors.
 
-The width of a prior is the spread that the constant shows between devices, libraries or releases
-where it can be measured on its own: 5-10 % for the efficiencies of matrix products in isolated
-kernels, 15 % for their start-up, 30-50 % for what no kernel table has (element-wise operators,
+The width of a prior is the spread of the constant between devices, libraries or releases, where it
+can be measured in isolation: 5-10 % for the efficiencies of matrix products in isolated kernels,
+15 % for their start-up, 30-50 % for operators that no kernel table covers (element-wise operators,
 fused experts), a factor of e for host times.
 """
 
@@ -67,8 +67,8 @@ _SHARED: Final = {
     "power_network": 0.4,
     "power_host": 0.3,
 }
-# Engines that call the kernels of the devices' vendor differ less than those that bring their own;
-# releases of 2024 did so less.
+# Engines that call the device vendor's kernels differ less than engines with their own kernels;
+# releases of 2024 called them less.
 _KINSHIP: Final = {
     "vllm": 0.3,
     "trtllm": 0.3,
@@ -84,12 +84,12 @@ _KINSHIP: Final = {
 }
 _SERVERS: Final = ("vllm", "trtllm", "sglang")
 _WITH_EXPERTS: Final = (*_SERVERS, "vllm-2024", "trtllm-2024")
-_LATENCY_UNDER_LOAD: Final = 0.3  # weight: its heavy tail bends the constants of kernels
-_ENERGY: Final = 0.5  # weight: power and time, which are fitted on their own, multiplied
+_LATENCY_UNDER_LOAD: Final = 0.3  # weight: its heavy tail distorts the constants of kernels
+_ENERGY: Final = 0.5  # weight: the product of power and time, which are fitted already
 
 
 def joint() -> tuple[Parameter, ...]:
-    """Return what the shipped calibration fits: shared constants, and each engine's own."""
+    """Return the parameters of the shipped calibration: shared ones, and each engine's own."""
     return (
         *(Parameter(name, (name,), width) for name, width in _SHARED.items()),
         Parameter("pcie all-reduce", ALL_REDUCE, 0.5, places=("pcie",)),
@@ -102,14 +102,14 @@ def joint() -> tuple[Parameter, ...]:
 
 
 def single(engine: str, device_class: str) -> tuple[Parameter, ...]:
-    """Return what a fit of one engine on one class of device may move."""
+    """Return the parameters of a fit of one engine on one class of device."""
     own = (*_own(engine, 1.0), *_precisions(engine))
     power = (Parameter(name, (name,), _SHARED[name], (engine,)) for name in POWER)
     return tuple(parameter._replace(places=(device_class,)) for parameter in (*own, *power))
 
 
 def weigh(question: Question) -> float:
-    """Return how much a row counts in a fit."""
+    """Return the weight of a row in a fit."""
     row = question.measurement
     if artefact(row):
         return 0.0
@@ -142,13 +142,13 @@ def _own(engine: str, kinship: float) -> Iterator[Parameter]:
 
 
 def _precisions(engine: str) -> Iterator[Parameter]:
-    """Efficiencies of the single precisions, which one engine's data can tell apart."""
+    """Yield efficiencies per precision, which the data of one engine can distinguish."""
     for name in (*MEMORY, *COMPUTE):
         yield Parameter(f"{engine} {name}", (name,), _SHARED.get(name, 0.2), (engine,))
 
 
 def _singular() -> Iterator[Parameter]:
-    """What only one engine or load has."""
+    """Yield parameters that only one engine or load has."""
     for engine in ("trtllm", "trtllm-2024"):  # fp8 with static scales
         yield Parameter(f"{engine} fp8 launch", ("launch_fp8",), 0.4, (engine,))
         yield Parameter(f"{engine} fp8 memory", ("memory_efficiency_8",), 0.08, (engine,))

@@ -1,4 +1,4 @@
-"""Measurements as physics takes them, and what it predicts for all of them at once."""
+"""Measurements as inputs of physics, and the predictions for all of them at once."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -31,8 +31,8 @@ _SCHEDULERS: Final = {
     "saturation": records.SCHEDULER_CONTINUOUS,
     "disaggregated": records.SCHEDULER_DISAGGREGATED,
 }
-# Statuses with which a configuration has run although perfcore would not start it: memory is
-# reckoned with a margin, and a context limit is a setting.
+# Statuses of configurations that ran although perfcore says that they cannot: perfcore keeps a
+# margin of memory, and a context limit is a setting.
 _RAN_ANYWAY: Final = (
     "ok",
     "weights do not fit",
@@ -42,7 +42,7 @@ _RAN_ANYWAY: Final = (
 
 
 class Question(NamedTuple):
-    """A measurement beside the configuration that it was measured on."""
+    """A measurement with the configuration that it was measured on."""
 
     measurement: Measurement
     model: ModelEntry
@@ -53,21 +53,21 @@ class Question(NamedTuple):
     record: records.WeightFormat
     deployment: records.Deployment
     workload: Workload
-    assumed: str = ""  # what stands for something that the catalogue does not know
+    assumed: str = ""  # a remark, if something is not in the catalogue and was replaced
 
 
 class Skipped(NamedTuple):
-    """A measurement that cannot be evaluated, and why."""
+    """A measurement that cannot be evaluated, and the reason."""
 
     measurement: Measurement
     reason: str
 
 
 def questions(rows: Sequence[Measurement]) -> tuple[list[Question], list[Skipped]]:
-    """Return what can be asked of physics, and what cannot."""
+    """Return the measurements that physics can evaluate, and those that it cannot."""
     asked: list[Question] = []
     skipped: list[Skipped] = []
-    load = cache(loader.load)  # names repeat; the catalogue is looked up once for each
+    load = cache(loader.load)  # names repeat; each is looked up once
     engines = [cast("EngineEntry", load("engine", name)) for name in loader.names("engine")]
     for row in rows:
         try:
@@ -117,9 +117,9 @@ def _question(row: Measurement, load: Load, engines: Sequence[EngineEntry]) -> Q
 def _engine(
     row: Measurement, load: Load, engines: Sequence[EngineEntry]
 ) -> tuple[EngineEntry, str]:
-    """Return the release that a row was measured with, by its date.
+    """Return the engine release that a row was measured with, by its date, and a remark.
 
-    For an engine that nobody has calibrated it is the default, and a remark.
+    An engine that is not in the catalogue is replaced by the default engine.
     """
     try:
         named = cast("EngineEntry", load("engine", row.engine))
@@ -132,10 +132,10 @@ def _engine(
 
 
 def _weight_record(row: Measurement, entry: WeightFormatEntry) -> records.WeightFormat:
-    """Return the record of a format with the bits that a row states.
+    """Return the record of a format, with the bits per weight that a row states.
 
-    Of a GGUF file that is an average of the whole file, embedding included; formats that leave
-    other matrices than the experts wider keep their own split.
+    For a GGUF file this is the average over the whole file, embedding included. Formats that
+    quantise only the experts keep their own split.
     """
     record = entry.record()
     if row.weight_bits is None or entry.experts_only:
@@ -146,10 +146,10 @@ def _weight_record(row: Measurement, entry: WeightFormatEntry) -> records.Weight
 
 
 class Batch(NamedTuple):
-    """Many questions as the tables that a kernel takes; engines stay apart, as fits change them."""
+    """Many questions as tables for the kernel. Engines are separate, since fits change them."""
 
     questions: tuple[Question, ...]
-    tables: tuple[Floats, Floats, Floats, Floats, Floats]  # all but the engines
+    tables: tuple[Floats, Floats, Floats, Floats, Floats]  # all except the engines
     records: npt.NDArray[np.int64]  # (6, rows)
     deployments: Floats
     lengths: Floats  # (2, rows)
@@ -162,7 +162,7 @@ def batch_of(asked: Sequence[Question]) -> Batch:
     engines: dict[tuple[str, str, Workload], int] = {}
     entries: list[tuple[EngineEntry, DeviceEntry, Workload]] = []
     economics = default_economics()
-    # a model's record takes as long as all the rest
+    # building a model's record takes as long as all the rest
     models = {
         entry.name: entry.record() for entry in {q.model.name: q.model for q in asked}.values()
     }
@@ -202,9 +202,9 @@ def batch_of(asked: Sequence[Question]) -> Batch:
 
 
 def engine_table(batch: Batch, *, before_fit: bool = False) -> Floats:
-    """Return the engines' records as the catalogue has them, under each load, one row each.
+    """Return the catalogue's engine records, one row per engine, device and load.
 
-    ``before_fit`` asks for those from which a fit starts.
+    ``before_fit`` selects the values from which a fit starts.
     """
     table = []
     for engine, device, load in batch.engines:
@@ -216,7 +216,7 @@ def engine_table(batch: Batch, *, before_fit: bool = False) -> Floats:
 
 def evaluate_points(batch: Batch, engines: Floats) -> Floats:
     """Return every field of ``Point`` for every question: (fields, rows)."""
-    # Numba is imported here, so that commands that need no kernel do not wait for it.
+    # imported here, so that commands without a kernel do not wait for Numba
     from perfcore.kernel.flushing import TILE  # noqa: PLC0415
     from perfcore.kernel.loops import Filling  # noqa: PLC0415
 
@@ -255,12 +255,12 @@ def evaluate_points(batch: Batch, engines: Floats) -> Floats:
 
 
 class Estimate(NamedTuple):
-    """What any model of inference says about a batch of questions, one number a row."""
+    """Estimates of any performance model for a batch of questions, one number per row."""
 
     tpot_s: Floats
     ttft_s: Floats
     running: Floats  # sequences at once
-    power_w: Floats  # of one board, over what the measurement covers
+    power_w: Floats  # of one board, averaged over the measured interval
 
 
 def as_measured(batch: Batch, estimate: Estimate) -> Floats:
@@ -271,7 +271,7 @@ def as_measured(batch: Batch, estimate: Estimate) -> Floats:
     devices = np.array([question.measurement.devices for question in batch.questions], np.float64)
     tpot_s, ttft_s, running, power_w = estimate
     e2e_latency_s = ttft_s + (output_len - 1.0) * tpot_s
-    # boards draw power for a whole static batch, or for a server's steps
+    # power covers a whole static batch, or the steps of a server
     per_token_s = np.where(
         scheduler == records.SCHEDULER_STATIC,
         e2e_latency_s / (requested * output_len),
@@ -292,7 +292,7 @@ def as_measured(batch: Batch, estimate: Estimate) -> Floats:
 
 
 def predicted(batch: Batch, points: Floats) -> Floats:
-    """Return what each question's metric should have been measured as."""
+    """Return the predicted value of each question's metric."""
     columns = ("tpot_s", "ttft_s", "running_batch", "power_w")
     return as_measured(batch, Estimate(*(points[_FIELD[name]] for name in columns)))
 

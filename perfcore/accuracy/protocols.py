@@ -1,4 +1,4 @@
-"""How benchmarks load a machine: what they do not state row by row, and what that sets."""
+"""Load protocols of benchmarks: conditions that rows do not state, and the constants they set."""
 
 import re
 import tomllib
@@ -12,7 +12,7 @@ from perfcore.accuracy.table import Measurement
 from perfcore.errors import InputError
 from perfcore.units import parse
 
-UNSTATED_INPUT: Final = 512.0  # tokens, where nobody says: a question with some context
+UNSTATED_INPUT: Final = 512.0  # tokens, if not stated: a question with some context
 UNLIMITED: Final = 1e9
 
 _RANDOM_LENGTHS: Final = re.compile(r"random lengths ([0-9.]+)-([0-9.]+) of nominal")
@@ -20,24 +20,24 @@ _TASK: Final = re.compile(r"\btask=([\w-]+)")
 
 
 class Workload(NamedTuple):
-    """What the requests of a measurement look like."""
+    """Shape of the requests in a measurement."""
 
     input_len: float  # tokens, mean
     output_len: float
-    name: str = ""  # of the load in ``protocols.toml``
-    constants: tuple[tuple[str, float], ...] = ()  # of the engine, set by the load
-    factors: tuple[tuple[str, float], ...] = ()  # on constants of the engine
+    name: str = ""  # name of the load in ``protocols.toml``
+    constants: tuple[tuple[str, float], ...] = ()  # engine constants that the load sets
+    factors: tuple[tuple[str, float], ...] = ()  # factors on engine constants
 
     @property
     def load(self) -> "Workload":
-        """The same without lengths: what tells one set of engine constants from another."""
+        """The workload without lengths, which identifies a set of engine constants."""
         return self._replace(input_len=0.0, output_len=0.0)
 
 
 class _Load(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: str = ""  # what identifies the rows: a task in the note,
+    task: str = ""  # rows are identified by a task in the note,
     note: str = ""  # a text in the note,
     sources: tuple[str, ...] = ()  # or where they come from
     input_len: float | None = None
@@ -49,7 +49,7 @@ class _Load(BaseModel):
     source: str = Field(min_length=1)
 
     def is_of(self, row: Measurement, task: str) -> bool:
-        """Whether a row was measured so."""
+        """Return whether a row was measured under this load."""
         return (
             bool(self.task and self.task == task)
             or bool(self.note and self.note in row.task_note)
@@ -76,7 +76,7 @@ class _Artefact(BaseModel):
     reason: str = Field(min_length=1)
 
     def is_of(self, row: Measurement) -> bool:
-        """Whether a row is one."""
+        """Return whether a row is such an artefact."""
         return (
             row.source == self.source
             and self.engine_version in ("", row.engine_version)
@@ -105,7 +105,7 @@ def artefact(row: Measurement) -> str:
 
 
 def unstated_kv_format(row: Measurement, weight_format: str) -> str:
-    """Return the KV-cache format of a row that states none: 16 bit unless its source says so."""
+    """Return the KV-cache format of a row that states none: 16 bit, or the source's default."""
     for rule in _protocols().kv_formats:
         if row.source in rule.sources and weight_format in rule.weight_formats:
             return rule.kv_format
@@ -113,12 +113,12 @@ def unstated_kv_format(row: Measurement, weight_format: str) -> str:
 
 
 def workload_of(row: Measurement) -> Workload:
-    """Return the requests of a row.
+    """Return the workload of a row.
 
     Raises
     ------
     InputError
-        The row does not say how much is generated.
+        The row does not state its output length.
     """
     found = _TASK.search(row.task_note)
     task = found[1] if found else ""
@@ -145,7 +145,7 @@ def workload_of(row: Measurement) -> Workload:
         )
         if value != default
     }
-    if row.concurrency is not None:  # so many were in flight, whatever the engine's default is
+    if row.concurrency is not None:  # in flight regardless of the engine's default
         constants["max_sequences"] = UNLIMITED
     factors = {
         constant: factor

@@ -1,4 +1,4 @@
-"""Scores as a table: the same on the screen, in documents and in reports."""
+"""Table of scores, shared by the command line, documents and reports."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ METRIC_TITLES: Final = {  # short enough for a column
 
 
 def score_table(groups: Sequence[Group], keys: Sequence[str], caption: str = "") -> Table:
-    """Return a line for each group by some keys; errors in %."""
+    """Return a table with one line per group of some keys; errors in %."""
     columns = (
         *left(*keys, "metric"),
         *right("rows", "median", "p90", "bias", "inside", "roofline", "60 %", "80 %+70us"),
@@ -43,5 +43,5 @@ def _cells(group: Group) -> list[str]:
 
 
 def percent(value: float, sign: str = "") -> str:
-    """Return a share in % without the sign, a dash for none."""
+    """Return a share in %, without the % sign; a dash if there is none."""
     return _NONE if not math.isfinite(value) else f"{value * 100:{sign}.0f}"

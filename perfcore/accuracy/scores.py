@@ -1,4 +1,4 @@
-"""How far predictions are from measurements, by group."""
+"""Errors of predictions against measurements, by group."""
 
 import math
 from collections import Counter
@@ -28,19 +28,19 @@ from perfcore.physics.stages.point import Point
 from perfcore.reading.csvfile import csv_text
 from perfcore.reading.places import Place
 
-KEYS: Final = ("source", "device", "engine", "model")  # what groups can be made by
+KEYS: Final = ("source", "device", "engine", "model")  # possible grouping keys
 
 
 class Errors(NamedTuple):
-    """Errors of one kind of estimate over the rows of a group. Fractions, not per cent."""
+    """Errors of one kind of estimate over the rows of a group, as fractions."""
 
     median_ape: float
     p90_ape: float
-    bias: float  # median of prediction / measurement, less 1
+    bias: float  # median of prediction / measurement - 1
 
 
 class Group(NamedTuple):
-    """The score of the rows that share some keys and a metric."""
+    """Score of the rows that share some keys and a metric."""
 
     keys: dict[str, str]
     metric: str
@@ -52,14 +52,14 @@ class Group(NamedTuple):
 
     @property
     def nearer(self) -> str:
-        """Name of the best baseline if its median error is less than the prediction's, or empty."""
+        """Name of the best baseline, if its median error is below the prediction's; else empty."""
         if not self.rows:
             return ""
         best = min(self.baselines, key=lambda name: self.baselines[name].median_ape)
         return best if self.baselines[best].median_ape < self.errors.median_ape else ""
 
     def to_dict(self) -> dict[str, object]:
-        """Return the score by name, for JSON; what there is no number for is None."""
+        """Return the score by name, for JSON; missing numbers are None."""
         return {
             **self.keys,
             "metric": self.metric,
@@ -72,7 +72,7 @@ class Group(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A measurement beside its prediction."""
+    """A measurement with its prediction."""
 
     question: Question
     predicted: float
@@ -83,32 +83,39 @@ class Scored(NamedTuple):
 
     @property
     def error(self) -> float:
-        """Prediction over measurement, less 1."""
+        """Relative error, prediction / measurement - 1."""
         return self.predicted / self.question.measurement.value - 1.0
 
 
 class Score(NamedTuple):
-    """All rows of some measurements, scored."""
+    """Scores of all rows of some measurements."""
 
     rows: tuple[Scored, ...]
     skipped: tuple[Skipped, ...]
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many rows were skipped, by reason."""
+        """Number of skipped rows, by reason."""
         return dict(Counter(skipped.reason for skipped in self.skipped).most_common())
 
     @property
     def assumed(self) -> dict[str, int]:
-        """How many rows were evaluated with something else than they name, by what."""
+        """Number of rows evaluated with a replacement for something unknown, by remark."""
         found = Counter(scored.question.assumed for scored in self.rows)
         return {remark: count for remark, count in found.most_common() if remark}
 
     def groups(self, keys: Sequence[str] = ("source",)) -> list[Group]:
-        """Return the score of every group, never pooled over metrics.
+        """Return the score of every group, separately for each metric.
 
-        Keys are some of ``source``, ``device``, ``engine`` and ``model``; ``InputError`` names
-        another.
+        Parameters
+        ----------
+        keys
+            Some of ``source``, ``device``, ``engine`` and ``model``.
+
+        Raises
+        ------
+        InputError
+            A key is none of these.
         """
         check_keys(keys)
         found: dict[tuple[str, ...], list[Scored]] = {}
@@ -129,7 +136,7 @@ class Score(NamedTuple):
 
 
 def check_keys(keys: Iterable[str]) -> None:
-    """Refuse keys that no group can be made by."""
+    """Raise ``InputError`` for unknown grouping keys."""
     faults: list[str] = []
     for key in keys:
         if key not in KEYS:
@@ -141,20 +148,20 @@ def check_keys(keys: Iterable[str]) -> None:
 def validate(
     measurements: str | Path | Iterable[str | Path | Measurement] | None = None,
 ) -> Score:
-    """Return measurements beside their predictions, each evaluated as it was configured.
+    """Return measurements with their predictions, each evaluated as it was configured.
 
     ``perfcore.validate("mine.csv").groups(["device", "engine"])``
 
     Parameters
     ----------
     measurements
-        A CSV file, or several, or measurements themselves; those that come with the package by
-        default.
+        One or several CSV files, or measurements. The default is the measurements that come with
+        the package.
 
     Raises
     ------
     InputError
-        With every fault of the files.
+        The files have faults; all of them are listed.
     """
     if measurements is None:
         measurements = shipped()
@@ -175,7 +182,7 @@ def validate(
 
 
 def score(rows: Sequence[Measurement]) -> Score:
-    """Return measurements beside their predictions, each evaluated as it was configured."""
+    """Return measurements with their predictions, each evaluated as it was configured."""
     asked, skipped = questions(rows)
     if not asked:
         return Score((), tuple(skipped))
@@ -244,7 +251,7 @@ def _finite(value: float) -> float | None:
 
 
 def errors_of(ratios: Floats) -> Errors:
-    """Return the errors of predictions, given as (rows,) their ratios to the measured values."""
+    """Return the errors of predictions, from (rows,) ratios of prediction to measurement."""
     if not len(ratios):
         return Errors(*(float("nan"),) * 3)
     errors = np.abs(ratios - 1.0)

@@ -1,7 +1,6 @@
-"""Tables of measurements: one row is one measured number and all that predicting it takes.
+"""Tables of measurements: a row is one measured number and the configuration to predict it.
 
-The format is that of the measurements that perfcore ships; ``docs/measurements.md`` explains each
-column.
+The shipped measurements have this format; ``docs/measurements.md`` explains each column.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +19,7 @@ LARGEST_BYTES: Final = 256 * 2**20
 
 Mode = Literal["static", "closed_loop", "saturation", "disaggregated"]
 MODES: Final[tuple[Mode, ...]] = ("static", "closed_loop", "saturation", "disaggregated")
-METRICS: Final = {  # and how their units are written, first as perfcore does
+METRICS: Final = {  # accepted spellings of their units, perfcore's own first
     "tpot_s": ("s",),
     "ttft_s": ("s",),
     "e2e_latency_s": ("s",),
@@ -43,7 +42,7 @@ _TEXTS: Final = (
 )
 _DEGREES: Final = ("tp", "pp", "ep", "dp")
 DEGREE: Final = Limits("count", 1, 65_536, whole=True)
-OPTIONAL: Final = {  # None where the source does not say
+OPTIONAL: Final = {  # None if the source does not say
     "weight_bits": Limits("ratio", 0.1, 64),
     "concurrency": Limits("ratio", 1, 1e9),
     "input_len": Limits("ratio", 0, 1e9),
@@ -53,7 +52,7 @@ _VALUE: Final = Limits("ratio", 1e-12, 1e12)
 
 
 class Measurement(NamedTuple):
-    """One measured number, SI units, and what was measured. Names are as the file has them."""
+    """One measured number in SI units, and what was measured. Names are as in the file."""
 
     row_id: str
     set: str
@@ -103,13 +102,14 @@ def read_measurements(path: str | Path) -> list[Measurement]:
     """Return the rows of a CSV file in UTF-8 whose first line names columns of ``COLUMNS``.
 
     ``model``, ``hardware``, ``metric`` and ``value`` are needed; other columns and cells may be
-    left out: a static batch of one bf16 sequence on one device, engine ``default``.
+    omitted. The defaults are a static batch of one bf16 sequence on one device and the engine
+    ``default``.
 
     Raises
     ------
     InputError
-        With every fault of the file, each with its line. Names of models, devices and engines are
-        not looked up here.
+        The file has faults; all of them are listed, each with its line. Names of models, devices
+        and engines are not looked up here.
     """
     faults: list[str] = []
     rows = read_rows(str(path), read_text(path, ".csv", LARGEST_BYTES), _FORM, faults)
@@ -185,7 +185,7 @@ def _measurement(line: int, cells: Mapping[str, str], file: Place) -> Measuremen
 
 
 def _check_texts(cells: Mapping[str, str], place: Place) -> None:
-    """Record the faults of everything in a row that is not a number."""
+    """Record the faults of all texts in a row."""
     for name in ("model", "hardware"):
         if not cells[name]:
             place.fault(f"{name} is empty", "give its name")

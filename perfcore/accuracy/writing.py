@@ -1,4 +1,4 @@
-"""Fitted constants written as engines of the catalogue, with what they rest on."""
+"""Fitted constants written as engines of the catalogue, with their basis."""
 
 import math
 import tomllib
@@ -13,8 +13,8 @@ from perfcore.catalog.schema import DeviceClass, LinkKind
 from perfcore.inputs import LIMITS
 from perfcore.units import DIMENSIONS, parse
 
-UNMOVED: Final = 0.02  # logarithm below which a factor is not worth a line
-SHARED: Final = "default"  # the engine that has the factors of all engines
+UNMOVED: Final = 0.02  # logarithm below which a factor is not written
+SHARED: Final = "default"  # engine that holds the factors common to all engines
 
 _CLASSES: Final = get_args(DeviceClass)
 _LINKS: Final = get_args(LinkKind)
@@ -31,10 +31,10 @@ def owner(parameter: Parameter) -> str:
 
 
 def fitted_table(engine: str, table: Table, fit: Fit, entry: EngineEntry | None = None) -> Table:
-    """Return an engine's table with the fitted factors that are its own.
+    """Return an engine's table with its own fitted factors.
 
-    A constant that the table gives is scaled; another one gets a factor on the base's.
-    ``entry`` is what constants of a link are taken from.
+    A constant that the table gives is scaled; other constants get a factor on the base's value.
+    Constants of a link are taken from ``entry``.
     """
     updated = {key: _copied(value) for key, value in table.items()}
     for parameter, log, error in zip(fit.parameters, fit.logs, fit.errors, strict=True):
@@ -54,7 +54,7 @@ def _scale(
     error: float,
     entry: EngineEntry | None,
 ) -> None:
-    """Scale a constant in a place: where the table gives it itself, else by a factor."""
+    """Scale a constant in a place: its value if the table gives one, else by a factor."""
     if not place:
         own = table.setdefault("constants", {})
         places = [table.get(key, {}) for key in ("device_class", "link", "device")]
@@ -102,7 +102,7 @@ _THEN: Final = "; then "
 
 
 def _sourced(before: Mapping[str, Any], error: float) -> str:
-    """What a fitted value rests on: what it was before, and the fit; once, if fitted twice."""
+    """Return the source of a fitted value: the previous source and the fit, named only once."""
     why = f"fit, standard error {math.expm1(error) * 100:.2g} %"
     source = str(before.get("source", "")).partition(_THEN)[0]
     return why if not source or source.startswith("fit, ") else f"{source}{_THEN}{why}"
@@ -127,7 +127,7 @@ def before_fit(table: Table) -> Table:
 
 
 def with_intervals(text: str, name: str, intervals: Mapping[str, Any]) -> str:
-    """Return the text of an engine's file with other intervals, which stand at its end."""
+    """Return the text of an engine's file with new intervals, at the end of the file."""
     head = toml.without(text, name, "intervals").rstrip("\n")
     written = toml.group({})
     levels = {level: _ordered(constants) for level, constants in intervals.items()}
@@ -141,7 +141,7 @@ def entry_value(constant: str, given: object) -> float:
 
 
 def number_text(constant: str, value: float) -> object:
-    """Return a constant as TOML has it: with a unit if it has one."""
+    """Return a constant as written in TOML: with its unit, if it has one."""
     unit = DIMENSIONS[LIMITS["engine"][constant].dimension].unit
     if unit == "s":
         for scale, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")):
@@ -181,7 +181,7 @@ def _ordered(constants: Table) -> Table:
 
 
 def read_engine(path: Path) -> tuple[str, Table, str]:
-    """Return name and table of a file with one engine, and the comment at its head."""
+    """Return the name and table of a file with one engine, and the comment at its top."""
     text = path.read_text("utf-8")
     ((name, table),) = tomllib.loads(text).items()
     head = []

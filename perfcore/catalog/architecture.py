@@ -1,8 +1,8 @@
-"""The architecture of a model, in the words of Hugging Face ``config.json``.
+"""Architecture of a model, in the vocabulary of Hugging Face ``config.json``.
 
-``mixers`` has the matrices of its layers; ``parameters.py`` counts them, and ``model_record.py``
-makes them a record. Both sum the same matrices, so that a count that is right to the parameter
-vouches for the bytes and FLOP that physics sees.
+``mixers`` declares the matrices of each layer; ``parameters.py`` counts them, and
+``model_record.py`` turns them into a record. Both sum the same matrices, so a parameter count that
+is exact also confirms the bytes and FLOP that physics sees.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from perfcore.catalog.entry import Entry
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Size = Annotated[int, Field(ge=1, le=10**9)]
-Layers = Annotated[int, Field(ge=1, le=10**5)]  # layer_pattern has a letter for each
+Layers = Annotated[int, Field(ge=1, le=10**5)]  # layer_pattern has one letter per layer
 Parameters = Annotated[float, Field(gt=0, le=1e16)]
 
 
@@ -23,10 +23,9 @@ class Architecture(Entry):
 
     Left out: vision and audio towers, multi-token-prediction layers.
 
-    Fields that ``config.json`` has keep its names. ``layer_types`` is one letter a layer
-    (``mixers.MIXERS``), repeated until there are ``num_hidden_layers`` of them; its default
-    is "F", or "A" where ``kv_lora_rank`` is given. An FFN follows every mixer unless
-    ``mixer_or_ffn``.
+    Fields that exist in ``config.json`` keep their names. ``layer_types`` has one letter per layer
+    (``mixers.MIXERS``) and is repeated up to ``num_hidden_layers`` letters. Its default is "F", or
+    "A" if ``kv_lora_rank`` is given. An FFN follows every mixer unless ``mixer_or_ffn`` is set.
     """
 
     hf_id: str = ""
@@ -46,19 +45,19 @@ class Architecture(Entry):
     mixer_or_ffn: bool = False  # a layer is a mixer or an FFN ("-"), never both (Nemotron-H)
     parallel_block: bool = False  # mixer and FFN read the same input and share an all-reduce
     norm: Literal["scale", "scale-and-bias", "none"] = "scale"
-    norms_per_layer: Count = 2  # a layer without mixer or FFN has half of them
+    norms_per_layer: Count = 2  # a layer without a mixer or without an FFN has half as many
     embedding_norm: bool = False
 
     num_attention_heads: Count = 0
     num_key_value_heads: Count = 0
     head_dim: Count = 0  # 0: hidden_size / num_attention_heads
     v_head_dim: Count = 0  # 0: as head_dim
-    global_head_dim: Count = 0  # of the "F" layers where they differ from the "S" layers
+    global_head_dim: Count = 0  # of the "F" layers, if it differs from the "S" layers
     num_global_key_value_heads: Count = 0
-    swa_num_key_value_heads: Count = 0  # of the "S" layers where they differ from the "F" layers
+    swa_num_key_value_heads: Count = 0  # of the "S" layers, if it differs from the "F" layers
     attention_k_eq_v: bool = False  # "F" layers project keys and values with one matrix
     attention_bias: Literal["none", "qkv", "all"] = "none"
-    qk_norm: Literal["none", "head-dim", "full"] = "none"  # one head wide, or all
+    qk_norm: Literal["none", "head-dim", "full"] = "none"  # over one head, or over all heads
     attn_output_gate: bool = False  # a full-width gate on the mixer's output
     attention_sinks: bool = False
     sliding_window: Count = 0
@@ -89,7 +88,7 @@ class Architecture(Entry):
     mamba_inner_norms: bool = False  # Jamba
 
     intermediate_size: Count = 0
-    intermediate_sizes: tuple[tuple[Size, Size], ...] = ()  # (width, layers) where widths differ
+    intermediate_sizes: tuple[tuple[Size, Size], ...] = ()  # (width, layers) if widths differ
     gated_mlp: bool = True
     mlp_bias: bool = False
     lm_head_bias: bool = False
@@ -105,13 +104,13 @@ class Architecture(Entry):
     router_bias: bool = False
     first_k_dense_replace: Count = 0
     decoder_sparse_step: Size = 1  # every n-th FFN is an MoE
-    dense_beside_moe: bool = False  # layers with an MoE have a dense FFN as well
+    dense_beside_moe: bool = False  # MoE layers have a dense FFN as well
 
-    extra_parameters: Count = 0  # of small tensors that the formulas leave out; say which in notes
+    extra_parameters: Count = 0  # in small tensors that the formulas omit; list them in notes
 
     @property
     def layers(self) -> Counter[str]:
-        """How many layers have each mixer."""
+        """Number of layers with each mixer, by its letter."""
         unit = self.layer_types or ("A" if self.kv_lora_rank else "F")
         times, rest = divmod(self.num_hidden_layers, len(unit))
         found = Counter(unit[:rest])
@@ -127,12 +126,12 @@ class Architecture(Entry):
 
     @property
     def mixers(self) -> int:
-        """Layers that have a mixer."""
+        """Number of layers that have a mixer."""
         return self.num_hidden_layers - self.layers["-"]
 
     @property
     def ffn_layers(self) -> int:
-        """Layers that have an FFN, dense or of experts."""
+        """Number of layers that have an FFN, dense or MoE."""
         if self.mixer_or_ffn:
             return self.layers["-"]
         has_ffn = self.intermediate_size or self.intermediate_sizes or self.num_experts
@@ -140,19 +139,19 @@ class Architecture(Entry):
 
     @property
     def moe_layers(self) -> int:
-        """Layers that have routed experts."""
+        """Number of layers that have routed experts."""
         if not self.num_experts:
             return 0
         return (self.ffn_layers - self.first_k_dense_replace) // self.decoder_sparse_step
 
     @property
     def dense_layers(self) -> int:
-        """Layers that have a dense FFN."""
+        """Number of layers that have a dense FFN."""
         return self.ffn_layers - (0 if self.dense_beside_moe else self.moe_layers)
 
     @property
     def dense_widths(self) -> tuple[tuple[int, int], ...]:
-        """Widths of the dense FFNs, and how many layers have each."""
+        """Widths of the dense FFNs, each with its number of layers."""
         return self.intermediate_sizes or ((self.intermediate_size, self.dense_layers),)
 
     @property
@@ -169,12 +168,12 @@ class Architecture(Entry):
 
     @property
     def window(self) -> int:
-        """Tokens that an "S" layer sees at most."""
+        """Maximum number of tokens that an "S" layer sees."""
         return self.sliding_window or self.attention_chunk_size
 
     @property
     def active_experts(self) -> float:
-        """Routed experts that compute for one token, on average (LongCat has idle ones)."""
+        """Routed experts that compute for one token on average; LongCat has idle experts."""
         if not self.num_experts:
             return 0.0
         share = self.num_experts / (self.num_experts + self.zero_expert_num)

@@ -1,4 +1,4 @@
-"""Rules that tie the fields of a model entry together."""
+"""Consistency rules between the fields of a model entry."""
 
 from perfcore.catalog.architecture import Architecture
 from perfcore.catalog.mixers import MIXERS, mixers_of
@@ -6,12 +6,12 @@ from perfcore.catalog.mixers.mixer import Rule
 
 
 def faults(entry: Architecture) -> list[str]:
-    """Return what contradicts itself in an entry whose fields are valid one by one."""
+    """Return the contradictions in an entry whose fields are individually valid."""
     return list(dict.fromkeys(text for broken, text in _rules(entry) if broken))
 
 
 def _rules(entry: Architecture) -> list[Rule]:
-    """Every rule that ties fields together: whether it is broken, and what to say then."""
+    """Return every rule between fields: whether it is broken, and its message."""
     unknown = sorted(set(entry.layer_types) - set(MIXERS))
     if unknown or len(entry.layer_types) > entry.num_hidden_layers:
         return [
@@ -20,7 +20,7 @@ def _rules(entry: Architecture) -> list[Rule]:
                 len(entry.layer_types) > entry.num_hidden_layers,
                 (
                     f"layer_types: {len(entry.layer_types)} letters for num_hidden_layers ="
-                    f" {entry.num_hidden_layers}; give at most one a layer"
+                    f" {entry.num_hidden_layers}; give at most one per layer"
                 ),
             ),
         ]
@@ -48,7 +48,7 @@ def _mixer_faults(entry: Architecture) -> list[Rule]:
         ),
         (
             bool(entry.sliding_window and entry.attention_chunk_size),
-            "sliding_window and attention_chunk_size: give one of the two",
+            "sliding_window and attention_chunk_size: give only one of the two",
         ),
         (
             bool(entry.index_topk) and not (entry.index_n_heads and entry.index_head_dim),

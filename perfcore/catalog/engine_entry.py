@@ -1,4 +1,4 @@
-"""An engine's catalogue entry: constants by class of device, in layers, with what they rest on."""
+"""Catalogue entry of an engine: layered constants by device class, each with its basis."""
 
 from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal, Self, get_args
@@ -17,14 +17,14 @@ _FACTOR = quantity(Limits("ratio", POSITIVE, 1e6))
 
 
 class Constant(BaseModel):
-    """One constant of an engine: its value, whether it was fitted or assumed, and from what."""
+    """One constant of an engine: its value, its basis (fit or assumption) and its source."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     value: float
     basis: Literal["fit", "assumption", "definition"] = "assumption"
     source: str = ""
-    start: float | None = None  # of a fit: the value before, to which its prior holds it
+    start: float | None = None  # of a fit: the prior's centre, where the fit started
 
 
 Constants = dict[str, Constant]
@@ -75,20 +75,20 @@ FactorTable = Annotated[Constants, BeforeValidator(_factors)]
 Month = Annotated[str, Field(pattern=r"^(\d{4}-\d{2})?$")]
 
 
-# What a prediction for a device rests on: the engine was fitted on that device, on others of its
-# class, on none of its class; or only the vendor's claims are known.
+# Basis of a prediction for a device: the engine was fitted on that device, on other devices of its
+# class, or on none of its class; or only the vendor's claims are known.
 Calibration = Literal["own", "class", "unseen", "claim"]
 CALIBRATIONS: tuple[Calibration, ...] = get_args(Calibration)
 
 
 class FitErrors(BaseModel):
-    """Errors of a fit on one source's metric, as fractions: medians, and of left-out groups."""
+    """Errors of a fit on one metric of one source, as fractions; also on left-out groups."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     source: str
     metric: Text
-    experts: bool = False  # of mixtures of experts, or of dense models
+    experts: bool = False  # errors on mixture-of-experts models, else on dense models
     rows: Annotated[int, Field(ge=1)]
     median_ape: float
     p90_ape: float
@@ -97,7 +97,7 @@ class FitErrors(BaseModel):
 
 
 class FitEvidence(BaseModel):
-    """What the constants of an engine were fitted to, and how well."""
+    """Data to which an engine's constants were fitted, and the errors of the fit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -106,25 +106,25 @@ class FitEvidence(BaseModel):
 
 
 class EngineEntry(Sourced):
-    """The constants of an inference engine, with what differs by class, link and device.
+    """Constants of an inference engine, with overrides by device class, link and device.
 
-    An engine with a ``base`` says only what differs from that: ``factors`` scale the base's
-    constants on every device, ``class_factors`` on those of a class; what it gives as a value of
-    its own wins.
+    An engine with a ``base`` gives only its differences: ``factors`` scale the base's constants on
+    every device, ``class_factors`` on the devices of a class. A value that the engine gives itself
+    takes precedence over both.
     """
 
     kind: ClassVar[str] = "engine"
 
     base: str = ""
-    release_of: str = ""  # the engine that people mean, of which this is an older release
-    until: Month = ""  # of the last such release
+    release_of: str = ""  # the current engine, if this entry is an older release of it
+    until: Month = ""  # month of the last such release
     constants: ConstantTable = Field(default_factory=dict)
     factors: FactorTable = Field(default_factory=dict)
     class_factors: dict[DeviceClass, FactorTable] = Field(default_factory=dict)
     device_class: dict[DeviceClass, ConstantTable] = Field(default_factory=dict)
     link: dict[LinkKind, ConstantTable] = Field(default_factory=dict)
     device: dict[str, ConstantTable] = Field(default_factory=dict)
-    measured: dict[DeviceClass, tuple[str, ...]] = Field(default_factory=dict)  # devices
+    measured: dict[DeviceClass, tuple[str, ...]] = Field(default_factory=dict)  # device names
     intervals: dict[Calibration, ConstantTable] = Field(default_factory=dict)
     fit: FitEvidence | None = None
 
@@ -149,21 +149,21 @@ class EngineEntry(Sourced):
         return self
 
     def over(self, base: "EngineEntry") -> "EngineEntry":
-        """Return this engine standing on another."""
+        """Return this engine on top of another, its base."""
         entry = self.model_copy()
         entry._parent = base  # noqa: SLF001 - its own class
         return entry
 
     @property
     def bases(self) -> tuple["EngineEntry", ...]:
-        """What this engine stands on, nearest first."""
+        """Base of this engine, the base of that one, and so on."""
         return () if self._parent is None else (self._parent, *self._parent.bases)
 
     def constants_for(self, device: DeviceEntry) -> Constants:
-        """Return the constants that hold on a device.
+        """Return the constants that apply to a device.
 
-        The base's, scaled; over them its own: of all devices, of the class, of the link, of the
-        device itself.
+        The base's constants come first, scaled. The engine's own constants override them, in this
+        order: for all devices, for the device class, for the link, for the device itself.
         """
         return {
             **self._interval(self.calibration(device)),
@@ -171,7 +171,7 @@ class EngineEntry(Sourced):
         }
 
     def calibration(self, device: DeviceEntry) -> "Calibration":
-        """Return what predictions for a device rest on."""
+        """Return the basis of predictions for a device."""
         known = self.measured.get(device.device_class, ())
         if device.name in known:
             return "own"
@@ -180,7 +180,7 @@ class EngineEntry(Sourced):
         return "class" if known else "unseen"
 
     def _interval(self, level: "Calibration") -> Constants:
-        """Interval factors of a level: its own, over those of what it stands on."""
+        """Return the interval factors of a level: the bases' ones, overridden by its own."""
         own = self.intervals.get(level, {})
         return own if self._parent is None else {**self._parent._interval(level), **own}  # noqa: SLF001
 
@@ -199,7 +199,7 @@ class EngineEntry(Sourced):
         }
 
     def before_fit(self) -> "EngineEntry":
-        """Return this engine and what it stands on as they were before they were fitted."""
+        """Return this engine and its bases as they were before they were fitted."""
         entry = self.model_copy(
             update={
                 "constants": _started(self.constants),
@@ -214,13 +214,13 @@ class EngineEntry(Sourced):
         return entry
 
     def record(self, device: DeviceEntry) -> records.Engine:
-        """Return the constants that hold on a device, as physics needs them."""
+        """Return the constants that apply to a device, as the record that physics uses."""
         values = {name: constant.value for name, constant in self.constants_for(device).items()}
         return records.Engine(**values)
 
 
 def _started(constants: Constants) -> Constants:
-    """Constants at the values where fits of them start."""
+    """Return the constants at the values from which their fits started."""
     return {
         name: constant
         if constant.start is None
@@ -230,7 +230,7 @@ def _started(constants: Constants) -> Constants:
 
 
 def _scaled(constants: Constants, factors: Constants) -> Constants:
-    """Constants times factors, within their bounds; what they rest on is that of both."""
+    """Return the constants times factors, within their bounds, with the sources of both."""
     found = dict(constants)
     for name, factor in factors.items():
         constant = constants[name]

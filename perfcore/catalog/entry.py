@@ -1,4 +1,4 @@
-"""What every catalogue entry has: a name, aliases, and a source for each of its numbers."""
+"""Base of all catalogue entries: a name, aliases, and a source for each number."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -11,14 +11,14 @@ from perfcore.errors import renamed
 class Entry(BaseModel):
     """A named, sourced set of facts, read from one TOML table.
 
-    ``estimated`` maps the name of a field that no vendor publishes to the derivation of the value
-    that stands there instead; whoever shows that field says so.
+    ``estimated`` maps each field that no vendor publishes to the derivation of its value. Displays
+    of such a field must mark it as estimated.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: ClassVar[str] = "entry"
-    FORMER: ClassVar[Mapping[str, str]] = {}  # former names of fields, which are still understood
+    FORMER: ClassVar[Mapping[str, str]] = {}  # former names of fields, still accepted
 
     name: str
     title: str = ""
@@ -30,8 +30,8 @@ class Entry(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _renamed(cls, given: Any) -> Any:  # noqa: ANN401 - what a table may hold
-        """Take fields by their former names, too, and say how they are called now."""
+    def _renamed(cls, given: Any) -> Any:  # noqa: ANN401 - any TOML value
+        """Accept former names of fields as well, with a warning that gives the new name."""
         if not isinstance(given, dict):
             return given
         table = _by_new_names(given, cls.FORMER)
@@ -46,7 +46,7 @@ def _by_new_names(table: Mapping[str, Any], former: Mapping[str, str]) -> dict[s
         new = former.get(name, name)
         if new != name:
             if new in table:
-                raise ValueError(f"{name}: is called {new} now, which stands there, too; keep that")
+                raise ValueError(f"{name}: is now called {new}, which is given too; keep {new}")
             renamed(name, new)
         found[new] = value
     return found

@@ -1,4 +1,4 @@
-"""Facts of entries that no vendor publishes, and what stands for them."""
+"""Facts that no vendor publishes, and the estimates that replace them."""
 
 from collections.abc import Collection
 from typing import Final, NamedTuple
@@ -15,13 +15,13 @@ _OF_OWNED: Final = ("interest", "lifetime", "server_factor", "operations", "elec
 
 
 class EstimatedFact(NamedTuple):
-    """A value that no vendor publishes, and what stands for it."""
+    """An estimate of a value that no vendor publishes, and its derivation."""
 
     kind: str
     entry: str
     field: str
     derivation: str
-    fallback: bool = False  # a price taken from those of other devices
+    fallback: bool = False  # a price derived from the prices of other devices
 
 
 def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[EstimatedFact, ...]:
@@ -30,14 +30,14 @@ def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[Esti
     Parameters
     ----------
     purchases
-        How devices are paid: of their prices only those that this takes count.
+        Ways in which devices are paid; prices that none of them uses are left out.
     """
     found = dict(entry.estimated)
     if isinstance(entry, DeviceEntry):
         found |= entry.fallbacks
         unpaid = {PRICES[purchase] for purchase in PRICES if purchase not in purchases}
         if any(PRICES[purchase] in entry.fallbacks for purchase in purchases):
-            unpaid -= {PRICES["on-demand"]}  # from which the others are taken
+            unpaid -= {PRICES["on-demand"]}  # the other prices derive from it
         found = {
             name: derivation
             for name, derivation in found.items()

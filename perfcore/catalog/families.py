@@ -1,14 +1,14 @@
 """Models of any size: architectures that follow the shapes of real families.
 
 The dense family is Llama 3 made continuous, the mixture-of-experts family Qwen3-MoE. A shape is
-anchored at models of the catalogue and interpolated between them on logarithmic axes, so that at
-the size of an anchor the family has the anchor's depth, hence its KV cache per token. The width
+anchored at models of the catalogue and interpolated between them on logarithmic axes. At the size
+of an anchor, the family therefore has the anchor's depth and its KV cache per token. The width
 follows from the size, and the FFN is rounded last, so that the size is met.
 
-Left out: other families of the same size differ. The dense rule is within 12 % of the KV cache of
-Mistral models and of Qwen3 from 8B on, but Qwen2.5-7B has half of it (4 KV heads). Of mixtures
-of experts the rule describes Qwen3's; models with latent attention keep a third of its KV cache,
-gpt-oss a quarter.
+Left out: differences between families of the same size. The dense rule is within 12 % of the KV
+cache of Mistral models and of Qwen3 from 8B on, but Qwen2.5-7B has half of it (4 KV heads). The
+mixture-of-experts rule describes Qwen3 only; models with latent attention have a third of its KV
+cache, gpt-oss a quarter.
 """
 
 import math
@@ -32,7 +32,7 @@ _DENSE_LAYERS = (
     (405.85e9, 126.0),
 )
 # OLMoE 7B, Qwen1.5-MoE, Qwen3-30B-A3B and Qwen3-235B-A22B (Qwen Team, arXiv:2505.09388, table 2);
-# from there on depth no longer grows: Kimi K3 has 93 layers at 2.8e12.
+# beyond that, depth no longer grows: Kimi K3 has 93 layers at 2.8e12.
 _MOE_LAYERS = (
     (6.919e9, 16.0),
     (14.32e9, 24.0),
@@ -40,7 +40,7 @@ _MOE_LAYERS = (
     (235.1e9, 94.0),
     (2.78e12, 94.0),
 )
-# (parameters, share that one token uses): OLMoE, Qwen3-30B-A3B, Qwen3-235B-A22B,
+# (parameters, share active per token): OLMoE, Qwen3-30B-A3B, Qwen3-235B-A22B,
 # Qwen3-Coder-480B-A35B, Kimi K2, Kimi K3.
 _MOE_ACTIVE_SHARE = (
     (6.919e9, 0.170),
@@ -50,7 +50,7 @@ _MOE_ACTIVE_SHARE = (
     (1026e9, 0.0309),
     (2.78e12, 0.0375),
 )
-_MULTIPLE = 128  # of widths, as tensor cores and tensor parallelism want them
+_MULTIPLE = 128  # of widths, as tensor cores and tensor parallelism require
 _SMALL = 0.5e9  # below, vocabularies are small (GPT-2, SmolLM2)
 _TIED_BELOW = 5e9  # Llama 3.2 and Qwen3 share the embedding with the output up to 4B
 _NARROW_HEADS_BELOW = 2e9  # heads of 64 (Llama 3.2 1B, Qwen2.5 0.5B, SmolLM2), 128 above
@@ -105,17 +105,17 @@ def dense_model(params: float) -> ModelEntry:
 def moe_model(params: float, active: float | None = None) -> ModelEntry:
     """Return a Qwen3-like mixture of experts of about this many parameters, within 3 %.
 
-    Grouped-query attention with 4 KV heads and twice as wide as the model, 8 experts of a width
-    near 3/8 of the model's active in every layer, none shared, and as many experts as the size
-    asks for (Qwen3-30B-A3B and 235B-A22B: 128). Depth follows from ``params``.
+    Grouped-query attention has 4 KV heads and is twice as wide as the model. Every layer has 8
+    active experts of about 3/8 of the model's width, no shared expert, and as many experts as the
+    size requires (Qwen3-30B-A3B and 235B-A22B: 128). Depth follows from ``params``.
 
     Parameters
     ----------
     params
         All parameters, 1e8 to 1e13.
     active
-        Parameters that one token is multiplied with, output head included; at least 1 % and at
-        most 60 % of all. Default: the share that Qwen3 models and, from 1e12 on, Kimi K2 have.
+        Active parameters per token, output head included; at least 1 % and at most 60 % of
+        ``params``. Default: the share of Qwen3 models and, from 1e12 on, of Kimi K2.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def moe_model(params: float, active: float | None = None) -> ModelEntry:
 def _best_mixture(
     build: Callable[[int, int, int], ModelEntry], width: int, params: float, active: float
 ) -> ModelEntry:
-    """Return the candidate that meets both sizes best, the total twice as important."""
+    """Return the candidate nearest to both sizes; the total counts twice as much."""
     step = _MULTIPLE if width >= 1024 else 32
     widths = [width + shift * _MULTIPLE for shift in (0, -1, 1) if width + shift * _MULTIPLE > 0]
     best, least = None, math.inf
@@ -203,8 +203,8 @@ def _interpolate(
 ) -> float:
     """Return the value at a size, on logarithmic axes.
 
-    Outside of the anchors it grows with the size to the power ``beyond``: between Llama 3 70B
-    and 405B depth does so with 0.26.
+    Outside the anchors, the value grows with the size to the power ``beyond``. Between Llama 3 70B
+    and 405B, depth grows with the power 0.26.
     """
     for (below, low), (above, high) in pairwise(anchors):
         if below <= size <= above:
@@ -215,7 +215,7 @@ def _interpolate(
 
 
 def _width(size: float, square: float, linear: float) -> int:
-    """Return the hidden size d at which square d^2 + linear d is the wanted size."""
+    """Return the hidden size d for which square d^2 + linear d equals the size."""
     exact = (math.sqrt(linear**2 + 4 * square * size) - linear) / (2 * square)
     return _multiple(exact, _MULTIPLE)
 
@@ -226,7 +226,7 @@ def _multiple(value: float, of: int) -> int:
 
 
 def _size(params: float) -> str:
-    """Return a size as names have it: 150M, 70B, 1.5T."""
+    """Return a size as written in names: 150M, 70B, 1.5T."""
     for unit, letter in ((1e12, "T"), (1e9, "B")):
         if params >= unit * 0.9995:
             return f"{params / unit:.4g}{letter}"

@@ -1,7 +1,7 @@
-"""Find, read and check catalogue entries: built-in ones, the user's own, and single files.
+"""Find, read and check catalogue entries: built-in, from the user's catalogue, or from one file.
 
-Only the files of the kind that is asked for are parsed, and only the entry that is asked for is
-checked; a user's file is checked as a whole, so that all its faults are told at once.
+Only the files of the requested kind are parsed, and only the requested entry is checked. A user's
+file is checked as a whole, so that all its faults are reported at once.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ class _Kind(NamedTuple):
     noun: str
     built_in: str  # glob below the built-in catalogue
     user: str  # file in the user's catalogue
-    command: str  # what lists all entries
+    command: str  # command that lists all entries
 
 
 _KINDS = {
@@ -61,7 +61,7 @@ KINDS = tuple(_KINDS)
 
 class _Found(NamedTuple):
     file: Path
-    place: str  # the file as the user knows it
+    place: str  # the file as messages name it
     name: str
     built_in: bool
 
@@ -126,7 +126,10 @@ def _aliases_of(table: object) -> tuple[str, ...]:
 
 
 def _index(kind: str) -> dict[str, _Found]:
-    """Normalised name or alias -> where it is; the user's entries and real names come first."""
+    """Return the location of every entry by normalised name or alias.
+
+    The user's entries take precedence over built-in ones, and names over aliases.
+    """
     index: dict[str, _Found] = {}
     for path, built_in in _files(kind):
         tables = _tables(path, built_in=built_in)
@@ -141,7 +144,7 @@ def _index(kind: str) -> dict[str, _Found]:
 
 
 def _new(own: dict[str, _Found], index: dict[str, _Found]) -> dict[str, _Found]:
-    """Names that the index lacks, or has only as an alias of a built-in entry."""
+    """Return the names that the index lacks, or has only as an alias of a built-in entry."""
     return {
         key: entry
         for key, entry in own.items()
@@ -158,7 +161,7 @@ def names(kind: str) -> list[str]:
 
 
 def is_built_in(kind: str, name: str) -> bool:
-    """Whether an entry that comes with the package is called so."""
+    """Return whether a built-in entry has this name."""
     return any(
         normalise(known) == normalise(name)
         for path, built_in in _files(kind)
@@ -185,15 +188,15 @@ def load(kind: str, name: str) -> Entry:
     kind
         One of ``KINDS``.
     name
-        A name or alias, in any case and with ``_`` or blanks for ``-``; or the path of a TOML
-        file with one table per entry, ``file.toml`` or ``file.toml:name``. A model may also be
-        the path of a ``config.json`` of Hugging Face or of its directory, of a GGUF file, or
+        A name or alias, in upper or lower case and with ``_`` or blanks for ``-``; or the path of
+        a TOML file with one table per entry, ``file.toml`` or ``file.toml:name``. A model may also
+        be the path of a Hugging Face ``config.json`` or its directory, the path of a GGUF file, or
         ``hf:org/name``.
 
     Raises
     ------
     InputError
-        There is no such entry, or its file has faults: all of them, one line each.
+        There is no such entry, or its file has faults; all of them are listed, one per line.
     """
     known = _kind(kind)
     if not name.strip():
@@ -222,7 +225,7 @@ def _import_model(source: str) -> Entry:
 
 
 def _hint(kind: str, name: str) -> str:
-    """Nearest name; for a near alias the name that it stands for, if the two look alike."""
+    """Return a suggestion: the nearest name, or for an alias, the similar name of its entry."""
     known = aliases(kind)
     near = nearest(name, [*names(kind), *known])
     owner = known.get(near, near)
@@ -235,7 +238,7 @@ def _listing(known: _Kind) -> str:
 
 
 def _split_path(name: str) -> tuple[str, str, str]:
-    """Path, ``:`` and inner name of ``file.toml:name``; an empty path if it is no file."""
+    """Split ``file.toml:name`` into path, ``:`` and inner name; no path if it is not a file."""
     if name.lower().endswith(".toml"):
         return name, "", ""
     head, colon, inner = name.rpartition(":")
@@ -267,13 +270,13 @@ def _load_file(kind: str, path: str, inner: str) -> Entry:
     if len(entries) > 1:
         raise InputError(
             f"{path}: has {len(entries)} entries ({', '.join(entries)}); "
-            f"write which one, like {path}:{next(iter(entries))}"
+            f"say which one, e.g. {path}:{next(iter(entries))}"
         )
     return next(iter(entries.values()))
 
 
 def _checked(kind: str, place: str, tables: dict[str, object]) -> dict[str, Entry]:
-    """All entries of a file, or all its faults."""
+    """Return all entries of a file, or raise all its faults."""
     entry_class = _entry_class(kind)
     entries: dict[str, Entry] = {}
     faults: list[str] = []
@@ -283,14 +286,14 @@ def _checked(kind: str, place: str, tables: dict[str, object]) -> dict[str, Entr
         where = f"{place}: [{name}]"
         if not isinstance(table, dict):
             faults.append(
-                f"{place}: key {name!r} stands outside of any table; "
+                f"{place}: key {name!r} is outside any table; "
                 f"put it below a line [name] that names the {_KINDS[kind].noun}"
             )
             continue
         if not is_name(name):
             faults.append(
-                f"{where}: a name has lower-case letters, digits, '-', '.', '_' and '+' only; "
-                f"rename it"
+                f"{where}: a name may contain only lower-case letters, digits, '-', '.', '_' and "
+                f"'+'; rename it"
             )
         try:
             completed = _over_base(place, name, table) if kind == "economics" else table
@@ -309,20 +312,20 @@ def _checked(kind: str, place: str, tables: dict[str, object]) -> dict[str, Entr
     return entries
 
 
-_OWN = ("title", "aliases", "source", "notes", "hypothetical", "estimated")  # of each entry
+_OWN = ("title", "aliases", "source", "notes", "hypothetical", "estimated")  # not inherited
 
 
 def _over_base(
     place: str, name: str, table: dict[str, object], seen: tuple[str, ...] = ()
 ) -> dict[str, object]:
-    """A table of facility and money, completed by that of its base with what it rests on."""
+    """Return a table of economics, completed by its base's values and their derivations."""
     given = table.get("base", "")
     if not given or not isinstance(given, str):
         return table
     if normalise(given) in {*map(normalise, seen), normalise(name)}:
         raise InputError(
             f"{place}: [{name}]: base {given!r} leads back to itself; "
-            f"name another entry, or give all of its keys"
+            f"name another entry, or give all keys"
         )
     found = _index("economics").get(normalise(given))
     if found is None:
@@ -397,12 +400,12 @@ def load_engine(name: str) -> EngineEntry:
 
 
 def default_economics() -> records.Economics:
-    """Return the economics that hold where a specification names none."""
+    """Return the economics that apply if a sweep names none."""
     return cast("EconomicsEntry", load("economics", "default")).record()
 
 
 def catalog_hash() -> str:
-    """Return a hash that changes with any fact of the built-in or the user's catalogue."""
+    """Return a hash of all files of the built-in and the user's catalogue."""
     digest = hashlib.sha256()
     user = user_directory()
     for root, paths in (

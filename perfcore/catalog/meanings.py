@@ -1,4 +1,4 @@
-"""Meanings of the fields of models and devices, for people who write entries of their own."""
+"""Descriptions of the fields of models and devices, for users who write their own entries."""
 
 from typing import Final, NamedTuple
 
@@ -6,7 +6,7 @@ from perfcore.catalog.entry import Entry
 
 
 class Meaning(NamedTuple):
-    """A field in words, and what a value of it looks like in TOML."""
+    """Description of a field, and an example of its value in TOML."""
 
     text: str
     example: str = ""
@@ -14,54 +14,54 @@ class Meaning(NamedTuple):
 
 ENTRY: Final = {
     "name": Meaning("the table's own name"),
-    "title": Meaning("what people call it", "…"),
+    "title": Meaning("name for display", "…"),
     "aliases": Meaning("other spellings of the name", "[…]"),
     "source": Meaning("where the numbers come from", "https://…"),
-    "estimated": Meaning("fields that nobody publishes, and how the value was derived"),
-    "hypothetical": Meaning("true if this does not exist", "true"),
-    "notes": Meaning("what else a reader should know", "…"),
+    "estimated": Meaning("derivation of each value that no vendor publishes"),
+    "hypothetical": Meaning("true if this is not a real product", "true"),
+    "notes": Meaning("anything else a reader should know", "…"),
 }
 
 MODEL: Final[dict[str, Meaning]] = {
     **ENTRY,
-    "hf_id": Meaning("on the Hugging Face hub"),
+    "hf_id": Meaning("name on the Hugging Face hub"),
     "release": Meaning("year and month of publication"),
     "native_dtype": Meaning("format of the published weights"),
-    "published_params": Meaning("published number of parameters, to compare with"),
-    "published_active": Meaning("published number of parameters that one token uses"),
-    "published_source": Meaning("where those two stand"),
+    "published_params": Meaning("published number of parameters, for comparison"),
+    "published_active": Meaning("published number of active parameters per token"),
+    "published_source": Meaning("source of the published counts"),
     "hidden_size": Meaning("width of the model [elements]"),
     "num_hidden_layers": Meaning("layers"),
     "vocab_size": Meaning("rows of the embedding [tokens]"),
     "tie_word_embeddings": Meaning("whether input and output share one embedding"),
-    "max_position_embeddings": Meaning("longest context, 0 without a limit [tokens]"),
-    "learned_positions": Meaning("rows of a table of positions [tokens]"),
+    "max_position_embeddings": Meaning("longest context, 0 for no limit [tokens]"),
+    "learned_positions": Meaning("rows of the learned position embedding [tokens]"),
     "layer_types": Meaning(
-        "one letter a layer, repeated: F full attention, S window, A latent, M …"
+        "one letter per layer, repeated: F full attention, S window, A latent, M …"
     ),
     "mixer_or_ffn": Meaning("whether a layer is a mixer or an FFN, never both"),
     "parallel_block": Meaning("whether mixer and FFN read the same input"),
     "norm": Meaning("parameters of a norm: scale, scale-and-bias or none"),
-    "norms_per_layer": Meaning("norms in a layer"),
+    "norms_per_layer": Meaning("norms per layer"),
     "embedding_norm": Meaning("whether the embedding has a norm"),
     "num_attention_heads": Meaning("query heads"),
-    "num_key_value_heads": Meaning("KV heads, of which the cache has a key and a value each"),
-    "head_dim": Meaning("width of a head where it is not hidden_size / heads [elements]"),
-    "v_head_dim": Meaning("width of a value head where it differs [elements]"),
-    "global_head_dim": Meaning("width of a head in full layers where it differs [elements]"),
-    "num_global_key_value_heads": Meaning("KV heads of full layers where they differ"),
-    "swa_num_key_value_heads": Meaning("KV heads of window layers where they differ"),
-    "attention_k_eq_v": Meaning("whether full layers have one matrix for keys and values"),
-    "attention_bias": Meaning("biases of the attention: none, qkv or all"),
-    "qk_norm": Meaning("norms of queries and keys: none, head-dim (of a head) or full"),
-    "attn_output_gate": Meaning("whether the mixer's output has a gate of full width"),
+    "num_key_value_heads": Meaning("KV heads; the cache holds one key and one value for each"),
+    "head_dim": Meaning("width of a head, if not hidden_size / heads [elements]"),
+    "v_head_dim": Meaning("width of a value head, if different [elements]"),
+    "global_head_dim": Meaning("width of a head in full layers, if different [elements]"),
+    "num_global_key_value_heads": Meaning("KV heads of full layers, if different"),
+    "swa_num_key_value_heads": Meaning("KV heads of window layers, if different"),
+    "attention_k_eq_v": Meaning("whether full layers use one matrix for keys and values"),
+    "attention_bias": Meaning("biases of attention: none, qkv or all"),
+    "qk_norm": Meaning("norms of queries and keys: none, head-dim (per head) or full"),
+    "attn_output_gate": Meaning("whether the mixer's output has a full-width gate"),
     "attention_sinks": Meaning("whether heads have a learned sink"),
-    "sliding_window": Meaning("what a window layer (S) sees [tokens]"),
-    "attention_chunk_size": Meaning("the same where the window restarts, not slides [tokens]"),
-    "q_lora_rank": Meaning("MLA: rank of the queries, 0 for full ones"),
+    "sliding_window": Meaning("tokens that a window layer (S) sees [tokens]"),
+    "attention_chunk_size": Meaning("window that restarts instead of sliding [tokens]"),
+    "q_lora_rank": Meaning("MLA: rank of the queries, 0 for full rank"),
     "kv_lora_rank": Meaning("MLA: width of the cached latent [elements]"),
-    "qk_nope_head_dim": Meaning("MLA: width of a head without rotation [elements]"),
-    "qk_rope_head_dim": Meaning("MLA: width of a head with rotation, cached once [elements]"),
+    "qk_nope_head_dim": Meaning("MLA: width of a head's non-rotary part [elements]"),
+    "qk_rope_head_dim": Meaning("MLA: width of a head's rotary part, cached once [elements]"),
     "o_lora_rank": Meaning("DeepSeek-V4: rank of the output"),
     "o_groups": Meaning("DeepSeek-V4: groups of the output"),
     "index_topk": Meaning("sparse attention: tokens that an indexer selects"),
@@ -75,34 +75,34 @@ MODEL: Final[dict[str, Meaning]] = {
     "mamba_num_heads": Meaning("Mamba-2: heads"),
     "mamba_head_dim": Meaning("Mamba-2: width of a head [elements]"),
     "n_groups": Meaning("Mamba-2: groups"),
-    "ssm_state_size": Meaning("Mamba: state of a channel [elements]"),
+    "ssm_state_size": Meaning("Mamba: state per channel [elements]"),
     "conv_kernel": Meaning("Mamba: length of the convolution [tokens]"),
     "mamba_intermediate_size": Meaning("Mamba-1: inner width [elements]"),
     "time_step_rank": Meaning("Mamba-1: rank of the time step"),
     "mamba_inner_norms": Meaning("Mamba-1: whether it has Jamba's inner norms"),
     "intermediate_size": Meaning("width of a dense FFN [elements]"),
-    "intermediate_sizes": Meaning("pairs of width and layers, where widths differ"),
+    "intermediate_sizes": Meaning("pairs of width and number of layers, if widths differ"),
     "gated_mlp": Meaning("whether FFNs have a gate (three matrices, not two)"),
     "mlp_bias": Meaning("whether FFNs have biases"),
     "lm_head_bias": Meaning("whether the output head has a bias"),
-    "num_experts": Meaning("routed experts of a layer"),
-    "num_experts_per_tok": Meaning("routed experts that one token uses"),
+    "num_experts": Meaning("routed experts per layer"),
+    "num_experts_per_tok": Meaning("routed experts per token"),
     "zero_expert_num": Meaning("experts that compute nothing"),
     "moe_intermediate_size": Meaning("width of a routed expert [elements]"),
-    "moe_latent_size": Meaning("width that routed experts see, 0 for hidden_size [elements]"),
-    "moe_latent_norm": Meaning("whether that narrower input has a norm"),
+    "moe_latent_size": Meaning("input width of routed experts, 0 for hidden_size [elements]"),
+    "moe_latent_norm": Meaning("whether the latent input has a norm"),
     "shared_expert_intermediate_size": Meaning("width of all shared experts together [elements]"),
     "shared_expert_gate": Meaning("whether the shared expert has a gate"),
     "router_bias": Meaning("whether the router has a bias for each expert"),
-    "first_k_dense_replace": Meaning("layers with a dense FFN in place of experts"),
+    "first_k_dense_replace": Meaning("first layers with a dense FFN in place of experts"),
     "decoder_sparse_step": Meaning("every n-th FFN has experts"),
     "dense_beside_moe": Meaning("whether layers with experts have a dense FFN as well"),
-    "extra_parameters": Meaning("parameters of small tensors that no other field counts"),
+    "extra_parameters": Meaning("parameters in small tensors that no other field counts"),
 }
 
 
 def meanings_of(entry: type[Entry]) -> dict[str, Meaning]:
-    """Return the meanings of an entry's fields, as their declarations have them."""
+    """Return the descriptions of an entry's fields, from their declarations."""
     return {
         name: ENTRY[name]
         if name in ENTRY

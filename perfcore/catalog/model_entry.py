@@ -1,4 +1,4 @@
-"""A model's catalogue entry: an architecture that is consistent, and the record it becomes."""
+"""Catalogue entry of a model: a consistent architecture, and its record."""
 
 from typing import ClassVar, Self
 
@@ -25,5 +25,5 @@ class ModelEntry(Architecture):
         return self
 
     def record(self) -> records.Model:
-        """Return what physics needs to know of this model."""
+        """Return the record of this model that physics uses."""
         return model_record(self)

@@ -1,4 +1,4 @@
-"""From an architecture to the record that physics works on."""
+"""Conversion of an architecture to the record that physics uses."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -72,17 +72,17 @@ def model_record(entry: Architecture) -> records.Model:
 
 
 def _splittable_kv_heads(entry: Architecture, mixers: Iterable[Mixer]) -> int:
-    """Return the heads over which tensor parallelism can split the cache, at least 1."""
+    """Return the number of heads over which tensor parallelism can split the cache, at least 1."""
     return next((mixer.kv_heads(entry) for mixer in mixers if mixer.kv_heads), 1)
 
 
 def _index_tokens(mixers: Iterable[Mixer]) -> int:
-    """Return the tokens of context that the indexers select for each one of ``index_topk``."""
+    """Return the tokens of context that the indexers select per unit of ``index_topk``."""
     return max(mixer.index_tokens for mixer in mixers)
 
 
 def _all_reduces(entry: Architecture) -> int:
-    """Return the all-reduces of one pass: one after each mixer and each FFN.
+    """Return the number of all-reduces per pass: one after each mixer and each FFN.
 
     Shoeybi et al., Megatron-LM, arXiv:1909.08053. A parallel block adds its branches first.
     """

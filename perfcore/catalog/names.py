@@ -1,24 +1,24 @@
-"""Names of entries: how they are written and compared, and which are files of others."""
+"""Names of entries: their spelling, their comparison, and names that refer to foreign files."""
 
 import re
 
-HUB = "hf:"  # begins the name of a model on the Hugging Face hub
+HUB = "hf:"  # prefix of a model on the Hugging Face hub
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 
 
 def normalise(name: str) -> str:
-    """Return a name as it is compared: lower case, with ``-`` for blanks and underscores."""
+    """Return a name in the form used for comparison: lower case, ``-`` for blanks and ``_``."""
     return re.sub(r"[\s_]+", "-", name.strip().lower())
 
 
 def is_name(text: str) -> bool:
-    """Whether an entry may be called so."""
+    """Return whether a text is valid as the name of an entry."""
     return bool(_NAME.fullmatch(text))
 
 
 def is_foreign(name: str) -> bool:
-    """Whether a model's name says that it stands in a file of another project's format."""
+    """Return whether the name of a model refers to a file in another project's format."""
     lowered = name.lower()
     return (
         lowered.startswith(HUB)

@@ -1,8 +1,8 @@
 """Parameter counts of a model entry, matrix by matrix.
 
-Symbols: d hidden size, f FFN width, V vocabulary. The counts equal those of the public
-implementations in Hugging Face ``transformers`` to the parameter wherever the architecture is
-public (router biases, which are buffers there, are counted here).
+Symbols: d hidden size, f FFN width, V vocabulary. If the architecture is public, the counts are
+exactly those of its implementation in Hugging Face ``transformers``, plus router biases, which are
+buffers there.
 """
 
 from perfcore.catalog.architecture import Architecture
@@ -11,7 +11,9 @@ from perfcore.catalog.mixers import all_layers
 
 
 def mlp(entry: Architecture, inputs: int, width: int) -> tuple[Linear, Linear]:
-    """Return the (gate and) up and the down projection of one FFN: 3 d f gated, 2 d f not.
+    """Return the up projection (with the gate, if any) and the down projection of one FFN.
+
+    3 d f elements with a gate, 2 d f without.
 
     Shazeer, GLU Variants Improve Transformer, arXiv:2002.05202.
     """
@@ -27,8 +29,8 @@ def mlp_biases(entry: Architecture, width: int) -> int:
 def dense_ffn(entry: Architecture) -> tuple[Linear, Linear]:
     """Return both projections of all dense FFNs, and of all latent-MoE layers.
 
-    The projections into and out of the narrower space in which latent experts work are met by
-    every token like a dense FFN, so they are counted with it.
+    Every token passes through the projections into and out of the latent space of the experts, as
+    through a dense FFN, so they are counted with the dense FFNs.
     """
     dense = [
         (mlp(entry, entry.hidden_size, width), layers)
@@ -55,7 +57,7 @@ def shared_experts(entry: Architecture) -> Linear:
 def routed_expert(entry: Architecture) -> Linear:
     """Return both projections of one routed expert in every MoE layer.
 
-    Biases (gpt-oss) are counted as weights: like them they exist once an expert.
+    Biases (gpt-oss) are counted as weights, since each expert has its own.
     """
     if not entry.num_experts:
         return Linear()
@@ -66,19 +68,19 @@ def routed_expert(entry: Architecture) -> Linear:
 
 
 def input_embedding(entry: Architecture) -> int:
-    """Return the parameters that are only looked up: V d if untied, positions, their norm."""
+    """Return the parameters that are only looked up: V d if untied, positions and their norm."""
     d, scales = entry.hidden_size, {"scale": 1, "scale-and-bias": 2, "none": 0}[entry.norm]
     tokens = 0 if entry.tie_word_embeddings else entry.vocab_size * d
     return tokens + entry.learned_positions * d + (scales * d if entry.embedding_norm else 0)
 
 
 def lm_head(entry: Architecture) -> int:
-    """Return V d."""
+    """Return the parameters of the output head, V d."""
     return entry.vocab_size * entry.hidden_size
 
 
 def other_parameters(entry: Architecture) -> int:
-    """Return norms, biases, routers and small tensors: everything that is not a large matrix."""
+    """Return the parameters outside large matrices: norms, biases, routers and small tensors."""
     d, scales = entry.hidden_size, {"scale": 1, "scale-and-bias": 2, "none": 0}[entry.norm]
     blocks = entry.mixers + entry.ffn_layers
     norms = (entry.norms_per_layer * blocks // 2 + 1) * d * scales
@@ -114,11 +116,11 @@ def parameter_count(entry: Architecture) -> int:
 
 
 def active_parameter_count(entry: Architecture) -> int:
-    """Return the parameters that one token is multiplied with.
+    """Return the active parameters per token.
 
-    With the output head, without the looked-up input embedding. Published figures differ in
-    what they include: the 45.9 billion of MiniMax-01 leave the head out, the 3.3 billion of
-    Qwen3-30B-A3B count the input embedding.
+    The output head counts, the input embedding, which is only looked up, does not. Published
+    figures differ in this respect: MiniMax-01's 45.9 billion exclude the head, Qwen3-30B-A3B's 3.3
+    billion include the input embedding.
     """
     idle = (entry.num_experts - entry.active_experts) * routed_expert(entry).elements
     return parameter_count(entry) - input_embedding(entry) - round(idle)

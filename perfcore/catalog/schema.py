@@ -1,4 +1,4 @@
-"""Catalogue entries: what a TOML table may say, in human units, and the record it becomes."""
+"""Catalogue entries: the fields of their TOML tables, in human units, and their records."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
@@ -40,11 +40,11 @@ LinkKind = Literal[
     "fabric",
     "none",
 ]
-# Where a device lists no price of its own, medians of those that do;
-# tests/catalog/test_schema.py holds them to the catalogue.
+# Used for devices that list no such price: medians over the devices that do.
+# tests/catalog/test_schema.py compares them with the catalogue.
 SPOT_SHARE = 0.35  # of the on-demand price
 HOURS_TO_BUY = 8200.0  # of the on-demand price
-SERVER_SHARE = 1.3  # price of a whole system by that of its boards, as in economics.toml
+SERVER_SHARE = 1.3  # price of a whole system over the price of its boards, as in economics.toml
 
 _FALLBACKS = {
     "spot_price_per_hour": (
@@ -65,15 +65,15 @@ Seconds = Annotated[float, BeforeValidator(quantity(LATENCY))]
 
 
 class Sourced(Entry):
-    """An entry whose source may not be left empty."""
+    """An entry whose source must not be empty."""
 
     source: Text
 
 
 class _Product(Sourced):
-    """What a device is, before any number of its data sheet."""
+    """Description of a device, without the numbers of its data sheet."""
 
-    vendor: Text = Field(description="who makes it")
+    vendor: Text = Field(description="manufacturer")
     year: Annotated[int, Field(ge=2000, le=2100)] = Field(
         description="year of general availability", examples=["2026"]
     )
@@ -83,7 +83,7 @@ class _Product(Sourced):
         examples=["announced"],
     )
     device_class: DeviceClass = Field(
-        description="which devices it is like; engines have constants by class", examples=["asic"]
+        description="class of similar devices; engines have constants per class", examples=["asic"]
     )
     process_nm: Annotated[float, Field(gt=0)] | None = Field(
         None, description="process node [nm]", examples=["4"]
@@ -91,10 +91,10 @@ class _Product(Sourced):
 
 
 class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore[misc]
-    """The data sheet of one schedulable accelerator, card or socket.
+    """Data sheet of one schedulable accelerator, card or socket.
 
-    The numbers are those of ``records.Device``. Prices that it does not list follow from the price
-    of an hour.
+    The numbers are those of ``records.Device``. Prices that the sheet does not list are derived
+    from the price per hour.
     """
 
     kind: ClassVar[str] = "device"
@@ -112,19 +112,21 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
         None, description="last-level cache or on-chip SRAM", examples=["50 MB"]
     )
     on_chip_bandwidth: Bandwidth | None = Field(
-        None, description="bandwidth of that", examples=["5.5 TB/s"]
+        None, description="bandwidth of the on-chip memory", examples=["5.5 TB/s"]
     )
     memory2_kind: str = Field("", description="kind of the second tier", examples=["DDR5"])
-    link_kind: LinkKind = Field("pcie", description="what joins devices", examples=["nvlink"])
+    link_kind: LinkKind = Field("pcie", description="link between devices", examples=["nvlink"])
     link_latency: Seconds | None = Field(
-        None, description="start-up time of the link", examples=["1 us"]
+        None, description="start-up latency of the link", examples=["1 us"]
     )
-    price_per_hour_basis: str = Field("", description="whose price of an hour that is")
-    price_per_hour_date: str = Field("", description="when it held", examples=["2026-05-07"])
-    spot_price_per_hour_basis: str = Field("", description="whose spot price that is")
-    purchase_price_basis: str = Field("", description="whose price to buy that is")
+    price_per_hour_basis: str = Field("", description="who quotes the price per hour")
+    price_per_hour_date: str = Field(
+        "", description="date of the price per hour", examples=["2026-05-07"]
+    )
+    spot_price_per_hour_basis: str = Field("", description="who quotes the spot price")
+    purchase_price_basis: str = Field("", description="who quotes the purchase price")
     purchase_price_whole: bool = Field(
-        False, description="whether that is of a complete system", examples=["true"]
+        False, description="whether the purchase price is for a complete system", examples=["true"]
     )
 
     @model_validator(mode="after")
@@ -151,11 +153,11 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
 
     @property
     def fallbacks(self) -> dict[str, str]:
-        """Prices that the device does not list, and what stands for them."""
+        """Prices that the device does not list, and the estimates that replace them."""
         return {name: why for name, why in _FALLBACKS.items() if getattr(self, name) is None}
 
     def record(self) -> records.Device:
-        """Return what physics needs of the data sheet: prices are of the device alone."""
+        """Return the record that physics uses; its prices are of the device alone."""
         made = record_of(records.Device, self)
         if self.spot_price_per_hour is None:
             made = made._replace(spot_price_per_hour=self.price_per_hour * SPOT_SHARE)
@@ -167,7 +169,7 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
 
 
 class Quality(BaseModel):
-    """An open measurement of what a format costs in quality. It does not carry over to sizes."""
+    """An open measurement of a format's loss of quality, valid for the measured model only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -188,7 +190,7 @@ class _Bounded(Sourced):
 
 
 class WeightFormatEntry(sheet_of(records.WeightFormat, _Bounded), _Bounded):  # type: ignore[misc]
-    """How weights are stored, and which arithmetic they are multiplied with."""
+    """Storage format of weights, and the arithmetic in which they are multiplied."""
 
     kind: ClassVar[str] = "weight_format"
 
@@ -202,7 +204,7 @@ class WeightFormatEntry(sheet_of(records.WeightFormat, _Bounded), _Bounded):  # 
 
 
 class KVFormatEntry(sheet_of(records.KVFormat, _Bounded), _Bounded):  # type: ignore[misc]
-    """How the KV cache is stored."""
+    """Storage format of the KV cache."""
 
     kind: ClassVar[str] = "kv_format"
     FORMER: ClassVar[Mapping[str, str]] = FORMER["kv_format"]
@@ -215,9 +217,9 @@ class KVFormatEntry(sheet_of(records.KVFormat, _Bounded), _Bounded):  # type: ig
 
 
 class EconomicsEntry(sheet_of(records.Economics, _Bounded), _Bounded):  # type: ignore[misc]
-    """Facility and money.
+    """Economics: facility costs and finance.
 
-    A table may leave out what the entry named by ``base`` has.
+    A table may omit keys that the entry named by ``base`` has.
     """
 
     kind: ClassVar[str] = "economics"
@@ -230,7 +232,7 @@ class EconomicsEntry(sheet_of(records.Economics, _Bounded), _Bounded):  # type: 
 
 
 class FactEntry(Sourced):
-    """A single sourced number that no device or format owns: an energy, a price, an intensity."""
+    """A single sourced number outside any device or format: an energy, a price, an intensity."""
 
     kind: ClassVar[str] = "fact"
 
@@ -252,6 +254,6 @@ class EnergyEntry(FactEntry):
 
 
 class PriceEntry(FactEntry):
-    """A dated price, a carbon intensity or a facility's overhead."""
+    """A dated price, a carbon intensity or a facility overhead."""
 
     kind: ClassVar[str] = "price"

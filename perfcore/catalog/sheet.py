@@ -1,4 +1,4 @@
-"""Fields of entries that stand in a record: made of the record's declarations, and back to it."""
+"""Conversion between records and entries: fields from a record's declarations, and back."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
@@ -13,10 +13,10 @@ R = TypeVar("R", bound=tuple[Any, ...])
 
 
 def quantity(limits: Limits) -> Callable[[object], float]:
-    """Return a parser of quantities within limits, in human units or SI."""
+    """Return a parser of quantities in human units or SI that checks limits."""
 
     def parse(value: object) -> float:
-        number = units.parse(value, limits.dimension)  # type: ignore[arg-type]  # refuses others
+        number = units.parse(value, limits.dimension)  # type: ignore[arg-type]  # it checks
         if not limits.admits(number):
             raise ValueError(f"{value!r} must be {limits.demand(number)}")
         return number
@@ -51,7 +51,7 @@ def _field(one: Input) -> tuple[Any, Any]:
 
 
 def record_of(record: type[R], entry: BaseModel) -> R:
-    """Return a record of an entry's fields; what the entry lacks is 0, to be replaced."""
+    """Return a record of an entry's fields; absent fields are 0, to be replaced by the caller."""
     (kind,) = (kind for kind, known in RECORDS.items() if known is record)
     codes = {name: _code(one, getattr(entry, name)) for name, one in INPUTS[kind].items()}
     return record(**codes)

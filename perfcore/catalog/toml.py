@@ -1,4 +1,4 @@
-"""TOML in the layout of the catalogue, by tomlkit: values, lines, tables, files, and removals."""
+"""TOML in the layout of the catalogue, written with tomlkit: values, lines, tables and files."""
 
 from collections.abc import Iterable, Mapping
 from itertools import takewhile
@@ -12,19 +12,19 @@ from perfcore.errors import InputError
 
 
 def value_text(value: object) -> str:
-    """Return a value as TOML, as in `add`."""
+    """Return a value as TOML text, formatted as by `add`."""
     return _item(value).as_string()
 
 
 def line_text(key: str, value: object, comment: str, gap: str = "  ") -> str:
-    """Return a line of TOML, as `add` adds it, without its end."""
+    """Return a line of TOML, formatted as by `add`, without its line break."""
     line = tomlkit.document()
     add(line, key, value, comment, gap)
     return line.as_string().rstrip("\n")
 
 
 def table(values: Mapping[str, object] | None = None) -> Table:
-    """Return a table that starts with a line of its own, ``[name]``, and has values as in `add`."""
+    """Return a table with a header line, ``[name]``, and values formatted as by `add`."""
     made = tomlkit.table(is_super_table=False)
     for key, value in (values or {}).items():
         add(made, key, value)
@@ -32,7 +32,7 @@ def table(values: Mapping[str, object] | None = None) -> Table:
 
 
 def group(tables: Mapping[str, Mapping[str, object]]) -> Table:
-    """Return a table without a line of its own, which holds tables of such values."""
+    """Return a table without a header line that holds other tables."""
     made = tomlkit.table(is_super_table=True)
     for name, values in tables.items():
         made.append(name, table(values))
@@ -45,15 +45,15 @@ def add(to: Table | Container, key: str, value: object, comment: str = "", gap: 
     Parameters
     ----------
     value
-        A text, number, flag, a list or mapping of them, or a table. A float has 12 significant
-        digits where these are exact, and a mapping stands on the line of its key.
+        A text, a number, a flag, a list or mapping of these, or a table. A float is written with
+        12 significant digits if they are exact, a mapping on the line of its key.
     comment
-        What stands behind the value, after ``gap``.
+        Comment after the value, separated by ``gap``.
 
     Raises
     ------
     InputError
-        A text has bytes that are no UTF-8.
+        A text has bytes that are not UTF-8.
     """
     item = _item(value)
     if comment:
@@ -63,12 +63,12 @@ def add(to: Table | Container, key: str, value: object, comment: str = "", gap: 
 
 
 def add_comment(to: Table, text: str) -> None:
-    """Add a line that is a comment."""
+    """Add a comment line."""
     to.append(None, tomlkit.comment(text))
 
 
 def lines(values: Iterable[object]) -> Array:
-    """Return a list that has a line for each of its values."""
+    """Return a list with one line per value."""
     made = tomlkit.array()
     for value in values:
         made.add_line(_item(value), indent="  ")
@@ -77,7 +77,7 @@ def lines(values: Iterable[object]) -> Array:
 
 
 def document(tables: Mapping[str, Table], comment: str = "") -> str:
-    """Return tables as the text of a file, below a comment of some lines."""
+    """Return the text of a file that holds tables, below a comment."""
     made = tomlkit.document()
     for name, inner in tables.items():
         made.append(name, inner)
@@ -86,20 +86,20 @@ def document(tables: Mapping[str, Table], comment: str = "") -> str:
 
 
 def without(text: str, *path: str) -> str:
-    """Return the text of a file without one of its tables, and everything else as it is.
+    """Return the text of a file without one of its tables; the rest stays as it is.
 
-    Comments at the end of the table stay: they are about what comes next.
+    Comments at the end of the table stay, since they describe what follows.
 
     Parameters
     ----------
     path
-        Names of the tables around it, from the outermost, and its own.
+        Names of the enclosing tables, outermost first, then the name of the table.
 
     Raises
     ------
     ValueError
-        tomlkit would change other lines, as with some arrays of tables, or cannot read the text,
-        as with lists in a hundred lists.
+        tomlkit would change other lines (some arrays of tables), or cannot read the text (lists
+        nested a hundred deep).
     """
     try:
         made = tomlkit.parse(text)
@@ -125,7 +125,7 @@ def _remove(container: Container, path: tuple[str, ...]) -> None:
 
 
 def _last_comments(item: Item) -> list[Item]:
-    """Return the comments and blank lines with which a table ends."""
+    """Return the comments and blank lines at the end of a table."""
     if isinstance(item, AoT):
         return _last_comments(item.body[-1])
     if not isinstance(item, Table):
@@ -142,7 +142,7 @@ def _item(value: object) -> Item:
         return value
     if isinstance(value, str):
         if value != value.encode("utf-8", "ignore").decode():
-            raise InputError(f"{value!r}: has bytes that are no UTF-8 text; write it in UTF-8")
+            raise InputError(f"{value!r}: has bytes that are not UTF-8; write it in UTF-8")
         return tomlkit.string(value)
     if isinstance(value, float):
         digits = f"{value:.12g}"
@@ -157,7 +157,7 @@ def _item(value: object) -> Item:
 
 
 def _inline(values: Mapping[str, object]) -> InlineTable:
-    """Return a mapping on one line, with blanks within its braces."""
+    """Return a mapping on one line, with blanks inside its braces."""
     made = tomlkit.inline_table()
     items = {key: _item(value) for key, value in values.items()}
     if items:

@@ -1,4 +1,4 @@
-"""Entries as TOML that explains itself, and files of them that are added to."""
+"""Entries as commented TOML, and additions to the user's catalogue files."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,9 +10,9 @@ from perfcore.catalog.names import normalise
 from perfcore.errors import InputError, argument
 from perfcore.reading.files import read_toml
 
-_MARK = "\ufeff"  # of UTF-8, at the start of a file
+_MARK = "\ufeff"  # byte-order mark at the start of a file
 _ALWAYS = ("native_dtype", "tie_word_embeddings")
-_LAST = ("notes", "source")  # a table ends with keys, so that comments belong to the one below
+_LAST = ("notes", "source")  # a table ends with keys, so that comments belong to the next table
 
 
 def table_text(
@@ -28,7 +28,7 @@ def table_text(
     table
         Values by field; ``estimated`` is an inner table.
     absent
-        Fields that are not given: they stand there as comments, with an example.
+        Fields without a value; they are written as comments, with an example.
     """
     written = toml.table()
     missing = set(absent)
@@ -53,7 +53,7 @@ def _example(meaning: Meaning) -> object:
 
 
 def entry_table(entry: Entry) -> dict[str, object]:
-    """Return the fields of an entry that differ from their defaults, and a few that matter."""
+    """Return the fields of an entry that differ from their defaults, and a few important ones."""
     given = entry.model_dump(exclude_defaults=True, exclude={"name"})
     given |= {name: getattr(entry, name) for name in _ALWAYS if hasattr(entry, name)}
     return {name: value for name, value in given.items() if value not in ("", (), {})}
@@ -65,15 +65,15 @@ def added(path: Path, name: str, text: str, *, replace: bool) -> str:
     Parameters
     ----------
     path
-        The file, which need not exist.
+        The file; it need not exist.
     replace
-        Whether a table of this name may be replaced. Everything else stays as it is, comments
-        and ends of lines included, and the new table stands last.
+        Whether a table of this name may be replaced. Everything else stays as it is, including
+        comments and line endings. The new table goes to the end.
 
     Raises
     ------
     InputError
-        The file has faults, or it has such a table that may not or cannot be replaced.
+        The file has faults, or it has a table of this name that may not or cannot be replaced.
     """
     if not path.exists():
         return text
@@ -92,7 +92,7 @@ def added(path: Path, name: str, text: str, *, replace: bool) -> str:
             kept = toml.without(kept, twin)
     except ValueError:
         raise InputError(
-            f"{path}: [{name}] cannot be replaced by a program; edit it by hand"
+            f"{path}: [{name}] cannot be replaced automatically; edit it by hand"
         ) from None
     newline = "\r\n" if "\r\n" in old else "\n"
     own = text.replace("\n", newline)

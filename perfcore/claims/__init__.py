@@ -1,1 +1,1 @@
-"""Published claims about speed and price, held against physics."""
+"""Published claims about speed and price, checked against physics."""

@@ -1,4 +1,4 @@
-"""Whether published claims agree with physics, with the prediction, and with each other."""
+"""Audit of published claims against physics, the prediction and their own figures."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,8 +15,8 @@ from perfcore.physics.stages.replica import KV_DOES_NOT_FIT, OK, WEIGHTS_DO_NOT_
 from perfcore.records import SCHEDULER_CONTINUOUS
 from perfcore.units import format_quantity
 
-ROUNDING: Final = 0.05  # how far tokens/s may be from 1 / (time per token): published in 2 digits
-_MULTIPLES: Final = (1, 2, 4, 8)  # of the smallest number that fits, to find a price on
+ROUNDING: Final = 0.05  # tolerance between tokens/s and 1 / TPOT, as published with 2 digits
+_MULTIPLES: Final = (1, 2, 4, 8)  # of the smallest device count that fits, to try prices on
 
 _MEMORY: Final = (WEIGHTS_DO_NOT_FIT, KV_DOES_NOT_FIT)
 _ARITHMETIC: Final = {
@@ -29,14 +29,14 @@ _ARITHMETIC: Final = {
 
 
 class Verdict(NamedTuple):
-    """One thing that is to be said about a claim: a word for programs, a clause for people."""
+    """One verdict on a claim: a code for programs and a clause for people."""
 
     code: str
     text: str
 
 
 class Smallest(NamedTuple):
-    """The smallest number of devices that holds what a claim's own number does not."""
+    """Smallest number of devices that fits a claim which does not fit on its own number."""
 
     devices: int
     tp: int
@@ -46,21 +46,21 @@ class Smallest(NamedTuple):
 
 
 class Price(NamedTuple):
-    """What a claimed price takes, on devices that hold the model."""
+    """Conditions under which a claimed price is reached, on devices that fit the model."""
 
     devices: int
-    batch: int | None  # smallest that reaches the price at the usual utilisation; None: none does
+    batch: int | None  # smallest that reaches the price at the usual utilisation; None: none
     batch_at_full_utilization: int | None
     lowest_usd_per_mtok: float | None  # at the largest batch and the usual utilisation
 
 
 class Finding(NamedTuple):
-    """A claim beside its bound, its prediction and what it implies. SI units."""
+    """A claim with its physical bound, its prediction and its implications. SI units."""
 
     claim: Claim
     tp: int
     pp: int
-    bound_tpot_s: float  # least of all layouts, ideal engine
+    bound_tpot_s: float  # lowest over all layouts, ideal engine
     predicted_tpot_s: float
     predicted_low_s: float  # of the 80 % interval, or the bound
     predicted_high_s: float
@@ -68,12 +68,12 @@ class Finding(NamedTuple):
     claim_to_prediction: float | None
     needed_bytes: float  # weights and KV cache
     memory_bytes: float  # of all the claim's devices
-    devices_needed: int  # whose memory holds that
-    devices_implied: int | None  # whose memory holds that and whose bandwidth is fast enough
-    devices_predicted: int | None  # the same by the prediction
+    devices_needed: int  # whose memory holds needed_bytes
+    devices_implied: int | None  # with enough memory, and bandwidth for the claimed time
+    devices_predicted: int | None  # the same according to the prediction
     implied_bandwidth: float | None  # bytes/s of each device
-    implied_mbu: float | None  # the same as a share of the data sheet
-    overflow_bandwidth: float | None  # bytes/s from elsewhere, for what does not fit
+    implied_mbu: float | None  # implied_bandwidth as a share of the data sheet
+    overflow_bandwidth: float | None  # bytes/s from other memory, for the bytes that do not fit
     utilization: float
     usd_per_mtok_at_claimed_speed: float | None
     usd_per_mtok_at_full_utilization: float | None
@@ -114,31 +114,32 @@ class Finding(NamedTuple):
 
 
 def audit(claims: str | Path | Iterable[Claim | Mapping[str, object]]) -> list[Finding]:
-    """Return what physics and the prediction say about claims.
+    """Return findings on claims: physical bounds, predictions and verdicts.
 
     ``perfcore.audit([{"model": "llama-3-70b", "device": "h100-sxm", "tokens_per_s": 900}])``
 
     Parameters
     ----------
     claims
-        A CSV file, or claims: each a mapping laid out like a line of such a file, or a ``Claim``.
+        A CSV file, or claims. A claim is a ``Claim`` or a mapping with the columns of such a file.
 
     Raises
     ------
     InputError
-        With every fault of the file or the mappings.
+        The file or the mappings have faults; all of them are listed.
     """
     given = read_claims(claims) if isinstance(claims, str | Path) else as_claims(claims)
     return [audit_claim(claim) for claim in given]
 
 
 def audit_claim(claim: Claim) -> Finding:
-    """Return what physics and the prediction say about a claim.
+    """Return the finding on a claim.
 
-    The bound is the least time of any layout with the ideal engine, one pass of the model a token:
-    speculative decoding can beat it. The prediction is the default engine's, a batch that starts
-    together, tensor parallel as far as heads and the scale-up domain allow. Both have a 16-bit KV
-    cache. The price is that of output, by the devices' hourly price and a continuous batch.
+    The bound is the lowest time of any layout with the ideal engine and one pass of the model per
+    token; speculative decoding can beat it. The prediction is for the default engine and a static
+    batch, with as much tensor parallelism as heads and the scale-up domain allow. Both have a
+    16-bit KV cache. The price is the price of output tokens, from the devices' price per hour and
+    continuous batching.
     """
     case = Case.of(claim)
     tpot_s = claim.tpot_s
@@ -206,7 +207,7 @@ def _busy(economics: records.Economics) -> records.Economics:
 
 
 def _usd_per_mtok(case: Case, claim: Claim, economics: records.Economics) -> float | None:
-    """Price of output at the claimed speed and batch. [USD per million tokens]"""
+    """Return the price of output at the claimed speed and batch. [USD per million tokens]"""
     if claim.tpot_s is None:
         return None
     rate = usd_per_second(case.device, float(claim.devices), economics)
@@ -214,7 +215,7 @@ def _usd_per_mtok(case: Case, claim: Claim, economics: records.Economics) -> flo
 
 
 def _price(case: Case, usd_per_mtok: float, counts: Sequence[int]) -> Price | None:
-    """What a price takes on the first of some numbers of devices that reaches it, else the best."""
+    """Return the first of some device counts that reaches a price, else the cheapest."""
     prices = [_price_on(case, usd_per_mtok, devices) for devices in counts]
     return min(
         prices,
@@ -243,7 +244,7 @@ def _price_on(case: Case, usd_per_mtok: float, devices: int) -> Price:
         return Price(devices, None, None, None)
 
     def smallest(economics: records.Economics) -> int | None:
-        # the price of a token falls with the batch: tests/claims/test_case.py
+        # bisection: the price per token falls with the batch (tests/claims/test_case.py)
         batches = range(1, largest + 1)
         found = bisect_left(batches, x=True, key=lambda b: cost(b, economics) <= usd_per_mtok)
         return batches[found] if found < largest else None
@@ -257,7 +258,7 @@ def _price_on(case: Case, usd_per_mtok: float, devices: int) -> Price:
 
 
 def _price_counts(smallest: int | None, fast: int | None) -> list[int]:
-    """Numbers of devices to price for a claim that does not fit on its own."""
+    """Return the device counts to price for a claim that does not fit on its own number."""
     if smallest is None:
         return []
     counts = {smallest * times for times in _MULTIPLES} | ({fast} if fast else set())
@@ -333,7 +334,7 @@ def _devices(count: int) -> str:
 
 
 def _estimated(claim: Claim, case: Case) -> tuple[str, ...]:
-    """Fields without a published value that the finding depends on."""
+    """Return the fields without a published value that the finding depends on."""
     used = {"memory_capacity", "memory_bandwidth", "flops_fp16"}
     used.add(_ARITHMETIC[case.weight_format.arithmetic])
     if case.device.spatial == 1.0:

@@ -1,4 +1,4 @@
-"""A claim as physics takes it, on the devices that it names or on others."""
+"""A claim as input of physics, on any number of its devices."""
 
 from collections.abc import Iterator
 from math import ceil
@@ -15,11 +15,11 @@ from perfcore.physics.weights import weight_bytes
 from perfcore.records import SCHEDULER_STATIC
 
 MOST_DEVICES: Final = 65_536
-_SEARCHED: Final = 256  # device counts that are tried above the smallest
+_SEARCHED: Final = 256  # device counts that are tried, from the smallest
 
 
 class Case(NamedTuple):
-    """A claim as physics takes it."""
+    """A claim as input of physics."""
 
     model: records.Model
     device: records.Device
@@ -34,7 +34,7 @@ class Case(NamedTuple):
 
     @classmethod
     def of(cls, claim: Claim) -> "Case":
-        """Return a claim with the ideal engine, the default one and a 16-bit KV cache."""
+        """Return the case of a claim, with ideal and default engine and a 16-bit KV cache."""
         return cls(
             model=claim.model.record(),
             device=claim.device.record(),
@@ -56,7 +56,7 @@ class Case(NamedTuple):
         batch: float | None = None,
         scheduler: float = SCHEDULER_STATIC,
     ) -> Point:
-        """Return what an engine does on tp x pp x dp devices."""
+        """Return the result of an engine on tp x pp x dp devices."""
         tp, pp, dp = degrees
         deployment = records.Deployment(
             tp=float(tp),
@@ -83,7 +83,7 @@ class Case(NamedTuple):
         )
 
     def layout(self, devices: int) -> tuple[int, int, int]:
-        """Return tp, pp, dp: tensor parallel as far as heads and domain allow, then a pipeline."""
+        """Return tp, pp, dp: tensor parallelism as far as heads and domain allow, then pipeline."""
         if self.device.spatial == 1.0:
             return 1, devices, 1
         tp = max(
@@ -95,11 +95,11 @@ class Case(NamedTuple):
         return tp, devices // tp, 1
 
     def predicted(self, devices: int) -> Point:
-        """Return what the default engine does on some number of devices."""
+        """Return the result of the default engine on a number of devices."""
         return self.point(self.engine, self.layout(devices))
 
     def bound(self, devices: int) -> Point:
-        """Return the fastest of all layouts with the ideal engine, whether or not it fits."""
+        """Return the result of the ideal engine in its fastest layout, even if it does not fit."""
         padded = self.ideal._replace(pads_heads=1.0)
         points = [self.point(padded, degrees) for degrees in self._layouts(devices)]
         return min(points, key=lambda point: point.tpot_s)
@@ -116,7 +116,7 @@ class Case(NamedTuple):
 
     @property
     def needed_bytes(self) -> float:
-        """Weights, and the KV cache of the batch at full length. [bytes]"""
+        """Memory for the weights and the KV cache of the batch at full length. [bytes]"""
         length = self.input_len + self.output_len
         per_sequence = kv_bytes_per_sequence(self.model, self.kv_format, length)
         return weight_bytes(self.model, self.weight_format) + self.batch * per_sequence
@@ -136,7 +136,10 @@ class Case(NamedTuple):
         return None
 
     def fast_enough(self, first: int, tpot_s: float) -> int | None:
-        """Return the smallest number of devices, from some on, whose interval holds a time."""
+        """Return the smallest number of devices, from ``first`` on, that may reach ``tpot_s``.
+
+        That is, the lower end of the predicted 80 % interval is at most ``tpot_s``.
+        """
         for devices in range(first, min(first + _SEARCHED, MOST_DEVICES + 1)):
             point = self.predicted(devices)
             if point.status == OK and point.tpot_low_s <= tpot_s:

@@ -42,7 +42,7 @@ _FORM: Final = Form(
 
 
 class Claim(NamedTuple):
-    """What somebody says about a model on a machine. Figures that they do not give are None."""
+    """A published claim about a model on a machine. Figures that are not claimed are None."""
 
     claim: str
     model: ModelEntry
@@ -59,7 +59,7 @@ class Claim(NamedTuple):
 
     @property
     def tpot_s(self) -> float | None:
-        """Time between two tokens of a sequence; tokens/s alone count as the whole batch's. [s]"""
+        """Time per output token; tokens/s alone are taken as those of the whole batch. [s]"""
         if self.ms_per_token is not None:
             return self.ms_per_token / 1e3
         return None if self.tokens_per_s is None else self.batch / self.tokens_per_s
@@ -68,13 +68,13 @@ class Claim(NamedTuple):
 def read_claims(path: str | Path) -> list[Claim]:
     """Return the claims of a CSV file in UTF-8 whose first line names columns of ``COLUMNS``.
 
-    ``model``, ``device`` and one of the three figures are needed; other cells may be empty: one
-    device, batch 1, bf16, 1,024 tokens in and 256 out.
+    ``model``, ``device`` and one of the three figures are needed. Other cells may be empty; the
+    defaults are one device, batch 1, bf16, 1,024 tokens in and 256 out.
 
     Raises
     ------
     InputError
-        With every fault of the file, each with its line.
+        The file has faults; all of them are listed, each with its line.
     """
     faults: list[str] = []
     rows = read_rows(str(path), read_text(path, ".csv"), _FORM, faults)
@@ -87,12 +87,12 @@ def read_claims(path: str | Path) -> list[Claim]:
 
 
 def as_claims(given: Iterable[Claim | Mapping[str, object]]) -> list[Claim]:
-    """Return claims, some of which are mappings laid out like a line of a file.
+    """Return claims, from claims or from mappings with the columns of a file.
 
     Raises
     ------
     InputError
-        With every fault of the mappings, each with the number of its claim.
+        The mappings have faults; all of them are listed, each with the number of its claim.
     """
     faults: list[str] = []
     found: list[Claim | None] = []

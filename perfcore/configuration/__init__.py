@@ -1,1 +1,1 @@
-"""One configuration: its result, what is near it, and where its figures come from."""
+"""Single configurations: their results, alternatives, and the provenance of their figures."""

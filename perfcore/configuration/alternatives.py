@@ -1,4 +1,4 @@
-"""What stands beside a configuration: the nearest other ones, and what better hardware buys."""
+"""Alternatives to a configuration: its nearest neighbours, and the gains of better hardware."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -25,7 +25,7 @@ _MORE: Final = 1.1
 _LESS: Final = 0.9
 _TIMES: Final = tuple(name for name, bound in LIMITS["engine"].items() if bound.dimension == "time")
 _LINKS: Final = ("link_bandwidth", "network_bandwidth", "memory2_bandwidth")
-# What is changed, by which factor, and the elasticity that says the same of small changes.
+# Factor, changed fields, and the elasticity, which describes the same for small changes.
 LEVERS: Final[dict[str, tuple[float, dict[str, tuple[str, ...]], str]]] = {
     "+10 % memory bandwidth": (_MORE, {"device": ("memory_bandwidth",)}, "elasticity_bandwidth"),
     "+10 % FLOP/s": (
@@ -44,14 +44,14 @@ LEVERS: Final[dict[str, tuple[float, dict[str, tuple[str, ...]], str]]] = {
         "elasticity_latency",
     ),
 }
-_FEWER_BITS: Final = 2.0 / 3.0  # at most, of the next narrower format
-_FEWER_BITS_GGUF: Final = 0.85  # whose formats lie closer together
-_PUBLISHED_BITS: Final = 17.0  # formats of this width and more add bits that nobody trained
+_FEWER_BITS: Final = 2.0 / 3.0  # at most, of the current bits, for the next narrower format
+_FEWER_BITS_GGUF: Final = 0.85  # GGUF formats are closer together
+_PUBLISHED_BITS: Final = 17.0  # formats this wide add bits beyond the trained 16-bit weights
 _BLOCKS: Final = "-block"  # a format of single matrices, not of files
 
 
 class Gain(NamedTuple):
-    """What a lever makes of a configuration."""
+    """Effect of a lever on a configuration."""
 
     lever: str
     before: Point
@@ -69,7 +69,7 @@ class Gain(NamedTuple):
 
 
 class Alternative(NamedTuple):
-    """Another configuration, what in it is different, and its result."""
+    """An alternative configuration, its difference and its result."""
 
     difference: str
     configuration: Configuration
@@ -82,7 +82,7 @@ class _Change(NamedTuple):
 
 
 def gains(configuration: Configuration) -> tuple[Gain, ...]:
-    """Return what each lever of ``LEVERS`` changes, evaluated anew."""
+    """Return the effect of each lever of ``LEVERS``, from a new evaluation."""
     before = configuration.evaluate()
     return tuple(
         Gain(name, before, evaluate_point(*_scaled(configuration.records, fields, factor)))
@@ -99,12 +99,12 @@ def _scaled(made: Records, fields: Mapping[str, tuple[str, ...]], factor: float)
 
 
 def alternatives(configuration: Configuration) -> tuple[Alternative, ...]:
-    """Return the nearest others: the next weight formats, a narrower KV cache, other counts.
+    """Return the neighbours: the next weight formats, a narrower KV cache, other device counts.
 
-    Formats are those for which the device has arithmetic, of the same family (GGUF or not): in
-    GGUF the nearest, else of the next width the first that the catalogue lists, and rather one
-    whose arithmetic is faster than at 16 bit. Twice and half the devices are a change of tp, or of
-    pp on a spatial machine and where only pp is above 1.
+    Weight formats are of the same family (GGUF or not), and the device has arithmetic for them. In
+    GGUF it is the nearest format; otherwise the first of the next width in the catalogue, with
+    preference for arithmetic faster than at 16 bit. Twice and half the devices change tp, or pp on
+    a spatial machine and if only pp is above 1.
     """
     firsts = (_narrower_weights, _wider_weights, _narrower_caches, _half, _double)
     changes = (next(changed(configuration), None) for changed in firsts)
@@ -112,7 +112,7 @@ def alternatives(configuration: Configuration) -> tuple[Alternative, ...]:
 
 
 def fitting(configuration: Configuration) -> tuple[Alternative, ...]:
-    """Return the nearest configurations that run, of one that does not: the first in each way."""
+    """Return the nearest configurations that run: the first for each kind of change."""
     ways = (
         _enough_devices,
         _narrower_weights,
@@ -187,7 +187,7 @@ def _weights(entry: WeightFormatEntry) -> _Change:
 
 
 def _usual(configuration: Configuration, entries: list[WeightFormatEntry]) -> WeightFormatEntry:
-    """Return the first that the catalogue lists, rather one with faster arithmetic than 16 bit."""
+    """Return the first format in the catalogue, preferably with arithmetic faster than 16 bit."""
     device = configuration.records.device
     fast = [
         entry
@@ -202,7 +202,7 @@ def _is_gguf(entry: WeightFormatEntry) -> bool:
 
 
 def _runnable(configuration: Configuration) -> list[WeightFormatEntry]:
-    """Formats of the same family that the device multiplies in, by name; no bare block formats."""
+    """Return formats of the same family that the device can multiply in; no block formats."""
     gguf = _is_gguf(configuration.entries.weight_format)
     found = []
     for name in loader.names("weight_format"):
@@ -249,14 +249,14 @@ def _double(configuration: Configuration) -> _Changes:
 
 
 def _degree(configuration: Configuration) -> str:
-    """Which degree changes the number of devices."""
+    """Return the degree that changes the number of devices."""
     numbers = configuration.numbers
     staged = configuration.entries.device.spatial or (numbers["tp"] == 1 and numbers["pp"] > 1)
     return "pp" if staged else "tp"
 
 
 def _of_degree(configuration: Configuration, name: str, degree: int) -> _Change:
-    """A degree, and with tp the expert-parallel degree if experts are on all devices."""
+    """Return a change of a degree; ep follows tp if experts are spread over all devices."""
     numbers = {key: int(configuration.numbers[key]) for key in ("tp", "pp", "dp", "ep")}
     everywhere = numbers["ep"] == numbers["tp"] * numbers["dp"]
     numbers[name] = degree
@@ -275,7 +275,7 @@ def _counted(configuration: Configuration) -> str:
 
 
 def _lower_degree(configuration: Configuration) -> _Changes:
-    """Smaller values of the degree that is the fault."""
+    """Yield smaller values of the invalid degree."""
     limits = {
         HEADS_NOT_DIVISIBLE: ("tp", configuration.records.model.heads),
         FEWER_LAYERS_THAN_STAGES: ("pp", configuration.records.model.layers),
@@ -305,7 +305,7 @@ def _smaller_batch(configuration: Configuration) -> _Changes:
 
 
 def _shorter(configuration: Configuration) -> _Changes:
-    """Prompts that the model takes, then ever shorter ones."""
+    """Yield the longest prompt that the model accepts, then ever shorter ones."""
     numbers = configuration.numbers
     longest = configuration.records.model.max_context - numbers["output_len"]
     length = int(min(numbers["input_len"], longest))

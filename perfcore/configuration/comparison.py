@@ -1,4 +1,4 @@
-"""Configurations side by side: given as files, or as lists of values that vary."""
+"""Comparison of configurations, given as files or as lists of values to vary."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,10 +26,10 @@ _METRICS: Final = frozenset(column.name for column in METRICS)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Configurations in the order given, with a name each, and how they compare.
+    """Named configurations in the order given, with their results.
 
-    ``rows`` are what ``perfcore.evaluate`` returns. Those that cannot run are never the best, and
-    have no ratio.
+    ``rows`` are results of ``perfcore.evaluate``. Configurations that cannot run are never the best
+    and have no ratios.
     """
 
     names: tuple[str, ...]
@@ -42,25 +42,25 @@ class Comparison:
 
     @cached_property
     def bounds(self) -> tuple[Point, ...]:
-        """The physical bound of each."""
+        """Physical bound of each configuration."""
         return tuple(configuration.bound() for configuration in self.configurations)
 
     @property
     def runs(self) -> tuple[bool, ...]:
-        """Which of them can run."""
+        """Whether each configuration can run."""
         return tuple(row["status"] == STATUS[0] for row in self.rows)
 
     @property
     def differing(self) -> dict[str, tuple[float | str | None, ...]]:
-        """Axes and overridden fields in which they differ, with the value of each."""
+        """Axes and overridden fields that differ, with the values of all configurations."""
         settings = dict.fromkeys(key for row in self.rows for key in row if key not in _METRICS)
         values = {key: tuple(row.get(key) for row in self.rows) for key in settings}
         return {key: found for key, found in values.items() if len(set(found)) > 1}
 
     def best(self, metric: str) -> tuple[int, ...]:
-        """Return the places of those that run and have the best value of a metric.
+        """Return the indices of the runnable configurations with the best value of a metric.
 
-        None if they are all alike.
+        The result is empty if all are equal.
         """
         values = {
             place: float(row[metric]) for place, row in enumerate(self.rows) if self.runs[place]
@@ -72,7 +72,7 @@ class Comparison:
         return tuple(place for place, value in values.items() if value == limit)
 
     def ratios(self, metric: str) -> tuple[float | None, ...]:
-        """Return a metric's values by that of the first; None where one of the two cannot run."""
+        """Return the ratios of a metric to the first configuration's; None if either cannot run."""
         first = float(self.rows[0][metric])
         return tuple(
             float(row[metric]) / first if runs and self.runs[0] and first else None
@@ -91,34 +91,34 @@ class Comparison:
 
 
 class _Base(NamedTuple):
-    """A file, a model's name or a configuration, with the parameters that it gives."""
+    """Parameters from a file, a mapping, the name of a model, or a configuration."""
 
     name: str
-    place: str  # before faults; empty for what was given as options
+    place: str  # prefix of faults; empty for options
     fields: dict[str, Any]
 
 
 def compare(
     *subjects: str | Path | Mapping[str, object] | Configuration, **options: object
 ) -> Comparison:
-    """Return configurations side by side.
+    """Return a comparison of configurations.
 
     ``perfcore.compare("llama-3-70b", device=["h100-sxm", "b200"], tp=8).best("tpot_s")``
 
     Parameters
     ----------
     subjects
-        TOML files that hold one configuration each, the same as mappings, ``Configuration``
-        objects, or names of models. A file's keys are the parameters of ``Configuration``, and
-        ``name``.
+        TOML files with one configuration each, equivalent mappings, ``Configuration`` objects, or
+        names of models. The keys of a file are the parameters of ``Configuration``, and ``name``.
     options
-        Parameters of ``Configuration``; of a list every value makes a configuration. They win
-        over what a subject says.
+        Parameters of ``Configuration``. Every value of a list makes a configuration. Options take
+        precedence over subjects.
 
     Raises
     ------
     InputError
-        With every fault found, or if there are fewer than two configurations or too many.
+        There are faults, all of which are listed; or there are fewer than two configurations, or
+        too many.
     """
     faults: list[str] = []
     given = _options(options, faults)
@@ -156,7 +156,7 @@ def compare(
         raise InputError(dict.fromkeys(faults))
     if len(found) < 2:
         raise InputError(
-            "compare: one configuration has nothing beside it; give two files, "
+            "compare: only one configuration is given; give two files, "
             f"or several values, e.g. {argument('device', ['h100-sxm', 'b200'])}"
         )
     return Comparison(
@@ -165,7 +165,7 @@ def compare(
 
 
 def _options(options: Mapping[str, object], faults: list[str]) -> dict[str, list[Any]]:
-    """Return the values of each option, checked by themselves."""
+    """Return the values of each option, each checked on its own."""
     found: dict[str, list[Any]] = {}
     for name, given in options.items():
         if name not in _KEYS:
@@ -210,7 +210,7 @@ def _bases(
 
 
 def _is_catalogue(tables: Mapping[str, object]) -> bool:
-    """Whether a file has entries of a catalogue, tables only, and no configuration."""
+    """Return whether a file holds catalogue entries (tables only) instead of a configuration."""
     return bool(tables) and all(
         isinstance(table, Mapping) and key not in _KEYS for key, table in tables.items()
     )
@@ -219,10 +219,10 @@ def _is_catalogue(tables: Mapping[str, object]) -> bool:
 def _checked(
     place: str, name: str, given: Mapping[str, object], folder: Path, faults: list[str]
 ) -> _Base:
-    """Return what a file or mapping says, after a check of each of its values."""
+    """Return the parameters in a file or mapping, each value checked."""
     fields: dict[str, Any] = {}
     for key, value in given.items():
-        spelled = str(key).replace("-", "_")  # as options are, too
+        spelled = str(key).replace("-", "_")  # as for options
         if spelled == _NAME:
             if isinstance(value, str) and value.strip():
                 name = value.strip()
@@ -231,7 +231,7 @@ def _checked(
             continue
         if spelled not in _KEYS:
             Place(place, "", faults).unknown("key", str(key), (*_KEYS, _NAME))
-            fields.setdefault(nearest(spelled, _KEYS), None)  # meant: not missing, too
+            fields.setdefault(nearest(spelled, _KEYS), None)  # misspelled, so not missing
             continue
         if isinstance(value, list):
             faults.append(
@@ -252,7 +252,7 @@ def _checked(
 
 
 def _flat(overrides: Mapping[str, object]) -> dict[str, object]:
-    """Return ``{device = {memory_bandwidth = ...}}`` as ``device.memory_bandwidth``."""
+    """Return overrides with nested tables as dotted keys, e.g. ``device.memory_bandwidth``."""
     found: dict[str, object] = {}
     for key, value in overrides.items():
         if key in RECORDS and isinstance(value, Mapping):
@@ -265,7 +265,7 @@ def _flat(overrides: Mapping[str, object]) -> dict[str, object]:
 def _made(
     base: _Base, varied: Mapping[str, Sequence[Any]], faults: list[str]
 ) -> Iterator[tuple[str, Configuration]]:
-    """Yield the configurations of every combination of values, each with its name."""
+    """Yield the configuration for every combination of values, with its name."""
     several = [name for name, values in varied.items() if len(values) > 1]
     for values in itertools.product(*varied.values()):
         chosen = dict(zip(varied, values, strict=True))
@@ -285,7 +285,7 @@ def _made(
 
 
 def _told(name: str, configuration: Configuration) -> str:
-    """How a name says what one of several values is."""
+    """Return the part of a configuration's name for one of several values."""
     if name == _OVERRIDES:
         return ", ".join(
             f"{w.key} {'x' if w.mode == 'scale' else '='} {w.values[0]:g}"
@@ -299,7 +299,7 @@ def _told(name: str, configuration: Configuration) -> str:
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names with a number where one stands twice."""
+    """Return names with a number after each duplicate."""
     seen: dict[str, int] = {}
     found = []
     for name in names:

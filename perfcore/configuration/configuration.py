@@ -1,4 +1,4 @@
-"""One configuration: names in, checked entries and records, a point or a flat dictionary out."""
+"""One configuration: names resolved to entries and records, and its result."""
 
 import contextlib
 import operator
@@ -42,7 +42,7 @@ ARITHMETIC_FIELD: Final = {
 
 
 class Entries(NamedTuple):
-    """What the names of a configuration stand for."""
+    """Catalogue entries that the names of a configuration refer to."""
 
     model: ModelEntry
     device: DeviceEntry
@@ -53,7 +53,7 @@ class Entries(NamedTuple):
 
 
 class Records(NamedTuple):
-    """What physics takes, in its order."""
+    """Arguments of physics, in its order."""
 
     model: records.Model
     device: records.Device
@@ -68,12 +68,12 @@ class Records(NamedTuple):
 
 @dataclass(frozen=True)
 class Configuration:
-    """One model on one machine, how it is deployed and what it is asked, resolved and checked.
+    """One model on one machine with its deployment and workload, resolved and checked.
 
     Parameters
     ----------
     model, device, engine, weight_format, kv_format, economics
-        Names, aliases or files of the catalogue, or entries.
+        Names or aliases in the catalogue, files, or entries.
     scheduler, offload
         ``static``, ``continuous`` or ``disaggregated``; ``none``, ``weights`` or ``kv``.
     tp, pp, dp, ep
@@ -81,21 +81,21 @@ class Configuration:
     devices
         ``auto`` chooses tp and pp: the fewest devices that hold the weights and the batch.
     batch
-        Sequences that start together; of a server, requests kept in flight.
+        Sequences that start together; for a server, requests kept in flight.
     prefix_hit
-        Share of the prompt whose KV cache is there already.
+        Share of the prompt whose KV cache is already present.
     draft_len, acceptance
-        Tokens drafted per step, and the probability that one of them is accepted.
+        Tokens drafted per step, and the probability that each is accepted.
     input_len, output_len
-        [tokens] Numbers may be text: ``"128Ki"``.
+        Lengths of prompt and output. Numbers may be text: ``"128Ki"``. [tokens]
     overrides
-        Fields of records: ``{"device.memory_bandwidth": "4 TB/s"}``, or a factor on the
-        catalogue's value: ``{"device.memory_bandwidth": {"scale": 2}}``.
+        New values of fields of records, ``{"device.memory_bandwidth": "4 TB/s"}``, or factors on
+        the catalogue's values, ``{"device.memory_bandwidth": {"scale": 2}}``.
 
     Raises
     ------
     InputError
-        With every fault found.
+        There are faults; all of them are listed.
     """
 
     model: str | ModelEntry
@@ -152,12 +152,12 @@ class Configuration:
             )
             chosen = {"tp": int(deployment.tp), "pp": int(deployment.pp)}
             object.__setattr__(self, "numbers", {**numbers, **chosen})
-            del self.__dict__["records"]  # of one device
+            del self.__dict__["records"]  # cached for one device
         _check_overridden(self.records, what_ifs, entries)
 
     @cached_property
     def records(self) -> Records:
-        """What physics needs, overrides applied."""
+        """Records that physics uses, with overrides applied."""
         entries, numbers = self.entries, self.numbers
         base = Records(
             model=entries.model.record(),
@@ -181,14 +181,14 @@ class Configuration:
         return base._replace(**changed)
 
     def _coordinate(self, name: str) -> float:
-        """Value on an axis of numbers, or code of a choice."""
+        """Return the value on a numeric axis, or the code of a choice."""
         if name in NUMBERS:
             return float(self.numbers[name])
         return float(AXIS_INPUTS[name].choices.index(getattr(self, name)))
 
     @property
     def device_count(self) -> int:
-        """Devices of one replica."""
+        """Number of devices of one replica."""
         return int(self.numbers["tp"] * self.numbers["pp"] * self.numbers["dp"])
 
     def evaluate(self) -> Point:
@@ -201,25 +201,25 @@ class Configuration:
 
     @property
     def remedy(self) -> str:
-        """Why it does not run, and what to change so that it does; empty if it runs."""
+        """Return why the configuration does not run, and the remedy; empty if it runs."""
         made = self.records
         return remedy(made.model, made.device, made.engine, self.evaluate(), self.labels)
 
     def bound(self) -> Point:
-        """Return the same with an ideal engine: what physics allows on this machine.
+        """Return the result with an ideal engine: the physical bound on this machine.
 
-        It runs as many requests at once as this engine does; more would make each one slower.
+        It runs as many requests at once as this engine, since more would make each one slower.
         """
         kept = {key: v for key, v in self.overrides.items() if not key.startswith("engine.")}
         at_once = int(self.evaluate().running_batch)
         return self.changed(engine=_BOUND_ENGINE, batch=at_once, overrides=kept).evaluate()
 
     def without_speculation(self) -> Point:
-        """Return the same without drafted tokens."""
+        """Return the result without speculative decoding."""
         return self.changed(draft_len=0).evaluate()
 
     def changed(self, **fields: object) -> "Configuration":
-        """Return the same on the same devices, but for some fields."""
+        """Return a configuration on the same devices with some fields changed."""
         degrees = {"devices": "", "tp": self.numbers["tp"], "pp": self.numbers["pp"]}
         return replace(self, **{**degrees, **fields})  # type: ignore[arg-type]
 
@@ -240,12 +240,12 @@ class Configuration:
 
     @property
     def constants(self) -> dict[str, Constant]:
-        """The engine's constants that hold on this device, with their provenance."""
+        """Return the engine's constants that apply to this device, with their provenance."""
         return self.entries.engine.constants_for(self.entries.device)
 
     @property
     def estimated(self) -> tuple[EstimatedFact, ...]:
-        """The estimated facts that this configuration depends on and that no override replaces."""
+        """Return the estimated facts that the result depends on and that no override replaces."""
         replaced = {(w.record, w.field) for w in self.what_ifs if w.mode == "set"}
         untouched = self._untouched()
         return tuple(
@@ -258,7 +258,7 @@ class Configuration:
 
     @property
     def purchase(self) -> str:
-        """How devices are paid, ``on-demand``, ``spot`` or ``owned``."""
+        """Way in which devices are paid: ``on-demand``, ``spot`` or ``owned``."""
         return PURCHASES[int(self.records.economics.purchase)]
 
     @property
@@ -267,7 +267,7 @@ class Configuration:
         return tuple(self._name(kind) for kind in KINDS if getattr(self.entries, kind).hypothetical)
 
     def _untouched(self) -> set[str]:
-        """Fields of the device that have no part in the result."""
+        """Return the fields of the device that have no effect on the result."""
         device, arithmetic = self.records.device, self.records.weight_format.arithmetic
         chosen = ARITHMETIC_FIELD[arithmetic]
         if getattr(device, chosen) == 0.0 or arithmetic == records.MATH_FP32:
@@ -314,12 +314,12 @@ def evaluate(
     Parameters
     ----------
     options
-        As those of ``Configuration``.
+        Parameters of ``Configuration``.
 
     Raises
     ------
     InputError
-        With every fault found.
+        There are faults; all of them are listed.
     """
     known = (*list(AXIS_INPUTS)[2:], "overrides")
     faults: list[str] = []
@@ -332,7 +332,7 @@ def evaluate(
 
 
 def faults_of(name: str, given: object) -> list[str]:
-    """Return what is wrong with one parameter of a ``Configuration``, by itself."""
+    """Return the faults of one parameter of a ``Configuration``, checked on its own."""
     faults: list[str] = []
     if name in KINDS:
         _entry(name, given, faults)
@@ -397,7 +397,7 @@ def _what_ifs(overrides: Mapping[str, object], faults: list[str]) -> tuple[WhatI
     place = Place("overrides", "", faults)
     for key in overrides:
         if key in AXIS_INPUTS:
-            place.fault(f"{key!r} is an axis", "give it as an option of its own")
+            place.fault(f"{key!r} is an axis", "give it as an option")
     what_ifs = parse_what_ifs({k: v for k, v in overrides.items() if k not in AXIS_INPUTS}, place)
     for what_if in what_ifs.values():
         if len(what_if.values) != 1:
@@ -408,7 +408,7 @@ def _what_ifs(overrides: Mapping[str, object], faults: list[str]) -> tuple[WhatI
 
 
 def _check_overridden(made: Records, what_ifs: tuple[WhatIf, ...], entries: Entries) -> None:
-    """Find scaled fields that leave their bounds, and a device left without arithmetic."""
+    """Refuse scaled fields outside their bounds, and a device left without arithmetic."""
     faults = [
         f"overrides: {what_if.key}: scale {what_if.values[0]:g} makes it {value:g}; "
         f"it must be {what_if.limits}"
@@ -423,8 +423,7 @@ def _check_overridden(made: Records, what_ifs: tuple[WhatIf, ...], entries: Entr
     ]
     if not peak_flops(made.device, made.weight_format.arithmetic):
         faults.append(
-            f"{entries.device.name}: no arithmetic rate is left to compute with; "
-            "set device.flops_fp16 above 0"
+            f"{entries.device.name}: no arithmetic rate is left; set device.flops_fp16 above 0"
         )
     if faults:
         raise InputError(faults)

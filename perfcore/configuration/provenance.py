@@ -1,4 +1,4 @@
-"""Where the figures behind a result come from, and how much the result depends on each."""
+"""Provenance of the figures behind a result, and the sensitivity of the result to each."""
 
 import re
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ from perfcore.space.axes import WhatIf
 from perfcore.units import DIMENSIONS
 
 Basis = Literal[
-    "published",  # by the vendor or a standard, as the source says
-    "second-hand",  # published, read in a copy
-    "vendor claim",  # a vendor's result, which nobody else has measured
-    "estimated",  # nobody publishes it
+    "published",  # by the vendor or a standard
+    "second-hand",  # published, but read in a copy
+    "vendor claim",  # a vendor's result without independent measurements
+    "estimated",  # not published
     "fitted",
     "assumed",
     "definition",
-    "what-if",  # set by whoever asks
+    "what-if",  # set by the user
 ]
 
 _BASES: Final[dict[str, Basis]] = {
@@ -34,14 +34,14 @@ VERDICT: Final = {
     "energy_per_output_token_j": "J",
     "cost_per_mtok_output_usd": "$",
 }
-_LESS: Final = 0.99  # of a figure, to see what depends on it
+_LESS: Final = 0.99  # factor on a figure to find the metrics that depend on it
 _ALL: Final = "all"
 _SECOND_HAND: Final = "second-hand: "
-_SEGMENT: Final = re.compile(r";\s+(?![^(]*\))")  # semicolons outside of brackets
+_SEGMENT: Final = re.compile(r";\s+(?![^(]*\))")  # semicolons outside brackets
 
 
 class Figure(NamedTuple):
-    """A number that entered a result."""
+    """A number that affects a result."""
 
     kind: str  # of the catalogue
     entry: str
@@ -50,20 +50,20 @@ class Figure(NamedTuple):
     unit: str  # SI; empty for a share, a ratio or a count
     basis: Basis
     source: str
-    effects: dict[str, float]  # % that a metric of ``VERDICT`` changes per % of the figure
+    effects: dict[str, float]  # % change of each metric of ``VERDICT`` per % of the figure
 
     @property
     def effect(self) -> float:
-        """The largest effect, without its sign."""
+        """Magnitude of the largest effect."""
         return max(map(abs, self.effects.values()), default=0.0)
 
 
 def figures(configuration: Configuration) -> tuple[Figure, ...]:
-    """Return every figure of data sheets, formats, engine and economics that entered the result.
+    """Return every figure of data sheets, formats, engine and economics that affects the result.
 
-    A figure entered if some metric changes when it is 1 % smaller; codes and switches, and the
-    model's dimensions (all of which enter), are not among them. Counts have no effects: what 1 %
-    of a device does is no answer.
+    A figure affects the result if some metric changes when the figure is 1 % smaller. Codes,
+    switches and the model's dimensions (all of which matter) are left out. Counts have no effects,
+    since 1 % of a device is meaningless.
     """
     before = configuration.evaluate()
     what_ifs = {(what_if.record, what_if.field): what_if for what_if in configuration.what_ifs}
@@ -107,7 +107,7 @@ def _effects(before: Point, after: Point) -> dict[str, float]:
 def _provenance(
     configuration: Configuration, kind: str, field: str, what_if: WhatIf | None
 ) -> tuple[Basis, str]:
-    """What a figure rests on, and where it was read."""
+    """Return the basis and the source of a figure."""
     if kind == "engine":
         constant = configuration.constants[field]
         basis, source = _BASES[constant.basis], constant.source
@@ -136,9 +136,9 @@ def _of_entry(entry: Entry, field: str) -> tuple[Basis, str]:
 
 
 def _about(source: str, topics: Iterable[str]) -> str:
-    """Return the part of a source that has one of the topics; all of it if no part does.
+    """Return the part of a source about one of the topics; the whole source if there is none.
 
-    A part is ``memory, FLOPS: where``; parts stand between semicolons.
+    A part has the form ``memory, FLOPS: where``; semicolons separate parts.
     """
     parts = []
     for segment in _SEGMENT.split(source):

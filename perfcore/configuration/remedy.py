@@ -1,4 +1,4 @@
-"""What to change so that a configuration runs."""
+"""Remedies for configurations that cannot run."""
 
 import math
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def remedy(
     point: Point,
     labels: Mapping[str, str | float],
 ) -> str:
-    """Return why a point does not run, and what to change so that it does; empty if it runs.
+    """Return why a point does not run, and the remedy; empty if it runs.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def remedy(
         f"{plural(layers, 'layer')} cannot be split over pp = {pp}",
         f"{plural(experts, 'expert')} on tp x dp = {joined} cannot be split over ep = {ep}",
         f"{labels['device']} has no arithmetic for {labels['weight_format']}",
-        f"{weights}, of {usable} that may be used; {needed}",
-        f"{tokens} are more than the model's {model.max_context:,.0f}",
-        f"{cache} besides {weights}, of {usable} that may be used; {needed}",
+        f"{weights}, {usable} usable; {needed}",
+        f"{tokens} exceed the model's maximum of {model.max_context:,.0f}",
+        f"{cache} besides {weights}, {usable} usable; {needed}",
     )
     advice = (
         "",

@@ -1,1 +1,1 @@
-"""Two runs side by side."""
+"""Differences between two runs."""

@@ -1,4 +1,4 @@
-"""What two sweeps say about themselves, field by field: versions, settings and constants."""
+"""Differences between the metadata of two sweeps: versions, settings and constants."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from perfcore.catalog.schema import DeviceEntry
 from perfcore.runs.dataset import Dataset
 from perfcore.runs.facts import read_facts
 
-# Fields that explain a number, or find an entry: no row moves by them.
+# Fields that explain a number or identify an entry; they change no row.
 _WORDS: Final = frozenset(
     {
         "aliases",
@@ -37,7 +37,7 @@ _WORDS: Final = frozenset(
         "year",
     }
 )
-# Tables of an engine that hold for some devices only, and what of a device chooses among them.
+# Tables of an engine that apply to some devices only, and the device's field that selects them.
 _CHOSEN_BY: Final = {
     "class_factors": "device_class",
     "device_class": "device_class",
@@ -47,21 +47,21 @@ _CHOSEN_BY: Final = {
 }
 
 
-_DEFAULT_LINK: Final = "pcie"  # entries are kept without defaults
+_DEFAULT_LINK: Final = "pcie"  # entries are stored without defaults
 
 
 class Change(NamedTuple):
-    """One thing that differs.
+    """A difference between the two sides.
 
-    ``kind`` is ``version``, ``spec``, or ``entry``; of an entry, ``axis`` and ``labels`` are the
-    values of the axis that it concerns and ``rows`` those that moved and have one of them.
-    ``words`` says that no row moves by it.
+    ``kind`` is ``version``, ``spec`` or ``entry``. For an entry, ``axis`` and ``labels`` are the
+    axis and the values that it concerns, and ``rows`` is the number of changed rows with one of
+    these values. ``words`` marks differences of wording, which change no row.
     """
 
     kind: str
     place: str  # e.g. "device h100-sxm"
     field: str  # e.g. "memory_bandwidth"
-    before: Any  # None: not there
+    before: Any  # None: absent
     after: Any
     axis: str = ""
     labels: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: rows, and what they say about themselves."""
+    """One of the two sides: its rows and their metadata."""
 
     label: str
     data: Dataset
@@ -83,35 +83,35 @@ class Side:
 
     @classmethod
     def of(cls, label: str, data: Dataset) -> "Side":
-        """Return a run or a sweep in memory as one side.
+        """Return a run or an in-memory sweep as one side.
 
         Raises
         ------
         InputError
-            The rows do not say what sweep they are of.
+            The rows do not say which sweep they belong to.
         """
         told = read_facts(label, data.schema, getattr(data, "manifest", None))
         versions = told.versions or {"perfcore": told.version}
         return cls(label, data, told.spec, told.entries, told.bases, versions, told.complete)
 
     def values(self, axis: str) -> list[Any] | None:
-        """The values of an axis; None where they are too many to be listed in a file."""
+        """Return the values of an axis; None if they are too many to be listed in a file."""
         values = self.spec["axes"].get(axis, [])
         return list(values) if isinstance(values, list) else None
 
     @property
     def chooses_devices(self) -> bool:
-        """Whether each row has its own degrees of parallelism."""
+        """Whether degrees of parallelism are chosen for each row."""
         return self.values("tp") == [0]
 
     @property
     def repeats(self) -> bool:
-        """Whether a row may be there twice: drawn points, and zips with repeated values."""
+        """Whether rows may repeat: sampled points, and zipped axes with repeated values."""
         return bool(self.spec.get("sample") or self.spec.get("zip"))
 
 
 def changes_of_versions(before: Side, after: Side) -> list[Change]:
-    """Return the programs whose version differs, as far as both sides name them."""
+    """Return the programs whose versions differ, if both sides name them."""
     return [
         Change("version", "version", name, ours, after.versions[name])
         for name, ours in before.versions.items()
@@ -120,12 +120,12 @@ def changes_of_versions(before: Side, after: Side) -> list[Change]:
 
 
 def changes_of_spec(before: Side, after: Side) -> list[Change]:
-    """Return the settings that differ, key by key; names and descriptions are words."""
+    """Return the settings that differ, by key; names and descriptions are marked as words."""
     changes = []
     for section in dict.fromkeys((*before.spec, *after.spec)):
         ours, theirs = before.spec.get(section), after.spec.get(section)
         if section == "entries" or ours == theirs:
-            continue  # of entries there are digests
+            continue  # entries are compared by their digests
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
             changes += [
                 Change("spec", "spec", f"{section}.{name}", ours.get(name), theirs.get(name))
@@ -139,10 +139,10 @@ def changes_of_spec(before: Side, after: Side) -> list[Change]:
 
 
 def changes_of_entries(before: Side, after: Side) -> tuple[list[Change], dict[str, set[str]]]:
-    """Return the constants that differ, and the values of axes whose rows they can move.
+    """Return the constants that differ, and the values of axes whose rows they can change.
 
-    Entries are compared that both sides have, or that stand alone on an axis on each side. What an
-    engine stands on counts as part of it; tables for devices that neither side has do not.
+    Compared are entries on both sides, and entries that are the only value of an axis on each side.
+    The bases of an engine count as part of it; tables for devices on neither side do not.
     """
     changes: list[Change] = []
     touched: dict[str, set[str]] = {}
@@ -187,7 +187,7 @@ def changes_of_entries(before: Side, after: Side) -> tuple[list[Change], dict[st
 
 
 def _fields(before: Any, after: Any, path: str = "") -> Iterable[tuple[str, Any, Any]]:  # noqa: ANN401
-    """Yield the dotted names of what differs, with both values."""
+    """Yield the dotted names of fields that differ, with both values."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in dict.fromkeys((*before, *after)):
             if key != "name":
@@ -202,7 +202,7 @@ def _fields(before: Any, after: Any, path: str = "") -> Iterable[tuple[str, Any,
 
 
 def _bases(name: str, before: Side, after: Side) -> Iterable[tuple[str, Any, Any]]:
-    """Yield what differs in an engine that others stand on, if both sides have it."""
+    """Yield the differences in an engine that is a base of others, if both sides have it."""
     ours, theirs = _base(name, before), _base(name, after)
     return _fields(ours, theirs) if ours and theirs else ()
 
@@ -210,10 +210,11 @@ def _bases(name: str, before: Side, after: Side) -> Iterable[tuple[str, Any, Any
 def _engines(
     one: Mapping[str, Any], before: Side, other: Mapping[str, Any], after: Side
 ) -> Iterable[tuple[str, Any, Any]]:
-    """Yield what differs between two engines once their bases are worked in, device by device.
+    """Yield the differences between two engines with their bases resolved, device by device.
 
-    A constant that differs alike on all devices is there once. Where a side does not say what its
-    engine stands on, or says it as another release did, the engines' own fields are compared.
+    A constant with the same difference on all devices is listed once. If a side does not name the
+    bases of its engine, or names them in another release's format, the engines' own fields are
+    compared.
     """
     try:
         yield from _resolved_differences(one, before, other, after)
@@ -245,7 +246,7 @@ def _resolved_differences(
 
 
 def _resolved(engine: Mapping[str, Any], side: Side, device: Mapping[str, Any]) -> dict[str, float]:
-    """Return the constants of an engine on a device."""
+    """Return the constants of an engine on a device, with its bases resolved."""
     made = EngineEntry.model_validate(engine)
     bases = []
     for name in _lineage(engine, side):
@@ -261,7 +262,7 @@ def _resolved(engine: Mapping[str, Any], side: Side, device: Mapping[str, Any]) 
 
 
 def _lineage(entry: Mapping[str, Any], side: Side) -> list[str]:
-    """Names of the engines that an engine stands on, nearest first."""
+    """Return the names of an engine's bases, nearest first."""
     names: list[str] = []
     base = entry.get("base", "")
     while base and base not in names:
@@ -276,7 +277,7 @@ def _base(name: str, side: Side) -> Mapping[str, Any] | None:
 
 
 def _concerns(field: str, before: Side, after: Side) -> bool:
-    """Whether a field of an engine holds for some device of a side."""
+    """Return whether a field of an engine applies to some device of either side."""
     table, _, rest = field.partition(".")
     chooser = _CHOSEN_BY.get(table)
     if chooser is None:
@@ -298,7 +299,7 @@ def shown(value: object) -> str:
 
 
 def added_and_removed(before: object, after: object) -> tuple[Sequence[Any], Sequence[Any]] | None:
-    """Return what a list gained and lost; None if these are no lists, or only the order differs."""
+    """Return the items a list gained and lost; None if not lists, or if only the order differs."""
     if not isinstance(before, list) or not isinstance(after, list):
         return None
     gained = [value for value in after if value not in before]

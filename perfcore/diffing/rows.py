@@ -1,8 +1,8 @@
-"""Two sweeps side by side: which rows moved, by how much, and which constants differ.
+"""Comparison of two sweeps: which rows changed, by how much, and which constants differ.
 
-Rows are paired by their axes in DuckDB, which spills to disk: neither side is ever in memory as
-Python objects. An axis that has one value on each side is no part of what pairs rows, so that two
-engines or two releases of a catalogue can be compared; where the values differ, that is a cause.
+Rows are paired by their axes in DuckDB, which spills to disk, so neither side is ever in memory as
+Python objects. Axes with a single value on each side do not take part in pairing, so that two
+engines or two releases of a catalogue can be compared. If these values differ, they are a cause.
 """
 
 import math
@@ -26,30 +26,29 @@ from perfcore.reading.words import suggest
 from perfcore.runs.dataset import needed
 from perfcore.space.axes import DEGREES
 
-MEMORY: Final = "2GB"  # of DuckDB; more goes to a temporary file
-WORST: Final = 3  # rows shown of each metric
-_ALWAYS: Final = '"of the sweep"'  # a column that is alike in all rows: a sweep may have no other
+MEMORY: Final = "2GB"  # limit of DuckDB; more goes to a temporary file
+WORST: Final = 3  # rows shown per metric
+_ALWAYS: Final = '"of the sweep"'  # a constant column: a sweep may have no other key
 
 
 class Moved(NamedTuple):
-    """How a metric moved in the rows where it did.
+    """Statistics of a metric over the rows in which it changed.
 
-    Changes are relative to the first side: ``after / before - 1``, of a negative value by its
-    amount. They exist only where the first value is finite and not 0; ``without_change`` counts
-    the others.
+    Changes are relative to the magnitude of the first side: ``(after - before) / |before|``. They
+    exist only if the first value is finite and not 0; ``without_change`` counts the other rows.
     """
 
     metric: str
     rows: int
     rose: int
-    median: float | None  # of the changes' amounts
-    largest: float | None  # the change of the greatest amount, with its sign
+    median: float | None  # of the magnitudes of changes
+    largest: float | None  # change of the largest magnitude, with its sign
     without_change: int
-    worst: list[dict[str, object]]  # the axes that tell rows apart, before, after, change
+    worst: list[dict[str, object]]  # axes that identify the row, before, after, change
 
 
 class Switch(NamedTuple):
-    """How many rows went from one text to another, e.g. of ``bound``."""
+    """Number of rows in which a text became another, e.g. ``bound``."""
 
     metric: str
     before: str
@@ -58,16 +57,16 @@ class Switch(NamedTuple):
 
 
 class OnlyIn(NamedTuple):
-    """Rows that only one side has: how many, and of them those whose axes the other has, too."""
+    """Rows on one side only: their number, and how many the other side left out."""
 
     rows: int
-    left_out: int  # the other side has their axes' values, but left them out
+    left_out: int  # the other side has the values of their axes, but not these rows
     examples: list[dict[str, object]]
 
 
 @dataclass(frozen=True)
 class Diff:
-    """What differs between two sides, and why."""
+    """Differences between two sides, and their causes."""
 
     before: Side
     after: Side
@@ -78,17 +77,17 @@ class Diff:
     only_before: OnlyIn
     only_after: OnlyIn
     keys: list[str]
-    uncompared: dict[str, list[str]]  # columns of one side only
+    uncompared: dict[str, list[str]]  # columns on one side only
     changes: list[Change] = field(default_factory=list)
-    unexplained: int = 0  # rows that moved though all entries and settings are alike
+    unexplained: int = 0  # rows that changed although all entries and settings are equal
 
     @property
     def equal(self) -> bool:
-        """Whether every row is on both sides and none moved."""
+        """Whether every row is on both sides and none changed."""
         return not any((self.moved, self.only_before.rows, self.only_after.rows))
 
     def to_dict(self) -> dict[str, object]:
-        """Return everything by name, for JSON; what is not finite is None."""
+        """Return everything by name, for JSON; values that are not finite are None."""
         return {
             "equal": self.equal,
             "before": _about(self.before),
@@ -129,14 +128,15 @@ def _about(side: Side) -> dict[str, object]:
 
 
 def compare(before: Side, after: Side, metrics: Sequence[str] = (), tolerance: float = 0.0) -> Diff:
-    """Return what differs between two sweeps.
+    """Return the differences between two sweeps.
 
     Parameters
     ----------
     metrics
-        Columns to compare; all that both have by default.
+        Columns to compare; by default all columns that both sides have.
     tolerance
-        Relative changes up to this are none, nor those that rounding to other bits makes.
+        Relative change up to which values count as equal. Differences from rounding to other
+        precisions never count.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def compare(before: Side, after: Side, metrics: Sequence[str] = (), tolerance: f
 
 
 def _keys(before: Side, after: Side) -> tuple[list[str], list[str]]:
-    """Return the axes that pair rows, and those of one value that differs."""
+    """Return the axes that pair rows, and axes whose single values differ between the sides."""
     faults = []
     keys: list[str] = []
     apart: list[str] = []
@@ -201,7 +201,7 @@ def _keys(before: Side, after: Side) -> tuple[list[str], list[str]]:
                 many = "many" if values is None else f"{len(values)}"
                 faults.append(
                     f"{having.label}: has {many} values of {name}, which {lacking.label} lacks, "
-                    "so that rows have no partner; keep one of them, or add the axis there"
+                    "so that rows cannot be paired; keep one of them, or add the axis there"
                 )
             else:
                 apart.append(name)
@@ -216,7 +216,7 @@ def _keys(before: Side, after: Side) -> tuple[list[str], list[str]]:
 
 
 def _metrics(side: Side) -> list[str]:
-    """Columns that are results: also degrees that are chosen for each row."""
+    """Return the columns of results, including degrees that are chosen for each row."""
     axes = set(side.spec["axes"])
     return [
         name
@@ -267,7 +267,7 @@ def _causes(
     moved: int,
     query: "_Query",
 ) -> tuple[list[Change], int]:
-    """Return what differs, with the rows that moved beside it, and the unexplained ones."""
+    """Return the differences with their numbers of changed rows, and the unexplained rows."""
     changes = changes_of_versions(before, after) + changes_of_spec(before, after)
     counted = {axis: query.moved_by(axis) for axis in touched if axis in query.keys}
     for change in entry_changes:
@@ -280,7 +280,7 @@ def _causes(
 
 
 class _Only:
-    """Collects the rows of one side without a partner on the other, which lacks them."""
+    """Collector of the rows on one side without a partner on the other side, ``lacking``."""
 
     def __init__(self, keys: Sequence[str], lacking: Side) -> None:
         listed = {key: values for key in keys if (values := lacking.values(key)) is not None}
@@ -291,7 +291,7 @@ class _Only:
         self.examples: list[dict[str, object]] = []
 
     def add(self, query: "_Query", absent: str) -> None:
-        """Count those of the present part."""
+        """Count the rows of the current part."""
         counts = f"SELECT count(*), count(*) FILTER (here) FROM (SELECT {self.within} AS here"
         ((rows, left_out),) = query.ask(f"{counts} FROM part WHERE {absent})", self.values)
         self.rows += rows
@@ -305,12 +305,12 @@ class _Only:
             self.examples += [dict(zip(self.keys, row, strict=True)) for row in found]
 
     def found(self) -> OnlyIn:
-        """Return what was collected."""
+        """Return the collected rows."""
         return OnlyIn(self.rows, self.left_out, self.examples)
 
 
 def _rounding(before: Side, after: Side, name: str) -> float:
-    """How far a metric may differ only because the sides keep different bits of it."""
+    """Return how far a metric may differ because the sides store it in different precisions."""
     kept = [
         bits.get(name, bits["default"])
         for side in (before, after)
@@ -320,7 +320,7 @@ def _rounding(before: Side, after: Side, name: str) -> float:
 
 
 class _Query:
-    """The questions to DuckDB, about the views ``l`` and ``r`` and the table ``moved``."""
+    """DuckDB queries about the views ``l`` and ``r`` and the table ``moved``."""
 
     def __init__(
         self,
@@ -332,11 +332,11 @@ class _Query:
         self.keys = list(keys)
         self.metrics = list(tolerances)
         self.tolerances = tolerances
-        self.narrow: set[str] = set()  # compared in single precision, as one side has no more
+        self.narrow: set[str] = set()  # compared in single precision, since one side has no more
         self.text: set[str] = set()
 
     def prepare(self, folder: str, before: Side, after: Side) -> None:
-        """Make the views of both sides, and the empty table."""
+        """Create the views of both sides and the empty table ``moved``."""
         self.connection.execute(f"SET memory_limit = '{MEMORY}'")
         self.connection.execute("SET preserve_insertion_order = false")
         self.connection.execute("SET temp_directory = $1", [folder])
@@ -358,8 +358,8 @@ class _Query:
     def pair(self, before: Side, after: Side) -> tuple[int, OnlyIn, OnlyIn]:
         """Pair the rows, and put those that differ into the table ``moved``.
 
-        One value of the outermost text after the other, as files are in this order: each part is
-        read once, and small enough to be joined in memory.
+        The rows are paired part by part, one value of the outermost text axis at a time. Files are
+        in this order, so each part is read once and is small enough to be joined in memory.
         """
         names = ", ".join((_ALWAYS, *map(_q, self.keys)))
         differs = " OR ".join(self._differs(name, *self._values(name)) for name in self.metrics)
@@ -385,7 +385,7 @@ class _Query:
         return pairs, only[0].found(), only[1].found()
 
     def _parts(self, before: Side) -> list[tuple[str, list[object]]]:
-        """Return the conditions, with their values, that divide the rows."""
+        """Return the conditions that divide the rows into parts, with their values."""
         texts = [key for key in self.keys if _is_text(before, key)]
         if not texts:
             return [("", [])]
@@ -399,7 +399,7 @@ class _Query:
         return found
 
     def metric(self, name: str) -> Moved:
-        """Return how a number moved."""
+        """Return the statistics of a number's changes."""
         left, right = self._values(name)
         differs = self._differs(name, left, right)
         change = (
@@ -422,7 +422,7 @@ class _Query:
         return Moved(name, rows, rose, median, largest, rows - with_change, examples)
 
     def switches(self, name: str) -> list[Switch]:
-        """Return how often a text became another."""
+        """Return how often each text became another."""
         left, right = self._values(name)
         found = self.ask(
             f"SELECT {left}, {right}, count(*) FROM moved WHERE {left} <> {right} "
@@ -431,12 +431,12 @@ class _Query:
         return [Switch(name, *row) for row in found]
 
     def moved_by(self, axis: str) -> dict[str, int]:
-        """Return how many rows moved of each value of an axis."""
+        """Return the number of changed rows for each value of an axis."""
         found = self.ask(f"SELECT {_q(axis)}, count(*) FROM moved GROUP BY 1")
         return dict(found)
 
     def moved_with(self, touched: Mapping[str, set[str]]) -> int:
-        """Return how many rows moved that have one of some values of some axes."""
+        """Return the number of changed rows with one of the given values of axes."""
         listed = {axis: sorted(touched[axis]) for axis in touched if axis in self.keys}
         with_one = " OR ".join(f"{_q(axis)} IN (SELECT unnest(?))" for axis in listed) or "false"
         query = f"SELECT count(*) FROM moved WHERE {with_one}"
@@ -463,5 +463,5 @@ class _Query:
 
 
 def _q(name: str) -> str:
-    """Quote a name."""
+    """Return a name quoted as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

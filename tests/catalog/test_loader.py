@@ -106,7 +106,7 @@ def test_a_path_with_several_entries_asks_which(tmp_path):
     path = write(tmp_path / "mine.toml", H100.format(name="a1") + H100.format(name="a2"))
     assert catalog.load_device(f"{path}:a2").name == "a2"
     assert faults(catalog.load_device, str(path)) == (
-        f"{path}: has 2 entries (a1, a2); write which one, like {path}:a1",
+        f"{path}: has 2 entries (a1, a2); say which one, e.g. {path}:a1",
     )
     assert faults(catalog.load_device, f"{path}:a11") == (
         f"{path}: has no device 'a11'; did you mean 'a1'?",
@@ -170,7 +170,7 @@ def edited(old, new):
             H100.format(name="h100-x") + '[h100-x.estimated]\nboard_powr = "guess"\n',
             ["estimated: unknown key 'board_powr'; did you mean 'board_power'?"],
         ),
-        ("memory = 5\n" + H100.format(name="h100-x"), ["'memory' stands outside of any table"]),
+        ("memory = 5\n" + H100.format(name="h100-x"), ["'memory' is outside any table"]),
         (H100.format(name='"H100 X"'), ["rename it"]),
         ("", ["has no entry; add a table [name] for the device"]),
         ("[a\nx = 1", ["not valid TOML", "line 1, column 3"]),

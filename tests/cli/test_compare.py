@@ -169,7 +169,7 @@ def test_all_faults_at_once(files, tmp_path):
     [
         ([], ["no model is given", "no device is given"]),
         (["llama-3-8b"], ["no device is given"]),
-        (["llama-3-8b", "--device", "h100-sxm"], ["one configuration has nothing beside it"]),
+        (["llama-3-8b", "--device", "h100-sxm"], ["only one configuration is given"]),
         (["llama-3-8b", "--device", "h100,h10-sxm"], ["did you mean 'h100-sxm'?"]),
         (["llama-3-8b", "--device", "h100,"], ["a device needs a name"]),
         (["lama-3-8b", "--device", "h100,b200"], ["did you mean 'llama-3-8b'?"]),

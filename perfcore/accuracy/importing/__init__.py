@@ -1,4 +1,4 @@
-"""Results of other people's benchmark tools as rows of the table of measurements."""
+"""Import of benchmark tools' results as rows of the table of measurements."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -26,12 +26,12 @@ _TOOLS: Final = tuple(
 
 
 class Imported(NamedTuple):
-    """What files of results hold."""
+    """Contents of files of results."""
 
     rows: list[Measurement]
     skipped: list[Skip]
-    notes: list[str]  # where what is set differs from what a file states
-    assumed: list[str]  # like tp=1: what neither a file nor a setting says
+    notes: list[str]  # settings that differ from what a file states
+    assumed: list[str]  # defaults, e.g. tp=1, of columns that no file or setting gives
 
 
 def read_results(paths: Sequence[str], given: Mapping[str, object] | None = None) -> Imported:
@@ -40,15 +40,16 @@ def read_results(paths: Sequence[str], given: Mapping[str, object] | None = None
     Parameters
     ----------
     paths
-        Files of vLLM, SGLang, llama.cpp, TensorRT-LLM, genai-perf or AIPerf, recognised by what is
-        in them.
+        Files of vLLM, SGLang, llama.cpp, TensorRT-LLM, genai-perf or AIPerf, recognised by their
+        contents.
     given
-        Values by column, of ``settings``, which stand above those of the files.
+        Values by column, from ``settings``; they take precedence over those of the files.
 
     Raises
     ------
     InputError
-        With every fault of every file; or no file has a result that the table can express.
+        Files have faults, all of which are listed; or no file has a result that the table can
+        express.
     """
     faults: list[str] = []
     found = Imported([], [], [], [])

@@ -1,4 +1,4 @@
-"""NVIDIA's clients: AIPerf and, before it, genai-perf, whose form of a summary AIPerf keeps.
+"""NVIDIA's clients: AIPerf and its predecessor genai-perf, which has the same summary format.
 
 Sources of the fields: docs/reference/json-export-schema.md, src/aiperf/common/models and
 src/aiperf/config (models.py, phases.py) of ai-dynamo/aiperf; genai-perf/genai_perf/export_data/
@@ -16,16 +16,16 @@ _KEYS: Final = {"input_config", "request_latency", "request_throughput"}
 _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0}
 _TIMES: Final = {"ttft_s": "time_to_first_token", "tpot_s": "inter_token_latency"}
 _ENGINES: Final = {"tensorrtllm": "trtllm", "vllm": "vllm"}  # behind Triton
-_COMPLETED: Final = 0.9  # share of the requests below which a run says little
+_COMPLETED: Final = 0.9  # least share of completed requests in a meaningful run
 
 
 def matches(record: Record) -> bool:
-    """Whether a record is a summary of one of these clients."""
+    """Return whether a record is a summary of one of these clients."""
     return record.keys() >= _KEYS
 
 
 def read(record: Record, reading: Reading) -> Iterator[Run | str]:
-    """Yield what a summary states, or why it is left out."""
+    """Yield the run of a summary, or the reason why it is left out."""
     config = section(record, "input_config")
     reason = _reason(record, config)
     if reason:
@@ -56,7 +56,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
         "concurrency": concurrency,
         **lengths,
     }
-    if config.get("service_kind") == "triton":  # elsewhere its default stands there
+    if config.get("service_kind") == "triton":  # other services have its default there
         stated["engine"] = _ENGINES.get(text_of(config, "backend"), "")
     doubts = reading.names.doubt(model)
     if not concurrency:
@@ -65,7 +65,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
 
 
 def _reason(record: Record, config: Record) -> str:
-    """Why a run cannot be a row, or ``""``."""
+    """Return why a run cannot be a row, or ``""``."""
     if record.get("was_cancelled"):
         return "the run was cancelled"
     if False in (config.get("streaming"), section(config, "endpoint").get("streaming")):
@@ -83,13 +83,13 @@ def _seconds(record: Record, key: str, reading: Reading) -> float | None:
     scale = _SECONDS.get(text_of(metric, "unit"))
     if scale is None:
         unit = show(metric.get("unit"))
-        place.at("unit").fault(f"{unit} is no unit of time", f"use {', '.join(_SECONDS)}")
+        place.at("unit").fault(f"{unit} is not a unit of time", f"use {', '.join(_SECONDS)}")
         return None
     return measured(metric, "avg", place, scale)
 
 
 def _model(config: Record) -> str:
-    """Return the only model of a run, or ``""``: each release keeps it elsewhere."""
+    """Return the only model of a run, or ``""``; its place depends on the release."""
     items = section(config, "models").get("items")
     for found in (
         config.get("model"),
@@ -106,7 +106,7 @@ def _model(config: Record) -> str:
 
 
 def _concurrency(config: Record) -> float | None:
-    """Return the requests that are kept in flight, or None if they come at a rate."""
+    """Return the requests kept in flight, or None if they arrive at a rate."""
     phases = config.get("phases")
     profiled = [
         phase
@@ -126,7 +126,7 @@ def _concurrency(config: Record) -> float | None:
 
 
 def _in_flight(record: Record) -> str:
-    """Say how many requests there were at a time, by Little's law."""
+    """Return a remark on the mean number of requests in flight, by Little's law."""
     rate = count(section(record, "request_throughput"), "avg")
     latency = section(record, "request_latency")
     mean = rate * count(latency, "avg") * _SECONDS.get(text_of(latency, "unit"), 0.0)
@@ -134,7 +134,7 @@ def _in_flight(record: Record) -> str:
 
 
 def _gpu(record: Record) -> str:
-    """Return what the GPUs of the telemetry are called, if all are called the same."""
+    """Return the name of the GPUs in the telemetry, if all have the same name."""
     names = {
         text_of(section(gpus, gpu), "gpu_name")
         for endpoint in section(record, "telemetry_data", "endpoints").values()

@@ -1,4 +1,4 @@
-"""Files of results as records: JSON, JSON lines and CSV, told apart by what is in them."""
+"""Files of results as records: JSON, JSON lines and CSV, recognised by their contents."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from perfcore.accuracy.table import LARGEST as MOST_RECORDS
 from perfcore.errors import InputError
 from perfcore.reading.files import read_text
 
-LARGEST: Final = 64 * 2**20  # bytes: results with every request in detail stay below
+LARGEST: Final = 64 * 2**20  # bytes: even results with details of every request stay below
 
 _BLANK: Final = re.compile(r"\s*")
 _CSV_COLUMN: Final = "avg_ts"  # of llama-bench, the only tool here that writes CSV
@@ -21,16 +21,17 @@ Record = Mapping[str, object]
 
 
 def read_records(path: str) -> list[Record]:
-    """Return the objects of a file, in the order in which they stand there.
+    """Return the objects of a file, in their order.
 
-    JSON may be one object, a list of them, or several documents one after the other, as tools
-    write that append a line a run. The first line of a CSV file names columns; cells that are
-    numbers become numbers.
+    JSON may be one object, a list of objects, or several documents in sequence, as written by tools
+    that append one line per run. The first line of a CSV file names columns; numeric cells become
+    numbers.
 
     Raises
     ------
     InputError
-        The file cannot be read, is too large, empty, cut off, or holds anything but objects.
+        The file cannot be read, is too large, is empty, is cut off, or holds anything except
+        objects.
     """
     if _size(path) > LARGEST:
         raise InputError(
@@ -62,11 +63,11 @@ def _size(path: str) -> int:
     try:
         return Path(path).stat().st_size
     except (OSError, ValueError):
-        return 0  # reading it says what is wrong
+        return 0  # reading it reports what is wrong
 
 
 def _json(path: str, text: str) -> Iterator[object]:
-    """Documents one after the other, those in a list apart."""
+    """Yield documents one by one, with lists split into their items."""
     decoder = json.JSONDecoder()
     place = _after_blanks(text, 0)
     while place < len(text):
@@ -99,7 +100,7 @@ def _csv(path: str, text: str) -> Iterator[object]:
         for row in reader:
             if None in row or None in row.values():
                 raise InputError(
-                    f"{path}: line {reader.line_num}: has not as many cells as the first line; "
+                    f"{path}: line {reader.line_num}: has more or fewer cells than the first line; "
                     "if the benchmark was interrupted, run it again"
                 )
             yield {name: _cell(cell) for name, cell in row.items()}

@@ -1,4 +1,4 @@
-"""What a reader of results returns, what it is given, and the columns that people may set."""
+"""Interface of the readers of results: their input, their output, and the columns users may set."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -12,10 +12,10 @@ from perfcore.limits import Limits
 from perfcore.reading.csvfile import formula
 from perfcore.reading.places import Place, number
 
-# Output tokens per second over all devices, which are known only once all columns are.
+# Output tokens per second over all devices; their number is known only with all columns.
 OUTPUT_TOKENS_PER_S: Final = "output_tokens_per_s"
 
-ENTRIES: Final = {  # columns that name an entry of the catalogue, of which kind
+ENTRIES: Final = {  # columns that name a catalogue entry, and its kind
     "model": "model",
     "hardware": "device",
     "engine": "engine",
@@ -38,23 +38,23 @@ SETTABLE: Final = tuple(column for column in COLUMNS if column not in _MEASURED)
 
 
 class Run(NamedTuple):
-    """What a file states of one run: its configuration by column, and what was measured."""
+    """One run in a file: its configuration by column, and its measured values."""
 
-    stated: Mapping[str, object]  # None or "" where the file is silent
+    stated: Mapping[str, object]  # None or "" if the file does not say
     values: Mapping[str, float | None]  # by metric, SI units; None after a fault
-    assumed: Mapping[str, str] = {}  # by column, where neither the file nor the caller says
-    doubts: Mapping[str, str] = {}  # by column: why nothing may be assumed
+    assumed: Mapping[str, str] = {}  # defaults by column, if neither the file nor the caller says
+    doubts: Mapping[str, str] = {}  # by column: why no default may be assumed
 
 
 class Skip(NamedTuple):
-    """A result that the table cannot express, and why."""
+    """A result that the table cannot express, and the reason."""
 
     file: str
     reason: str
 
 
 class Reading(NamedTuple):
-    """Where a record stands, what is set beside it, and what is noted on the way."""
+    """Context of reading a record: its place, the caller's settings, and collected notes."""
 
     place: Place
     given: Mapping[str, object]  # by the caller
@@ -64,13 +64,13 @@ class Reading(NamedTuple):
 
 
 def settings(texts: tuple[str, ...]) -> dict[str, object]:
-    """Return columns and values of texts like ``hardware=h100-sxm``.
+    """Return the columns and values in texts like ``hardware=h100-sxm``.
 
     Raises
     ------
     InputError
-        With every fault of them: an unknown column, a name that the catalogue lacks, a number out
-        of bounds, text that a cell cannot hold.
+        The texts have faults, all of which are listed: unknown columns, names that are not in the
+        catalogue, numbers out of bounds, text that a cell cannot hold.
     """
     faults: list[str] = []
     found: dict[str, object] = {}
@@ -80,7 +80,7 @@ def settings(texts: tuple[str, ...]) -> dict[str, object]:
         if not column or not equals or not value:
             place.fault("not KEY=VALUE", "write it like hardware=h100-sxm")
         elif column == "devices":
-            place.fault("devices are tp x pp x dp", "set those")
+            place.fault("devices are tp x pp x dp", "set those instead")
         elif column not in SETTABLE:
             place.unknown("column", column, SETTABLE)
         elif column in found:
@@ -103,7 +103,7 @@ def _given(column: str, text: str, place: Place) -> object:
 
 
 def checked(column: str, value: object, place: Place) -> object:
-    """Return a cell's value, a number or harmless text; None after a fault."""
+    """Return the value of a cell, a number or harmless text; None after a fault."""
     if column in _NUMBERS:
         return number(value, _NUMBERS[column], place)
     text = str(value).strip()
@@ -113,16 +113,16 @@ def checked(column: str, value: object, place: Place) -> object:
 
 
 def harmless(text: str, place: Place) -> bool:
-    """Whether a text may stand in a cell, with a fault if not.
+    """Return whether a text may go into a cell; record a fault if not.
 
-    Control characters are refused, and so is text that opens like a formula: a spreadsheet would
-    run it, and quoting it would make another name of it.
+    Control characters are refused. So is text that starts like a formula: a spreadsheet would run
+    it, and quoting would change the name.
     """
     before = len(place.faults)
     if not text.isprintable():
         place.fault(f"{show(text)} has line breaks or control characters", "remove them")
     elif formula(text):
-        place.fault(f"{show(text)} opens like a formula of a spreadsheet", "give it another name")
+        place.fault(f"{show(text)} starts like a spreadsheet formula", "give it another name")
     elif len(text) > _LONGEST:
         place.fault(f"{show(text)} has more than {_LONGEST} characters", "shorten it")
     return len(place.faults) == before
@@ -136,14 +136,14 @@ def measured(record: Record, key: str, place: Place, scale: float = 1.0) -> floa
         spot.fault("is missing", "run the benchmark again")
         return None
     if isinstance(value, str):
-        spot.fault(f"{show(value)} is text", "a number belongs there")
+        spot.fault(f"{show(value)} is text", "give a number")
         return None
     found = number(value, _POSITIVE, spot)
     return None if found is None else found * scale
 
 
 def count(record: Record, key: str) -> float:
-    """Return a number that may be missing or 0, or 0 for anything that is none."""
+    """Return a number, or 0 if it is missing or not a number."""
     value = record.get(key)
     return float(value) if isinstance(value, int | float) and 0 < value < 1e15 else 0.0
 
@@ -155,7 +155,7 @@ def text_of(record: Record, key: str) -> str:
 
 
 def section(record: Record, *keys: str) -> Record:
-    """Return the object below some keys, empty if there is none."""
+    """Return the object at a path of keys, empty if there is none."""
     for key in keys:
         inner = record.get(key)
         record = inner if isinstance(inner, dict) else {}

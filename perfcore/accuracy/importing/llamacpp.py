@@ -1,7 +1,7 @@
 """llama.cpp: ``llama-bench`` with ``-o json``, ``-o jsonl`` or ``-o csv``.
 
-Sources of the fields: tools/llama-bench/llama-bench.cpp and README.md of ggml-org/llama.cpp; of
-the names of file types: src/llama-model-loader.cpp.
+Sources of the fields: tools/llama-bench/llama-bench.cpp and README.md of ggml-org/llama.cpp. Source
+of the names of file types: src/llama-model-loader.cpp.
 """
 
 import re
@@ -19,16 +19,16 @@ _FILE_TYPE: Final = re.compile(
 )
 _FLOATS: Final = {"all F32": "fp32", "F16": "fp16", "BF16": "bf16", "MXFP4 MoE": "mxfp4"}
 _SIZES: Final = {"Small": "_s", "Medium": "_m", "Large": "_l", None: ""}
-_SEPARATOR: Final = re.compile(r", *|/(?! )")  # of devices; older releases write a slash
+_SEPARATOR: Final = re.compile(r", *|/(?! )")  # between devices; older releases write a slash
 
 
 def matches(record: Record) -> bool:
-    """Whether a record is a test of llama-bench."""
+    """Return whether a record is a test of llama-bench."""
     return record.keys() >= _KEYS
 
 
 def read(record: Record, reading: Reading) -> Iterator[Run | str]:
-    """Yield what a test states, or why it is left out."""
+    """Yield the run of a test, or the reason why it is left out."""
     size, parameters, rate = (
         measured(record, key, reading.place) for key in ("model_size", "model_n_params", "avg_ts")
     )
@@ -68,7 +68,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
 def weight_format(model_type: str) -> str:
     """Return the weight format at the end of a description like ``llama 8B Q4_K - Medium``.
 
-    What is not understood is returned as it is.
+    Unknown formats are returned unchanged.
     """
     found = _FILE_TYPE.search(model_type)
     if found is None:
@@ -82,7 +82,7 @@ def weight_format(model_type: str) -> str:
 
 
 def _reason(record: Record) -> str:
-    """Why a test cannot be a row, or ``""``."""
+    """Return why a test cannot be a row, or ``""``."""
     prompt, answer = count(record, "n_prompt"), count(record, "n_gen")
     keys, values = text_of(record, "type_k"), text_of(record, "type_v")
     shares = set(text_of(record, "tensor_split").split("/"))
@@ -101,26 +101,26 @@ def _reason(record: Record) -> str:
 
 
 def _partial(record: Record, model: str) -> str:
-    """Why layers on the GPU and on the CPU cannot be told, or ``""``; -1 layers are all."""
+    """Return the split of layers between GPU and CPU, or ``""``; -1 layers means all."""
     layers = record.get("n_gpu_layers")
     if not _gpus(record) or not isinstance(layers, int | float) or layers < 0:
         return ""
     try:
         of = loader.load_model(model).num_hidden_layers
     except InputError:
-        return ""  # which model it is must be said anyway
+        return ""  # the user must name the model anyway
     return "" if layers > of else f"{layers:.0f} of {of + 1} layers on the GPU"
 
 
 def _gpus(record: Record) -> list[str]:
-    """Return the GPUs that may have run; none if a build that knows them was told to use none."""
+    """Return the GPUs that may have run; none if a build with GPU support was run without them."""
     if text_of(record, "devices") == "none":
         return []
     return [name for name in _SEPARATOR.split(text_of(record, "gpu_info")) if name]
 
 
 def _hardware(record: Record, reading: Reading) -> tuple[str, int]:
-    """Return the device, as the file has it if it is not known, and how many of them ran."""
+    """Return the device, under the file's name if unknown, and the number of devices that ran."""
     gpus = _gpus(record)
     if not gpus:
         names = _SEPARATOR.split(text_of(record, "cpu_info"))

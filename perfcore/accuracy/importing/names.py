@@ -1,8 +1,8 @@
-"""What benchmarks call models and devices, as the catalogue's names.
+"""Translation of benchmarks' names of models and devices to the catalogue's names.
 
-Model files are called after the model, what it was tuned for and how it was quantised; drivers
-call a device by its title, with more or fewer words. Only what is sure is recognised: whoever
-knows better gives the column.
+Names of model files combine the model, its tuning and its quantisation. Drivers report the title
+of a device, with more or fewer words. Only unambiguous names are recognised; for others, the user
+gives the column.
 """
 
 import re
@@ -21,11 +21,11 @@ _SUFFIX: Final = re.compile(
     re.IGNORECASE,
 )
 _NARROW: Final = re.compile(rf"[-_./](?:{_QUANTISED})(?:$|[-_.])", re.IGNORECASE)
-_LONGEST: Final = 1_000  # characters of a name; longer ones are none
+_LONGEST: Final = 1_000  # characters of a name; longer texts are not names
 _SAME_SIZE: Final = 0.02  # a file's parameter count against the catalogue's
 _WIDE: Final = ("bf16", "fp16", "fp32")
 
-# Parentheses, trade marks and core counts; then words that some write and others leave out.
+# Parentheses, trade marks and core counts; then words that some drivers omit.
 _ASIDE: Final = re.compile(r"\([^)]*\)|\b\d+-core\b", re.IGNORECASE)
 _NOISE: Final = frozenset(
     [
@@ -39,14 +39,14 @@ Words = tuple[str, ...]
 
 
 class Names:
-    """The catalogue's names by everything that stands for them; read once."""
+    """Lookup of catalogue names by name, alias and title, read once."""
 
     def __init__(self) -> None:
         self._by_kind: dict[str, dict[str, str]] = {}
         self._devices: dict[Words, str] = {}
 
     def find(self, kind: str, text: str) -> str:
-        """Return the entry whose name or alias a text is, or ``""``; files are not looked at."""
+        """Return the entry with a text as its name or alias, or ``""``; files are not read."""
         if kind not in self._by_kind:
             spelled = loader.aliases(kind) | {name: name for name in loader.names(kind)}
             self._by_kind[kind] = {normalise(key): name for key, name in spelled.items()}
@@ -55,8 +55,8 @@ class Names:
     def model(self, text: str, parameters: float | None = None) -> str:
         """Return the model of an identifier or file path, or ``""``.
 
-        Where the number of parameters is known, a model of another size is none, and the directory
-        of a file may name the model, too.
+        If the number of parameters is known, models of another size do not match, and the directory
+        of a file may name the model as well.
         """
         if len(text) > _LONGEST:
             return ""
@@ -80,7 +80,7 @@ class Names:
         return ""
 
     def device(self, text: str) -> str:
-        """Return the device that a driver calls so, or ``""``."""
+        """Return the device with a name reported by a driver, or ``""``."""
         if not self._devices:
             for name in loader.names("device"):
                 entry = loader.load_device(name)
@@ -90,15 +90,15 @@ class Names:
         return self._devices.get(words, "") if words else ""
 
     def doubt(self, text: str) -> dict[str, str]:
-        """Return why 16-bit weights must not be assumed of a model that is called so.
+        """Return why 16-bit weights must not be assumed for a model with this name.
 
         The result is empty, or has the column ``weight_format``.
         """
         if _NARROW.search(text[-_LONGEST:]):
-            return {"weight_format": ", but the model's name speaks of one"}
+            return {"weight_format": ", but the model's name suggests one"}
         name = self.model(text)
         if name and not loader.load_model(name).native_dtype.startswith(_WIDE):
-            return {"weight_format": ", and the model is published in a narrow one"}
+            return {"weight_format": ", and the model is published in a narrower one"}
         return {}
 
 

@@ -1,4 +1,4 @@
-"""From what a run states, and what is set beside it, to rows of the table of measurements."""
+"""Conversion of runs and the caller's settings to rows of the table of measurements."""
 
 import hashlib
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from perfcore.catalog.names import normalise
 from perfcore.errors import argument, show
 from perfcore.reading.places import Place, number
 
-_NEEDED: Final = {  # with an example
+_NEEDED: Final = {  # required columns, with an example
     "model": "llama-3.1-8b",
     "hardware": "h100-sxm",
     "weight_format": "fp8",
@@ -44,11 +44,11 @@ _DEFAULTS: Final = {
     "task_note": "",
 }
 _ASSUMED: Final = {"engine": "default", "weight_format": "bf16", "tp": 1}
-_DIGITS: Final = 12  # of a value: further ones come from its conversion
+_DIGITS: Final = 12  # of a value; further digits are artefacts of its conversion
 
 
 def measurements(run: Run, reading: Reading) -> Iterator[Measurement]:
-    """Yield a row a metric, or nothing after a fault."""
+    """Yield one row per metric, or nothing after a fault."""
     cells = _cells(run, reading)
     if cells is None:
         return
@@ -62,7 +62,7 @@ def measurements(run: Run, reading: Reading) -> Iterator[Measurement]:
 
 
 def _cells(run: Run, reading: Reading) -> dict[str, Any] | None:
-    """Every column that is not the metric's own: defaults below the file below what is given."""
+    """Return every column except the metric's: settings over the file's values over defaults."""
     file = reading.place._replace(key="")
     before = len(file.faults)
     told = dict(reading.given)
@@ -97,7 +97,7 @@ def _cells(run: Run, reading: Reading) -> dict[str, Any] | None:
 
 
 def _stated(column: str, value: object, reading: Reading) -> object:
-    """The value of a cell as the file has it; None after a fault."""
+    """Return the value of a cell from the file; None after a fault."""
     kind = ENTRIES.get(column)
     if kind and not reading.names.find(kind, str(value)):
         reading.place._replace(key="").fault(
@@ -110,7 +110,7 @@ def _stated(column: str, value: object, reading: Reading) -> object:
 
 
 def _note(column: str, value: object, reading: Reading) -> None:
-    """Note that what is given and the file differ."""
+    """Note that a setting differs from the file."""
     given = reading.given[column]
     kind = ENTRIES.get(column)
     if kind:
@@ -135,4 +135,4 @@ def _row(cells: dict[str, Any], metric: str, value: float) -> Measurement:
         unit=METRICS[metric][0],
     )
     digest = hashlib.sha256(repr(row).encode()).hexdigest()
-    return row._replace(row_id=f"m{digest[:12]}")  # a letter first, so that it is no number
+    return row._replace(row_id=f"m{digest[:12]}")  # a letter first: not a number

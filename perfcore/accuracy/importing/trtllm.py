@@ -1,7 +1,7 @@
 """TensorRT-LLM: reports of ``trtllm-bench throughput`` and ``latency`` (``--report_json``).
 
 Sources of the fields: tensorrt_llm/bench/dataclasses/reporting.py and statistics.py of
-NVIDIA/TensorRT-LLM; of the names of quantisations: tensorrt_llm/quantization/mode.py.
+NVIDIA/TensorRT-LLM. Source of the names of quantisations: tensorrt_llm/quantization/mode.py.
 """
 
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ from perfcore.accuracy.importing.fields import (
 
 _KEYS: Final = {"engine", "world_info", "request_info", "performance"}
 _MS: Final = 1e-3
-_ONE: Final = 1.05  # sequences in flight on average that are one at a time
-_FORMATS: Final = {  # that the catalogue calls otherwise; others are looked up as they are
+_ONE: Final = 1.05  # mean sequences in flight, up to which they ran one at a time
+_FORMATS: Final = {  # formats with another name in the catalogue
     "W4A16_AWQ": "int4-g128-awq",
     "W4A16_GPTQ": "int4-g128-gptq",
     "FP8_BLOCK_SCALES": "fp8-block128",
@@ -33,16 +33,15 @@ _FORMATS: Final = {  # that the catalogue calls otherwise; others are looked up 
 
 
 def matches(record: Record) -> bool:
-    """Whether a record is a report of trtllm-bench."""
+    """Return whether a record is a report of trtllm-bench."""
     return record.keys() >= _KEYS
 
 
 def read(record: Record, reading: Reading) -> Iterator[Run | str]:
-    """Yield what a report states, or why it is left out.
+    """Yield the run of a report, or the reason why it is left out.
 
-    Requests in flight are those that were sent, waiting ones included. More of them than the
-    engine runs at once are a saturated server: how long a request takes is then a matter of the
-    queue, so that only the throughput is a row.
+    Requests in flight include requests that wait. If there are more than the engine runs at once,
+    the server is saturated and latencies depend on the queue, so only the throughput becomes a row.
     """
     if "decoding_stats" in record:
         yield "speculative decoding has no column"
@@ -73,7 +72,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
 
 
 def _times(record: Record, reading: Reading) -> dict[str, float | None]:
-    """Times of tokens, which are there if answers were streamed."""
+    """Return times per token, which exist if answers were streamed."""
     streaming = section(record, "streaming_metrics")
     place = reading.place.at("streaming_metrics")
     return {

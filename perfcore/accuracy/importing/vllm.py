@@ -1,8 +1,8 @@
 """vLLM: ``bench serve``, ``latency`` and ``throughput``; SGLang: ``bench_serving``.
 
 Sources of the fields: vllm/benchmarks/serve.py, latency.py and throughput.py of vllm-project/vllm,
-python/sglang/benchmark/serving.py of sgl-project/sglang; a server of SGLang answers with its
-arguments and version (python/sglang/srt/entrypoints/http_server.py), which ``server_info`` holds.
+python/sglang/benchmark/serving.py of sgl-project/sglang. ``server_info`` holds an SGLang server's
+arguments and version (python/sglang/srt/entrypoints/http_server.py).
 """
 
 import math
@@ -41,16 +41,16 @@ _METADATA: Final = (
 )
 _ENGINES: Final = {"vllm": "vllm", "tensorrt-llm": "trtllm", "trt": "trtllm"}
 _DAY: Final = re.compile(r"(\d{4})(\d\d)(\d\d)-\d{6}")
-_COMPLETED: Final = 0.9  # share of the requests below which a run says little
+_COMPLETED: Final = 0.9  # least share of completed requests in a meaningful run
 
 
 def matches(record: Record) -> bool:
-    """Whether a record is a result of one of these tools."""
+    """Return whether a record is a result of one of these tools."""
     return any(record.keys() >= keys for keys in (_SERVE, _LATENCY, _THROUGHPUT))
 
 
 def read(record: Record, reading: Reading) -> Iterator[Run | str]:
-    """Yield what a result states, or why it is left out."""
+    """Yield the run of a result, or the reason why it is left out."""
     if record.keys() >= _LATENCY:
         yield Run(
             {"mode": "static", "engine": "vllm"},
@@ -63,7 +63,10 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
 
 
 def _throughput(record: Record, reading: Reading) -> Iterator[Run]:
-    """The tokens of prompts and answers together are stated: the answers' length must be set."""
+    """Yield an offline run, which states only the tokens of prompts and answers together.
+
+    The length of the answers must therefore be set.
+    """
     requests, tokens, rate = (
         measured(record, key, reading.place)
         for key in ("num_requests", "total_num_tokens", "requests_per_second")
@@ -73,7 +76,7 @@ def _throughput(record: Record, reading: Reading) -> Iterator[Run]:
     stated: dict[str, object] = {"mode": "saturation", "engine": "vllm"}
     output_len = reading.given.get("output_len")
     if not isinstance(output_len, int | float):
-        # what stands for input_len keeps it from being asked for: output_len is enough
+        # a placeholder, so that the user is not asked for input_len: output_len is enough
         yield Run(stated | {"input_len": tokens / requests}, {})
         return
     if tokens / requests > output_len:
@@ -122,7 +125,7 @@ def _serve(record: Record, reading: Reading) -> Iterator[Run | str]:
 
 
 def _reason(record: Record) -> str:
-    """Why a serving run cannot be a row, or ``""``."""
+    """Return why a serving run cannot be a row, or ``""``."""
     if record.get("spec_decode_acceptance_length") or record.get("accept_length"):
         return "speculative decoding has no column"
     done, failed = count(record, "completed"), count(record, "failed")
@@ -132,7 +135,7 @@ def _reason(record: Record) -> str:
 
 
 def _concurrency(record: Record, completed: float, output_len: float) -> tuple[float | None, str]:
-    """Return the sequences in flight of a closed loop; of an open one, what its mean was."""
+    """Return the sequences in flight of a closed loop, or a remark on the mean of an open one."""
     limit = count(record, "max_concurrency")
     if limit and record.get("request_rate") in (None, "inf", math.inf):
         return min(limit, completed), ""
@@ -156,7 +159,7 @@ def _hardware(value: object, reading: Reading) -> object:
 
 
 def _server(info: Record) -> dict[str, object]:
-    """What a server of SGLang says of itself."""
+    """Return the configuration that an SGLang server reports."""
     attention = info.get("enable_dp_attention") is True  # its ranks are among those of tp
     return {
         "engine_version": text_of(info, "version"),

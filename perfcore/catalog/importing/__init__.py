@@ -1,4 +1,4 @@
-"""Models from other people's files: ``config.json`` of Hugging Face, and headers of GGUF files."""
+"""Import of models from foreign files: Hugging Face ``config.json`` and GGUF headers."""
 
 from perfcore.catalog.importing.sources import import_model
 

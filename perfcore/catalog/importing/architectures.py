@@ -1,9 +1,9 @@
-"""How the ``config.json`` of each ``model_type`` reads: one row of facts for each.
+"""Conventions of ``config.json`` for each ``model_type``, one row each.
 
-A row says what differs from Llama: fields that the code of the architecture fixes, switches,
-keys of other names, defaults of keys that published files leave out, and which of the rules in
-``rules.py`` it needs. The facts are those of the modelling code in Hugging Face ``transformers``
-(4.57.1, and newer for newer types) or beside the published weights.
+A row gives the differences from Llama: fields that the architecture's code fixes, switches, keys
+with other names, defaults of keys that published files omit, and the rules of ``rules.py`` that
+apply. The facts come from the modelling code in Hugging Face ``transformers`` (4.57.1, later for
+later types) or from the code published with the weights.
 """
 
 from collections.abc import Mapping
@@ -11,24 +11,24 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 Facts = Mapping[str, Any]
-# field of an entry: (keys of config.json, value where true, value where false, default)
+# field of an entry: (keys of config.json, value if true, value if false, default)
 Switches = Mapping[str, tuple[tuple[str, ...], object, object, bool]]
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What differs from Llama."""
+    """Differences of an architecture's ``config.json`` from Llama's."""
 
     fixed: Facts = field(default_factory=dict)
     switches: Switches = field(default_factory=dict)
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     defaults: Facts = field(default_factory=dict)  # by key of config.json
-    tied: bool = False  # where config.json does not say
-    windows: str = "listed"  # how it says which layers have a window; see rules.py
+    tied: bool = False  # if config.json does not say
+    windows: str = "listed"  # convention for the layers that have a window; see rules.py
     rules: tuple[str, ...] = ()  # names of functions in rules.py, in order
 
     def but(self, **changes: Any) -> "Architecture":  # noqa: ANN401 - of any field
-        """Return a copy; mappings are added to."""
+        """Return a copy with changes; mappings are merged."""
         merged: dict[str, Any] = {
             name: {**getattr(self, name), **value} if isinstance(value, dict) else value
             for name, value in changes.items()
@@ -37,7 +37,7 @@ class Architecture:
 
 
 def _all(*keys: str, default: bool = False) -> Switches:
-    """Biases of all four projections of the attention."""
+    """Return the switch for biases of all four attention projections."""
     return {"attention_bias": (keys, "all", "none", default)}
 
 
@@ -57,7 +57,7 @@ _BIASED: Final = {"attention_bias": "all", "mlp_bias": True}
 _ONE_NORM: Final = {"parallel_block": True, "norms_per_layer": 1}
 _EXPERT_IS_FFN: Final = {"moe_intermediate_size": ("intermediate_size",)}
 
-# Keys of the fields that every architecture has, in the order in which they are looked for.
+# Keys of the fields that every architecture has, in order of preference.
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "hidden_size": ("hidden_size", "n_embd", "d_model", "n_embed"),
     "num_hidden_layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
@@ -349,7 +349,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     ),
 }
 
-# The text model inside of a model that sees or hears, where its own model_type is not given.
+# Text model inside a vision or audio model that does not give the text model's model_type.
 TEXT_MODELS: Final[Mapping[str, str]] = {
     "gemma3": "gemma3_text",
     "gemma4": "gemma4_text",
@@ -367,7 +367,7 @@ TEXT_MODELS: Final[Mapping[str, str]] = {
     "kimi_k25": "deepseek_v3",
 }
 
-# Architectures whose physics is not modelled, and why.
+# Architectures whose physics is not modelled, and the reason.
 UNSUPPORTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("t5", "umt5", "mt5", "bart", "mbart", "pegasus", "whisper", "t5gemma", "marian"),
@@ -379,12 +379,12 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
     ),
     **dict.fromkeys(("rwkv", "rwkv5", "rwkv6", "rwkv7"), "RWKV's recurrence"),
     "recurrent_gemma": "RG-LRU recurrence",
-    **dict.fromkeys(("zamba", "zamba2"), "attention blocks that several layers share"),
+    **dict.fromkeys(("zamba", "zamba2"), "attention blocks shared between layers"),
     **dict.fromkeys(("lfm2", "lfm2_moe"), "short-convolution layers"),
     "falcon_h1": "attention and Mamba side by side in one layer",
     **dict.fromkeys(("gemma3n", "gemma3n_text"), "per-layer embeddings and alternating updates"),
     **dict.fromkeys(("mllama", "mllama_text_model"), "cross-attention to an image"),
-    **dict.fromkeys(("deci", "nemotron-nas"), "layers that differ one by one (block_configs)"),
+    **dict.fromkeys(("deci", "nemotron-nas"), "layers that all differ (block_configs)"),
     "xlstm": "the mLSTM recurrence",
     "deepseek_v4": "compressed attention and hyper-connections",
 }

@@ -1,4 +1,4 @@
-"""JSON that strangers wrote, read within bounds; and its fields, with every fault told at once."""
+"""Untrusted JSON read within bounds, and its fields, with all faults reported at once."""
 
 import json
 from collections import Counter
@@ -16,18 +16,19 @@ MOST_LAYERS: Final = 10_000
 _MOST: Final = 10**9  # of any count
 _SHOWN: Final = 20  # faults of one kind
 
-REMEDY: Final = "write the model as TOML (`perfcore models add` a similar one, and edit its file)"
+REMEDY: Final = "write the model as TOML (`perfcore models add` a similar one, then edit its file)"
 
 
 def read_json(path: str | Path) -> dict[str, object]:
     """Return the object of a JSON file.
 
-    ``NaN`` and infinities are read, as some published files have them where nobody looks.
+    ``NaN`` and infinities are accepted, since some published files have them in unused fields.
 
     Raises
     ------
     InputError
-        The file cannot be read, is too large, nested too deeply, no object, or has a key twice.
+        The file cannot be read, is too large, is nested too deeply, is not a JSON object, or has a
+        duplicate key.
     """
     _check_size(path)
     text = read_text(path, ".json")
@@ -52,9 +53,9 @@ def read_json(path: str | Path) -> dict[str, object]:
         raise InputError(f"{path}: has a number of more than 4300 digits; remove it") from None
     if twice:
         shown = islice(twice, _SHOWN)
-        raise InputError(f"{path}: key {show(key)} is there twice; remove one" for key in shown)
+        raise InputError(f"{path}: key {show(key)} appears twice; remove one" for key in shown)
     if not isinstance(document, dict):
-        raise InputError(f"{path}: holds no object in {{ }}; give the config.json of a model")
+        raise InputError(f"{path}: is not an object in {{ }}; give the config.json of a model")
     return document
 
 
@@ -62,26 +63,26 @@ def _check_size(path: str | Path) -> None:
     try:
         status = Path(path).stat()
     except (OSError, ValueError):
-        return  # reading it says what is wrong
+        return  # reading it reports what is wrong
     if not S_ISREG(status.st_mode):  # a pipe has no end
         raise InputError(f"{path}: is not a file; give the path of a .json file")
     if status.st_size > LARGEST:
-        raise InputError(f"{path}: is larger than {LARGEST >> 20} MiB; this is no config.json")
+        raise InputError(f"{path}: is larger than {LARGEST >> 20} MiB; this is not a config.json")
 
 
 class Fields:
-    """The fields of a JSON object. A ``null`` is as good as absent.
+    """Fields of a JSON object; ``null`` counts as absent.
 
     Parameters
     ----------
     values
         The object.
     place
-        What errors begin with.
+        Prefix of error messages.
     defaults
-        Values of keys that the object may leave out.
+        Values of keys that the object may omit.
     faults, missing
-        Where faults and absent keys are collected; shared with objects inside this one.
+        Lists that collect faults and absent keys; shared with objects inside this one.
     """
 
     def __init__(
@@ -102,13 +103,13 @@ class Fields:
         self._defaults = defaults or {}
 
     def fault(self, key: str, problem: str, remedy: str) -> None:
-        """Record one fault, once."""
+        """Record a fault, unless it is recorded already."""
         fault = f"{self.place}: {key}: {problem}; {remedy}"
         if fault not in self.faults and len(self.faults) < _SHOWN:
             self.faults.append(fault)
 
     def _find(self, keys: Sequence[str]) -> tuple[str, object]:
-        """Return the first key that has a value, and the value; ``None`` without any."""
+        """Return the first key that has a value, and the value, or ``None``."""
         self.read.update(keys)
         for key in keys:
             if self.values.get(key) is not None:
@@ -120,11 +121,11 @@ class Fields:
         return keys[0], None
 
     def has(self, *keys: str) -> bool:
-        """Whether one of the keys has a value, be it a default."""
+        """Return whether one of the keys has a value or a default."""
         return self._find(keys)[1] is not None
 
     def raw(self, *keys: str) -> object:
-        """Return the value of the first of the keys that has one."""
+        """Return the value of the first key that has one."""
         return self._find(keys)[1]
 
     def whole(self, *keys: str, default: int = 0) -> int:
@@ -158,7 +159,7 @@ class Fields:
         return value
 
     def flag(self, *keys: str, default: bool = False) -> bool:
-        """Return whether something is so."""
+        """Return a true-or-false value."""
         key, value = self._find(keys)
         if value is None:
             return default
@@ -178,7 +179,7 @@ class Fields:
         return ""
 
     def items(self, *keys: str) -> list[object]:
-        """Return a list of at most one item a layer, empty if there is none."""
+        """Return a list of at most one item per layer, empty if there is none."""
         key, value = self._find(keys)
         if value is None:
             return []
@@ -195,7 +196,7 @@ class Fields:
         return [self._whole(keys[0], item, 0) for item in self.items(*keys)]
 
     def same(self, *keys: str, default: int = 0) -> int:
-        """Return a number, or what every item of a list of them is."""
+        """Return a number, or the common value of a list of equal numbers."""
         key, value = self._find(keys)
         if not isinstance(value, list | tuple):
             return self.whole(*keys, default=default)

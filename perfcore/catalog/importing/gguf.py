@@ -1,7 +1,7 @@
-"""From the header of a GGUF file to a model entry.
+"""Conversion of a GGUF header to a model entry.
 
-Shapes of tensors say most, whatever the architecture is called, and the sum of their elements
-checks the result: an entry whose parameter count is off is refused.
+Most fields follow from the shapes of tensors, regardless of the architecture's name. The sum of
+their elements checks the result: an entry with a wrong parameter count is refused.
 """
 
 import re
@@ -20,12 +20,12 @@ from perfcore.errors import InputError, show
 from perfcore.units import format_quantity
 
 _MOST_SPLITS: Final = 1000
-_LARGEST_REST: Final = 0.02  # of all parameters, in tensors that the schema has no field for
+_LARGEST_REST: Final = 0.02  # share of all parameters in tensors without a field in the schema
 _SPLIT: Final = re.compile(r"-00001-of-(\d{5})\.gguf$", re.IGNORECASE)
 _BLOCK: Final = re.compile(r"blk\.(\d{1,6})\.(.+)", re.ASCII)
 _BUFFERS: Final = ("rope_freqs", "rope_factors", "attn_rot_embd")
 
-# Architectures whose window layers llama.cpp knows by heart: one full layer, the last, of so many.
+# Architectures whose window layers are hard-coded in llama.cpp: every n-th is full.
 _PERIODS: Final = {
     "gemma2": 2,
     "gemma3": 6,
@@ -37,14 +37,14 @@ _PERIODS: Final = {
     "afmoe": 4,
     "llama4": 4,
     "plamo3": 8,
-    "phi3": 0,  # all layers
+    "phi3": 0,  # all layers have the window
     "llama": 0,
     "mistral3": 0,
     "starcoder2": 0,
 }
-_CHUNK: Final = 8192  # tokens, of Llama 4, whose files may leave it out
+_CHUNK: Final = 8192  # tokens, for Llama 4, whose files may omit it
 
-# The weights of a block that are understood here; others are named if the count is off.
+# Weights of a block that are understood here; others are listed if the count is wrong.
 _UNDERSTOOD: Final = re.compile(
     r"(attn_(q|k|v|qkv|output|norm|norm_2|q_norm|k_norm|q_a|q_b|q_a_norm|kv_a_mqa|kv_a_norm|kv_b|"
     r"k_b|v_b|gate)|ffn_(up|down|gate|gate_up|norm|gate_inp|gate_inp_shexp)(\.\d+)?|"
@@ -52,7 +52,7 @@ _UNDERSTOOD: Final = re.compile(
     r"exp_probs_b|ssm_\w+|indexer\.\w+|ffn_latent_\w+)(\.weight|\.bias)?"
 )
 
-# general.file_type -> the name that people give to the mix of types
+# general.file_type -> common name of the mix of types
 _MIXES: Final = {
     0: "fp32",
     1: "fp16",
@@ -94,7 +94,7 @@ Block = dict[str, Tensor]
 
 
 def from_gguf(path: Path, identity: Mapping[str, str]) -> ModelEntry:
-    """Return the model whose weights a GGUF file holds; of a split file, name the first part.
+    """Return the model in a GGUF file; for a split file, ``path`` is its first part.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _whole(path: Path, header: Header) -> Header:
     match = _SPLIT.search(path.name)
     if match is None or int(match[1]) != count or count > _MOST_SPLITS:
         raise InputError(
-            f"{path}: is a part of a file split in {count:,}; name the first, "
+            f"{path}: is a part of a file split into {count:,}; give the first, "
             f"which ends in -00001-of-{count:05}.gguf"
         )
     tensors = dict(header.tensors)
@@ -121,12 +121,12 @@ def _whole(path: Path, header: Header) -> Header:
         part = path.with_name(f"{path.name[: match.start()]}-{number:05}-of-{count:05}.gguf")
         tensors |= read_header(part).tensors
         if len(tensors) > MOST_TENSORS:
-            raise InputError(f"{path}: has more than {MOST_TENSORS:,} tensors; this is no model")
+            raise InputError(f"{path}: has more than {MOST_TENSORS:,} tensors; this is not a model")
     return Header(header.metadata, tensors)
 
 
 class _Model:
-    """A header on its way to an entry."""
+    """Header of a GGUF file during its conversion to an entry."""
 
     def __init__(self, path: Path, header: Header) -> None:
         architecture = header.metadata.get("general.architecture")
@@ -153,11 +153,11 @@ class _Model:
             match = _BLOCK.fullmatch(name)
             if match is None:
                 self.others[name] = tensor
-            elif int(match[1]) < self.layers:  # further ones predict several tokens
+            elif int(match[1]) < self.layers:  # later blocks are for multi-token prediction
                 self.blocks.setdefault(int(match[1]), {})[match[2]] = tensor
 
     def entry(self, identity: Mapping[str, str]) -> ModelEntry:
-        """Return the entry, whose count of parameters is that of the tensors."""
+        """Return the entry, with the parameter count of the tensors."""
         fields: dict[str, Any] = {}
         if self.fields.raw("attention.causal") is False:
             raise InputError(
@@ -175,9 +175,9 @@ class _Model:
         fields |= {**identity, "native_dtype": self._native_dtype(), "notes": self._mix()}
         if fields.pop("_all_full", False):
             fields["estimated"] = {
-                "sliding_window": f"which layers of {self.shown} have the window of "
-                f"{self.fields.raw('attention.sliding_window')} tokens is not known: all are "
-                "taken to see everything"
+                "sliding_window": f"it is not known which layers of {self.shown} have the window "
+                f"of {self.fields.raw('attention.sliding_window')} tokens: all are assumed to see "
+                "the whole context"
             }
         return self._counted(make_entry(fields, self.fields.place), fields)
 
@@ -193,7 +193,7 @@ class _Model:
         embedding = self.others.get("token_embd.weight")
         if embedding is None or len(embedding.shape) != 2:
             raise InputError(
-                f"{self.path}: lacks the tensor token_embd.weight; it holds no language model"
+                f"{self.path}: lacks the tensor token_embd.weight; it is not a language model"
             )
         missing = next((n for n in range(self.layers) if n not in self.blocks), None)
         if missing is not None:
@@ -224,7 +224,7 @@ class _Model:
         return "F" if "attn_q.weight" in block or "attn_qkv.weight" in block else "-"
 
     def _one(self, *names: str) -> Block:
-        """Return the first block that has one of these tensors, or an empty one."""
+        """Return the first block that has one of these tensors, or an empty block."""
         return next((b for b in self.blocks.values() if any(name in b for name in names)), {})
 
     # Mixers
@@ -259,7 +259,7 @@ class _Model:
             fields["qk_norm"] = "head-dim" if norm.elements == width else "full"
 
     def _heads(self, fields: dict[str, Any], letters: str) -> None:
-        """KV heads and widths; layers that see everything may have others than windows."""
+        """Read KV heads and widths, which may differ between full and window layers."""
         read, heads = self.fields, fields["num_attention_heads"]
         groups = {
             code: self._alike("attention.head_count_kv", letters, code) or heads
@@ -290,9 +290,9 @@ class _Model:
         return "all" if "attn_output.bias" in block else "qkv"
 
     def _alike(self, key: str, letters: str = "", code: str = "") -> int:
-        """Return a number that may be a list with one item a layer; zeros are no attention.
+        """Return a number that may be a list with one item per layer; zeros mean no attention.
 
-        With letters, only the layers of this one count.
+        With ``letters``, only the layers with the letter ``code`` count.
         """
         if not isinstance(self.fields.raw(key), list):
             return self.fields.whole(key)
@@ -354,7 +354,7 @@ class _Model:
         return letters
 
     def _slides(self) -> list[bool] | None:
-        """Return for each layer whether it has a window; ``None`` if that is not known."""
+        """Return for each layer whether it has a window; ``None`` if it is not known."""
         key, layers = "attention.sliding_window_pattern", self.layers
         given = self.fields.raw(key)
         if isinstance(given, list) and given:
@@ -428,7 +428,7 @@ class _Model:
         if down is not None and len(down.shape) == 3:
             fields |= {"num_experts": down.shape[2], "moe_intermediate_size": down.shape[0]}
             gated = "ffn_gate_exps.weight" in block or "ffn_gate_up_exps.weight" in block
-        else:  # files of 2024 have one tensor an expert
+        else:  # files of 2024 have one tensor per expert
             first = block.get("ffn_down.0.weight")
             fields["num_experts"] = self.fields.need("expert_count")
             fields["moe_intermediate_size"] = (
@@ -482,7 +482,7 @@ class _Model:
     # Weights
 
     def _weights(self) -> dict[str, Tensor]:
-        """Return the tensors that are parameters, each of them once."""
+        """Return the tensors that are parameters, each once."""
         named = {
             f"blk.{n}.{name}": t for n, block in self.blocks.items() for name, t in block.items()
         }
@@ -513,7 +513,7 @@ class _Model:
         return {"F32": "fp32", "F16": "fp16"}.get(name, name.lower())
 
     def _mix(self) -> str:
-        """Return which types hold how much of the weights."""
+        """Return the share of each type in the weights, as a note."""
         weights = self._weights().values()
         total = sum(tensor.elements for tensor in weights)
         types: Counter[str] = Counter()
@@ -526,13 +526,13 @@ class _Model:
         return f"weights: {shares}; {bits:.3g} bits each on average"
 
     def _counted(self, entry: ModelEntry, fields: dict[str, Any]) -> ModelEntry:
-        """Return the entry with the parameters of small tensors that the schema leaves out."""
+        """Return the entry with ``extra_parameters``, from small tensors outside the schema."""
         exact = sum(tensor.elements for tensor in self._weights().values())
         rest = exact - parameter_count(entry)
         if rest == 0:
             return entry
         if 0 < rest <= _LARGEST_REST * exact:
-            notes = f"{fields['notes']}; extra_parameters: tensors that the schema has no field for"
+            notes = f"{fields['notes']}; extra_parameters: tensors without a field in the schema"
             return make_entry(
                 {**fields, "extra_parameters": rest, "notes": notes}, self.fields.place
             )
@@ -545,6 +545,6 @@ class _Model:
         named = f", with {', '.join(list(strange)[:8])}" if strange else ""
         raise InputError(
             f"{self.path}: architecture {show(self.architecture)} is not modelled: its tensors "
-            f"have {format_quantity(exact)} parameters{named}, read as a transformer they would be "
+            f"have {format_quantity(exact)} parameters{named}, as a transformer they would have "
             f"{format_quantity(parameter_count(entry))}; {REMEDY}"
         )

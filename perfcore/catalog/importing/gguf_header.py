@@ -1,7 +1,7 @@
-"""The header of a GGUF file: metadata and the shapes of its tensors, read within strict bounds.
+"""Header of a GGUF file: metadata and the shapes of its tensors, read within strict bounds.
 
-The weights themselves are neither read nor needed: a file may end after its header. The format:
-magic, version, counts, key-value pairs, tensor infos, little endian
+The weights themselves are not read, so a file may end after its header. The format is magic,
+version, counts, key-value pairs and tensor infos, little-endian
 (ggml-org/ggml, docs/gguf.md, versions 2 and 3).
 """
 
@@ -14,12 +14,12 @@ from typing import BinaryIO, Final, NamedTuple
 
 from perfcore.errors import InputError, show
 
-MOST_KEYS: Final = 2000  # models have below 100
+MOST_KEYS: Final = 2000  # models have fewer than 100
 MOST_TENSORS: Final = 100_000
-MOST_TEXTS: Final = 4_000_000  # in all lists; vocabulary and merges together have a million
-MOST_KEPT: Final = 200_000  # numbers in all lists that are kept; one a layer is what is needed
-LONGEST_NAME: Final = 1024  # bytes; llama.cpp allows tensors 64
-LONGEST_KEPT: Final = 4096  # bytes of a text that are kept; chat templates are longer
+MOST_TEXTS: Final = 4_000_000  # in all lists; vocabulary and merges together have about a million
+MOST_KEPT: Final = 200_000  # numbers kept of all lists; one per layer is enough
+LONGEST_NAME: Final = 1024  # bytes; llama.cpp allows 64 for tensors
+LONGEST_KEPT: Final = 4096  # bytes; longer texts, e.g. chat templates, are dropped
 _MOST_DIMENSIONS: Final = 4
 _LARGEST: Final = 2**62  # elements of a tensor
 
@@ -38,7 +38,7 @@ _NUMBERS: Final = {  # type -> format and bytes
 }
 _TEXT, _LIST = 8, 9
 
-# type of a tensor -> its name, elements of a block and bytes of a block
+# type of a tensor -> its name, elements per block, bytes per block
 TYPES: Final = {
     0: ("F32", 1, 4),
     1: ("F16", 1, 2),
@@ -77,45 +77,45 @@ TYPES: Final = {
 
 
 class Tensor(NamedTuple):
-    """Shape and type of a tensor; the first dimension is the one that is contiguous."""
+    """Shape and type of a tensor; the first dimension is contiguous."""
 
     shape: tuple[int, ...]
     type: int
 
     @property
     def elements(self) -> int:
-        """How many numbers it holds."""
+        """Number of elements."""
         return math.prod(self.shape)
 
     @property
     def type_name(self) -> str:
-        """Its type as llama.cpp calls it."""
+        """Name of the type in llama.cpp."""
         return TYPES[self.type][0] if self.type in TYPES else f"type {self.type}"
 
     @property
     def bytes(self) -> float:
-        """What it takes in the file; 0 if its type is not known."""
+        """Size in the file, 0 if the type is unknown. [bytes]"""
         _, block, size = TYPES.get(self.type, ("", 1, 0))
         return self.elements / block * size
 
 
 @dataclass(frozen=True)
 class Header:
-    """Metadata by key, and tensors by name. Long texts and lists in the metadata are ``None``."""
+    """Metadata by key and tensors by name. Long texts and lists in the metadata are ``None``."""
 
     metadata: dict[str, object]
     tensors: dict[str, Tensor]
 
 
 class _Cursor:
-    """Reads forward in a file, and never more than what it has."""
+    """Forward reader of a file that never reads past its end."""
 
     def __init__(self, file: BinaryIO, path: Path, size: int) -> None:
         self.file = file
         self.path = path
         self.size = size
         self.at = 0
-        self.texts = self.kept = 0  # items of lists so far
+        self.texts = self.kept = 0  # list items so far
 
     def fault(self, problem: str) -> InputError:
         return InputError(
@@ -141,10 +141,10 @@ class _Cursor:
         return value
 
     def count(self, most: int, noun: str) -> int:
-        """Return an unsigned count; a negative one is a huge one."""
+        """Return an unsigned count; a negative number reads as a huge one and is refused."""
         value = int.from_bytes(self.take(8), "little")
         if value > most:
-            raise self.fault(f"{value:,} {noun} are too many, at most {most:,} are read")
+            raise self.fault(f"{value:,} {noun} are too many, at most {most:,} are allowed")
         return value
 
     def text(self, most: int) -> str:
@@ -190,13 +190,13 @@ class _Cursor:
 
 
 def read_header(path: Path) -> Header:
-    """Return metadata and tensors of a GGUF file.
+    """Return the metadata and tensors of a GGUF file.
 
     Raises
     ------
     InputError
-        The file cannot be read, is no little-endian GGUF of version 2 or 3, is cut off inside
-        of its header, or claims more than a model has.
+        The file cannot be read, is not a little-endian GGUF file of version 2 or 3, is cut off
+        inside its header, or claims more than a model has.
     """
     try:
         status = path.stat()
@@ -211,7 +211,7 @@ def read_header(path: Path) -> Header:
         raise
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {_reason(error)}; check the path") from None
-    # a pipe has no end, a directory no content
+    # a pipe may never end, and a directory has no content
     raise InputError(f"{path}: is not a file; give the path of a .gguf file")
 
 
@@ -257,5 +257,5 @@ def _tensor(cursor: _Cursor, name: str) -> Tensor:
 
 
 def _reason(error: OSError | ValueError) -> str:
-    """Why a file cannot be read, without its name."""
+    """Return why a file cannot be read, without its name."""
     return str(error.strerror if isinstance(error, OSError) else error)

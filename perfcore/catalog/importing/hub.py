@@ -15,13 +15,13 @@ def download(name: str) -> str:
     Parameters
     ----------
     name
-        ``org/name``, with ``@revision`` for one that is not the newest.
+        ``org/name`` or ``org/name@revision``; the default is the newest revision.
 
     Raises
     ------
     InputError
-        The name has another form, ``huggingface_hub`` is not installed, or there is neither
-        such a file nor a connection nor a copy from earlier.
+        The name has another form, ``huggingface_hub`` is not installed, the hub has no such file,
+        or the hub cannot be reached and no local copy exists.
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"{HUB}{name}: is not of the form hf:org/name or hf:org/name@revision")
@@ -43,7 +43,7 @@ def download(name: str) -> str:
     except hub_errors.RevisionNotFoundError:
         problem = f"has no revision {revision!r}; check it"
     except hub_errors.LocalEntryNotFoundError:
-        problem = "the hub cannot be reached, and there is no copy from earlier; connect, or give"
+        problem = "the hub cannot be reached, and there is no local copy; connect, or give"
         problem += " the path of a config.json"
     except hub_errors.EntryNotFoundError:
         problem = "has no config.json; give the path of a GGUF file instead"

@@ -1,4 +1,4 @@
-"""From a ``config.json`` of Hugging Face to a model entry."""
+"""Conversion of a Hugging Face ``config.json`` to a model entry."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _TEXT_KEYS: Final = ("text_config", "llm_config", "language_config")
 _INHERITED: Final = ("quantization_config", "torch_dtype", "dtype", "architectures")
 _RECURRENT: Final = {"mamba_1", "mamba_2"}
 
-# Fields of an unknown architecture that speak of other physics than Llama's, unless empty.
+# Fields that, unless empty, show that an unknown architecture has other physics than Llama's.
 _OTHER_PHYSICS: Final = re.compile(
     r"expert|moe|window|sliding|chunk|lora_rank|ssm|mamba|state_size|conv_|linear_|kda|delta|"
     r"rwkv|recurren|compress|index_|sparse|cross_attention|layer_types|block_types|pattern|"
@@ -45,14 +45,15 @@ def from_config(
     values
         The object in the file.
     place
-        What errors begin with.
+        Prefix of error messages.
     identity
-        Name, title, source and, where known, ``hf_id`` of the entry.
+        Name, title, source and, if known, ``hf_id`` of the entry.
 
     Raises
     ------
     InputError
-        The architecture is unknown or not modelled, or fields are missing or wrong: all of them.
+        The architecture is unknown or not modelled, or fields are missing or wrong; all faults are
+        listed.
     """
     outer = Fields(values, place)
     key, config, model_type = _text_model(outer)
@@ -79,12 +80,12 @@ def from_config(
         notes.append("text model only")
     if fields.defaulted:
         taken = ", ".join(f"{key} = {value}" for key, value in fields.defaulted.items())
-        notes.append(f"not in config.json but defaults of {model_type}: {taken}")
+        notes.append(f"not in config.json, defaults of {model_type}: {taken}")
     entry["notes"] = "; ".join(note for note in notes if note)
     if architecture is None:
         entry["estimated"] = {
-            "layer_types": f"model_type {show(model_type)} is unknown; it has the fields of Llama "
-            "and is read like it, with a gated FFN and two norms a layer"
+            "layer_types": f"model_type {show(model_type)} is unknown; it has Llama's fields "
+            "and is read as Llama, with a gated FFN and two norms per layer"
         }
     if fields.faults:
         raise InputError(fields.faults)
@@ -92,7 +93,7 @@ def from_config(
 
 
 def make_entry(fields: Mapping[str, Any], place: str) -> ModelEntry:
-    """Return an entry of these fields, without those that have no effect."""
+    """Return an entry with these fields, without those that have no effect."""
     used = {name: value for name, value in fields.items() if value not in (0, "", "none", False)}
     used |= {name: fields[name] for name in _SAID if name in fields}
     try:
@@ -105,7 +106,7 @@ _SAID: Final = ("gated_mlp", "tie_word_embeddings", "norm")  # false and "none" 
 
 
 def _text_model(outer: Fields) -> tuple[str, Mapping[str, object], str]:
-    """Return where the text model stands, its fields and its type."""
+    """Return the key of the text model, its fields and its type."""
     values, model_type = outer.values, outer.text("model_type")
     for key in _TEXT_KEYS:
         inner = values.get(key)
@@ -119,7 +120,7 @@ def _text_model(outer: Fields) -> tuple[str, Mapping[str, object], str]:
         return key, config, named or TEXT_MODELS.get(model_type, model_type)
     if not model_type and not outer.faults:
         outer.missing.append("model_type")
-    if model_type not in ARCHITECTURES:  # fields of the text model beside those of the others
+    if model_type not in ARCHITECTURES:  # fields of the text model next to those of the others
         model_type = TEXT_MODELS.get(model_type, model_type)
     return "", values, model_type
 
@@ -163,7 +164,7 @@ def _missing(fields: Fields, model_type: str, *, known: bool) -> str:
 
 
 def _check_unknown(fields: Fields, model_type: str) -> None:
-    """Record why an unknown architecture cannot be read as if it were Llama's."""
+    """Record why an unknown architecture cannot be read as Llama."""
     config = fields.values
     names = config.get("architectures")
     listed = names if isinstance(names, list) else []
@@ -181,11 +182,11 @@ def _check_unknown(fields: Fields, model_type: str) -> None:
     ]
     if other:
         shown = ", ".join(show(key).strip("'") for key in other[:12])
-        fields.faults.append(f"{place}, and {shown} say that it is not like Llama; {REMEDY}")
+        fields.faults.append(f"{place}, and {shown} show that it differs from Llama; {REMEDY}")
 
 
 def _harmless(fields: Fields, key: str) -> bool:
-    """Whether a field speaks of windows, and all layers are listed or none has one."""
+    """Return whether a field is about windows and redundant: layers are listed, or have none."""
     config = fields.values
     listed = config.get("layer_types")
     kinds = ("full_attention", "sliding_attention")

@@ -1,4 +1,4 @@
-"""Which format the weights beside a ``config.json`` have, as a hint."""
+"""Format of the weights published with a ``config.json``, as a hint."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -20,9 +20,9 @@ _ALGORITHMS: Final = {"fp8": "fp8", "nvfp4": "nvfp4", "w4a16_awq": "int4", "w4a8
 
 
 def native_dtype(config: Mapping[str, object], outer: Mapping[str, object], fields: Fields) -> str:
-    """Return the format of the published weights; 16 bit where nothing says otherwise.
+    """Return the format of the published weights; 16 bit unless the file says otherwise.
 
-    Experts that alone are quantised say so: "mxfp4 experts".
+    The name tells if only the experts are quantised: "mxfp4 experts".
     """
     given = config.get("quantization_config") or outer.get("quantization_config")
     if isinstance(given, dict):
@@ -35,7 +35,7 @@ def native_dtype(config: Mapping[str, object], outer: Mapping[str, object], fiel
 
 
 def _quantised(fields: Fields, values: Mapping[str, object]) -> str:
-    """Return the format that a quantisation leaves; empty if it is not known."""
+    """Return the format that a quantisation produces; empty if it is unknown."""
     method = values.get("quant_method")
     if method in ("gptq", "awq", "auto-round"):
         bits = fields.whole("bits", "w_bit", default=4)
@@ -50,7 +50,7 @@ def _quantised(fields: Fields, values: Mapping[str, object]) -> str:
 
 
 def _compressed(fields: Fields, values: Mapping[str, object]) -> str:
-    """Weights of the first group; what is left out of it says whether only experts are in it."""
+    """Return the format of the first group; ignored layers tell if only experts are quantised."""
     groups = values.get("config_groups")
     first = next(iter(groups.values()), None) if isinstance(groups, dict) else None
     weights = first.get("weights") if isinstance(first, dict) else None

@@ -1,7 +1,6 @@
-"""What a name for a name cannot say: the rules that a row of ``architectures.py`` refers to.
+"""Rules that rows of ``architectures.py`` refer to, for fields that need more than another name.
 
-A rule reads fields of ``config.json`` and writes fields of an entry; faults are collected by the
-fields that it reads.
+A rule reads fields of ``config.json`` and writes fields of an entry. ``Fields`` collects faults.
 """
 
 import math
@@ -16,18 +15,18 @@ from perfcore.errors import show
 
 @dataclass
 class Reading:
-    """A ``config.json`` on its way to an entry."""
+    """A ``config.json`` during its conversion to an entry."""
 
     config: Fields
     architecture: Architecture
     entry: dict[str, Any] = field(default_factory=dict)
 
     def keys(self, name: str) -> tuple[str, ...]:
-        """Return the keys that a field of the entry may have in this file."""
+        """Return the possible keys of an entry's field in this file."""
         return self.architecture.keys.get(name) or KEYS[name]
 
     def need(self, name: str) -> int:
-        """Return a field that must be there."""
+        """Return a field that must be present."""
         return self.config.need(*self.keys(name))
 
     def whole(self, name: str, default: int = 0) -> int:
@@ -36,15 +35,15 @@ class Reading:
 
     @property
     def layers(self) -> int:
-        """Layers of the model, 0 while that is not known."""
+        """Number of layers, 0 until it is known."""
         return int(self.entry.get("num_hidden_layers", 0))
 
 
-# What every architecture has
+# Fields of every architecture
 
 
 def size(reading: Reading) -> None:
-    """Width, depth, vocabulary and longest context."""
+    """Read width, depth, vocabulary and longest context."""
     entry, config = reading.entry, reading.config
     for name in ("hidden_size", "num_hidden_layers", "vocab_size"):
         entry[name] = reading.need(name)
@@ -56,7 +55,7 @@ def size(reading: Reading) -> None:
 
 
 def grouped_query(reading: Reading) -> None:
-    """Query and KV heads, and their width where it does not follow."""
+    """Read query and KV heads, and their width if it is given."""
     heads = reading.need("num_attention_heads")
     width = reading.whole("head_dim")
     if width and width * heads == reading.entry["hidden_size"]:
@@ -69,7 +68,7 @@ def grouped_query(reading: Reading) -> None:
 
 
 def four_times(reading: Reading) -> None:
-    """An FFN four times as wide as the model, where no width is given."""
+    """Set the FFN to four times the model's width, if no width is given."""
     reading.entry["intermediate_size"] = (
         reading.entry["intermediate_size"] or 4 * reading.entry["hidden_size"]
     )
@@ -90,7 +89,7 @@ _LETTERS: Final = {
 
 
 def listed_layers(reading: Reading, key: str = "layer_types") -> str:
-    """Return the letters of a list of layers' kinds; empty if there is none."""
+    """Return the letters for a list of layer kinds; empty if there is no list."""
     letters = ""
     kinds = reading.config.items(key)
     for number, kind in enumerate(kinds):
@@ -106,7 +105,7 @@ def listed_layers(reading: Reading, key: str = "layer_types") -> str:
 
 
 def windows(reading: Reading) -> None:
-    """Which layers see a window only, and how wide it is."""
+    """Read which layers see only a window, and its width."""
     config, entry, rule = reading.config, reading.entry, reading.architecture.windows
     if rule == "none":
         return
@@ -115,7 +114,7 @@ def windows(reading: Reading) -> None:
     letters = listed_layers(reading) or _unlisted(reading, rule, window)
     limit = entry["max_position_embeddings"]
     width = chunk if rule == "rope" else window
-    if not width or (limit and width >= limit):  # a window that nothing leaves
+    if not width or (limit and width >= limit):  # a window as long as the context
         letters = letters.replace("S", "F")
     if "S" in letters:
         entry["attention_chunk_size" if rule == "rope" else "sliding_window"] = width
@@ -137,13 +136,13 @@ def _unlisted(reading: Reading, rule: str, window: int) -> str:
 
 
 def _every(reading: Reading, period: int) -> str:
-    """One layer of each period, its last, sees everything."""
+    """Return letters in which the last layer of each period sees the whole context."""
     config, layers = reading.config, reading.layers
     keys = ("sliding_window_pattern", "_sliding_window_pattern")
     given = config.raw(*keys)
     if isinstance(given, str):  # EXAONE 4: L for local, G for global
         if not given or set(given) - set("LG") or len(given) > MOST_LAYERS:
-            config.fault(keys[0], f"{show(given)} is no text of L and G", "correct it")
+            config.fault(keys[0], f"{show(given)} must consist of L and G", "correct it")
             return "F" * layers
         unit = given.replace("L", "S").replace("G", "F")
     else:
@@ -153,7 +152,7 @@ def _every(reading: Reading, period: int) -> str:
 
 
 def _chunked(reading: Reading) -> str:
-    """Llama 4: layers with rotary positions see a chunk, those without see everything."""
+    """Return Llama 4's letters: layers with rotary positions see a chunk, others everything."""
     config, layers = reading.config, reading.layers
     rotary = config.wholes("no_rope_layers")  # 1: has rotary positions
     if rotary and len(rotary) != layers:
@@ -166,7 +165,7 @@ def _chunked(reading: Reading) -> str:
 
 
 def set_layers(entry: dict[str, Any], letters: str) -> None:
-    """Write the layers' letters, as their shortest repeating part; nothing if all are "F"."""
+    """Write the layers' letters as their shortest repeating part; nothing if all are "F"."""
     if set(letters) <= {"F"}:
         return
     for length in range(1, len(letters) + 1):
@@ -189,7 +188,7 @@ _OF_EXPERTS: Final = (
 
 
 def experts(reading: Reading) -> None:
-    """Routed experts, if there are any."""
+    """Read the routed experts, if there are any."""
     entry, config = reading.entry, reading.config
     count = config.same(*reading.keys("num_experts"))
     if not count:
@@ -199,11 +198,11 @@ def experts(reading: Reading) -> None:
         keys = reading.keys(name)
         entry[name] = config.same(*keys) if config.has(*keys) else config.need(*keys)
     if reading.keys("moe_intermediate_size") == ("intermediate_size",):
-        entry["intermediate_size"] = 0  # every layer has experts; another rule may disagree
+        entry["intermediate_size"] = 0  # every layer has experts, unless a later rule differs
 
 
 def shared_width(reading: Reading) -> None:
-    """A shared expert that gives its width."""
+    """Read the width of a shared expert."""
     if reading.entry.get("num_experts"):
         width = reading.whole("shared_expert_intermediate_size")
         reading.entry["shared_expert_intermediate_size"] = width
@@ -214,7 +213,7 @@ def shared_width(reading: Reading) -> None:
 
 
 def shared_count(reading: Reading) -> None:
-    """Shared experts as wide as routed ones."""
+    """Read the number of shared experts, which are as wide as routed ones."""
     if reading.entry.get("num_experts"):
         width = reading.entry["moe_intermediate_size"]
         count = reading.config.same(*reading.keys("num_shared_experts"))
@@ -222,7 +221,7 @@ def shared_count(reading: Reading) -> None:
 
 
 def first_dense(reading: Reading) -> None:
-    """The first layers have a dense FFN; from there on every n-th has experts."""
+    """Read the first layers with a dense FFN; after them, every n-th layer has experts."""
     config, layers = reading.config, reading.layers
     first = config.whole("first_k_dense_replace")
     listed = isinstance(config.raw("moe_layer_freq"), list)
@@ -239,7 +238,7 @@ def first_dense(reading: Reading) -> None:
 
 
 def some_dense(reading: Reading) -> None:
-    """Every n-th layer has experts, but those of a list (Qwen)."""
+    """Read which layers have experts: every n-th, except those in a list (Qwen)."""
     config = reading.config
     step = max(config.whole("decoder_sparse_step", default=1), 1)
     never = set(config.wholes("mlp_only_layers"))
@@ -248,7 +247,7 @@ def some_dense(reading: Reading) -> None:
 
 
 def ernie_layers(reading: Reading) -> None:
-    """Experts in every n-th layer between a first and a last."""
+    """Read which layers have experts: every n-th between a first and a last (ERNIE)."""
     config, layers = reading.config, reading.layers
     start = config.whole("moe_layer_start_index")
     end = config.raw("moe_layer_end_index")
@@ -259,7 +258,7 @@ def ernie_layers(reading: Reading) -> None:
 
 
 def _dense_layers(reading: Reading, dense: int) -> None:
-    """Write how many layers have a dense FFN; which ones makes no difference."""
+    """Write the number of layers with a dense FFN; their positions make no difference."""
     entry, layers = reading.entry, reading.layers
     if not entry.get("num_experts"):
         return
@@ -282,7 +281,7 @@ def _dense_layers(reading: Reading, dense: int) -> None:
 
 
 def latent(reading: Reading) -> None:
-    """MLA: ranks, and widths of heads with and without rotation."""
+    """Read MLA: ranks, and widths of heads with and without rotary positions."""
     config, entry = reading.config, reading.entry
     entry |= {
         name: config.need(name) for name in ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim")
@@ -296,27 +295,27 @@ def latent(reading: Reading) -> None:
 
 
 def even_values(reading: Reading) -> None:
-    """Value heads that share the width of the model, where no width is given."""
+    """Divide the model's width between value heads, if their width is not given."""
     entry = reading.entry
     usual = entry["hidden_size"] // entry["num_attention_heads"]
     entry["v_head_dim"] = reading.config.whole("v_head_dim") or usual
 
 
 def indexer(reading: Reading) -> None:
-    """DeepSeek sparse attention."""
+    """Read the indexer of DeepSeek sparse attention."""
     for name in ("index_topk", "index_n_heads", "index_head_dim"):
         reading.entry[name] = reading.config.need(name)
     kinds = reading.config.items("indexer_types")
     if not kinds:
         return
     if len(kinds) != reading.layers or not all(kind in ("full", "shared") for kind in kinds):
-        reading.config.fault("indexer_types", "is not one of full and shared a layer", REMEDY)
+        reading.config.fault("indexer_types", "must be full or shared for each layer", REMEDY)
         return
     set_layers(reading.entry, "".join("A" if kind == "full" else "a" for kind in kinds))
 
 
 def kimi_delta(reading: Reading) -> None:
-    """Kimi Linear: which layers have Kimi delta attention, counted from 1."""
+    """Read Kimi Linear: the layers with Kimi delta attention, counted from 1."""
     linear = reading.config.inner("linear_attn_config")
     heads, width = linear.need("num_heads"), linear.need("head_dim")
     full = set(linear.wholes("full_attn_layers"))
@@ -332,7 +331,7 @@ def kimi_delta(reading: Reading) -> None:
 
 
 def shortcut(reading: Reading) -> None:
-    """LongCat: a published layer is two attentions, two dense FFNs and one mixture of experts."""
+    """Read LongCat: a published layer has two attentions, two dense FFNs and one MoE."""
     entry = reading.entry
     entry |= {
         "num_hidden_layers": 2 * entry["num_hidden_layers"],
@@ -347,7 +346,7 @@ def shortcut(reading: Reading) -> None:
 
 
 def gated_delta(reading: Reading) -> None:
-    """Qwen3-Next: Gated DeltaNet in all layers but every fourth."""
+    """Read Qwen3-Next: Gated DeltaNet in all layers except every fourth."""
     config, entry, layers = reading.config, reading.entry, reading.layers
     for name in (
         "linear_num_key_heads",
@@ -364,7 +363,7 @@ def gated_delta(reading: Reading) -> None:
 
 
 def lightning(reading: Reading) -> None:
-    """MiniMax-01: lightning attention in most layers."""
+    """Read MiniMax-01: lightning attention in most layers."""
     key = "attn_type_list" if reading.config.has("attn_type_list") else "layer_types"
     if key == "layer_types":
         letters = listed_layers(reading).replace("G", "T")
@@ -381,7 +380,7 @@ def lightning(reading: Reading) -> None:
 
 
 def no_attention(reading: Reading) -> None:
-    """Drop what attention layers need."""
+    """Drop the fields of attention layers."""
     reading.entry |= {
         "num_attention_heads": 0,
         "num_key_value_heads": 0,
@@ -393,7 +392,7 @@ def no_attention(reading: Reading) -> None:
 
 
 def mamba_1(reading: Reading) -> None:
-    """Mamba: nothing but state-space layers."""
+    """Read Mamba: state-space layers only."""
     config, entry = reading.config, reading.entry
     if config.flag("use_bias"):
         config.fault("use_bias", "projections with biases", REMEDY)
@@ -415,7 +414,7 @@ def _time_step_rank(config: Fields, key: str, width: int) -> int:
 
 
 def mamba_2(reading: Reading) -> None:
-    """Mamba-2: nothing but state-space layers."""
+    """Read Mamba-2: state-space layers only."""
     config = reading.config
     if config.flag("use_bias"):
         config.fault("use_bias", "projections with biases", REMEDY)
@@ -430,7 +429,7 @@ def mamba_2(reading: Reading) -> None:
 
 
 def jamba(reading: Reading) -> None:
-    """Jamba: a period of layers has one attention layer, and every other FFN has experts."""
+    """Read Jamba: one attention layer per period, and experts in every other FFN."""
     config, entry, layers = reading.config, reading.entry, reading.layers
     period, offset = config.need("attn_layer_period"), config.whole("attn_layer_offset")
     letters = "".join("F" if n % period == offset else "M" for n in range(layers))
@@ -451,7 +450,7 @@ def jamba(reading: Reading) -> None:
 
 
 def granite_hybrid(reading: Reading) -> None:
-    """Granite 4: Mamba-2 and attention layers; a shared FFN beside the experts or alone."""
+    """Read Granite 4: Mamba-2 and attention layers; a shared FFN with or without experts."""
     config, entry = reading.config, reading.entry
     shared = reading.need("shared_expert_intermediate_size")
     if entry.get("num_experts"):
@@ -478,16 +477,16 @@ _BLOCKS: Final = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
 
 
 def nemotron_h(reading: Reading) -> None:
-    """Nemotron-H: a layer is a Mamba-2 mixer (M), attention (*), an FFN (-) or experts (E)."""
+    """Read Nemotron-H: a layer is Mamba-2 (M), attention (*), an FFN (-) or experts (E)."""
     config, entry = reading.config, reading.entry
     pattern = config.text("hybrid_override_pattern")
-    if not pattern:  # newer files list names
+    if not pattern:  # newer files have a list of names
         names = config.items("layers_block_type")
         pattern = "".join(
             _BLOCKS.get(name, "?") if isinstance(name, str) else "?" for name in names
         )
     if len(pattern) != reading.layers or set(pattern) - set("M*-E"):
-        problem = f"{show(pattern)} is not one of M * - E for each of {reading.layers} layers"
+        problem = f"{show(pattern)} must have one of M * - E for each of {reading.layers} layers"
         config.fault("hybrid_override_pattern", problem, "correct it")
         return
     set_layers(entry, pattern.replace("E", "-").replace("*", "F"))
@@ -516,29 +515,29 @@ def nemotron_h(reading: Reading) -> None:
 
 
 def learned_positions(reading: Reading) -> None:
-    """A table of positions (GPT-2)."""
+    """Read the size of the learned position embedding (GPT-2)."""
     reading.entry["learned_positions"] = reading.need("max_position_embeddings")
 
 
 def opt(reading: Reading) -> None:
-    """OPT has two more positions than tokens; its smallest models project embeddings."""
+    """Read OPT: two more positions than tokens; its smallest models project embeddings."""
     config, entry = reading.config, reading.entry
     width = config.whole("word_embed_proj_dim", default=entry["hidden_size"])
     if width != entry["hidden_size"]:
         config.fault("word_embed_proj_dim", f"{width} is not hidden_size", REMEDY)
     if not config.flag("do_layer_norm_before", default=True):
-        config.fault("do_layer_norm_before", "false: no norm at the end", REMEDY)
+        config.fault("do_layer_norm_before", "false: no final norm", REMEDY)
     entry["learned_positions"] = reading.need("max_position_embeddings") + 2
 
 
 def multi_query(reading: Reading) -> None:
-    """One KV head, unless switched off (StarCoder)."""
+    """Set one KV head, unless switched off (StarCoder)."""
     if reading.config.flag("multi_query", default=True):
         reading.entry["num_key_value_heads"] = 1
 
 
 def gpt_neo(reading: Reading) -> None:
-    """Windows alternate, and only the attention's last projection has a bias."""
+    """Read GPT-Neo: alternating windows; only the attention's output projection has a bias."""
     config, entry = reading.config, reading.entry
     letters = listed_layers(reading, "attention_layers")
     entry["sliding_window"] = config.whole("window_size", default=256)
@@ -548,7 +547,7 @@ def gpt_neo(reading: Reading) -> None:
 
 
 def falcon(reading: Reading) -> None:
-    """Falcon: one KV head, or groups in the new decoder; one norm or two for parallel blocks."""
+    """Read Falcon: one KV head, or groups in the new decoder; one or two norms per block."""
     config, entry = reading.config, reading.entry
     new = config.flag("new_decoder_architecture")
     parallel = config.flag("parallel_attn", default=True)
@@ -561,7 +560,7 @@ def falcon(reading: Reading) -> None:
 
 
 def mpt(reading: Reading) -> None:
-    """MPT: the attention's fields stand in an object of their own."""
+    """Read MPT: attention fields are in an inner object."""
     config, entry = reading.config, reading.entry
     attention = config.inner("attn_config")
     heads = entry["num_attention_heads"]
@@ -579,7 +578,7 @@ def mpt(reading: Reading) -> None:
 
 
 def dbrx(reading: Reading) -> None:
-    """DBRX: attention and experts stand in objects of their own."""
+    """Read DBRX: attention and expert fields are in inner objects."""
     attention = reading.config.inner("attn_config")
     ffn = reading.config.inner("ffn_config")
     reading.entry |= {
@@ -592,18 +591,18 @@ def dbrx(reading: Reading) -> None:
 
 
 def half_width(reading: Reading) -> None:
-    """Qwen 1 gives the width of gate and up projection together."""
+    """Halve the FFN width: Qwen 1 gives the width of gate and up projection together."""
     reading.entry["intermediate_size"] //= 2
 
 
 def output_bias(reading: Reading) -> None:
-    """Seed-OSS has a switch of its own for the bias of the attention's output."""
+    """Read the separate switch for the bias of the attention's output (Seed-OSS)."""
     if reading.config.flag("attention_out_bias"):
         reading.entry["attention_bias"] = "all"
 
 
 def chatglm(reading: Reading) -> None:
-    """ChatGLM 2 and later: groups of KV heads."""
+    """Read the groups of KV heads of ChatGLM 2 and later."""
     config, entry = reading.config, reading.entry
     if config.flag("multi_query_attention"):
         entry["num_key_value_heads"] = config.need("multi_query_group_num")
@@ -612,7 +611,7 @@ def chatglm(reading: Reading) -> None:
 
 
 def persimmon(reading: Reading) -> None:
-    """Keys and queries have norms of one head with scale and bias."""
+    """Read Persimmon: per-head norms of queries and keys, with scale and bias."""
     if reading.config.flag("qk_layernorm", default=True):
         entry = reading.entry
         width = entry["head_dim"] or entry["hidden_size"] // entry["num_attention_heads"]
@@ -622,13 +621,13 @@ def persimmon(reading: Reading) -> None:
 
 
 def one_norm_if_parallel(reading: Reading) -> None:
-    """A parallel block has one norm (StableLM)."""
+    """Set one norm per parallel block (StableLM)."""
     if reading.entry.get("parallel_block"):
         reading.entry["norms_per_layer"] = 1
 
 
 def gemma_4(reading: Reading) -> None:
-    """Full layers have wider heads, and may share keys with values; experts beside a dense FFN."""
+    """Read Gemma 4: full layers have wider heads and may share keys with values."""
     config, entry = reading.config, reading.entry
     for key in ("hidden_size_per_layer_input", "num_kv_shared_layers"):
         if config.whole(key):
@@ -642,7 +641,7 @@ def gemma_4(reading: Reading) -> None:
 
 
 def llama_4(reading: Reading) -> None:
-    """Llama 4: one shared expert; dense layers in between are wider."""
+    """Read Llama 4: one shared expert; the dense layers in between are wider."""
     config, entry, layers = reading.config, reading.entry, reading.layers
     entry["shared_expert_intermediate_size"] = entry.get("moe_intermediate_size", 0)
     given = config.items("moe_layers")
@@ -655,7 +654,7 @@ def llama_4(reading: Reading) -> None:
 
 
 def hunyuan(reading: Reading) -> None:
-    """Hunyuan: numbers of experts may be lists with one item a layer."""
+    """Read Hunyuan: numbers of experts may be lists with one item per layer."""
     config, entry = reading.config, reading.entry
     if config.same("num_experts", default=1) < 2:
         return

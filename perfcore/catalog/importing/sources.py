@@ -1,4 +1,4 @@
-"""Where an imported model comes from: a file, a directory, or the Hugging Face hub."""
+"""Sources of imported models: a file, a directory, or the Hugging Face hub."""
 
 import os
 import re
@@ -20,13 +20,13 @@ _SPLIT: Final = re.compile(r"-\d{5}-of-\d{5}$")
 def import_model(source: str) -> ModelEntry:
     """Return the model that a file, a directory or ``hf:org/name`` describes.
 
-    A directory holds a ``config.json`` or one GGUF model. Nothing is executed, and only
-    ``hf:`` reaches for the network.
+    A directory holds a ``config.json`` or one GGUF model. Nothing is executed, and only ``hf:``
+    uses the network.
 
     Raises
     ------
     InputError
-        There is no such source, or the model in it cannot be read: all its faults.
+        There is no such source, or its model cannot be read; all faults are listed.
     """
     if source.lower().startswith(HUB):
         name = source[len(HUB) :]
@@ -54,7 +54,7 @@ def _identity(text: str, source: str) -> dict[str, str]:
 
 
 def _directory_name(directory: Path) -> str:
-    """Return what a directory is called; one of the hub's cache by its model."""
+    """Return the name of a directory; for one in the hub's cache, the name of its model."""
     if directory.parent.name == "snapshots":
         return directory.parent.parent.name.rpartition("--")[2]
     return directory.name
@@ -64,7 +64,7 @@ def _expanded(source: str) -> Path:
     try:
         return Path(source).expanduser()
     except RuntimeError:
-        return Path(source)  # no such user's home; reading it says so
+        return Path(source)  # there is no such user; reading it reports that
 
 
 def _in_directory(directory: Path) -> Path:
@@ -80,5 +80,5 @@ def _in_directory(directory: Path) -> Path:
         return models[0]
     if models:
         listed = ", ".join(path.name for path in models[:8])
-        raise InputError(f"{directory}: has {len(models)} GGUF models ({listed}); name one of them")
-    raise InputError(f"{directory}: has neither a {CONFIG} nor a GGUF file; name another directory")
+        raise InputError(f"{directory}: has {len(models)} GGUF models ({listed}); give one of them")
+    raise InputError(f"{directory}: has neither a {CONFIG} nor a GGUF file; give another directory")

@@ -1,4 +1,4 @@
-"""Every kind of attention and state layer, one declaration each, and those that a model has."""
+"""Registry of all kinds of attention and state layers, and the layers of a model by kind."""
 
 from typing import Final
 
@@ -32,11 +32,11 @@ MIXERS: Final = {  # by the letters of ``Architecture.layer_types``
 
 
 def mixers_of(entry: Architecture) -> dict[Mixer, int]:
-    """Return the mixers that a model has, in the order of ``MIXERS``, and the layers of each."""
+    """Return the mixers of a model, in the order of ``MIXERS``, with their numbers of layers."""
     has = entry.layers
     return {mixer: has[letter] for letter, mixer in MIXERS.items() if has[letter]}
 
 
 def all_layers(entry: Architecture) -> Layer:
-    """Return all attention and state layers of a model together."""
+    """Return the sum over all attention and state layers of a model."""
     return total(times(mixer.layer(entry), layers) for mixer, layers in mixers_of(entry).items())

@@ -1,4 +1,4 @@
-"""Attention of DeepSeek-V4: over compressed entries of the context, and over a window.
+"""Attention of DeepSeek-V4: over compressed entries of the context and over a window.
 
 DeepSeek-AI, DeepSeek-V4 technical report. Hyper-connections are in ``extra_parameters``.
 """
@@ -11,12 +11,12 @@ from perfcore.catalog.architecture import Architecture
 from perfcore.catalog.linear import Linear, matrices
 from perfcore.catalog.mixers.mixer import Layer, Mixer, Rule
 
-CSA_RATIO: Final = 4  # tokens that compressed sparse attention makes one entry
-HCA_RATIO: Final = 128  # and heavily compressed attention
+CSA_RATIO: Final = 4  # tokens per entry of compressed sparse attention
+HCA_RATIO: Final = 128  # tokens per entry of heavily compressed attention
 
 
 def window_attention(entry: Architecture) -> Layer:
-    """One latent head of keys and values over a window, and a grouped output."""
+    """One latent head of keys and values over a window, with a grouped output projection."""
     d, heads, h = entry.hidden_size, entry.num_attention_heads, entry.head_dim
     rank, low = entry.q_lora_rank, entry.o_groups * entry.o_lora_rank
     out = Linear(
@@ -35,7 +35,7 @@ def window_attention(entry: Architecture) -> Layer:
 
 
 def sparse_attention(entry: Architecture) -> Layer:
-    """The window, a compressor whose blocks overlap, and an indexer that selects entries."""
+    """Window attention, a compressor with overlapping blocks, and an indexer of its entries."""
     d, h, rank = entry.hidden_size, entry.head_dim, entry.q_lora_rank
     index_heads, index = entry.index_n_heads, entry.index_head_dim
     layer = _compressing(entry, 2 * h, CSA_RATIO)
@@ -53,10 +53,10 @@ def sparse_attention(entry: Architecture) -> Layer:
 
 
 def heavy_attention(entry: Architecture) -> Layer:
-    """The window, and a compressor whose entries are scanned whole.
+    """Window attention, and a compressor whose entries are all read.
 
-    They are never selected, so they are counted with the indexer's keys, whose reads grow with
-    the context in the same way.
+    Nothing selects among the entries, so they are counted with the indexer's keys, whose reads
+    grow with the context in the same way.
     """
     heads, h = entry.num_attention_heads, entry.head_dim
     return _compressing(entry, h, HCA_RATIO)._replace(
@@ -66,7 +66,7 @@ def heavy_attention(entry: Architecture) -> Layer:
 
 
 def _compressing(entry: Architecture, width: int, tokens: int) -> Layer:
-    """Return the window's layer with a compressor of so many tokens into one entry."""
+    """Return window attention with a compressor of this many tokens per entry."""
     layer = window_attention(entry)
     return layer._replace(
         into=linear.total([layer.into, matrices((entry.hidden_size, 2 * width))]),

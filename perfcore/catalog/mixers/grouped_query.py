@@ -40,7 +40,7 @@ def window_attention(entry: Architecture) -> Layer:
 
 
 def _projections(entry: Architecture, groups: int, h: int, h_v: int, *, shared: bool) -> Layer:
-    """Return d H h + d K(h + h_v) + H h_v d, and what biases, norms and gates add.
+    """Return d H h + d K(h + h_v) + H h_v d, plus biases, norms and gates.
 
     ``shared``: one matrix projects keys and values. Ainslie et al., GQA, arXiv:2305.13245.
     """

@@ -8,10 +8,10 @@ from perfcore.catalog.mixers.mixer import Layer, Mixer, Rule
 
 
 def latent_attention(entry: Architecture) -> Layer:
-    """MLA: d q_r + q_r H(n+r) + d(c+r) + c H(n+v) + H v d; c + r a token in the cache.
+    """MLA: d q_r + q_r H(n+r) + d(c+r) + c H(n+v) + H v d; c + r elements per cached token.
 
-    Per token the up-projections of keys and values are two operators, as in absorbed decode,
-    which works on the latent, 2 H (2 c + r) FLOP; prefill works on heads of full width,
+    The up-projections of keys and values count as two operators per token, as in absorbed decode,
+    which works on the latent, 2 H (2 c + r) FLOP. Prefill works on heads of full width,
     2 H (n + r + v). DeepSeek-AI, DeepSeek-V2, arXiv:2405.04434, equations 9 to 17 and table 1.
     """
     d, heads, rank = entry.hidden_size, entry.num_attention_heads, entry.q_lora_rank
@@ -37,7 +37,7 @@ def latent_attention(entry: Architecture) -> Layer:
 
 
 def indexed_attention(entry: Architecture) -> Layer:
-    """MLA with the indexer of DSA where the model has one: 2 H_i d_i FLOP, d_i a token.
+    """MLA with the indexer of DSA, if the model has one: 2 H_i d_i FLOP and d_i per token.
 
     DeepSeek-AI, DeepSeek-V3.2-Exp report.
     """

@@ -1,4 +1,4 @@
-"""Linear attention: layers that keep a matrix of keys times values for each head."""
+"""Linear attention: layers whose state is a matrix of keys times values per head."""
 
 from typing import Final
 
@@ -25,9 +25,9 @@ def gated_delta_net(entry: Architecture) -> Layer:
 
 
 def kimi_delta_attention(entry: Architecture) -> Layer:
-    """Kimi delta attention: q, k, v, a low-rank decay, an output gate, and a convolution.
+    """Kimi delta attention: q, k, v, a low-rank decay, an output gate and a convolution.
 
-    The gate is of low rank as well unless ``attn_output_gate`` (Kimi K3).
+    The gate is low-rank as well, unless ``attn_output_gate`` is set (Kimi K3).
     Kimi Team, Kimi Linear, arXiv:2510.26692.
     """
     d, n_v, h = entry.hidden_size, entry.linear_num_value_heads, entry.linear_value_head_dim
@@ -44,7 +44,7 @@ def kimi_delta_attention(entry: Architecture) -> Layer:
 
 
 def _delta_state(entry: Architecture) -> int:
-    """Return n_v heads of keys times values, and the tail of the convolution."""
+    """Return the state: n_v heads of keys times values, and the tail of the convolution."""
     keys = entry.linear_num_key_heads * entry.linear_key_head_dim
     values = entry.linear_num_value_heads * entry.linear_value_head_dim
     tail = (2 * keys + values) * max(entry.linear_conv_kernel_dim - 1, 0)

@@ -1,8 +1,8 @@
-"""The kind of a mixer, and what one of its layers has.
+"""Kinds of mixers, and the matrices, cache and state of their layers.
 
-Symbols in this room: d hidden size, H and K query and KV heads, h and h_v widths of a key and a
-value head; of MLA c latent width, q_r query rank, n, r and v widths of a head without and with
-rotation and of its value; of state layers i inner width, N state, g groups, n_h heads.
+Symbols in this package: d hidden size, H and K query and KV heads, h and h_v widths of a key and a
+value head. MLA: c latent width, q_r query rank, n and r widths of a head's parts without and with
+rotary positions, v width of its value. State layers: i inner width, N state, g groups, n_h heads.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,19 +15,19 @@ from perfcore.catalog import linear
 from perfcore.catalog.architecture import Architecture
 from perfcore.catalog.linear import Linear
 
-Rule = tuple[bool, str]  # whether an entry breaks it, and what to say then
+Rule = tuple[bool, str]  # whether an entry breaks it, and the message
 
 
 class Layer(NamedTuple):
     """Matrices, cache, scores and state of one attention or state layer. [elements, FLOP]
 
-    The names are those of ``records.Model``. A token's share of an entry that a cache keeps for
-    several tokens is a fraction.
+    The names are those of ``records.Model``. A cache entry that covers several tokens counts per
+    token, as a fraction.
     """
 
     into: Linear = Linear()
     out: Linear = Linear()
-    other: int = 0  # parameters that are in no large matrix: norms, biases, convolutions
+    other: int = 0  # parameters outside large matrices: norms, biases, convolutions
     attention_io_elements: int = 0
     global_kv_elements: int | Fraction = 0
     global_score_flops: int | Fraction = 0
@@ -41,24 +41,25 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class Mixer:
-    """The kind of an attention or state layer: everything that the catalogue knows of it.
+    """A kind of attention or state layer: everything that the catalogue knows about it.
 
     Attributes
     ----------
     letter
         Its letter in ``Architecture.layer_types``.
     reach
-        The layers of ``records.Model`` it is counted with: attention over the whole context
-        ("global") or over a window, a recurrent state, or none of them.
+        Group of layers of ``records.Model`` in which it is counted: attention over the whole
+        context ("global") or over a window, a recurrent state, or none.
     layer
-        What one layer of an architecture has.
+        Function that returns one layer of an architecture.
     rules
-        Which fields an architecture with such layers needs, and how they must fit together.
+        Function that returns the rules for an architecture with such layers: fields that it needs
+        and that must agree.
     kv_heads
-        Heads over which tensor parallelism can split the cache; without it, attention has a
+        Heads over which tensor parallelism can split the cache; ``None`` for attention with a
         latent cache, which all heads share.
     index_tokens
-        Tokens of context that an indexer selects for each one of ``index_topk``.
+        Tokens of context that an indexer selects per unit of ``index_topk``.
     """
 
     letter: str
@@ -71,7 +72,7 @@ class Mixer:
 
     @property
     def attends(self) -> bool:
-        """Whether it is attention, with query heads and a KV cache."""
+        """Whether the layers are attention, with query heads and a KV cache."""
         return self.reach in {"global", "window"}
 
     @property
@@ -81,7 +82,7 @@ class Mixer:
 
 
 def times(layer: Layer, layers: int) -> Layer:
-    """Return so many equal layers together, in whole elements and FLOP."""
+    """Return the sum over a number of identical layers, in whole elements and FLOP."""
     into, out, *rest = layer
     return Layer(
         linear.times(into, layers),
@@ -91,6 +92,6 @@ def times(layer: Layer, layers: int) -> Layer:
 
 
 def total(layers: Iterable[Layer]) -> Layer:
-    """Return several groups of layers together."""
+    """Return the sum over several groups of layers."""
     into, out, *rest = zip(*layers, strict=True)
     return Layer(linear.total(into), linear.total(out), *(sum(values) for values in rest))

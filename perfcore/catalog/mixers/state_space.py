@@ -8,7 +8,7 @@ from perfcore.catalog.mixers.mixer import Layer, Mixer, Rule
 
 
 def mamba(entry: Architecture) -> Layer:
-    """Mamba of the version that the entry's fields tell."""
+    """Mamba, in the version that the entry's fields imply."""
     return mamba_2(entry) if entry.mamba_num_heads else mamba_1(entry)
 
 
@@ -45,7 +45,7 @@ def mamba_2(entry: Architecture) -> Layer:
 
 
 def _state(entry: Architecture) -> int:
-    """Return i N, and the tail of the convolution."""
+    """Return the state: i N, and the tail of the convolution."""
     inner = entry.mamba_num_heads * entry.mamba_head_dim or entry.mamba_intermediate_size
     convolved = inner + 2 * entry.n_groups * entry.ssm_state_size
     return inner * entry.ssm_state_size + convolved * max(entry.conv_kernel - 1, 0)

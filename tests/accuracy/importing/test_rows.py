@@ -96,7 +96,7 @@ def test_metrics_that_are_none(save, key, value):
 def test_a_unit_that_is_none(save):
     (line,) = faults_of(save(AIPERF | {"inter_token_latency": metric(1.0, "miles")}))
 
-    assert line.startswith("inter_token_latency.unit: 'miles' is no unit of time")
+    assert line.startswith("inter_token_latency.unit: 'miles' is not a unit of time")
 
 
 def test_faults_say_which_result(save):
@@ -107,12 +107,12 @@ def test_faults_say_which_result(save):
 
 def test_text_that_a_cell_cannot_hold(save):
     path = save(SERVE | {"engine_version": "=cmd()", "hardware": "h100-sxm"})
-    assert "opens like a formula" in faults_of(path)[0]
+    assert "starts like a spreadsheet formula" in faults_of(path)[0]
     path = save(SERVE | {"engine_version": "a\nb", "hardware": "h100-sxm"})
     assert "control characters" in faults_of(path)[0]
     path = save(SERVE, name="-rf.json")
     (line,) = faults_of(path, **WHERE)
-    assert line.startswith("source_ref: '-rf.json' opens like a formula")
+    assert line.startswith("source_ref: '-rf.json' starts like a spreadsheet formula")
     assert rows_of(path, **WHERE, source_ref="run 1")["tpot_s"].source_ref == "run 1"
 
 

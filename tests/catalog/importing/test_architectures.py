@@ -46,7 +46,7 @@ def test_misspelled_architecture_is_suggested():
 def test_unknown_architecture_with_other_physics_is_refused():
     (fault,) = faults_of(changed(LLAMA, model_type="novel", num_local_experts=8, ssm_state_size=16))
 
-    assert "'novel' is unknown, and num_local_experts, ssm_state_size say" in fault
+    assert "'novel' is unknown, and num_local_experts, ssm_state_size show" in fault
 
 
 def test_unknown_architecture_like_llama_is_read_and_says_so():
@@ -58,7 +58,7 @@ def test_unknown_architecture_like_llama_is_read_and_says_so():
 
 def test_windows_of_an_unknown_architecture_must_be_listed():
     config = changed(LLAMA, model_type="novel", sliding_window=4096)
-    assert "sliding_window say" in faults_of(config)[0]
+    assert "sliding_window show" in faults_of(config)[0]
 
     kinds = ["full_attention"] * 8 + ["sliding_attention"] * 24
     assert read(changed(config, layer_types=kinds)).layers == {"F": 8, "S": 24}
@@ -84,5 +84,5 @@ def test_known_architecture_names_what_it_lacks():
 
     assert fault == (
         "config.json: model_type 'deepseek_v3': lacks kv_lora_rank, moe_intermediate_size; add "
-        "them, or write the model as TOML (`perfcore models add` a similar one, and edit its file)"
+        "them, or write the model as TOML (`perfcore models add` a similar one, then edit its file)"
     )

@@ -110,7 +110,7 @@ def test_gguf_in_parts(tmp_path):
     with pytest.raises(InputError, match=r"m-00002-of-00002\.gguf: no such file"):
         perfcore.load_model(str(first))
     renamed = first.rename(tmp_path / "other.gguf")
-    with pytest.raises(InputError, match=r"name the first, which ends in -00001-of-00002\.gguf"):
+    with pytest.raises(InputError, match=r"give the first, which ends in -00001-of-00002\.gguf"):
         perfcore.load_model(str(renamed))
 
 

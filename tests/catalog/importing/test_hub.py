@@ -51,7 +51,7 @@ def test_hub_names_are_checked_before_anything_is_asked(hub, name):
 @pytest.mark.parametrize(
     ("error", "match"),
     [
-        ("LocalEntryNotFoundError", "cannot be reached, and there is no copy from earlier"),
+        ("LocalEntryNotFoundError", "cannot be reached, and there is no local copy"),
         ("EntryNotFoundError", "has no config.json"),
         ("HFValidationError", "cannot be downloaded"),
         ("OfflineModeIsEnabled", "cannot be downloaded"),

@@ -71,7 +71,7 @@ def test_directories_without_one_model(tmp_path):
     header(tmp_path, SMALL, "a.gguf")
     assert perfcore.load_model(str(tmp_path)).name == "a"
     header(tmp_path, SMALL, "b.gguf")
-    with pytest.raises(InputError, match=r"2 GGUF models \(a\.gguf, b\.gguf\); name one"):
+    with pytest.raises(InputError, match=r"2 GGUF models \(a\.gguf, b\.gguf\); give one"):
         perfcore.load_model(str(tmp_path))
 
 
