@@ -99,7 +99,7 @@ SWEEPS = {
     "slow text": (AXES + f'batch = "{"9" * 50_000} x\\ny"', "is not a count"),
     "many columns": (
         AXES + "[output]\ncolumns = [" + '"tpot_s",' * 200_000 + "]",
-        "200000 names are more than columns",
+        "200000 names are more than there are columns",
     ),
     "many what-ifs": (
         AXES
@@ -108,7 +108,7 @@ SWEEPS = {
             f'"device.{field}" = {{ linear = [1e12, 1e13], n = 600000 }}'
             for field in ("memory_bandwidth", "flops_fp16", "flops_fp8", "link_bandwidth")
         ),
-        "more than 1000000 values together",
+        "more than 1000000 values in total",
     ),
     "control characters": (AXES + '"\\u001b[2J\\u0000" = 1', r"\x1b[2J\x00"),
 }

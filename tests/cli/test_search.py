@@ -98,7 +98,7 @@ def test_command_explains_an_empty_result(spec):
         (["--minimize", "tpot"], "--minimize: unknown metric 'tpot'; did you mean 'tpot_s'?"),
         (["--minimize", "bound"], "--minimize: unknown metric 'bound'"),
         (["--minimize", "tpot_s", "--by", "devise"], "--by: unknown axis 'devise'; did you mean"),
-        (["--minimize", "tpot_s", "--where", "tpot_s"], "no condition; write COLUMN<=VALUE"),
+        (["--minimize", "tpot_s", "--where", "tpot_s"], "not a condition; write COLUMN<=VALUE"),
         (["--minimize", "tpot_s", "--where", "tpot<=1"], "unknown metric 'tpot'"),
         (["--minimize", "tpot_s", "--where", "tpot_s<=fast"], "tpot_s<=fast"),
         (["--minimize", "tpot_s", "--where", "device=h200-sxm"], "device=h200-sxm"),

@@ -133,7 +133,7 @@ def test_a_sweep_says_what_it_chose():
 
 @pytest.mark.parametrize(
     ("axes", "words"),
-    [({"devices": 8}, "not 'auto'"), ({"devices": "auto", "tp": [8]}, "beside devices")],
+    [({"devices": 8}, "not 'auto'"), ({"devices": "auto", "tp": [8]}, "as well as devices")],
 )
 def test_faulty_devices(axes, words):
     with pytest.raises(InputError, match=words):

@@ -180,7 +180,14 @@ def test_the_manifest_keeps_its_keys(whole):
         "shards",
         "spec",
     } <= set(found)
-    assert set(found["fingerprints"]) == {"spec", "catalog", "calibration", "version"}
+    assert set(found["fingerprints"]) == {
+        "spec",
+        "catalog",
+        "calibration",
+        "physics",
+        "writer",
+        "version",
+    }
     assert found["rows"] + sum(found["dropped"].values()) == found["evaluated"]
     assert found["shard_count"] == len(found["shards"]) == SHARDS
     assert found["fingerprint"] == facts(space())["fingerprint"]
