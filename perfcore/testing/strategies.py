@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from perfcore import catalog
 from perfcore.catalog.model_entry import ModelEntry
+from perfcore.inputs import LIMITS
+from perfcore.limits import Limits
 from perfcore.records import (
     OFFLOAD_KV,
     OFFLOAD_NONE,
@@ -34,6 +36,27 @@ def _reals(low: float, high: float) -> st.SearchStrategy[float]:
 @cache
 def _shares(low: float = 0.0, high: float = 1.0) -> st.SearchStrategy[float]:
     return st.floats(low, high, allow_subnormal=False)
+
+
+@cache
+def within(limits: Limits) -> st.SearchStrategy[float]:
+    """Return values within the limits of a field: codes, counts, or logarithmically uniform."""
+    if limits.whole and limits.high <= 64:
+        return st.integers(int(limits.low), int(limits.high)).map(float)
+    least = max(limits.low, limits.least, 1e-9)
+    values = _reals(least, limits.high)
+    if limits.whole:
+        values = values.map(math.floor).map(float)
+    return st.just(0.0) | values if limits.low == 0.0 else values
+
+
+@cache
+def _other_fields(record: str, drawn: frozenset[str]) -> st.SearchStrategy[dict[str, float]]:
+    """Return values of the fields for which a strategy has no narrower range of its own."""
+    fields = LIMITS[record].items()
+    return st.fixed_dictionaries(
+        {name: within(limits) for name, limits in fields if name not in drawn}
+    )
 
 
 @st.composite
@@ -144,28 +167,30 @@ def devices(
     fp16 = draw(_reals(1e11, 1e17))
     board_power = draw(_reals(5.0, 30_000.0))
     faster = st.just(0.0) | _reals(1.0, 2.0).map(lambda ratio: ratio * fp16)
-    return Device(
-        memory_capacity=draw(_reals(min_memory_bytes, max_memory_bytes)),
-        memory_bandwidth=draw(_reals(min_memory_bandwidth, max_memory_bandwidth)),
-        flops_fp32=draw(_reals(0.01, 1.0)) * fp16,
-        flops_fp16=fp16,
-        flops_fp16_narrow=draw(faster),
-        flops_fp8=draw(faster),
-        flops_int8=draw(faster),
-        flops_fp4=2.0 * draw(faster),
-        board_power=board_power,
-        idle_power=board_power * draw(_shares()),
-        link_bandwidth=draw(_reals(1e9, 1e13)),
-        scale_up_domain=draw(st.sampled_from((1.0, 2.0, 4.0, 8.0, 72.0, 1024.0))),
-        network_bandwidth=draw(_reals(1e8, 1e12)),
-        price_per_hour=draw(st.just(0.0) | _reals(0.01, 1_000.0)),
-        spot_price_per_hour=draw(st.just(0.0) | _reals(0.01, 1_000.0)),
-        purchase_price=draw(_reals(10.0, 1e7)),
-        memory2_capacity=draw(st.just(0.0) | _reals(1e8, 1e15)),
-        memory2_bandwidth=draw(st.just(0.0) | _reals(1e8, 1e13)),
-        spatial=float(side_by_side),
-        layer_latency=draw(_reals(1e-7, 1e-3)) if side_by_side else 0.0,
-    )
+    drawn = {
+        "memory_capacity": draw(_reals(min_memory_bytes, max_memory_bytes)),
+        "memory_bandwidth": draw(_reals(min_memory_bandwidth, max_memory_bandwidth)),
+        "flops_fp32": draw(_reals(0.01, 1.0)) * fp16,
+        "flops_fp16": fp16,
+        "flops_fp16_narrow": draw(faster),
+        "flops_fp8": draw(faster),
+        "flops_int8": draw(faster),
+        "flops_fp4": 2.0 * draw(faster),
+        "board_power": board_power,
+        "idle_power": board_power * draw(_shares()),
+        "link_bandwidth": draw(_reals(1e9, 1e13)),
+        "scale_up_domain": draw(st.sampled_from((1.0, 2.0, 4.0, 8.0, 72.0, 1024.0))),
+        "network_bandwidth": draw(_reals(1e8, 1e12)),
+        "price_per_hour": draw(st.just(0.0) | _reals(0.01, 1_000.0)),
+        "spot_price_per_hour": draw(st.just(0.0) | _reals(0.01, 1_000.0)),
+        "purchase_price": draw(_reals(10.0, 1e7)),
+        "memory2_capacity": draw(st.just(0.0) | _reals(1e8, 1e15)),
+        "memory2_bandwidth": draw(st.just(0.0) | _reals(1e8, 1e13)),
+        "spatial": float(side_by_side),
+        "layer_latency": draw(_reals(1e-7, 1e-3)) if side_by_side else 0.0,
+    }
+    others = draw(_other_fields("device", frozenset(drawn)))
+    return Device(**drawn, **others)
 
 
 @cache
@@ -199,7 +224,10 @@ def _constant(name: str) -> st.SearchStrategy[float]:
             return values
     if name in LATENCIES:
         return st.just(0.0) | _reals(1e-8, 1e-3)
-    return _shares(0.05, 1.0) if "efficiency" in name else _shares()
+    if "efficiency" in name:
+        return _shares(0.05, 1.0)
+    limits = LIMITS["engine"][name]
+    return _shares() if limits.low == 0.0 and limits.high >= 1.0 else within(limits)
 
 
 @cache
@@ -238,20 +266,23 @@ def kv_formats(*, min_bits: float = 1.5, max_bits: float = 32.0) -> st.SearchStr
 @cache
 def economics(*, max_pue: float = 3.0) -> st.SearchStrategy[Economics]:
     """Return facilities, and ways to pay for devices."""
+    drawn = {
+        "utilization": _shares(0.01, 1.0),
+        "purchase": st.sampled_from((0.0, 1.0, 2.0)),
+        "price_multiplier": _shares(0.1, 2.0),
+        "interest": st.just(0.0) | _shares(1e-3, 0.5),
+        "lifetime": _reals(1e6, 1e9),
+        "server_factor": _shares(1.0, 3.0),
+        "operations": _shares(0.0, 0.5),
+        "electricity_price": _shares(0.0, 0.5),
+        "token_price": _reals(0.01, 100.0),
+        "pue": _shares(1.0, max_pue),
+        "node_overhead": _shares(0.0, 1.0),
+        "carbon_intensity": _shares(0.0, 1_200.0),
+    }
+    others = _other_fields("economics", frozenset(drawn))
     return st.builds(
-        Economics,
-        utilization=_shares(0.01, 1.0),
-        purchase=st.sampled_from((0.0, 1.0, 2.0)),
-        price_multiplier=_shares(0.1, 2.0),
-        interest=st.just(0.0) | _shares(1e-3, 0.5),
-        lifetime=_reals(1e6, 1e9),
-        server_factor=_shares(1.0, 3.0),
-        operations=_shares(0.0, 0.5),
-        electricity_price=_shares(0.0, 0.5),
-        token_price=_reals(0.01, 100.0),
-        pue=_shares(1.0, max_pue),
-        node_overhead=_shares(0.0, 1.0),
-        carbon_intensity=_shares(0.0, 1_200.0),
+        lambda one, more: Economics(**one, **more), st.fixed_dictionaries(drawn), others
     )
 
 
