@@ -262,7 +262,6 @@ class Device(NamedTuple):
     purchase_price: Annotated[
         float, MONEY, "purchase price", Absent(None), Former("price_list"), Cited("price")
     ]
-    support_per_year: Annotated[float, MONEY, "price of a year of support, if owned", Absent(0.0)]
     memory2_capacity: Annotated[
         float,
         RESERVE,

@@ -25,7 +25,6 @@ def owned_usd_per_hour(device: Device, economics: Economics) -> float:
     """
     capital = device.purchase_price * economics.server_factor
     yearly = capital * (annuity(economics.interest, economics.lifetime) + economics.operations)
-    yearly += device.support_per_year
     watts = device.board_power * (1.0 + economics.node_overhead) * economics.pue
     return yearly / YEAR * HOUR + watts / 1000.0 * economics.electricity_price
 
