@@ -623,7 +623,6 @@ class Deployment(NamedTuple):
         float, Limits("count", 0, 64, whole=True), "tokens drafted per step; 0: no speculation"
     ] = 0.0
     acceptance: Annotated[float, SHARE, "probability that a drafted token is accepted"] = 0.0
-    headroom: Annotated[float, SHARE, "share of the memory for weights and KV cache kept free"] = 0.0
     batch: Annotated[
         float,
         Limits("count", 1, 1e6, whole=True),

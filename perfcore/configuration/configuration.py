@@ -115,7 +115,6 @@ class Configuration:
     prefix_hit: float | str = 0.0
     draft_len: int | str = 0
     acceptance: float | str = 0.0
-    headroom: float | str = 0.0
     input_len: int | str = 1024
     output_len: int | str = 256
     overrides: Mapping[str, object] = field(default_factory=dict)

@@ -53,7 +53,6 @@ def capacity_at(replica: Replica, batch: float, input_len: float, output_len: fl
     layout = replica.layout
     cache = cache_at(replica, input_len, output_len)
     room = replica.usable_bytes + replica.second_tier_bytes
-    room *= 1.0 - replica.deployment.headroom
     free = room - replica.weight_bytes_per_device - cache.shared_per_device
     most = largest_batch(free, cache.kept_per_sequence) * layout.groups
     max_batch = min(most, LARGEST_BATCH)
