@@ -1,4 +1,4 @@
-"""Every shard of a run, held against what was written."""
+"""Check of a run: every shard is compared with its receipt."""
 
 import os
 from collections import Counter
@@ -31,7 +31,7 @@ UNREADABLE = "its footer cannot be read"
 
 
 class Fault(NamedTuple):
-    """What is wrong with a file of a run; with a shard's if it is one."""
+    """Fault of a file of a run, with its shard if the file is one."""
 
     file: str
     problem: str
@@ -40,7 +40,7 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check of a run found."""
+    """Result of a check of a run."""
 
     location: str
     name: str
@@ -51,12 +51,12 @@ class CheckResult:
 
     @property
     def rerun(self) -> tuple[int, ...]:
-        """Shards that are to be computed again, in order."""
+        """Shards to compute again, in order."""
         return tuple(fault.shard for fault in self.faults if fault.shard is not None)
 
 
 def verify(location: str | Path, workers: int | None = None) -> CheckResult:
-    """Check that every shard of a run is there and is what was written.
+    """Check that every shard of a run exists and is unchanged.
 
     Of each, presence, length, checksum, footer, number of rows, columns and their types, and the
     fingerprint; of the manifest, its sums. Nothing is changed.
@@ -118,7 +118,7 @@ def verify(location: str | Path, workers: int | None = None) -> CheckResult:
 def _check(
     store: Store, manifest: Document, shard: int, receipt: Receipt
 ) -> tuple[str, pa.Schema | None]:
-    """Return what is wrong with a shard, and the types of its columns if they can be read."""
+    """Return the fault of a shard, and the types of its columns if they can be read."""
     name = f"{DATA}/{shard_file(shard)}"
     problem = damage(store, shard, receipt)
     if problem:
@@ -164,7 +164,7 @@ def _sums(
 
 
 def spans(numbers: Iterable[int]) -> str:
-    """Return ascending numbers for people: ``3, 7-9``."""
+    """Return ascending numbers as spans: ``3, 7-9``."""
     texts = []
     for _, group in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
         run = [number for _, number in group]

@@ -1,4 +1,4 @@
-"""Rows to ask questions of: what sweeps, runs and searches return, alike in memory and on disk."""
+"""Data sets, in memory and on disk: the results of sweeps, runs and searches."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ _QUERY: Final = "query of "
 
 
 class Dataset(ABC):
-    """Rows with a name, and what was left out of them.
+    """Rows with a name, and counts of the configurations that were left out.
 
     Arrow tables and data frames are made when asked for. Whatever reads the Arrow C stream
     interface (DuckDB, Polars, ``pyarrow.table``, pandas 3) takes the object itself, too.
@@ -30,27 +30,27 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What the rows are called."""
+        """Name of the rows."""
 
     @property
     @abstractmethod
     def schema(self) -> pa.Schema:
-        """Names and types; each field has its ``unit`` and ``meaning`` as metadata."""
+        """Names and types of the columns, with ``unit`` and ``meaning`` as metadata."""
 
     @property
     @abstractmethod
     def num_rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
 
     @property
     @abstractmethod
     def evaluated(self) -> int | None:
-        """Configurations that were looked at; None if that is not known."""
+        """Number of configurations evaluated; None if unknown."""
 
     @property
     @abstractmethod
     def dropped(self) -> Mapping[str, int] | None:
-        """Configurations that were left out, by reason; None if that is not known."""
+        """Configurations that were left out, by reason; None if unknown."""
 
     @abstractmethod
     def to_arrow(self, columns: Iterable[str] | None = None) -> pa.Table:
@@ -62,7 +62,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def register(self, connection: Any, view: str) -> None:  # noqa: ANN401 - DuckDB's
-        """Make the rows a view of a DuckDB connection."""
+        """Register the rows as a view of a DuckDB connection."""
 
     @property
     def columns(self) -> list[str]:
@@ -71,7 +71,7 @@ class Dataset(ABC):
 
     @property
     def column_names(self) -> list[str]:
-        """The same, as Arrow calls it."""
+        """Names of the columns, as Arrow calls them."""
         return self.columns
 
     def __len__(self) -> int:
@@ -109,11 +109,11 @@ class Dataset(ABC):
         return rows
 
     def equals(self, other: "Dataset") -> bool:
-        """Whether names, types and values are the same."""
+        """Return whether names, types and values are equal."""
         return bool(self.to_arrow().equals(other.to_arrow()))
 
     def sql(self, query: str) -> "Rows":
-        """Return what a query of DuckDB's SQL finds, a data set again.
+        """Return the result of a DuckDB SQL query as a data set.
 
         The rows are the table ``run``, also called ``rows``; a run on disk is read as far as the
         query needs it. Text comes back categorical, and columns that keep their name their unit.
@@ -138,14 +138,14 @@ class Dataset(ABC):
         return Rows(_described(table, self.schema), name)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Give the rows to whatever reads Arrow's stream interface."""
+        """Export the rows through Arrow's stream interface."""
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
         return preview.text(self)
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
+        """Return the HTML that a notebook shows."""
         return preview.html(self)
 
     def _known(self, columns: Iterable[str] | None) -> list[str] | None:
@@ -193,7 +193,7 @@ class Rows(Dataset):
 
     @property
     def num_rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return int(self.table.num_rows)
 
     def to_arrow(self, columns: Iterable[str] | None = None) -> pa.Table:
@@ -206,12 +206,12 @@ class Rows(Dataset):
         return Rows(self.table.slice(0, rows), self.name)
 
     def register(self, connection: Any, view: str) -> None:  # noqa: ANN401 - DuckDB's
-        """Make the rows a view of a DuckDB connection."""
+        """Register the rows as a view of a DuckDB connection."""
         connection.register(view, self.table)
 
 
 def needed(package: str) -> Any:  # noqa: ANN401 - a module
-    """Return a package of the extra ``analysis``; ``InputError`` says how to install it."""
+    """Return a package of the extra ``analysis``, or raise an error that says how to install it."""
     try:
         return import_module(package)
     except ImportError:

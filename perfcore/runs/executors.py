@@ -1,4 +1,4 @@
-"""The shards of a sweep or a search on Dask, or on any ``concurrent.futures.Executor``.
+"""Executors for shards: Dask, or any ``concurrent.futures.Executor``.
 
 A task is some shards. Its worker makes the space from the specification, stores the shards where
 the run lies, or returns what a search keeps of them, and holds nothing that another task needs:
@@ -28,13 +28,13 @@ SECONDS: Final = 30  # to find a scheduler, and for it to find a worker
 
 
 def packed_spec(spec: Spec) -> bytes:
-    """A specification with the entries that it names, as every task carries it."""
+    """Return a specification with its catalogue entries, compressed for a task."""
     return zlib.compress(pickle.dumps(spec))
 
 
 @lru_cache(maxsize=2)
 def unpacked_space(spec: bytes, run: str) -> Space:
-    """The space of a task, if this worker makes the same of it as whoever asks."""
+    """Return the space of a task, if this worker computes the same as the client."""
     made: Spec = pickle.loads(zlib.decompress(spec))  # noqa: S301 - from our own client
     space = Space(made)
     own = fingerprint(space)
@@ -47,7 +47,7 @@ def unpacked_space(spec: bytes, run: str) -> Space:
 
 
 def retry_or_raise(item: object, error: Exception, times: int) -> None:
-    """Let a task be tried again, or say why not."""
+    """Return to retry a failed task, or raise the error that ends the run."""
     place = f"shard {item}" if isinstance(item, int) else "search"
     if isinstance(error, InputError):
         raise error

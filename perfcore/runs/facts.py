@@ -36,7 +36,7 @@ class _Spec(BaseModel):
 
 
 class RunFacts(BaseModel):
-    """What a run says about itself; ``perfcore.runs.shards.facts`` writes it into every file.
+    """Facts of a run, which ``perfcore.runs.shards.facts`` writes into every file.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class RunFacts(BaseModel):
 def read_facts(
     label: str, schema: pa.Schema | None, manifest: Mapping[str, Any] | None = None
 ) -> RunFacts:
-    """Return what a run says about itself.
+    """Return the facts that a run states about itself.
 
     Parameters
     ----------
@@ -109,6 +109,6 @@ def read_facts(
 
 
 def fingerprint_of(schema: pa.Schema) -> str:
-    """Return the fingerprint of the run that a file says it is of; empty if it says none."""
+    """Return the fingerprint of the run that a file belongs to; empty if it has none."""
     text: bytes = (schema.metadata or {}).get(f"{_PREFIX}fingerprint".encode(), b"")
     return text.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""What a sample of a sweep tells about all of it: rows, bytes, seconds and memory."""
+"""Forecast of a run from a sample: rows, bytes, seconds and memory."""
 
 import resource
 import sys
@@ -29,7 +29,7 @@ _SEED: Final = 0
 
 
 class Drawn(Space):
-    """Some stretches of another space, one after the other.
+    """Contiguous stretches of another space, one after the other.
 
     Stretches and not single points, so that they compress like the whole.
     """
@@ -75,7 +75,7 @@ class Drawn(Space):
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a sample of a space tells about all of it: rows, bytes, seconds and memory.
+    """Forecast of a run: rows, bytes, seconds and memory.
 
     ``left_out`` has the share of the rows that cannot run, by reason; ``seconds`` are those of
     ``workers`` threads of this machine, ``memory_bytes`` what they take at most. ``exact`` says
@@ -95,7 +95,7 @@ class Forecast:
 
 
 def forecast(space: Space, workers: int) -> Forecast:
-    """Return what a sample of a space tells about a run of all of it.
+    """Return the forecast of a run from a sample of its space.
 
     Compiled code is called once before anything is timed; the compiler's work is kept on disk.
     """
@@ -139,7 +139,7 @@ class _Written:
 
 
 def _written(space: Space, arrow_schema: pa.Schema) -> _Written:
-    """Return what a file without rows takes: its schema and facts, in bytes and seconds."""
+    """Return the cost of a file without rows (schema and facts), in bytes and seconds."""
     with tempfile.TemporaryDirectory(prefix="perfcore-plan-") as directory:
         path = Path(directory) / "empty.parquet"
         started = time.perf_counter()
@@ -150,7 +150,7 @@ def _written(space: Space, arrow_schema: pa.Schema) -> _Written:
 def _write(
     evaluator: Evaluator, arrow_schema: pa.Schema, buffers: Buffers, points: int
 ) -> tuple[Count, int]:
-    """Return what the sample has, and its bytes, written like a run and then thrown away."""
+    """Return the sample's row counts and bytes, written like a run and then deleted."""
     space = evaluator.space
     shaper = Shaper(space, arrow_schema)
     with tempfile.TemporaryDirectory(prefix="perfcore-plan-") as directory:

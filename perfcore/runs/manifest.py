@@ -1,4 +1,4 @@
-"""What a run says about itself: a receipt for every shard, and a manifest that sums them up.
+"""Manifest of a run, and a receipt for every shard.
 
 A receipt is written after its shard, so that what a killed process has finished counts. Receipts
 hold where the manifest, which is written at the end, says something else or nothing.
@@ -59,7 +59,7 @@ def receipt_file(shard: int) -> str:
 
 
 def fingerprints(space: Space) -> Document:
-    """Hashes of what decides a run's bytes, one a kind.
+    """Return hashes of everything that determines a run's bytes, by kind.
 
     The catalogue and the calibration are the numbers that the kernel is given, wherever they come
     from: an engine stands on others, of which the specification says nothing. The physics is the
@@ -82,7 +82,7 @@ def fingerprints(space: Space) -> Document:
 
 
 def fingerprint(space: Space) -> str:
-    """Hash of all that decides a run's bytes: specification, facts, physics and versions."""
+    """Return a hash of everything that determines a run's bytes."""
     return _joined(fingerprints(space))
 
 
@@ -95,7 +95,7 @@ def _sha256(document: object) -> str:
 
 
 def header(space: Space) -> Document:
-    """What a manifest says before anything is computed."""
+    """Return the manifest's content before anything is computed."""
     columns = [axis.name for axis in (*space.outer_axes, *space.inner_axes)]
     parts = fingerprints(space)
     return {
@@ -118,7 +118,7 @@ def header(space: Space) -> Document:
 
 
 class Archive:
-    """The shards of one run: what is stored, and where new ones go."""
+    """Archive of one run: its stored shards, and the place for new ones."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class Archive:
         return StoredShard(self, shard)
 
     def check_owner(self) -> None:
-        """Refuse to write if another run has begun here since, e.g. while this one was paused."""
+        """Refuse to write if another run has started here since, e.g. while this one was paused."""
         owner = read_owner(self.store)
         if owner != self.run:
             raise OutputError(
@@ -157,7 +157,7 @@ class Archive:
 
 
 class StoredShard:
-    """A shard that is being written."""
+    """Shard that is being written."""
 
     def __init__(self, archive: Archive, shard: int) -> None:
         self.archive = archive
@@ -177,7 +177,7 @@ class StoredShard:
         self.write = self.file.write
 
     def commit(self, count: Count) -> Receipt:
-        """Give the file its name, then say what it is."""
+        """Publish the file, then its receipt."""
         self.file.commit()
         try:
             with self.draft.path.open("rb") as file:
@@ -203,7 +203,7 @@ class StoredShard:
 
 
 def read_owner(store: Store) -> str:
-    """Return the fingerprint of the run that writes into a store; empty if it says none."""
+    """Return the fingerprint of the run that owns a store; empty if none does."""
     try:
         return store.read(OWNER).decode(errors="replace").strip()
     except FileNotFoundError:
@@ -211,7 +211,7 @@ def read_owner(store: Store) -> str:
 
 
 def damage(store: Store, shard: int, receipt: Receipt) -> str:
-    """Return how a shard's file differs from what was written; empty if it does not."""
+    """Return the damage of a shard's file; empty if it is intact."""
     name = f"{DATA}/{shard_file(shard)}"
     try:
         with store.reading(name), store.opened(name) as file:
@@ -227,7 +227,7 @@ def damage(store: Store, shard: int, receipt: Receipt) -> str:
 
 
 def read_receipt(store: Store, run: str, shard: int) -> Receipt | None:
-    """Return a shard's receipt; None if there is none of this run, or none that makes sense.
+    """Return a shard's receipt; None if it is missing, invalid or of another run.
 
     Raises
     ------
@@ -248,7 +248,7 @@ def read_receipt(store: Store, run: str, shard: int) -> Receipt | None:
 
 
 def read_receipts(store: Store, run: str, shards: Iterable[int]) -> dict[int, Receipt]:
-    """Return the receipts that there are."""
+    """Return the receipts that exist."""
     names = _receipts(store)
     there = [shard for shard in shards if receipt_file(shard) in names]
     with ThreadPoolExecutor(READERS) as pool:
@@ -257,7 +257,7 @@ def read_receipts(store: Store, run: str, shards: Iterable[int]) -> dict[int, Re
 
 
 def _receipts(store: Store) -> set[str]:
-    """Names of the receipts, not of what is being written beside them."""
+    """Return the names of the receipts, without drafts."""
     return {name for name in store.sizes(RECEIPTS) if name.endswith(".json")}
 
 
@@ -288,7 +288,7 @@ def read_manifest(store: Store) -> Document:
 
 
 def read_whole(store: Store) -> tuple[Document, range]:
-    """Return a run's manifest if it says what was run, and all shards of the run.
+    """Return a run's complete manifest and the range of its shards.
 
     Raises
     ------
@@ -315,7 +315,7 @@ def read_whole(store: Store) -> tuple[Document, range]:
 
 
 def _shards(store: Store, manifest: Document) -> range:
-    """All shards of a run when it is complete."""
+    """Return the range of a run's shards."""
     count = cast("int", manifest["shard_count"])
     if not 0 < count <= MOST_SHARDS:
         raise InputError(
@@ -338,13 +338,13 @@ def listed(store: Store, manifest: Document) -> dict[int, Receipt]:
 
 
 def present(store: Store, manifest: Document) -> frozenset[int]:
-    """Return the shards that a manifest lists and whose files are as long as they were written."""
+    """Return the shards that a manifest lists and whose files have the recorded length."""
     receipts, sizes = listed(store, manifest), store.sizes(DATA)
     return frozenset(shard for shard in receipts if _fits(shard, receipts, sizes))
 
 
 def begin(store: Store, head: Document) -> dict[int, Receipt]:
-    """Begin a run, or go on with it; return what its manifest says of its shards.
+    """Begin or resume a run; return the receipts that its manifest lists.
 
     ``head`` is the run's ``header``.
 
@@ -375,7 +375,7 @@ def begin(store: Store, head: Document) -> dict[int, Receipt]:
 
 
 def _continues(store: Store, run: str, shards: range) -> bool:
-    """Whether there is a manifest, or a receipt of this run, which lost its manifest."""
+    """Return whether there is a manifest, or a receipt of this run if the manifest was lost."""
     try:
         store.read(MANIFEST)
     except FileNotFoundError:
@@ -386,7 +386,7 @@ def _continues(store: Store, run: str, shards: range) -> bool:
 def settle(
     store: Store, head: Document, own: Mapping[int, Receipt], seconds: float | None = None
 ) -> Document:
-    """Sum up the shards that are stored, ours and those of other processes, in the manifest.
+    """Write the manifest of all stored shards, including those of other processes.
 
     Parameters
     ----------
@@ -420,12 +420,12 @@ def settle(
 
 
 def _fits(shard: int, known: Mapping[int, Receipt], sizes: Mapping[str, int]) -> bool:
-    """Whether a shard is known, and its file as long as it was written."""
+    """Return whether a shard has a receipt and a file of the recorded length."""
     return shard in known and sizes.get(shard_file(shard)) == known[shard].bytes
 
 
 def finalize(store: Store) -> tuple[Document, range, dict[int, Receipt]]:
-    """Sum up all parts of a run; return its manifest, all shards, and those that are there."""
+    """Write the manifest of all parts of a run; return it, all shards, and the existing receipts."""
     manifest, shards = read_whole(store)
     receipts = read_receipts(store, str(manifest["fingerprint"]), shards)
     settled = settle(store, manifest, receipts)
@@ -433,7 +433,7 @@ def finalize(store: Store) -> tuple[Document, range, dict[int, Receipt]]:
 
 
 def sums(receipts: Mapping[int, Receipt], shards: object) -> Document:
-    """What a manifest says of all ``shards`` of a run together."""
+    """Return the totals of a run's shards."""
     dropped: dict[str, int] = {}
     for _, receipt in sorted(receipts.items()):
         for reason, rows in receipt.dropped.items():
@@ -458,7 +458,7 @@ def _summed(head: Document, receipts: Mapping[int, Receipt], seconds: object) ->
 
 
 def changes(there: Document, here: Document) -> str:
-    """Return what differs between two runs' headers, for people: ``axes.batch: [1, 2], was [1]``.
+    """Return the differences between two manifests: ``axes.batch: [1, 2], was [1]``.
 
     Facts are named by the entry that has them; constants of engines that others stand on are not
     entries, and neither are formulas and versions.

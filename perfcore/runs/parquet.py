@@ -1,4 +1,4 @@
-"""Parquet: what a row looks like, and how rows get into a file."""
+"""Parquet files: the schema of a row, and the writer of rows."""
 
 import json
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ def schema(space: Space, metadata: Mapping[str, object]) -> pa.Schema:
 
 
 class Buffers:
-    """Output columns of one worker, filled by the kernel again and again."""
+    """Output columns of one worker, which the kernel fills repeatedly."""
 
     axes: npt.NDArray[np.int32]
     metrics: npt.NDArray[np.floating]
@@ -74,7 +74,7 @@ class Buffers:
     def __init__(
         self, space: Space, capacity: int = ROW_GROUP, objectives: int | None = None
     ) -> None:
-        """Take room for ``capacity`` rows.
+        """Allocate ``capacity`` rows.
 
         Those of a search have so many ``objectives``, and positions in place of axes.
         """
@@ -91,7 +91,7 @@ class Buffers:
 
 
 class Shaper:
-    """Turns buffers into Arrow batches without copying what the kernel wrote."""
+    """Converter of buffers into Arrow batches, without a copy of the kernel's output."""
 
     def __init__(self, space: Space, arrow_schema: pa.Schema) -> None:
         self.schema = arrow_schema
@@ -119,7 +119,7 @@ class Shaper:
         }
 
     def batch(self, buffers: Buffers, rows: int) -> pa.RecordBatch:
-        """The first ``rows`` rows of ``buffers``; valid until the kernel writes again."""
+        """Return the first ``rows`` rows of ``buffers``; valid until the kernel writes again."""
         codes = iter(buffers.axes)
         arrays = [
             self.constants[axis.name].slice(0, rows)
@@ -151,7 +151,7 @@ class Shaper:
 
 
 def writer_options(arrow_schema: pa.Schema, output: Output) -> dict[str, Any]:
-    """Options of Arrow's writer, as the output's profile has them.
+    """Return the options of Arrow's writer for an output profile.
 
     Only text goes through a dictionary. Trying one on real numbers costs two thirds of the speed;
     on whole numbers it costs half and, as they run in long stretches, saves nothing. So do real
@@ -184,7 +184,7 @@ def writer_options(arrow_schema: pa.Schema, output: Output) -> dict[str, Any]:
 
 
 class ParquetShard:
-    """One data file that grows by row groups; ``name`` is what errors call it.
+    """Data file that grows by row groups; ``name`` is its name in errors.
 
     ``options`` are those of ``writer_options``.
     """

@@ -1,4 +1,4 @@
-"""How large a sweep is, before it runs."""
+"""Size of a sweep, before it runs."""
 
 import os
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from perfcore.space.space import Space, Sweep, as_space
 
 @dataclass(frozen=True)
 class Plan:
-    """How large a sweep is, and whether this machine has the room for it.
+    """Size of a sweep, and whether it fits on this machine.
 
     ``space`` knows ``rows``, ``shards`` and axes; ``forecast`` has bytes, seconds and memory, from
     a sample. ``memory_free`` and ``disk_free`` are in bytes, None where nobody says. ``faults``
@@ -45,7 +45,7 @@ def plan(
     workers: int | None = None,
     overrides: Iterable[str] = (),
 ) -> Plan:
-    """Return how large a sweep is: rows, bytes, seconds and memory, from a sample of it.
+    """Return the size of a sweep from a sample: rows, bytes, seconds and memory.
 
     Nothing is written. ``perfcore.plan("sweep.toml").forecast.seconds``
 
@@ -84,7 +84,7 @@ def plan(
 
 
 def _purchases(space: Space) -> set[str]:
-    """How the sweep pays for devices: every way that its economics take."""
+    """Return the ways in which a sweep pays for devices."""
     for what_if in space.spec.what_ifs:
         if what_if.key == "economics.purchase":
             return {PURCHASES[int(value)] for value in what_if.values}

@@ -1,4 +1,4 @@
-"""Whether a run takes more memory or disk than there is."""
+"""Check of memory and disk before a run."""
 
 import os
 from contextlib import suppress
@@ -20,7 +20,7 @@ def shortages(
     here: bool = True,
     known: Forecast | None = None,
 ) -> tuple[str, ...]:
-    """Return what a run takes more of than there is, memory or disk, a line each.
+    """Return the shortages of memory and disk, one line each.
 
     A line has what it takes, what there is, and how to take less.
 
@@ -56,14 +56,14 @@ def shortages(
 
 
 def _most_bytes(space: Space) -> int:
-    """Bytes of a run if nothing compressed at all and every row could run."""
+    """Return the bytes of a run without compression, if every row is feasible."""
     width = 4 if space.spec.output.dtype == "float32" else 8
     columns = len(space.outer_axes) + len(space.inner_axes) + len(space.columns)
     return space.rows * columns * width
 
 
 def _there(output: str) -> int:
-    """Bytes of the shards that are there already."""
+    """Return the bytes of the shards that already exist."""
     with suppress(OSError):
         return sum(path.stat().st_size for path in (Path(output) / "data").iterdir())
     return 0

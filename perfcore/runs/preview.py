@@ -1,4 +1,4 @@
-"""How a data set shows itself: a few lines and rows, for a terminal and for a notebook."""
+"""Preview of a data set: its first rows, for a terminal and for a notebook."""
 
 import html as markup
 import textwrap
@@ -24,11 +24,11 @@ _Shown = tuple[Column, list[str]]  # with the cells of the first rows
 
 
 class Previewed(Protocol):
-    """What a preview needs to know of a data set; see ``perfcore.Dataset``."""
+    """Interface of a data set that can be previewed; see ``perfcore.Dataset``."""
 
     @property
     def name(self) -> str:
-        """What the rows are called."""
+        """Name of the rows."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -36,7 +36,7 @@ class Previewed(Protocol):
 
     @property
     def num_rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
 
     @property
     def columns(self) -> list[str]:
@@ -55,7 +55,7 @@ class Previewed(Protocol):
 
 
 def text(dataset: Previewed) -> str:
-    """Return what a data set is and its first rows, as plain text; names of columns hold units."""
+    """Return a summary of a data set and its first rows as plain text."""
     lines = _wrapped(_paragraphs(dataset))
     columns = [(column._replace(unit=""), cells) for column, cells in _columns(dataset)]
     room = WIDEST
@@ -72,7 +72,7 @@ def text(dataset: Previewed) -> str:
 
 
 def html(dataset: Previewed) -> str:
-    """Return what a data set is and its first rows, as HTML without scripts."""
+    """Return a summary of a data set and its first rows as HTML without scripts."""
     first, *others = _paragraphs(dataset)
     parts = [f"<div><strong>{markup.escape(first)}</strong></div>"]
     parts += [f"<div>{markup.escape(paragraph)}</div>" for paragraph in others]
@@ -91,7 +91,7 @@ def _table(columns: Sequence[_Shown]) -> Table:
 
 
 def _paragraphs(dataset: Previewed) -> list[str]:
-    """What it is, what was left out, and what all rows share."""
+    """Return the size, the counts of rows left out, and the axes with one value."""
     rows, columns = dataset.num_rows, len(dataset.columns)
     evaluated = dataset.evaluated
     of = "" if evaluated is None else f" of {evaluated:,}"
@@ -110,7 +110,7 @@ def _paragraphs(dataset: Previewed) -> list[str]:
 
 
 def _shared(dataset: Previewed) -> dict[str, str]:
-    """Axes that have one value in all of the sweep."""
+    """Return the axes that have a single value."""
     try:
         axes = read_facts(dataset.name, dataset.schema).spec["axes"]
     except InputError:  # rows of a query, or of others: a preview shows them all the same
@@ -125,7 +125,7 @@ def _shared(dataset: Previewed) -> dict[str, str]:
 
 
 def _columns(dataset: Previewed) -> list[_Shown]:
-    """The columns that differ or are results, with the first rows' cells."""
+    """Return the columns that vary, with the cells of the first rows."""
     shared = _shared(dataset)
     rows = dataset.head(ROWS).to_arrow()
     found = []
@@ -147,7 +147,7 @@ def _cell(value: object) -> str:
 
 
 def _more(dataset: Previewed, hidden: list[_Shown]) -> list[str]:
-    """What the table leaves out."""
+    """Return the rows and columns that the table omits."""
     paragraphs = []
     if dataset.num_rows > ROWS:
         more = dataset.num_rows - ROWS

@@ -1,4 +1,4 @@
-"""Memory and disk: what a sweep takes, and what this machine has."""
+"""Memory and disk: what a sweep needs, and what this machine has."""
 
 import shutil
 from contextlib import suppress
@@ -14,7 +14,7 @@ _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
 def buffer_bytes(space: Space) -> int:
-    """Bytes of the columns of one worker."""
+    """Return the size of one worker's columns. [bytes]"""
     axes = len(space.varying_outer) + len(space.varying_inner)
     whole = sum(column.kind != "metric" for column in space.columns)
     real = len(space.columns) - whole
@@ -23,7 +23,7 @@ def buffer_bytes(space: Space) -> int:
 
 
 def memory_needed(space: Space, workers: int) -> int:
-    """Bytes that a run takes at most, with as many workers as have something to do."""
+    """Return the memory that a run needs at most. [bytes]"""
     busy = min(workers, space.shards)
     points = space.points_per_shard * 8 * 60  # numbers of a shard's outer points; measured
     tables = sum(table.nbytes for table in space.tables)
@@ -31,7 +31,7 @@ def memory_needed(space: Space, workers: int) -> int:
 
 
 def memory_free() -> int | None:
-    """Bytes that a process may still take; None where nobody says."""
+    """Return the memory that is available to a process; None if unknown. [bytes]"""
     found = []
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -49,7 +49,7 @@ def memory_free() -> int | None:
 
 
 def disk_free(output: str) -> int | None:
-    """Bytes that are free where a run shall lie; None of an object store."""
+    """Return the free disk space for a run; None for an object store. [bytes]"""
     if "://" in output:
         return None
     path = Path(output).absolute()

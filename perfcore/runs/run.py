@@ -1,4 +1,4 @@
-"""A run: Parquet shards and a manifest that says what they are, in a directory or a bucket."""
+"""Runs: Parquet shards and a manifest, in a directory or a bucket."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +27,7 @@ MANIFEST = manifests.MANIFEST
 
 @dataclass(frozen=True, repr=False)
 class Run(Dataset):
-    """A finished or interrupted sweep on disk: a data set that is read when it is asked."""
+    """Finished or interrupted sweep on disk, read lazily."""
 
     store: Store
     manifest: Document
@@ -66,7 +66,7 @@ class Run(Dataset):
         return number
 
     def missing(self, part: tuple[int, int] = (1, 1)) -> tuple[int, ...]:
-        """Return the shards of a part that are not there as they were written, in order."""
+        """Return the shards of a part that are missing or truncated, in order."""
         _, shards = manifests.read_whole(self.store)
         there = manifests.present(self.store, self.manifest)
         return tuple(shard for shard in part_of(len(shards), part) if shard not in there)
@@ -77,7 +77,7 @@ class Run(Dataset):
 
     @property
     def name(self) -> str:
-        """What the sweep is called."""
+        """Name of the sweep."""
         return str(self.manifest.get("name", self.location))
 
     @property
@@ -87,7 +87,7 @@ class Run(Dataset):
 
     @property
     def num_rows(self) -> int:
-        """How many rows the files hold."""
+        """Number of rows in the files."""
         return int(self.dataset().count_rows())
 
     @property
@@ -111,7 +111,7 @@ class Run(Dataset):
         return Rows(self.dataset().head(rows), self.name)
 
     def register(self, connection: Any, view: str) -> None:  # noqa: ANN401 - DuckDB's
-        """Make the rows a view of a DuckDB connection, which reads the files itself."""
+        """Register the rows as a view of a DuckDB connection, which reads the files itself."""
         dataset = self.dataset()
         files = sorted(dataset.files)
         if not files:
@@ -132,7 +132,7 @@ def sweep(
     part: tuple[int, int] = (1, 1),
     executor: Executor | None = None,
 ) -> Run:
-    """Evaluate ``space`` into ``path``; a run that was interrupted goes on.
+    """Evaluate ``space`` into ``path``, or resume a run that was interrupted.
 
     Shards of the same run that are there and have the bytes that were written are kept; others are
     computed.
@@ -181,7 +181,7 @@ def sweep(
 
 
 def _points(space: Space, shards: Iterable[int]) -> int:
-    """Rows of some shards before infeasible ones are left out."""
+    """Return the rows of some shards, including infeasible ones."""
     ranges = map(space.shard_range, shards)
     return sum(stop - start for start, stop in ranges) * space.inner_points
 
@@ -193,5 +193,5 @@ def open_run(path: str | Path) -> Run:
 
 
 def preview(space: Space, points: int) -> pa.Table:
-    """The rows of the first outer points, in memory."""
+    """Return the rows of the first outer points, in memory."""
     return evaluate_rows(space, schema(space, facts(space)), 0, min(points, space.outer_points))

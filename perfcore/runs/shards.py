@@ -1,4 +1,4 @@
-"""Shards of a run: what evaluates them, and what each file says about itself."""
+"""Shards of a run: their worker, and the facts that each file states."""
 
 from pathlib import Path
 from typing import Self
@@ -17,7 +17,7 @@ LONG_AXIS = 1000  # values; more are not repeated in every data file, but in the
 
 
 def facts(space: Space) -> dict[str, object]:
-    """What a file says about itself: specification, entries with sources, version.
+    """Return the facts that a file states: specification, entries with sources, version.
 
     ``bases`` are what the engines stand on.
     """
@@ -45,7 +45,7 @@ def facts(space: Space) -> dict[str, object]:
 
 
 def _shortened(spec: dict[str, object]) -> dict[str, object]:
-    """The specification with long axes as count, first and last: every shard carries it."""
+    """Return the specification with long axes shortened to count, first and last value."""
     axes = spec["axes"]
     if not isinstance(axes, dict):
         return spec
@@ -66,7 +66,7 @@ def shard_path(data: Path, shard: int) -> Path:
 def worker_for(
     space: Space, store: Store, known: dict[int, Receipt], progress: Progress
 ) -> ShardWorker:
-    """Return what evaluates a space's shards into a store."""
+    """Return the worker that evaluates a space's shards into a store."""
     arrow_schema = schema(space, facts(space))
     options = writer_options(arrow_schema, space.spec.output)
     archive = Archive(store, fingerprint(space), arrow_schema, options, known)
@@ -91,7 +91,7 @@ def part_of(shards: int, part: tuple[int, int]) -> range:
 
 
 class ProgressDisplay:
-    """What shows a run's progress: a context manager. The base shows nothing."""
+    """Display of a run's progress, as a context manager; this base shows nothing."""
 
     def __enter__(self) -> Self:
         return self

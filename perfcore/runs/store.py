@@ -1,4 +1,4 @@
-"""Where a run lies: a directory, or a place in an object store, behind one small interface.
+"""Storage of runs: a directory, or a prefix in an object store.
 
 A file appears under its name whole or not at all, and replaces an older one of the same name, so
 that several processes may work on one run: what they write under one name is the same.
@@ -42,10 +42,10 @@ _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class Draft:
-    """A file on this machine that is being written, and has its name later or never."""
+    """Local file that is being written, and renamed when it is complete."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the file, locked as long as this process lives."""
+        """Create the file, locked for the lifetime of this process."""
         while True:
             self.path = folder / _DRAFTS.format(_machine(), uuid4().hex)
             self._lock = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -56,7 +56,7 @@ class Draft:
             os.close(self._lock)
 
     def publish(self, path: Path) -> None:
-        """Give the file its name."""
+        """Rename the file."""
         try:
             self.path.replace(path)
         except FileNotFoundError as error:
@@ -70,7 +70,7 @@ class Draft:
             self.discard()
 
     def discard(self) -> None:
-        """Leave nothing behind; does nothing if that was done, or the file has its name."""
+        """Delete the draft; a no-op after ``publish``."""
         self.path.unlink(missing_ok=True)
         if self._lock >= 0:
             os.close(self._lock)
@@ -78,7 +78,7 @@ class Draft:
 
 
 class Store(ABC):
-    """Files by their names, e.g. ``data/part-00000.parquet``, and what is done with them.
+    """Store of files by name, e.g. ``data/part-00000.parquet``.
 
     ``OutputError`` says that something cannot be written, ``InputError`` that it cannot be read.
     """
@@ -87,11 +87,11 @@ class Store(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Find out whether files can be written."""
+        """Check that files can be written."""
 
     @abstractmethod
     def tidy(self) -> None:
-        """Remove what killed processes left unfinished."""
+        """Remove the drafts of killed processes."""
 
     @abstractmethod
     def draft(self, name: str) -> Draft:
@@ -99,11 +99,11 @@ class Store(ABC):
 
     @abstractmethod
     def publish(self, draft: Draft, name: str) -> None:
-        """Give a whole file its name."""
+        """Publish a complete file under its name."""
 
     @abstractmethod
     def create(self, name: str, content: bytes) -> None:
-        """Write a small file, unless there is one of this name."""
+        """Write a small file, unless one of this name exists."""
 
     @abstractmethod
     def sizes(self, folder: str) -> dict[str, int]:
@@ -141,7 +141,7 @@ class Store(ABC):
 
     @contextmanager
     def writing(self, name: str) -> Iterator[None]:
-        """Say of an error that ``name`` cannot be written."""
+        """Convert errors of writing ``name`` into ``OutputError``."""
         try:
             yield
         except VanishedError:
@@ -157,7 +157,7 @@ class Store(ABC):
 
     @contextmanager
     def reading(self, name: str) -> Iterator[None]:
-        """Say of an error other than a missing file that ``name`` cannot be read."""
+        """Convert errors of reading ``name`` into ``InputError``, except a missing file."""
         try:
             yield
         except FileNotFoundError:
@@ -170,21 +170,21 @@ class Store(ABC):
 
 
 class Directory(Store):
-    """A directory of this machine, or one that several machines share."""
+    """Directory, local or shared by several machines."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.location = str(path)
 
     def prepare(self) -> None:
-        """Make the directories."""
+        """Create the directories."""
         with self.writing(""):
             (self.path / DATA).mkdir(parents=True, exist_ok=True)
             (self.path / RECEIPTS).mkdir(exist_ok=True)
             Draft(self.path / RECEIPTS).discard()
 
     def tidy(self) -> None:
-        """Remove files that nobody writes any more."""
+        """Remove drafts that no process writes any more."""
         _tidy(self.path / RECEIPTS)
 
     def draft(self, name: str) -> Draft:
@@ -198,7 +198,7 @@ class Directory(Store):
             draft.publish(self.path / name)
 
     def create(self, name: str, content: bytes) -> None:
-        """Write a small file; of several processes the first one has its way."""
+        """Write a small file; the first of several processes wins."""
         draft = self.draft(name)
         try:
             with self.writing(name):
@@ -229,7 +229,7 @@ class Directory(Store):
         return found
 
     def opened(self, name: str) -> BinaryIO:
-        """Open a file to be read; a pipe or a device, which may have no end, is none."""
+        """Open a regular file for reading; pipes and devices are refused."""
         path = self.path / name
         if not stat.S_ISREG(path.stat().st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
@@ -246,7 +246,7 @@ class Directory(Store):
 
 
 class Bucket(Store):
-    """A place in an object store, of which the address names the bucket and a prefix.
+    """Prefix in a bucket of an object store.
 
     Credentials, region and endpoint are where the vendor's own tools look for them, e.g.
     ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION`` and ``AWS_ENDPOINT_URL``.
@@ -265,19 +265,19 @@ class Bucket(Store):
             ) from error
 
     def prepare(self) -> None:
-        """Leave it to the first file, which comes soon."""
+        """Do nothing: the first file shows whether the bucket can be written."""
 
     def tidy(self) -> None:
-        """Remove files of this machine that were not copied; a bucket has no partial ones."""
+        """Remove this machine's drafts; a bucket has no partial objects."""
         _tidy(Path(tempfile.gettempdir()))
 
     def draft(self, name: str) -> Draft:
-        """Return an empty file of this machine: an object that breaks off would be visible."""
+        """Return an empty local file, as a partial object would be visible."""
         with self.writing(name):
             return Draft(Path(tempfile.gettempdir()))
 
     def publish(self, draft: Draft, name: str) -> None:
-        """Copy the file into the bucket."""
+        """Upload the file."""
         # not copy_files, which says nothing of a part that was refused (pyarrow 26.0.1)
         with self.writing(name), draft.path.open("rb") as source:
             with self.files.open_output_stream(self._key(name)) as target:
@@ -288,7 +288,7 @@ class Bucket(Store):
         draft.discard()
 
     def create(self, name: str, content: bytes) -> None:
-        """Write a small file unless there is one; of two at once the later one has its way."""
+        """Write a small file unless it exists; the later of two concurrent writers wins."""
         with self.writing(name):
             there = self.files.get_file_info(self._key(name)).type
         if there == pafs.FileType.NotFound:
@@ -312,7 +312,7 @@ class Bucket(Store):
 
     @property
     def directory(self) -> Path:
-        """None: say so."""
+        """Raise an error: an object store has no directory."""
         raise InputError(f"{self.location}: lies in an object store; read it as a dataset()")
 
     def _key(self, name: str) -> str:
@@ -343,7 +343,7 @@ def open_store(location: str | Path) -> Store:
 
 @cache
 def _machine() -> str:
-    """Return a name for this machine since it was started: host and boot, as a hash."""
+    """Return a hash of this host and its boot."""
     boot = ""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
@@ -351,7 +351,7 @@ def _machine() -> str:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove the drafts that no living process holds.
+    """Remove the drafts that no running process holds.
 
     Locks may not reach other hosts (NFS with nolock, Lustre with localflock): drafts of other
     machines go only when they are a day old.

@@ -1,4 +1,4 @@
-"""The shards of a run as tasks of Dask, or of any ``concurrent.futures.Executor``."""
+"""Tasks that store the shards of a run on an executor."""
 
 from collections.abc import Iterable
 from concurrent.futures import Executor
@@ -16,20 +16,20 @@ from perfcore.space.space import Space
 
 @dataclass(frozen=True)
 class SweepTask:
-    """Stores a shard; the same for all shards of a run."""
+    """Task that stores a shard; one object serves all shards of a run."""
 
     spec: bytes = field(repr=False)  # see packed_spec; Dask names tasks by what they look like
     location: str
     run: str  # its fingerprint
 
     def __call__(self, shard: int) -> Stored | None:
-        """Store a shard, unless it is there."""
+        """Store a shard, unless it exists."""
         return _shard_worker(self).work(shard)
 
 
 @lru_cache(maxsize=2)
 def _shard_worker(task: SweepTask) -> ShardWorker:
-    """What threads of one process share, from one task to the next."""
+    """Return the worker that the threads of one process share between tasks."""
     space = unpacked_space(task.spec, task.run)
     return worker_for(space, open_store(task.location), {}, Progress(space.shards, space.rows))
 
@@ -42,7 +42,7 @@ def sweep_on(
     done: dict[int, Receipt],
     progress: Progress,
 ) -> None:
-    """Let an executor store shards; ``done`` gets the receipt of each as it comes."""
+    """Store shards on an executor; add each receipt to ``done`` as it arrives."""
     location = str(store.path.resolve()) if isinstance(store, Directory) else store.location
     task = SweepTask(packed_spec(space.spec), location, fingerprint(space))
 

@@ -1,4 +1,4 @@
-"""Shards through workers into sinks, with bounded memory and a clean end."""
+"""Workers that evaluate shards, with bounded memory and a clean shutdown."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ REASONS = (*STATUS[1:], UNMET)
 
 @dataclass(frozen=True)
 class Count:
-    """Rows of a shard: written, and left out by reason."""
+    """Counts of a shard's rows: written, and left out by reason."""
 
     rows: int
     dropped: dict[str, int]
@@ -32,37 +32,37 @@ class Count:
 
 @dataclass(frozen=True)
 class Receipt(Count):
-    """What a shard is once it is stored: its rows, and its file's bytes and their checksum."""
+    """Receipt of a stored shard: its counts, and the size and checksum of its file."""
 
     bytes: int
     sha256: str
 
 
 class Stored(NamedTuple):
-    """A shard that is stored, and whether it was computed for that."""
+    """Receipt of a shard, and whether the shard was computed now."""
 
     receipt: Receipt
     computed: bool
 
 
 class Shard(Protocol):
-    """Where the rows of a shard go."""
+    """Destination of a shard's rows."""
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Take rows; they are gone when this returns."""
+        """Write rows; the batch is invalid afterwards."""
 
     def commit(self, count: Count) -> Receipt:
-        """Keep what was written."""
+        """Publish the shard."""
 
     def discard(self) -> None:
         """Leave nothing behind."""
 
 
 class Shards(Protocol):
-    """Where shards are kept."""
+    """Storage of shards."""
 
     def intact(self, shard: int) -> Receipt | None:
-        """Return the receipt of a shard that is stored as it was written."""
+        """Return the receipt of a shard whose file is intact."""
 
     def open(self, shard: int) -> Shard:
         """Begin a shard."""
@@ -70,7 +70,7 @@ class Shards(Protocol):
 
 @dataclass
 class Progress:
-    """How far a run is, for whoever shows it."""
+    """Progress of a run."""
 
     shards: int
     points: int  # rows before infeasible ones are left out
@@ -86,7 +86,7 @@ class Progress:
 
 
 class Evaluator:
-    """Evaluates ranges of outer points, one worker thread each.
+    """Evaluator of ranges of outer points, used by one thread at a time.
 
     With ``objectives``, rows have these as real numbers in place of their columns, and in place of
     their axes the positions of their outer and inner point (``Buffers`` holds them).
@@ -108,7 +108,7 @@ class Evaluator:
         )
 
     def output(self, buffers: Buffers) -> Output:
-        """Where the kernel writes."""
+        """Return the columns that the kernel writes."""
         return Output(
             capacity=buffers.capacity,
             axes=buffers.axes,
@@ -126,7 +126,7 @@ class Evaluator:
         buffers: Buffers,
         consume: Callable[[int], None],
     ) -> Count:
-        """Evaluate outer points ``start`` … ``stop - 1``; ``consume`` is told of full buffers."""
+        """Evaluate outer points ``start`` … ``stop - 1``; call ``consume`` for each full buffer."""
         space = self.space
         block = space.block(start, stop)
         inner = space.inner
@@ -152,7 +152,7 @@ class Evaluator:
 
 
 class ShardWorker:
-    """Evaluates and stores whole shards that are not there; one object serves all threads.
+    """Worker that evaluates and stores missing shards; one object serves all threads.
 
     ``done`` has every shard that is stored, and no partial one, whatever ends the work. Every
     thread fills its own buffers, encodes and writes; the kernel and the encoder run without the
@@ -177,7 +177,7 @@ class ShardWorker:
         self.local = threading.local()
 
     def work(self, shard: int) -> Stored | None:
-        """Store a shard, whole or not at all; nothing if the run was stopped before it began."""
+        """Store a shard completely or not at all; do nothing if the run was stopped."""
         if self.stopped.is_set():
             return None
         there = self.shards.intact(shard)
@@ -214,7 +214,7 @@ class ShardWorker:
 
 
 class Worker(Protocol):
-    """Works on shards, from any thread."""
+    """Interface of a worker on shards, called from any thread."""
 
     stopped: threading.Event
 
@@ -223,7 +223,7 @@ class Worker(Protocol):
 
 
 def run_shards(worker: Worker, shards: Iterable[int], workers: int) -> None:
-    """Let ``workers`` threads work on ``shards``.
+    """Run a worker on ``shards`` in ``workers`` threads.
 
     Whatever ends this early (an error, Ctrl-C), ``worker.stopped`` is set, and no thread is left.
     """
@@ -247,7 +247,7 @@ def spread(
     take: Callable[[Item, Result], None] = lambda _item, _result: None,
     failed: Callable[[Item, Exception, int], None] | None = None,
 ) -> None:
-    """Let an executor do ``task`` for all ``items``, of which it has ``room`` at once.
+    """Run ``task`` on an executor for all ``items``, with at most ``room`` submitted at once.
 
     Parameters
     ----------
@@ -287,18 +287,18 @@ def spread(
 
 
 class _StoppedError(Exception):
-    """Another worker failed or the user stopped the run."""
+    """Stop of a run, because another worker failed or the user interrupted it."""
 
 
 def evaluate_rows(space: Space, arrow_schema: pa.Schema, start: int, stop: int) -> pa.Table:
-    """Rows of a range of outer points, in memory."""
+    """Return the rows of a range of outer points, in memory."""
     return evaluate_counted(space, arrow_schema, start, stop)[0]
 
 
 def evaluate_counted(
     space: Space, arrow_schema: pa.Schema, start: int, stop: int
 ) -> tuple[pa.Table, Count]:
-    """Rows of a range of outer points, in memory, and how many were left out."""
+    """Return the rows of a range of outer points, in memory, and their counts."""
     evaluator = Evaluator(space)
     shaper = Shaper(space, arrow_schema)
     buffers = Buffers(space)
@@ -313,7 +313,7 @@ def evaluate_counted(
 
 
 def _copied(table: pa.Table) -> pa.Table:
-    """A copy that does not share the kernel's buffers."""
+    """Return a copy that does not share the kernel's buffers."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
