@@ -425,7 +425,7 @@ def _fits(shard: int, known: Mapping[int, Receipt], sizes: Mapping[str, int]) ->
 
 
 def finalize(store: Store) -> tuple[Document, range, dict[int, Receipt]]:
-    """Write the manifest of all parts of a run; return it, all shards, and the existing receipts."""
+    """Write the manifest of all parts of a run; return it, all shards, and the receipts."""
     manifest, shards = read_whole(store)
     receipts = read_receipts(store, str(manifest["fingerprint"]), shards)
     settled = settle(store, manifest, receipts)
