@@ -1,1 +1,1 @@
-"""Rows of a space, evaluated by workers, kept in Parquet files and read back."""
+"""Runs: evaluation of a space by workers, storage in Parquet files, and reading them back."""

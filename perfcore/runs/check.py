@@ -69,7 +69,7 @@ def verify(location: str | Path, workers: int | None = None) -> CheckResult:
     Raises
     ------
     InputError
-        The run has no manifest, or something cannot be reached.
+        The run has no usable manifest, or a file cannot be read.
     """
     store = open_store(location)
     manifest, shards = read_whole(store)
@@ -142,7 +142,7 @@ def _difference(
     if schema.names != manifest.get("columns"):
         return f"its columns are not those of {MANIFEST}"
     if fingerprint != manifest.get("fingerprint"):
-        return f"is of another run (fingerprint {fingerprint or 'missing'})"
+        return f"belongs to another run (fingerprint {fingerprint or 'missing'})"
     return ""
 
 
@@ -153,7 +153,7 @@ def _sums(
         yield Fault(MANIFEST, f"lists {len(summed):,} shards, {len(good):,} are there")
         return
     if summed != good:
-        yield Fault(MANIFEST, "says something else of its shards than their receipts")
+        yield Fault(MANIFEST, "disagrees with the receipts of its shards")
         return
     expected = sums(good, len(good))
     dropped = sum(sum(receipt.dropped.values()) for receipt in good.values())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-VIEWS: Final = ("run", "rows")  # what a query calls the rows
+VIEWS: Final = ("run", "rows")  # names of the rows in a query
 _QUERY: Final = "query of "
 
 
@@ -54,7 +54,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def to_arrow(self, columns: Iterable[str] | None = None) -> pa.Table:
-        """Return all rows in memory, or only some ``columns`` of them."""
+        """Return all rows in memory, with all columns or only ``columns``."""
 
     @abstractmethod
     def head(self, rows: int = 5) -> "Rows":
@@ -81,7 +81,7 @@ class Dataset(ABC):
         return self.to_arrow([name])[name]
 
     def to_pandas(self, columns: Iterable[str] | None = None) -> "pd.DataFrame":
-        """Return a pandas frame, or some ``columns`` of it; text is categorical.
+        """Return a pandas data frame of all columns or only ``columns``; text is categorical.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class Dataset(ABC):
         return frame
 
     def to_polars(self, columns: Iterable[str] | None = None) -> "pl.DataFrame":
-        """Return a Polars frame, or some ``columns`` of it; text is categorical.
+        """Return a Polars data frame of all columns or only ``columns``; text is categorical.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class Dataset(ABC):
         Raises
         ------
         InputError
-            The query has a fault, or DuckDB is not installed.
+            The query is invalid, or DuckDB is not installed.
         """
         duckdb = needed("duckdb")
         with duckdb.connect() as connection:
@@ -149,7 +149,7 @@ class Dataset(ABC):
         return preview.html(self)
 
     def _known(self, columns: Iterable[str] | None) -> list[str] | None:
-        """Return the names of columns as a list, all of which exist."""
+        """Return ``columns`` as a list; ``InputError`` if one does not exist."""
         if columns is None:
             return None
         names = list(columns)
@@ -174,11 +174,11 @@ class Rows(Dataset):
     table
         The rows.
     name
-        What they are called.
+        Name of the data set.
     evaluated
-        Configurations that were looked at, if that is known.
+        Number of configurations evaluated, if known.
     dropped
-        Configurations that were left out, by reason, if that is known.
+        Number of configurations left out, by reason, if known.
     """
 
     table: pa.Table
@@ -188,7 +188,7 @@ class Rows(Dataset):
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types."""
+        """Names and types of the columns."""
         return self.table.schema
 
     @property
@@ -197,7 +197,7 @@ class Rows(Dataset):
         return int(self.table.num_rows)
 
     def to_arrow(self, columns: Iterable[str] | None = None) -> pa.Table:
-        """Return the rows, or some columns of them, without copying."""
+        """Return the rows, with all columns or only some, without copying."""
         names = self._known(columns)
         return self.table if names is None else self.table.select(names)
 
@@ -219,7 +219,7 @@ def needed(package: str) -> Any:  # noqa: ANN401 - a module
 
 
 def _described(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return a query's result with text as categories, and the metadata of columns it kept."""
+    """Return a query's result with text as categories, and metadata by column name."""
     fields = []
     arrays = []
     for found, array in zip(table.schema, table.columns, strict=True):

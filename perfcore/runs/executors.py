@@ -22,9 +22,9 @@ from perfcore.runs.manifest import fingerprint
 from perfcore.space.space import Space
 from perfcore.space.spec import Spec
 
-TRIES: Final = 3  # of a task that fails; that of a worker that dies are Dask's to count
-ROOM: Final = 1024  # tasks that are handed out at once: more than most clusters have threads
-SECONDS: Final = 30  # to find a scheduler, and for it to find a worker
+TRIES: Final = 3  # attempts per failing task; Dask itself counts those lost to dying workers
+ROOM: Final = 1024  # tasks submitted at once: more than most clusters have threads
+SECONDS: Final = 30  # timeout for reaching the scheduler, and then for a first worker
 
 
 def packed_spec(spec: Spec) -> bytes:
@@ -35,13 +35,13 @@ def packed_spec(spec: Spec) -> bytes:
 @lru_cache(maxsize=2)
 def unpacked_space(spec: bytes, run: str) -> Space:
     """Return the space of a task, if this worker computes the same as the client."""
-    made: Spec = pickle.loads(zlib.decompress(spec))  # noqa: S301 - from our own client
-    space = Space(made)
+    unpacked: Spec = pickle.loads(zlib.decompress(spec))  # noqa: S301 - from our own client
+    space = Space(unpacked)
     own = fingerprint(space)
     if own != run:
         raise InputError(
-            f"worker {platform.node()}: has another perfcore ({own}, asked for {run}); install "
-            "the same version everywhere"
+            f"worker {platform.node()}: has another version of perfcore ({own}, expected {run}); "
+            "install the same version everywhere"
         )
     return space
 
@@ -83,15 +83,15 @@ def _check_scheduler_file(path: str) -> None:
 
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
-    """Connect to a Dask scheduler, by ``tcp://HOST:PORT`` or the JSON file that it has written.
+    """Connect to a Dask scheduler, by ``tcp://HOST:PORT`` or its JSON scheduler file.
 
     Raises
     ------
     InputError
-        Dask is not installed, nobody answers, or there is no worker.
+        Dask is not installed, no scheduler answers, or it has no worker.
     """
     try:
-        from distributed import Client  # noqa: PLC0415 - not everybody has it
+        from distributed import Client  # noqa: PLC0415 - optional dependency
     except ImportError:
         raise InputError(
             f"{argument('address')}: needs distributed; pip install 'perfcore[dask]'"

@@ -1,6 +1,7 @@
 """Facts that a run states about itself, in its manifest and in the footers of its files.
 
-Everything that reads them reads them here, checked: a run may come from strangers.
+This is the only place that reads them. They are validated, as a run may come from an untrusted
+source.
 """
 
 import json
@@ -28,7 +29,7 @@ class _Spec(BaseModel):
 
     name: str
     description: str = ""
-    axes: dict[str, list[str | int | float] | dict[str, Any]]  # count, first, last of a long one
+    axes: dict[str, list[str | int | float] | dict[str, Any]]  # count, first, last of a long axis
     what_if: dict[str, _WhatIf] = Field(default_factory=dict)
     zip: list[list[str]] = Field(default_factory=list)
     sample: dict[str, Any] | None = None
@@ -41,12 +42,12 @@ class RunFacts(BaseModel):
     Attributes
     ----------
     spec
-        The specification in its canonical form, of the manifest where there is one: files have
-        long axes as their count, first and last value.
+        Specification in its canonical form. It comes from the manifest if there is one, as files
+        shorten long axes to their count, first and last value.
     entries, bases
-        Catalogue entries by axis and label, and the engines that others stand on.
+        Catalogue entries by axis and label, and the engines that other engines are based on.
     versions
-        Of the programs that wrote it, as far as it says.
+        Versions of the programs that wrote the run, if it states them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,16 +70,16 @@ def read_facts(
     Parameters
     ----------
     label
-        Names the run in errors.
+        Name of the run in error messages.
     schema
-        Of one of its files, or of rows in memory.
+        Arrow schema of one of its files, or of rows in memory.
     manifest
-        Its manifest, if it has one.
+        Manifest of the run, if it has one.
 
     Raises
     ------
     InputError
-        It says nothing, or what it says is damaged.
+        The facts are missing or damaged.
     """
     manifest = manifest or {}
     metadata = (schema.metadata or {}) if schema is not None else {}
@@ -102,7 +103,7 @@ def read_facts(
         if isinstance(error, ValidationError):
             where = f" ({'.'.join(map(str, error.errors()[0]['loc'][:3]))})"
         raise InputError(
-            f"{label}: what it says of its sweep is damaged{where}; "
+            f"{label}: its facts about the sweep are damaged{where}; "
             "run the sweep again, which keeps whole shards"
         ) from error
     return found

@@ -20,9 +20,9 @@ from perfcore.runs.shards import facts as run_facts
 from perfcore.runs.workers import Count, Evaluator
 from perfcore.space.space import Space
 
-RUNS: Final = 256  # contiguous stretches of the space that are drawn
-POINTS: Final = 2048  # outer points of all stretches, unless they have too many rows
-ROWS: Final = 1 << 19  # rows, about
+RUNS: Final = 256  # contiguous stretches drawn from the space
+POINTS: Final = 2048  # outer points in all stretches together, unless they have too many rows
+ROWS: Final = 1 << 19  # approximate number of rows to evaluate
 MOST_ROWS: Final = 1 << 21
 START: Final = 0.4  # s, to load the compiled kernel; measured
 _SEED: Final = 0
@@ -50,13 +50,13 @@ class Drawn(Space):
                 np.random.default_rng(_SEED).integers(0, last + 1, runs, np.int64)
             )
             self.length = length
-        if space.spec.sample is not None:  # its points are drawn at random already
+        if space.spec.sample is not None:  # its points are already in random order
             self.starts = self.starts[:1] * 0
             self.length = min(space.outer_points, runs * length)
         self.points = len(self.starts) * self.length
 
     def block(self, start: int, stop: int) -> Block:
-        """Return the drawn points ``start`` … ``stop - 1``, which must be all of them."""
+        """Return the sampled points; ``start`` and ``stop`` must cover all of them."""
         if (start, stop) != (0, self.points):
             raise ValueError("drawn points are evaluated together")
         return self._drawn
@@ -77,9 +77,9 @@ class Drawn(Space):
 class Forecast:
     """Forecast of a run: rows, bytes, seconds and memory.
 
-    ``left_out`` has the share of the rows that cannot run, by reason; ``seconds`` are those of
-    ``workers`` threads of this machine, ``memory_bytes`` what they take at most. ``exact`` says
-    that the sample was all of the space.
+    ``left_out`` is the share of rows left out, by reason. ``seconds`` is the time that ``workers``
+    threads of this machine take, ``memory_bytes`` their peak memory. ``exact`` says that the sample
+    covered the whole space.
     """
 
     sampled_rows: int

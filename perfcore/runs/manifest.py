@@ -27,11 +27,11 @@ from perfcore.runs.workers import Count, Receipt
 from perfcore.space.space import TABLES, Space
 
 MANIFEST: Final = "manifest.json"
-OWNER: Final = f"{RECEIPTS}/run"  # the fingerprint of the run that writes here
-MOST_SHARDS: Final = 1_000_000  # of a run, 10^12 rows: each has its place in the manifest
-READERS: Final = 16  # threads that read receipts: an object store takes its time for each
-_SHOWN: Final = 3  # differences between two specifications
-# What sums and checks of a run need of its manifest.
+OWNER: Final = f"{RECEIPTS}/run"  # holds the fingerprint of the run that writes here
+MOST_SHARDS: Final = 1_000_000  # per run, about 10^12 rows, as the manifest lists each one
+READERS: Final = 16  # threads that read receipts, as object stores have a high latency
+_SHOWN: Final = 3  # most differences between two specifications that a message lists
+# Keys of a manifest that summing up and checking a run rely on, with their types.
 _NEEDED: Final = {
     "shard_count": int,
     "name": str,
@@ -40,7 +40,7 @@ _NEEDED: Final = {
     "columns": list,
     "spec": dict,
 }
-version = cache(metadata.version)  # which reads a file
+version = cache(metadata.version)  # cached, as it reads a file
 
 _RECEIPT: Final = TypeAdapter(Receipt)
 _RECEIPTS: Final = TypeAdapter(dict[int, Receipt])
@@ -49,12 +49,12 @@ Document = dict[str, object]
 
 
 def shard_file(shard: int) -> str:
-    """Name of a shard's file among the data."""
+    """Return the name of a shard's data file."""
     return f"part-{shard:05d}.parquet"
 
 
 def receipt_file(shard: int) -> str:
-    """Name of a shard's receipt among the receipts."""
+    """Return the name of a shard's receipt."""
     return f"part-{shard:05d}.json"
 
 
@@ -135,14 +135,14 @@ class Archive:
         self.known = known
 
     def intact(self, shard: int) -> Receipt | None:
-        """Return the receipt of a shard whose file has the bytes that were written."""
+        """Return the receipt of a shard if its file is undamaged, else None."""
         receipt = read_receipt(self.store, self.run, shard) or self.known.get(shard)
         if receipt is None:
             return None
         return None if damage(self.store, shard, receipt) else receipt
 
     def open(self, shard: int) -> "StoredShard":
-        """Begin a shard."""
+        """Start writing a shard."""
         return StoredShard(self, shard)
 
     def check_owner(self) -> None:
@@ -197,7 +197,7 @@ class StoredShard:
         return receipt
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Remove the unfinished file."""
         self.file.discard()
         self.draft.discard()
 
@@ -232,7 +232,7 @@ def read_receipt(store: Store, run: str, shard: int) -> Receipt | None:
     Raises
     ------
     InputError
-        There is one that cannot be read.
+        The receipt exists but cannot be read.
     """
     try:
         content = store.read(f"{RECEIPTS}/{receipt_file(shard)}")
@@ -243,7 +243,7 @@ def read_receipt(store: Store, run: str, shard: int) -> Receipt | None:
         if not isinstance(document, dict) or document.pop("run", None) != run:
             return None
         return _RECEIPT.validate_python(document)
-    except (ValueError, RecursionError):  # of whatever kind, it is no receipt
+    except (ValueError, RecursionError):  # neither valid JSON nor a valid receipt
         return None
 
 
@@ -267,7 +267,7 @@ def read_manifest(store: Store) -> Document:
     Raises
     ------
     InputError
-        There is none, or it cannot be read.
+        The manifest is missing or cannot be read.
     """
     place = f"{store.location}/{MANIFEST}"
     try:
@@ -278,12 +278,15 @@ def read_manifest(store: Store) -> Document:
         ) from None
     except InputError:
         raise
-    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or too deep or long for it
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # not UTF-8, not JSON, or too deep or long to parse
         raise InputError(
             f"{place}: cannot be read ({error}); delete it and run again, which keeps the shards"
         ) from error
     if not isinstance(document, dict):
-        raise InputError(f"{place}: is no table; delete it and run again")
+        raise InputError(f"{place}: is not a JSON object; delete it and run again")
     return document
 
 
@@ -293,7 +296,7 @@ def read_whole(store: Store) -> tuple[Document, range]:
     Raises
     ------
     InputError
-        There is none, it cannot be read, or it is not what was written.
+        The manifest is missing, cannot be read, or was changed.
     """
     manifest = read_manifest(store)
     remedy = "delete it and run again, which keeps the shards"
@@ -351,7 +354,7 @@ def begin(store: Store, head: Document) -> dict[int, Receipt]:
     Raises
     ------
     InputError
-        The store holds another run, or files of which nobody knows what they are.
+        The store holds another run, or data without a manifest.
     """
     shards = _shards(store, head)
     store.prepare()
@@ -391,11 +394,11 @@ def settle(
     Parameters
     ----------
     own
-        Receipts of which this process knows that they hold.
+        Receipts that this process knows to be valid.
     seconds
-        Time that the run took; by default what the manifest says.
+        Wall-clock time of the run, in s; by default the time in the manifest is kept.
 
-    Other processes may do the same at the same time: whoever is last has seen all receipts.
+    Other processes may do the same concurrently: the last one to finish has seen all receipts.
     """
     run = str(head["fingerprint"])
     shards = _shards(store, head)
@@ -406,7 +409,7 @@ def settle(
                 f"{store.location}: another process has begun another run here "
                 f"({current.get('name')!r}); choose another {argument('output')}"
             )
-        names = _receipts(store)  # before the data, which are there before their receipts
+        names = _receipts(store)  # before the data: a shard is stored before its receipt
         sizes = store.sizes(DATA)
         known = {n: r for n, r in {**listed(store, current), **own}.items() if n in shards}
         known |= read_receipts(store, run, [n for n in shards if not _fits(n, known, sizes)])
@@ -492,7 +495,7 @@ def _differences(place: str, there: object, here: object) -> Iterable[str]:
             inner = f"{place}.{key}" if place else str(key)
             yield from _differences(inner, there.get(key), here.get(key))
     elif place.startswith("entries."):
-        # values that came or went are told by the axes
+        # entries that were added or removed show up in the axes
         if there is not None and here is not None:
             yield f"{place.removeprefix('entries.')} has changed"
     else:

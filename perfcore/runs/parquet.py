@@ -19,16 +19,16 @@ from perfcore.space.profiles import LEVELS, PROFILES
 from perfcore.space.sections import Output
 from perfcore.space.space import Space, distinct
 
-ROW_GROUP: Final = 122_880  # rows; DuckDB's and a good size for every reader
+ROW_GROUP: Final = 122_880  # rows; DuckDB's default, and a good size for all readers
 PAGE_BYTES: Final = 1 << 20
-# Rows that Arrow hands to an encoder at once. Its 1024 make it look for the labels in use, which
-# statistics of text need, 120 times a row group (13 against 7 ns a row and column).
+# Rows that Arrow passes to an encoder at once. With its default of 1024, it collects the labels in
+# use, which statistics of text need, 120 times per row group (13 ns per row and column, not 7).
 ENCODER_ROWS: Final = 1 << 16
 FORMAT_VERSION: Final = "2.6"
 
 
 def axis_field(axis: Axis) -> pa.Field:
-    """Arrow field of an axis: dictionary strings, whole numbers, or a what-if's real numbers."""
+    """Return the Arrow field of an axis: text as dictionary, int32, or float64 for a what-if."""
     column = BY_NAME.get(axis.name)
     unit = column.unit if column else ""
     meaning = column.meaning if column else f"what-if: {axis.name}"
@@ -42,7 +42,7 @@ def axis_field(axis: Axis) -> pa.Field:
 
 
 def metric_field(column: Column, dtype: str) -> pa.Field:
-    """Arrow field of a metric."""
+    """Return the Arrow field of a metric, a count or a code."""
     if column.kind == "code":
         kind = pa.dictionary(pa.int32(), pa.string())
     elif column.kind == "count":
@@ -54,7 +54,7 @@ def metric_field(column: Column, dtype: str) -> pa.Field:
 
 
 def schema(space: Space, metadata: Mapping[str, object]) -> pa.Schema:
-    """Arrow schema of a space's rows, with ``metadata`` as JSON texts under ``perfcore.*``."""
+    """Return the Arrow schema of a space's rows; ``metadata`` is JSON under ``perfcore.*``."""
     fields = [axis_field(axis) for axis in (*space.outer_axes, *space.inner_axes)]
     fields += [metric_field(column, space.spec.output.dtype) for column in space.columns]
     texts = {
@@ -145,7 +145,7 @@ class Shaper:
 
     @staticmethod
     def _codes(axis: Axis) -> npt.NDArray[np.int32]:
-        """Codes of an axis that does not vary, for a full buffer."""
+        """Return the codes of an axis that does not vary, for a full buffer."""
         code = int(axis.values[0]) if axis.kind == "integer" else 0
         return np.full(ROW_GROUP, code, np.int32)
 
@@ -211,14 +211,14 @@ class ParquetShard:
             raise _unwritable(self.name, error) from error
 
     def commit(self) -> None:
-        """Finish the file."""
+        """Write the footer and close the file."""
         try:
             self.writer.close()
         except OSError as error:
             raise _unwritable(self.name, error) from error
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Close and delete the file."""
         with suppress(OSError, pa.ArrowException):
             self.writer.close()
         self.path.unlink(missing_ok=True)

@@ -35,7 +35,7 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether this machine has the memory and the disk."""
+        """Whether this machine has enough memory and disk."""
         return not self.faults
 
 
@@ -54,16 +54,16 @@ def plan(
     spec
         A sweep file, a mapping laid out like one, or a ``Space``.
     output
-        Where the run is to lie, for the disk that is free; the current directory by default.
+        Destination of the run, whose free disk space counts; the current directory by default.
     workers
         Threads, all processors by default.
     overrides
-        ``key=value`` each, e.g. ``axes.batch=[1,2,4]``; they win over the file.
+        ``key=value`` each, e.g. ``axes.batch=[1,2,4]``; they take precedence over the file.
 
     Raises
     ------
     InputError
-        With every fault of the specification.
+        The specification has faults; all of them are listed.
     """
     space = as_space(spec, overrides)
     place = None if output is None else str(output)

@@ -27,11 +27,11 @@ def shortages(
     Parameters
     ----------
     output
-        Where the run is to lie; the current directory by default.
+        Destination of the run; the current directory by default.
     here
-        Whether the work is done by this machine, whose memory then counts.
+        Whether this machine does the work, so that its memory is checked.
     known
-        The forecast, if there is one already; it is made only if it may matter.
+        Forecast, if there is one already; otherwise it is made only if the disk may be too small.
     """
     threads = workers or os.cpu_count() or 1
     found = []

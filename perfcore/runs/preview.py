@@ -15,12 +15,12 @@ from perfcore.tables import GAP, Column, Table
 from perfcore.units import significant
 
 ROWS: Final = 5
-WIDEST: Final = 100  # letters of a line
-MOST_COLUMNS: Final = 14  # of a notebook's table
+WIDEST: Final = 100  # characters per line
+MOST_COLUMNS: Final = 14  # in a notebook's table
 MOST_NAMES: Final = 20
 _STYLE: Final = "padding: 0.1em 0.6em; white-space: nowrap"
 
-_Shown = tuple[Column, list[str]]  # with the cells of the first rows
+_Shown = tuple[Column, list[str]]  # a column, and its cells in the first rows
 
 
 class Previewed(Protocol):
@@ -32,7 +32,7 @@ class Previewed(Protocol):
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types."""
+        """Names and types of the columns."""
 
     @property
     def num_rows(self) -> int:
@@ -44,11 +44,11 @@ class Previewed(Protocol):
 
     @property
     def evaluated(self) -> int | None:
-        """Configurations that were evaluated, if that is known."""
+        """Number of configurations evaluated, if known."""
 
     @property
     def dropped(self) -> Mapping[str, int] | None:
-        """Configurations that were left out, by reason."""
+        """Number of configurations left out, by reason, if known."""
 
     def head(self, rows: int = 5) -> Any:  # noqa: ANN401 - another data set
         """Return the first rows."""
@@ -113,12 +113,12 @@ def _shared(dataset: Previewed) -> dict[str, str]:
     """Return the axes that have a single value."""
     try:
         axes = read_facts(dataset.name, dataset.schema).spec["axes"]
-    except InputError:  # rows of a query, or of others: a preview shows them all the same
+    except InputError:  # e.g. rows of a query, which have a preview all the same
         axes = {}
     shared = {}
     for name in dataset.columns:
         values = axes.get(name)
-        chosen = name in DEGREES and values == [0]  # for each row
+        chosen = name in DEGREES and values == [0]  # chosen for each row
         if isinstance(values, list) and len(values) == 1 and not chosen:
             shared[name] = str(values[0])
     return shared

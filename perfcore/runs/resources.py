@@ -8,7 +8,7 @@ from typing import Final
 from perfcore.runs.parquet import ROW_GROUP
 from perfcore.space.space import Space
 
-PROCESS_BYTES: Final = 150 << 20  # that Numba and the compiled kernel still take; measured
+PROCESS_BYTES: Final = 150 << 20  # allocated by Numba and the compiled kernel; measured
 BUFFER_COPIES: Final = 3  # a worker's columns: the kernel's, Arrow's pages, the encoder's
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
@@ -25,7 +25,7 @@ def buffer_bytes(space: Space) -> int:
 def memory_needed(space: Space, workers: int) -> int:
     """Return the memory that a run needs at most. [bytes]"""
     busy = min(workers, space.shards)
-    points = space.points_per_shard * 8 * 60  # numbers of a shard's outer points; measured
+    points = space.points_per_shard * 8 * 60  # 60 numbers per outer point; measured
     tables = sum(table.nbytes for table in space.tables)
     return PROCESS_BYTES + 2 * tables + busy * (buffer_bytes(space) * BUFFER_COPIES + points)
 
@@ -43,7 +43,7 @@ def memory_free() -> int | None:
             for name in ("max", "current")
         )
         pairs = (_CGROUP / "memory.stat").read_text(encoding="ascii").split()
-        cached = int(pairs[pairs.index("inactive_file") + 1])  # files that were read or written
+        cached = int(pairs[pairs.index("inactive_file") + 1])  # page cache, which can be reclaimed
         found.append(limit - used + cached)
     return min(found, default=None)
 

@@ -34,27 +34,27 @@ class Run(Dataset):
 
     @property
     def location(self) -> str:
-        """Directory, or address in an object store."""
+        """Directory of the run, or its address in an object store."""
         return self.store.location
 
     @property
     def path(self) -> Path:
-        """Directory of a run on this machine."""
+        """Directory of the run; ``InputError`` if it is in an object store."""
         return self.store.directory
 
     @property
     def data(self) -> Path:
-        """Directory that holds nothing but Parquet."""
+        """Directory of the data, which holds only Parquet files."""
         return self.path / DATA
 
     @property
     def rows(self) -> int:
-        """Rows written."""
+        """Number of rows written, from the manifest."""
         return self._whole("rows")
 
     @property
     def bytes(self) -> int:
-        """Bytes of the data."""
+        """Size of the data in bytes, from the manifest."""
         return self._whole("bytes")
 
     def _whole(self, key: str) -> int:
@@ -72,7 +72,7 @@ class Run(Dataset):
         return tuple(shard for shard in part_of(len(shards), part) if shard not in there)
 
     def dataset(self) -> ds.Dataset:
-        """The rows as an Arrow data set, read lazily."""
+        """Return the rows as an Arrow data set, read lazily."""
         return self.store.dataset()
 
     @property
@@ -82,7 +82,7 @@ class Run(Dataset):
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types."""
+        """Names and types of the columns."""
         return self.dataset().schema
 
     @property
@@ -92,18 +92,18 @@ class Run(Dataset):
 
     @property
     def evaluated(self) -> int | None:
-        """Configurations of the whole sweep."""
+        """Number of configurations in the whole sweep; None if unknown."""
         evaluated = self.manifest.get("evaluated")
         return evaluated if isinstance(evaluated, int) else None
 
     @property
     def dropped(self) -> Mapping[str, int] | None:
-        """Configurations that were left out, by reason."""
+        """Number of configurations left out, by reason; None if unknown."""
         dropped = self.manifest.get("dropped")
         return dropped if isinstance(dropped, dict) else None
 
     def to_arrow(self, columns: Iterable[str] | None = None) -> pa.Table:
-        """Return all rows in memory, or some columns of them."""
+        """Return all rows in memory, with all columns or only ``columns``."""
         return self.dataset().to_table(columns=self._known(columns))
 
     def head(self, rows: int = 5) -> Rows:
@@ -140,23 +140,23 @@ def sweep(
     Parameters
     ----------
     path
-        Directory, made if it is missing, or an address like ``s3://bucket/run``.
+        Directory, created if missing, or an address like ``s3://bucket/run``.
     workers
-        Threads; all processors by default. They change no byte of the result.
+        Threads; all processors by default. Their number does not affect the result.
     show
-        Makes a context manager that displays the progress.
+        Function that returns a context manager to display the progress.
     part
-        Part ``i`` of ``n`` of the shards, to let several machines share a run.
+        Part ``i`` of ``n`` of the shards, so that several machines can share a run.
     executor
-        What does the work in place of threads of this process, e.g. that of a Dask client. Its
-        workers must reach ``path``.
+        Executor that replaces the threads of this process, e.g. of a Dask client. Its workers must
+        have access to ``path``.
 
     Raises
     ------
     InputError
-        If ``path`` holds a run of another specification.
+        ``path`` holds a run of another specification, or data without a manifest.
     OutputError
-        If something cannot be written.
+        A file cannot be written.
     """
     shards = part_of(space.shards, part)
     store = open_store(path)
@@ -173,7 +173,7 @@ def sweep(
             else:
                 sweep_on(executor, space, store, shards, done, progress)
     except BaseException:
-        # what is complete has its receipts; the first error says more than another one here
+        # complete shards have receipts already; an error here must not hide the first one
         with suppress(PerfcoreError):
             manifests.settle(store, head, done, progress.seconds)
         raise
@@ -187,7 +187,7 @@ def _points(space: Space, shards: Iterable[int]) -> int:
 
 
 def open_run(path: str | Path) -> Run:
-    """Open a run by its directory, or its address in an object store."""
+    """Open a run by its directory or its address in an object store."""
     store = open_store(path)
     return Run(store, manifests.read_manifest(store))
 

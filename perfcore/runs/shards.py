@@ -13,7 +13,7 @@ from perfcore.runs.store import Store
 from perfcore.runs.workers import Progress, Receipt, ShardWorker
 from perfcore.space.space import Space
 
-LONG_AXIS = 1000  # values; more are not repeated in every data file, but in the manifest
+LONG_AXIS = 1000  # values; longer axes are listed in the manifest only, not in every data file
 
 
 def facts(space: Space) -> dict[str, object]:
@@ -59,7 +59,7 @@ def _shortened(spec: dict[str, object]) -> dict[str, object]:
 
 
 def shard_path(data: Path, shard: int) -> Path:
-    """Name of a shard's file."""
+    """Return the path of a shard's file in the directory ``data``."""
     return data / shard_file(shard)
 
 
@@ -74,7 +74,7 @@ def worker_for(
 
 
 def part_of(shards: int, part: tuple[int, int]) -> range:
-    """Return the shards of part ``i`` of ``n``, the first of which is part 1.
+    """Return the shards of part ``i`` of ``n``; parts are numbered from 1.
 
     Raises
     ------
@@ -97,4 +97,4 @@ class ProgressDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""

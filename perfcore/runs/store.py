@@ -29,15 +29,15 @@ import pyarrow.fs as pafs
 
 from perfcore.errors import InputError, OutputError, VanishedError, argument, reason
 
-DATA: Final = "data"  # nothing but Parquet
-RECEIPTS: Final = "shards"  # what each shard is, and files that are being written
+DATA: Final = "data"  # folder of the Parquet files, and of nothing else
+RECEIPTS: Final = "shards"  # folder of the receipts, and of files being written
 SCHEMES: Final = ("s3", "gs", "gcs", "abfs", "abfss")
-_COPIED: Final = 8 << 20  # bytes that are sent at once
-_CONNECTING: Final = threading.Lock()  # from_uri is for one thread at a time (apache/arrow#39897)
+_COPIED: Final = 8 << 20  # bytes per chunk when copying to a bucket
+_CONNECTING: Final = threading.Lock()  # from_uri is not thread-safe (apache/arrow#39897)
 _REFUSED: Final = re.compile(r"access.?denied|forbidden|\b403\b", re.IGNORECASE)
-_DRAFTS: Final = ".perfcore-{}-{}.draft"  # of a machine, and of all drafts ever
-_ABANDONED: Final = 86_400  # s, after which a draft of another machine is of a dead process
-# of a file system that has no hard links
+_DRAFTS: Final = ".perfcore-{}-{}.draft"  # machine, unique number
+_ABANDONED: Final = 86_400  # s; older drafts of other machines are from dead processes
+# errors of a file system without hard links
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -49,14 +49,14 @@ class Draft:
         while True:
             self.path = folder / _DRAFTS.format(_machine(), uuid4().hex)
             self._lock = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-            with suppress(OSError):  # not every file system has locks; then nobody tidies up
+            with suppress(OSError):  # a file system without locks; drafts then stay
                 fcntl.flock(self._lock, fcntl.LOCK_EX)
-            if os.fstat(self._lock).st_nlink:  # else it was tidied away before it was locked
+            if os.fstat(self._lock).st_nlink:  # otherwise it was removed before it was locked
                 return
             os.close(self._lock)
 
     def publish(self, path: Path) -> None:
-        """Rename the file."""
+        """Rename the file to ``path``."""
         try:
             self.path.replace(path)
         except FileNotFoundError as error:
@@ -95,7 +95,7 @@ class Store(ABC):
 
     @abstractmethod
     def draft(self, name: str) -> Draft:
-        """Return an empty file, to be written and then published under ``name``."""
+        """Return an empty draft, to be filled and then published under ``name``."""
 
     @abstractmethod
     def publish(self, draft: Draft, name: str) -> None:
@@ -107,22 +107,22 @@ class Store(ABC):
 
     @abstractmethod
     def sizes(self, folder: str) -> dict[str, int]:
-        """Return the bytes of every file of a folder, by its name in the folder."""
+        """Return the size in bytes of every file in a folder, by its name there."""
 
     @abstractmethod
     def opened(self, name: str) -> Any:  # noqa: ANN401 - Arrow has no types
-        """Open a file to be read; ``FileNotFoundError`` if there is none."""
+        """Open a file for reading; ``FileNotFoundError`` if there is none."""
 
     @abstractmethod
     def dataset(self) -> ds.Dataset:
         """Return the rows of all data files, read lazily."""
 
-    remote = False  # whether it lies elsewhere than in a directory of this machine
+    remote = False  # whether the files are in an object store
 
     @property
     @abstractmethod
     def directory(self) -> Path:
-        """The directory of a run on this machine; ``InputError`` if it lies elsewhere."""
+        """Directory of the run; ``InputError`` if it is in an object store."""
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small file."""
@@ -150,7 +150,7 @@ class Store(ABC):
             place = f"{self.location}/{name}" if name else self.location
             why, remedy = reason(error), f"choose another {argument('output')}"
             if _REFUSED.search(why):
-                remedy = f"check the credentials and the rights of writing, or {remedy}"
+                remedy = f"check the credentials and write permission, or {remedy}"
             elif name:
                 remedy = f"free space or {remedy}"
             raise OutputError(f"{place}: cannot be written ({why}); {remedy}") from error
@@ -165,7 +165,7 @@ class Store(ABC):
         except (OSError, pa.ArrowException) as error:
             raise InputError(
                 f"{self.location}/{name}: cannot be read ({reason(error)}); "
-                "see to its permissions, or to the connection"
+                "check its permissions, or the connection"
             ) from error
 
 
@@ -188,12 +188,12 @@ class Directory(Store):
         _tidy(self.path / RECEIPTS)
 
     def draft(self, name: str) -> Draft:
-        """Return an empty file beside the data, on the same file system."""
+        """Return an empty draft beside the data, on the same file system."""
         with self.writing(name):
             return Draft(self.path / RECEIPTS)
 
     def publish(self, draft: Draft, name: str) -> None:
-        """Rename the file."""
+        """Rename the draft to ``name``."""
         with self.writing(name):
             draft.publish(self.path / name)
 
@@ -220,11 +220,11 @@ class Directory(Store):
                 draft.publish(path)
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Return the bytes of every file of a folder."""
+        """Return the size in bytes of every file in a folder."""
         found = {}
         with suppress(FileNotFoundError), self.reading(folder):
             for name in os.listdir(self.path / folder):  # noqa: PTH208 - names are enough
-                with suppress(FileNotFoundError):  # another process has given it another name
+                with suppress(FileNotFoundError):  # another process has renamed it
                     found[name] = (self.path / folder / name).stat().st_size
         return found
 
@@ -241,7 +241,7 @@ class Directory(Store):
 
     @property
     def directory(self) -> Path:
-        """The directory."""
+        """Directory of the run."""
         return self.path
 
 
@@ -261,7 +261,7 @@ class Bucket(Store):
                 self.files, self.prefix = pafs.FileSystem.from_uri(self.location)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{address}: no object store ({reason(error)}); write s3://BUCKET/NAME"
+                f"{address}: cannot be opened as an object store ({reason(error)}); write s3://BUCKET/NAME"
             ) from error
 
     def prepare(self) -> None:
@@ -278,7 +278,7 @@ class Bucket(Store):
 
     def publish(self, draft: Draft, name: str) -> None:
         """Upload the file."""
-        # not copy_files, which says nothing of a part that was refused (pyarrow 26.0.1)
+        # not copy_files, which ignores a refused part of an upload (pyarrow 26.0.1)
         with self.writing(name), draft.path.open("rb") as source:
             with self.files.open_output_stream(self._key(name)) as target:
                 shutil.copyfileobj(source, target, _COPIED)
@@ -295,7 +295,7 @@ class Bucket(Store):
             self.write(name, content)
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Return the bytes of every object of a folder."""
+        """Return the size in bytes of every object in a folder."""
         with self.reading(folder):
             found = self.files.get_file_info(
                 pafs.FileSelector(self._key(folder), allow_not_found=True)
@@ -303,7 +303,7 @@ class Bucket(Store):
         return {info.base_name: info.size for info in found if info.type == pafs.FileType.File}
 
     def opened(self, name: str) -> Any:  # noqa: ANN401 - Arrow has no types
-        """Open an object to be read."""
+        """Open an object for reading."""
         return self.files.open_input_file(self._key(name))
 
     def dataset(self) -> ds.Dataset:
@@ -313,17 +313,19 @@ class Bucket(Store):
     @property
     def directory(self) -> Path:
         """Raise an error: an object store has no directory."""
-        raise InputError(f"{self.location}: lies in an object store; read it as a dataset()")
+        raise InputError(f"{self.location}: is in an object store; read it with dataset()")
 
     def _key(self, name: str) -> str:
         return f"{self.prefix}/{name}"
 
 
 def open_store(location: str | Path) -> Store:
-    """Return the store that a path or an address like ``s3://bucket/run`` names."""
+    """Return the store at a path or at an address like ``s3://bucket/run``."""
     text = str(location)
     if not text:
-        raise InputError("the run's directory is empty text; name one, or . for the present one")
+        raise InputError(
+            "the run's directory is empty text; name one, or use . for the current one"
+        )
     scheme, mark, name = text.partition("://")
     if not mark:
         return Directory(Path(location))
@@ -361,7 +363,7 @@ def _tidy(folder: Path) -> None:
         with suppress(OSError):
             if not path.match(ours) and time.time() - path.stat().st_mtime < _ABANDONED:
                 continue
-            # of what is no draft, a pipe would wait for its reader
+            # without O_NONBLOCK, opening a pipe of such a name would wait for its reader
             lock = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,9 +18,9 @@ from perfcore.space.space import Space
 class SweepTask:
     """Task that stores a shard; one object serves all shards of a run."""
 
-    spec: bytes = field(repr=False)  # see packed_spec; Dask names tasks by what they look like
+    spec: bytes = field(repr=False)  # see packed_spec; not in the repr, which names Dask tasks
     location: str
-    run: str  # its fingerprint
+    run: str  # fingerprint of the run
 
     def __call__(self, shard: int) -> Stored | None:
         """Store a shard, unless it exists."""
@@ -47,7 +47,7 @@ def sweep_on(
     task = SweepTask(packed_spec(space.spec), location, fingerprint(space))
 
     def take(shard: int, stored: Stored | None) -> None:
-        if stored is None:  # its worker is about to stop
+        if stored is None:  # the worker is shutting down
             raise OutputError(f"shard {shard}: not done; run again, which keeps complete shards")
         done[shard] = stored.receipt
         start, stop = space.shard_range(shard)

@@ -55,7 +55,7 @@ class Shard(Protocol):
         """Publish the shard."""
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Delete what was written."""
 
 
 class Shards(Protocol):
@@ -65,7 +65,7 @@ class Shards(Protocol):
         """Return the receipt of a shard whose file is intact."""
 
     def open(self, shard: int) -> Shard:
-        """Begin a shard."""
+        """Start writing a shard."""
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Progress:
     """Progress of a run."""
 
     shards: int
-    points: int  # rows before infeasible ones are left out
+    points: int  # rows, including infeasible ones
     done_shards: int = 0
     done_points: int = 0
     rows: int = 0
@@ -81,7 +81,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Time since the start."""
+        """Seconds since the start."""
         return time.perf_counter() - self.started
 
 
@@ -93,7 +93,7 @@ class Evaluator:
     """
 
     def __init__(self, space: Space, objectives: Sequence[str] | None = None) -> None:
-        # Numba is imported here, so that whoever only plans does not wait for it.
+        # Imported here, so that code that evaluates nothing does not wait for Numba.
         from perfcore.kernel.loops import Filling  # noqa: PLC0415
 
         self.space = space
@@ -133,7 +133,7 @@ class Evaluator:
         if self.located:
             points = np.arange(stop - start, dtype=np.int32)
             outer_axes = np.array([points, *([points] * 2 if space.chooses_devices else [])])
-            # the kernel's own choices of degrees go where nobody looks
+            # the kernel writes the degrees it chooses to these extra rows, not over positions
             block = block._replace(axes=outer_axes, degrees=np.array([1, 2]))
             inner_axes = np.arange(space.inner_points, dtype=np.int32)[np.newaxis]
             inner = inner._replace(axes=inner_axes)
@@ -183,7 +183,7 @@ class ShardWorker:
         there = self.shards.intact(shard)
         try:
             receipt = there or self._written(shard)
-        except VanishedError:  # e.g. another host has tidied up: once more
+        except VanishedError:  # e.g. another host removed the draft: try once more
             receipt = self._written(shard)
         start, stop = self.space.shard_range(shard)
         with self.lock:
@@ -219,7 +219,7 @@ class Worker(Protocol):
     stopped: threading.Event
 
     def work(self, shard: int) -> object:
-        """Finish a shard; do nothing if ``stopped`` is set."""
+        """Process a shard; do nothing if ``stopped`` is set."""
 
 
 def run_shards(worker: Worker, shards: Iterable[int], workers: int) -> None:
@@ -252,12 +252,12 @@ def spread(
     Parameters
     ----------
     take
-        Is given each result, in the order in which they come.
+        Called with each item and its result, as they arrive.
     failed
-        Is given an item, the error and how often it has failed; raises if that is too often, else
-        the item is tried again. By default the first error ends everything.
+        Called with an item, its error and how often it has failed. The item is retried unless
+        ``failed`` raises. By default, the first error ends everything.
 
-    Whatever ends this early, what has not begun is cancelled.
+    If an error ends this early, tasks that have not started are cancelled.
     """
     queue = iter(items)
     pending: dict[Future[Result], Item] = {}

@@ -46,7 +46,7 @@ def test_rows_columns_types_and_fingerprint_are_checked(run):
 
     metadata = {**table.schema.metadata, b"perfcore.fingerprint": b"other"}
     rewritten(run, table.replace_schema_metadata(metadata))
-    assert "is of another run (fingerprint other)" in problems(run)[file]
+    assert "belongs to another run (fingerprint other)" in problems(run)[file]
 
     path.write_bytes(b"no Parquet")
     rewritten_receipt = json.loads((run / "shards" / manifest.receipt_file(7)).read_text())
@@ -112,7 +112,7 @@ def test_what_is_no_run(tmp_path, command):
         assert done.exit_code == 2
         assert "no manifest.json here" in done.stderr
     (tmp_path / "manifest.json").write_text("[]")
-    assert "is no table" in cli(command, tmp_path).stderr
+    assert "is not a JSON object" in cli(command, tmp_path).stderr
     (tmp_path / "manifest.json").write_text("{}")
     assert "shard_count is None" in cli(command, tmp_path).stderr
 
@@ -159,7 +159,7 @@ def test_a_manifest_that_is_no_json(run, spec, text):
 def test_a_changed_manifest_is_not_compared(run, whole, changes):
     edit(run / "manifest.json", **changes)
 
-    assert "what it says of its sweep is damaged" in cli("diff", run, whole).stderr
+    assert "its facts about the sweep are damaged" in cli("diff", run, whole).stderr
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "shards/part-00003.json"])

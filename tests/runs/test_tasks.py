@@ -60,7 +60,12 @@ def test_tasks_that_fail_are_tried_again(tmp_path, whole):
             9,
         ),
         (OutputError("RUN: cannot be written"), OutputError, "^RUN: cannot be written$", 9),
-        (InputError("worker x: has another perfcore"), InputError, "another perfcore", 1),
+        (
+            InputError("worker x: has another version of perfcore"),
+            InputError,
+            "another version of perfcore",
+            1,
+        ),
         (BrokenProcessPool("died"), OutputError, "its workers are gone", 1),
     ],
 )
@@ -77,5 +82,5 @@ def test_tasks_that_always_fail_end_the_run(tmp_path, monkeypatch, error, kind, 
 def test_workers_with_another_perfcore_are_refused():
     task = tasks.SweepTask(executors.packed_spec(space().spec), "nowhere", "other")
 
-    with pytest.raises(InputError, match="another perfcore"):
+    with pytest.raises(InputError, match="another version of perfcore"):
         task(0)
