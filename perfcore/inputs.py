@@ -18,11 +18,6 @@ class Input(NamedTuple):
     former: tuple[str, ...]
     cited_as: tuple[str, ...]
 
-    @property
-    def key(self) -> str:
-        """Name in sweep files and options, e.g. ``device.memory_bandwidth``."""
-        return f"{self.record}.{self.name}"
-
 
 class AxisInput(NamedTuple):
     """An axis of a sweep, required if it has no default."""

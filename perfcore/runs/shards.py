@@ -1,13 +1,12 @@
 """Shards of a run: their worker, and the facts that each file states."""
 
-from pathlib import Path
 from typing import Self
 
 from perfcore.catalog import catalog_hash
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.errors import InputError, argument
 from perfcore.runs import manifest as manifests
-from perfcore.runs.manifest import Archive, fingerprint, shard_file
+from perfcore.runs.manifest import Archive, fingerprint
 from perfcore.runs.parquet import schema, writer_options
 from perfcore.runs.store import Store
 from perfcore.runs.workers import Progress, Receipt, ShardWorker
@@ -56,11 +55,6 @@ def _shortened(spec: dict[str, object]) -> dict[str, object]:
         for name, values in axes.items()
     }
     return {**spec, "axes": short}
-
-
-def shard_path(data: Path, shard: int) -> Path:
-    """Return the path of a shard's file in the directory ``data``."""
-    return data / shard_file(shard)
 
 
 def worker_for(

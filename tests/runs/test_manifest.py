@@ -1,10 +1,14 @@
 """Fingerprints, manifests and receipts of a run."""
 
+import pytest
+
 from perfcore.catalog.engine_entry import EngineEntry
-from perfcore.runs import manifest
+from perfcore.errors import InputError
+from perfcore.runs import executors, manifest, tasks
+from perfcore.runs.run import sweep
 from perfcore.runs.store import Directory
 from perfcore.runs.workers import Receipt
-from runs import space
+from runs import hashes, space
 from runs.receipts import scaled
 
 # fingerprints
@@ -54,3 +58,34 @@ def test_receipts_say_what_shards_are(whole):
         assert isinstance(receipt, Receipt)
         assert receipt.rows + sum(receipt.dropped.values()) == (stop - start) * 4
         assert receipt.bytes == (whole / "data" / manifest.shard_file(shard)).stat().st_size
+
+
+# another checkout
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """The fingerprint of the same sweep from a checkout with other formulas."""
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "source_hash", lambda: "0123456789abcdef")
+        return manifest.fingerprint(space())
+
+
+@pytest.mark.parametrize("part", [(1, 1), (2, 2)], ids=["resumed", "a part"])
+def test_a_run_of_other_formulas_is_not_continued(tmp_path, monkeypatch, part):
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "source_hash", lambda: "0123456789abcdef")
+        sweep(space(), tmp_path, 1, part=(1, 2))
+    before = hashes(tmp_path)
+
+    with pytest.raises(InputError, match=r"formulas or kernel have changed \(sources .*0123456789"):
+        sweep(space(), tmp_path, 1, part=part)
+    assert hashes(tmp_path) == before
+
+
+def test_a_worker_with_other_formulas_is_refused(tmp_path, elsewhere):
+    task = tasks.SweepTask(executors.packed_spec(space().spec), str(tmp_path), elsewhere)
+
+    with pytest.raises(InputError, match="has another version of perfcore"):
+        task(0)
+    assert list(tmp_path.iterdir()) == []
