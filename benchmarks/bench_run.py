@@ -21,9 +21,10 @@ from pathlib import Path
 import pyarrow as pa
 from machine import peak_rss_bytes
 
+from perfcore.runs.manifest import shard_file
 from perfcore.runs.parquet import ParquetShard, schema, writer_options
 from perfcore.runs.run import sweep
-from perfcore.runs.shards import facts, shard_path
+from perfcore.runs.shards import facts
 from perfcore.runs.workers import evaluate_rows
 from perfcore.space.space import Space
 
@@ -53,7 +54,7 @@ def timed_write(tables: list[pa.Table], space: Space, workers: int) -> tuple[flo
 
         def write(number: int) -> None:
             table = tables[number]
-            shard = ParquetShard(shard_path(Path(folder), number), table.schema, options)
+            shard = ParquetShard(Path(folder) / shard_file(number), table.schema, options)
             for batch in table.to_batches():
                 shard.write(batch)
             shard.commit()
