@@ -41,7 +41,8 @@ class Others:
     def share(self) -> float:
         """Return their share of the time of all processors."""
         seconds = time.perf_counter() - self.started
-        return max(0.0, _taken() - self.taken) / (seconds * (os.cpu_count() or 1))
+        share = (_taken() - self.taken) / (seconds * (os.cpu_count() or 1))
+        return min(1.0, max(0.0, share))  # the kernel counts ticks of 10 ms
 
 
 def _taken() -> float:

@@ -3,7 +3,6 @@
 from perfcore.catalog.loader import (
     KINDS,
     aliases,
-    catalog_hash,
     default_economics,
     load,
     load_device,
@@ -18,7 +17,6 @@ from perfcore.catalog.loader import (
 __all__ = [
     "KINDS",
     "aliases",
-    "catalog_hash",
     "default_economics",
     "load",
     "load_device",

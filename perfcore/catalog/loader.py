@@ -4,7 +4,6 @@ Only the files of the requested kind are parsed, and only the requested entry is
 file is checked as a whole, so that all its faults are reported at once.
 """
 
-import hashlib
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -402,18 +401,3 @@ def load_engine(name: str) -> EngineEntry:
 def default_economics() -> records.Economics:
     """Return the economics that apply if a sweep names none."""
     return cast("EconomicsEntry", load("economics", "default")).record()
-
-
-def catalog_hash() -> str:
-    """Return a hash of all files of the built-in and the user's catalogue."""
-    digest = hashlib.sha256()
-    user = user_directory()
-    for root, paths in (
-        (_BUILT_IN, sorted(_BUILT_IN.rglob("*.toml"))),
-        (user, sorted(user / known.user for known in _KINDS.values())),
-    ):
-        for path in paths:
-            if path.is_file():
-                digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

@@ -166,11 +166,13 @@ def _summary(finished: "Run", progress: "Progress", part: tuple[int, int]) -> No
             f"when all parts have run: {shlex.join(['perfcore', 'finalize', finished.location])}"
         )
     elif rows:
-        click.echo(f"next: {_query(finished.location)}")
+        click.echo(f"next: {_query(finished)}")
     else:
         click.echo("no configuration can run; add devices or tp, or set keep_infeasible = true")
 
 
-def _query(location: str) -> str:
-    files = f"{location}/data/*.parquet".replace("'", "''")
-    return shlex.join(["duckdb", "-c", f"FROM '{files}' LIMIT 10"])
+def _query(finished: "Run") -> str:
+    if finished.duckdb_source is None:
+        run = f"perfcore.open_run({finished.location!r})"
+        return shlex.join(["python", "-c", f"import perfcore; print({run})"])
+    return shlex.join(["duckdb", "-c", f"FROM {finished.duckdb_source} LIMIT 10"])

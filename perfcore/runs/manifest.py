@@ -18,7 +18,6 @@ from typing import Final, cast
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
-from perfcore.catalog import catalog_hash
 from perfcore.errors import InputError, OutputError, VanishedError, argument, show
 from perfcore.kernel.sources import source_hash
 from perfcore.runs.parquet import ParquetShard
@@ -81,6 +80,11 @@ def fingerprints(space: Space) -> Document:
     }
 
 
+def catalog_hash(space: Space) -> str:
+    """Return a hash of the catalogue entries that a space uses, of words as well as of numbers."""
+    return _sha256(space.spec.to_dict()["entries"])
+
+
 def fingerprint(space: Space) -> str:
     """Return a hash of everything that determines a run's bytes."""
     return _joined(fingerprints(space))
@@ -111,7 +115,7 @@ def header(space: Space) -> Document:
             "pyarrow": version("pyarrow"),
             "python": platform.python_version(),
         },
-        "catalog_hash": catalog_hash(),
+        "catalog_hash": catalog_hash(space),
         "columns": [*columns, *(column.name for column in space.columns)],
         "spec": space.spec.to_dict(),
     }

@@ -1,9 +1,10 @@
 """Runs: Parquet shards and a manifest, in a directory or a bucket."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,12 +84,14 @@ class Run(Dataset):
     @property
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
-        return self.dataset().schema
+        with self._reading():
+            return self.dataset().schema
 
     @property
     def num_rows(self) -> int:
         """Number of rows in the files."""
-        return int(self.dataset().count_rows())
+        with self._reading():
+            return int(self.dataset().count_rows())
 
     @property
     def evaluated(self) -> int | None:
@@ -104,23 +107,49 @@ class Run(Dataset):
 
     def to_arrow(self, columns: Iterable[str] | None = None) -> pa.Table:
         """Return all rows in memory, with all columns or only ``columns``."""
-        return self.dataset().to_table(columns=self._known(columns))
+        names = self._known(columns)
+        with self._reading():
+            return self.dataset().to_table(columns=names)
 
     def head(self, rows: int = 5) -> Rows:
         """Return the first rows."""
-        return Rows(self.dataset().head(rows), self.name)
+        with self._reading():
+            return Rows(self.dataset().head(rows), self.name)
 
     def register(self, connection: Any, view: str) -> None:  # noqa: ANN401 - DuckDB's
         """Register the rows as a view of a DuckDB connection, which reads the files itself."""
         dataset = self.dataset()
-        files = sorted(dataset.files)
-        if not files:
+        if not dataset.files:
             raise InputError(f"{self.location}: has no Parquet files; run the sweep again")
-        if self.store.remote:
+        if self.store.remote or self.duckdb_source is None:
             connection.register(view, dataset)
             return
-        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        connection.execute(f'CREATE TEMP VIEW "{view}" AS FROM read_parquet([{listed}])')
+        listed = ", ".join(map(_literal, dataset.files))
+        rows = f"read_parquet([{listed}], hive_partitioning = false)"
+        connection.execute(f'CREATE TEMP VIEW "{view}" AS FROM {rows}')
+
+    @property
+    def duckdb_source(self) -> str | None:
+        """Source of the rows in DuckDB's SQL, e.g. ``'results/data/part-*.parquet'``.
+
+        None if the path has a backslash, which DuckDB takes for a slash.
+        """
+        folder = self.location if self.store.remote else str(self.path)
+        if folder.startswith("~"):  # DuckDB expands ./~, too
+            folder = str(self.path.absolute())
+        if "\\" in folder and os.sep != "\\":
+            return None
+        files = f"{_literal(f'{folder}/{DATA}/')[:-1]}part-*.parquet'"
+        return f"read_parquet({files}, hive_partitioning = false)" if "=" in folder else files
+
+    def _reading(self) -> AbstractContextManager[None]:
+        """Convert errors of reading the data into ``InputError``."""
+        return self.store.reading(DATA)
+
+
+def _literal(path: str) -> str:
+    """Return a path as a string of DuckDB's SQL in which no character is a pattern."""
+    return "'" + re.sub(r"[\[*?]", r"[\g<0>]", path).replace("'", "''") + "'"
 
 
 def sweep(

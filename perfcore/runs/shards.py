@@ -2,7 +2,6 @@
 
 from typing import Self
 
-from perfcore.catalog import catalog_hash
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.errors import InputError, argument
 from perfcore.runs import manifest as manifests
@@ -32,7 +31,7 @@ def facts(space: Space) -> dict[str, object]:
         "version": manifests.version("perfcore"),
         "spec": _shortened(space.spec.to_dict()),
         "fingerprint": fingerprint(space),
-        "catalog_hash": catalog_hash(),
+        "catalog_hash": manifests.catalog_hash(space),
         "entries": entries,
         "bases": {
             base.name: base.model_dump(mode="json", exclude_defaults=True)

@@ -32,6 +32,7 @@ from perfcore.errors import InputError, OutputError, VanishedError, argument, re
 DATA: Final = "data"  # folder of the Parquet files, and of nothing else
 RECEIPTS: Final = "shards"  # folder of the receipts, and of files being written
 SCHEMES: Final = ("s3", "gs", "gcs", "abfs", "abfss")
+_SHARD: Final = re.compile(r"part-\d{5,9}\.parquet")
 _COPIED: Final = 8 << 20  # bytes per chunk when copying to a bucket
 _CONNECTING: Final = threading.Lock()  # from_uri is not thread-safe (apache/arrow#39897)
 _REFUSED: Final = re.compile(r"access.?denied|forbidden|\b403\b", re.IGNORECASE)
@@ -114,8 +115,30 @@ class Store(ABC):
         """Open a file for reading; ``FileNotFoundError`` if there is none."""
 
     @abstractmethod
+    def source(self) -> tuple[pafs.FileSystem, str]:
+        """Return the file system and the path in it of the data files' folder."""
+
+    def data_files(self) -> list[str]:
+        """Return the names of the run's data files in their folder, in the order of the shards."""
+        return sorted(filter(_SHARD.fullmatch, self.sizes(DATA)), key=lambda name: int(name[5:-8]))
+
     def dataset(self) -> ds.Dataset:
-        """Return the rows of all data files, read lazily."""
+        """Return the rows of all data files, read lazily.
+
+        Only names of shards are read, and paths are taken literally: Arrow would otherwise take
+        ``model=x`` in a path for a column.
+        """
+        names = self.data_files()
+        files, folder = self.source()
+        format_ = ds.ParquetFileFormat()
+        with self.reading(f"{DATA}/{names[0]}" if names else DATA):
+            if not names:
+                return ds.FileSystemDataset.from_paths(
+                    [], schema=pa.schema([]), format=format_, filesystem=files
+                )
+            return ds.dataset(
+                [f"{folder}/{name}" for name in names], filesystem=files, format=format_
+            )
 
     remote = False  # whether the files are in an object store
 
@@ -162,7 +185,7 @@ class Store(ABC):
             yield
         except FileNotFoundError:
             raise
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, UnicodeError) as error:
             raise InputError(
                 f"{self.location}/{name}: cannot be read ({reason(error)}); "
                 "check its permissions, or the connection"
@@ -235,9 +258,20 @@ class Directory(Store):
             raise OSError(errno.EINVAL, "not a regular file")
         return path.open("rb")
 
-    def dataset(self) -> ds.Dataset:
-        """Return the rows of all data files."""
-        return ds.dataset(self.path / DATA, format="parquet")
+    def source(self) -> tuple[pafs.FileSystem, str]:
+        """Return the local file system and the data files' folder, absolute as ~ is literal."""
+        return pafs.LocalFileSystem(), str(self.path.absolute() / DATA)
+
+    def data_files(self) -> list[str]:
+        """Return the names of the run's data files; pipes, devices and the like are refused."""
+        names = super().data_files()
+        for name in names:
+            if not (self.path / DATA / name).is_file():
+                raise InputError(
+                    f"{self.location}/{DATA}/{name}: not a regular file; remove it and run the "
+                    "sweep again, which computes what is missing"
+                )
+        return names
 
     @property
     def directory(self) -> Path:
@@ -306,9 +340,9 @@ class Bucket(Store):
         """Open an object for reading."""
         return self.files.open_input_file(self._key(name))
 
-    def dataset(self) -> ds.Dataset:
-        """Return the rows of all data files."""
-        return ds.dataset(self._key(DATA), filesystem=self.files, format="parquet")
+    def source(self) -> tuple[pafs.FileSystem, str]:
+        """Return the object store and the data files' prefix."""
+        return self.files, self._key(DATA)
 
     @property
     def directory(self) -> Path:

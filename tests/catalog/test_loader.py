@@ -114,7 +114,6 @@ def test_a_path_with_several_entries_asks_which(tmp_path):
 
 
 def test_user_catalogue_comes_first_and_is_listed(tmp_path, monkeypatch):
-    before = catalog.catalog_hash()
     write(
         tmp_path / "c" / "devices.toml",
         H100.format(name="asic-x") + 'aliases = ["h100"]\n' + H100.format(name="b200"),
@@ -127,7 +126,6 @@ def test_user_catalogue_comes_first_and_is_listed(tmp_path, monkeypatch):
     assert catalog.load_device("b200").vendor == "x"
     assert catalog.load_device("h100-sxm").vendor == "NVIDIA"
     assert catalog.aliases("device")["h100"] == "asic-x"
-    assert catalog.catalog_hash() != before
 
 
 # --- faults

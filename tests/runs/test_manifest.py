@@ -1,7 +1,9 @@
 """Fingerprints, manifests and receipts of a run."""
 
 import pytest
+from paths import ROOT
 
+from perfcore.catalog import load, load_engine
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.errors import InputError
 from perfcore.runs import executors, manifest, tasks
@@ -43,6 +45,32 @@ def test_constants_of_an_engine_that_others_stand_on_count(monkeypatch):
     assert before["spec"] == after["spec"]
     assert before["fingerprint"] != after["fingerprint"]
     assert manifest.changes(before, after) == "constants of the engines have changed"
+
+
+def test_entries_that_a_sweep_does_not_use_change_no_byte(tmp_path, monkeypatch):
+    catalogue = tmp_path / "catalogue"
+    catalogue.mkdir()
+    default = (ROOT / "perfcore" / "catalog" / "economics.toml").read_text(encoding="utf-8")
+    (catalogue / "economics.toml").write_text(
+        default.replace("[default]", "[mine]"), encoding="utf-8"
+    )
+    sweep(space(), tmp_path / "before")
+    monkeypatch.setenv("PERFCORE_CATALOG", str(catalogue))
+    sweep(space(), tmp_path / "after")
+
+    assert load("economics", "mine").name == "mine"
+    assert hashes(tmp_path / "before") == hashes(tmp_path / "after")
+
+
+def test_words_of_a_base_are_part_of_the_run(monkeypatch):
+    """Files name the sources of engines that others stand on."""
+    before = manifest.header(space(engine=["vllm"]))
+    reworded = load_engine("vllm").bases[0].model_copy(update={"notes": "other words"})
+    monkeypatch.setattr(EngineEntry, "bases", (reworded,))
+    after = manifest.header(space(engine=["vllm"]))
+
+    assert before["catalog_hash"] != after["catalog_hash"]
+    assert before["fingerprint"] != after["fingerprint"]
 
 
 # verifying
