@@ -52,7 +52,7 @@ def test_entries_that_a_sweep_does_not_use_change_no_byte(tmp_path, monkeypatch)
     catalogue.mkdir()
     default = (ROOT / "perfcore" / "catalog" / "economics.toml").read_text(encoding="utf-8")
     (catalogue / "economics.toml").write_text(
-        default.replace("[default]", "[mine]"), encoding="utf-8"
+        default.split("\n[on-demand]")[0].replace("[default", "[mine"), encoding="utf-8"
     )
     sweep(space(), tmp_path / "before")
     monkeypatch.setenv("PERFCORE_CATALOG", str(catalogue))
