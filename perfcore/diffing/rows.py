@@ -176,7 +176,12 @@ def compare(before: Side, after: Side, metrics: Sequence[str] = (), tolerance: f
             )
     except duckdb.Error as error:
         text = " ".join(str(error).split())
-        raise OutputError(f"diff: {text}; free space for temporary files") from error
+        if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
+            raise OutputError(f"diff: {text}; free space for temporary files") from error
+        raise InputError(
+            f"{before.label} and {after.label}: cannot be compared ({text}); check them with "
+            "`perfcore verify`"
+        ) from error
 
 
 def _keys(before: Side, after: Side) -> tuple[list[str], list[str]]:

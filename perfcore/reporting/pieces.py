@@ -1,6 +1,7 @@
 """Row groups of a run: selection by their statistics, and their columns as numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from perfcore.errors import InputError
+from perfcore.errors import InputError, reason
 from perfcore.kernel.layout import Integers
+from perfcore.runs.run import Run
 from perfcore.space.axes import Value
 from perfcore.space.sections import Where
 
@@ -25,13 +27,25 @@ class Piece(NamedTuple):
     first: int
 
 
-def pieces_of(data: Path) -> tuple[Piece, ...]:
-    """Return all row groups of a directory of data files, in the order of the space."""
+def pieces_of(run: Run) -> tuple[Piece, ...]:
+    """Return all row groups of a run, in the order of the space.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or has other columns than the first one.
+    """
     found = []
     first = 0
-    for path in sorted(data.glob("*.parquet")):
-        metadata = _file(path).metadata
-        columns = {metadata.schema.column(n).path: n for n in range(metadata.num_columns)}
+    schema = None
+    for name in run.store.data_files():
+        path = run.data / name
+        with _reading(path), pq.ParquetFile(path) as file:
+            metadata = file.metadata
+            columns = {metadata.schema.column(n).path: n for n in range(metadata.num_columns)}
+            schema = schema or file.schema_arrow
+            if not schema.equals(file.schema_arrow):
+                raise InputError(f"{path}: has other columns than the first file; run again")
         for group in range(metadata.num_row_groups):
             found.append(Piece(path, metadata, columns, group, first))
             first += metadata.row_group(group).num_rows
@@ -40,16 +54,14 @@ def pieces_of(data: Path) -> tuple[Piece, ...]:
 
 def schema_of(piece: Piece) -> pa.Schema:
     """Return the schema of a piece's file, including perfcore's metadata."""
-    return _file(piece.path).schema_arrow
+    with _reading(piece.path), pq.ParquetFile(piece.path, metadata=piece.metadata) as file:
+        return file.schema_arrow
 
 
 def read(piece: Piece, columns: Sequence[str]) -> pa.Table:
     """Return some columns of a piece."""
-    try:
-        with _file(piece.path, piece.metadata) as file:
-            return file.read_row_group(piece.group, columns=list(columns))
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{piece.path}: cannot be read ({error}); run the sweep again") from error
+    with _reading(piece.path), pq.ParquetFile(piece.path, metadata=piece.metadata) as file:
+        return file.read_row_group(piece.group, columns=list(columns))
 
 
 def may_hold(piece: Piece, where: Sequence[Where]) -> bool:
@@ -107,8 +119,12 @@ def numbers_of(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     return np.asarray(column.to_numpy(), np.float64)
 
 
-def _file(path: Path, metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Convert errors of reading a file into ``InputError``."""
     try:
-        return pq.ParquetFile(path, metadata=metadata)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read ({error}); run the sweep again") from error
+        yield
+    except (OSError, pa.ArrowException, UnicodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({reason(error)}); run the sweep again"
+        ) from error

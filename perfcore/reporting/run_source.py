@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from perfcore.errors import InputError, argument
+from perfcore.columns import BY_NAME
+from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS
 from perfcore.kernel.layout import Integers
 from perfcore.reporting.pieces import (
@@ -40,22 +41,28 @@ class RunSource(Source):
 
     def __init__(self, run: Run, where: Sequence[str], workers: int | None, given: str) -> None:
         self.run = run
-        spec = read_facts(str(run.path / MANIFEST), None, run.manifest).spec
+        place = str(run.path / MANIFEST)
+        told = read_facts(place, None, run.manifest)
+        spec = told.spec
         try:
             self.name, self.description = str(spec["name"]), str(spec["description"])
             axes, what_ifs = _axes_of(spec)
-            columns = cast("list[str]", run.manifest["columns"])
             self.zipped = frozenset(name for names in spec["zip"] for name in names)
             self.sampled = spec["sample"] is not None
             keeps_all = bool(spec["output"]["keep_infeasible"])
         except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{place}: its spec is damaged ({error!r}); run again") from error
+        lacking = [name for name in AXIS_INPUTS if name not in {axis.name for axis in axes}]
+        if lacking:
             raise InputError(
-                f"{run.path / MANIFEST}: its spec is damaged ({error!r}); run the sweep again"
-            ) from error
+                f"{place}: its spec has no axis {lacking[0]}; run the sweep again, or name the "
+                "sweep file instead of the run"
+            )
         self.where, self.workers, self.given = tuple(where), workers, given
         self.overrides = ()
         self.conditions = conditions(where, axes, what_ifs)
-        self.metrics = frozenset(columns) - {axis.name for axis in axes}
+        self.columns = tuple(told.columns)
+        self.metrics = frozenset(self.columns) - {axis.name for axis in axes}
         self.axes = {
             axis.name: tuple(
                 value
@@ -90,12 +97,31 @@ class RunSource(Source):
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """All row groups, in the order of the space."""
-        found = pieces_of(self.run.data)
+        found = pieces_of(self.run)
         if not any(piece.metadata.num_rows for piece in found):
             raise InputError(
                 f"{self.given}: has no rows; `perfcore run` its sweep, or widen its conditions"
             )
+        schema = schema_of(found[0])
+        for name in self.columns:
+            if name not in schema.names:
+                raise InputError(
+                    f"{found[0].path}: has no column {show(name)}, which {MANIFEST} lists; run the "
+                    "sweep again"
+                )
+            kind = schema.field(name).type
+            if _is_text(kind) != self._text(name) or not (_is_text(kind) or _is_number(kind)):
+                raise InputError(
+                    f"{found[0].path}: column {show(name)} has values of type {kind}; run the "
+                    "sweep again"
+                )
         return found
+
+    def _text(self, name: str) -> bool:
+        """Return whether a column is text."""
+        if name in self.axes:
+            return isinstance(self.axes[name][0], str)
+        return name in BY_NAME and BY_NAME[name].text
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
@@ -228,6 +254,17 @@ class _FileScan(Scan[Kept]):
             for condition in self.where:
                 keep &= met(table[condition.column], condition)
         return np.flatnonzero(keep)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    text = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(text) or pa.types.is_large_string(text))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    )
 
 
 def _axes_of(spec: Mapping[str, Any]) -> tuple[tuple[Axis, ...], list[WhatIf]]:

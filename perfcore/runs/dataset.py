@@ -125,9 +125,9 @@ class Dataset(ABC):
         """
         duckdb = needed("duckdb")
         with duckdb.connect() as connection:
-            for view in VIEWS:
-                self.register(connection, view)
             try:
+                for view in VIEWS:
+                    self.register(connection, view)
                 found = connection.sql(query)
                 table = None if found is None else found.to_arrow_table()
             except duckdb.Error as error:

@@ -4,7 +4,6 @@ This is the only place that reads them. They are validated, as a run may come fr
 source.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from perfcore.errors import InputError
+from perfcore.reading.jsontext import parse
 
 _PREFIX: Final = "perfcore."
 _TEXTS: Final = ("version", "fingerprint", "catalog_hash")  # the others are JSON
@@ -29,7 +29,9 @@ class _Spec(BaseModel):
 
     name: str
     description: str = ""
-    axes: dict[str, list[str | int | float] | dict[str, Any]]  # count, first, last of a long axis
+    axes: dict[
+        str, list[str | int | float] | dict[str, Any]
+    ]  # or count, first, last of a long axis
     what_if: dict[str, _WhatIf] = Field(default_factory=dict)
     zip: list[list[str]] = Field(default_factory=list)
     sample: dict[str, Any] | None = None
@@ -48,6 +50,8 @@ class RunFacts(BaseModel):
         Catalogue entries by axis and label, and the engines that other engines are based on.
     versions
         Versions of the programs that wrote the run, if it states them.
+    columns
+        Names of the columns, if there is a manifest.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,6 +64,7 @@ class RunFacts(BaseModel):
     fingerprint: str = ""
     catalog_hash: str = ""
     complete: bool = True
+    columns: list[str] = Field(default_factory=list)
 
 
 def read_facts(
@@ -91,8 +96,8 @@ def read_facts(
         }
         if "spec" not in texts and (schema is not None or "spec" not in manifest):
             raise InputError(f"{label}: has no data that perfcore wrote; run the sweep again")
-        told = {key: text if key in _TEXTS else json.loads(text) for key, text in texts.items()}
-        for key in ("spec", "versions", "complete"):
+        told = {key: text if key in _TEXTS else parse(text) for key, text in texts.items()}
+        for key in ("spec", "versions", "complete", "columns"):
             if key in manifest:
                 told[key] = manifest[key]
         told.setdefault("versions", {"perfcore": told.get("version", "")})

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from perfcore.errors import InputError, OutputError, VanishedError, argument, show
 from perfcore.kernel.sources import source_hash
+from perfcore.reading.jsontext import parse
 from perfcore.runs.parquet import ParquetShard
 from perfcore.runs.store import DATA, RECEIPTS, Store
 from perfcore.runs.workers import Count, Receipt
@@ -243,7 +244,7 @@ def read_receipt(store: Store, run: str, shard: int) -> Receipt | None:
     except FileNotFoundError:
         return None
     try:
-        document = json.loads(content)
+        document = parse(content)
         if not isinstance(document, dict) or document.pop("run", None) != run:
             return None
         return _RECEIPT.validate_python(document)
@@ -275,7 +276,7 @@ def read_manifest(store: Store) -> Document:
     """
     place = f"{store.location}/{MANIFEST}"
     try:
-        document = json.loads(store.read(MANIFEST))
+        document = parse(store.read(MANIFEST))
     except FileNotFoundError:
         raise InputError(
             f"{store.location}: no {MANIFEST} here; name a directory that `run` wrote"
