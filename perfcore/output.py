@@ -1,11 +1,22 @@
-"""Output files: checked before the work starts, and written whole or not at all."""
+"""Output: JSON as text; files, checked before the work starts and written whole or not at all."""
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from perfcore.errors import InputError
+
+
+def json_text(value: object, indent: int) -> str:
+    """Return a value as JSON with letters as they are, and unprintable characters escaped."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    return "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n"))
+
+
+def _escaped(line: str) -> str:
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def check_output(option: str, output: str, inputs: Sequence[str] = ()) -> None:
