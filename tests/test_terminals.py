@@ -199,6 +199,7 @@ def spoil_run(run):
 
 COMMANDS = {
     # the catalogue
+    "models": "models --match my",
     "model": "models show my-model",
     "model json": "models show my-model --json",
     "models json": "models --match my-model --json",
@@ -220,6 +221,7 @@ COMMANDS = {
     # single configurations
     "sources": "point my-model my-device --engine my-engine --sources",
     "sources markdown": "point my-model my-device --engine my-engine --sources --markdown",
+    "point markdown": "point my-model my-device --engine my-engine --markdown",
     # sweeps and runs
     "plan": "plan spec.toml",
     "verify": "verify named",
@@ -235,13 +237,12 @@ COMMANDS = {
     "audit": "audit claims.csv",
     "validate": "validate --measurements unknown.csv",
 }
-# commands that print nothing of the catalogue's texts today, and must not in the future
+# commands that print names and numbers only, or refuse the text without quoting it
 QUIET = {
-    "models": "models --match my",
     "devices": "devices --match my",
+    "plot theirs": "plot pareto theirs -o x.svg",
     "point": "point my-model my-device --engine my-engine",
     "point json": "point my-model my-device --engine my-engine --json",
-    "point markdown": "point my-model my-device --engine my-engine --markdown",
     "compare": "compare my-model/my-device my-model/h200-sxm",
     "compare markdown": "compare my-model/my-device my-model/h200-sxm --markdown",
     "compare json": "compare my-model/my-device my-model/h200-sxm --json",
@@ -256,7 +257,6 @@ QUIET = {
     "histogram": "histogram spec.toml --metric tpot_s --by weight_format",
     "diff sweeps": "diff spec.toml other.toml",
     "plot": "plot pareto spec.toml -o x.svg",
-    "plot theirs": "plot pareto theirs -o x.svg",
     "schema": "schema",
     "plan json": "plan spec.toml --json",
     "verify theirs": "verify theirs",
