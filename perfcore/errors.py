@@ -13,7 +13,14 @@ _LONGEST: Final = 4_000  # characters of a fault
 
 
 class PerfcoreError(Exception):
-    """Base class of all errors that perfcore raises deliberately."""
+    """Base class of all errors that perfcore raises deliberately.
+
+    Unprintable characters of the message are escaped, so that untrusted files cannot send control
+    sequences to a terminal.
+    """
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class InputError(PerfcoreError, ValueError):
@@ -23,8 +30,6 @@ class InputError(PerfcoreError, ValueError):
     ----------
     faults
         One line each, of the form ``place: what is wrong, with the value; the remedy``.
-        Unprintable characters are escaped, so that untrusted files cannot send control sequences
-        to a terminal.
     """
 
     def __init__(self, faults: str | Iterable[str]) -> None:
@@ -34,6 +39,9 @@ class InputError(PerfcoreError, ValueError):
         if len(lines) > MOST_FAULTS:
             self.faults += (FURTHER,)
         super().__init__("\n".join(self.faults))
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)
 
 
 class OutputError(PerfcoreError, OSError):
@@ -86,12 +94,26 @@ def show(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:60]} ... {text[-12:]}"
 
 
+def visible(text: str) -> str:
+    r"""Return text with unprintable characters escaped as in ``repr``: ``\x1b``, ``\u202e``.
+
+    These are the characters that a terminal acts on or does not show, from escape sequences and
+    line ends to marks that reverse the direction of text, and lone surrogates.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"{c!r}"[1:-1] for c in text)
+
+
+def one_line(text: str) -> str:
+    """Return text in one line: line ends and tabs as blanks, the rest as in ``visible``."""
+    return visible(re.sub(r"[\n\t]", " ", text.rstrip("\n")))
+
+
 def _line(fault: str) -> str:
     if len(fault) > _LONGEST:
         fault = f"{fault[: _LONGEST // 2]} ... {fault[-_LONGEST // 2 :]}"
-    if fault.isprintable():
-        return fault
-    return "".join(c if c.isprintable() else f"{c!r}"[1:-1] for c in fault)[: _LONGEST + 900]
+    return visible(fault)[: _LONGEST + 900]
 
 
 class RenamedWarning(FutureWarning):

@@ -1,11 +1,34 @@
-"""Output files: checked before the work starts, and written whole or not at all."""
+"""Output: JSON as text; files, checked before the work starts and written whole or not at all."""
 
+import json
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from perfcore.errors import InputError
+
+
+def json_text(value: object, indent: int) -> str:
+    """Return a value as JSON with letters as they are, and unprintable characters escaped.
+
+    Numbers that are not finite become null, as JSON has none.
+    """
+    text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    return "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n"))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _escaped(line: str) -> str:
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def check_output(option: str, output: str, inputs: Sequence[str] = ()) -> None:

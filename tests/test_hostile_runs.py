@@ -7,7 +7,7 @@
 import os
 import re
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from click.testing import CliRunner
@@ -103,47 +103,46 @@ def methods(run):
     }
 
 
+def fault_of_call(call):
+    """Return the failure of a call of the library, if it is neither an answer nor a refusal."""
+    try:
+        with limit():
+            call()
+    except PerfcoreError:
+        return None
+    except BaseException as error:  # noqa: BLE001 - panics of libraries, too
+        return repr(error)[:300]
+    return None
+
+
+def fault_of_command(arguments):
+    """Return the failure of a command."""
+    try:
+        with limit():
+            result = CliRunner().invoke(program, [str(part) for part in arguments])
+    except BaseException as error:  # noqa: BLE001
+        return repr(error)[:300]
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        return repr(result.exception)[:300]
+    if result.exit_code not in {0, 1, 2}:
+        return f"exit code {result.exit_code}"
+    if result.exit_code == 2 and "error: " not in result.stderr:
+        return f"no error line: {result.stderr[:200]!r}"
+    raw = RAW.search(result.output)
+    return f"raw {raw[0]!r}" if raw else None
+
+
 def faults(seed, whole, spec, tmp_path):
     """Return the failures of the readers of one hostile run."""
     run = tmp_path / f"run-{seed}"
     done = hostile(seed, whole, run)
-    found = []
-
-    def note(what, error):
-        found.append(f"seed {seed} {done}: {what}: {error}")
-
-    try:
-        with limit():
-            opened = perfcore.open_run(run)
-    except PerfcoreError:
-        opened = None
-    except BaseException as error:
-        opened = None
-        note("open_run", repr(error))
-    for name, call in methods(opened).items() if opened is not None else ():
-        try:
-            with limit():
-                call()
-        except PerfcoreError:
-            pass
-        except BaseException as error:
-            note(name, repr(error)[:300])
+    found = {"open_run": fault_of_call(lambda: perfcore.open_run(run))}
+    with suppress(PerfcoreError):
+        for name, call in methods(perfcore.open_run(run)).items():
+            found[name] = fault_of_call(call)
     for arguments in commands(run, whole, spec, tmp_path):
-        try:
-            with limit():
-                result = CliRunner().invoke(program, [str(part) for part in arguments])
-        except BaseException as error:
-            note(arguments[:2], repr(error)[:300])
-            continue
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            note(arguments[:2], repr(result.exception)[:300])
-        elif result.exit_code not in {0, 1, 2}:
-            note(arguments[:2], f"exit code {result.exit_code}")
-        elif result.exit_code == 2 and "error: " not in result.stderr:
-            note(arguments[:2], f"no error line: {result.stderr[:200]!r}")
-        if raw := RAW.search(result.output):
-            note(arguments[:2], f"raw {raw[0]!r}")
-    return found
+        found[" ".join(map(str, arguments))] = fault_of_command(arguments)
+    return [f"seed {seed} {done}: {what}: {fault}" for what, fault in found.items() if fault]
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from perfcore.errors import InputError, PerfcoreError, RenamedWarning, spelled
+from perfcore.errors import InputError, PerfcoreError, RenamedWarning, one_line, spelled
 
 FAULT: Final = 2
 INTERRUPTED: Final = 130
@@ -162,7 +162,7 @@ class Program(click.Group):
 
 def _note(message: Warning | str, *_: object) -> None:
     """Print a warning as one line."""
-    click.echo(f"note: {message}", err=True)
+    click.echo(f"note: {one_line(str(message))}", err=True)
 
 
 def _option(command: click.Command | None, name: str, value: object) -> str:
@@ -185,7 +185,7 @@ def _option(command: click.Command | None, name: str, value: object) -> str:
 
 def _fail(faults: list[str], code: int = FAULT) -> int:
     for fault in faults:
-        click.echo(f"error: {' '.join(fault.split())}", err=True)
+        click.echo(f"error: {' '.join(one_line(fault).split())}", err=True)
     return code
 
 

@@ -16,7 +16,7 @@ from perfcore.catalog.meanings import MODEL, meanings_of
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.names import is_name
 from perfcore.catalog.schema import DeviceClass, DeviceEntry
-from perfcore.cli.text import facts, paragraph, quantity
+from perfcore.cli.text import facts, paragraph, quantity, say
 from perfcore.errors import InputError
 from perfcore.inputs import INPUTS
 from perfcore.output import check_output, replacing
@@ -62,14 +62,14 @@ def _write(path: Path, name: str, text: str, *, own_file: bool, replace: bool) -
 
 
 def _say_wrote(path: Path, kind: str, name: str, *, own_file: bool) -> None:
-    click.echo(f"wrote [{name}] into {path}")
+    say(f"wrote [{name}] into {path}")
     if not own_file and loader.is_built_in(kind, name):
-        click.echo(f"  from now on {name} means this entry, not the built-in {kind}")
+        say(f"  from now on {name} means this entry, not the built-in {kind}")
 
 
 def _next(output: str | None, name: str, kind: str) -> None:
-    click.echo("next")
-    click.echo(f"  {shlex.join(['perfcore', f'{kind}s', 'show', output or name])}")
+    say("next")
+    say(f"  {shlex.join(['perfcore', f'{kind}s', 'show', output or name])}")
 
 
 def _name(given: str | None, default: str) -> str:
@@ -139,7 +139,7 @@ def _report_model(entry: ModelEntry) -> None:
 
 def _warn(entry: Entry) -> None:
     if entry.estimated:
-        click.echo("estimated; check these:")
+        say("estimated; check these:")
         facts(entry.estimated.items(), "  ")
 
 

@@ -8,7 +8,7 @@ import click
 
 from perfcore.claims.audit import Finding
 from perfcore.claims.audit import audit as audit_claims
-from perfcore.cli.text import dump, facts, heading, json_option, paragraph, print_table
+from perfcore.cli.text import dump, facts, heading, json_option, paragraph, print_table, rendered
 from perfcore.output import check_output, replacing
 from perfcore.reading.csvfile import csv_text
 from perfcore.tables import Table, left, right
@@ -57,7 +57,7 @@ def audit(claims: str, as_json: bool, markdown: bool, output: str | None) -> Non
     if as_json:
         dump([finding.to_dict() for finding in findings])
     elif markdown:
-        click.echo(as_table(Table.of(_COLUMNS, map(_cells, findings))))
+        rendered(as_table(Table.of(_COLUMNS, map(_cells, findings))))
     else:
         _show(findings)
 
@@ -110,7 +110,7 @@ def _show(findings: Sequence[Finding]) -> None:
     for finding in findings:
         heading(finding.claim.claim)
         for verdict in finding.verdicts:
-            paragraph(click.style(verdict.text, bold=True))
+            paragraph(verdict.text, bold=True)
         facts(_facts(finding), indent="  ")
 
 

@@ -14,7 +14,7 @@ from perfcore.accuracy.kernel_fits import read_kernels
 from perfcore.accuracy.prediction import questions
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.accuracy.writing import dump_engine, read_engine, with_intervals
-from perfcore.cli.text import dump, heading, json_option, paragraph, print_table
+from perfcore.cli.text import dump, heading, json_option, paragraph, print_table, say
 from perfcore.errors import InputError
 from perfcore.output import check_output, replacing
 from perfcore.tables import Table, left, right
@@ -231,4 +231,5 @@ def _show(found: Calibrated, skipped: int, output: str | None) -> None:
             f"{plural(skipped, 'row')} could not be evaluated; `perfcore validate` says why.", ""
         )
     if output is not None:
-        click.echo(f"\nwritten: {output}")
+        say()
+        say(f"written: {output}")

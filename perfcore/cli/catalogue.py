@@ -29,6 +29,7 @@ from perfcore.cli.text import (
     paragraph,
     print_table,
     quantity,
+    say,
 )
 from perfcore.columns import BY_NAME, COLUMNS, Column
 from perfcore.errors import InputError
@@ -84,7 +85,7 @@ def _list(
     if rows:
         print_table(Table.of(header, rows, footnotes=_legend(entries)))
     else:
-        click.echo("no entries; leave out --match")
+        say("no entries; leave out --match")
 
 
 def _legend(entries: Sequence[Entry]) -> list[str]:
@@ -103,9 +104,9 @@ def _data(entry: Entry, **computed: object) -> dict[str, object]:
 
 def _print_entry(entry: Entry, computed: Mapping[str, object]) -> None:
     """Print all fields of an entry, with units, estimates and the source."""
-    click.secho(f"{entry.name}  {entry.title}".rstrip(), bold=True)
+    say(f"{entry.name}  {entry.title}".rstrip(), bold=True)
     if entry.hypothetical:
-        click.echo("hypothetical: this does not exist")
+        say("hypothetical: this does not exist")
     pairs = [(name, _value(name, value)) for name, value in computed.items()]
     for name in type(entry).model_fields:
         value = getattr(entry, name)
@@ -371,7 +372,7 @@ def formats(ctx: click.Context, match: str, as_json: bool) -> None:
             () if caches else weights,
         )
     if weights and caches:
-        click.echo()
+        say()
     if caches:
         _list(
             (*left("KV format"), *right("bits"), *left("layout")),
@@ -408,8 +409,8 @@ def show_format(ctx: click.Context, name: str, as_json: bool) -> None:
         return
     for number, entry in enumerate(found):
         if number:
-            click.echo()
-        click.echo("weight format" if entry.kind == "weight_format" else "KV-cache format")
+            say()
+        say("weight format" if entry.kind == "weight_format" else "KV-cache format")
         _print_entry(entry, {})
 
 
@@ -465,9 +466,9 @@ def show_engine(ctx: click.Context, name: str, device: str | None, as_json: bool
     if _inherit(ctx, as_json):
         dump(_data(entry))
         return
-    click.secho(f"{entry.name}  {entry.title}".rstrip(), bold=True)
+    say(f"{entry.name}  {entry.title}".rstrip(), bold=True)
     if entry.aliases:
-        click.echo(f"aliases: {', '.join(entry.aliases)}")
+        say(f"aliases: {', '.join(entry.aliases)}")
     _tables(entry)
     heading("source")
     paragraph(entry.source)
@@ -479,7 +480,7 @@ def show_engine(ctx: click.Context, name: str, device: str | None, as_json: bool
 def _tables(entry: EngineEntry) -> None:
     """Print an engine's own tables: constants, factors on its base, intervals, evidence."""
     if entry.base:
-        click.echo(f"based on: {entry.base}")
+        say(f"based on: {entry.base}")
     if entry.constants:
         _constants("constants", entry.constants)
     if entry.factors:
@@ -512,7 +513,7 @@ def _on_device(entry: EngineEntry, device: DeviceEntry, *, as_json: bool) -> Non
         dump({name: constant.model_dump() for name, constant in constants.items()})
         return
     level = entry.calibration(device)
-    click.secho(f"{entry.name} on {device.name}: calibration {level}", bold=True)
+    say(f"{entry.name} on {device.name}: calibration {level}", bold=True)
     _constants("constants", constants)
 
 
@@ -676,7 +677,7 @@ def show_column(ctx: click.Context, name: str, as_json: bool) -> None:
     if _inherit(ctx, as_json):
         dump(_column(column))
         return
-    click.secho(column.name, bold=True)
+    say(column.name, bold=True)
     pairs = [("meaning", column.meaning), ("unit", column.unit or "text"), ("kind", column.kind)]
     pairs.append(("written", "by default" if column.default else "if the sweep names it"))
     if column.better:

@@ -8,7 +8,7 @@ import click
 from perfcore.cli.card import BINDS, TERMS, setting
 from perfcore.cli.document import Block, Paragraph, Title, markdown, show
 from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
-from perfcore.cli.text import dump, json_option, markdown_option, set_option, width
+from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option, width
 from perfcore.columns import SOUGHT, STATUS
 from perfcore.configuration.comparison import Comparison
 from perfcore.configuration.comparison import compare as compare_configurations
@@ -148,7 +148,7 @@ def compare(
     if as_json:
         dump(comparison.to_dict())
     elif as_markdown:
-        click.echo(markdown(list(_blocks(comparison, abreast=len(comparison.names)))))
+        rendered(markdown(list(_blocks(comparison, abreast=len(comparison.names)))))
     else:
         show(list(_blocks(comparison, abreast=None)))
 

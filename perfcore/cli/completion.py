@@ -6,6 +6,8 @@ from typing import Final
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from perfcore.cli.text import rendered
+
 SHELLS: Final = ("bash", "zsh", "fish")
 _VARIABLE: Final = "_PERFCORE_COMPLETE"
 
@@ -53,7 +55,9 @@ def column_name(*kinds: str) -> Completer:
 
 
 def _matching(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in names if name.startswith(incomplete.lower())]
+    """Return the names that start alike, except those that a shell could not show."""
+    begun = incomplete.lower()
+    return [CompletionItem(name) for name in names if name.startswith(begun) and name.isprintable()]
 
 
 @click.command()
@@ -75,4 +79,4 @@ def completion(shell: str) -> None:
     root = click.get_current_context().find_root()
     script = made(root.command, {}, "perfcore", _VARIABLE)
     # formatted here, because `source()` would start bash to check its version
-    click.echo(script.source_template % script.source_vars())
+    rendered(script.source_template % script.source_vars())

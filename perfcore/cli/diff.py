@@ -12,6 +12,7 @@ from perfcore.cli.text import (
     json_option,
     paragraph,
     print_table,
+    say,
     set_option,
 )
 from perfcore.tables import Table, left, right
@@ -98,7 +99,7 @@ def _for_people(found: "Diff") -> None:
         if names:
             paragraph(f"only {side}, not compared: {', '.join(names)}", "")
     if found.equal:
-        click.echo("equal")
+        say("equal")
 
 
 def _unfinished(side: "Side") -> str:
@@ -119,7 +120,7 @@ def _only(title: str, rows: "OnlyIn") -> list[tuple[str, str]]:
 
 def _metrics(found: "Diff") -> None:
     if found.metrics:
-        click.echo()
+        say()
         lines = [
             (
                 moved.metric,
@@ -141,7 +142,7 @@ def _metrics(found: "Diff") -> None:
             before, after = (f"{row[side]:.5g}" for side in ("before", "after"))
             paragraph(f"{_coordinates(where) or 'the only row'}: {before} to {after}{share}")
     if found.switches:
-        click.echo()
+        say()
         switches = [(s.metric, s.before, s.after, f"{s.rows:,}") for s in found.switches[:_LISTED]]
         print_table(Table.of((*left("column", "before", "after"), *right("rows")), switches))
 
@@ -166,17 +167,17 @@ def _reasons(found: "Diff") -> None:
             columns = (*left("where", "what", "before", "after"), *right("rows changed"))
             print_table(Table.of(columns, lines))
         if len(entries) > _LISTED:
-            click.echo(f"and {len(entries) - _LISTED} more (--json lists all)")
+            say(f"and {len(entries) - _LISTED} more (--json lists all)")
         for change in changes:
             if change.kind == "spec":
                 paragraph(f"{change.field} {_from_to(change)}", "")
     if words:
-        click.echo()
+        say()
         many = f"{words:,} texts differ; they affect no row (--json lists them)"
         one = "1 text differs; it affects no row (--json lists it)"
-        click.echo(many if words > 1 else one)
+        say(many if words > 1 else one)
     if found.unexplained:
-        click.echo()
+        say()
         paragraph(
             f"{plural(found.unexplained, 'row')} changed although their constants are equal: "
             "settings or perfcore's formulas changed",

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import click
-
 from perfcore import tables
-from perfcore.cli.text import width
+from perfcore.cli.text import rendered, width
+from perfcore.errors import one_line
 from perfcore.tables import Row, Table, escape_markdown, right
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def show(blocks: Sequence[Block]) -> None:
         for block in blocks:
             for part in _rendered(block, console):
                 console.print(part)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    rendered("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _rendered(block: Block, console: "Console") -> "Iterator[RenderableType]":
@@ -84,12 +83,12 @@ def _rendered(block: Block, console: "Console") -> "Iterator[RenderableType]":
 
     match block:
         case Title(text):
-            yield Text(text, "bold")
+            yield Text(one_line(text), "bold")
         case Heading(text):
             yield Text()
-            yield Rule(Text(text, "bold"), align="left", style="dim")
+            yield Rule(Text(one_line(text), "bold"), align="left", style="dim")
         case Paragraph(text, style):
-            yield Text(text, style)
+            yield Text(one_line(text), style)
         case Facts(pairs):
             if pairs:
                 yield _lines(tables.facts(pairs), console)
@@ -119,13 +118,14 @@ def _panel(block: Panel, console: "Console") -> "RenderableType":
         grid = Grid.grid(expand=True)
         for _ in tiles:
             grid.add_column(justify="center", ratio=1, overflow="fold")
-        grid.add_row(*(Text(tile.value, "bold") for tile in tiles))
-        grid.add_row(*(Text(tile.label) for tile in tiles))
+        grid.add_row(*(Text(one_line(tile.value), "bold") for tile in tiles))
+        grid.add_row(*(Text(one_line(tile.label)) for tile in tiles))
         if any(tile.note for tile in tiles):
-            grid.add_row(*(Text(tile.note, "dim") for tile in tiles))
+            grid.add_row(*(Text(one_line(tile.note), "dim") for tile in tiles))
         parts += [grid, Text()]
     parts += [
-        Text(line, "" if place else block.style or "bold") for place, line in enumerate(block.lines)
+        Text(one_line(line), "" if place else block.style or "bold")
+        for place, line in enumerate(block.lines)
     ]
     return Frame(Group(*parts), border_style=block.style or "dim")
 
@@ -145,7 +145,9 @@ def _marked(block: Block) -> Iterator[str]:
             yield escape_markdown(text)
         case Facts(pairs):
             if pairs:
-                yield "\n".join(f"- {name}: {escape_markdown(text)}" for name, text in pairs)
+                yield "\n".join(
+                    f"- {one_line(name)}: {escape_markdown(text)}" for name, text in pairs
+                )
         case Panel():
             yield from _marked_panel(block)
         case Table():

@@ -10,7 +10,7 @@ import click
 
 from perfcore.accuracy.importing import Imported, read_results, settings
 from perfcore.accuracy.table import LARGEST, Measurement, read_measurements, write_measurements
-from perfcore.cli.text import facts, paragraph, set_option
+from perfcore.cli.text import facts, paragraph, rendered, say, set_option
 from perfcore.errors import InputError
 from perfcore.output import check_output, replacing
 from perfcore.units import plural
@@ -55,7 +55,7 @@ def measurements(ctx: click.Context) -> None:
     perfcore measurements columns
     """  # noqa: D301
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        rendered(ctx.get_help())
 
 
 @measurements.command()
@@ -116,20 +116,20 @@ def _existing(output: str, files: Sequence[str], *, append: bool, force: bool) -
 
 def _report(found: Imported, rows: Sequence[Measurement], output: str, before: int) -> None:
     for note in found.notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     verb = "added" if before else "wrote"
-    click.echo(f"{verb} {plural(len(rows), 'row')} {'to' if before else 'into'} {output}")
+    say(f"{verb} {plural(len(rows), 'row')} {'to' if before else 'into'} {output}")
     facts(((name, f"{n:,}") for name, n in Counter(row.metric for row in rows).items()), "  ")
     repeated = len(found.rows) - len(rows)
     skipped = Counter(f"{skip.file}: {skip.reason}" for skip in found.skipped)
     if repeated:
         skipped["rows already in the table"] = repeated
     if skipped:
-        click.echo("left out")
+        say("left out")
         facts(((f"{count:,}", reason) for reason, count in skipped.items()), "  ")
     if found.assumed:
         paragraph(f"assumed by default: {', '.join(found.assumed)}", "")
-    click.echo("next")
+    say("next")
     table, engine = shlex.quote(output), shlex.quote(str(Path(output).with_suffix(".toml")))
-    click.echo(f"  perfcore validate --measurements {table}")
-    click.echo(f"  perfcore calibrate --measurements {table} -o {engine}")
+    say(f"  perfcore validate --measurements {table}")
+    say(f"  perfcore calibrate --measurements {table} -o {engine}")

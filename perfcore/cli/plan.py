@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from perfcore.cli.text import dump, duration, facts, json_option, paragraph, quantity, set_option
+from perfcore.cli.text import (
+    dump,
+    duration,
+    facts,
+    json_option,
+    paragraph,
+    quantity,
+    say,
+    set_option,
+)
 from perfcore.units import plural
 
 if TYPE_CHECKING:
@@ -74,12 +83,12 @@ def _for_people(found: "Plan") -> None:
     from perfcore.cli import space_table  # noqa: PLC0415
 
     space, forecast = found.space, found.forecast
-    click.secho(space.spec.name, bold=True)
+    say(space.spec.name, bold=True)
     if space.spec.description:
         paragraph(space.spec.description, "")
-    click.echo()
+    say()
     space_table.show(space)
-    click.echo()
+    say()
     about = "" if forecast.exact else "about "
     kind = "all combinations" if space.spec.sample is None else f"{space.spec.sample.method} sample"
     pairs = [
@@ -125,11 +134,12 @@ def _provenance(found: "Plan") -> None:
         mark = " (median of others)" if estimate.fallback else ""
         by_entry.setdefault(estimate.entry, []).append(estimate.field + mark)
     if by_entry:
-        click.echo("\nestimated, as no vendor publishes them:")
+        say()
+        say("estimated, as no vendor publishes them:")
         listed = list(by_entry.items())
         facts([(name, ", ".join(fields)) for name, fields in listed[:_LISTED]], "  ")
         if len(listed) > _LISTED:
-            click.echo(f"  and for {len(listed) - _LISTED} more entries (--json lists all)")
+            say(f"  and for {len(listed) - _LISTED} more entries (--json lists all)")
     if found.hypothetical:
         shown = ", ".join(found.hypothetical[:_LISTED])
         more = len(found.hypothetical) - _LISTED

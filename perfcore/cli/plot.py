@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from perfcore.cli.text import set_option
+from perfcore.cli.text import say, set_option
 from perfcore.reporting.names import KINDS
 
 _SOURCE_OPTIONS = (
@@ -70,5 +70,5 @@ def plot(
     from perfcore.reporting.drawing import draw  # noqa: PLC0415 - Arrow and NumPy are slow to import
 
     picture = draw(kind, source, output, by, metric, where, overrides, workers)
-    click.echo(picture.finding)
-    click.echo(f"written to {output}")
+    say(picture.finding)
+    say(f"written to {output}")

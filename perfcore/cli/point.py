@@ -8,7 +8,7 @@ import click
 
 from perfcore.cli.completion import Completer, entry_name, words
 from perfcore.cli.document import markdown, show
-from perfcore.cli.text import dump, json_option, markdown_option, set_option
+from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
 from perfcore.columns import BY_NAME
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
@@ -113,7 +113,7 @@ def point(
 
     blocks = card(configuration, sources=sources)
     if as_markdown:
-        click.echo(markdown(blocks))
+        rendered(markdown(blocks))
     else:
         show(blocks)
 

@@ -5,6 +5,7 @@ import shlex
 import click
 
 from perfcore.cli.plot import source_options
+from perfcore.cli.text import say
 
 
 @click.command()
@@ -34,7 +35,7 @@ def report(
 
     again = _again(source, where, overrides)
     drawing.report(source, output, where, overrides, workers, again=again)
-    click.echo(f"written to {output}")
+    say(f"written to {output}")
 
 
 def _again(source: str, where: tuple[str, ...], overrides: tuple[str, ...]) -> str:

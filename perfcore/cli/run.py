@@ -9,7 +9,7 @@ import click
 
 from perfcore.cli import INTERRUPTED, TERMINATED, Terminated
 from perfcore.cli.dask import check_dask, dask_option, executor_of
-from perfcore.cli.text import duration, facts, quantity, set_option
+from perfcore.cli.text import duration, facts, quantity, say, set_option
 from perfcore.errors import InputError
 from perfcore.units import plural
 
@@ -90,8 +90,9 @@ def run(
         with executor_of(address) as executor:
             finished = sweep(space, output, workers, show, part=share, executor=executor)
     except KeyboardInterrupt as stop:
-        click.echo(f"\ninterrupted: {_kept(output, space.shards)}", err=True)
-        click.echo(f"to resume: {_again(ctx.params)}", err=True)
+        say(err=True)
+        say(f"interrupted: {_kept(output, space.shards)}", err=True)
+        say(f"to resume: {_again(ctx.params)}", err=True)
         ctx.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
     if not quiet:
         _summary(finished, watched[0], share)
@@ -162,13 +163,11 @@ def _summary(finished: "Run", progress: "Progress", part: tuple[int, int]) -> No
         pairs.append(("part", f"{part[0]} of {part[1]}, {plural(progress.shards, 'shard')}"))
     facts(pairs)
     if not manifest["complete"]:
-        click.echo(
-            f"when all parts have run: {shlex.join(['perfcore', 'finalize', finished.location])}"
-        )
+        say(f"when all parts have run: {shlex.join(['perfcore', 'finalize', finished.location])}")
     elif rows:
-        click.echo(f"next: {_query(finished)}")
+        say(f"next: {_query(finished)}")
     else:
-        click.echo("no configuration can run; add devices or tp, or set keep_infeasible = true")
+        say("no configuration can run; add devices or tp, or set keep_infeasible = true")
 
 
 def _query(finished: "Run") -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from perfcore.cli.completion import entry_name
+from perfcore.cli.text import rendered, say
 from perfcore.errors import InputError
 from perfcore.output import check_output, replacing
 
@@ -30,7 +31,7 @@ def schema(output: str | None) -> None:
     from perfcore.space.schema import text  # noqa: PLC0415 - pydantic is slow to import
 
     if output is None:
-        click.echo(text(), nl=False)
+        rendered(text(), nl=False)
         return
     check_output("--output", output)
     with replacing(Path(output)) as part:
@@ -80,5 +81,5 @@ def init(
     text = starter(path, models, devices, question)
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
-    click.echo(f"wrote {file}")
-    click.echo(f"next: {shlex.join(['perfcore', 'plan', file])}")
+    say(f"wrote {file}")
+    say(f"next: {shlex.join(['perfcore', 'plan', file])}")

@@ -19,6 +19,7 @@ from perfcore.cli.text import (
     json_option,
     print_table,
     quantity,
+    say,
     set_option,
 )
 from perfcore.errors import InputError
@@ -225,7 +226,7 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
         ]
         columns = (*left(*names, metric), *right("rows", "share"), Column(whole=True))
         print_table(Table.of(columns, lines))
-        click.echo()
+        say()
     _summary(found, options)
 
 
@@ -264,7 +265,7 @@ def _report(
         return
     if found.rows.num_rows:
         _table(found.rows, objectives, by)
-        click.echo()
+        say()
     _summary(found, options)
 
 
@@ -288,7 +289,7 @@ def _written(found: "Found", options: dict[str, Any]) -> bool:
 
 def _summary(found: "Found", options: dict[str, Any]) -> None:
     if not found.rows.num_rows:
-        click.echo("no configuration can run and meets the conditions")
+        say("no configuration can run and meets the conditions")
     rate = quantity(found.configs / found.seconds, digits=3)
     facts(
         [
@@ -318,7 +319,7 @@ def _table(rows: "pa.Table", objectives: Sequence[str], by: Sequence[str]) -> No
     else:
         facts(zip([*shown, *objectives], texts[0], strict=True))
     if rows.num_rows > _SHOWN:
-        click.echo(f"... {rows.num_rows - _SHOWN:,} more; write them with -o FILE.csv")
+        say(f"... {rows.num_rows - _SHOWN:,} more; write them with -o FILE.csv")
 
 
 def _write(rows: "pa.Table", path: Path, suffix: str) -> None:

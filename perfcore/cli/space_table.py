@@ -3,9 +3,7 @@
 import math
 from typing import Final
 
-import click
-
-from perfcore.cli.text import facts, print_table, quantity
+from perfcore.cli.text import facts, print_table, quantity, say
 from perfcore.columns import BY_NAME
 from perfcore.space.axes import DEGREES, Axis, WhatIf
 from perfcore.space.sections import Where
@@ -26,7 +24,7 @@ def show(space: Space) -> None:
             for axis in several
         ]
         print_table(Table.of(columns, lines))
-        click.echo()
+        say()
     pairs = [("space", _product(space))]
     single = ", ".join(f"{axis.name} {_only(space, axis)}" for axis in space.axes if len(axis) == 1)
     if single:

@@ -1,6 +1,5 @@
 """Output of commands: aligned tables, named facts and bars as text, and JSON for programs."""
 
-import json
 import shutil
 import sys
 import textwrap
@@ -10,6 +9,8 @@ from typing import Any, Final
 import click
 
 from perfcore import tables
+from perfcore.errors import one_line, visible
+from perfcore.output import json_text
 from perfcore.units import format_quantity
 
 WIDEST: Final = 100
@@ -51,7 +52,18 @@ def width() -> int:
 
 def dump(value: object) -> None:
     """Print a value as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json_text(value, 2))
+
+
+def say(text: str = "", *, bold: bool = False, err: bool = False) -> None:
+    """Print one line, with unprintable characters escaped."""
+    text = visible(text)
+    click.echo(click.style(text, bold=True) if bold else text, err=err)
+
+
+def rendered(text: str, *, nl: bool = True) -> None:
+    """Print lines of a renderer, which has escaped what must be escaped."""
+    click.echo(text, nl=nl)
 
 
 def print_table(table: tables.Table) -> None:
@@ -74,15 +86,16 @@ def _text(table: tables.Table, columns: int | None) -> str:
 
 def heading(text: str) -> None:
     """Print a heading after an empty line."""
-    click.echo()
-    click.secho(text, bold=True)
+    say()
+    say(text, bold=True)
 
 
-def paragraph(text: str, indent: str = "  ") -> None:
+def paragraph(text: str, indent: str = "  ", *, bold: bool = False) -> None:
     """Print wrapped text; continuation lines are indented."""
+    text = one_line(text)
     click.echo(
         textwrap.fill(
-            text,
+            click.style(text, bold=True) if bold else text,
             width(),
             initial_indent=indent,
             subsequent_indent=indent + "  " if indent else "",

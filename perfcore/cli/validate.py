@@ -9,7 +9,16 @@ from perfcore.accuracy.baselines import BASELINES
 from perfcore.accuracy.score_table import METRIC_TITLES, percent, score_table
 from perfcore.accuracy.scores import KEYS, Group, Score, check_keys, write_rows
 from perfcore.accuracy.scores import validate as score_of
-from perfcore.cli.text import dump, facts, heading, json_option, paragraph, print_table
+from perfcore.cli.text import (
+    dump,
+    facts,
+    heading,
+    json_option,
+    paragraph,
+    print_table,
+    rendered,
+    say,
+)
 from perfcore.errors import InputError
 from perfcore.output import check_output, replacing
 from perfcore.tables import markdown as as_table
@@ -71,7 +80,7 @@ def validate(
             }
         )
     elif markdown:
-        click.echo(as_table(score_table(groups, keys)))
+        rendered(as_table(score_table(groups, keys)))
     else:
         _show(found, groups, keys)
 
@@ -86,7 +95,7 @@ def _keys(by: str) -> tuple[str, ...]:
 
 def _show(found: Score, groups: Sequence[Group], keys: Sequence[str]) -> None:
     print_table(score_table(groups, keys))
-    click.echo()
+    say()
     paragraph(
         "Absolute errors in %, of the prediction and, in the last three columns, of baselines: "
         f"{', '.join(BASELINES)}. inside: share of rows within the predicted 80 % interval.",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perfcore.cli.text import dump, facts, json_option, quantity
+from perfcore.cli.text import dump, facts, json_option, quantity, say
 from perfcore.errors import InputError
 from perfcore.units import plural
 
@@ -46,7 +46,7 @@ def verify(ctx: click.Context, location: str, workers: int | None, as_json: bool
         )
         return
     for line in _lines(verdict):
-        click.echo(line, err=True)
+        say(line, err=True)
     if verdict.faults:
         ctx.exit(2)
 

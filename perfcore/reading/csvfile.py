@@ -2,10 +2,11 @@
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from perfcore.errors import show
+from perfcore.errors import show, visible
 from perfcore.reading.places import Place
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -20,7 +21,8 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     """Return rows as CSV that is safe to open in a spreadsheet.
 
     Numbers stay as they are. Text that begins like a formula gets a leading apostrophe, which marks
-    it as text to spreadsheets (OWASP, CSV Injection). Missing values are empty.
+    it as text to spreadsheets (OWASP, CSV Injection). Unprintable characters except tabs and line
+    ends are escaped, as files are shown in terminals, too. Missing values are empty.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -29,7 +31,10 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
 
 
 def _harmless(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and formula(cell) and not _number(cell) else cell
+    if not isinstance(cell, str):
+        return cell
+    text = re.sub(r"[^\t\r\n]+", lambda part: visible(part[0]), cell)
+    return f"'{text}" if formula(text) and not _number(text) else text
 
 
 def _plain(cell: str) -> str:

@@ -1,6 +1,5 @@
 """Report on a run or a sweep: findings, pictures, assumptions, sources, errors, commands."""
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -13,6 +12,7 @@ from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.columns import BY_NAME
 from perfcore.errors import InputError
 from perfcore.inputs import PURCHASES
+from perfcore.output import json_text
 from perfcore.physics.cost import YEAR
 from perfcore.reporting.choosing import CHAMPIONS, TPOT, configured
 from perfcore.reporting.kinds import gather
@@ -279,9 +279,7 @@ def _again(source: Source, again: str) -> Iterator[str]:
     if path.is_file():
         yield details(f"The sweep file, {path.name}", code(path.read_text(encoding="utf-8")))
     spec: Any = source.facts["spec"]
-    yield details(
-        "The specification, resolved", code(json.dumps(_short(spec), indent=1, ensure_ascii=False))
-    )
+    yield details("The specification, resolved", code(json_text(_short(spec), 1)))
 
 
 def _call(source: Source) -> str:

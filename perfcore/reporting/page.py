@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
-from html import escape
 from importlib import resources
 from typing import Final
 
@@ -13,6 +12,7 @@ from perfcore import tables
 from perfcore.reporting import vega
 from perfcore.reporting.picture import Picture, Series
 from perfcore.tables import Table, left
+from perfcore.tables import escape_html as escape
 
 MOST_ROWS: Final = 300  # most rows of a table
 _PLAIN: Final = frozenset({"cell", "area", "bar"})  # marks without shapes
@@ -147,7 +147,8 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
 
 def code(text: str) -> str:
     """Return preformatted lines."""
-    return f'<pre tabindex="0"><code>{escape(text)}</code></pre>'
+    lines = "\n".join(map(escape, text.split("\n")))
+    return f'<pre tabindex="0"><code>{lines}</code></pre>'
 
 
 def table(shown: Table, most: int = MOST_ROWS) -> str:
@@ -181,8 +182,9 @@ def _swatch(series: Series, *, plain: bool) -> str:
 
 
 def _json(value: object) -> str:
-    """Return JSON that cannot close its enclosing script element."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    """Return JSON of printable text that cannot close its enclosing script element."""
+    text = json.dumps(vega.printable(value), separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
 
 
 @cache

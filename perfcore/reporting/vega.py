@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, Final
 
-from perfcore.errors import InputError
+from perfcore.errors import InputError, one_line
 from perfcore.reporting.picture import Axis, Layer, Panel, Picture, doublings, ticks
 
 Json = dict[str, Any]
@@ -44,14 +44,23 @@ def converter() -> Any:  # noqa: ANN401 - an untyped module
 
 def png(picture: Picture) -> bytes:
     """Return a picture as PNG, at double resolution."""
-    found: bytes = converter().vegalite_to_png(whole(picture), scale=2)
+    found: bytes = converter().vegalite_to_png(printable(whole(picture)), scale=2)
     return found
 
 
 def svg(picture: Picture) -> str:
     """Return a picture as SVG."""
-    found: str = converter().vegalite_to_svg(whole(picture))
+    found: str = converter().vegalite_to_svg(printable(whole(picture)))
     return found
+
+
+def printable(value: Any) -> Any:  # noqa: ANN401 - any part of a specification
+    """Return a specification with every text in one line, without control codes."""
+    if isinstance(value, dict):
+        return {printable(key): printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable(item) for item in value]
+    return one_line(value) if isinstance(value, str) else value
 
 
 def whole(picture: Picture) -> Json:

@@ -29,9 +29,8 @@ class _Spec(BaseModel):
 
     name: str
     description: str = ""
-    axes: dict[
-        str, list[str | int | float] | dict[str, Any]
-    ]  # or count, first, last of a long axis
+    # values, or count, first and last of a long axis
+    axes: dict[str, list[str | int | float] | dict[str, Any]]
     what_if: dict[str, _WhatIf] = Field(default_factory=dict)
     zip: list[list[str]] = Field(default_factory=list)
     sample: dict[str, Any] | None = None

@@ -1,6 +1,5 @@
 """Preview of a data set: its first rows, for a terminal and for a notebook."""
 
-import html as markup
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -8,10 +7,10 @@ from typing import Any, Final, Protocol
 import pyarrow as pa
 
 from perfcore import tables
-from perfcore.errors import InputError
+from perfcore.errors import InputError, one_line
 from perfcore.runs.facts import read_facts
 from perfcore.space.axes import DEGREES
-from perfcore.tables import GAP, Column, Table
+from perfcore.tables import GAP, Column, Table, escape_html
 from perfcore.units import significant
 
 ROWS: Final = 5
@@ -74,14 +73,14 @@ def text(dataset: Previewed) -> str:
 def html(dataset: Previewed) -> str:
     """Return a summary of a data set and its first rows as HTML without scripts."""
     first, *others = _paragraphs(dataset)
-    parts = [f"<div><strong>{markup.escape(first)}</strong></div>"]
-    parts += [f"<div>{markup.escape(paragraph)}</div>" for paragraph in others]
+    parts = [f"<div><strong>{escape_html(first)}</strong></div>"]
+    parts += [f"<div>{escape_html(paragraph)}</div>" for paragraph in others]
     columns = _columns(dataset)
     fitting = columns[:MOST_COLUMNS]
     if dataset.num_rows and fitting:
         parts.append(tables.html(_table(fitting), style=_STYLE))
         more = _more(dataset, columns[len(fitting) :])
-        parts += [f"<div>{markup.escape(paragraph)}</div>" for paragraph in more]
+        parts += [f"<div>{escape_html(paragraph)}</div>" for paragraph in more]
     return "\n".join(parts)
 
 
@@ -131,10 +130,12 @@ def _columns(dataset: Previewed) -> list[_Shown]:
     found = []
     for field, array in zip(rows.schema, rows.columns, strict=True):
         if field.name not in shared:
-            unit = (field.metadata or {}).get(b"unit", b"").decode()
+            unit = (field.metadata or {}).get(b"unit", b"").decode(errors="replace")
             number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
             column = Column(
-                field.name, "" if unit == "1" else unit, align="right" if number else "left"
+                one_line(field.name),
+                "" if unit == "1" else unit,
+                align="right" if number else "left",
             )
             found.append((column, [_cell(value) for value in array.to_pylist()]))
     return found
@@ -143,7 +144,7 @@ def _columns(dataset: Previewed) -> list[_Shown]:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
-    return significant(value) if isinstance(value, float) else str(value)
+    return significant(value) if isinstance(value, float) else one_line(str(value))
 
 
 def _more(dataset: Previewed, hidden: list[_Shown]) -> list[str]:
@@ -163,5 +164,5 @@ def _wrapped(paragraphs: list[str]) -> list[str]:
     return [
         line
         for paragraph in paragraphs
-        for line in textwrap.wrap(paragraph, WIDEST, subsequent_indent=GAP)
+        for line in textwrap.wrap(one_line(paragraph), WIDEST, subsequent_indent=GAP)
     ]

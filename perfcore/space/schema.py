@@ -6,7 +6,6 @@ user's catalogue, that zipped axes have the same length). A file that the schema
 therefore have faults; a file that it rejects always has.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from perfcore.catalog import loader
 from perfcore.columns import AXES, BY_NAME, METRICS
 from perfcore.inputs import AXIS_INPUTS, LIMITS, AxisInput
 from perfcore.limits import FINITE, Limits
+from perfcore.output import json_text
 from perfcore.reading import ranges
 from perfcore.space import sections, sizes
 from perfcore.space.axes import DEGREES
@@ -78,7 +78,7 @@ def sweep_schema() -> Schema:
 
 def text() -> str:
     """Return the schema as the text of a file."""
-    return json.dumps(sweep_schema(), indent=1, ensure_ascii=False) + "\n"
+    return json_text(sweep_schema(), 1) + "\n"
 
 
 class _Schema:

@@ -1,6 +1,6 @@
 """Tables as values, and renderers for plain text, terminals, HTML and Markdown."""
 
-from perfcore.tables.markup import escape_markdown, html, markdown
+from perfcore.tables.markup import escape_html, escape_markdown, html, markdown
 from perfcore.tables.table import STYLES, Column, Row, Table, facts, left, right
 from perfcore.tables.text import GAP, plain_text, terminal_text
 
@@ -10,6 +10,7 @@ __all__ = [
     "Column",
     "Row",
     "Table",
+    "escape_html",
     "escape_markdown",
     "facts",
     "html",

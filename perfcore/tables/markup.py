@@ -1,10 +1,11 @@
 """Tables as HTML and as Markdown."""
 
+import html as markup
 import re
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Final, NamedTuple
 
+from perfcore.errors import one_line
 from perfcore.tables.table import Column, Table
 
 _SPECIAL: Final = re.compile(r"([\\|$*<`])")
@@ -18,7 +19,12 @@ class _Cell(NamedTuple):
     strong: bool
 
 
-def html(table: Table, cell: Callable[[str], str] = escape, style: str = "") -> str:
+def escape_html(text: str) -> str:
+    """Return text in one line, with unprintable and HTML's special characters escaped."""
+    return markup.escape(one_line(text))
+
+
+def html(table: Table, cell: Callable[[str], str] = escape_html, style: str = "") -> str:
     """Return a ``table`` element, followed by its footnotes as paragraphs.
 
     The first cell of a row is its header. Bars are left out. Long cells have the class ``text``,
@@ -31,6 +37,7 @@ def html(table: Table, cell: Callable[[str], str] = escape, style: str = "") -> 
     style
         CSS of every cell, for places without a style sheet, such as notebooks.
     """
+    table = table.printable()
     columns, lines = _columns_and_lines(table)
     plain = [_css(column, style) for column in columns]
     faint = [_css(column, f"{style}; {_UNIT}" if style else _UNIT) for column in columns]
@@ -51,7 +58,7 @@ def _css(column: Column, style: str) -> str:
     """Return the style attribute of a column's cells after a blank, or an empty string."""
     aligned = f"text-align: {column.align}" if style or column.align == "right" else ""
     css = "; ".join(filter(None, (aligned, style)))
-    return f' style="{escape(css)}"' if css else ""
+    return f' style="{markup.escape(css)}"' if css else ""
 
 
 def _heads(texts: Sequence[str], css: Sequence[str], cell: Callable[[str], str]) -> str:
@@ -72,8 +79,8 @@ def _body(line: Sequence[_Cell], css: Sequence[str], cell: Callable[[str], str])
 
 
 def escape_markdown(text: str) -> str:
-    """Return text with the special characters of Markdown escaped."""
-    return _SPECIAL.sub(r"\\\1", text)
+    """Return text in one line, with unprintable and Markdown's special characters escaped."""
+    return _SPECIAL.sub(r"\\\1", one_line(text))
 
 
 def markdown(table: Table, cell: Callable[[str], str] = escape_markdown) -> str:
@@ -81,6 +88,7 @@ def markdown(table: Table, cell: Callable[[str], str] = escape_markdown) -> str:
 
     Bars are left out. ``cell`` converts text to Markdown; pass ``str`` if it is Markdown already.
     """
+    table = table.printable()
     columns, lines = _columns_and_lines(table)
     rule = ["---:" if column.align == "right" else "---" for column in columns]
     header = [cell(", ".join(filter(None, (column.name, column.unit)))) for column in columns]
@@ -96,23 +104,13 @@ def markdown(table: Table, cell: Callable[[str], str] = escape_markdown) -> str:
 def _columns_and_lines(table: Table) -> tuple[list[Column], list[list[_Cell]]]:
     """Return a table's columns and lines without bars, with notes of rows as the last column."""
     kept = [place for place, column in enumerate(table.columns) if not column.picture]
-    columns = [
-        column._replace(name=_one_line(column.name), unit=_one_line(column.unit))
-        for column in (table.columns[place] for place in kept)
-    ]
+    columns = [table.columns[place] for place in kept]
     lines = [
-        [
-            _Cell(_one_line(row.cells[place]), table.style(number, place) in _STRONG)
-            for place in kept
-        ]
+        [_Cell(row.cells[place].strip(), table.style(number, place) in _STRONG) for place in kept]
         for number, row in enumerate(table.rows)
     ]
     if any(row.note for row in table.rows):
         columns.append(Column(table.notes_title))
         for line, row in zip(lines, table.rows, strict=True):
-            line.append(_Cell(_one_line(row.note), strong=False))
+            line.append(_Cell(row.note.strip(), strong=False))
     return columns, lines
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.splitlines()).strip()

@@ -1,8 +1,10 @@
 """Table as a value: named columns, and rows of cells that are already formatted text."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple
+
+from perfcore.errors import one_line
 
 # Styles of text by meaning, in rich's words. A style may also be such words, e.g. "bold cyan".
 STYLES: Final = {"good": "bold green", "bad": "bold red", "doubt": "yellow"}
@@ -88,6 +90,23 @@ class Table:
     ) -> "Table":
         """Return a table from lines of cells, without styles and notes."""
         return cls(columns, [Row(cells) for cells in lines], caption, footnotes)
+
+    def printable(self) -> "Table":
+        """Return the table as renderers show it: each text in one line, without control codes."""
+        return replace(
+            self,
+            columns=[
+                column._replace(name=one_line(column.name), unit=one_line(column.unit))
+                for column in self.columns
+            ],
+            rows=[
+                row._replace(cells=list(map(one_line, row.cells)), note=one_line(row.note))
+                for row in self.rows
+            ],
+            caption=one_line(self.caption),
+            footnotes=list(map(one_line, self.footnotes)),
+            notes_title=one_line(self.notes_title),
+        )
 
     def style(self, row: int, column: int) -> str:
         """Return the style of a cell: its own, that of its row, or that of its column."""

@@ -42,6 +42,7 @@ def _styled(piece: _Piece) -> str:
 
 
 def _lines(table: Table, width: int | None) -> Iterator[Sequence[_Piece]]:
+    table = table.printable()
     columns = table.columns
     sizes = _sizes(table, width)
     for line in _wrapped(table.caption, width) if table.caption else ():
@@ -119,7 +120,6 @@ def _note(note: str, table: Table, width: int | None) -> list[str]:
 
 def _wrapped(text: str, width: int | None) -> list[str]:
     """Return text as lines; text that fits is unchanged, including blanks at its ends."""
-    text = " ".join(text.splitlines())
     if width is None or len(text) <= width:
         return [text]
     return textwrap.wrap(text, max(width, 1), break_on_hyphens=False) or [""]

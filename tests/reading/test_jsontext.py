@@ -38,10 +38,10 @@ def test_what_json_may_hold_is_kept(document):
     ],
 )
 def test_everything_else_is_a_value_error(text):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse(text)
 
 
 def test_bytes_that_are_no_text_are_a_value_error():
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse(b'"\xff"')

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -73,11 +74,9 @@ def damage_manifest(rng, run):
     document = json.loads((run / "manifest.json").read_text())
     damage_json(rng, document, rng.randint(1, 3))
     if rng.random() < 0.5 and isinstance(document.get("fingerprints"), dict):
-        try:
-            document["fingerprints"]["spec"] = manifests._sha256(document.get("spec"))
-            document["fingerprint"] = manifests._joined(document["fingerprints"])
-        except (TypeError, ValueError):
-            pass
+        with suppress(TypeError, ValueError):
+            document["fingerprints"]["spec"] = manifests._sha256(document.get("spec"))  # noqa: SLF001
+            document["fingerprint"] = manifests._joined(document["fingerprints"])  # noqa: SLF001
     (run / "manifest.json").write_text(json.dumps(document), errors="replace")
 
 
@@ -159,51 +158,51 @@ def add_file(rng, run):
         path.write_bytes(rng.randbytes(100))
 
 
+def strange_columns(rng, table, name):
+    """Return a table with a column removed, renamed, or of other values."""
+    place = table.column_names.index(name)
+    count = len(table)
+    renamed = rng.choice(TEXTS).encode("utf-8", "replace").decode()
+    values = (
+        pa.nulls(count),
+        pa.nulls(count, table.schema.field(place).type),
+        pa.array([["x"]] * count),
+        pa.array(["x\x1b[2J"] * count),
+        pa.array(np.full(count, np.nan)),
+        pa.array([2**62] * count),
+    )
+    return rng.choice(
+        (
+            lambda: table.drop_columns([name]),
+            lambda: table.rename_columns({name: renamed}),
+            lambda: table.slice(0, 0),
+            lambda: table.select([]),
+            *(lambda one=one: table.set_column(place, name, one) for one in values),
+        )
+    )()
+
+
+def strange_facts(rng, metadata):
+    """Return the facts of a file with one of them damaged, or none."""
+    key = rng.choice(list(metadata))
+    try:
+        document = [json.loads(metadata[key])]
+        damage_json(rng, document, rng.randint(1, 3))
+        damaged = json.dumps(document[0]).encode()
+    except (ValueError, IndexError):
+        damaged = rng.choice((b"", b"\xff\xfe", b"[" * 10_000, rng.randbytes(100)))
+    return rng.choice(({}, {**metadata, key: damaged}, {**metadata, key: damaged}))
+
+
 def rewrite_shard(rng, run):
     """Write a shard with other rows, columns, types or facts, and its receipt to match."""
     path = rng.choice(sorted((run / "data").glob("*.parquet")))
     table = pq.read_table(path)
-    metadata = dict(table.schema.metadata or {})
-    place = rng.randrange(table.num_columns)
-    name = table.column_names[place]
-    match rng.randrange(11):
-        case 0:
-            table = table.drop_columns([name])
-        case 1:
-            table = table.rename_columns(
-                [
-                    rng.choice(TEXTS).encode("utf-8", "replace").decode() if n == name else n
-                    for n in table.column_names
-                ]
-            )
-        case 2:
-            table = table.set_column(place, name, pa.nulls(len(table)))
-        case 3:
-            table = table.set_column(place, name, pa.array([["x"]] * len(table)))
-        case 4:
-            table = table.set_column(place, name, pa.array(["x\x1b[2J"] * len(table)))
-        case 5:
-            table = table.set_column(place, name, pa.array(np.full(len(table), np.nan)))
-        case 6:
-            table = table.set_column(
-                place, name, pa.array([None] * len(table), type=table.schema.field(place).type)
-            )
-        case 7:
-            table = table.slice(0, 0)
-        case 8:
-            table = table.select([])
-        case 9:
-            table = table.set_column(place, name, pa.array([2**62] * len(table)))
-        case _:
-            key = rng.choice(list(metadata))
-            try:
-                document = [json.loads(metadata[key])]
-                damage_json(rng, document, rng.randint(1, 3))
-                metadata[key] = json.dumps(document[0]).encode()
-            except (ValueError, IndexError):
-                metadata[key] = rng.choice((b"", b"\xff\xfe", b"[" * 10_000, rng.randbytes(100)))
-    if rng.random() < 0.2:
-        metadata = {}
+    metadata = table.schema.metadata
+    if rng.random() < 0.6:
+        table = strange_columns(rng, table, rng.choice(table.column_names))
+    else:
+        metadata = strange_facts(rng, metadata)
     pq.write_table(table.replace_schema_metadata(metadata), path)
     content = path.read_bytes()
     receipt = run / "shards" / path.with_suffix(".json").name
@@ -238,7 +237,7 @@ DAMAGES = (
 
 def hostile(seed, whole, run):
     """Make a damaged copy of a run; return the names of the damages."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 - nothing secret
     shutil.copytree(whole, run)
     done = []
     for damage in rng.sample(DAMAGES, rng.choice((1, 1, 2))):
