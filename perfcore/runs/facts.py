@@ -93,6 +93,9 @@ def read_facts(
             for key, value in metadata.items()
             if key.startswith(_PREFIX.encode())
         }
+        for field in schema or ():
+            for text in (field.metadata or {}).values():
+                text.decode()
         if "spec" not in texts and (schema is not None or "spec" not in manifest):
             raise InputError(f"{label}: has no data that perfcore wrote; run the sweep again")
         told = {key: text if key in _TEXTS else parse(text) for key, text in texts.items()}

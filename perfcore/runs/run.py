@@ -15,6 +15,7 @@ import pyarrow.dataset as ds
 from perfcore.errors import InputError, PerfcoreError
 from perfcore.runs import manifest as manifests
 from perfcore.runs.dataset import Dataset, Rows
+from perfcore.runs.facts import read_facts
 from perfcore.runs.manifest import Document
 from perfcore.runs.parquet import schema
 from perfcore.runs.shards import ProgressDisplay, facts, part_of, worker_for
@@ -73,8 +74,17 @@ class Run(Dataset):
         return tuple(shard for shard in part_of(len(shards), part) if shard not in there)
 
     def dataset(self) -> ds.Dataset:
-        """Return the rows as an Arrow data set, read lazily."""
-        return self.store.dataset()
+        """Return the rows as an Arrow data set, read lazily.
+
+        Raises
+        ------
+        InputError
+            A file cannot be read, or what it says about its run is damaged.
+        """
+        found = self.store.dataset()
+        if found.files:
+            read_facts(self.location, found.schema, self.manifest)
+        return found
 
     @property
     def name(self) -> str:
