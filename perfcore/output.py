@@ -6,8 +6,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from perfcore.errors import InputError
+
+MANIFEST: Final = "manifest.json"  # of a run
+DATA: Final = "data"  # folder of a run's Parquet files, and of nothing else
+RECEIPTS: Final = "shards"  # folder of its receipts, and of files being written
 
 
 def json_text(value: object, indent: int) -> str:
@@ -31,6 +36,14 @@ def _escaped(line: str) -> str:
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
+def enclosing_run(path: Path) -> Path | None:
+    """Return the run among whose files a path is; None if there is none."""
+    for folder in (path.absolute(), *path.absolute().parents):
+        if folder.name in {DATA, RECEIPTS} and (folder.parent / MANIFEST).exists():
+            return folder.parent
+    return None
+
+
 def check_output(option: str, output: str, inputs: Sequence[str] = ()) -> None:
     """Refuse a file that cannot be written, or that is one of the inputs.
 
@@ -46,6 +59,8 @@ def check_output(option: str, output: str, inputs: Sequence[str] = ()) -> None:
         raise InputError(f"{option}: {str(path.parent)!r} is not a directory; make it first")
     if path.exists() and not path.is_file():
         raise InputError(f"{option}: {output!r} is not a regular file; name another")
+    if run := enclosing_run(path):
+        raise InputError(f"{option}: {output!r} is among the files of the run {run}; name another")
     if any(Path(name).exists() and path.exists() and path.samefile(name) for name in inputs):
         raise InputError(f"{option}: {output!r} is also an input file; name another")
     if not os.access(path.parent, os.W_OK):

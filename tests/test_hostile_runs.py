@@ -6,6 +6,7 @@
 
 import os
 import re
+import shutil
 import signal
 from contextlib import contextmanager, suppress
 
@@ -152,3 +153,22 @@ def test_every_reader_answers_or_refuses(chunk, whole, spec, tmp_path):
     found = [fault for seed in seeds for fault in faults(seed, whole, spec, tmp_path)]
 
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("inside", ["data", "data/x", "shards/y", "data/model=x/z"])
+def test_nothing_is_written_among_the_files_of_another_run(inside, whole, spec, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    before = sorted(run.rglob("*"))
+    for arguments in (
+        ["run", spec, "-o", run / inside],
+        ["plot", "pareto", run, "-o", run / inside / "../x.svg"],
+        ["search", spec, "--minimize", "tpot_s", "-o", run / "data" / "x.parquet"],
+    ):
+        result = CliRunner().invoke(program, [str(part) for part in arguments])
+
+        assert result.exit_code == 2
+        assert (
+            "among the files of the run" in result.stderr or "is not a directory" in result.stderr
+        )
+    assert sorted(run.rglob("*")) == before

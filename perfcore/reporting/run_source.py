@@ -11,6 +11,7 @@ from perfcore.columns import BY_NAME
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS
 from perfcore.kernel.layout import Integers
+from perfcore.output import MANIFEST
 from perfcore.reporting.pieces import (
     Piece,
     codes_of,
@@ -23,7 +24,7 @@ from perfcore.reporting.pieces import (
 )
 from perfcore.reporting.source import Fixed, Row, Source, where_of
 from perfcore.runs.facts import read_facts
-from perfcore.runs.run import MANIFEST, Run
+from perfcore.runs.run import Run
 from perfcore.searching.conditions import conditions
 from perfcore.searching.groups import Groups
 from perfcore.searching.objectives import Objective

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from perfcore.errors import show
+from perfcore.output import DATA, MANIFEST
 from perfcore.runs.facts import fingerprint_of
 from perfcore.runs.manifest import (
-    MANIFEST,
     Document,
     damage,
     listed,
@@ -24,7 +24,7 @@ from perfcore.runs.manifest import (
     shard_file,
     sums,
 )
-from perfcore.runs.store import DATA, Store, open_store
+from perfcore.runs.store import Store, open_store
 from perfcore.runs.workers import Receipt
 
 UNREADABLE = "its footer cannot be read"

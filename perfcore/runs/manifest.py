@@ -20,13 +20,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from perfcore.errors import InputError, OutputError, VanishedError, argument, show
 from perfcore.kernel.sources import source_hash
+from perfcore.output import DATA, MANIFEST, RECEIPTS
 from perfcore.reading.jsontext import parse
 from perfcore.runs.parquet import ParquetShard
-from perfcore.runs.store import DATA, RECEIPTS, Store
+from perfcore.runs.store import Store
 from perfcore.runs.workers import Count, Receipt
 from perfcore.space.space import TABLES, Space
 
-MANIFEST: Final = "manifest.json"
 OWNER: Final = f"{RECEIPTS}/run"  # holds the fingerprint of the run that writes here
 MOST_SHARDS: Final = 1_000_000  # per run, about 10^12 rows, as the manifest lists each one
 READERS: Final = 16  # threads that read receipts, as object stores have a high latency

@@ -13,18 +13,17 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from perfcore.errors import InputError, PerfcoreError
+from perfcore.output import DATA, MANIFEST
 from perfcore.runs import manifest as manifests
 from perfcore.runs.dataset import Dataset, Rows
 from perfcore.runs.facts import read_facts
 from perfcore.runs.manifest import Document
 from perfcore.runs.parquet import schema
 from perfcore.runs.shards import ProgressDisplay, facts, part_of, worker_for
-from perfcore.runs.store import DATA, Store, open_store
+from perfcore.runs.store import Store, open_store
 from perfcore.runs.tasks import sweep_on
 from perfcore.runs.workers import Progress, Receipt, evaluate_rows, run_shards
 from perfcore.space.space import Space
-
-MANIFEST = manifests.MANIFEST
 
 
 @dataclass(frozen=True, repr=False)

@@ -28,9 +28,8 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
 from perfcore.errors import InputError, OutputError, VanishedError, argument, reason
+from perfcore.output import DATA, MANIFEST, RECEIPTS, enclosing_run
 
-DATA: Final = "data"  # folder of the Parquet files, and of nothing else
-RECEIPTS: Final = "shards"  # folder of the receipts, and of files being written
 SCHEMES: Final = ("s3", "gs", "gcs", "abfs", "abfss")
 _SHARD: Final = re.compile(r"part-\d{5,9}\.parquet")
 _COPIED: Final = 8 << 20  # bytes per chunk when copying to a bucket
@@ -200,7 +199,9 @@ class Directory(Store):
         self.location = str(path)
 
     def prepare(self) -> None:
-        """Create the directories."""
+        """Create the directories, unless they would be among the files of another run."""
+        if run := enclosing_run(self.path):
+            raise _among(self.location, str(run))
         with self.writing(""):
             (self.path / DATA).mkdir(parents=True, exist_ok=True)
             (self.path / RECEIPTS).mkdir(exist_ok=True)
@@ -299,7 +300,18 @@ class Bucket(Store):
             ) from error
 
     def prepare(self) -> None:
-        """Do nothing: the first file shows whether the bucket can be written."""
+        """Refuse a place among the files of another run.
+
+        The first file shows whether the bucket can be written.
+        """
+        parts = self.prefix.split("/")
+        for place, part in enumerate(parts):
+            if part in {DATA, RECEIPTS} and place:
+                run = "/".join(parts[:place])
+                with self.reading(MANIFEST):
+                    found = self.files.get_file_info(f"{run}/{MANIFEST}")
+                if found.type != pafs.FileType.NotFound:
+                    raise _among(self.location, run)
 
     def tidy(self) -> None:
         """Remove this machine's drafts; a bucket has no partial objects."""
@@ -375,6 +387,12 @@ def open_store(location: str | Path) -> Store:
     if not name.strip("/"):
         raise InputError(f"{text}: names no bucket; write {scheme}://BUCKET/NAME")
     return Bucket(text)
+
+
+def _among(location: str, run: str) -> InputError:
+    return InputError(
+        f"{location}: is among the files of the run {run}; choose another {argument('output')}"
+    )
 
 
 @cache
