@@ -81,11 +81,12 @@ def verify(location: str | Path, workers: int | None = None) -> CheckResult:
     def check(shard: int) -> tuple[str, pa.Schema | None]:
         if shard in receipts:
             return _check(store, manifest, shard, receipts[shard])
-        return ("not known to be complete" if shard_file(shard) in there else "missing"), None
+        return "not known to be complete", None
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        checked = list(pool.map(check, shards))
-    types = Counter(schema for _, schema in checked if schema is not None)
+        found = [shard for shard in shards if shard in receipts or shard_file(shard) in there]
+        checks = dict(zip(found, pool.map(check, found), strict=True))
+    types = Counter(schema for _, schema in checks.values() if schema is not None)
     usual = types.most_common(1)[0][0] if types else None
     faults = [
         Fault(
@@ -93,7 +94,8 @@ def verify(location: str | Path, workers: int | None = None) -> CheckResult:
             problem or "its columns have other types than those of the other shards",
             shard,
         )
-        for shard, (problem, schema) in zip(shards, checked, strict=True)
+        for shard in shards
+        for problem, schema in [checks.get(shard, ("missing", None))]
         if problem or schema != usual
     ]
     ours = {shard_file(shard) for shard in shards}
