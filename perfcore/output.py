@@ -1,11 +1,17 @@
 """Output files: checked before the work starts, and written whole or not at all."""
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from perfcore.errors import InputError
+
+_IN_USE: Final = (5, 32)  # Windows: access denied, sharing violation
+_ATTEMPTS: Final = 20
+_PAUSE: Final = 0.05  # s
 
 
 def check_output(option: str, output: str, inputs: Sequence[str] = ()) -> None:
@@ -35,9 +41,27 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
-        part.replace(path)
+        replace(part, path)
     except OSError as error:
         error.filename = str(path)  # the file that the user named
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename ``source`` to ``target``, which may exist.
+
+    Windows replaces no file that another process has open, e.g. a reader or a virus scanner: this
+    waits up to a second for them.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            source.replace(target)
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in _IN_USE:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
+    source.replace(target)

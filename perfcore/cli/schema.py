@@ -34,7 +34,7 @@ def schema(output: str | None) -> None:
         return
     check_output("--output", output)
     with replacing(Path(output)) as part:
-        part.write_text(text(), encoding="utf-8")
+        part.write_text(text(), encoding="utf-8", newline="")
 
 
 @click.command()
@@ -79,6 +79,6 @@ def init(
         raise InputError(f"FILE: {file!r} exists; name another, or delete it")
     text = starter(path, models, devices, question)
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", newline="")
     click.echo(f"wrote {file}")
     click.echo(f"next: {shlex.join(['perfcore', 'plan', file])}")
