@@ -364,13 +364,14 @@ def open_store(location: str | Path) -> Store:
 def _machine() -> str:
     """Return a hash of this host and its boot, or of its network address where boots have no name.
 
-    The name of a host alone is not unique.
+    The name of a host alone is not unique. The way of locking is in the hash, too: versions up to
+    0.2.0 lock the draft itself, and take these drafts for those of another machine.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
     except OSError:  # not Linux
         boot = f"{getnode():x}"
-    return hashlib.sha256(f"{platform.node()} {boot}".encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{_LOCK} {platform.node()} {boot}".encode()).hexdigest()[:12]
 
 
 def _lock(draft: Path) -> filelock.BaseFileLock:
@@ -378,7 +379,9 @@ def _lock(draft: Path) -> filelock.BaseFileLock:
 
     A process ID in its place would not do: containers of one host number their processes alike.
     """
-    return filelock.FileLock(draft.with_name(draft.name + _LOCK), thread_local=False)
+    name = draft.with_name(draft.name + _LOCK)
+    # its soft locks tell processes by their ID; before 4.0, one took the other's away
+    return filelock.FileLock(name, thread_local=False, fallback_to_soft=False)
 
 
 def _unlock(lock: filelock.BaseFileLock) -> None:
