@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from perfcore.errors import InputError
 MANIFEST: Final = "manifest.json"  # of a run
 DATA: Final = "data"  # folder of a run's Parquet files, and of nothing else
 RECEIPTS: Final = "shards"  # folder of its receipts, and of files being written
+_IN_USE: Final = (5, 32)  # Windows: access denied, sharing violation
+_ATTEMPTS: Final = 20
+_PAUSE: Final = 0.05  # s
 
 
 def json_text(value: object, indent: int) -> str:
@@ -73,9 +77,27 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
-        part.replace(path)
+        replace(part, path)
     except OSError as error:
         error.filename = str(path)  # the file that the user named
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename ``source`` to ``target``, which may exist.
+
+    Windows replaces no file that another process has open, e.g. a reader or a virus scanner: this
+    waits up to a second for them.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            source.replace(target)
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in _IN_USE:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
+    source.replace(target)

@@ -48,7 +48,11 @@ def test_nothing_is_pinned_that_is_not_needed():
 
 
 def test_the_package_needs_little():
-    assert len(PROJECT["dependencies"]) <= 8
+    """Ten: filelock and psutil stand for locks and memory figures that each system has its own of.
+
+    Both need nothing themselves.
+    """
+    assert len(PROJECT["dependencies"]) <= 10
 
 
 BUILD = """

@@ -293,7 +293,7 @@ def write_rows(path: Path, found: Score) -> None:
     for skipped in found.skipped:
         row = skipped.measurement
         rows.append((*(_cell(getattr(row, f)) for f in fields), *empty, skipped.reason))
-    path.write_text(csv_text(rows), encoding="utf-8")
+    path.write_text(csv_text(rows), encoding="utf-8", newline="")
 
 
 def _cell(value: object) -> object:

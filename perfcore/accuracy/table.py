@@ -124,7 +124,7 @@ def read_measurements(path: str | Path) -> list[Measurement]:
 def write_measurements(path: str | Path, rows: Iterable[Measurement]) -> None:
     """Write a file that ``read_measurements`` reads."""
     cells = ([_cell(value) for value in row[:-1]] for row in rows)
-    Path(path).write_text(csv_text([COLUMNS, *cells]), encoding="utf-8")
+    Path(path).write_text(csv_text([COLUMNS, *cells]), encoding="utf-8", newline="")
 
 
 def _cell(value: object) -> str:

@@ -4,6 +4,7 @@ In docstrings, a line with a backspace tells click not to rewrap the lines that 
 """
 
 import difflib
+import errno
 import io
 import os
 import select
@@ -26,7 +27,7 @@ TERMINATED: Final = 143
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, handled like Ctrl-C but with its own exit code."""
+    """SIGTERM, or Ctrl-Break on Windows, handled like Ctrl-C but with its own exit code."""
 
 
 class _Home(NamedTuple):
@@ -69,14 +70,27 @@ def _closed_pipe_is_no_error() -> Iterator[None]:
     """Exit with 0 if the reader of standard output has gone; click would report an error."""
     try:
         yield
-    except BrokenPipeError as error:
-        output = select.poll()
-        output.register(sys.stdout, 0)
-        if output.poll(0):  # standard output was closed, not a network connection
+    except OSError as error:
+        if _reader_has_gone(error):
             raise click.exceptions.Exit(0) from None
+        if not isinstance(error, BrokenPipeError):
+            raise
         raise PerfcoreError(
             f"{error.strerror}: a connection was closed; run the command again"
         ) from error
+
+
+def _reader_has_gone(error: OSError) -> bool:
+    """Return whether an error says that standard output was closed, not a network connection."""
+    if hasattr(select, "poll"):
+        if not isinstance(error, BrokenPipeError):
+            return False
+        output = select.poll()
+        output.register(sys.stdout, 0)
+        return bool(output.poll(0))
+    # Windows: such a write is an invalid argument, and a lost connection a ConnectionResetError
+    closed = isinstance(error, BrokenPipeError) or error.errno == errno.EINVAL
+    return closed and error.filename is None
 
 
 class Program(click.Group):
@@ -148,11 +162,10 @@ class Program(click.Group):
             sys.exit(_fail(list(error.faults)))
         except PerfcoreError as error:
             sys.exit(_fail([str(error)]))
-        except BrokenPipeError:
-            # the reader has gone: discard what Python flushes at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
         except OSError as error:
+            if _reader_has_gone(error):  # discard what Python flushes at exit
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                sys.exit(0)
             place = f"{error.filename}: " if error.filename else ""
             sys.exit(_fail([f"{place}{error.strerror or error}"]))
         except MemoryError:
@@ -225,5 +238,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # substitute characters it lacks
             stream.reconfigure(errors="replace")
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGBREAK"):  # the latter only on Windows
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
     program(prog_name="perfcore")

@@ -58,7 +58,7 @@ def _write(path: Path, name: str, text: str, *, own_file: bool, replace: bool) -
 
     whole = text if own_file else added(path, name, text, replace=replace)
     with replacing(path) as part:
-        part.write_text(whole, encoding="utf-8")
+        part.write_text(whole, encoding="utf-8", newline="")
 
 
 def _say_wrote(path: Path, kind: str, name: str, *, own_file: bool) -> None:

@@ -154,7 +154,7 @@ def _write(found: Calibrated, output: Path, *, directory: bool) -> None:
         else:
             text = dump_engine(name, entry, read_engine(shipped_file)[2])
         with replacing(path) as part:
-            part.write_text(text, encoding="utf-8")
+            part.write_text(text, encoding="utf-8", newline="")
 
 
 def as_dict(found: Calibrated, skipped: int) -> dict[str, object]:

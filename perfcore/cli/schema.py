@@ -35,7 +35,7 @@ def schema(output: str | None) -> None:
         return
     check_output("--output", output)
     with replacing(Path(output)) as part:
-        part.write_text(text(), encoding="utf-8")
+        part.write_text(text(), encoding="utf-8", newline="")
 
 
 @click.command()
@@ -80,6 +80,6 @@ def init(
         raise InputError(f"FILE: {file!r} exists; name another, or delete it")
     text = starter(path, models, devices, question)
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", newline="")
     say(f"wrote {file}")
     say(f"next: {shlex.join(['perfcore', 'plan', file])}")

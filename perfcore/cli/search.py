@@ -329,9 +329,9 @@ def _write(rows: "pa.Table", path: Path, suffix: str) -> None:
         pq.write_table(rows, path, compression="zstd")
     elif suffix == ".csv":
         cells = (list(row.values()) for row in rows.to_pylist())
-        path.write_text(csv_text([rows.column_names, *cells]), encoding="utf-8")
+        path.write_text(csv_text([rows.column_names, *cells]), encoding="utf-8", newline="")
     else:
-        path.write_text(json.dumps(_plain(rows), indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(_plain(rows), indent=1) + "\n", encoding="utf-8", newline="")
 
 
 def _plain(rows: "pa.Table") -> list[dict[str, object]]:

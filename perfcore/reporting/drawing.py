@@ -87,7 +87,7 @@ def report(
     text = document.report(open_source(source, where, overrides, workers), again)
     if output is not None:
         with replacing(Path(output)) as part:
-            part.write_text(text, encoding="utf-8")
+            part.write_text(text, encoding="utf-8", newline="")
     return text
 
 

@@ -1,7 +1,5 @@
 """Forecast of a run from a sample: rows, bytes, seconds and memory."""
 
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import psutil
 import pyarrow as pa
 
 from perfcore.kernel.layout import Block
@@ -107,7 +106,7 @@ def forecast(space: Space, workers: int) -> Forecast:
     evaluator.evaluate(0, drawn.points, buffers, lambda _: None)
     empty = _written(space, arrow_schema)
     started = time.perf_counter()
-    count, written = _write(evaluator, arrow_schema, buffers, drawn.points)
+    count, written, memory = _write(evaluator, arrow_schema, buffers, drawn.points)
     seconds = time.perf_counter() - started
     size = max(written - empty.size, 0)
     row_seconds = max(seconds - empty.seconds, 1e-9) / evaluated
@@ -116,8 +115,6 @@ def forecast(space: Space, workers: int) -> Forecast:
     bytes_per_row = size / count.rows if count.rows else 0.0
     busy = min(workers, space.shards)
     own = buffers.metrics.nbytes + buffers.codes.nbytes + buffers.axes.nbytes
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak *= 1 if sys.platform == "darwin" else 1024
     return Forecast(
         sampled_rows=evaluated,
         exact=drawn.exact,
@@ -128,7 +125,7 @@ def forecast(space: Space, workers: int) -> Forecast:
         bytes_per_row=bytes_per_row,
         workers=workers,
         seconds=START + (space.rows * row_seconds + space.shards * empty.seconds) / busy,
-        memory_bytes=peak + (busy - 1) * own * BUFFER_COPIES,
+        memory_bytes=memory + (busy - 1) * own * BUFFER_COPIES,
     )
 
 
@@ -149,8 +146,11 @@ def _written(space: Space, arrow_schema: pa.Schema) -> _Written:
 
 def _write(
     evaluator: Evaluator, arrow_schema: pa.Schema, buffers: Buffers, points: int
-) -> tuple[Count, int]:
-    """Return the sample's row counts and bytes, written like a run and then deleted."""
+) -> tuple[Count, int, int]:
+    """Return the sample's row counts, its bytes on disk, and the memory of this process. [bytes]
+
+    The sample is written like a run and then deleted. Memory is largest before the file is closed.
+    """
     space = evaluator.space
     shaper = Shaper(space, arrow_schema)
     with tempfile.TemporaryDirectory(prefix="perfcore-plan-") as directory:
@@ -163,5 +163,6 @@ def _write(
         except BaseException:
             shard.discard()
             raise
+        memory: int = psutil.Process().memory_info().rss
         shard.commit()
-        return count, path.stat().st_size
+        return count, path.stat().st_size, memory

@@ -5,7 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from perfcore.runs.parquet import ROW_GROUP
+from perfcore.runs.store import is_address
 from perfcore.space.space import Space
 
 PROCESS_BYTES: Final = 150 << 20  # allocated by Numba and the compiled kernel; measured
@@ -33,10 +36,9 @@ def memory_needed(space: Space, workers: int) -> int:
 def memory_free() -> int | None:
     """Return the memory that is available to a process; None if unknown. [bytes]"""
     found = []
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        line = next(line for line in lines if line.startswith("MemAvailable:"))
-        found.append(int(line.split()[1]) * 1024)
+    # a container may hide /proc/meminfo
+    with suppress(OSError, ValueError, RuntimeError, psutil.Error):
+        found.append(int(psutil.virtual_memory().available))
     with suppress(OSError, ValueError):  # a container's limit, if it has one
         limit, used = (
             int((_CGROUP / f"memory.{name}").read_text(encoding="ascii"))
@@ -50,7 +52,7 @@ def memory_free() -> int | None:
 
 def disk_free(output: str) -> int | None:
     """Return the free disk space for a run; None for an object store. [bytes]"""
-    if "://" in output:
+    if is_address(output):
         return None
     path = Path(output).absolute()
     while not path.exists() and path != path.parent:

@@ -5,7 +5,6 @@ that several processes may work on one run: what they write under one name is th
 """
 
 import errno
-import fcntl
 import hashlib
 import os
 import platform
@@ -21,14 +20,15 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
-from uuid import uuid4
+from uuid import getnode, uuid4
 
+import filelock
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
 from perfcore.errors import InputError, OutputError, VanishedError, argument, reason
-from perfcore.output import DATA, MANIFEST, RECEIPTS, enclosing_run
+from perfcore.output import DATA, MANIFEST, RECEIPTS, enclosing_run, replace
 
 SCHEMES: Final = ("s3", "gs", "gcs", "abfs", "abfss")
 _SHARD: Final = re.compile(r"part-\d{5,9}\.parquet")
@@ -36,29 +36,39 @@ _COPIED: Final = 8 << 20  # bytes per chunk when copying to a bucket
 _CONNECTING: Final = threading.Lock()  # from_uri is not thread-safe (apache/arrow#39897)
 _REFUSED: Final = re.compile(r"access.?denied|forbidden|\b403\b", re.IGNORECASE)
 _DRAFTS: Final = ".perfcore-{}-{}.draft"  # machine, unique number
+_LOCK: Final = ".lock"  # added to a draft's name
 _ABANDONED: Final = 86_400  # s; older drafts of other machines are from dead processes
-# errors of a file system without hard links
-_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+# errors of a file system without hard links: FAT on Linux, on macOS and on Windows, and others
+_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class Draft:
-    """Local file that is being written, and renamed when it is complete."""
+    """Local file that is being written, and renamed when it is complete.
+
+    A second file beside it is locked, since Windows neither writes to a locked file nor renames an
+    open one.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Create the file, locked for the lifetime of this process."""
         while True:
             self.path = folder / _DRAFTS.format(_machine(), uuid4().hex)
-            self._lock = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-            with suppress(OSError):  # a file system without locks; drafts then stay
-                fcntl.flock(self._lock, fcntl.LOCK_EX)
-            if os.fstat(self._lock).st_nlink:  # otherwise it was removed before it was locked
+            self._lock = _lock(self.path)
+            self.path.touch(exist_ok=False)
+            try:
+                self._lock.acquire(timeout=0)
+            except filelock.Timeout:  # another process is removing the file
+                continue
+            except OSError:  # a file system without locks; the draft of a killed process may stay
                 return
-            os.close(self._lock)
+            if self.path.exists():  # otherwise it was removed before it was locked
+                return
+            self.discard()
 
     def publish(self, path: Path) -> None:
         """Rename the file to ``path``."""
         try:
-            self.path.replace(path)
+            replace(self.path, path)
         except FileNotFoundError as error:
             if self.path.exists():
                 raise
@@ -71,10 +81,10 @@ class Draft:
 
     def discard(self) -> None:
         """Delete the draft; a no-op after ``publish``."""
-        self.path.unlink(missing_ok=True)
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        try:
+            self.path.unlink(missing_ok=True)
+        finally:
+            _unlock(self._lock)
 
 
 class Store(ABC):
@@ -365,6 +375,12 @@ class Bucket(Store):
         return f"{self.prefix}/{name}"
 
 
+def is_address(location: str) -> bool:
+    """Return whether a run's location is an address rather than a path, which may have a drive."""
+    scheme, mark, _ = location.partition("://")
+    return bool(mark) and len(scheme) != 1  # C://runs is a directory
+
+
 def open_store(location: str | Path) -> Store:
     """Return the store at a path or at an address like ``s3://bucket/run``."""
     text = str(location)
@@ -372,9 +388,9 @@ def open_store(location: str | Path) -> Store:
         raise InputError(
             "the run's directory is empty text; name one, or use . for the current one"
         )
-    scheme, mark, name = text.partition("://")
-    if not mark:
+    if not is_address(text):
         return Directory(Path(location))
+    scheme, _, name = text.partition("://")
     if scheme not in SCHEMES:
         known = ", ".join(f"{name}://" for name in SCHEMES)
         raise InputError(f"{text}: unknown scheme {scheme!r}; use a directory, or one of {known}")
@@ -397,11 +413,33 @@ def _among(location: str, run: str) -> InputError:
 
 @cache
 def _machine() -> str:
-    """Return a hash of this host and its boot."""
-    boot = ""
-    with suppress(OSError):
+    """Return a hash of this host and its boot, or of its network address where boots have no name.
+
+    The name of a host alone is not unique. The way of locking is in the hash, too: versions up to
+    0.2.0 lock the draft itself, and take these drafts for those of another machine.
+    """
+    try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-    return hashlib.sha256(f"{platform.node()} {boot}".encode()).hexdigest()[:12]
+    except OSError:  # not Linux
+        boot = f"{getnode():x}"
+    return hashlib.sha256(f"{_LOCK} {platform.node()} {boot}".encode()).hexdigest()[:12]
+
+
+def _lock(draft: Path) -> filelock.BaseFileLock:
+    """Return the lock of a draft, which the operating system releases when its process ends.
+
+    A process ID in its place would not do: containers of one host number their processes alike.
+    """
+    name = draft.with_name(draft.name + _LOCK)
+    # its soft locks tell processes by their ID; before 4.0, one took the other's away
+    return filelock.FileLock(name, thread_local=False, fallback_to_soft=False)
+
+
+def _unlock(lock: filelock.BaseFileLock) -> None:
+    """Release a lock and remove its file. Whether filelock does the latter varies."""
+    lock.release()
+    with suppress(OSError):  # on Windows, another process may have it open; it will remove it
+        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _tidy(folder: Path) -> None:
@@ -411,14 +449,17 @@ def _tidy(folder: Path) -> None:
     machines go only when they are a day old.
     """
     ours = _DRAFTS.format(_machine(), "*")
-    for path in folder.glob(_DRAFTS.format("*", "*")):
+    found = folder.glob(_DRAFTS.format("*", "*") + "*")  # a lock may outlive its draft
+    for path in {file.with_name(file.name.removesuffix(_LOCK)) for file in found}:
+        lock = _lock(path)
         with suppress(OSError):
-            if not path.match(ours) and time.time() - path.stat().st_mtime < _ABANDONED:
+            status = (path if os.path.lexists(path) else Path(lock.lock_file)).lstat()
+            if not stat.S_ISREG(status.st_mode) or (
+                not path.match(ours) and time.time() - status.st_mtime < _ABANDONED
+            ):
                 continue
-            # without O_NONBLOCK, opening a pipe of such a name would wait for its reader
-            lock = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            lock.acquire(timeout=0)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
+                path.unlink(missing_ok=True)
             finally:
-                os.close(lock)
+                _unlock(lock)

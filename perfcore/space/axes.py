@@ -207,7 +207,8 @@ def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry
 def located(name: str, folder: Path) -> str:
     """Return a path relative to ``folder``; names are returned unchanged."""
     is_path = (
-        name.startswith(("./", "../", "~", "/"))
+        name.startswith(("./", "../", ".\\", "..\\", "~"))
+        or Path(name).is_absolute()
         or name in {".", ".."}
         or (name.lower().endswith((".toml", ".json", ".gguf")) and not name.lower().startswith(HUB))
     )

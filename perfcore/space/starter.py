@@ -132,5 +132,8 @@ def _from(folder: Path, name: str) -> str:
     place = located(name, Path.cwd())
     if place == name and not Path(name).is_absolute():
         return name
-    relative = os.path.relpath(place, folder.resolve())
+    try:
+        relative = Path(os.path.relpath(place, folder.resolve())).as_posix()
+    except ValueError:  # another drive of Windows
+        return Path(place).as_posix()
     return relative if relative.startswith("..") else f"./{relative}"

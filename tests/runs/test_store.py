@@ -3,11 +3,15 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import boto3
+import filelock
 import pyarrow.parquet as pq
 import pytest
 from moto.server import ThreadedMotoServer
@@ -248,6 +252,100 @@ def test_only_what_nobody_writes_is_tidied_away(tmp_path):
     (tmp_path / "shards" / f".perfcore-{MACHINE}-pipe.draft").unlink()
 
     assert os.listdir(tmp_path / "shards") == []  # noqa: PTH208
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from perfcore.runs.store import Draft
+draft = Draft(Path(sys.argv[1]))
+print(draft.path, flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_drafts_of_a_process_go_when_it_has_ended(tmp_path):
+    store = Directory(tmp_path)
+    store.prepare()
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "shards")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        draft = Path(process.stdout.readline().strip())
+        store.tidy()
+        assert draft.exists(), "its process runs"
+    finally:
+        process.kill()
+        process.communicate()
+    store.tidy()
+
+    assert list((tmp_path / "shards").iterdir()) == []
+
+
+def test_a_lock_that_outlived_its_draft_is_tidied_away(tmp_path):
+    """Of a process that was killed after it had published."""
+    store = Directory(tmp_path)
+    store.prepare()
+    (tmp_path / "shards" / f".perfcore-{MACHINE}-left.draft.lock").touch()
+    young = tmp_path / "shards" / ".perfcore-0123456789ab-young.draft.lock"
+    young.touch()
+    store.tidy()
+
+    assert list((tmp_path / "shards").iterdir()) == [young]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, number):
+    """No draft is tidied away, as nobody knows whether its process runs."""
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    store = Directory(tmp_path)
+    store.prepare()
+    draft = store.draft("file")
+    draft.path.write_bytes(b"content")
+    store.tidy()
+    store.publish(draft, "file")
+
+    assert store.read("file") == b"content"
+    assert list((tmp_path / "shards").iterdir()) == []
+
+
+def test_a_draft_that_is_removed_before_it_is_locked(tmp_path, monkeypatch):
+    acquire, removed = filelock.FileLock.acquire, []
+
+    def late(lock, **options):
+        if not removed:
+            removed.append(Path(lock.lock_file.removesuffix(".lock")))
+            removed[0].unlink()
+        return acquire(lock, **options)
+
+    monkeypatch.setattr("filelock.FileLock.acquire", late)
+    draft = Draft(tmp_path)
+
+    assert draft.path.exists()
+    assert draft.path not in removed
+    draft.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_draft_that_is_removed_while_it_is_locked(tmp_path, monkeypatch):
+    """Another process has its lock, in order to remove it."""
+    acquire, taken = filelock.FileLock.acquire, []
+
+    def late(lock, **options):
+        if not taken:
+            taken.append(lock.lock_file)
+            raise filelock.Timeout(lock.lock_file)
+        return acquire(lock, **options)
+
+    monkeypatch.setattr("filelock.FileLock.acquire", late)
+    draft = Draft(tmp_path)
+
+    assert f"{draft.path}.lock" not in taken
+    draft.discard()
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
