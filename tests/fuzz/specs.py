@@ -54,6 +54,7 @@ def random_spec(seed: int) -> Document:
         spec["axes"]["devices"] = "auto"
 
     zipped: list[str] = []
+    size = 0
     if rng.random() < 0.35:
         zipped = rng.sample(names, rng.choice((2, 2, 3)))
         size = rng.randint(2, 5)
@@ -73,15 +74,21 @@ def random_spec(seed: int) -> Document:
         room //= count
 
     for key in what_ifs:
-        given, count = _what_if_values(rng, key, max(min(3, room), 1))
-        if _is_valid({**spec, "what_if": {**spec.get("what_if", {}), key: given}}):
-            spec.setdefault("what_if", {})[key] = given
+        joins = bool(zipped) and rng.random() < 0.5
+        wanted = size if joins else rng.randint(1, max(min(3, room), 1))
+        given, count = _what_if_values(rng, key, wanted)
+        if (joins and count != size) or not _is_valid(
+            {**spec, "what_if": {**spec.get("what_if", {}), key: given}}
+        ):
+            continue
+        spec.setdefault("what_if", {})[key] = given
+        if joins:
+            zipped.append(key)
+        else:
             room //= count
 
     if sampled:
-        spec["sample"] = {"n": rng.randint(1, budget), "seed": rng.randrange(100)}
-        if rng.random() < 0.5:
-            spec["sample"]["method"] = rng.choice(("sobol", "random"))
+        spec["sample"] = _sample(rng, budget)
     output = _output(rng, Space.from_dict(spec).rows)
     if output:
         spec["output"] = output
@@ -89,6 +96,14 @@ def random_spec(seed: int) -> Document:
     if where:
         spec["where"] = where
     return spec
+
+
+def _sample(rng: random.Random, most: int) -> Document:
+    """Return [sample] of up to ``most`` points."""
+    given: Document = {"n": rng.randint(1, most), "seed": rng.randrange(100)}
+    if rng.random() < 0.5:
+        given["method"] = rng.choice(("sobol", "random"))
+    return given
 
 
 def _is_valid(spec: Document) -> bool:
@@ -170,10 +185,12 @@ def _what_if_key(rng: random.Random) -> str:
     return f"{record}.{rng.choice(list(LIMITS[record]))}"
 
 
-def _what_if_values(rng: random.Random, key: str, most: int) -> tuple[object, int]:
-    """Return factors on a field, or values that entries of the catalogue have; and their number."""
+def _what_if_values(rng: random.Random, key: str, count: int) -> tuple[object, int]:
+    """Return factors on a field, or values that entries of the catalogue have; and their number.
+
+    They are ``count``, or as many as the entries have.
+    """
     record, field = key.split(".")
-    count = rng.randint(1, most)
     if rng.random() < 0.5:
         scales = rng.sample(SCALES, count)
         return {"scale": scales}, count
