@@ -42,6 +42,7 @@ from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
 from perfcore.runs import manifest, shards
 from perfcore.runs import workers as runs_workers
+from perfcore.runs.dataset import Rows
 from perfcore.runs.parquet import Buffers
 from perfcore.searching import workers as searching_workers
 from perfcore.space import space as spaces
@@ -94,6 +95,14 @@ class Case:
         """Rows of the sweep without conditions, evaluated in memory, with all columns."""
         return perfcore.sweep(self.unconditioned).to_arrow()
 
+    @cached_property
+    def exact(self) -> pa.Table:
+        """``every_row`` in float64, without rounding."""
+        spec = self.unconditioned.spec
+        output = {"dtype": "float64", "significant_bits": {"default": MANTISSA_BITS["float64"]}}
+        output = spec.output.model_copy(update=output)
+        return perfcore.sweep(Space(replace(spec, output=output))).to_arrow()
+
     def asked(self, *, keep_infeasible: bool) -> pa.Table:
         """Return the rows that meet the conditions, found by SQL."""
         conditions = list(self.space.spec.where)
@@ -105,7 +114,12 @@ class Case:
     def rows(self) -> pa.Table:
         """Expected rows of the sweep, with its columns."""
         found = self.asked(keep_infeasible=self.space.spec.output.keep_infeasible)
-        return found.select(perfcore.sweep(self.space).columns)
+        return found.select(self.memory.columns)
+
+    @cached_property
+    def memory(self) -> Rows:
+        """The sweep in memory."""
+        return perfcore.sweep(self.space)
 
     @cached_property
     def runnable(self) -> pa.Table:
@@ -173,7 +187,7 @@ def meeting(rows: pa.Table, conditions: Iterable[Where]) -> Column:
         if where.allowed:
             texts.append(f"{name} IN ({', '.join('?' * len(where.allowed))})")
             values += where.allowed
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"threads": 1}) as connection:
         places = pa.array(np.arange(rows.num_rows))
         connection.register("rows", rows.append_column("place", places))
         query = f"SELECT place FROM rows WHERE {' AND '.join(texts)}"  # noqa: S608
@@ -252,7 +266,7 @@ def file_equals_mapping(case: Case) -> None:
 
 def memory_equals_query(case: Case) -> None:
     """A sweep has the rows that SQL selects from those of the sweep without conditions."""
-    assert_same(perfcore.sweep(case.space).to_arrow(), case.rows, "memory")
+    assert_same(case.memory.to_arrow(), case.rows, "memory")
 
 
 def run_equals_memory(case: Case) -> None:
@@ -277,8 +291,7 @@ def counts_add_up(case: Case) -> None:
     excluded = rows.num_rows - sum(left_out.values()) - case.rows.num_rows
     if excluded:
         left_out[runs_workers.UNMET] = excluded
-    in_memory = perfcore.sweep(case.space)
-    for found in (case.run, in_memory):
+    for found in (case.run, case.memory):
         assert (found.num_rows, found.evaluated) == (case.rows.num_rows, rows.num_rows)
         assert found.dropped == left_out, (found.dropped, left_out)
     assert case.run.rows == case.rows.num_rows
@@ -337,7 +350,7 @@ def blocks_change_no_row(case: Case) -> None:
 
 def formats_round(case: Case) -> None:
     """Columns are those of the same sweep in float64, rounded to the dtype and its bits."""
-    exact = _exact(case)
+    exact = case.exact
     output = case.space.spec.output
     for column in METRICS:
         name = column.name
@@ -349,19 +362,9 @@ def formats_round(case: Case) -> None:
         assert (bits(numbers(case.every_row, name)) == bits(expected)).all(), name
 
 
-def _exact(case: Case) -> pa.Table:
-    """Return all rows of a sweep in float64, without rounding."""
-    spec = case.unconditioned.spec
-    most = MANTISSA_BITS["float64"]
-    output = {"dtype": "float64", "significant_bits": {"default": most}}
-    return perfcore.sweep(
-        Space(replace(spec, output=spec.output.model_copy(update=output)))
-    ).to_arrow()
-
-
 def rows_equal_single_evaluations(case: Case) -> None:
     """The compiled loops compute what the interpreted formulas do, bit for bit."""
-    exact = _exact(case)
+    exact = case.exact
     space = case.unconditioned
     entries = {
         axis.name: dict(zip(axis.values, axis.entries, strict=True))
