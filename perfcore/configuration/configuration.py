@@ -321,7 +321,7 @@ def evaluate(
     InputError
         There are faults; all of them are listed.
     """
-    known = (*list(AXIS_INPUTS)[2:], "overrides")
+    known = (*list(AXIS_INPUTS)[2:], "devices", "overrides")
     faults: list[str] = []
     for name in options:
         if name not in known:

@@ -3,7 +3,7 @@
 from perfcore.physics.attention import kv_bytes_per_sequence, state_bytes_per_sequence
 from perfcore.physics.memory import usable_bytes
 from perfcore.physics.parallelism import Layout, groups_at_work, heads_fit, lay_out
-from perfcore.physics.rounding import ceil_of
+from perfcore.physics.rounding import ceil_of, floor_of
 from perfcore.physics.serving import wasted_tokens
 from perfcore.physics.weights import expert_bytes, weight_bytes
 from perfcore.records import (
@@ -17,6 +17,7 @@ from perfcore.records import (
 )
 
 AUTO = 0.0  # tensor-parallel degree of a deployment whose devices are yet to be chosen
+LARGEST_DEGREE = 65_536.0  # that the axes tp and pp admit; a test holds the two together
 
 
 def weight_bytes_per_device(model: Model, weight_format: WeightFormat, layout: Layout) -> float:
@@ -65,16 +66,18 @@ def fewest_devices(
 
     The tensor-parallel degree doubles within the scale-up domain, where it also shortens the time
     per token; then pipeline stages are added. A spatial machine gets the chips that its bytes need.
-    If nothing fits, the largest layout tried is returned; its status says why it cannot run.
+    Degrees are whole and at most ``LARGEST_DEGREE``. If nothing fits, the largest layout tried is
+    returned; its status says why it cannot run.
     """
     if device.spatial == 1.0:
         kept = kv_bytes_per_sequence(model, kv_format, length) + state_bytes_per_sequence(model)
         total = weight_bytes(model, weight_format) + deployment.batch * kept
         chips = ceil_of(total / max(usable_bytes(device, engine), 1.0))
-        return with_degrees(deployment, 1.0, max(chips, 1.0))
+        return with_degrees(deployment, 1.0, min(max(chips, 1.0), LARGEST_DEGREE))
     widest = 1.0
     tp = 1.0
-    while tp <= device.scale_up_domain and tp <= max(model.heads, 1.0):
+    most = min(max(model.heads, 1.0), LARGEST_DEGREE)
+    while tp <= device.scale_up_domain and tp <= most:
         if heads_fit(model, engine, tp):
             widest = tp
             candidate = with_degrees(deployment, tp, 1.0)
@@ -82,9 +85,10 @@ def fewest_devices(
                 return candidate
         tp *= 2.0
     pp = 2.0
-    while pp < model.layers:
+    stages = min(floor_of(model.layers), LARGEST_DEGREE)  # a what-if may give a model half a layer
+    while pp < stages:
         candidate = with_degrees(deployment, widest, pp)
         if fits(model, device, engine, weight_format, kv_format, candidate, length):
             return candidate
         pp += 1.0
-    return with_degrees(deployment, widest, model.layers)
+    return with_degrees(deployment, widest, stages)

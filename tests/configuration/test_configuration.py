@@ -328,6 +328,13 @@ def test_faulty_option_is_an_input_error(options, message):
     assert message in str(caught.value)
 
 
+def test_devices_are_an_option_of_one_configuration():
+    row = evaluate("llama-3-70b", "h100-sxm", devices="auto")
+
+    assert row == Configuration("llama-3-70b", "h100-sxm", devices="auto").to_dict()
+    assert row["tp"] == 2
+
+
 def test_device_left_without_arithmetic_is_a_fault():
     overrides = {f"device.flops_{kind}": 0 for kind in ("fp32", "fp16", "fp8", "int8", "fp4")}
     with pytest.raises(perfcore.InputError, match="no arithmetic rate is left"):

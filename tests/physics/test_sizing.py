@@ -9,8 +9,16 @@ from perfcore import catalog
 from perfcore.api import sweep
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
+from perfcore.inputs import AXIS_INPUTS
+from perfcore.limits import Limits
 from perfcore.physics.parallelism import lay_out
-from perfcore.physics.sizing import fewest_devices, fits, weight_bytes_per_device, with_degrees
+from perfcore.physics.sizing import (
+    LARGEST_DEGREE,
+    fewest_devices,
+    fits,
+    weight_bytes_per_device,
+    with_degrees,
+)
 from perfcore.physics.weights import expert_bytes, weight_bytes
 from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_STATIC, Deployment
 from perfcore.space.spec import Spec
@@ -89,6 +97,32 @@ def test_every_model_of_the_catalogue_runs_somewhere():
     ]
 
     assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("device", "engine", "what_if"),
+    [
+        ("groq-lpu", "llamacpp", {}),  # keeps more memory in reserve than a chip has
+        ("m2-max", "default", {"model.layers": {"scale": 1.01}}),  # 80.8 layers
+        ("m2-max", "default", {"device.scale_up_domain": 1e9, "model.heads": 2**19}),
+    ],
+)
+def test_chosen_degrees_are_among_those_that_axes_admit(device, engine, what_if):
+    axes = {"model": "llama-3-70b", "device": device, "engine": engine, "input_len": 4_096}
+    spec = {
+        "axes": {**axes, "devices": "auto", "batch": 4_096},
+        "what_if": what_if,
+        "output": {"keep_infeasible": True},
+    }
+    (row,) = sweep(spec).to_pylist()
+    one = Configuration(**axes, batch=4_096, devices="auto", overrides=what_if)
+    limits = [AXIS_INPUTS[name].limits for name in ("tp", "pp")]
+
+    assert {limit.high for limit in limits} == {LARGEST_DEGREE}
+    assert (row["tp"], row["pp"]) == (one.numbers["tp"], one.numbers["pp"])
+    assert (row["tp"], row["pp"]) == (one.records.deployment.tp, one.records.deployment.pp)
+    assert all(map(Limits.admits, limits, (row["tp"], row["pp"])))
+    assert row["status"] == one.to_dict()["status"]
 
 
 def test_groq_needs_hundreds_of_chips():
