@@ -70,11 +70,15 @@ class Draft:
             self.discard()
 
     def discard(self) -> None:
-        """Delete the draft; a no-op after ``publish``."""
-        self.path.unlink(missing_ok=True)
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        """Delete the draft if possible, or leave it to ``tidy``; a no-op after ``publish``."""
+        if self._lock < 0:
+            return
+        # the descriptor is closed even if closing fails, and another thread may get it then
+        lock, self._lock = self._lock, -1
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            os.close(lock)
 
 
 class Store(ABC):
@@ -359,7 +363,10 @@ def _tidy(folder: Path) -> None:
     machines go only when they are a day old.
     """
     ours = _DRAFTS.format(_machine(), "*")
-    for path in folder.glob(_DRAFTS.format("*", "*")):
+    drafts: list[Path] = []
+    with suppress(OSError):  # what cannot be listed is tidied by a later run
+        drafts.extend(folder.glob(_DRAFTS.format("*", "*")))
+    for path in drafts:
         with suppress(OSError):
             if not path.match(ours) and time.time() - path.stat().st_mtime < _ABANDONED:
                 continue
