@@ -31,15 +31,16 @@ class Record:
         kind[4][sees] += injected
 
     def lines(self):
-        """Return a line for each kind, with its most frequent message."""
+        """Return a line for each kind, with its most frequent message if it had any."""
         for fault, (injected, lost, duplicated, same, sees) in self.found.items():
+            messages = Counter({text: times for text, times in sees.items() if text != "nothing"})
             yield {
                 "fault": fault,
                 "injected": injected,
                 "rows_lost": lost,
                 "rows_duplicated": duplicated,
                 "same_bytes": same,
-                "sees": sees.most_common(1)[0][0],
+                "sees": (messages or sees).most_common(1)[0][0],
             }
 
 
