@@ -379,6 +379,26 @@ def test_drafts_of_other_machines_are_tidied_away_when_they_are_old(tmp_path):
     assert not old.exists()
 
 
+def test_a_draft_that_cannot_be_deleted_is_tidied_later(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    store = Directory(tmp_path)
+    store.prepare()
+    draft = Draft(tmp_path / "shards")
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.unlink", fail)
+        patch.setattr("pathlib.Path.glob", fail)
+        draft.discard()
+        store.tidy()
+
+    assert draft.path.exists()
+
+    store.tidy()
+
+    assert not draft.path.exists()
+
+
 def test_a_draft_that_vanished_is_computed_again(tmp_path, whole, monkeypatch):
     publish, lost = Draft.publish, []
 
