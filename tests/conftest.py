@@ -7,7 +7,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["runs"]
+pytest_plugins = ["runs", "faults.record"]
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 

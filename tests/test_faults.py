@@ -1,9 +1,5 @@
-"""Faults that are really injected, and what is left: nothing lost, nothing twice.
+"""Faults that are really injected, and what is left: nothing lost, nothing twice."""
 
-With ``PERFCORE_FAULTS`` naming a file, what was found is written there for `docs/reliability.md`.
-"""
-
-import json
 import os
 import random
 import re
@@ -11,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pyarrow.dataset as ds
 import pytest
@@ -20,8 +15,6 @@ from runs import (
     SHARDS,
     cli,
     hashes,
-    lost_and_duplicated,
-    manifest_of,
     perfcore,
     shards_of,
     space,
@@ -37,43 +30,6 @@ from perfcore.runs.workers import evaluate_rows
 
 KILLS = 20
 SOME = 15  # shards that are there when a fault is injected
-
-
-@pytest.fixture(scope="module")
-def recorded():
-    """Results of all tests, written at the end."""
-    found = []
-    yield found
-    path = os.environ.get("PERFCORE_FAULTS")
-    if path:
-        Path(path).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
-
-
-@pytest.fixture
-def held(whole, recorded, tmp_path):
-    """Hold a run that went on after a fault against the undisturbed one, and record it."""
-
-    def hold(path, fault, injected, sees):
-        lost, duplicated = lost_and_duplicated(path, whole)
-        sees = re.sub(rf"{re.escape(str(tmp_path))}/(?:disk/)?[\w ]*", "RUN", sees.strip())
-        recorded.append(
-            {
-                "fault": fault,
-                "injected": injected,
-                "rows_lost": lost,
-                "rows_duplicated": duplicated,
-                "same_bytes": hashes(path) == hashes(whole),
-                "sees": sees,
-            }
-        )
-
-        assert (lost, duplicated) == (0, 0)
-        assert hashes(path) == hashes(whole)
-        assert manifest_of(path) == manifest_of(whole)
-        assert not verify(path).faults
-        assert not list((path / "shards").glob(".*")), "nothing unfinished is left"
-
-    return hold
 
 
 @pytest.fixture
@@ -359,16 +315,8 @@ def test_two_thousand_shards(tmp_path, recorded):
     same = hashes(output) == before
     assert again.rows == run.rows == rows
     assert same
-    recorded.append(
-        {
-            "fault": "20 of 2,000 shards deleted",
-            "injected": len(lost),
-            "rows_lost": max(run.rows - rows, 0),
-            "rows_duplicated": max(rows - run.rows, 0),
-            "same_bytes": same,
-            "sees": "nothing",
-        }
-    )
+    counted = (max(run.rows - rows, 0), max(rows - run.rows, 0))
+    recorded.add("20 of 2,000 shards deleted", len(lost), counted, same, "nothing")
 
 
 @pytest.mark.parametrize("resource", ["memory", "disk"])

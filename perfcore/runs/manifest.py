@@ -184,15 +184,16 @@ class StoredShard:
     def commit(self, count: Count) -> Receipt:
         """Publish the file, then its receipt."""
         self.file.commit()
-        try:
-            with self.draft.path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                size = file.tell()
-        except FileNotFoundError as error:
-            raise VanishedError(
-                f"{self.archive.store.location}: the draft of {self.name} was removed while it "
-                "was written; run again, which keeps complete shards"
-            ) from error
+        with self.archive.store.writing(self.name):
+            try:
+                with self.draft.path.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                    size = file.tell()
+            except FileNotFoundError as error:
+                raise VanishedError(
+                    f"{self.archive.store.location}: the draft of {self.name} was removed while "
+                    "it was written; run again, which keeps complete shards"
+                ) from error
         receipt = Receipt(count.rows, count.dropped, size, digest)
         self.archive.check_owner()
         self.archive.store.publish(self.draft, self.name)

@@ -218,10 +218,11 @@ class ParquetShard:
             raise _unwritable(self.name, error) from error
 
     def discard(self) -> None:
-        """Close and delete the file."""
+        """Close and delete the file, as far as that is possible."""
         with suppress(OSError, pa.ArrowException):
             self.writer.close()
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 def _dictionary(codes: npt.NDArray[np.int32], labels: pa.Array) -> pa.DictionaryArray:

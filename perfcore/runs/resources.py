@@ -51,12 +51,12 @@ def memory_free() -> int | None:
 
 
 def disk_free(output: str) -> int | None:
-    """Return the free disk space for a run; None for an object store. [bytes]"""
+    """Return the free disk space for a run; None for an object store, or if unknown. [bytes]"""
     if is_address(output):
         return None
     path = Path(output).absolute()
-    while not path.exists() and path != path.parent:
-        path = path.parent
     with suppress(OSError):
+        while not path.exists() and path != path.parent:
+            path = path.parent
         return shutil.disk_usage(path).free
     return None

@@ -80,11 +80,10 @@ class Draft:
             self.discard()
 
     def discard(self) -> None:
-        """Delete the draft; a no-op after ``publish``."""
-        try:
+        """Delete the draft if possible, or leave it to ``tidy``; a no-op after ``publish``."""
+        with suppress(OSError):
             self.path.unlink(missing_ok=True)
-        finally:
-            _unlock(self._lock)
+        _unlock(self._lock)
 
 
 class Store(ABC):
@@ -437,7 +436,8 @@ def _lock(draft: Path) -> filelock.BaseFileLock:
 
 def _unlock(lock: filelock.BaseFileLock) -> None:
     """Release a lock and remove its file. Whether filelock does the latter varies."""
-    lock.release()
+    with suppress(OSError):  # it is released when the process ends
+        lock.release()
     with suppress(OSError):  # on Windows, another process may have it open; it will remove it
         Path(lock.lock_file).unlink(missing_ok=True)
 
@@ -449,8 +449,11 @@ def _tidy(folder: Path) -> None:
     machines go only when they are a day old.
     """
     ours = _DRAFTS.format(_machine(), "*")
-    found = folder.glob(_DRAFTS.format("*", "*") + "*")  # a lock may outlive its draft
-    for path in {file.with_name(file.name.removesuffix(_LOCK)) for file in found}:
+    drafts: set[Path] = set()
+    with suppress(OSError):  # what cannot be listed is tidied by a later run
+        for file in folder.glob(_DRAFTS.format("*", "*") + "*"):  # a lock may outlive its draft
+            drafts.add(file.with_name(file.name.removesuffix(_LOCK)))
+    for path in drafts:
         lock = _lock(path)
         with suppress(OSError):
             status = (path if os.path.lexists(path) else Path(lock.lock_file)).lstat()

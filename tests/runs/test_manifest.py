@@ -1,5 +1,8 @@
 """Fingerprints, manifests and receipts of a run."""
 
+import re
+from contextlib import contextmanager
+
 import pytest
 from paths import ROOT
 
@@ -93,27 +96,48 @@ def test_receipts_say_what_shards_are(whole):
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """The fingerprint of the same sweep from a checkout with other formulas."""
-    with monkeypatch.context() as patch:
-        patch.setattr(manifest, "source_hash", lambda: "0123456789abcdef")
-        return manifest.fingerprint(space())
+    """A context in which this is a checkout with other formulas."""
+
+    @contextmanager
+    def elsewhere():
+        with monkeypatch.context() as patch:
+            patch.setattr(manifest, "source_hash", lambda: "0123456789abcdef")
+            yield
+
+    return elsewhere
 
 
 @pytest.mark.parametrize("part", [(1, 1), (2, 2)], ids=["resumed", "a part"])
-def test_a_run_of_other_formulas_is_not_continued(tmp_path, monkeypatch, part):
-    with monkeypatch.context() as patch:
-        patch.setattr(manifest, "source_hash", lambda: "0123456789abcdef")
-        sweep(space(), tmp_path, 1, part=(1, 2))
-    before = hashes(tmp_path)
+def test_a_run_of_other_formulas_is_not_continued(tmp_path, elsewhere, held, part):
+    run = tmp_path / "run"
+    sweep(space(), run, 1, part=(1, 2))
+    before = hashes(run)
 
-    with pytest.raises(InputError, match=r"formulas or kernel have changed \(sources .*0123456789"):
-        sweep(space(), tmp_path, 1, part=part)
-    assert hashes(tmp_path) == before
+    message = r"formulas or kernel have changed \(sources .*0123456789"
+    with elsewhere(), pytest.raises(InputError, match=message) as refused:
+        sweep(space(), run, 1, part=part)
+    assert hashes(run) == before
+
+    sweep(space(), run, 1)
+    does = "resumed" if part == (1, 1) else "continued by another part"
+    held(run, f"run {does} with other formulas", 1, said(refused))
 
 
-def test_a_worker_with_other_formulas_is_refused(tmp_path, elsewhere):
-    task = tasks.SweepTask(executors.packed_spec(space().spec), str(tmp_path), elsewhere)
+def test_a_worker_with_other_formulas_is_refused(tmp_path, elsewhere, held):
+    run = tmp_path / "run"
+    with elsewhere():
+        expected = manifest.fingerprint(space())
+    task = tasks.SweepTask(executors.packed_spec(space().spec), str(run), expected)
 
-    with pytest.raises(InputError, match="has another version of perfcore"):
+    with pytest.raises(InputError, match="has another version of perfcore") as refused:
         task(0)
     assert list(tmp_path.iterdir()) == []
+
+    sweep(space(), run, 1)
+    held(run, "Dask worker with other formulas", 1, said(refused))
+
+
+def said(refused):
+    """Return the message of an error without hashes and names of hosts."""
+    text = re.sub(r"[0-9a-f]{16,}", "HASH", f"error: {refused.value}")
+    return re.sub(r"worker \S+:", "worker HOST:", text)

@@ -1,5 +1,7 @@
 """Memory and disk of this machine."""
 
+import errno
+
 from perfcore.runs import preflight as room
 from perfcore.runs import resources
 from perfcore.space.space import Space
@@ -8,6 +10,14 @@ from perfcore.space.space import Space
 def test_disk_of_a_directory_that_is_not_there_yet(tmp_path):
     assert room.disk_free(str(tmp_path / "a" / "b")) == room.disk_free(str(tmp_path))
     assert room.disk_free("gs://bucket/run") is None
+
+
+def test_disk_of_a_directory_that_cannot_be_examined(tmp_path, monkeypatch):
+    def fail(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("pathlib.Path.exists", fail)
+    assert room.disk_free(str(tmp_path)) is None
 
 
 def test_a_container_has_less_memory_than_its_machine(tmp_path, monkeypatch):

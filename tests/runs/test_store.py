@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -378,7 +379,12 @@ def test_a_password_in_an_address_is_refused_and_not_repeated():
     assert "SECRET" not in str(caught.value).replace("AWS_SECRET_ACCESS_KEY", "")
 
 
-FAULTS = [403, 404, 500, "drop"]
+REFUSALS = {
+    403: "upload to S3 refused (HTTP 403)",
+    404: "upload to S3 refused (HTTP 404)",
+    500: "upload to S3 fails on the server (HTTP 500)",
+    "drop": "connection to S3 dropped during an upload",
+}
 OBJECTS = [
     "data/part-00001.parquet",
     "data/part-00002.parquet",
@@ -393,7 +399,7 @@ REQUESTS = {
 }
 
 
-ALL = [(fault, request, name) for fault in FAULTS for request in REQUESTS for name in OBJECTS]
+ALL = [(fault, request, name) for fault in REFUSALS for request in REQUESTS for name in OBJECTS]
 # Arrow tries again for 7 s after an error of the server or the connection: few of these then, and
 # every third of the others, unless PERFCORE_ALL_FAULTS asks for all 60
 SOME = [*ALL[: len(ALL) // 2 : 3], ("drop", "part", OBJECTS[0]), (500, "end", OBJECTS[1])]
@@ -402,7 +408,9 @@ SOME = [*ALL[: len(ALL) // 2 : 3], ("drop", "part", OBJECTS[0]), (500, "end", OB
 @pytest.mark.parametrize(
     ("fault", "request_kind", "name"), ALL if os.environ.get("PERFCORE_ALL_FAULTS") else SOME
 )
-def test_no_upload_is_lost_in_silence(address, spec, monkeypatch, fault, request_kind, name):
+def test_no_upload_is_lost_in_silence(
+    s3, address, spec, monkeypatch, fault, request_kind, name, held, tmp_path
+):
     """Each object of a run, and each request that uploads it."""
     upstream = os.environ["AWS_ENDPOINT_URL"]
     seen = []
@@ -424,6 +432,17 @@ def test_no_upload_is_lost_in_silence(address, spec, monkeypatch, fault, request
     (line,) = done.stderr.splitlines()
     assert f"{name}: cannot be written" in line
     assert fault != 403 or "check the credentials" in line
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", upstream)
+    again = cli("run", spec, "-o", address, "--quiet", "--force")
+
+    assert (again.exit_code, again.stderr) == (0, "")
+    for place, key in objects(s3, address).items():
+        path = tmp_path / "run" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content(s3, key))
+    said = re.sub(r"\(.*(AWS Error \w+).*\);", r"(\1);", line)
+    held(tmp_path / "run", REFUSALS[fault], 1, said.replace(f"{address}/{name}", "RUN/NAME"))
 
 
 def test_a_part_of_a_large_upload_that_is_refused(address, monkeypatch):
@@ -456,6 +475,26 @@ def test_drafts_of_other_machines_are_tidied_away_when_they_are_old(tmp_path):
 
     assert young.exists()
     assert not old.exists()
+
+
+def test_a_draft_that_cannot_be_deleted_is_tidied_later(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    store = Directory(tmp_path)
+    store.prepare()
+    draft = Draft(tmp_path / "shards")
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.unlink", fail)
+        patch.setattr("pathlib.Path.glob", fail)
+        draft.discard()
+        store.tidy()
+
+    assert draft.path.exists()
+
+    store.tidy()
+
+    assert not draft.path.exists()
 
 
 def test_a_draft_that_vanished_is_computed_again(tmp_path, whole, monkeypatch):
