@@ -480,13 +480,13 @@ class Engine(NamedTuple):
     ]
     interference: Annotated[
         float,
-        Limits("ratio", 0, 10),
-        "share of other requests' prefill time that delays decode steps",
+        SHARE,
+        "share of the time that other requests' prompts add to a step that delays it",
     ]
     queue_weight: Annotated[
         float,
-        Limits("ratio", 0, 10),
-        "share of the requests in flight that queue ahead of a new prompt",
+        SHARE,
+        "share of the running requests that are prefilled ahead of a new prompt",
     ]
     random_arrivals: Annotated[
         float, FLAG, "1 if requests arrive at random and queue, 0 for the bound"
@@ -513,6 +513,11 @@ class Engine(NamedTuple):
         float,
         Limits("count", 1, 1e6),
         "tokens per KV-cache block; a sequence wastes half a block on average",
+    ]
+    reserves_output: Annotated[
+        float,
+        FLAG,
+        "1 if a server reserves the KV cache of a whole answer, 0 if it takes blocks on demand",
     ]
     max_sequences: Annotated[
         float,

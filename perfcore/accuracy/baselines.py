@@ -55,5 +55,6 @@ def baselines(batch: Batch, running: Floats) -> dict[str, Floats]:
         slower = tpot_s / tpot
         share = 0.4 + slower * (0.35 * column["mbu"] + 1.2 * column["mfu"])
         power_w = limit * np.minimum(share, 1.0)
-        found[name] = as_measured(batch, Estimate(tpot, ttft, running, power_w))
+        requests_per_s = running / (ttft + (batch.lengths[1] - 1.0) * tpot)
+        found[name] = as_measured(batch, Estimate(tpot, ttft, requests_per_s, power_w))
     return found

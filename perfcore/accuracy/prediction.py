@@ -259,7 +259,7 @@ class Estimate(NamedTuple):
 
     tpot_s: Floats
     ttft_s: Floats
-    running: Floats  # sequences at once
+    requests_per_s: Floats
     power_w: Floats  # of one board, averaged over the measured interval
 
 
@@ -267,24 +267,18 @@ def as_measured(batch: Batch, estimate: Estimate) -> Floats:
     """Return an estimate in each question's metric."""
     input_len, output_len = batch.lengths
     requested = batch.deployments[:, records.Deployment._fields.index("batch")]
-    scheduler = batch.deployments[:, records.Deployment._fields.index("scheduler")]
     devices = np.array([question.measurement.devices for question in batch.questions], np.float64)
-    tpot_s, ttft_s, running, power_w = estimate
+    tpot_s, ttft_s, requests_per_s, power_w = estimate
     e2e_latency_s = ttft_s + (output_len - 1.0) * tpot_s
-    # power covers a whole static batch, or the steps of a server
-    per_token_s = np.where(
-        scheduler == records.SCHEDULER_STATIC,
-        e2e_latency_s / (requested * output_len),
-        tpot_s / running,
-    )
+    tokens_per_s = requests_per_s * output_len
     values = {
         "tpot_s": tpot_s,
         "ttft_s": ttft_s,
         "e2e_latency_s": e2e_latency_s,
         "prefill_tokens_per_s": requested * input_len / ttft_s,
-        "output_tokens_per_s_per_device": running / (devices * tpot_s),
+        "output_tokens_per_s_per_device": tokens_per_s / devices,
         "power_w_per_device": power_w,
-        "energy_j_per_output_token": power_w * devices * per_token_s,
+        "energy_j_per_output_token": power_w * devices / tokens_per_s,
     }
     kinds = list(values)
     chosen = [kinds.index(question.measurement.metric) for question in batch.questions]
@@ -293,7 +287,7 @@ def as_measured(batch: Batch, estimate: Estimate) -> Floats:
 
 def predicted(batch: Batch, points: Floats) -> Floats:
     """Return the predicted value of each question's metric."""
-    columns = ("tpot_s", "ttft_s", "running_batch", "power_w")
+    columns = ("tpot_s", "ttft_s", "requests_per_s", "power_w")
     return as_measured(batch, Estimate(*(points[_FIELD[name]] for name in columns)))
 
 
@@ -305,8 +299,11 @@ def interval(batch: Batch, points: Floats) -> tuple[Floats, Floats]:
     expected = predicted(batch, points)
     edges = []
     for edge in ("low", "high"):
-        columns = (f"tpot_{edge}_s", f"ttft_{edge}_s", "running_batch", f"power_{edge}_w")
-        value = as_measured(batch, Estimate(*(points[_FIELD[name]] for name in columns)))
+        tpot_s, ttft_s = (points[_FIELD[f"{name}_{edge}_s"]] for name in ("tpot", "ttft"))
+        slower = points[_FIELD[f"e2e_latency_{edge}_s"]] / points[_FIELD["e2e_latency_s"]]
+        requests_per_s = points[_FIELD["requests_per_s"]] / slower
+        power_w = points[_FIELD[f"power_{edge}_w"]]
+        value = as_measured(batch, Estimate(tpot_s, ttft_s, requests_per_s, power_w))
         factor = points[_FIELD[f"energy_per_output_token_{edge}_j"]]
         factor = factor / points[_FIELD["energy_per_output_token_j"]]
         edges.append(np.where(energy, expected * factor, value))

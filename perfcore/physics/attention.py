@@ -100,6 +100,18 @@ def kv_bytes_per_sequence(model: Model, kv_format: KVFormat, context: float) -> 
     return size
 
 
+def kv_bytes_of_prefix(model: Model, kv_format: KVFormat, prefix: float, rest: float) -> float:
+    """Bytes of KV cache of a prefix that sequences share, with ``rest`` tokens of their own.
+
+    Windows hold as much of it as their own tokens leave room for.
+    """
+    size = kv_bytes_per_token(model, kv_format) * prefix
+    if model.window_kv_elements > 0.0:
+        seen = min(prefix, max(model.window - rest, 0.0))
+        size += model.window_kv_elements * kv_format.bits / 8.0 * seen
+    return size
+
+
 def state_bytes_per_sequence(model: Model) -> float:
     """Bytes of recurrent state of a sequence, independent of its length."""
     return model.state_elements * STATE_BYTES

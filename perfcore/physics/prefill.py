@@ -193,28 +193,30 @@ def prefill_terms(
     groups: float,
     prompts: float,
     experts_read: float,
+    chunks: float,
     head_s: float,
     split: bool,
 ) -> PrefillTerms:
     """Time of a prefill and, if ``split``, its parts by limiting resource.
 
     ``prompts`` is the number of prompts per group, ``head_s`` the time of the lm_head for them,
-    which is recomputed if ``split``. A long prefill is cut into chunks, several of which can be in
-    different pipeline stages at once.
+    which is recomputed if ``split``. A server reads weights for each of ``chunks``. Parts of a long
+    prefill can be in different pipeline stages at once; reading the weights once takes as long as
+    without.
     """
     tokens = work.tokens
     residue = engine.residue
     expert_tokens = tokens * groups
     none = no_terms()
-    linear = add_prefill_operator(none, operators.attention_in, tokens, 1.0, residue, split)
-    linear = add_prefill_operator(linear, operators.attention_out, tokens, 1.0, residue, split)
-    linear = add_prefill_operator(linear, operators.ffn_in, tokens, 1.0, residue, split)
-    linear = add_prefill_operator(linear, operators.ffn_out, tokens, 1.0, residue, split)
+    linear = add_prefill_operator(none, operators.attention_in, tokens, chunks, residue, split)
+    linear = add_prefill_operator(linear, operators.attention_out, tokens, chunks, residue, split)
+    linear = add_prefill_operator(linear, operators.ffn_in, tokens, chunks, residue, split)
+    linear = add_prefill_operator(linear, operators.ffn_out, tokens, chunks, residue, split)
     if operators.shared.weights > 0.0:
-        linear = add_prefill_operator(linear, operators.shared, tokens, 1.0, residue, split)
+        linear = add_prefill_operator(linear, operators.shared, tokens, chunks, residue, split)
     if operators.experts.weights > 0.0:
         linear = add_prefill_operator(
-            linear, operators.experts, expert_tokens, experts_read, residue, split
+            linear, operators.experts, expert_tokens, experts_read * chunks, residue, split
         )
     elementwise = (
         operators.elementwise.weights + operators.elementwise.activations_per_token * tokens
@@ -226,8 +228,17 @@ def prefill_terms(
     network = exchanges(links, tokens, expert_links, expert_tokens, grouped)
     hand_over = costs.per_token * tokens
     narrowing = costs.narrowing * fill
+    once = (
+        operators.attention_in.weights
+        + operators.attention_out.weights
+        + operators.ffn_in.weights
+        + operators.ffn_out.weights
+        + operators.shared.weights
+        + operators.experts.weights * experts_read
+    ) * (costs.narrowing - narrowing)
     if not split:
-        passed = (linear.compute + elementwise) * narrowing + attention.total * fill + head_s
+        passed = (linear.compute + elementwise) * narrowing + once
+        passed += attention.total * fill + head_s
         return PrefillTerms(
             seconds=passed + (network.total * fill + hand_over + costs.fixed),
             memory=NOTHING,
@@ -236,7 +247,7 @@ def prefill_terms(
             latency=NOTHING,
         )
     head = add_prefill_operator(none, operators.lm_head, prompts, 1.0, residue, split)
-    memory = (linear.weights + elementwise) * narrowing
+    memory = (linear.weights + elementwise) * narrowing + once
     memory += attention.memory_duty * attention_memory * fill + head.weights
     compute = linear.compute * narrowing
     compute += attention.compute_duty * attention_compute * fill + head.compute

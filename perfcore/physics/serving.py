@@ -1,45 +1,89 @@
 """A server in steady state: other requests' prefill, queues, and waste in the KV cache."""
 
+from typing import NamedTuple
+
+from perfcore.physics.roofline import TINY
 from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_STATIC, Engine
 
 BUSIEST = 0.95  # largest share of time in prefill at which a queue is in steady state
 
 
-def prompts_together(
-    engine: Engine,
-    scheduler: float,
-    batch: float,
-    groups: float,
-    input_len: float,
-    output_len: float,
-) -> float:
-    """Prompts prefilled in one pass.
+class Rhythm(NamedTuple):
+    """Steps of a server while a request runs, on average, and the prompts that come first."""
 
-    All of a static batch. In a server that keeps B requests in flight, B/O arrive per decode step.
-    They share a pass up to its size in tokens; every attention group has its own pass.
+    decode: float  # steps in which it writes tokens
+    prefill: float  # steps up to the end of its prompt
+    decode_share: float  # share of the running requests that write tokens in a step
+    company: float  # others that write tokens in a step that carries its prompt, at most 1
+    ahead: float  # prompts of others that are prefilled before its own
+    between: float  # prompts of others that are prefilled between two of its decode steps
+
+
+def rhythm(
+    engine: Engine,
+    batch: float,
+    sequences: float,
+    new_tokens: float,
+    decode_steps: float,
+    drafted: float,
+) -> Rhythm:
+    """Steps of a server that keeps ``batch`` requests running, ``sequences`` of them in a pass.
+
+    A request writes tokens in D steps of ``drafted`` tokens each. A step has room for M tokens, so
+    that its prompt of n ``new_tokens`` takes max(1, n / M) steps, and prompts of others that come
+    first n / M each. Of these others, each is prefilled once while the request runs, a share q
+    comes first, as requests arrive in waves, and of the rest 1 / (D + 1). All steps K of all
+    requests have room for all tokens: K M >= sequences (n + drafted D). B D / K of B running
+    requests write tokens in a step.
+    """
+    per_chunk = 1.0 / engine.prefill_chunk
+    per_decode = 1.0 / (decode_steps + 1.0)
+    first = min(engine.queue_weight, 1.0)
+    ahead_share = first + (1.0 - first) * per_decode
+    own_steps = new_tokens * per_chunk
+    prefill_steps = max(own_steps, 1.0) + ahead_share * max(sequences - 1.0, 0.0) * own_steps
+    crowded = sequences * (own_steps + drafted * per_chunk * decode_steps)
+    others = max(batch - 1.0, 0.0)
+    prefill = max(prefill_steps, crowded - decode_steps)
+    decode_share = decode_steps / (decode_steps + min(others, 1.0) * prefill + TINY)
+    return Rhythm(
+        decode=decode_steps,
+        prefill=prefill,
+        decode_share=decode_share,
+        company=min(others * decode_share, 1.0),
+        ahead=ahead_share * others,
+        between=(1.0 - first) * others * per_decode,
+    )
+
+
+def prompts_together(
+    engine: Engine, scheduler: float, batch: float, sequences: float, groups: float, tokens: float
+) -> float:
+    """Prompts of ``tokens`` new tokens each that are prefilled in one pass.
+
+    All of a static batch. In a server, those of a pass of each attention group, ``sequences``, up
+    to the size of a step in tokens; a disaggregated server prefills one after the other.
     """
     if scheduler == SCHEDULER_STATIC:
         return batch
-    arriving = batch * (1.0 / output_len)
-    fitting = max(engine.prefill_chunk * (1.0 / input_len), 1.0) * groups
-    return max(min(arriving, fitting), groups) if scheduler == SCHEDULER_CONTINUOUS else groups
+    if scheduler != SCHEDULER_CONTINUOUS:
+        return groups
+    return max(min(sequences, engine.prefill_chunk * (1.0 / tokens)), 1.0) * groups
+
+
+def kept_output(engine: Engine, output_len: float) -> float:
+    """Output tokens in the KV cache of the average running request of a server.
+
+    All of them if they are reserved. On demand, requests are at all stages of their answers, and
+    long answers run longer: O (1 + cv^2) / 2, as lengths vary by a factor of ``length_spread``.
+    """
+    on_demand = min(0.5 * engine.length_spread, 1.0)
+    return output_len * (on_demand + engine.reserves_output * (1.0 - on_demand))
 
 
 def wasted_tokens(engine: Engine) -> float:
     """Tokens of KV cache that a sequence allocates but does not use: half of its last block."""
     return 0.5 * (engine.block_tokens - 1.0)
-
-
-def interference_share(
-    engine: Engine, scheduler: float, batch: float, per_output: float, per_prompt: float
-) -> float:
-    """Prefill passes that delay an average decode step.
-
-    In steady state each of the other B - 1 requests is prefilled once per 1/``per_output`` steps,
-    1/``per_prompt`` of them together.
-    """
-    others = max(batch - 1.0, 0.0) * per_output * per_prompt
-    return engine.interference * others if scheduler == SCHEDULER_CONTINUOUS else 0.0
 
 
 def queueing(service_s: float, load: float) -> float:

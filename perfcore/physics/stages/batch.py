@@ -24,16 +24,18 @@ class RunningBatch(NamedTuple):
 
     batch: float
     per_batch: float  # 1 / batch
-    waiting_share: float  # share of the requests in flight that wait
+    waiting: float  # requests that wait, for each that runs
     groups: float  # data-parallel groups that have sequences
     per_groups: float  # 1 / groups
     per_group: float  # sequences of one group
     passes: float  # passes of all groups in different stages at once
     sequences: float  # in one pass
+    per_micro_batches: float  # 1 / parts of a group's batch in different stages at once
     weights_s: float  # decode, without attention over the context
     kv_s: float
     activations_s: float
     compute_s: float
+    hidden_s: float  # linear operators, without their arithmetic
     network_s: float
     transfer_s: float  # the part of network_s that a faster link would shorten
     latency_s: float  # start-ups and host
@@ -88,6 +90,9 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
         terms = summed(terms, scaled(draft, draft_share))
         terms = summed(terms, scaled(head, deployment.draft_len))
     terms = scaled(terms, replica.per_step_token)
+    arithmetic_s = replica.compute_per_token * tokens
+    arithmetic_s += ops.experts.compute_per_token * waited_tokens
+    arithmetic_s *= replica.per_step_token
 
     # Exchanges, and the host.
     network = exchanges(
@@ -107,16 +112,18 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     return RunningBatch(
         batch=batch,
         per_batch=1.0 / batch,
-        waiting_share=1.0 - batch / requested,
+        waiting=max(requested - batch, 0.0) / batch,
         groups=groups,
         per_groups=per_groups,
         per_group=per_group,
         passes=micro_batches * groups,
         sequences=sequences,
+        per_micro_batches=per_micro_batches,
         weights_s=terms.weights,
         kv_s=terms.kv,
         activations_s=terms.activations,
         compute_s=terms.compute,
+        hidden_s=max(terms.weights + terms.activations + terms.compute - arithmetic_s, 0.0),
         network_s=(network.total + handed_s + replica.hand_over_s) * replica.per_step_token,
         transfer_s=(network.transfer + handed_s) * replica.per_step_token,
         latency_s=(replica.launched_s + sampled_s + host_s) * replica.per_step_token,

@@ -2,20 +2,20 @@
 
 from typing import NamedTuple
 
-from perfcore.physics.attention import kv_bytes_per_sequence
+from perfcore.physics.attention import kv_bytes_of_prefix, kv_bytes_per_sequence
 from perfcore.physics.memory import LARGEST_BATCH, largest_batch
 from perfcore.physics.rounding import NOTHING
-from perfcore.physics.serving import wasted_tokens
+from perfcore.physics.serving import kept_output, wasted_tokens
 from perfcore.physics.stages.replica import CONTEXT_TOO_LONG, KV_DOES_NOT_FIT, OK, Replica
 from perfcore.records import SCHEDULER_STATIC
 
 
 class Cache(NamedTuple):
-    """KV cache and states at full length. [bytes]"""
+    """KV cache and states. [bytes]"""
 
-    per_sequence: float  # KV cache of one sequence, without the shared prefix
+    per_sequence: float  # KV cache of a sequence, without the shared prefix
     shared: float  # KV cache of the shared prefix
-    kept_per_sequence: float  # KV cache and states of one sequence, on the fullest device
+    kept_per_sequence: float  # KV cache and states of a sequence, on the fullest device
     shared_per_device: float
 
 
@@ -28,21 +28,37 @@ class Capacity(NamedTuple):
 
 
 def cache_at(replica: Replica, input_len: float, output_len: float) -> Cache:
-    """KV cache of requests; a server wastes half of the last block of each."""
+    """KV cache of the requests that run.
+
+    A static batch is as long as its longest moment. A server has requests at all stages of their
+    answers, unless it reserves them, and wastes half of the last block of each.
+    """
     model = replica.model
     layout = replica.layout
     deployment = replica.deployment
+    engine = replica.engine
     cached = deployment.prefix_hit * input_len
-    waste = NOTHING if deployment.scheduler == SCHEDULER_STATIC else wasted_tokens(replica.engine)
-    own = (1.0 - deployment.prefix_hit) * input_len + output_len + waste
+    kept = output_len
+    if deployment.scheduler != SCHEDULER_STATIC:
+        kept = kept_output(engine, output_len) + wasted_tokens(engine)
+    own = (1.0 - deployment.prefix_hit) * input_len + kept
     per_sequence = kv_bytes_per_sequence(model, replica.kv_format, own)
-    shared = kv_bytes_per_sequence(model, replica.kv_format, cached)
+    shared = kv_bytes_of_prefix(model, replica.kv_format, cached, own)
     return Cache(
         per_sequence=per_sequence,
         shared=shared,
         kept_per_sequence=per_sequence * layout.kv_share + replica.state_bytes * layout.state_share,
         shared_per_device=shared * layout.kv_share,
     )
+
+
+def end_bytes(replica: Replica, output_len: float) -> float:
+    """Bytes kept free, so that one request of each group can write its last tokens."""
+    if replica.deployment.scheduler == SCHEDULER_STATIC:
+        return NOTHING
+    rest = output_len - kept_output(replica.engine, output_len)
+    kv_bytes = kv_bytes_per_sequence(replica.model, replica.kv_format, rest)
+    return kv_bytes * replica.layout.kv_share
 
 
 def capacity_at(replica: Replica, batch: float, input_len: float, output_len: float) -> Capacity:
@@ -54,7 +70,8 @@ def capacity_at(replica: Replica, batch: float, input_len: float, output_len: fl
     cache = cache_at(replica, input_len, output_len)
     room = replica.usable_bytes + replica.second_tier_bytes
     free = room - replica.weight_bytes_per_device - cache.shared_per_device
-    most = largest_batch(free, cache.kept_per_sequence) * layout.groups
+    most = largest_batch(free - end_bytes(replica, output_len), cache.kept_per_sequence)
+    most *= layout.groups
     max_batch = min(most, LARGEST_BATCH)
     too_long = input_len + output_len > replica.model.max_context
     fails = batch > max_batch

@@ -23,7 +23,7 @@ from perfcore.physics.prefill import (
 )
 from perfcore.physics.roofline import TINY
 from perfcore.physics.rounding import NOTHING
-from perfcore.physics.serving import prompts_together
+from perfcore.physics.serving import Rhythm, prompts_together, rhythm
 from perfcore.physics.stages.batch import RunningBatch
 from perfcore.physics.stages.capacity import cache_at
 from perfcore.physics.stages.replica import Replica
@@ -31,16 +31,23 @@ from perfcore.records import OFFLOAD_NONE, OFFLOAD_WEIGHTS, SCHEDULER_STATIC
 
 
 class Prefill(NamedTuple):
-    """One prefill pass of a server or static batch; parts are computed for servers only."""
+    """One prefill pass of a server or static batch; parts are computed for servers only.
+
+    ``rhythm`` is that of continuous batching.
+    """
 
     seconds: float
     memory_s: float
     compute_s: float
     transfer_s: float
     latency_s: float
+    chunks: float  # parts of the pass in a server, at least one
+    stages_share: float  # passes at once for each micro-batch, at most 1
+    together: float  # prompts of the pass
     per_prompt: float  # 1 / prompts of the pass
     per_at_once: float  # 1 / prefill passes that share the pipeline stages
     power_w: float  # of one board
+    rhythm: Rhythm
 
 
 class Step(NamedTuple):
@@ -53,6 +60,11 @@ class Step(NamedTuple):
     kv_s: float
     activations_s: float
     compute_s: float
+    hidden_s: float  # behind which the arithmetic of prompts hides: linear operators wait for bytes
+    network_s: float
+    transfer_s: float  # the part of network_s that a faster link would shorten
+    latency_s: float
+    host_s: float  # the part of latency_s in which the device waits for the host
     offload_s: float
     away_bytes: float  # per device, in the second memory tier
     away_weights_s: float  # to read offloaded weights once
@@ -73,18 +85,23 @@ def prefill_at(
     model = replica.model
     engine = replica.engine
     layout = replica.layout
-    served = replica.deployment.scheduler != SCHEDULER_STATIC
+    deployment = replica.deployment
+    served = deployment.scheduler != SCHEDULER_STATIC
+    new_tokens = (1.0 - deployment.prefix_hit) * input_len
+    decode_steps = (output_len - 1.0) * replica.per_step_token
+    pace = rhythm(
+        engine, running.batch, running.sequences, new_tokens, decode_steps, replica.drafted
+    )
+    # prefill of a spatial machine uses all chips for all prompts
+    all_at_once = layout.prefill_width > layout.width
+    sequences = running.per_group if all_at_once else running.sequences
     together = prompts_together(
-        engine,
-        replica.deployment.scheduler,
-        running.batch,
-        running.groups,
-        input_len,
-        output_len,
+        engine, deployment.scheduler, running.batch, sequences, running.groups, new_tokens
     )
     per_group = together * running.per_groups
     per_prompt = 1.0 / together if served else running.per_batch
-    work = prompts_of(model, per_group, input_len, replica.deployment.prefix_hit)
+    work = prompts_of(model, per_group, input_len, deployment.prefix_hit)
+    chunks = max(work.tokens * (1.0 / engine.prefill_chunk), 1.0) if served else 1.0
     experts_read = touched_experts(model, engine, replica.passed_over, work.tokens * running.groups)
     terms = prefill_terms(
         replica.prefill,
@@ -99,6 +116,7 @@ def prefill_at(
         running.groups,
         per_group,
         experts_read,
+        chunks,
         running.head_s,
         served,
     )
@@ -136,9 +154,13 @@ def prefill_at(
         compute_s=terms.compute,
         transfer_s=terms.transfer,
         latency_s=terms.latency,
+        chunks=chunks,
+        stages_share=at_once * running.per_micro_batches,
+        together=together,
         per_prompt=per_prompt,
         per_at_once=1.0 / at_once,
         power_w=active_share * (busy_j / busy_s) + idle_power(replica.device, active_share),
+        rhythm=pace,
     )
 
 
@@ -250,9 +272,50 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
         kv_s=terms.kv,
         activations_s=terms.activations,
         compute_s=terms.compute,
+        hidden_s=running.hidden_s,
+        network_s=running.network_s,
+        transfer_s=running.transfer_s,
+        latency_s=running.latency_s,
+        host_s=running.host_s,
         offload_s=away.step_s,
         away_bytes=away.size,
         away_weights_s=away.weights_s,
         pass_bytes=running.pass_bytes + context_bytes * running.sequences,
         pass_flops=(replica.sequence_flops + context_flops) * running.sequences,
+    )
+
+
+def thinned(replica: Replica, step: Step, share: float) -> Step:
+    """The step if a ``share`` of the running requests write tokens, and the others prefill.
+
+    A line from the bare step, which has no tokens: reading weights, start-ups and the host's time.
+    """
+    bare = replica.bare_step
+    weights_s = bare.weights_s + share * (step.weights_s - bare.weights_s)
+    kv_s = share * step.kv_s
+    activations_s = share * step.activations_s
+    compute_s = share * step.compute_s
+    network_s = bare.network_s + share * (step.network_s - bare.network_s)
+    latency_s = bare.latency_s + share * (step.latency_s - bare.latency_s)
+    host_s = bare.host_s + share * (step.host_s - bare.host_s)
+    device_s = weights_s + kv_s + activations_s + compute_s + (latency_s - host_s)
+    seconds = device_s + (network_s + host_s) + step.offload_s
+    return Step(
+        seconds=seconds,
+        per_second=1.0 / seconds,
+        device_s=device_s,
+        weights_s=weights_s,
+        kv_s=kv_s,
+        activations_s=activations_s,
+        compute_s=compute_s,
+        hidden_s=bare.weights_s + share * (step.hidden_s - bare.weights_s),
+        network_s=network_s,
+        transfer_s=share * step.transfer_s,
+        latency_s=latency_s,
+        host_s=host_s,
+        offload_s=step.offload_s,
+        away_bytes=step.away_bytes,
+        away_weights_s=step.away_weights_s,
+        pass_bytes=replica.body_bytes + share * (step.pass_bytes - replica.body_bytes),
+        pass_flops=share * step.pass_flops,
     )

@@ -18,11 +18,11 @@ from perfcore.physics.energy import (
 from perfcore.physics.memory import LARGEST_BATCH
 from perfcore.physics.roofline import TINY
 from perfcore.physics.rounding import ceil_of
-from perfcore.physics.serving import interference_share, prefill_pool, queueing
+from perfcore.physics.serving import prefill_pool, queueing
 from perfcore.physics.sizing import AUTO, fewest_devices
 from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
 from perfcore.physics.stages.capacity import Capacity, cache_at, capacity_at
-from perfcore.physics.stages.passes import Prefill, Step, prefill_at, step_at
+from perfcore.physics.stages.passes import Prefill, Step, prefill_at, step_at, thinned
 from perfcore.physics.stages.replica import Replica, prepare
 from perfcore.records import (
     SCHEDULER_DISAGGREGATED,
@@ -123,13 +123,13 @@ def point_at(
     input_len: float,
     output_len: float,
     prefill: Prefill,
-    step: Step,
+    full: Step,
 ) -> Point:
     """Stage 4: metrics of a prefill pass and a decode step.
 
-    ``prefill`` and ``step`` are ``prefill_at`` and ``step_at`` of the same lengths. Every branch is
-    on a field of ``replica``, so that the kernel's loop over lengths has none. There is only plain
-    arithmetic, and ``sqrt``.
+    ``prefill`` and ``full`` are ``prefill_at`` and ``step_at`` of the same lengths; all running
+    requests write tokens in the step. Every branch is on a field of ``replica``, so that the
+    kernel's loop over lengths has none. There is only plain arithmetic, and ``sqrt``.
     """
     device = replica.device
     engine = replica.engine
@@ -149,43 +149,63 @@ def point_at(
     per_usable = 1.0 / (replica.usable_bytes + TINY)
     devices_needed = min(ceil_of((replica.weight_bytes + all_kv) * per_usable), LARGEST_BATCH)
 
-    # Time per token, with other requests' prefill in between.
+    # Time of a request once it runs: its prompt, that of others, its tokens.
+    written = output_len - 1.0
+    outside_s = engine.host_per_prefill  # in which no device works for it
+    per_prompt = prefill.per_prompt * prefill.per_at_once  # passes of all devices
     passes = 0.0
     prefill_s = 0.0
-    prefill_share = 0.0
-    tpot_s = step.seconds
-    per_tpot = step.per_second
-    per_output = 1.0 / output_len
-    if served:
-        passes = prefill.per_at_once * interference_share(
-            engine, deployment.scheduler, batch, per_output, prefill.per_prompt
-        )
-        prefill_s = passes * prefill.seconds
-        tpot_s = step.seconds + prefill_s
-        per_tpot = 1.0 / tpot_s
-        prefill_share = prefill_s * per_tpot
+    saved_s = 0.0
+    saved_start_s = 0.0
+    busy = 1.0
+    prompts_s = prefill.seconds + full.away_weights_s
+    first_s = prompts_s + outside_s
+    steps_s = written * full.seconds
+    step = full
+    if apart:
+        prompt_kv = kv_bytes_per_sequence(replica.model, replica.kv_format, input_len)
+        first_s += prompt_kv * replica.kv_hand_over_per_byte
+        first_s += engine.random_arrivals * queueing(prefill.seconds, engine.prefill_pool_load)
+        step = thinned(replica, full, steps_s / (steps_s + first_s))
+        steps_s = written * step.seconds
+        busy = (steps_s + first_s) / (steps_s + TINY)
+    elif served:
+        pace = prefill.rhythm
+        decode_share = pace.decode_share
+        step = thinned(replica, full, decode_share)
+        step_s = step.seconds * replica.step_tokens
+        # a step that carries prompts reads weights and starts operators once for all its tokens
+        hidden_s = prefill.chunks * step.hidden_s * replica.step_tokens * prefill.stages_share
+        added_s = max(prefill.seconds - (hidden_s + replica.pass_start_s), 0.0)
+        alone = 1.0 - pace.company
+        own_s = alone * prefill.seconds + pace.company * added_s
+        own_s = own_s * prefill.per_prompt + full.away_weights_s
+        beside = pace.company * engine.interference
+        other_s = per_prompt * (alone * prefill.seconds + beside * added_s)
+        between = pace.between * replica.per_step_token
+        passes = between * per_prompt * (alone + beside)
+        prefill_s = between * other_s
+        shared_steps = pace.company * pace.prefill
+        outside_s += 0.5 * pace.company * step_s
+        steps_s = (pace.decode + shared_steps) * step_s
+        prompts_s = own_s + max(batch - 1.0, 0.0) * other_s
+        first_s = outside_s + shared_steps * step_s + own_s + pace.ahead * other_s
+        saved_s = between * per_prompt * beside * hidden_s
+        saved_start_s = between * per_prompt * beside * replica.pass_start_s
+        busy = min(1.0 / (decode_share + TINY), 1.0 + max(batch - 1.0, 0.0) * (1.0 - decode_share))
+    tpot_s = step.seconds + prefill_s
+    per_tpot = 1.0 / tpot_s
+    request_s = written * tpot_s
 
-    # Time to first token, with waiting and queueing.
-    per_prompt_s = prefill.seconds * prefill.per_prompt
-    ttft_s = prefill.seconds + engine.host_per_prefill + step.away_weights_s
-    pool = 0.0
-    if served:
-        load = engine.prefill_pool_load if apart else prefill_share
-        waiting_s = running.waiting_share * output_len * tpot_s
-        ttft_s += waiting_s + engine.random_arrivals * queueing(prefill.seconds, load)
-        if apart:
-            prompt_kv = kv_bytes_per_sequence(replica.model, replica.kv_format, input_len)
-            ttft_s += prompt_kv * replica.kv_hand_over_per_byte
-            pool = prefill_pool(
-                engine.prefill_pool_load,
-                per_prompt_s * prefill.per_at_once,
-                batch * per_tpot * per_output,
-            )
-        else:
-            in_front_s = engine.queue_weight * max(batch - 1.0, 0.0) * per_prompt_s
-            ttft_s += 0.5 * step.seconds + in_front_s
-    request_s = (output_len - 1.0) * tpot_s
+    # Little's law: running requests = throughput x time; the others wait for as many to finish.
+    running_s = first_s + request_s
+    per_running = 1.0 / running_s
+    requests_per_s = batch * per_running
+    ttft_s = first_s + running.waiting * running_s
     e2e_latency_s = ttft_s + request_s
+    pool = 0.0
+    if apart:
+        pool = prefill_pool(engine.prefill_pool_load, prefill.seconds * per_prompt, requests_per_s)
 
     # Traffic and arithmetic of one decode step, as times at peak rates.
     memory_s = step.pass_bytes * (replica.per_step_token * replica.per_bandwidth)
@@ -195,24 +215,24 @@ def point_at(
 
     # Power and energy.
     step_j = busy_energy(device, engine, step.device_s, memory_s, compute_s, step.kv_s)
-    step_j += waiting_energy(device, engine, running.network_s + step.offload_s, running.host_s)
+    step_j += waiting_energy(device, engine, step.network_s + step.offload_s, step.host_s)
     decode_power_w = step_j * active_per_second + idle_power(device, active_share)
-    seconds_per_output = step.seconds * running.per_batch
-    seconds_per_input = per_prompt_s * prefill.per_at_once * (1.0 / input_len)
-    energy_output_j = decode_power_w * layout.devices * seconds_per_output
-    energy_input_j = prefill.power_w * layout.devices * seconds_per_input
-    if served:
-        requests_per_s = batch * per_tpot * per_output
-        power_w = (decode_power_w * step.seconds + prefill.power_w * prefill_s) * per_tpot
+    request_device_s = running.per_batch * running_s
+    seconds_per_output = step.seconds * running.per_batch * busy
+    prompt_device_s = request_device_s - written * seconds_per_output
+    power_w = decode_power_w
+    if apart:
+        prompt_device_s = prefill.seconds * per_prompt
     else:
-        per_request = 1.0 / e2e_latency_s
         idle_host_w = device.board_power * engine.power_host
-        requests_per_s = batch * per_request
         power_w = (
-            prefill.power_w * (prefill.seconds + step.away_weights_s)
-            + idle_host_w * engine.host_per_prefill
-            + decode_power_w * request_s
-        ) * per_request
+            prefill.power_w * prompts_s + decode_power_w * steps_s + idle_host_w * outside_s
+        ) * per_running
+    energy_output_j = decode_power_w * layout.devices * seconds_per_output
+    energy_request_j = power_w * layout.devices * request_device_s
+    if apart:
+        energy_request_j += prefill.power_w * layout.devices * prompt_device_s
+    energy_input_j = (energy_request_j - written * energy_output_j) * (1.0 / input_len)
 
     # Money and carbon.
     usd_per_mtok_second = replica.usd_per_second * TOKENS_PER_MTOK
@@ -229,8 +249,8 @@ def point_at(
 
     # The bottleneck is the largest term.
     offload_s = 0.0 + step.offload_s  # no negative zero without offloading
-    latency_s = running.latency_s
-    network_s = running.network_s
+    latency_s = step.latency_s
+    network_s = step.network_s
     spread = replica.spread
     largest = max(
         max(max(step.weights_s, step.kv_s), max(step.activations_s, step.compute_s)),
@@ -252,7 +272,7 @@ def point_at(
         tpot_s=tpot_s,
         e2e_latency_s=e2e_latency_s,
         tokens_per_s_per_user=per_tpot,
-        tokens_per_s_per_device=batch * (1.0 / layout.devices) * per_tpot * pool_share,
+        tokens_per_s_per_device=requests_per_s * output_len * (1.0 / layout.devices) * pool_share,
         requests_per_s=requests_per_s,
         running_batch=batch,
         prefill_pool=pool,
@@ -282,17 +302,18 @@ def point_at(
         compute_share=step.compute_s * per_tpot,
         network_share=network_s * per_tpot,
         latency_share=latency_s * per_tpot,
-        prefill_share=prefill_share,
+        prefill_share=prefill_s * per_tpot,
         offload_share=offload_s * per_tpot,
         elasticity_bandwidth=(
-            step.weights_s + step.kv_s + step.activations_s + passes * prefill.memory_s
+            step.weights_s + step.kv_s + step.activations_s + (passes * prefill.memory_s - saved_s)
         )
         * per_tpot,
         elasticity_compute=(step.compute_s + passes * prefill.compute_s) * per_tpot,
-        elasticity_link=(running.transfer_s + step.offload_s + passes * prefill.transfer_s)
-        * per_tpot,
+        elasticity_link=(step.transfer_s + step.offload_s + passes * prefill.transfer_s) * per_tpot,
         elasticity_latency=(
-            latency_s + max(network_s - running.transfer_s, 0.0) + passes * prefill.latency_s
+            latency_s
+            + max(network_s - step.transfer_s, 0.0)
+            + (passes * prefill.latency_s - saved_start_s)
         )
         * per_tpot,
         decode_power_w=decode_power_w,
@@ -300,10 +321,13 @@ def point_at(
         power_w=power_w,
         energy_per_output_token_j=energy_output_j,
         energy_per_input_token_j=energy_input_j,
-        energy_per_request_j=energy_input_j * input_len + energy_output_j * (output_len - 1.0),
+        energy_per_request_j=energy_request_j,
         facility_energy_per_output_token_j=energy_output_j * facility_factor(economics),
         cost_per_mtok_output_usd=usd_output,
-        cost_per_mtok_input_usd=usd_per_mtok_second * seconds_per_input * pool_load,
+        cost_per_mtok_input_usd=usd_per_mtok_second
+        * prompt_device_s
+        * (1.0 / input_len)
+        * pool_load,
         cost_per_mtok_cached_input_usd=usd_per_mtok_second * cached_token_s * pool_load,
         break_even_utilization=usd_output * (economics.utilization / economics.token_price),
         carbon_per_mtok_output_g=energy_output_j * carbon,

@@ -3,7 +3,13 @@
 from typing import NamedTuple
 
 from perfcore.physics.attention import INDEX_BYTES, STATE_FLOPS, state_bytes_per_sequence
-from perfcore.physics.collectives import Exchange, exchange, expert_exchange, repeated
+from perfcore.physics.collectives import (
+    Exchange,
+    exchange,
+    exchanges,
+    expert_exchange,
+    repeated,
+)
 from perfcore.physics.cost import usd_per_second
 from perfcore.physics.decode import ContextCosts, context_costs, index_costs, kv_efficiency
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
@@ -55,6 +61,15 @@ class Spread(NamedTuple):
     high_ttft: float
 
 
+class BareStep(NamedTuple):
+    """A decode step without tokens, per output token. [s]"""
+
+    weights_s: float
+    network_s: float
+    latency_s: float
+    host_s: float  # the part of latency_s in which the device waits for the host
+
+
 class Replica(NamedTuple):
     """Everything about a configuration that is independent of its batch and lengths.
 
@@ -75,9 +90,13 @@ class Replica(NamedTuple):
     expert_links: Exchange  # all exchanges of a pass among all groups, per token
     expert_reduces: float  # number of exchanges in expert_links
     passed_over: float  # logarithm of the probability that a token does not choose an expert
-    per_step_token: float  # 1 / expected tokens of a step and sequence
+    step_tokens: float  # expected tokens of a step and sequence
+    per_step_token: float  # 1 / step_tokens
     drafted: float  # tokens that a step verifies per sequence
 
+    bare_step: BareStep
+    pass_start_s: float  # start-ups of a pass, of operators and exchanges
+    compute_per_token: float  # s, of linear operators apart from routed experts
     launched_s: float  # start-ups of a step, including drafting
     hand_over_s: float  # between stages: fixed part
     hand_over_per_token: float  # s
@@ -159,6 +178,36 @@ def spread_of(engine: Engine, deployment: Deployment) -> Spread:
     )
 
 
+def bare_step(
+    ops: Operators,
+    engine: Engine,
+    deployment: Deployment,
+    launched_s: float,
+    network_s: float,
+    driven: float,
+    per_output: float,
+) -> BareStep:
+    """A decode step without tokens: it reads all weights but those of routed experts."""
+    drafts = deployment.draft_len
+    layers_s = (
+        ops.attention_in.weights
+        + ops.attention_out.weights
+        + ops.ffn_in.weights
+        + ops.ffn_out.weights
+        + ops.shared.weights
+    )
+    weights_s = layers_s + ops.elementwise.weights + ops.lm_head.weights * (1.0 + drafts)
+    host_s = engine.host_per_step + engine.host_per_device * (driven - 1.0)
+    if deployment.scheduler != SCHEDULER_STATIC:
+        host_s += engine.server_per_step
+    return BareStep(
+        weights_s=weights_s * per_output,
+        network_s=network_s * per_output,
+        latency_s=(launched_s + host_s) * per_output,
+        host_s=host_s * per_output,
+    )
+
+
 def prepare(
     model: Model,
     device: Device,
@@ -172,7 +221,8 @@ def prepare(
     layout = lay_out(model, device, deployment)
     ops = operators(model, device, engine, weight_format, layout, deployment.tp)
     drafted = 1.0 + deployment.draft_len
-    per_output = 1.0 / accepted_tokens(deployment.draft_len, deployment.acceptance)
+    step_tokens = accepted_tokens(deployment.draft_len, deployment.acceptance)
+    per_output = 1.0 / step_tokens
     launches_s = start_up(model, device, engine, ops)
     launched_s = launches_s
     if deployment.draft_len > 0.0:
@@ -193,9 +243,14 @@ def prepare(
             model, device, engine, deployment, weight_format.activation_bytes
         )
     reduces = model.all_reduces - expert_reduces
+    links = repeated(links, reduces, message_bytes_per_token)
+    expert_links = repeated(expert_links, expert_reduces, message_bytes_per_token)
     hops = 0.0 if spatial else deployment.pp - 1.0
     hand_over_s = hops * engine.hop_latency
     hand_over_per_token = hops * message_bytes_per_token / device.link_bandwidth
+
+    exchanged_s = exchanges(links, 0.0, expert_links, 0.0, expert_reduces > 0.0).total
+    driven = 1.0 if spatial else deployment.tp * deployment.pp
 
     # Attention over the context, of one sequence.
     kv_bandwidth = kv_efficiency(model, engine, kv_format) * device.memory_bandwidth
@@ -262,12 +317,25 @@ def prepare(
         deployment=deployment,
         layout=layout,
         operators=ops,
-        links=repeated(links, reduces, message_bytes_per_token),
+        links=links,
         expert_reduces=expert_reduces,
-        expert_links=repeated(expert_links, expert_reduces, message_bytes_per_token),
+        expert_links=expert_links,
         passed_over=log_passed_over(model.experts, model.experts_per_token),
+        step_tokens=step_tokens,
         per_step_token=per_output,
         drafted=drafted,
+        bare_step=bare_step(
+            ops, engine, deployment, launched_s, exchanged_s + hand_over_s, driven, per_output
+        ),
+        pass_start_s=launches_s + hand_over_s + exchanged_s,
+        compute_per_token=(
+            ops.attention_in.compute_per_token
+            + ops.attention_out.compute_per_token
+            + ops.ffn_in.compute_per_token
+            + ops.ffn_out.compute_per_token
+            + ops.shared.compute_per_token
+            + ops.lm_head.compute_per_token
+        ),
         launched_s=launched_s,
         hand_over_s=hand_over_s,
         hand_over_per_token=hand_over_per_token,
