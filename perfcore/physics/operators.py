@@ -52,12 +52,56 @@ def linear_operator(
     activation_bytes: float,
     width: float,
 ) -> Operator:
-    """One class of matrix products: 2 FLOP per weight and token, weights and activations moved."""
+    """One class of matrix products: 2 FLOP per weight and token, weights and activations moved.
+
+    ``io_elements`` are those of all devices that share it.
+    """
     return Operator(
         compute_per_token=2.0 * elements / (path.flops * width),
         weights=elements * bits / 8.0 / (path.bandwidth * width),
         activations_per_token=io_elements * activation_bytes / (activation_bandwidth * width),
         start_up=launches * path.launch,
+    )
+
+
+class Activations(NamedTuple):
+    """Activation elements that a token moves in and out of the operators of all layers.
+
+    Summed over all devices that share the operators.
+    """
+
+    attention_in: float
+    attention_out: float
+    ffn_in: float
+    ffn_out: float
+    shared: float
+    experts: float
+    lm_head: float
+    elementwise: float
+
+
+def activation_elements(model: Model, layout: Layout, ep: float) -> Activations:
+    """Activations that move in and out of operators, with their copies.
+
+    The input of a product whose columns are split, and the output of one whose rows are split, are
+    whole on every device: d elements for each product. So are norms and residuals. Products of
+    routed experts are split among the devices of an expert rank. Spatial machines hold one copy.
+    """
+    copies = layout.copies - 1.0
+    hidden = model.hidden_size
+    expert_copies = max(layout.copies * layout.groups / ep - 1.0, 0.0)
+    of_experts = 2.0 * hidden * model.experts_per_token * model.moe_layers
+    return Activations(
+        attention_in=model.attention_in_io_elements
+        + copies * hidden * model.attention_in_operators,
+        attention_out=model.attention_out_io_elements
+        + copies * hidden * model.attention_out_operators,
+        ffn_in=model.ffn_in_io_elements + copies * hidden * model.ffn_in_operators,
+        ffn_out=model.ffn_out_io_elements + copies * hidden * model.ffn_out_operators,
+        shared=model.shared_io_elements + copies * hidden * model.shared_operators,
+        experts=model.expert_io_elements + expert_copies * of_experts,
+        lm_head=head_io_elements(model) + copies * hidden,
+        elementwise=layout.copies * (NORM_BYTES / 2.0) * hidden * model.layers,
     )
 
 
@@ -68,6 +112,7 @@ def operators(
     weight_format: WeightFormat,
     layout: Layout,
     tp: float,
+    ep: float,
 ) -> Operators:
     """All classes of linear operators of ``model`` in ``weight_format`` on ``device``."""
     bits = body_bits(model, weight_format)
@@ -90,11 +135,11 @@ def operators(
     width = layout.width
     heads_width = width / head_padding(model, tp) if device.spatial == 0.0 else width
     expert_width = layout.expert_width
-    elementwise_bytes = NORM_BYTES / 2.0 * io_bytes * model.hidden_size * model.layers
+    elements = activation_elements(model, layout, ep)
     return Operators(
         attention_in=linear_operator(
             model.attention_in_elements,
-            model.attention_in_io_elements,
+            elements.attention_in,
             model.attention_in_operators,
             bits,
             path,
@@ -104,7 +149,7 @@ def operators(
         ),
         attention_out=linear_operator(
             model.attention_out_elements,
-            model.attention_out_io_elements,
+            elements.attention_out,
             model.attention_out_operators,
             bits,
             path,
@@ -114,7 +159,7 @@ def operators(
         ),
         ffn_in=linear_operator(
             model.ffn_in_elements,
-            model.ffn_in_io_elements,
+            elements.ffn_in,
             model.ffn_in_operators,
             bits,
             path,
@@ -124,7 +169,7 @@ def operators(
         ),
         ffn_out=linear_operator(
             model.ffn_out_elements,
-            model.ffn_out_io_elements,
+            elements.ffn_out,
             model.ffn_out_operators,
             bits,
             path,
@@ -134,7 +179,7 @@ def operators(
         ),
         shared=linear_operator(
             model.shared_elements,
-            model.shared_io_elements,
+            elements.shared,
             model.shared_operators,
             bits,
             path,
@@ -151,14 +196,12 @@ def operators(
             * weight_format.bits
             / 8.0
             / (expert_path.bandwidth * expert_width),
-            activations_per_token=model.expert_io_elements
-            * io_bytes
-            / (plain_bandwidth * expert_width),
+            activations_per_token=elements.experts * io_bytes / (plain_bandwidth * expert_width),
             start_up=model.moe_layers * expert_path.launch,
         ),
         lm_head=linear_operator(
             model.lm_head_elements,
-            head_io_elements(model),
+            elements.lm_head,
             1.0,
             weight_format.embedding_bits,
             head_path,
@@ -169,7 +212,7 @@ def operators(
         elementwise=Operator(
             compute_per_token=0.0,
             weights=model.other_elements * OTHER_BYTES / plain_bandwidth,
-            activations_per_token=elementwise_bytes / (plain_bandwidth * width),
+            activations_per_token=elements.elementwise * io_bytes / (plain_bandwidth * width),
             start_up=ELEMENTWISE_PER_LAYER * model.layers * engine.launch_elementwise,
         ),
     )
@@ -230,15 +273,18 @@ def expert_read_bytes(model: Model, weight_format: WeightFormat) -> float:
     return model.expert_elements * weight_format.bits / 8.0
 
 
-def activation_bytes_per_token(model: Model, weight_format: WeightFormat) -> float:
-    """Bytes that one token moves in and out of linear and element-wise operators."""
+def activation_bytes_per_token(
+    model: Model, weight_format: WeightFormat, layout: Layout, ep: float
+) -> float:
+    """Bytes that one token moves in and out of linear and element-wise operators, all devices."""
+    moved = activation_elements(model, layout, ep)
     elements = (
-        model.attention_in_io_elements
-        + model.attention_out_io_elements
-        + model.ffn_in_io_elements
-        + model.ffn_out_io_elements
-        + model.shared_io_elements
-        + model.expert_io_elements
+        moved.attention_in
+        + moved.attention_out
+        + moved.ffn_in
+        + moved.ffn_out
+        + moved.shared
+        + moved.experts
+        + moved.elementwise
     )
-    elementwise = NORM_BYTES / 2.0 * model.hidden_size * model.layers
-    return (elements + elementwise) * weight_format.activation_bytes
+    return elements * weight_format.activation_bytes

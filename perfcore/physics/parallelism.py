@@ -13,6 +13,7 @@ class Layout(NamedTuple):
     groups: float  # data-parallel groups of devices
     width: float  # devices of a group that work on one decode operator together
     expert_width: float  # devices that share the routed experts of a layer
+    copies: float  # of whole activations, one on each device of a group
     prefill_width: float  # width in prefill, when all stages of a spatial machine work
     stage_share: float  # of the layers, on the fullest pipeline stage
     kv_share: float  # of a group's KV cache, on the fullest device
@@ -47,6 +48,7 @@ def lay_out(model: Model, device: Device, deployment: Deployment) -> Layout:
             groups=1.0,
             width=width,
             expert_width=width,
+            copies=1.0,
             prefill_width=devices,
             stage_share=1.0 / stages,
             kv_share=1.0 / devices,
@@ -63,6 +65,7 @@ def lay_out(model: Model, device: Device, deployment: Deployment) -> Layout:
         groups=deployment.dp,
         width=deployment.tp,
         expert_width=deployment.tp * deployment.dp,
+        copies=deployment.tp,
         prefill_width=deployment.tp,
         stage_share=stage_share,
         kv_share=stage_share * copies,

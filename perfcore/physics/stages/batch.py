@@ -15,7 +15,7 @@ from perfcore.physics.moe import fullest_rank_experts, load_imbalance
 from perfcore.physics.operators import touched_experts
 from perfcore.physics.parallelism import groups_at_work, micro_batches_at_once
 from perfcore.physics.roofline import operator_time
-from perfcore.physics.stages.replica import Replica
+from perfcore.physics.stages.replica import Replica, host_of_step
 from perfcore.records import SCHEDULER_STATIC, Deployment, Engine
 
 
@@ -99,14 +99,9 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
         replica.links, tokens, replica.expert_links, all_tokens, replica.expert_reduces > 0.0
     )
     handed_s = replica.hand_over_per_token * tokens
-    driven = 1.0 if device.spatial == 1.0 else deployment.tp * deployment.pp
-    host_s = (
-        engine.host_per_step
-        + engine.host_per_sequence * per_group
-        + engine.host_per_device * (driven - 1.0)
-    )
+    host_s = host_of_step(device, engine, deployment) + engine.host_per_sequence * per_group
     if deployment.scheduler != SCHEDULER_STATIC:
-        host_s += engine.server_per_step + engine.server_per_sequence * per_group
+        host_s += engine.server_per_sequence * per_group
     sampled_s = engine.sampling_per_sequence * per_group
     expert_bytes = experts_read * replica.expert_bytes
     return RunningBatch(

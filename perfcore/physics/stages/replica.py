@@ -178,13 +178,19 @@ def spread_of(engine: Engine, deployment: Deployment) -> Spread:
     )
 
 
+def host_of_step(device: Device, engine: Engine, deployment: Deployment) -> float:
+    """Host time of a step that does not depend on its sequences. [s]"""
+    driven = 1.0 if device.spatial == 1.0 else deployment.tp * deployment.pp
+    server = 0.0 if deployment.scheduler == SCHEDULER_STATIC else engine.server_per_step
+    return engine.host_per_step + engine.host_per_device * (driven - 1.0) + server
+
+
 def bare_step(
     ops: Operators,
-    engine: Engine,
     deployment: Deployment,
     launched_s: float,
     network_s: float,
-    driven: float,
+    host_s: float,
     per_output: float,
 ) -> BareStep:
     """A decode step without tokens: it reads all weights but those of routed experts."""
@@ -197,9 +203,6 @@ def bare_step(
         + ops.shared.weights
     )
     weights_s = layers_s + ops.elementwise.weights + ops.lm_head.weights * (1.0 + drafts)
-    host_s = engine.host_per_step + engine.host_per_device * (driven - 1.0)
-    if deployment.scheduler != SCHEDULER_STATIC:
-        host_s += engine.server_per_step
     return BareStep(
         weights_s=weights_s * per_output,
         network_s=network_s * per_output,
@@ -219,7 +222,7 @@ def prepare(
 ) -> Replica:
     """Stage 1: reduce a configuration to what is independent of its batch and lengths."""
     layout = lay_out(model, device, deployment)
-    ops = operators(model, device, engine, weight_format, layout, deployment.tp)
+    ops = operators(model, device, engine, weight_format, layout, deployment.tp, deployment.ep)
     drafted = 1.0 + deployment.draft_len
     step_tokens = accepted_tokens(deployment.draft_len, deployment.acceptance)
     per_output = 1.0 / step_tokens
@@ -250,7 +253,6 @@ def prepare(
     hand_over_per_token = hops * message_bytes_per_token / device.link_bandwidth
 
     exchanged_s = exchanges(links, 0.0, expert_links, 0.0, expert_reduces > 0.0).total
-    driven = 1.0 if spatial else deployment.tp * deployment.pp
 
     # Attention over the context, of one sequence.
     kv_bandwidth = kv_efficiency(model, engine, kv_format) * device.memory_bandwidth
@@ -298,8 +300,9 @@ def prepare(
     # Traffic of a pass.
     copies = layout.width / layout.kv_width
     kv_bytes = copies * kv_format.bits / 8.0
-    token_bytes = activation_bytes_per_token(model, weight_format)
-    head_bytes = head_io_elements(model) * weight_format.activation_bytes
+    token_bytes = activation_bytes_per_token(model, weight_format, layout, deployment.ep)
+    head_elements = head_io_elements(model) + (layout.copies - 1.0) * model.hidden_size
+    head_bytes = head_elements * weight_format.activation_bytes
     token_flops = flops_per_token(model)
     state_bytes = state_bytes_per_sequence(model)
     attention_token_bytes = model.attention_io_elements * weight_format.activation_bytes
@@ -325,7 +328,12 @@ def prepare(
         per_step_token=per_output,
         drafted=drafted,
         bare_step=bare_step(
-            ops, engine, deployment, launched_s, exchanged_s + hand_over_s, driven, per_output
+            ops,
+            deployment,
+            launched_s,
+            exchanged_s + hand_over_s,
+            host_of_step(device, engine, deployment),
+            per_output,
         ),
         pass_start_s=launches_s + hand_over_s + exchanged_s,
         compute_per_token=(
