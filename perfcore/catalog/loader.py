@@ -86,14 +86,26 @@ def _entry_class(kind: str) -> type[Entry]:
     return _ENTRY_CLASSES[kind]
 
 
-def user_directory() -> Path:
-    """Return the directory of the user's own catalogue; ``PERFCORE_CATALOG`` overrides it."""
+def user_directory() -> Path | None:
+    """Return the directory of the user's own catalogue; ``PERFCORE_CATALOG`` overrides it.
+
+    It is None without the variable and without a home directory.
+    """
     given = os.environ.get("PERFCORE_CATALOG")
     if given and not Path(given).is_dir():
         raise InputError(
             f"PERFCORE_CATALOG: {given!r} is not a directory; create it, or unset the variable"
         )
-    return Path(given) if given else Path(platformdirs.user_config_dir("perfcore")) / "catalog"
+    directory = Path(given or Path(platformdirs.user_config_dir("perfcore")) / "catalog")
+    # without a home directory, the user's configuration is the relative path "~/.config/..."
+    return directory if given or directory.is_absolute() else None
+
+
+def _user_file(kind: _Kind) -> Path | None:
+    """Return the user's file of entries; None if there is none, or not where this user may look."""
+    directory = user_directory()
+    path = directory / kind.user if directory else None
+    return path if path and os.path.exists(path) else None  # noqa: PTH110 - Path.exists may raise
 
 
 def _kind(kind: str) -> _Kind:
@@ -104,8 +116,8 @@ def _kind(kind: str) -> _Kind:
 
 def _files(kind: str) -> Iterator[tuple[Path, bool]]:
     known = _kind(kind)
-    user = user_directory() / known.user
-    if user.exists():
+    user = _user_file(known)
+    if user:
         yield user, False
     for path in sorted(_BUILT_IN.glob(known.built_in)):
         yield path, True
@@ -407,13 +419,10 @@ def default_economics() -> records.Economics:
 def catalog_hash() -> str:
     """Return a hash of all files of the built-in and the user's catalogue."""
     digest = hashlib.sha256()
-    user = user_directory()
-    for root, paths in (
-        (_BUILT_IN, sorted(_BUILT_IN.rglob("*.toml"))),
-        (user, sorted(user / known.user for known in _KINDS.values())),
-    ):
+    users = sorted(path for path in map(_user_file, _KINDS.values()) if path)
+    for root, paths in ((_BUILT_IN, sorted(_BUILT_IN.rglob("*.toml"))), (user_directory(), users)):
         for path in paths:
-            if path.is_file():
+            if root and path.is_file():
                 digest.update(path.relative_to(root).as_posix().encode() + b"\0")
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
