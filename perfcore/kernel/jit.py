@@ -171,7 +171,7 @@ class _CheckedFiles(caching.IndexDataCacheFile):
 
     def _write(self, path: str, content: Any) -> None:  # noqa: ANN401
         pickled = self._dump(content)  # type: ignore[no-untyped-call]
-        with self._open_for_write(path) as file:  # type: ignore[no-untyped-call]
+        with self._open_for_write(path) as file:
             file.write(hashlib.sha256(pickled).digest() + pickled)
 
 
@@ -199,7 +199,7 @@ class _Kernel(CPUDispatcher):
     """
 
     def enable_caching(self) -> None:
-        self._cache = _Cache(self.py_func)  # type: ignore[no-untyped-call]
+        self._cache = _Cache(self.py_func)
 
     def compile(self, sig: Any) -> Any:  # noqa: ANN401
         context: Any = self.targetctx
