@@ -4,6 +4,7 @@ In docstrings, a line with a backspace tells click not to rewrap the lines that 
 """
 
 import difflib
+import errno
 import io
 import os
 import select
@@ -28,6 +29,7 @@ from perfcore.cli.process import (
 from perfcore.errors import InputError, PerfcoreError, RenamedWarning, spelled
 
 FAULT: Final = 2
+_UNWRITABLE: Final = (errno.EBADF, errno.EFBIG, errno.EIO, errno.ENOSPC)
 
 
 class _Home(NamedTuple):
@@ -168,9 +170,7 @@ def _of_system(error: OSError) -> str:
     """Return an error of the operating system as a line, with the file or stream it is about."""
     if error.filename:
         return f"{error.filename}: {error.strerror}"
-    try:
-        sys.stdout.flush()
-    except OSError:
+    if error.errno in _UNWRITABLE:  # errors of files that perfcore writes have names
         discard(sys.stdout)
         return f"standard output cannot be written ({error.strerror}); redirect it to a file"
     try:
