@@ -1,4 +1,4 @@
-"""Environments that lack something: a home, a stream, a directory, an answer, an undamaged cache."""
+"""Environments that lack something: a home, a stream, a directory, an answer, a whole cache."""
 
 import os
 import signal
@@ -69,10 +69,10 @@ def hits():
 
 
 DAMAGE = {
-    "empty": lambda content: b"",
+    "empty": lambda _: b"",
     "cut": lambda content: content[: len(content) // 2],
-    "garbage": lambda content: b"\x80garbage" * 20,
-    "executable": lambda content: b"cos\n_exit\n(I9\ntR.",
+    "garbage": lambda _: b"\x80garbage" * 20,
+    "executable": lambda _: b"cos\n_exit\n(I9\ntR.",
     "one bit": lambda content: content[:-99] + bytes([content[-99] ^ 1]) + content[-98:],
 }
 
@@ -97,8 +97,9 @@ def test_a_directory_in_place_of_a_file_of_the_cache(cache, suffix):
     assert compiled(2.0)(2.0) == 4.0
 
 
+@pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
-def test_a_file_of_the_cache_that_may_not_be_read_is_replaced(cache, suffix, monkeypatch):
+def test_a_file_of_the_cache_that_may_not_be_read_is_replaced(suffix, monkeypatch):
     read = Path.read_bytes
 
     def refuse(path):
@@ -336,11 +337,12 @@ def test_dask_over_tls_without_a_certificate():
 def test_no_scheduler_at_an_address(address, monkeypatch):
     monkeypatch.setattr(executors, "SECONDS", 1)
     start = time.monotonic()
-    with silent_server() as (_, silent):
-        place = silent.replace("http", "tcp") if address == "silent" else address
-        with pytest.raises(InputError, match="no scheduler answers") as caught:
-            with dask_executor(place):
-                pass
+    with (
+        silent_server() as (_, silent),
+        pytest.raises(InputError, match="no scheduler answers") as caught,
+        dask_executor(silent.replace("http", "tcp") if address == "silent" else address),
+    ):
+        pass
 
     assert len(caught.value.faults) == 1
     assert time.monotonic() - start < 10
