@@ -131,7 +131,7 @@ def test_cache_directories(tmp_path, monkeypatch):
     monkeypatch.delenv("PERFCORE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    private = tmp_path / f"perfcore-{os.getuid()}"
+    private = tmp_path / f"perfcore-{os.geteuid()}"
     assert private in jit.cache_directory().parents
     assert private.stat().st_mode & 0o777 == 0o700
 
@@ -142,20 +142,37 @@ def test_cache_directories(tmp_path, monkeypatch):
 # Home directory
 
 
+ADD = [
+    "devices",
+    "add",
+    "mine",
+    "--memory",
+    "80GB",
+    "--memory-bandwidth",
+    "3TB/s",
+    "--fp16",
+    "989TFLOP/s",
+    "--power",
+    "700W",
+    "--price",
+    "2.5USD/h",
+    "--class",
+    "asic",
+    "--source",
+    "sheet",
+]
+
+
 @as_root
-@pytest.mark.parametrize("home", [{}, {"HOME": "/root"}, {"HOME": ""}], ids=str)
+@pytest.mark.parametrize("home", [{}, {"HOME": "relative"}, {"HOME": "/dev/null"}], ids=str)
 def test_user_without_a_home(tmp_path, home):
     (tmp_path / "tmp").mkdir()
-    (tmp_path / "tmp").chmod(0o1777)
+    # the real user decides which home is looked up, the effective one what may be read
     become = (
-        "import os, perfcore.cli.point, perfcore.cli.catalogue, perfcore.kernel.loops; "
-        f"os.chdir({str(tmp_path)!r}); os.setuid({NOBODY}); "
-        "from perfcore.kernel import jit; import tempfile; tempfile.tempdir = None; "
-        "print(jit.cache_directory()); "
+        f"import os; os.chdir({str(tmp_path)!r}); os.setreuid({NOBODY}, -1); "
+        "from perfcore.kernel import jit; print(jit.CACHE); "
     )
     environment = {"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": os.pathsep.join(sys.path), **home}
-    for parent in tmp_path.parents[:3]:
-        parent.chmod(parent.stat().st_mode | 0o011)
 
     def run(*arguments):
         return subprocess.run(
@@ -169,13 +186,10 @@ def test_user_without_a_home(tmp_path, home):
     for arguments in (["point", "llama-3-8b", "h100-sxm"], ["models"]):
         done = run(*arguments)
         assert (done.returncode, done.stderr) == (0, "")
-        cache = done.stdout.splitlines()[0]
-        assert cache.startswith(str(tmp_path / "tmp" / f"perfcore-{NOBODY}"))
-    if not home:
-        added = refused(run("devices", "add", "mine", "--like", "h100-sxm"))
-        assert "no home directory" in added
-        assert "PERFCORE_CATALOG" in added
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["tmp"]
+        assert done.stdout.startswith(str(tmp_path / "tmp" / f"perfcore-{os.geteuid()}"))
+    added = refused(run(*ADD))
+    assert ("cannot be created" if home.get("HOME") == "/dev/null" else "no home direct") in added
+    assert [path.name for path in tmp_path.iterdir()] == ["tmp"]
 
 
 # Standard streams
@@ -346,3 +360,41 @@ def test_no_scheduler_at_an_address(address, monkeypatch):
 
     assert len(caught.value.faults) == 1
     assert time.monotonic() - start < 10
+
+
+# Forks
+
+FORK = """
+import os, threading, time
+import perfcore
+from runs import space
+perfcore.sweep(space(1))
+large, small = space(4000), space(10)
+thread = threading.Thread(target=lambda: perfcore.sweep(large, "run", workers=4), daemon=True)
+thread.start()
+while not os.path.isdir("run/data"):
+    time.sleep(0.001)
+for number in range(5):
+    child = os.fork()
+    if child == 0:
+        perfcore.sweep(small)
+        perfcore.sweep(small, f"child-{number}", workers=2)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    print(number, thread.is_alive())
+os._exit(0)
+"""
+
+
+def test_forks_while_threads_sweep(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{FORK}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "0 True" in done.stdout

@@ -96,9 +96,14 @@ def user_directory() -> Path | None:
         raise InputError(
             f"PERFCORE_CATALOG: {given!r} is not a directory; create it, or unset the variable"
         )
-    directory = Path(given or Path(platformdirs.user_config_dir("perfcore")) / "catalog")
-    # without a home directory, the user's configuration is the relative path "~/.config/..."
-    return directory if given or directory.is_absolute() else None
+    if given:
+        return Path(given)
+    try:
+        directory = Path(platformdirs.user_config_dir("perfcore"))
+    except RuntimeError:
+        return None
+    # older versions of platformdirs return "~/.config/..."
+    return directory / "catalog" if directory.is_absolute() else None
 
 
 def _user_file(kind: _Kind) -> Path | None:

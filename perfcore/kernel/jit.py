@@ -51,18 +51,24 @@ def cache_directory() -> Path | None:
     """
     given = os.environ.get("PERFCORE_CACHE")
     name = Path("numba") / f"{source_hash()}-{numba.__version__}"
-    base = Path(given or platformdirs.user_cache_dir("perfcore"))
-    # without a home directory, the user's cache directory is the relative path "~/.cache/..."
-    if given or base.is_absolute():
+    own: list[Callable[[], Path]] = [_users_directory, _private_directory]
+    for base in [lambda: Path(given)] if given else own:
         with suppress(OSError):
-            (base / name).mkdir(parents=True, exist_ok=True)
-            return base / name
-    if not given:
-        with suppress(OSError):
-            directory = _private_directory() / name
+            directory = base() / name
             directory.mkdir(parents=True, exist_ok=True)
             return directory
     return None
+
+
+def _users_directory() -> Path:
+    """Return the user's cache directory; ``OSError`` without a home directory."""
+    try:
+        directory = Path(platformdirs.user_cache_dir("perfcore"))
+    except RuntimeError as error:
+        raise FileNotFoundError(str(error)) from error
+    if not directory.is_absolute():  # "~/.cache/...", from older versions of platformdirs
+        raise FileNotFoundError(f"{directory}: there is no home directory")
+    return directory
 
 
 def _private_directory() -> Path:
@@ -73,7 +79,7 @@ def _private_directory() -> Path:
     OSError
         It cannot be created, or is not ours: code that others could replace must not be loaded.
     """
-    user = os.getuid()
+    user = os.geteuid()
     directory = Path(tempfile.gettempdir()) / f"perfcore-{user}"
     directory.mkdir(mode=0o700, exist_ok=True)
     found = directory.lstat()

@@ -90,7 +90,9 @@ def _reach(scheduler: str, given: str) -> None:
     from distributed.comm import connect  # noqa: PLC0415
 
     async def reach(security: dict[str, Any]) -> None:
-        (await connect(scheduler, timeout=SECONDS, **security)).abort()
+        connecting = connect(scheduler, timeout=SECONDS, **security)
+        # its own time-out ends before the first answer, which may never come
+        (await asyncio.wait_for(connecting, SECONDS + 1)).abort()
 
     try:
         security = Security().get_connection_args("client")
@@ -107,6 +109,7 @@ def _reach(scheduler: str, given: str) -> None:
         if isinstance(error, InputError):
             raise
         why = "another program answers" if isinstance(error, MemoryError) else str(error)
+        why = why or f"nothing came within {SECONDS} s"
         raise InputError(
             f"{argument('address')}: {given}: no scheduler answers ({why}); "
             "start `dask scheduler`, or give tcp://HOST:PORT"
