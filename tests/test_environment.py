@@ -142,7 +142,8 @@ def test_cache_directories(tmp_path, monkeypatch):
 # Home directory
 
 
-ADD = [
+ADD = ["devices", "add", "mine", "--source", "sheet", "--class", "asic", "--price", "2.5USD/h"]
+ADD += ["--memory", "80GB", "--memory-bandwidth", "3TB/s", "--fp16", "1PFLOP/s", "--power", "700W"]
     "devices",
     "add",
     "mine",
@@ -368,7 +369,7 @@ FORK = """
 import os, threading, time
 import perfcore
 from runs import space
-perfcore.sweep(space(1))
+perfcore.sweep(space(2))
 large, small = space(4000), space(10)
 thread = threading.Thread(target=lambda: perfcore.sweep(large, "run", workers=4), daemon=True)
 thread.start()

@@ -51,8 +51,10 @@ def cache_directory() -> Path | None:
     """
     given = os.environ.get("PERFCORE_CACHE")
     name = Path("numba") / f"{source_hash()}-{numba.__version__}"
-    own: list[Callable[[], Path]] = [_users_directory, _private_directory]
-    for base in [lambda: Path(given)] if given else own:
+    bases: list[Callable[[], Path]] = [_users_directory, _private_directory]
+    if given:
+        bases = [lambda: Path(given)]
+    for base in bases:
         with suppress(OSError):
             directory = base() / name
             directory.mkdir(parents=True, exist_ok=True)
