@@ -144,24 +144,6 @@ def test_cache_directories(tmp_path, monkeypatch):
 
 ADD = ["devices", "add", "mine", "--source", "sheet", "--class", "asic", "--price", "2.5USD/h"]
 ADD += ["--memory", "80GB", "--memory-bandwidth", "3TB/s", "--fp16", "1PFLOP/s", "--power", "700W"]
-    "devices",
-    "add",
-    "mine",
-    "--memory",
-    "80GB",
-    "--memory-bandwidth",
-    "3TB/s",
-    "--fp16",
-    "989TFLOP/s",
-    "--power",
-    "700W",
-    "--price",
-    "2.5USD/h",
-    "--class",
-    "asic",
-    "--source",
-    "sheet",
-]
 
 
 @as_root
