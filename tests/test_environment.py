@@ -309,6 +309,7 @@ def test_schemes_in_capitals():
 # Working directory
 
 
+@pytest.mark.usefixtures("whole")  # Numba compiles nothing without a working directory
 def test_a_working_directory_that_was_deleted(tmp_path, spec):
     def run(*arguments):
         (tmp_path / "gone").mkdir()
@@ -357,7 +358,7 @@ thread = threading.Thread(target=lambda: perfcore.sweep(large, "run", workers=4)
 thread.start()
 while not os.path.isdir("run/data"):
     time.sleep(0.001)
-for number in range(5):
+for number in range(3):
     child = os.fork()
     if child == 0:
         perfcore.sweep(small)
