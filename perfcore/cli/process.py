@@ -64,16 +64,32 @@ def handle_signals() -> None:
             signal.signal(number, _raise)
 
 
-def _raise(number: int, _frame: FrameType | None) -> NoReturn:
+def _raise(number: int, frame: FrameType | None) -> NoReturn:
+    if _compiling(frame):
+        _end(number)
     for handled in _CODES:
         if signal.getsignal(handled) is _raise:
             signal.signal(handled, signal.SIG_IGN)  # the clean-up is not interrupted
     raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
+def _compiling(frame: FrameType | None) -> bool:
+    """Return whether a thread is in Numba: an exception in LLVM's callers may crash the process."""
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith(("numba.", "llvmlite.")):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _end_after_signal(signals: socket.socket) -> None:
     number = signals.recv(1)[0]
     time.sleep(_PATIENCE)
+    _end(number)
+
+
+def _end(number: int) -> NoReturn:
+    """End the process at once, without what Python does at exit."""
     with suppress(OSError):
         if sys.stderr.isatty():
             from rich.console import Console  # noqa: PLC0415 - few need it
