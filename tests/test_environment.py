@@ -352,7 +352,7 @@ FORK = """
 import os, threading, time
 import perfcore
 from runs import space
-perfcore.sweep(space(2))
+perfcore.sweep(space(2), "first")  # imports and compiles everything
 large, small = space(4000), space(10)
 thread = threading.Thread(target=lambda: perfcore.sweep(large, "run", workers=4), daemon=True)
 thread.start()
