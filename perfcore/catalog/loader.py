@@ -85,14 +85,31 @@ def _entry_class(kind: str) -> type[Entry]:
     return _ENTRY_CLASSES[kind]
 
 
-def user_directory() -> Path:
-    """Return the directory of the user's own catalogue; ``PERFCORE_CATALOG`` overrides it."""
+def user_directory() -> Path | None:
+    """Return the directory of the user's own catalogue; ``PERFCORE_CATALOG`` overrides it.
+
+    It is None without the variable and without a home directory.
+    """
     given = os.environ.get("PERFCORE_CATALOG")
     if given and not Path(given).is_dir():
         raise InputError(
             f"PERFCORE_CATALOG: {given!r} is not a directory; create it, or unset the variable"
         )
-    return Path(given) if given else Path(platformdirs.user_config_dir("perfcore")) / "catalog"
+    if given:
+        return Path(given)
+    try:
+        directory = Path(platformdirs.user_config_dir("perfcore"))
+    except RuntimeError:
+        return None
+    # older versions of platformdirs return "~/.config/..."
+    return directory / "catalog" if directory.is_absolute() else None
+
+
+def _user_file(kind: _Kind) -> Path | None:
+    """Return the user's file of entries; None if there is none, or not where this user may look."""
+    directory = user_directory()
+    path = directory / kind.user if directory else None
+    return path if path and os.path.exists(path) else None  # noqa: PTH110 - Path.exists may raise
 
 
 def _kind(kind: str) -> _Kind:
@@ -103,8 +120,8 @@ def _kind(kind: str) -> _Kind:
 
 def _files(kind: str) -> Iterator[tuple[Path, bool]]:
     known = _kind(kind)
-    user = user_directory() / known.user
-    if user.exists():
+    user = _user_file(known)
+    if user:
         yield user, False
     for path in sorted(_BUILT_IN.glob(known.built_in)):
         yield path, True

@@ -9,7 +9,6 @@ import io
 import os
 import select
 import shlex
-import signal
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,15 +18,18 @@ from typing import Any, Final, NamedTuple
 
 import click
 
+from perfcore.cli.process import (
+    INTERRUPTED,
+    TERMINATED,
+    Terminated,
+    discard,
+    handle_signals,
+    open_streams,
+)
 from perfcore.errors import InputError, PerfcoreError, RenamedWarning, one_line, spelled
 
 FAULT: Final = 2
-INTERRUPTED: Final = 130
-TERMINATED: Final = 143
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, or Ctrl-Break on Windows, handled like Ctrl-C but with its own exit code."""
+_UNWRITABLE: Final = (errno.EBADF, errno.EFBIG, errno.EIO, errno.ENOSPC)
 
 
 class _Home(NamedTuple):
@@ -163,11 +165,10 @@ class Program(click.Group):
         except PerfcoreError as error:
             sys.exit(_fail([str(error)]))
         except OSError as error:
-            if _reader_has_gone(error):  # discard what Python flushes at exit
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if _reader_has_gone(error):
+                discard(sys.stdout)
                 sys.exit(0)
-            place = f"{error.filename}: " if error.filename else ""
-            sys.exit(_fail([f"{place}{error.strerror or error}"]))
+            sys.exit(_fail([_of_system(error)]))
         except MemoryError:
             sys.exit(_fail(["out of memory; use fewer --workers, or list fewer values"]))
         sys.exit(code if isinstance(code, int) else 0)
@@ -176,6 +177,20 @@ class Program(click.Group):
 def _note(message: Warning | str, *_: object) -> None:
     """Print a warning as one line."""
     click.echo(f"note: {one_line(str(message))}", err=True)
+
+
+def _of_system(error: OSError) -> str:
+    """Return an error of the operating system as a line, with the file or stream it is about."""
+    if error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if error.errno in _UNWRITABLE:  # errors of files that perfcore writes have names
+        discard(sys.stdout)
+        return f"standard output cannot be written ({error.strerror}); redirect it to a file"
+    try:
+        os.getcwd()  # noqa: PTH109 - only asked whether it is there
+    except FileNotFoundError:
+        return "the current directory has been deleted; change to another"
+    return error.strerror or str(error)
 
 
 def _option(command: click.Command | None, name: str, value: object) -> str:
@@ -197,8 +212,11 @@ def _option(command: click.Command | None, name: str, value: object) -> str:
 
 
 def _fail(faults: list[str], code: int = FAULT) -> int:
-    for fault in faults:
-        click.echo(f"error: {' '.join(one_line(fault).split())}", err=True)
+    try:
+        for fault in faults:
+            click.echo(f"error: {' '.join(one_line(fault).split())}", err=True)
+    except OSError:  # e.g. the disk of its log is full
+        discard(sys.stderr)
     return code
 
 
@@ -229,16 +247,11 @@ def program(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated
-
-
 def main() -> None:
     """Run the program; never returns."""
+    open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # substitute characters it lacks
             stream.reconfigure(errors="replace")
-    for name in ("SIGTERM", "SIGBREAK"):  # the latter only on Windows
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _terminate)
+    handle_signals()
     program(prog_name="perfcore")

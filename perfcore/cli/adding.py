@@ -36,6 +36,11 @@ def _target(output: str | None, kind: str, *, replace: bool) -> Path:
     """Return the file to write to, checked to be writable."""
     if output is None:
         directory = loader.user_directory()
+        if directory is None:
+            raise InputError(
+                "there is no home directory for your catalogue; set PERFCORE_CATALOG to a "
+                "directory, or name a file with --output"
+            )
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:

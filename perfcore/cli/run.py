@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfcore.cli import INTERRUPTED, TERMINATED, Terminated
 from perfcore.cli.dask import check_dask, dask_option, executor_of
+from perfcore.cli.process import INTERRUPTED, TERMINATED, Terminated
 from perfcore.cli.text import duration, facts, quantity, say, set_option
 from perfcore.errors import InputError
 from perfcore.units import plural

@@ -7,9 +7,13 @@ columns). No fast-math flag is set, so compiled and interpreted results are equa
 ``error_model="numpy"`` only omits the check for division by zero.
 """
 
+import hashlib
 import inspect
 import os
+import pickle
 import pkgutil
+import stat
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -36,18 +40,54 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def cache_directory() -> Path | None:
-    """Return the cache directory for these sources; None if it cannot be created.
+    """Return the cache directory for these sources; None if none can be created.
 
     Numba's own cache key is the time stamp of a single file, so after an edit of another file it
     would return outdated code. The directory is named by a hash of all sources instead, and by
     Numba's version.
+
+    It lies in ``PERFCORE_CACHE``, or in the user's cache directory, or, without a home directory,
+    in a private one among the temporary files.
     """
-    base = os.environ.get("PERFCORE_CACHE") or platformdirs.user_cache_dir("perfcore")
-    directory = Path(base) / "numba" / f"{source_hash()}-{numba.__version__}"
+    given = os.environ.get("PERFCORE_CACHE")
+    name = Path("numba") / f"{source_hash()}-{numba.__version__}"
+    bases: list[Callable[[], Path]] = [_users_directory, _private_directory]
+    if given:
+        bases = [lambda: Path(given)]
+    for base in bases:
+        with suppress(OSError):
+            directory = base() / name
+            directory.mkdir(parents=True, exist_ok=True)
+            return directory
+    return None
+
+
+def _users_directory() -> Path:
+    """Return the user's cache directory; ``OSError`` without a home directory."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
+        directory = Path(platformdirs.user_cache_dir("perfcore"))
+    except RuntimeError as error:
+        raise FileNotFoundError(str(error)) from error
+    if not directory.is_absolute():  # "~/.cache/...", from older versions of platformdirs
+        raise FileNotFoundError(f"{directory}: there is no home directory")
+    return directory
+
+
+def _private_directory() -> Path:
+    """Return a directory among the temporary files that only this user can read or write.
+
+    Raises
+    ------
+    OSError
+        It cannot be created, or is not ours: code that others could replace must not be loaded.
+    """
+    user = getattr(os, "geteuid", lambda: None)()  # on Windows, each has their own
+    directory = Path(tempfile.gettempdir()) / f"perfcore-{user}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    found = directory.lstat()
+    shared = user is not None and (found.st_uid != user or found.st_mode & 0o077)
+    if not stat.S_ISDIR(found.st_mode) or shared:
+        raise PermissionError(f"{directory}: is not private to this user")
     return directory
 
 
@@ -100,8 +140,58 @@ class _CacheFiles(caching.CompileResultCacheImpl):
     _locator_classes = [_Locator]  # noqa: RUF012 - as in the base class
 
 
+class _CheckedFiles(caching.IndexDataCacheFile):
+    """Files of compiled code that start with a checksum; a damaged one counts as missing.
+
+    Unpickling does not notice damaged machine code, and raises any error for other damage.
+    """
+
+    def load(self, key: Any) -> Any:  # noqa: ANN401
+        """Return the code of a key; None if there is none."""
+        found = super().load(key)  # type: ignore[no-untyped-call]
+        return found[1] if found is not None and found[0] == key else None
+
+    def save(self, key: Any, data: Any) -> None:  # noqa: ANN401
+        """Save code with its key, as two processes may choose the same file for different keys."""
+        super().save(key, (key, data))  # type: ignore[no-untyped-call]
+
+    def _load_index(self) -> dict[Any, str]:
+        return self._read(self._index_path) or {}
+
+    def _save_index(self, overloads: dict[Any, str]) -> None:
+        self._write(self._index_path, overloads)
+
+    def _load_data(self, name: str) -> Any:  # noqa: ANN401
+        return self._read(self._data_path(name))  # type: ignore[no-untyped-call]
+
+    def _save_data(self, name: str, data: Any) -> None:  # noqa: ANN401
+        self._write(self._data_path(name), data)  # type: ignore[no-untyped-call]
+
+    def _read(self, path: str) -> Any:  # noqa: ANN401
+        try:
+            content = Path(path).read_bytes()
+        except OSError:
+            return None
+        size = hashlib.sha256().digest_size
+        checksum, pickled = content[:size], content[size:]
+        if hashlib.sha256(pickled).digest() != checksum:
+            return None
+        return pickle.loads(pickled)  # noqa: S301 - the bytes that we wrote
+
+    def _write(self, path: str, content: Any) -> None:  # noqa: ANN401
+        pickled = self._dump(content)  # type: ignore[no-untyped-call]
+        with self._open_for_write(path) as file:
+            file.write(hashlib.sha256(pickled).digest() + pickled)
+
+
 class _Cache(caching.FunctionCache):
     _impl_class = _CacheFiles
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        self._cache_file = _CheckedFiles(  # type: ignore[no-untyped-call]
+            self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
+        )
 
     def save_overload(self, sig: Any, data: Any) -> None:  # noqa: ANN401
         """Save compiled code; do nothing if the directory is full or read-only."""
@@ -118,7 +208,7 @@ class _Kernel(CPUDispatcher):
     """
 
     def enable_caching(self) -> None:
-        self._cache = _Cache(self.py_func)  # type: ignore[no-untyped-call]
+        self._cache = _Cache(self.py_func)
 
     def compile(self, sig: Any) -> Any:  # noqa: ANN401
         context: Any = self.targetctx

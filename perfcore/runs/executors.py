@@ -5,16 +5,17 @@ the run lies, or returns what a search keeps of them, and holds nothing that ano
 a task that is lost is done again.
 """
 
+import asyncio
 import json
 import pickle
 import platform
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from perfcore.errors import InputError, OutputError, PerfcoreError, argument
 from perfcore.reading.files import read_text
@@ -65,7 +66,8 @@ def retry_or_raise(item: object, error: Exception, times: int) -> None:
         ) from error
 
 
-def _check_scheduler_file(path: str) -> None:
+def _address_in(path: str) -> str:
+    """Return the address in a scheduler file."""
     if not Path(path).is_file():
         raise InputError(
             f"{argument('address')}: {path}: no such file; start `dask scheduler` first"
@@ -79,6 +81,39 @@ def _check_scheduler_file(path: str) -> None:
             f"{argument('address')}: {path}: has no address; "
             "name the file that `dask scheduler` has written"
         )
+    return str(told["address"])
+
+
+def _reach(scheduler: str, given: str) -> None:
+    """Connect once, as a client that cannot connect blocks for a minute when it is closed."""
+    from distributed import Security  # noqa: PLC0415 - optional dependency
+    from distributed.comm import connect  # noqa: PLC0415
+
+    async def reach(security: dict[str, Any]) -> None:
+        connecting = connect(scheduler, timeout=SECONDS, **security)
+        # its own time-out ends before the first answer, which may never come
+        (await asyncio.wait_for(connecting, SECONDS + 1)).abort()
+
+    try:
+        security = Security().get_connection_args("client")
+        if scheduler.startswith(("tls://", "wss://")) and security.get("ssl_context") is None:
+            raise InputError(
+                f"{argument('address')}: {given}: TLS needs a certificate; name one in Dask's "
+                "configuration, distributed.comm.tls"
+            )
+        with ThreadPoolExecutor(
+            1
+        ) as pool:  # the caller's thread may have an event loop, e.g. in a notebook
+            pool.submit(asyncio.run, reach(security)).result()
+    except (OSError, ValueError, TypeError, MemoryError) as error:  # a time-out is an OSError
+        if isinstance(error, InputError):
+            raise
+        why = "another program answers" if isinstance(error, MemoryError) else str(error)
+        why = why or f"nothing came within {SECONDS} s"
+        raise InputError(
+            f"{argument('address')}: {given}: no scheduler answers ({why}); "
+            "start `dask scheduler`, or give tcp://HOST:PORT"
+        ) from error
 
 
 @contextmanager
@@ -96,18 +131,9 @@ def dask_executor(address: str) -> Iterator[Executor]:
         raise InputError(
             f"{argument('address')}: needs distributed; pip install 'perfcore[dask]'"
         ) from None
-    is_file = address.endswith(".json")
-    if is_file:
-        _check_scheduler_file(address)
-    where = {"scheduler_file": address} if is_file else {"address": address}
-    try:
-        client = Client(**where, timeout=SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:  # a time-out is an OSError
-        raise InputError(
-            f"{argument('address')}: {address}: no scheduler answers ({error}); "
-            "start `dask scheduler`, or give tcp://HOST:PORT"
-        ) from error
-    with client:
+    scheduler = _address_in(address) if address.endswith(".json") else address
+    _reach(scheduler, address)
+    with Client(address=scheduler, timeout=SECONDS, set_as_default=False) as client:
         try:
             client.wait_for_workers(1, timeout=SECONDS)
         except TimeoutError:

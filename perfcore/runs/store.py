@@ -387,9 +387,20 @@ def open_store(location: str | Path) -> Store:
         raise InputError(
             "the run's directory is empty text; name one, or use . for the current one"
         )
+    if text.lower().startswith("file:"):
+        path = re.sub("^(//)?(localhost)?(?=/)", "", text[len("file:") :], flags=re.IGNORECASE)
+        raise InputError(f"{text}: is not an object store; write the directory alone, {path}")
     if not is_address(text):
+        scheme, mark, name = text.partition(":")
+        if mark and scheme.lower() in SCHEMES:
+            name = name.lstrip("/") or "BUCKET/NAME"
+            raise InputError(
+                f"{text}: is not an address; write {scheme.lower()}://{name}, or ./{text} for a "
+                "directory of this name"
+            )
         return Directory(Path(location))
     scheme, _, name = text.partition("://")
+    scheme = scheme.lower()
     if scheme not in SCHEMES:
         known = ", ".join(f"{name}://" for name in SCHEMES)
         raise InputError(f"{text}: unknown scheme {scheme!r}; use a directory, or one of {known}")
@@ -401,7 +412,9 @@ def open_store(location: str | Path) -> Store:
         )
     if not name.strip("/"):
         raise InputError(f"{text}: names no bucket; write {scheme}://BUCKET/NAME")
-    return Bucket(text)
+    if "#" in name:
+        raise InputError(f"{text}: '#' would end the name; choose a NAME without it")
+    return Bucket(f"{scheme}://{name}")
 
 
 def _among(location: str, run: str) -> InputError:

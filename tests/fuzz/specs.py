@@ -156,10 +156,10 @@ def _values(rng: random.Random, rule: AxisInput, most: int) -> tuple[object, int
         written = _range(rng, rule.limits, float(rule.default or 0), most)
         if written is not None:
             return written, most
-    values: dict[str, object] = {}
+    values: dict[object, object] = {}
     for _ in range(rng.randint(1, most)):
         value = _value(rng, rule)
-        values[repr(value)] = value
+        values[repr(value) if isinstance(value, dict) else value] = value  # 0 and 0.0 are one
     listed = list(values.values())
     return (listed[0] if len(listed) == 1 and rng.random() < 0.5 else listed), len(listed)
 
