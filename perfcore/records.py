@@ -272,9 +272,9 @@ class Device(NamedTuple):
     ]
     memory2_bandwidth: Annotated[
         float,
-        BANDWIDTH._replace(low=0, least=BANDWIDTH.low),
-        "bandwidth at which the device reads the second memory tier",
-        Absent(0.0),
+        BANDWIDTH,
+        "bandwidth to the second memory tier: the device's own, else host memory",
+        Absent(None),
         Cited("c2c", "mem2"),
     ]
     spatial: Annotated[
@@ -530,8 +530,8 @@ class Engine(NamedTuple):
     host_memory_bytes: Annotated[
         float, RESERVE, "host memory per device, the second tier if the device has none"
     ]
-    host_memory_bandwidth: Annotated[
-        float, BANDWIDTH, "bandwidth at which a device reads host memory"
+    second_tier_efficiency: Annotated[
+        float, EFFICIENCY, "share of bandwidth when a device reads the second memory tier"
     ]
     memory_fraction: Annotated[float, EFFICIENCY, "share of device memory that the engine may use"]
     memory_reserve: Annotated[

@@ -35,7 +35,7 @@ LEVERS: Final[dict[str, tuple[float, dict[str, tuple[str, ...]], str]]] = {
     ),
     "+10 % link bandwidth": (
         _MORE,
-        {"device": _LINKS, "engine": ("host_memory_bandwidth",)},
+        {"device": _LINKS},
         "elasticity_link",
     ),
     "-10 % fixed latencies": (

@@ -251,7 +251,12 @@ class Configuration:
         return tuple(
             estimate
             for kind in KINDS
-            for estimate in estimates(kind, getattr(self.entries, kind), (self.purchase,))
+            for estimate in estimates(
+                kind,
+                getattr(self.entries, kind),
+                (self.purchase,),
+                offloads=self.offload != "none",
+            )
             if (kind, estimate.field) not in replaced
             and not (kind == "device" and estimate.field in untouched)
         )

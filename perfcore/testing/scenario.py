@@ -85,10 +85,8 @@ class Scenario(NamedTuple):
         return self.with_device(**{name: factor * getattr(self.device, name) for name in names})
 
     def with_second_tier(self, factor: float) -> "Scenario":
-        """Return the scenario with the bandwidth of second memory tiers multiplied."""
-        rate = factor * self.engine.host_memory_bandwidth
-        own = factor * self.device.memory2_bandwidth
-        return self.with_engine(host_memory_bandwidth=rate).with_device(memory2_bandwidth=own)
+        """Return the scenario with the bandwidth of the second memory tier multiplied."""
+        return self.with_rates(factor, "memory2_bandwidth")
 
     def with_latencies(self, factor: float) -> "Scenario":
         """Return the scenario with every fixed latency multiplied."""

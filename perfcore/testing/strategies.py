@@ -185,7 +185,7 @@ def devices(
         "spot_price_per_hour": draw(st.just(0.0) | _reals(0.01, 1_000.0)),
         "purchase_price": draw(_reals(10.0, 1e7)),
         "memory2_capacity": draw(st.just(0.0) | _reals(1e8, 1e15)),
-        "memory2_bandwidth": draw(st.just(0.0) | _reals(1e8, 1e13)),
+        "memory2_bandwidth": draw(_reals(1e8, 1e13)),
         "spatial": float(side_by_side),
         "layer_latency": draw(_reals(1e-7, 1e-3)) if side_by_side else 0.0,
     }
@@ -197,7 +197,6 @@ def devices(
 def _constant(name: str) -> st.SearchStrategy[float]:
     ranges = {
         "host_memory_bytes": st.just(0.0) | _reals(1e8, 1e13),
-        "host_memory_bandwidth": _reals(1e8, 1e13),
         "length_spread": _reals(1.0, 4.0),
         "low_": _shares(0.1, 1.0),
         "high_": _reals(1.0, 10.0),

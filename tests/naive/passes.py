@@ -280,6 +280,11 @@ class Passes(Replica):
         chunks = min(max(tokens / self.engine.pipeline_chunk, 1), self.engine.prefill_overlap)
         return (chunks + self.pp - 1) / (chunks * self.pp)
 
+    def prefill_offload(self):
+        """Return the seconds that a prefill pass spends on the offloaded weights of its tokens."""
+        weights, _ = self.offloaded()
+        return self.longer_read(weights * self.read_share(self.touching_tokens()))
+
     def prefill(self):
         """Return the time of one prefill pass, without the host's."""
         device, engine = self.device, self.engine

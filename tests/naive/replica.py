@@ -221,9 +221,8 @@ class Replica:
         device, engine = self.device, self.engine
         if not self.deployment.offload:
             return 0.0, math.inf
-        if not device.memory2_capacity:
-            return engine.host_memory_bytes, engine.host_memory_bandwidth
-        return device.memory2_capacity, device.memory2_bandwidth or engine.host_memory_bandwidth
+        room = device.memory2_capacity or engine.host_memory_bytes
+        return room, device.memory2_bandwidth * engine.second_tier_efficiency
 
     def offloaded(self):
         """Return the bytes of weights and of cache that a device has in its second tier."""
@@ -249,12 +248,12 @@ class Replica:
         total = self.kv_bytes_per_device()
         of_pass = (total - common) / self.passes + common  # a pass has its sequences' own
         read = cache * of_pass / total if cache else 0.0
-        return self.longer_read(weights * self.read_share()), self.longer_read(read)
+        share = self.read_share(self.of_pass * self.queries)
+        return self.longer_read(weights * share), self.longer_read(read)
 
-    def read_share(self):
-        """Return the share of the weights that a decode pass touches."""
-        read = self.body_bytes() + self.touched_bytes(self.of_pass * self.queries)
-        return read / self.weight_bytes()
+    def read_share(self, tokens):
+        """Return the share of the weights that a pass over ``tokens`` touches."""
+        return (self.body_bytes() + self.touched_bytes(tokens)) / self.weight_bytes()
 
     def touched(self, tokens):
         """Return the expected distinct experts of a layer.

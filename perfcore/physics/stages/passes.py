@@ -40,6 +40,7 @@ class Prefill(NamedTuple):
     latency_s: float
     per_prompt: float  # 1 / prompts of the pass
     per_at_once: float  # 1 / prefill passes that share the pipeline stages
+    weight_read_share: float  # share of the resident weights read in the pass
     power_w: float  # of one board
 
 
@@ -55,7 +56,7 @@ class Step(NamedTuple):
     compute_s: float
     offload_s: float
     away_bytes: float  # per device, in the second memory tier
-    away_weights_s: float  # to read offloaded weights once
+    away_weights_s: float  # to read all offloaded weights once
     pass_bytes: float  # read and written in one pass
     pass_flops: float
 
@@ -110,8 +111,10 @@ def prefill_at(
         + replica.prefill_bytes_per_token * work.tokens
         + attention_bytes(replica.prefill, work)
     )
+    read_bytes = replica.body_bytes
     if model.experts > 0.0:
         moved_bytes += replica.expert_bytes * experts_read * running.per_groups
+        read_bytes += replica.expert_bytes * experts_read
     flops = (
         replica.head_flops * per_group
         + replica.prefill_flops_per_token * work.tokens
@@ -138,6 +141,7 @@ def prefill_at(
         latency_s=terms.latency,
         per_prompt=per_prompt,
         per_at_once=1.0 / at_once,
+        weight_read_share=read_bytes * replica.per_weight_byte,
         power_w=active_share * (busy_j / busy_s) + idle_power(replica.device, active_share),
     )
 
@@ -154,7 +158,7 @@ class Away(NamedTuple):
     """Data of a device in the second memory tier, and the time to read it."""
 
     size: float  # bytes
-    weights_s: float  # to read offloaded weights once
+    weights_s: float  # to read all offloaded weights once
     step_s: float  # to read what a step needs, per output token
 
 
@@ -200,6 +204,7 @@ def attention_terms(replica: Replica, running: RunningBatch, context: Context) -
 def away_at(replica: Replica, running: RunningBatch, own_kv: float, shared_kv: float) -> Away:
     """Weights or KV cache of a device that overflow into the second memory tier.
 
+    A pass reads the offloaded weights that its tokens use: an equal share of all that is resident.
     Every micro-batch reads its own cache once, and the shared prefix.
     """
     if replica.deployment.offload == OFFLOAD_NONE:
@@ -211,8 +216,9 @@ def away_at(replica: Replica, running: RunningBatch, own_kv: float, shared_kv: f
     detour = there * replica.layout.stages if replica.second_tier_bytes > 0.0 else 0.0
     if replica.deployment.offload == OFFLOAD_WEIGHTS:
         size = min(overflow, weights)
-        weights_s = size * running.weight_read_share * detour
-        return Away(size=size, weights_s=weights_s, step_s=weights_s * replica.per_step_token)
+        weights_s = size * detour
+        step_s = weights_s * running.weight_read_share * replica.per_step_token
+        return Away(size=size, weights_s=weights_s, step_s=step_s)
     size = min(overflow, kv)
     read_in_pass = (own_kv * running.groups / running.passes + shared_kv) / (kv + TINY)
     kv_s = size * read_in_pass * detour

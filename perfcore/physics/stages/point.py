@@ -167,7 +167,8 @@ def point_at(
 
     # Time to first token, with waiting and queueing.
     per_prompt_s = prefill.seconds * prefill.per_prompt
-    ttft_s = prefill.seconds + engine.host_per_prefill + step.away_weights_s
+    away_s = step.away_weights_s * prefill.weight_read_share
+    ttft_s = prefill.seconds + engine.host_per_prefill + away_s
     pool = 0.0
     if served:
         load = engine.prefill_pool_load if apart else prefill_share
@@ -209,7 +210,7 @@ def point_at(
         idle_host_w = device.board_power * engine.power_host
         requests_per_s = batch * per_request
         power_w = (
-            prefill.power_w * (prefill.seconds + step.away_weights_s)
+            prefill.power_w * (prefill.seconds + away_s)
             + idle_host_w * engine.host_per_prefill
             + decode_power_w * request_s
         ) * per_request

@@ -103,6 +103,7 @@ class Replica(NamedTuple):
     peak_flops: float  # of one device, at the weights' arithmetic
     ridge_batch: float
     weight_bytes: float  # one copy
+    per_weight_byte: float  # 1 / weight_bytes
     weight_bytes_per_device: float
     usable_bytes: float  # of one device
     second_tier_bytes: float  # of one device; 0 without offloading
@@ -236,6 +237,7 @@ def prepare(
     arithmetic = weight_format.arithmetic
     peak = peak_flops(device, arithmetic)
     reached = reached_flops(device, engine, arithmetic)
+    one_copy = weight_bytes(model, weight_format)
     per_device = weight_bytes_per_device(model, weight_format, layout)
     usable = usable_bytes(device, engine)
     second_tier = 0.0 if deployment.offload == OFFLOAD_NONE else second_tier_bytes(device, engine)
@@ -289,7 +291,8 @@ def prepare(
         active_share=layout.width / layout.devices,
         peak_flops=reached,
         ridge_batch=ridge_batch(device, engine, weight_format.bits, arithmetic),
-        weight_bytes=weight_bytes(model, weight_format),
+        weight_bytes=one_copy,
+        per_weight_byte=1.0 / one_copy,
         weight_bytes_per_device=per_device,
         usable_bytes=usable,
         second_tier_bytes=second_tier,

@@ -21,6 +21,7 @@ from perfcore.testing.laws.cost import (
 )
 from perfcore.testing.laws.memory import (
     bytes_add_up,
+    first_tokens_wait_for_offloaded_weights,
     offload_is_no_faster,
     status_follows_from_bytes,
 )
@@ -71,6 +72,7 @@ LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
     disaggregation_only_decodes,
     speculation_gains_at_most_its_tokens,
     offload_is_no_faster,
+    first_tokens_wait_for_offloaded_weights,
     cached_prompts_are_no_slower,
     cost_follows_price,
     owning_costs_interest,

@@ -1,12 +1,15 @@
 """Laws of memory: bytes add up, and the status follows from them."""
 
-from perfcore.physics.memory import second_tier_bytes, usable_bytes
+from perfcore.physics.memory import second_tier_bandwidth, second_tier_bytes, usable_bytes
+from perfcore.physics.moe import log_passed_over
+from perfcore.physics.operators import body_read_bytes, expert_read_bytes, touched_experts
 from perfcore.physics.stages.replica import (
     CONTEXT_TOO_LONG,
     KV_DOES_NOT_FIT,
     OK,
     WEIGHTS_DO_NOT_FIT,
 )
+from perfcore.physics.weights import weight_bytes
 from perfcore.records import (
     OFFLOAD_KV,
     OFFLOAD_NONE,
@@ -76,3 +79,18 @@ def offload_is_no_faster(scenario: Scenario) -> None:
             not_below(after.tpot_s, before.tpot_s, "offload does not speed up decode")
             if scenario.deployment.scheduler != SCHEDULER_CONTINUOUS:
                 not_below(after.ttft_s, before.ttft_s, "offload does not speed up prefill")
+
+
+def first_tokens_wait_for_offloaded_weights(scenario: Scenario) -> None:
+    """TTFT includes reading the offloaded weights that the tokens of one prompt use."""
+    point = scenario.with_deployment(offload=OFFLOAD_WEIGHTS).evaluate()
+    model, form, engine = scenario.model, scenario.weight_format, scenario.engine
+    if second_tier_bytes(scenario.device, engine) == 0.0:
+        return
+    tokens = (1.0 - scenario.deployment.prefix_hit) * scenario.input_len
+    passed_over = log_passed_over(model.experts, model.experts_per_token)
+    experts = touched_experts(model, engine, passed_over, tokens)
+    read = body_read_bytes(model, form) + experts * expert_read_bytes(model, form)
+    away = point.offloaded_bytes_per_device * read / weight_bytes(model, form)
+    least = away / second_tier_bandwidth(scenario.device, engine)
+    not_below(point.ttft_s, least, "TTFT includes reading offloaded weights")

@@ -67,10 +67,7 @@ def disaggregation_only_decodes(scenario: Scenario) -> None:
 
 
 def speculation_gains_at_most_its_tokens(scenario: Scenario) -> None:
-    """Rejected drafts do not speed up decode; others gain at most the tokens they add.
-
-    Prefill is not speculative, but its reads of offloaded weights are estimated from a step's.
-    """
+    """Rejected drafts do not speed up decode; others gain at most the tokens they add."""
     draft_len = max(scenario.deployment.draft_len, 1.0)
     plain = scenario.with_deployment(draft_len=0.0).evaluate()
     drafted = scenario.with_deployment(draft_len=draft_len)
@@ -83,7 +80,7 @@ def speculation_gains_at_most_its_tokens(scenario: Scenario) -> None:
     all_of_them = drafted.with_deployment(acceptance=1.0).evaluate()
     not_below(some.tpot_s, all_of_them.tpot_s, "more acceptance does not slow down")
     static = scenario.deployment.scheduler == SCHEDULER_STATIC
-    if static and scenario.deployment.offload == OFFLOAD_NONE:
+    if static:
         equal(some.ttft_s, plain.ttft_s, "nothing is drafted in prefill")
 
 
