@@ -145,7 +145,9 @@ class Model(NamedTuple):
         float, PER_TOKEN, "decode FLOP per (new token, context token), all window layers"
     ]
     global_prefill_score_flops: Annotated[
-        float, PER_TOKEN, "prefill FLOP per (query, key) pair, all global layers"
+        float,
+        PER_TOKEN,
+        "prefill FLOP per (query, key) pair, all global layers, before an indexer leaves any out",
     ]
     index_topk: Annotated[
         float,

@@ -19,9 +19,10 @@ class Bill(Passes):
         flop += 2 * tokens * entry.vocab_size * entry.hidden_size
         copies = self.width * self.kv_share(self.width)
         for kind in ("global", "window", "state"):
-            cache, state, moved, scores = self.attention_traffic(kind, self.sequences * self.groups)
+            traffic = self.attention_traffic(kind, self.sequences * self.groups)
+            cache, state, moved, scores, indexed = traffic
             size += cache * copies + state + moved
-            flop += scores
+            flop += scores + indexed
         return size, flop
 
     def token_traffic(self, tokens):
@@ -48,9 +49,9 @@ class Bill(Passes):
             size += self.touched_bytes(self.touching_tokens())
         size += self.activation * prompts * (entry.hidden_size + 3 * entry.vocab_size)
         flop += 2 * prompts * entry.vocab_size * entry.hidden_size
-        cache, state, moved, scores = self.prefill_attention()
+        cache, state, moved, scores, indexed = self.prefill_attention()
         size += self.groups * (cache * width * self.kv_share(width) + state + moved)
-        return size, flop + self.groups * scores
+        return size, flop + self.groups * (scores + indexed)
 
     def running_power(self, size, flop, width, seconds, attention=0.0):
         """Return the watts of ``width`` boards that share bytes and FLOP, while operators run.

@@ -106,6 +106,7 @@ class Replica:
             engine,
         )
         self.attention_flops = kernel_of(16.0, 0.0, 1.0, device, engine).flops
+        self.index_flops = kernel_of(8.0, 1.0, 2.0, device, engine).flops
 
     @property
     def published_experts_only(self):

@@ -3,15 +3,19 @@
 import pytest
 
 from perfcore.physics.collectives import exchange
+from perfcore.physics.decode import index_costs
 from perfcore.physics.operators import flops_per_token, operators
 from perfcore.physics.parallelism import lay_out
 from perfcore.physics.prefill import (
     add_prefill_operator,
+    attention_arithmetic,
     attention_bytes,
     attention_work,
     chunk_fill,
+    prefill_costs,
     prefill_terms,
     prompts_of,
+    score_work,
 )
 from perfcore.physics.roofline import Operator, operator_time
 from physics.worked import (
@@ -20,6 +24,7 @@ from physics.worked import (
     ENGINE,
     H100,
     IDEAL,
+    KV16,
     LLAMA,
     NO_TERMS,
     deployed,
@@ -52,6 +57,34 @@ def test_attention_of_a_prompt():
     costs, work = llama_prefill(IDEAL, batch=3.0, input_len=2_048.0)
 
     assert attention_work(costs, LLAMA, work) == digits(3 * 80 * 4 * 64 * 128 * 2_048 * 2_049 / 2)
+
+
+@pytest.mark.parametrize(("length", "per_pair"), [(2_048.0, 320), (2_049.0, 1_088)])
+def test_sparse_prefill_gathers_the_latent(length, per_pair):
+    """61 layers, 128 heads: 192 + 128 elements a pair; 2 x 512 + 64 once tokens are left out."""
+    sparse = model("deepseek-v3.2")
+    costs, _ = llama_prefill(IDEAL, batch=1.0, input_len=8.0)
+    work = prompts_of(sparse, 1.0, length, 0.0)
+    pairs = sum(min(query, 2_048) for query in range(1, int(length) + 1))
+    indexed = 61 * 2 * 64 * 128 * length * (length + 1) / 2
+
+    assert score_work(costs, sparse, work) == digits(61 * 256 * per_pair * pairs)
+    assert attention_work(costs, sparse, work) == digits(61 * 256 * per_pair * pairs + indexed)
+
+
+def test_indexer_computes_in_fp8():
+    """Of a prompt of 8,192 tokens, scores run at the 16-bit rate, the indexer at twice that."""
+    sparse = model("deepseek-v3.2")
+    layout = lay_out(sparse, H100, deployed())
+    work = prompts_of(sparse, 1.0, 8_192.0, 0.0)
+    indexed = sparse.index_score_flops * 8_192 * 8_193 / 2
+
+    for device, rate in ((H100, H100.flops_fp8), (H100._replace(flops_fp8=0.0), H100.flops_fp16)):
+        costs = prefill_costs(sparse, device, IDEAL, BF16, KV16, layout, 0.0, 0.0, 0.0)
+        scores = (attention_work(costs, sparse, work) - indexed) / H100.flops_fp16
+        assert attention_arithmetic(costs, sparse, work) == digits(scores + indexed / rate)
+        step = index_costs(sparse, device, IDEAL, 1e12, layout, 1.0, 1.0, 1.0)
+        assert step.compute_per_token == digits(sparse.index_score_flops / rate)
 
 
 def test_attention_traffic_of_a_prompt():
