@@ -16,7 +16,7 @@ from perfcore.physics.collectives import Exchange, exchanges
 from perfcore.physics.decode import Terms, attention_flops, index_flops, no_terms
 from perfcore.physics.operators import Operators
 from perfcore.physics.parallelism import Layout, pipeline_fill
-from perfcore.physics.roofline import Operator, operator_time, roofline
+from perfcore.physics.roofline import Operator, Time, operator_time, roofline
 from perfcore.physics.rounding import NOTHING
 from perfcore.records import Device, Engine, KVFormat, Model, WeightFormat
 
@@ -56,19 +56,20 @@ class PrefillTerms(NamedTuple):
     compute: float
     transfer: float  # bytes over links
     latency: float  # start-ups of operators and exchanges
+    attention: float  # a part of seconds, however it is limited
 
 
-def prompts_of(model: Model, prompts: float, input_len: float, prefix_hit: float) -> Prompts:
-    """Work of ``prompts`` of ``input_len`` tokens, of which a share ``prefix_hit`` is cached.
+def prompts_of(model: Model, prompts: float, new: float, cached: float) -> Prompts:
+    """Work of ``prompts`` of ``new`` tokens each, behind ``cached`` ones.
 
     Latent attention expands the latent to all heads as long as every token sees all before it.
     Once an indexer leaves tokens out, each query gathers its own, and its heads share them as in
     decode: 2 H (2 c + r) FLOP per pair instead of 2 H (n + r + v), 3.4 times as many in
     DeepSeek-V3.2 (DeepSeek-AI, DeepSeek-V3.2-Exp report; FlashMLA's sparse prefill kernel).
     """
-    cached = prefix_hit * input_len
-    tokens = prompts * ((1.0 - prefix_hit) * input_len)
-    all_pairs = tokens * causal_keys(input_len, prefix_hit)
+    input_len = cached + new
+    tokens = prompts * new
+    all_pairs = tokens * causal_keys(input_len, cached)
     global_pairs = all_pairs
     score_flops = model.global_prefill_score_flops
     if model.index_topk > 0.0:
@@ -162,6 +163,15 @@ def attention_bytes(costs: PrefillCosts, work: Prompts) -> float:
     )
 
 
+def attention_time(costs: PrefillCosts, model: Model, engine: Engine, work: Prompts) -> Time:
+    """Time of attention, indexers and recurrent layers in a prefill. [s]"""
+    return roofline(
+        attention_arithmetic(costs, model, work),
+        attention_bytes(costs, work) * costs.per_attention_byte,
+        engine.residue,
+    )
+
+
 def chunk_fill(engine: Engine, layout: Layout, tokens: float) -> float:
     """Time of a prefill pipelined in chunks through stages, relative to one at a time."""
     # the stages of a spatial machine count as devices that work together
@@ -246,9 +256,7 @@ def prefill_terms(
     elementwise = (
         operators.elementwise.weights + operators.elementwise.activations_per_token * tokens
     )
-    attention_compute = attention_arithmetic(costs, model, work)
-    attention_memory = attention_bytes(costs, work) * costs.per_attention_byte
-    attention = roofline(attention_compute, attention_memory, residue)
+    attention = attention_time(costs, model, engine, work)
     fill = chunk_fill(engine, layout, tokens)
     network = exchanges(links, tokens, expert_links, expert_tokens, grouped)
     hand_over = costs.per_token * tokens
@@ -261,11 +269,14 @@ def prefill_terms(
             compute=NOTHING,
             transfer=NOTHING,
             latency=NOTHING,
+            attention=attention.total * fill,
         )
     head = add_prefill_operator(none, operators.lm_head, prompts, 1.0, residue, split)
     memory = (linear.weights + elementwise) * narrowing
+    attention_memory = attention_bytes(costs, work) * costs.per_attention_byte
     memory += attention.memory_duty * attention_memory * fill + head.weights
     compute = linear.compute * narrowing
+    attention_compute = attention_arithmetic(costs, model, work)
     compute += attention.compute_duty * attention_compute * fill + head.compute
     transfer = network.transfer * fill + hand_over
     latency = max(network.total - network.transfer, 0.0) * fill + costs.fixed
@@ -275,4 +286,29 @@ def prefill_terms(
         compute=compute,
         transfer=transfer,
         latency=latency,
+        attention=attention.total * fill,
     )
+
+
+def cached_token_time(
+    costs: PrefillCosts,
+    model: Model,
+    engine: Engine,
+    prompts: float,
+    input_len: float,
+    prefix_hit: float,
+    attention_s: float,
+    fill: float,
+) -> float:
+    """Time that a cached token adds to a prefill of ``prompts``, of all of which it is one. [s]
+
+    (prefill of the prompt - prefill of its new tokens alone) / cached tokens. Only attention
+    differs, which takes ``attention_s`` with the cached tokens. If none is cached: the first one.
+    """
+    new = (1.0 - prefix_hit) * input_len
+    if prefix_hit > 0.0:
+        alone = prompts_of(model, prompts, new, 0.0)
+        added = attention_s - attention_time(costs, model, engine, alone).total * fill
+        return max(added, 0.0) * (1.0 / (prefix_hit * input_len))
+    behind = prompts_of(model, prompts, new, 1.0)
+    return max(attention_time(costs, model, engine, behind).total * fill - attention_s, 0.0)

@@ -246,26 +246,27 @@ class Passes(Replica):
             together = max(min(self.batch / self.output_len, fitting), self.groups)
         return together / self.groups
 
-    def prefill_attention(self):
+    def prefill_attention(self, cached):
         """Return cache bytes, state bytes, activation bytes and FLOP of a group's prompts.
 
-        The last two are the FLOP of scores and of indexers. A query that has chosen its keys
-        multiplies them as in decode.
+        The new tokens of each come after ``cached`` ones. The last two are the FLOP of scores and
+        of indexers. A query that has chosen its keys multiplies them as in decode.
         """
         cache = moved = state = flop = indexed = 0.0
         counted = {}
-        full = (self.input_len**2 + self.input_len - self.cached**2 - self.cached) / 2
+        length = cached + self.new
+        full = (length**2 + length - cached**2 - cached) / 2
         for layer in self.layers:
             kept = layer.attention
             if kept is None:
                 continue
             if kept not in counted:
-                counted[kept] = pairs(kept, self.cached, self.input_len)
-            chosen = kept.topk and self.input_len > kept.topk
+                counted[kept] = pairs(kept, cached, length)
+            chosen = kept.topk and length > kept.topk
             flop += (kept.decode_score if chosen else kept.prefill_score) * counted[kept]
             indexed += kept.index_score * full
             flop += 8 * kept.state * self.new
-            written, read = self.new, self.input_len
+            written, read = self.new, length
             cache += (written + read) * kept.kv * self.kv.bits / 8 + read * kept.index
             state += self.new * 2 * 4 * kept.state / 64
             moved += self.new * self.activation * kept.io
@@ -296,6 +297,23 @@ class Passes(Replica):
         weights, _ = self.offloaded()
         return self.longer_read(weights * self.read_share(self.touching_tokens()))
 
+    def attention_of_prompts(self, total, cached):
+        """Add the attention of a group's prompts, whose new tokens come after ``cached`` ones."""
+        engine, width = self.engine, self.prefill_width
+        cache, state, moved, flop, indexed = self.prefill_attention(cached)
+        efficiency = engine.attention_prefill_memory_efficiency
+        total.operator(
+            [
+                ("kv", cache * self.kv_share(width), efficiency),
+                ("kv", state / width, efficiency),
+                ("activations", moved / width, efficiency),
+            ],
+            [
+                (flop / width, self.attention_flops, engine.attention_prefill_efficiency),
+                (indexed / width, self.index_flops, engine.attention_prefill_efficiency),
+            ],
+        )
+
     def prefill(self):
         """Return the time of one prefill pass, without the host's."""
         device, engine = self.device, self.engine
@@ -308,19 +326,7 @@ class Passes(Replica):
         self.linear_operators(
             parts, tokens, loads, width, expert_width, self.stages if self.spatial else 1
         )
-        cache, state, moved, flop, indexed = self.prefill_attention()
-        efficiency = engine.attention_prefill_memory_efficiency
-        parts.operator(
-            [
-                ("kv", cache * self.kv_share(width), efficiency),
-                ("kv", state / width, efficiency),
-                ("activations", moved / width, efficiency),
-            ],
-            [
-                (flop / width, self.attention_flops, engine.attention_prefill_efficiency),
-                (indexed / width, self.index_flops, engine.attention_prefill_efficiency),
-            ],
-        )
+        self.attention_of_prompts(parts, self.cached)
         self.exchanges(parts, tokens, self.all_prompt_tokens())
         total.add(parts, self.fill())
         total.wait("start", self.launches())

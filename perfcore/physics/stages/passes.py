@@ -16,6 +16,7 @@ from perfcore.physics.operators import touched_experts
 from perfcore.physics.prefill import (
     attention_bytes,
     attention_work,
+    cached_token_time,
     chunk_fill,
     passes_at_once,
     prefill_terms,
@@ -41,6 +42,7 @@ class Prefill(NamedTuple):
     per_prompt: float  # 1 / prompts of the pass
     per_at_once: float  # 1 / prefill passes that share the pipeline stages
     weight_read_share: float  # share of the resident weights read in the pass
+    cached_token_s: float  # that one cached token of one prompt adds to the pass
     power_w: float  # of one board
 
 
@@ -85,7 +87,8 @@ def prefill_at(
     )
     per_group = together * running.per_groups
     per_prompt = 1.0 / together if served else running.per_batch
-    work = prompts_of(model, per_group, input_len, replica.deployment.prefix_hit)
+    hit = replica.deployment.prefix_hit
+    work = prompts_of(model, per_group, (1.0 - hit) * input_len, hit * input_len)
     experts_read = touched_experts(model, engine, replica.passed_over, work.tokens * running.groups)
     terms = prefill_terms(
         replica.prefill,
@@ -141,6 +144,10 @@ def prefill_at(
         latency_s=terms.latency,
         per_prompt=per_prompt,
         per_at_once=1.0 / at_once,
+        cached_token_s=per_prompt
+        * cached_token_time(
+            replica.prefill, model, engine, per_group, input_len, hit, terms.attention, fill
+        ),
         weight_read_share=read_bytes * replica.per_weight_byte,
         power_w=active_share * (busy_j / busy_s) + idle_power(replica.device, active_share),
     )

@@ -220,12 +220,8 @@ def point_at(
     usd_output = usd_per_mtok_second * seconds_per_output
     pool_load = 1.0 / engine.prefill_pool_load if apart else 1.0
     pool_share = 1.0 / (1.0 + pool) if apart else 1.0
-    cached_token_s = (
-        (1.0 - deployment.prefix_hit)
-        * replica.model.global_prefill_score_flops
-        * replica.prefill.per_attention_flop
-        * (input_len * running.per_groups)
-    )
+    # a cached token is never dearer than a new one, of which it saves the work
+    cached_token_s = min(prefill.cached_token_s * prefill.per_at_once, seconds_per_input)
     carbon = carbon_per_joule(economics) * TOKENS_PER_MTOK
 
     # The bottleneck is the largest term.

@@ -14,6 +14,7 @@ from perfcore.testing.laws.accounting import (
     utilisation_is_at_most_one,
 )
 from perfcore.testing.laws.cost import (
+    cached_tokens_cost_no_more,
     cost_follows_price,
     energy_is_power_times_time,
     owning_costs_interest,
@@ -75,6 +76,7 @@ LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
     first_tokens_wait_for_offloaded_weights,
     cached_prompts_are_no_slower,
     cost_follows_price,
+    cached_tokens_cost_no_more,
     owning_costs_interest,
     tpot_excludes_ttft,
     more_bits_are_no_faster,
