@@ -617,7 +617,11 @@ class Deployment(NamedTuple):
         float, DEGREE, "pipeline-parallel degree; number of chips on spatial machines"
     ] = 1.0
     dp: Annotated[float, DEGREE, "data-parallel attention groups; devices = tp x pp x dp"] = 1.0
-    ep: Annotated[float, DEGREE, "expert-parallel degree; divides tp x dp"] = 1.0
+    ep: Annotated[
+        float,
+        DEGREE,
+        "expert-parallel degree; divides tp x dp, experts have redundant copies if needed",
+    ] = 1.0
     prefix_hit: Annotated[
         float, Limits("fraction", 0, 0.999), "share of the prompt that is in the prefix cache"
     ] = 0.0

@@ -2,6 +2,7 @@
 
 from perfcore.physics.attention import kv_bytes_per_sequence, state_bytes_per_sequence
 from perfcore.physics.memory import usable_bytes
+from perfcore.physics.operators import expert_read_bytes
 from perfcore.physics.parallelism import Layout, groups_at_work, heads_fit, lay_out
 from perfcore.physics.rounding import ceil_of, floor_of
 from perfcore.physics.serving import wasted_tokens
@@ -22,9 +23,15 @@ LARGEST_DEGREE = 65_536.0  # that the axes tp and pp admit; a test holds the two
 
 def weight_bytes_per_device(model: Model, weight_format: WeightFormat, layout: Layout) -> float:
     """Bytes of weights on the fullest device; all groups share the routed experts. [bytes]"""
-    routed = expert_bytes(model, weight_format)
-    rest = weight_bytes(model, weight_format) - routed
+    rest = weight_bytes(model, weight_format) - expert_bytes(model, weight_format)
+    routed = layout.expert_slots * expert_read_bytes(model, weight_format)
     return layout.stage_share * (rest / layout.width + routed / layout.expert_width)
+
+
+def held_bytes(model: Model, weight_format: WeightFormat, layout: Layout) -> float:
+    """Bytes of one copy of the model, but of all redundant copies of its experts. [bytes]"""
+    redundant = layout.expert_slots - model.experts
+    return weight_bytes(model, weight_format) + redundant * expert_read_bytes(model, weight_format)
 
 
 def with_degrees(deployment: Deployment, tp: float, pp: float) -> Deployment:

@@ -313,13 +313,13 @@ def deployments(
     Parameters
     ----------
     experts
-        Routed experts per layer. The expert-parallel degree divides them, and tp x dp; it is 1 for
-        0 experts.
+        Routed experts per layer. The expert-parallel degree divides tp x dp; it is 1 for 0
+        experts.
     max_tp, max_pp, max_dp, max_batch
         Largest degrees and batch.
     """
     tp, dp = draw(_degree(max_tp)), draw(st.just(1.0) | _degree(max_dp))
-    ranks = [float(n) for n in range(1, int(tp * dp) + 1) if tp * dp % n == 0 and experts % n == 0]
+    ranks = [float(n) for n in range(1, int(tp * dp) + 1) if tp * dp % n == 0]
     return Deployment(
         tp=tp,
         pp=draw(_degree(max_pp)),

@@ -21,7 +21,7 @@ class Passes(Replica):
 
     def fullest_rank(self, tokens):
         """Return distinct experts and tokens as if every rank had as many as the fullest."""
-        experts, ranks, touched = self.entry.num_experts, self.ep, self.touched(tokens)
+        experts, ranks, touched = self.held, self.ep, self.touched(tokens)
         if ranks <= 1 or self.engine.expert_imbalance != 1:
             return touched, tokens
         share = touched / ranks

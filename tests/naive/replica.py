@@ -43,6 +43,8 @@ class Replica:
         self.cached = deployment.prefix_hit * input_len
         self.new = input_len - self.cached
         self.queries = 1 + deployment.draft_len
+        # Every rank holds equally many experts, some of them a second time.
+        self.held = -(-entry.num_experts // int(deployment.ep)) * int(deployment.ep)
         self.layers = layers_of(entry)
         self.devices = deployment.tp * deployment.pp * deployment.dp
         self.spatial = bool(device.spatial)
@@ -152,7 +154,7 @@ class Replica:
         total = 0.0
         for layer in self.layers:
             if layer.expert:
-                for _ in range(self.entry.num_experts):
+                for _ in range(self.held):
                     total += layer.expert.elements * self.experts_kernel.bits / 8
         return total
 
@@ -263,7 +265,7 @@ class Replica:
         """
         share = self.engine.routing_independence
         choosing = min(tokens, 1 + share * max(tokens - 1, 0))
-        return distinct_experts(self.entry.num_experts, routed(self.entry), choosing)
+        return distinct_experts(self.held, routed(self.entry), choosing)
 
     def touched_bytes(self, tokens):
         """Return the bytes of the experts that ``tokens`` touch, of all layers."""
@@ -305,7 +307,7 @@ class Replica:
         experts = entry.num_experts
         limit = entry.max_position_embeddings or math.inf
         room = self.usable() + self.second_tier()[0]
-        unlike = experts % self.ep or (layout.tp * layout.dp) % self.ep or not experts
+        unlike = (layout.tp * layout.dp) % self.ep or not experts
         reasons = {
             1: not self.spatial and self.heads % self.tp and not self.engine.pads_heads,
             2: not self.spatial and len(self.layers) < self.pp,

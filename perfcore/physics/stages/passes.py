@@ -89,7 +89,9 @@ def prefill_at(
     per_prompt = 1.0 / together if served else running.per_batch
     hit = replica.deployment.prefix_hit
     work = prompts_of(model, per_group, (1.0 - hit) * input_len, hit * input_len)
-    experts_read = touched_experts(model, engine, replica.passed_over, work.tokens * running.groups)
+    experts_read = touched_experts(
+        layout.expert_slots, engine, replica.passed_over, work.tokens * running.groups
+    )
     terms = prefill_terms(
         replica.prefill,
         model,

@@ -21,9 +21,8 @@ from perfcore.physics.operators import (
 from perfcore.physics.parallelism import Layout, experts_fit, heads_fit, lay_out
 from perfcore.physics.prefill import PrefillCosts, prefill_costs
 from perfcore.physics.roofline import peak_flops, reached_flops, ridge_batch
-from perfcore.physics.sizing import weight_bytes_per_device
+from perfcore.physics.sizing import held_bytes, weight_bytes_per_device
 from perfcore.physics.speculation import accepted_tokens
-from perfcore.physics.weights import weight_bytes
 from perfcore.records import (
     OFFLOAD_NONE,
     SCHEDULER_STATIC,
@@ -39,7 +38,7 @@ from perfcore.records import (
 OK = 0.0
 HEADS_NOT_DIVISIBLE = 1.0
 FEWER_LAYERS_THAN_STAGES = 2.0
-EXPERTS_NOT_DIVISIBLE = 3.0
+EXPERTS_NOT_SPREAD = 3.0
 NO_COMPUTE_PATH = 4.0
 WEIGHTS_DO_NOT_FIT = 5.0
 CONTEXT_TOO_LONG = 6.0
@@ -102,7 +101,7 @@ class Replica(NamedTuple):
 
     peak_flops: float  # of one device, at the weights' arithmetic
     ridge_batch: float
-    weight_bytes: float  # one copy
+    weight_bytes: float  # one copy, and all redundant copies of experts
     per_weight_byte: float  # 1 / weight_bytes
     weight_bytes_per_device: float
     usable_bytes: float  # of one device
@@ -134,7 +133,7 @@ def configuration_status(
         if model.layers < deployment.pp:
             return FEWER_LAYERS_THAN_STAGES
     if not experts_fit(model, deployment):
-        return EXPERTS_NOT_DIVISIBLE
+        return EXPERTS_NOT_SPREAD
     if peak <= 0.0:
         return NO_COMPUTE_PATH
     if weight_bytes_per_device > room:
@@ -237,7 +236,7 @@ def prepare(
     arithmetic = weight_format.arithmetic
     peak = peak_flops(device, arithmetic)
     reached = reached_flops(device, engine, arithmetic)
-    one_copy = weight_bytes(model, weight_format)
+    held = held_bytes(model, weight_format, layout)
     per_device = weight_bytes_per_device(model, weight_format, layout)
     usable = usable_bytes(device, engine)
     second_tier = 0.0 if deployment.offload == OFFLOAD_NONE else second_tier_bytes(device, engine)
@@ -267,7 +266,7 @@ def prepare(
         links=repeated(links, reduces, message_bytes_per_token),
         expert_reduces=expert_reduces,
         expert_links=repeated(expert_links, expert_reduces, message_bytes_per_token),
-        passed_over=log_passed_over(model.experts, model.experts_per_token),
+        passed_over=log_passed_over(layout.expert_slots, model.experts_per_token),
         per_step_token=per_output,
         drafted=drafted,
         launched_s=launched_s,
@@ -291,8 +290,8 @@ def prepare(
         active_share=layout.width / layout.devices,
         peak_flops=reached,
         ridge_batch=ridge_batch(device, engine, weight_format.bits, arithmetic),
-        weight_bytes=one_copy,
-        per_weight_byte=1.0 / one_copy,
+        weight_bytes=held,
+        per_weight_byte=1.0 / held,
         weight_bytes_per_device=per_device,
         usable_bytes=usable,
         second_tier_bytes=second_tier,

@@ -3,13 +3,14 @@
 from perfcore.physics.memory import second_tier_bandwidth, second_tier_bytes, usable_bytes
 from perfcore.physics.moe import log_passed_over
 from perfcore.physics.operators import body_read_bytes, expert_read_bytes, touched_experts
+from perfcore.physics.parallelism import lay_out
+from perfcore.physics.sizing import held_bytes
 from perfcore.physics.stages.replica import (
     CONTEXT_TOO_LONG,
     KV_DOES_NOT_FIT,
     OK,
     WEIGHTS_DO_NOT_FIT,
 )
-from perfcore.physics.weights import weight_bytes
 from perfcore.records import (
     OFFLOAD_KV,
     OFFLOAD_NONE,
@@ -88,9 +89,10 @@ def first_tokens_wait_for_offloaded_weights(scenario: Scenario) -> None:
     if second_tier_bytes(scenario.device, engine) == 0.0:
         return
     tokens = (1.0 - scenario.deployment.prefix_hit) * scenario.input_len
-    passed_over = log_passed_over(model.experts, model.experts_per_token)
-    experts = touched_experts(model, engine, passed_over, tokens)
+    layout = lay_out(model, scenario.device, scenario.deployment)
+    passed_over = log_passed_over(layout.expert_slots, model.experts_per_token)
+    experts = touched_experts(layout.expert_slots, engine, passed_over, tokens)
     read = body_read_bytes(model, form) + experts * expert_read_bytes(model, form)
-    away = point.offloaded_bytes_per_device * read / weight_bytes(model, form)
+    away = point.offloaded_bytes_per_device * read / held_bytes(model, form, layout)
     least = away / second_tier_bandwidth(scenario.device, engine)
     not_below(point.ttft_s, least, "TTFT includes reading offloaded weights")
