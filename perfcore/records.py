@@ -628,7 +628,12 @@ class Deployment(NamedTuple):
     draft_len: Annotated[
         float, Limits("count", 0, 64, whole=True), "tokens drafted per step; 0: no speculation"
     ] = 0.0
-    acceptance: Annotated[float, SHARE, "probability that a drafted token is accepted"] = 0.0
+    acceptance: Annotated[
+        float, SHARE, "probability that the first drafted token of a step is accepted"
+    ] = 0.0
+    acceptance_decay: Annotated[
+        float, SHARE, "acceptance of a drafted token relative to that of the one before it"
+    ] = 0.95  # Qwen3.5 0.955, GLM-5.2 0.945, Kimi-K3 0.935, MiniMax-M3 0.975, DeepSeek-V4 0.755
     batch: Annotated[
         float,
         Limits("count", 1, 1e6, whole=True),

@@ -98,8 +98,8 @@ class Scenario(NamedTuple):
 def ideal_engine(engine: Engine) -> Engine:
     """Return the physical bound of an engine: perfect efficiencies, no latencies, full overlap.
 
-    Requests do not delay each other's decode steps or queue, expert loads are even, and drafting is
-    free. Constants of memory, power and the scheduler stay.
+    Requests do not delay each other's decode steps or queue, and expert loads are even. Constants
+    of memory, power and the scheduler stay, and so does the draft, which takes memory.
     """
     changes = dict.fromkeys(LATENCIES, 0.0)
     changes |= {name: 1.0 for name in Engine._fields if "efficiency" in name}
@@ -112,7 +112,6 @@ def ideal_engine(engine: Engine) -> Engine:
             "interference",
             "queue_weight",
             "random_arrivals",
-            "draft_layers",
         ),
         0.0,
     )

@@ -332,6 +332,7 @@ def deployments(
         prefix_hit=draw(st.just(0.0) | _shares(0.0, 0.99)),
         draft_len=draw(st.just(0.0) | st.integers(1, 16).map(float)),
         acceptance=draw(st.sampled_from((0.0, 0.8, 1.0)) | _shares()),
+        acceptance_decay=draw(st.sampled_from((0.0, 0.95, 1.0)) | _shares()),
         offload=draw(st.sampled_from((OFFLOAD_NONE, OFFLOAD_WEIGHTS, OFFLOAD_KV))),
     )
 
@@ -400,7 +401,7 @@ def spaces(draw: st.DrawFn, *, min_lengths: int = 1, max_lengths: int = 40) -> d
     axes["scheduler"] = draw(st.lists(schedulers, min_size=1, max_size=2, unique=True))
     axes["prefix_hit"] = [draw(st.sampled_from((0.0, 0.3, 0.9)))]
     axes["draft_len"] = [draw(st.sampled_from((0, 0, 1, 4)))]
-    axes["acceptance"] = [draw(st.sampled_from((0.0, 0.8)))]
+    axes["acceptance"] = [draw(st.sampled_from((0.5, 0.8)))]
     axes["offload"] = [draw(st.sampled_from(("none", "none", "weights", "kv")))]
     axes["batch"] = numbers(1, 2_048, 3)
     axes["input_len"] = numbers(1, 200_000, max_lengths, min_lengths)

@@ -205,7 +205,11 @@ class Passes(Replica):
 
     def accepted(self):
         """Return the expected tokens of a step: one, and drafted ones up to the first rejected."""
-        return sum(self.deployment.acceptance**place for place in range(int(self.queries)))
+        total, reached = 0.0, 1.0
+        for place in range(int(self.queries)):
+            total += reached
+            reached *= self.deployment.acceptance * self.deployment.acceptance_decay**place
+        return total
 
     def decode(self):
         """Return the time of one output token, without other requests' prefill."""

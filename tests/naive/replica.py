@@ -148,6 +148,12 @@ class Replica:
     def stage_share(self):
         return math.ceil(len(self.layers) / self.pp) / len(self.layers)
 
+    def drafting(self):
+        """Return how many of the model's layers a draft has, as a share of all."""
+        if not self.deployment.draft_len:
+            return 0.0
+        return self.engine.draft_layers / len(self.layers)
+
     @functools.cache  # noqa: B019 - an oracle is asked for one point
     def expert_bytes(self):
         """Return the bytes of all routed experts."""
@@ -173,11 +179,18 @@ class Replica:
         embedding = embedding_elements(self.entry) * self.weights.embedding_bits / 8
         return self.body_bytes() + embedding + self.expert_bytes()
 
+    def draft_bytes(self):
+        """Return the bytes of a draft: without experts, and the experts'. It has no lm_head."""
+        table = self.entry.vocab_size * self.entry.hidden_size * self.weights.embedding_bits / 8
+        share = self.drafting()
+        return share * (self.body_bytes() - table), share * self.expert_bytes()
+
     def weight_bytes_per_device(self):
+        body, experts = self.draft_bytes()
         if self.spatial:
-            return self.weight_bytes() / self.devices
-        copied = self.weight_bytes() - self.expert_bytes()
-        shared = self.expert_bytes() / (self.tp * self.deployment.dp)
+            return (self.weight_bytes() + body + experts) / self.devices
+        copied = self.weight_bytes() - self.expert_bytes() + body
+        shared = (self.expert_bytes() + experts) / (self.tp * self.deployment.dp)
         return (copied / self.tp + shared) * self.stage_share()
 
     def cache_bytes(self, context):
@@ -201,6 +214,8 @@ class Replica:
 
     def on_a_device(self, cache, state):
         """Return the part of a group's cache and states on its fullest device."""
+        cache *= 1 + self.drafting()
+        state *= 1 + self.drafting()
         if self.spatial:
             return (cache + state) / self.devices
         return (cache * self.kv_share(self.tp) + state * self.state_share()) * self.stage_share()
@@ -295,8 +310,9 @@ class Replica:
         return min(low * self.all_groups, LARGEST_BATCH)
 
     def devices_needed(self):
-        everything = self.weight_bytes() + self.cache_bytes(self.cached)
-        everything += self.batch * (self.own_cache_bytes() + self.state_bytes())
+        kept = self.cache_bytes(self.cached)
+        kept += self.batch * (self.own_cache_bytes() + self.state_bytes())
+        everything = self.weight_bytes() + sum(self.draft_bytes()) + (1 + self.drafting()) * kept
         if not self.usable():
             return LARGEST_BATCH
         return min(math.ceil(everything / self.usable()), LARGEST_BATCH)

@@ -33,7 +33,7 @@ def test_weights_of_groups():
     rest = weight_bytes(DEEPSEEK, FP8) - routed
 
     assert routed == DEEPSEEK.experts * DEEPSEEK.expert_elements * FP8.bits / 8
-    assert weight_bytes_per_device(DEEPSEEK, FP8, layout) == digits(rest / 8 + routed / 16)
+    assert weight_bytes_per_device(DEEPSEEK, FP8, layout, 0.0) == digits(rest / 8 + routed / 16)
 
 
 def test_redundant_experts_are_held():

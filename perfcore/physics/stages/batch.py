@@ -82,11 +82,11 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     terms = state_terms(terms, model, device, engine, layout, tokens)
     terms = add_operator(terms, ops.lm_head, tokens, 1.0, residue)
     if deployment.draft_len > 0.0:
-        draft_share = deployment.draft_len * engine.draft_layers / model.layers
+        drafted_share = deployment.draft_len * replica.draft_share
         experts_drafted = touched_experts(slots, engine, replica.passed_over, all_sequences)
         draft = layer_terms(ops, sequences, all_sequences, experts_drafted, residue)
         head = add_operator(no_terms(), ops.lm_head, sequences, 1.0, residue)
-        terms = summed(terms, scaled(draft, draft_share))
+        terms = summed(terms, scaled(draft, drafted_share))
         terms = summed(terms, scaled(head, deployment.draft_len))
     terms = scaled(terms, replica.per_step_token)
 

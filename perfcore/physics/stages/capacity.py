@@ -14,6 +14,7 @@ class Cache(NamedTuple):
     """KV cache and states at full length. [bytes]"""
 
     per_sequence: float  # KV cache of one sequence, without the shared prefix
+    states: float  # recurrent states of one sequence
     shared: float  # KV cache of the shared prefix
     kept_per_sequence: float  # KV cache and states of one sequence, on the fullest device
     shared_per_device: float
@@ -28,19 +29,22 @@ class Capacity(NamedTuple):
 
 
 def cache_at(replica: Replica, input_len: float, output_len: float) -> Cache:
-    """KV cache of requests; a server wastes half of the last block of each."""
+    """KV cache of requests, a draft's included; a server wastes half of the last block of each."""
     model = replica.model
     layout = replica.layout
     deployment = replica.deployment
     cached = deployment.prefix_hit * input_len
     waste = NOTHING if deployment.scheduler == SCHEDULER_STATIC else wasted_tokens(replica.engine)
     own = (1.0 - deployment.prefix_hit) * input_len + output_len + waste
-    per_sequence = kv_bytes_per_sequence(model, replica.kv_format, own)
-    shared = kv_bytes_per_sequence(model, replica.kv_format, cached)
+    copies = 1.0 + replica.draft_share
+    per_sequence = copies * kv_bytes_per_sequence(model, replica.kv_format, own)
+    shared = copies * kv_bytes_per_sequence(model, replica.kv_format, cached)
+    states = copies * replica.state_bytes
     return Cache(
         per_sequence=per_sequence,
+        states=states,
         shared=shared,
-        kept_per_sequence=per_sequence * layout.kv_share + replica.state_bytes * layout.state_share,
+        kept_per_sequence=per_sequence * layout.kv_share + states * layout.state_share,
         shared_per_device=shared * layout.kv_share,
     )
 

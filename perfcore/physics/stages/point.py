@@ -145,7 +145,7 @@ def point_at(
     own_kv = running.per_group * cache.kept_per_sequence
     kv_bytes_per_device = own_kv + cache.shared_per_device
     together = replica.weight_bytes_per_device + kv_bytes_per_device
-    all_kv = batch * (cache.per_sequence + replica.state_bytes) + cache.shared
+    all_kv = batch * (cache.per_sequence + cache.states) + cache.shared
     per_usable = 1.0 / (replica.usable_bytes + TINY)
     devices_needed = min(ceil_of((replica.weight_bytes + all_kv) * per_usable), LARGEST_BATCH)
 

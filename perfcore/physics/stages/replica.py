@@ -21,8 +21,8 @@ from perfcore.physics.operators import (
 from perfcore.physics.parallelism import Layout, experts_fit, heads_fit, lay_out
 from perfcore.physics.prefill import PrefillCosts, prefill_costs
 from perfcore.physics.roofline import peak_flops, reached_flops, ridge_batch
-from perfcore.physics.sizing import held_bytes, weight_bytes_per_device
-from perfcore.physics.speculation import accepted_tokens
+from perfcore.physics.sizing import draft_bytes, held_bytes, weight_bytes_per_device
+from perfcore.physics.speculation import accepted_tokens, draft_share
 from perfcore.records import (
     OFFLOAD_NONE,
     SCHEDULER_STATIC,
@@ -101,8 +101,9 @@ class Replica(NamedTuple):
 
     peak_flops: float  # of one device, at the weights' arithmetic
     ridge_batch: float
-    weight_bytes: float  # one copy, and all redundant copies of experts
-    per_weight_byte: float  # 1 / weight_bytes
+    weight_bytes: float  # one copy, all redundant copies of experts, and the draft
+    per_weight_byte: float  # 1 / weight_bytes, without the draft
+    draft_share: float  # layers of the draft, relative to the model's
     weight_bytes_per_device: float
     usable_bytes: float  # of one device
     second_tier_bytes: float  # of one device; 0 without offloading
@@ -172,12 +173,14 @@ def prepare(
     layout = lay_out(model, device, deployment)
     ops = operators(model, device, engine, weight_format, layout, deployment.tp)
     drafted = 1.0 + deployment.draft_len
-    per_output = 1.0 / accepted_tokens(deployment.draft_len, deployment.acceptance)
+    per_output = 1.0 / accepted_tokens(
+        deployment.draft_len, deployment.acceptance, deployment.acceptance_decay
+    )
+    drafts = draft_share(model, engine, deployment)
     launches_s = start_up(model, device, engine, ops)
     launched_s = launches_s
     if deployment.draft_len > 0.0:
-        draft_share = deployment.draft_len * engine.draft_layers / model.layers
-        launched_s += (launches_s - ops.lm_head.start_up) * draft_share
+        launched_s += (launches_s - ops.lm_head.start_up) * (deployment.draft_len * drafts)
         launched_s += deployment.draft_len * ops.lm_head.start_up
 
     # Exchanges.
@@ -237,7 +240,7 @@ def prepare(
     peak = peak_flops(device, arithmetic)
     reached = reached_flops(device, engine, arithmetic)
     held = held_bytes(model, weight_format, layout)
-    per_device = weight_bytes_per_device(model, weight_format, layout)
+    per_device = weight_bytes_per_device(model, weight_format, layout, drafts)
     usable = usable_bytes(device, engine)
     second_tier = 0.0 if deployment.offload == OFFLOAD_NONE else second_tier_bytes(device, engine)
 
@@ -290,8 +293,9 @@ def prepare(
         active_share=layout.width / layout.devices,
         peak_flops=reached,
         ridge_batch=ridge_batch(device, engine, weight_format.bits, arithmetic),
-        weight_bytes=held,
+        weight_bytes=held + draft_bytes(model, weight_format, layout, drafts),
         per_weight_byte=1.0 / held,
+        draft_share=drafts,
         weight_bytes_per_device=per_device,
         usable_bytes=usable,
         second_tier_bytes=second_tier,

@@ -96,3 +96,16 @@ def first_tokens_wait_for_offloaded_weights(scenario: Scenario) -> None:
     away = point.offloaded_bytes_per_device * read / held_bytes(model, form, layout)
     least = away / second_tier_bandwidth(scenario.device, engine)
     not_below(point.ttft_s, least, "TTFT includes reading offloaded weights")
+
+
+def drafts_take_memory(scenario: Scenario) -> None:
+    """A draft takes its layers' share of cache and states, and of all weights but the embedding."""
+    static = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
+    plain = static.with_deployment(draft_len=0.0).evaluate()
+    drafted = static.with_deployment(draft_len=1.0).evaluate()
+    share = scenario.engine.draft_layers / scenario.model.layers
+    equal(drafted.kv_bytes_per_device, (1.0 + share) * plain.kv_bytes_per_device, "its cache")
+    added = drafted.weight_bytes_per_device - plain.weight_bytes_per_device
+    require(added <= share * plain.weight_bytes_per_device * (1.0 + ROUNDING), "its share", added)
+    require((added > 0.0) == (share > 0.0), "a draft has weights", added, share)
+    not_below(plain.max_batch, drafted.max_batch, "a draft leaves room for no more sequences")
