@@ -41,7 +41,7 @@ STATUS = (
     "ok",
     "heads not divisible by tp",
     "fewer layers than pp",
-    "experts not divisible by ep",
+    "experts cannot be spread over ep",
     "no compute path",
     "weights do not fit",
     "context above the model's maximum",

@@ -145,7 +145,9 @@ class Model(NamedTuple):
         float, PER_TOKEN, "decode FLOP per (new token, context token), all window layers"
     ]
     global_prefill_score_flops: Annotated[
-        float, PER_TOKEN, "prefill FLOP per (query, key) pair, all global layers"
+        float,
+        PER_TOKEN,
+        "prefill FLOP per (query, key) pair, all global layers, before an indexer leaves any out",
     ]
     index_topk: Annotated[
         float,
@@ -272,9 +274,9 @@ class Device(NamedTuple):
     ]
     memory2_bandwidth: Annotated[
         float,
-        BANDWIDTH._replace(low=0, least=BANDWIDTH.low),
-        "bandwidth at which the device reads the second memory tier",
-        Absent(0.0),
+        BANDWIDTH,
+        "bandwidth to the second memory tier: the device's own, else host memory",
+        Absent(None),
         Cited("c2c", "mem2"),
     ]
     spatial: Annotated[
@@ -535,8 +537,8 @@ class Engine(NamedTuple):
     host_memory_bytes: Annotated[
         float, RESERVE, "host memory per device, the second tier if the device has none"
     ]
-    host_memory_bandwidth: Annotated[
-        float, BANDWIDTH, "bandwidth at which a device reads host memory"
+    second_tier_efficiency: Annotated[
+        float, EFFICIENCY, "share of bandwidth when a device reads the second memory tier"
     ]
     memory_fraction: Annotated[float, EFFICIENCY, "share of device memory that the engine may use"]
     memory_reserve: Annotated[
@@ -620,14 +622,23 @@ class Deployment(NamedTuple):
         float, DEGREE, "pipeline-parallel degree; number of chips on spatial machines"
     ] = 1.0
     dp: Annotated[float, DEGREE, "data-parallel attention groups; devices = tp x pp x dp"] = 1.0
-    ep: Annotated[float, DEGREE, "expert-parallel degree; divides tp x dp"] = 1.0
+    ep: Annotated[
+        float,
+        DEGREE,
+        "expert-parallel degree; divides tp x dp, experts have redundant copies if needed",
+    ] = 1.0
     prefix_hit: Annotated[
         float, Limits("fraction", 0, 0.999), "share of the prompt that is in the prefix cache"
     ] = 0.0
     draft_len: Annotated[
         float, Limits("count", 0, 64, whole=True), "tokens drafted per step; 0: no speculation"
     ] = 0.0
-    acceptance: Annotated[float, SHARE, "probability that a drafted token is accepted"] = 0.0
+    acceptance: Annotated[
+        float, SHARE, "probability that the first drafted token of a step is accepted"
+    ] = 0.0
+    acceptance_decay: Annotated[
+        float, SHARE, "acceptance of a drafted token relative to that of the one before it"
+    ] = 0.95  # Qwen3.5 0.955, GLM-5.2 0.945, Kimi-K3 0.935, MiniMax-M3 0.975, DeepSeek-V4 0.755
     batch: Annotated[
         float,
         Limits("count", 1, 1e6, whole=True),

@@ -25,7 +25,12 @@ SPACES = {
     "experts": {"model": ["qwen3-30b-a3b"], "scheduler": ["static", "continuous"], "tp": [2]},
     "windows": {"model": ["gemma-3-27b"], "scheduler": ["disaggregated"], "prefix_hit": [0.0, 0.4]},
     "waiting": {"model": ["llama-3-70b"], "scheduler": ["continuous"], "tp": [4], "pp": [1, 2]},
-    "offload": {"model": ["llama-3-70b"], "offload": ["weights", "kv"], "draft_len": [0, 3]},
+    "offload": {
+        "model": ["llama-3-70b"],
+        "offload": ["weights", "kv"],
+        "draft_len": [0, 3],
+        "acceptance": [0.7],
+    },
 }
 
 

@@ -11,6 +11,7 @@ from perfcore.inputs import PURCHASES
 PRICES: Final = dict(
     zip(PURCHASES, ("price_per_hour", "spot_price_per_hour", "purchase_price"), strict=True)
 )
+SECOND_TIER: Final = ("memory2_capacity", "memory2_bandwidth")
 _OF_OWNED: Final = ("interest", "lifetime", "server_factor", "operations", "electricity_price")
 
 
@@ -24,13 +25,17 @@ class EstimatedFact(NamedTuple):
     fallback: bool = False  # a price derived from the prices of other devices
 
 
-def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[EstimatedFact, ...]:
+def estimates(
+    kind: str, entry: Entry, purchases: Collection[str], *, offloads: bool
+) -> tuple[EstimatedFact, ...]:
     """Return the estimated facts of an entry that physics reads.
 
     Parameters
     ----------
     purchases
         Ways in which devices are paid; prices that none of them uses are left out.
+    offloads
+        Whether a second memory tier is used; its figures are left out otherwise.
     """
     found = dict(entry.estimated)
     if isinstance(entry, DeviceEntry):
@@ -38,14 +43,21 @@ def estimates(kind: str, entry: Entry, purchases: Collection[str]) -> tuple[Esti
         unpaid = {PRICES[purchase] for purchase in PRICES if purchase not in purchases}
         if any(PRICES[purchase] in entry.fallbacks for purchase in purchases):
             unpaid -= {PRICES["on-demand"]}  # the other prices derive from it
+        unread = unpaid if offloads else {*unpaid, *SECOND_TIER}
         found = {
             name: derivation
             for name, derivation in found.items()
-            if name in records.Device._fields and name not in unpaid
+            if name in records.Device._fields and name not in unread
         }
     elif isinstance(entry, EconomicsEntry) and "owned" not in purchases:
         found = {name: why for name, why in found.items() if name not in _OF_OWNED}
     return tuple(
-        EstimatedFact(kind, entry.name, name, why, fallback=name not in entry.estimated)
+        EstimatedFact(
+            kind,
+            entry.name,
+            name,
+            why,
+            fallback=name in PRICES.values() and name not in entry.estimated,
+        )
         for name, why in found.items()
     )

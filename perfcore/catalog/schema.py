@@ -44,6 +44,8 @@ LinkKind = Literal[
 # tests/catalog/test_schema.py compares them with the catalogue.
 SPOT_SHARE = 0.35  # of the on-demand price
 HOURS_TO_BUY = 8200.0  # of the on-demand price
+PCIE_X16 = {2022: 63e9, 2020: 31.5e9, 0: 15.75e9}  # Gen5, 4, 3 [bytes/s], by year of the device
+STORAGE = 7e9  # NVMe over PCIe Gen4 x4 [bytes/s]
 SERVER_SHARE = 1.3  # price of a whole system over the price of its boards, as in economics.toml
 
 _FALLBACKS = {
@@ -54,6 +56,7 @@ _FALLBACKS = {
         f"{HOURS_TO_BUY:g} h x price_per_hour: median of the 13 devices that list both"
     ),
 }
+_UNIFIED = {"apple-silicon", "apu"}  # processor and device share their memory
 
 Status = Literal["available", "announced", "internal", "hypothetical"]
 
@@ -94,7 +97,7 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
     """Data sheet of one schedulable accelerator, card or socket.
 
     The numbers are those of ``records.Device``. Prices that the sheet does not list are derived
-    from the price per hour.
+    from the price per hour, and the rate of host memory from the link.
     """
 
     kind: ClassVar[str] = "device"
@@ -153,8 +156,21 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
 
     @property
     def fallbacks(self) -> dict[str, str]:
-        """Prices that the device does not list, and the estimates that replace them."""
-        return {name: why for name, why in _FALLBACKS.items() if getattr(self, name) is None}
+        """Figures that the device does not list, and the estimates that replace them."""
+        found = {name: why for name, why in _FALLBACKS.items() if getattr(self, name) is None}
+        if self.memory2_bandwidth is None:
+            found["memory2_bandwidth"] = self._host_link[1]
+        return found
+
+    @property
+    def _host_link(self) -> tuple[float, str]:
+        """Bandwidth to host memory, one direction [bytes/s], and its derivation."""
+        if self.device_class in _UNIFIED:
+            return STORAGE, "storage over PCIe Gen4 x4, as device memory is that of the host"
+        if self.link_kind in {"pcie", "socket"}:
+            return self.link_bandwidth, "as link_bandwidth, through which host memory is read"
+        rate = next(rate for year, rate in PCIE_X16.items() if self.year >= year)
+        return rate, f"PCIe x16 of {self.year}, one direction, as link_kind does not reach the host"
 
     def record(self) -> records.Device:
         """Return the record that physics uses; its prices are of the device alone."""
@@ -165,6 +181,8 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
             made = made._replace(purchase_price=self.price_per_hour * HOURS_TO_BUY)
         elif self.purchase_price_whole:
             made = made._replace(purchase_price=self.purchase_price / SERVER_SHARE)
+        if self.memory2_bandwidth is None:
+            made = made._replace(memory2_bandwidth=self._host_link[0])
         return made
 
 

@@ -213,11 +213,13 @@ def _serving(configuration: Configuration, point: Point) -> list[tuple[str, str]
 
 def _speculation(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
     """Return the expected tokens per step of speculative decoding, and its speed-up."""
-    draft_len, acceptance = configuration.numbers["draft_len"], configuration.numbers["acceptance"]
-    if not draft_len:
+    numbers = configuration.numbers
+    if not numbers["draft_len"]:
         return []
     gain = configuration.without_speculation().tpot_s / point.tpot_s
-    expected = accepted_tokens(draft_len, acceptance)
+    expected = accepted_tokens(
+        numbers["draft_len"], numbers["acceptance"], numbers["acceptance_decay"]
+    )
     return [
         (
             "speculation",

@@ -316,7 +316,7 @@ def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
         return
     _print_entry(entry, {})
     if entry.fallbacks:
-        heading("prices that are not listed, and what is used instead")
+        heading("figures and prices that are not listed, and what is used instead")
         made = entry.record()
         facts(
             [

@@ -21,6 +21,7 @@ OVERRIDES: Final = re.compile("^overrides: ")  # faults of --set, not of a file
 _METAVARS: Final = {
     "prefix_hit": "SHARE",
     "acceptance": "SHARE",
+    "acceptance_decay": "SHARE",
     "input_len": "TOKENS",
     "output_len": "TOKENS",
 }

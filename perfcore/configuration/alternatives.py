@@ -15,7 +15,7 @@ from perfcore.inputs import AXIS_INPUTS, LIMITS
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.point import evaluate as evaluate_point
 from perfcore.physics.stages.replica import (
-    EXPERTS_NOT_DIVISIBLE,
+    EXPERTS_NOT_SPREAD,
     FEWER_LAYERS_THAN_STAGES,
     HEADS_NOT_DIVISIBLE,
     OK,
@@ -35,7 +35,7 @@ LEVERS: Final[dict[str, tuple[float, dict[str, tuple[str, ...]], str]]] = {
     ),
     "+10 % link bandwidth": (
         _MORE,
-        {"device": _LINKS, "engine": ("host_memory_bandwidth",)},
+        {"device": _LINKS},
         "elasticity_link",
     ),
     "-10 % fixed latencies": (
@@ -276,10 +276,11 @@ def _counted(configuration: Configuration) -> str:
 
 def _lower_degree(configuration: Configuration) -> _Changes:
     """Yield smaller values of the invalid degree."""
+    model, numbers = configuration.records.model, configuration.numbers
     limits = {
         HEADS_NOT_DIVISIBLE: ("tp", configuration.records.model.heads),
         FEWER_LAYERS_THAN_STAGES: ("pp", configuration.records.model.layers),
-        EXPERTS_NOT_DIVISIBLE: ("ep", configuration.records.model.experts),
+        EXPERTS_NOT_SPREAD: ("ep", numbers["tp"] * numbers["dp"] if model.experts else 0.0),
     }
     name, limit = limits.get(configuration.evaluate().status, ("", 0.0))
     if name:

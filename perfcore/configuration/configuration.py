@@ -21,7 +21,7 @@ from perfcore.catalog.schema import (
 )
 from perfcore.columns import AXES, METRICS
 from perfcore.configuration.remedy import remedy
-from perfcore.errors import InputError, show
+from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, LIMITS, PURCHASES, broken_ties
 from perfcore.physics.roofline import peak_flops
 from perfcore.physics.sizing import fewest_devices
@@ -84,8 +84,9 @@ class Configuration:
         Sequences that start together; for a server, requests kept in flight.
     prefix_hit
         Share of the prompt whose KV cache is already present.
-    draft_len, acceptance
-        Tokens drafted per step, and the probability that each is accepted.
+    draft_len, acceptance, acceptance_decay
+        Tokens drafted per step, the probability that the first of them is accepted, and that of
+        each other relative to the one before it.
     input_len, output_len
         Lengths of prompt and output. Numbers may be text: ``"128Ki"``. [tokens]
     overrides
@@ -115,6 +116,7 @@ class Configuration:
     prefix_hit: float | str = 0.0
     draft_len: int | str = 0
     acceptance: float | str = 0.0
+    acceptance_decay: float | str = 0.95
     input_len: int | str = 1024
     output_len: int | str = 256
     overrides: Mapping[str, object] = field(default_factory=dict)
@@ -133,6 +135,8 @@ class Configuration:
         _check_devices(self.devices, faults)
         if self.devices == AUTO_DEVICES and (numbers["tp"], numbers["pp"]) != (1, 1):
             faults.append("devices: 'auto' beside tp or pp; leave out one of them")
+        if numbers["draft_len"] > 0 and numbers["acceptance"] == 0:
+            faults.append(f"draft_len: all drafts are rejected; use {argument('acceptance', 0.7)}")
         if faults:
             raise InputError(dict.fromkeys(faults))
         entries = Entries(**found)  # type: ignore[arg-type]  # no fault: the right entries
@@ -251,7 +255,12 @@ class Configuration:
         return tuple(
             estimate
             for kind in KINDS
-            for estimate in estimates(kind, getattr(self.entries, kind), (self.purchase,))
+            for estimate in estimates(
+                kind,
+                getattr(self.entries, kind),
+                (self.purchase,),
+                offloads=self.offload != "none",
+            )
             if (kind, estimate.field) not in replaced
             and not (kind == "device" and estimate.field in untouched)
         )

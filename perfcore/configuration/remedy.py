@@ -1,6 +1,5 @@
 """Remedies for configurations that cannot run."""
 
-import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -46,7 +45,7 @@ def remedy(
         "",
         f"{plural(heads, 'query head')} cannot be split over tp = {tp}",
         f"{plural(layers, 'layer')} cannot be split over pp = {pp}",
-        f"{plural(experts, 'expert')} on tp x dp = {joined} cannot be split over ep = {ep}",
+        f"{plural(experts, 'expert')} on tp x dp = {joined} cannot be spread over ep = {ep}",
         f"{labels['device']} has no arithmetic for {labels['weight_format']}",
         f"{weights}, {usable} usable; {needed}",
         f"{tokens} exceed the model's maximum of {model.max_context:,.0f}",
@@ -56,7 +55,7 @@ def remedy(
         "",
         f"use {argument('tp')} {_divisors(heads)}",
         f"use {argument('pp', layers)} or less",
-        f"use {argument('ep')} {_divisors(math.gcd(experts, joined) if experts else 1)}",
+        f"use {argument('ep')} {_divisors(joined if experts else 1)}",
         f"use another {argument('weight_format')}",
         (
             f"raise {argument('tp')} or {argument('pp')}, "

@@ -100,6 +100,7 @@ class Scratch(NamedTuple):
 STATIC = {"deployment.scheduler": SCHEDULER_STATIC}
 PLAIN = {
     "model.experts": 0.0,
+    "layout.expert_slots": 0.0,
     "model.window_kv_elements": 0.0,
     "model.index_topk": 0.0,
     "operators.shared.weights": 0.0,

@@ -51,12 +51,12 @@ def mean_window(input_len: float, output_len: float, window: float, chunked: flo
     return sliding + chunked * ((end - start) * (1.0 / output_len) - sliding)
 
 
-def causal_keys(input_len: float, prefix_hit: float) -> float:
+def causal_keys(input_len: float, cached: float) -> float:
     """Keys that a new token of a causal prompt sees on average, including its own.
 
-    (C + I + 1) / 2 after C = h I cached tokens; half of the prompt if none is cached.
+    (C + I + 1) / 2 after C cached tokens; half of the prompt if none is cached.
     """
-    return 0.5 * (1.0 + prefix_hit) * input_len + 0.5
+    return 0.5 * (cached + input_len) + 0.5
 
 
 def windowed_pairs(input_len: float, window: float, chunked: float) -> float:

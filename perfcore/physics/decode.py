@@ -8,7 +8,7 @@ from perfcore.physics.operators import Operators
 from perfcore.physics.parallelism import Layout
 from perfcore.physics.roofline import Operator, operator_time, reached_flops, roofline
 from perfcore.physics.rounding import NOTHING
-from perfcore.records import MATH_FP16, Device, Engine, KVFormat, Model, WeightFormat
+from perfcore.records import MATH_FP8, MATH_FP16, Device, Engine, KVFormat, Model, WeightFormat
 
 
 class Terms(NamedTuple):
@@ -136,6 +136,11 @@ def attention_flops(device: Device, engine: Engine, efficiency: float) -> float:
     return efficiency * reached_flops(device, engine, MATH_FP16)
 
 
+def index_flops(device: Device, engine: Engine, efficiency: float) -> float:
+    """FLOP/s of a sparse-attention indexer, whose queries and keys are in fp8. [FLOP/s]"""
+    return efficiency * reached_flops(device, engine, MATH_FP8)
+
+
 def context_costs(
     kv_elements: float,
     score_flops: float,
@@ -203,7 +208,7 @@ def index_costs(
     share: float,
 ) -> ContextCosts:
     """Costs of scoring every token of context with a sparse-attention indexer, times ``share``."""
-    flops = attention_flops(device, engine, engine.attention_decode_efficiency)
+    flops = index_flops(device, engine, engine.attention_decode_efficiency)
     return ContextCosts(
         kv_per_token=model.index_elements
         * INDEX_BYTES

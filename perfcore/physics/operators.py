@@ -248,15 +248,16 @@ def flops_per_token(model: Model) -> float:
     return 2.0 * (body_elements(model) + model.experts_per_token * model.expert_elements)
 
 
-def touched_experts(model: Model, engine: Engine, passed_over: float, tokens: float) -> float:
+def touched_experts(experts: float, engine: Engine, passed_over: float, tokens: float) -> float:
     """Expected distinct experts of ``tokens`` in a layer; 0 for a dense model.
 
-    Tokens resemble each other: 1 + x (T - 1) of T choose independently.
+    Redundant copies among ``experts`` are chosen like others. Tokens resemble each other:
+    1 + x (T - 1) of T choose independently.
     """
-    if model.experts == 0.0:
+    if experts == 0.0:
         return 0.0
     independent = 1.0 + engine.routing_independence * max(tokens - 1.0, 0.0)
-    return distinct_experts(model.experts, passed_over, min(tokens, independent))
+    return distinct_experts(experts, passed_over, min(tokens, independent))
 
 
 def body_read_bytes(model: Model, weight_format: WeightFormat) -> float:

@@ -14,6 +14,7 @@ class Layout(NamedTuple):
     width: float  # devices of a group that work on one decode operator together
     expert_width: float  # devices that share the routed experts of a layer
     copies: float  # of whole activations, one on each device of a group
+    expert_slots: float  # routed experts that they hold, redundant copies included
     prefill_width: float  # width in prefill, when all stages of a spatial machine work
     stage_share: float  # of the layers, on the fullest pipeline stage
     kv_share: float  # of a group's KV cache, on the fullest device
@@ -40,6 +41,7 @@ def lay_out(model: Model, device: Device, deployment: Deployment) -> Layout:
     that many, and sequences follow each other through the stages.
     """
     devices = deployment.tp * deployment.pp * deployment.dp
+    slots = expert_slots(model.experts, deployment.ep)
     if device.spatial == 1.0:
         width = max(1.0, devices / model.layers)
         stages = devices / width
@@ -49,6 +51,7 @@ def lay_out(model: Model, device: Device, deployment: Deployment) -> Layout:
             width=width,
             expert_width=width,
             copies=1.0,
+            expert_slots=slots,
             prefill_width=devices,
             stage_share=1.0 / stages,
             kv_share=1.0 / devices,
@@ -66,6 +69,7 @@ def lay_out(model: Model, device: Device, deployment: Deployment) -> Layout:
         width=deployment.tp,
         expert_width=deployment.tp * deployment.dp,
         copies=deployment.tp,
+        expert_slots=slots,
         prefill_width=deployment.tp,
         stage_share=stage_share,
         kv_share=stage_share * copies,
@@ -99,10 +103,17 @@ def heads_fit(model: Model, engine: Engine, tp: float) -> bool:
     return engine.pads_heads == 1.0 or model.heads % tp == 0.0
 
 
+def expert_slots(experts: float, ranks: float) -> float:
+    """Experts that ``ranks`` hold of a layer, ceil(E / R) each: redundant copies fill the rest.
+
+    Golden values: 288 for 256 experts on 72, 96 or 144 ranks; 320 on 320.
+    """
+    return ceil(experts / ranks) * ranks
+
+
 def experts_fit(model: Model, deployment: Deployment) -> bool:
-    """Return whether ``ep`` is 1, or divides a stage's devices and the routed experts."""
-    joined = deployment.tp * deployment.dp
-    divides = model.experts % deployment.ep == 0.0 and joined % deployment.ep == 0.0
+    """Return whether ``ep`` is 1, or divides a stage's devices, which have experts to share."""
+    divides = (deployment.tp * deployment.dp) % deployment.ep == 0.0
     return deployment.ep <= 1.0 or (divides and model.experts > 0.0)
 
 

@@ -13,10 +13,10 @@ from perfcore.physics.attention import (
     windowed_pairs,
 )
 from perfcore.physics.collectives import Exchange, exchanges
-from perfcore.physics.decode import Terms, attention_flops, no_terms
+from perfcore.physics.decode import Terms, attention_flops, index_flops, no_terms
 from perfcore.physics.operators import Operators
 from perfcore.physics.parallelism import Layout, pipeline_fill
-from perfcore.physics.roofline import Operator, operator_time, roofline
+from perfcore.physics.roofline import Operator, Time, operator_time, roofline
 from perfcore.physics.rounding import NOTHING
 from perfcore.records import Device, Engine, KVFormat, Model, WeightFormat
 
@@ -28,6 +28,7 @@ class Prompts(NamedTuple):
 
     tokens: float  # new tokens of all prompts
     context: float  # tokens, including cached tokens
+    score_flops: float  # per (query, key) pair, all global layers
     global_pairs: float  # (query, key) pairs of all prompts in one layer
     window_pairs: float
     index_pairs: float
@@ -40,6 +41,7 @@ class PrefillCosts(NamedTuple):
     per_token: float  # s of hand-over to the next stage
     narrowing: float  # decode width / prefill width
     per_attention_flop: float  # s/FLOP
+    per_index_flop: float  # s/FLOP
     per_attention_byte: float  # s/byte
     attention_bytes_per_token: float  # q, o, K and V written
     attention_bytes_per_context: float  # K and V read
@@ -54,17 +56,26 @@ class PrefillTerms(NamedTuple):
     compute: float
     transfer: float  # bytes over links
     latency: float  # start-ups of operators and exchanges
+    attention: float  # a part of seconds, however it is limited
 
 
-def prompts_of(model: Model, prompts: float, input_len: float, prefix_hit: float) -> Prompts:
-    """Work of ``prompts`` of ``input_len`` tokens, of which a share ``prefix_hit`` is cached."""
-    cached = prefix_hit * input_len
-    tokens = prompts * ((1.0 - prefix_hit) * input_len)
-    all_pairs = tokens * causal_keys(input_len, prefix_hit)
+def prompts_of(model: Model, prompts: float, new: float, cached: float) -> Prompts:
+    """Work of ``prompts`` of ``new`` tokens each, behind ``cached`` ones.
+
+    Latent attention expands the latent to all heads as long as every token sees all before it.
+    Once an indexer leaves tokens out, each query gathers its own, and its heads share them as in
+    decode: 2 H (2 c + r) FLOP per pair instead of 2 H (n + r + v), 3.4 times as many in
+    DeepSeek-V3.2 (DeepSeek-AI, DeepSeek-V3.2-Exp report; FlashMLA's sparse prefill kernel).
+    """
+    input_len = cached + new
+    tokens = prompts * new
+    all_pairs = tokens * causal_keys(input_len, cached)
     global_pairs = all_pairs
+    score_flops = model.global_prefill_score_flops
     if model.index_topk > 0.0:
         limit = index_limit(model)
         global_pairs = prompts * (limited_pairs(input_len, limit) - limited_pairs(cached, limit))
+        score_flops = model.global_score_flops if input_len > limit else score_flops
     window_pairs = 0.0
     if model.window_kv_elements > 0.0:
         window = window_limit(model)
@@ -74,6 +85,7 @@ def prompts_of(model: Model, prompts: float, input_len: float, prefix_hit: float
     return Prompts(
         tokens=tokens,
         context=prompts * input_len,
+        score_flops=score_flops,
         global_pairs=global_pairs,
         window_pairs=window_pairs,
         index_pairs=all_pairs,
@@ -101,12 +113,14 @@ def prefill_costs(
     kv_bytes = copies * kv_elements * kv_format.bits / 8.0
     state_bytes = 2.0 * model.state_elements * STATE_BYTES / STATE_CHUNK
     flops = attention_flops(device, engine, engine.attention_prefill_efficiency)
+    indexed = index_flops(device, engine, engine.attention_prefill_efficiency)
     bandwidth = engine.attention_prefill_memory_efficiency * device.memory_bandwidth
     return PrefillCosts(
         fixed=start_up + hand_over,
         per_token=hand_over_per_token,
         narrowing=layout.width / layout.prefill_width,
         per_attention_flop=1.0 / (flops * layout.prefill_width),
+        per_index_flop=1.0 / (indexed * layout.prefill_width),
         per_attention_byte=1.0 / (bandwidth * layout.prefill_width),
         attention_bytes_per_token=model.attention_io_elements * weight_format.activation_bytes
         + kv_bytes
@@ -116,15 +130,29 @@ def prefill_costs(
     )
 
 
-def attention_work(costs: PrefillCosts, model: Model, work: Prompts) -> float:
-    """FLOP of attention and recurrent layers in a prefill. [FLOP]"""
-    flops = model.global_prefill_score_flops * work.global_pairs
+def score_work(costs: PrefillCosts, model: Model, work: Prompts) -> float:
+    """FLOP of attention and recurrent layers in a prefill, without indexers. [FLOP]"""
+    flops = work.score_flops * work.global_pairs
     flops += costs.state_flops_per_token * work.tokens
     if model.window_kv_elements > 0.0:
         flops += model.window_score_flops * work.window_pairs
+    return flops
+
+
+def attention_work(costs: PrefillCosts, model: Model, work: Prompts) -> float:
+    """FLOP of attention, indexers and recurrent layers in a prefill. [FLOP]"""
+    flops = score_work(costs, model, work)
     if model.index_topk > 0.0:
         flops += model.index_score_flops * work.index_pairs
     return flops
+
+
+def attention_arithmetic(costs: PrefillCosts, model: Model, work: Prompts) -> float:
+    """Time in which devices compute what ``attention_work`` counts. [s]"""
+    seconds = score_work(costs, model, work) * costs.per_attention_flop
+    if model.index_topk > 0.0:
+        seconds += model.index_score_flops * work.index_pairs * costs.per_index_flop
+    return seconds
 
 
 def attention_bytes(costs: PrefillCosts, work: Prompts) -> float:
@@ -132,6 +160,15 @@ def attention_bytes(costs: PrefillCosts, work: Prompts) -> float:
     return (
         costs.attention_bytes_per_token * work.tokens
         + costs.attention_bytes_per_context * work.context
+    )
+
+
+def attention_time(costs: PrefillCosts, model: Model, engine: Engine, work: Prompts) -> Time:
+    """Time of attention, indexers and recurrent layers in a prefill. [s]"""
+    return roofline(
+        attention_arithmetic(costs, model, work),
+        attention_bytes(costs, work) * costs.per_attention_byte,
+        engine.residue,
     )
 
 
@@ -221,9 +258,7 @@ def prefill_terms(
     elementwise = (
         operators.elementwise.weights + operators.elementwise.activations_per_token * tokens
     )
-    attention_compute = attention_work(costs, model, work) * costs.per_attention_flop
-    attention_memory = attention_bytes(costs, work) * costs.per_attention_byte
-    attention = roofline(attention_compute, attention_memory, residue)
+    attention = attention_time(costs, model, engine, work)
     fill = chunk_fill(engine, layout, tokens)
     network = exchanges(links, tokens, expert_links, expert_tokens, grouped)
     hand_over = costs.per_token * tokens
@@ -245,11 +280,14 @@ def prefill_terms(
             compute=NOTHING,
             transfer=NOTHING,
             latency=NOTHING,
+            attention=attention.total * fill,
         )
     head = add_prefill_operator(none, operators.lm_head, prompts, 1.0, residue, split)
     memory = (linear.weights + elementwise) * narrowing + once
+    attention_memory = attention_bytes(costs, work) * costs.per_attention_byte
     memory += attention.memory_duty * attention_memory * fill + head.weights
     compute = linear.compute * narrowing
+    attention_compute = attention_arithmetic(costs, model, work)
     compute += attention.compute_duty * attention_compute * fill + head.compute
     transfer = network.transfer * fill + hand_over
     latency = max(network.total - network.transfer, 0.0) * fill + costs.fixed
@@ -259,4 +297,29 @@ def prefill_terms(
         compute=compute,
         transfer=transfer,
         latency=latency,
+        attention=attention.total * fill,
     )
+
+
+def cached_token_time(
+    costs: PrefillCosts,
+    model: Model,
+    engine: Engine,
+    prompts: float,
+    input_len: float,
+    prefix_hit: float,
+    attention_s: float,
+    fill: float,
+) -> float:
+    """Time that a cached token adds to a prefill of ``prompts``, of all of which it is one. [s]
+
+    (prefill of the prompt - prefill of its new tokens alone) / cached tokens. Only attention
+    differs, which takes ``attention_s`` with the cached tokens. If none is cached: the first one.
+    """
+    new = (1.0 - prefix_hit) * input_len
+    if prefix_hit > 0.0:
+        alone = prompts_of(model, prompts, new, 0.0)
+        added = attention_s - attention_time(costs, model, engine, alone).total * fill
+        return max(added, 0.0) * (1.0 / (prefix_hit * input_len))
+    behind = prompts_of(model, prompts, new, 1.0)
+    return max(attention_time(costs, model, engine, behind).total * fill - attention_s, 0.0)

@@ -2,10 +2,12 @@
 
 from perfcore.physics.attention import kv_bytes_per_sequence, state_bytes_per_sequence
 from perfcore.physics.memory import usable_bytes
+from perfcore.physics.operators import expert_read_bytes
 from perfcore.physics.parallelism import Layout, groups_at_work, heads_fit, lay_out
 from perfcore.physics.rounding import ceil_of, floor_of
 from perfcore.physics.serving import wasted_tokens
-from perfcore.physics.weights import expert_bytes, weight_bytes
+from perfcore.physics.speculation import draft_share
+from perfcore.physics.weights import expert_bytes, layer_bytes, weight_bytes
 from perfcore.records import (
     SCHEDULER_STATIC,
     Deployment,
@@ -20,11 +22,29 @@ AUTO = 0.0  # tensor-parallel degree of a deployment whose devices are yet to be
 LARGEST_DEGREE = 65_536.0  # that the axes tp and pp admit; a test holds the two together
 
 
-def weight_bytes_per_device(model: Model, weight_format: WeightFormat, layout: Layout) -> float:
-    """Bytes of weights on the fullest device; all groups share the routed experts. [bytes]"""
-    routed = expert_bytes(model, weight_format)
-    rest = weight_bytes(model, weight_format) - routed
+def weight_bytes_per_device(
+    model: Model, weight_format: WeightFormat, layout: Layout, drafts: float
+) -> float:
+    """Bytes of weights on the fullest device; all groups share the routed experts. [bytes]
+
+    A draft has ``drafts`` times the model's layers, spread like these, and its embedding and head.
+    """
+    rest = weight_bytes(model, weight_format) - expert_bytes(model, weight_format)
+    rest += drafts * layer_bytes(model, weight_format)
+    routed = (1.0 + drafts) * layout.expert_slots * expert_read_bytes(model, weight_format)
     return layout.stage_share * (rest / layout.width + routed / layout.expert_width)
+
+
+def held_bytes(model: Model, weight_format: WeightFormat, layout: Layout) -> float:
+    """Bytes of one copy of the model, but of all redundant copies of its experts. [bytes]"""
+    redundant = layout.expert_slots - model.experts
+    return weight_bytes(model, weight_format) + redundant * expert_read_bytes(model, weight_format)
+
+
+def draft_bytes(model: Model, weight_format: WeightFormat, layout: Layout, drafts: float) -> float:
+    """Bytes of a draft with ``drafts`` times the model's layers. [bytes]"""
+    routed = layout.expert_slots * expert_read_bytes(model, weight_format)
+    return drafts * (layer_bytes(model, weight_format) + routed)
 
 
 def with_degrees(deployment: Deployment, tp: float, pp: float) -> Deployment:
@@ -44,11 +64,12 @@ def fits(
     """Return whether weights and a batch of sequences of ``length`` tokens fit into memory."""
     layout = lay_out(model, device, deployment)
     waste = 0.0 if deployment.scheduler == SCHEDULER_STATIC else wasted_tokens(engine)
-    kept = (
+    drafts = draft_share(model, engine, deployment)
+    kept = (1.0 + drafts) * (
         kv_bytes_per_sequence(model, kv_format, length + waste) * layout.kv_share
         + state_bytes_per_sequence(model) * layout.state_share
     )
-    weights = weight_bytes_per_device(model, weight_format, layout)
+    weights = weight_bytes_per_device(model, weight_format, layout, drafts)
     per_group = deployment.batch / groups_at_work(layout, deployment.batch)
     return weights + per_group * kept <= usable_bytes(device, engine)
 
@@ -71,7 +92,12 @@ def fewest_devices(
     """
     if device.spatial == 1.0:
         kept = kv_bytes_per_sequence(model, kv_format, length) + state_bytes_per_sequence(model)
-        total = weight_bytes(model, weight_format) + deployment.batch * kept
+        drafts = draft_share(model, engine, deployment)
+        layout = lay_out(model, device, with_degrees(deployment, 1.0, 1.0))
+        total = held_bytes(model, weight_format, layout) + draft_bytes(
+            model, weight_format, layout, drafts
+        )
+        total += deployment.batch * (1.0 + drafts) * kept
         chips = ceil_of(total / max(usable_bytes(device, engine), 1.0))
         return with_degrees(deployment, 1.0, min(max(chips, 1.0), LARGEST_DEGREE))
     widest = 1.0

@@ -57,6 +57,12 @@ def expert_bytes(model: Model, weight_format: WeightFormat) -> float:
     return model.experts * model.expert_elements * weight_format.bits / 8.0
 
 
+def layer_bytes(model: Model, weight_format: WeightFormat) -> float:
+    """Bytes of the layers of one copy of the model, without routed experts. [bytes]"""
+    body = body_elements(model) * body_bits(model, weight_format) / 8.0
+    return body + model.other_elements * OTHER_BYTES
+
+
 def weight_bytes(model: Model, weight_format: WeightFormat) -> float:
     """Bytes of one copy of the model, with all experts and the input embedding. [bytes]"""
     return (

@@ -69,6 +69,7 @@ def plan(
     place = None if output is None else str(output)
     known = forecast(space, workers or os.cpu_count() or 1)
     purchases = _purchases(space)
+    offloads = any(axis.name == "offload" and set(axis.values) != {"none"} for axis in space.axes)
     entries = [(axis.name, entry) for axis in space.axes for entry in axis.entries]
     return Plan(
         space=space,
@@ -77,7 +78,9 @@ def plan(
         disk_free=disk_free(place or "."),
         faults=shortages(space, place, workers, known=known),
         estimated=tuple(
-            fact for kind, entry in entries for fact in estimates(kind, entry, purchases)
+            fact
+            for kind, entry in entries
+            for fact in estimates(kind, entry, purchases, offloads=offloads)
         ),
         hypothetical=tuple(entry.name for _, entry in entries if entry.hypothetical),
     )

@@ -112,7 +112,15 @@ def parse_axes(table: object, place: Place, zipped: Container[str] = ()) -> dict
         axis = _axis(rule, given, place.at(rule.name), repeats=rule.name in zipped)
         if axis is not None:
             axes[rule.name] = axis
+    if _drafts_in_vain(axes):
+        place.at("draft_len").fault("all drafts are rejected", "add acceptance = 0.7")
     return axes
+
+
+def _drafts_in_vain(axes: Mapping[str, Axis]) -> bool:
+    """Return whether tokens are drafted, but no acceptance is above 0."""
+    drafted, accepted = axes.get("draft_len"), axes.get("acceptance")
+    return bool(drafted and accepted and any(drafted.values) and not any(accepted.values))
 
 
 def _chosen_devices(

@@ -85,10 +85,8 @@ class Scenario(NamedTuple):
         return self.with_device(**{name: factor * getattr(self.device, name) for name in names})
 
     def with_second_tier(self, factor: float) -> "Scenario":
-        """Return the scenario with the bandwidth of second memory tiers multiplied."""
-        rate = factor * self.engine.host_memory_bandwidth
-        own = factor * self.device.memory2_bandwidth
-        return self.with_engine(host_memory_bandwidth=rate).with_device(memory2_bandwidth=own)
+        """Return the scenario with the bandwidth of the second memory tier multiplied."""
+        return self.with_rates(factor, "memory2_bandwidth")
 
     def with_latencies(self, factor: float) -> "Scenario":
         """Return the scenario with every fixed latency multiplied."""
@@ -100,8 +98,8 @@ class Scenario(NamedTuple):
 def ideal_engine(engine: Engine) -> Engine:
     """Return the physical bound of an engine: perfect efficiencies, no latencies, full overlap.
 
-    Requests do not delay each other's decode steps or queue, expert loads are even, and drafting is
-    free. Constants of memory, power and the scheduler stay.
+    Requests do not delay each other's decode steps or queue, and expert loads are even. Constants
+    of memory, power and the scheduler stay, and so does the draft, which takes memory.
     """
     changes = dict.fromkeys(LATENCIES, 0.0)
     changes |= {name: 1.0 for name in Engine._fields if "efficiency" in name}
@@ -114,7 +112,6 @@ def ideal_engine(engine: Engine) -> Engine:
             "interference",
             "queue_weight",
             "random_arrivals",
-            "draft_layers",
         ),
         0.0,
     )

@@ -185,7 +185,7 @@ def devices(
         "spot_price_per_hour": draw(st.just(0.0) | _reals(0.01, 1_000.0)),
         "purchase_price": draw(_reals(10.0, 1e7)),
         "memory2_capacity": draw(st.just(0.0) | _reals(1e8, 1e15)),
-        "memory2_bandwidth": draw(st.just(0.0) | _reals(1e8, 1e13)),
+        "memory2_bandwidth": draw(_reals(1e8, 1e13)),
         "spatial": float(side_by_side),
         "layer_latency": draw(_reals(1e-7, 1e-3)) if side_by_side else 0.0,
     }
@@ -197,7 +197,6 @@ def devices(
 def _constant(name: str) -> st.SearchStrategy[float]:
     ranges = {
         "host_memory_bytes": st.just(0.0) | _reals(1e8, 1e13),
-        "host_memory_bandwidth": _reals(1e8, 1e13),
         "length_spread": _reals(1.0, 4.0),
         "low_": _shares(0.1, 1.0),
         "high_": _reals(1.0, 10.0),
@@ -314,13 +313,13 @@ def deployments(
     Parameters
     ----------
     experts
-        Routed experts per layer. The expert-parallel degree divides them, and tp x dp; it is 1 for
-        0 experts.
+        Routed experts per layer. The expert-parallel degree divides tp x dp; it is 1 for 0
+        experts.
     max_tp, max_pp, max_dp, max_batch
         Largest degrees and batch.
     """
     tp, dp = draw(_degree(max_tp)), draw(st.just(1.0) | _degree(max_dp))
-    ranks = [float(n) for n in range(1, int(tp * dp) + 1) if tp * dp % n == 0 and experts % n == 0]
+    ranks = [float(n) for n in range(1, int(tp * dp) + 1) if tp * dp % n == 0]
     return Deployment(
         tp=tp,
         pp=draw(_degree(max_pp)),
@@ -333,6 +332,7 @@ def deployments(
         prefix_hit=draw(st.just(0.0) | _shares(0.0, 0.99)),
         draft_len=draw(st.just(0.0) | st.integers(1, 16).map(float)),
         acceptance=draw(st.sampled_from((0.0, 0.8, 1.0)) | _shares()),
+        acceptance_decay=draw(st.sampled_from((0.0, 0.95, 1.0)) | _shares()),
         offload=draw(st.sampled_from((OFFLOAD_NONE, OFFLOAD_WEIGHTS, OFFLOAD_KV))),
     )
 
@@ -401,7 +401,7 @@ def spaces(draw: st.DrawFn, *, min_lengths: int = 1, max_lengths: int = 40) -> d
     axes["scheduler"] = draw(st.lists(schedulers, min_size=1, max_size=2, unique=True))
     axes["prefix_hit"] = [draw(st.sampled_from((0.0, 0.3, 0.9)))]
     axes["draft_len"] = [draw(st.sampled_from((0, 0, 1, 4)))]
-    axes["acceptance"] = [draw(st.sampled_from((0.0, 0.8)))]
+    axes["acceptance"] = [draw(st.sampled_from((0.5, 0.8)))]
     axes["offload"] = [draw(st.sampled_from(("none", "none", "weights", "kv")))]
     axes["batch"] = numbers(1, 2_048, 3)
     axes["input_len"] = numbers(1, 200_000, max_lengths, min_lengths)

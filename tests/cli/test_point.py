@@ -172,12 +172,12 @@ def test_shares_of_the_card_are_those_of_the_terms():
         (["llama-3-70b", "h100-sxm", "--pp", "99"], "fewer layers than pp", "--pp 80 or less"),
         (
             ["mixtral-8x7b", "h100-sxm", "--tp", "8", "--ep", "3"],
-            "experts not divisible by ep",
+            "experts cannot be spread over ep",
             "use --ep 1, 2, 4, 8",
         ),
         (
             ["llama-3-70b", "h100-sxm", "--tp", "8", "--ep", "2"],
-            "experts not divisible by ep",
+            "experts cannot be spread over ep",
             "use --ep 1",
         ),
         (["llama-3-70b", "h100-sxm"], "weights do not fit", "or --offload weights"),

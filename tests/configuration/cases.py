@@ -38,7 +38,7 @@ REFUSED = {
     "weights do not fit": ("llama-3-70b", "h100-sxm", {}),
     "heads not divisible by tp": ("llama-3-70b", "h100-sxm", {"tp": 7}),
     "fewer layers than pp": ("llama-3-70b", "h100-sxm", {"pp": 99}),
-    "experts not divisible by ep": ("mixtral-8x7b", "h100-sxm", {"tp": 8, "ep": 3}),
+    "experts cannot be spread over ep": ("mixtral-8x7b", "h100-sxm", {"tp": 8, "ep": 3}),
     "context above the model's maximum": ("llama-3-70b", "b200", {"tp": 8, "input_len": "1M"}),
     "kv cache does not fit": ("llama-3-70b", "h100-sxm", {"tp": 8, "batch": 10_000}),
 }

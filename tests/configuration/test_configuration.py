@@ -166,12 +166,18 @@ def test_devices_of_a_replica():
 
 def test_speculation_without_acceptance_gains_nothing():
     options = {"draft_len": 4, "batch": 4, "tp": 2}
-    none = Configuration("llama-3-70b", "h100-sxm", **options)
+    none = Configuration("llama-3-70b", "h100-sxm", acceptance=1e-9, **options)
     much = Configuration("llama-3-70b", "h100-sxm", acceptance=0.8, **options)
 
     assert none.evaluate().tpot_s > none.without_speculation().tpot_s
     assert much.evaluate().tpot_s < much.without_speculation().tpot_s
     assert much.without_speculation() == none.without_speculation()
+
+
+def test_drafts_without_an_acceptance_are_refused():
+    """Otherwise they would slow decode down without a word."""
+    with pytest.raises(perfcore.InputError, match="all drafts are rejected; use acceptance"):
+        Configuration("llama-3-8b", "h100-sxm", draft_len=4)
 
 
 def test_price_follows_how_devices_are_paid():

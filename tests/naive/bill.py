@@ -3,6 +3,7 @@
 import math
 
 from naive.architecture import routed
+from naive.machine import Sum
 from naive.passes import Passes
 
 
@@ -19,9 +20,10 @@ class Bill(Passes):
         flop += 2 * tokens * entry.vocab_size * entry.hidden_size
         copies = self.width * self.kv_share(self.width)
         for kind in ("global", "window", "state"):
-            cache, state, moved, scores = self.attention_traffic(kind, self.sequences * self.groups)
+            traffic = self.attention_traffic(kind, self.sequences * self.groups)
+            cache, state, moved, scores, indexed = traffic
             size += cache * copies + state + moved
-            flop += scores
+            flop += scores + indexed
         return size, flop
 
     def token_traffic(self, tokens):
@@ -48,9 +50,9 @@ class Bill(Passes):
             size += self.touched_bytes(self.touching_tokens())
         size += self.activation * prompts * (entry.hidden_size + 3 * entry.vocab_size)
         flop += 2 * prompts * entry.vocab_size * entry.hidden_size
-        cache, state, moved, scores = self.prefill_attention()
+        cache, state, moved, scores, indexed = self.prefill_attention(self.cached)
         size += self.groups * (cache * width * self.kv_share(width) + state + moved)
-        return size, flop + self.groups * scores
+        return size, flop + self.groups * (scores + indexed)
 
     def running_power(self, size, flop, width, seconds, attention=0.0):
         """Return the watts of ``width`` boards that share bytes and FLOP, while operators run.
@@ -114,15 +116,18 @@ class Bill(Passes):
             return 1 / years + interest * (1 + 1 / years) / 2
         return interest / (1 - (1 + interest) ** -years)
 
-    def cached_token_seconds(self):
-        """Return the seconds of attention that all new tokens pay to one cached token."""
-        flop = sum(
-            layer.attention.prefill_score * self.new
-            for layer in self.layers
-            if layer.attention and layer.attention.kind == "global"
-        )
-        rate = self.attention_flops * self.engine.attention_prefill_efficiency
-        return flop / (rate * self.prefill_width * self.groups)
+    def cached_token_seconds(self, per_prompt):
+        """Return what a prompt takes longer than its new tokens alone, for each cached one.
+
+        ``per_prompt`` are the seconds of a prompt: no token costs more than all cost on average.
+        """
+        cached = self.cached or 1.0  # the first one
+        alone, behind = (Sum(self.engine.residue, self.device) for _ in range(2))
+        self.attention_of_prompts(alone, 0.0)
+        self.attention_of_prompts(behind, cached)
+        longer = max(behind.total - alone.total, 0.0) * self.fill()
+        each = longer / cached / (self.prompts() * self.groups)
+        return min(each, per_prompt / self.input_len) / self.at_once()
 
     def bill(self, step, prefill, prefill_s, first, request):
         """Return power, energy and money, by the names of the columns.
@@ -163,7 +168,7 @@ class Bill(Passes):
             "facility_energy_per_output_token_j": output_energy * grid,
             "cost_per_mtok_output_usd": output_cost,
             "cost_per_mtok_input_usd": rate * pooled * per_prompt / self.input_len / self.at_once(),
-            "cost_per_mtok_cached_input_usd": rate * pooled * self.cached_token_seconds(),
+            "cost_per_mtok_cached_input_usd": rate * pooled * self.cached_token_seconds(per_prompt),
             "break_even_utilization": output_cost * economics.utilization / economics.token_price,
             "carbon_per_mtok_output_g": output_energy * grid * carbon,
             "carbon_per_mtok_input_g": input_energy * grid * carbon,

@@ -21,7 +21,7 @@ class Passes(Replica):
 
     def fullest_rank(self, tokens):
         """Return distinct experts and tokens as if every rank had as many as the fullest."""
-        experts, ranks, touched = self.entry.num_experts, self.ep, self.touched(tokens)
+        experts, ranks, touched = self.held, self.ep, self.touched(tokens)
         if ranks <= 1 or self.engine.expert_imbalance != 1:
             return touched, tokens
         share = touched / ranks
@@ -117,9 +117,10 @@ class Passes(Replica):
     def attention_traffic(self, kind, sequences):
         """Return cache bytes, state bytes, activation bytes and FLOP of a decode step.
 
-        Each cache is read once, whatever the number of drafted tokens; states once a token.
+        The last two are the FLOP of scores and of indexers. Each cache is read once, whatever the
+        number of drafted tokens; states once a token.
         """
-        cache = state = moved = flop = 0.0
+        cache = state = moved = flop = indexed = 0.0
         context = self.input_len + self.decoded / 2
         for layer in self.layers:
             kept = layer.attention
@@ -132,20 +133,24 @@ class Passes(Replica):
             for _ in range(int(self.queries)):
                 state += 2 * 4 * kept.state
                 moved += self.activation * self.mean_io if kind != "state" else 0
-                flop += kept.decode_score * seen + kept.index_score * context + 8 * kept.state
-        return tuple(sequences * value for value in (cache, state, moved, flop))
+                flop += kept.decode_score * seen + 8 * kept.state
+                indexed += kept.index_score * context
+        return tuple(sequences * value for value in (cache, state, moved, flop, indexed))
 
     def decode_attention(self, total):
         engine, width = self.engine, self.width
         for kind in ("global", "window", "state"):
-            cache, state, moved, flop = self.attention_traffic(kind, self.sequences)
+            cache, state, moved, flop, indexed = self.attention_traffic(kind, self.sequences)
             total.operator(
                 [
                     ("kv", cache * self.kv_share(width), self.kv_efficiency()),
                     ("kv", state / width, engine.kv_efficiency),
                     ("activations", moved / width, engine.memory_efficiency_16),
                 ],
-                [(flop / width, self.attention_flops, engine.attention_decode_efficiency)],
+                [
+                    (flop / width, self.attention_flops, engine.attention_decode_efficiency),
+                    (indexed / width, self.index_flops, engine.attention_decode_efficiency),
+                ],
             )
 
     def exchanges(self, total, tokens, all_tokens):
@@ -200,7 +205,11 @@ class Passes(Replica):
 
     def accepted(self):
         """Return the expected tokens of a step: one, and drafted ones up to the first rejected."""
-        return sum(self.deployment.acceptance**place for place in range(int(self.queries)))
+        total, reached = 0.0, 1.0
+        for place in range(int(self.queries)):
+            total += reached
+            reached *= self.deployment.acceptance * self.deployment.acceptance_decay**place
+        return total
 
     def decode(self):
         """Return the time of one output token, without other requests' prefill."""
@@ -241,24 +250,31 @@ class Passes(Replica):
             together = max(min(self.batch / self.output_len, fitting), self.groups)
         return together / self.groups
 
-    def prefill_attention(self):
-        """Return cache bytes, state bytes, activation bytes and FLOP of a group's prompts."""
-        cache = moved = state = flop = 0.0
+    def prefill_attention(self, cached):
+        """Return cache bytes, state bytes, activation bytes and FLOP of a group's prompts.
+
+        The new tokens of each come after ``cached`` ones. The last two are the FLOP of scores and
+        of indexers. A query that has chosen its keys multiplies them as in decode.
+        """
+        cache = moved = state = flop = indexed = 0.0
         counted = {}
-        full = (self.input_len**2 + self.input_len - self.cached**2 - self.cached) / 2
+        length = cached + self.new
+        full = (length**2 + length - cached**2 - cached) / 2
         for layer in self.layers:
             kept = layer.attention
             if kept is None:
                 continue
             if kept not in counted:
-                counted[kept] = pairs(kept, self.cached, self.input_len)
-            flop += kept.prefill_score * counted[kept] + kept.index_score * full
+                counted[kept] = pairs(kept, cached, length)
+            chosen = kept.topk and length > kept.topk
+            flop += (kept.decode_score if chosen else kept.prefill_score) * counted[kept]
+            indexed += kept.index_score * full
             flop += 8 * kept.state * self.new
-            written, read = self.new, self.input_len
+            written, read = self.new, length
             cache += (written + read) * kept.kv * self.kv.bits / 8 + read * kept.index
             state += self.new * 2 * 4 * kept.state / 64
             moved += self.new * self.activation * kept.io
-        return tuple(self.prompts() * value for value in (cache, state, moved, flop))
+        return tuple(self.prompts() * value for value in (cache, state, moved, flop, indexed))
 
     def all_prompt_tokens(self):
         """Return the new tokens of a pass, of all groups."""
@@ -280,6 +296,28 @@ class Passes(Replica):
         chunks = min(max(tokens / self.engine.pipeline_chunk, 1), self.engine.prefill_overlap)
         return (chunks + self.pp - 1) / (chunks * self.pp)
 
+    def prefill_offload(self):
+        """Return the seconds that a prefill pass spends on the offloaded weights of its tokens."""
+        weights, _ = self.offloaded()
+        return self.longer_read(weights * self.read_share(self.touching_tokens()))
+
+    def attention_of_prompts(self, total, cached):
+        """Add the attention of a group's prompts, whose new tokens come after ``cached`` ones."""
+        engine, width = self.engine, self.prefill_width
+        cache, state, moved, flop, indexed = self.prefill_attention(cached)
+        efficiency = engine.attention_prefill_memory_efficiency
+        total.operator(
+            [
+                ("kv", cache * self.kv_share(width), efficiency),
+                ("kv", state / width, efficiency),
+                ("activations", moved / width, efficiency),
+            ],
+            [
+                (flop / width, self.attention_flops, engine.attention_prefill_efficiency),
+                (indexed / width, self.index_flops, engine.attention_prefill_efficiency),
+            ],
+        )
+
     def prefill(self):
         """Return the time of one prefill pass, without the host's."""
         device, engine = self.device, self.engine
@@ -292,16 +330,7 @@ class Passes(Replica):
         self.linear_operators(
             parts, tokens, loads, width, expert_width, self.stages if self.spatial else 1
         )
-        cache, state, moved, flop = self.prefill_attention()
-        efficiency = engine.attention_prefill_memory_efficiency
-        parts.operator(
-            [
-                ("kv", cache * self.kv_share(width), efficiency),
-                ("kv", state / width, efficiency),
-                ("activations", moved / width, efficiency),
-            ],
-            [(flop / width, self.attention_flops, engine.attention_prefill_efficiency)],
-        )
+        self.attention_of_prompts(parts, self.cached)
         self.exchanges(parts, tokens, self.all_prompt_tokens())
         total.add(parts, self.fill())
         total.wait("start", self.launches())

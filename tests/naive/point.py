@@ -50,7 +50,7 @@ class Naive(Bill):
             load = min(load, 0.95)
             return prefill.total * load / (2 * (1 - load)) if engine.random_arrivals else 0.0
 
-        first = engine.host_per_prefill + prefill.total + self.offload_times()[0]
+        first = engine.host_per_prefill + prefill.total + self.prefill_offload()
         waiting = (1 - batch / layout.batch) * self.output_len * tpot
         ttft = first
         if self.continuous:

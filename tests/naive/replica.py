@@ -43,6 +43,8 @@ class Replica:
         self.cached = deployment.prefix_hit * input_len
         self.new = input_len - self.cached
         self.queries = 1 + deployment.draft_len
+        # Every rank holds equally many experts, some of them a second time.
+        self.held = -(-entry.num_experts // int(deployment.ep)) * int(deployment.ep)
         self.layers = layers_of(entry)
         self.devices = deployment.tp * deployment.pp * deployment.dp
         self.spatial = bool(device.spatial)
@@ -106,6 +108,7 @@ class Replica:
             engine,
         )
         self.attention_flops = kernel_of(16.0, 0.0, 1.0, device, engine).flops
+        self.index_flops = kernel_of(8.0, 1.0, 2.0, device, engine).flops
 
     @property
     def published_experts_only(self):
@@ -145,13 +148,19 @@ class Replica:
     def stage_share(self):
         return math.ceil(len(self.layers) / self.pp) / len(self.layers)
 
+    def drafting(self):
+        """Return how many of the model's layers a draft has, as a share of all."""
+        if not self.deployment.draft_len:
+            return 0.0
+        return self.engine.draft_layers / len(self.layers)
+
     @functools.cache  # noqa: B019 - an oracle is asked for one point
     def expert_bytes(self):
         """Return the bytes of all routed experts."""
         total = 0.0
         for layer in self.layers:
             if layer.expert:
-                for _ in range(self.entry.num_experts):
+                for _ in range(self.held):
                     total += layer.expert.elements * self.experts_kernel.bits / 8
         return total
 
@@ -170,11 +179,18 @@ class Replica:
         embedding = embedding_elements(self.entry) * self.weights.embedding_bits / 8
         return self.body_bytes() + embedding + self.expert_bytes()
 
+    def draft_bytes(self):
+        """Return the bytes of a draft: without experts, and the experts'. It has no lm_head."""
+        table = self.entry.vocab_size * self.entry.hidden_size * self.weights.embedding_bits / 8
+        share = self.drafting()
+        return share * (self.body_bytes() - table), share * self.expert_bytes()
+
     def weight_bytes_per_device(self):
+        body, experts = self.draft_bytes()
         if self.spatial:
-            return self.weight_bytes() / self.devices
-        copied = self.weight_bytes() - self.expert_bytes()
-        shared = self.expert_bytes() / (self.tp * self.deployment.dp)
+            return (self.weight_bytes() + body + experts) / self.devices
+        copied = self.weight_bytes() - self.expert_bytes() + body
+        shared = (self.expert_bytes() + experts) / (self.tp * self.deployment.dp)
         return (copied / self.tp + shared) * self.stage_share()
 
     def cache_bytes(self, context):
@@ -198,6 +214,8 @@ class Replica:
 
     def on_a_device(self, cache, state):
         """Return the part of a group's cache and states on its fullest device."""
+        cache *= 1 + self.drafting()
+        state *= 1 + self.drafting()
         if self.spatial:
             return (cache + state) / self.devices
         return (cache * self.kv_share(self.tp) + state * self.state_share()) * self.stage_share()
@@ -221,9 +239,8 @@ class Replica:
         device, engine = self.device, self.engine
         if not self.deployment.offload:
             return 0.0, math.inf
-        if not device.memory2_capacity:
-            return engine.host_memory_bytes, engine.host_memory_bandwidth
-        return device.memory2_capacity, device.memory2_bandwidth or engine.host_memory_bandwidth
+        room = device.memory2_capacity or engine.host_memory_bytes
+        return room, device.memory2_bandwidth * engine.second_tier_efficiency
 
     def offloaded(self):
         """Return the bytes of weights and of cache that a device has in its second tier."""
@@ -249,12 +266,12 @@ class Replica:
         total = self.kv_bytes_per_device()
         of_pass = (total - common) / self.passes + common  # a pass has its sequences' own
         read = cache * of_pass / total if cache else 0.0
-        return self.longer_read(weights * self.read_share()), self.longer_read(read)
+        share = self.read_share(self.of_pass * self.queries)
+        return self.longer_read(weights * share), self.longer_read(read)
 
-    def read_share(self):
-        """Return the share of the weights that a decode pass touches."""
-        read = self.body_bytes() + self.touched_bytes(self.of_pass * self.queries)
-        return read / self.weight_bytes()
+    def read_share(self, tokens):
+        """Return the share of the weights that a pass over ``tokens`` touches."""
+        return (self.body_bytes() + self.touched_bytes(tokens)) / self.weight_bytes()
 
     def touched(self, tokens):
         """Return the expected distinct experts of a layer.
@@ -263,7 +280,7 @@ class Replica:
         """
         share = self.engine.routing_independence
         choosing = min(tokens, 1 + share * max(tokens - 1, 0))
-        return distinct_experts(self.entry.num_experts, routed(self.entry), choosing)
+        return distinct_experts(self.held, routed(self.entry), choosing)
 
     def touched_bytes(self, tokens):
         """Return the bytes of the experts that ``tokens`` touch, of all layers."""
@@ -293,8 +310,9 @@ class Replica:
         return min(low * self.all_groups, LARGEST_BATCH)
 
     def devices_needed(self):
-        everything = self.weight_bytes() + self.cache_bytes(self.cached)
-        everything += self.batch * (self.own_cache_bytes() + self.state_bytes())
+        kept = self.cache_bytes(self.cached)
+        kept += self.batch * (self.own_cache_bytes() + self.state_bytes())
+        everything = self.weight_bytes() + sum(self.draft_bytes()) + (1 + self.drafting()) * kept
         if not self.usable():
             return LARGEST_BATCH
         return min(math.ceil(everything / self.usable()), LARGEST_BATCH)
@@ -305,7 +323,7 @@ class Replica:
         experts = entry.num_experts
         limit = entry.max_position_embeddings or math.inf
         room = self.usable() + self.second_tier()[0]
-        unlike = experts % self.ep or (layout.tp * layout.dp) % self.ep or not experts
+        unlike = (layout.tp * layout.dp) % self.ep or not experts
         reasons = {
             1: not self.spatial and self.heads % self.tp and not self.engine.pads_heads,
             2: not self.spatial and len(self.layers) < self.pp,

@@ -58,7 +58,7 @@ def test_chunked_window_in_the_long_run():
 def test_pairs():
     """I = 6, counted by hand: 1 + 2 + 3 + 4 + 4 + 4 with a limit or window of 4."""
     assert 6 * causal_keys(6.0, 0.0) == 21.0
-    assert 3 * causal_keys(6.0, 0.5) == 4 + 5 + 6
+    assert 3 * causal_keys(6.0, 3.0) == 4 + 5 + 6
     assert windowed_pairs(6.0, 4.0, 0.0) == 18.0
     assert windowed_pairs(6.0, 4.0, 1.0) == (1 + 2 + 3 + 4) + (1 + 2)
     assert limited_pairs(6.0, 4.0) == 18.0

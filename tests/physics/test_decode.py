@@ -8,6 +8,7 @@ from perfcore.physics.decode import (
     attention_flops,
     context_costs,
     index_costs,
+    index_flops,
     kv_efficiency,
     layer_terms,
     scaled,
@@ -98,7 +99,8 @@ def test_index_costs():
     costs = index_costs(sparse, H100, IDEAL, 3.35e12, layout, 1.0, 1.0, 1.0)
 
     assert costs.kv_per_token == digits(61 * 128 / 3.35e12)
-    assert costs.compute_per_token == digits(61 * 2 * 64 * 128 / 989e12)
+    assert costs.compute_per_token == digits(61 * 2 * 64 * 128 / H100.flops_fp8)
+    assert index_flops(H100, IDEAL, 0.5) == 0.5 * H100.flops_fp8
 
 
 def test_states_are_read_and_written():

@@ -1,5 +1,7 @@
 """Memory of a device and its second tier, by hand."""
 
+import pytest
+
 from perfcore import records
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.memory import (
@@ -10,7 +12,20 @@ from perfcore.physics.memory import (
 )
 from perfcore.physics.operators import body_read_bytes
 from perfcore.physics.weights import weight_bytes
-from physics.worked import BF16, ENGINE, H100, KV16, LLAMA, digits, roomy, whole
+from physics.worked import (
+    BF16,
+    ENGINE,
+    H100,
+    IDEAL,
+    KV16,
+    LLAMA,
+    MXFP4,
+    digits,
+    model,
+    roomy,
+    sheet,
+    whole,
+)
 
 # --------------------------------------------------------------------------------- memory
 
@@ -37,15 +52,28 @@ def test_largest_batch():
 
 def test_second_tier():
     """A device's own second tier, or its share of host memory."""
-    engine = ENGINE._replace(host_memory_bytes=256e9, host_memory_bandwidth=50e9)
+    engine = ENGINE._replace(host_memory_bytes=256e9, second_tier_efficiency=0.8)
     own = H100._replace(memory2_capacity=1e12, memory2_bandwidth=400e9)
-    unknown = own._replace(memory2_bandwidth=0.0)
+    faster = H100._replace(memory2_bandwidth=126e9)
 
     assert second_tier_bytes(H100, engine) == 256e9
     assert second_tier_bytes(own, engine) == 1e12
-    assert second_tier_bandwidth(H100, engine) == 50e9
-    assert second_tier_bandwidth(own, engine) == 400e9
-    assert second_tier_bandwidth(unknown, engine) == 50e9
+    assert second_tier_bandwidth(H100, engine) == digits(0.8 * 63e9)
+    assert second_tier_bandwidth(own, engine) == digits(0.8 * 400e9)
+    assert second_tier_bandwidth(faster, engine) == digits(0.8 * 126e9)
+
+
+def test_prefill_reads_the_offloaded_experts_of_all_its_tokens():
+    """gpt-oss-120b with 24.8 GB on an RTX 3090: 40.5 GB over a link of 64 GB/s take 0.63 s."""
+    card = sheet("rtx-3090")._replace(memory_capacity=24.8e9, memory2_bandwidth=64e9)
+    engine = IDEAL._replace(memory_fraction=1.0, memory_reserve=0.0)
+    point = whole(
+        model("gpt-oss-120b"), engine, device=card, form=MXFP4, offload=records.OFFLOAD_WEIGHTS
+    )
+
+    assert point.offloaded_bytes_per_device == pytest.approx(40.5e9, rel=0.01)
+    assert point.ttft_s > 0.98 * 0.633  # all but the embedding is read
+    assert point.offload_s < 0.1  # a step reads 4 of 128 experts
 
 
 def test_offloaded_weights_are_read_from_the_second_tier():

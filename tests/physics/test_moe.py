@@ -52,8 +52,10 @@ def test_all_experts_at_once():
 
 
 def test_touched_experts_of_a_dense_model():
-    assert touched_experts(LLAMA, ENGINE, passed_over(LLAMA), 10.0) == 0.0
-    assert touched_experts(DEEPSEEK, ENGINE, passed_over(DEEPSEEK), 64.0) == digits(222.4424877)
+    assert touched_experts(LLAMA.experts, ENGINE, passed_over(LLAMA), 10.0) == 0.0
+    assert touched_experts(DEEPSEEK.experts, ENGINE, passed_over(DEEPSEEK), 64.0) == digits(
+        222.4424877
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,9 +65,11 @@ def test_experts_of_tokens_that_are_alike(share, expected):
     """64 tokens choose like 1, 32.5 or 64 independent ones: 256 (1 - (31/32)^T)."""
     engine = ENGINE._replace(routing_independence=share)
 
-    assert touched_experts(DEEPSEEK, engine, passed_over(DEEPSEEK), 64.0) == digits(expected)
-    assert touched_experts(DEEPSEEK, engine, passed_over(DEEPSEEK), 1.0) == digits(8.0)
-    assert touched_experts(DEEPSEEK, engine, passed_over(DEEPSEEK), 0.5) == digits(
+    assert touched_experts(DEEPSEEK.experts, engine, passed_over(DEEPSEEK), 64.0) == digits(
+        expected
+    )
+    assert touched_experts(DEEPSEEK.experts, engine, passed_over(DEEPSEEK), 1.0) == digits(8.0)
+    assert touched_experts(DEEPSEEK.experts, engine, passed_over(DEEPSEEK), 0.5) == digits(
         256 * (1 - (31 / 32) ** 0.5)
     )
 

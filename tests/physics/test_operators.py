@@ -72,7 +72,7 @@ def test_bytes_of_a_step_of_deepseek(batch, expected):
     byte = FP8._replace(embedding_bits=8.0)
     matrices = body_read_bytes(DEEPSEEK, byte) - 2 * DEEPSEEK.other_elements + 61 * 2_048
     experts = touched_experts(
-        DEEPSEEK, ENGINE, passed_over(DEEPSEEK), float(batch)
+        DEEPSEEK.experts, ENGINE, passed_over(DEEPSEEK), float(batch)
     ) * expert_read_bytes(DEEPSEEK, byte)
 
     assert matrices + experts == digits(expected)

@@ -3,6 +3,7 @@
 import pytest
 
 from perfcore.physics.parallelism import (
+    expert_slots,
     experts_fit,
     groups_at_work,
     head_padding,
@@ -12,10 +13,12 @@ from perfcore.physics.parallelism import (
     micro_batches_at_once,
     pipeline_fill,
 )
+from perfcore.physics.weights import expert_bytes, weight_bytes
 from physics.worked import (
     CONTINUOUS,
     DEEPSEEK,
     ENGINE,
+    FP8,
     H100,
     IDEAL,
     LLAMA,
@@ -83,12 +86,27 @@ def test_heads_on_devices():
 
 
 def test_experts_on_devices():
-    """256 experts fit 8 of 16 devices, but not 3, nor 32 of 16; a dense model has none."""
+    """256 experts fit 8 of 16 devices, or 3 of 3, but not 32 of 16; a dense model has none."""
     assert experts_fit(DEEPSEEK, deployed(tp=4.0, dp=4.0, ep=8.0))
-    assert not experts_fit(DEEPSEEK, deployed(tp=3.0, ep=3.0))
+    assert experts_fit(DEEPSEEK, deployed(tp=3.0, ep=3.0))
+    assert not experts_fit(DEEPSEEK, deployed(tp=4.0, ep=3.0))
     assert not experts_fit(DEEPSEEK, deployed(tp=4.0, dp=4.0, ep=32.0))
     assert not experts_fit(LLAMA, deployed(tp=2.0, ep=2.0))
     assert experts_fit(LLAMA, deployed(tp=2.0))
+
+
+@pytest.mark.parametrize(("ranks", "slots"), [(1, 256), (8, 256), (72, 288), (96, 288), (144, 288)])
+def test_redundant_experts_fill_the_ranks(ranks, slots):
+    """256 experts on 72, 96 and 144 ranks: 4, 3 and 2 each."""
+    plan = deployed(dp=float(ranks), ep=float(ranks), batch=1_024.0)
+    point = whole(DEEPSEEK, ENGINE, form=FP8, dp=plan.dp, ep=plan.ep, batch=plan.batch)
+    rest = weight_bytes(DEEPSEEK, FP8) - expert_bytes(DEEPSEEK, FP8)
+
+    assert expert_slots(256.0, float(ranks)) == slots
+    assert experts_fit(DEEPSEEK, plan)
+    assert point.weight_bytes_per_device == digits(
+        rest + expert_bytes(DEEPSEEK, FP8) * slots / 256 / ranks
+    )
 
 
 def test_pipeline_fill():

@@ -3,24 +3,34 @@
 import pytest
 
 from perfcore.physics.collectives import exchange
+from perfcore.physics.cost import usd_per_second
+from perfcore.physics.decode import index_costs
 from perfcore.physics.operators import flops_per_token, operators
 from perfcore.physics.parallelism import lay_out
 from perfcore.physics.prefill import (
     add_prefill_operator,
+    attention_arithmetic,
     attention_bytes,
+    attention_time,
     attention_work,
+    cached_token_time,
     chunk_fill,
+    prefill_costs,
     prefill_terms,
     prompts_of,
+    score_work,
 )
 from perfcore.physics.roofline import Operator, operator_time
 from physics.worked import (
     ALONE,
     BF16,
     ENGINE,
+    FP8,
     H100,
     IDEAL,
+    KV16,
     LLAMA,
+    MONEY,
     NO_TERMS,
     deployed,
     digits,
@@ -42,7 +52,7 @@ def test_prompts():
 
 def test_cached_prompts():
     """3/4 of 8 tokens cached: queries 7 and 8 see 7 + 8 keys."""
-    work = prompts_of(LLAMA, 1.0, 8.0, 0.75)
+    work = prompts_of(LLAMA, 1.0, 2.0, 6.0)
 
     assert (work.tokens, work.context, work.global_pairs) == (2.0, 8.0, 15.0)
 
@@ -52,6 +62,34 @@ def test_attention_of_a_prompt():
     costs, work = llama_prefill(IDEAL, batch=3.0, input_len=2_048.0)
 
     assert attention_work(costs, LLAMA, work) == digits(3 * 80 * 4 * 64 * 128 * 2_048 * 2_049 / 2)
+
+
+@pytest.mark.parametrize(("length", "per_pair"), [(2_048.0, 320), (2_049.0, 1_088)])
+def test_sparse_prefill_gathers_the_latent(length, per_pair):
+    """61 layers, 128 heads: 192 + 128 elements a pair; 2 x 512 + 64 once tokens are left out."""
+    sparse = model("deepseek-v3.2")
+    costs, _ = llama_prefill(IDEAL, batch=1.0, input_len=8.0)
+    work = prompts_of(sparse, 1.0, length, 0.0)
+    pairs = sum(min(query, 2_048) for query in range(1, int(length) + 1))
+    indexed = 61 * 2 * 64 * 128 * length * (length + 1) / 2
+
+    assert score_work(costs, sparse, work) == digits(61 * 256 * per_pair * pairs)
+    assert attention_work(costs, sparse, work) == digits(61 * 256 * per_pair * pairs + indexed)
+
+
+def test_indexer_computes_in_fp8():
+    """Of a prompt of 8,192 tokens, scores run at the 16-bit rate, the indexer at twice that."""
+    sparse = model("deepseek-v3.2")
+    layout = lay_out(sparse, H100, deployed())
+    work = prompts_of(sparse, 1.0, 8_192.0, 0.0)
+    indexed = sparse.index_score_flops * 8_192 * 8_193 / 2
+
+    for device, rate in ((H100, H100.flops_fp8), (H100._replace(flops_fp8=0.0), H100.flops_fp16)):
+        costs = prefill_costs(sparse, device, IDEAL, BF16, KV16, layout, 0.0, 0.0, 0.0)
+        scores = (attention_work(costs, sparse, work) - indexed) / H100.flops_fp16
+        assert attention_arithmetic(costs, sparse, work) == digits(scores + indexed / rate)
+        step = index_costs(sparse, device, IDEAL, 1e12, layout, 1.0, 1.0, 1.0)
+        assert step.compute_per_token == digits(sparse.index_score_flops / rate)
 
 
 def test_attention_traffic_of_a_prompt():
@@ -119,7 +157,7 @@ def test_prefill_is_bound_by_compute():
             operator_time(ops.lm_head, 1.0, 1.0, IDEAL.residue).total,
             split,
         )
-        assert sum(terms[1:]) == (digits(terms.seconds) if split else 0.0)
+        assert sum(terms[1:5]) == (digits(terms.seconds) if split else 0.0)
         return terms.seconds
 
     assert seconds(split=True) >= flops / 989e12
@@ -157,6 +195,36 @@ def test_cached_tokens_are_cheap():
     point = whole(LLAMA, ENGINE, batch=10.0, prefix_hit=0.5)
 
     assert 0 < point.cost_per_mtok_cached_input_usd < 0.1 * point.cost_per_mtok_input_usd
+
+
+@pytest.mark.parametrize("name", ["llama-3-70b", "gemma-3-27b", "glm-5.2", "deepseek-v4-flash"])
+@pytest.mark.parametrize("hit", [0.25, 0.95])
+def test_price_of_a_cached_token_is_a_difference(name, hit):
+    """(A prompt of 100,000 tokens - its new tokens alone) / cached tokens, windows included."""
+    whole_prompt, new, cached = 1e5, (1.0 - hit) * 1e5, hit * 1e5
+    options = {"form": FP8, "tp": 8.0, "output_len": 1_000.0}
+    point = whole(model(name), ENGINE, input_len=whole_prompt, prefix_hit=hit, **options)
+    alone = whole(model(name), ENGINE, input_len=new, **options)
+    prompt = whole_prompt * point.cost_per_mtok_input_usd
+    added = (prompt - new * alone.cost_per_mtok_input_usd) / cached
+
+    assert point.cost_per_mtok_cached_input_usd == pytest.approx(
+        min(added, point.cost_per_mtok_input_usd), rel=1e-6
+    )
+    assert added > 0.0
+
+
+def test_first_cached_token():
+    """Where nothing is cached, a cached token costs its scores with all new tokens."""
+    device = H100._replace(memory_bandwidth=1e30)
+    costs, work = llama_prefill(IDEAL, batch=1.0, input_len=2_048.0)
+    time = attention_time(costs, LLAMA, IDEAL, work).total
+    point = whole(LLAMA, IDEAL, device=device)
+    seconds = cached_token_time(costs, LLAMA, IDEAL, 1.0, 2_048.0, 0.0, time, 1.0)
+
+    assert seconds == pytest.approx(2_048 * LLAMA.global_prefill_score_flops / 989e12, rel=1e-6)
+    dollars = usd_per_second(device, 1.0, MONEY) * 1e6
+    assert point.cost_per_mtok_cached_input_usd == pytest.approx(seconds * dollars, rel=1e-6)
 
 
 # ---------------------------------------------------------- one test for every kind of spread

@@ -16,6 +16,7 @@ from perfcore.physics.sizing import (
     LARGEST_DEGREE,
     fewest_devices,
     fits,
+    held_bytes,
     weight_bytes_per_device,
     with_degrees,
 )
@@ -32,7 +33,15 @@ def test_weights_of_groups():
     rest = weight_bytes(DEEPSEEK, FP8) - routed
 
     assert routed == DEEPSEEK.experts * DEEPSEEK.expert_elements * FP8.bits / 8
-    assert weight_bytes_per_device(DEEPSEEK, FP8, layout) == digits(rest / 8 + routed / 16)
+    assert weight_bytes_per_device(DEEPSEEK, FP8, layout, 0.0) == digits(rest / 8 + routed / 16)
+
+
+def test_redundant_experts_are_held():
+    """72 ranks hold 288 experts of DeepSeek-V3, 32 of them a second time."""
+    layout = lay_out(DEEPSEEK, H100, deployed(dp=72.0, ep=72.0))
+    redundant = expert_bytes(DEEPSEEK, FP8) * 32 / 256
+
+    assert held_bytes(DEEPSEEK, FP8, layout) == digits(weight_bytes(DEEPSEEK, FP8) + redundant)
 
 
 def test_fewest_devices():

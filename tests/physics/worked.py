@@ -128,9 +128,8 @@ def roomy(memory):
         memory_fraction=1.0,
         memory_reserve=0.0,
         host_memory_bytes=1e13,
-        host_memory_bandwidth=50e9,
     )
-    device = H100._replace(memory_capacity=memory, memory2_capacity=0.0, memory2_bandwidth=0.0)
+    device = H100._replace(memory_capacity=memory, memory2_capacity=0.0, memory2_bandwidth=50e9)
     return device, engine
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from perfcore.catalog import loader
 from perfcore.columns import AXES
+from perfcore.errors import InputError
+from perfcore.space.space import Space
 from perfcore.space.spec import Spec
 
 
@@ -38,6 +40,7 @@ def test_axes_are_in_canonical_order_with_defaults():
         "prefix_hit": (0.0,),
         "draft_len": (0,),
         "acceptance": (0.0,),
+        "acceptance_decay": (0.95,),
         "input_len": (1024,),
         "output_len": (1, 2),
     }
@@ -117,3 +120,12 @@ def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
     assert found.name == "sweep"
     assert found.axis("kv_format").values == ("bf16", "kv4")
     assert found.axis("kv_format").entries[1].bits == 4.5
+
+
+def test_drafts_without_an_acceptance_are_refused():
+    """Otherwise they would slow decode down without a word."""
+    axes = {"model": ["llama-3-8b"], "device": ["h100-sxm"], "draft_len": [0, 3]}
+    with pytest.raises(InputError, match="draft_len: all drafts are rejected"):
+        Space.from_dict({"axes": axes})
+
+    assert Space.from_dict({"axes": {**axes, "acceptance": [0.0, 0.7]}}).rows == 4

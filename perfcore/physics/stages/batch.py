@@ -73,21 +73,22 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
 
     # Linear operators of the step, and of drafting.
     ranks = deployment.ep if engine.expert_imbalance == 1.0 else 1.0
-    experts_read = touched_experts(model, engine, replica.passed_over, all_tokens)
+    slots = layout.expert_slots
+    experts_read = touched_experts(slots, engine, replica.passed_over, all_tokens)
     waited_experts = experts_read
     waited_tokens = all_tokens
     if model.experts > 0.0:
-        waited_experts = fullest_rank_experts(model.experts, experts_read, ranks)
+        waited_experts = fullest_rank_experts(slots, experts_read, ranks)
         waited_tokens *= load_imbalance(all_tokens, model.experts_per_token, ranks)
     terms = layer_terms(ops, tokens, waited_tokens, waited_experts, residue)
     terms = state_terms(terms, model, device, engine, layout, tokens)
     terms = add_operator(terms, ops.lm_head, tokens, 1.0, residue)
     if deployment.draft_len > 0.0:
-        draft_share = deployment.draft_len * engine.draft_layers / model.layers
-        experts_drafted = touched_experts(model, engine, replica.passed_over, all_sequences)
+        drafted_share = deployment.draft_len * replica.draft_share
+        experts_drafted = touched_experts(slots, engine, replica.passed_over, all_sequences)
         draft = layer_terms(ops, sequences, all_sequences, experts_drafted, residue)
         head = add_operator(no_terms(), ops.lm_head, sequences, 1.0, residue)
-        terms = summed(terms, scaled(draft, draft_share))
+        terms = summed(terms, scaled(draft, drafted_share))
         terms = summed(terms, scaled(head, deployment.draft_len))
     terms = scaled(terms, replica.per_step_token)
     arithmetic_s = replica.compute_per_token * tokens
@@ -125,5 +126,5 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
         host_s=host_s * replica.per_step_token,
         head_s=operator_time(ops.lm_head, per_group, 1.0, residue).total,
         pass_bytes=replica.body_bytes + expert_bytes * per_groups + replica.token_bytes * tokens,
-        weight_read_share=(replica.body_bytes + expert_bytes) / replica.weight_bytes,
+        weight_read_share=(replica.body_bytes + expert_bytes) * replica.per_weight_byte,
     )

@@ -14,6 +14,7 @@ class Cache(NamedTuple):
     """KV cache and states. [bytes]"""
 
     per_sequence: float  # KV cache of a sequence, without the shared prefix
+    states: float  # recurrent states of one sequence
     shared: float  # KV cache of the shared prefix
     kept_per_sequence: float  # KV cache and states of a sequence, on the fullest device
     shared_per_device: float
@@ -28,7 +29,7 @@ class Capacity(NamedTuple):
 
 
 def cache_at(replica: Replica, input_len: float, output_len: float) -> Cache:
-    """KV cache of the requests that run.
+    """KV cache of the requests that run, a draft's included.
 
     A static batch is as long as its longest moment. A server has requests at all stages of their
     answers, unless it reserves them, and wastes half of the last block of each.
@@ -42,12 +43,15 @@ def cache_at(replica: Replica, input_len: float, output_len: float) -> Cache:
     if deployment.scheduler != SCHEDULER_STATIC:
         kept = kept_output(engine, output_len) + wasted_tokens(engine)
     own = (1.0 - deployment.prefix_hit) * input_len + kept
-    per_sequence = kv_bytes_per_sequence(model, replica.kv_format, own)
-    shared = kv_bytes_of_prefix(model, replica.kv_format, cached, own)
+    copies = 1.0 + replica.draft_share
+    per_sequence = copies * kv_bytes_per_sequence(model, replica.kv_format, own)
+    shared = copies * kv_bytes_of_prefix(model, replica.kv_format, cached, own)
+    states = copies * replica.state_bytes
     return Cache(
         per_sequence=per_sequence,
+        states=states,
         shared=shared,
-        kept_per_sequence=per_sequence * layout.kv_share + replica.state_bytes * layout.state_share,
+        kept_per_sequence=per_sequence * layout.kv_share + states * layout.state_share,
         shared_per_device=shared * layout.kv_share,
     )
 

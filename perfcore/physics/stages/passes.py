@@ -16,6 +16,7 @@ from perfcore.physics.operators import touched_experts
 from perfcore.physics.prefill import (
     attention_bytes,
     attention_work,
+    cached_token_time,
     chunk_fill,
     passes_at_once,
     prefill_terms,
@@ -46,6 +47,8 @@ class Prefill(NamedTuple):
     together: float  # prompts of the pass
     per_prompt: float  # 1 / prompts of the pass
     per_at_once: float  # 1 / prefill passes that share the pipeline stages
+    weight_read_share: float  # share of the resident weights read in the pass
+    cached_token_s: float  # that one cached token of one prompt adds to the pass
     power_w: float  # of one board
     rhythm: Rhythm
 
@@ -67,7 +70,7 @@ class Step(NamedTuple):
     host_s: float  # the part of latency_s in which the device waits for the host
     offload_s: float
     away_bytes: float  # per device, in the second memory tier
-    away_weights_s: float  # to read offloaded weights once
+    away_weights_s: float  # to read all offloaded weights once
     pass_bytes: float  # read and written in one pass
     pass_flops: float
 
@@ -100,9 +103,12 @@ def prefill_at(
     )
     per_group = together * running.per_groups
     per_prompt = 1.0 / together if served else running.per_batch
-    work = prompts_of(model, per_group, input_len, deployment.prefix_hit)
+    hit = deployment.prefix_hit
+    work = prompts_of(model, per_group, new_tokens, hit * input_len)
     chunks = max(work.tokens * (1.0 / engine.prefill_chunk), 1.0) if served else 1.0
-    experts_read = touched_experts(model, engine, replica.passed_over, work.tokens * running.groups)
+    experts_read = touched_experts(
+        layout.expert_slots, engine, replica.passed_over, work.tokens * running.groups
+    )
     terms = prefill_terms(
         replica.prefill,
         model,
@@ -128,8 +134,10 @@ def prefill_at(
         + replica.prefill_bytes_per_token * work.tokens
         + attention_bytes(replica.prefill, work)
     )
+    read_bytes = replica.body_bytes
     if model.experts > 0.0:
         moved_bytes += replica.expert_bytes * experts_read * running.per_groups
+        read_bytes += replica.expert_bytes * experts_read
     flops = (
         replica.head_flops * per_group
         + replica.prefill_flops_per_token * work.tokens
@@ -159,6 +167,11 @@ def prefill_at(
         together=together,
         per_prompt=per_prompt,
         per_at_once=1.0 / at_once,
+        cached_token_s=per_prompt
+        * cached_token_time(
+            replica.prefill, model, engine, per_group, input_len, hit, terms.attention, fill
+        ),
+        weight_read_share=read_bytes * replica.per_weight_byte,
         power_w=active_share * (busy_j / busy_s) + idle_power(replica.device, active_share),
         rhythm=pace,
     )
@@ -176,7 +189,7 @@ class Away(NamedTuple):
     """Data of a device in the second memory tier, and the time to read it."""
 
     size: float  # bytes
-    weights_s: float  # to read offloaded weights once
+    weights_s: float  # to read all offloaded weights once
     step_s: float  # to read what a step needs, per output token
 
 
@@ -222,6 +235,7 @@ def attention_terms(replica: Replica, running: RunningBatch, context: Context) -
 def away_at(replica: Replica, running: RunningBatch, own_kv: float, shared_kv: float) -> Away:
     """Weights or KV cache of a device that overflow into the second memory tier.
 
+    A pass reads the offloaded weights that its tokens use: an equal share of all that is resident.
     Every micro-batch reads its own cache once, and the shared prefix.
     """
     if replica.deployment.offload == OFFLOAD_NONE:
@@ -233,8 +247,9 @@ def away_at(replica: Replica, running: RunningBatch, own_kv: float, shared_kv: f
     detour = there * replica.layout.stages if replica.second_tier_bytes > 0.0 else 0.0
     if replica.deployment.offload == OFFLOAD_WEIGHTS:
         size = min(overflow, weights)
-        weights_s = size * running.weight_read_share * detour
-        return Away(size=size, weights_s=weights_s, step_s=weights_s * replica.per_step_token)
+        weights_s = size * detour
+        step_s = weights_s * running.weight_read_share * replica.per_step_token
+        return Away(size=size, weights_s=weights_s, step_s=step_s)
     size = min(overflow, kv)
     read_in_pass = (own_kv * running.groups / running.passes + shared_kv) / (kv + TINY)
     kv_s = size * read_in_pass * detour

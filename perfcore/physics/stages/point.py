@@ -145,7 +145,7 @@ def point_at(
     own_kv = running.per_group * cache.kept_per_sequence
     kv_bytes_per_device = own_kv + cache.shared_per_device
     together = replica.weight_bytes_per_device + kv_bytes_per_device
-    all_kv = batch * (cache.per_sequence + replica.state_bytes) + cache.shared
+    all_kv = batch * (cache.per_sequence + cache.states) + cache.shared
     per_usable = 1.0 / (replica.usable_bytes + TINY)
     devices_needed = min(ceil_of((replica.weight_bytes + all_kv) * per_usable), LARGEST_BATCH)
 
@@ -158,7 +158,8 @@ def point_at(
     saved_s = 0.0
     saved_start_s = 0.0
     busy = 1.0
-    prompts_s = prefill.seconds + full.away_weights_s
+    away_s = full.away_weights_s * prefill.weight_read_share
+    prompts_s = prefill.seconds + away_s
     first_s = prompts_s + outside_s
     steps_s = written * full.seconds
     step = full
@@ -179,7 +180,7 @@ def point_at(
         added_s = max(prefill.seconds - (hidden_s + replica.pass_start_s), 0.0)
         alone = 1.0 - pace.company
         own_s = alone * prefill.seconds + pace.company * added_s
-        own_s = own_s * prefill.per_prompt + full.away_weights_s
+        own_s = own_s * prefill.per_prompt + away_s
         beside = pace.company * engine.interference
         other_s = per_prompt * (alone * prefill.seconds + beside * added_s)
         between = pace.between * replica.per_step_token
@@ -232,6 +233,7 @@ def point_at(
     energy_request_j = power_w * layout.devices * request_device_s
     if apart:
         energy_request_j += prefill.power_w * layout.devices * prompt_device_s
+    seconds_per_input = prompt_device_s * (1.0 / input_len)
     energy_input_j = (energy_request_j - written * energy_output_j) * (1.0 / input_len)
 
     # Money and carbon.
@@ -239,12 +241,8 @@ def point_at(
     usd_output = usd_per_mtok_second * seconds_per_output
     pool_load = 1.0 / engine.prefill_pool_load if apart else 1.0
     pool_share = 1.0 / (1.0 + pool) if apart else 1.0
-    cached_token_s = (
-        (1.0 - deployment.prefix_hit)
-        * replica.model.global_prefill_score_flops
-        * replica.prefill.per_attention_flop
-        * (input_len * running.per_groups)
-    )
+    # a cached token is never dearer than a new one, of which it saves the work
+    cached_token_s = min(prefill.cached_token_s * prefill.per_at_once, seconds_per_input)
     carbon = carbon_per_joule(economics) * TOKENS_PER_MTOK
 
     # The bottleneck is the largest term.
@@ -324,10 +322,7 @@ def point_at(
         energy_per_request_j=energy_request_j,
         facility_energy_per_output_token_j=energy_output_j * facility_factor(economics),
         cost_per_mtok_output_usd=usd_output,
-        cost_per_mtok_input_usd=usd_per_mtok_second
-        * prompt_device_s
-        * (1.0 / input_len)
-        * pool_load,
+        cost_per_mtok_input_usd=usd_per_mtok_second * seconds_per_input * pool_load,
         cost_per_mtok_cached_input_usd=usd_per_mtok_second * cached_token_s * pool_load,
         break_even_utilization=usd_output * (economics.utilization / economics.token_price),
         carbon_per_mtok_output_g=energy_output_j * carbon,

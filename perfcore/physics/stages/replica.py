@@ -27,9 +27,8 @@ from perfcore.physics.operators import (
 from perfcore.physics.parallelism import Layout, experts_fit, heads_fit, lay_out
 from perfcore.physics.prefill import PrefillCosts, prefill_costs
 from perfcore.physics.roofline import peak_flops, reached_flops, ridge_batch
-from perfcore.physics.sizing import weight_bytes_per_device
-from perfcore.physics.speculation import accepted_tokens
-from perfcore.physics.weights import weight_bytes
+from perfcore.physics.sizing import draft_bytes, held_bytes, weight_bytes_per_device
+from perfcore.physics.speculation import accepted_tokens, draft_share
 from perfcore.records import (
     OFFLOAD_NONE,
     SCHEDULER_STATIC,
@@ -45,7 +44,7 @@ from perfcore.records import (
 OK = 0.0
 HEADS_NOT_DIVISIBLE = 1.0
 FEWER_LAYERS_THAN_STAGES = 2.0
-EXPERTS_NOT_DIVISIBLE = 3.0
+EXPERTS_NOT_SPREAD = 3.0
 NO_COMPUTE_PATH = 4.0
 WEIGHTS_DO_NOT_FIT = 5.0
 CONTEXT_TOO_LONG = 6.0
@@ -121,7 +120,9 @@ class Replica(NamedTuple):
 
     peak_flops: float  # of one device, at the weights' arithmetic
     ridge_batch: float
-    weight_bytes: float  # one copy
+    weight_bytes: float  # one copy, all redundant copies of experts, and the draft
+    per_weight_byte: float  # 1 / weight_bytes, without the draft
+    draft_share: float  # layers of the draft, relative to the model's
     weight_bytes_per_device: float
     usable_bytes: float  # of one device
     second_tier_bytes: float  # of one device; 0 without offloading
@@ -152,7 +153,7 @@ def configuration_status(
         if model.layers < deployment.pp:
             return FEWER_LAYERS_THAN_STAGES
     if not experts_fit(model, deployment):
-        return EXPERTS_NOT_DIVISIBLE
+        return EXPERTS_NOT_SPREAD
     if peak <= 0.0:
         return NO_COMPUTE_PATH
     if weight_bytes_per_device > room:
@@ -224,14 +225,14 @@ def prepare(
     layout = lay_out(model, device, deployment)
     ops = operators(model, device, engine, weight_format, layout, deployment.tp, deployment.ep)
     drafted = 1.0 + deployment.draft_len
-    step_tokens = accepted_tokens(deployment.draft_len, deployment.acceptance)
+    step_tokens = accepted_tokens(
+        deployment.draft_len, deployment.acceptance, deployment.acceptance_decay
+    )
     per_output = 1.0 / step_tokens
+    drafts = draft_share(model, engine, deployment)
     launches_s = start_up(model, device, engine, ops)
-    launched_s = launches_s
-    if deployment.draft_len > 0.0:
-        draft_share = deployment.draft_len * engine.draft_layers / model.layers
-        launched_s += (launches_s - ops.lm_head.start_up) * draft_share
-        launched_s += deployment.draft_len * ops.lm_head.start_up
+    head_s = ops.lm_head.start_up
+    launched_s = launches_s + deployment.draft_len * ((launches_s - head_s) * drafts + head_s)
 
     # Exchanges.
     spatial = device.spatial == 1.0
@@ -251,7 +252,6 @@ def prepare(
     hops = 0.0 if spatial else deployment.pp - 1.0
     hand_over_s = hops * engine.hop_latency
     hand_over_per_token = hops * message_bytes_per_token / device.link_bandwidth
-
     exchanged_s = exchanges(links, 0.0, expert_links, 0.0, expert_reduces > 0.0).total
 
     # Attention over the context, of one sequence.
@@ -293,7 +293,8 @@ def prepare(
     arithmetic = weight_format.arithmetic
     peak = peak_flops(device, arithmetic)
     reached = reached_flops(device, engine, arithmetic)
-    per_device = weight_bytes_per_device(model, weight_format, layout)
+    held = held_bytes(model, weight_format, layout)
+    per_device = weight_bytes_per_device(model, weight_format, layout, drafts)
     usable = usable_bytes(device, engine)
     second_tier = 0.0 if deployment.offload == OFFLOAD_NONE else second_tier_bytes(device, engine)
 
@@ -323,7 +324,7 @@ def prepare(
         links=links,
         expert_reduces=expert_reduces,
         expert_links=expert_links,
-        passed_over=log_passed_over(model.experts, model.experts_per_token),
+        passed_over=log_passed_over(layout.expert_slots, model.experts_per_token),
         step_tokens=step_tokens,
         per_step_token=per_output,
         drafted=drafted,
@@ -365,7 +366,9 @@ def prepare(
         active_share=layout.width / layout.devices,
         peak_flops=reached,
         ridge_batch=ridge_batch(device, engine, weight_format.bits, arithmetic),
-        weight_bytes=weight_bytes(model, weight_format),
+        weight_bytes=held + draft_bytes(model, weight_format, layout, drafts),
+        per_weight_byte=1.0 / held,
+        draft_share=drafts,
         weight_bytes_per_device=per_device,
         usable_bytes=usable,
         second_tier_bytes=second_tier,

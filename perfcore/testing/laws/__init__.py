@@ -14,6 +14,7 @@ from perfcore.testing.laws.accounting import (
     utilisation_is_at_most_one,
 )
 from perfcore.testing.laws.cost import (
+    cached_tokens_cost_no_more,
     cost_follows_price,
     energy_is_power_times_time,
     owning_costs_interest,
@@ -21,6 +22,8 @@ from perfcore.testing.laws.cost import (
 )
 from perfcore.testing.laws.memory import (
     bytes_add_up,
+    drafts_take_memory,
+    first_tokens_wait_for_offloaded_weights,
     offload_is_no_faster,
     status_follows_from_bytes,
 )
@@ -32,6 +35,7 @@ from perfcore.testing.laws.parallelism import (
 from perfcore.testing.laws.serving import (
     cached_prompts_are_no_slower,
     disaggregation_only_decodes,
+    later_drafts_are_accepted_less,
     longer_answers_in_flight_are_no_faster,
     requests_run_or_wait,
     speculation_gains_at_most_its_tokens,
@@ -71,8 +75,12 @@ LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
     disaggregation_only_decodes,
     speculation_gains_at_most_its_tokens,
     offload_is_no_faster,
+    first_tokens_wait_for_offloaded_weights,
+    drafts_take_memory,
+    later_drafts_are_accepted_less,
     cached_prompts_are_no_slower,
     cost_follows_price,
+    cached_tokens_cost_no_more,
     owning_costs_interest,
     tpot_excludes_ttft,
     more_bits_are_no_faster,

@@ -8,7 +8,7 @@ from perfcore.records import (
     PURCHASE_OWNED,
     SCHEDULER_STATIC,
 )
-from perfcore.testing.laws.requirements import equal, not_below, require, step_s
+from perfcore.testing.laws.requirements import as_many_run, equal, not_below, require, step_s
 from perfcore.testing.scenario import Scenario
 
 
@@ -79,3 +79,27 @@ def owning_costs_interest(scenario: Scenario) -> None:
     for change in dearer:
         after = owned.with_economics(**change).evaluate().cost_per_mtok_output_usd
         require(after > before, f"an owned device costs more with {next(iter(change))}", after)
+
+
+def cached_tokens_cost_no_more(scenario: Scenario) -> None:
+    """A cached token costs no more than a new one, and a larger hit does not save less.
+
+    The price of input is the mean of new and cached tokens, so what is cached never costs more than
+    all input. Exempt from the second are pipeline stages, which fewer chunks fill less well, and
+    cases with another number of running requests.
+    """
+    before = scenario.evaluate()
+    not_below(
+        before.cost_per_mtok_input_usd,
+        before.cost_per_mtok_cached_input_usd,
+        "a cached token costs no more than a new one",
+    )
+    staged = scenario.deployment.pp > 1.0 and scenario.device.spatial == 0.0
+    hit = 0.5 + 0.5 * scenario.deployment.prefix_hit
+    after = scenario.with_deployment(prefix_hit=hit).evaluate()
+    if not staged and as_many_run(before, after):
+        not_below(
+            before.cost_per_mtok_input_usd,
+            after.cost_per_mtok_input_usd,
+            "a larger hit saves no less",
+        )

@@ -1,6 +1,10 @@
 """Laws of memory: bytes add up, and the status follows from them."""
 
-from perfcore.physics.memory import second_tier_bytes, usable_bytes
+from perfcore.physics.memory import second_tier_bandwidth, second_tier_bytes, usable_bytes
+from perfcore.physics.moe import log_passed_over
+from perfcore.physics.operators import body_read_bytes, expert_read_bytes, touched_experts
+from perfcore.physics.parallelism import lay_out
+from perfcore.physics.sizing import held_bytes
 from perfcore.physics.stages.replica import (
     CONTEXT_TOO_LONG,
     KV_DOES_NOT_FIT,
@@ -76,3 +80,32 @@ def offload_is_no_faster(scenario: Scenario) -> None:
             not_below(after.tpot_s, before.tpot_s, "offload does not speed up decode")
             if scenario.deployment.scheduler != SCHEDULER_CONTINUOUS:
                 not_below(after.ttft_s, before.ttft_s, "offload does not speed up prefill")
+
+
+def first_tokens_wait_for_offloaded_weights(scenario: Scenario) -> None:
+    """TTFT includes reading the offloaded weights that the tokens of one prompt use."""
+    point = scenario.with_deployment(offload=OFFLOAD_WEIGHTS).evaluate()
+    model, form, engine = scenario.model, scenario.weight_format, scenario.engine
+    if second_tier_bytes(scenario.device, engine) == 0.0:
+        return
+    tokens = (1.0 - scenario.deployment.prefix_hit) * scenario.input_len
+    layout = lay_out(model, scenario.device, scenario.deployment)
+    passed_over = log_passed_over(layout.expert_slots, model.experts_per_token)
+    experts = touched_experts(layout.expert_slots, engine, passed_over, tokens)
+    read = body_read_bytes(model, form) + experts * expert_read_bytes(model, form)
+    away = point.offloaded_bytes_per_device * read / held_bytes(model, form, layout)
+    least = away / second_tier_bandwidth(scenario.device, engine)
+    not_below(point.ttft_s, least, "TTFT includes reading offloaded weights")
+
+
+def drafts_take_memory(scenario: Scenario) -> None:
+    """A draft takes its layers' share of cache and states, and of all weights but the embedding."""
+    static = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
+    plain = static.with_deployment(draft_len=0.0).evaluate()
+    drafted = static.with_deployment(draft_len=1.0).evaluate()
+    share = scenario.engine.draft_layers / scenario.model.layers
+    equal(drafted.kv_bytes_per_device, (1.0 + share) * plain.kv_bytes_per_device, "its cache")
+    added = drafted.weight_bytes_per_device - plain.weight_bytes_per_device
+    require(added <= share * plain.weight_bytes_per_device * (1.0 + ROUNDING), "its share", added)
+    require((added > 0.0) == (share > 0.0), "a draft has weights", added, share)
+    not_below(plain.max_batch, drafted.max_batch, "a draft leaves room for no more sequences")

@@ -51,7 +51,9 @@ def pipelines_do_not_shorten_a_step(scenario: Scenario) -> None:
     not_below(staged.tpot_s, whole.tpot_s, "a pipeline does not shorten a step")
     deployment = static.deployment
     driven = deployment.tp * (deployment.pp - 1.0) * static.engine.host_per_device
-    driven /= accepted_tokens(deployment.draft_len, deployment.acceptance)
+    driven /= accepted_tokens(
+        deployment.draft_len, deployment.acceptance, deployment.acceptance_decay
+    )
     equal(
         staged.tpot_s - staged.network_s,
         whole.tpot_s - whole.network_s + driven,

@@ -69,22 +69,36 @@ def disaggregation_only_decodes(scenario: Scenario) -> None:
 def speculation_gains_at_most_its_tokens(scenario: Scenario) -> None:
     """Rejected drafts do not speed up decode; others gain at most the tokens they add.
 
-    Prefill is not speculative, but its reads of offloaded weights are estimated from a step's.
+    Exempt are servers that run fewer requests, as the draft takes memory, and with offloading the
+    first token, as the draft displaces weights.
     """
-    draft_len = max(scenario.deployment.draft_len, 1.0)
+    deployment = scenario.deployment
+    draft_len = max(deployment.draft_len, 1.0)
     plain = scenario.with_deployment(draft_len=0.0).evaluate()
     drafted = scenario.with_deployment(draft_len=draft_len)
     refused = drafted.with_deployment(acceptance=0.0).evaluate()
-    not_below(refused.tpot_s, plain.tpot_s, "rejected drafts do not speed up")
-    tokens = accepted_tokens(draft_len, scenario.deployment.acceptance)
+    tokens = accepted_tokens(draft_len, deployment.acceptance, deployment.acceptance_decay)
     some = drafted.evaluate()
-    not_below(step_s(some) * tokens, step_s(plain), "no more speed-up than tokens")
+    if as_many_run(plain, some):
+        not_below(refused.tpot_s, plain.tpot_s, "rejected drafts do not speed up")
+        not_below(step_s(some) * tokens, step_s(plain), "no more speed-up than tokens")
     equal(step_s(some) * tokens, step_s(refused), "steps cost the same, whatever is accepted")
     all_of_them = drafted.with_deployment(acceptance=1.0).evaluate()
     not_below(some.tpot_s, all_of_them.tpot_s, "more acceptance does not slow down")
-    static = scenario.deployment.scheduler == SCHEDULER_STATIC
-    if static and scenario.deployment.offload == OFFLOAD_NONE:
+    static = deployment.scheduler == SCHEDULER_STATIC
+    if static and deployment.offload == OFFLOAD_NONE:
         equal(some.ttft_s, plain.ttft_s, "nothing is drafted in prefill")
+
+
+def later_drafts_are_accepted_less(scenario: Scenario) -> None:
+    """A decay of acceptance never speeds decode up, and does not matter to a single draft."""
+    for draft_len in (1.0, max(scenario.deployment.draft_len, 3.0)):
+        drafted = scenario.with_deployment(draft_len=draft_len)
+        steady = drafted.with_deployment(acceptance_decay=1.0).evaluate()
+        decaying = drafted.with_deployment(acceptance_decay=0.5).evaluate()
+        not_below(decaying.tpot_s, steady.tpot_s, "fewer accepted tokens are no faster")
+        if draft_len == 1.0:
+            require(decaying == steady, "there is no draft after the first")
 
 
 def cached_prompts_are_no_slower(scenario: Scenario) -> None:

@@ -14,15 +14,18 @@ from physics.worked import BF16, DEEPSEEK, FP8, H100, IDEAL, KV16, LLAMA, MONEY,
 
 def test_what_does_not_fit_is_away():
     """Weights that exceed the memory are in the second tier, and read once per step."""
-    engine = IDEAL._replace(host_memory_bytes=1e12, host_memory_bandwidth=50e9)
+    engine = IDEAL._replace(host_memory_bytes=1e12)
+    device = H100._replace(memory2_bandwidth=50e9)
     plan = deployed(offload=records.OFFLOAD_WEIGHTS)
-    replica = prepare(LLAMA, H100, engine, BF16, KV16, plan, MONEY)
-    away = away_at(replica, batch_at(replica, 1.0, 1.0), 1e9, 0.0)
+    replica = prepare(LLAMA, device, engine, BF16, KV16, plan, MONEY)
+    running = batch_at(replica, 1.0, 1.0)
+    away = away_at(replica, running, 1e9, 0.0)
     size = replica.weight_bytes_per_device + 1e9 - replica.usable_bytes
 
     assert away.size == digits(size)
-    assert away.weights_s == away.step_s
-    assert away.weights_s == pytest.approx(size / 50e9, rel=0.02)  # the embedding is not read
+    assert away.weights_s == digits(size / 50e9)
+    assert away.step_s == away.weights_s * running.weight_read_share
+    assert running.weight_read_share == pytest.approx(1.0, rel=0.02)  # the embedding is not read
 
 
 # ------------------------------------------------------------------------ prefill and point
