@@ -325,6 +325,9 @@ def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
             ],
             "  ",
         )
+    if entry.energies:
+        heading("energies that are not listed, and what is used instead")
+        facts([(field, joules.why) for field, joules in entry.energies.items()], "  ")
 
 
 devices.add_command(add_device)

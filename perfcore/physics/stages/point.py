@@ -9,7 +9,6 @@ from typing import NamedTuple
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.cost import TOKENS_PER_MTOK
 from perfcore.physics.energy import (
-    busy_energy,
     carbon_per_joule,
     facility_factor,
     idle_power,
@@ -131,7 +130,6 @@ def point_at(
     on a field of ``replica``, so that the kernel's loop over lengths has none. There is only plain
     arithmetic, and ``sqrt``.
     """
-    device = replica.device
     engine = replica.engine
     economics = replica.economics
     deployment = replica.deployment
@@ -194,9 +192,10 @@ def point_at(
     active_per_second = active_share * step.per_second
 
     # Power and energy.
-    step_j = busy_energy(device, engine, step.device_s, memory_s, compute_s, step.kv_s)
-    step_j += waiting_energy(device, engine, running.network_s + step.offload_s, running.host_s)
-    decode_power_w = step_j * active_per_second + idle_power(device, active_share)
+    watts = replica.watts
+    step_j = step.busy_j
+    step_j += waiting_energy(watts, running.network_s + step.offload_s, running.host_s)
+    decode_power_w = step_j * active_per_second + idle_power(watts, active_share)
     seconds_per_output = step.seconds * running.per_batch
     seconds_per_input = per_prompt_s * prefill.per_at_once * (1.0 / input_len)
     energy_output_j = decode_power_w * layout.devices * seconds_per_output
@@ -206,11 +205,10 @@ def point_at(
         power_w = (decode_power_w * step.seconds + prefill.power_w * prefill_s) * per_tpot
     else:
         per_request = 1.0 / e2e_latency_s
-        idle_host_w = device.board_power * engine.power_host
         requests_per_s = batch * per_request
         power_w = (
             prefill.power_w * (prefill.seconds + step.away_weights_s)
-            + idle_host_w * engine.host_per_prefill
+            + watts.host * engine.host_per_prefill
             + decode_power_w * request_s
         ) * per_request
 
@@ -317,7 +315,7 @@ def point_at(
         energy_per_output_token_low_j=energy_output_j * engine.low_energy,
         energy_per_output_token_high_j=energy_output_j * engine.high_energy,
         power_low_w=power_w * engine.low_power,
-        power_high_w=power_w * engine.high_power,
+        power_high_w=min(power_w * engine.high_power, watts.limit),
     )
 
 
