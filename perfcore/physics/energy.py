@@ -23,11 +23,12 @@ JOULES_PER_KWH = 3.6e6
 TILE_ROWS = 16.0  # rows of a matrix instruction (mma m16, or n8 to n16 with operands swapped)
 TILE_ROWS_4 = 64.0  # of kernels with scales per group of 4-bit elements
 TILE_ROWS_8_BLOCK = 128.0  # of kernels with scales per block of 8-bit elements
+ATTENTION_ROWS = 32.0  # query heads of a tile: 16 in FlashAttention 2, 64 in 3
 
 # Under a power limit. Estimates: chips run near 0.7 V at up to two thirds of their highest clock,
 # and the caches and links that feed the cores share their clock.
-CLOCK_AT_LEAST_VOLTAGE = 0.67
-CLOCK_AT_FULL_BANDWIDTH = 0.5  # lowest clock at which memory streams at its full rate
+CLOCK_AT_LEAST_VOLTAGE = 0.6
+CLOCK_AT_FULL_BANDWIDTH = 0.4  # lowest clock at which memory streams at its full rate
 LEAST_ROOM = 0.02  # of the limit, above idle power: keeps times finite
 HALVINGS = 50
 
@@ -102,7 +103,7 @@ def attention_rows(score_flops: float, kv_elements: float, tokens: float) -> flo
     if score_flops == 0.0 or kv_elements == 0.0:
         return 1.0
     rows = score_flops * tokens / (2.0 * kv_elements)
-    return max(TILE_ROWS / rows, 1.0)
+    return max(ATTENTION_ROWS / rows, 1.0)
 
 
 def executed(
@@ -147,12 +148,12 @@ def linear_seconds(
 ) -> float:
     """Time of a pass's matrix products as executed, at peak rates. [s]
 
-    Experts work on ``all_tokens`` of all groups, on whole tiles each: max(T k, U rows) rows.
+    Experts work on ``all_tokens`` of all groups, T k + U rows in all: each of U rounds its rows up.
     """
     seconds = work.body_s * max(tokens, work.body_rows)
     seconds = fma(work.head_s, max(logits, TILE_ROWS), seconds)
     if model.experts > 0.0:
-        rows = max(all_tokens * model.experts_per_token, experts_read * work.expert_rows)
+        rows = fma(experts_read, work.expert_rows, all_tokens * model.experts_per_token)
         seconds = fma(work.expert_s * per_groups, rows, seconds)
     return seconds
 

@@ -244,6 +244,8 @@ def prepare(
     usable = usable_bytes(device, engine)
     second_tier = 0.0 if deployment.offload == OFFLOAD_NONE else second_tier_bytes(device, engine)
 
+    capped = 1.0 if device.board_power < device.rated_power else 0.0
+
     # Traffic of a pass.
     copies = layout.width / layout.kv_width
     kv_bytes = copies * kv_format.bits / 8.0
@@ -319,6 +321,6 @@ def prepare(
         usd_per_second=usd_per_second(device, layout.devices, economics),
         spread=spread_of(engine, deployment),
         watts=watts_of(device, engine),
-        capped=1.0 if device.board_power < device.rated_power else 0.0,
+        capped=capped,
         executed=executed(model, device, engine, weight_format, layout, drafted),
     )
