@@ -269,8 +269,9 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
         more_s = (longer - 1.0) * device_s
         # start-ups are part of device_s but not of the terms, which take their delay, too
         terms = scaled(terms, 1.0 + more_s / (streaming_s + terms.compute))
+        busy_w = min(busy_j / device_s, replica.watts.limit)
         device_s += more_s
-        busy_j = min(busy_j, replica.watts.limit * device_s)
+        busy_j = busy_w * device_s
     seconds = device_s + (running.network_s + running.host_s) + away.step_s
     return Step(
         seconds=seconds,
