@@ -73,7 +73,7 @@ def watts_of(device: Device, engine: Engine) -> Watts:
     """
     limit = min(device.board_power, device.rated_power)
     peak = reached_flops(device, engine, MATH_FP16)
-    idle = min(device.idle_power, limit)
+    idle = device.idle_power
     joules_per_byte = 8.0 * engine.memory_energy_factor * device.energy_per_bit
     joules_per_flop = engine.compute_energy_factor * device.energy_per_flop
     return Watts(

@@ -100,12 +100,8 @@ class Bill(Passes):
     def limit(self):
         return min(self.device.board_power, self.device.rated_power)
 
-    @property
-    def idle(self):
-        return min(self.device.idle_power, self.limit)
-
     def at_least_idle(self, share):
-        return max(share * self.device.rated_power, self.idle)
+        return max(share * self.device.rated_power, self.device.idle_power)
 
     def memory_joules(self, size):
         return size * 8 * self.device.energy_per_bit * self.engine.memory_energy_factor
@@ -128,8 +124,8 @@ class Bill(Passes):
         if power <= self.limit:
             return 1.0
         memory = min(self.memory_joules(size) / seconds, power)
-        cores = max(power - self.idle - memory, 0.0)
-        room = max(self.limit - self.idle, 0.02 * self.limit)
+        cores = max(power - self.device.idle_power - memory, 0.0)
+        room = max(self.limit - self.device.idle_power, 0.02 * self.limit)
         share = min(streaming / seconds, 1.0)
 
         def longer(clock):
@@ -192,7 +188,7 @@ class Bill(Passes):
         joules += exchanging * min(self.at_least_idle(engine.power_network), self.limit)
         joules += parts["host"] * self.host_watts
         busy = self.passes * self.width * self.groups / self.devices
-        return busy * joules / step.total + (1 - busy) * self.idle
+        return busy * joules / step.total + (1 - busy) * self.device.idle_power
 
     @property
     def host_watts(self):
@@ -207,7 +203,7 @@ class Bill(Passes):
         """Return the mean watts of a board in prefill."""
         width = self.prefill_width * self.groups
         busy = self.at_once() * width / self.devices / self.fill()
-        return busy * min(self.prefill_full, self.limit) + (1 - busy) * self.idle
+        return busy * min(self.prefill_full, self.limit) + (1 - busy) * self.device.idle_power
 
     def usd_per_second(self):
         device, economics = self.device, self.economics

@@ -142,5 +142,5 @@ class Naive(Bill):
             found[f"e2e_latency_{side}_s"] = ttft + (self.output_len - 1) * tpot
             found[f"energy_per_output_token_{side}_j"] = joules
             watts = point["power_w"] * getattr(engine, f"{side}_power")
-            found[f"power_{side}_w"] = min(watts, self.limit)
+            found[f"power_{side}_w"] = watts if side == "low" else min(watts, self.limit)
         return found
