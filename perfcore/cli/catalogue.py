@@ -248,10 +248,12 @@ models.add_command(add_model)
 
 
 def _device_facts(entry: DeviceEntry) -> dict[str, object]:
+    made = entry.record()
+    names = ("spot_price_per_hour", "purchase_price", "rated_power")
     return {
-        "spot_price_per_hour": entry.record().spot_price_per_hour,
-        "purchase_price": entry.record().purchase_price,
+        **{name: getattr(made, name) for name in (*names, "energy_per_bit", "energy_per_flop")},
         "fallbacks": entry.fallbacks,
+        "energies": {name: joules.why for name, joules in entry.energies.items()},
     }
 
 
