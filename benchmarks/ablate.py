@@ -39,7 +39,7 @@ TERMS: dict[str, dict[str, float]] = {
     },
     "all requests of one length": {"length_spread": 1.0},
     "max() instead of the p = 2 norm": {"residue": 0.0},
-    "no additional power of attention": {"power_attention": 0.0},
+    "no energy of arithmetic": {"compute_energy_factor": 0.0},
 }
 
 

@@ -167,15 +167,25 @@ METRICS: tuple[Column, ...] = (
     _default("decode_power_w", "W", "mean power of one board in decode"),
     _metric("prefill_power_w", "W", "mean power of one board in prefill"),
     _metric("power_w", "W", "mean power of one board over prefill and decode"),
-    _default("energy_per_output_token_j", "J", "energy of all boards per output token", "least"),
-    _metric("energy_per_input_token_j", "J", "energy of all boards per input token", "least"),
+    _default(
+        "energy_per_output_token_j",
+        "J",
+        "energy of all boards in decode steps, per output token; without prefill",
+        "least",
+    ),
     _metric(
-        "energy_per_request_j", "J", "energy of all boards per request, prefill and decode", "least"
+        "energy_per_input_token_j", "J", "energy of all boards in prefill, per input token", "least"
+    ),
+    _metric(
+        "energy_per_request_j",
+        "J",
+        "energy of all boards per request, of its prefill and its decode steps",
+        "least",
     ),
     _metric(
         "facility_energy_per_output_token_j",
         "J",
-        "energy from the grid per output token: boards, hosts, fans, PUE",
+        "energy from the grid in decode steps, per output token: boards, hosts, fans, PUE",
         "least",
     ),
     _default("cost_per_mtok_output_usd", "USD", "cost of a million output tokens", "least"),

@@ -99,4 +99,6 @@ COMPUTE: Final = Limits("flops", 0, 1e21, least=1e6)  # from the first supercomp
 POWER: Final = Limits("power", 1e-3, 1e6)  # from a sensor to a building
 PRICE: Final = Limits("price", 0, 1e6)
 MONEY: Final = Limits("money", 0, 1e10)
+ENERGY_PER_BIT: Final = Limits("energy_per_bit", 1e-17, 1e-6)  # SRAM arrays take 0.1 pJ
+ENERGY_PER_FLOP: Final = Limits("energy_per_flop", 1e-17, 1e-6)
 BITS: Final = Limits("ratio", 0.01, 64)

@@ -22,6 +22,8 @@ from perfcore.limits import (
     COUNT,
     DEGREE,
     EFFICIENCY,
+    ENERGY_PER_BIT,
+    ENERGY_PER_FLOP,
     FLAG,
     HEADS,
     LATENCY,
@@ -288,6 +290,28 @@ class Device(NamedTuple):
     layer_latency: Annotated[
         float, LATENCY, "latency of one layer on a spatial device", Absent(0.0)
     ]
+    rated_power: Annotated[
+        float,
+        POWER,
+        "power limit at which the rates above are reached; a lower board_power lowers clocks",
+        Absent(None),
+        Cited("tdp", "power"),
+    ]
+    energy_per_bit: Annotated[
+        float,
+        ENERGY_PER_BIT,
+        "energy to move a bit between memory and cores, controllers included",
+        Absent(None),
+        Cited("energy per bit", "pj/bit"),
+    ]
+    energy_per_flop: Annotated[
+        float,
+        ENERGY_PER_FLOP,
+        "energy of a FLOP in 16 bit (fp32 without such a path); narrower ones take less in "
+        "proportion to their rate",
+        Absent(None),
+        Cited("energy per flop", "pj/flop"),
+    ]
 
 
 class WeightFormat(NamedTuple):
@@ -545,17 +569,16 @@ class Engine(NamedTuple):
         float, RESERVE, "device memory kept for activations, graphs and buffers"
     ]
     power_floor: Annotated[
-        float, SHARE, "share of board power drawn while busy, before any other term"
+        float, SHARE, "share of rated power that leakage and clocks draw while operators run"
     ]
-    power_memory: Annotated[float, SHARE, "share of board power per share of memory bandwidth used"]
-    power_attention: Annotated[
-        float, SHARE, "share of board power per share of busy time spent reading the KV cache"
+    power_network: Annotated[float, SHARE, "share of rated power while devices exchange data"]
+    power_host: Annotated[float, SHARE, "share of rated power while the device waits for the host"]
+    memory_energy_factor: Annotated[
+        float, Limits("ratio", 0, 100), "energy of a byte moved, relative to the device's own"
     ]
-    power_compute: Annotated[
-        float, SHARE, "share of board power per square root of the share of peak FLOP/s used"
+    compute_energy_factor: Annotated[
+        float, Limits("ratio", 0, 100), "energy of a FLOP executed, relative to the device's own"
     ]
-    power_network: Annotated[float, SHARE, "share of board power while devices exchange data"]
-    power_host: Annotated[float, SHARE, "share of board power while the device waits for the host"]
     # 80 % intervals: factors on a prediction, from residuals of rows held out of the fit
     low_tpot_single: Annotated[
         float,

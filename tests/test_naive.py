@@ -237,7 +237,8 @@ def test_every_constant(name, device, weights, scheduler, layout):
         server_per_sequence=2e-5,
         sampling_per_sequence=3e-6,
         attention_prefill_memory_efficiency=0.2,
-        power_attention=0.15,
+        memory_energy_factor=1.7,
+        compute_energy_factor=0.9,
         pads_heads=1.0,
     )
     factors = (field for field in engine._fields if field.startswith(("low_", "high_")))
@@ -247,6 +248,25 @@ def test_every_constant(name, device, weights, scheduler, layout):
             batch=batch, scheduler=scheduler, prefix_hit=hit, draft_len=drafted, acceptance=0.7
         )
         assert differences(*both(entry, sheet, engine, *formats, plan, MONEY, 3_001.0, 333.0)) == {}
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("share", [0.85, 0.5, 0.25, 0.12])
+def test_every_power_limit(share, layout, scheduler):
+    """Power limits that slow only prefill, all steps, below the least voltage, and below idle."""
+    for name, device, weights in (
+        ("llama-3-70b", "h100-sxm", "fp8"),
+        ("deepseek-v3.2", "b200", "nvfp4"),
+        ("gpt-oss-20b", "rtx-3090", "mxfp4"),
+        ("gemma-3-27b", "groq-lpu", "int8-w8a8"),
+    ):
+        entry, sheet, *others = catalogued(name, device, weights=weights)
+        capped = sheet._replace(board_power=share * sheet.board_power)
+        for batch in (1.0, 70.0):
+            plan = LAYOUTS[layout]._replace(batch=batch, scheduler=scheduler)
+            point = entry, capped, *others, plan, MONEY, 3_001.0, 333.0
+            assert differences(*both(*point)) == {}
 
 
 @given(

@@ -12,7 +12,7 @@ from perfcore import catalog, records
 from perfcore.columns import METRICS
 from perfcore.inputs import DEPLOYMENT_AXES, LIMITS, broken_limits, broken_ties, check_limits
 from perfcore.physics.collectives import exchange
-from perfcore.physics.energy import idle_power
+from perfcore.physics.energy import idle_power, watts_of
 from perfcore.physics.stages.point import evaluate
 from perfcore.units import DIMENSIONS, parse
 
@@ -180,9 +180,10 @@ def test_a_domain_of_less_than_two_devices_takes_no_time_away():
 
 
 def test_shares_that_are_rounded_up_leave_nothing_negative():
-    device = catalog.load_device("h100-sxm").record()
+    entry = catalog.load_device("h100-sxm")
+    watts = watts_of(entry.record(), catalog.load_engine("default").record(entry))
 
-    assert idle_power(device, 1.0 + 2.0**-52) == 0.0
+    assert idle_power(watts, 1.0 + 2.0**-52) == 0.0
 
 
 @given(st.floats(1e-30, 1e30), st.sampled_from(sorted(DIMENSIONS)))

@@ -95,7 +95,9 @@ static __attribute__((noinline)) void fit_rows(const Replica *restrict replica,
     }
 
 #define AS_IT_IS(r) ((void)0)
-#define AS_STATIC_PLAIN(r) (AS_STATIC(r), AS_PLAIN(r))
+#define AS_STATIC_PLAIN(r) (AS_UNCAPPED(r), AS_STATIC(r), AS_PLAIN(r))
+#define AS_UNCAPPED_STATIC(r) (AS_UNCAPPED(r), AS_STATIC(r))
+#define AS_UNCAPPED_PLAIN(r) (AS_UNCAPPED(r), AS_PLAIN(r))
 #define AS_UNDRAFTED_PLAIN(r) (AS_UNDRAFTED(r), AS_PLAIN(r))
 
 BATCHES(any, AS_IT_IS)
@@ -146,8 +148,9 @@ static void batch_rows(const Replica *replica, const Scratch *s, double *runs, l
     }
 
 LOOP(any, AS_IT_IS)
-LOOP(static, AS_STATIC)
-LOOP(plain, AS_PLAIN)
+LOOP(uncapped, AS_UNCAPPED)
+LOOP(static, AS_UNCAPPED_STATIC)
+LOOP(plain, AS_UNCAPPED_PLAIN)
 LOOP(static_plain, AS_STATIC_PLAIN)
 
 static long drop_rows(Scratch *s, long start, long count)
@@ -315,14 +318,16 @@ static long fill_columns(const Sweep *sweep, long first, long last, const Output
             if (filled > start && (filled == TILE || inner == sweep->inner_points)) {
                 long part = whole_vectors(filled - start);
                 run_rows(&replica, s, start, filled - start);
-                if (IS_STATIC(replica) && IS_PLAIN(replica))
+                if (!IS_UNCAPPED(replica))
+                    evaluate_any(&replica, s, start, part);
+                else if (IS_STATIC(replica) && IS_PLAIN(replica))
                     evaluate_static_plain(&replica, s, start, part);
                 else if (IS_STATIC(replica))
                     evaluate_static(&replica, s, start, part);
                 else if (IS_PLAIN(replica))
                     evaluate_plain(&replica, s, start, part);
                 else
-                    evaluate_any(&replica, s, start, part);
+                    evaluate_uncapped(&replica, s, start, part);
             }
             if (filled == TILE) {
                 flush_tile(sweep, s, out, filled, rows);

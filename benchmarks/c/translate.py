@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from perfcore import records
-from perfcore.kernel.loops import FORMULAS, PLAIN, STATIC, UNDRAFTED
+from perfcore.kernel.loops import FORMULAS, PLAIN, STATIC, UNCAPPED, UNDRAFTED
 from perfcore.physics.stages.batch import RunningBatch
 from perfcore.physics.stages.capacity import Capacity
 from perfcore.physics.stages.point import Point
@@ -83,6 +83,10 @@ class Formula:
                     if other:
                         yield "} else {"
                         yield from (f"    {line}" for line in self.block(other))
+                    yield "}"
+                case ast.For(iter=ast.Call(func=ast.Name(id="range"), args=[turns]), body=body):
+                    yield f"for (int turn = 0; turn < {self.value(turns)}; turn++) {{"
+                    yield from (f"    {line}" for line in self.block(body))
                     yield "}"
                 case _:
                     raise TypeError(f"cannot translate {ast.unparse(statement)}")
@@ -246,7 +250,7 @@ def constants(name: str, values: typing.Mapping[str, float]) -> str:
 def own(module: ModuleType) -> Iterator[tuple[str, typing.Any]]:
     """Yield what a module defines itself: constants, records and formulas."""
     for name, found in vars(module).items():
-        if isinstance(found, float):
+        if isinstance(found, float | int):
             if module is defining(name):
                 yield name, found
         elif getattr(found, "__module__", None) == module.__name__ and name not in LEFT_OUT:
@@ -264,7 +268,7 @@ def translated() -> str:
     formulas = []
     for module in MODULES:
         for name, found in own(module):
-            if isinstance(found, float):
+            if isinstance(found, float | int):
                 definitions.append(f"#define {name} {found!r}\n")
             elif inspect.isclass(found):
                 definitions.append(structure(found))
@@ -272,7 +276,7 @@ def translated() -> str:
                 formulas.append(Formula(found, vars(module)))
     heads = "".join(f"{formula.head};\n" for formula in formulas)
     access = [row_access(Capacity), row_access(RunningBatch), column_access(Point)]
-    specialised = {"STATIC": STATIC, "PLAIN": PLAIN, "UNDRAFTED": UNDRAFTED}
+    specialised = {"STATIC": STATIC, "PLAIN": PLAIN, "UNDRAFTED": UNDRAFTED, "UNCAPPED": UNCAPPED}
     access += [constants(name, values) for name, values in specialised.items()]
     bodies = (formula.text for formula in formulas)
     return "\n".join([PRELUDE, *definitions, heads, *bodies, *access])

@@ -29,7 +29,9 @@ KV: Final = ("kv_efficiency", "kv_efficiency_quantised")
 PREFILL: Final = ("attention_prefill_efficiency", "attention_prefill_memory_efficiency")
 ALL_REDUCE: Final = ("one_shot_latency", "one_shot_hop", "two_shot_latency")
 EXPERTS: Final = ("launch_experts", "launch_experts_block")
-POWER: Final = tuple(name for name in Engine._fields if name.startswith("power_"))
+POWER: Final = tuple(
+    name for name in Engine._fields if name.startswith("power_") or name.endswith("energy_factor")
+)
 HBM: Final = tuple(
     f"datacentre-gpu-{name}" for name in ("ampere", "hopper", "older", "blackwell", "amd")
 )
@@ -61,11 +63,10 @@ _SHARED: Final = {
     "attention_prefill_efficiency": 0.2,
     "attention_prefill_memory_efficiency": 0.3,
     "power_floor": 0.3,
-    "power_memory": 0.5,
-    "power_attention": 0.7,
-    "power_compute": 0.5,
     "power_network": 0.4,
     "power_host": 0.3,
+    "memory_energy_factor": 0.3,
+    "compute_energy_factor": 0.5,
 }
 # Engines that call the device vendor's kernels differ less than engines with their own kernels;
 # releases of 2024 called them less.

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from perfcore import records, units
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.joules import Joules, energy_per_bit, energy_per_flop
 from perfcore.catalog.sheet import quantity, record_of, sheet_of
 from perfcore.inputs import FORMER, check_limits
 from perfcore.limits import BANDWIDTH, LATENCY, MEMORY
@@ -172,9 +173,25 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
         rate = next(rate for year, rate in PCIE_X16.items() if self.year >= year)
         return rate, f"PCIe x16 of {self.year}, one direction, as link_kind does not reach the host"
 
+    @property
+    def energies(self) -> dict[str, Joules]:
+        """Energy per bit and per FLOP that the device does not list, with their derivation."""
+        peak = self.flops_fp16 or self.flops_fp32 or max(self.flops_fp8, self.flops_int8)
+        derived = {
+            "energy_per_bit": energy_per_bit(
+                self.memory_kind, self.board_power, self.memory_bandwidth
+            ),
+            "energy_per_flop": energy_per_flop(self.board_power, peak),
+        }
+        return {name: made for name, made in derived.items() if getattr(self, name) is None}
+
     def record(self) -> records.Device:
         """Return the record that physics uses; its prices are of the device alone."""
         made = record_of(records.Device, self)
+        made = made._replace(
+            rated_power=self.rated_power or self.board_power,
+            **{name: joules.value for name, joules in self.energies.items()},
+        )
         if self.spot_price_per_hour is None:
             made = made._replace(spot_price_per_hour=self.price_per_hour * SPOT_SHARE)
         if self.purchase_price is None:

@@ -248,10 +248,12 @@ models.add_command(add_model)
 
 
 def _device_facts(entry: DeviceEntry) -> dict[str, object]:
+    made = entry.record()
+    names = ("spot_price_per_hour", "purchase_price", "rated_power")
     return {
-        "spot_price_per_hour": entry.record().spot_price_per_hour,
-        "purchase_price": entry.record().purchase_price,
+        **{name: getattr(made, name) for name in (*names, "energy_per_bit", "energy_per_flop")},
         "fallbacks": entry.fallbacks,
+        "energies": {name: joules.why for name, joules in entry.energies.items()},
     }
 
 
@@ -325,6 +327,9 @@ def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
             ],
             "  ",
         )
+    if entry.energies:
+        heading("energies that are not listed, and what is used instead")
+        facts([(field, joules.why) for field, joules in entry.energies.items()], "  ")
 
 
 devices.add_command(add_device)

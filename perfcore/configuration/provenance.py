@@ -124,6 +124,9 @@ def _of_entry(entry: Entry, field: str) -> tuple[Basis, str]:
     estimated = dict(entry.estimated)
     if isinstance(entry, DeviceEntry):
         estimated |= entry.fallbacks
+        estimated |= {name: joules.why for name, joules in entry.energies.items()}
+        if field == "rated_power" and entry.rated_power is None:
+            field = "board_power"
     if field in estimated:
         why = estimated[field]
         return ("vendor claim" if "vendor-claimed" in why else "estimated"), why

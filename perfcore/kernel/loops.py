@@ -112,10 +112,12 @@ PLAIN = {
 }
 
 UNDRAFTED = {"deployment.draft_len": 0.0}
+UNCAPPED = {"capped": 0.0}
 
 has_static, as_static = jit.constants(Replica, STATIC)
 has_plain, as_plain = jit.constants(Replica, PLAIN)
 has_undrafted, as_undrafted = jit.constants(Replica, UNDRAFTED)
+has_uncapped, as_uncapped = jit.constants(Replica, UNCAPPED)
 spread = jit.Spread(("asked", "fits", "distinct", "runs", *Point._fields))
 load_asked, store_asked = spread.fields_of(Asked, "asked", STRIDE)
 load_capacity, store_capacity = spread.fields_of(Capacity, "fits", STRIDE)
@@ -285,6 +287,10 @@ def evaluate_replica(
 ) -> None:
     """Compute the results of rows, in the loop that is specialised for the replica."""
     run_rows(replica, scratch, start, count)
+    if not has_uncapped(replica):
+        evaluate_rows(replica, scratch, tile, start, count)
+        return
+    replica = as_uncapped(replica)
     if has_static(replica):
         if has_plain(replica):
             evaluate_rows(as_plain(as_static(replica)), scratch, tile, start, count)

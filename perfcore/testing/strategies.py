@@ -188,6 +188,9 @@ def devices(
         "memory2_bandwidth": draw(_reals(1e8, 1e13)),
         "spatial": float(side_by_side),
         "layer_latency": draw(_reals(1e-7, 1e-3)) if side_by_side else 0.0,
+        "rated_power": board_power,
+        "energy_per_bit": draw(_reals(1e-14, 1e-9)),
+        "energy_per_flop": draw(_reals(1e-15, 1e-9)),
     }
     others = draw(_other_fields("device", frozenset(drawn)))
     return Device(**drawn, **others)
@@ -206,6 +209,8 @@ def _constant(name: str) -> st.SearchStrategy[float]:
         "memory_fraction": _shares(0.5, 1.0),
         "memory_reserve": st.just(0.0) | _reals(1e6, 1e10),
         "power_floor": _shares(0.05, 1.0),
+        "memory_energy_": st.just(0.0) | _reals(0.01, 100.0),
+        "compute_energy_": st.just(0.0) | _reals(0.01, 100.0),
         "expert_imbalance": st.sampled_from((0.0, 1.0)),
         "random_arrivals": st.sampled_from((0.0, 1.0)),
         "pads_heads": st.sampled_from((0.0, 1.0)),

@@ -48,7 +48,7 @@ LOSSES = {"residue", "spatial_latency", "expert_imbalance", "kv_group_penalty", 
 LOSSES |= {"interference", "queue_weight", "memory_reserve"}
 NEITHER = {"pads_heads"}  # it makes runs possible, not faster
 FLAGS = {"narrow_accumulation"}  # faster where it is set
-ANYHOW = ("power_", "low_", "high_")  # not a time
+ANYHOW = ("power_", "memory_energy_", "compute_energy_", "low_", "high_")  # not a time
 
 
 @pytest.mark.parametrize("engine", [name for name in catalog.names("engine") if name != "ideal"])

@@ -33,7 +33,7 @@ def test_point_explains_in_eighty_columns_of_plain_text():
         "network",
         "ideal engine",
         "+10 % memory bandwidth",
-        "device.board_power",
+        "device.rated_power",
         "published",
         "fitted",
         "estimated",

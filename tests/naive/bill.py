@@ -1,7 +1,5 @@
 """Traffic, power, energy and money."""
 
-import math
-
 from naive.architecture import routed
 from naive.machine import Sum
 from naive.passes import Passes
@@ -40,60 +38,173 @@ class Bill(Passes):
                 flop += 2 * tokens * routed(entry) * layer.expert.elements
         return size, flop
 
-    def prefill_traffic(self):
-        """Return the bytes and FLOP of a prefill pass on all devices."""
+    def products_at_peak(self, tokens, logits, all_tokens, touched):
+        """Return the device-seconds of matrix products at peak rates, with empty rows.
+
+        ``tokens`` and ``logits`` are a group's, ``all_tokens`` those of all, ``touched`` the
+        distinct experts of a layer. Rows come in tiles, and each expert has an open one.
+        """
+        entry, seconds = self.entry, 0.0
+        body, experts = self.body_kernel, self.experts_kernel
+        for layer in self.layers:
+            for matrix in layer.matrices:
+                rows = self.groups * max(tokens, body.tile)
+                seconds += 2 * rows * matrix.elements / body.flops
+            if layer.expert:
+                rows = all_tokens * routed(entry) + touched * experts.tile
+                seconds += 2 * rows * layer.expert.elements / experts.flops
+        rows = self.groups * max(logits, 16.0)
+        return seconds + 2 * rows * entry.vocab_size * entry.hidden_size / self.attention_flops
+
+    def decode_at_peak(self):
+        """Return the device-seconds of a decode pass's arithmetic at peak rates, as executed."""
+        tokens, everyone = self.sequences * self.queries, self.of_pass * self.queries
+        touched = self.touched(everyone) if self.entry.num_experts else 0.0
+        seconds = self.products_at_peak(tokens, tokens, everyone, touched)
+        context = self.input_len + self.decoded / 2
+        for kind in ("global", "window", "state"):
+            kept = [layer.attention for layer in self.layers if layer.attention]
+            kept = [one for one in kept if one.kind == kind]
+            heads = sum(one.decode_score for one in kept) * self.queries
+            elements = 2 * sum(one.kv for one in kept)
+            empty = max(32.0 * elements / heads, 1.0) if heads and elements else 1.0
+            flop = 0.0
+            for one in kept:
+                seen = self.means[one] if one.window or one.topk else context
+                flop += one.decode_score * seen * empty + one.index_score * context
+                flop += 8 * one.state
+            flop *= tokens * self.groups
+            seconds += flop / self.attention_flops
+        return seconds
+
+    def prefill_at_peak(self):
+        """Return the device-seconds of a prefill pass's arithmetic at peak rates, as executed."""
+        touched = self.touched(self.touching_tokens()) if self.entry.num_experts else 0.0
+        seconds = self.products_at_peak(
+            self.prompts() * self.new, self.prompts(), self.all_prompt_tokens(), touched
+        )
+        return seconds + self.groups * self.prefill_attention()[3] / self.attention_flops
+
+    def prefill_bytes(self):
+        """Return the bytes of a prefill pass on all devices."""
         entry, width = self.entry, self.prefill_width
         prompts = self.prompts() * self.groups
-        size, flop = self.token_traffic(self.all_prompt_tokens())
+        size, _ = self.token_traffic(self.all_prompt_tokens())
         size += self.groups * self.body_bytes()
         if entry.num_experts:
             size += self.touched_bytes(self.touching_tokens())
         size += self.activation * prompts * (entry.hidden_size + 3 * entry.vocab_size)
-        flop += 2 * prompts * entry.vocab_size * entry.hidden_size
-        cache, state, moved, scores, indexed = self.prefill_attention(self.cached)
-        size += self.groups * (cache * width * self.kv_share(width) + state + moved)
-        return size, flop + self.groups * (scores + indexed)
+        cache, state, moved, *_ = self.prefill_attention(self.cached)
+        return size + self.groups * (cache * width * self.kv_share(width) + state + moved)
 
-    def running_power(self, size, flop, width, seconds, attention=0.0):
-        """Return the watts of ``width`` boards that share bytes and FLOP, while operators run.
+    @property
+    def limit(self):
+        return min(self.device.board_power, self.device.rated_power)
 
-        ``attention`` are those of the seconds that the cache takes.
+    def at_least_idle(self, share):
+        return max(share * self.device.rated_power, self.device.idle_power)
+
+    def memory_joules(self, size):
+        return size * 8 * self.device.energy_per_bit * self.engine.memory_energy_factor
+
+    def full_power(self, size, at_peak, seconds):
+        """Return the watts of a board that moves ``size`` bytes in ``seconds`` at full clocks.
+
+        ``at_peak`` are the seconds of its arithmetic at peak rates.
         """
-        engine, device = self.engine, self.device
-        memory = size / (width * device.memory_bandwidth * seconds)
-        compute = flop / (width * self.experts_kernel.flops * seconds)
-        share = engine.power_floor + engine.power_memory * memory
-        share += engine.power_compute * math.sqrt(compute)
-        share += engine.power_attention * attention / seconds
-        return min(1.0, share) * device.board_power
+        flop = at_peak * self.attention_flops  # in 16 bit, of the same energy
+        joules = self.at_least_idle(self.engine.power_floor) * seconds + self.memory_joules(size)
+        joules += flop * self.device.energy_per_flop * self.engine.compute_energy_factor
+        return min(joules / seconds, self.device.rated_power)
 
-    def decode_power(self, step, size, flop):
+    def slowing(self, power, size, seconds, streaming):
+        """Return how much longer operators take at the clock that the power limit allows.
+
+        ``power`` is drawn at full clocks for ``seconds``, of which memory limits ``streaming``.
+        """
+        if power <= self.limit:
+            return 1.0
+        memory = min(self.memory_joules(size) / seconds, power)
+        cores = max(power - self.device.idle_power - memory, 0.0)
+        room = max(self.limit - self.device.idle_power, 0.02 * self.limit)
+        share = min(streaming / seconds, 1.0)
+
+        def longer(clock):
+            return share / min(clock / 0.4, 1.0) + (1 - share) / clock
+
+        def watts(clock):
+            return memory / longer(clock) + cores * clock * max(clock, 0.6) ** 2
+
+        clock, step = 0.0, 0.5
+        while step > 1e-16:
+            if watts(clock + step) <= room:
+                clock += step
+            step /= 2
+        return longer(clock)
+
+    def decode_board(self, step):
+        """Return bytes, watts at full clocks and seconds of a board that runs operators."""
+        boards, each = self.width * self.groups, 1 / self.accepted()  # a token's part of a pass
+        size = self.pass_traffic()[0] / boards * each
+        waits = ("network_start", "network_transfer", "offload", "host")
+        running = step.total - sum(step.parts[name] for name in waits)
+        return size, self.full_power(size, self.decode_at_peak() / boards * each, running), running
+
+    def decode(self):
+        """Return the time of one output token at the clocks that the power limit allows."""
+        step = super().decode()
+        if self.device.board_power >= self.device.rated_power:
+            return step
+        memory = sum(step.parts[name] for name in ("weights", "kv", "activations"))
+        self.decode_full = size, power, running = self.decode_board(step)
+        more = (self.slowing(power, size, running, memory) - 1) * running
+        factor = 1 + more / (memory + step.parts["compute"])
+        for name in ("weights", "kv", "activations", "compute"):
+            step.parts[name] *= factor
+        step.total += more
+        return step
+
+    def prefill(self):
+        """Return the time of one prefill pass at the clocks that the power limit allows."""
+        total = super().prefill()
+        size = self.prefill_bytes() / (self.prefill_width * self.groups)
+        working = total.total / self.fill()  # of the parts one after another, each on one stage
+        at_peak = self.prefill_at_peak() / (self.prefill_width * self.groups)
+        self.prefill_full = self.full_power(size, at_peak, working)
+        if self.device.board_power >= self.device.rated_power:
+            return total
+        streaming = size / self.device.memory_bandwidth
+        slow = Sum(self.engine.residue, self.device)
+        slow.add(total, self.slowing(self.prefill_full, size, working, streaming))
+        return slow
+
+    def decode_power(self, step):
         """Return the mean watts of a board in decode."""
-        engine, board = self.engine, self.device.board_power
-        network = step.parts["network_start"] + step.parts["network_transfer"]
-        exchanging = network + step.parts["offload"]
-        host = step.parts["host"]
-        running = step.total - exchanging - host
-        working = self.width * self.groups
-        each = 1 / self.accepted()  # a token's part of a pass
-        watts = self.running_power(size * each, flop * each, working, running, step.parts["kv"])
-        joules = running * watts
-        joules += exchanging * engine.power_network * board + host * engine.power_host * board
-        busy = self.passes * working / self.devices
+        engine, parts = self.engine, step.parts
+        exchanging = parts["network_start"] + parts["network_transfer"] + parts["offload"]
+        running = step.total - exchanging - parts["host"]
+        capped = self.device.board_power < self.device.rated_power
+        power = self.decode_full[1] if capped else self.decode_board(step)[1]
+        joules = running * min(power, self.limit)
+        joules += exchanging * min(self.at_least_idle(engine.power_network), self.limit)
+        joules += parts["host"] * self.host_watts
+        busy = self.passes * self.width * self.groups / self.devices
         return busy * joules / step.total + (1 - busy) * self.device.idle_power
+
+    @property
+    def host_watts(self):
+        return min(self.at_least_idle(self.engine.power_host), self.limit)
 
     def at_once(self):
         """Return how many prefill passes share the stages: those that chunks leave idle."""
         busy = self.prefill_width * self.groups / (self.devices * self.fill())
         return min(self.passes, max(1 / busy, 1))
 
-    def prefill_power(self, seconds):
+    def prefill_power(self):
         """Return the mean watts of a board in prefill."""
         width = self.prefill_width * self.groups
-        working = seconds / self.fill()  # of the parts one after another, each on one stage
-        power = self.running_power(*self.prefill_traffic(), width, working)
-        busy = self.at_once() * working * width / self.devices / seconds
-        return busy * power + (1 - busy) * self.device.idle_power
+        busy = self.at_once() * width / self.devices / self.fill()
+        return busy * min(self.prefill_full, self.limit) + (1 - busy) * self.device.idle_power
 
     def usd_per_second(self):
         device, economics = self.device, self.economics
@@ -134,15 +245,14 @@ class Bill(Passes):
 
         ``first`` and ``request`` are the seconds to a static batch's first token and after it.
         """
-        device, engine, economics = self.device, self.engine, self.economics
+        engine, economics = self.engine, self.economics
         devices, batch = self.devices, self.batch
         per_prompt = prefill / (self.prompts() * self.groups)
-        size, flop = self.pass_traffic()
-        decode_power = self.decode_power(step, size, flop)
-        prefill_power = self.prefill_power(prefill)
+        decode_power = self.decode_power(step)
+        prefill_power = self.prefill_power()
         if self.static:
             joules = prefill_power * (first - engine.host_per_prefill) + decode_power * request
-            joules += engine.power_host * device.board_power * engine.host_per_prefill
+            joules += self.host_watts * engine.host_per_prefill
             power = joules / (first + request)
         else:
             power = (decode_power * step.total + prefill_power * prefill_s) / (

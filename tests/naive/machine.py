@@ -40,6 +40,7 @@ class Kernel(NamedTuple):
     memory_efficiency: float
     launch: float
     launch_experts: float  # of a MoE layer whose routed experts run this kernel
+    tile: float  # rows that one matrix instruction multiplies
 
 
 def kernel_of(bits, kernel, arithmetic, device, engine):
@@ -61,6 +62,7 @@ def kernel_of(bits, kernel, arithmetic, device, engine):
         getattr(engine, f"memory_efficiency_{name}"),
         launches.get(name, engine.launch),
         layer,
+        {"8_block": 128.0, "4": 64.0}.get(name, 16.0),
     )
 
 

@@ -141,5 +141,6 @@ class Naive(Bill):
             found[f"tpot_{side}_s"] = tpot
             found[f"e2e_latency_{side}_s"] = ttft + (self.output_len - 1) * tpot
             found[f"energy_per_output_token_{side}_j"] = joules
-            found[f"power_{side}_w"] = point["power_w"] * getattr(engine, f"{side}_power")
+            watts = point["power_w"] * getattr(engine, f"{side}_power")
+            found[f"power_{side}_w"] = watts if side == "low" else min(watts, self.limit)
         return found

@@ -1,45 +1,221 @@
 """Power and energy from the board to the grid, by hand."""
 
+import pytest
+
+from perfcore import catalog
 from perfcore.physics.energy import (
+    Watts,
+    attention_rows,
     busy_energy,
     carbon_per_joule,
+    executed,
     facility_factor,
     idle_power,
+    linear_seconds,
+    slower_clock,
+    tile_rows,
     waiting_energy,
+    watts_of,
 )
-from physics.worked import ENGINE, H100, LLAMA, MONEY, digits, serve, whole
+from perfcore.physics.parallelism import lay_out
+from physics.worked import (
+    ALONE,
+    BF16,
+    CONTINUOUS,
+    ENGINE,
+    H100,
+    LLAMA,
+    MONEY,
+    digits,
+    model,
+    serve,
+    sheet,
+    weights,
+    whole,
+)
+
+BOARD = Watts(
+    limit=700.0,
+    rated=700.0,
+    idle=70.0,
+    floor=280.0,
+    memory=210.0,
+    compute=1400.0,
+    network=140.0,
+    host=70.0,
+)
 
 # ------------------------------------------------------------------------ energy and money
 
 
-def test_busy_energy():
-    """2 s; a share of 0.01 of the peak FLOP/s counts as its square root, 0.1."""
+def test_watts_of_a_board():
+    """H100: 10 pJ/bit at 3.35 TB/s are 268 W, 0.7 pJ/FLOP at 989 TFLOP/s are 692.3 W."""
+    device = H100._replace(energy_per_bit=10e-12, energy_per_flop=0.7e-12, idle_power=70.0)
     engine = ENGINE._replace(
-        power_floor=0.4, power_memory=0.3, power_compute=0.7, power_attention=0.2
+        power_floor=0.4,
+        power_network=0.2,
+        power_host=0.05,
+        memory_energy_factor=1.0,
+        compute_energy_factor=1.0,
     )
+    watts = watts_of(device, engine)
 
-    assert busy_energy(H100, engine, 2.0, 1.0, 0.02, 0.0) == digits(2 * 700 * 0.62)
-    assert busy_energy(H100, engine, 2.0, 1.0, 0.02, 1.0) == digits(2 * 700 * 0.72)
-    assert busy_energy(H100, engine, 2.0, 2.0, 2.0, 0.0) == 2 * 700.0
+    assert watts.floor == digits(280.0)
+    assert watts.memory == digits(268.0)
+    assert watts.compute == digits(692.3)
+    assert watts.network == digits(140.0)
+    assert watts.host == 70.0  # an idle board
+
+
+def test_busy_energy():
+    """2 s, of which memory takes 1 s and arithmetic 0.1 s at peak rates; 4 s of it: the limit."""
+    assert busy_energy(BOARD, 2.0, 1.0, 0.1) == digits(560 + 210 + 140)
+    assert busy_energy(BOARD, 2.0, 2.0, 4.0) == 2 * 700.0
 
 
 def test_waiting_energy():
     """Waiting 1 s for links and 2 s for the host."""
-    engine = ENGINE._replace(power_network=0.2, power_host=0.1)
-
-    assert waiting_energy(H100, engine, 1.0, 2.0) == digits(700 * 0.4)
+    assert waiting_energy(BOARD, 1.0, 2.0) == digits(280)
 
 
 def test_energy_of_a_memory_bound_token():
-    """H200 at 545 W, 140 GB at 0.85 of 4.8 TB/s: 18.70098039 J."""
-    engine = ENGINE._replace(power_floor=545 / 700, power_memory=0.0, power_compute=0.0)
-    seconds = 140e9 / (0.85 * 4.8e12)
+    """H200, Llama-3-70B in bf16: 140 GB at 8.8 pJ/bit are 9.86 J, whatever the time."""
+    board = BOARD._replace(floor=0.0, compute=0.0, memory=8 * 8.8e-12 * 4.8e12)
+    for efficiency in (0.5, 0.85):
+        seconds = 140e9 / (efficiency * 4.8e12)
 
-    assert busy_energy(H100, engine, seconds, seconds, 0.0, 0.0) == digits(18.70098039)
+        assert busy_energy(board, seconds, 140e9 / 4.8e12, 0.0) == digits(9.856)
 
 
 def test_idle_power():
-    assert idle_power(H100._replace(idle_power=100.0), 0.25) == 75.0
+    assert idle_power(BOARD._replace(idle=100.0), 0.25) == 75.0
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [("bf16", 16.0), ("fp8", 16.0), ("fp8-block128", 128.0), ("nvfp4", 64.0)],
+)
+def test_tiles_of_kernels(name, rows):
+    """A batch of one executes the rows of a tile; scales per group or block make it larger."""
+    device = sheet("b200")
+    layout = lay_out(LLAMA, device, ALONE)
+    form = weights(name)
+    work = executed(LLAMA, device, ENGINE, form, layout, 1.0)
+
+    assert work.body_rows == tile_rows(form.kernel) == rows
+    one, full, more = (
+        linear_seconds(work, LLAMA, tokens, 0.0, 0.0, 0.0, 1.0) for tokens in (1.0, rows, 2 * rows)
+    )
+    assert one == full
+    assert more - full == digits(work.body_s * rows)
+
+
+def test_rows_of_experts():
+    """8 experts of Mixtral that 5 tokens chose twice each: 10 rows, and 8 open tiles of 16."""
+    mixtral = model("mixtral-8x7b")
+    layout = lay_out(mixtral, H100, ALONE)
+    work = executed(mixtral, H100, ENGINE, BF16, layout, 1.0)
+    some, none = (
+        linear_seconds(work, mixtral, 5.0, 5.0, tokens, touched, 1.0)
+        for tokens, touched in ((5.0, 8.0), (0.0, 0.0))
+    )
+
+    assert some - none == digits(work.expert_s * (10 + 8 * 16))
+
+
+def test_rows_of_attention():
+    """Eight query heads a KV head fill a quarter of a tile of 32, with 3 drafted tokens all."""
+    scores, elements = 4 * 64 * 128.0, 2 * 8 * 128.0  # per layer and token of context
+
+    assert attention_rows(scores, elements, 1.0) == 4.0
+    assert attention_rows(scores, elements, 4.0) == 1.0
+    assert attention_rows(0.0, 0.0, 1.0) == 1.0
+
+
+# --------------------------------------------------------------------------- power limits
+
+
+def test_clocks_of_arithmetic():
+    """At 70 W idle and 630 W of cores, 392.56 W leave s^3 = 0.512: clocks of 0.8."""
+    board = BOARD._replace(limit=70.0 + 630 * 0.8**3)
+
+    assert slower_clock(board, 1.0, 700.0, 0.0, 0.0) == pytest.approx(1 / 0.8, rel=1e-12)
+
+
+def test_clocks_below_the_least_voltage():
+    """Power falls with the clock alone: 0.36 s = 0.09 at a quarter."""
+    board = BOARD._replace(limit=70.0 + 630 * 0.09)
+
+    assert slower_clock(board, 1.0, 700.0, 0.0, 0.0) == pytest.approx(4.0, rel=1e-12)
+
+
+def test_memory_keeps_its_clock():
+    """All time is memory's: no slower at 0.8 of the clock, and at 0.2 half as fast."""
+    full = 70 + 210 + 420
+    fast = BOARD._replace(limit=70.0 + 210 + 420 * 0.8**3)
+    slow = BOARD._replace(limit=70.0 + 210 / 2 + 420 * 0.2 * 0.36)
+
+    assert slower_clock(fast, 1.0, full, 1.0, 1.0) == 1.0
+    assert slower_clock(slow, 1.0, full, 1.0, 1.0) == pytest.approx(2.0, rel=1e-12)
+    assert slower_clock(BOARD, 1.0, full, 1.0, 1.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("share", "measured"), [(360 / 600, 0.991), (300 / 600, 0.954), (250 / 600, 0.840)]
+)
+def test_sweep_of_a_server(share, measured):
+    """GLM-4.5-Air in fp8 on two RTX PRO 6000 at 600, 360, 300 and 250 W: 625.55 to 525.69 tok/s.
+
+    ecency.com/technology/@themarkymark/nvidia-rtx-6000-pro-power-efficiency-testing-gxe; the
+    number of clients is not stated.
+    """
+    device = sheet("rtx-pro-6000")
+    engine = catalog.load_engine("vllm").record(catalog.load_device("rtx-pro-6000"))
+    glm = model("glm-4.5-air")
+
+    def speed(share):
+        capped = device._replace(board_power=600.0 * share)
+        point = whole(
+            glm,
+            engine,
+            device=capped,
+            form=weights("fp8"),
+            scheduler=CONTINUOUS,
+            tp=2.0,
+            batch=16.0,
+            input_len=1034.0,
+            output_len=507.0,
+        )
+        return 1 / point.tpot_s
+
+    assert speed(share) / speed(1.0) == pytest.approx(measured, abs=0.03)
+
+
+def test_a_raised_limit_changes_nothing():
+    """Clocks do not rise above those of the data sheet."""
+    raised = H100._replace(board_power=2 * H100.board_power)
+    before, after = (whole(LLAMA, ENGINE, device=one) for one in (H100, raised))
+
+    assert after.tpot_s == before.tpot_s
+    assert after.decode_power_w == before.decode_power_w
+
+
+# ---------------------------------------------------------------------- what sheets do not say
+
+
+def test_energy_of_devices_that_state_none():
+    """By the kind of memory, else of board power; a stated figure wins."""
+    h100, inferentia = catalog.load_device("h100-sxm"), catalog.load_device("inferentia2")
+    stated = h100.model_copy(update={"energy_per_bit": 5e-12, "rated_power": 600.0})
+
+    assert h100.record().energy_per_bit == digits(11.7e-12)
+    assert h100.record().energy_per_flop == pytest.approx(0.7078e-12, rel=1e-3)
+    assert h100.record().rated_power == 700.0
+    assert inferentia.record().energy_per_bit == digits(
+        0.35 * 190 / (8 * inferentia.memory_bandwidth)
+    )
+    assert stated.record().energy_per_bit == 5e-12
+    assert stated.record().rated_power == 600.0
 
 
 def test_facility_factor():

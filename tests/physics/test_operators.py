@@ -138,12 +138,13 @@ def test_traffic_of_logits():
 
 
 def test_reading_the_cache_draws_power():
-    """A fifth more of board power in the share of a step that reads the cache."""
+    """The cache's bytes take their energy: 0.4 of board power, and 10 pJ/bit of all bytes."""
     engine = IDEAL._replace(
-        power_floor=0.4, power_memory=0.0, power_compute=0.0, power_attention=0.2
+        power_floor=0.4, memory_energy_factor=1.0, compute_energy_factor=0.0, power_host=0.0
     )
-    point = whole(LLAMA, engine, batch=32.0)
+    device = H100._replace(energy_per_bit=10e-12)
+    point = whole(LLAMA, engine, device=device, batch=32.0)
+    memory_w = 8 * 10e-12 * point.step_bytes / point.tpot_s
 
     assert 0.1 < point.kv_share < 0.9
-    assert point.decode_power_w == digits((0.4 + 0.2 * point.kv_share) * H100.board_power)
-    assert point.prefill_power_w == digits(0.4 * H100.board_power)
+    assert point.decode_power_w == digits(0.4 * H100.board_power + memory_w)

@@ -323,9 +323,12 @@ def test_servers_take_time(scheduler):
 def test_choosing_tokens_takes_the_device():
     """2 us for each of 32 sequences, 8 per group, at the power of a busy device."""
     engine = IDEAL._replace(
-        sampling_per_sequence=2e-6, power_floor=0.4, power_memory=0.0, power_compute=0.0
+        sampling_per_sequence=2e-6,
+        power_floor=0.4,
+        power_host=0.1,
+        memory_energy_factor=0.0,
+        compute_energy_factor=0.0,
     )
-    engine = engine._replace(power_attention=0.0, power_host=0.1)
     one, four = (whole(LLAMA, engine, batch=32.0, dp=groups) for groups in (1.0, 4.0))
 
     assert one.latency_s == digits(64e-6)

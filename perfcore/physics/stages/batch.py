@@ -11,6 +11,7 @@ from perfcore.physics.decode import (
     state_terms,
     summed,
 )
+from perfcore.physics.energy import linear_seconds
 from perfcore.physics.moe import fullest_rank_experts, load_imbalance
 from perfcore.physics.operators import touched_experts
 from perfcore.physics.parallelism import groups_at_work, micro_batches_at_once
@@ -43,6 +44,7 @@ class RunningBatch(NamedTuple):
     head_s: float  # lm_head of a prefill of the whole batch
     pass_bytes: float  # one pass, without context: weights, activations, states
     weight_read_share: float  # share of the resident weights read in one pass
+    executed_s: float  # arithmetic without context as executed, at peak rates
 
 
 def runnable(engine: Engine, deployment: Deployment, batch: float) -> float:
@@ -105,6 +107,10 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
         host_s += engine.server_per_sequence * per_group
     sampled_s = engine.sampling_per_sequence * per_group
     expert_bytes = experts_read * replica.expert_bytes
+    executed_s = replica.executed.state_s * tokens
+    executed_s += linear_seconds(
+        replica.executed, model, tokens, tokens, all_tokens, experts_read, per_groups
+    )
     return RunningBatch(
         batch=batch,
         per_batch=1.0 / batch,
@@ -127,4 +133,5 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
         head_s=operator_time(ops.lm_head, per_group, 1.0, residue).total,
         pass_bytes=replica.body_bytes + expert_bytes * per_groups + replica.token_bytes * tokens,
         weight_read_share=(replica.body_bytes + expert_bytes) * replica.per_weight_byte,
+        executed_s=executed_s * replica.per_step_token,
     )

@@ -9,11 +9,12 @@ from perfcore.physics.attention import (
     mean_window,
     window_limit,
 )
-from perfcore.physics.decode import Terms, add_attention
-from perfcore.physics.energy import busy_energy, idle_power
+from perfcore.physics.decode import Terms, add_attention, scaled
+from perfcore.physics.energy import busy_energy, idle_power, linear_seconds, slower_clock
 from perfcore.physics.memory import second_tier_bandwidth
 from perfcore.physics.operators import touched_experts
 from perfcore.physics.prefill import (
+    PrefillTerms,
     attention_bytes,
     attention_work,
     cached_token_time,
@@ -73,6 +74,7 @@ class Step(NamedTuple):
     away_weights_s: float  # to read all offloaded weights once
     pass_bytes: float  # read and written in one pass
     pass_flops: float
+    busy_j: float  # of a board that works, while device_s
 
 
 def prefill_at(
@@ -138,26 +140,39 @@ def prefill_at(
     if model.experts > 0.0:
         moved_bytes += replica.expert_bytes * experts_read * running.per_groups
         read_bytes += replica.expert_bytes * experts_read
-    flops = (
-        replica.head_flops * per_group
-        + replica.prefill_flops_per_token * work.tokens
-        + attention_work(replica.prefill, model, work)
+    executed_s = replica.executed.per_attention_flop * attention_work(replica.prefill, model, work)
+    executed_s += linear_seconds(
+        replica.executed,
+        model,
+        work.tokens,
+        per_group,
+        work.tokens * running.groups,
+        experts_read,
+        running.per_groups,
     )
     fill = chunk_fill(engine, layout, work.tokens)
     per_fill = 1.0 / fill
     at_once = passes_at_once(layout, running.groups, running.passes * running.per_groups, fill)
     busy_s = terms.seconds * per_fill
-    busy_j = busy_energy(
-        replica.device,
-        engine,
-        busy_s,
-        moved_bytes * (1.0 / (layout.prefill_width * replica.device.memory_bandwidth)),
-        flops * (1.0 / (layout.prefill_width * replica.peak_flops)),
-        NOTHING,
-    )
+    memory_s = moved_bytes * (1.0 / (layout.prefill_width * replica.device.memory_bandwidth))
+    busy_j = busy_energy(replica.watts, busy_s, memory_s, executed_s * replica.prefill.narrowing)
+    seconds = terms.seconds
+    power_w = busy_j / busy_s
+    if replica.capped == 1.0:
+        longer = slower_clock(replica.watts, busy_s, busy_j, memory_s, memory_s)
+        seconds *= longer
+        power_w = min(power_w, replica.watts.limit)
+        terms = PrefillTerms(
+            seconds=seconds,
+            memory=terms.memory * longer,
+            compute=terms.compute * longer,
+            transfer=terms.transfer * longer,
+            latency=terms.latency * longer,
+            attention=terms.attention * longer,
+        )
     active_share = layout.prefill_width / layout.devices * running.groups * at_once * per_fill
     return Prefill(
-        seconds=terms.seconds,
+        seconds=seconds,
         memory_s=terms.memory,
         compute_s=terms.compute,
         transfer_s=terms.transfer,
@@ -172,7 +187,7 @@ def prefill_at(
             replica.prefill, model, engine, per_group, input_len, hit, terms.attention, fill
         ),
         weight_read_share=read_bytes * replica.per_weight_byte,
-        power_w=active_share * (busy_j / busy_s) + idle_power(replica.device, active_share),
+        power_w=active_share * power_w + idle_power(replica.watts, active_share),
         rhythm=pace,
     )
 
@@ -269,15 +284,32 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
 
     context_bytes = replica.global_context_bytes * context.seen
     context_flops = replica.global_context_flops * context.seen
+    context_s = replica.executed.global_s * context.seen
     if model.index_topk > 0.0:
         context_bytes += replica.index_context_bytes * context.length
         context_flops += replica.index_context_flops * context.length
+        context_s += replica.executed.index_s * context.length
     if model.window_kv_elements > 0.0:
         context_bytes += replica.window_context_bytes * context.near
         context_flops += replica.window_context_flops * context.near
+        context_s += replica.executed.window_s * context.near
 
     device_s = terms.weights + terms.kv + terms.activations + terms.compute
     device_s += running.latency_s - running.host_s
+    pass_bytes = running.pass_bytes + context_bytes * running.sequences
+    memory_s = pass_bytes * (replica.per_step_token * replica.per_bandwidth)
+    executed_s = running.executed_s
+    executed_s += context_s * (running.sequences * replica.per_step_token)
+    busy_j = busy_energy(replica.watts, device_s, memory_s, executed_s)
+    if replica.capped == 1.0:
+        streaming_s = terms.weights + terms.kv + terms.activations
+        longer = slower_clock(replica.watts, device_s, busy_j, memory_s, streaming_s)
+        more_s = (longer - 1.0) * device_s
+        # start-ups are part of device_s but not of the terms, which take their delay, too
+        terms = scaled(terms, 1.0 + more_s / (streaming_s + terms.compute))
+        busy_w = min(busy_j / device_s, replica.watts.limit)
+        device_s += more_s
+        busy_j = busy_w * device_s
     seconds = device_s + (running.network_s + running.host_s) + away.step_s
     return Step(
         seconds=seconds,
@@ -295,8 +327,9 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
         offload_s=away.step_s,
         away_bytes=away.size,
         away_weights_s=away.weights_s,
-        pass_bytes=running.pass_bytes + context_bytes * running.sequences,
+        pass_bytes=pass_bytes,
         pass_flops=(replica.sequence_flops + context_flops) * running.sequences,
+        busy_j=busy_j,
     )
 
 
@@ -333,4 +366,5 @@ def thinned(replica: Replica, step: Step, share: float) -> Step:
         away_weights_s=step.away_weights_s,
         pass_bytes=replica.body_bytes + share * (step.pass_bytes - replica.body_bytes),
         pass_flops=share * step.pass_flops,
+        busy_j=step.busy_j * (device_s / step.device_s),
     )

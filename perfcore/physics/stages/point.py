@@ -9,7 +9,6 @@ from typing import NamedTuple
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.cost import TOKENS_PER_MTOK
 from perfcore.physics.energy import (
-    busy_energy,
     carbon_per_joule,
     facility_factor,
     idle_power,
@@ -131,7 +130,6 @@ def point_at(
     requests write tokens in the step. Every branch is on a field of ``replica``, so that the
     kernel's loop over lengths has none. There is only plain arithmetic, and ``sqrt``.
     """
-    device = replica.device
     engine = replica.engine
     economics = replica.economics
     deployment = replica.deployment
@@ -215,9 +213,10 @@ def point_at(
     active_per_second = active_share * step.per_second
 
     # Power and energy.
-    step_j = busy_energy(device, engine, step.device_s, memory_s, compute_s, step.kv_s)
-    step_j += waiting_energy(device, engine, step.network_s + step.offload_s, step.host_s)
-    decode_power_w = step_j * active_per_second + idle_power(device, active_share)
+    watts = replica.watts
+    step_j = step.busy_j
+    step_j += waiting_energy(watts, step.network_s + step.offload_s, step.host_s)
+    decode_power_w = step_j * active_per_second + idle_power(watts, active_share)
     request_device_s = running.per_batch * running_s
     seconds_per_output = step.seconds * running.per_batch * busy
     prompt_device_s = request_device_s - written * seconds_per_output
@@ -225,9 +224,8 @@ def point_at(
     if apart:
         prompt_device_s = prefill.seconds * per_prompt
     else:
-        idle_host_w = device.board_power * engine.power_host
         power_w = (
-            prefill.power_w * prompts_s + decode_power_w * steps_s + idle_host_w * outside_s
+            prefill.power_w * prompts_s + decode_power_w * steps_s + watts.host * outside_s
         ) * per_running
     energy_output_j = decode_power_w * layout.devices * seconds_per_output
     energy_request_j = power_w * layout.devices * request_device_s
@@ -336,7 +334,7 @@ def point_at(
         energy_per_output_token_low_j=energy_output_j * engine.low_energy,
         energy_per_output_token_high_j=energy_output_j * engine.high_energy,
         power_low_w=power_w * engine.low_power,
-        power_high_w=power_w * engine.high_power,
+        power_high_w=min(power_w * engine.high_power, watts.limit),
     )
 
 

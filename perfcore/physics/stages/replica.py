@@ -12,6 +12,7 @@ from perfcore.physics.collectives import (
 )
 from perfcore.physics.cost import usd_per_second
 from perfcore.physics.decode import ContextCosts, context_costs, index_costs, kv_efficiency
+from perfcore.physics.energy import Executed, Watts, executed, watts_of
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.moe import log_passed_over
 from perfcore.physics.operators import (
@@ -135,6 +136,9 @@ class Replica(NamedTuple):
     kv_hand_over_per_byte: float  # s, from a prefill pool
     usd_per_second: float
     spread: Spread
+    watts: Watts
+    capped: float  # 1 if the power limit is below that of the data sheet
+    executed: Executed
 
 
 def configuration_status(
@@ -298,6 +302,8 @@ def prepare(
     usable = usable_bytes(device, engine)
     second_tier = 0.0 if deployment.offload == OFFLOAD_NONE else second_tier_bytes(device, engine)
 
+    capped = 1.0 if device.board_power < device.rated_power else 0.0
+
     # Traffic of a pass.
     copies = layout.width / layout.kv_width
     kv_bytes = copies * kv_format.bits / 8.0
@@ -393,4 +399,7 @@ def prepare(
         / (model.layers * deployment.tp * engine.network_efficiency * device.network_bandwidth),
         usd_per_second=usd_per_second(device, layout.devices, economics),
         spread=spread_of(engine, deployment),
+        watts=watts_of(device, engine),
+        capped=capped,
+        executed=executed(model, device, engine, weight_format, layout, drafted),
     )

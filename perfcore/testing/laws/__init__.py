@@ -17,6 +17,7 @@ from perfcore.testing.laws.cost import (
     cached_tokens_cost_no_more,
     cost_follows_price,
     energy_is_power_times_time,
+    lower_power_limits_are_no_faster,
     owning_costs_interest,
     power_is_limited,
 )
@@ -66,6 +67,7 @@ LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
     elasticities_sum_to_one,
     elasticities_are_derivatives,
     power_is_limited,
+    lower_power_limits_are_no_faster,
     energy_is_power_times_time,
     utilisation_is_at_most_one,
     bytes_add_up,

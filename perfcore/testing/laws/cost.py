@@ -8,17 +8,61 @@ from perfcore.records import (
     PURCHASE_OWNED,
     SCHEDULER_STATIC,
 )
-from perfcore.testing.laws.requirements import as_many_run, equal, not_below, require, step_s
+from perfcore.testing.laws.requirements import (
+    as_many_run,
+    close,
+    equal,
+    not_below,
+    require,
+    step_s,
+)
 from perfcore.testing.scenario import Scenario
+
+SHARES_OF_POWER = (0.9, 0.5, 0.3)  # of a board's limit
 
 
 def power_is_limited(scenario: Scenario) -> None:
-    """No board draws more than its power limit."""
+    """A board draws at least as much as when idle, and at most its power limit.
+
+    The upper end of the interval of power is within the limit, too, and the lower end above 0.
+    """
     point = scenario.evaluate()
-    limit = scenario.device.board_power
+    limit = min(scenario.device.board_power, scenario.device.rated_power)
+    idle = scenario.device.idle_power
     not_below(limit, point.decode_power_w, "decode power is within the limit")
     not_below(limit, point.prefill_power_w, "prefill power is within the limit")
     not_below(limit, point.power_w, "mean power is within the limit")
+    not_below(limit, point.power_high_w, "the interval of power is within the limit")
+    not_below(point.decode_power_w, idle, "decode power is at least that of an idle board")
+    not_below(point.prefill_power_w, idle, "prefill power is at least that of an idle board")
+    require(point.power_low_w > 0.0, "the interval of power is above 0", point.power_low_w)
+
+
+def lower_power_limits_are_no_faster(scenario: Scenario) -> None:
+    """A lower power limit shortens nothing, is kept, and slows continuously.
+
+    So half the power gives at most half the energy in the same time. The queue of a server is
+    exempt: slower decode steps leave a smaller share of the time to prefill.
+    """
+    before = scenario.evaluate()
+    static = scenario.deployment.scheduler == SCHEDULER_STATIC
+    for share in SHARES_OF_POWER:
+        board = scenario.device
+        limit = max(share * board.board_power, board.idle_power)
+        capped = scenario.with_device(board_power=limit)
+        power_is_limited(capped)
+        after = capped.evaluate()
+        not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the power limit")
+        if static:
+            not_below(after.ttft_s, before.ttft_s, "TTFT does not fall with the power limit")
+        near = capped.with_device(board_power=(1.0 - 1e-9) * limit).evaluate()
+        require(
+            close(near.tpot_s, after.tpot_s, tolerance=1e-6),
+            "TPOT is continuous in the power limit",
+            near.tpot_s,
+            after.tpot_s,
+        )
+        before = after
 
 
 def energy_is_power_times_time(scenario: Scenario) -> None:
