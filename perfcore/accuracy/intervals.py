@@ -1,22 +1,39 @@
 """80 % intervals from residuals of rows that were left out of the fit with their whole group.
 
-Errors shift whole groups (a model, a device) together, so plain quantiles over all rows cover too
-little of a new group. Each group is therefore weighted by the square root of its number of rows,
-and the quantiles are stretched around the median until they cover four fifths of the groups that
-they were computed without.
+Errors shift whole groups (a source, an engine, a model) together, so plain quantiles over all rows
+cover too little of a new group. Each group therefore weighs little more if it has more rows, and
+the quantiles are stretched around the median until they cover four fifths of the groups that they
+were computed without. Low and high end are separate quantiles: measurements of stacks that nobody
+fitted are rather slower than faster.
+
+The interval of a level rests on what a user brings, rows of a source that the fit has not seen. If
+there are too few such sources at a level, models, devices and engines that were left out count too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from perfcore.accuracy.left_out import STRANGERS, Judged
 from perfcore.accuracy.prediction import Floats, Question
 from perfcore.accuracy.protocols import artefact
+from perfcore.catalog.engine_entry import Calibration
 
 COVERED: Final = 0.8
 FEWEST: Final = 3  # groups; from this number on, an interval is tested on unseen groups
+ENOUGH: Final = 6  # left-out sources from which on they alone determine an interval
+CLAIM: Final = (0.4, 2.5)  # vendors' published speeds against each other's and outsiders'
+UNKNOWN: Final = (0.6, 1.7)  # with too few groups of a kind to judge a new one
+_LARGEST_STRETCH: Final = 2.0  # few groups cannot tell how wide their tails are
+_CROWDING: Final = 0.75  # weight of a row is the number of rows of its group to minus this power
+_LEVELS: Final[Mapping[Calibration, tuple[Calibration, ...]]] = {
+    # an engine that is known on other devices errs on a new one as much as an unknown engine
+    "own": ("own",),
+    "class": ("class", "unseen"),
+    "unseen": ("class", "unseen"),
+}
 
 # Interval that applies to a metric: of a static batch on one device, on several, or of a server.
 _INTERVALS: Final = {
@@ -40,6 +57,16 @@ class Interval(NamedTuple):
     rows: int
     groups: int
     covered: float  # share of rows of left-out groups, weighted as in the fit of the interval
+
+    def holds(self, row: Judged) -> bool:
+        """Return whether the interval of a prediction contains the measurement."""
+        shift = float(np.exp(shift_of(row.question, row.residual)))
+        return self.low <= shift <= self.high
+
+
+def shift_of(question: Question, residual: float) -> float:
+    """Return the logarithm of measured over predicted time, power or energy."""
+    return residual if question.measurement.metric in _RATES else -residual
 
 
 def interval_of(question: Question) -> str:
@@ -75,9 +102,36 @@ def intervals(
     return found
 
 
+def levels(found: Sequence[Judged]) -> dict[Calibration, dict[str, Interval]]:
+    """Return the intervals of each level; none is narrower than with more evidence.
+
+    A name with residuals of fewer than ``FEWEST`` groups has a stated width.
+    """
+    made: dict[Calibration, dict[str, Interval]] = {}
+    narrower: dict[str, Interval] = {}
+    for level, bases in _LEVELS.items():
+        widened = {}
+        for name in NAMES:
+            rows = [
+                row for row in found if row.level in bases and interval_of(row.question) == name
+            ]
+            strangers = [row for row in rows if row.kind in STRANGERS]
+            used = strangers if len({row.group for row in strangers}) >= ENOUGH else rows
+            outer = Interval(*UNKNOWN, 0, 0, 0.0)
+            if len({row.group for row in used}) >= FEWEST:
+                shifts = np.array([shift_of(row.question, row.residual) for row in used])
+                outer = _interval(shifts, np.array([row.group for row in used]))
+            inner = narrower.get(name, Interval(1.0, 1.0, 0, 0, 0.0))
+            widened[name] = outer._replace(
+                low=min(outer.low, inner.low), high=max(outer.high, inner.high)
+            )
+        made[level] = narrower = widened
+    return made
+
+
 def _interval(shifts: Floats, labels: npt.NDArray[np.str_]) -> Interval:
     unique, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    weights = 1.0 / np.sqrt(sizes)[inverse]
+    weights: Floats = np.power(sizes.astype(np.float64), -_CROWDING)[inverse]
     edges = []
     for group in range(len(unique)):
         # with two groups, one alone has no spread to test the other against: no stretch
@@ -91,7 +145,8 @@ def _interval(shifts: Floats, labels: npt.NDArray[np.str_]) -> Interval:
         )
         return float((inside * weights).sum() / weights.sum())
 
-    stretch = next(s for s in np.geomspace(1.0, 10.0, 200) if covered(s) >= COVERED or s >= 10.0)
+    tried = np.geomspace(1.0, _LARGEST_STRETCH, 100)
+    stretch = next((one for one in tried if covered(one) >= COVERED), tried[-1])
     least, centre, most = _quantiles(shifts, weights)
     return Interval(
         low=float(np.exp(min(centre + (least - centre) * stretch, 0.0))),

@@ -7,8 +7,8 @@ import pytest
 
 from perfcore import records
 from perfcore.accuracy import plan
-from perfcore.accuracy.calibration import model_of
 from perfcore.accuracy.fit import Parameter, Problem, cross_validate
+from perfcore.accuracy.left_out import model_of
 
 FREE = (
     Parameter("launch", plan.LAUNCHES, 1.0),

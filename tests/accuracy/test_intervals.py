@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from perfcore.accuracy.calibration import device_of
 from perfcore.accuracy.intervals import interval_of, intervals
+from perfcore.accuracy.left_out import device_of
 from perfcore.accuracy.prediction import (
     batch_of,
     engine_table,
