@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,9 @@ from perfcore.catalog.engine_entry import Calibration
 from perfcore.errors import InputError
 from perfcore.records import Engine
 
+Level = Calibration | Literal["all"]  # of evidence; or all levels together
+ALL: Final = "all"
+
 
 class Report(NamedTuple):
     """Errors on one metric of one source and kind of model: in-sample and on left-out groups."""
@@ -62,7 +65,7 @@ class Stranger(NamedTuple):
     """Errors on one metric at one level, on rows whose source was left out or is not fitted."""
 
     metric: str
-    level: Calibration
+    level: Level
     kind: str  # of group that was left out
     rows: int
     groups: int
@@ -209,14 +212,19 @@ def leave_out(
 def strangers_of(
     rows: Sequence[Judged], found: Mapping[Calibration, Mapping[str, Interval]]
 ) -> tuple[Stranger, ...]:
-    """Return the errors on left-out groups by kind of group, metric and level, and coverage."""
-    grouped: dict[tuple[str, str, Calibration], list[Judged]] = {}
+    """Return the errors on left-out groups by kind of group, metric and level, and coverage.
+
+    Each metric is also scored at all levels together.
+    """
+    grouped: dict[tuple[str, str, Level], list[Judged]] = {}
     for row in rows:
-        label = (row.kind, row.question.measurement.metric, row.level)
-        grouped.setdefault(label, []).append(row)
+        both: tuple[Level, ...] = (row.level, ALL)
+        for level in both:
+            label = (row.kind, row.question.measurement.metric, level)
+            grouped.setdefault(label, []).append(row)
     made = []
     for (kind, metric, level), members in sorted(grouped.items()):
-        inside = [found[level][interval_of(row.question)].holds(row) for row in members]
+        inside = [found[row.level][interval_of(row.question)].holds(row) for row in members]
         made.append(
             Stranger(
                 metric=metric,

@@ -30,9 +30,10 @@ NOISE: Final = 0.08  # spread of the logarithm between repeated measurements of 
 _HALF_WEIGHT: Final = 20.0  # rows of a group beyond which further rows count less and less
 _HALF_SOURCE: Final = 100.0  # the same for a whole source, in rows of full weight
 UNDETERMINED: Final = 0.9  # standard error, in widths of the prior, above which data say nothing
-REFIT_STEPS: Final = 4  # of a fit without some rows, which starts at the fit to all
+REFIT_STEPS: Final = 8  # of a fit without some rows, which starts at the fit to all
 _STEPS: Final = 40
 _DONE: Final = 2e-4  # relative decrease of the cost that ends a fit
+_FREE: Final = 1e-2  # damping below which a step is nearly one of Gauss and Newton
 _CHANGE: Final = 1e-3  # of a logarithm, for finite differences
 _CHANGE_OF_COUNTS: Final = 3e-2  # of a logarithm; batches change by whole sequences
 _LONGEST: Final = 0.7  # largest step of a logarithm
@@ -117,6 +118,7 @@ class Problem:
         self.limits = np.log([parameter.most for parameter in parameters])
         self.catalogue = engine_table(self.batch, before_fit=before_fit)
         self.scope = scope(self.batch, parameters)
+        self.parts = _parts(self.batch, self.scope)
         self.measured = np.log([question.measurement.value for question in asked])
         self.widths = np.array([parameter.width for parameter in parameters])
         self.changes = np.array(
@@ -139,8 +141,11 @@ class Problem:
 
     def residuals(self, logs: Floats) -> Floats:
         """Return logarithms of prediction over measurement."""
-        points = evaluate_points(self.batch, self.engines(logs))
-        return np.log(predicted(self.batch, points)) - self.measured
+        return self._logs_of(self.batch, logs) - self.measured
+
+    def _logs_of(self, batch: Batch, logs: Floats) -> Floats:
+        """Return the logarithms of the predictions for all or some rows."""
+        return np.log(predicted(batch, evaluate_points(batch, self.engines(logs))))
 
     def fit(
         self,
@@ -172,7 +177,9 @@ class Problem:
                     damping = max(damping / 8.0, 1e-5)
                     break
                 damping *= 8.0
-            if before - cost < _DONE * before:
+            else:
+                break
+            if before - cost < _DONE * before and damping < _FREE:
                 break
         normal, _ = self._linearised(logs, residuals, weights)
         errors = np.sqrt(np.diag(np.linalg.inv(normal)))
@@ -211,15 +218,49 @@ class Problem:
     def _linearised(
         self, logs: Floats, residuals: Floats, weights: Floats
     ) -> tuple[Floats, Floats]:
-        slopes = np.empty((len(residuals), len(logs)))
-        for column, change in enumerate(self.changes):
+        slopes = np.zeros((len(residuals), len(logs)))
+        now = residuals / np.where(weights > 0.0, weights, 1.0) + self.measured
+        for column, (change, part) in enumerate(zip(self.changes, self.parts, strict=True)):
+            if not len(part.rows):
+                continue
             moved = logs.copy()
             moved[column] += change
-            slopes[:, column] = (self.residuals(moved) * weights - residuals) / change
+            change_of_logs = self._logs_of(part.batch, moved) - now[part.rows]
+            slopes[part.rows, column] = change_of_logs * weights[part.rows] / change
         trust = 1.0 / np.sqrt(1.0 + residuals**2)
         prior = 1.0 / self.widths**2
         normal = (slopes * trust[:, None]).T @ slopes + np.diag(prior)
         return normal, slopes.T @ (trust * residuals) + prior * logs
+
+
+class _Part(NamedTuple):
+    """The rows that a parameter moves."""
+
+    rows: npt.NDArray[np.int64]
+    batch: Batch
+
+
+def _parts(batch: Batch, scales: Floats) -> list[_Part]:
+    """Return the rows that each parameter moves; most parameters belong to one engine."""
+    reached: npt.NDArray[np.bool_] = np.asarray(scales.max(axis=1) > 0.0)
+    moved = reached[batch.records[2]]  # (rows, parameters)
+    made: dict[bytes, _Part] = {}
+    parts = []
+    for column in moved.T:
+        key = column.tobytes()
+        if key not in made:
+            rows = np.flatnonzero(column)
+            made[key] = _Part(
+                rows,
+                batch._replace(
+                    questions=tuple(batch.questions[row] for row in rows),
+                    records=np.ascontiguousarray(batch.records[:, rows]),
+                    deployments=np.ascontiguousarray(batch.deployments[rows]),
+                    lengths=np.ascontiguousarray(batch.lengths[:, rows]),
+                ),
+            )
+        parts.append(made[key])
+    return parts
 
 
 def _group(question: Question) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ class StrangerErrors(BaseModel):
 
     left_out: Text  # kind of group: sources, engines, or rows held out of every fit
     metric: Text
-    level: Calibration
+    level: Calibration | Literal["all"]
     rows: Annotated[int, Field(ge=1)]
     groups: Annotated[int, Field(ge=1)]
     median_ape: float
