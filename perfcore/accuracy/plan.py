@@ -87,9 +87,11 @@ _WITH_EXPERTS: Final = (*_SERVERS, "vllm-2024", "trtllm-2024")
 _LATENCY_UNDER_LOAD: Final = 0.3  # weight: its heavy tail distorts the constants of kernels
 _ENERGY: Final = 0.5  # weight: the product of power and time, which are fitted already
 # Largest factors, up and down, where 5 is too few: host times range from graphs in C++ to a server
-# in Python; the penalty of the kernel tables is 0.03, that of heads that are copied is about 1.
+# in Python; the penalty of the kernel tables is 0.03, that of heads that are copied is about 1; the
+# least TTFT of a server is 10 to 60 ms.
 _HOST: Final = 10.0
 _GROUPING: Final = 35.0
+_PREFILL: Final = 6.0
 
 
 def joint() -> tuple[Parameter, ...]:
@@ -134,7 +136,7 @@ def _own(engine: str, kinship: float) -> Iterator[Parameter]:
         ("host_per_step", 1.0, _HOST),
         ("host_per_sequence", 1.0, _HOST),
         ("host_per_device", 1.5, _HOST),
-        ("host_per_prefill", 0.7, 5.0),
+        ("host_per_prefill", 0.7, _PREFILL),
     ):
         yield Parameter(f"{engine} {name}", (name,), width, one, most=most)
     if engine in _WITH_EXPERTS or kinship == 1.0:

@@ -227,12 +227,16 @@ class Space:
 
     def _engines(self) -> list[Record]:
         """Return the record of every engine on every device with every kernel."""
-        return [
-            engine.record(device, weight_format)
-            for engine in cast("tuple[EngineEntry, ...]", self._axis("engine").entries)
-            for device in cast("tuple[DeviceEntry, ...]", self._axis("device").entries)
-            for weight_format in self._kernels.values()
-        ]
+        made: list[Record] = []
+        for engine in cast("tuple[EngineEntry, ...]", self._axis("engine").entries):
+            for device in cast("tuple[DeviceEntry, ...]", self._axis("device").entries):
+                found: dict[str, Record] = {}  # by the level of the intervals, all that differs
+                for weight_format in self._kernels.values():
+                    level = engine.calibration(device, weight_format)
+                    if level not in found:
+                        found[level] = engine.record(device, weight_format)
+                    made.append(found[level])
+        return made
 
     def block(self, start: int, stop: int) -> Block:
         """Return the outer points ``start`` … ``stop - 1``."""
