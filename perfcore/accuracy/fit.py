@@ -296,7 +296,14 @@ def cross_validate(
     residuals = np.full(len(groups), np.nan)
     for group in np.unique(groups):
         left_out = groups == group
-        refitted = problem.fit(~left_out, fitted.logs, fixed=~fitted.determined, steps=REFIT_STEPS)
+        # constants of which no row is left return to their prior at once
+        known = np.array([bool((~left_out)[part.rows].any()) for part in problem.parts])
+        refitted = problem.fit(
+            ~left_out,
+            np.where(known, fitted.logs, 0.0),
+            fixed=~(fitted.determined & known),
+            steps=REFIT_STEPS,
+        )
         if stand_in is None:
             residuals[left_out] = problem.residuals(refitted.logs)[left_out]
             continue

@@ -115,23 +115,57 @@ def levels(found: Sequence[Judged]) -> dict[Calibration, dict[str, Interval]]:
             rows = [
                 row for row in found if row.level in bases and interval_of(row.question) == name
             ]
-            strangers = [row for row in rows if row.kind in STRANGERS]
-            used = strangers if len({row.group for row in strangers}) >= ENOUGH else rows
-            outer = Interval(*UNKNOWN, 0, 0, 0.0)
-            if len({row.group for row in used}) >= FEWEST:
-                shifts = np.array([shift_of(row.question, row.residual) for row in used])
-                outer = _interval(shifts, np.array([row.group for row in used]))
             inner = narrower.get(name, Interval(1.0, 1.0, 0, 0, 0.0))
-            widened[name] = outer._replace(
-                low=min(outer.low, inner.low), high=max(outer.high, inner.high)
-            )
+            widened[name] = _wider(_of_level(rows), inner)
         made[level] = narrower = widened
     return made
 
 
-def _interval(shifts: Floats, labels: npt.NDArray[np.str_]) -> Interval:
-    unique, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+def _of_level(rows: Sequence[Judged]) -> Interval:
+    """Return the interval of rows of one level and name."""
+    strangers = [row for row in rows if row.kind in STRANGERS]
+    engines = [row for row in rows if row.kind == "engines"]
+    enough = _groups(strangers) >= ENOUGH
+    used = strangers if enough else rows
+    found = Interval(*UNKNOWN, 0, 0, 0.0)
+    if _groups(used) >= FEWEST:
+        found = _interval(*_shifts(used))
+    # too few to tell how wide their tails are, but nothing narrower than they are
+    if not enough and _groups(strangers) >= FEWEST:
+        found = _wider(found, _plain(*_shifts(strangers)))
+    return _wider(found, _plain(*_shifts(engines))) if engines else found
+
+
+def _groups(rows: Sequence[Judged]) -> int:
+    return len({row.group for row in rows})
+
+
+def _shifts(rows: Sequence[Judged]) -> tuple[Floats, npt.NDArray[np.str_]]:
+    shifts = [shift_of(row.question, row.residual) for row in rows]
+    return np.array(shifts), np.array([row.group for row in rows])
+
+
+def _wider(interval: Interval, other: Interval) -> Interval:
+    return interval._replace(low=min(interval.low, other.low), high=max(interval.high, other.high))
+
+
+def _plain(shifts: Floats, labels: npt.NDArray[np.str_]) -> Interval:
+    """Return the interval between two quantiles, which is not tested on left-out groups."""
+    least, _, most = _quantiles(shifts, _weights(labels))
+    low, high = min(float(np.exp(least)), 1.0), max(float(np.exp(most)), 1.0)
+    return Interval(low, high, len(shifts), len(np.unique(labels)), COVERED)
+
+
+def _weights(labels: npt.NDArray[np.str_]) -> Floats:
+    """Return the weights of rows, by the number of rows in their group."""
+    _, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     weights: Floats = np.power(sizes.astype(np.float64), -_CROWDING)[inverse]
+    return weights
+
+
+def _interval(shifts: Floats, labels: npt.NDArray[np.str_]) -> Interval:
+    unique, inverse = np.unique(labels, return_inverse=True)
+    weights = _weights(labels)
     edges = []
     for group in range(len(unique)):
         # with two groups, one alone has no spread to test the other against: no stretch

@@ -87,10 +87,10 @@ _WITH_EXPERTS: Final = (*_SERVERS, "vllm-2024", "trtllm-2024")
 _LATENCY_UNDER_LOAD: Final = 0.3  # weight: its heavy tail distorts the constants of kernels
 _ENERGY: Final = 0.5  # weight: the product of power and time, which are fitted already
 # Largest factors, up and down, where 5 is too few: host times range from graphs in C++ to a server
-# in Python; the penalty of the kernel tables is 0.03, that of heads that are copied is about 1; the
+# in Python; the penalty of the kernel tables is 0.03, that of heads that are copied is below 1; the
 # least TTFT of a server is 10 to 60 ms.
 _HOST: Final = 10.0
-_GROUPING: Final = 35.0
+_GROUPING: Final = 30.0
 _PREFILL: Final = 6.0
 
 

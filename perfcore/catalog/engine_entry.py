@@ -283,9 +283,10 @@ class EngineEntry(Sourced):
 def unknown_engine(
     default: EngineEntry, engines: Iterable[EngineEntry], year: int | None
 ) -> EngineEntry:
-    """Return the mean of the engines of a year, or of the nearest with any; None: the newest.
+    """Return the mean of the default and the engines of a year, or of the nearest year with any.
 
-    If no engine states its years, it is the default engine.
+    Without a year these are the newest engines. Engines that run on one vendor's devices only state
+    no years and do not count. If no engine states its years, it is the default engine.
     """
     known = [engine for engine in engines if engine.years]
     years = sorted({one for engine in known for one in engine.years})
@@ -293,7 +294,7 @@ def unknown_engine(
         return default
     nearest = years[-1] if year is None else min(years, key=lambda one: abs(one - year))
     return default.model_copy(update={"name": f"mean-{nearest}"}).between(
-        [engine for engine in known if nearest in engine.years]
+        [default, *(engine for engine in known if nearest in engine.years)]
     )
 
 

@@ -18,7 +18,7 @@ from perfcore.accuracy.calibration import (
     leave_out,
 )
 from perfcore.accuracy.kernel_fits import read_kernels
-from perfcore.accuracy.left_out import GROUPS, HELD_OUT
+from perfcore.accuracy.left_out import GROUPS, HELD_OUT, STRANGERS
 from perfcore.accuracy.prediction import questions
 from perfcore.accuracy.score_table import METRIC_TITLES
 from perfcore.accuracy.table import read_measurements, shipped
@@ -233,6 +233,8 @@ def as_dict(found: Calibrated, skipped: int) -> dict[str, object]:
 
 
 def _show_strangers(strangers: Sequence[Stranger]) -> None:
+    kinds = {one.kind for one in strangers}
+    shown = kinds if len(kinds) <= len(STRANGERS) else {*STRANGERS, "engines"}
     heading("What a stranger gets: errors on rows of groups that the fit has not seen, %")
     columns = (*left("left out", "metric", "level"), *right("rows", "groups", "median", "p90"))
     lines = [
@@ -247,6 +249,7 @@ def _show_strangers(strangers: Sequence[Stranger]) -> None:
             f"{one.inside * 100:.0f}",
         )
         for one in sorted(strangers, key=lambda one: one.kind != HELD_OUT)
+        if one.kind in shown
     ]
     print_table(Table.of((*columns, *right("inside")), lines))
 

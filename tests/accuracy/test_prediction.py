@@ -81,9 +81,9 @@ def test_an_older_release_is_found_by_its_date(licensed):
 @pytest.mark.parametrize(
     ("date", "name", "peers"),
     [
-        ("2024-07", "mean-2024", {"vllm-2024", "trtllm-2024", "llamacpp-2024", "neuronx"}),
-        ("2026-01-31", "mean-2026", {"vllm", "trtllm", "sglang", "llamacpp"}),
-        ("", "mean-2026", {"vllm", "trtllm", "sglang", "llamacpp"}),
+        ("2024-07", "mean-2024", {"default", "vllm-2024", "trtllm-2024", "llamacpp-2024"}),
+        ("2026-01-31", "mean-2026", {"default", "vllm", "trtllm", "sglang", "llamacpp"}),
+        ("", "mean-2026", {"default", "vllm", "trtllm", "sglang", "llamacpp"}),
     ],
 )
 def test_an_unknown_engine_is_the_mean_of_its_year_and_is_counted(write, date, name, peers):
@@ -114,9 +114,9 @@ def test_a_left_out_engine_is_none_of_its_own_releases(write):
 
     assert question.engine.name == "vllm-2024"
     assert {peer.name for peer in left_out.engine.peers} == {
+        "default",
         "trtllm-2024",
         "llamacpp-2024",
-        "neuronx",
     }
 
 
