@@ -141,8 +141,9 @@ def calibrate_one(
     }
     table = fitted_table(engine, table, fitted)
     found = {"own": intervals(chosen, residuals["models"], [model_of(q) for q in chosen])}
+    table = _with_evidence(name, table, chosen, found, data, problem, fitted, residuals)
     return Calibrated(
-        tables={name: _with_evidence(table, chosen, found, data, problem, fitted, residuals)},
+        tables={name: table},
         fit=fitted,
         kernels=tuple(fits),
         reports=_reports(problem, fitted, residuals),
@@ -177,6 +178,7 @@ def calibrate_all(
             tables[name] = {"intervals": _interval_tables(found)}
         elif table.get("base") and of_engine:
             tables[name] = _with_evidence(
+                name,
                 fitted_table(name, before_fit(table), fitted, bottom),
                 of_engine,
                 {},
@@ -302,6 +304,7 @@ def _interval_constants(found: Mapping[str, Interval]) -> Table:
 
 
 def _with_evidence(
+    name: str,
     table: Table,
     asked: Sequence[Question],
     found: Mapping[str, Mapping[str, Interval]],
@@ -310,17 +313,16 @@ def _with_evidence(
     fitted: Fit,
     residuals: Mapping[str, Floats],
 ) -> Table:
-    """Return a table with measured devices, intervals, data and errors added."""
-    # what all engines share was measured with engines of their own, not with an engine of no name
-    engine = asked[0].engine.name
-    own = len({question.engine.name for question in asked}) == 1
-    evidence = Evidence.of(asked).tables(engine) if own else {}
+    """Return a table with measured devices and kernels, intervals, data and errors added.
+
+    What all engines share was not measured with an engine of that name.
+    """
     of_engine = {id(question) for question in asked}
     rows = np.array([id(question) in of_engine for question in problem.batch.questions])
     reports = _reports(problem, fitted, residuals, rows)
     return {
         **table,
-        **evidence,
+        **({} if name == SHARED else Evidence.of(asked).tables(asked[0].engine.name)),
         "intervals": {level: _interval_constants(of) for level, of in found.items()},
         "fit": {
             "data": list(data),
