@@ -17,6 +17,7 @@ from perfcore.accuracy.intervals import (
     interval_of,
     intervals,
     levels,
+    tested,
 )
 from perfcore.accuracy.kernel_fits import KernelFit, Kernels, fit_kernels
 from perfcore.accuracy.left_out import (
@@ -168,7 +169,8 @@ def calibrate_all(
     residuals = residuals_without(problem, fitted, GROUPS)
     rows = [*judged(asked, residuals), *judged_apart(held_out, problem, fitted)]
     found = levels(rows)
-    strangers = strangers_of(rows, found)
+    judged_groups = [row for row in rows if row.kind in (*STRANGERS, "engines")]
+    strangers = strangers_of(judged_groups, tested(judged_groups, rows))
     bottom = loader.load_engine("kernels")
     tables = {}
     for path in sorted(folder.glob("*.toml")):
@@ -208,25 +210,29 @@ def leave_out(
         for level, known in loader.load_engine("kernels").intervals.items()
     }
     reports = _reports(problem, fitted, residuals)
-    return Calibrated({}, fitted, (), reports, shipped, strangers_of(rows, shipped))
+    inside = [shipped[row.level][interval_of(row.question)].holds(row) for row in rows]
+    return Calibrated({}, fitted, (), reports, shipped, strangers_of(rows, inside))
 
 
-def strangers_of(
-    rows: Sequence[Judged], found: Mapping[Calibration, Mapping[str, Interval]]
-) -> tuple[Stranger, ...]:
+def strangers_of(rows: Sequence[Judged], inside: Sequence[bool]) -> tuple[Stranger, ...]:
     """Return the errors on left-out groups by kind of group, metric and level, and coverage.
 
     Each metric is also scored at all levels together.
+
+    Parameters
+    ----------
+    inside
+        Whether each row lies inside its interval.
     """
-    grouped: dict[tuple[str, str, Level], list[Judged]] = {}
-    for row in rows:
+    grouped: dict[tuple[str, str, Level], list[tuple[Judged, bool]]] = {}
+    for row, held in zip(rows, inside, strict=True):
         both: tuple[Level, ...] = (row.level, ALL)
         for level in both:
             label = (row.kind, row.question.measurement.metric, level)
-            grouped.setdefault(label, []).append(row)
+            grouped.setdefault(label, []).append((row, held))
     made = []
-    for (kind, metric, level), members in sorted(grouped.items()):
-        inside = [found[row.level][interval_of(row.question)].holds(row) for row in members]
+    for (kind, metric, level), pairs in sorted(grouped.items()):
+        members = [row for row, _ in pairs]
         made.append(
             Stranger(
                 metric=metric,
@@ -235,7 +241,7 @@ def strangers_of(
                 rows=len(members),
                 groups=len({row.group for row in members}),
                 errors=errors_of(np.exp([row.residual for row in members])),
-                inside=float(np.mean(inside)),
+                inside=float(np.mean([held for _, held in pairs])),
             )
         )
     return tuple(made)

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from perfcore.accuracy.left_out import STRANGERS, Judged
+from perfcore.accuracy.left_out import GROUPS, STRANGERS, Judged
 from perfcore.accuracy.prediction import Floats, Question
 from perfcore.accuracy.protocols import artefact
 from perfcore.catalog.engine_entry import Calibration
@@ -123,6 +123,22 @@ def levels(found: Sequence[Judged]) -> dict[Calibration, dict[str, Interval]]:
             widened[name] = _wider(_of_level(rows), inner)
         made[level] = narrower = widened
     return made
+
+
+def tested(judged: Sequence[Judged], rows: Sequence[Judged]) -> list[bool]:
+    """Return whether each judged row lies inside the interval that ``rows`` without it give.
+
+    Without a row means without all rows of its source or, if its engine was left out, its engine.
+    """
+    made: dict[tuple[str, str], dict[Calibration, dict[str, Interval]]] = {}
+    inside = []
+    for row in judged:
+        key = GROUPS["sources" if row.kind in STRANGERS else row.kind]
+        group = (row.kind, key(row.question))
+        if group not in made:
+            made[group] = levels([one for one in rows if key(one.question) != group[1]])
+        inside.append(made[group][row.level][interval_of(row.question)].holds(row))
+    return inside
 
 
 def _of_level(rows: Sequence[Judged]) -> Interval:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from perfcore.accuracy.intervals import UNKNOWN, interval_of, intervals, levels
+from perfcore.accuracy.intervals import UNKNOWN, interval_of, intervals, levels, tested
 from perfcore.accuracy.left_out import HELD_OUT, Judged, device_of
 from perfcore.accuracy.prediction import (
     batch_of,
@@ -108,3 +108,17 @@ def test_few_groups_do_not_stretch_an_interval_without_end(licensed):
     ]
 
     assert levels(rows)["own"]["tpot_single"].high < np.exp(2 * 2.0)
+
+
+def test_an_interval_is_tested_on_sources_that_did_not_make_it(licensed):
+    found, _ = questions([row for row in licensed if row.source == "gpt_fast" and row.tp == 1])
+    rows = []
+    for source, shift in enumerate((*np.linspace(-0.1, 0.1, 30), 3.0)):
+        measurement = found[0].measurement._replace(source=str(source))
+        question = found[0]._replace(measurement=measurement)
+        rows.append(Judged(question, -shift, "own", HELD_OUT, f"{HELD_OUT} {source}"))
+
+    inside = tested(rows, rows)
+
+    assert not inside[-1]
+    assert np.mean(inside) > 0.75
