@@ -14,10 +14,10 @@ from perfcore.accuracy.intervals import (
     CLAIM,
     NAMES,
     Interval,
+    inside_without,
     interval_of,
     intervals,
     levels,
-    tested,
 )
 from perfcore.accuracy.kernel_fits import KernelFit, Kernels, fit_kernels
 from perfcore.accuracy.left_out import (
@@ -170,7 +170,7 @@ def calibrate_all(
     rows = [*judged(asked, residuals), *judged_apart(held_out, problem, fitted)]
     found = levels(rows)
     judged_groups = [row for row in rows if row.kind in (*STRANGERS, "engines")]
-    strangers = strangers_of(judged_groups, tested(judged_groups, rows))
+    strangers = strangers_of(judged_groups, inside_without(judged_groups, rows))
     bottom = loader.load_engine("kernels")
     tables = {}
     for path in sorted(folder.glob("*.toml")):

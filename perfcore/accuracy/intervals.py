@@ -125,7 +125,7 @@ def levels(found: Sequence[Judged]) -> dict[Calibration, dict[str, Interval]]:
     return made
 
 
-def tested(judged: Sequence[Judged], rows: Sequence[Judged]) -> list[bool]:
+def inside_without(judged: Sequence[Judged], rows: Sequence[Judged]) -> list[bool]:
     """Return whether each judged row lies inside the interval that ``rows`` without it give.
 
     Without a row means without all rows of its source or, if its engine was left out, its engine.

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from perfcore.accuracy.intervals import UNKNOWN, interval_of, intervals, levels, tested
+from perfcore.accuracy.intervals import UNKNOWN, inside_without, interval_of, intervals, levels
 from perfcore.accuracy.left_out import HELD_OUT, Judged, device_of
 from perfcore.accuracy.prediction import (
     batch_of,
@@ -118,7 +118,7 @@ def test_an_interval_is_tested_on_sources_that_did_not_make_it(licensed):
         question = found[0]._replace(measurement=measurement)
         rows.append(Judged(question, -shift, "own", HELD_OUT, f"{HELD_OUT} {source}"))
 
-    inside = tested(rows, rows)
+    inside = inside_without(rows, rows)
 
     assert not inside[-1]
     assert np.mean(inside) > 0.75
