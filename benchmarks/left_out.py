@@ -1,6 +1,6 @@
-"""Residuals on models or devices that were left out of the fit.
+"""Residuals on models, devices, sources or engines that were left out of the fit.
 
-    python benchmarks/left_out.py [--by model|device] [--measurements FILE.csv ...]
+    python benchmarks/left_out.py [--by sources] [--measurements FILE.csv ...]
 
 Each line is a metric of one source on one group, predicted by a fit to all other groups: rows,
 median absolute error and bias (median of prediction / measurement, minus 1) in %, for that fit and
@@ -14,14 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from perfcore.accuracy import plan
-from perfcore.accuracy.calibration import device_of, model_of
-from perfcore.accuracy.fit import Problem, cross_validate
+from perfcore.accuracy.fit import Problem
+from perfcore.accuracy.left_out import GROUPS, residuals_without
 from perfcore.accuracy.prediction import questions
 from perfcore.accuracy.protocols import artefact
 from perfcore.accuracy.scores import errors_of
 from perfcore.accuracy.table import read_measurements, shipped
-
-KEYS = {"model": model_of, "device": device_of}
 
 
 def measures(logs: npt.NDArray[np.float64]) -> list[float]:
@@ -33,15 +31,15 @@ def measures(logs: npt.NDArray[np.float64]) -> list[float]:
 def main() -> None:
     """Leave out each group once."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--by", choices=KEYS, default="model")
+    parser.add_argument("--by", choices=GROUPS, default="models")
     parser.add_argument("--measurements", action="append", default=[])
     given = parser.parse_args()
     files: list[str] = given.measurements or [str(shipped())]
-    key = KEYS[given.by]
+    key = GROUPS[given.by]
     asked, _ = questions([row for name in files for row in read_measurements(name)])
     problem = Problem(asked, plan.joint(), plan.weigh, before_fit=True)
-    fitted = problem.fit()
-    unseen = cross_validate(problem, fitted, key)
+    fitted = problem.fit_determined()
+    unseen = residuals_without(problem, fitted, [given.by])[given.by]
     seen = problem.residuals(fitted.logs)
     labels = np.array(
         [f"{q.measurement.source:20s} {q.measurement.metric:30s} {key(q):32s}" for q in asked]

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import perfcore
 from perfcore.accuracy.intervals import NAMES
-from perfcore.accuracy.score_table import score_table
+from perfcore.accuracy.left_out import HELD_OUT
+from perfcore.accuracy.score_table import METRIC_TITLES, score_table
 from perfcore.accuracy.scores import score
 from perfcore.accuracy.table import METRICS, read_measurements, shipped
 from perfcore.catalog import load_device, load_engine, names
-from perfcore.catalog.engine_entry import CALIBRATIONS
+from perfcore.catalog.engine_entry import CALIBRATIONS, FitEvidence, StrangerErrors
 from perfcore.reporting.kinds import gather
 from perfcore.reporting.opening import open_source
 from perfcore.reporting.vega import png
@@ -202,22 +203,73 @@ def metrics_table() -> str:
     return markdown(score_table(score(read_measurements(shipped())).groups(()), ()))
 
 
-def evidence_table() -> str:
-    """Return the errors of the joint fit, as stored in the catalogue."""
+def _evidence() -> FitEvidence:
     evidence = load_engine("default").fit
     if evidence is None:
         raise SystemExit("engine default has no fit errors; run perfcore calibrate")
+    return evidence
+
+
+def strangers_table() -> str:
+    """Return the errors on sources that the fit has not seen, by metric."""
+    found = {(one.left_out, one.metric): one for one in _evidence().strangers if one.level == "all"}
+    lines = []
+    for metric in METRICS:
+        cells = [_stranger(found.get((kind, metric))) for kind in (HELD_OUT, "sources", "engines")]
+        lines.append((METRIC_TITLES[metric], *(cell for three in cells for cell in three)))
+    columns = (
+        *left("metric"),
+        *right("new rows", "median", "inside"),
+        *right("source left out: rows", "median", "inside"),
+        *right("engine left out: rows", "median", "inside"),
+    )
+    return as_it_is(columns, lines)
+
+
+def _stranger(one: StrangerErrors | None) -> tuple[str, str, str]:
+    """Return the number of rows, the median error and the share inside the interval."""
+    if one is None:
+        return ("-", "-", "-")
+    return (f"{one.rows:,}", f"{one.median_ape * 100:.0f}", f"{one.inside * 100:.0f}")
+
+
+def levels_table() -> str:
+    """Return the share of rows inside their interval, by the evidence for the stack."""
+    lines = []
+    for level in CALIBRATIONS:
+        cells = []
+        for kind in (HELD_OUT, "sources"):
+            rows = [
+                one for one in _evidence().strangers if (one.left_out, one.level) == (kind, level)
+            ]
+            total = sum(one.rows for one in rows)
+            inside = sum(one.rows * one.inside for one in rows)
+            cells += [f"{total:,}", f"{100 * inside / total:.0f}" if total else "-"]
+        if any(cell not in "0-" for cell in cells):
+            lines.append((f"*{level}*", *cells))
+    columns = (*left("level"), *right("new rows", "inside", "source left out: rows", "inside"))
+    return as_it_is(columns, lines)
+
+
+def evidence_table() -> str:
+    """Return the errors of the joint fit, as stored in the catalogue."""
     order = list(METRICS)
     lines = []
-    ranked = sorted(evidence.errors, key=lambda e: (e.source, order.index(e.metric), e.experts))
+    ranked = sorted(_evidence().errors, key=lambda e: (e.source, order.index(e.metric), e.experts))
     for errors in ranked:
-        shares = (errors.median_ape, errors.left_out_models, errors.left_out_devices)
+        shares = (
+            errors.left_out_sources,
+            errors.left_out_engines,
+            errors.left_out_devices,
+            errors.left_out_models,
+            errors.median_ape,
+        )
         cells = ["-" if share is None else f"{share * 100:.1f}" for share in shares]
         models = "experts" if errors.experts else "dense"
         lines.append((errors.source, f"`{errors.metric}`", models, f"{errors.rows:,}", *cells))
     columns = (
         *left("source", "metric", "models"),
-        *right("rows", "fit", "model left out", "device left out"),
+        *right("rows", "source left out", "engine", "device", "model", "fit"),
     )
     return as_it_is(columns, lines)
 
@@ -284,9 +336,12 @@ TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {
         "article": article_table,
         "catalogue": catalogue_table,
+        "strangers": strangers_table,
         "metrics": metrics_table,
     },
     ACCURACY: {
+        "strangers": strangers_table,
+        "levels": levels_table,
         "validate": validate_table,
         "published": published_table,
         "evidence": evidence_table,

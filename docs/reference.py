@@ -349,11 +349,13 @@ def engines() -> str:
     parts = []
     for entry in cast("list[EngineEntry]", entries("engine")):
         measured = ", ".join(name for names in entry.measured.values() for name in names)
+        kernels = "; ".join(f"{', '.join(found)} on {key}" for key, found in entry.kernels.items())
         parts += [
             f"## {entry.name}",
             f"**{escaped(entry.title)}**",
             f"Based on [{entry.base}](#{anchor(entry.base)})." if entry.base else "",
             f"Fitted on {measured}." if measured else "",
+            f"Kernels fitted: {kernels}." if kernels else "",
             f"*Source*: {escaped(entry.source)}",
             f"*Notes*: {escaped(entry.notes)}" if entry.notes else "",
             constants(entry),
@@ -396,7 +398,7 @@ def shown(name: str, constant: Constant, sign: str) -> str:
 
 
 def intervals() -> str:
-    """Return a table of the factors of the 80 % intervals, by the evidence for the device."""
+    """Return a table of the factors of the 80 % intervals, by the evidence for the stack."""
     levels = cast("EngineEntry", loader.load("engine", "kernels")).intervals
     names = sorted({name.split("_", 1)[1] for name in levels[CALIBRATIONS[0]]})
     rows = [

@@ -34,7 +34,7 @@ def baselines(batch: Batch, running: Floats) -> dict[str, Floats]:
     ideal = np.array(
         [
             load_engine("ideal").record(device)._replace(max_sequences=1e9)
-            for _, device, _ in batch.engines
+            for _, device, _, _ in batch.engines
         ],
         np.float64,
     )

@@ -1,17 +1,35 @@
 """Calibrations: the fit of engines to measurements, its errors on unseen data, and the TOML."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from perfcore.accuracy import plan
-from perfcore.accuracy.fit import Fit, Key, Problem, cross_validate
-from perfcore.accuracy.intervals import FEWEST, NAMES, Interval, intervals
+from perfcore.accuracy.fit import Fit, Problem
+from perfcore.accuracy.intervals import (
+    CLAIM,
+    NAMES,
+    Interval,
+    inside_without,
+    interval_of,
+    intervals,
+    levels,
+)
 from perfcore.accuracy.kernel_fits import KernelFit, Kernels, fit_kernels
+from perfcore.accuracy.left_out import (
+    GROUPS,
+    STRANGERS,
+    Evidence,
+    Judged,
+    judged,
+    judged_apart,
+    model_of,
+    residuals_without,
+)
 from perfcore.accuracy.prediction import Floats, Question
 from perfcore.accuracy.protocols import artefact
 from perfcore.accuracy.scores import Errors, errors_of
@@ -29,8 +47,8 @@ from perfcore.catalog.engine_entry import Calibration
 from perfcore.errors import InputError
 from perfcore.records import Engine
 
-CLAIM: Final = (0.4, 2.5)  # vendors' published speeds against each other's and outsiders'
-UNKNOWN: Final = (0.6, 1.7)  # with too few groups of a kind to judge a new one
+Level = Calibration | Literal["all"]  # of evidence; or all levels together
+ALL: Final = "all"
 
 
 class Report(NamedTuple):
@@ -41,8 +59,19 @@ class Report(NamedTuple):
     experts: bool  # mixture-of-experts models, else dense models
     rows: int
     in_sample: Errors
-    left_out_models: Errors | None
-    left_out_devices: Errors | None
+    left_out: dict[str, Errors]  # by kind of group; without kinds of which there is only one group
+
+
+class Stranger(NamedTuple):
+    """Errors on one metric at one level, on rows whose source was left out or is not fitted."""
+
+    metric: str
+    level: Level
+    kind: str  # of group that was left out
+    rows: int
+    groups: int
+    errors: Errors
+    inside: float  # share of rows inside the 80 % interval
 
 
 class Calibrated(NamedTuple):
@@ -53,28 +82,13 @@ class Calibrated(NamedTuple):
     kernels: tuple[KernelFit, ...]
     reports: tuple[Report, ...]
     intervals: dict[Calibration, dict[str, Interval]]
+    strangers: tuple[Stranger, ...]
 
 
 def describe(path: Path, rows: Sequence[Measurement]) -> str:
     """Return the description of a calibration's data: the file, its rows and its hash."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return f"{path.name}: {len(rows):,} rows, sha256 {digest}"
-
-
-def model_of(question: Question) -> str:
-    """Return the group in a cross-validation by model."""
-    return question.model.name
-
-
-def device_of(question: Question) -> str:
-    """Return the group in a cross-validation by device; variants of memory size count as one."""
-    name = question.device.name
-    return "a100" if name.startswith("a100-") else name
-
-
-def class_of(question: Question) -> str:
-    """Return the group in a cross-validation by device class."""
-    return question.device.device_class
 
 
 def calibrate_one(
@@ -109,7 +123,7 @@ def calibrate_one(
     for constant, value in values.items():
         problem.catalogue[:, Engine._fields.index(constant)] = value
     fitted = problem.fit()
-    residuals = _validated(problem, fitted, (model_of, device_of))
+    residuals = residuals_without(problem, fitted, ("models", "devices"))
     table: Table = {
         "base": engine,
         "title": f"{chosen[0].engine.title}, fitted to {data[0].split(':')[0]}",
@@ -128,32 +142,46 @@ def calibrate_one(
     }
     table = fitted_table(engine, table, fitted)
     found = {"own": intervals(chosen, residuals["models"], [model_of(q) for q in chosen])}
+    table = _with_evidence(name, table, chosen, found, data, problem, fitted, residuals)
     return Calibrated(
-        tables={name: _with_evidence(table, chosen, found, data, problem, fitted, residuals)},
+        tables={name: table},
         fit=fitted,
         kernels=tuple(fits),
         reports=_reports(problem, fitted, residuals),
         intervals=found,  # type: ignore[arg-type]  # its one level
+        strangers=(),
     )
 
 
-def calibrate_all(asked: Sequence[Question], folder: Path, data: Sequence[str]) -> Calibrated:
-    """Return all engines of a catalogue folder, fitted jointly, as the shipped engines were."""
+def calibrate_all(
+    asked: Sequence[Question],
+    folder: Path,
+    data: Sequence[str],
+    held_out: Sequence[Question] = (),
+) -> Calibrated:
+    """Return all engines of a catalogue folder, fitted jointly, as the shipped engines were.
+
+    Constants that the data do not determine keep their prior. Rows that are ``held_out`` are not
+    fitted: with left-out groups, they determine the intervals.
+    """
     problem = Problem(asked, plan.joint(), plan.weigh, before_fit=True)
-    fitted = problem.fit()
-    residuals = _validated(problem, fitted, (model_of, device_of, class_of))
-    found = _levels(asked, residuals)
+    fitted = problem.fit_determined()
+    residuals = residuals_without(problem, fitted, GROUPS)
+    rows = [*judged(asked, residuals), *judged_apart(held_out, problem, fitted)]
+    found = levels(rows)
+    judged_groups = [row for row in rows if row.kind in (*STRANGERS, "engines")]
+    strangers = strangers_of(judged_groups, inside_without(judged_groups, rows))
     bottom = loader.load_engine("kernels")
     tables = {}
     for path in sorted(folder.glob("*.toml")):
         name, table, _ = read_engine(path)
+        of_engine = [q for q in asked if name in {q.engine.name, SHARED}]
         if name == bottom.name:
             tables[name] = {"intervals": _interval_tables(found)}
-        elif table.get("base"):
-            of_engine = [q for q in asked if name in {q.engine.name, SHARED}]
-            before = before_fit(table)
+        elif table.get("base") and of_engine:
             tables[name] = _with_evidence(
-                fitted_table(name, before, fitted, bottom),
+                name,
+                fitted_table(name, before_fit(table), fitted, bottom),
                 of_engine,
                 {},
                 data,
@@ -161,7 +189,80 @@ def calibrate_all(asked: Sequence[Question], folder: Path, data: Sequence[str]) 
                 fitted,
                 residuals,
             )
-    return Calibrated(tables, fitted, (), _reports(problem, fitted, residuals), found)
+    _add_strangers(tables[SHARED], strangers)
+    reports = _reports(problem, fitted, residuals)
+    return Calibrated(tables, fitted, (), reports, found, strangers)
+
+
+def leave_out(
+    asked: Sequence[Question], kind: str, held_out: Sequence[Question] = ()
+) -> Calibrated:
+    """Return the joint fit and its errors on groups of one kind, judged by shipped intervals."""
+    problem = Problem(asked, plan.joint(), plan.weigh, before_fit=True)
+    fitted = problem.fit_determined()
+    residuals = residuals_without(problem, fitted, (kind,))
+    rows = [*judged(asked, residuals), *judged_apart(held_out, problem, fitted)]
+    shipped = {
+        level: {
+            name: Interval(known[f"low_{name}"].value, known[f"high_{name}"].value, 0, 0, 0.0)
+            for name in NAMES
+        }
+        for level, known in loader.load_engine("kernels").intervals.items()
+    }
+    reports = _reports(problem, fitted, residuals)
+    inside = [shipped[row.level][interval_of(row.question)].holds(row) for row in rows]
+    return Calibrated({}, fitted, (), reports, shipped, strangers_of(rows, inside))
+
+
+def strangers_of(rows: Sequence[Judged], inside: Sequence[bool]) -> tuple[Stranger, ...]:
+    """Return the errors on left-out groups by kind of group, metric and level, and coverage.
+
+    Each metric is also scored at all levels together.
+
+    Parameters
+    ----------
+    inside
+        Whether each row lies inside its interval.
+    """
+    grouped: dict[tuple[str, str, Level], list[tuple[Judged, bool]]] = {}
+    for row, held in zip(rows, inside, strict=True):
+        both: tuple[Level, ...] = (row.level, ALL)
+        for level in both:
+            label = (row.kind, row.question.measurement.metric, level)
+            grouped.setdefault(label, []).append((row, held))
+    made = []
+    for (kind, metric, level), pairs in sorted(grouped.items()):
+        members = [row for row, _ in pairs]
+        made.append(
+            Stranger(
+                metric=metric,
+                level=level,
+                kind=kind,
+                rows=len(members),
+                groups=len({row.group for row in members}),
+                errors=errors_of(np.exp([row.residual for row in members])),
+                inside=float(np.mean([held for _, held in pairs])),
+            )
+        )
+    return tuple(made)
+
+
+def _add_strangers(table: Table, strangers: Sequence[Stranger]) -> None:
+    """Add what a stranger gets to the evidence of the engine that all engines share."""
+    table["fit"]["strangers"] = [
+        {
+            "left_out": one.kind,
+            "metric": one.metric,
+            "level": one.level,
+            "rows": one.rows,
+            "groups": one.groups,
+            "median_ape": _rounded(one.errors.median_ape),
+            "p90_ape": _rounded(one.errors.p90_ape),
+            "inside": _rounded(one.inside),
+        }
+        for one in strangers
+        if one.kind in (*STRANGERS, "engines")
+    ]
 
 
 def _kernels_of(kernels: Kernels | None, device_class: str) -> list[KernelFit]:
@@ -176,90 +277,29 @@ def _kernels_of(kernels: Kernels | None, device_class: str) -> list[KernelFit]:
     )
 
 
-def _validated(problem: Problem, fitted: Fit, keys: Iterable[Key]) -> dict[str, Floats]:
-    """Return residuals of left-out groups by kind of group; NaN if there is only one group."""
-    found = {}
-    names: Mapping[Callable[[Question], str], str] = {
-        model_of: "models",
-        device_of: "devices",
-        class_of: "classes",
-    }
-    for key in keys:
-        groups = {key(question) for question in problem.batch.questions}
-        found[names[key]] = (
-            cross_validate(problem, fitted, key)
-            if len(groups) > 1
-            else np.full(len(problem.batch.questions), np.nan)
-        )
-    return found
-
-
-def _orphans(asked: Sequence[Question], key: Key) -> npt.NDArray[np.bool_]:
-    """Return which rows belong to engines with only one group; its fold leaves no data on them."""
-    places: dict[str, set[str]] = {}
-    for question in asked:
-        places.setdefault(question.engine.name, set()).add(key(question))
-    return np.array([len(places[question.engine.name]) < 2 for question in asked])
-
-
-def _levels(
-    asked: Sequence[Question], residuals: Mapping[str, Floats]
-) -> dict[Calibration, dict[str, Interval]]:
-    """Return the intervals of each level, each at least as wide as the one before."""
-    found: dict[Calibration, dict[str, Interval]] = {}
-    steps: tuple[tuple[Calibration, str, Key], ...] = (
-        ("own", "models", model_of),
-        ("class", "devices", device_of),
-        ("unseen", "classes", class_of),
-    )
-    narrower: dict[str, Interval] = {}
-    for level, name, key in steps:
-        kept = residuals[name].copy()
-        if level != "own":
-            kept[_orphans(asked, key)] = np.nan
-        own = intervals(asked, kept, [key(question) for question in asked])
-        widened = {}
-        for regime in NAMES:
-            inner = narrower.get(regime, Interval(1.0, 1.0, 0, 0, 0.0))
-            outer = own.get(regime)
-            if outer is None or (level == "unseen" and outer.groups < FEWEST):
-                outer = Interval(*UNKNOWN, 0, 0, 0.0)
-            widened[regime] = outer._replace(
-                low=min(outer.low, inner.low), high=max(outer.high, inner.high)
-            )
-        found[level] = narrower = widened
-    return found
-
-
 def _interval_tables(found: Mapping[Calibration, Mapping[str, Interval]]) -> Table:
-    tables: Table = {
-        level: _interval_constants(of_level, level) for level, of_level in found.items()
-    }
-    tables["claim"] = {
-        f"{edge}_{name}": {
-            "value": value,
-            "basis": "assumption",
-            "source": "speeds that vendors publish, against each other's and outsiders' figures",
-        }
-        for name in NAMES
-        for edge, value in zip(("low", "high"), CLAIM, strict=True)
-    }
+    tables: Table = {level: _interval_constants(of_level) for level, of_level in found.items()}
+    claims = {}
+    for name, unseen in found["unseen"].items():
+        # no claim is better known than a stack that nobody measured
+        edges = (min(CLAIM[0], unseen.low), max(CLAIM[1], unseen.high))
+        for edge, value in zip(("low", "high"), edges, strict=True):
+            claims[f"{edge}_{name}"] = {
+                "value": float(f"{value:.3g}"),
+                "basis": "assumption",
+                "source": "speeds that vendors publish, against each other's and outsiders' "
+                "figures; at least as wide as for an unseen stack",
+            }
+    tables["claim"] = claims
     return tables
 
 
-_LEFT_OUT: Final[Mapping[str, str]] = {
-    "own": "models",
-    "class": "devices",
-    "unseen": "classes of device",
-}
-
-
-def _interval_constants(found: Mapping[str, Interval], level: str) -> Table:
+def _interval_constants(found: Mapping[str, Interval]) -> Table:
     constants = {}
     for name, interval in found.items():
         why = (
-            f"residuals of {interval.rows:,} rows in {interval.groups} {_LEFT_OUT[level]} left "
-            f"out, of which {interval.covered:.0%} lie inside"
+            f"residuals of {interval.rows:,} rows in {interval.groups} groups left out, of which "
+            f"{interval.covered:.0%} lie inside"
             if interval.groups
             else "no residuals: a stated width"
         )
@@ -273,6 +313,7 @@ def _interval_constants(found: Mapping[str, Interval], level: str) -> Table:
 
 
 def _with_evidence(
+    name: str,
     table: Table,
     asked: Sequence[Question],
     found: Mapping[str, Mapping[str, Interval]],
@@ -281,19 +322,17 @@ def _with_evidence(
     fitted: Fit,
     residuals: Mapping[str, Floats],
 ) -> Table:
-    """Return a table with measured devices, intervals, data and errors added."""
-    measured: dict[str, list[str]] = {}
-    for question in asked:
-        names = measured.setdefault(question.device.device_class, [])
-        if question.device.name not in names:
-            names.append(question.device.name)
+    """Return a table with measured devices and kernels, intervals, data and errors added.
+
+    What all engines share was not measured with an engine of that name.
+    """
     of_engine = {id(question) for question in asked}
     rows = np.array([id(question) in of_engine for question in problem.batch.questions])
     reports = _reports(problem, fitted, residuals, rows)
     return {
         **table,
-        "measured": {key: sorted(names) for key, names in sorted(measured.items())},
-        "intervals": {level: _interval_constants(of, level) for level, of in found.items()},
+        **({} if name == SHARED else Evidence.of(asked).tables(asked[0].engine.name)),
+        "intervals": {level: _interval_constants(of) for level, of in found.items()},
         "fit": {
             "data": list(data),
             "errors": [
@@ -304,8 +343,11 @@ def _with_evidence(
                     "rows": report.rows,
                     "median_ape": _rounded(report.in_sample.median_ape),
                     "p90_ape": _rounded(report.in_sample.p90_ape),
-                    **_left_out("models", report.left_out_models),
-                    **_left_out("devices", report.left_out_devices),
+                    **{
+                        f"left_out_{kind}": _rounded(errors.median_ape)
+                        for kind, errors in report.left_out.items()
+                        if kind != "classes"
+                    },
                 }
                 for report in reports
             ],
@@ -313,10 +355,6 @@ def _with_evidence(
         if reports
         else {},
     }
-
-
-def _left_out(name: str, errors: Errors | None) -> dict[str, float]:
-    return {} if errors is None else {f"left_out_{name}": _rounded(errors.median_ape)}
 
 
 def _rounded(value: float) -> float:
@@ -345,8 +383,11 @@ def _reports(
                 *label,
                 rows=int(chosen.sum()),
                 in_sample=_errors(own[chosen]),
-                left_out_models=_errors_if(residuals["models"][chosen]),
-                left_out_devices=_errors_if(residuals["devices"][chosen]),
+                left_out={
+                    kind: _errors(logs[chosen])
+                    for kind, logs in residuals.items()
+                    if np.isfinite(logs[chosen]).all()
+                },
             )
         )
     return tuple(reports)
@@ -354,7 +395,3 @@ def _reports(
 
 def _errors(logs: Floats) -> Errors:
     return errors_of(np.exp(logs))
-
-
-def _errors_if(logs: Floats) -> Errors | None:
-    return _errors(logs) if len(logs) and np.isfinite(logs).all() else None

@@ -11,7 +11,7 @@ from perfcore import records
 from perfcore.accuracy.protocols import Workload, unstated_kv_format, workload_of
 from perfcore.accuracy.table import Measurement
 from perfcore.catalog import default_economics, loader
-from perfcore.catalog.engine_entry import EngineEntry
+from perfcore.catalog.engine_entry import EngineEntry, unknown_engine
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.schema import DeviceEntry, KVFormatEntry, WeightFormatEntry
@@ -119,16 +119,38 @@ def _engine(
 ) -> tuple[EngineEntry, str]:
     """Return the engine release that a row was measured with, by its date, and a remark.
 
-    An engine that is not in the catalogue is replaced by the default engine.
+    An engine that is not in the catalogue is replaced by the mean of the engines of its year.
     """
     try:
         named = cast("EngineEntry", load("engine", row.engine))
     except InputError:
-        remark = f"engine {row.engine!r} is not in the catalogue: the default engine's constants"
-        return cast("EngineEntry", load("engine", "default")), remark
+        return _unknown(row, cast("EngineEntry", load("engine", "default")), engines)
     month = row.date[:7] or "9999"
     older = [entry for entry in engines if entry.release_of == named.name and month <= entry.until]
     return min(older, key=lambda entry: entry.until, default=named), ""
+
+
+def _unknown(
+    row: Measurement, default: EngineEntry, engines: Sequence[EngineEntry]
+) -> tuple[EngineEntry, str]:
+    """Return the mean of the engines of a row's year, and a remark."""
+    year = int(row.date[:4]) if row.date[:4].isdecimal() else None
+    found = unknown_engine(default, engines, year)
+    names = ", ".join(sorted(peer.name for peer in found.peers)) or default.name
+    return found, f"engine {row.engine!r} is not in the catalogue: the mean of {names}"
+
+
+def family_of(engine: EngineEntry) -> str:
+    """Return the name that an engine shares with its other releases."""
+    return engine.release_of or engine.name
+
+
+def without_engine(question: Question) -> Question:
+    """Return a question as it would be asked if nobody had measured its engine."""
+    known = [cast("EngineEntry", loader.load("engine", name)) for name in loader.names("engine")]
+    others = [entry for entry in known if family_of(entry) != family_of(question.engine)]
+    engine, assumed = _unknown(question.measurement, loader.load_engine("default"), others)
+    return question._replace(engine=engine, assumed=assumed)
 
 
 def _weight_record(row: Measurement, entry: WeightFormatEntry) -> records.WeightFormat:
@@ -153,14 +175,14 @@ class Batch(NamedTuple):
     records: npt.NDArray[np.int64]  # (6, rows)
     deployments: Floats
     lengths: Floats  # (2, rows)
-    engines: tuple[tuple[EngineEntry, DeviceEntry, Workload], ...]
+    engines: tuple[tuple[EngineEntry, DeviceEntry, WeightFormatEntry, Workload], ...]
 
 
 def batch_of(asked: Sequence[Question]) -> Batch:
     """Return questions as tables."""
     tables: list[dict[tuple[float, ...], int]] = [{} for _ in range(5)]
-    engines: dict[tuple[str, str, Workload], int] = {}
-    entries: list[tuple[EngineEntry, DeviceEntry, Workload]] = []
+    engines: dict[tuple[str, str, object, Workload], int] = {}
+    entries: list[tuple[EngineEntry, DeviceEntry, WeightFormatEntry, Workload]] = []
     economics = default_economics()
     # building a model's record takes as long as all the rest
     models = {
@@ -180,10 +202,11 @@ def batch_of(asked: Sequence[Question]) -> Batch:
             for table, record in zip(tables, made, strict=True)
         ]
         load = question.workload.load
-        key = (question.engine.name, question.device.name, load)
+        weight_format = question.weight_format
+        key = (question.engine.name, question.device.name, weight_format.kernel, load)
         if key not in engines:
             engines[key] = len(entries)
-            entries.append((question.engine, question.device, load))
+            entries.append((question.engine, question.device, weight_format, load))
         indices[:, place] = (found[0], found[1], engines[key], *found[2:])
     return Batch(
         questions=tuple(asked),
@@ -207,8 +230,8 @@ def engine_table(batch: Batch, *, before_fit: bool = False) -> Floats:
     ``before_fit`` selects the values from which a fit starts.
     """
     table = []
-    for engine, device, load in batch.engines:
-        record = (engine.before_fit() if before_fit else engine).record(device)
+    for engine, device, weight_format, load in batch.engines:
+        record = (engine.before_fit() if before_fit else engine).record(device, weight_format)
         scaled = {name: getattr(record, name) * factor for name, factor in load.factors}
         table.append(record._replace(**scaled, **dict(load.constants)))
     return np.array(table, np.float64)

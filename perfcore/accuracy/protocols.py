@@ -85,12 +85,33 @@ class _Artefact(BaseModel):
         )
 
 
+class _Weight(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    engine: str = ""
+    note: str = ""
+    metric: str = ""
+    weight: float = Field(ge=0.0, le=1.0)
+    reason: str = Field(min_length=1)
+
+    def is_of(self, row: Measurement) -> bool:
+        """Return whether the weight applies to a row."""
+        return (
+            row.source == self.source
+            and self.engine in ("", row.engine)
+            and self.note in row.task_note
+            and self.metric in ("", row.metric)
+        )
+
+
 class _Protocols(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     loads: dict[str, _Load]
     kv_formats: tuple[_KVFormats, ...]
     artefacts: tuple[_Artefact, ...]
+    weights: tuple[_Weight, ...]
 
 
 @cache
@@ -102,6 +123,12 @@ def _protocols() -> _Protocols:
 def artefact(row: Measurement) -> str:
     """Return why a row looks like an artefact of its measurement; empty if it does not."""
     return next((rule.reason for rule in _protocols().artefacts if rule.is_of(row)), "")
+
+
+def weight_of(row: Measurement) -> float:
+    """Return the weight of a row in a fit, by what its source measured; artefacts have none."""
+    rules = _protocols().weights
+    return 0.0 if artefact(row) else min((r.weight for r in rules if r.is_of(row)), default=1.0)
 
 
 def unstated_kv_format(row: Measurement, weight_format: str) -> str:

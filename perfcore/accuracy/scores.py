@@ -283,7 +283,7 @@ def write_rows(path: Path, found: Score) -> None:
                 *(f"{number:.6g}" for number in numbers),
                 int(inside),
                 scored.status,
-                question.engine.calibration(question.device),
+                question.engine.calibration(question.device, question.weight_format),
                 *(f"{value:.6g}" for value in scored.baselines),
                 artefact(row),
                 "",

@@ -18,7 +18,7 @@ SHARED: Final = "default"  # engine that holds the factors common to all engines
 
 _CLASSES: Final = get_args(DeviceClass)
 _LINKS: Final = get_args(LinkKind)
-_HEAD: Final = ("base", "title", "aliases", "release_of", "until", "source", "notes")
+_HEAD: Final = ("base", "title", "aliases", "release_of", "until", "years", "source", "notes")
 _FLAT: Final = ("constants", "factors")
 _NESTED: Final = ("class_factors", "device_class", "link", "device", "intervals")
 
@@ -112,7 +112,7 @@ def before_fit(table: Table) -> Table:
     """Return an engine's table as it was before it was fitted."""
     found: Table = {}
     for key, value in table.items():
-        if key in ("fit", "measured"):
+        if key in ("fit", "measured", "kernels"):
             continue
         if not isinstance(value, dict):
             found[key] = value
@@ -167,10 +167,13 @@ def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
         places = {place: _ordered(found) for place, found in table.get(key, {}).items() if found}
         if places:
             toml.add(written, key, toml.group(places))
-    if table.get("measured"):
-        toml.add(written, "measured", toml.table(table["measured"]))
+    for key in ("measured", "kernels"):
+        if table.get(key):
+            toml.add(written, key, toml.table(table[key]))
     if table.get("fit"):
         fit = {"data": table["fit"]["data"], "errors": toml.lines(table["fit"]["errors"])}
+        if table["fit"].get("strangers"):
+            fit["strangers"] = toml.lines(table["fit"]["strangers"])
         toml.add(written, "fit", toml.table(fit))
     return toml.document({name: written}, comment)
 

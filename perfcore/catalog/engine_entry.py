@@ -1,12 +1,20 @@
 """Catalogue entry of an engine: layered constants by device class, each with its basis."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from perfcore import records
-from perfcore.catalog.schema import DeviceClass, DeviceEntry, LinkKind, Sourced, Text
+from perfcore.catalog.schema import (
+    DeviceClass,
+    DeviceEntry,
+    LinkKind,
+    Sourced,
+    Text,
+    WeightFormatEntry,
+)
 from perfcore.catalog.sheet import quantity
 from perfcore.inputs import LIMITS
 from perfcore.limits import POSITIVE, Limits
@@ -75,8 +83,9 @@ FactorTable = Annotated[Constants, BeforeValidator(_factors)]
 Month = Annotated[str, Field(pattern=r"^(\d{4}-\d{2})?$")]
 
 
-# Basis of a prediction for a device: the engine was fitted on that device, on other devices of its
-# class, or on none of its class; or only the vendor's claims are known.
+# Basis of a prediction: the engine was fitted on the device and with the format's kernel; in the
+# device's class and of its vendor, but on other devices or with other kernels; on neither, or the
+# engine is unknown; or only the vendor's claims are known.
 Calibration = Literal["own", "class", "unseen", "claim"]
 CALIBRATIONS: tuple[Calibration, ...] = get_args(Calibration)
 
@@ -94,6 +103,23 @@ class FitErrors(BaseModel):
     p90_ape: float
     left_out_models: float | None = None
     left_out_devices: float | None = None
+    left_out_sources: float | None = None
+    left_out_engines: float | None = None
+
+
+class StrangerErrors(BaseModel):
+    """Errors of a fit on rows of one metric and level that it has not seen, as fractions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    left_out: Text  # kind of group: sources, engines, or rows held out of every fit
+    metric: Text
+    level: Calibration | Literal["all"]
+    rows: Annotated[int, Field(ge=1)]
+    groups: Annotated[int, Field(ge=1)]
+    median_ape: float
+    p90_ape: float
+    inside: float  # share of rows inside the 80 % interval
 
 
 class FitEvidence(BaseModel):
@@ -103,6 +129,7 @@ class FitEvidence(BaseModel):
 
     data: tuple[str, ...]
     errors: tuple[FitErrors, ...]
+    strangers: tuple[StrangerErrors, ...] = ()
 
 
 class EngineEntry(Sourced):
@@ -118,6 +145,7 @@ class EngineEntry(Sourced):
     base: str = ""
     release_of: str = ""  # the current engine, if this entry is an older release of it
     until: Month = ""  # month of the last such release
+    years: tuple[Annotated[int, Field(ge=2000, le=2100)], ...] = ()  # of the releases it describes
     constants: ConstantTable = Field(default_factory=dict)
     factors: FactorTable = Field(default_factory=dict)
     class_factors: dict[DeviceClass, FactorTable] = Field(default_factory=dict)
@@ -125,10 +153,12 @@ class EngineEntry(Sourced):
     link: dict[LinkKind, ConstantTable] = Field(default_factory=dict)
     device: dict[str, ConstantTable] = Field(default_factory=dict)
     measured: dict[DeviceClass, tuple[str, ...]] = Field(default_factory=dict)  # device names
+    kernels: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # measured, by device vendor
     intervals: dict[Calibration, ConstantTable] = Field(default_factory=dict)
     fit: FitEvidence | None = None
 
     _parent: "EngineEntry | None" = PrivateAttr(default=None)
+    _peers: tuple["EngineEntry", ...] = PrivateAttr(default=())
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -154,30 +184,56 @@ class EngineEntry(Sourced):
         entry._parent = base  # noqa: SLF001 - its own class
         return entry
 
+    def between(self, peers: Sequence["EngineEntry"]) -> "EngineEntry":
+        """Return an engine of this name whose constants are the geometric means of its peers'.
+
+        It stands for an engine that nobody measured: it was fitted on no device.
+        """
+        entry = self.model_copy(update={"measured": {}, "kernels": {}, "fit": None})
+        entry._peers = tuple(peers)  # noqa: SLF001 - its own class
+        return entry
+
+    @property
+    def peers(self) -> tuple["EngineEntry", ...]:
+        """Engines of which this one is the mean; empty if it is one of its own."""
+        return self._peers
+
     @property
     def bases(self) -> tuple["EngineEntry", ...]:
         """Base of this engine, the base of that one, and so on."""
         return () if self._parent is None else (self._parent, *self._parent.bases)
 
-    def constants_for(self, device: DeviceEntry) -> Constants:
-        """Return the constants that apply to a device.
+    def constants_for(
+        self, device: DeviceEntry, weight_format: WeightFormatEntry | None = None
+    ) -> Constants:
+        """Return the constants that apply to a device, with the intervals for a weight format.
 
         The base's constants come first, scaled. The engine's own constants override them, in this
         order: for all devices, for the device class, for the link, for the device itself.
         """
         return {
-            **self._interval(self.calibration(device)),
+            **self._interval(self.calibration(device, weight_format)),
             **self._constants_for(device),
         }
 
-    def calibration(self, device: DeviceEntry) -> "Calibration":
-        """Return the basis of predictions for a device."""
+    def calibration(
+        self, device: DeviceEntry, weight_format: WeightFormatEntry | None = None
+    ) -> "Calibration":
+        """Return the basis of predictions for a device and, if given, a weight format.
+
+        The least known of engine, device, vendor and the format's kernel decides.
+        """
         known = self.measured.get(device.device_class, ())
-        if device.name in known:
-            return "own"
-        if device.spatial:
+        if device.spatial and device.name not in known:
             return "claim"
-        return "class" if known else "unseen"
+        # an engine fitted by others may not state its kernels
+        kernels = self.kernels.get(device.vendor, ()) if self.kernels else None
+        if not known or kernels == ():
+            return "unseen"
+        distance = int(device.name not in known)
+        if weight_format is not None and kernels is not None:
+            distance += weight_format.kernel not in kernels
+        return CALIBRATIONS[distance]
 
     def _interval(self, level: "Calibration") -> Constants:
         """Return the interval factors of a level: the bases' ones, overridden by its own."""
@@ -185,6 +241,8 @@ class EngineEntry(Sourced):
         return own if self._parent is None else {**self._parent._interval(level), **own}  # noqa: SLF001
 
     def _constants_for(self, device: DeviceEntry) -> Constants:
+        if self._peers:
+            return _means([peer._constants_for(device) for peer in self._peers])  # noqa: SLF001
         inherited: Constants = {}
         if self._parent is not None:
             inherited = self._parent._constants_for(device)  # noqa: SLF001
@@ -211,12 +269,52 @@ class EngineEntry(Sourced):
             }
         )
         entry._parent = self._parent.before_fit() if self._parent else None  # noqa: SLF001
+        entry._peers = tuple(peer.before_fit() for peer in self._peers)  # noqa: SLF001
         return entry
 
-    def record(self, device: DeviceEntry) -> records.Engine:
+    def record(
+        self, device: DeviceEntry, weight_format: WeightFormatEntry | None = None
+    ) -> records.Engine:
         """Return the constants that apply to a device, as the record that physics uses."""
-        values = {name: constant.value for name, constant in self.constants_for(device).items()}
-        return records.Engine(**values)
+        constants = self.constants_for(device, weight_format)
+        return records.Engine(**{name: constant.value for name, constant in constants.items()})
+
+
+def unknown_engine(
+    default: EngineEntry, engines: Iterable[EngineEntry], year: int | None
+) -> EngineEntry:
+    """Return the mean of the default and the engines of a year, or of the nearest year with any.
+
+    Without a year these are the newest engines. Engines that run on one vendor's devices only state
+    no years and do not count. If no engine states its years, it is the default engine.
+    """
+    known = [engine for engine in engines if engine.years]
+    years = sorted({one for engine in known for one in engine.years})
+    if not years:
+        return default
+    nearest = years[-1] if year is None else min(years, key=lambda one: abs(one - year))
+    return default.model_copy(update={"name": f"mean-{nearest}"}).between(
+        [default, *(engine for engine in known if nearest in engine.years)]
+    )
+
+
+def _means(tables: Sequence[Constants]) -> Constants:
+    """Return the geometric means of constants; 0 if one of them is, as for flags."""
+    found = {}
+    for name, first in tables[0].items():
+        values = [table[name].value for table in tables]
+        mean = 0.0
+        if min(values) > 0.0:
+            mean = math.exp(math.fsum(map(math.log, values)) / len(values))
+        source = f"geometric mean of {len(values)} engines of the same year"
+        found[name] = first.model_copy(
+            update={
+                "value": first.value if len(set(values)) == 1 else mean,
+                "basis": "assumption",
+                "source": source,
+            }
+        )
+    return found
 
 
 def _started(constants: Constants) -> Constants:

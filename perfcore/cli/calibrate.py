@@ -9,9 +9,18 @@ from typing import Final
 
 import click
 
-from perfcore.accuracy.calibration import Calibrated, calibrate_all, calibrate_one, describe
+from perfcore.accuracy.calibration import (
+    Calibrated,
+    Stranger,
+    calibrate_all,
+    calibrate_one,
+    describe,
+    leave_out,
+)
 from perfcore.accuracy.kernel_fits import read_kernels
+from perfcore.accuracy.left_out import GROUPS, HELD_OUT, STRANGERS
 from perfcore.accuracy.prediction import questions
+from perfcore.accuracy.score_table import METRIC_TITLES
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.accuracy.writing import dump_engine, read_engine, with_intervals
 from perfcore.cli.text import dump, heading, json_option, paragraph, print_table, say
@@ -23,6 +32,7 @@ from perfcore.units import plural
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 _ENGINES: Final = Path(__file__).parents[1] / "catalog" / "engines"
 _METRICS: Final = {False: "{}", True: "{}, experts"}
+_KINDS: Final = {kind.removesuffix("s"): kind for kind in GROUPS if kind != "classes"}
 _SHOWN: Final = 0.02  # smallest logarithm of a factor that is shown
 
 
@@ -50,6 +60,18 @@ _SHOWN: Final = 0.02  # smallest logarithm of a factor that is shown
     is_flag=True,
     help="Fit every engine, as the shipped ones were; -o is then a directory.",
 )
+@click.option(
+    "--leave-out",
+    "left_out",
+    type=click.Choice(sorted(_KINDS)),
+    help="Only score: fit every engine without one source (engine, model, device) at a time.",
+)
+@click.option(
+    "--held-out",
+    metavar="FILE.csv",
+    multiple=True,
+    help="Measurements to score but not to fit, with --leave-out or --all-engines. Repeatable.",
+)
 @json_option
 def calibrate(
     files: tuple[str, ...],
@@ -59,6 +81,8 @@ def calibrate(
     name: str | None,
     output: str | None,
     all_engines: bool,
+    left_out: str | None,
+    held_out: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Fit an engine's constants to measurements.
@@ -69,6 +93,8 @@ def calibrate(
     given, set the starting values.
 
     The output lists the errors of the fit, and those of fits that left out a whole model or device.
+    --leave-out prints the errors that a stranger gets: on rows of a source (or engine, model,
+    device) that the fit has not seen, by metric and by the evidence for engine and device.
     The same input always gives the same output. The TOML file is an engine; use it with --engine
     FILE.toml.
 
@@ -76,6 +102,7 @@ def calibrate(
     perfcore calibrate --measurements mine.csv -o mine.toml
     perfcore point llama-3.1-8b h100-sxm --engine mine.toml
     perfcore calibrate --measurements all.csv --engine vllm --device-class datacentre-gpu-hopper
+    perfcore calibrate --measurements all.csv --leave-out source
     """  # noqa: D301
     if find_spec("scipy") is None and kernels is not None:
         raise InputError("--kernels: fitting needs scipy; pip install 'perfcore[calibrate]'")
@@ -84,6 +111,12 @@ def calibrate(
             "--all-engines fits every engine; "
             "leave out --engine, --device-class, --name and --kernels"
         )
+    _check_left_out(
+        left_out,
+        held_out,
+        all_engines=all_engines,
+        others=any((engine, device_class, name, kernels, output)),
+    )
     if name is not None and not _NAME.fullmatch(name):
         raise InputError(f"--name: {name!r}: use lower-case letters, digits, '-', '.', '_', '+'")
     _check_output(output, files, directory=all_engines)
@@ -91,8 +124,11 @@ def calibrate(
     read = [read_measurements(path) for path in paths]
     data = [describe(path, rows) for path, rows in zip(paths, read, strict=True)]
     asked, skipped = questions([row for rows in read for row in rows])
-    if all_engines:
-        found = calibrate_all(asked, _ENGINES, data)
+    apart, _ = questions([row for path in held_out for row in read_measurements(path)])
+    if left_out is not None:
+        found = leave_out(asked, _KINDS[left_out], apart)
+    elif all_engines:
+        found = calibrate_all(asked, _ENGINES, data, apart)
     else:
         engine_name = _only("--engine", engine, [question.engine.name for question in asked])
         of_engine = [question for question in asked if question.engine.name == engine_name]
@@ -113,6 +149,18 @@ def calibrate(
         dump(as_dict(found, len(skipped)))
     else:
         _show(found, len(skipped), output)
+
+
+def _check_left_out(
+    left_out: str | None, held_out: Sequence[str], *, all_engines: bool, others: bool
+) -> None:
+    if left_out and (all_engines or others):
+        raise click.UsageError(
+            "--leave-out scores a fit of every engine and writes none; give only --measurements "
+            "and --held-out with it"
+        )
+    if held_out and not left_out and not all_engines:
+        raise click.UsageError("--held-out needs --leave-out or --all-engines")
 
 
 def _check_output(output: str | None, files: Sequence[str], *, directory: bool) -> None:
@@ -168,11 +216,13 @@ def as_dict(found: Calibrated, skipped: int) -> dict[str, object]:
                 "experts": report.experts,
                 "rows": report.rows,
                 "in_sample": report.in_sample._asdict(),
-                "left_out_models": report.left_out_models and report.left_out_models._asdict(),
-                "left_out_devices": report.left_out_devices and report.left_out_devices._asdict(),
+                "left_out": {kind: errors._asdict() for kind, errors in report.left_out.items()},
             }
             for report in found.reports
         ],
+        "strangers": [{**one._asdict(), "errors": one.errors._asdict()} for one in found.strangers],
+        "undetermined": found.fit.undetermined,
+        "at_limit": found.fit.at_limit,
         "kernels": [fit._asdict() for fit in found.kernels],
         "intervals": {
             level: {name: interval._asdict() for name, interval in of_level.items()}
@@ -182,7 +232,31 @@ def as_dict(found: Calibrated, skipped: int) -> dict[str, object]:
     }
 
 
+def _show_strangers(strangers: Sequence[Stranger]) -> None:
+    kinds = {one.kind for one in strangers}
+    shown = kinds if len(kinds) <= len(STRANGERS) else {*STRANGERS, "engines"}
+    heading("What a stranger gets: errors on rows of groups that the fit has not seen, %")
+    columns = (*left("left out", "metric", "level"), *right("rows", "groups", "median", "p90"))
+    lines = [
+        (
+            one.kind,
+            METRIC_TITLES[one.metric],
+            one.level,
+            f"{one.rows:,}",
+            str(one.groups),
+            f"{one.errors.median_ape * 100:.1f}",
+            f"{one.errors.p90_ape * 100:.0f}",
+            f"{one.inside * 100:.0f}",
+        )
+        for one in sorted(strangers, key=lambda one: one.kind != HELD_OUT)
+        if one.kind in shown
+    ]
+    print_table(Table.of((*columns, *right("inside")), lines))
+
+
 def _show(found: Calibrated, skipped: int, output: str | None) -> None:
+    if found.strangers:
+        _show_strangers(found.strangers)
     for fit in found.kernels:
         values = ", ".join(
             f"{name} {value:.3g}" for name, value in zip(fit.constants, fit.values, strict=True)
@@ -199,10 +273,19 @@ def _show(found: Calibrated, skipped: int, output: str | None) -> None:
         if abs(log) >= _SHOWN
     ]
     print_table(Table.of((*left("constants"), *right("factor", "error", "prior")), rows))
+    if found.fit.undetermined:
+        heading("Left at their prior, which the measurements do not determine")
+        paragraph(", ".join(found.fit.undetermined), "")
+    if found.fit.at_limit:
+        heading("At the end of the range that is believed")
+        paragraph(", ".join(found.fit.at_limit), "")
     heading("Errors: median and 90th percentile, %")
+    kinds = [kind for kind in GROUPS if any(kind in report.left_out for report in found.reports)]
+    kinds = kinds or ["models", "devices"]
     columns = (
         *left("source", "metric"),
-        *right("rows", "fit", "", "model left out", "", "device left out", ""),
+        *right("rows", "fit", ""),
+        *(column for kind in kinds for column in right(f"{kind.removesuffix('s')} left out", "")),
     )
     lines = [
         (
@@ -211,11 +294,7 @@ def _show(found: Calibrated, skipped: int, output: str | None) -> None:
             f"{report.rows:,}",
             *(
                 cell
-                for errors in (
-                    report.in_sample,
-                    report.left_out_models,
-                    report.left_out_devices,
-                )
+                for errors in (report.in_sample, *map(report.left_out.get, kinds))
                 for cell in (
                     ("-", "-")
                     if errors is None

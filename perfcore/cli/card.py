@@ -34,8 +34,10 @@ _MEANINGS: Final = dict(zip(BOUND, (meaning for *_, meaning in TERMS), strict=Tr
 _OFFLOADED: Final = {"weights": "weights", "kv": "KV cache"}
 _RESTS_ON: Final = {
     "own": "{engine} was fitted to measurements on {device}",
-    "class": "{engine} was fitted to measurements on other devices in the class of {device}",
-    "unseen": "{engine} was not measured on the class of {device}: data sheet and class defaults",
+    "class": "{engine} was fitted to measurements in the class of {device}, but on other devices "
+    "or with other kernels than that of {weight_format}",
+    "unseen": "{engine} was not measured on the class and vendor of {device}, or neither on "
+    "{device} nor with the kernel of {weight_format}: data sheet and class defaults",
     "claim": "only the vendor's own figures are known for {device}",
 }
 _MATTERS: Final = 0.1  # least effect that the card shows: % of the verdict per % of a figure
@@ -435,17 +437,25 @@ def _side_by_side(found: tuple[Alternative, ...]) -> Table:
     )
 
 
+def _rests_on(configuration: Configuration) -> str:
+    """Return the evidence for a prediction."""
+    entries = configuration.entries
+    level = entries.engine.calibration(entries.device, entries.weight_format)
+    return _RESTS_ON[level].format(
+        engine=configuration.labels["engine"],
+        device=entries.device.name,
+        weight_format=entries.weight_format.name,
+    )
+
+
 def _provenance(configuration: Configuration) -> Iterator[Block]:
     found = figures(configuration)
     shown = sorted(
         (figure for figure in found if figure.effect >= _MATTERS), key=lambda f: -f.effect
     )[:_MOST_SHOWN]
     yield Heading("What the prediction rests on")
-    name = configuration.labels["engine"]
-    device = configuration.entries.device
-    level = configuration.entries.engine.calibration(device)
     yield Paragraph(
-        f"Intervals (80 %): {_RESTS_ON[level].format(engine=name, device=device.name)}; "
+        f"Intervals (80 %): {_rests_on(configuration)}; "
         f"{configuration.constants['low_tpot_served'].source}."
     )
     bases = Counter(figure.basis for figure in found)

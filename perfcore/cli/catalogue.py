@@ -538,6 +538,9 @@ def _evidence(entry: EngineEntry) -> None:
         heading("measured on")
         measured = cast("dict[str, tuple[str, ...]]", entry.measured)
         facts(((key, ", ".join(devices)) for key, devices in measured.items()), "  ")
+    if entry.kernels:
+        heading("kernels measured, by vendor of the device")
+        facts(((key, ", ".join(kernels)) for key, kernels in entry.kernels.items()), "  ")
     if entry.fit is None:
         return
     heading("errors of the fit, median %")

@@ -166,7 +166,7 @@ class Configuration:
         base = Records(
             model=entries.model.record(),
             device=entries.device.record(),
-            engine=entries.engine.record(entries.device),
+            engine=entries.engine.record(entries.device, entries.weight_format),
             weight_format=entries.weight_format.record(),
             kv_format=entries.kv_format.record(),
             deployment=records.Deployment(
@@ -245,7 +245,7 @@ class Configuration:
     @property
     def constants(self) -> dict[str, Constant]:
         """Return the engine's constants that apply to this device, with their provenance."""
-        return self.entries.engine.constants_for(self.entries.device)
+        return self.entries.engine.constants_for(self.entries.device, self.entries.weight_format)
 
     @property
     def estimated(self) -> tuple[EstimatedFact, ...]:

@@ -35,6 +35,7 @@ _WORDS: Final = frozenset(
         "title",
         "vendor",
         "year",
+        "years",
     }
 )
 # Tables of an engine that apply to some devices only, and the device's field that selects them.
@@ -42,6 +43,7 @@ _CHOSEN_BY: Final = {
     "class_factors": "device_class",
     "device_class": "device_class",
     "measured": "device_class",
+    "kernels": "vendor",
     "link": "link_kind",
     "device": "name",
 }

@@ -7,12 +7,14 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from perfcore import records
+from perfcore.catalog.engine_entry import EngineEntry
+from perfcore.catalog.schema import DeviceEntry, WeightFormatEntry
 from perfcore.columns import BY_NAME, METRICS, Column
 from perfcore.errors import MOST_FAULTS, InputError
 from perfcore.inputs import AXIS_INPUTS, LIMITS, TIES, broken_ties
@@ -204,23 +206,37 @@ class Space:
         """Records as rows, one table per kind, with what-ifs applied.
 
         The row is ``base * variants + variant``. ``base`` is the index of the entry on its axis
-        (for engines, ``engine * devices + device``), ``variant`` that of the combination of the
-        record's what-ifs.
+        (for engines, ``(engine * devices + device) * kernels + kernel``), ``variant`` that of the
+        combination of the record's what-ifs.
         """
-        devices = self._axis("device").entries
         base: dict[str, list[Record]] = {
             kind: [entry.record() for entry in self._axis(kind).entries]  # type: ignore[attr-defined]
             for kind in ("model", "device", "weight_format", "kv_format", "economics")
         }
-        base["engine"] = [
-            engine.record(device)  # type: ignore[attr-defined]
-            for engine in self._axis("engine").entries
-            for device in devices
-        ]
+        base["engine"] = self._engines()
         model, device, engine, weight_format, kv_format, economics = (
             self._table(kind, base[kind]) for kind in TABLES
         )
         return model, device, engine, weight_format, kv_format, economics
+
+    @cached_property
+    def _kernels(self) -> dict[str, WeightFormatEntry]:
+        """Weight formats by kernel, which is all that an engine's record takes from a format."""
+        formats = cast("tuple[WeightFormatEntry, ...]", self._axis("weight_format").entries)
+        return {entry.kernel: entry for entry in formats}
+
+    def _engines(self) -> list[Record]:
+        """Return the record of every engine on every device with every kernel."""
+        made: list[Record] = []
+        for engine in cast("tuple[EngineEntry, ...]", self._axis("engine").entries):
+            for device in cast("tuple[DeviceEntry, ...]", self._axis("device").entries):
+                found: dict[str, Record] = {}  # by the level of the intervals, all that differs
+                for weight_format in self._kernels.values():
+                    level = engine.calibration(device, weight_format)
+                    if level not in found:
+                        found[level] = engine.record(device, weight_format)
+                    made.append(found[level])
+        return made
 
     def block(self, start: int, stop: int) -> Block:
         """Return the outer points ``start`` … ``stop - 1``."""
@@ -231,11 +247,15 @@ class Space:
             for axis in dimension.axes
         }
         points = stop - start
+        order = list(self._kernels)
+        formats = cast("tuple[WeightFormatEntry, ...]", self._axis("weight_format").entries)
+        kernels = np.array([order.index(entry.kernel) for entry in formats])
         rows = []
         for kind in TABLES:
             row = np.zeros(points, np.int64)
             if kind == "engine":
                 row = places["engine"] * len(self._axis("device")) + places["device"]
+                row = row * len(self._kernels) + kernels[places["weight_format"]]
             elif kind in places:
                 row = places[kind]
             for what_if in self._what_ifs(kind):

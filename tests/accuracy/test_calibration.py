@@ -39,7 +39,7 @@ def test_two_rows_move_what_they_can(simulated):
 
     (report,) = found.reports
     assert report.in_sample.median_ape < 0.1
-    assert report.left_out_models is None
+    assert report.left_out == {}
     widths = np.array([parameter.width for parameter in found.fit.parameters])
     assert (np.abs(found.fit.logs) < 2.5 * widths).all()
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from perfcore import records
+from perfcore import catalog, records
 from perfcore.accuracy import plan
-from perfcore.accuracy.calibration import model_of
 from perfcore.accuracy.fit import Parameter, Problem, cross_validate
+from perfcore.accuracy.left_out import model_of
 
 FREE = (
     Parameter("launch", plan.LAUNCHES, 1.0),
@@ -86,3 +86,50 @@ def test_constants_stay_within_their_bounds(simulated):
 
     memory = engines[:, records.Engine._fields.index("memory_efficiency_16")]
     assert (memory == 1.0).all()
+
+
+def test_constants_that_the_data_do_not_determine_keep_their_prior_and_are_named(simulated):
+    unknown = Parameter("all-reduce", plan.ALL_REDUCE, 1.0)  # every row is of one device
+
+    fitted = Problem(simulated, (*FREE, unknown)).fit_determined()
+
+    assert fitted.undetermined == ["prefill", "all-reduce"]
+    assert (fitted.logs[2:] == 0.0).all()
+    assert np.exp(fitted.logs[1]) == pytest.approx(0.8, rel=0.02)
+
+
+def test_no_factor_leaves_the_range_that_is_believed(simulated):
+    narrow = FREE[0]._replace(most=1.5)
+
+    fitted = Problem(simulated, (narrow, *FREE[1:])).fit()
+
+    assert np.exp(fitted.logs[0]) == pytest.approx(1.5)
+    assert fitted.at_limit == ["launch"]
+
+
+def test_a_source_does_not_rule_by_its_number_of_rows(simulated):
+    def of(source, questions):
+        return [
+            q._replace(measurement=q.measurement._replace(source=source, hardware=q.device.name))
+            for q in questions
+        ]
+
+    small, large = of("small", simulated[:8]), of("large", simulated * 20)
+    weights = Problem([*small, *large], FREE).weights
+
+    total = [float((part**2).sum()) for part in (weights[:8], weights[8:])]
+    assert total[1] < 10 * total[0]
+    assert len(large) == 160 * len(small)
+
+
+def test_the_mean_of_engines_moves_with_each_of_them(simulated):
+    engines = [catalog.load_engine(name) for name in ("vllm", "sglang")]
+    mean = engines[0].model_copy(update={"name": "mean"}).between(engines)
+    question = simulated[0]._replace(engine=mean)
+    own = Parameter("vllm launch", ("launch",), 1.0, ("vllm",))
+
+    problem = Problem([question], (own, FREE[1]))
+
+    launch = records.Engine._fields.index("launch")
+    moved = problem.engines(np.array([math.log(4.0), 0.0]))[0, launch]
+    assert moved == pytest.approx(2.0 * problem.catalogue[0, launch])

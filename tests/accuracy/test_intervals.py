@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from perfcore.accuracy.calibration import device_of
-from perfcore.accuracy.intervals import interval_of, intervals
+from perfcore.accuracy.intervals import UNKNOWN, inside_without, interval_of, intervals, levels
+from perfcore.accuracy.left_out import HELD_OUT, Judged, device_of
 from perfcore.accuracy.prediction import (
     batch_of,
     engine_table,
@@ -69,3 +69,56 @@ def test_devices_that_differ_only_in_memory_are_one_group(licensed):
     found, _ = questions(licensed)
 
     assert {device_of(q) for q in found if q.device.name.startswith("a100")} == {"a100"}
+
+
+def made(question, count, spread, level, kind, seed):
+    generator = np.random.default_rng(seed)
+    return [
+        Judged(question, -shift + generator.normal(0, 0.02), level, kind, f"{kind} {group}")
+        for group, shift in enumerate(generator.normal(0, spread, count))
+        for _ in range(4)
+    ]
+
+
+def test_levels_rest_on_sources_that_no_fit_has_seen(licensed):
+    found, _ = questions([row for row in licensed if row.source == "gpt_fast" and row.tp == 1])
+    question = found[0]
+    rows = [
+        *made(question, 40, 0.05, "own", "models", 1),
+        *made(question, 40, 0.2, "own", HELD_OUT, 2),
+        *made(question, 40, 0.4, "class", HELD_OUT, 3),
+        *made(question, 40, 0.1, "unseen", HELD_OUT, 4),
+    ]
+
+    widths = levels(rows)
+
+    own, near, far = (widths[level]["tpot_single"] for level in ("own", "class", "unseen"))
+    assert own.rows == 160  # sources, not models
+    assert own.high == pytest.approx(np.exp(0.2 * 1.28), rel=0.15)
+    assert near == far  # a class that is known elsewhere is no better known than an unknown one
+    assert near.high > own.high
+    assert widths["own"]["power"][:2] == UNKNOWN
+
+
+def test_few_groups_do_not_stretch_an_interval_without_end(licensed):
+    found, _ = questions([row for row in licensed if row.source == "gpt_fast" and row.tp == 1])
+    shifts = (0.0, 0.01, 2.0)
+    rows = [
+        Judged(found[0], -shift, "own", HELD_OUT, str(group)) for group, shift in enumerate(shifts)
+    ]
+
+    assert levels(rows)["own"]["tpot_single"].high < np.exp(2 * 2.0)
+
+
+def test_an_interval_is_tested_on_sources_that_did_not_make_it(licensed):
+    found, _ = questions([row for row in licensed if row.source == "gpt_fast" and row.tp == 1])
+    rows = []
+    for source, shift in enumerate((*np.linspace(-0.1, 0.1, 30), 3.0)):
+        measurement = found[0].measurement._replace(source=str(source))
+        question = found[0]._replace(measurement=measurement)
+        rows.append(Judged(question, -shift, "own", HELD_OUT, f"{HELD_OUT} {source}"))
+
+    inside = inside_without(rows, rows)
+
+    assert not inside[-1]
+    assert np.mean(inside) > 0.75

@@ -10,6 +10,7 @@ from perfcore.accuracy.prediction import (
     evaluate_points,
     predicted,
     questions,
+    without_engine,
 )
 from perfcore.accuracy.scores import score
 from perfcore.accuracy.table import read_measurements
@@ -77,12 +78,51 @@ def test_an_older_release_is_found_by_its_date(licensed):
     assert by_source["inferencex"] == {"vllm", "trtllm", "sglang"}
 
 
-def test_an_unknown_engine_runs_as_the_default_and_is_counted(write):
-    found = score(read_measurements(write(ROW.replace("vllm", "nobody-knows"))))
+@pytest.mark.parametrize(
+    ("date", "name", "peers"),
+    [
+        ("2024-07", "mean-2024", {"default", "vllm-2024", "trtllm-2024", "llamacpp-2024"}),
+        ("2026-01-31", "mean-2026", {"default", "vllm", "trtllm", "sglang", "llamacpp"}),
+        ("", "mean-2026", {"default", "vllm", "trtllm", "sglang", "llamacpp"}),
+    ],
+)
+def test_an_unknown_engine_is_the_mean_of_its_year_and_is_counted(write, date, name, peers):
+    lines = (HEADER + ",date", ROW.replace("vllm", "nobody-knows") + f",{date}")
+    found = score(read_measurements(write(*lines[1:], header=lines[0])))
 
-    assert found.rows[0].question.engine.name == "default"
+    engine = found.rows[0].question.engine
+    assert engine.name == name
+    assert {peer.name for peer in engine.peers} == peers
     assert list(found.assumed.values()) == [1]
     assert "nobody-knows" in next(iter(found.assumed))
+
+
+def test_an_unknown_engine_does_not_claim_the_interval_of_a_known_one(write):
+    (known,) = score(read_measurements(write(ROW))).rows
+    (unknown,) = score(read_measurements(write(ROW.replace("vllm", "nobody-knows")))).rows
+
+    question = unknown.question
+    assert question.engine.calibration(question.device, question.weight_format) == "unseen"
+    assert unknown.high / unknown.low > known.high / known.low
+
+
+def test_a_left_out_engine_is_none_of_its_own_releases(write):
+    line = ROW + ",2024-07"
+    (question,) = asked_with_date(line, write=write)
+
+    left_out = without_engine(question)
+
+    assert question.engine.name == "vllm-2024"
+    assert {peer.name for peer in left_out.engine.peers} == {
+        "default",
+        "trtllm-2024",
+        "llamacpp-2024",
+    }
+
+
+def asked_with_date(line, write):
+    found, _ = questions(read_measurements(write(line, header=HEADER + ",date")))
+    return found
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,9 @@ def test_llamacpp_says_how_far_it_is_from_the_published_results(published):
         ("vllm", "datacentre-gpu-amd", "e2e_latency_s", 0.1),
         ("vllm", "datacentre-gpu-amd", "output_tokens_per_s_per_device", 0.22),
         ("vllm", "tpu", "output_tokens_per_s_per_device", 0.15),
-        ("default", "asic", "e2e_latency_s", 0.2),
-        ("default", "apu", "tpot_s", 0.3),
+        # engines that the catalogue does not know
+        ("mean-2024", "asic", "e2e_latency_s", 0.35),
+        ("mean-2025", "apu", "tpot_s", 0.3),
     ],
 )
 def test_published_results_are_met(published, engine, device_class, metric, median):

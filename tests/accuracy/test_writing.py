@@ -41,7 +41,8 @@ def test_shipped_engines_say_what_they_were_fitted_to():
         assert engine.fit.data[0].endswith("sha256 " + engine.fit.data[0][-16:])
         assert sum(errors.rows for errors in engine.fit.errors) >= 50
         assert all(errors.median_ape < 0.3 for errors in engine.fit.errors if errors.rows >= 20)
-        assert engine.measured
+        # what all engines share was not measured with an engine of that name
+        assert bool(engine.measured) == bool(engine.kernels) == (name != "default")
 
 
 ENGINES = Path(catalog.__file__).parent / "engines"

@@ -145,6 +145,92 @@ def test_what_a_prediction_rests_on(engine, device, level):
     assert catalog.load_engine(engine).calibration(entry) == level
 
 
+@pytest.mark.parametrize(
+    ("engine", "device", "weight_format", "level"),
+    [
+        ("vllm", "h100-sxm", "fp8", "own"),
+        ("vllm", "h100-sxm", "q4_k_m", "class"),  # a kernel that it was never measured with
+        ("vllm", "gh200-96gb", "q4_k_m", "unseen"),
+        ("llamacpp", "rx-7900-xtx", "q4_k_m", "own"),
+        ("llamacpp", "rtx-5090", "q4_k_m", "class"),
+        ("neuronx", "trainium2", "bf16", "class"),
+        ("neuronx", "wormhole-n150", "bf16", "unseen"),  # the same class, another vendor
+        ("default", "h100-sxm", "bf16", "unseen"),  # no engine of that name was measured
+    ],
+)
+def test_the_least_known_part_of_a_stack_decides(engine, device, weight_format, level):
+    known = catalog.load_engine(engine)
+    found = known.calibration(
+        catalog.load_device(device), catalog.load_weight_format(weight_format)
+    )
+
+    assert found == level
+
+
+def test_an_engine_between_others_has_their_geometric_means():
+    device = catalog.load_device("h100-sxm")
+    peers = [catalog.load_engine(name) for name in ("vllm-2024", "trtllm-2024")]
+    records_ = [peer.record(device) for peer in peers]
+
+    mean = catalog.load_engine("default").between(peers)
+
+    found = mean.record(device)
+    expected = math.sqrt(records_[0].launch_fp8 * records_[1].launch_fp8)
+    assert found.launch_fp8 == pytest.approx(expected)
+    assert found.server_per_step == 0.0  # one of them has no such time
+    assert mean.calibration(device) == "unseen"
+    assert mean.before_fit().record(device).launch == peers[0].before_fit().record(device).launch
+
+
+SANE = {  # smallest and largest value that is believed of a fitted constant, on any device
+    "launch": (0.0, 60e-6),
+    "launch_fp8": (0.0, 60e-6),
+    "launch_fp8_block": (0.0, 120e-6),
+    "launch_attention": (0.0, 60e-6),
+    "launch_experts": (0.0, 400e-6),
+    "launch_experts_block": (0.0, 400e-6),
+    "launch_elementwise": (0.0, 30e-6),
+    **dict.fromkeys((n for n in ENGINE_DIMENSIONS if n.startswith("memory_eff")), (0.1, 1.0)),
+    **dict.fromkeys((n for n in ENGINE_DIMENSIONS if n.startswith("compute_eff")), (0.03, 1.0)),
+    "kv_efficiency": (0.2, 1.0),
+    "kv_efficiency_quantised": (0.2, 1.0),
+    "kv_group_penalty": (0.0, 1.2),
+    "attention_prefill_efficiency": (0.01, 1.0),
+    "attention_prefill_memory_efficiency": (0.01, 1.0),
+    "attention_decode_efficiency": (0.01, 1.0),
+    "one_shot_latency": (0.0, 1e-3),
+    "one_shot_hop": (0.0, 1e-4),
+    "two_shot_latency": (0.0, 2e-3),
+    "host_per_step": (0.0, 30e-3),
+    "host_per_sequence": (0.0, 300e-6),
+    "host_per_device": (0.0, 15e-3),
+    "host_per_prefill": (0.0, 61e-3),
+    "server_per_step": (0.0, 30e-3),
+    "server_per_sequence": (0.0, 1e-3),
+    "interference": (0.8, 1.5),
+    "queue_weight": (0.0, 1.0),
+    **dict.fromkeys((n for n in ENGINE_DIMENSIONS if n.startswith("power_")), (0.0, 1.0)),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in catalog.names("engine") if name != "ideal"])
+def test_shipped_constants_are_within_the_range_that_is_believed(name):
+    engine = catalog.load_engine(name)
+    for device in DEVICES:
+        record = engine.record(catalog.load_device(device))
+        for constant, (low, high) in SANE.items():
+            value = getattr(record, constant, low)
+            assert low <= value <= high, f"{constant} on {device}: {value:g}"
+
+
+def test_class_intervals_are_never_narrower_than_those_of_an_unknown_stack():
+    levels = catalog.load_engine("kernels").intervals
+
+    for name, constant in levels["class"].items():
+        unseen = levels["unseen"][name].value
+        assert constant.value <= unseen if name.startswith("low") else constant.value >= unseen
+
+
 def test_intervals_widen_with_ignorance():
     engine = catalog.load_engine("vllm")
     devices = ("h100-sxm", "gh200-96gb", "mi300x", "groq-lpu")

@@ -54,7 +54,10 @@ def test_slower_than_predicted(find):
 
 
 def test_faster_than_predicted_but_not_than_the_bound(find):
-    finding = find(devices=8, ms_per_token=5.5)
+    known = find(devices=8, ms_per_token=10)
+    between = (known.bound_tpot_s + known.predicted_low_s) / 2
+
+    finding = find(devices=8, ms_per_token=between * 1e3)
 
     assert codes(finding) == ["faster-than-predicted"]
 

@@ -79,6 +79,29 @@ def test_calibrate_twice_gives_the_same_file(simulated, tmp_path):
     assert texts[0] == texts[1]
 
 
+def test_what_a_stranger_gets(simulated, tmp_path):
+    paths = [tmp_path / name for name in ("one.csv", "two.csv", "apart.csv")]
+    for path in paths:
+        rows = [question.measurement._replace(source=path.stem) for question in simulated[::4]]
+        write_measurements(path, rows)
+    one, two, apart = map(str, paths)
+
+    found = json.loads(
+        invoke(
+            *("calibrate", "--measurements", one, "--measurements", two, "--leave-out", "source"),
+            *("--held-out", apart, "--json"),
+        )
+    )
+
+    kinds = {stranger["kind"]: stranger for stranger in found["strangers"]}
+    assert set(kinds) == {"sources", "held out"}
+    assert kinds["sources"]["groups"] == 2
+    assert kinds["held out"]["level"] == "own"
+    assert kinds["held out"]["errors"]["median_ape"] < 0.1
+    assert "vllm interference" in found["undetermined"]  # no row is of a server
+    assert not found["engines"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
@@ -90,6 +113,9 @@ def test_calibrate_twice_gives_the_same_file(simulated, tmp_path):
         (["--name", "My Engine"], "--name: 'My Engine'"),
         (["--all-engines", "--engine", "vllm"], "--all-engines fits every engine"),
         (["--all-engines", "-o", "nowhere"], "is not a directory"),
+        (["--leave-out", "source", "--all-engines"], "--leave-out scores a fit of every engine"),
+        (["--leave-out", "source", "-o", "x.toml"], "--leave-out scores a fit of every engine"),
+        (["--held-out", "x.csv"], "--held-out needs --leave-out or --all-engines"),
     ],
 )
 def test_faults_of_calibrate(arguments, fault):

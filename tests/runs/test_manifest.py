@@ -37,8 +37,8 @@ def test_constants_of_an_engine_that_others_stand_on_count(monkeypatch):
     before = manifest.header(made)
     of_base = EngineEntry.constants_for
 
-    def changed(self, device):
-        constants = of_base(self, device)
+    def changed(self, device, weight_format=None):
+        constants = of_base(self, device, weight_format)
         name = next(iter(constants))
         return {**constants, name: constants[name].model_copy(update={"value": 0.123})}
 
