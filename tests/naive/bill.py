@@ -9,7 +9,16 @@ from naive.passes import Passes
 class Bill(Passes):
     """Traffic, power, energy and money."""
 
-    def pass_traffic(self):
+    def pass_traffic(self, share):
+        """Return the bytes and FLOP of one pass of the decode step on all devices.
+
+        Of its sequences, a ``share`` writes tokens.
+        """
+        size, flop = self.full_pass_traffic()
+        bare = self.groups * self.body_bytes()
+        return bare + share * (size - bare), share * flop
+
+    def full_pass_traffic(self):
         """Return the bytes and FLOP of one pass of the decode step on all devices."""
         entry, a = self.entry, self.activation
         tokens = self.sequences * self.groups * self.queries
@@ -43,9 +52,9 @@ class Bill(Passes):
         entry, width = self.entry, self.prefill_width
         prompts = self.prompts() * self.groups
         size, flop = self.token_traffic(self.all_prompt_tokens())
-        size += self.groups * self.body_bytes()
+        size += self.groups * self.body_bytes() * self.weight_reads()
         if entry.num_experts:
-            size += self.touched_bytes(self.touching_tokens())
+            size += self.touched_bytes(self.touching_tokens()) * self.weight_reads()
         size += self.activation * prompts * (entry.hidden_size + 3 * entry.vocab_size)
         flop += 2 * prompts * entry.vocab_size * entry.hidden_size
         cache, state, moved, scores = self.prefill_attention()
@@ -124,45 +133,48 @@ class Bill(Passes):
         rate = self.attention_flops * self.engine.attention_prefill_efficiency
         return flop / (rate * self.prefill_width * self.groups)
 
-    def bill(self, step, prefill, prefill_s, first, request):
+    def bill(self, step, prefill, life, traffic):
         """Return power, energy and money, by the names of the columns.
 
-        ``first`` and ``request`` are the seconds to a static batch's first token and after it.
+        ``prefill`` is the seconds of a pass, ``life`` how a request spends its own, and ``traffic``
+        the bytes and FLOP of a decode pass.
         """
         device, engine, economics = self.device, self.engine, self.economics
         devices, batch = self.devices, self.batch
-        per_prompt = prefill / (self.prompts() * self.groups)
-        size, flop = self.pass_traffic()
-        decode_power = self.decode_power(step, size, flop)
+        decode_power = self.decode_power(step, *traffic)
         prefill_power = self.prefill_power(prefill)
-        if self.static:
-            joules = prefill_power * (first - engine.host_per_prefill) + decode_power * request
-            joules += engine.power_host * device.board_power * engine.host_per_prefill
-            power = joules / (first + request)
-        else:
-            power = (decode_power * step.total + prefill_power * prefill_s) / (
-                step.total + prefill_s
-            )
-        output_energy = devices * decode_power * step.total / batch
-        input_energy = devices * prefill_power * per_prompt / self.input_len / self.at_once()
+        waiting_power = engine.power_host * device.board_power
+        pass_s = prefill / (self.prompts() * self.groups) / self.at_once()  # of all devices
+        device_s = life.runs / batch
+        power = decode_power
+        if not self.disaggregated:
+            joules = decode_power * life.steps + prefill_power * life.prompts
+            power = (joules + waiting_power * life.outside) / life.runs
+        request_energy = devices * power * device_s
+        if self.disaggregated:
+            request_energy += devices * prefill_power * pass_s
+        output_s = step.total * life.busy / batch
+        output_energy = devices * decode_power * output_s
+        later = self.output_len - 1
+        input_energy = (request_energy - later * output_energy) / self.input_len
         grid = (1 + economics.node_overhead) * economics.pue
         carbon = economics.carbon_intensity / 3.6e6 * 1e6
 
         # Money.
         rate = self.usd_per_second() * 1e6
         pooled = 1 / engine.prefill_pool_load if self.disaggregated else 1.0
-        output_cost = rate * step.total / batch
+        input_s = pass_s if self.disaggregated else device_s - later * output_s
+        output_cost = rate * output_s
         return {
             "decode_power_w": decode_power,
             "prefill_power_w": prefill_power,
             "power_w": power,
             "energy_per_output_token_j": output_energy,
             "energy_per_input_token_j": input_energy,
-            "energy_per_request_j": self.input_len * input_energy
-            + (self.output_len - 1) * output_energy,
+            "energy_per_request_j": request_energy,
             "facility_energy_per_output_token_j": output_energy * grid,
             "cost_per_mtok_output_usd": output_cost,
-            "cost_per_mtok_input_usd": rate * pooled * per_prompt / self.input_len / self.at_once(),
+            "cost_per_mtok_input_usd": rate * pooled * input_s / self.input_len,
             "cost_per_mtok_cached_input_usd": rate * pooled * self.cached_token_seconds(),
             "break_even_utilization": output_cost * economics.utilization / economics.token_price,
             "carbon_per_mtok_output_g": output_energy * grid * carbon,

@@ -123,13 +123,13 @@ def prefill_at(
 
     # Power, from traffic and arithmetic of one group's devices.
     moved_bytes = (
-        replica.body_bytes
+        replica.body_bytes * chunks
         + replica.head_bytes * per_group
         + replica.prefill_bytes_per_token * work.tokens
         + attention_bytes(replica.prefill, work)
     )
     if model.experts > 0.0:
-        moved_bytes += replica.expert_bytes * experts_read * running.per_groups
+        moved_bytes += replica.expert_bytes * experts_read * chunks * running.per_groups
     flops = (
         replica.head_flops * per_group
         + replica.prefill_flops_per_token * work.tokens

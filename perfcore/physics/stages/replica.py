@@ -96,7 +96,7 @@ class Replica(NamedTuple):
 
     bare_step: BareStep
     pass_start_s: float  # start-ups of a pass, of operators and exchanges
-    compute_per_token: float  # s, of linear operators apart from routed experts
+    compute_per_token: float  # s, of layers' linear operators apart from routed experts
     launched_s: float  # start-ups of a step, including drafting
     hand_over_s: float  # between stages: fixed part
     hand_over_per_token: float  # s
@@ -185,10 +185,13 @@ def bare_step(
     launched_s: float,
     network_s: float,
     driven: float,
+    draft_share: float,
     per_output: float,
 ) -> BareStep:
-    """A decode step without tokens: it reads all weights but those of routed experts."""
-    drafts = deployment.draft_len
+    """A decode step without tokens: it reads all weights but those of routed experts.
+
+    Drafting reads its own layers, ``draft_share`` of a pass, and the lm_head for every draft.
+    """
     layers_s = (
         ops.attention_in.weights
         + ops.attention_out.weights
@@ -196,7 +199,8 @@ def bare_step(
         + ops.ffn_out.weights
         + ops.shared.weights
     )
-    weights_s = layers_s + ops.elementwise.weights + ops.lm_head.weights * (1.0 + drafts)
+    weights_s = (layers_s + ops.elementwise.weights) * (1.0 + draft_share)
+    weights_s += ops.lm_head.weights * (1.0 + deployment.draft_len)
     host_s = engine.host_per_step + engine.host_per_device * (driven - 1.0)
     if deployment.scheduler != SCHEDULER_STATIC:
         host_s += engine.server_per_step
@@ -224,11 +228,9 @@ def prepare(
     step_tokens = accepted_tokens(deployment.draft_len, deployment.acceptance)
     per_output = 1.0 / step_tokens
     launches_s = start_up(model, device, engine, ops)
-    launched_s = launches_s
-    if deployment.draft_len > 0.0:
-        draft_share = deployment.draft_len * engine.draft_layers / model.layers
-        launched_s += (launches_s - ops.lm_head.start_up) * draft_share
-        launched_s += deployment.draft_len * ops.lm_head.start_up
+    draft_share = deployment.draft_len * engine.draft_layers / model.layers
+    launched_s = launches_s + (launches_s - ops.lm_head.start_up) * draft_share
+    launched_s += deployment.draft_len * ops.lm_head.start_up
 
     # Exchanges.
     spatial = device.spatial == 1.0
@@ -325,7 +327,14 @@ def prepare(
         per_step_token=per_output,
         drafted=drafted,
         bare_step=bare_step(
-            ops, engine, deployment, launched_s, exchanged_s + hand_over_s, driven, per_output
+            ops,
+            engine,
+            deployment,
+            launched_s,
+            exchanged_s + hand_over_s,
+            driven,
+            draft_share,
+            per_output,
         ),
         pass_start_s=launches_s + hand_over_s + exchanged_s,
         compute_per_token=(
@@ -334,7 +343,6 @@ def prepare(
             + ops.ffn_in.compute_per_token
             + ops.ffn_out.compute_per_token
             + ops.shared.compute_per_token
-            + ops.lm_head.compute_per_token
         ),
         launched_s=launched_s,
         hand_over_s=hand_over_s,
