@@ -103,11 +103,13 @@ METRICS: tuple[Column, ...] = (
     _default(
         "tokens_per_s_per_device",
         "1/s",
-        "output tokens per second of the whole batch, per device",
+        "output tokens of whole requests per second, prefill included, per device",
         "most",
     ),
     _metric("requests_per_s", "1/s", "requests per second that a replica finishes", "most"),
-    _count("running_batch", "sequences that run at once; the others wait", better="most"),
+    _count(
+        "running_batch", "requests that run at once; the others wait", default=True, better="most"
+    ),
     _metric(
         "prefill_pool",
         "1",
@@ -117,7 +119,7 @@ METRICS: tuple[Column, ...] = (
     _metric(
         "kv_bytes_per_device",
         "bytes",
-        "KV cache and states of the batch at full length, on the fullest device",
+        "KV cache and states of the running requests, on the fullest device",
     ),
     _default("total_bytes_per_device", "bytes", "weights and KV cache on the fullest device"),
     _metric(
@@ -166,7 +168,7 @@ METRICS: tuple[Column, ...] = (
     _metric("elasticity_latency", "1", "% decrease of tpot_s per % less of every fixed latency"),
     _default("decode_power_w", "W", "mean power of one board in decode"),
     _metric("prefill_power_w", "W", "mean power of one board in prefill"),
-    _metric("power_w", "W", "mean power of one board over prefill and decode"),
+    _metric("power_w", "W", "mean power of one board over the time of a request"),
     _default(
         "energy_per_output_token_j",
         "J",
@@ -174,12 +176,15 @@ METRICS: tuple[Column, ...] = (
         "least",
     ),
     _metric(
-        "energy_per_input_token_j", "J", "energy of all boards in prefill, per input token", "least"
+        "energy_per_input_token_j",
+        "J",
+        "energy of all boards per input token: the rest of the request's",
+        "least",
     ),
     _metric(
         "energy_per_request_j",
         "J",
-        "energy of all boards per request, of its prefill and its decode steps",
+        "energy of all boards per request, from its prompt to its end",
         "least",
     ),
     _metric(
@@ -188,7 +193,12 @@ METRICS: tuple[Column, ...] = (
         "energy from the grid in decode steps, per output token: boards, hosts, fans, PUE",
         "least",
     ),
-    _default("cost_per_mtok_output_usd", "USD", "cost of a million output tokens", "least"),
+    _default(
+        "cost_per_mtok_output_usd",
+        "USD",
+        "cost of a million output tokens after the first",
+        "least",
+    ),
     _default("cost_per_mtok_input_usd", "USD", "cost of a million input tokens", "least"),
     _metric(
         "cost_per_mtok_cached_input_usd", "USD", "cost of a million cached input tokens", "least"

@@ -330,7 +330,10 @@ DELAYS = tuple(
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_elasticities_are_derivatives(name, scheduler, layout):
-    """The parts of the oracle's time against the time of a slightly faster machine."""
+    """The parts of the oracle's time against the time of a slightly faster machine.
+
+    That of a disaggregated server has as many requests that still wait for their prompts.
+    """
     entry, device, engine, weights, kv = catalogued(name, "h200-sxm", weights="fp8")
     engine = engine._replace(pads_heads=1.0)
     plan = LAYOUTS[layout]._replace(
@@ -338,7 +341,14 @@ def test_elasticities_are_derivatives(name, scheduler, layout):
     )
 
     def oracle(device, engine):
-        return Naive(entry, device, engine, weights, kv, MONEY, plan, 2_000.0, 300.0).point()
+        naive = Naive(entry, device, engine, weights, kv, MONEY, plan, 2_000.0, 300.0)
+        naive.given_share = share
+        return naive
+
+    share = None
+    as_run = oracle(device, engine).as_run()
+    if as_run.disaggregated:
+        share = as_run.life(as_run.prefill()).share
 
     def slope(change, columns):
         """Return the relative change of TPOT per relative change of some fields."""
@@ -348,10 +358,10 @@ def test_elasticities_are_derivatives(name, scheduler, layout):
             old = records_[change]
             fields = {column: factor * getattr(old, column) for column in columns}
             records_[change] = old._replace(**fields)
-            times.append(oracle(*records_)["tpot_s"])
+            times.append(oracle(*records_).point()["tpot_s"])
         return (times[1] - times[0]) / 2e-5 / point["tpot_s"]
 
-    point = oracle(device, engine)
+    point = oracle(device, engine).point()
     for column, rates in RATES.items():
         assert point[column] == pytest.approx(-slope(0, rates), abs=1e-6)
     assert point["elasticity_latency"] == pytest.approx(slope(1, DELAYS), abs=1e-6)

@@ -8,7 +8,16 @@ from naive.passes import Passes
 class Bill(Passes):
     """Traffic, power, energy and money."""
 
-    def pass_traffic(self):
+    def pass_traffic(self, share):
+        """Return the bytes and FLOP of one pass of the decode step on all devices.
+
+        Of its sequences, a ``share`` writes tokens.
+        """
+        size, flop = self.full_pass_traffic()
+        bare = self.groups * self.body_bytes()
+        return bare + share * (size - bare), share * flop
+
+    def full_pass_traffic(self):
         """Return the bytes and FLOP of one pass of the decode step on all devices."""
         entry, a = self.entry, self.activation
         tokens = self.sequences * self.groups * self.queries
@@ -90,9 +99,9 @@ class Bill(Passes):
         entry, width = self.entry, self.prefill_width
         prompts = self.prompts() * self.groups
         size, _ = self.token_traffic(self.all_prompt_tokens())
-        size += self.groups * self.body_bytes()
+        size += self.groups * self.body_bytes() * self.weight_reads()
         if entry.num_experts:
-            size += self.touched_bytes(self.touching_tokens())
+            size += self.touched_bytes(self.touching_tokens()) * self.weight_reads()
         size += self.activation * prompts * (entry.hidden_size + 3 * entry.vocab_size)
         cache, state, moved, *_ = self.prefill_attention(self.cached)
         return size + self.groups * (cache * width * self.kv_share(width) + state + moved)
@@ -150,19 +159,20 @@ class Bill(Passes):
         running = step.total - sum(step.parts[name] for name in waits)
         return size, self.full_power(size, self.decode_at_peak() / boards * each, running), running
 
-    def decode(self):
-        """Return the time of one output token at the clocks that the power limit allows."""
-        step = super().decode()
-        if self.device.board_power >= self.device.rated_power:
-            return step
+    def step(self, filled):
+        """Return a step at the clocks that the power limit allows, and its linear operators."""
+        step, products = super().step(filled)
+        if not filled:
+            return step, products
         memory = sum(step.parts[name] for name in ("weights", "kv", "activations"))
         self.decode_full = size, power, running = self.decode_board(step)
-        more = (self.slowing(power, size, running, memory) - 1) * running
-        factor = 1 + more / (memory + step.parts["compute"])
-        for name in ("weights", "kv", "activations", "compute"):
-            step.parts[name] *= factor
-        step.total += more
-        return step
+        if self.device.board_power < self.device.rated_power:
+            more = (self.slowing(power, size, running, memory) - 1) * running
+            factor = 1 + more / (memory + step.parts["compute"])
+            for name in ("weights", "kv", "activations", "compute"):
+                step.parts[name] *= factor
+            step.total += more
+        return step, products
 
     def prefill(self):
         """Return the time of one prefill pass at the clocks that the power limit allows."""
@@ -179,13 +189,11 @@ class Bill(Passes):
         return slow
 
     def decode_power(self, step):
-        """Return the mean watts of a board in decode."""
+        """Return the mean watts of a board in decode: operators draw those of a full step."""
         engine, parts = self.engine, step.parts
         exchanging = parts["network_start"] + parts["network_transfer"] + parts["offload"]
         running = step.total - exchanging - parts["host"]
-        capped = self.device.board_power < self.device.rated_power
-        power = self.decode_full[1] if capped else self.decode_board(step)[1]
-        joules = running * min(power, self.limit)
+        joules = running * min(self.decode_full[1], self.limit)
         joules += exchanging * min(self.at_least_idle(engine.power_network), self.limit)
         joules += parts["host"] * self.host_watts
         busy = self.passes * self.width * self.groups / self.devices
@@ -227,10 +235,10 @@ class Bill(Passes):
             return 1 / years + interest * (1 + 1 / years) / 2
         return interest / (1 - (1 + interest) ** -years)
 
-    def cached_token_seconds(self, per_prompt):
+    def cached_token_seconds(self, input_s):
         """Return what a prompt takes longer than its new tokens alone, for each cached one.
 
-        ``per_prompt`` are the seconds of a prompt: no token costs more than all cost on average.
+        ``input_s`` are the seconds of a prompt: no token costs more than all cost on average.
         """
         cached = self.cached or 1.0  # the first one
         alone, behind = (Sum(self.engine.residue, self.device) for _ in range(2))
@@ -238,47 +246,49 @@ class Bill(Passes):
         self.attention_of_prompts(behind, cached)
         longer = max(behind.total - alone.total, 0.0) * self.fill()
         each = longer / cached / (self.prompts() * self.groups)
-        return min(each, per_prompt / self.input_len) / self.at_once()
+        return min(each / self.at_once(), input_s / self.input_len)
 
-    def bill(self, step, prefill, prefill_s, first, request):
+    def bill(self, step, prefill, life):
         """Return power, energy and money, by the names of the columns.
 
-        ``first`` and ``request`` are the seconds to a static batch's first token and after it.
+        ``prefill`` is the seconds of a pass, ``life`` how a request spends its own.
         """
         engine, economics = self.engine, self.economics
         devices, batch = self.devices, self.batch
-        per_prompt = prefill / (self.prompts() * self.groups)
         decode_power = self.decode_power(step)
         prefill_power = self.prefill_power()
-        if self.static:
-            joules = prefill_power * (first - engine.host_per_prefill) + decode_power * request
-            joules += self.host_watts * engine.host_per_prefill
-            power = joules / (first + request)
-        else:
-            power = (decode_power * step.total + prefill_power * prefill_s) / (
-                step.total + prefill_s
-            )
-        output_energy = devices * decode_power * step.total / batch
-        input_energy = devices * prefill_power * per_prompt / self.input_len / self.at_once()
+        pass_s = prefill / (self.prompts() * self.groups) / self.at_once()  # of all devices
+        device_s = life.runs / batch
+        power = decode_power
+        if not self.disaggregated:
+            joules = decode_power * life.steps + prefill_power * life.prompts
+            power = (joules + self.host_watts * life.outside) / life.runs
+        request_energy = devices * power * device_s
+        if self.disaggregated:
+            request_energy += devices * prefill_power * pass_s
+        output_s = step.total * life.busy / batch
+        output_energy = devices * decode_power * output_s
+        later = self.output_len - 1
+        input_energy = (request_energy - later * output_energy) / self.input_len
         grid = (1 + economics.node_overhead) * economics.pue
         carbon = economics.carbon_intensity / 3.6e6 * 1e6
 
         # Money.
         rate = self.usd_per_second() * 1e6
         pooled = 1 / engine.prefill_pool_load if self.disaggregated else 1.0
-        output_cost = rate * step.total / batch
+        input_s = pass_s if self.disaggregated else device_s - later * output_s
+        output_cost = rate * output_s
         return {
             "decode_power_w": decode_power,
             "prefill_power_w": prefill_power,
             "power_w": power,
             "energy_per_output_token_j": output_energy,
             "energy_per_input_token_j": input_energy,
-            "energy_per_request_j": self.input_len * input_energy
-            + (self.output_len - 1) * output_energy,
+            "energy_per_request_j": request_energy,
             "facility_energy_per_output_token_j": output_energy * grid,
             "cost_per_mtok_output_usd": output_cost,
-            "cost_per_mtok_input_usd": rate * pooled * per_prompt / self.input_len / self.at_once(),
-            "cost_per_mtok_cached_input_usd": rate * pooled * self.cached_token_seconds(per_prompt),
+            "cost_per_mtok_input_usd": rate * pooled * input_s / self.input_len,
+            "cost_per_mtok_cached_input_usd": rate * pooled * self.cached_token_seconds(input_s),
             "break_even_utilization": output_cost * economics.utilization / economics.token_price,
             "carbon_per_mtok_output_g": output_energy * grid * carbon,
             "carbon_per_mtok_input_g": input_energy * grid * carbon,

@@ -73,6 +73,7 @@ class Sum:
         self.residue, self.device = residue, device
         self.parts = defaultdict(float)
         self.total = 0.0
+        self.arithmetic = 0.0  # seconds that FLOP alone would take
 
     def operator(self, reads, arithmetic):
         """Add one operator.
@@ -87,6 +88,7 @@ class Sum:
         slower, faster = max(compute, memory), min(compute, memory)
         time = math.sqrt(slower**2 + self.residue * faster**2)
         self.total += time
+        self.arithmetic += compute
         if not time:
             return
         memory_weight = 1.0 if memory >= compute else self.residue
@@ -102,6 +104,7 @@ class Sum:
     def add(self, other, factor):
         """Add another sum, ``factor`` times."""
         self.total += factor * other.total
+        self.arithmetic += factor * other.arithmetic
         for cause, seconds in other.parts.items():
             self.parts[cause] += factor * seconds
 

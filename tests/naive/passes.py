@@ -31,11 +31,11 @@ class Passes(Replica):
         uneven = 1 + math.sqrt(2 * math.log(ranks) / copies) + math.log(ranks) / (3 * copies)
         return most, tokens * min(ranks, uneven)
 
-    def linear_operators(self, total, tokens, loads, width, expert_width, stages=1):
+    def linear_operators(self, total, tokens, loads, width, expert_width, reads=1.0):
         """Add all matrix products but the lm_head of a pass of ``tokens`` tokens a group.
 
-        ``loads`` are the distinct experts of a layer and the tokens that they see. ``stages`` of
-        the layers run at the same time, each with small tensors of its own.
+        ``loads`` are the distinct experts of a layer and the tokens that they see. Weights are read
+        ``reads`` times.
         """
         entry, a = self.entry, self.activation
         for group in ("attention_in", "attention_out", "ffn_in", "ffn_out", "shared"):
@@ -46,7 +46,7 @@ class Passes(Replica):
                 for matrix in layer.matrices:
                     if matrix.group == group:
                         elements = matrix.elements * more
-                        weight_bytes += elements * kernel.bits / 8
+                        weight_bytes += reads * elements * kernel.bits / 8
                         flop += 2 * tokens * elements
                         moved += a * tokens * matrix.moved * more
             total.operator(
@@ -61,7 +61,7 @@ class Passes(Replica):
         for layer in self.layers:
             if layer.expert:
                 experts, seen = loads
-                weight_bytes += experts * layer.expert.elements * kernel.bits / 8
+                weight_bytes += reads * experts * layer.expert.elements * kernel.bits / 8
                 flop += 2 * seen * routed(entry) * layer.expert.elements
                 moved += a * seen * routed(entry) * layer.expert.io
         efficiency = kernel.memory_efficiency * self.engine.memory_efficiency_experts
@@ -78,6 +78,10 @@ class Passes(Replica):
                 )
             ],
         )
+
+    def small_operators(self, total, tokens, width, stages=1):
+        """Add norms and the like; ``stages`` of the layers run at once, each with its own."""
+        entry, a = self.entry, self.activation
         small = small_outside_layers(entry) + sum(layer.small for layer in self.layers)
         moved = 10 * a * entry.hidden_size * len(self.layers) * tokens
         efficiency = self.engine.memory_efficiency_16
@@ -137,10 +141,10 @@ class Passes(Replica):
                 indexed += kept.index_score * context
         return tuple(sequences * value for value in (cache, state, moved, flop, indexed))
 
-    def decode_attention(self, total):
+    def decode_attention(self, total, sequences):
         engine, width = self.engine, self.width
         for kind in ("global", "window", "state"):
-            cache, state, moved, flop, indexed = self.attention_traffic(kind, self.sequences)
+            cache, state, moved, flop, indexed = self.attention_traffic(kind, sequences)
             total.operator(
                 [
                     ("kv", cache * self.kv_share(width), self.kv_efficiency()),
@@ -192,15 +196,15 @@ class Passes(Replica):
             total.wait("network_start", self.engine.hop_latency)
             total.wait("network_transfer", size / self.device.link_bandwidth)
 
-    def host(self):
-        """Return what the host, and a server on it, add to a step."""
+    def host(self, sequences):
+        """Return what the host, and a server on it, add to a step of a group's ``sequences``."""
         engine = self.engine
-        seconds = engine.host_per_step + engine.host_per_sequence * self.of_group
+        seconds = engine.host_per_step + engine.host_per_sequence * sequences
         if not self.spatial:
             for _ in range(1, int(self.tp * self.pp)):
                 seconds += engine.host_per_device
         if not self.static:
-            seconds += engine.server_per_step + engine.server_per_sequence * self.of_group
+            seconds += engine.server_per_step + engine.server_per_sequence * sequences
         return seconds
 
     def accepted(self):
@@ -211,44 +215,82 @@ class Passes(Replica):
             reached *= self.deployment.acceptance * self.deployment.acceptance_decay**place
         return total
 
-    def decode(self):
-        """Return the time of one output token, without other requests' prefill."""
+    def decode(self, share=1.0):
+        """Return the time of one output token, without other requests' prefill.
+
+        ``share`` of the running sequences write tokens, the time of each part on the line from no
+        sequence to all of them; offloaded data are read anyway. Second, the same of the linear
+        operators alone.
+        """
+        none, every = self.step(0.0), self.step(1.0)
+        sums = []
+        for bare, full in zip(none, every, strict=True):
+            line = Sum(self.engine.residue, self.device)
+            line.add(bare, 1 - share)
+            line.add(full, share)
+            sums.append(line)
+        away = Sum(self.engine.residue, self.device)
+        away.wait("offload", sum(self.offload_times()))
+        sums[0].add(away, 1 / self.accepted())
+        return sums
+
+    def step(self, filled):
+        """Return a step of all sequences (1) or of none (0), as for one output token."""
         engine, drafted = self.engine, self.deployment.draft_len
-        step = Sum(engine.residue, self.device)
-        tokens, all_tokens = self.sequences * self.queries, self.of_pass * self.queries
-        loads = self.fullest_rank(all_tokens) if self.entry.num_experts else (0, 0)
-        self.linear_operators(step, tokens, loads, self.width, self.expert_width)
-        step.wait("start", self.launches())
-        self.head_operator(step, tokens)
-        self.decode_attention(step)
+        step, linear, layers, head, token, products = (
+            Sum(engine.residue, self.device) for _ in range(6)
+        )
+        sequences, of_pass = filled * self.sequences, filled * self.of_pass
+        tokens, all_tokens = sequences * self.queries, of_pass * self.queries
+        experts = self.entry.num_experts and filled
+        loads = self.fullest_rank(all_tokens) if experts else (0, 0)
+        self.linear_operators(linear, tokens, loads, self.width, self.expert_width)
+        self.small_operators(linear, tokens, self.width)
+        self.head_operator(linear, tokens)
+        linear.wait("start", self.launches())
+
+        loads = (self.touched(of_pass), of_pass) if experts else (0, 0)
+        self.linear_operators(layers, sequences, loads, self.width, self.expert_width)
+        self.small_operators(layers, sequences, self.width)
+        layers.wait("start", self.launches())
+        self.head_operator(head, sequences)
+        for _ in range(int(drafted)):
+            linear.add(layers, engine.draft_layers / len(self.layers))
+            linear.add(head, 1.0)
+
+        step.add(linear, 1.0)
+        self.decode_attention(step, sequences)
         self.exchanges(step, tokens, all_tokens)
         self.hand_overs(step, tokens)
-        step.wait("start", engine.sampling_per_sequence * self.of_group)
-        step.wait("host", self.host())
-        step.wait("offload", sum(self.offload_times()))
-
-        layers, head = (Sum(engine.residue, self.device) for _ in range(2))
-        loads = (self.touched(self.of_pass), self.of_pass) if self.entry.num_experts else (0, 0)
-        self.linear_operators(layers, self.sequences, loads, self.width, self.expert_width)
-        layers.wait("start", self.launches())
-        self.head_operator(head, self.sequences)
-        for _ in range(int(drafted)):
-            step.add(layers, engine.draft_layers / len(self.layers))
-            step.add(head, 1.0)
-
-        token = Sum(engine.residue, self.device)
+        step.wait("start", engine.sampling_per_sequence * filled * self.of_group)
+        step.wait("host", self.host(filled * self.of_group))
         token.add(step, 1 / self.accepted())
-        return token
+        products.add(linear, 1 / self.accepted())
+        return token, products
+
+    def start_ups(self):
+        """Return what a pass takes even without any work."""
+        start = Sum(self.engine.residue, self.device)
+        start.wait("start", self.launches() + self.head_kernel.launch)
+        self.exchanges(start, 0, 0)
+        self.hand_overs(start, 0)
+        return start.total
 
     def prompts(self):
         """Return how many prompts a group prefills in one pass."""
         if self.static:
             return self.of_group
-        together = self.groups
-        if self.continuous:
-            fitting = max(self.engine.prefill_chunk / self.input_len, 1.0) * self.groups
-            together = max(min(self.batch / self.output_len, fitting), self.groups)
-        return together / self.groups
+        if self.disaggregated:
+            return 1.0
+        # all chips of a spatial machine prefill together
+        joining = self.of_group if self.spatial else self.sequences
+        return max(min(joining, self.engine.prefill_chunk / self.new), 1.0)
+
+    def weight_reads(self):
+        """Return how often a prefill reads its weights: in each step that a server makes of it."""
+        if self.static:
+            return 1.0
+        return max(self.prompts() * self.new / self.engine.prefill_chunk, 1.0)
 
     def prefill_attention(self, cached):
         """Return cache bytes, state bytes, activation bytes and FLOP of a group's prompts.
@@ -322,17 +364,18 @@ class Passes(Replica):
         """Return the time of one prefill pass, without the host's."""
         device, engine = self.device, self.engine
         tokens, width = self.prompts() * self.new, self.prefill_width
-        parts, total = (Sum(engine.residue, device) for _ in range(2))
+        parts, once, total = (Sum(engine.residue, device) for _ in range(3))
         expert_width = width if self.spatial else self.expert_width
         loads = (0, 0)
         if self.entry.num_experts:
             loads = self.touched(self.touching_tokens()), self.all_prompt_tokens()
-        self.linear_operators(
-            parts, tokens, loads, width, expert_width, self.stages if self.spatial else 1
-        )
+        self.linear_operators(parts, tokens, loads, width, expert_width, self.weight_reads())
+        self.linear_operators(once, 0, (loads[0], 0), width, expert_width)
+        self.small_operators(parts, tokens, width, self.stages if self.spatial else 1)
         self.attention_of_prompts(parts, self.cached)
         self.exchanges(parts, tokens, self.all_prompt_tokens())
         total.add(parts, self.fill())
+        total.add(once, 1 - self.fill())
         total.wait("start", self.launches())
         self.head_operator(total, self.prompts())
         self.hand_overs(total, tokens)

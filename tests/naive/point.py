@@ -1,18 +1,43 @@
 """The result of one configuration."""
 
+from typing import NamedTuple
+
 from naive.bill import Bill
+from naive.machine import Sum
+
+
+class Life(NamedTuple):
+    """How a running request spends its seconds."""
+
+    step: Sum  # a decode step that it writes a token in, per token
+    slowed: Sum  # how much longer a token takes as others are prefilled
+    tpot: float
+    first: float  # to the first token
+    runs: float  # to the last token
+    steps: float  # of decode
+    prompts: float  # of prefill, of its own prompt and those of others
+    outside: float  # without any device
+    busy: float  # time of devices that each of its steps pays for
+    share: float  # of the running requests, those that write tokens in a step
 
 
 class Naive(Bill):
     """One configuration, evaluated by summing. ``point`` has the result.
 
-    ``running`` is the batch that runs at once, where it is not the whole one.
+    ``running`` is the batch that runs at once, where it is not the whole one. ``given_share`` of
+    the requests of a disaggregated server write tokens, if it is given.
     """
+
+    given_share = None
 
     def point(self):
         """Return the result, by the names of the columns."""
-        status = self.status()
-        if status == 7 and not self.static and self.max_batch() >= 1:
+        runs = self.as_run()
+        return runs.result(runs.status())
+
+    def as_run(self):
+        """Return the configuration with as many requests at once as fit."""
+        if self.status() == 7 and not self.static and self.max_batch() >= 1:
             waits = Naive(
                 self.entry,
                 self.device,
@@ -25,46 +50,28 @@ class Naive(Bill):
                 self.output_len,
                 float(self.max_batch()),
             )
-            return waits.result(waits.status())
-        return self.result(status)
+            waits.given_share = self.given_share
+            return waits
+        return self
 
     def result(self, status):
         if not self.experts_kernel.flops:
             return {"status": status}
         device, engine = self.device, self.engine
-        layout, batch, devices = self.deployment, self.batch, self.devices
-        step, prefill = self.decode(), self.prefill()
-        prompts = self.prompts() * self.groups
-        per_prompt = prefill.total / prompts
-
-        # Other requests' prefill: passes per decode step that it waits for.
-        passes = 0.0
-        if self.continuous:
-            passes = engine.interference * max(batch - 1, 0) / self.output_len / prompts
-            passes /= self.at_once()
-        prefill_s = passes * prefill.total
-        tpot = step.total + prefill_s
-        request = (self.output_len - 1) * tpot
-
-        def queue(load):
-            load = min(load, 0.95)
-            return prefill.total * load / (2 * (1 - load)) if engine.random_arrivals else 0.0
-
-        first = engine.host_per_prefill + prefill.total + self.prefill_offload()
-        waiting = (1 - batch / layout.batch) * self.output_len * tpot
-        ttft = first
-        if self.continuous:
-            ttft += step.total / 2 + queue(prefill_s / tpot)
-            ttft += engine.queue_weight * max(batch - 1, 0) * per_prompt + waiting
+        batch, devices, written = self.batch, self.devices, self.output_len - 1
+        prefill = self.prefill()
+        life = self.life(prefill)
+        step, tpot = life.step, life.tpot
+        prefill_s = tpot - step.total if self.continuous else 0.0
+        waiting = (self.deployment.batch - batch) / batch if not self.static else 0.0
+        ttft = life.first + waiting * life.runs
+        latency = ttft + written * tpot
+        finished = batch / life.runs
         pool = 0.0
         if self.disaggregated:
-            pool = per_prompt * batch / (self.output_len * tpot * engine.prefill_pool_load)
-            pool /= self.at_once()
-            port = engine.network_efficiency * device.network_bandwidth * self.tp
-            cache = self.cache_bytes(self.input_len)
-            ttft += queue(engine.prefill_pool_load) + waiting
-            ttft += cache / len(self.layers) / port
-        latency = ttft + request
+            prompt_s = prefill.total / self.groups / self.at_once()
+            pool = finished * prompt_s / engine.prefill_pool_load
+        slowed = life.slowed
 
         network = step.parts["network_start"] + step.parts["network_transfer"]
         causes = {
@@ -80,9 +87,9 @@ class Naive(Bill):
         streams = ("weights", "kv", "activations")
         transfer = step.parts["network_transfer"] + step.parts["offload"]
         fixed = causes["latency"] + step.parts["network_start"]
-        late = prefill.parts["start"] + prefill.parts["network_start"]
+        late = slowed.parts["start"] + slowed.parts["network_start"]
 
-        size, flop = self.pass_traffic()
+        size, flop = self.pass_traffic(life.share)
         weight_bytes, kv_bytes = self.weight_bytes_per_device(), self.kv_bytes_per_device()
         wall = step.total * self.accepted()  # of a step
         step_bytes, step_flops = size * self.passes, flop * self.passes
@@ -93,8 +100,8 @@ class Naive(Bill):
             "tpot_s": tpot,
             "e2e_latency_s": latency,
             "tokens_per_s_per_user": 1 / tpot,
-            "tokens_per_s_per_device": batch / tpot / (devices + pool * devices),
-            "requests_per_s": batch / (latency if self.static else self.output_len * tpot),
+            "tokens_per_s_per_device": finished * self.output_len / (devices + pool * devices),
+            "requests_per_s": finished,
             "running_batch": batch,
             "prefill_pool": pool,
             "weight_bytes_per_device": weight_bytes,
@@ -111,21 +118,118 @@ class Naive(Bill):
             "ridge_batch": (
                 self.experts_kernel.flops / device.memory_bandwidth * self.weights.bits / 16
             ),
-            "elasticity_bandwidth": sum(
-                step.parts[name] + passes * prefill.parts[name] for name in streams
-            )
+            "elasticity_bandwidth": sum(step.parts[name] + slowed.parts[name] for name in streams)
             / tpot,
-            "elasticity_compute": (step.parts["compute"] + passes * prefill.parts["compute"])
-            / tpot,
-            "elasticity_link": (transfer + passes * prefill.parts["network_transfer"]) / tpot,
-            "elasticity_latency": (fixed + passes * late) / tpot,
+            "elasticity_compute": (step.parts["compute"] + slowed.parts["compute"]) / tpot,
+            "elasticity_link": (transfer + slowed.parts["network_transfer"]) / tpot,
+            "elasticity_latency": (fixed + late) / tpot,
         }
-        point |= self.bill(step, prefill.total, prefill_s, first, request)
+        point |= self.bill(step, prefill.total, life)
         point |= self.intervals(point)
         for cause, seconds in causes.items():
             point[f"{cause}_s"] = seconds
             point[f"{cause}_share"] = seconds / tpot
         return point
+
+    def life(self, prefill):
+        """Return how a request lives, by scheduler."""
+        if self.continuous:
+            return self.life_among_others(prefill)
+        engine, written = self.engine, self.output_len - 1
+        nothing = Sum(engine.residue, self.device)
+        step, _ = self.decode()
+        weights_once = self.prefill_offload()
+        prompts = prefill.total + weights_once
+        first = engine.host_per_prefill + prompts
+        share = busy = 1.0
+        if self.disaggregated:
+            load = min(engine.prefill_pool_load, 0.95)
+            if engine.random_arrivals:
+                first += prefill.total * load / (2 * (1 - load))
+            port = engine.network_efficiency * self.device.network_bandwidth * self.tp
+            first += self.cache_bytes(self.input_len) / len(self.layers) / port
+            writing = written * step.total
+            share = writing / (writing + first)
+            if self.given_share is not None:
+                share = self.given_share
+            step, _ = self.decode(share)
+            runs = first + written * step.total
+            busy = runs / (max(written, 1) * step.total)
+        steps = written * step.total
+        return Life(
+            step,
+            nothing,
+            step.total,
+            first,
+            first + steps,
+            steps,
+            prompts,
+            engine.host_per_prefill,
+            busy,
+            share,
+        )
+
+    def life_among_others(self, prefill):
+        """Return how a request lives in a server that prefills others meanwhile."""
+        engine, others = self.engine, self.batch - 1
+        accepted, room = self.accepted(), engine.prefill_chunk
+        writes = (self.output_len - 1) / accepted  # steps
+        # The others' prompts: in a wave before its own, or at any of its steps.
+        wave = min(engine.queue_weight, 1)
+        at_a_step = (1 - wave) / (writes + 1)
+        ahead = others * (wave + at_a_step)
+        between = others * at_a_step
+
+        of_a_prompt = self.new / room
+        waits = max(of_a_prompt, 1)
+        waits += (wave + at_a_step) * max(self.sequences - 1, 0) * of_a_prompt
+        tokens = self.sequences * (self.new + self.queries * writes)
+        waits = max(waits, tokens / room - writes)
+        everything = writes + min(others, 1) * waits
+        share = writes / everything if everything else 0.0
+        company = min(others * share, 1)
+        busy = min(1 / share if share else float("inf"), 1 + others * (1 - share))
+
+        step, linear = self.decode(share)
+        streaming, arithmetic = linear.parts, linear.arithmetic
+        wall = step.total * accepted
+        # What a prompt saves in a step of others: start-ups, and arithmetic behind reads.
+        reads = self.weight_reads() * accepted * self.at_once() / self.passes
+        saved = Sum(engine.residue, self.device)
+        saved.wait("weights", reads * (streaming["weights"] + streaming["activations"]))
+        saved.wait("compute", reads * (streaming["compute"] - arithmetic))
+        saved.wait("start", self.start_ups())
+        added = Sum(engine.residue, self.device)
+        if prefill.total > saved.total:
+            added.add(prefill, 1)
+            added.add(saved, -1)
+        own, other = (Sum(engine.residue, self.device) for _ in range(2))
+        own.add(prefill, 1 - company)
+        own.add(added, company)
+        other.add(prefill, 1 - company)
+        other.add(added, company * engine.interference)
+        prompts = self.prompts() * self.groups
+        own_s = own.total / prompts + self.prefill_offload()
+        other_s = other.total / prompts / self.at_once()
+        slowed = Sum(engine.residue, self.device)
+        slowed.add(other, between / accepted / prompts / self.at_once())
+
+        outside = engine.host_per_prefill + company * wall / 2
+        first = outside + company * waits * wall + own_s + ahead * other_s
+        tpot = step.total + slowed.total
+        runs = first + (self.output_len - 1) * tpot
+        return Life(
+            step,
+            slowed,
+            tpot,
+            first,
+            runs,
+            (writes + company * waits) * wall,
+            own_s + others * other_s,
+            outside,
+            busy,
+            share,
+        )
 
     def intervals(self, point):
         """Return what encloses four of five measurements, by the names of the columns."""

@@ -193,13 +193,18 @@ class Replica:
         shared = (self.expert_bytes() + experts) / (self.tp * self.deployment.dp)
         return (copied / self.tp + shared) * self.stage_share()
 
-    def cache_bytes(self, context):
-        """Return the bytes of the KV cache of a context, states left out."""
+    def cache_bytes(self, context, since=0.0):
+        """Return the bytes of the KV cache of a context, states left out.
+
+        Tokens ``since`` the context take up a part of its windows.
+        """
         total = 0.0
         for layer in self.layers:
             kept = layer.attention
             if kept:
-                length = min(context, kept.window) if kept.window else context
+                length = context
+                if kept.window:
+                    length = min(since + context, kept.window) - min(since, kept.window)
                 total += kept.kv * length * self.kv.bits / 8 + kept.index * context
         return total
 
@@ -207,10 +212,31 @@ class Replica:
         """Return the bytes of a sequence's recurrent states."""
         return sum(4 * layer.attention.state for layer in self.layers if layer.attention)
 
-    def own_cache_bytes(self):
-        """Return the bytes of cache that a sequence has alone, at full length."""
+    def kept_answer(self):
+        """Return the output tokens in the cache of a running sequence.
+
+        A static batch, and an engine that reserves them, keep room for all. Otherwise sequences are
+        met at any point of their answers, in proportion to their lengths.
+        """
+        if self.static or self.engine.reserves_output:
+            return self.output_len
+        return min(self.output_len / 2 * self.engine.length_spread, self.output_len)
+
+    def own_tokens(self):
+        """Return the tokens that a sequence keeps alone, with those of a block that it wastes."""
         waste = 0.0 if self.static else (self.engine.block_tokens - 1) / 2
-        return self.cache_bytes(self.new + self.output_len + waste)
+        return self.new + self.kept_answer() + waste
+
+    def own_cache_bytes(self):
+        return self.cache_bytes(self.own_tokens())
+
+    def common_cache_bytes(self):
+        """Return the bytes of the cached share of prompts, which all sequences see."""
+        return self.cache_bytes(self.cached, self.own_tokens())
+
+    def last_bytes_per_device(self):
+        """Return the room for what is left to write of one answer."""
+        return self.on_a_device(self.cache_bytes(self.output_len - self.kept_answer()), 0.0)
 
     def on_a_device(self, cache, state):
         """Return the part of a group's cache and states on its fullest device."""
@@ -224,7 +250,7 @@ class Replica:
         return self.on_a_device(self.own_cache_bytes(), self.state_bytes())
 
     def shared_bytes_per_device(self):
-        return self.on_a_device(self.cache_bytes(self.cached), 0.0)
+        return self.on_a_device(self.common_cache_bytes(), 0.0)
 
     def kv_bytes_per_device(self):
         sequences = self.batch / self.groups
@@ -294,6 +320,7 @@ class Replica:
         """Return the largest batch that fits, by bisection."""
         room = self.usable() + self.second_tier()[0]
         fixed = self.weight_bytes_per_device() + self.shared_bytes_per_device()
+        fixed += self.last_bytes_per_device()
         sequence = self.sequence_bytes_per_device()
 
         def fits(batch):
@@ -310,7 +337,7 @@ class Replica:
         return min(low * self.all_groups, LARGEST_BATCH)
 
     def devices_needed(self):
-        kept = self.cache_bytes(self.cached)
+        kept = self.common_cache_bytes()
         kept += self.batch * (self.own_cache_bytes() + self.state_bytes())
         everything = self.weight_bytes() + sum(self.draft_bytes()) + (1 + self.drafting()) * kept
         if not self.usable():

@@ -83,8 +83,13 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
         waited_experts = fullest_rank_experts(slots, experts_read, ranks)
         waited_tokens *= load_imbalance(all_tokens, model.experts_per_token, ranks)
     terms = layer_terms(ops, tokens, waited_tokens, waited_experts, residue)
+    linear_s = terms.compute
     terms = state_terms(terms, model, device, engine, layout, tokens)
+    recurrent_s = terms.compute - linear_s
     terms = add_operator(terms, ops.lm_head, tokens, 1.0, residue)
+    arithmetic_s = (
+        replica.compute_per_token + ops.lm_head.compute_per_token
+    ) * tokens + ops.experts.compute_per_token * waited_tokens
     if deployment.draft_len > 0.0:
         drafted_share = deployment.draft_len * replica.draft_share
         experts_drafted = touched_experts(slots, engine, replica.passed_over, all_sequences)
@@ -92,10 +97,11 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
         head = add_operator(no_terms(), ops.lm_head, sequences, 1.0, residue)
         terms = summed(terms, scaled(draft, drafted_share))
         terms = summed(terms, scaled(head, deployment.draft_len))
+        arithmetic_s += (
+            replica.compute_per_token * sequences + ops.experts.compute_per_token * all_sequences
+        ) * drafted_share + ops.lm_head.compute_per_token * sequences * deployment.draft_len
     terms = scaled(terms, replica.per_step_token)
-    arithmetic_s = replica.compute_per_token * tokens
-    arithmetic_s += ops.experts.compute_per_token * waited_tokens
-    arithmetic_s *= replica.per_step_token
+    arithmetic_s = (arithmetic_s + recurrent_s) * replica.per_step_token
 
     # Exchanges, and the host.
     network = exchanges(

@@ -131,14 +131,14 @@ def prefill_at(
 
     # Power, from traffic and arithmetic of one group's devices.
     moved_bytes = (
-        replica.body_bytes
+        replica.body_bytes * chunks
         + replica.head_bytes * per_group
         + replica.prefill_bytes_per_token * work.tokens
         + attention_bytes(replica.prefill, work)
     )
     read_bytes = replica.body_bytes
     if model.experts > 0.0:
-        moved_bytes += replica.expert_bytes * experts_read * running.per_groups
+        moved_bytes += replica.expert_bytes * experts_read * chunks * running.per_groups
         read_bytes += replica.expert_bytes * experts_read
     executed_s = replica.executed.per_attention_flop * attention_work(replica.prefill, model, work)
     executed_s += linear_seconds(

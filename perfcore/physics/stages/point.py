@@ -153,7 +153,8 @@ def point_at(
     per_prompt = prefill.per_prompt * prefill.per_at_once  # passes of all devices
     passes = 0.0
     prefill_s = 0.0
-    saved_s = 0.0
+    saved_memory_s = 0.0
+    saved_compute_s = 0.0
     saved_start_s = 0.0
     busy = 1.0
     away_s = full.away_weights_s * prefill.weight_read_share
@@ -167,14 +168,15 @@ def point_at(
         first_s += engine.random_arrivals * queueing(prefill.seconds, engine.prefill_pool_load)
         step = thinned(replica, full, steps_s / (steps_s + first_s))
         steps_s = written * step.seconds
-        busy = (steps_s + first_s) / (steps_s + TINY)
+        busy = (steps_s + first_s) / max(steps_s, step.seconds)  # of one token: like of two
     elif served:
         pace = prefill.rhythm
         decode_share = pace.decode_share
         step = thinned(replica, full, decode_share)
         step_s = step.seconds * replica.step_tokens
         # a step that carries prompts reads weights and starts operators once for all its tokens
-        hidden_s = prefill.chunks * step.hidden_s * replica.step_tokens * prefill.stages_share
+        hides = prefill.chunks * replica.step_tokens * prefill.stages_share
+        hidden_s = hides * step.hidden_s
         added_s = max(prefill.seconds - (hidden_s + replica.pass_start_s), 0.0)
         alone = 1.0 - pace.company
         own_s = alone * prefill.seconds + pace.company * added_s
@@ -182,15 +184,19 @@ def point_at(
         beside = pace.company * engine.interference
         other_s = per_prompt * (alone * prefill.seconds + beside * added_s)
         between = pace.between * replica.per_step_token
-        passes = between * per_prompt * (alone + beside)
+        fused = between * per_prompt * (beside if added_s > 0.0 else 0.0)
+        passes = between * per_prompt * alone + fused
         prefill_s = between * other_s
         shared_steps = pace.company * pace.prefill
         outside_s += 0.5 * pace.company * step_s
         steps_s = (pace.decode + shared_steps) * step_s
         prompts_s = own_s + max(batch - 1.0, 0.0) * other_s
         first_s = outside_s + shared_steps * step_s + own_s + pace.ahead * other_s
-        saved_s = between * per_prompt * beside * hidden_s
-        saved_start_s = between * per_prompt * beside * replica.pass_start_s
+        bare_s = replica.bare_step.weights_s
+        streamed_s = running.weights_s + running.activations_s
+        saved_memory_s = fused * hides * (bare_s + decode_share * (streamed_s - bare_s))
+        saved_compute_s = fused * hidden_s - saved_memory_s
+        saved_start_s = fused * replica.pass_start_s
         busy = min(1.0 / (decode_share + TINY), 1.0 + max(batch - 1.0, 0.0) * (1.0 - decode_share))
     tpot_s = step.seconds + prefill_s
     per_tpot = 1.0 / tpot_s
@@ -301,10 +307,14 @@ def point_at(
         prefill_share=prefill_s * per_tpot,
         offload_share=offload_s * per_tpot,
         elasticity_bandwidth=(
-            step.weights_s + step.kv_s + step.activations_s + (passes * prefill.memory_s - saved_s)
+            step.weights_s
+            + step.kv_s
+            + step.activations_s
+            + (passes * prefill.memory_s - saved_memory_s)
         )
         * per_tpot,
-        elasticity_compute=(step.compute_s + passes * prefill.compute_s) * per_tpot,
+        elasticity_compute=(step.compute_s + (passes * prefill.compute_s - saved_compute_s))
+        * per_tpot,
         elasticity_link=(step.transfer_s + step.offload_s + passes * prefill.transfer_s) * per_tpot,
         elasticity_latency=(
             latency_s

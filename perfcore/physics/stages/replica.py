@@ -96,7 +96,7 @@ class Replica(NamedTuple):
 
     bare_step: BareStep
     pass_start_s: float  # start-ups of a pass, of operators and exchanges
-    compute_per_token: float  # s, of linear operators apart from routed experts
+    compute_per_token: float  # s, of layers' linear operators apart from routed experts
     launched_s: float  # start-ups of a step, including drafting
     hand_over_s: float  # between stages: fixed part
     hand_over_per_token: float  # s
@@ -196,10 +196,13 @@ def bare_step(
     launched_s: float,
     network_s: float,
     host_s: float,
+    drafted_share: float,
     per_output: float,
 ) -> BareStep:
-    """A decode step without tokens: it reads all weights but those of routed experts."""
-    drafts = deployment.draft_len
+    """A decode step without tokens: it reads all weights but those of routed experts.
+
+    Drafting reads its own layers, ``drafted_share`` of a pass, and the lm_head for every draft.
+    """
     layers_s = (
         ops.attention_in.weights
         + ops.attention_out.weights
@@ -207,7 +210,8 @@ def bare_step(
         + ops.ffn_out.weights
         + ops.shared.weights
     )
-    weights_s = layers_s + ops.elementwise.weights + ops.lm_head.weights * (1.0 + drafts)
+    weights_s = (layers_s + ops.elementwise.weights) * (1.0 + drafted_share)
+    weights_s += ops.lm_head.weights * (1.0 + deployment.draft_len)
     return BareStep(
         weights_s=weights_s * per_output,
         network_s=network_s * per_output,
@@ -235,8 +239,12 @@ def prepare(
     per_output = 1.0 / step_tokens
     drafts = draft_share(model, engine, deployment)
     launches_s = start_up(model, device, engine, ops)
-    head_s = ops.lm_head.start_up
-    launched_s = launches_s + deployment.draft_len * ((launches_s - head_s) * drafts + head_s)
+    drafted_share = deployment.draft_len * drafts
+    launched_s = (
+        launches_s
+        + (launches_s - ops.lm_head.start_up) * drafted_share
+        + ops.lm_head.start_up * deployment.draft_len
+    )
 
     # Exchanges.
     spatial = device.spatial == 1.0
@@ -256,7 +264,7 @@ def prepare(
     hops = 0.0 if spatial else deployment.pp - 1.0
     hand_over_s = hops * engine.hop_latency
     hand_over_per_token = hops * message_bytes_per_token / device.link_bandwidth
-    exchanged_s = exchanges(links, 0.0, expert_links, 0.0, expert_reduces > 0.0).total
+    start_s = hand_over_s + exchanges(links, 0.0, expert_links, 0.0, expert_reduces > 0.0).total
 
     # Attention over the context, of one sequence.
     kv_bandwidth = kv_efficiency(model, engine, kv_format) * device.memory_bandwidth
@@ -338,18 +346,18 @@ def prepare(
             ops,
             deployment,
             launched_s,
-            exchanged_s + hand_over_s,
+            start_s,
             host_of_step(device, engine, deployment),
+            drafted_share,
             per_output,
         ),
-        pass_start_s=launches_s + hand_over_s + exchanged_s,
+        pass_start_s=launches_s + start_s,
         compute_per_token=(
             ops.attention_in.compute_per_token
             + ops.attention_out.compute_per_token
             + ops.ffn_in.compute_per_token
             + ops.ffn_out.compute_per_token
             + ops.shared.compute_per_token
-            + ops.lm_head.compute_per_token
         ),
         launched_s=launched_s,
         hand_over_s=hand_over_s,
