@@ -23,7 +23,7 @@ class Bill(Passes):
         tokens = self.sequences * self.groups * self.queries
         size = self.groups * self.body_bytes() + self.touched_bytes(self.of_pass * self.queries)
         more, flop = self.token_traffic(tokens)
-        size += more + a * tokens * (entry.hidden_size + 3 * entry.vocab_size)
+        size += more + a * tokens * self.moved_by_head()
         flop += 2 * tokens * entry.vocab_size * entry.hidden_size
         copies = self.width * self.kv_share(self.width)
         for kind in ("global", "window", "state"):
@@ -38,12 +38,12 @@ class Bill(Passes):
         entry, a = self.entry, self.activation
         size = flop = 0.0
         for layer in self.layers:
-            size += 10 * a * entry.hidden_size * tokens
+            size += 10 * a * entry.hidden_size * tokens * self.sharers
             for matrix in layer.matrices:
-                size += a * tokens * matrix.moved
+                size += a * tokens * self.moved_by(matrix)
                 flop += 2 * tokens * matrix.elements
             if layer.expert:
-                size += a * tokens * routed(entry) * layer.expert.io
+                size += a * tokens * routed(entry) * self.moved_by_expert(layer.expert)
                 flop += 2 * tokens * routed(entry) * layer.expert.elements
         return size, flop
 
@@ -92,7 +92,8 @@ class Bill(Passes):
         seconds = self.products_at_peak(
             self.prompts() * self.new, self.prompts(), self.all_prompt_tokens(), touched
         )
-        return seconds + self.groups * self.prefill_attention()[3] / self.attention_flops
+        flop = sum(self.prefill_attention(self.cached)[3:])
+        return seconds + self.groups * flop / self.attention_flops
 
     def prefill_bytes(self):
         """Return the bytes of a prefill pass on all devices."""
@@ -102,7 +103,7 @@ class Bill(Passes):
         size += self.groups * self.body_bytes() * self.weight_reads()
         if entry.num_experts:
             size += self.touched_bytes(self.touching_tokens()) * self.weight_reads()
-        size += self.activation * prompts * (entry.hidden_size + 3 * entry.vocab_size)
+        size += self.activation * prompts * self.moved_by_head()
         cache, state, moved, *_ = self.prefill_attention(self.cached)
         return size + self.groups * (cache * width * self.kv_share(width) + state + moved)
 
@@ -154,7 +155,7 @@ class Bill(Passes):
     def decode_board(self, step):
         """Return bytes, watts at full clocks and seconds of a board that runs operators."""
         boards, each = self.width * self.groups, 1 / self.accepted()  # a token's part of a pass
-        size = self.pass_traffic()[0] / boards * each
+        size = self.pass_traffic(1.0)[0] / boards * each
         waits = ("network_start", "network_transfer", "offload", "host")
         running = step.total - sum(step.parts[name] for name in waits)
         return size, self.full_power(size, self.decode_at_peak() / boards * each, running), running

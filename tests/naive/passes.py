@@ -48,7 +48,7 @@ class Passes(Replica):
                         elements = matrix.elements * more
                         weight_bytes += reads * elements * kernel.bits / 8
                         flop += 2 * tokens * elements
-                        moved += a * tokens * matrix.moved * more
+                        moved += a * tokens * self.moved_by(matrix) * more
             total.operator(
                 [
                     ("weights", weight_bytes / width, kernel.memory_efficiency),
@@ -63,7 +63,7 @@ class Passes(Replica):
                 experts, seen = loads
                 weight_bytes += reads * experts * layer.expert.elements * kernel.bits / 8
                 flop += 2 * seen * routed(entry) * layer.expert.elements
-                moved += a * seen * routed(entry) * layer.expert.io
+                moved += a * seen * routed(entry) * self.moved_by_expert(layer.expert)
         efficiency = kernel.memory_efficiency * self.engine.memory_efficiency_experts
         total.operator(
             [
@@ -79,11 +79,34 @@ class Passes(Replica):
             ],
         )
 
+    @property
+    def sharers(self):
+        """Return the devices on which whole activations lie."""
+        return 1 if self.spatial else int(self.tp)
+
+    def moved_by(self, matrix):
+        """Return the elements that a token moves in all devices' shares of a product."""
+        elements = matrix.moved
+        for _ in range(1, self.sharers):
+            elements += matrix.launches * self.entry.hidden_size
+        return elements
+
+    def moved_by_expert(self, expert):
+        """Return the same of a routed expert: its rank's devices have whole inputs and outputs."""
+        of_rank = self.sharers * self.groups_there() / self.ep
+        return expert.io + max(of_rank - 1, 0) * 2 * self.entry.hidden_size
+
+    def groups_there(self):
+        return 1 if self.spatial else self.deployment.dp
+
+    def moved_by_head(self):
+        return self.sharers * self.entry.hidden_size + 3 * self.entry.vocab_size
+
     def small_operators(self, total, tokens, width, stages=1):
         """Add norms and the like; ``stages`` of the layers run at once, each with its own."""
         entry, a = self.entry, self.activation
         small = small_outside_layers(entry) + sum(layer.small for layer in self.layers)
-        moved = 10 * a * entry.hidden_size * len(self.layers) * tokens
+        moved = 10 * a * entry.hidden_size * len(self.layers) * tokens * self.sharers
         efficiency = self.engine.memory_efficiency_16
         total.operator(
             [
@@ -108,7 +131,7 @@ class Passes(Replica):
     def head_operator(self, total, tokens):
         entry, kernel = self.entry, self.head_kernel
         elements = entry.vocab_size * entry.hidden_size
-        moved = self.activation * tokens * (entry.hidden_size + 3 * entry.vocab_size)
+        moved = self.activation * tokens * self.moved_by_head()
         total.operator(
             [
                 ("weights", elements * kernel.bits / 8 / self.width, kernel.memory_efficiency),

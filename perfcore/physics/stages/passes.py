@@ -168,7 +168,7 @@ def prefill_at(
             compute=terms.compute * longer,
             transfer=terms.transfer * longer,
             latency=terms.latency * longer,
-            attention=terms.attention * longer,
+            attention=terms.attention,
         )
     active_share = layout.prefill_width / layout.devices * running.groups * at_once * per_fill
     return Prefill(
