@@ -184,7 +184,7 @@ METRICS: tuple[Column, ...] = (
     _metric(
         "energy_per_request_j",
         "J",
-        "energy of all boards per request, from its prompt to its end",
+        "energy of all boards per request, prompt and answer",
         "least",
     ),
     _metric(
@@ -196,7 +196,7 @@ METRICS: tuple[Column, ...] = (
     _default(
         "cost_per_mtok_output_usd",
         "USD",
-        "cost of a million output tokens after the first",
+        "cost of a million output tokens, not the first",
         "least",
     ),
     _default("cost_per_mtok_input_usd", "USD", "cost of a million input tokens", "least"),

@@ -118,7 +118,7 @@ def ideal_engine(engine: Engine) -> Engine:
     changes |= {name: 1.0 for name in Engine._fields if name.startswith(("low_", "high_"))}
     changes |= {
         "narrow_accumulation": 1.0,
-        "prefill_chunk": 1.0,
+        "prefill_chunk": 1e9,
         "pipeline_chunk": 1.0,
         "prefill_overlap": 65_536.0,
     }

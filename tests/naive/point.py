@@ -149,7 +149,7 @@ class Naive(Bill):
             port = engine.network_efficiency * self.device.network_bandwidth * self.tp
             first += self.cache_bytes(self.input_len) / len(self.layers) / port
             writing = written * step.total
-            share = writing / (writing + first)
+            share = writing / (writing + first) if self.batch > 1 else 1.0
             if self.given_share is not None:
                 share = self.given_share
             step, _ = self.decode(share)

@@ -7,6 +7,7 @@ from perfcore.physics.attention import (
     causal_keys,
     chunked_integral,
     index_limit,
+    kv_bytes_of_prefix,
     kv_bytes_per_sequence,
     kv_bytes_per_token,
     limited_pairs,
@@ -139,3 +140,14 @@ def test_recurrent_layers_read_their_state_at_any_length():
     long = whole(mamba, IDEAL, input_len=100_000.0)
 
     assert short.kv_s == long.kv_s == digits(2 * 4 * mamba.state_elements / 3.35e12)
+
+
+def test_windows_hold_what_own_tokens_leave():
+    """Gemma-3-27B: of a prefix of 2048 tokens, windows of 1024 hold 24 beside 1000 others."""
+    gemma = model("gemma-3-27b")
+    far = 2_048 * kv_bytes_per_token(gemma, KV16)
+    near = 24 * 2 * gemma.window_kv_elements
+
+    assert kv_bytes_of_prefix(gemma, KV16, 2_048.0, 1_000.0) == far + near
+    assert kv_bytes_of_prefix(gemma, KV16, 2_048.0, 5_000.0) == far
+    assert kv_bytes_of_prefix(LLAMA, KV16, 2_048.0, 1_000.0) == 2_048 * 327_680

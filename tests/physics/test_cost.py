@@ -1,8 +1,21 @@
 """Cost per second and per token, by hand."""
 
+import pytest
+
 from perfcore import records
 from perfcore.physics.cost import annuity, owned_usd_per_hour, usd_per_second
-from physics.worked import APART, ENGINE, H100, LLAMA, MONEY, digits, serve, whole
+from physics.worked import (
+    APART,
+    CONTINUOUS,
+    ENGINE,
+    H100,
+    LLAMA,
+    MONEY,
+    STATIC,
+    digits,
+    serve,
+    whole,
+)
 
 # ------------------------------------------------------------------------ energy and money
 
@@ -64,21 +77,21 @@ def test_price_on_demand_spot_and_owned():
 
 
 def test_price_of_tokens_is_that_of_their_time():
-    """8 devices: the cost of a step for 8 tokens, and of a prefill for 8 prompts."""
+    """8 devices: the cost of a step for 8 tokens, and of the time to the first for 8 prompts."""
     point = priced(records.PURCHASE_ON_DEMAND)
     per_second = 8 * 2.0 * MONEY.price_multiplier / 3_600 / MONEY.utilization
-    prefill = point.ttft_s - ENGINE.host_per_prefill
-
     assert point.cost_per_mtok_output_usd == digits(per_second * point.tpot_s / 8 * 1e6)
-    assert point.cost_per_mtok_input_usd == digits(per_second * prefill / 8 / 2_048 * 1e6)
+    assert point.cost_per_mtok_input_usd == digits(per_second * point.ttft_s / 8 / 2_048 * 1e6)
 
 
-def test_interference_is_paid_by_the_input():
-    """A server's output tokens pay for steps, its input tokens for the prefill in between."""
-    together, apart = serve(), serve(scheduler=APART)
+@pytest.mark.parametrize("scheduler", [STATIC, CONTINUOUS, APART])
+def test_tokens_pay_for_the_time_of_their_request(scheduler):
+    """Input and output pay for 1/33 of 8 devices, and of the pool, idle time included."""
+    point = serve(scheduler=scheduler)
+    tokens = 2_048 * point.cost_per_mtok_input_usd + 255 * point.cost_per_mtok_output_usd
+    paid = usd_per_second(H100, 8.0, MONEY) * point.e2e_latency_s / 33
 
-    assert together.cost_per_mtok_output_usd == digits(apart.cost_per_mtok_output_usd)
-    assert together.energy_per_output_token_j == digits(apart.energy_per_output_token_j)
+    assert tokens == digits(1e6 * paid * (1 + point.prefill_pool))
 
 
 def test_break_even():

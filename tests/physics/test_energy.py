@@ -20,12 +20,15 @@ from perfcore.physics.energy import (
 from perfcore.physics.parallelism import lay_out
 from physics.worked import (
     ALONE,
+    APART,
     BF16,
     CONTINUOUS,
     ENGINE,
     H100,
     LLAMA,
     MONEY,
+    SERVED,
+    STATIC,
     digits,
     model,
     serve,
@@ -250,9 +253,31 @@ def test_carbon_follows_the_grid():
     assert point.carbon_per_mtok_output_g == digits(joules * 1e6 / 3.6e6 * 473)
 
 
-def test_power_of_a_server_is_the_mean_over_its_time():
-    point = serve()
-    step = point.tpot_s - point.prefill_s
-    joules = point.decode_power_w * step + point.prefill_power_w * point.prefill_s
+@pytest.mark.parametrize("scheduler", [STATIC, CONTINUOUS])
+def test_energy_of_a_request_is_power_times_time(scheduler):
+    """8 devices for 1/33 of the time of a request; tokens share it."""
+    point = serve(scheduler=scheduler)
+    joules = point.power_w * 8 * point.e2e_latency_s / 33
 
-    assert point.power_w == digits(joules / point.tpot_s)
+    assert point.energy_per_request_j == digits(joules)
+    tokens = 2_048 * point.energy_per_input_token_j + 255 * point.energy_per_output_token_j
+    assert tokens == digits(joules)
+
+
+def test_energy_of_a_disaggregated_request():
+    """Its decode, and its prompt in the pool, which works for a share of its time."""
+    point = serve(scheduler=APART)
+    decode = point.decode_power_w * 8 * point.e2e_latency_s / 33
+    prompt_s = point.prefill_pool * SERVED.prefill_pool_load / point.requests_per_s
+
+    assert point.power_w == point.decode_power_w
+    assert 255 * point.energy_per_output_token_j == digits(decode)
+    assert point.energy_per_request_j == digits(decode + point.prefill_power_w * 8 * prompt_s)
+
+
+def test_power_of_a_server_is_the_mean_over_its_time():
+    """Between that of a host that waits and those of decode and prefill."""
+    point = serve()
+    powers = point.decode_power_w, point.prefill_power_w
+
+    assert ENGINE.power_host * H100.board_power < point.power_w < max(powers)

@@ -113,7 +113,7 @@ def test_every_micro_batch_reads_the_shared_prefix_in_the_second_tier():
     device, engine = roomy(weights + own + 0.5 * common)
     point = whole(
         LLAMA,
-        engine._replace(block_tokens=1.0),
+        engine._replace(block_tokens=1.0, reserves_output=1.0),
         device=device,
         pp=2.0,
         batch=2.0,

@@ -154,6 +154,7 @@ def test_prefill_is_bound_by_compute():
             1.0,
             1.0,
             0.0,
+            1.0,
             operator_time(ops.lm_head, 1.0, 1.0, IDEAL.residue).total,
             split,
         )

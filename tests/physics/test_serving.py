@@ -6,10 +6,11 @@ from perfcore.physics.attention import kv_bytes_per_sequence, kv_bytes_per_token
 from perfcore.physics.parallelism import lay_out
 from perfcore.physics.prefill import passes_at_once
 from perfcore.physics.serving import (
-    interference_share,
+    kept_output,
     prefill_pool,
     prompts_together,
     queueing,
+    rhythm,
     wasted_tokens,
 )
 from physics.worked import (
@@ -49,11 +50,35 @@ def test_wasted_tokens():
 
 def test_blocks_are_wasted_by_servers_only():
     """In a batch of 8: 8 x 2.4576 MB."""
-    engine = ENGINE._replace(block_tokens=16.0)
+    engine = ENGINE._replace(block_tokens=16.0, reserves_output=1.0)
     static = whole(LLAMA, engine, batch=8.0)
     served = whole(LLAMA, engine, tp=1.0, batch=8.0, scheduler=CONTINUOUS, device=roomy(1e13)[0])
 
     assert served.kv_bytes_per_device - static.kv_bytes_per_device == digits(8 * 2.4576e6)
+
+
+def test_kept_output():
+    """Half of 256 tokens on demand; with a spread of 1.5 three quarters; all if reserved."""
+    on_demand = ENGINE._replace(reserves_output=0.0)
+
+    assert kept_output(on_demand, 256.0) == 128.0
+    assert kept_output(on_demand._replace(length_spread=1.5), 256.0) == 192.0
+    assert kept_output(on_demand._replace(length_spread=3.0), 256.0) == 256.0
+    assert kept_output(on_demand._replace(reserves_output=1.0), 256.0) == 256.0
+
+
+def test_cache_of_a_server_on_demand():
+    """8 sequences of 2048 + 128 tokens; the rest of one answer, 128 tokens, stays free."""
+    engine = roomy(1.0)[1]._replace(block_tokens=1.0, reserves_output=0.0)
+    size = kv_bytes_per_sequence(LLAMA, KV16, 1.0)
+    weights = whole(LLAMA, engine, device=roomy(1e13)[0]).weight_bytes_per_device
+    fitting = weights + (8 * 2_176 + 128) * size
+
+    for memory, most in ((fitting * (1 + 1e-9), 8.0), (fitting * (1 - 1e-9), 7.0)):
+        device = roomy(memory)[0]
+        point = whole(LLAMA, engine, device=device, scheduler=CONTINUOUS, batch=20.0)
+        assert (point.max_batch, point.running_batch) == (most, most)
+        assert point.kv_bytes_per_device == digits(most * 2_176 * size)
 
 
 def test_largest_batch_of_a_replica():
@@ -66,18 +91,62 @@ def test_largest_batch_of_a_replica():
 
 
 def test_prompts_together():
-    """256 in flight, 64 steps each: 4 arrive per step; a group's pass of 4096 tokens fits 2."""
+    """A step of 4096 tokens has room for 2 prompts of 2048 in each group, one of 8192."""
     engine = ENGINE._replace(prefill_chunk=4_096.0)
 
-    def together(**fields):
-        plan = deployed(**fields)
-        return prompts_together(engine, plan.scheduler, 256.0, plan.dp, 2_048.0, 64.0)
+    def together(scheduler, groups=1.0, sequences=32.0, tokens=2_048.0):
+        return prompts_together(engine, scheduler, 256.0, sequences, groups, tokens)
 
-    assert together(scheduler=STATIC) == 256.0
-    assert together(scheduler=CONTINUOUS) == 2.0
-    assert together(scheduler=CONTINUOUS, dp=2.0) == 4.0
-    assert together(scheduler=CONTINUOUS, dp=8.0) == 8.0
-    assert together(scheduler=APART, dp=2.0) == 2.0
+    assert together(STATIC) == 256.0
+    assert together(CONTINUOUS) == 2.0
+    assert together(CONTINUOUS, sequences=1.5) == 1.5
+    assert together(CONTINUOUS, tokens=8_192.0) == 1.0
+    assert together(CONTINUOUS, groups=4.0) == 8.0
+    assert together(APART, groups=2.0) == 2.0
+
+
+def paced(batch=9.0, new_tokens=2_048.0, decode_steps=255.0, drafted=1.0, **fields):
+    """Return the rhythm of one group with room for 1024 tokens a step, a quarter first."""
+    engine = ENGINE._replace(**{"prefill_chunk": 1_024.0, "queue_weight": 0.25, **fields})
+    return rhythm(engine, batch, batch, new_tokens, decode_steps, drafted)
+
+
+def test_rhythm():
+    """8 others: 2 in a wave, and of 6 each in one of 256 places; 2 steps a prompt.
+
+    Own prompt: 2 steps, others ahead 2 x 2.0234375; 6.046875 steps; 255 of 261.046875 write.
+    """
+    pace = paced()
+
+    assert pace.decode == 255.0
+    assert pace.ahead == digits(2 + 6 / 256)
+    assert pace.between == digits(6 / 256)
+    assert pace.prefill == digits(2 + 2 * (2 + 6 / 256))
+    assert pace.decode_share == digits(255 / 261.046875)
+    assert pace.company == 1.0
+
+
+def test_every_other_request_is_prefilled_once():
+    pace = paced(batch=33.0)
+
+    assert pace.ahead + pace.decode * pace.between == digits(32)
+
+
+def test_rhythm_has_room_for_all_tokens():
+    """9 requests of 2048 + 10 tokens fill 18.09 steps of 1024 tokens: 8.09 before the first."""
+    pace = paced(decode_steps=10.0)
+
+    assert pace.prefill == digits(9 * 2_058 / 1_024 - 10)
+    assert paced(decode_steps=10.0, drafted=3.0).prefill == digits(9 * 2_078 / 1_024 - 10)
+
+
+def test_rhythm_of_a_request_alone():
+    """Nobody shares its steps; no step is shorter than one."""
+    pace = paced(batch=1.0, new_tokens=100.0)
+
+    assert (pace.ahead, pace.between, pace.company) == (0.0, 0.0, 0.0)
+    assert (pace.prefill, pace.decode_share) == (1.0, 1.0)
+    assert paced(decode_steps=0.0).decode_share == 0.0
 
 
 def test_passes_that_share_the_stages():
@@ -89,16 +158,6 @@ def test_passes_that_share_the_stages():
     assert passes_at_once(layout, 1.0, 4.0, 0.25) == 1.0
     static = lay_out(LLAMA, H100, plan._replace(scheduler=STATIC))
     assert passes_at_once(static, 1.0, 1.0, 1.0) == 1.0
-
-
-def test_interference_share():
-    """Each of 63 others is prefilled once in 256 steps, two together."""
-    engine = ENGINE._replace(interference=0.8)
-
-    assert interference_share(engine, CONTINUOUS, 64.0, 1 / 256, 0.5) == 0.8 * 63 / 256 / 2
-    assert interference_share(engine, APART, 64.0, 1 / 256, 0.5) == 0.0
-    assert interference_share(engine, STATIC, 64.0, 1 / 256, 0.5) == 0.0
-    assert interference_share(engine, CONTINUOUS, 1.0, 1 / 256, 0.5) == 0.0
 
 
 def test_prefill_pool():
@@ -114,59 +173,87 @@ def prefill_of_one():
     return serve(scheduler=STATIC, batch=1.0).ttft_s
 
 
-def test_steps_wait_for_the_prefill_of_others():
-    """Each of 32 others is prefilled once in 256 steps."""
-    point = serve()
+@pytest.mark.parametrize("scheduler", [STATIC, CONTINUOUS, APART])
+@pytest.mark.parametrize("batch", [1.0, 33.0, 500.0])
+def test_requests_in_flight(scheduler, batch):
+    """Little's law, with and without requests that wait: throughput x time."""
+    point = serve(SERVED._replace(max_sequences=100.0), scheduler, batch=batch)
 
-    assert point.prefill_s == digits(32 / 256 * prefill_of_one())
-    assert point.tpot_s == digits(serve(scheduler=APART).tpot_s + point.prefill_s)
-
-
-def test_steady_state_of_a_server():
-    """B requests finish in O steps each."""
-    point = serve()
-
-    assert point.requests_per_s == digits(33 / (256 * point.tpot_s))
-    assert point.tokens_per_s_per_device == digits(33 / point.tpot_s / 8)
+    assert point.requests_per_s * point.e2e_latency_s == pytest.approx(batch, rel=1e-12)
+    devices = 8 * (1 + point.prefill_pool)
+    assert point.tokens_per_s_per_device == digits(256 * point.requests_per_s / devices)
 
 
-def test_queue_of_random_arrivals():
-    """M/D/1 at the share of time in prefill."""
-    engine = SERVED._replace(random_arrivals=1.0)
-    point = serve(engine)
-    queue = queueing(prefill_of_one(), point.prefill_s / point.tpot_s)
+def test_a_request_alone_is_a_static_batch_of_one():
+    """A server without overheads and others: the prompt, then the steps."""
+    engine = SERVED._replace(server_per_step=0.0, server_per_sequence=0.0, prefill_chunk=2_048.0)
+    static, served = (serve(engine, kind, batch=1.0) for kind in (STATIC, CONTINUOUS))
 
-    assert point.ttft_s - serve().ttft_s == digits(queue)
-
-
-def test_first_token_waits_half_a_step():
-    point = serve()
-    step = point.tpot_s - point.prefill_s
-
-    assert point.ttft_s == digits(prefill_of_one() + 0.5 * step)
+    assert served.ttft_s == digits(static.ttft_s)
+    assert served.tpot_s == digits(static.tpot_s)
+    assert served.energy_per_request_j == digits(static.energy_per_request_j)
 
 
-def test_requests_in_front():
-    """A tenth of 32 others are prefilled first."""
-    more = serve(SERVED._replace(queue_weight=0.1)).ttft_s - serve().ttft_s
+def test_prompts_that_hide_nothing_cost_their_time():
+    """Answers of one token: 33 prompts, one after the other, and no decode step."""
+    point = serve(SERVED._replace(prefill_chunk=2_048.0), output_len=1.0)
 
-    assert more == digits(3.2 * prefill_of_one())
+    assert point.ttft_s == digits(33 * prefill_of_one())
+    assert point.requests_per_s == digits(1 / prefill_of_one())
+
+
+def test_prompts_hide_behind_the_reads_of_a_step():
+    """An ideal device: R is arithmetic only, and what a step of 32 reads its weights for is free.
+
+    1.1 ms of each step are not used by its own arithmetic.
+    """
+    engine = IDEAL._replace(interference=1.0, prefill_chunk=2_048.0, queue_weight=0.0)
+    point = serve(engine, tp=8.0, batch=33.0)
+    ratio = point.prefill_s / prefill_of(engine)
+
+    assert 0.0 < ratio < 32 / 256
+
+
+def prefill_of(engine):
+    """Seconds of one prompt's prefill by an engine."""
+    return serve(engine, STATIC, batch=1.0).ttft_s
+
+
+def test_disaggregated_steps_are_thinner():
+    """Of 33 requests, those that wait for their prompts write nothing."""
+    engine = SERVED._replace(server_per_step=0.0, server_per_sequence=0.0)
+    point, alone = (serve(engine, APART, batch=batch) for batch in (33.0, 1.0))
+    full = serve(engine, STATIC)
+    writing = 255 * full.tpot_s / (255 * full.tpot_s + point.ttft_s)
+
+    assert alone.kv_s == digits(serve(scheduler=STATIC, batch=1.0).kv_s)
+    assert point.kv_s == digits(writing * full.kv_s)
+
+
+def test_a_wave_of_prompts_comes_first():
+    """If all 32 others come first, no step waits for a prompt."""
+    wave, spread = (serve(SERVED._replace(queue_weight=share)) for share in (1.0, 0.0))
+
+    assert wave.prefill_s == 0.0
+    assert spread.prefill_s > 0.0
+    assert wave.ttft_s > spread.ttft_s
 
 
 def test_requests_that_do_not_run_wait_a_generation():
-    """32 of 128 run: three quarters of the requests wait 256 tokens."""
+    """32 of 128 run: the others wait for three generations, on average."""
     engine = SERVED._replace(max_sequences=32.0)
     some, all_of_them = serve(engine, batch=128.0), serve(engine, batch=32.0)
 
     assert some.running_batch == 32.0
     assert some.tpot_s == all_of_them.tpot_s
     waited = some.ttft_s - all_of_them.ttft_s
-    assert waited == digits(0.75 * 256 * some.tpot_s)
+    assert waited == digits(3 * all_of_them.e2e_latency_s)
+    assert some.requests_per_s == all_of_them.requests_per_s
 
 
 def test_requests_wait_for_room_in_the_cache():
     """A server runs what fits, while a static batch is refused."""
-    engine = SERVED._replace(memory_fraction=0.9, memory_reserve=4e9)
+    engine = SERVED._replace(memory_fraction=0.9, memory_reserve=4e9, reserves_output=1.0)
     device = H100._replace(memory_capacity=80e9)
     lengths = {"input_len": 4_000.0, "output_len": 96.0}
     point = serve(engine, batch=1_000.0, device=device, **lengths)
@@ -177,20 +264,23 @@ def test_requests_wait_for_room_in_the_cache():
 
 
 def test_disaggregated_decode_waits_for_no_prefill():
-    point = serve(scheduler=APART)
+    """The pool prefills as many requests as the replica finishes, 33 in their time."""
+    engine = SERVED._replace(prefill_chunk=2_048.0)
+    point = serve(engine, APART)
 
     assert point.prefill_s == 0.0
     assert point.prefill_pool == digits(
-        prefill_of_one() * 33 / (256 * point.tpot_s * SERVED.prefill_pool_load)
+        prefill_of(engine) * 33 / (point.e2e_latency_s * engine.prefill_pool_load)
     )
-    assert point.tokens_per_s_per_device == digits(33 / point.tpot_s / 8 / (1 + point.prefill_pool))
 
 
 def test_disaggregated_prompts_queue_for_the_pool():
     """The queue depends on the pool's load, not on the decoders'."""
-    more = serve(SERVED._replace(random_arrivals=1.0), APART).ttft_s - serve(scheduler=APART).ttft_s
+    engine = SERVED._replace(prefill_chunk=2_048.0)
+    queued = engine._replace(random_arrivals=1.0)
+    more = serve(queued, APART).ttft_s - serve(engine, APART).ttft_s
 
-    assert more == digits(queueing(prefill_of_one(), SERVED.prefill_pool_load))
+    assert more == digits(queueing(prefill_of(engine), engine.prefill_pool_load))
 
 
 def test_disaggregated_cache_moves():
@@ -217,17 +307,17 @@ def test_disaggregated_windows_move_once():
 
 def test_long_answers_are_in_flight_longer():
     """Spread 2: the context of 256 output tokens counts as that of 512; only S depends on it."""
-    engine = IDEAL._replace(memory_reserve=0.0, memory_fraction=1.0)
+    engine = IDEAL._replace(memory_reserve=0.0, memory_fraction=1.0, reserves_output=1.0)
     even, uneven = (
-        serve(engine._replace(length_spread=spread), APART, batch=4.0) for spread in (1.0, 2.0)
+        serve(engine._replace(length_spread=spread), APART, batch=1.0) for spread in (1.0, 2.0)
     )
-    longer = 4 * 128 * 327_680 / 8 / 3.35e12
+    longer = 128 * 327_680 / 8 / 3.35e12
 
-    assert even.kv_s == digits(4 * (2_048 + 128) * 327_680 / 8 / 3.35e12)
-    assert uneven.kv_s == digits(4 * (2_048 + 256) * 327_680 / 8 / 3.35e12)
+    assert even.kv_s == digits((2_048 + 128) * 327_680 / 8 / 3.35e12)
+    assert uneven.kv_s == digits((2_048 + 256) * 327_680 / 8 / 3.35e12)
     assert uneven.tpot_s - even.tpot_s == digits(longer)
-    assert uneven.step_bytes - even.step_bytes == digits(4 * 128 * 327_680)
-    assert uneven.step_flops - even.step_flops == digits(4 * 128 * 80 * 4 * 64 * 128)
+    assert uneven.step_bytes - even.step_bytes == digits(128 * 327_680)
+    assert uneven.step_flops - even.step_flops == digits(128 * 80 * 4 * 64 * 128)
     for name in (
         "status",
         "ttft_s",
@@ -242,7 +332,6 @@ def test_long_answers_are_in_flight_longer():
         "latency_s",
         "prefill_s",
         "prefill_power_w",
-        "energy_per_input_token_j",
         "cost_per_mtok_input_usd",
     ):
         assert getattr(uneven, name) == getattr(even, name), name
@@ -308,16 +397,22 @@ def test_host_of_a_spatial_machine_drives_none():
 
 @pytest.mark.parametrize("scheduler", [STATIC, CONTINUOUS, APART])
 def test_servers_take_time(scheduler):
-    """1 ms, and 10 us per sequence: 1.32 ms for 32, 1.08 ms in 4 groups; 0 for a static batch."""
+    """1 ms, and 10 us per sequence that writes: up to 1.32 ms for 32, 1.08 ms in 4 groups.
+
+    0 for a static batch, from which the share that writes follows.
+    """
     engine = IDEAL._replace(server_per_step=1e-3, server_per_sequence=10e-6)
     one, four = (
         serve(engine, scheduler, tp=8.0, batch=32.0, **groups) for groups in ({}, {"dp": 4.0})
     )
     plain = serve(IDEAL, scheduler, tp=8.0, batch=32.0)
-
-    expected = (0.0, 0.0) if scheduler == STATIC else (1.32e-3, 1.08e-3)
-    assert (one.latency_s, four.latency_s) == (digits(expected[0]), digits(expected[1]))
-    assert one.tpot_s - plain.tpot_s == pytest.approx(expected[0], rel=1e-9, abs=1e-15)
+    for point, sequences, groups in ((one, 32, {}), (four, 8, {"dp": 4.0})):
+        share = point.kv_s / serve(IDEAL, STATIC, tp=8.0, batch=32.0, **groups).kv_s
+        expected = 0.0 if scheduler == STATIC else 1e-3 + share * sequences * 10e-6
+        assert 0.9 < share <= 1.0
+        assert point.latency_s == digits(expected)
+    if scheduler != APART:  # in which slower steps let more requests write
+        assert one.tpot_s - plain.tpot_s == pytest.approx(one.latency_s, rel=1e-9, abs=1e-15)
 
 
 def test_choosing_tokens_takes_the_device():

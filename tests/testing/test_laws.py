@@ -314,10 +314,12 @@ def test_energy_is_the_boards(scenario):
     """Board power is between 0 and its limit, and energy follows from it."""
     static = scenario.with_deployment(scheduler=records.SCHEDULER_STATIC)
     point = static.evaluate()
-    joules = point.energy_per_output_token_j * point.tokens_per_s_per_device
+    deployment = static.deployment
+    devices = deployment.tp * deployment.pp * deployment.dp
+    watts = point.energy_per_request_j * point.requests_per_s / devices
 
-    assert 0 <= joules <= scenario.device.board_power * (1 + 1e-9)
-    assert joules == pytest.approx(point.decode_power_w, rel=1e-9)
+    assert 0 <= watts <= scenario.device.board_power * (1 + 1e-9)
+    assert watts == pytest.approx(point.power_w, rel=1e-9)
 
 
 def test_kv_budget_is_what_weights_and_reserve_leave():

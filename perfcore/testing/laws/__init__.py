@@ -35,10 +35,12 @@ from perfcore.testing.laws.parallelism import (
 )
 from perfcore.testing.laws.serving import (
     cached_prompts_are_no_slower,
+    crowds_do_not_lower_throughput,
     disaggregation_only_decodes,
     later_drafts_are_accepted_less,
     longer_answers_in_flight_are_no_faster,
     requests_run_or_wait,
+    requests_take_their_time,
     speculation_gains_at_most_its_tokens,
     static_batches_have_no_server,
 )
@@ -94,6 +96,8 @@ LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
     host_time_is_no_gain,
     like_tokens_read_no_more,
     narrow_sums_are_no_slower,
+    requests_take_their_time,
+    crowds_do_not_lower_throughput,
 )
 
 

@@ -2,20 +2,13 @@
 
 import math
 
+from perfcore.physics.cost import TOKENS_PER_MTOK, usd_per_second
 from perfcore.records import (
-    OFFLOAD_NONE,
     PURCHASE_ON_DEMAND,
     PURCHASE_OWNED,
-    SCHEDULER_STATIC,
+    SCHEDULER_DISAGGREGATED,
 )
-from perfcore.testing.laws.requirements import (
-    as_many_run,
-    close,
-    equal,
-    not_below,
-    require,
-    step_s,
-)
+from perfcore.testing.laws.requirements import close, equal, not_below, require
 from perfcore.testing.scenario import Scenario
 
 SHARES_OF_POWER = (0.9, 0.5, 0.3)  # of a board's limit
@@ -66,21 +59,31 @@ def lower_power_limits_are_no_faster(scenario: Scenario) -> None:
 
 
 def energy_is_power_times_time(scenario: Scenario) -> None:
-    """Energy follows from power and time, carbon from energy, and PUE counts once."""
+    """A request takes the energy and money of its devices' time; PUE counts once.
+
+    A disaggregated request also takes those of its prompt, on a device of the pool.
+    """
     point, deployment, grid = scenario.evaluate(), scenario.deployment, scenario.economics
     devices = deployment.tp * deployment.pp * deployment.dp
-    batch = point.running_batch
-    output = devices * point.decode_power_w * step_s(point) / batch
-    prompt = point.energy_per_input_token_j * scenario.input_len
-    equal(point.energy_per_output_token_j, output, "energy per output token")
-    request = prompt + (scenario.output_len - 1.0) * output
-    equal(point.energy_per_request_j, request, "energy per request")
-    if deployment.scheduler == SCHEDULER_STATIC and deployment.offload == OFFLOAD_NONE:
-        seconds = point.ttft_s - scenario.engine.host_per_prefill
-        expected = devices * point.prefill_power_w * seconds / batch
-        near = math.isclose(prompt, expected, rel_tol=1e-6, abs_tol=1e-9 * expected)
-        if scenario.engine.host_per_prefill < 1e3 * seconds and scenario.device.spatial == 0.0:
-            require(near, "energy per input token", prompt, expected)
+    written = scenario.output_len - 1.0
+    output = point.energy_per_output_token_j
+    request = point.energy_per_input_token_j * scenario.input_len + written * output
+    if written * output < 1e6 * point.energy_per_request_j:
+        near = math.isclose(request, point.energy_per_request_j, rel_tol=1e-6)
+        require(near, "tokens have the energy of their request", request)
+    seconds = devices / point.requests_per_s
+    energy = point.power_w * seconds
+    paid = usd_per_second(scenario.device, devices, grid) / point.requests_per_s
+    if deployment.scheduler == SCHEDULER_DISAGGREGATED:
+        pool = point.prefill_pool * scenario.engine.prefill_pool_load
+        energy += point.prefill_power_w * seconds * pool
+        paid *= 1.0 + point.prefill_pool
+    equal(point.energy_per_request_j, energy, "energy is power x devices x time")
+    if deployment.scheduler != SCHEDULER_DISAGGREGATED or written > 0.0:
+        tokens = point.cost_per_mtok_input_usd * scenario.input_len
+        tokens += point.cost_per_mtok_output_usd * written
+        near = math.isclose(tokens, paid * TOKENS_PER_MTOK, rel_tol=1e-6)
+        require(near, "cost is price x time", tokens, paid * TOKENS_PER_MTOK)
     facility = output * (1.0 + grid.node_overhead) * grid.pue
     equal(point.facility_energy_per_output_token_j, facility, "PUE counts once")
     carbon = facility * 1e6 / 3.6e6 * grid.carbon_intensity

@@ -5,6 +5,7 @@ from typing import Final
 
 from perfcore.errors import PerfcoreError
 from perfcore.physics.stages.point import Point
+from perfcore.records import SCHEDULER_STATIC, Deployment
 
 ROUNDING: Final = 1e-9  # relative error that laws tolerate
 
@@ -39,6 +40,12 @@ def as_many_run(before: Point, after: Point) -> bool:
     return before.running_batch == after.running_batch
 
 
-def step_s(point: Point) -> float:
-    """Time of a decode step per output token, without other requests' prefill. [s]"""
-    return point.tpot_s - point.prefill_s
+def not_faster(slow: Point, fast: Point, deployment: Deployment, law: str) -> None:
+    """Require no time of ``slow`` to be below that of ``fast``: of a server, the end of a request.
+
+    In a server the first token and the others share the time: if prompts take less of it, more
+    requests write tokens in a step.
+    """
+    static = deployment.scheduler == SCHEDULER_STATIC
+    for name in ("ttft_s", "tpot_s") if static else ("e2e_latency_s",):
+        not_below(getattr(slow, name), getattr(fast, name), f"{name}: {law}")
