@@ -129,7 +129,7 @@ def test_terms_divide_attention():
 def test_layer_terms_are_the_ideal_time():
     """Batch 1 at the bound: all weights but the embeddings are read once, lm_head added."""
     layout = lay_out(LLAMA, H100, ALONE)
-    ops = operators(LLAMA, H100, IDEAL, BF16, layout, 1.0)
+    ops = operators(LLAMA, H100, IDEAL, BF16, layout, 1.0, 1.0)
     terms = layer_terms(ops, 1.0, 1.0, 0.0, 0.0)
 
     assert terms.weights == digits(41.49434827e-3 - 2 * 128_256 * 8_192 / 3.35e12)

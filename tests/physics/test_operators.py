@@ -4,6 +4,7 @@ import pytest
 
 from perfcore.physics.operators import (
     activation_bytes_per_token,
+    activation_elements,
     body_read_bytes,
     expert_read_bytes,
     flops_per_token,
@@ -104,12 +105,26 @@ def test_activations_per_token():
     d, f, qkv = 8_192, 28_672, (64 + 2 * 8) * 128
     layer = (d + qkv) + (d + d) + (d + 2 * f) + (f + d) + 10 * d
 
-    assert activation_bytes_per_token(LLAMA, BF16) == 2 * 80 * layer
+    alone, eight = (lay_out(LLAMA, H100, deployed(tp=tp)) for tp in (1.0, 8.0))
+    assert activation_bytes_per_token(LLAMA, BF16, alone, 1.0) == 2 * 80 * layer
+    whole = 4 * d + 10 * d  # two inputs, two outputs, norms and residuals lie on every device
+    assert activation_bytes_per_token(LLAMA, BF16, eight, 1.0) == 2 * 80 * (layer + 7 * whole)
+
+
+def test_activations_of_experts_lie_on_the_devices_of_their_rank():
+    """Of 2 d elements in and out of each of k experts, one copy for each device of a rank."""
+    k, d = DEEPSEEK.experts_per_token, DEEPSEEK.hidden_size
+    whole = 2 * d * k * DEEPSEEK.moe_layers
+    layout = lay_out(DEEPSEEK, H100, deployed(tp=8.0))
+    ranks = [activation_elements(DEEPSEEK, layout, ep).experts for ep in (1.0, 2.0, 8.0)]
+
+    assert ranks[2] == DEEPSEEK.expert_io_elements
+    assert [moved - ranks[2] for moved in ranks] == [7 * whole, 3 * whole, 0]
 
 
 def test_operators_of_llama():
     layout = lay_out(LLAMA, H100, deployed(tp=8.0))
-    ops = operators(LLAMA, H100, FITTED, BF16, layout, 8.0)
+    ops = operators(LLAMA, H100, FITTED, BF16, layout, 8.0, 1.0)
 
     assert ops.ffn_in.weights == digits(2 * 80 * 2 * 28_672 * 8_192 / 8 / (0.845 * 3.35e12))
     assert ops.ffn_in.start_up == digits(80 * 3.63e-6)
@@ -120,7 +135,7 @@ def test_operators_of_llama():
 def test_start_up_of_llama():
     """Per layer four products, attention and four element-wise kernels; one lm_head."""
     layout = lay_out(LLAMA, H100, ALONE)
-    ops = operators(LLAMA, H100, ENGINE, BF16, layout, 1.0)
+    ops = operators(LLAMA, H100, ENGINE, BF16, layout, 1.0, 1.0)
     layer = 4 * ENGINE.launch + ENGINE.launch_attention + 4 * ENGINE.launch_elementwise
 
     assert start_up(LLAMA, H100, ENGINE, ops) == digits(80 * layer + ENGINE.launch)

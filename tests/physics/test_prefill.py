@@ -136,7 +136,7 @@ def test_prefill_is_bound_by_compute():
     """At the bound, 2048 tokens of Llama-3-70B: their FLOP at 989 TFLOP/s."""
     costs, work = llama_prefill(IDEAL, batch=1.0, input_len=2_048.0)
     layout = lay_out(LLAMA, H100, ALONE)
-    ops = operators(LLAMA, H100, IDEAL, BF16, layout, 1.0)
+    ops = operators(LLAMA, H100, IDEAL, BF16, layout, 1.0, 1.0)
     links = exchange(1.0, H100, IDEAL)
     flops = flops_per_token(LLAMA) * 2_048 + attention_work(costs, LLAMA, work)
 

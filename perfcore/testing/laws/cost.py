@@ -7,8 +7,9 @@ from perfcore.records import (
     PURCHASE_ON_DEMAND,
     PURCHASE_OWNED,
     SCHEDULER_DISAGGREGATED,
+    SCHEDULER_STATIC,
 )
-from perfcore.testing.laws.requirements import close, equal, not_below, require
+from perfcore.testing.laws.requirements import as_many_run, close, equal, not_below, require
 from perfcore.testing.scenario import Scenario
 
 SHARES_OF_POWER = (0.9, 0.5, 0.3)  # of a board's limit
