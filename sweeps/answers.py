@@ -1,5 +1,9 @@
-"""Run every sweep and write the answers into README.md."""  # noqa: INP001 - a script
+"""Run every sweep and write the answers into README.md.
 
+Each answer carries a hash of what it came from, so that a test finds the stale ones.
+"""  # noqa: INP001 - a script
+
+import hashlib
 import re
 import sys
 import tempfile
@@ -10,7 +14,7 @@ HERE = Path(__file__).parent
 README = HERE / "README.md"
 BLOCK = re.compile(
     r"```(?P<language>sql|python)\n(?P<code>[^`]*?)```\n\n"
-    r"<!-- answer (?P<name>\w+) -->\n(?P<answer>.*?)<!-- end answer -->",
+    r"<!-- answer (?P<name>\w+)(?: (?P<origin>\w*))? -->\n(?P<answer>.*?)<!-- end answer -->",
     re.DOTALL,
 )
 
@@ -44,14 +48,24 @@ def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def origin(name: str) -> str:
+    """Return a hash of a sweep, the catalogue's numbers, the constants of engines, the version."""
+    from perfcore.runs.manifest import fingerprints  # noqa: PLC0415
+    from perfcore.space.space import Space  # noqa: PLC0415
+
+    parts = fingerprints(Space.from_toml(HERE / f"{name}.toml"))
+    known = [str(parts[key]) for key in ("spec", "catalog", "calibration", "version")]
+    return hashlib.sha256(" ".join(known).encode()).hexdigest()[:12]
+
+
 def filled(readme: str, answer: Callable[[str, str, str], Answer]) -> str:
     """Return the README with every answer replaced."""
 
     def replace(match: re.Match[str]) -> str:
         found = table(*answer(match["language"], match["code"], match["name"]))
-        start = match.start("answer") - match.start()
-        end = match.end("answer") - match.start()
-        return match[0][:start] + found + match[0][end:]
+        question = match[0][: match[0].index("<!-- answer")]
+        begin = f"<!-- answer {match['name']} {origin(match['name'])} -->"
+        return f"{question}{begin}\n{found}<!-- end answer -->"
 
     return BLOCK.sub(replace, readme)
 

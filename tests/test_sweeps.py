@@ -57,6 +57,11 @@ def test_every_sweep_has_one_question_in_the_readme_and_a_reduced_form():
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_no_answer_is_older_than_what_it_came_from(name):
+    assert BLOCKS[name]["origin"] == answers.origin(name), "run python sweeps/answers.py"
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_readme_s_code_answers(name, tmp_path):
     space = Space.from_toml(SWEEPS / f"{name}.toml", REDUCED[name])
     assert space.rows < 50_000
