@@ -185,6 +185,7 @@ def laws(sample: Sample) -> tuple[Law, ...]:
             lambda s: s.with_lengths(1, lambda x: x * 2.0),
             rises("e2e_latency_s"),
             Sample.with_full_interference,
+            0.01,  # prompts hide behind the first decode steps, if there are any
         ),
         Law(
             "a longer prompt is done no sooner",
@@ -195,13 +196,14 @@ def laws(sample: Sample) -> tuple[Law, ...]:
             "more cached, no slower end",
             lambda s: s.with_deployment("prefix_hit", lambda x: 0.5 + 0.5 * x),
             falls("e2e_latency_s"),
+            tolerance=1e-3,  # fewer chunks fill pipeline stages less well
         ),
         Law(
             "more in flight, no less throughput",
             lambda s: s.with_deployment("batch", lambda x: 2.0 * x),
             rises("requests_per_s"),
             in_memory,
-            0.01,  # crowds that prefill leave less to hide behind
+            0.03,  # crowds that prefill leave less to hide behind
         ),
     )
 

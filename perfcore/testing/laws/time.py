@@ -60,7 +60,8 @@ def grows_with_context(scenario: Scenario) -> None:
     - servers that run fewer requests, as each takes more memory;
     - pipeline stages, which several chunks fill better.
 
-    Prompts of others count in full, whether or not others write tokens at the same time.
+    Prompts of others count in full, whether or not others write tokens at the same time. They hide
+    behind the first decode steps, if there are any, so that a served request may gain 1 %.
     """
     scenario = scenario.with_engine(interference=1.0)
     before = scenario.evaluate()
@@ -83,7 +84,8 @@ def grows_with_context(scenario: Scenario) -> None:
             if not chunked:
                 not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the context")
         elif not (staged or chunked):
-            not_faster(after, before, scenario.deployment, "more tokens are done no sooner")
+            some = 0.99 * before.e2e_latency_s
+            not_below(after.e2e_latency_s, some, "more tokens are done no sooner")
 
 
 def faster_hardware_is_no_slower(scenario: Scenario) -> None:
