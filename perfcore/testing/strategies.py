@@ -209,6 +209,7 @@ def _constant(name: str) -> st.SearchStrategy[float]:
         "power_floor": _shares(0.05, 1.0),
         "expert_imbalance": st.sampled_from((0.0, 1.0)),
         "random_arrivals": st.sampled_from((0.0, 1.0)),
+        "reserves_output": st.sampled_from((0.0, 1.0)),
         "pads_heads": st.sampled_from((0.0, 1.0)),
         "narrow_accumulation": st.sampled_from((0.0, 1.0)),
         "prefill_chunk": st.sampled_from((1.0, 512.0, 2_048.0, 8_192.0, 65_536.0)),
