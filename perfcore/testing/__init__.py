@@ -17,7 +17,6 @@ from perfcore.testing.laws.accounting import (
 )
 from perfcore.testing.laws.cost import (
     cost_follows_price,
-    crowds_do_not_lower_throughput,
     energy_is_power_times_time,
     owning_costs_interest,
     power_is_limited,
@@ -35,6 +34,7 @@ from perfcore.testing.laws.parallelism import (
 from perfcore.testing.laws.requirements import LawBrokenError
 from perfcore.testing.laws.serving import (
     cached_prompts_are_no_slower,
+    crowds_do_not_lower_throughput,
     disaggregation_only_decodes,
     longer_answers_in_flight_are_no_faster,
     requests_run_or_wait,
