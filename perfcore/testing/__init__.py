@@ -34,9 +34,11 @@ from perfcore.testing.laws.parallelism import (
 from perfcore.testing.laws.requirements import LawBrokenError
 from perfcore.testing.laws.serving import (
     cached_prompts_are_no_slower,
+    crowds_do_not_lower_throughput,
     disaggregation_only_decodes,
     longer_answers_in_flight_are_no_faster,
     requests_run_or_wait,
+    requests_take_their_time,
     speculation_gains_at_most_its_tokens,
     static_batches_have_no_server,
 )
@@ -74,6 +76,7 @@ __all__ = [
     "cached_prompts_are_no_slower",
     "check_laws",
     "cost_follows_price",
+    "crowds_do_not_lower_throughput",
     "deployments",
     "devices",
     "disaggregation_only_decodes",
@@ -104,6 +107,7 @@ __all__ = [
     "pipelines_do_not_shorten_a_step",
     "power_is_limited",
     "requests_run_or_wait",
+    "requests_take_their_time",
     "scales_with_all_rates",
     "scenarios",
     "spaces",

@@ -95,7 +95,7 @@ def crowds_do_not_lower_throughput(scenario: Scenario) -> None:
 
     Exempt are offloading, as a larger batch moves more data to the second tier; uneven expert
     loads and all-reduces, whose cheapest way and fullest rank change with the batch; and pipeline
-    stages, whose micro-batches read all weights. A saturated server may lose 1 %: other requests
+    stages, whose micro-batches read all weights. A saturated server may lose 3 %: other requests
     that only prefill leave less arithmetic to hide behind.
     """
     deployment = scenario.deployment
@@ -106,7 +106,7 @@ def crowds_do_not_lower_throughput(scenario: Scenario) -> None:
     before = full.evaluate()
     after = full.with_deployment(batch=2.0 * deployment.batch).evaluate()
     if before.status == OK and after.status == OK:
-        some = 0.99 * before.requests_per_s
+        some = 0.97 * before.requests_per_s
         not_below(after.requests_per_s, some, "more requests do not lower the throughput")
 
 

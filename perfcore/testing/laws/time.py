@@ -29,25 +29,20 @@ STEP_TIMES: Final = (  # constants that add time to a decode step, linearly
 
 
 def grows_with_batch(scenario: Scenario) -> None:
-    """Neither prefill nor a decode step gets faster with a larger batch, nor a served request.
+    """Neither prefill nor a decode step gets faster with a larger batch.
 
-    Exempt are pipeline stages: the chunks of a longer prefill fill them better, and a server's
-    sequences spread over more of them, as over the stages of a spatial machine. Prompts of others
-    count in full: a share of their time would make a crowded server faster than one request.
+    Exempt is TTFT with pipeline stages, as the chunks of a longer prefill fill them better. The
+    batch is static: a served request may be done sooner if its prompt hides in steps of others.
     """
-    scenario = scenario.with_engine(interference=1.0)
+    scenario = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
     deployment = scenario.deployment
-    static = deployment.scheduler == SCHEDULER_STATIC
     staged = deployment.pp > 1.0 and scenario.device.spatial == 0.0
     before = scenario.evaluate()
     for more in (deployment.batch + 1.0, 2.0 * deployment.batch):
         after = scenario.with_deployment(batch=more).evaluate()
-        if static:
-            not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the batch")
-            if not staged:
-                not_below(after.ttft_s, before.ttft_s, "TTFT does not fall with the batch")
-        elif not staged and scenario.device.spatial == 0.0:
-            not_faster(after, before, deployment, "a request is done no sooner in a larger batch")
+        not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the batch")
+        if not staged:
+            not_below(after.ttft_s, before.ttft_s, "TTFT does not fall with the batch")
 
 
 def grows_with_context(scenario: Scenario) -> None:
@@ -60,7 +55,8 @@ def grows_with_context(scenario: Scenario) -> None:
     - servers that run fewer requests, as each takes more memory;
     - pipeline stages, which several chunks fill better.
 
-    Prompts of others count in full, whether or not others write tokens at the same time.
+    Prompts of others count in full, whether or not others write tokens at the same time. They hide
+    behind the first decode steps, if there are any, so that a served request may gain 1 %.
     """
     scenario = scenario.with_engine(interference=1.0)
     before = scenario.evaluate()
@@ -83,7 +79,8 @@ def grows_with_context(scenario: Scenario) -> None:
             if not chunked:
                 not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the context")
         elif not (staged or chunked):
-            not_faster(after, before, scenario.deployment, "more tokens are done no sooner")
+            some = 0.99 * before.e2e_latency_s
+            not_below(after.e2e_latency_s, some, "more tokens are done no sooner")
 
 
 def faster_hardware_is_no_slower(scenario: Scenario) -> None:
