@@ -114,7 +114,8 @@ class Naive(Bill):
             "step_flops": step_flops,
             "arithmetic_intensity": step_flops / step_bytes,
             "mbu": step_bytes / (wall * devices * device.memory_bandwidth),
-            "mfu": step_flops / (wall * devices * self.experts_kernel.flops),
+            "mfu": step_flops
+            / (wall * devices * max(self.experts_kernel.flops, self.attention_flops)),
             "ridge_batch": (
                 self.experts_kernel.flops / device.memory_bandwidth * self.weights.bits / 16
             ),

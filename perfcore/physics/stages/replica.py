@@ -31,6 +31,7 @@ from perfcore.physics.roofline import peak_flops, reached_flops, ridge_batch
 from perfcore.physics.sizing import draft_bytes, held_bytes, weight_bytes_per_device
 from perfcore.physics.speculation import accepted_tokens, draft_share
 from perfcore.records import (
+    MATH_FP16,
     OFFLOAD_NONE,
     SCHEDULER_STATIC,
     Deployment,
@@ -376,7 +377,8 @@ def prepare(
         token_bytes=token_bytes + head_bytes + attention_token_bytes + 2.0 * state_bytes,
         sequence_flops=(token_flops + head_flops + STATE_FLOPS * model.state_elements) * drafted,
         per_bandwidth=1.0 / (layout.width * device.memory_bandwidth),
-        per_flops=1.0 / (layout.width * reached),
+        # scores are computed in 16 bit, which may be faster than the weights' arithmetic
+        per_flops=1.0 / (layout.width * max(reached, reached_flops(device, engine, MATH_FP16))),
         active_share=layout.width / layout.devices,
         peak_flops=reached,
         ridge_batch=ridge_batch(device, engine, weight_format.bits, arithmetic),
