@@ -155,6 +155,8 @@ class Formula:
                 return f"({self.value(left)} {COMPARISONS[type(operator)]} {self.value(right)})"
             case ast.IfExp(test=test, body=body, orelse=other):
                 return f"({self.value(test)} ? {self.value(body)} : {self.value(other)})"
+            case ast.Call(func=ast.Name(id="int"), args=[number]):
+                return f"(int)({self.value(number)})"
             case ast.Call(func=ast.Name(id=name)):
                 return self.call(name, value)
             case _:

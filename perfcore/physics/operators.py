@@ -51,15 +51,16 @@ def linear_operator(
     activation_bandwidth: float,
     activation_bytes: float,
     width: float,
+    io_width: float,
 ) -> Operator:
     """One class of matrix products: 2 FLOP per weight and token, weights and activations moved.
 
-    ``io_elements`` are those of all devices that share it.
+    ``io_elements`` are those of all ``io_width`` devices that share it.
     """
     return Operator(
         compute_per_token=2.0 * elements / (path.flops * width),
         weights=elements * bits / 8.0 / (path.bandwidth * width),
-        activations_per_token=io_elements * activation_bytes / (activation_bandwidth * width),
+        activations_per_token=io_elements * activation_bytes / (activation_bandwidth * io_width),
         start_up=launches * path.launch,
     )
 
@@ -80,22 +81,23 @@ class Activations(NamedTuple):
     elementwise: float
 
 
-def activation_elements(model: Model, layout: Layout, ep: float) -> Activations:
+def activation_elements(model: Model, layout: Layout, ep: float, padding: float) -> Activations:
     """Activations that move in and out of operators, with their copies.
 
     The input of a product whose columns are split, and the output of one whose rows are split, are
     whole on every device: d elements for each product. So are norms and residuals. Products of
     routed experts are split among the devices of an expert rank. Spatial machines hold one copy.
+    ``padding`` multiplies heads, and so the other elements of attention's products.
     """
     copies = layout.copies - 1.0
     hidden = model.hidden_size
+    into = hidden * model.attention_in_operators
+    out = hidden * model.attention_out_operators
     expert_copies = max(layout.copies * layout.groups / ep - 1.0, 0.0)
     of_experts = 2.0 * hidden * model.experts_per_token * model.moe_layers
     return Activations(
-        attention_in=model.attention_in_io_elements
-        + copies * hidden * model.attention_in_operators,
-        attention_out=model.attention_out_io_elements
-        + copies * hidden * model.attention_out_operators,
+        attention_in=(model.attention_in_io_elements - into) * padding + layout.copies * into,
+        attention_out=(model.attention_out_io_elements - out) * padding + layout.copies * out,
         ffn_in=model.ffn_in_io_elements + copies * hidden * model.ffn_in_operators,
         ffn_out=model.ffn_out_io_elements + copies * hidden * model.ffn_out_operators,
         shared=model.shared_io_elements + copies * hidden * model.shared_operators,
@@ -135,7 +137,7 @@ def operators(
     width = layout.width
     heads_width = width / head_padding(model, tp) if device.spatial == 0.0 else width
     expert_width = layout.expert_width
-    elements = activation_elements(model, layout, ep)
+    elements = activation_elements(model, layout, ep, width / heads_width)
     return Operators(
         attention_in=linear_operator(
             model.attention_in_elements,
@@ -146,6 +148,7 @@ def operators(
             plain_bandwidth,
             io_bytes,
             heads_width,
+            width,
         ),
         attention_out=linear_operator(
             model.attention_out_elements,
@@ -156,6 +159,7 @@ def operators(
             plain_bandwidth,
             io_bytes,
             heads_width,
+            width,
         ),
         ffn_in=linear_operator(
             model.ffn_in_elements,
@@ -165,6 +169,7 @@ def operators(
             path,
             plain_bandwidth,
             io_bytes,
+            width,
             width,
         ),
         ffn_out=linear_operator(
@@ -176,6 +181,7 @@ def operators(
             plain_bandwidth,
             io_bytes,
             width,
+            width,
         ),
         shared=linear_operator(
             model.shared_elements,
@@ -185,6 +191,7 @@ def operators(
             path,
             plain_bandwidth,
             io_bytes,
+            width,
             width,
         ),
         experts=Operator(
@@ -207,6 +214,7 @@ def operators(
             head_path,
             plain_bandwidth,
             io_bytes,
+            width,
             width,
         ),
         elementwise=Operator(
@@ -278,7 +286,7 @@ def activation_bytes_per_token(
     model: Model, weight_format: WeightFormat, layout: Layout, ep: float
 ) -> float:
     """Bytes that one token moves in and out of linear and element-wise operators, all devices."""
-    moved = activation_elements(model, layout, ep)
+    moved = activation_elements(model, layout, ep, 1.0)
     elements = (
         moved.attention_in
         + moved.attention_out

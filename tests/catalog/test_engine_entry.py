@@ -42,7 +42,7 @@ def test_every_engine_constant_has_a_source():
                 assert len(fact.source) >= 5, (name, constant)
 
 
-MORE_IS_BETTER = {"prefill_overlap", "max_sequences", "host_memory_bytes"}
+MORE_IS_BETTER = {"prefill_chunk", "prefill_overlap", "max_sequences", "host_memory_bytes"}
 SHARES = {"memory_fraction", "prefill_pool_load"}
 LOSSES = {"residue", "spatial_latency", "expert_imbalance", "kv_group_penalty", "draft_layers"}
 LOSSES |= {"interference", "queue_weight", "memory_reserve"}

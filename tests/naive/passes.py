@@ -48,7 +48,7 @@ class Passes(Replica):
                         elements = matrix.elements * more
                         weight_bytes += reads * elements * kernel.bits / 8
                         flop += 2 * tokens * elements
-                        moved += a * tokens * self.moved_by(matrix) * more
+                        moved += a * tokens * self.moved_by(matrix, more)
             total.operator(
                 [
                     ("weights", weight_bytes / width, kernel.memory_efficiency),
@@ -84,12 +84,10 @@ class Passes(Replica):
         """Return the devices on which whole activations lie."""
         return 1 if self.spatial else int(self.tp)
 
-    def moved_by(self, matrix):
+    def moved_by(self, matrix, padded=1.0):
         """Return the elements that a token moves in all devices' shares of a product."""
-        elements = matrix.moved
-        for _ in range(1, self.sharers):
-            elements += matrix.launches * self.entry.hidden_size
-        return elements
+        whole = matrix.launches * self.entry.hidden_size
+        return (matrix.moved - whole) * padded + self.sharers * whole
 
     def moved_by_expert(self, expert):
         """Return the same of a routed expert: its rank's devices have whole inputs and outputs."""

@@ -116,7 +116,7 @@ def test_activations_of_experts_lie_on_the_devices_of_their_rank():
     k, d = DEEPSEEK.experts_per_token, DEEPSEEK.hidden_size
     whole = 2 * d * k * DEEPSEEK.moe_layers
     layout = lay_out(DEEPSEEK, H100, deployed(tp=8.0))
-    ranks = [activation_elements(DEEPSEEK, layout, ep).experts for ep in (1.0, 2.0, 8.0)]
+    ranks = [activation_elements(DEEPSEEK, layout, ep, 1.0).experts for ep in (1.0, 2.0, 8.0)]
 
     assert ranks[2] == DEEPSEEK.expert_io_elements
     assert [moved - ranks[2] for moved in ranks] == [7 * whole, 3 * whole, 0]
