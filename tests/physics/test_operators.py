@@ -41,7 +41,7 @@ from physics.worked import (
 
 def test_reading_140_gb():
     """[H100] 70e9 parameters in bf16 at 3.35 TB/s: 41.79104478 ms."""
-    product = linear_operator(70e9, 0.0, 1.0, 16.0, Path(1.0, 3.35e12, 0.0), 3.35e12, 2.0, 1.0)
+    product = linear_operator(70e9, 0.0, 1.0, 16.0, Path(1.0, 3.35e12, 0.0), 3.35e12, 2.0, 1.0, 1.0)
 
     assert product.weights == digits(41.79104478e-3)
 
