@@ -64,7 +64,11 @@ def test_saturation_runs_as_many_as_fit(write):
     column = {name: points[index, 0] for index, name in enumerate(Point._fields)}
     assert column["running_batch"] == min(column["max_batch"], 1024)
     (value,) = predicted(batch, points)
-    assert value == pytest.approx(column["running_batch"] / column["tpot_s"])
+    # Little's law: all in flight, waiting ones too, finish 256 tokens each in their whole time
+    in_flight = question.deployment.batch
+    assert value == pytest.approx(in_flight * 256 / column["e2e_latency_s"])
+    writing = value * column["tpot_s"]
+    assert 0.95 * column["running_batch"] < writing < column["running_batch"]  # others prefill
 
 
 def test_an_older_release_is_found_by_its_date(licensed):

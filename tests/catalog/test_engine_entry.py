@@ -106,13 +106,13 @@ def test_engines_differ_where_they_were_measured_to():
 
 def test_an_engine_scales_its_base_on_every_class():
     default, vllm = catalog.load_engine("default"), catalog.load_engine("vllm")
-    factor = vllm.factors["kv_efficiency"].value
+    factor = vllm.factors["memory_efficiency_16"].value
     for device in ("h100-sxm", "mi300x", "m4-max", "tpu-v5p"):
         entry = catalog.load_device(device)
 
-        below = default.record(entry).kv_efficiency
+        below = default.record(entry).memory_efficiency_16
 
-        assert vllm.record(entry).kv_efficiency == pytest.approx(min(below * factor, 1.0))
+        assert vllm.record(entry).memory_efficiency_16 == pytest.approx(min(below * factor, 1.0))
 
 
 def test_an_engine_before_its_fit_is_what_it_stands_on():

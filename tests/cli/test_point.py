@@ -71,7 +71,7 @@ def test_card_of_a_server_tells_what_is_new_about_it():
         "4096 tokens in (50.0% cached)",
         "2 draft tokens at acceptance 0.8",
         "400 requests running; ",
-        "2.44 tokens expected per step",
+        "2.41 tokens expected per step",
         "other requests' prompts",
         f"${row['cost_per_mtok_cached_input_usd']:.3g} cached",
         "than buying tokens at $0.79 per Mtok out",

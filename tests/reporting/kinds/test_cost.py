@@ -31,16 +31,16 @@ def test_a_what_if_on_the_price_moves_the_break_even(folder):
 
 
 def test_each_series_breaks_even_at_its_own_price(folder):
-    overrides = ['what_if."economics.token_price"=["0.2 USD/Mtok", "0.4 USD/Mtok"]']
+    overrides = ['what_if."economics.token_price"=["0.1 USD/Mtok", "0.2 USD/Mtok"]']
     sweep = open_source(folder / "small.toml", (), overrides)
     picture = gather(sweep, "cost", by="economics_token_price")
     marks = [layer.rows[1] for layer in picture.panels[0].layers if layer.dash]
 
-    assert [rule["y"] for rule in points(picture, "rule")] == [0.2, 0.4]
-    assert {(mark["series"], mark["y"]) for mark in marks} == {("0.2", 0.2), ("0.4", 0.4)}
+    assert [rule["y"] for rule in points(picture, "rule")] == [0.1, 0.2]
+    assert {(mark["series"], mark["y"]) for mark in marks} == {("0.1", 0.1), ("0.2", 0.2)}
     assert marks[0]["x"] == pytest.approx(2 * marks[1]["x"], rel=1e-5)
     assert picture.finding.startswith(
-        "At 0.2 to 0.4 USD per million output tokens, 0.4 breaks even at"
+        "At 0.1 to 0.2 USD per million output tokens, 0.2 breaks even at"
     )
 
 
