@@ -206,6 +206,40 @@ def slower_clock(
     return longer
 
 
+class Demand(NamedTuple):
+    """Operators that a power limit slows: what they draw at full clocks."""
+
+    longer: float  # time under the limit, relative to that at full clocks
+    power_w: float
+    memory: float  # share of the time that their bytes take at the full rate of memory
+    streaming: float  # share of the time that memory limits
+
+
+def slower_together(
+    watts: Watts, decode_s: float, decode: Demand, prompt_s: float, prompt: Demand, saved_s: float
+) -> float:
+    """Time of steps that carry prompts, ``decode_s`` long without them, under the limit. [s]
+
+    Times given are those of either alone, under the limit. Together they save ``saved_s`` at full
+    clocks, and draw more: the energy of both, less that of leakage and clocks in the time saved.
+    Prompts stream what exceeds the bytes that the step streams anyway.
+    """
+    step_s = decode_s / decode.longer
+    pass_s = prompt_s / prompt.longer
+    both_s = step_s + max(pass_s - saved_s, 0.0)
+    both_j = step_s * decode.power_w + pass_s * prompt.power_w
+    both_j -= watts.floor * min(saved_s, pass_s)
+    streamed_s = step_s * decode.streaming
+    prompt_memory_s = pass_s * prompt.memory
+    return both_s * slower_clock(
+        watts,
+        both_s,
+        min(both_j, watts.rated * both_s),
+        step_s * decode.memory + prompt_memory_s,
+        max(streamed_s, prompt_memory_s),
+    )
+
+
 def idle_power(watts: Watts, active_share: float) -> float:
     """Contribution of a board's idle time to its mean power. [W]"""
     return max(1.0 - active_share, 0.0) * watts.idle  # rounding may take the share above 1

@@ -72,6 +72,7 @@ def random_spec(seed: int) -> Document:
         given, count = _values(rng, rule, 1 if rng.random() < 0.4 else max(most, 1))
         spec["axes"][name] = given
         room //= count
+    _accept(rng, spec["axes"])
 
     for key in what_ifs:
         joins = bool(zipped) and rng.random() < 0.5
@@ -175,6 +176,18 @@ def _range(rng: random.Random, limits: Limits, default: float, most: int) -> Doc
     if not limits.whole or low * 2 ** (most - 1) > limits.high:
         return None
     return {form: [low, low * 2 ** (most - 1)]}
+
+
+def _accept(rng: random.Random, axes: Document) -> None:
+    """Accept some drafts at one acceptance at least; a sweep without any is refused."""
+    drafted, accepted = (_listed(axes.get(name, 0)) for name in ("draft_len", "acceptance"))
+    if any(drafted) and not any(accepted):
+        axes["acceptance"] = [*accepted[:-1], round(rng.uniform(0.1, 1.0), 3)]
+
+
+def _listed(given: object) -> list[object]:
+    """Return the values of an axis as a list; a range, whose ends differ, is one of them."""
+    return given if isinstance(given, list) else [given]
 
 
 # ------------------------------------------------------------------------------------ what-ifs

@@ -168,7 +168,9 @@ class Bill(Passes):
         memory = sum(step.parts[name] for name in ("weights", "kv", "activations"))
         self.decode_full = size, power, running = self.decode_board(step)
         if self.device.board_power < self.device.rated_power:
-            more = (self.slowing(power, size, running, memory) - 1) * running
+            self.decode_slowing = self.slowing(power, size, running, memory)
+            self.decode_streaming = memory
+            more = (self.decode_slowing - 1) * running
             factor = 1 + more / (memory + step.parts["compute"])
             for name in ("weights", "kv", "activations", "compute"):
                 step.parts[name] *= factor
@@ -186,8 +188,29 @@ class Bill(Passes):
             return total
         streaming = size / self.device.memory_bandwidth
         slow = Sum(self.engine.residue, self.device)
-        slow.add(total, self.slowing(self.prefill_full, size, working, streaming))
+        self.prefill_slowing = self.slowing(self.prefill_full, size, working, streaming)
+        self.prefill_streaming = streaming / working
+        slow.add(total, self.prefill_slowing)
         return slow
+
+    def longer_together(self, prompt, saved, step, steps):
+        """Return what a prompt adds to its steps at the clocks that the power of both allows.
+
+        ``prompt`` are its seconds alone, ``saved`` those that it saves in ``steps`` of others.
+        """
+        size, power, running = self.decode_full
+        waits = ("network_start", "network_transfer", "offload", "host")
+        alone = steps * (step.total - sum(step.parts[name] for name in waits))
+        decode, prompt = alone / self.decode_slowing, prompt / self.prefill_slowing
+        joules = decode * power + prompt * self.prefill_full
+        joules -= min(saved, prompt) * self.at_least_idle(self.engine.power_floor)
+        together = decode + max(prompt - saved, 0.0)
+        moved = decode / running * size
+        moved += prompt * self.prefill_streaming * self.device.memory_bandwidth
+        streaming = decode / running * self.decode_streaming
+        streaming = max(streaming, prompt * self.prefill_streaming)
+        power = min(joules / together, self.device.rated_power)
+        return self.slowing(power, moved, together, streaming) * together - alone
 
     def decode_power(self, step):
         """Return the mean watts of a board in decode: operators draw those of a full step."""

@@ -204,6 +204,9 @@ class Naive(Bill):
         if prefill.total > saved.total:
             added.add(prefill, 1)
             added.add(saved, -1)
+        if self.device.board_power < self.device.rated_power:
+            more = self.longer_together(prefill.total, saved.total, step, reads) - added.total
+            added.add(prefill, max(more, 0.0) / prefill.total)
         own, other = (Sum(engine.residue, self.device) for _ in range(2))
         own.add(prefill, 1 - company)
         own.add(added, company)

@@ -4,6 +4,7 @@ import pytest
 
 from perfcore import catalog
 from perfcore.physics.energy import (
+    Demand,
     Watts,
     attention_rows,
     busy_energy,
@@ -13,6 +14,7 @@ from perfcore.physics.energy import (
     idle_power,
     linear_seconds,
     slower_clock,
+    slower_together,
     tile_rows,
     waiting_energy,
     watts_of,
@@ -163,14 +165,28 @@ def test_memory_keeps_its_clock():
     assert slower_clock(BOARD, 1.0, full, 1.0, 1.0) == 1.0
 
 
+def test_clocks_of_a_step_with_a_prompt():
+    """Either alone draws 420 W; together they take a second less of floor, at clocks of 0.8.
+
+    1.5 s of decode and 2.5 s of a prompt take 3 s: (4 x 420 - 210) / 3 = 490 W, 420 W of cores.
+    """
+    alone = Demand(longer=1.0, power_w=420.0, memory=0.0, streaming=0.0)
+    limit = 70.0 + 420.0 * 0.8**3
+    board = BOARD._replace(limit=limit, floor=210.0)
+
+    assert slower_together(board, 1.5, alone, 2.5, alone, 1.0) == pytest.approx(3 / 0.8, rel=1e-12)
+    assert slower_together(BOARD, 1.5, alone, 2.5, alone, 1.0) == 3.0
+
+
 @pytest.mark.parametrize(
     ("share", "measured"), [(360 / 600, 0.991), (300 / 600, 0.954), (250 / 600, 0.840)]
 )
 def test_sweep_of_a_server(share, measured):
     """GLM-4.5-Air in fp8 on two RTX PRO 6000 at 600, 360, 300 and 250 W: 625.55 to 525.69 tok/s.
 
-    ecency.com/technology/@themarkymark/nvidia-rtx-6000-pro-power-efficiency-testing-gxe; the
-    number of clients is not stated.
+    ecency.com/technology/@themarkymark/nvidia-rtx-6000-pro-power-efficiency-testing-gxe: 1263.23
+    input and 620.04 output tokens/s at 2.46 requests/s. The number of clients is not stated; 34
+    get the measured throughput at 600 W.
     """
     device = sheet("rtx-pro-6000")
     engine = catalog.load_engine("vllm").record(catalog.load_device("rtx-pro-6000"))
@@ -185,12 +201,13 @@ def test_sweep_of_a_server(share, measured):
             form=weights("fp8"),
             scheduler=CONTINUOUS,
             tp=2.0,
-            batch=16.0,
-            input_len=1034.0,
-            output_len=507.0,
+            batch=34.0,
+            input_len=513.0,
+            output_len=252.0,
         )
-        return 1 / point.tpot_s
+        return point.requests_per_s
 
+    assert speed(1.0) * 252 == pytest.approx(625.55, rel=0.02)
     assert speed(share) / speed(1.0) == pytest.approx(measured, abs=0.03)
 
 

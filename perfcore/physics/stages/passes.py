@@ -10,7 +10,13 @@ from perfcore.physics.attention import (
     window_limit,
 )
 from perfcore.physics.decode import Terms, add_attention, scaled
-from perfcore.physics.energy import busy_energy, idle_power, linear_seconds, slower_clock
+from perfcore.physics.energy import (
+    Demand,
+    busy_energy,
+    idle_power,
+    linear_seconds,
+    slower_clock,
+)
 from perfcore.physics.memory import second_tier_bandwidth
 from perfcore.physics.operators import touched_experts
 from perfcore.physics.prefill import (
@@ -30,6 +36,8 @@ from perfcore.physics.stages.batch import RunningBatch
 from perfcore.physics.stages.capacity import cache_at
 from perfcore.physics.stages.replica import Replica
 from perfcore.records import OFFLOAD_NONE, OFFLOAD_WEIGHTS, SCHEDULER_STATIC
+
+UNLIMITED = Demand(longer=1.0, power_w=0.0, memory=0.0, streaming=0.0)
 
 
 class Prefill(NamedTuple):
@@ -51,6 +59,7 @@ class Prefill(NamedTuple):
     weight_read_share: float  # share of the resident weights read in the pass
     cached_token_s: float  # that one cached token of one prompt adds to the pass
     power_w: float  # of one board
+    demand: Demand  # under a power limit
     rhythm: Rhythm
 
 
@@ -75,6 +84,7 @@ class Step(NamedTuple):
     pass_bytes: float  # read and written in one pass
     pass_flops: float
     busy_j: float  # of a board that works, while device_s
+    demand: Demand  # under a power limit
 
 
 def prefill_at(
@@ -158,8 +168,10 @@ def prefill_at(
     busy_j = busy_energy(replica.watts, busy_s, memory_s, executed_s * replica.prefill.narrowing)
     seconds = terms.seconds
     power_w = busy_j / busy_s
+    demand = UNLIMITED
     if replica.capped == 1.0:
         longer = slower_clock(replica.watts, busy_s, busy_j, memory_s, memory_s)
+        demand = Demand(longer, power_w, memory_s / busy_s, memory_s / busy_s)
         seconds *= longer
         power_w = min(power_w, replica.watts.limit)
         terms = PrefillTerms(
@@ -188,6 +200,7 @@ def prefill_at(
         ),
         weight_read_share=read_bytes * replica.per_weight_byte,
         power_w=active_share * power_w + idle_power(replica.watts, active_share),
+        demand=demand,
         rhythm=pace,
     )
 
@@ -301,9 +314,14 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
     executed_s = running.executed_s
     executed_s += context_s * (running.sequences * replica.per_step_token)
     busy_j = busy_energy(replica.watts, device_s, memory_s, executed_s)
+    demand = UNLIMITED
     if replica.capped == 1.0:
         streaming_s = terms.weights + terms.kv + terms.activations
         longer = slower_clock(replica.watts, device_s, busy_j, memory_s, streaming_s)
+        per_device_s = 1.0 / device_s
+        demand = Demand(
+            longer, busy_j * per_device_s, memory_s * per_device_s, streaming_s * per_device_s
+        )
         more_s = (longer - 1.0) * device_s
         # start-ups are part of device_s but not of the terms, which take their delay, too
         terms = scaled(terms, 1.0 + more_s / (streaming_s + terms.compute))
@@ -330,6 +348,7 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
         pass_bytes=pass_bytes,
         pass_flops=(replica.sequence_flops + context_flops) * running.sequences,
         busy_j=busy_j,
+        demand=demand,
     )
 
 
@@ -367,4 +386,5 @@ def thinned(replica: Replica, step: Step, share: float) -> Step:
         pass_bytes=replica.body_bytes + share * (step.pass_bytes - replica.body_bytes),
         pass_flops=share * step.pass_flops,
         busy_j=step.busy_j * (device_s / step.device_s),
+        demand=step.demand,
     )

@@ -12,6 +12,7 @@ from perfcore.physics.energy import (
     carbon_per_joule,
     facility_factor,
     idle_power,
+    slower_together,
     waiting_energy,
 )
 from perfcore.physics.memory import LARGEST_BATCH
@@ -178,15 +179,25 @@ def point_at(
         # a step that carries prompts reads weights and starts operators once for all its tokens
         hides = prefill.chunks * replica.step_tokens * prefill.stages_share
         hidden_s = hides * step.hidden_s
-        added_s = max(prefill.seconds - (hidden_s + replica.pass_start_s), 0.0)
+        saved_s = hidden_s + replica.pass_start_s
+        added_s = max(prefill.seconds - saved_s, 0.0)
+        plain_s = added_s
+        more = 0.0  # of a pass: a step with prompts draws more than either
+        if replica.capped == 1.0:
+            decode_s = hides * step.device_s
+            both_s = slower_together(
+                replica.watts, decode_s, step.demand, prefill.seconds, prefill.demand, saved_s
+            )
+            added_s = max(both_s - decode_s, plain_s)
+            more = (added_s - plain_s) / prefill.seconds
         alone = 1.0 - pace.company
         own_s = alone * prefill.seconds + pace.company * added_s
         own_s = own_s * prefill.per_prompt + away_s
         beside = pace.company * engine.interference
         other_s = per_prompt * (alone * prefill.seconds + beside * added_s)
         between = pace.between * replica.per_step_token
-        fused = between * per_prompt * (beside if added_s > 0.0 else 0.0)
-        passes = between * per_prompt * alone + fused
+        fused = between * per_prompt * (beside if plain_s > 0.0 else 0.0)
+        passes = between * per_prompt * (alone + beside * more) + fused
         prefill_s = between * other_s
         shared_steps = pace.company * pace.prefill
         outside_s += 0.5 * pace.company * step_s
