@@ -49,12 +49,12 @@ def _shown(value: object) -> str:
 
 
 def origin(name: str) -> str:
-    """Return a hash of a sweep, the catalogue's numbers, the constants of engines, the version."""
+    """Return a hash of a sweep, of the catalogue's numbers and of the constants of engines."""
     from perfcore.runs.manifest import fingerprints  # noqa: PLC0415
     from perfcore.space.space import Space  # noqa: PLC0415
 
     parts = fingerprints(Space.from_toml(HERE / f"{name}.toml"))
-    known = [str(parts[key]) for key in ("spec", "catalog", "calibration", "version")]
+    known = [str(parts[key]) for key in ("spec", "catalog", "calibration")]
     return hashlib.sha256(" ".join(known).encode()).hexdigest()[:12]
 
 

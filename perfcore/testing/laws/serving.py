@@ -134,7 +134,11 @@ def speculation_gains_at_most_its_tokens(scenario: Scenario) -> None:
 
 
 def later_drafts_are_accepted_less(scenario: Scenario) -> None:
-    """A decay of acceptance never speeds decode up, and does not matter to a single draft."""
+    """A decay of acceptance never speeds decode up, and does not matter to a single draft.
+
+    The batch is static: in a server, fewer requests write tokens in a step if each takes more.
+    """
+    scenario = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
     for draft_len in (1.0, max(scenario.deployment.draft_len, 3.0)):
         drafted = scenario.with_deployment(draft_len=draft_len)
         steady = drafted.with_deployment(acceptance_decay=1.0).evaluate()
