@@ -142,6 +142,7 @@ deployments = st.builds(
     prefix_hit=st.sampled_from((0.0, 0.0, 0.5)) | st.floats(0.0, 0.99),
     draft_len=st.sampled_from((0.0, 0.0, 1.0, 4.0)),
     acceptance=st.sampled_from((0.0, 0.8, 1.0)) | st.floats(0.0, 0.99),
+    acceptance_decay=st.sampled_from((0.0, 0.95, 1.0)) | st.floats(0.0, 1.0),
     offload=st.sampled_from(OFFLOADS),
 )
 input_lens = st.sampled_from((1.0, 128.0, 8_192.0)) | st.integers(1, 12_000).map(float)

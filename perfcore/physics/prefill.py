@@ -16,7 +16,7 @@ from perfcore.physics.collectives import Exchange, exchanges
 from perfcore.physics.decode import Terms, attention_flops, index_flops, no_terms
 from perfcore.physics.operators import Operators
 from perfcore.physics.parallelism import Layout, pipeline_fill
-from perfcore.physics.roofline import Operator, Time, operator_time, roofline
+from perfcore.physics.roofline import TINY, Operator, Time, operator_time, roofline
 from perfcore.physics.rounding import NOTHING
 from perfcore.records import Device, Engine, KVFormat, Model, WeightFormat
 
@@ -320,6 +320,6 @@ def cached_token_time(
     if prefix_hit > 0.0:
         alone = prompts_of(model, prompts, new, 0.0)
         added = attention_s - attention_time(costs, model, engine, alone).total * fill
-        return max(added, 0.0) * (1.0 / (prefix_hit * input_len))
+        return max(added, 0.0) * (1.0 / (prefix_hit * input_len + TINY))
     behind = prompts_of(model, prompts, new, 1.0)
     return max(attention_time(costs, model, engine, behind).total * fill - attention_s, 0.0)

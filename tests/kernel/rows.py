@@ -42,9 +42,11 @@ def rows_of(space):
 
 
 @cache
-def axis_record(kind, name, device=None):
+def axis_record(kind, name, device=None, weights=None):
     entry = catalog.load(kind, name)
-    return entry.record(catalog.load_device(device)) if kind == "engine" else entry.record()
+    if kind != "engine":
+        return entry.record()
+    return entry.record(catalog.load_device(device), catalog.load_weight_format(weights))
 
 
 def deployment_of(row):
@@ -61,7 +63,7 @@ def python_point(row, *, residue=None):
     scaled = row.get("device_memory_bandwidth_scale")
     if scaled is not None:
         device = device._replace(memory_bandwidth=device.memory_bandwidth * scaled)
-    engine = axis_record("engine", row["engine"], row["device"])
+    engine = axis_record("engine", row["engine"], row["device"], row["weight_format"])
     if residue is not None:
         engine = engine._replace(residue=residue)
     return evaluate(

@@ -168,7 +168,7 @@ def point_at(
         first_s += prompt_kv * replica.kv_hand_over_per_byte
         first_s += engine.random_arrivals * queueing(prefill.seconds, engine.prefill_pool_load)
         company = min(batch - 1.0, 1.0)  # a request alone always writes in its steps
-        step = thinned(replica, full, steps_s / (steps_s + company * first_s + TINY))
+        step = thinned(replica, full, (steps_s + TINY) / (steps_s + company * first_s + TINY))
         steps_s = written * step.seconds
         busy = (steps_s + first_s) / max(steps_s, step.seconds)  # of one token: like of two
     elif served:
