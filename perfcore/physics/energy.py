@@ -215,6 +215,11 @@ class Demand(NamedTuple):
     streaming: float  # share of the time that memory limits
 
 
+def no_demand() -> Demand:
+    """Demand of operators that no power limit slows."""
+    return Demand(longer=1.0, power_w=0.0, memory=0.0, streaming=0.0)
+
+
 def slower_together(
     watts: Watts, decode_s: float, decode: Demand, prompt_s: float, prompt: Demand, saved_s: float
 ) -> float:

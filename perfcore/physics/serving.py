@@ -45,7 +45,8 @@ def rhythm(
     crowded = sequences * (own_steps + drafted * per_chunk * decode_steps)
     others = max(batch - 1.0, 0.0)
     prefill = max(prefill_steps, crowded - decode_steps)
-    decode_share = decode_steps / (decode_steps + min(others, 1.0) * prefill + TINY)
+    among = min(others, 1.0) * prefill
+    decode_share = (decode_steps + TINY) / (decode_steps + among + TINY)
     return Rhythm(
         decode=decode_steps,
         prefill=prefill,

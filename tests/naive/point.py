@@ -187,7 +187,7 @@ class Naive(Bill):
         tokens = self.sequences * (self.new + self.queries * writes)
         waits = max(waits, tokens / room - writes)
         everything = writes + min(others, 1) * waits
-        share = writes / everything if everything else 0.0
+        share = writes / everything if everything else 1.0
         company = min(others * share, 1)
         busy = min(1 / share if share else float("inf"), 1 + others * (1 - share))
 

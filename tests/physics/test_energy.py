@@ -13,6 +13,7 @@ from perfcore.physics.energy import (
     facility_factor,
     idle_power,
     linear_seconds,
+    no_demand,
     slower_clock,
     slower_together,
     tile_rows,
@@ -298,3 +299,7 @@ def test_power_of_a_server_is_the_mean_over_its_time():
     powers = point.decode_power_w, point.prefill_power_w
 
     assert ENGINE.power_host * H100.board_power < point.power_w < max(powers)
+
+
+def test_nothing_demands_a_slower_clock_without_a_power_limit():
+    assert no_demand() == (1.0, 0.0, 0.0, 0.0)

@@ -63,7 +63,7 @@ def test_matrix_product_with_fitted_constants():
     """[fit] m = 64, n = 8192, k = 28672 in bf16 takes 175.4789057 us on an H100."""
     path = linear_path(H100, FITTED, records.KERNEL_16, records.MATH_FP16)
     product = linear_operator(
-        8_192 * 28_672, 8_192 + 28_672, 1.0, 16.0, path, path.bandwidth, 2.0, 1.0
+        8_192 * 28_672, 8_192 + 28_672, 1.0, 16.0, path, path.bandwidth, 2.0, 1.0, 1.0
     )
 
     time = operator_time(product, 64.0, 1.0, 1.0)
@@ -210,7 +210,7 @@ def test_matrix_product_summed_in_fp16():
 
     def times(engine, kernel, arithmetic):
         path = linear_path(GEFORCE, engine, kernel, arithmetic)
-        product = linear_operator(1e9, 0.0, 1.0, 16.0, path, path.bandwidth, 2.0, 1.0)
+        product = linear_operator(1e9, 0.0, 1.0, 16.0, path, path.bandwidth, 2.0, 1.0, 1.0)
         return product.compute_per_token, product.weights
 
     sixteen = records.KERNEL_16, records.MATH_FP16

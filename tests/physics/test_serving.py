@@ -146,7 +146,8 @@ def test_rhythm_of_a_request_alone():
 
     assert (pace.ahead, pace.between, pace.company) == (0.0, 0.0, 0.0)
     assert (pace.prefill, pace.decode_share) == (1.0, 1.0)
-    assert paced(decode_steps=0.0).decode_share == 0.0
+    assert paced(batch=1.0, decode_steps=0.0).decode_share == 1.0
+    assert paced(decode_steps=0.0).decode_share < 1e-290
 
 
 def test_passes_that_share_the_stages():

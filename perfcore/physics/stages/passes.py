@@ -15,6 +15,7 @@ from perfcore.physics.energy import (
     busy_energy,
     idle_power,
     linear_seconds,
+    no_demand,
     slower_clock,
 )
 from perfcore.physics.memory import second_tier_bandwidth
@@ -36,8 +37,6 @@ from perfcore.physics.stages.batch import RunningBatch
 from perfcore.physics.stages.capacity import cache_at
 from perfcore.physics.stages.replica import Replica
 from perfcore.records import OFFLOAD_NONE, OFFLOAD_WEIGHTS, SCHEDULER_STATIC
-
-UNLIMITED = Demand(longer=1.0, power_w=0.0, memory=0.0, streaming=0.0)
 
 
 class Prefill(NamedTuple):
@@ -168,7 +167,7 @@ def prefill_at(
     busy_j = busy_energy(replica.watts, busy_s, memory_s, executed_s * replica.prefill.narrowing)
     seconds = terms.seconds
     power_w = busy_j / busy_s
-    demand = UNLIMITED
+    demand = no_demand()
     if replica.capped == 1.0:
         longer = slower_clock(replica.watts, busy_s, busy_j, memory_s, memory_s)
         demand = Demand(longer, power_w, memory_s / busy_s, memory_s / busy_s)
@@ -314,7 +313,7 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
     executed_s = running.executed_s
     executed_s += context_s * (running.sequences * replica.per_step_token)
     busy_j = busy_energy(replica.watts, device_s, memory_s, executed_s)
-    demand = UNLIMITED
+    demand = no_demand()
     if replica.capped == 1.0:
         streaming_s = terms.weights + terms.kv + terms.activations
         longer = slower_clock(replica.watts, device_s, busy_j, memory_s, streaming_s)
