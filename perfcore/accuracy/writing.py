@@ -57,8 +57,7 @@ def _scale(
     """Scale a constant in a place: its value if the table gives one, else by a factor."""
     if not place:
         own = table.setdefault("constants", {})
-        places = [table.get(key, {}) for key in ("device_class", "link", "device")]
-        for found in (own, *(found for tables in places for found in tables.values())):
+        for found in (own, *_measured_places(table)):
             if constant in found:
                 found[constant] = _scaled(constant, found[constant], log, error)
         if constant not in own:
@@ -76,6 +75,23 @@ def _scale(
             known = {**entry.constants, **entry.link.get(place, {})}  # type: ignore[call-overload]
             found[constant] = {"value": known[constant].value}
         found[constant] = _scaled(constant, found[constant], log, error)
+
+
+def _measured_places(table: Table) -> list[Table]:
+    """Return the tables of places whose constants a fit of the engine may scale.
+
+    What a class or a device states for itself rests on its own evidence, so that it is left alone
+    where the engine has no measurements.
+    """
+    classes = table.get("measured", {})
+    devices = {device for listed in classes.values() for device in listed}
+    own = {"device_class": classes, "device": devices}
+    return [
+        found
+        for key in ("device_class", "link", "device")
+        for place, found in table.get(key, {}).items()
+        if not classes or key not in own or place in own[key]
+    ]
 
 
 def _scaled(constant: str, before: Table, log: float, error: float) -> Table:

@@ -55,15 +55,20 @@ def test_llamacpp_says_how_far_it_is_from_the_published_results(published):
         assert (said.median_ape, said.p90_ape) == pytest.approx(errors[:2], abs=0.002)
 
 
+def worse(reason):
+    """Mark a bound that held before and is missed now."""
+    return pytest.mark.xfail(strict=True, reason=reason)
+
+
 @pytest.mark.parametrize(
     ("engine", "device_class", "metric", "median"),
     [
         ("llamacpp", "apple-silicon", "tpot_s", 0.08),
         ("llamacpp", "apple-silicon", "prefill_tokens_per_s", 0.18),
         ("llamacpp-2024", "apple-silicon", "tpot_s", 0.08),
-        ("llamacpp-2024", "apple-silicon", "prefill_tokens_per_s", 0.27),
+        ("llamacpp-2024", "apple-silicon", "prefill_tokens_per_s", 0.18),
         ("mlc", "apple-silicon", "tpot_s", 0.08),
-        ("llamacpp", "apu", "tpot_s", 0.125),
+        pytest.param("llamacpp", "apu", "tpot_s", 0.11, marks=worse("0.121 since 0.3.0")),
         ("llamacpp", "apu", "prefill_tokens_per_s", 0.05),
         ("llamacpp", "consumer-gpu", "tpot_s", 0.08),
         ("llamacpp", "consumer-gpu", "prefill_tokens_per_s", 0.08),
@@ -71,9 +76,21 @@ def test_llamacpp_says_how_far_it_is_from_the_published_results(published):
         ("vllm-2024", "datacentre-gpu-amd", "e2e_latency_s", 0.06),
         ("vllm", "datacentre-gpu-amd", "e2e_latency_s", 0.1),
         ("vllm", "datacentre-gpu-amd", "output_tokens_per_s_per_device", 0.22),
-        ("vllm", "tpu", "output_tokens_per_s_per_device", 0.17),
+        pytest.param(
+            "vllm",
+            "tpu",
+            "output_tokens_per_s_per_device",
+            0.15,
+            marks=worse("0.167 since 0.3.0; why is not known"),
+        ),
         # engines that the catalogue does not know
-        ("mean-2024", "asic", "e2e_latency_s", 0.35),
+        pytest.param(
+            "mean-2024",
+            "asic",
+            "e2e_latency_s",
+            0.2,
+            marks=worse("0.35 since 0.3.0: its engine is not like the mean of that year"),
+        ),
         ("mean-2025", "apu", "tpot_s", 0.3),
     ],
 )

@@ -34,6 +34,25 @@ def test_a_fit_can_be_taken_back():
     assert "launch_fp8" not in before_fit(fitted)["factors"]
 
 
+def test_constants_of_places_without_measurements_are_left_alone():
+    """They rest on evidence of their own, which a fit elsewhere says nothing about."""
+    table = {
+        "constants": {"launch": {"value": "2 us", "source": "read"}},
+        "device_class": {
+            place: {"launch": {"value": "3 us", "source": "read"}}
+            for place in ("consumer-gpu", "apple-silicon")
+        },
+        "measured": {"consumer-gpu": ["rtx-4090"]},
+    }
+    parameter = Parameter("x launch", ("launch",), 1.0, ("x",))
+    fit = type("F", (), {"parameters": (parameter,), "logs": [0.5], "errors": [0.1]})
+
+    places = fitted_table("x", table, fit)["device_class"]
+
+    assert places["consumer-gpu"]["launch"]["start"] == "3 us"
+    assert places["apple-silicon"] == table["device_class"]["apple-silicon"]
+
+
 def test_shipped_engines_say_what_they_were_fitted_to():
     for name in ("default", "vllm", "vllm-2024", "trtllm", "sglang", "llamacpp-2024", "neuronx"):
         engine = catalog.load_engine(name)
