@@ -226,6 +226,28 @@ def operators(
     )
 
 
+def layer_weights(operators: Operators) -> float:
+    """Time to read the weights of all layers once, apart from routed experts. [s]"""
+    return (
+        operators.attention_in.weights
+        + operators.attention_out.weights
+        + operators.ffn_in.weights
+        + operators.ffn_out.weights
+        + operators.shared.weights
+    )
+
+
+def layer_compute(operators: Operators) -> float:
+    """Time of a token's arithmetic in all layers, apart from routed experts. [s]"""
+    return (
+        operators.attention_in.compute_per_token
+        + operators.attention_out.compute_per_token
+        + operators.ffn_in.compute_per_token
+        + operators.ffn_out.compute_per_token
+        + operators.shared.compute_per_token
+    )
+
+
 def start_up(model: Model, device: Device, engine: Engine, operators: Operators) -> float:
     """Start-up time of every operator of a pass, linear or not. [s]
 

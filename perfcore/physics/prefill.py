@@ -14,7 +14,7 @@ from perfcore.physics.attention import (
 )
 from perfcore.physics.collectives import Exchange, exchanges
 from perfcore.physics.decode import Terms, attention_flops, index_flops, no_terms
-from perfcore.physics.operators import Operators
+from perfcore.physics.operators import Operators, layer_weights
 from perfcore.physics.parallelism import Layout, pipeline_fill
 from perfcore.physics.roofline import TINY, Operator, Time, operator_time, roofline
 from perfcore.physics.rounding import NOTHING
@@ -263,14 +263,8 @@ def prefill_terms(
     network = exchanges(links, tokens, expert_links, expert_tokens, grouped)
     hand_over = costs.per_token * tokens
     narrowing = costs.narrowing * fill
-    once = (
-        operators.attention_in.weights
-        + operators.attention_out.weights
-        + operators.ffn_in.weights
-        + operators.ffn_out.weights
-        + operators.shared.weights
-        + operators.experts.weights * experts_read
-    ) * (costs.narrowing - narrowing)
+    once = layer_weights(operators) + operators.experts.weights * experts_read
+    once *= costs.narrowing - narrowing
     if not split:
         passed = (linear.compute + elementwise) * narrowing + once
         passed += attention.total * fill + head_s

@@ -9,6 +9,8 @@ from perfcore.physics.operators import (
     expert_read_bytes,
     flops_per_token,
     head_io_elements,
+    layer_compute,
+    layer_weights,
     linear_operator,
     operators,
     start_up,
@@ -130,6 +132,9 @@ def test_operators_of_llama():
     assert ops.ffn_in.start_up == digits(80 * 3.63e-6)
     assert ops.lm_head.compute_per_token == digits(2 * 128_256 * 8_192 / 8 / (0.802 * 989e12))
     assert ops.experts.weights == 0.0
+    elements = 80 * ((64 + 2 * 8) * 128 + 64 * 128 + 3 * 28_672) * 8_192
+    assert layer_weights(ops) == digits(2 * elements / 8 / (0.845 * 3.35e12))
+    assert layer_compute(ops) == digits(2 * elements / 8 / (0.802 * 989e12))
 
 
 def test_start_up_of_llama():

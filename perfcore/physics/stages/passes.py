@@ -52,7 +52,6 @@ class Prefill(NamedTuple):
     latency_s: float
     chunks: float  # parts of the pass in a server, at least one
     stages_share: float  # passes at once for each micro-batch, at most 1
-    together: float  # prompts of the pass
     per_prompt: float  # 1 / prompts of the pass
     per_at_once: float  # 1 / prefill passes that share the pipeline stages
     weight_read_share: float  # share of the resident weights read in the pass
@@ -190,7 +189,6 @@ def prefill_at(
         latency_s=terms.latency,
         chunks=chunks,
         stages_share=at_once * running.per_micro_batches,
-        together=together,
         per_prompt=per_prompt,
         per_at_once=1.0 / at_once,
         cached_token_s=per_prompt

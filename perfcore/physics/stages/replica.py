@@ -22,6 +22,8 @@ from perfcore.physics.operators import (
     expert_read_bytes,
     flops_per_token,
     head_io_elements,
+    layer_compute,
+    layer_weights,
     operators,
     start_up,
 )
@@ -204,14 +206,7 @@ def bare_step(
 
     Drafting reads its own layers, ``drafted_share`` of a pass, and the lm_head for every draft.
     """
-    layers_s = (
-        ops.attention_in.weights
-        + ops.attention_out.weights
-        + ops.ffn_in.weights
-        + ops.ffn_out.weights
-        + ops.shared.weights
-    )
-    weights_s = (layers_s + ops.elementwise.weights) * (1.0 + drafted_share)
+    weights_s = (layer_weights(ops) + ops.elementwise.weights) * (1.0 + drafted_share)
     weights_s += ops.lm_head.weights * (1.0 + deployment.draft_len)
     return BareStep(
         weights_s=weights_s * per_output,
@@ -353,13 +348,7 @@ def prepare(
             per_output,
         ),
         pass_start_s=launches_s + start_s,
-        compute_per_token=(
-            ops.attention_in.compute_per_token
-            + ops.attention_out.compute_per_token
-            + ops.ffn_in.compute_per_token
-            + ops.ffn_out.compute_per_token
-            + ops.shared.compute_per_token
-        ),
+        compute_per_token=layer_compute(ops),
         launched_s=launched_s,
         hand_over_s=hand_over_s,
         hand_over_per_token=hand_over_per_token,
