@@ -78,9 +78,11 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
     labels = configuration.labels
     yield Title(f"{labels['model']} on {configuration.device_count} x {labels['device']}")
     yield Paragraph(", ".join(setting(configuration)), "dim")
+    without_effect = configuration.without_effect
     for what_if in configuration.what_ifs:
         sign = " x" if what_if.mode == "scale" else " ="
-        yield Paragraph(f"what if {what_if.key}{sign} {what_if.values[0]:g}", "doubt")
+        idle = ", which changes nothing here" if what_if in without_effect else ""
+        yield Paragraph(f"what if {what_if.key}{sign} {what_if.values[0]:g}{idle}", "doubt")
     for entry in configuration.hypothetical:
         yield Paragraph(f"{entry} is hypothetical: it does not exist", "doubt")
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, NamedTuple, SupportsFloat, SupportsIndex, cast
@@ -162,6 +162,10 @@ class Configuration:
     @cached_property
     def records(self) -> Records:
         """Records that physics uses, with overrides applied."""
+        return self._records(self.what_ifs)
+
+    def _records(self, what_ifs: Iterable[WhatIf]) -> Records:
+        """Return the records with some overrides applied."""
         entries, numbers = self.entries, self.numbers
         base = Records(
             model=entries.model.record(),
@@ -177,7 +181,7 @@ class Configuration:
             output_len=float(numbers["output_len"]),
         )
         changed = {kind: getattr(base, kind) for kind in KINDS}
-        for what_if in self.what_ifs:
+        for what_if in what_ifs:
             record, (value,) = changed[what_if.record], what_if.values
             if what_if.mode == "scale":
                 value *= getattr(record, what_if.field)
@@ -202,6 +206,17 @@ class Configuration:
         except ArithmeticError as error:
             keys = ", ".join(what_if.key for what_if in self.what_ifs) or "these entries"
             raise InputError(f"{keys}: no result ({error}); use other values") from error
+
+    @property
+    def without_effect(self) -> tuple[WhatIf, ...]:
+        """Overrides that change no result, as without them it would be the same."""
+        point = self.evaluate()
+        return tuple(
+            one
+            for one in self.what_ifs
+            if evaluate_point(*self._records(other for other in self.what_ifs if other != one))
+            == point
+        )
 
     @property
     def remedy(self) -> str:

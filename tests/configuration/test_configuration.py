@@ -350,3 +350,17 @@ def test_device_left_without_arithmetic_is_a_fault():
 def test_entry_of_the_wrong_kind_is_a_fault():
     with pytest.raises(perfcore.InputError, match="is a device; give a model"):
         Configuration(loader.load_device("h100-sxm"), "h100-sxm")
+
+
+def test_overrides_that_change_nothing_are_known():
+    """A raised power limit has no effect, nor has a second tier that nothing is offloaded to."""
+    overrides = {
+        "device.board_power": 1000.0,
+        "device.memory2_bandwidth": 1e10,
+        "device.memory_bandwidth": 5e12,
+    }
+    found = Configuration("llama-3-8b", "h100-sxm", overrides=overrides).without_effect
+
+    assert [one.key for one in found] == ["device.board_power", "device.memory2_bandwidth"]
+    lower = Configuration("llama-3-8b", "h100-sxm", overrides={"device.board_power": 300.0})
+    assert lower.without_effect == ()
