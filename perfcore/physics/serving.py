@@ -32,18 +32,20 @@ def rhythm(
     A request writes tokens in D steps of ``drafted`` tokens each. A step has room for M tokens, so
     that its prompt of n ``new_tokens`` takes max(1, n / M) steps, and prompts of others that come
     first n / M each. Of these others, each is prefilled once while the request runs, a share q
-    comes first, as requests arrive in waves, and of the rest 1 / (D + 1). All steps K of all
-    requests have room for all tokens: K M >= sequences (n + drafted D). B D / K of B running
-    requests write tokens in a step.
+    comes first, as requests arrive in waves, and of the rest 1 / (D + 1), or more if a step has no
+    room for what is left. All steps K of all requests have room for all tokens:
+    K M >= sequences (n + drafted D). B D / K of B running requests write tokens in a step.
     """
     per_chunk = 1.0 / engine.prefill_chunk
     per_decode = 1.0 / (decode_steps + 1.0)
     first = min(engine.queue_weight, 1.0)
-    ahead_share = first + (1.0 - first) * per_decode
     own_steps = new_tokens * per_chunk
+    others = max(batch - 1.0, 0.0)
+    room = batch / (sequences * own_steps)  # prompts that all passes of one step carry
+    between_share = min((1.0 - first) * per_decode, room / (others + TINY))
+    ahead_share = 1.0 - decode_steps * between_share
     prefill_steps = max(own_steps, 1.0) + ahead_share * max(sequences - 1.0, 0.0) * own_steps
     crowded = sequences * (own_steps + drafted * per_chunk * decode_steps)
-    others = max(batch - 1.0, 0.0)
     prefill = max(prefill_steps, crowded - decode_steps)
     among = min(others, 1.0) * prefill
     decode_share = (decode_steps + TINY) / (decode_steps + among + TINY)
@@ -53,7 +55,7 @@ def rhythm(
         decode_share=decode_share,
         company=min(others * decode_share, 1.0),
         ahead=ahead_share * others,
-        between=(1.0 - first) * others * per_decode,
+        between=between_share * others,
     )
 
 

@@ -177,13 +177,16 @@ class Naive(Bill):
         writes = (self.output_len - 1) / accepted  # steps
         # The others' prompts: in a wave before its own, or at any of its steps.
         wave = min(engine.queue_weight, 1)
+        of_a_prompt = self.new / room
         at_a_step = (1 - wave) / (writes + 1)
-        ahead = others * (wave + at_a_step)
+        if others:  # no more than fill a step
+            at_a_step = min(at_a_step, self.batch / self.sequences / of_a_prompt / others)
+        first = 1 - writes * at_a_step
+        ahead = others * first
         between = others * at_a_step
 
-        of_a_prompt = self.new / room
         waits = max(of_a_prompt, 1)
-        waits += (wave + at_a_step) * max(self.sequences - 1, 0) * of_a_prompt
+        waits += first * max(self.sequences - 1, 0) * of_a_prompt
         tokens = self.sequences * (self.new + self.queries * writes)
         waits = max(waits, tokens / room - writes)
         everything = writes + min(others, 1) * waits
@@ -199,7 +202,7 @@ class Naive(Bill):
         saved = Sum(engine.residue, self.device)
         saved.wait("weights", reads * (streaming["weights"] + streaming["activations"]))
         saved.wait("compute", reads * (streaming["compute"] - arithmetic))
-        saved.wait("start", self.start_ups())
+        saved.wait("start", self.start_ups() * self.at_once() / self.passes)
         added = Sum(engine.residue, self.device)
         if prefill.total > saved.total:
             added.add(prefill, 1)

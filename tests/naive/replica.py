@@ -296,8 +296,12 @@ class Replica:
         return self.longer_read(weights * share), self.longer_read(read)
 
     def read_share(self, tokens):
-        """Return the share of the weights that a pass over ``tokens`` touches."""
-        return (self.body_bytes() + self.touched_bytes(tokens)) / self.weight_bytes()
+        """Return the share of a device's weights, no draft, that a pass over ``tokens`` touches."""
+        every, some = self.weight_bytes() - self.expert_bytes(), self.expert_bytes()
+        read_every, read_some = self.body_bytes(), self.touched_bytes(tokens)
+        if not self.spatial:  # each group of a server has its own copy of all but the experts
+            some, read_some = some / self.deployment.dp, read_some / self.deployment.dp
+        return (read_every + read_some) / (every + some)
 
     def touched(self, tokens):
         """Return the expected distinct experts of a layer.

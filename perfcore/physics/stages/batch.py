@@ -138,6 +138,6 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
         host_s=host_s * replica.per_step_token,
         head_s=operator_time(ops.lm_head, per_group, 1.0, residue).total,
         pass_bytes=replica.body_bytes + expert_bytes * per_groups + replica.token_bytes * tokens,
-        weight_read_share=(replica.body_bytes + expert_bytes) * replica.per_weight_byte,
+        weight_read_share=replica.body_share + experts_read * replica.expert_share,
         executed_s=executed_s * replica.per_step_token,
     )

@@ -144,10 +144,10 @@ def prefill_at(
         + replica.prefill_bytes_per_token * work.tokens
         + attention_bytes(replica.prefill, work)
     )
-    read_bytes = replica.body_bytes
+    read_share = replica.body_share
     if model.experts > 0.0:
         moved_bytes += replica.expert_bytes * experts_read * chunks * running.per_groups
-        read_bytes += replica.expert_bytes * experts_read
+        read_share += replica.expert_share * experts_read
     executed_s = replica.executed.per_attention_flop * attention_work(replica.prefill, model, work)
     executed_s += linear_seconds(
         replica.executed,
@@ -195,7 +195,7 @@ def prefill_at(
         * cached_token_time(
             replica.prefill, model, engine, per_group, input_len, hit, terms.attention, fill
         ),
-        weight_read_share=read_bytes * replica.per_weight_byte,
+        weight_read_share=read_share,
         power_w=active_share * power_w + idle_power(replica.watts, active_share),
         demand=demand,
         rhythm=pace,

@@ -179,7 +179,8 @@ def point_at(
         # a step that carries prompts reads weights and starts operators once for all its tokens
         hides = prefill.chunks * replica.step_tokens * prefill.stages_share
         hidden_s = hides * step.hidden_s
-        saved_s = hidden_s + replica.pass_start_s
+        start_s = replica.pass_start_s * prefill.stages_share
+        saved_s = hidden_s + start_s
         added_s = max(prefill.seconds - saved_s, 0.0)
         plain_s = added_s
         more = 0.0  # of a pass: a step with prompts draws more than either
@@ -208,7 +209,7 @@ def point_at(
         streamed_s = running.weights_s + running.activations_s
         saved_memory_s = fused * hides * (bare_s + decode_share * (streamed_s - bare_s))
         saved_compute_s = fused * hidden_s - saved_memory_s
-        saved_start_s = fused * replica.pass_start_s
+        saved_start_s = fused * start_s
         busy = min(1.0 / (decode_share + TINY), 1.0 + max(batch - 1.0, 0.0) * (1.0 - decode_share))
     tpot_s = step.seconds + prefill_s
     per_tpot = 1.0 / tpot_s

@@ -125,7 +125,8 @@ class Replica(NamedTuple):
     peak_flops: float  # of one device, at the weights' arithmetic
     ridge_batch: float
     weight_bytes: float  # one copy, all redundant copies of experts, and the draft
-    per_weight_byte: float  # 1 / weight_bytes, without the draft
+    body_share: float  # of a device's weights, draft left out: those that every pass reads
+    expert_share: float  # likewise: those of one routed expert in every layer
     draft_share: float  # layers of the draft, relative to the model's
     weight_bytes_per_device: float
     usable_bytes: float  # of one device
@@ -302,6 +303,7 @@ def prepare(
     peak = peak_flops(device, arithmetic)
     reached = reached_flops(device, engine, arithmetic)
     held = held_bytes(model, weight_format, layout)
+    own_weights = weight_bytes_per_device(model, weight_format, layout, 0.0)
     per_device = weight_bytes_per_device(model, weight_format, layout, drafts)
     usable = usable_bytes(device, engine)
     second_tier = 0.0 if deployment.offload == OFFLOAD_NONE else second_tier_bytes(device, engine)
@@ -311,6 +313,8 @@ def prepare(
     # Traffic of a pass.
     copies = layout.width / layout.kv_width
     kv_bytes = copies * kv_format.bits / 8.0
+    body_bytes = body_read_bytes(model, weight_format)
+    expert_bytes = expert_read_bytes(model, weight_format)
     token_bytes = activation_bytes_per_token(model, weight_format, layout, deployment.ep)
     head_elements = head_io_elements(model) + (layout.copies - 1.0) * model.hidden_size
     head_bytes = head_elements * weight_format.activation_bytes
@@ -361,8 +365,8 @@ def prepare(
         global_context_flops=model.global_score_flops * drafted,
         window_context_flops=model.window_score_flops * drafted,
         index_context_flops=model.index_score_flops * drafted,
-        body_bytes=body_read_bytes(model, weight_format),
-        expert_bytes=expert_read_bytes(model, weight_format),
+        body_bytes=body_bytes,
+        expert_bytes=expert_bytes,
         token_bytes=token_bytes + head_bytes + attention_token_bytes + 2.0 * state_bytes,
         sequence_flops=(token_flops + head_flops + STATE_FLOPS * model.state_elements) * drafted,
         per_bandwidth=1.0 / (layout.width * device.memory_bandwidth),
@@ -372,7 +376,8 @@ def prepare(
         peak_flops=reached,
         ridge_batch=ridge_batch(device, engine, weight_format.bits, arithmetic),
         weight_bytes=held + draft_bytes(model, weight_format, layout, drafts),
-        per_weight_byte=1.0 / held,
+        body_share=layout.stage_share * body_bytes / (layout.width * own_weights),
+        expert_share=layout.stage_share * expert_bytes / (layout.expert_width * own_weights),
         draft_share=drafts,
         weight_bytes_per_device=per_device,
         usable_bytes=usable,

@@ -175,7 +175,8 @@ def longer_answers_in_flight_are_no_faster(scenario: Scenario) -> None:
     for factor in (1.5, 4.0):
         spread = factor * scenario.engine.length_spread
         after = scenario.with_engine(length_spread=spread).evaluate()
-        require(after.max_batch <= before.max_batch, "no more fit", after.max_batch)
+        fewer = after.max_batch * (1.0 - 1e-6)  # above a million, one more may be a rounding
+        require(fewer <= before.max_batch, "no more fit", after.max_batch)
         if as_many_run(before, after):
             if scenario.model.window_chunked == 0.0:
                 not_below(after.tpot_s, before.tpot_s, "TPOT does not fall with the spread")
