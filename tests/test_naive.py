@@ -163,20 +163,26 @@ def test_parameters(name):
     assert active_parameters(entry) == pytest.approx(active_parameter_count(entry), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+MACHINES = (
+    ("h100-sxm", "bf16", "bf16", 8.0, 1.0),
+    ("a100-80gb", "fp8", "fp8", 1.0, 2.0),
+    ("b200", "mxfp4", "int8", 4.0, 1.0),
+    ("tpu-v5e", "int8", "bf16", 4.0, 4.0),
+    ("rtx-4090", "q4_0", "fp8", 2.0, 1.0),
+    ("groq-lpu", "fp8", "bf16", 64.0, 9.0),
+)
+
+
 @pytest.mark.parametrize(
-    ("device", "weights", "kv", "tp", "pp"),
-    [
-        ("h100-sxm", "bf16", "bf16", 8.0, 1.0),
-        ("a100-80gb", "fp8", "fp8", 1.0, 2.0),
-        ("b200", "mxfp4", "int8", 4.0, 1.0),
-        ("tpu-v5e", "int8", "bf16", 4.0, 4.0),
-        ("rtx-4090", "q4_0", "fp8", 2.0, 1.0),
-        ("groq-lpu", "fp8", "bf16", 64.0, 9.0),
+    ("name", "machine", "scheduler"),
+    [  # each kind on each machine, and twice with each scheduler
+        (name, machine, SCHEDULERS[(kind + place) % len(SCHEDULERS)])
+        for kind, name in enumerate(KINDS)
+        for place, machine in enumerate(MACHINES)
     ],
 )
-def test_every_kind_of_model(name, scheduler, device, weights, kv, tp, pp):
+def test_every_kind_of_model(name, machine, scheduler):
+    device, weights, kv, tp, pp = machine
     entries = catalogued(name, device, weights=weights, kv=kv)
     layout = PLAIN._replace(tp=tp, pp=pp, batch=24.0, scheduler=scheduler)
 
