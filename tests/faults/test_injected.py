@@ -21,7 +21,7 @@ WHY_NOT = lacking()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
 SCALES = 10  # of the memory's bandwidth, for two shards
-EACH = 8  # faults of a kind, unless all are asked for
+EACH = 15  # faults of a kind, unless all are asked for
 ALL = bool(os.environ.get("PERFCORE_ALL_FAULTS"))
 
 

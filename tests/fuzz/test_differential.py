@@ -9,7 +9,7 @@ import differential
 import pytest
 import specs
 
-SPECS = int(os.environ.get("PERFCORE_FUZZ_SPECS", "20"))
+SPECS = int(os.environ.get("PERFCORE_FUZZ_SPECS", "50"))
 CHUNKS = 10  # for processes to share
 
 
