@@ -164,7 +164,7 @@ def number_text(constant: str, value: float) -> object:
             if value >= scale:
                 return f"{value / scale:.4g} {name}"
         return "0 s"
-    return float(f"{value:.4g}") if unit is None else f"{value:.4g} {unit}"
+    return f"{value:.4g} {unit}" if unit else float(f"{value:.4g}")
 
 
 def _copied(value: Any) -> Any:  # noqa: ANN401 - TOML
