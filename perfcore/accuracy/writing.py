@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from tomlkit.items import Table as Written
+
 from perfcore.accuracy.fit import Fit, Parameter
 from perfcore.catalog import toml
 from perfcore.catalog.engine_entry import EngineEntry
@@ -18,8 +20,20 @@ SHARED: Final = "default"  # engine that holds the factors common to all engines
 
 _CLASSES: Final = get_args(DeviceClass)
 _LINKS: Final = get_args(LinkKind)
-_HEAD: Final = ("base", "title", "aliases", "release_of", "until", "years", "source", "notes")
+_HEAD: Final = (
+    "base",
+    "title",
+    "aliases",
+    "release_of",
+    "until",
+    "until_version",
+    "graphs",
+    "years",
+    "source",
+    "notes",
+)
 _FLAT: Final = ("constants", "factors")
+_OF_RUNS: Final = ("eager", "offline")
 _NESTED: Final = ("class_factors", "device_class", "link", "device", "intervals")
 
 Table = dict[str, Any]
@@ -175,7 +189,7 @@ def _copied(value: Any) -> Any:  # noqa: ANN401 - TOML
 
 def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
     """Return the text of a TOML file with one engine."""
-    written = toml.table({key: table[key] for key in _HEAD if table.get(key)})
+    written = toml.table({key: table[key] for key in _HEAD if table.get(key, "") not in ("", [])})
     for key in _FLAT:
         if table.get(key):
             toml.add(written, key, toml.table(_ordered(table[key])))
@@ -183,6 +197,7 @@ def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
         places = {place: _ordered(found) for place, found in table.get(key, {}).items() if found}
         if places:
             toml.add(written, key, toml.group(places))
+    _add_of_runs(written, table)
     for key in ("measured", "kernels"):
         if table.get(key):
             toml.add(written, key, toml.table(table[key]))
@@ -192,6 +207,19 @@ def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
             fit["strangers"] = toml.lines(table["fit"]["strangers"])
         toml.add(written, "fit", toml.table(fit))
     return toml.document({name: written}, comment)
+
+
+def _add_of_runs(written: Written, table: Mapping[str, Any]) -> None:
+    """Add the tables that hold for some runs only."""
+    for key in _OF_RUNS:
+        if table.get(key):
+            toml.add(written, key, toml.table(_ordered(table[key])))
+    backends = toml.group({})
+    for name, places in table.get("backend", {}).items():
+        own = {place: _ordered(found) for place, found in places.items()}
+        toml.add(backends, name, toml.group(own))
+    if table.get("backend"):
+        toml.add(written, "backend", backends)
 
 
 def _ordered(constants: Table) -> Table:
