@@ -2,11 +2,9 @@
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
-
-from tomlkit.items import Table as Written
 
 from perfcore.accuracy.fit import Fit, Parameter
 from perfcore.catalog import toml
@@ -197,7 +195,8 @@ def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
         places = {place: _ordered(found) for place, found in table.get(key, {}).items() if found}
         if places:
             toml.add(written, key, toml.group(places))
-    _add_of_runs(written, table)
+    for key, found in _of_runs(table):
+        toml.add(written, key, found)
     for key in ("measured", "kernels"):
         if table.get(key):
             toml.add(written, key, toml.table(table[key]))
@@ -209,17 +208,17 @@ def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
     return toml.document({name: written}, comment)
 
 
-def _add_of_runs(written: Written, table: Mapping[str, Any]) -> None:
-    """Add the tables that hold for some runs only."""
+def _of_runs(table: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield the tables that hold for some runs only, by key."""
     for key in _OF_RUNS:
         if table.get(key):
-            toml.add(written, key, toml.table(_ordered(table[key])))
-    backends = toml.group({})
-    for name, places in table.get("backend", {}).items():
-        own = {place: _ordered(found) for place, found in places.items()}
-        toml.add(backends, name, toml.group(own))
+            yield key, toml.table(_ordered(table[key]))
     if table.get("backend"):
-        toml.add(written, "backend", backends)
+        backends = toml.group({})
+        for name, places in table["backend"].items():
+            own = {place: _ordered(found) for place, found in places.items()}
+            toml.add(backends, name, toml.group(own))
+        yield "backend", backends
 
 
 def _ordered(constants: Table) -> Table:
