@@ -82,7 +82,7 @@ def _constant_value(name: str, given: object) -> float:
 ConstantTable = Annotated[Constants, BeforeValidator(_constants)]
 FactorTable = Annotated[Constants, BeforeValidator(_factors)]
 Month = Annotated[str, Field(pattern=r"^(\d{4}-\d{2})?$")]
-Version = Annotated[str, Field(pattern=r"^(b\d+|\d+(\.\d+)*)?$")]
+Version = Annotated[str, Field(pattern=r"^(b\d{1,9}|\d{1,9}(\.\d{1,9})*)?$")]
 
 
 # Basis of a prediction: the engine was fitted on the device and with the format's kernel; in the

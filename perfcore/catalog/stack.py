@@ -32,7 +32,7 @@ MEANINGS: Final = {
 }
 NAMES: Final = tuple(MEANINGS)
 
-_VERSION: Final = re.compile(r"v?(?P<numbers>\d+(\.\d+)+)|b(?P<build>\d+)")
+_VERSION: Final = re.compile(r"v?(?P<numbers>\d{1,9}(\.\d{1,9})+)|b(?P<build>\d{1,9})\b")
 _IN_VERSION: Final = re.compile(rf"\b({'|'.join(BACKENDS)}|rocm)\b", re.IGNORECASE)
 
 

@@ -66,6 +66,7 @@ def test_the_date_decides_without_a_version():
 @pytest.mark.parametrize(
     ("engine", "version", "fault"),
     [
+        ("vllm", f"{'9' * 5000}.1", "is no version of vllm"),
         ("vllm", "newest", "'newest' is no version of vllm; write it like 0.7"),
         ("vllm", "b4567", "'b4567' is no version of vllm"),
         ("llamacpp", "0.7.3", "'0.7.3' is no version of llamacpp; write it like b3050"),
@@ -182,7 +183,7 @@ def test_a_power_limit_is_between_idle_and_rated_power():
     assert limited == device.record()._replace(board_power=150.0)
     assert limited.rated_power == device.board_power
     for watts in (1.0, device.board_power + 1.0):
-        with pytest.raises(InputError, match="power_limit: .* give .* to 350 W"):
+        with pytest.raises(InputError, match=r"power_limit: .* give .* to 350 W"):
             resolve(engine, device, Stack(power_limit=watts))
 
 
@@ -192,3 +193,41 @@ def test_a_stack_without_inputs_changes_nothing():
 
     assert found.engine is engine
     assert (found.device, found.remarks) == (device.record(), ())
+
+
+OWN = 'base = "vllm"\nsource = "mine"\n'
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        ('until_version = "0.7"', "until_version: of an older release; add release_of and until"),
+        ('release_of = "vllm"\nuntil = "2024-12"\nuntil_version = "new"', "until_version"),
+        ("[mine.backend.rocm.apu]\nlaunch = 2", "backend"),
+        ("[mine.backend.vulkan.apu]\nlanch = 2", "unknown key 'lanch'; did you mean 'launch'?"),
+        ("[mine.eager]\nlaunch = 0", "launch"),
+        ('[mine.offline]\nhost_per_prefill = "9"', "host_per_prefill"),
+    ],
+)
+def test_faults_of_an_entry(tmp_path, lines, fault):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[mine]\n{OWN}{lines}\n")
+
+    with pytest.raises(InputError) as error:
+        catalog.load_engine(str(path))
+
+    assert fault in str(error.value)
+
+
+def test_an_entry_of_ones_own_inherits_and_overrides(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f"[mine]\n{OWN}[mine.eager]\nlaunch = 2\n[mine.backend.vulkan.consumer-gpu]\nlaunch = 3\n"
+    )
+    graphs = record(str(path), "rtx-4090")
+    eager = record(str(path), "rtx-4090", eager=True)
+    vulkan = record(str(path), "rtx-4090", backend="vulkan")
+
+    assert eager.launch == pytest.approx(2 * graphs.launch)
+    assert eager.launch_elementwise == pytest.approx(4 * graphs.launch_elementwise)
+    assert vulkan.launch == pytest.approx(3 * graphs.launch)

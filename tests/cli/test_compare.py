@@ -5,9 +5,9 @@ import re
 
 import pytest
 from click.testing import CliRunner
-from cli.command import invoke_json
 from configuration.files import TODAY, TOMORROW
 
+from cli.command import invoke_json
 from perfcore.cli import program
 from perfcore.configuration.comparison import MOST, compare
 

@@ -85,8 +85,13 @@ def test_source_of_a_figure_is_the_part_that_tells_of_it():
 def test_a_stack_is_the_source_of_what_it_sets():
     configuration = Configuration(
         *("llama-3-8b", "h100-sxm"),
-        **{"engine": "vllm", "scheduler": "continuous", "batch": 64, "input_len": 32768},
-        **{"eager": True, "prefill_chunk": 1024, "power_limit": 300},
+        engine="vllm",
+        scheduler="continuous",
+        batch=64,
+        input_len=32768,
+        eager=True,
+        prefill_chunk=1024,
+        power_limit=300,
     )
     found = {figure.field: figure for figure in figures(configuration)}
 
