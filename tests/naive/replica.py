@@ -236,7 +236,9 @@ class Replica:
 
     def last_bytes_per_device(self):
         """Return the room for what is left to write of one answer."""
-        return self.on_a_device(self.cache_bytes(self.output_len - self.kept_answer()), 0.0)
+        rest = self.output_len - self.kept_answer()
+        now = self.own_tokens()
+        return self.on_a_device(self.cache_bytes(now + rest) - self.cache_bytes(now), 0.0)
 
     def on_a_device(self, cache, state):
         """Return the part of a group's cache and states on its fullest device."""

@@ -56,13 +56,20 @@ def cache_at(replica: Replica, input_len: float, output_len: float) -> Cache:
     )
 
 
-def end_bytes(replica: Replica, output_len: float) -> float:
-    """Bytes kept free, so that one request of each group can write its last tokens."""
-    if replica.deployment.scheduler == SCHEDULER_STATIC:
+def end_bytes(replica: Replica, input_len: float, output_len: float) -> float:
+    """Bytes kept free, so that one request of each group can write its last tokens.
+
+    Windows that are full need no more.
+    """
+    deployment = replica.deployment
+    if deployment.scheduler == SCHEDULER_STATIC:
         return NOTHING
-    rest = output_len - kept_output(replica.engine, output_len)
-    kv_bytes = kv_bytes_per_sequence(replica.model, replica.kv_format, rest)
-    return kv_bytes * replica.layout.kv_share
+    engine = replica.engine
+    new = (1.0 - deployment.prefix_hit) * input_len + wasted_tokens(engine)
+    now = new + kept_output(engine, output_len)
+    end = kv_bytes_per_sequence(replica.model, replica.kv_format, new + output_len)
+    kv_bytes = end - kv_bytes_per_sequence(replica.model, replica.kv_format, now)
+    return (1.0 + replica.draft_share) * kv_bytes * replica.layout.kv_share
 
 
 def capacity_at(replica: Replica, batch: float, input_len: float, output_len: float) -> Capacity:
@@ -74,7 +81,7 @@ def capacity_at(replica: Replica, batch: float, input_len: float, output_len: fl
     cache = cache_at(replica, input_len, output_len)
     room = replica.usable_bytes + replica.second_tier_bytes
     free = room - replica.weight_bytes_per_device - cache.shared_per_device
-    most = largest_batch(free - end_bytes(replica, output_len), cache.kept_per_sequence)
+    most = largest_batch(free - end_bytes(replica, input_len, output_len), cache.kept_per_sequence)
     most *= layout.groups
     max_batch = min(most, LARGEST_BATCH)
     too_long = input_len + output_len > replica.model.max_context
