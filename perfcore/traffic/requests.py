@@ -6,6 +6,7 @@ import numpy as np
 
 from perfcore.errors import InputError
 from perfcore.kernel.layout import Integers, Reals
+from perfcore.units import plural
 
 MOST_REQUESTS: Final = 5_000_000
 MOST_BLOCKS: Final = 100_000_000
@@ -148,3 +149,22 @@ def _starts(group: Integers, counts: Integers) -> Integers:
     most = np.zeros(int(group.max(initial=-1)) + 1, np.int64)
     np.maximum.at(most, group[named], counts[named])
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(most)])
+
+
+def check_context(requests: Requests, longest: float, model: str) -> None:
+    """Refuse requests whose prompt and answer exceed the context of a model.
+
+    Raises
+    ------
+    InputError
+        With their number, and the first of them.
+    """
+    too_long = np.flatnonzero(requests.input_len + requests.output_len > longest)
+    if len(too_long):
+        first = too_long[0]
+        raise InputError(
+            f"{plural(len(too_long), 'request')} of {len(requests.input_len):,} exceed the context "
+            f"of {model}, {longest:,.0f} tokens; the first is request {first + 1}, with "
+            f"{requests.input_len[first]:,} + {requests.output_len[first]:,}; "
+            "shorten them or choose another model"
+        )

@@ -34,9 +34,7 @@ MOST_HASHES: Final = 100_000_000  # of all prompts
 MOONCAKE_BLOCK: Final = 512  # tokens that one hash of Mooncake's stands for
 
 _ARRIVAL: Final = Limits("time", 0.0, 1e10)
-_CLOCK: Final = Limits(
-    "time", -1e10, 1e10, least=-1e10
-)  # before or after the request that is first in the file
+_CLOCK: Final = Limits("time", -1e10, 1e10, least=-1e10)  # from the first in the file
 _PREFIX_LEN: Final = Limits("count", 0, 1e8, whole=True)
 _HEAD: Final = 1 << 16  # bytes by which a format is recognised
 _LONGEST: Final = 1 << 22  # bytes of a line

@@ -7,7 +7,7 @@ import pytest
 
 from perfcore.errors import InputError
 from perfcore.traffic import requests as module
-from perfcore.traffic.requests import Shared, gathered
+from perfcore.traffic.requests import Shared, check_context, gathered
 
 
 def made(rows, session=None, shared=None, block_tokens=4):
@@ -72,3 +72,15 @@ def test_too_many_blocks(monkeypatch):
     monkeypatch.setattr(module, "MOST_BLOCKS", 3)
     with pytest.raises(InputError, match="4 blocks of prompts are shared, more than 3; use fewer"):
         made([(20, 1)] * 2, shared=([0, 0], [8, 8]))
+
+
+def test_requests_beyond_the_context():
+    requests = made([(90, 10), (90, 11), (100, 1)])
+
+    check_context(requests, 101, "llama")
+    with pytest.raises(InputError) as caught:
+        check_context(requests, 100, "llama")
+    assert caught.value.faults == (
+        "2 requests of 3 exceed the context of llama, 100 tokens; the first is request 2, "
+        "with 90 + 11; shorten them or choose another model",
+    )
