@@ -1,0 +1,452 @@
+"""Simulation of requests on the servers of a configuration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from perfcore.configuration.configuration import Configuration
+from perfcore.errors import InputError, argument
+from perfcore.kernel.layout import Integers
+from perfcore.physics.attention import kv_bytes_per_token, state_bytes_per_sequence
+from perfcore.physics.cost import usd_per_second
+from perfcore.physics.energy import idle_power
+from perfcore.physics.stages.replica import OK, Replica, prepare
+from perfcore.records import OFFLOAD_NONE, SCHEDULER_CONTINUOUS
+from perfcore.traffic.requests import Requests
+from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation, summary
+from perfcore.traffic.scheduler import (
+    BINS,
+    GAP_BINS,
+    NOBODY,
+    Limits,
+    Log,
+    Offered,
+    State,
+    serve,
+)
+
+ADMISSIONS: Final = ("on-demand", "reserved")
+ORDERS: Final = ("fcfs", "priority")
+ROUTINGS: Final = ("round-robin", "least-loaded", "prefix-aware")
+MOST: Final = 2**40  # tokens, blocks or sequences: as good as no limit
+FIRST_BIN_S: Final = 2.0**-10  # of the timeline, which doubles it
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Rules of a server's scheduler; ``None`` is the engine's own.
+
+    Parameters
+    ----------
+    admission
+        ``on-demand``: the KV cache of a prompt on admission, that of its answer as it grows;
+        ``reserved``: all of it on admission.
+    order
+        ``fcfs``, first come first served, or ``priority``, lower values first.
+    budget
+        Tokens of a step of one attention group.
+    max_sequences
+        Requests that one attention group runs at once.
+    chunked
+        Prompts join steps of others in parts; otherwise whole prompts have steps of their own.
+    block_tokens
+        Tokens of a block of the KV cache.
+    kv_tokens
+        KV cache of one attention group, as the engine's log states; ``None``: what the memory
+        holds. [tokens]
+    watermark
+        Share of the KV cache that an admission leaves free.
+    prefix_cache
+        Blocks of prompts are kept for others, until their room is needed.
+    replicas, routing
+        Equal servers, and how requests are spread over them: ``round-robin``, ``least-loaded`` by
+        requests, or ``prefix-aware``, by prompt tokens left to prefill.
+    at_once
+        Equal steps are computed together; otherwise one by one, which is the reference.
+
+    Raises
+    ------
+    InputError
+        There are faults; all of them are listed.
+    """
+
+    admission: str | None = None
+    order: str = "fcfs"
+    budget: int | None = None
+    max_sequences: int | None = None
+    chunked: bool = True
+    block_tokens: int | None = None
+    kv_tokens: int | None = None
+    watermark: float = 0.0
+    prefix_cache: bool = True
+    replicas: int = 1
+    routing: str = "round-robin"
+    at_once: bool = True
+
+    def __post_init__(self) -> None:
+        faults = []
+        choices = (("admission", ADMISSIONS), ("order", ORDERS), ("routing", ROUTINGS))
+        for name, known in choices:
+            given = getattr(self, name)
+            if given not in known and not (name == "admission" and given is None):
+                faults.append(f"{name}: {given!r} is none of {', '.join(known)}")
+        for name in ("budget", "max_sequences", "block_tokens", "kv_tokens", "replicas"):
+            given = getattr(self, name)
+            if given is not None and not 1 <= given <= MOST:
+                faults.append(f"{name}: {given} is not between 1 and 2^40")
+        if not 0.0 <= self.watermark < 1.0:
+            faults.append(f"watermark: {self.watermark} is not in [0, 1)")
+        if faults:
+            raise InputError(faults)
+
+
+class Room(NamedTuple):
+    """KV cache of a replica in blocks."""
+
+    blocks: int
+    block_tokens: float
+    fixed_blocks: int  # that each sequence takes apart from its tokens
+    tokens: float
+
+
+def simulate(
+    model: str,
+    device: str,
+    requests: Requests,
+    rules: Rules | None = None,
+    slos: Mapping[str, float] | None = None,
+    **options: object,
+) -> dict[str, float | str]:
+    """Return the figures of a simulation of ``requests`` on one configuration, by name.
+
+    Parameters
+    ----------
+    requests
+        Made by ``perfcore.traffic`` from a trace or from distributions.
+    rules
+        Those of the scheduler; by default the engine's.
+    slos
+        Limits on latencies, ``{"ttft_p99_s": 1.0}``.
+    options
+        Parameters of ``Configuration``.
+
+    Raises
+    ------
+    InputError
+        There are faults; all of them are listed.
+    """
+    configuration = Configuration(model, device, **options)  # type: ignore[arg-type]  # it checks
+    return summary(simulate_requests(configuration, requests, rules or Rules()), slos)
+
+
+def simulate_requests(configuration: Configuration, requests: Requests, rules: Rules) -> Simulation:
+    """Return the course of ``requests`` on servers of a configuration.
+
+    Its ``batch`` and lengths have no effect; a static scheduler counts as a continuous one. Data
+    parallelism with uneven groups runs as fast as its fullest group.
+
+    Raises
+    ------
+    InputError
+        The configuration cannot run, or offloads, or sets ``prefix_hit``, which follows from the
+        requests here.
+    """
+    replica = replica_of(configuration)
+    room = room_of(replica, requests, rules)
+    limits = limits_of(replica, requests, rules, room)
+    offered = offered_of(replica, requests, limits)
+    count = len(requests.arrival_s)
+    log = log_of(count)
+    state = state_of(rules.replicas, offered, limits)
+    waits = bool((requests.after >= 0).any())
+    if rules.routing == "round-robin" and not waits:
+        for server in range(rules.replicas):
+            alone = _alone(state, server)
+            serve(replica, limits, offered, log, alone, server, rules.replicas, False)
+            log.server[server :: rules.replicas] += server * offered.fits[server :: rules.replicas]
+    else:
+        serve(replica, limits, offered, log, state, 0, 1, waits and rules.replicas > 1)
+    return _simulation(configuration, replica, room, requests, rules, offered, log, state)
+
+
+def replica_of(configuration: Configuration) -> Replica:
+    """Return what physics knows of a configuration that serves continuously.
+
+    Raises
+    ------
+    InputError
+        The configuration cannot run, or is not one that can be simulated.
+    """
+    made = configuration.records
+    faults = []
+    if made.deployment.offload != OFFLOAD_NONE:
+        faults.append(f"offload: is not simulated; use {argument('offload', 'none')}")
+    if made.deployment.prefix_hit > 0.0:
+        faults.append("prefix_hit: follows from the requests in a simulation; leave it out")
+    if faults:
+        raise InputError(faults)
+    deployment = made.deployment._replace(scheduler=SCHEDULER_CONTINUOUS)
+    replica = prepare(
+        made.model,
+        made.device,
+        made.engine,
+        made.weight_format,
+        made.kv_format,
+        deployment,
+        made.economics,
+    )
+    if replica.status != OK:
+        raise InputError(configuration.changed(batch=1).remedy)
+    return replica
+
+
+def room_of(replica: Replica, requests: Requests, rules: Rules) -> Room:
+    """Return the KV cache of a replica: all of its attention groups, as one.
+
+    Without a given size, it is what weights leave of the memory. Windows and recurrent states then
+    take room for each sequence apart from its tokens; a window as much as the mean request fills.
+
+    Raises
+    ------
+    InputError
+        There is no room.
+    """
+    model, layout, engine = replica.model, replica.layout, replica.engine
+    groups = layout.groups
+    block_tokens = float(rules.block_tokens or engine.block_tokens)
+    if rules.prefix_cache and len(requests.block_hash):
+        block_tokens = min(block_tokens, float(requests.block_tokens))
+    if rules.kv_tokens is not None:
+        blocks = int(rules.kv_tokens // block_tokens * groups)
+        if blocks == 0:
+            raise InputError(f"kv_tokens: {rules.kv_tokens} are less than a block")
+        return Room(blocks, block_tokens, 0, blocks * block_tokens)
+    copies = 1.0 + replica.draft_share
+    per_token = copies * kv_bytes_per_token(model, replica.kv_format) * layout.kv_share
+    length = float((requests.input_len + requests.output_len).mean())
+    window = model.window_kv_elements * replica.kv_format.bits / 8.0 * min(length, model.window)
+    fixed = copies * (
+        window * layout.kv_share + state_bytes_per_sequence(model) * layout.state_share
+    )
+    free = replica.usable_bytes - replica.weight_bytes_per_device
+    if per_token == 0.0:  # states only: a block is a sequence
+        blocks = int(min(free / fixed, MOST) * groups)
+        return Room(blocks, float(MOST), 0, float(blocks))
+    per_block = per_token * block_tokens
+    blocks = int(min(max(free, 0.0) / per_block, MOST) * groups)
+    fixed_blocks = int(np.ceil(fixed / per_block))
+    if blocks <= fixed_blocks:
+        raise InputError(f"the weights leave no room for a KV cache; raise {argument('tp')}")
+    return Room(blocks, block_tokens, fixed_blocks, blocks * block_tokens)
+
+
+def limits_of(replica: Replica, requests: Requests, rules: Rules, room: Room) -> Limits:
+    """Return the rules of one replica as numbers: those of all its attention groups together."""
+    engine, groups = replica.engine, replica.layout.groups
+    reserved = engine.reserves_output == 1.0
+    if rules.admission is not None:
+        reserved = rules.admission == "reserved"
+    hashed = max(int(requests.block_tokens), 1)
+    return Limits(
+        budget=int(min((rules.budget or engine.prefill_chunk) * groups, MOST)),
+        max_sequences=int(min((rules.max_sequences or engine.max_sequences) * groups, MOST)),
+        chunked=int(rules.chunked),
+        reserved=int(reserved),
+        by_priority=int(rules.order == "priority"),
+        block_tokens=room.block_tokens,
+        blocks=room.blocks,
+        fixed_blocks=room.fixed_blocks,
+        watermark=int(rules.watermark * room.blocks),
+        hashed_tokens=hashed,
+        hashed_blocks=max(int(hashed // room.block_tokens), 1),
+        routing=ROUTINGS.index(rules.routing),
+        at_once=int(rules.at_once),
+        prefilled=0,
+    )
+
+
+def offered_of(replica: Replica, requests: Requests, limits: Limits) -> Offered:
+    """Return requests as the scheduler reads them, and which of them can never run.
+
+    Arrivals count from the first one. Without a prefix cache, prompts have no hashes.
+    """
+    count = len(requests.arrival_s)
+    lengths = requests.input_len + requests.output_len
+    blocks = np.ceil(lengths / limits.block_tokens) + limits.fixed_blocks
+    fits = (lengths <= replica.model.max_context) & (blocks <= limits.blocks)
+    free = requests.after < 0
+    arrival_s = requests.arrival_s.astype(np.float64)
+    arrival_s[free] -= _origin(requests)
+    child = np.full(count, NOBODY, np.int64)
+    sibling = np.full(count, NOBODY, np.int64)
+    for request in np.flatnonzero(~free)[::-1]:
+        before = requests.after[request]
+        sibling[request] = child[before]
+        child[before] = request
+    _, numbers = np.unique(requests.block_hash, return_inverse=True)
+    return Offered(
+        arrival_s=arrival_s,
+        input_len=_whole(requests.input_len),
+        output_len=_whole(requests.output_len),
+        after=_whole(requests.after),
+        next=_whole(requests.next),
+        priority=_whole(requests.priority),
+        first_block=_whole(requests.first_block),
+        block_hash=_whole(numbers),
+        child=child,
+        sibling=sibling,
+        fits=_whole(fits),
+    )
+
+
+def log_of(count: int) -> Log:
+    """Return an empty log of ``count`` requests."""
+    unknown = [np.full(count, np.nan) for _ in range(4)]
+    return Log(
+        *unknown,
+        server=np.full(count, NOBODY, np.int64),
+        cached_tokens=np.zeros(count, np.int64),
+        preemptions=np.zeros(count, np.int64),
+        ahead=np.zeros(count, np.int64),
+    )
+
+
+_EMPTY: Final = ("head", "tail", "oldest", "newest", "users", "older", "newer", "link")
+
+
+def state_of(servers: int, offered: Offered, limits: Limits) -> State:
+    """Return idle servers with empty caches."""
+    requests = len(offered.arrival_s)
+    positions = min(limits.max_sequences, requests)
+    hashes = int(offered.block_hash.max(initial=-1)) + 1
+    shapes: dict[str, tuple[int, ...]] = {
+        **dict.fromkeys(("row", "start", "end", "left", "shared"), (servers, positions)),
+        **dict.fromkeys(("users", "older", "newer"), (servers, hashes)),
+        **dict.fromkeys(("link", "written", "token_s", "due_s", "due"), (requests,)),
+        "held": (len(offered.block_hash),),
+        "gaps": (GAP_BINS,),
+        "timeline": (3, BINS),
+        "bin_s": (1,),
+        "counts": (2,),
+    }
+    arrays = {}
+    for name, kind in State.__annotations__.items():
+        dtype = np.int64 if kind is Integers else np.float64
+        arrays[name] = np.full(shapes.get(name, (servers,)), -1 if name in _EMPTY else 0, dtype)
+    arrays["bin_s"][0] = FIRST_BIN_S
+    arrays["next_end"][:] = np.iinfo(np.int64).max
+    return State(**arrays)
+
+
+_SHARED: Final = {"link", "written", "token_s", "held", "due_s", "due", "gaps", "timeline"} | {
+    "bin_s",
+    "counts",
+}
+
+
+def _alone(state: State, server: int) -> State:
+    """Return one server of several, which shares what is not kept by server."""
+    return State(
+        **{
+            name: array if name in _SHARED else array[server : server + 1]
+            for name, array in state._asdict().items()
+        }
+    )
+
+
+def _origin(requests: Requests) -> float:
+    """Time of the first arrival. [s]"""
+    first = requests.arrival_s[requests.after < 0]
+    return float(first[0]) if len(first) else 0.0
+
+
+def _whole(values: Integers) -> Integers:
+    return np.ascontiguousarray(values, np.int64)
+
+
+def _simulation(
+    configuration: Configuration,
+    replica: Replica,
+    room: Room,
+    requests: Requests,
+    rules: Rules,
+    offered: Offered,
+    log: Log,
+    state: State,
+) -> Simulation:
+    """Return what servers logged, and the energy and price of their time."""
+    devices = replica.layout.devices
+    ended = log.finished_s[~np.isnan(log.finished_s)]
+    makespan = float(ended.max()) if len(ended) else 0.0
+    idle_s = rules.replicas * makespan - float(state.busy_s.sum())
+    energy = float(state.energy_j.sum()) + idle_power(replica.watts, 0.0) * devices * idle_s
+    always = configuration.records.economics._replace(utilization=1.0)
+    price = usd_per_second(replica.device, devices, always)
+    per_second = 1.0 / makespan if makespan > 0.0 else 0.0
+    origin = _origin(requests)
+    growth, overloaded = _queue_growth(log)
+    status = "overloaded" if overloaded else "ok"
+    tokens = rules.replicas * room.tokens
+    width = float(state.bin_s[0])
+    bins = max(min(int(np.ceil(makespan / width)), BINS), 1)
+    seconds = np.minimum(np.arange(1, bins + 1) * width, makespan) - np.arange(bins) * width
+    queue, batch, used = state.timeline[:, :bins] / np.maximum(seconds, 1e-12)
+    return Simulation(
+        requests={
+            "arrival_s": log.arrival_s + origin,
+            "queued_s": log.admitted_s - log.arrival_s,
+            "first_token_s": log.first_token_s + origin,
+            "finished_s": log.finished_s + origin,
+            "replica": log.server,
+            "cached_tokens": log.cached_tokens,
+            "preemptions": log.preemptions,
+            "input_len": offered.input_len,
+            "output_len": offered.output_len,
+            "session": _whole(requests.session),
+        },
+        status=status if len(ended) else "rejected",
+        replicas=rules.replicas,
+        devices=int(devices) * rules.replicas,
+        steps=int(state.steps.sum()),
+        makespan_s=makespan,
+        busy_s=state.busy_s,
+        energy_j=energy,
+        cost_usd=price * makespan * rules.replicas,
+        bytes_moved=float(state.bytes_moved.sum()),
+        batch_mean=float(state.running_s.sum()) * per_second,
+        queue_mean=float(state.waiting_s.sum()) * per_second,
+        kv_use_mean=float(state.used_s.sum()) * per_second / tokens,
+        kv_use_max=float(state.most_blocks.max()) / room.blocks,
+        kv_tokens=room.tokens,
+        hit_tokens=int(state.hit_tokens.sum()),
+        prompt_tokens=int(state.prompt_tokens.sum()),
+        queue_growth_per_s=growth,
+        gaps=state.gaps,
+        timeline={
+            "time_s": origin + np.arange(bins) * width,
+            "queue": queue,
+            "batch": batch,
+            "kv_use": used / tokens,
+        },
+    )
+
+
+def _queue_growth(log: Log) -> tuple[float, bool]:
+    """Return how fast the queue grows over the second half of the arrivals, and if it always does.
+
+    A queue that is long at the end and has grown over the second half is one of a server that is
+    overloaded.
+    """
+    order = np.argsort(log.arrival_s, kind="stable")
+    order = order[~np.isnan(log.arrival_s[order])]
+    if len(order) < 2:
+        return 0.0, False
+    quarter = max(len(order) // 4, 1)
+    middle, last = order[len(order) // 2 - quarter : len(order) // 2], order[-quarter:]
+    before, after = float(log.ahead[middle].mean()), float(log.ahead[last].mean())
+    seconds = float(log.arrival_s[last].mean() - log.arrival_s[middle].mean())
+    growth = (after - before) / seconds if seconds > 0.0 else 0.0
+    long = after > max(QUEUE_SHARE * len(order), 10.0)
+    return growth, long and after > QUEUE_GROWTH * before
