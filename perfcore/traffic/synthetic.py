@@ -33,11 +33,16 @@ LIMITS: Final = {
     "seed": Limits("count", 0, 2**53, whole=True),
 }
 _SOURCES: Final = ("rate", "clients", "trace")
+_NONE: Final = ("", 0, "0")
 _OF_TRACES: Final = ("repeat", "speed")
-_DRAWN: Final = (  # what a trace states itself
-    *("duration", "cv", "daily", "turns", "think_time", "tool_share", "tool_time"),
-    *("system_prompt", "prompts"),
-)
+_UNUSED: Final = {  # settings without an effect, by the source of arrivals
+    "rate": _OF_TRACES,
+    "clients": (*_OF_TRACES, "cv", "daily", "duration"),
+    "trace": (
+        *("duration", "cv", "daily", "input_len", "output_len", "turns", "think_time"),
+        *("tool_share", "tool_time", "system_prompt", "prompts"),
+    ),
+}
 
 
 class _Drawn(NamedTuple):
@@ -117,36 +122,27 @@ class Traffic:
 
     def __post_init__(self) -> None:
         faults: list[str] = []
-        numbers = {}
-        for name, limits in LIMITS.items():
-            given = getattr(self, name)
-            found = math.inf if given == "" else number(given, limits, _place(name, faults))
-            numbers[name] = math.nan if found is None else found
-        given_sources = [name for name in _SOURCES if getattr(self, name) not in ("", 0, "0")]
-        if len(given_sources) != 1:
+        numbers = {name: _number(name, getattr(self, name), faults) for name in LIMITS}
+        sources = [name for name in _SOURCES if getattr(self, name) not in _NONE]
+        if len(sources) != 1:
             named = ", ".join(argument(name) for name in _SOURCES)
-            more = "leave out all but one" if given_sources else "add one"
+            more = "leave out all but one" if sources else "add one"
             faults.append(f"one of {named} says when requests arrive; {more}")
-        self._check_unused(given_sources, faults)
-        if self.duration not in ("", 0) and self.clients not in ("", 0, "0"):
-            faults.append(
-                f"{argument('duration')}: clients wait for answers; use {argument('requests')}"
-            )
+        elif not faults:
+            self._check_unused(sources[0], numbers, faults)
         if faults:
             raise InputError(faults)
         object.__setattr__(self, "numbers", numbers)
 
-    def _check_unused(self, sources: list[str], faults: list[str]) -> None:
+    def _check_unused(self, source: str, numbers: dict[str, float], faults: list[str]) -> None:
         """Record a fault for each setting that has no effect beside the source of arrivals."""
-        unused = _DRAWN if "trace" in sources else _OF_TRACES
-        if "clients" in sources:
-            unused = (*unused, "cv", "daily")
-        defaults = type(self).__dataclass_fields__
-        idle = [name for name in unused if getattr(self, name) != defaults[name].default]
-        beside = argument(sources[0]) if sources else "these settings"
-        faults += [
-            f"{argument(name)}: has no effect beside {beside}; leave it out" for name in idle
-        ]
+        for name in _UNUSED[source]:
+            default: float | str = getattr(type(self), name)
+            given = numbers.get(name, str(getattr(self, name)))
+            if given != (_number(name, default, []) if name in LIMITS else str(default)):
+                faults.append(
+                    f"{argument(name)}: has no effect beside {argument(source)}; leave it out"
+                )
 
     def made(self) -> Requests:
         """Return the requests.
@@ -163,7 +159,7 @@ class Traffic:
                 trace = first_rows(trace, int(wanted))
             return replayed(trace, int(self.numbers["repeat"]), self.numbers["speed"])
         drawn = self._drawn()
-        if self.clients:
+        if self.numbers["clients"]:
             count = DEFAULT_REQUESTS if wanted == math.inf else int(wanted)
             return self._sessions(drawn, None, count)
         arrival_s = self._arrivals(drawn.stages)
@@ -279,6 +275,12 @@ class Traffic:
 
 
 _TRACE: Final = "trace:"
+
+
+def _number(name: str, value: float | str, faults: list[str]) -> float:
+    """Return a number; infinite if it is left out, NaN after a fault."""
+    found = math.inf if value == "" else number(value, LIMITS[name], _place(name, faults))
+    return math.nan if found is None else found
 
 
 def _place(name: str, faults: list[str]) -> Place:

@@ -133,7 +133,11 @@ def test_lengths_drawn_from_a_trace_stay_together(trace):
         ),
         ({"rate": 1, "speed": 2}, ["speed: has no effect beside rate; leave it out"]),
         ({"trace": "x", "cv": 2}, ["cv: has no effect beside trace; leave it out"]),
-        ({"clients": 2, "duration": "1 h"}, ["duration: clients wait for answers; use requests"]),
+        (
+            {"clients": 2, "duration": "1 h"},
+            ["duration: has no effect beside clients; leave it out"],
+        ),
+        ({"trace": "x", "input_len": 5}, ["input_len: has no effect beside trace"]),
         ({"clients": 2, "cv": 3}, ["cv: has no effect beside clients"]),
         ({"rate": "1@1s,2", "daily": 2}, ["daily: beside stages of a rate"]),
         ({"rate": 1, "duration": "1 ns"}, ["rate: no request arrives in time; give a longer time"]),
