@@ -1,6 +1,5 @@
 """Table of the requests of a simulation, as Arrow and as a Parquet file."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -8,7 +7,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from perfcore.output import replacing
+from perfcore.output import json_text, replacing
 from perfcore.traffic.results import Simulation
 
 MEANINGS: Final = {
@@ -44,6 +43,6 @@ def write_requests(
 
     ``figures`` of all requests are kept as JSON in its metadata.
     """
-    table = request_table(simulation, {"summary": json.dumps(figures)})
+    table = request_table(simulation, {"summary": json_text(figures, 2)})
     with replacing(Path(path)) as part:
         pq.write_table(table, part, compression="zstd")
