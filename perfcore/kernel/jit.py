@@ -33,7 +33,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic, overload, register_jitable
 
-from perfcore.kernel.layout import CACHE_LINE
+from perfcore.kernel.layout import CACHE_LINE, Integers, Reals
 from perfcore.kernel.sources import source_hash
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -501,7 +501,7 @@ def taken(record: Any) -> Callable[..., Any]:  # noqa: ANN401
 
     The function is ``take(array, start, values)``. It avoids passing arrays, which Numba unpacks at
     each call, 0.25 us per array, while holding the GIL. The annotation of a pointer gives the type
-    of its elements: ``Annotated[..., np.int32]``, or ``None`` for that of ``values``. The caller of
+    of its elements, like that of the array itself: ``Annotated[..., np.int32]``, or ``None`` for that of ``values``. The caller of
     ``put`` must keep the arrays alive.
     """
 
@@ -528,7 +528,12 @@ def _kept_as(annotation: Any, values: Any) -> Any:  # noqa: ANN401
     """Type of a field stored by ``put``."""
     if annotation is int:
         return types.int64
-    plain = {Pointer[float]: types.float64, Pointer[int]: types.int64}
+    plain = {
+        Pointer[float]: types.float64,
+        Pointer[int]: types.int64,
+        Reals: types.float64,
+        Integers: types.int64,
+    }
     if annotation in plain:
         return types.CPointer(plain[annotation])  # type: ignore[no-untyped-call]
     (kind,) = annotation.__metadata__

@@ -4,6 +4,7 @@ A step of a server carries one token of each sequence that writes (all that it v
 speculation) and parts of prompts. Its time is that of ``perfcore.physics.stages.mixed``. The rules
 are functions of the state of one server, kept in arrays; nothing is allocated while servers run.
 Sequences that write are always in a step; prompts take what they leave of its budget.
+Compiled, the arrays are pointers, whose references Numba does not count.
 """
 
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perfcore.kernel import jit
+from perfcore.kernel.layout import Integers, Reals
 from perfcore.kernel.loops import FORMULAS
 from perfcore.physics.attention import index_limit, window_limit
 from perfcore.physics.prefill import Prompts, prompts_of
@@ -21,9 +23,6 @@ from perfcore.physics.stages.passes import Context
 from perfcore.physics.stages.replica import Replica
 
 __all__ = ["FORMULAS", "Limits", "Log", "Offered", "State", "serve"]  # physics that ``serve`` calls
-
-Reals = jit.Pointer[float]  # arrays when interpreted
-Integers = jit.Pointer[int]
 
 NOBODY = -1
 ROUND_ROBIN = 0
@@ -523,8 +522,8 @@ def add_time(
 @jit.inlined
 def add_gap(state: State, seconds: float, count: float) -> None:
     """Count times between two tokens of a sequence."""
-    bits = np.float64(max(seconds, LEAST_GAP)).view(np.int64)
-    state.gaps[min((bits >> DROPPED_BITS) - FIRST_GAP_BIN, GAP_BINS - 1)] += count
+    code = int(np.float64(max(seconds, LEAST_GAP)).view(np.int64)) >> DROPPED_BITS
+    state.gaps[min(code - FIRST_GAP_BIN, GAP_BINS - 1)] += count
 
 
 @jit.inlined

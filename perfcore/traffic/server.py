@@ -15,7 +15,6 @@ from perfcore.physics.cost import usd_per_second
 from perfcore.physics.energy import idle_power
 from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.records import OFFLOAD_NONE, SCHEDULER_CONTINUOUS
-from perfcore.traffic import scheduler
 from perfcore.traffic.requests import Requests
 from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation, summary
 from perfcore.traffic.scheduler import (
@@ -355,7 +354,7 @@ def state_of(offered: Offered, limits: Limits) -> State:
     }
     arrays: dict[str, Any] = {}
     for name, kind in State.__annotations__.items():
-        dtype = np.int64 if kind == scheduler.Integers else np.float64
+        dtype = np.int64 if kind == Integers else np.float64
         arrays[name] = np.full(
             shapes.get(name, (limits.servers,)), -1 if name in _EMPTY else 0, dtype
         )
@@ -447,7 +446,7 @@ def _simulation(
         queue_growth_per_s=growth,
         gaps=state.gaps,
         timeline={
-            "time_s": origin + np.arange(bins) * width,
+            "time_s": origin + np.arange(bins, dtype=np.float64) * width,
             "queue": queue,
             "batch": batch,
             "kv_use": used / tokens,
