@@ -58,7 +58,8 @@ def latencies(simulation: Simulation) -> dict[str, Reals]:
     table = simulation.requests
     ended = ~np.isnan(table["finished_s"])
     arrival, first, finished, output = (
-        table[name][ended] for name in ("arrival_s", "first_token_s", "finished_s", "output_len")
+        table[name][ended].astype(np.float64)
+        for name in ("arrival_s", "first_token_s", "finished_s", "output_len")
     )
     several = output > 1
     return {

@@ -4,11 +4,13 @@ A step of a server carries one token of each sequence that writes (all that it v
 speculation) and parts of prompts. Its time is that of ``perfcore.physics.stages.mixed``. The rules
 are functions of the state of one server, kept in arrays; nothing is allocated while servers run.
 Sequences that write are always in a step; prompts take what they leave of its budget.
+Compiled, the arrays are pointers, whose references Numba does not count.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from perfcore.kernel import jit
 from perfcore.kernel.layout import Integers, Reals
@@ -44,7 +46,7 @@ class Limits(NamedTuple):
     chunked: int  # 1: prompts in steps of others; 0: whole prompts in steps of their own
     reserved: int  # 1: all blocks of a request on admission; 0: those of its answer on demand
     by_priority: int
-    block_tokens: float
+    block_tokens: int
     blocks: int  # of the KV cache
     fixed_blocks: int  # that each sequence takes apart from its tokens: windows, states
     watermark: int  # blocks that an admission leaves free
@@ -53,6 +55,10 @@ class Limits(NamedTuple):
     routing: int
     at_once: int  # 1: equal steps are taken at once; 0: one by one, the reference
     prefilled: int  # 1: prompts arrive with their KV cache, from a pool of prefill servers
+    requests: int
+    servers: int
+    positions: int  # most running requests of a server
+    hashes: int
 
 
 class Offered(NamedTuple):
@@ -115,15 +121,15 @@ class State(NamedTuple):
     hit_tokens: Integers
     prompt_tokens: Integers  # admitted, cached ones included
     preempted: Integers
-    most_blocks: Integers  # in use at once
-    row: Integers  # (servers, positions) running requests in order of admission
-    start: Reals  # (servers, positions) context at write step 0, had it written since
-    end: Integers  # (servers, positions) write step at which it ends
-    left: Integers  # (servers, positions) prompt tokens to prefill
-    shared: Integers  # (servers, positions) hashed blocks that it uses
-    users: Integers  # (servers, hashes) requests that use the block; -1: it is not kept
-    older: Integers  # (servers, hashes) neighbours of unused blocks in order of use
-    newer: Integers  # (servers, hashes)
+    most_used: Reals  # tokens in the KV cache of running requests
+    row: Integers  # (servers x positions,) running requests in order of admission
+    start: Reals  # (requests,) context at write step 0, had it written since
+    end: Integers  # (requests,) write step at which it ends
+    left: Integers  # (requests,) prompt tokens to prefill
+    shared: Integers  # (requests,) hashed blocks that it uses
+    users: Integers  # (servers x hashes,) requests that use the block; -1: it is not kept
+    older: Integers  # (servers x hashes,) neighbours of unused blocks in order of use
+    newer: Integers  # (servers x hashes,)
     link: Integers  # (requests,) next in the queue
     written: Reals  # (requests,) tokens up to the last prefill or preemption
     token_s: Reals  # (requests,) time of the last token, if it is not from a step of others
@@ -131,7 +137,7 @@ class State(NamedTuple):
     due_s: Reals  # (requests,) heap of requests whose predecessor has ended
     due: Integers  # (requests,)
     gaps: Reals  # (bins,) numbers of times between two tokens
-    timeline: Reals  # (3, bins) integrals of waiting, running and KV cache in use
+    timeline: Reals  # (3 x bins,) integrals of waiting, running and KV cache in use
     bin_s: Reals  # (1,) width of a bin of the timeline
     counts: Integers  # (2,) requests in the heap, and routed
 
@@ -170,9 +176,9 @@ def prompt_of(offered: Offered, state: State, request: int) -> int:
 
 
 @jit.inlined
-def context_of(replica: Replica, state: State, server: int, position: int, step: int) -> float:
+def context_of(replica: Replica, state: State, request: int, step: int) -> float:
     """Return the context of a sequence in a write step, its own token included."""
-    return float(state.start[server, position] + replica.step_tokens * step)
+    return float(state.start[request] + replica.step_tokens * step)
 
 
 @jit.inlined
@@ -183,16 +189,35 @@ def own_blocks(
     total = 0
     step = state.write_steps[server]
     for position in range(state.running[server]):
-        request = state.row[server, position]
+        request = state.row[server * limits.positions + position]
         context = float(offered.input_len[request] + offered.output_len[request])
         if limits.reserved == 0:
             if position < state.writing[server]:
-                context = min(context_of(replica, state, server, position, step), context)
+                context = min(context_of(replica, state, request, step), context)
             else:
                 context = float(prompt_of(offered, state, request))
         total += blocks_of(limits, context)
-        total -= int(state.shared[server, position]) * limits.hashed_blocks
+        total -= int(state.shared[request]) * limits.hashed_blocks
     return total
+
+
+@jit.inlined
+def own_at_most(
+    replica: Replica, limits: Limits, offered: Offered, state: State, server: int
+) -> int:
+    """Return a bound of ``own_blocks`` that does not look at every request, if on demand."""
+    if limits.reserved == 1:
+        return own_blocks(replica, limits, offered, state, server)
+    writing = state.writing[server]
+    running = state.running[server]
+    tokens = state.starts[server] + writing * (replica.step_tokens * state.write_steps[server])
+    for position in range(writing, running):
+        request = state.row[server * limits.positions + position]
+        tokens += prompt_of(offered, state, request)
+    shared = state.cached[server] - state.unused[server] + state.twice[server]
+    total = int(tokens * (1.0 / limits.block_tokens)) + 1
+    total += running * (1 + limits.fixed_blocks)
+    return int(total - shared * limits.hashed_blocks)
 
 
 @jit.inlined
@@ -202,39 +227,41 @@ def hit_blocks(limits: Limits, offered: Offered, state: State, server: int, requ
     tokens = prompt_of(offered, state, request) - 1
     most = min(offered.first_block[request + 1] - first, tokens // limits.hashed_tokens)
     hits = 0
-    while hits < most and state.users[server, offered.block_hash[first + hits]] >= 0:
+    while (
+        hits < most and state.users[server * limits.hashes + offered.block_hash[first + hits]] >= 0
+    ):
         hits += 1
     return hits
 
 
 @jit.inlined
-def keep_unused(state: State, server: int, block: int) -> None:
+def keep_unused(limits: Limits, state: State, server: int, block: int) -> None:
     """Make a hashed block the most recently used of those that no request uses."""
     newest = state.newest[server]
-    state.users[server, block] = 0
-    state.older[server, block] = newest
-    state.newer[server, block] = NOBODY
+    state.users[server * limits.hashes + block] = 0
+    state.older[server * limits.hashes + block] = newest
+    state.newer[server * limits.hashes + block] = NOBODY
     if newest == NOBODY:
         state.oldest[server] = block
     else:
-        state.newer[server, newest] = block
+        state.newer[server * limits.hashes + newest] = block
     state.newest[server] = block
     state.unused[server] += 1
 
 
 @jit.inlined
-def take_unused(state: State, server: int, block: int) -> None:
+def take_unused(limits: Limits, state: State, server: int, block: int) -> None:
     """Remove a hashed block from those that no request uses."""
-    older = state.older[server, block]
-    newer = state.newer[server, block]
+    older = state.older[server * limits.hashes + block]
+    newer = state.newer[server * limits.hashes + block]
     if older == NOBODY:
         state.oldest[server] = newer
     else:
-        state.newer[server, older] = newer
+        state.newer[server * limits.hashes + older] = newer
     if newer == NOBODY:
         state.newest[server] = older
     else:
-        state.older[server, newer] = older
+        state.older[server * limits.hashes + newer] = older
     state.unused[server] -= 1
 
 
@@ -248,8 +275,8 @@ def evict(limits: Limits, state: State, server: int, needed: int) -> int:
     free = limits.blocks - needed - int(state.cached[server]) * limits.hashed_blocks
     while free < 0 and state.unused[server] > 0:
         block = state.oldest[server]
-        take_unused(state, server, block)
-        state.users[server, block] = NOBODY
+        take_unused(limits, state, server, block)
+        state.users[server * limits.hashes + block] = NOBODY
         state.cached[server] -= 1
         free += limits.hashed_blocks
     return free
@@ -257,48 +284,46 @@ def evict(limits: Limits, state: State, server: int, needed: int) -> int:
 
 @jit.inlined
 def use_hits(
-    offered: Offered, state: State, server: int, position: int, request: int, hits: int
+    limits: Limits, offered: Offered, state: State, server: int, request: int, hits: int
 ) -> None:
     """Let a request use its leading cached blocks."""
     first = offered.first_block[request]
     for place in range(first, first + hits):
         block = offered.block_hash[place]
-        if state.users[server, block] == 0:
-            take_unused(state, server, block)
+        if state.users[server * limits.hashes + block] == 0:
+            take_unused(limits, state, server, block)
         else:
             state.twice[server] += 1
-        state.users[server, block] += 1
+        state.users[server * limits.hashes + block] += 1
         state.held[place] = 1
-    state.shared[server, position] = hits
+    state.shared[request] = hits
 
 
 @jit.inlined
-def share_prompt(
-    limits: Limits, offered: Offered, state: State, server: int, position: int, request: int
-) -> None:
+def share_prompt(limits: Limits, offered: Offered, state: State, server: int, request: int) -> None:
     """Offer the whole blocks of a prompt that has been prefilled to others."""
     first = offered.first_block[request]
     whole = prompt_of(offered, state, request) // limits.hashed_tokens
     for place in range(first, min(offered.first_block[request + 1], first + whole)):
         block = offered.block_hash[place]
-        if state.users[server, block] == NOBODY:
-            state.users[server, block] = 1
+        if state.users[server * limits.hashes + block] == NOBODY:
+            state.users[server * limits.hashes + block] = 1
             state.held[place] = 1
             state.cached[server] += 1
-            state.shared[server, position] += 1
+            state.shared[request] += 1
 
 
 @jit.inlined
-def give_back(offered: Offered, state: State, server: int, request: int) -> None:
+def give_back(limits: Limits, offered: Offered, state: State, server: int, request: int) -> None:
     """End the use of hashed blocks, the last first, so that it is evicted first."""
     first = offered.first_block[request]
     for place in range(offered.first_block[request + 1] - 1, first - 1, -1):
         if state.held[place] == 1:
             block = offered.block_hash[place]
             state.held[place] = 0
-            state.users[server, block] -= 1
-            if state.users[server, block] == 0:
-                keep_unused(state, server, block)
+            state.users[server * limits.hashes + block] -= 1
+            if state.users[server * limits.hashes + block] == 0:
+                keep_unused(limits, state, server, block)
             else:
                 state.twice[server] -= 1
 
@@ -315,9 +340,9 @@ def keep_answer(limits: Limits, offered: Offered, state: State, server: int, req
     last = min(offered.first_block[turn + 1], first + tokens // limits.hashed_tokens)
     for place in range(last - 1, first - 1, -1):
         block = offered.block_hash[place]
-        if state.users[server, block] == NOBODY:
+        if state.users[server * limits.hashes + block] == NOBODY:
             state.cached[server] += 1
-            keep_unused(state, server, block)
+            keep_unused(limits, state, server, block)
 
 
 # Queues.
@@ -421,7 +446,7 @@ def choose(limits: Limits, offered: Offered, state: State, request: int) -> int:
     In turn; or the one with the fewest requests; or the one with the fewest prompt tokens to
     prefill, those of the request that it has not cached included. The first of equals.
     """
-    servers = len(state.clock)
+    servers = limits.servers
     if limits.routing == ROUND_ROBIN:
         return int(state.counts[1] % servers)
     best = 0
@@ -442,7 +467,7 @@ def arrive(limits: Limits, offered: Offered, log: Log, state: State, request: in
     """Route a request that arrives."""
     now = log.arrival_s[request]
     ahead = 0
-    for other in range(len(state.clock)):
+    for other in range(limits.servers):
         ahead += state.waiting[other]
     log.ahead[request] = ahead
     server = choose(limits, offered, state, request)
@@ -476,19 +501,20 @@ def add_time(
     while end >= BINS * state.bin_s[0]:
         for kind in range(3):
             for place in range(BINS // 2):
-                state.timeline[kind, place] = (
-                    state.timeline[kind, 2 * place] + state.timeline[kind, 2 * place + 1]
+                state.timeline[kind * BINS + place] = (
+                    state.timeline[kind * BINS + 2 * place]
+                    + state.timeline[kind * BINS + 2 * place + 1]
                 )
             for place in range(BINS // 2, BINS):
-                state.timeline[kind, place] = 0.0
+                state.timeline[kind * BINS + place] = 0.0
         state.bin_s[0] *= 2.0
     width = state.bin_s[0]
     place = int(begin / width)
     while begin < end:
         until = min(end, (place + 1) * width)
-        state.timeline[0, place] += waiting * (until - begin)
-        state.timeline[1, place] += running * (until - begin)
-        state.timeline[2, place] += used * (until - begin)
+        state.timeline[place] += waiting * (until - begin)
+        state.timeline[BINS + place] += running * (until - begin)
+        state.timeline[2 * BINS + place] += used * (until - begin)
         begin = until
         place += 1
 
@@ -496,12 +522,14 @@ def add_time(
 @jit.inlined
 def add_gap(state: State, seconds: float, count: float) -> None:
     """Count times between two tokens of a sequence."""
-    bits = np.float64(max(seconds, LEAST_GAP)).view(np.int64)
-    state.gaps[min((bits >> DROPPED_BITS) - FIRST_GAP_BIN, GAP_BINS - 1)] += count
+    code = int(np.float64(max(seconds, LEAST_GAP)).view(np.int64)) >> DROPPED_BITS
+    state.gaps[min(code - FIRST_GAP_BIN, GAP_BINS - 1)] += count
 
 
 @jit.inlined
-def mean_context(replica: Replica, state: State, server: int, writing: int, step: int) -> Context:
+def mean_context(
+    replica: Replica, limits: Limits, state: State, server: int, writing: int, step: int
+) -> Context:
     """Return the mean context of the sequences that write in a write step."""
     if writing == 0:
         return Context(0.0, 0.0, 0.0)
@@ -512,13 +540,15 @@ def mean_context(replica: Replica, state: State, server: int, writing: int, step
     if model.index_topk > 0.0:
         seen = 0.0
         for position in range(writing):
-            seen += min(context_of(replica, state, server, position, step), index_limit(model))
+            request = state.row[server * limits.positions + position]
+            seen += min(context_of(replica, state, request, step), index_limit(model))
         seen *= per_sequence
     near = 0.0
     if model.window_kv_elements > 0.0:
         window = window_limit(model)
         for position in range(writing):
-            context = context_of(replica, state, server, position, step)
+            request = state.row[server * limits.positions + position]
+            context = context_of(replica, state, request, step)
             inside = context - window * floor_of((context - 1.0) * (1.0 / window))
             near += inside if model.window_chunked == 1.0 else min(context, window)
         near *= per_sequence
@@ -534,19 +564,19 @@ def preempt(
 ) -> None:
     """Stop the request that was admitted last; it is prefilled again, with what it has written."""
     position = state.running[server] - 1
-    request = state.row[server, position]
+    request = state.row[server * limits.positions + position]
     state.running[server] = position
-    state.to_prefill[server] -= state.left[server, position]
+    state.to_prefill[server] -= state.left[request]
     if position < state.writing[server]:
         step = state.write_steps[server]
-        context = context_of(replica, state, server, position, step)
+        context = context_of(replica, state, request, step)
         # the prefill that follows writes a token, unless another pool does it
         state.written[request] = context - offered.input_len[request] - limits.prefilled
         state.token_s[request] = max(state.token_s[request], state.wrote_at[server])
-        state.starts[server] -= state.start[server, position]
+        state.starts[server] -= state.start[request]
         state.writing[server] = position
         state.steady[server] = min(state.steady[server], position)
-    give_back(offered, state, server, request)
+    give_back(limits, offered, state, server, request)
     join_queue(limits, offered, state, server, request, True)
     state.to_prefill[server] += prompt_of(offered, state, request)
     state.preempted[server] += 1
@@ -566,17 +596,15 @@ def make_room(
     if limits.reserved == 1 or state.writing[server] == 0 or step < state.sure_until[server]:
         return False
     preempted = False
-    own = own_blocks(replica, limits, offered, state, server)
-    free = evict(limits, state, server, own)
+    own = own_at_most(replica, limits, offered, state, server)
+    free = limits.blocks - own - state.cached[server] * limits.hashed_blocks
     while free < 0:
-        preempt(replica, limits, offered, log, state, server)
-        preempted = True
         own = own_blocks(replica, limits, offered, state, server)
         free = evict(limits, state, server, own)
-    used = limits.blocks - free - state.unused[server] * limits.hashed_blocks
-    state.most_blocks[server] = max(state.most_blocks[server], used)
-    spare = limits.blocks - used
-    each = float(spare // state.writing[server] - 1)
+        if free < 0:
+            preempt(replica, limits, offered, log, state, server)
+            preempted = True
+    each = float(free // max(state.writing[server], 1) - 1)
     more = max(each * limits.block_tokens * replica.per_step_token, 0.0)
     state.sure_until[server] = step + 1 + int(min(more, 1e9))
     return preempted
@@ -604,24 +632,25 @@ def admit(
         return False
     if limits.reserved == 1:
         tokens = offered.input_len[request] + offered.output_len[request]
-    own = own_blocks(replica, limits, offered, state, server)
-    own += blocks_of(limits, float(tokens)) - hits * limits.hashed_blocks
-    first = offered.first_block[request]
-    evictable = state.unused[server]
-    for place in range(first, first + hits):
-        evictable -= state.users[server, offered.block_hash[place]] == 0
-    kept = (state.cached[server] - evictable) * limits.hashed_blocks
+    more = blocks_of(limits, float(tokens)) - hits * limits.hashed_blocks
+    own = own_at_most(replica, limits, offered, state, server) + more
     reserve = limits.watermark if position > 0 else 0
-    if own + kept + reserve > limits.blocks:
-        return False
+    if own + state.cached[server] * limits.hashed_blocks + reserve > limits.blocks:
+        own = own_blocks(replica, limits, offered, state, server) + more
+        first = offered.first_block[request]
+        evictable = state.unused[server]
+        for place in range(first, first + hits):
+            evictable -= state.users[server * limits.hashes + offered.block_hash[place]] == 0
+        kept = (state.cached[server] - evictable) * limits.hashed_blocks
+        if own + kept + reserve > limits.blocks:
+            return False
     leave_queue(state, server)
     state.running[server] += 1
-    state.row[server, position] = request
-    use_hits(offered, state, server, position, request, hits)
+    state.row[server * limits.positions + position] = request
+    use_hits(limits, offered, state, server, request, hits)
     evict(limits, state, server, own)
-    state.most_blocks[server] = max(state.most_blocks[server], own + kept)
     state.sure_until[server] = state.write_steps[server]
-    state.left[server, position] = new
+    state.left[request] = new
     tokens = prompt_of(offered, state, request)
     state.to_prefill[server] -= tokens - new
     if np.isnan(log.admitted_s[request]):
@@ -661,8 +690,8 @@ def fill_step(
                 break
             if not admit(replica, limits, offered, log, state, server, room):
                 break
-        request = state.row[server, position]
-        left = state.left[server, position]
+        request = state.row[server * limits.positions + position]
+        left = state.left[request]
         take = min(left, room) if limits.chunked == 1 else left
         if take > 0:
             done = prompt_of(offered, state, request) - left
@@ -670,7 +699,7 @@ def fill_step(
             work = with_prompt(work, part)
             prompts += 1.0
             finished += 1.0 if take == left else 0.0
-        state.left[server, position] = left - take
+        state.left[request] = left - take
         state.to_prefill[server] -= take
         room -= take
         if take < left:
@@ -687,9 +716,11 @@ def begin_writing(
     now = state.clock[server]
     step = state.write_steps[server]
     position = state.writing[server]
-    while position < state.running[server] and state.left[server, position] == 0:
-        request = state.row[server, position]
-        share_prompt(limits, offered, state, server, position, request)
+    while position < state.running[server]:
+        request = state.row[server * limits.positions + position]
+        if state.left[request] > 0:
+            break
+        share_prompt(limits, offered, state, server, request)
         if np.isnan(log.first_token_s[request]):
             log.first_token_s[request] = now
         else:
@@ -700,9 +731,9 @@ def begin_writing(
         missing = (offered.output_len[request] - state.written[request]) * replica.per_step_token
         more = int(ceil_of(max(missing - ROUNDING, 0.0)))
         start = offered.input_len[request] + state.written[request] - replica.step_tokens * step
-        state.start[server, position] = start
+        state.start[request] = start
         state.starts[server] += start
-        state.end[server, position] = step + more
+        state.end[request] = step + more
         state.next_end[server] = min(state.next_end[server], step + more)
         state.sure_until[server] = step
         position += 1
@@ -720,23 +751,19 @@ def finish(limits: Limits, offered: Offered, log: Log, state: State, server: int
     kept_steady = 0
     next_end = np.iinfo(np.int64).max
     for position in range(state.running[server]):
-        request = state.row[server, position]
-        if position < writing and state.end[server, position] <= step:
-            state.starts[server] -= state.start[server, position]
+        request = state.row[server * limits.positions + position]
+        if position < writing and state.end[request] <= step:
+            state.starts[server] -= state.start[request]
             log.finished_s[request] = now
-            give_back(offered, state, server, request)
+            give_back(limits, offered, state, server, request)
             keep_answer(limits, offered, state, server, request)
             release_dependents(offered, state, request, now)
             continue
         if position < writing:
-            next_end = min(next_end, state.end[server, position])
+            next_end = min(next_end, state.end[request])
             kept_writing += 1
             kept_steady += position < state.steady[server]
-        state.row[server, kept] = request
-        state.start[server, kept] = state.start[server, position]
-        state.end[server, kept] = state.end[server, position]
-        state.left[server, kept] = state.left[server, position]
-        state.shared[server, kept] = state.shared[server, position]
+        state.row[server * limits.positions + kept] = request
         kept += 1
     state.running[server] = kept
     state.writing[server] = kept_writing
@@ -795,7 +822,7 @@ def span_of(
     begin = state.clock[server]
     step = state.write_steps[server]
     load = load_at(replica, float(writing), parts.prompts, parts.work.tokens, parts.finished)
-    context = mean_context(replica, state, server, writing, step)
+    context = mean_context(replica, limits, state, server, writing, step)
     first = mixed_at(replica, load, context, parts.work)
     one = Span(1, first.seconds, first.seconds, first.energy_j, first.bytes_moved)
     if limits.at_once == 0 or parts.prompts > 0.0 or begin + first.seconds >= horizon:
@@ -803,7 +830,7 @@ def span_of(
     most = equal_steps(replica, limits, state, server)
     if most == 1:
         return one
-    context = mean_context(replica, state, server, writing, step + most - 1)
+    context = mean_context(replica, limits, state, server, writing, step + most - 1)
     last = mixed_at(replica, load, context, parts.work)
     per_pair = 0.5 / (most - 1)
     slower = per_pair * (last.seconds - first.seconds)
@@ -828,20 +855,20 @@ def used_tokens(
     writers = state.writing[server]
     used = state.starts[server] + writers * (replica.step_tokens * step)
     for position in range(writers, state.running[server]):
-        request = state.row[server, position]
-        used += prompt_of(offered, state, request) - state.left[server, position]
+        request = state.row[server * limits.positions + position]
+        used += prompt_of(offered, state, request) - state.left[request]
     return float(used - state.twice[server] * limits.hashed_tokens)
 
 
 @jit.inlined
-def count_gaps(state: State, server: int, writing: int, span: Span) -> None:
+def count_gaps(limits: Limits, state: State, server: int, writing: int, span: Span) -> None:
     """Count the times between tokens in a span of steps in which ``writing`` sequences write."""
     begin = state.clock[server]
     steady = state.steady[server]
     if steady > 0:
         add_gap(state, span.first_s + (begin - state.wrote_at[server]), float(steady))
     for position in range(steady, writing):
-        since = begin - state.token_s[state.row[server, position]]
+        since = begin - state.token_s[state.row[server * limits.positions + position]]
         add_gap(state, span.first_s + since, 1.0)
     if span.steps > 1:
         mean_s = (span.seconds - span.first_s) / (span.steps - 1)
@@ -874,11 +901,12 @@ def advance(
     waits = float(state.waiting[server])
     add_time(state, server, begin, end, waits, float(state.running[server]), used)
     state.busy_s[server] += span.seconds
+    state.most_used[server] = max(state.most_used[server], used)
     state.energy_j[server] += span.energy_j
     state.bytes_moved[server] += span.bytes_moved
     state.steps[server] += span.steps
     if writing > 0:
-        count_gaps(state, server, writing, span)
+        count_gaps(limits, state, server, writing, span)
         state.steady[server] = writing
         state.wrote_at[server] = end
         state.write_steps[server] += span.steps
@@ -890,18 +918,18 @@ def advance(
 
 
 @jit.inlined
-def furthest_behind(state: State) -> int:
+def furthest_behind(limits: Limits, state: State) -> int:
     """Return the server with the earliest clock of those that have requests."""
     behind = NOBODY
-    for server in range(len(state.clock)):
+    for server in range(limits.servers):
         works = state.running[server] + state.waiting[server] > 0
         if works and (behind == NOBODY or state.clock[server] < state.clock[behind]):
             behind = server
     return behind
 
 
-@jit.kernel
-def serve(
+@jit.inlined
+def run(
     replica: Replica,
     limits: Limits,
     offered: Offered,
@@ -909,7 +937,7 @@ def serve(
     state: State,
     first: int,
     stride: int,
-    single: bool,
+    single: int,
 ) -> None:
     """Serve each ``stride``-th request from the ``first`` one on, and those that wait for them.
 
@@ -917,19 +945,18 @@ def serve(
     ``single`` steps, requests that wait for others meet all servers as they are.
     """
     upcoming = first
-    requests = len(offered.arrival_s)
     while True:
-        while upcoming < requests and offered.after[upcoming] != NOBODY:
+        while upcoming < limits.requests and offered.after[upcoming] != NOBODY:
             upcoming += stride
         horizon = FOREVER
-        if upcoming < requests:
+        if upcoming < limits.requests:
             horizon = offered.arrival_s[upcoming]
         from_heap = state.counts[0] > 0 and state.due_s[0] < horizon
         if from_heap:
             horizon = state.due_s[0]
-        behind = furthest_behind(state)
+        behind = furthest_behind(limits, state)
         if behind != NOBODY and state.clock[behind] < horizon:
-            until = state.clock[behind] if single else horizon
+            until = state.clock[behind] if single == 1 else horizon
             advance(replica, limits, offered, log, state, behind, until)
             continue
         if horizon == FOREVER:
@@ -944,3 +971,69 @@ def serve(
             release_dependents(offered, state, request, horizon)
         else:
             arrive(limits, offered, log, state, request)
+
+
+take_replica = jit.nested(Replica)
+take_limits = jit.taken(Limits)
+take_offered = jit.taken(Offered)
+take_log = jit.taken(Log)
+take_state = jit.taken(State)
+pointer = jit.pointer
+keep = jit.keep
+OFFERED_AT = len(Limits._fields)
+LOG_AT = OFFERED_AT + len(Offered._fields)
+STATE_AT = LOG_AT + len(Log._fields)
+
+
+@jit.kernel
+def run_compiled(
+    numbers: npt.NDArray[np.float64],
+    addresses: npt.NDArray[np.int64],
+    first: int,
+    stride: int,
+    single: int,
+) -> None:
+    """``run`` with its records as one array, and its limits and addresses of arrays as another."""
+    values = pointer(numbers)
+    places = pointer(addresses)
+    run(
+        take_replica(values),
+        take_limits(places, 0, values),
+        take_offered(places, OFFERED_AT, values),
+        take_log(places, LOG_AT, values),
+        take_state(places, STATE_AT, values),
+        first,
+        stride,
+        single,
+    )
+    keep(numbers)
+    keep(addresses)
+
+
+def serve(
+    replica: Replica,
+    limits: Limits,
+    offered: Offered,
+    log: Log,
+    state: State,
+    first: int,
+    stride: int,
+    single: bool,
+) -> None:
+    """``run``, compiled."""
+    arrays = (*offered, *log, *state)
+    addresses = [*limits, *(array.ctypes.data for array in arrays)]
+    run_compiled(
+        np.array(flattened(replica)), np.array(addresses, np.int64), first, stride, int(single)
+    )
+
+
+def flattened(record: tuple[Any, ...]) -> list[float]:
+    """Return the numbers of nested records in order."""
+    found: list[float] = []
+    for value in record:
+        if isinstance(value, tuple):
+            found.extend(flattened(value))
+        else:
+            found.append(float(value))
+    return found

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError, argument
@@ -106,7 +107,7 @@ class Room(NamedTuple):
     """KV cache of a replica in blocks."""
 
     blocks: int
-    block_tokens: float
+    block_tokens: int
     fixed_blocks: int  # that each sequence takes apart from its tokens
     tokens: float
 
@@ -159,12 +160,21 @@ def simulate_requests(configuration: Configuration, requests: Requests, rules: R
     offered = offered_of(replica, requests, limits)
     count = len(requests.arrival_s)
     log = log_of(count)
-    state = state_of(rules.replicas, offered, limits)
+    state = state_of(offered, limits)
     waits = bool((requests.after >= 0).any())
     if rules.routing == "round-robin" and not waits:
         for server in range(rules.replicas):
             alone = _alone(state, server)
-            serve(replica, limits, offered, log, alone, server, rules.replicas, False)
+            serve(
+                replica,
+                limits._replace(servers=1),
+                offered,
+                log,
+                alone,
+                server,
+                rules.replicas,
+                False,
+            )
             log.server[server :: rules.replicas] += server * offered.fits[server :: rules.replicas]
     else:
         serve(replica, limits, offered, log, state, 0, 1, waits and rules.replicas > 1)
@@ -215,9 +225,9 @@ def room_of(replica: Replica, requests: Requests, rules: Rules) -> Room:
     """
     model, layout, engine = replica.model, replica.layout, replica.engine
     groups = layout.groups
-    block_tokens = float(rules.block_tokens or engine.block_tokens)
+    block_tokens = int(rules.block_tokens or engine.block_tokens)
     if rules.prefix_cache and len(requests.block_hash):
-        block_tokens = min(block_tokens, float(requests.block_tokens))
+        block_tokens = min(block_tokens, int(requests.block_tokens))
     if rules.kv_tokens is not None:
         blocks = int(rules.kv_tokens // block_tokens * groups)
         if blocks == 0:
@@ -233,7 +243,7 @@ def room_of(replica: Replica, requests: Requests, rules: Rules) -> Room:
     free = replica.usable_bytes - replica.weight_bytes_per_device
     if per_token == 0.0:  # states only: a block is a sequence
         blocks = int(min(free / fixed, MOST) * groups)
-        return Room(blocks, float(MOST), 0, float(blocks))
+        return Room(blocks, MOST, 0, float(blocks))
     per_block = per_token * block_tokens
     blocks = int(min(max(free, 0.0) / per_block, MOST) * groups)
     fixed_blocks = int(np.ceil(fixed / per_block))
@@ -248,10 +258,11 @@ def limits_of(replica: Replica, requests: Requests, rules: Rules, room: Room) ->
     reserved = engine.reserves_output == 1.0
     if rules.admission is not None:
         reserved = rules.admission == "reserved"
+    sequences = min((rules.max_sequences or engine.max_sequences) * groups, MOST)
     hashed = max(int(requests.block_tokens), 1)
     return Limits(
         budget=int(min((rules.budget or engine.prefill_chunk) * groups, MOST)),
-        max_sequences=int(min((rules.max_sequences or engine.max_sequences) * groups, MOST)),
+        max_sequences=int(sequences),
         chunked=int(rules.chunked),
         reserved=int(reserved),
         by_priority=int(rules.order == "priority"),
@@ -264,6 +275,10 @@ def limits_of(replica: Replica, requests: Requests, rules: Rules, room: Room) ->
         routing=ROUTINGS.index(rules.routing),
         at_once=int(rules.at_once),
         prefilled=0,
+        requests=len(requests.arrival_s),
+        servers=rules.replicas,
+        positions=int(min(sequences, len(requests.arrival_s))),
+        hashes=len(np.unique(requests.block_hash)) if rules.prefix_cache else 0,
     )
 
 
@@ -286,6 +301,9 @@ def offered_of(replica: Replica, requests: Requests, limits: Limits) -> Offered:
         sibling[request] = child[before]
         child[before] = request
     _, numbers = np.unique(requests.block_hash, return_inverse=True)
+    first_block = requests.first_block
+    if limits.hashes == 0:
+        numbers, first_block = numbers[:0], np.zeros(count + 1, np.int64)
     return Offered(
         arrival_s=arrival_s,
         input_len=_whole(requests.input_len),
@@ -293,7 +311,7 @@ def offered_of(replica: Replica, requests: Requests, limits: Limits) -> Offered:
         after=_whole(requests.after),
         next=_whole(requests.next),
         priority=_whole(requests.priority),
-        first_block=_whole(requests.first_block),
+        first_block=_whole(first_block),
         block_hash=_whole(numbers),
         child=child,
         sibling=sibling,
@@ -303,9 +321,11 @@ def offered_of(replica: Replica, requests: Requests, limits: Limits) -> Offered:
 
 def log_of(count: int) -> Log:
     """Return an empty log of ``count`` requests."""
-    unknown = [np.full(count, np.nan) for _ in range(4)]
     return Log(
-        *unknown,
+        arrival_s=np.full(count, np.nan),
+        admitted_s=np.full(count, np.nan),
+        first_token_s=np.full(count, np.nan),
+        finished_s=np.full(count, np.nan),
         server=np.full(count, NOBODY, np.int64),
         cached_tokens=np.zeros(count, np.int64),
         preemptions=np.zeros(count, np.int64),
@@ -313,44 +333,45 @@ def log_of(count: int) -> Log:
     )
 
 
+_BY_REQUEST: Final = (
+    *("start", "end", "left", "shared", "link"),
+    *("written", "token_s", "due_s", "due"),
+)
 _EMPTY: Final = ("head", "tail", "oldest", "newest", "users", "older", "newer", "link")
 
 
-def state_of(servers: int, offered: Offered, limits: Limits) -> State:
+def state_of(offered: Offered, limits: Limits) -> State:
     """Return idle servers with empty caches."""
-    requests = len(offered.arrival_s)
-    positions = min(limits.max_sequences, requests)
-    hashes = int(offered.block_hash.max(initial=-1)) + 1
     shapes: dict[str, tuple[int, ...]] = {
-        **dict.fromkeys(("row", "start", "end", "left", "shared"), (servers, positions)),
-        **dict.fromkeys(("users", "older", "newer"), (servers, hashes)),
-        **dict.fromkeys(("link", "written", "token_s", "due_s", "due"), (requests,)),
+        "row": (limits.servers * limits.positions,),
+        **dict.fromkeys(("users", "older", "newer"), (limits.servers * limits.hashes,)),
+        **dict.fromkeys(_BY_REQUEST, (limits.requests,)),
         "held": (len(offered.block_hash),),
         "gaps": (GAP_BINS,),
-        "timeline": (3, BINS),
+        "timeline": (3 * BINS,),
         "bin_s": (1,),
         "counts": (2,),
     }
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, kind in State.__annotations__.items():
-        dtype = np.int64 if kind is Integers else np.float64
-        arrays[name] = np.full(shapes.get(name, (servers,)), -1 if name in _EMPTY else 0, dtype)
+        dtype = np.int64 if kind == Integers else np.float64
+        arrays[name] = np.full(
+            shapes.get(name, (limits.servers,)), -1 if name in _EMPTY else 0, dtype
+        )
     arrays["bin_s"][0] = FIRST_BIN_S
     arrays["next_end"][:] = np.iinfo(np.int64).max
     return State(**arrays)
 
 
-_SHARED: Final = {"link", "written", "token_s", "held", "due_s", "due", "gaps", "timeline"} | {
-    "bin_s",
-    "counts",
-}
+_SHARED: Final = {*_BY_REQUEST, "held", "gaps", "timeline", "bin_s", "counts"}
 
 
 def _alone(state: State, server: int) -> State:
     """Return one server of several, which shares what is not kept by server."""
+    servers = len(state.clock)
     return State(
         **{
-            name: array if name in _SHARED else array[server : server + 1]
+            name: array if name in _SHARED else np.split(array, servers)[server]
             for name, array in state._asdict().items()
         }
     )
@@ -362,7 +383,7 @@ def _origin(requests: Requests) -> float:
     return float(first[0]) if len(first) else 0.0
 
 
-def _whole(values: Integers) -> Integers:
+def _whole(values: npt.ArrayLike) -> Integers:
     return np.ascontiguousarray(values, np.int64)
 
 
@@ -392,7 +413,7 @@ def _simulation(
     width = float(state.bin_s[0])
     bins = max(min(int(np.ceil(makespan / width)), BINS), 1)
     seconds = np.minimum(np.arange(1, bins + 1) * width, makespan) - np.arange(bins) * width
-    queue, batch, used = state.timeline[:, :bins] / np.maximum(seconds, 1e-12)
+    queue, batch, used = state.timeline.reshape(3, BINS)[:, :bins] / np.maximum(seconds, 1e-12)
     return Simulation(
         requests={
             "arrival_s": log.arrival_s + origin,
@@ -418,14 +439,14 @@ def _simulation(
         batch_mean=float(state.running_s.sum()) * per_second,
         queue_mean=float(state.waiting_s.sum()) * per_second,
         kv_use_mean=float(state.used_s.sum()) * per_second / tokens,
-        kv_use_max=float(state.most_blocks.max()) / room.blocks,
+        kv_use_max=float(state.most_used.max()) / room.tokens,
         kv_tokens=room.tokens,
         hit_tokens=int(state.hit_tokens.sum()),
         prompt_tokens=int(state.prompt_tokens.sum()),
         queue_growth_per_s=growth,
         gaps=state.gaps,
         timeline={
-            "time_s": origin + np.arange(bins) * width,
+            "time_s": origin + np.arange(bins, dtype=np.float64) * width,
             "queue": queue,
             "batch": batch,
             "kv_use": used / tokens,
