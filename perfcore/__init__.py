@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from perfcore.runs.plan import Plan, plan
     from perfcore.runs.run import Run, open_run
     from perfcore.space.space import Space
+    from perfcore.traffic.server import simulate
+    from perfcore.traffic.synthetic import Traffic
 
     __version__: str
 
@@ -34,6 +36,7 @@ __all__ = [
     "Run",
     "Score",
     "Space",
+    "Traffic",
     "__version__",
     "audit",
     "compare",
@@ -48,6 +51,7 @@ __all__ = [
     "plan",
     "report",
     "search",
+    "simulate",
     "sweep",
     "validate",
 ]
@@ -66,6 +70,7 @@ _HOMES = {
     "Run": "runs.run",
     "Score": "accuracy.scores",
     "Space": "space.space",
+    "Traffic": "traffic.synthetic",
     "audit": "claims.audit",
     "compare": "configuration.comparison",
     "diff": "api",
@@ -79,6 +84,7 @@ _HOMES = {
     "plan": "runs.plan",
     "report": "reporting.drawing",
     "search": "api",
+    "simulate": "traffic.server",
     "sweep": "api",
     "validate": "accuracy.scores",
 }

@@ -20,6 +20,7 @@ import shutil
 from pathlib import Path
 
 import duckdb
+import pyarrow.csv as pacsv
 import pytest
 from accuracy.importing.samples import SERVE
 from click.testing import CliRunner
@@ -45,6 +46,7 @@ NOT_RUN = {
     "docs/howto/compare-two-runs.md": 1,
     "docs/howto/set-up-my-editor.md": 1,
     "docs/howto/add-a-model.md": 1,
+    "docs/howto/simulate-traffic.md": 2,
     "docs/howto/validate-my-benchmark.md": 1,
     "docs/measurements.md": 3,
     "docs/tutorial.md": 1,
@@ -127,6 +129,9 @@ class Page:
         if "[axes]" in block.code or "[what_if]" in block.code:
             Path("block.toml").write_text(block.code, encoding="utf-8")
             assert Space.from_toml("block.toml").rows > 0
+
+    def run_csv(self, block):
+        assert pacsv.read_csv(io.BytesIO(block.code.encode())).num_rows > 0
 
     def run_sql(self, block):
         with duckdb.connect() as connection:
