@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from traffic import naive_server
 
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
@@ -13,6 +12,7 @@ from perfcore.traffic import scheduler, server
 from perfcore.traffic.requests import Requests
 from perfcore.traffic.results import latencies, summary
 from perfcore.traffic.server import Rules, limits_of, replica_of, room_of, simulate_requests
+from traffic import naive_server
 
 PLAIN = {"model": "llama-3.1-8b", "device": "h100-sxm", "engine": "vllm"}
 LAYOUTS = [
@@ -26,7 +26,7 @@ LAYOUTS = [
 
 
 def random_requests(seed, count=60, rate=60.0, kind="free"):
-    """Requests of some kind: free, in sessions, of clients in a closed loop, with shared prefixes."""
+    """Requests that are free, of clients in a closed loop, with shared prefixes, or in sessions."""
     draws = np.random.default_rng(seed)
     arrival = np.cumsum(draws.exponential(1.0 / rate, count))
     input_len = draws.integers(20, 900, count)
@@ -392,8 +392,8 @@ def test_what_cannot_be_simulated():
         simulate_requests(Configuration(**PLAIN, prefix_hit=0.5), requests, Rules())
     with pytest.raises(InputError, match="offload"):
         simulate_requests(Configuration(**PLAIN, offload="kv"), requests, Rules())
+    large = Configuration(**{**PLAIN, "model": "llama-3.1-70b"})
     with pytest.raises(InputError, match="weights"):
-        large = Configuration(**{**PLAIN, "model": "llama-3.1-70b"})
         simulate_requests(large, requests, Rules())
     with pytest.raises(InputError, match="less than a block"):
         simulate_requests(Configuration(**PLAIN), requests, Rules(kv_tokens=3, block_tokens=16))
