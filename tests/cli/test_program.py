@@ -25,6 +25,7 @@ COMMANDS = [
     "warmup",
     "plan",
     "point",
+    "simulate",
     "compare",
     "audit",
     "validate",
