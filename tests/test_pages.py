@@ -20,7 +20,6 @@ import shutil
 from pathlib import Path
 
 import duckdb
-import pyarrow.csv as pacsv
 import pytest
 from accuracy.importing.samples import SERVE
 from click.testing import CliRunner
@@ -129,9 +128,6 @@ class Page:
         if "[axes]" in block.code or "[what_if]" in block.code:
             Path("block.toml").write_text(block.code, encoding="utf-8")
             assert Space.from_toml("block.toml").rows > 0
-
-    def run_csv(self, block):
-        assert pacsv.read_csv(io.BytesIO(block.code.encode())).num_rows > 0
 
     def run_sql(self, block):
         with duckdb.connect() as connection:
