@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from perfcore.claims.audit import Finding, audit
     from perfcore.configuration.comparison import Comparison, compare
     from perfcore.configuration.configuration import Configuration, evaluate
+    from perfcore.configuration.simulation import simulate
     from perfcore.diffing.rows import Diff
     from perfcore.errors import InputError, PerfcoreError
     from perfcore.reporting.drawing import draw, report
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from perfcore.runs.plan import Plan, plan
     from perfcore.runs.run import Run, open_run
     from perfcore.space.space import Space
-    from perfcore.traffic.server import simulate
     from perfcore.traffic.synthetic import Traffic
 
     __version__: str
@@ -84,7 +84,7 @@ _HOMES = {
     "plan": "runs.plan",
     "report": "reporting.drawing",
     "search": "api",
-    "simulate": "traffic.server",
+    "simulate": "configuration.simulation",
     "sweep": "api",
     "validate": "accuracy.scores",
 }

@@ -1,22 +1,20 @@
 """Simulation of requests on the servers of a configuration."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError, argument
 from perfcore.kernel.layout import Integers
 from perfcore.physics.attention import kv_bytes_per_token, state_bytes_per_sequence
 from perfcore.physics.cost import usd_per_second
 from perfcore.physics.energy import idle_power
 from perfcore.physics.stages.replica import OK, Replica, prepare
-from perfcore.records import OFFLOAD_NONE, SCHEDULER_CONTINUOUS
+from perfcore.records import OFFLOAD_NONE, SCHEDULER_CONTINUOUS, Economics
 from perfcore.traffic.requests import Requests
-from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation, summary
+from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation
 from perfcore.traffic.scheduler import (
     BINS,
     GAP_BINS,
@@ -112,37 +110,18 @@ class Room(NamedTuple):
     tokens: float
 
 
-def simulate(
-    model: str,
-    device: str,
-    requests: Requests,
-    rules: Rules | None = None,
-    slos: Mapping[str, float] | None = None,
-    **options: object,
-) -> dict[str, float | str]:
-    """Return the figures of a simulation of ``requests`` on one configuration, by name.
+class Described(Protocol):
+    """Configuration, whose room is above this one: its records, and why it cannot run."""
 
-    Parameters
-    ----------
-    requests
-        Made by ``perfcore.traffic`` from a trace or from distributions.
-    rules
-        Those of the scheduler; by default the engine's.
-    slos
-        Limits on latencies, ``{"ttft_p99_s": 1.0}``.
-    options
-        Parameters of ``Configuration``.
+    @property
+    def records(self) -> Any:  # noqa: ANN401 - NamedTuple of the records of physics
+        """Records that physics uses."""
 
-    Raises
-    ------
-    InputError
-        There are faults; all of them are listed.
-    """
-    configuration = Configuration(model, device, **options)  # type: ignore[arg-type]  # it checks
-    return summary(simulate_requests(configuration, requests, rules or Rules()), slos)
+    def changed(self, **fields: object) -> Any:  # noqa: ANN401 - another one
+        """Return a configuration with some fields changed."""
 
 
-def simulate_requests(configuration: Configuration, requests: Requests, rules: Rules) -> Simulation:
+def simulate_requests(configuration: Described, requests: Requests, rules: Rules) -> Simulation:
     """Return the course of ``requests`` on servers of a configuration.
 
     Its ``batch`` and lengths have no effect; a static scheduler counts as a continuous one. Data
@@ -154,7 +133,20 @@ def simulate_requests(configuration: Configuration, requests: Requests, rules: R
         The configuration cannot run, or offloads, or sets ``prefix_hit``, which follows from the
         requests here.
     """
-    replica = replica_of(configuration)
+    economics = configuration.records.economics
+    return simulate_replica(replica_of(configuration), economics, requests, rules)
+
+
+def simulate_replica(
+    replica: Replica, economics: Economics, requests: Requests, rules: Rules
+) -> Simulation:
+    """Return the course of ``requests`` on servers that are known to run.
+
+    Raises
+    ------
+    InputError
+        There is no room for a KV cache.
+    """
     room = room_of(replica, requests, rules)
     limits = limits_of(replica, requests, rules, room)
     offered = offered_of(replica, requests, limits)
@@ -178,10 +170,10 @@ def simulate_requests(configuration: Configuration, requests: Requests, rules: R
             log.server[server :: rules.replicas] += server * offered.fits[server :: rules.replicas]
     else:
         serve(replica, limits, offered, log, state, 0, 1, waits and rules.replicas > 1)
-    return _simulation(configuration, replica, room, requests, rules, offered, log, state)
+    return _simulation(economics, replica, room, requests, rules, offered, log, state)
 
 
-def replica_of(configuration: Configuration) -> Replica:
+def replica_of(configuration: Described) -> Replica:
     """Return what physics knows of a configuration that serves continuously.
 
     Raises
@@ -388,7 +380,7 @@ def _whole(values: npt.ArrayLike) -> Integers:
 
 
 def _simulation(
-    configuration: Configuration,
+    economics: Economics,
     replica: Replica,
     room: Room,
     requests: Requests,
@@ -403,7 +395,7 @@ def _simulation(
     makespan = float(ended.max()) if len(ended) else 0.0
     idle_s = rules.replicas * makespan - float(state.busy_s.sum())
     energy = float(state.energy_j.sum()) + idle_power(replica.watts, 0.0) * devices * idle_s
-    always = configuration.records.economics._replace(utilization=1.0)
+    always = economics._replace(utilization=1.0)
     price = usd_per_second(replica.device, devices, always)
     per_second = 1.0 / makespan if makespan > 0.0 else 0.0
     origin = _origin(requests)
