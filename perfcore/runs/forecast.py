@@ -17,12 +17,15 @@ from perfcore.runs.parquet import Buffers, ParquetShard, Shaper, schema, writer_
 from perfcore.runs.resources import BUFFER_COPIES
 from perfcore.runs.shards import facts as run_facts
 from perfcore.runs.workers import Count, Evaluator
+from perfcore.space.axes import Value
 from perfcore.space.space import Space
 
 RUNS: Final = 256  # contiguous stretches drawn from the space
 POINTS: Final = 2048  # outer points in all stretches together, unless they have too many rows
 ROWS: Final = 1 << 19  # approximate number of rows to evaluate
 MOST_ROWS: Final = 1 << 21
+SIMULATED_RUNS: Final = 8  # likewise, of rows that are simulated
+SIMULATED_POINTS: Final = 16
 START: Final = 0.4  # s, to load the compiled kernel; measured
 _SEED: Final = 0
 
@@ -39,6 +42,8 @@ class Drawn(Space):
         runs = max(1, min(RUNS, MOST_ROWS // inner))
         each = min(POINTS // RUNS, MOST_ROWS // (runs * inner))
         length = max(each, ROWS // (runs * inner), 1)
+        if space.spec.traffic is not None:
+            runs, length = SIMULATED_RUNS, SIMULATED_POINTS // SIMULATED_RUNS
         self.exact = space.outer_points <= runs * length
         if self.exact:
             self.starts = np.zeros(1, np.int64)
@@ -59,6 +64,15 @@ class Drawn(Space):
         if (start, stop) != (0, self.points):
             raise ValueError("drawn points are evaluated together")
         return self._drawn
+
+    def traffic(self, start: int, stop: int) -> list[dict[str, Value]]:
+        """Return the values of traffic at the sampled points, or at the first of them."""
+        values = [
+            point
+            for first in map(int, self.starts)
+            for point in super(Drawn, self).traffic(first, first + self.length)
+        ]
+        return values[start:stop]
 
     @cached_property
     def _drawn(self) -> Block:

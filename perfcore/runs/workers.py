@@ -11,15 +11,16 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from perfcore.columns import STATUS
+from perfcore.columns import SIMULATED_STATUS, STATUS
 from perfcore.errors import VanishedError
-from perfcore.kernel.layout import Output
-from perfcore.physics.stages.point import Point
+from perfcore.kernel.layout import Block, Inner, Integers, Output
 from perfcore.runs.parquet import Buffers, Shaper
 from perfcore.space.space import Space
+from perfcore.space.traffic import TrafficSection
 
 UNMET = "excluded by where"
 REASONS = (*STATUS[1:], UNMET)
+SIMULATED_REASONS = (*SIMULATED_STATUS[1:], UNMET)
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,42 @@ class Progress:
         return time.perf_counter() - self.started
 
 
+class Filler(Protocol):
+    """Evaluation of a block of a space into an output that is filled repeatedly."""
+
+    def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
+        """Fill the output from ``cursor`` on; return its number of rows."""
+
+
+Fillers = Callable[[int, int, Block, Inner, Output], Filler]  # of a range of outer points
+
+
+def _closed_forms(space: Space) -> Fillers:
+    """Return the evaluation of rows in closed form."""
+    # Imported here, so that code that evaluates nothing does not wait for Numba.
+    from perfcore.kernel.loops import Filling  # noqa: PLC0415
+
+    def filler(start: int, stop: int, block: Block, inner: Inner, output: Output) -> Filler:
+        del start, stop
+        return Filling(space.tables, block, inner, space.rules, output)
+
+    return filler
+
+
+def _simulations(space: Space, section: TrafficSection) -> Fillers:
+    """Return the simulation of rows."""
+    from perfcore.runs.simulating import Offer, Simulating  # noqa: PLC0415 - Numba is slow
+
+    section.check_traces()
+    offer = Offer(section)
+
+    def filler(start: int, stop: int, block: Block, inner: Inner, output: Output) -> Filler:
+        del inner
+        return Simulating(space, offer, block, space.traffic(start, stop), output)
+
+    return filler
+
+
 class Evaluator:
     """Evaluator of ranges of outer points, used by one thread at a time.
 
@@ -93,19 +130,15 @@ class Evaluator:
     """
 
     def __init__(self, space: Space, objectives: Sequence[str] | None = None) -> None:
-        # Imported here, so that code that evaluates nothing does not wait for Numba.
-        from perfcore.kernel.loops import Filling  # noqa: PLC0415
-
         self.space = space
-        self.filling = Filling
+        section = space.spec.traffic
+        self.filling = _simulations(space, section) if section else _closed_forms(space)
         self.located = objectives is not None
         real = objectives or [column.name for column in space.columns if column.kind == "metric"]
         whole = [column.name for column in space.columns if column.kind != "metric"]
-        self.real = np.array([Point._fields.index(name) for name in real], np.int64)
+        self.real = space.fields(real)
         self.dropped_bits = np.array([space.dropped_bits(name) for name in real], np.int64)
-        self.whole = np.array(
-            [] if self.located else [Point._fields.index(name) for name in whole], np.int64
-        )
+        self.whole = space.fields([] if self.located else whole)
 
     def output(self, buffers: Buffers) -> Output:
         """Return the columns that the kernel writes."""
@@ -137,9 +170,10 @@ class Evaluator:
             block = block._replace(axes=outer_axes, degrees=np.array([1, 2]))
             inner_axes = np.arange(space.inner_points, dtype=np.int32)[np.newaxis]
             inner = inner._replace(axes=inner_axes)
-        filling = self.filling(space.tables, block, inner, space.rules, self.output(buffers))
+        filling = self.filling(start, stop, block, inner, self.output(buffers))
         keep = space.spec.output.keep_infeasible
-        dropped = np.zeros(len(STATUS) + 1, np.int64)
+        reasons = SIMULATED_REASONS if space.spec.traffic else REASONS
+        dropped = np.zeros(len(reasons) + 1, np.int64)
         cursor = np.zeros(2, np.int64)
         total = 0
         while cursor[0] < stop - start:
@@ -147,7 +181,7 @@ class Evaluator:
             if rows:
                 consume(rows)
                 total += rows
-        counted = zip(REASONS, dropped[1:].tolist(), strict=True)
+        counted = zip(reasons, dropped[1:].tolist(), strict=True)
         return Count(total, {reason: count for reason, count in counted if count})
 
 

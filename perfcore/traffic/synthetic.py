@@ -35,7 +35,7 @@ LIMITS: Final = {
 _SOURCES: Final = ("rate", "clients", "trace")
 _NONE: Final = ("", 0, "0")
 _OF_TRACES: Final = ("repeat", "speed")
-_UNUSED: Final = {  # settings without an effect, by the source of arrivals
+UNUSED: Final = {  # settings without an effect, by the source of arrivals
     "rate": _OF_TRACES,
     "clients": (*_OF_TRACES, "cv", "daily", "duration"),
     "trace": (
@@ -136,7 +136,7 @@ class Traffic:
 
     def _check_unused(self, source: str, numbers: dict[str, float], faults: list[str]) -> None:
         """Record a fault for each setting that has no effect beside the source of arrivals."""
-        for name in _UNUSED[source]:
+        for name in UNUSED[source]:
             default: float | str = getattr(type(self), name)
             given = numbers.get(name, str(getattr(self, name)))
             if given != (_number(name, default, []) if name in LIMITS else str(default)):
