@@ -137,7 +137,7 @@ class Simulating:
         except InputError:  # the only fault of a replica that runs
             return _nothing(NO_ROOM)
         found = results.summary(simulation)
-        found |= results.goodput(simulation, self.offer.objectives)
+        found |= results.goodput(simulation, self.offer.objectives, found)
         figures = {RENAMED.get(name, name): value for name, value in found.items()}
         figures["status"] = SIMULATED_STATUS.index(str(figures["status"]))
         figures["slo"] = SLO.index(str(figures["slo"]))

@@ -10,7 +10,8 @@ from perfcore.kernel.layout import Integers, Reals
 from perfcore.physics.cost import TOKENS_PER_MTOK, YEAR
 from perfcore.traffic.scheduler import DROPPED_BITS, FIRST_GAP_BIN
 
-STATISTICS: Final = {"mean": None, "p50": 50, "p90": 90, "p95": 95, "p99": 99}
+PERCENTILES: Final = (50, 90, 95, 99)
+STATISTICS: Final = ("mean", *(f"p{percentile}" for percentile in PERCENTILES))
 MONTH: Final = YEAR / 12.0  # s
 LATENCIES: Final = ("ttft", "tpot", "itl", "e2e")
 QUEUE_GROWTH: Final = 1.5  # of an overloaded server's queue over the second half of its requests
@@ -75,19 +76,23 @@ def gap_edges(bins: int) -> Reals:
     return codes.view(np.float64)
 
 
-def gap_statistic(gaps: Reals, percentile: float | None) -> float:
-    """Return a percentile, or the mean, of times between tokens, to 0.4 %. [s]"""
+def gap_statistics(gaps: Reals) -> list[float]:
+    """Return the statistics of times between tokens, to 0.4 %, in the order of ``STATISTICS``. [s]
+
+    Without any such time, they are NaN.
+    """
     total = gaps.sum()
     if total == 0.0:
-        return float("nan")
+        return [float("nan")] * len(STATISTICS)
     edges = gap_edges(len(gaps))
-    if percentile is None:
-        return float(np.dot(gaps, 0.5 * (edges[:-1] + edges[1:])) / total)
     below = np.cumsum(gaps)
-    wanted = percentile / 100.0 * total
-    place = int(np.searchsorted(below, wanted))
-    inside = (wanted - (below[place] - gaps[place])) / gaps[place]
-    return float(edges[place] + inside * (edges[place + 1] - edges[place]))
+    found = [float(np.dot(gaps, 0.5 * (edges[:-1] + edges[1:])) / total)]
+    for percentile in PERCENTILES:
+        wanted = percentile / 100.0 * total
+        place = int(np.searchsorted(below, wanted))
+        inside = (wanted - (below[place] - gaps[place])) / gaps[place]
+        found.append(float(edges[place] + inside * (edges[place + 1] - edges[place])))
+    return found
 
 
 def statistics(simulation: Simulation) -> dict[str, float]:
@@ -95,31 +100,35 @@ def statistics(simulation: Simulation) -> dict[str, float]:
     values = latencies(simulation)
     found = {}
     for name in LATENCIES:
-        for statistic, percentile in STATISTICS.items():
-            if name == "itl":
-                value = gap_statistic(simulation.gaps, percentile)
-            elif not len(values[name]):
-                value = float("nan")
-            elif percentile is None:
-                value = float(values[name].mean())
-            else:
-                value = float(np.percentile(values[name], percentile))
+        if name == "itl":
+            each = gap_statistics(simulation.gaps)
+        elif not len(values[name]):
+            each = [float("nan")] * len(STATISTICS)
+        else:
+            percentiles = np.percentile(values[name], PERCENTILES)
+            each = [float(values[name].mean()), *percentiles.tolist()]
+        for statistic, value in zip(STATISTICS, each, strict=True):
             found[f"{name}_{statistic}_s"] = value
     return found
 
 
-def goodput(simulation: Simulation, slos: Mapping[str, float]) -> dict[str, float | str]:
+def goodput(
+    simulation: Simulation,
+    slos: Mapping[str, float],
+    known: Mapping[str, float | str] | None = None,
+) -> dict[str, float | str]:
     """Return whether objectives are met, and the requests that meet all of them.
 
     An objective is a limit on a statistic, ``ttft_p99_s``, or on every request, ``ttft_s``. A
-    request is good if its own latencies are within all limits; for ITL, its TPOT.
+    request is good if its own latencies are within all limits; for ITL, its TPOT. ``known`` has the
+    statistics, if they have been computed.
 
     Raises
     ------
     InputError
         There is no such latency.
     """
-    known = statistics(simulation)
+    known = known or statistics(simulation)
     values = latencies(simulation)
     table = simulation.requests
     ended = ~np.isnan(table["finished_s"])
@@ -134,7 +143,7 @@ def goodput(simulation: Simulation, slos: Mapping[str, float]) -> dict[str, floa
             good[several] &= values["tpot"] <= limit
         else:
             good &= values[latency] <= limit
-        met &= known[name] <= limit if name in known else bool(good.all())
+        met &= float(known[name]) <= limit if name in known else bool(good.all())
     total = len(ended)
     return {
         "slo": "met" if met and bool(ended.all()) else "missed",
