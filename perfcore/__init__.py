@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfcore.runs.plan import Plan, plan
     from perfcore.runs.run import Run, open_run
     from perfcore.space.space import Space
+    from perfcore.traffic.simulation import simulate
 
     __version__: str
 
@@ -48,6 +49,7 @@ __all__ = [
     "plan",
     "report",
     "search",
+    "simulate",
     "sweep",
     "validate",
 ]
@@ -79,6 +81,7 @@ _HOMES = {
     "plan": "runs.plan",
     "report": "reporting.drawing",
     "search": "api",
+    "simulate": "traffic.simulation",
     "sweep": "api",
     "validate": "accuracy.scores",
 }
