@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perfcore.runs.plan import Plan, plan
     from perfcore.runs.run import Run, open_run
     from perfcore.space.space import Space
-    from perfcore.traffic.server import simulate
+    from perfcore.traffic.simulation import simulate
     from perfcore.traffic.synthetic import Traffic
 
     __version__: str
@@ -84,7 +84,7 @@ _HOMES = {
     "plan": "runs.plan",
     "report": "reporting.drawing",
     "search": "api",
-    "simulate": "traffic.server",
+    "simulate": "traffic.simulation",
     "sweep": "api",
     "validate": "accuracy.scores",
 }

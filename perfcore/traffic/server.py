@@ -1,6 +1,5 @@
 """Simulation of requests on the servers of a configuration."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +15,7 @@ from perfcore.physics.energy import idle_power
 from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.records import OFFLOAD_NONE, SCHEDULER_CONTINUOUS
 from perfcore.traffic.requests import Requests
-from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation, summary
+from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation
 from perfcore.traffic.scheduler import (
     BINS,
     GAP_BINS,
@@ -110,36 +109,6 @@ class Room(NamedTuple):
     block_tokens: int
     fixed_blocks: int  # that each sequence takes apart from its tokens
     tokens: float
-
-
-def simulate(
-    model: str,
-    device: str,
-    requests: Requests,
-    rules: Rules | None = None,
-    slos: Mapping[str, float] | None = None,
-    **options: object,
-) -> dict[str, float | str]:
-    """Return the figures of a simulation of ``requests`` on one configuration, by name.
-
-    Parameters
-    ----------
-    requests
-        Made by ``perfcore.traffic`` from a trace or from distributions.
-    rules
-        Those of the scheduler; by default the engine's.
-    slos
-        Limits on latencies, ``{"ttft_p99_s": 1.0}``.
-    options
-        Parameters of ``Configuration``.
-
-    Raises
-    ------
-    InputError
-        There are faults; all of them are listed.
-    """
-    configuration = Configuration(model, device, **options)  # type: ignore[arg-type]  # it checks
-    return summary(simulate_requests(configuration, requests, rules or Rules()), slos)
 
 
 def simulate_requests(configuration: Configuration, requests: Requests, rules: Rules) -> Simulation:
