@@ -1,14 +1,15 @@
 """Simulation of one configuration under described traffic, by names and numbers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, Final
 
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
 from perfcore.reading.places import Place
+from perfcore.traffic.intervals import intervals
 from perfcore.traffic.requests import Requests, check_context
-from perfcore.traffic.results import summary
+from perfcore.traffic.results import Simulation, summary
 from perfcore.traffic.server import Rules, simulate_requests
 from perfcore.traffic.slo import objectives
 from perfcore.traffic.synthetic import Traffic
@@ -65,4 +66,12 @@ def simulate(
         requests = Traffic(requests=requests, **those(_OF_TRAFFIC)).made()
     longest = configuration.records.model.max_context
     check_context(requests, longest, configuration.entries.model.name)
-    return summary(simulate_requests(configuration, requests, rules), slos)
+    return figures(configuration, simulate_requests(configuration, requests, rules), slos)
+
+
+def figures(
+    configuration: Configuration, simulation: Simulation, slos: Mapping[str, float]
+) -> dict[str, float | str]:
+    """Return the figures of a simulation with their intervals, by name."""
+    found = summary(simulation, slos)
+    return found | intervals(configuration.records.engine, found)
