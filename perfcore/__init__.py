@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perfcore.runs.run import Run, open_run
     from perfcore.space.space import Space
     from perfcore.traffic.simulation import simulate
+    from perfcore.traffic.synthetic import Traffic
 
     __version__: str
 
@@ -35,6 +36,7 @@ __all__ = [
     "Run",
     "Score",
     "Space",
+    "Traffic",
     "__version__",
     "audit",
     "compare",
@@ -68,6 +70,7 @@ _HOMES = {
     "Run": "runs.run",
     "Score": "accuracy.scores",
     "Space": "space.space",
+    "Traffic": "traffic.synthetic",
     "audit": "claims.audit",
     "compare": "configuration.comparison",
     "diff": "api",
