@@ -8,7 +8,7 @@ import numpy as np
 from perfcore.errors import InputError
 from perfcore.kernel.layout import Integers, Reals
 from perfcore.physics.cost import TOKENS_PER_MTOK, YEAR
-from perfcore.traffic.scheduler import DROPPED_BITS, FIRST_GAP_BIN
+from perfcore.traffic.steps.records import DROPPED_BITS, FIRST_GAP_BIN
 
 STATISTICS: Final = {"mean": None, "p50": 50, "p90": 90, "p95": 95, "p99": 99}
 MONTH: Final = YEAR / 12.0  # s

@@ -26,7 +26,7 @@ _OF_CONFIGURATION: Final = tuple(
 def simulate(
     model: str,
     device: str,
-    requests: int | str | Requests = "",
+    traffic: Traffic | Requests | None = None,
     slo: Iterable[str] = (),
     **options: object,
 ) -> dict[str, float | str]:
@@ -36,8 +36,9 @@ def simulate(
 
     Parameters
     ----------
-    requests
-        Their number, if they are drawn, or requests that have been made.
+    traffic
+        Description of the requests, or requests that have been made; by default, ``options``
+        describe them.
     slo
         Objectives, ``ttft_p99_s<=1s``.
     options
@@ -48,7 +49,7 @@ def simulate(
     InputError
         There are faults; all of those of the options' names, or of the first part with faults.
     """
-    known = (*_OF_TRAFFIC, *_OF_RULES, *_OF_CONFIGURATION)
+    known = (*(() if traffic else _OF_TRAFFIC), *_OF_RULES, *_OF_CONFIGURATION)
     faults: list[str] = []
     for name in options:
         if name not in known:
@@ -62,8 +63,9 @@ def simulate(
     configuration = Configuration(model, device, scheduler="continuous", **those(_OF_CONFIGURATION))
     rules = Rules(**those(_OF_RULES))
     slos = objectives(slo)
-    if not isinstance(requests, Requests):
-        requests = Traffic(requests=requests, **those(_OF_TRAFFIC)).made()
+    if traffic is None:
+        traffic = Traffic(**those(_OF_TRAFFIC))
+    requests = traffic.made() if isinstance(traffic, Traffic) else traffic
     longest = configuration.records.model.max_context
     check_context(requests, longest, configuration.entries.model.name)
     return figures(configuration, simulate_requests(configuration, requests, rules), slos)
