@@ -147,8 +147,8 @@ def simulate(
 
     from perfcore.configuration.configuration import Configuration  # noqa: PLC0415 - NumPy is slow
     from perfcore.traffic.requests import check_context  # noqa: PLC0415
-    from perfcore.traffic.results import summary  # noqa: PLC0415
     from perfcore.traffic.server import Rules, simulate_requests  # noqa: PLC0415
+    from perfcore.configuration.simulation import figures  # noqa: PLC0415
     from perfcore.traffic.slo import objectives  # noqa: PLC0415
     from perfcore.traffic.synthetic import Traffic  # noqa: PLC0415
 
@@ -175,7 +175,7 @@ def simulate(
     simulation = simulate_requests(configuration, requests, rules)
     found = {
         **{name: configuration.labels[name] for name in (*_FIXED, *AXES)},
-        **summary(simulation, slos),
+        **figures(configuration, simulation, slos),
     }
     if output is not None:
         from perfcore.traffic.table import write_requests  # noqa: PLC0415 - Arrow is slow

@@ -86,7 +86,7 @@ def fingerprints(space: Space) -> Document:
 @cache
 def simulation_hash() -> str:
     """Return a hash of the sources that make requests and simulate servers."""
-    return hash_of(("traffic/*.py", "runs/simulating.py"))
+    return hash_of(("traffic/**/*.py", "runs/simulating.py"))
 
 
 def catalog_hash(space: Space) -> str:

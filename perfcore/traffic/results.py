@@ -8,7 +8,7 @@ import numpy as np
 from perfcore.errors import InputError
 from perfcore.kernel.layout import Integers, Reals
 from perfcore.physics.cost import TOKENS_PER_MTOK, YEAR
-from perfcore.traffic.scheduler import DROPPED_BITS, FIRST_GAP_BIN
+from perfcore.traffic.steps.records import DROPPED_BITS, FIRST_GAP_BIN
 
 PERCENTILES: Final = (50, 90, 95, 99)
 STATISTICS: Final = ("mean", *(f"p{percentile}" for percentile in PERCENTILES))

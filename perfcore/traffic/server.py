@@ -15,7 +15,8 @@ from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.records import OFFLOAD_NONE, SCHEDULER_CONTINUOUS, Economics
 from perfcore.traffic.requests import Requests
 from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation
-from perfcore.traffic.scheduler import (
+from perfcore.traffic.steps.loop import serve
+from perfcore.traffic.steps.records import (
     BINS,
     GAP_BINS,
     NOBODY,
@@ -23,7 +24,6 @@ from perfcore.traffic.scheduler import (
     Log,
     Offered,
     State,
-    serve,
 )
 
 ADMISSIONS: Final = ("on-demand", "reserved")

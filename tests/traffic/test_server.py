@@ -8,10 +8,11 @@ from perfcore.errors import InputError
 from perfcore.physics.prefill import prompts_of
 from perfcore.physics.stages.mixed import load_at, mixed_at, no_prompts, with_prompt
 from perfcore.physics.stages.passes import Context
-from perfcore.traffic import scheduler, server
+from perfcore.traffic import server
 from perfcore.traffic.requests import Requests
 from perfcore.traffic.results import latencies, summary
 from perfcore.traffic.server import Rules, limits_of, replica_of, room_of, simulate_requests
+from perfcore.traffic.steps.loop import run
 from traffic import naive_server
 
 PLAIN = {"model": "llama-3.1-8b", "device": "h100-sxm", "engine": "vllm"}
@@ -230,7 +231,7 @@ def test_interpreted_and_compiled_are_equal(kind, monkeypatch):
     rules = Rules(budget=256, kv_tokens=5000, replicas=2, routing="prefix-aware")
     compiled = simulate_requests(configuration, requests, rules)
 
-    monkeypatch.setattr(server, "serve", scheduler.run)
+    monkeypatch.setattr(server, "serve", run)
     interpreted = simulate_requests(configuration, requests, rules)
 
     for name, values in compiled.requests.items():
