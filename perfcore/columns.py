@@ -249,7 +249,7 @@ TRAFFIC_AXES: tuple[Column, ...] = tuple(
 )
 
 SIMULATED_STATUS = (*STATUS, "overloaded", "rejected")
-SLO = ("met", "missed")
+SLO = ("missed", "met")
 _STATISTICS = {
     "mean": "mean",
     "p50": "median",
@@ -263,6 +263,7 @@ _LATENCIES = {
     "itl": "the time between two tokens of a request (ITL)",
     "e2e": "the time from arrival to the last token",
 }
+_ENDS = {"low": "lower", "high": "upper"}
 _DEFAULT_LATENCIES = ("ttft_p50_s", "ttft_p99_s", "tpot_p50_s", "tpot_p95_s", "e2e_p99_s")
 
 # Results of simulated rows, which sweeps with traffic have in place of ``METRICS``.
@@ -277,6 +278,7 @@ SIMULATED: tuple[Column, ...] = (
     ),
     Column("slo", "", "code", "whether all objectives are met", True, SLO),
     _count("requests_offered", "requests of the traffic"),
+    _count("sessions", "sessions of the traffic that has ended; 0 without sessions"),
     _count("completed", "requests that have ended"),
     _count("rejected", "requests that never fit the context or the KV cache", default=True),
     _count("preemptions", "times that a request lost its KV cache", better="least"),
@@ -292,6 +294,16 @@ SIMULATED: tuple[Column, ...] = (
         )
         for latency, meaning in _LATENCIES.items()
         for statistic, word in _STATISTICS.items()
+    ),
+    *(
+        _metric(
+            f"{latency}_{statistic}_{end}_s",
+            "s",
+            f"{side} end of the 80 % interval of {latency}_{statistic}_s",
+        )
+        for latency in _LATENCIES
+        for statistic in _STATISTICS
+        for end, side in _ENDS.items()
     ),
     _metric("queued_mean_s", "s", "mean time before a request first runs", "least"),
     _default("good_share", "1", "share of requests within all limits themselves", "most"),
@@ -314,6 +326,14 @@ SIMULATED: tuple[Column, ...] = (
     _metric("energy_j", "J", "energy of all boards over the makespan, idle time included", "least"),
     _metric("energy_per_request_j", "J", "energy_j by requests that have ended", "least"),
     _default("energy_per_output_token_j", "J", "energy_j by output tokens", "least"),
+    *(
+        _metric(
+            f"energy_per_output_token_{end}_j",
+            "J",
+            f"{side} end of the 80 % interval of energy_per_output_token_j",
+        )
+        for end, side in _ENDS.items()
+    ),
     _metric("energy_per_session_j", "J", "energy_j by sessions; NaN without sessions", "least"),
     _metric(
         "cost_usd", "USD", "cost of all devices over the makespan, idle time included", "least"

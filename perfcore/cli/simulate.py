@@ -146,9 +146,9 @@ def simulate(
     _check_files(output, plot, options["trace"])
 
     from perfcore.configuration.configuration import Configuration  # noqa: PLC0415 - NumPy is slow
+    from perfcore.configuration.simulation import figures  # noqa: PLC0415
     from perfcore.traffic.requests import check_context  # noqa: PLC0415
     from perfcore.traffic.server import Rules, simulate_requests  # noqa: PLC0415
-    from perfcore.configuration.simulation import figures  # noqa: PLC0415
     from perfcore.traffic.slo import objectives  # noqa: PLC0415
     from perfcore.traffic.synthetic import Traffic  # noqa: PLC0415
 

@@ -6,7 +6,7 @@ configuration are kept for the rows that share them.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from perfcore.space.axes import Value
 from perfcore.space.space import TABLES, Space
 from perfcore.space.traffic import FIELDS, OF_TRACE, TrafficSection
 from perfcore.traffic import results, server
+from perfcore.traffic.intervals import intervals
 from perfcore.traffic.requests import Requests
 from perfcore.traffic.synthetic import Traffic
 
@@ -78,6 +79,8 @@ class Simulating:
     ----------
     traffic
         Values on the axes of traffic at each point of the block.
+    proceed
+        Called before each simulation; an error that it raises ends the work.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Simulating:
         block: Block,
         traffic: list[dict[str, Value]],
         output: Output,
+        proceed: Callable[[], None],
     ) -> None:
         self.tables = dict(zip(TABLES, space.tables, strict=True))
         self.offer = offer
@@ -94,6 +98,11 @@ class Simulating:
         self.traffic = traffic
         self.rules = space.rules
         self.output = output
+        self.proceed = proceed
+        self.rounded = {
+            int(bits): np.flatnonzero(output.dropped_bits == bits)
+            for bits in np.unique(output.dropped_bits)
+        }
         self.replicas: dict[bytes, Replica] = {}
 
     def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
@@ -108,6 +117,7 @@ class Simulating:
         """
         rows = 0
         while cursor[0] < len(self.traffic) and rows < self.output.capacity:
+            self.proceed()
             outer = int(cursor[0])
             cursor[0] += 1
             values = self._row(outer)
@@ -138,6 +148,7 @@ class Simulating:
             return _nothing(NO_ROOM)
         found = results.summary(simulation)
         found |= results.goodput(simulation, self.offer.objectives, found)
+        found |= intervals(replica.engine, found)
         figures = {RENAMED.get(name, name): value for name, value in found.items()}
         figures["status"] = SIMULATED_STATUS.index(str(figures["status"]))
         figures["slo"] = SLO.index(str(figures["slo"]))
@@ -186,8 +197,8 @@ class Simulating:
         output.axes[:, row] = 0
         output.axes[: len(self.block.axes), row] = self.block.axes[:, outer]
         written = values[output.metric_fields].astype(output.metrics.dtype)
-        for place, bits in enumerate(output.dropped_bits):
-            written[place : place + 1] = rounded_to(written[place : place + 1], int(bits))
+        for bits, places in self.rounded.items():
+            written[places] = rounded_to(written[places], bits)
         output.metrics[:, row] = written
         output.codes[:, row] = np.nan_to_num(values[output.code_fields]).astype(np.int32)
 

@@ -108,7 +108,7 @@ def _closed_forms(space: Space) -> Fillers:
     return filler
 
 
-def _simulations(space: Space, section: TrafficSection) -> Fillers:
+def _simulations(space: Space, section: TrafficSection, proceed: Callable[[], None]) -> Fillers:
     """Return the simulation of rows."""
     from perfcore.runs.simulating import Offer, Simulating  # noqa: PLC0415 - Numba is slow
 
@@ -117,7 +117,7 @@ def _simulations(space: Space, section: TrafficSection) -> Fillers:
 
     def filler(start: int, stop: int, block: Block, inner: Inner, output: Output) -> Filler:
         del inner
-        return Simulating(space, offer, block, space.traffic(start, stop), output)
+        return Simulating(space, offer, block, space.traffic(start, stop), output, proceed)
 
     return filler
 
@@ -126,19 +126,28 @@ class Evaluator:
     """Evaluator of ranges of outer points, used by one thread at a time.
 
     With ``objectives``, rows have these as real numbers in place of their columns, and in place of
-    their axes the positions of their outer and inner point (``Buffers`` holds them).
+    their axes the positions of their outer and inner point (``Buffers`` holds them). Once
+    ``stopped`` is set, no further row is simulated.
     """
 
     def __init__(self, space: Space, objectives: Sequence[str] | None = None) -> None:
         self.space = space
+        self.stopped = threading.Event()
         section = space.spec.traffic
-        self.filling = _simulations(space, section) if section else _closed_forms(space)
+        self.filling = (
+            _closed_forms(space) if section is None else _simulations(space, section, self.proceed)
+        )
         self.located = objectives is not None
         real = objectives or [column.name for column in space.columns if column.kind == "metric"]
         whole = [column.name for column in space.columns if column.kind != "metric"]
         self.real = space.fields(real)
         self.dropped_bits = np.array([space.dropped_bits(name) for name in real], np.int64)
         self.whole = space.fields([] if self.located else whole)
+
+    def proceed(self) -> None:
+        """Raise an error if the work was stopped."""
+        if self.stopped.is_set():
+            raise _StoppedError
 
     def output(self, buffers: Buffers) -> Output:
         """Return the columns that the kernel writes."""
@@ -206,7 +215,7 @@ class ShardWorker:
         self.evaluator = Evaluator(space)
         self.shaper = Shaper(space, arrow_schema)
         self.done: dict[int, Receipt] = {}
-        self.stopped = threading.Event()
+        self.stopped = self.evaluator.stopped
         self.lock = threading.Lock()
         self.local = threading.local()
 
@@ -233,8 +242,7 @@ class ShardWorker:
         sink = self.shards.open(shard)
 
         def consume(rows: int) -> None:
-            if self.stopped.is_set():
-                raise _StoppedError
+            self.evaluator.proceed()
             sink.write(self.shaper.batch(buffers, rows))
             with self.lock:
                 self.progress.rows += rows

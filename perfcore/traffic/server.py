@@ -154,7 +154,7 @@ def simulate_replica(
     log = log_of(count)
     state = state_of(offered, limits)
     waits = bool((requests.after >= 0).any())
-    if rules.routing == "round-robin" and not waits:
+    if rules.replicas > 1 and rules.routing == "round-robin" and not waits:
         for server in range(rules.replicas):
             alone = _alone(state, server)
             serve(
