@@ -36,9 +36,16 @@ NO_ROOM: Final = SIMULATED_STATUS.index("kv cache does not fit")
 
 
 class Offer:
-    """Requests of the traffics of a space, made once while they are kept. Threads share it."""
+    """Requests of the traffics of a space, made once while they are kept. Threads share it.
+
+    Raises
+    ------
+    InputError
+        A trace has changed since the sweep was read, or cannot be read.
+    """
 
     def __init__(self, section: TrafficSection) -> None:
+        section.check_traces()
         self.section = section
         self.objectives = dict(section.objectives)
         self.lock = threading.Lock()

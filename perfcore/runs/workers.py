@@ -13,10 +13,9 @@ import pyarrow as pa
 
 from perfcore.columns import SIMULATED_STATUS, STATUS
 from perfcore.errors import VanishedError
-from perfcore.kernel.layout import Block, Inner, Integers, Output
+from perfcore.kernel.layout import Integers, Output
 from perfcore.runs.parquet import Buffers, Shaper
 from perfcore.space.space import Space
-from perfcore.space.traffic import TrafficSection
 
 UNMET = "excluded by where"
 REASONS = (*STATUS[1:], UNMET)
@@ -93,35 +92,6 @@ class Filler(Protocol):
         """Fill the output from ``cursor`` on; return its number of rows."""
 
 
-Fillers = Callable[[int, int, Block, Inner, Output], Filler]  # of a range of outer points
-
-
-def _closed_forms(space: Space) -> Fillers:
-    """Return the evaluation of rows in closed form."""
-    # Imported here, so that code that evaluates nothing does not wait for Numba.
-    from perfcore.kernel.loops import Filling  # noqa: PLC0415
-
-    def filler(start: int, stop: int, block: Block, inner: Inner, output: Output) -> Filler:
-        del start, stop
-        return Filling(space.tables, block, inner, space.rules, output)
-
-    return filler
-
-
-def _simulations(space: Space, section: TrafficSection, proceed: Callable[[], None]) -> Fillers:
-    """Return the simulation of rows."""
-    from perfcore.runs.simulating import Offer, Simulating  # noqa: PLC0415 - Numba is slow
-
-    section.check_traces()
-    offer = Offer(section)
-
-    def filler(start: int, stop: int, block: Block, inner: Inner, output: Output) -> Filler:
-        del inner
-        return Simulating(space, offer, block, space.traffic(start, stop), output, proceed)
-
-    return filler
-
-
 class Evaluator:
     """Evaluator of ranges of outer points, used by one thread at a time.
 
@@ -131,12 +101,15 @@ class Evaluator:
     """
 
     def __init__(self, space: Space, objectives: Sequence[str] | None = None) -> None:
+        # Imported here, so that code that evaluates nothing does not wait for Numba.
+        from perfcore.kernel.loops import Filling  # noqa: PLC0415
+        from perfcore.runs.simulating import Offer, Simulating  # noqa: PLC0415
+
         self.space = space
         self.stopped = threading.Event()
-        section = space.spec.traffic
-        self.filling = (
-            _closed_forms(space) if section is None else _simulations(space, section, self.proceed)
-        )
+        self.filling = Filling
+        self.simulating = Simulating
+        self.offer = None if space.spec.traffic is None else Offer(space.spec.traffic)
         self.located = objectives is not None
         real = objectives or [column.name for column in space.columns if column.kind == "metric"]
         whole = [column.name for column in space.columns if column.kind != "metric"]
@@ -179,9 +152,15 @@ class Evaluator:
             block = block._replace(axes=outer_axes, degrees=np.array([1, 2]))
             inner_axes = np.arange(space.inner_points, dtype=np.int32)[np.newaxis]
             inner = inner._replace(axes=inner_axes)
-        filling = self.filling(start, stop, block, inner, self.output(buffers))
+        output = self.output(buffers)
+        filling: Filler
+        if self.offer is None:
+            filling = self.filling(space.tables, block, inner, space.rules, output)
+        else:
+            traffic = space.traffic(start, stop)
+            filling = self.simulating(space, self.offer, block, traffic, output, self.proceed)
         keep = space.spec.output.keep_infeasible
-        reasons = SIMULATED_REASONS if space.spec.traffic else REASONS
+        reasons = REASONS if self.offer is None else SIMULATED_REASONS
         dropped = np.zeros(len(reasons) + 1, np.int64)
         cursor = np.zeros(2, np.int64)
         total = 0

@@ -16,11 +16,7 @@ from perfcore.reading.places import Place
 from perfcore.reading.ranges import expand
 from perfcore.space.axes import Axis
 from perfcore.space.sizes import MAX_ENTRIES
-from perfcore.traffic.arrivals import parse_stages
-from perfcore.traffic.lengths import parse_lengths
 from perfcore.traffic.slo import objectives
-from perfcore.traffic.synthetic import UNUSED
-from perfcore.traffic.traces import read_trace
 
 SLO: Final = "slo"  # key of the objectives
 OF_TRACE: Final = "trace:"  # before a file from which lengths are drawn
@@ -110,6 +106,8 @@ def _check_source(table: Mapping[str, object], place: Place) -> None:
         remedy = "leave out all but one" if sources else "add one"
         place.fault(f"one of {', '.join(SOURCES)} says when requests arrive", remedy)
         return
+    from perfcore.traffic.synthetic import UNUSED  # noqa: PLC0415 - NumPy is slow to import
+
     (source,) = sources
     for name in UNUSED[FIELDS.get(source, source)]:
         if name in table:
@@ -169,6 +167,10 @@ def _is_text(item: object, rule: TrafficInput) -> bool:
 
 def _check_text(rule: TrafficInput, label: str, place: Place, traces: dict[str, TraceFile]) -> None:
     """Record the faults of one text of an axis, and the file that it names."""
+    from perfcore.traffic.arrivals import parse_stages  # noqa: PLC0415 - NumPy is slow to import
+    from perfcore.traffic.lengths import parse_lengths  # noqa: PLC0415
+    from perfcore.traffic.traces import read_trace  # noqa: PLC0415
+
     if rule.choices:
         if label not in rule.choices:
             place.unknown(f"value of {rule.name}", label, rule.choices)
