@@ -38,7 +38,7 @@ def draw(
     ----------
     kind
         ``roofline``, ``pareto``, ``winners``, ``memory_wall``, ``cost``, ``energy``,
-        ``quantisation`` or ``bandwidth``.
+        ``quantisation`` or ``bandwidth``; of a sweep with traffic, ``pareto`` or ``load``.
     source
         Directory of a run, sweep file, mapping with the same structure, or ``Space``.
     output
