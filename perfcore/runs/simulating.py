@@ -18,8 +18,9 @@ from perfcore.errors import InputError
 from perfcore.kernel.layout import Block, Integers, Output, Reals
 from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.space.axes import Value
+from perfcore.space.overrides import OF_TRACE
 from perfcore.space.space import TABLES, Space
-from perfcore.space.traffic import FIELDS, OF_TRACE, TrafficSection
+from perfcore.space.traffic import FIELDS, TrafficSection
 from perfcore.traffic import results, server
 from perfcore.traffic.intervals import intervals
 from perfcore.traffic.requests import Requests

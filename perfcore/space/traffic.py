@@ -15,11 +15,11 @@ from perfcore.inputs import TRAFFIC_INPUTS, TrafficInput
 from perfcore.reading.places import Place
 from perfcore.reading.ranges import expand
 from perfcore.space.axes import Axis
+from perfcore.space.overrides import OF_TRACE
 from perfcore.space.sizes import MAX_ENTRIES
 from perfcore.traffic.slo import objectives
 
 SLO: Final = "slo"  # key of the objectives
-OF_TRACE: Final = "trace:"  # before a file from which lengths are drawn
 SOURCES: Final = ("request_rate", "clients", "trace")
 FIELDS: Final = {"request_rate": "rate"}  # of ``perfcore.Traffic``, where the name differs
 LENGTHS: Final = ("input_len", "output_len")

@@ -130,6 +130,21 @@ def test_a_trace_that_changes_after_it_was_read_is_refused(tmp_path):
         perfcore.sweep(space)
 
 
+def test_traces_in_overrides_are_found_from_the_current_directory(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "day.csv").write_text(TRACE)
+    (tmp_path / "elsewhere" / "sweep.toml").write_text(
+        '[axes]\nmodel = "llama-3.1-8b"\ndevice = "h100-sxm"\n'
+        "[traffic]\nrequest_rate = 1\nrequests = 10\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    path = "elsewhere/sweep.toml"
+    drawn = perfcore.sweep(path, overrides=["traffic.input_len=trace:day.csv"])
+    replayed = perfcore.sweep(path, overrides=['traffic={ trace = ["day.csv"] }'])
+
+    assert drawn.num_rows == replayed.num_rows == 1
+
+
 def test_lengths_drawn_from_a_trace_and_stages_of_a_rate(tmp_path):
     (tmp_path / "day.csv").write_text(TRACE)
     lengths = f"trace:{tmp_path / 'day.csv'}"
