@@ -70,7 +70,7 @@ RULES: Final = {
     "budget": _Option("TOKENS", "Tokens of a step [the engine's]."),
     "max_sequences": _Option("N", "Requests that run at once [the engine's]."),
     "admission": _Option("NAME", "KV cache on-demand, or reserved for whole requests."),
-    "order": _Option("NAME", "fcfs or priority.", "fcfs"),
+    "order": _Option("NAME", "fcfs, or priority, a column of the trace.", "fcfs"),
     "block_tokens": _Option("TOKENS", "Tokens of a block of the KV cache [the engine's]."),
     "watermark": _Option("SHARE", "KV cache that an admission leaves free [0].", "0"),
 }
