@@ -57,7 +57,7 @@ TRAFFIC: Final = {
     "think_time": _Option("TIME", "Mean pause between an answer and the next turn [0 s].", "0 s"),
     "tool_share": _Option("SHARE", "Share of the pauses that are a tool's [0].", "0"),
     "tool_time": _Option("TIME", "Mean pause of a tool [0 s].", "0 s"),
-    "system_prompt": _Option("TOKENS", "Tokens with which all prompts begin [0].", "0"),
+    "system_prompt": _Option("TOKENS", "Tokens that precede every prompt, in addition [0].", "0"),
     "prompts": _Option("N", "Different system prompts [1].", "1"),
     "repeat": _Option("N", "Repetitions of the trace [1].", "1"),
     "speed": _Option("RATIO", "Factor on the trace's rate [1].", "1.0"),

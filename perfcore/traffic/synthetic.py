@@ -33,7 +33,6 @@ LIMITS: Final = {
     "seed": Limits("count", 0, 2**53, whole=True),
 }
 _SOURCES: Final = ("rate", "clients", "trace")
-_NONE: Final = ("", 0, "0")
 _OF_TRACES: Final = ("repeat", "speed")
 _UNUSED: Final = {  # settings without an effect, by the source of arrivals
     "rate": _OF_TRACES,
@@ -123,7 +122,7 @@ class Traffic:
     def __post_init__(self) -> None:
         faults: list[str] = []
         numbers = {name: _number(name, getattr(self, name), faults) for name in LIMITS}
-        sources = [name for name in _SOURCES if getattr(self, name) not in _NONE]
+        sources = [name for name in _SOURCES if getattr(self, name) != "" and numbers.get(name, 1)]
         if len(sources) != 1:
             named = ", ".join(argument(name) for name in _SOURCES)
             more = "leave out all but one" if sources else "add one"
@@ -178,7 +177,7 @@ class Traffic:
             for name in ("input_len", "output_len", "turns")
         }
         stages: tuple[Stage, ...] = ()
-        if self.rate:
+        if self.rate != "":
             stages = parse_stages(self.rate, _place("rate", faults))
             if self.numbers["daily"] > 1.0 and len(stages) == 1:
                 stages = daily(stages[0].rate, self.numbers["daily"])

@@ -523,13 +523,14 @@ def _checked(value: object, limits: Limits, place: Place, name: str) -> float:
 
 
 def _sorted(trace: Trace) -> Trace:
-    """Return a trace in order of arrival."""
+    """Return a trace in order of arrival; sessions of one request each are none."""
     order = np.argsort(trace.arrival_s, kind="stable")
+    several = len(np.unique(trace.session)) < len(order)
     return trace._replace(
         arrival_s=trace.arrival_s[order],
         input_len=trace.input_len[order],
         output_len=trace.output_len[order],
-        session=trace.session[order],
+        session=trace.session[order] if several else np.full_like(order, -1),
         shared=Shared(trace.shared.prefix[order], trace.shared.tokens[order]),
         priority=trace.priority[order],
     )

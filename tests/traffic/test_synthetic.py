@@ -129,6 +129,8 @@ def test_lengths_drawn_from_a_trace_stay_together(trace):
     ("told", "faults"),
     [
         ({}, ["one of rate, clients, trace says when requests arrive; add one"]),
+        ({"rate": 0}, ["rate: nothing arrives at a rate of 0; give a rate above 0"]),
+        ({"clients": 0}, ["add one"]),
         ({"rate": 1, "clients": 2}, ["say"]),
         (
             {"rate": 1, "cv": -1, "seed": "x"},

@@ -133,6 +133,8 @@ def test_aiperf(read):
     assert trace.arrival_s == pytest.approx([0.0, 1.0, 3.0], abs=1e-9)
     assert trace.input_len.tolist() == [90, 100, 300]
     assert trace.session.tolist() == [1, 0, 0]
+    single = read("\n".join(lines[:2]), "profile_export.jsonl")
+    assert single.session.tolist() == [-1, -1]
 
 
 def test_replay(read):
