@@ -39,8 +39,8 @@ def warmup(as_json: bool) -> None:
     """  # noqa: D301
     # Numba is imported here, so that help comes at once.
     from perfcore.api import sweep  # noqa: PLC0415
-    from perfcore.traffic.simulation import simulate  # noqa: PLC0415
     from perfcore.kernel.jit import CACHE  # noqa: PLC0415
+    from perfcore.traffic.simulation import simulate  # noqa: PLC0415
 
     if CACHE is None:
         raise OutputError("no directory to cache compiled code; set PERFCORE_CACHE to one")
