@@ -507,7 +507,8 @@ def _timeline(
     total = np.zeros((3, BINS))
     for state in states:
         fine = int(width / float(state.bin_s[0]))  # bins in one of the widest
-        np.add.at(total, (slice(None), np.arange(BINS) // fine), state.timeline.reshape(3, BINS))
+        for kind, values in enumerate(state.timeline.reshape(3, BINS)):
+            np.add.at(total[kind], np.arange(BINS) // fine, values)
     starts = np.arange(bins, dtype=np.float64) * width
     seconds = np.minimum(starts + width, makespan) - starts
     queue, batch, used = total[:, :bins] / np.maximum(seconds, FIRST_BIN_S * 1e-9)

@@ -20,6 +20,7 @@ from perfcore.traffic.server import (
     simulate_requests,
 )
 from perfcore.traffic.steps.loop import run
+from perfcore.traffic.synthetic import Traffic
 from traffic import naive_server
 
 PLAIN = {"model": "llama-3.1-8b", "device": "h100-sxm", "engine": "vllm"}
@@ -356,6 +357,19 @@ def test_more_servers_never_wait_longer():
     ]
 
     assert waits == sorted(waits, reverse=True)
+
+
+def test_bursts_make_the_longest_waits_several_times_longer():
+    """Gamma arrivals with a coefficient of variation of 3, at equal load: published 4 to 5."""
+    configuration = Configuration(**PLAIN)
+
+    def p99(cv, rate):
+        traffic = Traffic(rate=rate, cv=cv, requests=20_000, input_len=512, output_len=128)
+        found = simulate_requests(configuration, traffic.made(), Rules())
+        return summary(found)["ttft_p99_s"]
+
+    for rate in (10.0, 20.0, 30.0):
+        assert 4.0 < p99(3.0, rate) / p99(1.0, rate) < 7.0
 
 
 def test_idle_time_is_paid():
