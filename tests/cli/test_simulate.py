@@ -112,6 +112,35 @@ def test_closed_loop():
     assert "traffic: 4 clients, 1024 tokens in, 256 out, seed 0" in text
 
 
+def test_servers_for_prompts():
+    arguments = (*POISSON, "--replicas", "2", "--prefill", "replicas=1")
+    found = invoke_json(*arguments, "--prefill", "device=h200-sxm", "--prefill", "tp=2", "--json")
+    text = invoke(*arguments, "--prefill", "engine=vllm")
+
+    assert found["replicas"] == 3
+    assert found["devices"] == 2 + 2
+    assert found["prefill_device"] == "h200-sxm"
+    assert found["completed"] == 60
+    assert text.startswith("llama-3.1-8b on 2 x 1 x h100-sxm, prompts on 1 x h100-sxm\n")
+    assert "prompts: engine vllm" in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ("replicas", "--prefill replicas: not KEY=VALUE; write it like replicas=2"),
+        ("replica=2", "--prefill: unknown setting 'replica'; did you mean 'replicas'?"),
+        ("replicas=x", "replicas: 'x' is not a count"),
+        ("tp=x", "tp: 'x' is not a count"),
+        ("device=h1000", "h1000"),
+    ],
+)
+def test_faults_of_servers_for_prompts(setting, fault):
+    (line,) = refused(*POISSON, "--prefill", setting)
+
+    assert fault in line
+
+
 def test_files(tmp_path, trace):
     table, plot = tmp_path / "requests.parquet", tmp_path / "timeline.svg"
     found = invoke_json(*SERVER, "--trace", trace, "-o", table, "--plot", plot, "--json")
