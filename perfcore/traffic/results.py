@@ -139,7 +139,7 @@ def goodput(simulation: Simulation, slos: Mapping[str, float]) -> dict[str, floa
     return {
         "slo": "met" if met and bool(ended.all()) else "missed",
         "good_share": float(good.sum()) / total,
-        "goodput_requests_per_s": float(good.sum()) / simulation.makespan_s,
+        "goodput_requests_per_s": float(good.sum()) / (simulation.makespan_s or 1.0),
     }
 
 

@@ -83,12 +83,15 @@ def test_card_of_an_overloaded_server():
 
 
 def test_requests_that_never_fit():
-    text = invoke(*SERVER, "--rate", "1", "--requests", "5", "--kv-tokens", "64")
+    none = (*SERVER, "--rate", "1", "--requests", "5", "--kv-tokens", "64")
+    text = invoke(*none, "--slo", "ttft_p99_s<=1s")
+    found = invoke_json(*none, "--slo", "ttft_p99_s<=1s", "--json")
     some = invoke(
         *(*SERVER, "--rate", "1", "--requests", "20", "--kv-tokens", "2048"),
         *("--input-len", "histogram:100=1,4000=1"),
     )
 
+    assert (found["slo"], found["goodput_requests_per_s"]) == ("missed", 0.0)
     assert "NOTHING RUNS: no request ever fits the KV cache." in text
     assert "never fit the KV cache and were rejected." in some
 
