@@ -435,6 +435,7 @@ def test_requests_that_never_fit_are_counted():
     nothing = requests._replace(input_len=np.full(60, 10**9))
     none = simulate_requests(Configuration(**PLAIN), nothing, Rules())
     assert none.status == "rejected"
+    assert summary(none, {"ttft_p99_s": 1.0})["slo"] == "missed"
     assert summary(none)["completed"] == 0
 
 
