@@ -223,7 +223,7 @@ def served(
     waits = bool((requests.after >= 0).any())
     turns = rules.replicas if rules.routing == "round-robin" and not waits else 1
     for server in range(turns):  # which meet nothing but their own requests
-        alone = _alone(state, server, turns)
+        alone = _alone(state, server, turns) if turns > 1 else state
         of_one = limits._replace(servers=rules.replicas // turns)
         serve(replica, of_one, offered, log, alone, server, turns, waits and rules.replicas > 1)
     if turns > 1:

@@ -359,6 +359,22 @@ def test_more_servers_never_wait_longer():
     assert waits == sorted(waits, reverse=True)
 
 
+def test_more_kv_cache_never_preempts_more_and_a_larger_budget_never_serves_less():
+    configuration = Configuration(**PLAIN)
+    requests = random_requests(15, count=400, rate=200.0)
+
+    rooms = [Rules(kv_tokens=tokens, budget=256) for tokens in (2000, 4000, 8000, 16000, 64000)]
+    preempted = [
+        summary(simulate_requests(configuration, requests, r))["preemptions"] for r in rooms
+    ]
+    steps = [Rules(budget=budget) for budget in (128, 256, 512, 1024, 4096)]
+    makespans = [simulate_requests(configuration, requests, r).makespan_s for r in steps]
+
+    assert preempted == sorted(preempted, reverse=True)
+    assert preempted[0] > preempted[-1] == 0
+    assert makespans == sorted(makespans, reverse=True)
+
+
 def test_bursts_make_the_longest_waits_several_times_longer():
     """Gamma arrivals with a coefficient of variation of 3, at equal load: published 4 to 5."""
     configuration = Configuration(**PLAIN)
@@ -435,6 +451,7 @@ def test_requests_that_never_fit_are_counted():
     nothing = requests._replace(input_len=np.full(60, 10**9))
     none = simulate_requests(Configuration(**PLAIN), nothing, Rules())
     assert none.status == "rejected"
+    assert summary(none, {"ttft_p99_s": 1.0})["slo"] == "missed"
     assert summary(none)["completed"] == 0
 
 
