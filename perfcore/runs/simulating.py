@@ -141,7 +141,7 @@ class Simulating:
 
     def _row(self, outer: int) -> Reals:
         """Return the results of a point, in the order of ``columns.SIMULATED``."""
-        replica, economics = self._replica(outer)
+        replica = self._replica(outer)
         if replica.status != OK:
             return _nothing(int(replica.status))
         values = self.traffic[outer]
@@ -151,7 +151,7 @@ class Simulating:
         requests = self.offer.requests(values, lengths)
         rules = server.Rules(**{k: _rule(k, v) for k, v in values.items() if k in OF_RULES})
         try:
-            simulation = server.simulate_replica(replica, economics, requests, rules)
+            simulation = server.simulate_replica(replica, requests, rules)
         except InputError:  # the only fault of a replica that runs
             return _nothing(NO_ROOM)
         found = results.summary(simulation)
@@ -162,18 +162,16 @@ class Simulating:
         figures["slo"] = SLO.index(str(figures["slo"]))
         return np.array([figures.get(column.name, np.nan) for column in SIMULATED], np.float64)
 
-    def _replica(self, outer: int) -> tuple[Replica, records.Economics]:
-        """Return what physics prepares of a point's configuration, and its prices."""
+    def _replica(self, outer: int) -> Replica:
+        """Return what physics prepares of a point's configuration."""
         rows = self.block.records[:, outer]
         deployment = self.block.deployments[outer]
-        prices = self.tables["economics"][rows[TABLES.index("economics")]]
-        economics = records.Economics(*prices.tolist())
         key = rows.tobytes() + deployment.tobytes()
         if key not in self.replicas:
-            self.replicas[key] = self._prepared(rows, deployment, economics)
-        return self.replicas[key], economics
+            self.replicas[key] = self._prepared(rows, deployment)
+        return self.replicas[key]
 
-    def _prepared(self, rows: Integers, deployment: Reals, economics: records.Economics) -> Replica:
+    def _prepared(self, rows: Integers, deployment: Reals) -> Replica:
         def record(kind: str) -> list[float]:
             numbers: list[float] = self.tables[kind][rows[TABLES.index(kind)]].tolist()
             return numbers
@@ -185,7 +183,7 @@ class Simulating:
             records.WeightFormat(*record("weight_format")),
             records.KVFormat(*record("kv_format")),
             records.Deployment(*deployment.tolist())._replace(batch=1.0),
-            economics,
+            records.Economics(*record("economics")),
         )
 
     def _admits(self, values: Reals) -> bool:

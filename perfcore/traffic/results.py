@@ -15,6 +15,7 @@ STATISTICS: Final = ("mean", *(f"p{percentile}" for percentile in PERCENTILES))
 MONTH: Final = YEAR / 12.0  # s
 LATENCIES: Final = ("ttft", "tpot", "itl", "e2e")
 QUEUE_GROWTH: Final = 1.5  # of an overloaded server's queue over the second half of its requests
+TINY: Final = 1e-12  # s; avoids 0/0 if nothing ends
 QUEUE_SHARE: Final = 0.02  # of all requests, which wait at the end if a server is overloaded
 
 
@@ -76,40 +77,32 @@ def gap_edges(bins: int) -> Reals:
     return codes.view(np.float64)
 
 
-def gap_statistics(gaps: Reals) -> list[float]:
-    """Return the statistics of times between tokens, to 0.4 %, in the order of ``STATISTICS``. [s]
-
-    Without any such time, they are NaN.
-    """
-    total = gaps.sum()
+def gap_statistics(gaps: Reals) -> Reals:
+    """Return the mean and percentiles of times between tokens, to 0.4 %. [s]"""
+    total = float(gaps.sum())
     if total == 0.0:
-        return [float("nan")] * len(STATISTICS)
+        return np.full(len(STATISTICS), np.nan)
     edges = gap_edges(len(gaps))
     below = np.cumsum(gaps)
-    found = [float(np.dot(gaps, 0.5 * (edges[:-1] + edges[1:])) / total)]
-    for percentile in PERCENTILES:
-        wanted = percentile / 100.0 * total
-        place = int(np.searchsorted(below, wanted))
-        inside = (wanted - (below[place] - gaps[place])) / gaps[place]
-        found.append(float(edges[place] + inside * (edges[place + 1] - edges[place])))
-    return found
+    wanted = np.array(PERCENTILES) / 100.0 * total
+    place = np.searchsorted(below, wanted)
+    inside = (wanted - (below[place] - gaps[place])) / gaps[place]
+    mean = np.dot(gaps, 0.5 * (edges[:-1] + edges[1:])) / total
+    return np.array([mean, *(edges[place] + inside * (edges[place + 1] - edges[place]))])
 
 
 def statistics(simulation: Simulation) -> dict[str, float]:
     """Return mean and percentiles of all latencies, by name: ``ttft_p99_s``."""
-    values = latencies(simulation)
-    found = {}
-    for name in LATENCIES:
-        if name == "itl":
-            each = gap_statistics(simulation.gaps)
-        elif not len(values[name]):
-            each = [float("nan")] * len(STATISTICS)
-        else:
-            percentiles = np.percentile(values[name], PERCENTILES)
-            each = [float(values[name].mean()), *percentiles.tolist()]
-        for statistic, value in zip(STATISTICS, each, strict=True):
-            found[f"{name}_{statistic}_s"] = value
-    return found
+    found = {"itl": gap_statistics(simulation.gaps)}
+    for name, values in latencies(simulation).items():
+        found[name] = np.full(len(STATISTICS), np.nan)
+        if len(values):
+            found[name] = np.array([values.mean(), *np.percentile(values, PERCENTILES)])
+    return {
+        f"{latency}_{name}_s": float(value)
+        for latency in LATENCIES
+        for name, value in zip(STATISTICS, found[latency], strict=True)
+    }
 
 
 def goodput(
@@ -148,7 +141,7 @@ def goodput(
     return {
         "slo": "met" if met and bool(ended.all()) else "missed",
         "good_share": float(good.sum()) / total,
-        "goodput_requests_per_s": float(good.sum()) / simulation.makespan_s,
+        "goodput_requests_per_s": float(good.sum()) / max(simulation.makespan_s, TINY),
     }
 
 

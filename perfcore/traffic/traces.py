@@ -38,10 +38,11 @@ MOONCAKE_BLOCK: Final = 512  # tokens that one hash of Mooncake's stands for
 _ARRIVAL: Final = Limits("time", 0.0, 1e10)
 _CLOCK: Final = Limits("time", -1e10, 1e10, least=-1e10)  # from the first in the file
 _PREFIX_LEN: Final = Limits("count", 0, 1e8, whole=True)
+_PRIORITY: Final = Limits("ratio", -1e9, 1e9, whole=True, least=-1e9)
 _HEAD: Final = 1 << 16  # bytes by which a format is recognised
 _LONGEST: Final = 1 << 22  # bytes of a line
 _REQUIRED: Final = ("arrival_s", "input_len", "output_len")
-_OPTIONAL: Final = ("session", "prefix", "prefix_len")
+_OPTIONAL: Final = ("session", "prefix", "prefix_len", "priority")
 _MEASURED: Final = (  # columns of results, which are no input
     *("ttft_s", "tpot_s", "itl_s", "e2e_s", "queued_s", "first_token_s", "finished_s"),
     *("replica", "cached_tokens", "preemptions"),
@@ -64,6 +65,7 @@ class Trace(NamedTuple):
     output_len: Integers
     session: Integers  # -1: none
     shared: Shared
+    priority: Integers  # lower first
     hashes: tuple[Integers, Integers] | None = None  # offsets and ids, as Mooncake records them
 
 
@@ -77,6 +79,7 @@ class _Row(NamedTuple):
     session: object = ""
     prefix: object = ""
     prefix_len: object = ""
+    priority: object = ""
     hashes: Sequence[object] = ()
 
 
@@ -115,6 +118,7 @@ def first_rows(trace: Trace, rows: int) -> Trace:
         output_len=trace.output_len[:rows],
         session=trace.session[:rows],
         shared=Shared(trace.shared.prefix[:rows], trace.shared.tokens[:rows]),
+        priority=trace.priority[:rows],
         hashes=None if offsets is None or ids is None else (offsets[: rows + 1], ids),
     )
 
@@ -139,7 +143,8 @@ def replayed(trace: Trace, repeat: int = 1, speed: float = 1.0) -> Requests:
     if trace.hashes is None:
         shared = Shared(trace.shared.prefix, trace.shared.tokens)
         shared = Shared(_renamed(shared.prefix, repeat), np.tile(shared.tokens, repeat))
-        return gathered(arrival_s, input_len, output_len, session, shared=shared)
+        requests = gathered(arrival_s, input_len, output_len, session, shared=shared)
+        return requests._replace(priority=np.tile(trace.priority, repeat))
     offsets, ids = trace.hashes
     ids = ids[: offsets[-1]]
     requests = gathered(arrival_s, input_len, output_len, session, block_tokens=MOONCAKE_BLOCK)
@@ -159,7 +164,7 @@ def _renamed(names: Integers, repeat: int) -> Integers:
 
 
 def _columns() -> str:
-    return f"{','.join(_REQUIRED)}[,{']['.join(',' + name for name in _OPTIONAL)[1:]}]"
+    return "arrival_s,input_len,output_len[,session][,prefix,prefix_len][,priority]"
 
 
 def _opened(path: str) -> BinaryIO:
@@ -222,9 +227,9 @@ def _csv(path: str, lines: Iterator[str]) -> Iterator[_Row]:
                 problem = f"{len(cells)} cells for {len(header)} columns; is it cut off?"
                 _refuse(_line(path, line), problem)
             cells.append("")
-            arrival, prompt, answer, session, prefix, prefix_len = [cells[one] for one in places]
+            arrival, prompt, answer, session, prefix, *rest = [cells[one] for one in places]
             given = _seconds(_line(path, line), arrival.strip()) if azure else arrival
-            yield _Row(line, given, prompt, answer, session.strip(), prefix.strip(), prefix_len)
+            yield _Row(line, given, prompt, answer, session.strip(), prefix.strip(), *rest)
     except csv.Error as error:
         line = reader.line_num
         raise InputError(f"{path}: line {line}: not valid CSV: {error}; check its quotes") from None
@@ -411,7 +416,9 @@ class _Columns:
 
     def add(self, rows: list[_Row], *, ordered: bool, hashed: bool) -> None:
         """Append rows, after checks of all their values."""
-        lines, arrivals, prompts, answers, sessions, prefixes, shared, _ = zip(*rows, strict=True)
+        lines, arrivals, prompts, answers, sessions, prefixes, shared, priorities, _ = zip(
+            *rows, strict=True
+        )
         arrival_s = self._numbers(lines, self._clock(arrivals), self.arrival, "arrival_s")
         if ordered:
             self._check_order(lines, arrival_s)
@@ -425,7 +432,10 @@ class _Columns:
             _refuse(_line(self.path, lines[place]), f"{problem}; shorten it")
         prefix_len[prefix < 0] = 0.0
         session = self._sessions.numbers(sessions)
-        self._parts.append((arrival_s, input_len, output_len, session, prefix, prefix_len))
+        ranks = [one or "0" for one in priorities]
+        priority = self._numbers(lines, ranks, _PRIORITY, "priority")
+        columns = (arrival_s, input_len, output_len, session, prefix, prefix_len, priority)
+        self._parts.append(columns)
         self.count += len(rows)
         if hashed:
             self._add_hashes(rows, input_len)
@@ -433,7 +443,7 @@ class _Columns:
     def trace(self, *, hashed: bool) -> Trace:
         """Return the trace."""
         columns = [np.concatenate(part) for part in zip(*self._parts, strict=True)]
-        lengths, answers, sessions, prefixes, shared = (
+        lengths, answers, sessions, prefixes, shared, priorities = (
             column.astype(np.int64) for column in columns[1:]
         )
         hashes = np.array(self._offsets, np.int64), np.array(self._ids, np.int64)
@@ -444,6 +454,7 @@ class _Columns:
             answers,
             sessions,
             Shared(prefixes, shared),
+            priorities,
             hashes if hashed else None,
         )
 
@@ -512,12 +523,14 @@ def _checked(value: object, limits: Limits, place: Place, name: str) -> float:
 
 
 def _sorted(trace: Trace) -> Trace:
-    """Return a trace in order of arrival."""
+    """Return a trace in order of arrival; sessions of one request each are none."""
     order = np.argsort(trace.arrival_s, kind="stable")
+    several = len(np.unique(trace.session)) < len(order)
     return trace._replace(
         arrival_s=trace.arrival_s[order],
         input_len=trace.input_len[order],
         output_len=trace.output_len[order],
-        session=trace.session[order],
+        session=trace.session[order] if several else np.full_like(order, -1),
         shared=Shared(trace.shared.prefix[order], trace.shared.tokens[order]),
+        priority=trace.priority[order],
     )

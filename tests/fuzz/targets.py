@@ -406,7 +406,7 @@ def _sound_requests(requests: Requests | None) -> None:
 
 TRACE_COLUMNS: Final = (
     *("arrival_s", "input_len", "output_len", "session", "prefix", "prefix_len"),
-    *("TIMESTAMP", "ContextTokens", "GeneratedTokens", "ttft_s"),
+    *("TIMESTAMP", "ContextTokens", "GeneratedTokens", "priority"),
 )
 TRACE_CELLS: Final = (
     *("0", "1", "1", "2", "3", "16", "100", "1e3", "2.5", "0.5", "a", "b", "", "-1", "nan", "inf"),
