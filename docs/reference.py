@@ -527,6 +527,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     for function in (
         axes,
         metrics,
+        traffic_axes,
+        simulated,
         categories,
         record_fields,
         devices,
