@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfcore.runs.plan import Plan, plan
     from perfcore.runs.run import Run, open_run
     from perfcore.space.space import Space
+    from perfcore.traffic.fleets import Fleet, Sizing, size
     from perfcore.traffic.server import simulate
     from perfcore.traffic.synthetic import Traffic
 
@@ -29,12 +30,14 @@ __all__ = [
     "Dataset",
     "Diff",
     "Finding",
+    "Fleet",
     "InputError",
     "PerfcoreError",
     "Picture",
     "Plan",
     "Run",
     "Score",
+    "Sizing",
     "Space",
     "Traffic",
     "__version__",
@@ -52,6 +55,7 @@ __all__ = [
     "report",
     "search",
     "simulate",
+    "size",
     "sweep",
     "validate",
 ]
@@ -63,12 +67,14 @@ _HOMES = {
     "Dataset": "runs.dataset",
     "Diff": "diffing.rows",
     "Finding": "claims.audit",
+    "Fleet": "traffic.fleets",
     "InputError": "errors",
     "PerfcoreError": "errors",
     "Picture": "reporting.picture",
     "Plan": "runs.plan",
     "Run": "runs.run",
     "Score": "accuracy.scores",
+    "Sizing": "traffic.fleets",
     "Space": "space.space",
     "Traffic": "traffic.synthetic",
     "audit": "claims.audit",
@@ -85,6 +91,7 @@ _HOMES = {
     "report": "reporting.drawing",
     "search": "api",
     "simulate": "traffic.server",
+    "size": "traffic.fleets",
     "sweep": "api",
     "validate": "accuracy.scores",
 }
