@@ -10,7 +10,7 @@ from perfcore.cli.completion import entry_name
 from perfcore.cli.document import markdown, show
 from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
 from perfcore.cli.simulate import RULES, TRAFFIC, or_faults, rules_of, traffic_options
-from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
+from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option, width
 from perfcore.errors import InputError, argument
 from perfcore.limits import Limits
 from perfcore.output import check_output, json_text, replacing
@@ -70,6 +70,7 @@ def _objective_options(command: Callable[..., None]) -> Callable[..., None]:
 @traffic_options(_OF_RULES)
 @click.option("--whole-prompts", is_flag=True, help="Prompts have steps of their own, unsplit.")
 @click.option("--no-prefix-cache", is_flag=True, help="Keep no blocks of prompts for others.")
+@click.option("--sure", is_flag=True, help="Meet objectives at the upper ends of intervals.")
 @set_option(EXAMPLE)
 @click.option(
     "-o", "--output", metavar="FILE", help="Also write the fleets to a .csv or .json file."
@@ -83,6 +84,7 @@ def size(
     output: str | None,
     whole_prompts: bool,
     no_prefix_cache: bool,
+    sure: bool,
     as_json: bool,
     as_markdown: bool,
     **options: Any,  # noqa: ANN401
@@ -126,28 +128,24 @@ def size(
         ),
         faults,
     )
-    counts = {
-        name: number(options[name], _COUNT, Place(argument(name), "", faults))
-        for name in ("max_devices", "top")
-    }
-    if slos is None or traffic is None or rules is None or faults:
+    most = number(options["max_devices"], _COUNT, Place(argument("max_devices"), "", faults))
+    top = number(options["top"], _COUNT, Place(argument("top"), "", faults))
+    if slos is None or traffic is None or rules is None or most is None or top is None or faults:
         raise InputError(OVERRIDES.sub("--set: ", fault) for fault in faults)
-    chosen = {
+    chosen: dict[str, Any] = {
         name: [word.strip() for word in options[name].split(",")]
         for name in SEVERAL
         if options[name] is not None
     }
-    single = {name: options[name] for name in SINGLE}
+    chosen |= {name: options[name] for name in SINGLE}
     try:
         sizing = fleets.size(
-            model,
-            traffic,
-            slos,
-            rules,
-            **counts,  # type: ignore[arg-type]  # no fault: both are there
-            **chosen,
-            **single,
+            *(model, traffic, slos, rules),
+            max_devices=int(most),
+            top=int(top),
+            sure=sure,
             overrides=changed,
+            **chosen,
         )
     except InputError as error:
         raise InputError(OVERRIDES.sub("--set: ", fault) for fault in error.faults) from None
@@ -158,7 +156,7 @@ def size(
         return
     from perfcore.cli.size_card import card  # noqa: PLC0415 - JSON needs no card
 
-    blocks = list(card(model, traffic, sizing))
+    blocks = list(card(model, traffic, sizing, None if as_markdown else width()))
     if as_markdown:
         rendered(markdown(blocks))
     else:

@@ -1,5 +1,6 @@
 """Card of ``perfcore size``: ranked fleets, as blocks of a document."""
 
+import textwrap
 from collections.abc import Iterator
 from math import inf
 from typing import Final
@@ -15,8 +16,8 @@ _ENGINES: Final = {"vllm": "vLLM", "sglang": "SGLang", "trtllm": "TensorRT-LLM"}
 _LEAST_SPAN: Final = 10.0  # times of a request, in which traffic reaches its steady state
 
 
-def card(model: str, traffic: Traffic, sizing: Sizing) -> Iterator[Block]:
-    """Yield the card of a sizing."""
+def card(model: str, traffic: Traffic, sizing: Sizing, columns: int | None) -> Iterator[Block]:
+    """Yield the card of a sizing; commands are broken into lines of ``columns``, if any."""
     limits = [f"{name} <= {format_quantity(limit, 's')}" for name, limit in sizing.slos.items()]
     yield Title(f"Fleets for {model}")
     requests = traffic.numbers["requests"]
@@ -30,7 +31,7 @@ def card(model: str, traffic: Traffic, sizing: Sizing) -> Iterator[Block]:
     first = sizing.fleets[0]
     yield from _winner(first, sizing)
     yield from _ranking(sizing)
-    yield from _launch(first, sizing)
+    yield from _launch(first, sizing, columns)
     yield from _search(sizing)
     seconds = _value(first, "makespan_s")
     if seconds < _LEAST_SPAN * _value(first, "e2e_p50_s"):
@@ -56,54 +57,72 @@ def _winner(fleet: Fleet, sizing: Sizing) -> Iterator[Block]:
 
 
 def _ranking(sizing: Sizing) -> Iterator[Block]:
-    names = [name for name in sizing.slos if name in sizing.fleets[0].intervals]
     rows = [
         Row(
             (
+                str(place),
                 str(fleet.configuration.labels["device"]),
                 str(fleet.configuration.labels["weight_format"]),
                 *_others(fleet, sizing),
                 _machines(fleet),
                 _layout(fleet),
-                *(text for name in names for text in _latency(fleet, name)),
                 _headroom(fleet),
                 format_quantity(_value(fleet, "facility_power_w"), "W", 3),
                 f"{_value(fleet, 'cost_per_month_usd'):,.0f}",
                 "yes" if fleet.sure else "no",
             )
         )
-        for fleet in sizing.fleets
+        for place, fleet in enumerate(sizing.fleets, 1)
     ]
     yield Heading("Fleets by price, one per device and format")
     yield Table(
         (
+            *right(""),
             *left("device", "weights", *_other_names(sizing)),
             *right("devices"),
             *left("layout"),
-            *right(*(text for name in names for text in (name.removesuffix("_s"), "80 %"))),
             *right("headroom", "power", "$/month"),
             *left("sure"),
         ),
         rows,
     )
     yield Paragraph(
-        "devices: replicas x devices of each; 80 %: interval of the engine's error, over seeds; "
-        "headroom: more rate within the objectives; power: with hosts and cooling; sure: the upper "
-        "ends meet the objectives, too.",
+        "devices: replicas x devices of each; headroom: more rate within the objectives; power: "
+        "with hosts and cooling; sure: objectives are met at the upper ends of intervals, too.",
         "dim",
     )
+    names = [name for name in sizing.slos if name in sizing.fleets[0].intervals]
+    if not names:
+        return
+    lines = [
+        Row((str(place), *(text for name in names for text in _latency(fleet, name))))
+        for place, fleet in enumerate(sizing.fleets, 1)
+    ]
+    titles = (text for name in names for text in (name.removesuffix("_s"), "80 % interval"))
+    yield Heading("Latencies")
+    yield Table((*right(""), *right(*titles)), lines)
+    yield Paragraph("80 %: interval of the engine's error, around the values of all seeds.", "dim")
 
 
-def _launch(first: Fleet, sizing: Sizing) -> Iterator[Block]:
+def _launch(first: Fleet, sizing: Sizing, columns: int | None) -> Iterator[Block]:
     if not sizing.launch:
         return
     replicas = first.rules.replicas
-    router = f", behind a router that is {first.rules.routing}" if replicas > 1 else ""
+    router = f", behind a {first.rules.routing} router" if replicas > 1 else ""
     yield Heading(f"Start {plural(replicas, 'replica')} of the cheapest{router}")
     for engine, command in sizing.launch.items():
-        yield Paragraph(f"{_ENGINES[engine]}: {command}")
+        yield Paragraph(f"{_ENGINES[engine]}:", "dim")
+        yield from (Paragraph(line) for line in _continued(command, columns))
     if sizing.note:
         yield Paragraph(sizing.note, "dim")
+
+
+def _continued(command: str, columns: int | None) -> list[str]:
+    """Return a command as lines of a shell, at most as long as a terminal is wide."""
+    if columns is None:
+        return [command]
+    lines = textwrap.wrap(command, columns - 2, break_long_words=False, break_on_hyphens=False)
+    return [*(f"{line} \\" for line in lines[:-1]), lines[-1]]
 
 
 def _search(sizing: Sizing) -> Iterator[Block]:

@@ -150,6 +150,8 @@ def size(
     rules: Rules | None = None,
     max_devices: int = MOST_DEVICES,
     top: int = TOP,
+    *,
+    sure: bool = False,
     **options: object,
 ) -> Sizing:
     """Return the cheapest fleets that serve ``traffic`` within objectives.
@@ -174,6 +176,8 @@ def size(
         Of a fleet.
     top
         Fleets to return.
+    sure
+        Objectives are met at the upper ends of the 80 % intervals of the engine's error.
     options
         ``device`` (names, or classes of devices), ``weight_format``, ``kv_format``, ``engine``,
         ``tp``, ``pp``, ``dp`` and ``ep``: one value or several to choose from. Without ``device``,
@@ -188,7 +192,7 @@ def size(
     space = _space(model, slos, max_devices, top, options)
     requests, more = _requests(traffic)
     check_context(requests, space.model.record().max_context, space.model.name)
-    search = _Search(requests, slos, rules or Rules(), max_devices, top)
+    search = _Search(requests, slos, rules or Rules(), max_devices, top, sure=sure)
     with ThreadPoolExecutor(min(cpu_count() or 1, top)) as pool:
         found = search.cheapest(_candidates(space, search))
         fleets = tuple(pool.map(lambda choice: search.fleet(choice, more), found))
@@ -200,7 +204,7 @@ def size(
         room = room_of(replica, requests, first.rules)
         limits = limits_of(replica, requests, first.rules, room)
         launch = launch_commands(first.configuration, first.rules, limits, search.demand.longest)
-        note = checkpoint_note(first.configuration)
+        note = checkpoint_note(first.configuration, launch)
     reason = "" if fleets else search.reason()
     return Sizing(fleets, dict(slos), search.counts(), launch, note, reason)
 
@@ -428,7 +432,10 @@ class _Search:
         rules: Rules,
         max_devices: int,
         top: int,
+        *,
+        sure: bool = False,
     ) -> None:
+        self.sure = sure
         self.requests = requests
         self.bare = without_blocks(requests)
         self.slos = slos
@@ -459,6 +466,15 @@ class _Search:
             "devices or longer latencies"
         )
 
+    def limits_for(self, replica: Replica) -> dict[str, float]:
+        """Return the objectives that predictions for a replica must meet. [s]"""
+        if not self.sure:
+            return dict(self.slos)
+        factors = spread_factors(replica)
+        return {
+            name: limit / factors[name.partition("_")[0]][1] for name, limit in self.slos.items()
+        }
+
     def candidate(
         self,
         base: Configuration,
@@ -476,7 +492,7 @@ class _Search:
             return None
         always = base.records.economics._replace(utilization=1.0)
         devices = int(replica.layout.devices)
-        rate = steady_rate(replica, self.demand, self.slos)
+        rate = steady_rate(replica, self.demand, self.limits_for(replica))
         return _Candidate(
             *(base, degrees, replica, limits, room, group, devices),
             usd_per_month=usd_per_second(base.records.device, devices, always) * MONTH,
@@ -500,7 +516,8 @@ class _Search:
 
     def _chosen(self, candidate: _Candidate, limit: float) -> _Choice | None:
         """Return the fewest replicas that meet the objectives for less than ``limit``."""
-        if fastest_token_s(candidate.replica, self.demand) > limit_of(self.slos, "tpot"):
+        slos = self.limits_for(candidate.replica)
+        if fastest_token_s(candidate.replica, self.demand) > limit_of(slos, "tpot"):
             self.too_slow += 1
             return None
         price = candidate.usd_per_month
@@ -508,7 +525,7 @@ class _Search:
         if limit < inf:
             most = min(most, ceil(limit / price) - 1)
         least = fewest_replicas(
-            candidate.replica, candidate.limits, candidate.room, self.demand, self.slos
+            candidate.replica, candidate.limits, candidate.room, self.demand, slos
         )
         if least > most:
             self.too_dear += 1
@@ -522,7 +539,7 @@ class _Search:
 
         def met(replicas: int) -> bool:
             simulation = self.served(configuration, replicas, self.requests)
-            if self.meets(simulation):
+            if meets(simulation, slos):
                 kept[replicas] = simulation
             return replicas in kept
 
@@ -537,16 +554,11 @@ class _Search:
         self.simulations += 1
         return simulate_requests(configuration, requests, replace(self.rules, replicas=replicas))
 
-    def meets(self, simulation: Simulation) -> bool:
-        """Return whether servers keep up and all objectives are met."""
-        if simulation.status != "ok":
-            return False
-        return goodput(simulation, self.slos)["slo"] == "met"
-
     def fleet(self, choice: _Choice, more: Sequence[Requests]) -> Fleet:
         """Return the figures of a choice, with intervals and headroom."""
         configuration = choice.candidate.configuration
         figures = _figures(configuration, choice, self.slos)
+        slos = self.limits_for(choice.candidate.replica)
         others = [
             summary(self.served(configuration, choice.replicas, requests)) for requests in more
         ]
@@ -554,7 +566,7 @@ class _Search:
 
         def met(rate: float) -> bool:
             faster = _faster(self.requests, rate)
-            return self.meets(self.served(configuration, choice.replicas, faster))
+            return meets(self.served(configuration, choice.replicas, faster), slos)
 
         return Fleet(
             configuration=configuration,
@@ -574,6 +586,11 @@ def without_blocks(requests: Requests) -> Requests:
     """Return requests that share nothing, whose bounds are found faster."""
     none = np.zeros(0, np.int64)
     return requests._replace(first_block=np.zeros_like(requests.first_block), block_hash=none)
+
+
+def meets(simulation: Simulation, slos: Mapping[str, float]) -> bool:
+    """Return whether servers keep up and all objectives are met."""
+    return simulation.status == "ok" and goodput(simulation, slos)["slo"] == "met"
 
 
 def _smallest(met: Callable[[int], bool], least: int, most: int, start: int) -> int | None:
@@ -633,18 +650,20 @@ def _figures(
     }
 
 
+def spread_factors(replica: Replica) -> dict[str, tuple[float, float]]:
+    """Return the factors from a latency to the ends of its 80 % interval."""
+    spread = replica.spread
+    ttft, tpot = (spread.low_ttft, spread.high_ttft), (spread.low_tpot, spread.high_tpot)
+    # a request is between only a prefill and only decode
+    e2e = (min(ttft[0], tpot[0]), max(ttft[1], tpot[1]))
+    return {"ttft": ttft, "tpot": tpot, "itl": tpot, "e2e": e2e}
+
+
 def _intervals(
     replica: Replica, found: Sequence[Mapping[str, float | str]]
 ) -> dict[str, tuple[float, float]]:
     """Return the ends of the intervals of latencies: of the engine's error, around all seeds."""
-    spread = replica.spread
-    factors = {
-        "ttft": (spread.low_ttft, spread.high_ttft),
-        "tpot": (spread.low_tpot, spread.high_tpot),
-        "itl": (spread.low_tpot, spread.high_tpot),
-        # a request is between only a prefill and only decode
-        "e2e": (min(spread.low_ttft, spread.low_tpot), max(spread.high_ttft, spread.high_tpot)),
-    }
+    factors = spread_factors(replica)
     intervals = {}
     for latency in LATENCIES:
         low, high = factors[latency]

@@ -1,7 +1,7 @@
 """Commands that start a configuration in vLLM, SGLang and TensorRT-LLM."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from perfcore.configuration.configuration import Configuration
@@ -35,14 +35,16 @@ def launch_commands(
     return {name: made(configuration, rules, limits, context) for name, made in chosen.items()}
 
 
-def checkpoint_note(configuration: Configuration) -> str:
-    """Return which checkpoint the commands need; empty if the published one will do."""
+def checkpoint_note(configuration: Configuration, commands: Collection[str]) -> str:
+    """Return which checkpoint the commands of engines need; empty if the published one will do."""
     name = str(configuration.labels["weight_format"])
-    if name in (*_PUBLISHED, _native(configuration)):
+    if name in (*_PUBLISHED, _native(configuration)) or not commands:
         return ""
-    if name == _QUANTISED_ON_LOADING:
-        return "TensorRT-LLM needs a checkpoint quantised to fp8; the others quantise on loading."
-    return f"The model must be a checkpoint in {name}."
+    if name != _QUANTISED_ON_LOADING:
+        return f"The model must be a checkpoint in {name}."
+    needs = "TensorRT-LLM needs a checkpoint quantised to fp8" if "trtllm" in commands else ""
+    loading = "vLLM and SGLang quantise on loading" if {"vllm", "sglang"} & set(commands) else ""
+    return f"{'; '.join(filter(None, (needs, loading)))}."
 
 
 def _native(configuration: Configuration) -> str:
