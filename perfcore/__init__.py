@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perfcore.runs.run import Run, open_run
     from perfcore.space.space import Space
     from perfcore.traffic.fleets import Fleet, Sizing, size
-    from perfcore.traffic.server import simulate
+    from perfcore.traffic.simulation import simulate
     from perfcore.traffic.synthetic import Traffic
 
     __version__: str
@@ -90,7 +90,7 @@ _HOMES = {
     "plan": "runs.plan",
     "report": "reporting.drawing",
     "search": "api",
-    "simulate": "traffic.server",
+    "simulate": "traffic.simulation",
     "size": "traffic.fleets",
     "sweep": "api",
     "validate": "accuracy.scores",

@@ -57,7 +57,7 @@ TRAFFIC: Final = {
     "think_time": _Option("TIME", "Mean pause between an answer and the next turn [0 s].", "0 s"),
     "tool_share": _Option("SHARE", "Share of the pauses that are a tool's [0].", "0"),
     "tool_time": _Option("TIME", "Mean pause of a tool [0 s].", "0 s"),
-    "system_prompt": _Option("TOKENS", "Tokens with which all prompts begin [0].", "0"),
+    "system_prompt": _Option("TOKENS", "Tokens that precede every prompt, in addition [0].", "0"),
     "prompts": _Option("N", "Different system prompts [1].", "1"),
     "repeat": _Option("N", "Repetitions of the trace [1].", "1"),
     "speed": _Option("RATIO", "Factor on the trace's rate [1].", "1.0"),
@@ -70,7 +70,7 @@ RULES: Final = {
     "budget": _Option("TOKENS", "Tokens of a step [the engine's]."),
     "max_sequences": _Option("N", "Requests that run at once [the engine's]."),
     "admission": _Option("NAME", "KV cache on-demand, or reserved for whole requests."),
-    "order": _Option("NAME", "fcfs or priority.", "fcfs"),
+    "order": _Option("NAME", "fcfs, or priority, a column of the trace.", "fcfs"),
     "block_tokens": _Option("TOKENS", "Tokens of a block of the KV cache [the engine's]."),
     "watermark": _Option("SHARE", "KV cache that an admission leaves free [0].", "0"),
 }
@@ -149,8 +149,8 @@ def simulate(
 
     from perfcore.configuration.configuration import Configuration  # noqa: PLC0415 - NumPy is slow
     from perfcore.traffic.requests import check_context  # noqa: PLC0415
-    from perfcore.traffic.results import summary  # noqa: PLC0415
     from perfcore.traffic.server import Rules, simulate_requests  # noqa: PLC0415
+    from perfcore.traffic.simulation import figures  # noqa: PLC0415
     from perfcore.traffic.slo import objectives  # noqa: PLC0415
     from perfcore.traffic.synthetic import Traffic  # noqa: PLC0415
 
@@ -177,7 +177,7 @@ def simulate(
     simulation = simulate_requests(configuration, requests, rules)
     found = {
         **{name: configuration.labels[name] for name in (*_FIXED, *AXES)},
-        **summary(simulation, slos),
+        **figures(configuration, simulation, slos),
     }
     if output is not None:
         from perfcore.traffic.table import write_requests  # noqa: PLC0415 - Arrow is slow

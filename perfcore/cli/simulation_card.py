@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from perfcore.cli.card import interval
 from perfcore.cli.document import Block, Facts, Heading, Panel, Paragraph, Tile, Title
 from perfcore.cli.text import bar, quantity
 from perfcore.configuration.configuration import Configuration
@@ -98,10 +99,14 @@ def _verdict(found: Figures) -> Iterator[Block]:
     if found["rejected"] and status != "rejected":
         lines.append(f"{found['rejected']:,} never fit the KV cache and were rejected.")
     tiles = (
-        Tile(_seconds(found, "ttft_p99_s"), "TTFT", "p99"),
-        Tile(_seconds(found, "tpot_p95_s"), "TPOT", "p95"),
+        Tile(_seconds(found, "ttft_p99_s"), "TTFT p99", _range(found, "ttft_p99", "s")),
+        Tile(_seconds(found, "tpot_p95_s"), "TPOT p95", _range(found, "tpot_p95", "s")),
         Tile(significant(_value(found, "output_tokens_per_s")), "tokens/s", "all replicas"),
-        Tile(quantity(_value(found, "energy_per_output_token_j"), "J"), "per token", "idle paid"),
+        Tile(
+            quantity(_value(found, "energy_per_output_token_j"), "J"),
+            "per token",
+            _range(found, "energy_per_output_token", "J"),
+        ),
         Tile(
             f"${significant(_value(found, 'cost_per_mtok_output_usd'))}",
             "per Mtok out",
@@ -125,7 +130,7 @@ def _percentiles(found: Figures) -> Iterator[Block]:
     )
     yield Paragraph(
         "TTFT: time to the first token; TPOT: mean time per further token of a request; ITL: time "
-        "between two tokens, of all requests together.",
+        "between two tokens, of all requests together. Ranges above are 80 % intervals.",
         "dim",
     )
 
@@ -201,6 +206,11 @@ def _money(configuration: Configuration, found: Figures) -> Iterator[Block]:
 def _value(found: Figures, name: str) -> float:
     value = found[name]
     return value if isinstance(value, int | float) else float("nan")
+
+
+def _range(found: Figures, name: str, unit: str) -> str:
+    low, high = (_value(found, f"{name}_{end}_{unit.lower()}") for end in ("low", "high"))
+    return "" if low != low else interval(low, high, unit)  # noqa: PLR0124 - NaN
 
 
 def _seconds(found: Figures, name: str) -> str:

@@ -500,9 +500,9 @@ def taken(record: Any) -> Callable[..., Any]:  # noqa: ANN401
     """Return a function for compiled code that restores a NamedTuple stored by ``put``.
 
     The function is ``take(array, start, values)``. It avoids passing arrays, which Numba unpacks at
-    each call, 0.25 us per array, while holding the GIL. The annotation of a pointer gives the type
-    of its elements, like that of the array itself: ``Annotated[..., np.int32]``, or ``None`` for that of ``values``. The caller of
-    ``put`` must keep the arrays alive.
+    each call, 0.25 us per array, while holding the GIL. The annotation of a pointer, or of an array
+    whose pointer it becomes, gives the type of its elements: ``Annotated[..., np.int32]``, or
+    ``None`` for that of ``values``. The caller of ``put`` must keep the arrays alive.
     """
 
     def take(typing_context: Any, array: Any, start: Any, values: Any) -> Any:  # noqa: ANN401, ARG001

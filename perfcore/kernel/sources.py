@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-SOURCES: Final = ("records.py", "kernel/**/*.py", "physics/**/*.py", "traffic/scheduler.py")
+SOURCES: Final = ("records.py", "kernel/**/*.py", "physics/**/*.py", "traffic/steps/**/*.py")
 
 
 @cache

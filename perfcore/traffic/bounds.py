@@ -19,8 +19,8 @@ from perfcore.physics.stages.passes import Context, prefill_at, step_at
 from perfcore.physics.stages.point import point_at
 from perfcore.physics.stages.replica import OK, Replica
 from perfcore.traffic.requests import Requests
-from perfcore.traffic.scheduler import Limits
 from perfcore.traffic.server import MOST, Room
+from perfcore.traffic.steps.records import Limits
 
 _GRACE: Final = 1.1  # time to serve requests in, over the time in which they arrive
 _PARTS: Final = (1.0, 0.95, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0)

@@ -7,6 +7,7 @@ and with any number of threads; distributions are inverses of these numbers.
 
 import math
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -168,9 +169,7 @@ def _gamma_quantiles(numbers: Reals, shape: float) -> Reals:
     Newton's method runs in the logarithm of the quantile, within the interval of the table. Less
     than 2^-40 of the mean is returned as that.
     """
-    highest = shape + 40.0 * np.sqrt(shape) + 50.0
-    places = np.linspace(np.log(shape * 2.0**-40), np.log(highest), _PLACES)
-    below = _gamma_below(np.exp(places), shape)
+    places, below = _gamma_table(shape)
     first = np.clip(np.searchsorted(below, numbers) - 1, 0, _PLACES - 2)
     low, high = places[first], places[first + 1]
     place = 0.5 * (low + high)
@@ -180,6 +179,14 @@ def _gamma_quantiles(numbers: Reals, shape: float) -> Reals:
         slope = np.exp(shape * place - x - math.lgamma(shape))  # of P by the logarithm of x
         place = np.clip(place - excess / slope, low, high)
     return np.asarray(np.exp(place))
+
+
+@lru_cache(maxsize=16)
+def _gamma_table(shape: float) -> tuple[Reals, Reals]:
+    """Return logarithms of quantiles, and the distribution function there."""
+    highest = shape + 40.0 * np.sqrt(shape) + 50.0
+    places = np.linspace(np.log(shape * 2.0**-40), np.log(highest), _PLACES)
+    return places, _gamma_below(np.exp(places), shape)
 
 
 def _gamma_below(x: Reals, shape: float) -> Reals:

@@ -33,9 +33,9 @@ from perfcore.traffic.bounds import (
 )
 from perfcore.traffic.launching import checkpoint_note, launch_commands, native_format
 from perfcore.traffic.requests import Requests, check_context
-from perfcore.traffic.results import LATENCIES, MONTH, STATISTICS, Simulation, goodput, summary
-from perfcore.traffic.scheduler import Limits
+from perfcore.traffic.results import LATENCIES, MONTH, STATISTICS, Simulation, goodput
 from perfcore.traffic.server import (
+    MOST,
     Room,
     Rules,
     limits_of,
@@ -43,7 +43,9 @@ from perfcore.traffic.server import (
     room_of,
     simulate_requests,
 )
+from perfcore.traffic.simulation import figures as figures_of
 from perfcore.traffic.slo import NAMES as OBJECTIVES
+from perfcore.traffic.steps.records import Limits
 from perfcore.traffic.synthetic import Traffic
 
 KINDS: Final = ("device", "weight_format", "kv_format", "engine")
@@ -64,6 +66,7 @@ _DEGREES: Final = (1, 2, 4, 8, 16)
 _MOST_PER_REPLICA: Final = 8  # devices, or
 _MORE_PER_REPLICA: Final = 4  # times as many as hold the weights
 _GUESS: Final = 1.5  # cost by the steady state over the limit, above which nothing is simulated
+_APART: Final = 1e4  # between requests that meet no others; slower ones are too slow [s]
 _HEADROOM: Final = (1.1, 1.3, 1.6, 2.0, 3.0, 4.0)  # rates tried, relative to the given one
 _EXACT: Final = 0.02  # of a headroom
 _FIXED: Final = (
@@ -470,10 +473,10 @@ class _Search:
         """Return the objectives that predictions for a replica must meet. [s]"""
         if not self.sure:
             return dict(self.slos)
-        factors = spread_factors(replica)
-        return {
-            name: limit / factors[name.partition("_")[0]][1] for name, limit in self.slos.items()
-        }
+        engine = replica.engine
+        ttft, tpot = engine.high_ttft_served, engine.high_tpot_served
+        factors = {"ttft": ttft, "tpot": tpot, "itl": tpot, "e2e": max(ttft, tpot)}
+        return {name: limit / factors[name.partition("_")[0]] for name, limit in self.slos.items()}
 
     def candidate(
         self,
@@ -521,7 +524,8 @@ class _Search:
             self.too_slow += 1
             return None
         price = candidate.usd_per_month
-        most = self.max_devices // candidate.devices
+        # with as many replicas as requests, none waits for another
+        most = min(self.max_devices // candidate.devices, self.demand.requests)
         if limit < inf:
             most = min(most, ceil(limit / price) - 1)
         least = fewest_replicas(
@@ -535,24 +539,41 @@ class _Search:
             return None
         self.simulated += 1
         configuration = candidate.configuration
-        kept: dict[int, Simulation] = {}
+        kept: dict[int, Simulation | None] = {}
 
         def met(replicas: int) -> bool:
-            simulation = self.served(configuration, replicas, self.requests)
-            if meets(simulation, slos):
-                kept[replicas] = simulation
-            return replicas in kept
+            if replicas not in kept:
+                simulation = self.served(configuration, replicas, self.requests)
+                kept[replicas] = simulation if meets(simulation, slos) else None
+            return kept[replicas] is not None
 
         start = int(min(max(candidate.guess, least), most))
-        fewest = _smallest(met, least, most, start)
-        if fewest is None:
+        if not met(start) and not meets(self._alone(configuration), slos):
+            self.simulated -= 1
+            self.too_slow += 1
             return None
-        return _Choice(candidate, fewest, fewest * price, kept[fewest])
+        fewest = _smallest(met, least, most, start)
+        simulation = kept[fewest] if fewest is not None else None
+        if fewest is None or simulation is None:
+            return None
+        return _Choice(candidate, fewest, fewest * price, simulation)
 
     def served(self, configuration: Configuration, replicas: int, requests: Requests) -> Simulation:
         """Return a simulation with some replicas."""
         self.simulations += 1
         return simulate_requests(configuration, requests, replace(self.rules, replicas=replicas))
+
+    def _alone(self, configuration: Configuration) -> Simulation:
+        """Return the requests one after the other, with a cache of any size: a bound on latencies.
+
+        No fleet serves a request faster than an idle server does.
+        """
+        self.simulations += 1
+        free = self.requests.after < 0
+        arrival_s = self.requests.arrival_s.copy()
+        arrival_s[free] = np.arange(int(free.sum())) * _APART
+        rules = replace(self.rules, replicas=1, kv_tokens=MOST)
+        return simulate_requests(configuration, self.requests._replace(arrival_s=arrival_s), rules)
 
     def fleet(self, choice: _Choice, more: Sequence[Requests]) -> Fleet:
         """Return the figures of a choice, with intervals and headroom."""
@@ -560,9 +581,10 @@ class _Search:
         figures = _figures(configuration, choice, self.slos)
         slos = self.limits_for(choice.candidate.replica)
         others = [
-            summary(self.served(configuration, choice.replicas, requests)) for requests in more
+            figures_of(configuration, self.served(configuration, choice.replicas, requests), {})
+            for requests in more
         ]
-        intervals = _intervals(choice.candidate.replica, [figures, *others])
+        intervals = _intervals([figures, *others])
 
         def met(rate: float) -> bool:
             faster = _faster(self.requests, rate)
@@ -641,7 +663,7 @@ def _figures(
     watts = simulation.energy_j / simulation.makespan_s
     facility = facility_factor(configuration.records.economics)
     return {
-        **summary(simulation, slos),
+        **figures_of(configuration, simulation, slos),
         "cost_per_hour_usd": choice.usd_per_month / MONTH * HOUR,
         "fleet_power_w": watts,
         "facility_power_w": watts * facility,
@@ -650,25 +672,13 @@ def _figures(
     }
 
 
-def spread_factors(replica: Replica) -> dict[str, tuple[float, float]]:
-    """Return the factors from a latency to the ends of its 80 % interval."""
-    spread = replica.spread
-    ttft, tpot = (spread.low_ttft, spread.high_ttft), (spread.low_tpot, spread.high_tpot)
-    # a request is between only a prefill and only decode
-    e2e = (min(ttft[0], tpot[0]), max(ttft[1], tpot[1]))
-    return {"ttft": ttft, "tpot": tpot, "itl": tpot, "e2e": e2e}
-
-
-def _intervals(
-    replica: Replica, found: Sequence[Mapping[str, float | str]]
-) -> dict[str, tuple[float, float]]:
-    """Return the ends of the intervals of latencies: of the engine's error, around all seeds."""
-    factors = spread_factors(replica)
-    intervals = {}
-    for latency in LATENCIES:
-        low, high = factors[latency]
-        for statistic in STATISTICS:
-            name = f"{latency}_{statistic}_s"
-            values = [float(figures[name]) for figures in found]
-            intervals[name] = (min(values) * low, max(values) * high)
-    return intervals
+def _intervals(found: Sequence[Mapping[str, float | str]]) -> dict[str, tuple[float, float]]:
+    """Return the lowest and highest ends of the intervals of latencies over simulations."""
+    names = [f"{latency}_{statistic}" for latency, statistic in product(LATENCIES, STATISTICS)]
+    return {
+        f"{name}_s": (
+            min(float(figures[f"{name}_low_s"]) for figures in found),
+            max(float(figures[f"{name}_high_s"]) for figures in found),
+        )
+        for name in names
+    }

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from perfcore.configuration.configuration import Configuration
-from perfcore.traffic.scheduler import Limits
 from perfcore.traffic.server import MOST, Rules
+from perfcore.traffic.steps.records import Limits
 
 Options = dict[str, str | int | bool | None]
 

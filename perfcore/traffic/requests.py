@@ -163,8 +163,8 @@ def check_context(requests: Requests, longest: float, model: str) -> None:
     if len(too_long):
         first = too_long[0]
         raise InputError(
-            f"{plural(len(too_long), 'request')} of {len(requests.input_len):,} exceed the context "
-            f"of {model}, {longest:,.0f} tokens; the first is request {first + 1}, with "
+            f"{len(too_long):,} of {plural(len(requests.input_len), 'request')} cannot fit the "
+            f"context of {model}, {longest:,.0f} tokens; the first is request {first + 1}, with "
             f"{requests.input_len[first]:,} + {requests.output_len[first]:,}; "
             "shorten them or choose another model"
         )

@@ -8,12 +8,14 @@ import numpy as np
 from perfcore.errors import InputError
 from perfcore.kernel.layout import Integers, Reals
 from perfcore.physics.cost import TOKENS_PER_MTOK, YEAR
-from perfcore.traffic.scheduler import DROPPED_BITS, FIRST_GAP_BIN
+from perfcore.traffic.steps.records import DROPPED_BITS, FIRST_GAP_BIN
 
-STATISTICS: Final = {"mean": None, "p50": 50, "p90": 90, "p95": 95, "p99": 99}
+PERCENTILES: Final = (50, 90, 95, 99)
+STATISTICS: Final = ("mean", *(f"p{percentile}" for percentile in PERCENTILES))
 MONTH: Final = YEAR / 12.0  # s
 LATENCIES: Final = ("ttft", "tpot", "itl", "e2e")
 QUEUE_GROWTH: Final = 1.5  # of an overloaded server's queue over the second half of its requests
+TINY: Final = 1e-12  # s; avoids 0/0 if nothing ends
 QUEUE_SHARE: Final = 0.02  # of all requests, which wait at the end if a server is overloaded
 
 
@@ -75,37 +77,32 @@ def gap_edges(bins: int) -> Reals:
     return codes.view(np.float64)
 
 
-def gap_statistic(gaps: Reals, percentile: float | None) -> float:
-    """Return a percentile, or the mean, of times between tokens, to 0.4 %. [s]"""
-    total = gaps.sum()
+def gap_statistics(gaps: Reals) -> Reals:
+    """Return the mean and percentiles of times between tokens, to 0.4 %. [s]"""
+    total = float(gaps.sum())
     if total == 0.0:
-        return float("nan")
+        return np.full(len(STATISTICS), np.nan)
     edges = gap_edges(len(gaps))
-    if percentile is None:
-        return float(np.dot(gaps, 0.5 * (edges[:-1] + edges[1:])) / total)
     below = np.cumsum(gaps)
-    wanted = percentile / 100.0 * total
-    place = int(np.searchsorted(below, wanted))
+    wanted = np.array(PERCENTILES) / 100.0 * total
+    place = np.searchsorted(below, wanted)
     inside = (wanted - (below[place] - gaps[place])) / gaps[place]
-    return float(edges[place] + inside * (edges[place + 1] - edges[place]))
+    mean = np.dot(gaps, 0.5 * (edges[:-1] + edges[1:])) / total
+    return np.array([mean, *(edges[place] + inside * (edges[place + 1] - edges[place]))])
 
 
 def statistics(simulation: Simulation) -> dict[str, float]:
     """Return mean and percentiles of all latencies, by name: ``ttft_p99_s``."""
-    values = latencies(simulation)
-    found = {}
-    for name in LATENCIES:
-        for statistic, percentile in STATISTICS.items():
-            if name == "itl":
-                value = gap_statistic(simulation.gaps, percentile)
-            elif not len(values[name]):
-                value = float("nan")
-            elif percentile is None:
-                value = float(values[name].mean())
-            else:
-                value = float(np.percentile(values[name], percentile))
-            found[f"{name}_{statistic}_s"] = value
-    return found
+    found = {"itl": gap_statistics(simulation.gaps)}
+    for name, values in latencies(simulation).items():
+        found[name] = np.full(len(STATISTICS), np.nan)
+        if len(values):
+            found[name] = np.array([values.mean(), *np.percentile(values, PERCENTILES)])
+    return {
+        f"{latency}_{name}_s": float(value)
+        for latency in LATENCIES
+        for name, value in zip(STATISTICS, found[latency], strict=True)
+    }
 
 
 def goodput(simulation: Simulation, slos: Mapping[str, float]) -> dict[str, float | str]:
@@ -139,7 +136,7 @@ def goodput(simulation: Simulation, slos: Mapping[str, float]) -> dict[str, floa
     return {
         "slo": "met" if met and bool(ended.all()) else "missed",
         "good_share": float(good.sum()) / total,
-        "goodput_requests_per_s": float(good.sum()) / simulation.makespan_s,
+        "goodput_requests_per_s": float(good.sum()) / max(simulation.makespan_s, TINY),
     }
 
 

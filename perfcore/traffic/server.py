@@ -1,6 +1,5 @@
 """Simulation of requests on the servers of a configuration."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -9,15 +8,20 @@ import numpy.typing as npt
 
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError, argument
-from perfcore.kernel.layout import Integers
-from perfcore.physics.attention import kv_bytes_per_token, state_bytes_per_sequence
+from perfcore.kernel.layout import Integers, Reals
+from perfcore.physics.attention import (
+    kv_bytes_per_sequence,
+    kv_bytes_per_token,
+    state_bytes_per_sequence,
+)
 from perfcore.physics.cost import usd_per_second
 from perfcore.physics.energy import idle_power
 from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.records import OFFLOAD_NONE, SCHEDULER_CONTINUOUS
 from perfcore.traffic.requests import Requests
-from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation, summary
-from perfcore.traffic.scheduler import (
+from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation
+from perfcore.traffic.steps.loop import serve
+from perfcore.traffic.steps.records import (
     BINS,
     GAP_BINS,
     NOBODY,
@@ -25,7 +29,6 @@ from perfcore.traffic.scheduler import (
     Log,
     Offered,
     State,
-    serve,
 )
 
 ADMISSIONS: Final = ("on-demand", "reserved")
@@ -112,34 +115,14 @@ class Room(NamedTuple):
     tokens: float
 
 
-def simulate(
-    model: str,
-    device: str,
-    requests: Requests,
-    rules: Rules | None = None,
-    slos: Mapping[str, float] | None = None,
-    **options: object,
-) -> dict[str, float | str]:
-    """Return the figures of a simulation of ``requests`` on one configuration, by name.
+class Pool(NamedTuple):
+    """Equal servers, and what they logged of the requests that they served."""
 
-    Parameters
-    ----------
-    requests
-        Made by ``perfcore.traffic`` from a trace or from distributions.
-    rules
-        Those of the scheduler; by default the engine's.
-    slos
-        Limits on latencies, ``{"ttft_p99_s": 1.0}``.
-    options
-        Parameters of ``Configuration``.
-
-    Raises
-    ------
-    InputError
-        There are faults; all of them are listed.
-    """
-    configuration = Configuration(model, device, **options)  # type: ignore[arg-type]  # it checks
-    return summary(simulate_requests(configuration, requests, rules or Rules()), slos)
+    replica: Replica
+    rules: Rules
+    room: Room
+    log: Log
+    state: State
 
 
 def simulate_requests(configuration: Configuration, requests: Requests, rules: Rules) -> Simulation:
@@ -154,31 +137,98 @@ def simulate_requests(configuration: Configuration, requests: Requests, rules: R
         The configuration cannot run, or offloads, or sets ``prefix_hit``, which follows from the
         requests here.
     """
-    replica = replica_of(configuration)
+    pool = served(replica_of(configuration), requests, rules, _origin(requests))
+    log = pool.log
+    return _simulation((pool,), requests, log, log.admitted_s - log.arrival_s)
+
+
+def simulate_pools(
+    prefill: Configuration,
+    decode: Configuration,
+    requests: Requests,
+    prefill_rules: Rules,
+    decode_rules: Rules,
+) -> Simulation:
+    """Return the course of ``requests`` whose prompts and answers run on different servers.
+
+    A server of the first pool writes the first token. The KV cache of the prompt is then sent to
+    a server of the second, all layers but the last during the prefill. Prompts that a decode server
+    preempts are sent again. ``replica`` in the result counts decode servers, after those of the
+    first pool.
+
+    Raises
+    ------
+    InputError
+        As ``simulate_requests``; or requests wait for the end of others.
+    """
+    if (requests.after >= 0).any():
+        raise InputError("sessions and closed loops cannot be simulated on two pools")
+    origin = _origin(requests)
+    first = requests._replace(output_len=np.minimum(requests.output_len, 1))
+    ahead = served(replica_of(prefill), first, prefill_rules, origin)
+    replica = replica_of(decode)
+    prompts = np.flatnonzero((requests.output_len > 1) & ~np.isnan(ahead.log.finished_s))
+    lengths = requests.input_len[prompts].astype(np.float64)
+    sizes = np.array([kv_bytes_per_sequence(replica.model, replica.kv_format, n) for n in lengths])
+    arrival_s = ahead.log.finished_s[prompts] + sizes * replica.kv_hand_over_per_byte
+    order = np.argsort(arrival_s, kind="stable")
+    prompts, arrival_s = prompts[order], arrival_s[order]
+    none = np.full(len(prompts), NOBODY, np.int64)
+    sent = Requests(
+        arrival_s=arrival_s,
+        input_len=requests.input_len[prompts],
+        output_len=requests.output_len[prompts],
+        session=none,
+        after=none,
+        next=none,
+        priority=requests.priority[prompts],
+        block_tokens=1,
+        first_block=np.zeros(len(prompts) + 1, np.int64),
+        block_hash=np.zeros(0, np.int64),
+    )
+    behind = served(replica, sent, decode_rules, 0.0, ahead.log.finished_s[prompts])
+    log = ahead.log._replace(
+        finished_s=ahead.log.finished_s.copy(),
+        server=ahead.log.server.copy(),
+        preemptions=ahead.log.preemptions.copy(),
+    )
+    log.finished_s[prompts] = behind.log.finished_s
+    fits = behind.log.server >= 0
+    log.server[prompts] = np.where(fits, behind.log.server + prefill_rules.replicas, NOBODY)
+    log.preemptions[prompts] += behind.log.preemptions
+    queued_s = log.admitted_s - log.arrival_s
+    queued_s[prompts] += behind.log.admitted_s - behind.log.arrival_s
+    return _simulation((ahead, behind), requests, log, queued_s)
+
+
+def served(
+    replica: Replica,
+    requests: Requests,
+    rules: Rules,
+    origin: float,
+    token_s: Reals | None = None,
+) -> Pool:
+    """Return a pool that has served ``requests``; clocks count from ``origin``.
+
+    With ``token_s``, the times of first tokens, prompts arrive with their KV cache.
+    """
     room = room_of(replica, requests, rules)
     limits = limits_of(replica, requests, rules, room)
-    offered = offered_of(replica, requests, limits)
-    count = len(requests.arrival_s)
-    log = log_of(count)
+    limits = limits._replace(prefilled=int(token_s is not None))
+    offered = offered_of(replica, requests, limits, origin)
+    log = log_of(limits.requests)
     state = state_of(offered, limits)
+    if token_s is not None:
+        state.token_s[:] = token_s
     waits = bool((requests.after >= 0).any())
-    if rules.routing == "round-robin" and not waits:
-        for server in range(rules.replicas):
-            alone = _alone(state, server)
-            serve(
-                replica,
-                limits._replace(servers=1),
-                offered,
-                log,
-                alone,
-                server,
-                rules.replicas,
-                False,
-            )
-            log.server[server :: rules.replicas] += server * offered.fits[server :: rules.replicas]
-    else:
-        serve(replica, limits, offered, log, state, 0, 1, waits and rules.replicas > 1)
-    return _simulation(configuration, replica, room, requests, rules, offered, log, state)
+    turns = rules.replicas if rules.routing == "round-robin" and not waits else 1
+    for server in range(turns):  # which meet nothing but their own requests
+        alone = _alone(state, server, turns) if turns > 1 else state
+        of_one = limits._replace(servers=rules.replicas // turns)
+        serve(replica, of_one, offered, log, alone, server, turns, waits and rules.replicas > 1)
+    if turns > 1:
+        log.server[:] = np.where(log.server >= 0, np.arange(limits.requests) % turns, NOBODY)
+    return Pool(replica, rules, room, log, state)
 
 
 def replica_of(configuration: Configuration) -> Replica:
@@ -282,10 +332,10 @@ def limits_of(replica: Replica, requests: Requests, rules: Rules, room: Room) ->
     )
 
 
-def offered_of(replica: Replica, requests: Requests, limits: Limits) -> Offered:
+def offered_of(replica: Replica, requests: Requests, limits: Limits, origin: float) -> Offered:
     """Return requests as the scheduler reads them, and which of them can never run.
 
-    Arrivals count from the first one. Without a prefix cache, prompts have no hashes.
+    Arrivals count from ``origin``. Without a prefix cache, prompts have no hashes.
     """
     count = len(requests.arrival_s)
     lengths = requests.input_len + requests.output_len
@@ -293,7 +343,7 @@ def offered_of(replica: Replica, requests: Requests, limits: Limits) -> Offered:
     fits = (lengths <= replica.model.max_context) & (blocks <= limits.blocks)
     free = requests.after < 0
     arrival_s = requests.arrival_s.astype(np.float64)
-    arrival_s[free] -= _origin(requests)
+    arrival_s[free] -= origin
     child = np.full(count, NOBODY, np.int64)
     sibling = np.full(count, NOBODY, np.int64)
     for request in np.flatnonzero(~free)[::-1]:
@@ -366,12 +416,11 @@ def state_of(offered: Offered, limits: Limits) -> State:
 _SHARED: Final = {*_BY_REQUEST, "held", "gaps", "timeline", "bin_s", "counts"}
 
 
-def _alone(state: State, server: int) -> State:
-    """Return one server of several, which shares what is not kept by server."""
-    servers = len(state.clock)
+def _alone(state: State, server: int, turns: int) -> State:
+    """Return one of ``turns`` equal parts of the servers; they share what is not by server."""
     return State(
         **{
-            name: array if name in _SHARED else np.split(array, servers)[server]
+            name: array if name in _SHARED else np.split(array, turns)[server]
             for name, array in state._asdict().items()
         }
     )
@@ -388,70 +437,87 @@ def _whole(values: npt.ArrayLike) -> Integers:
 
 
 def _simulation(
-    configuration: Configuration,
-    replica: Replica,
-    room: Room,
-    requests: Requests,
-    rules: Rules,
-    offered: Offered,
-    log: Log,
-    state: State,
+    pools: tuple[Pool, ...], requests: Requests, log: Log, queued_s: Reals
 ) -> Simulation:
-    """Return what servers logged, and the energy and price of their time."""
-    devices = replica.layout.devices
+    """Return what pools of servers logged, and the energy and price of their time."""
     ended = log.finished_s[~np.isnan(log.finished_s)]
     makespan = float(ended.max()) if len(ended) else 0.0
-    idle_s = rules.replicas * makespan - float(state.busy_s.sum())
-    energy = float(state.energy_j.sum()) + idle_power(replica.watts, 0.0) * devices * idle_s
-    always = configuration.records.economics._replace(utilization=1.0)
-    price = usd_per_second(replica.device, devices, always)
     per_second = 1.0 / makespan if makespan > 0.0 else 0.0
-    origin = _origin(requests)
+    energy = 0.0
+    price = 0.0
+    tokens = 0.0
+    devices = 0
+    for pool in pools:
+        replica, replicas = pool.replica, pool.rules.replicas
+        width = int(replica.layout.devices)
+        idle_s = replicas * makespan - float(pool.state.busy_s.sum())
+        energy += float(pool.state.energy_j.sum())
+        energy += idle_power(replica.watts, 0.0) * width * idle_s
+        always = replica.economics._replace(utilization=1.0)
+        price += usd_per_second(replica.device, width, always) * replicas
+        tokens += replicas * pool.room.tokens
+        devices += replicas * width
     growth, overloaded = _queue_growth(log)
+    for pool in pools[1:]:
+        overloaded |= _queue_growth(pool.log)[1]
     status = "overloaded" if overloaded else "ok"
-    tokens = rules.replicas * room.tokens
-    width = float(state.bin_s[0])
-    bins = max(min(int(np.ceil(makespan / width)), BINS), 1)
-    seconds = np.minimum(np.arange(1, bins + 1) * width, makespan) - np.arange(bins) * width
-    queue, batch, used = state.timeline.reshape(3, BINS)[:, :bins] / np.maximum(seconds, 1e-12)
+    states = [pool.state for pool in pools]
+    origin = _origin(requests)
     return Simulation(
         requests={
             "arrival_s": log.arrival_s + origin,
-            "queued_s": log.admitted_s - log.arrival_s,
+            "queued_s": queued_s,
             "first_token_s": log.first_token_s + origin,
             "finished_s": log.finished_s + origin,
             "replica": log.server,
             "cached_tokens": log.cached_tokens,
             "preemptions": log.preemptions,
-            "input_len": offered.input_len,
-            "output_len": offered.output_len,
+            "input_len": _whole(requests.input_len),
+            "output_len": _whole(requests.output_len),
             "session": _whole(requests.session),
         },
         status=status if len(ended) else "rejected",
-        replicas=rules.replicas,
-        devices=int(devices) * rules.replicas,
-        steps=int(state.steps.sum()),
+        replicas=sum(pool.rules.replicas for pool in pools),
+        devices=devices,
+        steps=sum(int(state.steps.sum()) for state in states),
         makespan_s=makespan,
-        busy_s=state.busy_s,
+        busy_s=np.concatenate([state.busy_s for state in states]),
         energy_j=energy,
-        cost_usd=price * makespan * rules.replicas,
-        bytes_moved=float(state.bytes_moved.sum()),
-        batch_mean=float(state.running_s.sum()) * per_second,
-        queue_mean=float(state.waiting_s.sum()) * per_second,
-        kv_use_mean=float(state.used_s.sum()) * per_second / tokens,
-        kv_use_max=float(state.most_used.max()) / room.tokens,
-        kv_tokens=room.tokens,
-        hit_tokens=int(state.hit_tokens.sum()),
-        prompt_tokens=int(state.prompt_tokens.sum()),
+        cost_usd=price * makespan,
+        bytes_moved=sum(float(state.bytes_moved.sum()) for state in states),
+        batch_mean=sum(float(state.running_s.sum()) for state in states) * per_second,
+        queue_mean=sum(float(state.waiting_s.sum()) for state in states) * per_second,
+        kv_use_mean=sum(float(state.used_s.sum()) for state in states) * per_second / tokens,
+        kv_use_max=max(float(pool.state.most_used.max()) / pool.room.tokens for pool in pools),
+        kv_tokens=pools[-1].room.tokens,
+        hit_tokens=sum(int(state.hit_tokens.sum()) for state in states),
+        prompt_tokens=int(states[0].prompt_tokens.sum()),
         queue_growth_per_s=growth,
-        gaps=state.gaps,
-        timeline={
-            "time_s": origin + np.arange(bins, dtype=np.float64) * width,
-            "queue": queue,
-            "batch": batch,
-            "kv_use": used / tokens,
-        },
+        gaps=np.sum([state.gaps for state in states], axis=0),
+        timeline=_timeline(states, makespan, origin, tokens),
     )
+
+
+def _timeline(
+    states: list[State], makespan: float, origin: float, tokens: float
+) -> dict[str, Reals]:
+    """Return means over equal intervals of all servers: waiting, running, KV cache in use."""
+    width = max(float(state.bin_s[0]) for state in states)
+    bins = max(min(int(np.ceil(makespan / width)), BINS), 1)
+    total = np.zeros((3, BINS))
+    for state in states:
+        fine = int(width / float(state.bin_s[0]))  # bins in one of the widest
+        for kind, values in enumerate(state.timeline.reshape(3, BINS)):
+            np.add.at(total[kind], np.arange(BINS) // fine, values)
+    starts = np.arange(bins, dtype=np.float64) * width
+    seconds = np.minimum(starts + width, makespan) - starts
+    queue, batch, used = total[:, :bins] / np.maximum(seconds, FIRST_BIN_S * 1e-9)
+    return {
+        "time_s": origin + starts,
+        "queue": queue,
+        "batch": batch,
+        "kv_use": used / tokens,
+    }
 
 
 def _queue_growth(log: Log) -> tuple[float, bool]:

@@ -33,7 +33,6 @@ LIMITS: Final = {
     "seed": Limits("count", 0, 2**53, whole=True),
 }
 _SOURCES: Final = ("rate", "clients", "trace")
-_NONE: Final = ("", 0, "0")
 _OF_TRACES: Final = ("repeat", "speed")
 _UNUSED: Final = {  # settings without an effect, by the source of arrivals
     "rate": _OF_TRACES,
@@ -123,7 +122,7 @@ class Traffic:
     def __post_init__(self) -> None:
         faults: list[str] = []
         numbers = {name: _number(name, getattr(self, name), faults) for name in LIMITS}
-        sources = [name for name in _SOURCES if getattr(self, name) not in _NONE]
+        sources = [name for name in _SOURCES if getattr(self, name) != "" and numbers.get(name, 1)]
         if len(sources) != 1:
             named = ", ".join(argument(name) for name in _SOURCES)
             more = "leave out all but one" if sources else "add one"
@@ -159,13 +158,17 @@ class Traffic:
                 trace = first_rows(trace, int(wanted))
             return replayed(trace, int(self.numbers["repeat"]), self.numbers["speed"])
         drawn = self._drawn()
+        ends = self.numbers["duration"] < math.inf
+        if drawn.stages and self.numbers["daily"] == 1.0:
+            ends |= drawn.stages[-1].duration_s < math.inf
+        if wanted == math.inf:
+            wanted = MOST_REQUESTS if ends else DEFAULT_REQUESTS
         if self.numbers["clients"]:
-            count = DEFAULT_REQUESTS if wanted == math.inf else int(wanted)
-            return self._sessions(drawn, None, count)
-        arrival_s = self._arrivals(drawn.stages)
+            return self._sessions(drawn, None, int(wanted))
+        arrival_s = self._arrivals(drawn.stages, int(wanted))
         if not len(arrival_s):
             raise InputError(f"{argument('rate')}: no request arrives in time; give a longer time")
-        return self._sessions(drawn, arrival_s, int(min(wanted, MOST_REQUESTS)))
+        return self._sessions(drawn, arrival_s, int(wanted))
 
     def _drawn(self) -> _Drawn:
         faults: list[str] = []
@@ -174,7 +177,7 @@ class Traffic:
             for name in ("input_len", "output_len", "turns")
         }
         stages: tuple[Stage, ...] = ()
-        if self.rate:
+        if self.rate != "":
             stages = parse_stages(self.rate, _place("rate", faults))
             if self.numbers["daily"] > 1.0 and len(stages) == 1:
                 stages = daily(stages[0].rate, self.numbers["daily"])
@@ -186,31 +189,26 @@ class Traffic:
             raise InputError(faults)
         return _Drawn(**lengths, stages=stages)  # type: ignore[arg-type]  # no fault: all are there
 
-    def _arrivals(self, stages: tuple[Stage, ...]) -> Reals:
-        """Return the times at which sessions arrive: as many as are wanted, or as fit the time."""
-        wanted, duration_s = self.numbers["requests"], self.numbers["duration"]
-        repeat = self.numbers["daily"] > 1.0
-        ends = duration_s < math.inf or (not repeat and stages[-1].duration_s < math.inf)
-        if wanted == math.inf and not ends:
-            wanted = DEFAULT_REQUESTS
-        count = int(min(wanted, DEFAULT_REQUESTS))
+    def _arrivals(self, stages: tuple[Stage, ...], most: int) -> Reals:
+        """Return the times at which sessions arrive: those that fit the time, at most ``most``."""
+        count = min(most, DEFAULT_REQUESTS)
         while True:
             found = arrival_times(
                 stages,
                 self.numbers["cv"],
                 int(self.numbers["seed"]),
                 count,
-                duration_s,
-                repeat=repeat,
+                self.numbers["duration"],
+                repeat=self.numbers["daily"] > 1.0,
             )
-            if len(found) < count or count == wanted:
+            if len(found) < count or (count == most and most < MOST_REQUESTS):
                 return found
             if count == MOST_REQUESTS:
                 raise InputError(
                     f"{argument('rate')}: more than {MOST_REQUESTS:,} requests; "
                     f"use {argument('requests')} or a shorter time"
                 )
-            count = int(min(4 * count, wanted, MOST_REQUESTS))
+            count = min(4 * count, most)
 
     def _sessions(self, drawn: _Drawn, arrival_s: Reals | None, most: int) -> Requests:
         """Return the requests of sessions that arrive, or that clients have one after another."""

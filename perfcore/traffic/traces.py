@@ -13,8 +13,10 @@ import json
 import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, NoReturn
 
@@ -36,10 +38,11 @@ MOONCAKE_BLOCK: Final = 512  # tokens that one hash of Mooncake's stands for
 _ARRIVAL: Final = Limits("time", 0.0, 1e10)
 _CLOCK: Final = Limits("time", -1e10, 1e10, least=-1e10)  # from the first in the file
 _PREFIX_LEN: Final = Limits("count", 0, 1e8, whole=True)
+_PRIORITY: Final = Limits("ratio", -1e9, 1e9, whole=True, least=-1e9)
 _HEAD: Final = 1 << 16  # bytes by which a format is recognised
 _LONGEST: Final = 1 << 22  # bytes of a line
 _REQUIRED: Final = ("arrival_s", "input_len", "output_len")
-_OPTIONAL: Final = ("session", "prefix", "prefix_len")
+_OPTIONAL: Final = ("session", "prefix", "prefix_len", "priority")
 _MEASURED: Final = (  # columns of results, which are no input
     *("ttft_s", "tpot_s", "itl_s", "e2e_s", "queued_s", "first_token_s", "finished_s"),
     *("replica", "cached_tokens", "preemptions"),
@@ -48,6 +51,7 @@ _AZURE: Final = ("timestamp", "contexttokens", "generatedtokens")
 _TIMESTAMP: Final = re.compile(
     r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?", re.ASCII
 )
+_CHUNK: Final = 1 << 14  # rows that are checked at once
 _MS: Final = 1e-3
 _NS: Final = 1e-9
 
@@ -61,19 +65,21 @@ class Trace(NamedTuple):
     output_len: Integers
     session: Integers  # -1: none
     shared: Shared
+    priority: Integers  # lower first
     hashes: tuple[Integers, Integers] | None = None  # offsets and ids, as Mooncake records them
 
 
 class _Row(NamedTuple):
     """One request as text or numbers, not yet checked."""
 
-    place: Place
-    arrival_s: object
+    line: int
+    arrival_s: object  # whole seconds and the rest, if it is a time of day
     input_len: object
     output_len: object
-    session: object = None
-    prefix: object = None
-    prefix_len: object = 0
+    session: object = ""
+    prefix: object = ""
+    prefix_len: object = ""
+    priority: object = ""
     hashes: Sequence[object] = ()
 
 
@@ -112,6 +118,7 @@ def first_rows(trace: Trace, rows: int) -> Trace:
         output_len=trace.output_len[:rows],
         session=trace.session[:rows],
         shared=Shared(trace.shared.prefix[:rows], trace.shared.tokens[:rows]),
+        priority=trace.priority[:rows],
         hashes=None if offsets is None or ids is None else (offsets[: rows + 1], ids),
     )
 
@@ -136,7 +143,8 @@ def replayed(trace: Trace, repeat: int = 1, speed: float = 1.0) -> Requests:
     if trace.hashes is None:
         shared = Shared(trace.shared.prefix, trace.shared.tokens)
         shared = Shared(_renamed(shared.prefix, repeat), np.tile(shared.tokens, repeat))
-        return gathered(arrival_s, input_len, output_len, session, shared=shared)
+        requests = gathered(arrival_s, input_len, output_len, session, shared=shared)
+        return requests._replace(priority=np.tile(trace.priority, repeat))
     offsets, ids = trace.hashes
     ids = ids[: offsets[-1]]
     requests = gathered(arrival_s, input_len, output_len, session, block_tokens=MOONCAKE_BLOCK)
@@ -156,7 +164,7 @@ def _renamed(names: Integers, repeat: int) -> Integers:
 
 
 def _columns() -> str:
-    return f"{','.join(_REQUIRED)}[,{']['.join(',' + name for name in _OPTIONAL)[1:]}]"
+    return "arrival_s,input_len,output_len[,session][,prefix,prefix_len][,priority]"
 
 
 def _opened(path: str) -> BinaryIO:
@@ -199,6 +207,10 @@ def _first_record(head: bytes) -> Mapping[str, object] | None:
     return record if isinstance(record, dict) else None
 
 
+def _line(path: str, line: int) -> Place:
+    return Place(path, f"line {line}", [])
+
+
 def _csv(path: str, lines: Iterator[str]) -> Iterator[_Row]:
     reader = csv.reader(lines, strict=True)
     try:
@@ -210,14 +222,14 @@ def _csv(path: str, lines: Iterator[str]) -> Iterator[_Row]:
         for cells in reader:
             if not any(cells):
                 continue
-            place = Place(path, f"line {reader.line_num}", [])
+            line = reader.line_num
             if len(cells) != len(header):
-                _refuse(place, f"{len(cells)} cells for {len(header)} columns; is it cut off?")
-            arrival, prompt, answer, session, prefix, prefix_len = (
-                cells[index].strip() if index >= 0 else "" for index in places
-            )
-            given = _seconds(place, arrival) if azure else arrival
-            yield _Row(place, given, prompt, answer, session, prefix, prefix_len)
+                problem = f"{len(cells)} cells for {len(header)} columns; is it cut off?"
+                _refuse(_line(path, line), problem)
+            cells.append("")
+            arrival, prompt, answer, session, prefix, *rest = [cells[one] for one in places]
+            given = _seconds(_line(path, line), arrival.strip()) if azure else arrival
+            yield _Row(line, given, prompt, answer, session.strip(), prefix.strip(), *rest)
     except csv.Error as error:
         line = reader.line_num
         raise InputError(f"{path}: line {line}: not valid CSV: {error}; check its quotes") from None
@@ -263,30 +275,31 @@ def _seconds(place: Place, text: str) -> tuple[int, float]:
     return _refuse(place.at("timestamp"), f"{show(text)} is not a time like 2023-11-16 18:17:03.97")
 
 
-def _records(path: str, lines: Iterator[str]) -> Iterator[tuple[Place, Mapping[str, object]]]:
+def _records(path: str, lines: Iterator[str]) -> Iterator[tuple[int, Place, Mapping[str, object]]]:
     for count, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        place = Place(path, f"line {count}", [])
+        place = _line(path, count)
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
             _refuse(place, "is not one JSON object; is it cut off?")
         if not isinstance(record, dict):
             _refuse(place, f"has a {type(record).__name__} in place of a request")
-        yield place, record
+        yield count, place, record
 
 
 def _mooncake(path: str, lines: Iterator[str]) -> Iterator[_Row]:
-    for place, record in _records(path, lines):
+    for line, place, record in _records(path, lines):
         hashes = record.get("hash_ids", [])
         if not isinstance(hashes, list):
             _refuse(place.at("hash_ids"), f"{show(hashes)} is not a list")
         arrival = record.get("timestamp")
         if isinstance(arrival, int | float) and not isinstance(arrival, bool):
-            arrival *= _MS
+            with suppress(OverflowError):  # then it is out of bounds in any unit
+                arrival *= _MS
         yield _Row(
-            place,
+            line,
             arrival,
             record.get("input_length"),
             record.get("output_length"),
@@ -296,22 +309,23 @@ def _mooncake(path: str, lines: Iterator[str]) -> Iterator[_Row]:
 
 def _aiperf(path: str, lines: Iterator[str]) -> Iterator[_Row]:
     """Yield the requests that were answered, in the order in which they ended."""
-    for place, record in _records(path, lines):
+    for line, place, record in _records(path, lines):
         told, metrics = record.get("metadata"), record.get("metrics")
         if not isinstance(told, dict) or not isinstance(metrics, dict):
             _refuse(place, "has no metadata or metrics; give AIPerf's profile_export.jsonl")
         if record.get("error") or told.get("benchmark_phase", "profiling") != "profiling":
             continue
         start = told.get("request_start_ns")
-        if not isinstance(start, int) or isinstance(start, bool):
-            _refuse(place.at("request_start_ns"), f"{show(start)} is not a number")
+        if not isinstance(start, int) or isinstance(start, bool) or not 0 <= start < 2**63:
+            _refuse(place.at("request_start_ns"), f"{show(start)} is not a time in nanoseconds")
         arrival = (start // 1_000_000_000, start % 1_000_000_000 * _NS)
+        session = told.get("x_correlation_id")
         yield _Row(
-            place,
+            line,
             arrival,
             _value(metrics, "input_sequence_length"),
             _value(metrics, "output_sequence_length"),
-            session=told.get("x_correlation_id"),
+            session=session if isinstance(session, str) else "",
         )
 
 
@@ -346,7 +360,7 @@ def _vllm(path: str) -> Iterator[_Row]:
     )
     for index, (arrival, prompt, answer, error) in enumerate(zip(*lists, failed, strict=True)):
         if not error:
-            yield _Row(Place(path, f"request {index + 1}", []), arrival, prompt, answer)
+            yield _Row(index + 1, arrival, prompt, answer)
 
 
 def _refuse(place: Place, problem: str) -> NoReturn:
@@ -358,111 +372,165 @@ class _Names:
     """Numbers of names, in the order of their first appearance."""
 
     def __init__(self) -> None:
-        self._numbers: dict[object, int] = {}
+        self._known: dict[object, int] = {}
 
-    def number(self, name: object) -> int:
-        """Return the number of a name, -1 for none."""
-        if name in (None, ""):
-            return -1
-        return self._numbers.setdefault(name, len(self._numbers))
+    def numbers(self, names: Sequence[object]) -> Reals:
+        """Return the numbers of names, -1 for none."""
+        known = self._known
+        return np.array(
+            [known.setdefault(name, len(known)) if name else -1 for name in names],
+            np.float64,
+        )
 
 
 def _collected(
     path: str, rows: Iterator[_Row], *, ordered: bool = True, hashed: bool = False
 ) -> Trace:
     """Return checked requests; those of a file without an order are sorted by arrival."""
-    arrivals, lengths, answers = array("d"), array("q"), array("q")
-    sessions, prefixes, shared = array("q"), array("q"), array("q")
-    offsets, ids = array("q", [0]), array("q")
-    session_names, prefix_names = _Names(), _Names()
-    chains: dict[tuple[int, object], int] = {}
-    base: int | None = None
-    last = 0.0
-    for row in rows:
-        if len(arrivals) == MOST_REQUESTS:
+    found = _Columns(path, _ARRIVAL if ordered else _CLOCK)
+    while chunk := list(islice(rows, _CHUNK)):
+        if found.count + len(chunk) > MOST_REQUESTS:
             raise InputError(f"{path}: has more than {MOST_REQUESTS:,} requests; cut out a part")
-        given = row.arrival_s
-        if isinstance(given, tuple):
-            base = given[0] if base is None else base
-            given = given[0] - base + given[1]
-        arrival = _checked(given, _ARRIVAL if ordered else _CLOCK, row.place, "arrival_s")
-        if ordered and arrival < last:
-            _refuse(
-                row.place,
-                f"arrives at {arrival:g} s, before the request above it ({last:g} s); "
-                "sort the trace by arrival",
-            )
-        last = arrival
-        arrivals.append(arrival)
-        length = int(_checked(row.input_len, LENGTH, row.place, "input_len"))
-        lengths.append(length)
-        answers.append(int(_checked(row.output_len, LENGTH, row.place, "output_len")))
-        sessions.append(session_names.number(row.session))
-        prefix = prefix_names.number(row.prefix)
-        prefixes.append(prefix)
-        tokens = _checked(row.prefix_len or 0, _PREFIX_LEN, row.place, "prefix_len")
-        if tokens > length:
-            _refuse(row.place, f"prefix_len {tokens:g} exceeds input_len {length}; shorten it")
-        shared.append(int(tokens) if prefix >= 0 else 0)
-        if hashed:
-            _chain(row, length, chains, ids)
-            offsets.append(len(ids))
-            if len(ids) > MOST_HASHES:
-                raise InputError(f"{path}: has more than {MOST_HASHES:,} hashes; cut out a part")
-    if not arrivals:
+        found.add(chunk, ordered=ordered, hashed=hashed)
+    if not found.count:
         raise InputError(f"{path}: has no request; a trace has the columns {_columns()}")
-    trace = Trace(
-        path,
-        np.array(arrivals),
-        np.array(lengths, np.int64),
-        np.array(answers, np.int64),
-        np.array(sessions, np.int64),
-        Shared(np.array(prefixes, np.int64), np.array(shared, np.int64)),
-        (np.array(offsets, np.int64), np.array(ids, np.int64)) if hashed else None,
-    )
+    trace = found.trace(hashed=hashed)
     if not ordered:
         trace = _sorted(trace)
     return trace._replace(arrival_s=trace.arrival_s - trace.arrival_s[0])
 
 
+class _Columns:
+    """Columns of a trace, which grow by checked rows."""
+
+    def __init__(self, path: str, arrival: Limits) -> None:
+        self.path = path
+        self.arrival = arrival
+        self.count = 0
+        self._parts: list[tuple[Reals, ...]] = []
+        self._sessions, self._prefixes = _Names(), _Names()
+        self._chains: dict[tuple[int, object], int] = {}
+        self._ids, self._offsets = array("q"), array("q", [0])
+        self._base: int | None = None
+        self._last = 0.0
+
+    def add(self, rows: list[_Row], *, ordered: bool, hashed: bool) -> None:
+        """Append rows, after checks of all their values."""
+        lines, arrivals, prompts, answers, sessions, prefixes, shared, priorities, _ = zip(
+            *rows, strict=True
+        )
+        arrival_s = self._numbers(lines, self._clock(arrivals), self.arrival, "arrival_s")
+        if ordered:
+            self._check_order(lines, arrival_s)
+        input_len = self._numbers(lines, prompts, LENGTH, "input_len")
+        output_len = self._numbers(lines, answers, LENGTH, "output_len")
+        prefix = self._prefixes.numbers(prefixes)
+        tokens = [one or "0" for one in shared]
+        prefix_len = self._numbers(lines, tokens, _PREFIX_LEN, "prefix_len")
+        for place in np.flatnonzero(prefix_len > input_len)[:1]:
+            problem = f"prefix_len {prefix_len[place]:g} exceeds input_len {input_len[place]:g}"
+            _refuse(_line(self.path, lines[place]), f"{problem}; shorten it")
+        prefix_len[prefix < 0] = 0.0
+        session = self._sessions.numbers(sessions)
+        ranks = [one or "0" for one in priorities]
+        priority = self._numbers(lines, ranks, _PRIORITY, "priority")
+        columns = (arrival_s, input_len, output_len, session, prefix, prefix_len, priority)
+        self._parts.append(columns)
+        self.count += len(rows)
+        if hashed:
+            self._add_hashes(rows, input_len)
+
+    def trace(self, *, hashed: bool) -> Trace:
+        """Return the trace."""
+        columns = [np.concatenate(part) for part in zip(*self._parts, strict=True)]
+        lengths, answers, sessions, prefixes, shared, priorities = (
+            column.astype(np.int64) for column in columns[1:]
+        )
+        hashes = np.array(self._offsets, np.int64), np.array(self._ids, np.int64)
+        return Trace(
+            self.path,
+            columns[0],
+            lengths,
+            answers,
+            sessions,
+            Shared(prefixes, shared),
+            priorities,
+            hashes if hashed else None,
+        )
+
+    def _clock(self, arrivals: Sequence[object]) -> Sequence[object]:
+        """Return times of day as seconds since the whole second of the first one."""
+        if not isinstance(arrivals[0], tuple):
+            return arrivals
+        if self._base is None:
+            self._base = arrivals[0][0]
+        base = self._base
+        return [one[0] - base + one[1] if isinstance(one, tuple) else one for one in arrivals]
+
+    def _numbers(
+        self, lines: Sequence[int], values: Sequence[object], limits: Limits, name: str
+    ) -> Reals:
+        """Return numbers within limits: all at once if they are plain, or else one by one."""
+        if all(type(value) is str for value in values):
+            with suppress(ValueError):
+                found = np.array(values, np.float64)
+                inside = (found >= limits.low) & (found <= limits.high)
+                if inside.all() and not (limits.whole and (found != np.floor(found)).any()):
+                    return found
+        return np.array(
+            [
+                _checked(value, limits, _line(self.path, line), name)
+                for line, value in zip(lines, values, strict=True)
+            ],
+            np.float64,
+        )
+
+    def _check_order(self, lines: Sequence[int], arrival_s: Reals) -> None:
+        before = np.concatenate([[self._last], arrival_s[:-1]])
+        for place in np.flatnonzero(arrival_s < before)[:1]:
+            problem = f"arrives at {arrival_s[place]:g} s, before the request above it "
+            problem += f"({before[place]:g} s); sort the trace by arrival"
+            _refuse(_line(self.path, lines[place]), problem)
+        self._last = float(arrival_s[-1])
+
+    def _add_hashes(self, rows: list[_Row], input_len: Reals) -> None:
+        """Append the ids of whole blocks: a block is the same only after the same prefix."""
+        for row, length in zip(rows, input_len, strict=True):
+            previous = -1
+            for name in row.hashes[: int(length) // MOONCAKE_BLOCK]:
+                if not isinstance(name, int | str):
+                    problem = f"{show(name)} is not the id of a block"
+                    _refuse(_line(self.path, row.line).at("hash_ids"), problem)
+                previous = self._chains.setdefault((previous, name), len(self._chains))
+                self._ids.append(previous)
+            self._offsets.append(len(self._ids))
+        if len(self._ids) > MOST_HASHES:
+            raise InputError(f"{self.path}: has more than {MOST_HASHES:,} hashes; cut out a part")
+
+
 def _checked(value: object, limits: Limits, place: Place, name: str) -> float:
-    """Return a number within limits; text is read by ``float`` if it is plain, which is fast."""
-    plain: object = value
-    if isinstance(value, str):
-        try:
-            plain = float(value)
-        except ValueError:
-            plain = value
+    """Return a number within limits."""
+    plain = value.strip() if isinstance(value, str) else value
+    with suppress(ValueError):
+        plain = float(plain) if isinstance(plain, str) else plain
     if isinstance(plain, float) and plain.is_integer():
         plain = int(plain)
-    if type(plain) in (int, float) and limits.admits(plain):  # type: ignore[arg-type]
-        return plain  # type: ignore[return-value]
     spot = place.at(name)
-    found = number(plain if isinstance(plain, float) else value, limits, spot)
+    found = number(plain, limits, spot)
     if found is None:
         raise InputError(spot.faults)
     return found
 
 
-def _chain(
-    row: _Row, length: int, chains: dict[tuple[int, object], int], ids: "array[int]"
-) -> None:
-    """Append the ids of a prompt's whole blocks: a block is the same only after the same prefix."""
-    previous = -1
-    for name in row.hashes[: length // MOONCAKE_BLOCK]:
-        if not isinstance(name, int | str):
-            _refuse(row.place.at("hash_ids"), f"{show(name)} is not the id of a block")
-        previous = chains.setdefault((previous, name), len(chains))
-        ids.append(previous)
-
-
 def _sorted(trace: Trace) -> Trace:
-    """Return a trace in order of arrival."""
+    """Return a trace in order of arrival; sessions of one request each are none."""
     order = np.argsort(trace.arrival_s, kind="stable")
+    several = len(np.unique(trace.session)) < len(order)
     return trace._replace(
         arrival_s=trace.arrival_s[order],
         input_len=trace.input_len[order],
         output_len=trace.output_len[order],
-        session=trace.session[order],
+        session=trace.session[order] if several else np.full_like(order, -1),
         shared=Shared(trace.shared.prefix[order], trace.shared.tokens[order]),
+        priority=trace.priority[order],
     )

@@ -128,13 +128,17 @@ def test_files(tmp_path, trace):
     ("arguments", "faults"),
     [
         ((), ["one of --rate, --clients, --trace says when requests arrive; add one"]),
+        (("--rate", "0"), ["--rate: nothing arrives at a rate of 0; give a rate above 0"]),
         (("--rate", "1", "--trace", "x"), ["leave out all but one"]),
         (("--rate", "-1"), ["--rate: '-1' is out of bounds"]),
         (("--rate", "1", "--speed", "2"), ["--speed: has no effect beside --rate; leave it out"]),
         (("--trace", "none.csv"), ["none.csv: no such file; check the path"]),
         (("--rate", "1", "--kv-tokens", "x"), ["--kv-tokens: 'x' is not a count"]),
         (("--rate", "1", "--slo", "ttft<=1s"), ["--slo ttft<=1s: unknown latency 'ttft'"]),
-        (("--rate", "1", "--input-len", "200Ki"), ["1,000 requests of 1,000 exceed the context"]),
+        (
+            ("--rate", "1", "--input-len", "200Ki"),
+            ["1,000 of 1,000 requests cannot fit the context"],
+        ),
         (
             ("--tp", "x", "--cv", "-1", "--slo", "ttft", "--watermark", "2", "--set", "a.b=1"),
             ["tp: 'x'", "--set: unknown", "--cv", "one of --rate", "--watermark", "--slo"],

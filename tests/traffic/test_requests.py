@@ -81,5 +81,7 @@ def test_requests_beyond_the_context():
     with pytest.raises(InputError) as caught:
         check_context(requests, 100, "llama")
     (fault,) = caught.value.faults
-    assert fault.startswith("2 requests of 3 exceed the context of llama, 100 tokens; the first is")
+    assert fault.startswith(
+        "2 of 3 requests cannot fit the context of llama, 100 tokens; the first is"
+    )
     assert fault.endswith("request 2, with 90 + 11; shorten them or choose another model")

@@ -8,10 +8,19 @@ from perfcore.errors import InputError
 from perfcore.physics.prefill import prompts_of
 from perfcore.physics.stages.mixed import load_at, mixed_at, no_prompts, with_prompt
 from perfcore.physics.stages.passes import Context
-from perfcore.traffic import scheduler, server
+from perfcore.traffic import server
 from perfcore.traffic.requests import Requests
-from perfcore.traffic.results import latencies, summary
-from perfcore.traffic.server import Rules, limits_of, replica_of, room_of, simulate_requests
+from perfcore.traffic.results import gap_edges, latencies, summary
+from perfcore.traffic.server import (
+    Rules,
+    limits_of,
+    replica_of,
+    room_of,
+    simulate_pools,
+    simulate_requests,
+)
+from perfcore.traffic.steps.loop import run
+from perfcore.traffic.synthetic import Traffic
 from traffic import naive_server
 
 PLAIN = {"model": "llama-3.1-8b", "device": "h100-sxm", "engine": "vllm"}
@@ -230,7 +239,7 @@ def test_interpreted_and_compiled_are_equal(kind, monkeypatch):
     rules = Rules(budget=256, kv_tokens=5000, replicas=2, routing="prefix-aware")
     compiled = simulate_requests(configuration, requests, rules)
 
-    monkeypatch.setattr(server, "serve", scheduler.run)
+    monkeypatch.setattr(server, "serve", run)
     interpreted = simulate_requests(configuration, requests, rules)
 
     for name, values in compiled.requests.items():
@@ -350,6 +359,35 @@ def test_more_servers_never_wait_longer():
     assert waits == sorted(waits, reverse=True)
 
 
+def test_more_kv_cache_never_preempts_more_and_a_larger_budget_never_serves_less():
+    configuration = Configuration(**PLAIN)
+    requests = random_requests(15, count=400, rate=200.0)
+
+    rooms = [Rules(kv_tokens=tokens, budget=256) for tokens in (2000, 4000, 8000, 16000, 64000)]
+    preempted = [
+        summary(simulate_requests(configuration, requests, r))["preemptions"] for r in rooms
+    ]
+    steps = [Rules(budget=budget) for budget in (128, 256, 512, 1024, 4096)]
+    makespans = [simulate_requests(configuration, requests, r).makespan_s for r in steps]
+
+    assert preempted == sorted(preempted, reverse=True)
+    assert preempted[0] > preempted[-1] == 0
+    assert makespans == sorted(makespans, reverse=True)
+
+
+def test_bursts_make_the_longest_waits_several_times_longer():
+    """Gamma arrivals with a coefficient of variation of 3, at equal load: published 4 to 5."""
+    configuration = Configuration(**PLAIN)
+
+    def p99(cv, rate):
+        traffic = Traffic(rate=rate, cv=cv, requests=20_000, input_len=512, output_len=128)
+        found = simulate_requests(configuration, traffic.made(), Rules())
+        return summary(found)["ttft_p99_s"]
+
+    for rate in (10.0, 20.0, 30.0):
+        assert 4.0 < p99(3.0, rate) / p99(1.0, rate) < 7.0
+
+
 def test_idle_time_is_paid():
     configuration = Configuration(**PLAIN)
     requests = random_requests(8)
@@ -413,4 +451,49 @@ def test_requests_that_never_fit_are_counted():
     nothing = requests._replace(input_len=np.full(60, 10**9))
     none = simulate_requests(Configuration(**PLAIN), nothing, Rules())
     assert none.status == "rejected"
+    assert summary(none, {"ttft_p99_s": 1.0})["slo"] == "missed"
     assert summary(none)["completed"] == 0
+
+
+def test_pools_split_prompts_and_answers():
+    """First tokens are those of prefills alone; answers wait for the transfer and one another."""
+    configuration = Configuration(**PLAIN)
+    requests = random_requests(13, count=300, rate=20.0)
+    ones = requests._replace(output_len=np.ones(300, np.int64))
+    two = Rules(replicas=2)
+
+    found = simulate_pools(configuration, configuration, requests, two, Rules(replicas=3))
+    alone = simulate_requests(configuration, ones, two).requests
+    together = simulate_requests(configuration, requests, Rules(replicas=5)).requests
+
+    table = found.requests
+    np.testing.assert_array_equal(table["first_token_s"], alone["first_token_s"])
+    assert (table["finished_s"] >= table["first_token_s"]).all()
+    assert found.replicas == found.devices == len(found.busy_s) == 5
+    assert set(table["replica"][requests.output_len > 1]) == {2, 3, 4}
+    assert set(table["replica"][requests.output_len == 1]) <= {0, 1}
+    assert found.gaps.sum() == (requests.output_len - 1).sum()
+    edges = gap_edges(len(found.gaps))
+    gap = np.dot(found.gaps, 0.5 * (edges[:-1] + edges[1:]))
+    written = (table["finished_s"] - table["first_token_s"]).sum()
+    assert gap == pytest.approx(written, rel=0.005)
+    # no prompt of others in between
+    longest = latencies(found)["tpot"].max()
+    assert longest < (together["finished_s"] - together["first_token_s"]).max()
+    assert found.energy_j > 0.0
+
+
+def test_pools_with_little_room_send_prompts_again():
+    configuration = Configuration(**PLAIN)
+    requests = random_requests(14, count=100, rate=100.0)
+
+    found = simulate_pools(
+        configuration, configuration, requests, Rules(), Rules(kv_tokens=2500, block_tokens=16)
+    )
+
+    assert found.requests["preemptions"].sum() > 0
+    assert not np.isnan(found.requests["finished_s"]).any()
+    with pytest.raises(InputError, match="sessions"):
+        simulate_pools(
+            configuration, configuration, random_requests(1, kind="loop"), Rules(), Rules()
+        )

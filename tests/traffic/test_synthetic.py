@@ -39,6 +39,9 @@ def test_requests_of_a_seed_never_change():
 
 def test_number_of_requests():
     assert len(Traffic(rate=5).made().arrival_s) == 1000
+    assert len(Traffic(rate=5, turns=7).made().arrival_s) == 1000
+    assert len(Traffic(rate=5, turns=7, daily=1.5).made().arrival_s) == 1000
+    assert len(Traffic(clients=5, turns=7).made().arrival_s) == 1000
     assert len(Traffic(rate=50, duration="1 h").made().arrival_s) == pytest.approx(
         180_000, rel=0.02
     )
@@ -126,6 +129,8 @@ def test_lengths_drawn_from_a_trace_stay_together(trace):
     ("told", "faults"),
     [
         ({}, ["one of rate, clients, trace says when requests arrive; add one"]),
+        ({"rate": 0}, ["rate: nothing arrives at a rate of 0; give a rate above 0"]),
+        ({"clients": 0}, ["add one"]),
         ({"rate": 1, "clients": 2}, ["say"]),
         (
             {"rate": 1, "cv": -1, "seed": "x"},

@@ -79,6 +79,13 @@ def test_csv_with_sessions_and_prefixes(read):
     assert requests.block_hash.tolist() == [0, 1, 0, 1]
 
 
+def test_csv_with_priorities(read):
+    trace = read(f"{HEADER},priority\n0,9,9,1\n1,9,9,\n2,9,9,-3\n")
+
+    assert replayed(first_rows(trace, 2), repeat=2).priority.tolist() == [1, 0, 1, 0]
+    assert trace.priority.tolist() == [1, 0, -3]
+
+
 def test_azure(read):
     trace = read(AZURE)
 
@@ -126,6 +133,8 @@ def test_aiperf(read):
     assert trace.arrival_s == pytest.approx([0.0, 1.0, 3.0], abs=1e-9)
     assert trace.input_len.tolist() == [90, 100, 300]
     assert trace.session.tolist() == [1, 0, 0]
+    single = read("\n".join(lines[:2]), "profile_export.jsonl")
+    assert single.session.tolist() == [-1, -1]
 
 
 def test_replay(read):
@@ -161,6 +170,7 @@ def test_replay(read):
         (f"{HEADER}\n0,many,1\n", "'many' is not a count"),
         (f"{HEADER}\n0,1\n", "line 2: 2 cells for 3 columns; is it cut off?"),
         ("arrival_s,input_len\n0,1\n", "line 1: column 'output_len' is missing"),
+        (f"{HEADER},priority\n0,1,1,0.5\n", "line 2.priority: 0.5 is out of bounds"),
         (f"{HEADER},sesion\n0,1,1,a\n", "line 1: unknown column 'sesion'; did you mean 'session'?"),
         (f"{HEADER},input_len\n0,1,1,1\n", "line 1: a column appears twice; remove one"),
         (f"{HEADER},prefix,prefix_len\n0,9,1,a,10\n", "line 2: prefix_len 10 exceeds input_len 9"),
@@ -174,13 +184,15 @@ def test_replay(read):
         (MOONCAKE.replace("[4, 3]", "[null]"), "line 3.hash_ids: None is not the id of a block"),
         (MOONCAKE.replace("[4, 3]", "[[4]]"), "line 3.hash_ids: [4] is not the id of a block"),
         (MOONCAKE.replace('"output_length": 7', '"output_length": NaN'), "nan is not finite"),
+        (MOONCAKE.replace("2500", "9" * 400), "is out of bounds; write a number, at least 0"),
         (MOONCAKE.replace('"output_length": 7', '"output_length": true'), "True is not a number"),
         (MOONCAKE.replace('"output_length": 7', '"x": 7'), "None is not a number"),
         ("[1, 2]", "has no requests; save them with vllm bench serve's option save-detailed"),
         ("{", "is neither CSV, JSON lines nor one JSON document"),
         (json.dumps(VLLM | {"input_lens": [1]}), "input_lens and output_lens differ in length"),
         (json.dumps({"input_lens": [1]}), "has no start_times"),
-        (aiperf("now", 5), "line 1.request_start_ns: 'now' is not a number"),
+        (aiperf(10**400, 5), "is not a time in nanoseconds"),
+        (aiperf("now", 5), "line 1.request_start_ns: 'now' is not a time in nanoseconds"),
         ('{"metrics": 7}', "line 1: has no metadata or metrics"),
     ],
 )

@@ -36,13 +36,15 @@ class Load(NamedTuple):
     """A step without its attention. Times and energy are per output token of a sequence."""
 
     writing: float  # sequences of a pass that write tokens, in the fullest group
+    mean_writing: float  # in all groups
     prompt_share: float  # of the step's prompt tokens, in one pass of the fullest group
+    mean_share: float
     passes: float  # of all groups in different stages at once
     overlap: float  # time that prompts add, relative to that in stages one after the other
     terms: Terms  # linear operators and recurrent layers
-    bytes_moved: float  # of a pass
-    flops: float  # of a pass
-    executed_s: float  # arithmetic of a pass as executed, at peak rates
+    bytes_moved: float  # of the mean pass
+    flops: float  # of the mean pass
+    executed_s: float  # arithmetic of the mean pass as executed, at peak rates
     start_s: float  # start-ups and sampling
     network_s: float
     host_s: float
@@ -146,14 +148,19 @@ def load_at(
     host_s += per_sequence * (own_writing + own_prompts)
     start_s += engine.sampling_per_sequence * (own_writing + finished * own_share)
 
-    # Traffic and arithmetic.
+    # Traffic and arithmetic of the mean pass.
     per_groups = 1.0 / groups
+    mean_share = per_micro_batch * per_groups
+    mean_writing = writing * mean_share
+    tokens = mean_writing * replica.drafted
+    added = prompt_tokens * mean_share
+    ending = finished * mean_share
     executed_s = replica.executed.state_s * tokens
     executed_s += linear_seconds(
         replica.executed,
         model,
         tokens + added,
-        logits,
+        tokens + ending,
         all_tokens + all_added,
         linear.experts_read,
         per_groups,
@@ -161,7 +168,9 @@ def load_at(
     per_output = replica.per_step_token
     return Load(
         writing=sequences,
+        mean_writing=mean_writing,
         prompt_share=prompt_share,
+        mean_share=mean_share,
         passes=micro_batches * groups,
         overlap=overlap,
         terms=scaled(terms, per_output),
@@ -170,7 +179,7 @@ def load_at(
         + replica.token_bytes * tokens
         + replica.prefill_bytes_per_token * added
         + replica.head_bytes * ending,
-        flops=replica.sequence_flops * sequences
+        flops=replica.sequence_flops * mean_writing
         + replica.prefill_flops_per_token * added
         + replica.head_flops * ending,
         executed_s=executed_s * per_output,
@@ -188,9 +197,9 @@ def mixed_at(replica: Replica, load: Load, context: Context, work: Prompts) -> M
     per_output = replica.per_step_token
     terms = add_context(replica, load.terms, load.writing, context)
     read = context_reads(replica, context)
-    bytes_moved = load.bytes_moved + read.size * load.writing
-    flops = load.flops + read.flops * load.writing
-    executed_s = load.executed_s + read.executed_s * (load.writing * per_output)
+    bytes_moved = load.bytes_moved + read.size * load.mean_writing
+    flops = load.flops + read.flops * load.mean_writing
+    executed_s = load.executed_s + read.executed_s * (load.mean_writing * per_output)
     streaming_s = terms.weights + terms.kv + terms.activations
     device_s = streaming_s + terms.compute + load.start_s
     if work.tokens > 0.0:
@@ -207,8 +216,9 @@ def mixed_at(replica: Replica, load: Load, context: Context, work: Prompts) -> M
         moved = attention_bytes(prefill, part)
         streamed = attention.memory_duty * (moved * prefill.per_attention_byte)
         streaming_s += streamed * (load.overlap * per_output)
-        bytes_moved += moved
-        work_flops = attention_work(prefill, model, part)
+        mean = load.mean_share / load.prompt_share
+        bytes_moved += moved * mean
+        work_flops = attention_work(prefill, model, part) * mean
         flops += work_flops
         executed_s += replica.executed.per_attention_flop * work_flops * per_output
     memory_s = bytes_moved * (per_output * replica.per_bandwidth)
