@@ -122,7 +122,7 @@ def size(
     )
     rules = or_faults(
         lambda: Rules(
-            **rules_of(options, _OF_RULES),
+            **rules_of({name: options[name] for name in _OF_RULES}),
             chunked=not whole_prompts,
             prefix_cache=not no_prefix_cache,
         ),
