@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from perfcore.configuration.simulation import simulate
     from perfcore.diffing.rows import Diff
     from perfcore.errors import InputError, PerfcoreError
+    from perfcore.fleets.fleets import Fleet, Sizing, size
     from perfcore.reporting.drawing import draw, report
     from perfcore.reporting.picture import Picture
     from perfcore.runs.dataset import Dataset
@@ -29,12 +30,14 @@ __all__ = [
     "Dataset",
     "Diff",
     "Finding",
+    "Fleet",
     "InputError",
     "PerfcoreError",
     "Picture",
     "Plan",
     "Run",
     "Score",
+    "Sizing",
     "Space",
     "Traffic",
     "__version__",
@@ -52,6 +55,7 @@ __all__ = [
     "report",
     "search",
     "simulate",
+    "size",
     "sweep",
     "validate",
 ]
@@ -63,12 +67,14 @@ _HOMES = {
     "Dataset": "runs.dataset",
     "Diff": "diffing.rows",
     "Finding": "claims.audit",
+    "Fleet": "fleets.fleets",
     "InputError": "errors",
     "PerfcoreError": "errors",
     "Picture": "reporting.picture",
     "Plan": "runs.plan",
     "Run": "runs.run",
     "Score": "accuracy.scores",
+    "Sizing": "fleets.fleets",
     "Space": "space.space",
     "Traffic": "traffic.synthetic",
     "audit": "claims.audit",
@@ -85,6 +91,7 @@ _HOMES = {
     "report": "reporting.drawing",
     "search": "api",
     "simulate": "configuration.simulation",
+    "size": "fleets.fleets",
     "sweep": "api",
     "validate": "accuracy.scores",
 }

@@ -78,7 +78,9 @@ _COUNTS: Final = ("replicas", "kv_tokens", "budget", "max_sequences", "block_tok
 _NAMES: Final = ("routing", "admission", "order")
 
 
-def _options(known: dict[str, _Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def traffic_options(
+    known: dict[str, _Option],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that adds one option per entry."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -97,8 +99,8 @@ def _options(known: dict[str, _Option]) -> Callable[[Callable[..., None]], Calla
 @click.command()
 @click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
 @click.argument("device", metavar="DEVICE", shell_complete=entry_name("device"))
-@_options(TRAFFIC)
-@_options(RULES)
+@traffic_options(TRAFFIC)
+@traffic_options(RULES)
 @click.option("--whole-prompts", is_flag=True, help="Prompts have steps of their own, unsplit.")
 @click.option("--no-prefix-cache", is_flag=True, help="Keep no blocks of prompts for others.")
 @click.option(
@@ -163,18 +165,18 @@ def simulate(
 
     changed, faults = parse_overrides(overrides)
     setup = {name: options[name] for name in ("model", "device", "devices", *AXES)}
-    configuration = _or_faults(
+    configuration = or_faults(
         lambda: Configuration(**setup, scheduler="continuous", overrides=changed),
         faults,
     )
-    traffic = _or_faults(lambda: Traffic(**{name: options[name] for name in TRAFFIC}), faults)
-    rules = _or_faults(
+    traffic = or_faults(lambda: Traffic(**{name: options[name] for name in TRAFFIC}), faults)
+    rules = or_faults(
         lambda: Rules(
-            **_rules(options), chunked=not whole_prompts, prefix_cache=not no_prefix_cache
+            **rules_of(options), chunked=not whole_prompts, prefix_cache=not no_prefix_cache
         ),
         faults,
     )
-    slos = _or_faults(lambda: objectives(slo), faults)
+    slos = or_faults(lambda: objectives(slo), faults)
     if configuration is None or traffic is None or rules is None or slos is None or faults:
         raise InputError(OVERRIDES.sub("--set: ", fault) for fault in faults)
 
@@ -221,7 +223,7 @@ def _check_files(output: str | None, plot: str | None, trace: str) -> None:
         check_picture(plot, inputs)
 
 
-def _or_faults(made: Callable[[], T], faults: list[str]) -> T | None:
+def or_faults(made: Callable[[], T], faults: list[str]) -> T | None:
     """Return what ``made`` returns, or None after collecting its faults."""
     try:
         return made()
@@ -242,10 +244,10 @@ def _settings(texts: tuple[str, ...]) -> dict[str, Any]:
     if faults:
         raise InputError(faults)
     of_rules = {key: found.pop(key) for key in RULES if key in found}
-    return {**found, **_rules(of_rules)}
+    return {**found, **rules_of(of_rules)}
 
 
-def _rules(options: dict[str, str]) -> dict[str, Any]:
+def rules_of(options: dict[str, str]) -> dict[str, Any]:
     """Return the rules that options state."""
     faults: list[str] = []
     found: dict[str, Any] = {}
