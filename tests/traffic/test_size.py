@@ -270,5 +270,5 @@ def test_faults(slos, options, fault):
 
 def test_requests_beyond_the_context_are_refused():
     long = Traffic(rate=1, requests=10, input_len=200_000)
-    with pytest.raises(InputError, match="exceed the context"):
+    with pytest.raises(InputError, match="cannot fit the context"):
         perfcore.size(MODEL, long, SLOS)
