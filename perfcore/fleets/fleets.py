@@ -60,7 +60,7 @@ SECONDS: Final = 600.0  # of traffic at a rate
 FEWEST_REQUESTS, MOST_REQUESTS = 1_000, 50_000  # of such traffic
 MOST_DEVICES: Final = 4096
 TOP: Final = 8
-SEEDS: Final = 2  # further ones of synthetic traffic, which widen intervals
+SEEDS: Final = 2  # further ones of synthetic traffic, for which objectives are met, too
 _COUNT: Final = Bounds("count", 1, 2**20, whole=True)
 _DEGREES: Final = (1, 2, 4, 8, 16)
 _MOST_PER_REPLICA: Final = 8  # devices, or
@@ -164,7 +164,8 @@ def size(
     Each device, format and engine has one fleet at most, that with the cheapest layout. Layouts are
     ordered by a guess from their steady state, left out if a bound shows that they are too slow or
     too dear or the guess is far too dear, and otherwise simulated with ever fewer replicas. More
-    replicas are taken to be no slower.
+    replicas are taken to be no slower. Traffic that is drawn meets the objectives for three seeds;
+    figures are those of its own.
 
     Parameters
     ----------
@@ -195,10 +196,10 @@ def size(
     space = _space(model, slos, max_devices, top, options)
     requests, more = _requests(traffic)
     check_context(requests, space.model.record().max_context, space.model.name)
-    search = _Search(requests, slos, rules or Rules(), max_devices, top, sure=sure)
+    search = _Search(requests, more, slos, rules or Rules(), max_devices, top, sure=sure)
     with ThreadPoolExecutor(min(cpu_count() or 1, top)) as pool:
         found = search.cheapest(_candidates(space, search))
-        fleets = tuple(pool.map(lambda choice: search.fleet(choice, more), found))
+        fleets = tuple(pool.map(search.fleet, found))
     launch: dict[str, str] = {}
     note = ""
     if fleets:
@@ -354,7 +355,7 @@ class _Choice(NamedTuple):
     candidate: _Candidate
     replicas: int
     usd_per_month: float
-    simulation: Simulation
+    simulations: list[Simulation]  # of all seeds
 
 
 def _candidates(space: _Space, search: "_Search") -> list[_Candidate]:
@@ -431,6 +432,7 @@ class _Search:
     def __init__(
         self,
         requests: Requests,
+        more: Sequence[Requests],
         slos: Mapping[str, float],
         rules: Rules,
         max_devices: int,
@@ -440,6 +442,7 @@ class _Search:
     ) -> None:
         self.sure = sure
         self.requests = requests
+        self.more = more  # those of further seeds
         self.bare = without_blocks(requests)
         self.slos = slos
         self.rules = rules
@@ -452,7 +455,12 @@ class _Search:
         self.too_dear = 0
         self.guessed = 0
         self.simulated = 0
-        self.simulations = 0
+        self.sizes: list[int] = []  # replicas of each simulation, also of threads
+
+    @property
+    def simulations(self) -> int:
+        """Number of simulations."""
+        return len(self.sizes)
 
     def counts(self) -> Counts:
         """Return how many layouts were decided on in which way."""
@@ -539,12 +547,11 @@ class _Search:
             return None
         self.simulated += 1
         configuration = candidate.configuration
-        kept: dict[int, Simulation | None] = {}
+        kept: dict[int, list[Simulation] | None] = {}
 
         def met(replicas: int) -> bool:
             if replicas not in kept:
-                simulation = self.served(configuration, replicas, self.requests)
-                kept[replicas] = simulation if meets(simulation, slos) else None
+                kept[replicas] = self.meeting(configuration, replicas, 1.0, slos)
             return kept[replicas] is not None
 
         start = int(min(max(candidate.guess, least), most))
@@ -553,14 +560,29 @@ class _Search:
             self.too_slow += 1
             return None
         fewest = _smallest(met, least, most, start)
-        simulation = kept[fewest] if fewest is not None else None
-        if fewest is None or simulation is None:
+        simulations = kept[fewest] if fewest is not None else None
+        if fewest is None or simulations is None:
             return None
-        return _Choice(candidate, fewest, fewest * price, simulation)
+        return _Choice(candidate, fewest, fewest * price, simulations)
+
+    def meeting(
+        self,
+        configuration: Configuration,
+        replicas: int,
+        rate: float,
+        slos: Mapping[str, float],
+    ) -> list[Simulation] | None:
+        """Return simulations of all seeds at a relative rate; None if one misses an objective."""
+        found = []
+        for requests in (self.requests, *self.more):
+            found.append(self.served(configuration, replicas, _faster(requests, rate)))
+            if not meets(found[-1], slos):
+                return None
+        return found
 
     def served(self, configuration: Configuration, replicas: int, requests: Requests) -> Simulation:
         """Return a simulation with some replicas."""
-        self.simulations += 1
+        self.sizes.append(replicas)
         return simulate_requests(configuration, requests, replace(self.rules, replicas=replicas))
 
     def _alone(self, configuration: Configuration) -> Simulation:
@@ -568,27 +590,23 @@ class _Search:
 
         No fleet serves a request faster than an idle server does.
         """
-        self.simulations += 1
+        self.sizes.append(1)
         free = self.requests.after < 0
         arrival_s = self.requests.arrival_s.copy()
         arrival_s[free] = np.arange(int(free.sum())) * _APART
         rules = replace(self.rules, replicas=1, kv_tokens=MOST)
         return simulate_requests(configuration, self.requests._replace(arrival_s=arrival_s), rules)
 
-    def fleet(self, choice: _Choice, more: Sequence[Requests]) -> Fleet:
+    def fleet(self, choice: _Choice) -> Fleet:
         """Return the figures of a choice, with intervals and headroom."""
         configuration = choice.candidate.configuration
         figures = _figures(configuration, choice, self.slos)
         slos = self.limits_for(choice.candidate.replica)
-        others = [
-            figures_of(configuration, self.served(configuration, choice.replicas, requests), {})
-            for requests in more
-        ]
+        others = [figures_of(configuration, other, {}) for other in choice.simulations[1:]]
         intervals = _intervals([figures, *others])
 
         def met(rate: float) -> bool:
-            faster = _faster(self.requests, rate)
-            return meets(self.served(configuration, choice.replicas, faster), slos)
+            return self.meeting(configuration, choice.replicas, rate, slos) is not None
 
         return Fleet(
             configuration=configuration,
@@ -659,7 +677,7 @@ def _figures(
     configuration: Configuration, choice: _Choice, slos: Mapping[str, float]
 ) -> dict[str, float | str]:
     """Return the figures of a simulation, and those of the whole fleet per month."""
-    simulation = choice.simulation
+    simulation = choice.simulations[0]
     watts = simulation.energy_j / simulation.makespan_s
     facility = facility_factor(configuration.records.economics)
     return {

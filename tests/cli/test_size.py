@@ -62,7 +62,7 @@ def test_files(tmp_path):
     found = invoke_json(*SIZE, *LIMITS, "-o", document, "--json")
 
     assert json.loads(document.read_text()) == found
-    rows = list(csv.DictReader(table.open()))
+    rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [row["device"] for row in rows] == [fleet["device"] for fleet in found["fleets"]]
     assert float(rows[0]["ttft_p95_s"]) == found["fleets"][0]["ttft_p95_s"]
 
@@ -113,9 +113,3 @@ def test_faults_are_one_clear_line(arguments, fault):
     (line,) = refused(*arguments)
 
     assert fault in line
-
-
-def test_objectives_twice():
-    lines = refused(*SIZE, "--ttft-p95", "x", "--slo", "y")
-
-    assert len(lines) >= 1
