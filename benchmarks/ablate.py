@@ -25,7 +25,11 @@ TERMS: dict[str, dict[str, float]] = {
     "no start-up of operators": dict.fromkeys(plan.LAUNCHES, 0.0),
     "no host time per device": {"host_per_device": 0.0},
     "no host time per sequence": {"host_per_sequence": 0.0, "server_per_sequence": 0.0},
-    "no server in the engine's process": {"server_per_step": 0.0, "server_per_sequence": 0.0},
+    "no server in the engine's process": {
+        "server_per_step": 0.0,
+        "server_per_device": 0.0,
+        "server_per_sequence": 0.0,
+    },
     "no sampling": {"sampling_per_sequence": 0.0},
     "no other requests' prefill": {"interference": 0.0},
     "no queueing": {"queue_weight": 0.0, "random_arrivals": 0.0},

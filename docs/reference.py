@@ -369,6 +369,7 @@ def engines() -> str:
             f"## {entry.name}",
             f"**{escaped(entry.title)}**",
             f"Based on [{entry.base}](#{anchor(entry.base)})." if entry.base else "",
+            released(entry),
             f"Fitted on {measured}." if measured else "",
             f"Kernels fitted: {kernels}." if kernels else "",
             f"*Source*: {escaped(entry.source)}",
@@ -376,6 +377,16 @@ def engines() -> str:
             constants(entry),
         ]
     return paragraphs(*parts)
+
+
+def released(entry: EngineEntry) -> str:
+    """Return the last release that an engine describes, if it is an older one."""
+    if not entry.release_of:
+        return ""
+    last = f" {entry.until_version}" if entry.until_version else ""
+    name = f"[{entry.release_of}](#{anchor(entry.release_of)})"
+    graphs = "" if entry.graphs else "; every step is eager"
+    return f"Releases of {name} up to{last} ({entry.until}){graphs}."
 
 
 def constants(entry: EngineEntry) -> str:
@@ -389,6 +400,12 @@ def constants(entry: EngineEntry) -> str:
         scopes += [
             (key, found, "") for key, found in cast("dict[str, dict[str, Constant]]", given).items()
         ]
+    scopes += [("eager", entry.eager, "× "), ("offline", entry.offline, "")]
+    scopes += [
+        (f"{backend}, {place}", found, "× ")
+        for backend, places in entry.backend.items()
+        for place, found in places.items()
+    ]
     rows = [
         (
             f"`{name}`",

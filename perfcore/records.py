@@ -499,6 +499,11 @@ class Engine(NamedTuple):
         float, LATENCY, "device time to sample the next token, per sequence"
     ]
     server_per_step: Annotated[float, LATENCY, "additional host time per step on a server"]
+    server_per_device: Annotated[
+        float,
+        LATENCY,
+        "additional host time per step and additional device of a group on a server",
+    ]
     server_per_sequence: Annotated[
         float,
         LATENCY,

@@ -241,6 +241,7 @@ def test_every_constant(name, device, weights, scheduler, layout):
         length_spread=1.7,
         host_per_device=30e-6,
         server_per_step=1e-3,
+        server_per_device=70e-6,
         server_per_sequence=2e-5,
         sampling_per_sequence=3e-6,
         attention_prefill_memory_efficiency=0.2,

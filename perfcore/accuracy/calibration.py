@@ -181,7 +181,12 @@ def calibrate_all(
         elif table.get("base") and of_engine:
             tables[name] = _with_evidence(
                 name,
-                fitted_table(name, before_fit(table), fitted, bottom),
+                fitted_table(
+                    name,
+                    before_fit(table) | {"measured": table.get("measured", {})},
+                    fitted,
+                    bottom,
+                ),
                 of_engine,
                 {},
                 data,

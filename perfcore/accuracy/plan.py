@@ -159,7 +159,7 @@ def _singular() -> Iterator[Parameter]:
         yield Parameter(f"{engine} fp8 launch", ("launch_fp8",), 0.4, (engine,))
         yield Parameter(f"{engine} fp8 memory", ("memory_efficiency_8",), 0.08, (engine,))
         yield Parameter(f"{engine} fp8 compute", ("compute_efficiency_8",), 0.15, (engine,))
-    for name in ("server_per_step", "server_per_sequence"):
+    for name in ("server_per_step", "server_per_device", "server_per_sequence"):
         yield Parameter(f"vllm-2024 {name}", (name,), 1.0, ("vllm-2024",))
     yield Parameter("llamacpp-2024 hbm", MEMORY, 0.3, ("llamacpp-2024",), HBM)
     yield Parameter("autoawq cpu memory", MEMORY, 0.3, ("autoawq",), ("cpu",))

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from perfcore import records
 from perfcore.accuracy.protocols import Workload, unstated_kv_format, workload_of
 from perfcore.accuracy.table import Measurement
-from perfcore.catalog import default_economics, loader
+from perfcore.catalog import default_economics, loader, stack
 from perfcore.catalog.engine_entry import EngineEntry, unknown_engine
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.schema import DeviceEntry, KVFormatEntry, WeightFormatEntry
+from perfcore.catalog.stack import Stack
 from perfcore.columns import STATUS
 from perfcore.errors import InputError
 from perfcore.kernel.layout import Block, Inner, Output, Rules, aligned, pitch_of
@@ -53,6 +54,8 @@ class Question(NamedTuple):
     record: records.WeightFormat
     deployment: records.Deployment
     workload: Workload
+    device_record: records.Device  # with the power limit
+    stack: Stack = Stack()
     assumed: str = ""  # a remark, if something is not in the catalogue and was replaced
 
 
@@ -68,7 +71,7 @@ def questions(rows: Sequence[Measurement]) -> tuple[list[Question], list[Skipped
     asked: list[Question] = []
     skipped: list[Skipped] = []
     load = cache(loader.load)  # names repeat; each is looked up once
-    engines = [cast("EngineEntry", load("engine", name)) for name in loader.names("engine")]
+    engines = stack.engines()
     for row in rows:
         try:
             asked.append(_question(row, load, engines))
@@ -81,6 +84,8 @@ def _question(row: Measurement, load: Load, engines: Sequence[EngineEntry]) -> Q
     model = cast("ModelEntry", load("model", row.model))
     device = cast("DeviceEntry", load("device", row.hardware))
     engine, assumed = _engine(row, load, engines)
+    given = _stack(row, device)
+    made = stack.resolve(engine, device, given)
     weight_format = cast("WeightFormatEntry", load("weight_format", row.weight_format))
     stated = row.kv_format or unstated_kv_format(row, weight_format.name)
     kv_format = cast("KVFormatEntry", load("kv_format", stated))
@@ -104,20 +109,38 @@ def _question(row: Measurement, load: Load, engines: Sequence[EngineEntry]) -> Q
         measurement=row,
         model=model,
         device=device,
-        engine=engine,
+        engine=made.engine,
         weight_format=weight_format,
         kv_format=kv_format,
         record=_weight_record(row, weight_format),
         deployment=deployment,
         workload=workload,
-        assumed=assumed,
+        device_record=made.device,
+        stack=given,
+        assumed="; ".join(filter(None, (assumed, *made.remarks))),
+    )
+
+
+def _stack(row: Measurement, device: DeviceEntry) -> Stack:
+    """Return what a row states about its stack; its version may name the back end."""
+    backend = row.backend
+    if not backend:
+        named = stack.backend_in(row.engine_version)
+        backend = named if named in device.backends else ""
+    return Stack(
+        engine_version=row.engine_version,
+        backend=backend,
+        eager=row.eager == "true",
+        runner=row.runner,
+        prefill_chunk=row.prefill_chunk,
+        power_limit=row.power_limit,
     )
 
 
 def _engine(
     row: Measurement, load: Load, engines: Sequence[EngineEntry]
 ) -> tuple[EngineEntry, str]:
-    """Return the engine release that a row was measured with, by its date, and a remark.
+    """Return the engine release that a row was measured with, and a remark.
 
     An engine that is not in the catalogue is replaced by the mean of the engines of its year.
     """
@@ -125,9 +148,7 @@ def _engine(
         named = cast("EngineEntry", load("engine", row.engine))
     except InputError:
         return _unknown(row, cast("EngineEntry", load("engine", "default")), engines)
-    month = row.date[:7] or "9999"
-    older = [entry for entry in engines if entry.release_of == named.name and month <= entry.until]
-    return min(older, key=lambda entry: entry.until, default=named), ""
+    return stack.measured_release(named, row.engine_version, row.date, engines)
 
 
 def _unknown(
@@ -147,10 +168,10 @@ def family_of(engine: EngineEntry) -> str:
 
 def without_engine(question: Question) -> Question:
     """Return a question as it would be asked if nobody had measured its engine."""
-    known = [cast("EngineEntry", loader.load("engine", name)) for name in loader.names("engine")]
-    others = [entry for entry in known if family_of(entry) != family_of(question.engine)]
+    others = [e for e in stack.engines() if family_of(e) != family_of(question.engine)]
     engine, assumed = _unknown(question.measurement, loader.load_engine("default"), others)
-    return question._replace(engine=engine, assumed=assumed)
+    made = stack.resolve(engine, question.device, question.stack)
+    return question._replace(engine=made.engine, assumed=assumed)
 
 
 def _weight_record(row: Measurement, entry: WeightFormatEntry) -> records.WeightFormat:
@@ -181,7 +202,7 @@ class Batch(NamedTuple):
 def batch_of(asked: Sequence[Question]) -> Batch:
     """Return questions as tables."""
     tables: list[dict[tuple[float, ...], int]] = [{} for _ in range(5)]
-    engines: dict[tuple[str, str, object, Workload], int] = {}
+    engines: dict[tuple[str, str, object, Workload, Stack], int] = {}
     entries: list[tuple[EngineEntry, DeviceEntry, WeightFormatEntry, Workload]] = []
     economics = default_economics()
     # building a model's record takes as long as all the rest
@@ -192,7 +213,7 @@ def batch_of(asked: Sequence[Question]) -> Batch:
     for place, question in enumerate(asked):
         made = (
             models[question.model.name],
-            question.device.record(),
+            question.device_record,
             question.record,
             question.kv_format.record(),
             economics,
@@ -203,7 +224,8 @@ def batch_of(asked: Sequence[Question]) -> Batch:
         ]
         load = question.workload.load
         weight_format = question.weight_format
-        key = (question.engine.name, question.device.name, weight_format.kernel, load)
+        own = question.stack._replace(engine_version="", power_limit=None)  # else in the entries
+        key = (question.engine.name, question.device.name, weight_format.kernel, load, own)
         if key not in engines:
             engines[key] = len(entries)
             entries.append((question.engine, question.device, weight_format, load))

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast
 
+from perfcore.catalog.stack import BACKENDS, NUMBERS, RUNNERS
 from perfcore.errors import InputError, show
 from perfcore.limits import Limits
 from perfcore.reading.csvfile import Form, csv_text, read_rows
@@ -47,6 +48,12 @@ OPTIONAL: Final = {  # None if the source does not say
     "concurrency": Limits("ratio", 1, 1e9),
     "input_len": Limits("ratio", 0, 1e9),
     "output_len": Limits("ratio", 0, 1e9),
+    **NUMBERS,
+}
+CHOICES: Final = {  # of texts that may be empty
+    "backend": BACKENDS,
+    "eager": ("true", "false"),
+    "runner": RUNNERS,
 }
 _VALUE: Final = Limits("ratio", 1e-12, 1e12)
 
@@ -80,6 +87,11 @@ class Measurement(NamedTuple):
     value: float
     unit: str
     task_note: str
+    backend: str = ""  # empty: the one of the device's vendor
+    eager: str = ""  # "true": without CUDA graphs
+    runner: str = ""  # server or offline; empty: as the mode
+    prefill_chunk: float | None = None  # tokens of a step; None: the engine's default
+    power_limit: float | None = None  # W per device; None: its rated power
     line: int = 0  # of the file
 
 
@@ -180,6 +192,11 @@ def _measurement(line: int, cells: Mapping[str, str], file: Place) -> Measuremen
         value=value,
         unit=METRICS[metric][0],
         task_note=texts["task_note"],
+        backend=cells.get("backend", ""),
+        eager=cells.get("eager", ""),
+        runner=cells.get("runner", ""),
+        prefill_chunk=optional["prefill_chunk"],
+        power_limit=optional["power_limit"],
         line=line,
     )
 
@@ -195,6 +212,9 @@ def _check_texts(cells: Mapping[str, str], place: Place) -> None:
     mode, metric, unit = cells.get("mode") or MODES[0], cells["metric"], cells.get("unit", "")
     if mode not in MODES:
         place._replace(key=f"{place.key}: mode").unknown("mode", mode, MODES)
+    for name, choices in CHOICES.items():
+        if cells.get(name, "") not in ("", *choices):
+            place._replace(key=f"{place.key}: {name}").unknown("value", cells[name], choices)
     if metric not in METRICS:
         place._replace(key=f"{place.key}: metric").unknown("metric", metric, METRICS)
     elif unit not in ("", *METRICS[metric]):

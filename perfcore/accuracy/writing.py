@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -18,8 +18,20 @@ SHARED: Final = "default"  # engine that holds the factors common to all engines
 
 _CLASSES: Final = get_args(DeviceClass)
 _LINKS: Final = get_args(LinkKind)
-_HEAD: Final = ("base", "title", "aliases", "release_of", "until", "years", "source", "notes")
+_HEAD: Final = (
+    "base",
+    "title",
+    "aliases",
+    "release_of",
+    "until",
+    "until_version",
+    "graphs",
+    "years",
+    "source",
+    "notes",
+)
 _FLAT: Final = ("constants", "factors")
+_OF_RUNS: Final = ("eager", "offline")
 _NESTED: Final = ("class_factors", "device_class", "link", "device", "intervals")
 
 Table = dict[str, Any]
@@ -164,7 +176,7 @@ def number_text(constant: str, value: float) -> object:
             if value >= scale:
                 return f"{value / scale:.4g} {name}"
         return "0 s"
-    return float(f"{value:.4g}") if unit is None else f"{value:.4g} {unit}"
+    return f"{value:.4g} {unit}" if unit else float(f"{value:.4g}")
 
 
 def _copied(value: Any) -> Any:  # noqa: ANN401 - TOML
@@ -175,7 +187,7 @@ def _copied(value: Any) -> Any:  # noqa: ANN401 - TOML
 
 def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
     """Return the text of a TOML file with one engine."""
-    written = toml.table({key: table[key] for key in _HEAD if table.get(key)})
+    written = toml.table({key: table[key] for key in _HEAD if table.get(key, "") not in ("", [])})
     for key in _FLAT:
         if table.get(key):
             toml.add(written, key, toml.table(_ordered(table[key])))
@@ -183,6 +195,8 @@ def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
         places = {place: _ordered(found) for place, found in table.get(key, {}).items() if found}
         if places:
             toml.add(written, key, toml.group(places))
+    for key, found in _of_runs(table):
+        toml.add(written, key, found)
     for key in ("measured", "kernels"):
         if table.get(key):
             toml.add(written, key, toml.table(table[key]))
@@ -192,6 +206,19 @@ def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
             fit["strangers"] = toml.lines(table["fit"]["strangers"])
         toml.add(written, "fit", toml.table(fit))
     return toml.document({name: written}, comment)
+
+
+def _of_runs(table: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield the tables that hold for some runs only, by key."""
+    for key in _OF_RUNS:
+        if table.get(key):
+            yield key, toml.table(_ordered(table[key]))
+    if table.get("backend"):
+        backends = toml.group({})
+        for name, places in table["backend"].items():
+            own = {place: _ordered(found) for place, found in places.items()}
+            toml.add(backends, name, toml.group(own))
+        yield "backend", backends
 
 
 def _ordered(constants: Table) -> Table:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from perfcore import records
 from perfcore.catalog.schema import (
+    Backend,
     DeviceClass,
     DeviceEntry,
     LinkKind,
@@ -81,6 +82,7 @@ def _constant_value(name: str, given: object) -> float:
 ConstantTable = Annotated[Constants, BeforeValidator(_constants)]
 FactorTable = Annotated[Constants, BeforeValidator(_factors)]
 Month = Annotated[str, Field(pattern=r"^(\d{4}-\d{2})?$")]
+Version = Annotated[str, Field(pattern=r"^(b\d{1,9}|\d{1,9}(\.\d{1,9})*)?$")]
 
 
 # Basis of a prediction: the engine was fitted on the device and with the format's kernel; in the
@@ -137,7 +139,8 @@ class EngineEntry(Sourced):
 
     An engine with a ``base`` gives only its differences: ``factors`` scale the base's constants on
     every device, ``class_factors`` on the devices of a class. A value that the engine gives itself
-    takes precedence over both.
+    takes precedence over both. ``eager``, ``offline`` and ``backend`` hold for some runs only (see
+    ``perfcore.catalog.stack``); an engine inherits those of its base.
     """
 
     kind: ClassVar[str] = "engine"
@@ -145,6 +148,8 @@ class EngineEntry(Sourced):
     base: str = ""
     release_of: str = ""  # the current engine, if this entry is an older release of it
     until: Month = ""  # month of the last such release
+    until_version: Version = ""  # the last such release: 0.7 includes 0.7.3
+    graphs: bool = True  # False: all steps of these releases are eager
     years: tuple[Annotated[int, Field(ge=2000, le=2100)], ...] = ()  # of the releases it describes
     constants: ConstantTable = Field(default_factory=dict)
     factors: FactorTable = Field(default_factory=dict)
@@ -152,12 +157,17 @@ class EngineEntry(Sourced):
     device_class: dict[DeviceClass, ConstantTable] = Field(default_factory=dict)
     link: dict[LinkKind, ConstantTable] = Field(default_factory=dict)
     device: dict[str, ConstantTable] = Field(default_factory=dict)
+    eager: FactorTable = Field(default_factory=dict)  # without CUDA graphs
+    offline: ConstantTable = Field(default_factory=dict)  # without a server
+    # by back end, and by class of devices or device
+    backend: dict[Backend, dict[str, FactorTable]] = Field(default_factory=dict)
     measured: dict[DeviceClass, tuple[str, ...]] = Field(default_factory=dict)  # device names
     kernels: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # measured, by device vendor
     intervals: dict[Calibration, ConstantTable] = Field(default_factory=dict)
     fit: FitEvidence | None = None
 
     _parent: "EngineEntry | None" = PrivateAttr(default=None)
+    _changes: tuple[tuple[Constants, Constants], ...] = PrivateAttr(default=())
     _peers: tuple["EngineEntry", ...] = PrivateAttr(default=())
 
     @model_validator(mode="after")
@@ -166,6 +176,8 @@ class EngineEntry(Sourced):
             raise ValueError("factors: scale the constants of a base; add base = 'default'")
         if bool(self.release_of) != bool(self.until):
             raise ValueError("release_of and until belong together; give both, like '2024-12'")
+        if self.until_version and not self.release_of:
+            raise ValueError("until_version: of an older release; add release_of and until")
         missing = [
             name
             for name in ENGINE_DIMENSIONS
@@ -192,6 +204,31 @@ class EngineEntry(Sourced):
         entry = self.model_copy(update={"measured": {}, "kernels": {}, "fit": None})
         entry._peers = tuple(peers)  # noqa: SLF001 - its own class
         return entry
+
+    def changed(self, factors: Constants, constants: Constants) -> "EngineEntry":
+        """Return this engine with factors on its constants, and constants in place of its own.
+
+        They hold on every device.
+        """
+        entry = self.model_copy()
+        entry._changes = (*self._changes, (factors, constants))  # noqa: SLF001 - its own class
+        return entry
+
+    @property
+    def when_eager(self) -> Constants:
+        """Factors on constants of steps that do not run as graphs."""
+        return {**(self._parent.when_eager if self._parent else {}), **self.eager}
+
+    @property
+    def when_offline(self) -> Constants:
+        """Constants of runs without a server."""
+        return {**(self._parent.when_offline if self._parent else {}), **self.offline}
+
+    def on_backend(self, backend: Backend, device: DeviceEntry) -> Constants:
+        """Return factors on constants of a back end; none if it was not measured on the device."""
+        inherited = self._parent.on_backend(backend, device) if self._parent else {}
+        own = self.backend.get(backend, {})
+        return {**inherited, **own.get(device.device_class, {}), **own.get(device.name, {})}
 
     @property
     def peers(self) -> tuple["EngineEntry", ...]:
@@ -241,6 +278,15 @@ class EngineEntry(Sourced):
         return own if self._parent is None else {**self._parent._interval(level), **own}  # noqa: SLF001
 
     def _constants_for(self, device: DeviceEntry) -> Constants:
+        found = self._catalogued(device)
+        if not self.graphs and device.has_graphs:
+            found = _scaled(found, self.when_eager)
+        for factors, constants in self._changes:
+            found = {**_scaled(found, factors), **constants}
+        return found
+
+    def _catalogued(self, device: DeviceEntry) -> Constants:
+        """Return the constants as the catalogue has them, for steps as graphs."""
         if self._peers:
             return _means([peer._constants_for(device) for peer in self._peers])  # noqa: SLF001
         inherited: Constants = {}

@@ -29,6 +29,7 @@ DeviceClass = Literal[
     "sram",
     "cpu",
 ]
+Backend = Literal["cuda", "hip", "vulkan", "metal", "cpu"]  # through which operators are started
 LinkKind = Literal[
     "nvlink",
     "infinity-fabric",
@@ -57,6 +58,7 @@ _FALLBACKS = {
         f"{HOURS_TO_BUY:g} h x price_per_hour: median of the 13 devices that list both"
     ),
 }
+_BACKENDS: dict[str, Backend] = {"NVIDIA": "cuda", "AMD": "hip", "Apple": "metal"}
 _UNIFIED = {"apple-silicon", "apu"}  # processor and device share their memory
 
 Status = Literal["available", "announced", "internal", "hypothetical"]
@@ -154,6 +156,21 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
             raise ValueError("status = 'hypothetical' and hypothetical = true belong together")
         check_limits("device", self.record())
         return self
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """Back ends of engines that exist for the device, the vendor's own first."""
+        if self.device_class == "cpu":
+            return ("cpu",)
+        native = _BACKENDS.get(self.vendor)
+        if "gpu" not in self.device_class and self.device_class not in _UNIFIED:
+            return ()
+        return ("vulkan",) if native is None else (native, "vulkan")
+
+    @property
+    def has_graphs(self) -> bool:
+        """Whether the steps of an engine can run as graphs, which start operators faster."""
+        return bool({"cuda", "hip"}.intersection(self.backends))
 
     @property
     def fallbacks(self) -> dict[str, str]:

@@ -83,6 +83,8 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
         sign = " x" if what_if.mode == "scale" else " ="
         idle = ", which changes nothing here" if what_if in without_effect else ""
         yield Paragraph(f"what if {what_if.key}{sign} {what_if.values[0]:g}{idle}", "doubt")
+    for remark in configuration.remarks:
+        yield Paragraph(remark, "doubt")
     for entry in configuration.hypothetical:
         yield Paragraph(f"{entry} is hypothetical: it does not exist", "doubt")
 
@@ -197,6 +199,10 @@ def setting(configuration: Configuration) -> list[str]:
         told.append(f"{labels['draft_len']} draft tokens at acceptance {numbers['acceptance']:g}")
     if labels["offload"] != "none":
         told.append(f"{_OFFLOADED[str(labels['offload'])]} may be offloaded")
+    for name, value in configuration.stated.items():
+        text = value if isinstance(value, str) else f"{value:g}"
+        unit = {"prefill_chunk": " tokens", "power_limit": " W"}.get(name, "")
+        told.append(name if value == "true" else f"{name.replace('_', ' ')} {text}{unit}")
     return told
 
 

@@ -7,7 +7,13 @@ import click
 
 from perfcore.cli.card import BINDS, TERMS, setting
 from perfcore.cli.document import Block, Paragraph, Title, markdown, show
-from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
+from perfcore.cli.point import (
+    EXAMPLE,
+    OVERRIDES,
+    axis_options,
+    parse_overrides,
+    stack_options,
+)
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option, width
 from perfcore.columns import SOUGHT, STATUS
 from perfcore.configuration.comparison import Comparison
@@ -102,6 +108,7 @@ _ALWAYS: Final = ("weight_bytes_per_device", "kv_bytes_per_device")  # if it can
 @click.option(
     "--devices", metavar="auto", help="Choose tp and pp of each: the fewest devices that fit."
 )
+@stack_options(several=True)
 @set_option(EXAMPLE)
 @json_option
 @markdown_option
@@ -126,6 +133,7 @@ def compare(
     perfcore compare llama-3-70b --device h100-sxm,b200,mi300x --tp 8 --batch 16
     perfcore compare llama-3-8b qwen3-8b --device rtx-4090 --weight-format q4_0,q8_0
     perfcore compare today.toml tomorrow.toml --batch 32
+    perfcore compare qwen3-8b --device h100-sxm --engine vllm --power-limit 400,700
     """  # noqa: D301
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown exclude each other; give one")

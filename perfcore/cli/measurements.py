@@ -10,6 +10,7 @@ import click
 
 from perfcore.accuracy.importing import Imported, read_results, settings
 from perfcore.accuracy.table import LARGEST, Measurement, read_measurements, write_measurements
+from perfcore.catalog import stack
 from perfcore.cli.text import facts, paragraph, rendered, say, set_option
 from perfcore.errors import InputError
 from perfcore.output import check_output, replacing
@@ -22,9 +23,11 @@ MEANINGS: Final = {
     "source": "origin of the measurement; own for imported rows",
     "source_ref": "where to look it up; imported rows name the file",
     "licence": "licence under which the number may be passed on",
-    "date": "date of the measurement, e.g. 2026-03-31; it selects the release of the engine",
+    "date": "date of the measurement, e.g. 2026-03-31; it selects the release of the engine "
+    "unless engine_version does",
     "engine": "inference engine, from the catalogue [default]",
-    "engine_version": "version, as the engine reports it",
+    "engine_version": "version, as the engine reports it, e.g. 0.7.3 or b4567; it selects the "
+    "release",
     "hardware": "device, from the catalogue or a TOML file",
     "model": "model, from the catalogue or a TOML file",
     "weight_format": "weight format, from the catalogue [bf16]",
@@ -42,6 +45,7 @@ MEANINGS: Final = {
     "value": "measured value, in SI units",
     "unit": "unit of the value; it must be that of the metric",
     "task_note": "any remark, such as the data set",
+    **{name: meaning for name, meaning in stack.MEANINGS.items() if name != "engine_version"},
 }
 
 

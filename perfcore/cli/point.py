@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from perfcore.catalog import stack
 from perfcore.cli.completion import Completer, entry_name, words
 from perfcore.cli.document import markdown, show
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
@@ -18,6 +19,13 @@ from perfcore.space import overrides as command_line
 
 EXAMPLE: Final = "device.memory_bandwidth='4 TB/s' or 'device.memory_bandwidth={scale=2}'"
 OVERRIDES: Final = re.compile("^overrides: ")  # faults of --set, not of a file
+_STACK_METAVARS: Final = {
+    "engine_version": "VERSION",
+    "backend": "|".join(stack.BACKENDS),
+    "runner": "|".join(stack.RUNNERS),
+    "prefill_chunk": "TOKENS",
+    "power_limit": "W",
+}
 _METAVARS: Final = {
     "prefix_hit": "SHARE",
     "acceptance": "SHARE",
@@ -61,6 +69,30 @@ def axis_options(
     return decorate
 
 
+def stack_options(*, several: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds the options of the engine's stack and the power limit.
+
+    With ``several``, an option takes a comma-separated list and has no default.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for name, meaning in reversed(stack.MEANINGS.items()):
+            option = f"--{name.replace('_', '-')}"
+            text = f"{meaning[:1].upper()}{meaning[1:]}."
+            if several:
+                metavar = _STACK_METAVARS.get(name, "true|false")
+                command = click.option(option, metavar=f"{metavar},...", help=text)(command)
+            elif name in _STACK_METAVARS:
+                command = click.option(
+                    option, default="", metavar=_STACK_METAVARS[name], help=text
+                )(command)
+            else:
+                command = click.option(option, is_flag=True, help="Use no CUDA graphs.")(command)
+        return command
+
+    return decorate
+
+
 @click.command()
 @click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
 @click.argument("device", metavar="DEVICE", shell_complete=entry_name("device"))
@@ -68,6 +100,7 @@ def axis_options(
 @click.option(
     "--devices", default="", metavar="auto", help="Choose tp and pp: the fewest devices that fit."
 )
+@stack_options()
 @set_option(EXAMPLE)
 @click.option("--sources", is_flag=True, help="Show the source of every figure.")
 @json_option
@@ -77,7 +110,7 @@ def point(
     sources: bool,
     as_json: bool,
     as_markdown: bool,
-    **options: str,
+    **options: object,
 ) -> None:
     """Explain one configuration, term by term.
 
@@ -93,6 +126,7 @@ def point(
     perfcore point llama-3-70b h100-sxm --devices auto --batch 200 --scheduler continuous
     perfcore point llama-3-8b rtx-4090 --weight-format q4_0 --set economics.utilization=0.1
     perfcore point ./my-moe/config.json h200-sxm --tp 8
+    perfcore point llama-3-8b a100-80gb-sxm --engine vllm --engine-version 0.7.3 --eager
     """  # noqa: D301
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown exclude each other; give one")
@@ -100,7 +134,7 @@ def point(
         raise click.UsageError("--json and --sources exclude each other; give one")
     changed, faults = parse_overrides(overrides)
     try:
-        configuration = Configuration(**options, overrides=changed)
+        configuration = Configuration(**options, overrides=changed)  # type: ignore[arg-type]  # it checks
     except InputError as error:
         raise InputError(
             [*faults, *(OVERRIDES.sub("--set: ", fault) for fault in error.faults)]

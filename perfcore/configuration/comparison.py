@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from perfcore.columns import BY_NAME, METRICS, SOUGHT, STATUS
-from perfcore.configuration.configuration import KINDS, Configuration, faults_of
+from perfcore.configuration.configuration import KINDS, STACK, Configuration, faults_of
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, RECORDS
 from perfcore.physics.stages.point import Point
@@ -20,7 +20,8 @@ from perfcore.space.axes import located
 MOST: Final = 64
 _NAME: Final = "name"
 _OVERRIDES: Final = "overrides"
-_KEYS: Final = (*AXIS_INPUTS, "devices", _OVERRIDES)
+_KEYS: Final = (*AXIS_INPUTS, "devices", _OVERRIDES, *STACK)
+_UNSTATED: Final = {"eager": "false"}
 _METRICS: Final = frozenset(column.name for column in METRICS)
 
 
@@ -54,7 +55,9 @@ class Comparison:
     def differing(self) -> dict[str, tuple[float | str | None, ...]]:
         """Axes and overridden fields that differ, with the values of all configurations."""
         settings = dict.fromkeys(key for row in self.rows for key in row if key not in _METRICS)
-        values = {key: tuple(row.get(key) for row in self.rows) for key in settings}
+        values = {
+            key: tuple(row.get(key, _UNSTATED.get(key)) for row in self.rows) for key in settings
+        }
         return {key: found for key, found in values.items() if len(set(found)) > 1}
 
     def best(self, metric: str) -> tuple[int, ...]:

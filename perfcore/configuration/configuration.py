@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Final, NamedTuple, SupportsFloat, SupportsIndex, cast
 
 from perfcore import records
-from perfcore.catalog import loader
+from perfcore.catalog import loader, stack
 from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.estimates import EstimatedFact, estimates
@@ -23,6 +23,7 @@ from perfcore.columns import AXES, METRICS
 from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, LIMITS, PURCHASES, broken_ties
+from perfcore.limits import POWER, Limits
 from perfcore.physics.roofline import peak_flops
 from perfcore.physics.sizing import fewest_devices
 from perfcore.physics.stages.point import Point
@@ -33,6 +34,17 @@ from perfcore.space.axes import WhatIf, parse_what_ifs
 NUMBERS: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.limits is not None)
 CHOICES: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.choices)
 KINDS: Final = tuple(name for name in AXIS_INPUTS if name not in (*NUMBERS, *CHOICES))
+STACK: Final = stack.NAMES
+_REPLACES: Final = {"prefill_chunk": "engine.prefill_chunk", "power_limit": "device.board_power"}
+_OF_DEVICE: Final = {"backend": "", "power_limit": None}
+_OF_ENGINE: Final = {
+    "engine_version": "",
+    "backend": "",
+    "eager": False,
+    "runner": "",
+    "prefill_chunk": None,
+}
+_SPELLED: Final = {"true": True, "false": False}
 _BOUND_ENGINE: Final = "ideal"
 AUTO_DEVICES: Final = "auto"
 ARITHMETIC_FIELD: Final = {
@@ -92,6 +104,18 @@ class Configuration:
     overrides
         New values of fields of records, ``{"device.memory_bandwidth": "4 TB/s"}``, or factors on
         the catalogue's values, ``{"device.memory_bandwidth": {"scale": 2}}``.
+    engine_version
+        Version of the engine, which selects its release: ``"0.7.3"``, or ``"b4567"`` of llama.cpp.
+    backend
+        ``cuda``, ``hip``, ``vulkan``, ``metal`` or ``cpu``; that of the device's vendor if empty.
+    eager
+        Whether steps run without CUDA graphs, so that operators take longer to start.
+    runner
+        ``offline`` leaves out the time of an HTTP server; empty is the same as ``server``.
+    prefill_chunk
+        Token budget of a step; the engine's default if None. [tokens]
+    power_limit
+        Power limit of each device; its rated power if None. ``"300 W"`` or a number. [W]
 
     Raises
     ------
@@ -120,10 +144,17 @@ class Configuration:
     input_len: int | str = 1024
     output_len: int | str = 256
     overrides: Mapping[str, object] = field(default_factory=dict)
+    engine_version: str = ""
+    backend: str = ""
+    eager: bool | str = False
+    runner: str = ""
+    prefill_chunk: float | str | None = None
+    power_limit: float | str | None = None
 
     entries: Entries = field(init=False, repr=False, compare=False)
     numbers: Mapping[str, float] = field(init=False, repr=False, compare=False)
     what_ifs: tuple[WhatIf, ...] = field(init=False, repr=False, compare=False)
+    resolved: stack.Resolved = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         faults: list[str] = []
@@ -132,6 +163,12 @@ class Configuration:
             _check_choice(name, getattr(self, name), faults)
         numbers = {name: _number(name, getattr(self, name), faults) for name in NUMBERS}
         what_ifs = _what_ifs(self.overrides, faults)
+        stated = {name: _stated(name, getattr(self, name), faults) for name in STACK}
+        faults += [
+            f"{name}: beside {key}; leave out one of them"
+            for name, key in _REPLACES.items()
+            if stated[name] is not None and key in self.overrides
+        ]
         _check_devices(self.devices, faults)
         if self.devices == AUTO_DEVICES and (numbers["tp"], numbers["pp"]) != (1, 1):
             faults.append("devices: 'auto' beside tp or pp; leave out one of them")
@@ -140,6 +177,13 @@ class Configuration:
         if faults:
             raise InputError(dict.fromkeys(faults))
         entries = Entries(**found)  # type: ignore[arg-type]  # no fault: the right entries
+        made = stack.Stack(**stated)  # type: ignore[arg-type]  # no fault: the right types
+        engine = entries.engine
+        if made.engine_version:
+            engine = stack.stated_release(engine, made.engine_version)
+        resolved = stack.resolve(engine, entries.device, made)
+        entries = entries._replace(engine=resolved.engine)
+        object.__setattr__(self, "resolved", resolved)
         object.__setattr__(self, "entries", entries)
         object.__setattr__(self, "numbers", numbers)
         object.__setattr__(self, "what_ifs", what_ifs)
@@ -169,7 +213,7 @@ class Configuration:
         entries, numbers = self.entries, self.numbers
         base = Records(
             model=entries.model.record(),
-            device=entries.device.record(),
+            device=self.resolved.device,
             engine=entries.engine.record(entries.device, entries.weight_format),
             weight_format=entries.weight_format.record(),
             kv_format=entries.kv_format.record(),
@@ -238,9 +282,17 @@ class Configuration:
         return self.changed(draft_len=0).evaluate()
 
     def changed(self, **fields: object) -> "Configuration":
-        """Return a configuration on the same devices with some fields changed."""
-        degrees = {"devices": "", "tp": self.numbers["tp"], "pp": self.numbers["pp"]}
-        return replace(self, **{**degrees, **fields})  # type: ignore[arg-type]
+        """Return a configuration on the same devices with some fields changed.
+
+        What is stated about an engine or a device does not hold for another one.
+        """
+        kept: dict[str, object] = {"devices": ""}
+        kept |= {name: self.numbers[name] for name in ("tp", "pp")}
+        if "engine" in fields:
+            kept |= _OF_ENGINE
+        if "device" in fields:
+            kept |= _OF_DEVICE
+        return replace(self, **{**kept, **fields})  # type: ignore[arg-type]
 
     @property
     def labels(self) -> dict[str, str | float]:
@@ -256,6 +308,28 @@ class Configuration:
 
     def _name(self, kind: str) -> str:
         return cast("Entry", getattr(self.entries, kind)).name
+
+    @property
+    def stated(self) -> dict[str, str | float]:
+        """What is stated about the engine's stack and the power limit, by name."""
+        defaults = stack.Stack()
+        found = {}
+        for name, value in self.resolved.stack._asdict().items():
+            if value != getattr(defaults, name):
+                found[name] = "true" if value is True else value
+        return found
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the stated stack leaves out, could not change, or changes without effect here."""
+        point = self.evaluate()
+        idle = [
+            f"{name.replace('_', ' ')} changes nothing here"
+            for name in self.stated
+            if name in ("eager", "prefill_chunk", "power_limit")
+            and self.changed(**{name: getattr(stack.Stack(), name)}).evaluate() == point
+        ]
+        return (*self.resolved.remarks, *idle)
 
     @property
     def constants(self) -> dict[str, Constant]:
@@ -316,7 +390,7 @@ class Configuration:
 
     def to_dict(self) -> dict[str, float | str]:
         """Return axes, overridden fields and all metrics, by column name."""
-        row: dict[str, float | str] = dict(self.labels)
+        row: dict[str, float | str] = {**self.labels, **self.stated}
         row |= {what_if.column_name: what_if.values[0] for what_if in self.what_ifs}
         point = self.evaluate()
         for column in METRICS:
@@ -345,7 +419,7 @@ def evaluate(
     InputError
         There are faults; all of them are listed.
     """
-    known = (*list(AXIS_INPUTS)[2:], "devices", "overrides")
+    known = (*list(AXIS_INPUTS)[2:], "devices", "overrides", *STACK)
     faults: list[str] = []
     for name in options:
         if name not in known:
@@ -366,6 +440,8 @@ def faults_of(name: str, given: object) -> list[str]:
         _number(name, given, faults)
     elif name == "devices":
         _check_devices(given, faults)
+    elif name in STACK:
+        _stated(name, given, faults)
     elif isinstance(given, Mapping):
         _what_ifs(given, faults)
     else:
@@ -404,17 +480,56 @@ def _check_choice(name: str, given: object, faults: list[str]) -> None:
         place.unknown("value", given if isinstance(given, str) else show(given), choices)
 
 
+def _stated(name: str, given: object, faults: list[str]) -> object:
+    """Return an input of the stack; after a fault, or if it is empty, as if it were not stated."""
+    place = Place(name, "", faults)
+    if name in stack.NUMBERS:
+        if given is None or given == "":
+            return None
+        bound = stack.NUMBERS[name]
+        if name == "power_limit" and isinstance(given, str) and not _is_bare(given):
+            bound = POWER
+        return number(_plain(given, bound), bound, place)
+    if name == "eager":
+        if isinstance(given, bool):
+            return given
+        if given not in ("", *_SPELLED):
+            place.fault(f"{show(given)} is neither true nor false", "write one of them")
+        return _SPELLED.get(str(given), False)
+    if not isinstance(given, str):
+        place.fault(f"{show(given)} is no text", "write it in quotes")
+        return ""
+    choices = {"backend": stack.BACKENDS, "runner": stack.RUNNERS}.get(name)
+    if choices and given not in ("", *choices):
+        place.unknown("value", given, choices)
+    return given
+
+
+def _is_bare(text: str) -> bool:
+    """Return whether a text is a number without a unit."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _plain(given: object, bound: Limits) -> object:
+    """Return a number of NumPy or another library as one of Python."""
+    if not isinstance(given, bool | str | float):
+        with contextlib.suppress(TypeError):
+            if isinstance(given, SupportsIndex):
+                return operator.index(given)
+            if isinstance(given, SupportsFloat) and not bound.whole:
+                return float(given)
+    return given
+
+
 def _number(name: str, given: object, faults: list[str]) -> float:
     bound = AXIS_INPUTS[name].limits
     if bound is None:
         raise KeyError(name)
-    if not isinstance(given, bool | str | float):  # NumPy's numbers too
-        with contextlib.suppress(TypeError):
-            if isinstance(given, SupportsIndex):
-                given = operator.index(given)
-            elif isinstance(given, SupportsFloat) and not bound.whole:
-                given = float(given)
-    return number(given, bound, Place(name, "", faults)) or 0
+    return number(_plain(given, bound), bound, Place(name, "", faults)) or 0
 
 
 def _what_ifs(overrides: Mapping[str, object], faults: list[str]) -> tuple[WhatIf, ...]:

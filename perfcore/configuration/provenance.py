@@ -113,6 +113,9 @@ def _provenance(
         basis, source = _BASES[constant.basis], constant.source
     else:
         basis, source = _of_entry(getattr(configuration.entries, kind), field)
+    if what_if is None and (kind, field) == ("device", "board_power"):
+        limit = configuration.resolved.stack.power_limit
+        return (basis, source) if limit is None else ("what-if", "power_limit of this question")
     if what_if is None:
         return basis, source
     if what_if.mode == "set":

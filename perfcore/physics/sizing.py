@@ -2,7 +2,7 @@
 
 from perfcore.physics.attention import kv_bytes_per_sequence, state_bytes_per_sequence
 from perfcore.physics.memory import usable_bytes
-from perfcore.physics.operators import expert_read_bytes
+from perfcore.physics.operators import body_read_bytes, expert_read_bytes
 from perfcore.physics.parallelism import Layout, groups_at_work, heads_fit, lay_out
 from perfcore.physics.rounding import ceil_of, floor_of
 from perfcore.physics.serving import wasted_tokens
@@ -33,6 +33,19 @@ def weight_bytes_per_device(
     rest += drafts * layer_bytes(model, weight_format)
     routed = (1.0 + drafts) * layout.expert_slots * expert_read_bytes(model, weight_format)
     return layout.stage_share * (rest / layout.width + routed / layout.expert_width)
+
+
+def read_shares(model: Model, weight_format: WeightFormat, layout: Layout) -> tuple[float, float]:
+    """Shares of a device's weights that a pass reads: of the body, and per routed expert read.
+
+    The draft is left out.
+    """
+    own = weight_bytes_per_device(model, weight_format, layout, 0.0)
+    share = layout.stage_share / own
+    return (
+        share * body_read_bytes(model, weight_format) / layout.width,
+        share * expert_read_bytes(model, weight_format) / layout.expert_width,
+    )
 
 
 def held_bytes(model: Model, weight_format: WeightFormat, layout: Layout) -> float:

@@ -34,6 +34,7 @@ LATENCIES: Final = (
     "host_per_prefill",
     "sampling_per_sequence",
     "server_per_step",
+    "server_per_device",
     "server_per_sequence",
 )
 COMPUTE_RATES: Final = (

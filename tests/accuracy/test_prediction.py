@@ -152,3 +152,61 @@ def test_what_a_row_of_gguf_says_of_its_width(write):
     found, _ = questions(read_measurements(write(line, header=header)))
 
     assert found[0].record.bits == found[0].record.embedding_bits == 4.9
+
+
+STACK = (
+    "engine_version,backend,eager,runner,prefill_chunk,power_limit",
+    "0.7.3,,true,offline,2048,300",
+)
+
+
+def test_the_stack_that_a_row_states_is_predicted(write):
+    (question,), _ = questions(
+        read_measurements(write(f"{ROW},{STACK[1]}", header=f"{HEADER},{STACK[0]}"))
+    )
+    batch = batch_of([question])
+
+    (value,) = predicted(batch, evaluate_points(batch, engine_table(batch)))
+
+    point = Configuration(
+        "llama-3.1-8b",
+        "h100-sxm",
+        engine="vllm",
+        engine_version="0.7.3",
+        eager=True,
+        runner="offline",
+        prefill_chunk=2048,
+        power_limit=300,
+        batch=16,
+        input_len=1024,
+        output_len=256,
+    ).evaluate()
+    assert question.engine.name == "vllm-0.7"
+    assert question.assumed == "runner offline: no time of a server is counted"
+    assert value == pytest.approx(point.tpot_s, rel=1e-12)
+    assert without_engine(question).stack == question.stack
+
+
+def test_rows_of_different_stacks_have_constants_of_their_own(write):
+    lines = [f"{ROW},{eager},{chunk}" for eager in ("true", "") for chunk in ("512", "")]
+    found, _ = questions(read_measurements(write(*lines, header=f"{HEADER},eager,prefill_chunk")))
+
+    assert len(batch_of(found).engines) == 4
+
+
+def test_a_back_end_in_the_version_counts_if_the_device_has_it(write):
+    row = ROW.replace("h100_sxm,vllm", "strix-halo,llamacpp").replace("static,16", "static,1")
+    (vulkan, metal), _ = questions(
+        read_measurements(
+            write(f"{row},b8123 Vulkan", f"{row},b8123 Metal", header=HEADER + ",engine_version")
+        )
+    )
+
+    assert vulkan.stack.backend == "vulkan"
+    assert metal.stack.backend == ""
+
+
+def test_a_stack_that_cannot_be_is_a_reason(write):
+    (_, skipped) = questions(read_measurements(write(f"{ROW},900", header=f"{HEADER},power_limit")))
+
+    assert skipped[0].reason.startswith("power_limit: 900 W is not between")

@@ -73,7 +73,13 @@ def worse(reason):
         ("llamacpp", "consumer-gpu", "tpot_s", 0.08),
         ("llamacpp", "consumer-gpu", "prefill_tokens_per_s", 0.08),
         # not fitted
-        ("vllm-2024", "datacentre-gpu-amd", "e2e_latency_s", 0.06),
+        pytest.param(
+            "vllm-2024",
+            "datacentre-gpu-amd",
+            "e2e_latency_s",
+            0.06,
+            marks=worse("0.079 since servers of 2024 pay per further device, offline runs not"),
+        ),
         ("vllm", "datacentre-gpu-amd", "e2e_latency_s", 0.1),
         ("vllm", "datacentre-gpu-amd", "output_tokens_per_s_per_device", 0.22),
         pytest.param(

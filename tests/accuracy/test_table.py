@@ -88,3 +88,31 @@ def test_unit_of_another_metric_is_refused(write):
 
 def test_columns_of_the_format_are_those_of_a_row():
     assert Measurement._fields[:-1] == COLUMNS
+
+
+def test_the_stack_of_a_row_is_optional(write):
+    header = HEADER + ",engine_version,backend,eager,runner,prefill_chunk,power_limit"
+    (bare, full) = read_measurements(
+        write(ROW + ",,,,,,", ROW + ",0.7.3,cuda,true,offline,2048,300", header=header)
+    )
+
+    assert bare == read_measurements(write(ROW))[0]._replace(line=bare.line)
+    assert (full.engine_version, full.backend, full.eager) == ("0.7.3", "cuda", "true")
+    assert (full.runner, full.prefill_chunk, full.power_limit) == ("offline", 2048, 300)
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "fault"),
+    [
+        ("backend", "cud", "backend: unknown value 'cud'; did you mean 'cuda'?"),
+        ("eager", "yes", "eager: unknown value 'yes'; use one of: true, false"),
+        ("runner", "batch", "runner: unknown value 'batch'; use one of: server, offline"),
+        ("prefill_chunk", "0", "prefill_chunk: '0' is out of bounds"),
+        ("power_limit", "-1", "power_limit: '-1' is out of bounds"),
+    ],
+)
+def test_faults_of_a_stack(write, column, text, fault):
+    with pytest.raises(InputError) as error:
+        read_measurements(write(f"{ROW},{text}", header=f"{HEADER},{column}"))
+
+    assert fault in str(error.value)

@@ -206,6 +206,7 @@ SANE = {  # smallest and largest value that is believed of a fitted constant, on
     "host_per_device": (0.0, 15e-3),
     "host_per_prefill": (0.0, 61e-3),
     "server_per_step": (0.0, 30e-3),
+    "server_per_device": (0.0, 30e-3),
     "server_per_sequence": (0.0, 1e-3),
     "interference": (0.8, 1.5),
     "queue_weight": (0.0, 1.0),

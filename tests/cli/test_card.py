@@ -132,7 +132,7 @@ def test_bars_are_plain_where_letters_are():
     text = done.stdout.decode("ascii")
 
     assert "?" not in text
-    assert re.search(r"^weights +3\.3667 ms +33\.8%  #+ ", text, re.MULTILINE)
+    assert re.search(r"^weights +3\.3630 ms +33\.8%  #+ ", text, re.MULTILINE)
     assert "+-----" in text
 
 

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 from configuration.files import TODAY, TOMORROW
 
+from cli.command import invoke_json
 from perfcore.cli import program
 from perfcore.configuration.comparison import MOST, compare
 
@@ -207,3 +208,18 @@ def test_a_file_that_lacks_a_key_is_named(tmp_path, files):
         f"{path}: key 'device' is missing; add one (perfcore devices lists all)"
     ]
     assert invoke(files[0], path, "--device", "b200")
+
+
+def test_compare_varies_the_stack_of_an_engine():
+    row = invoke_json(
+        *("compare", "llama-3-8b", "--device", "a100-80gb-sxm", "--engine", "vllm"),
+        *("--engine-version", "0.5.4,0.7.3", "--eager", "false,true", "--json"),
+    )
+
+    assert row["names"] == [
+        f"engine_version {version}, eager {eager}"
+        for version in ("0.5.4", "0.7.3")
+        for eager in ("false", "true")
+    ]
+    times = [found["tpot_s"] for found in row["rows"]]
+    assert times[0] < times[1]

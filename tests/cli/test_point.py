@@ -225,3 +225,25 @@ def test_point_takes_overrides():
 
 def test_point_of_a_hypothetical_device_says_so():
     assert "hbm4-6tbs is hypothetical" in invoke("point", "llama-3-8b", "hbm4-6tbs")
+
+
+STACKED = [
+    *("point", "llama-3-8b", "a100-80gb-sxm", "--engine", "vllm", "--engine-version", "0.5.4"),
+    *("--scheduler", "continuous", "--batch", "32", "--runner", "offline", "--eager"),
+    *("--prefill-chunk", "1Ki", "--backend", "vulkan", "--power-limit", "300"),
+]
+
+
+def test_point_takes_the_stack_of_an_engine():
+    text = " ".join(invoke(*STACKED).split())
+    row = invoke_json(*STACKED, "--json")
+
+    for word in (
+        "engine vllm-2024",
+        "engine version 0.5.4, backend vulkan, eager, runner offline",
+        "prefill chunk 1024 tokens, power limit 300 W",
+        "runner offline: no time of a server is counted",
+        "backend vulkan was not measured with vllm-2024 on a100-80gb-sxm",
+    ):
+        assert word in text
+    assert (row["engine"], row["eager"], row["prefill_chunk"]) == ("vllm-2024", "true", 1024)

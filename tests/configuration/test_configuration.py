@@ -364,3 +364,75 @@ def test_overrides_that_change_nothing_are_known():
     assert [one.key for one in found] == ["device.board_power", "device.memory2_bandwidth"]
     lower = Configuration("llama-3-8b", "h100-sxm", overrides={"device.board_power": 300.0})
     assert lower.without_effect == ()
+
+
+def test_the_stack_reaches_the_result():
+    plain = Configuration("llama-3-8b", "a100-80gb-sxm", engine="vllm", batch=8)
+    stacked = Configuration(
+        "llama-3-8b",
+        "a100-80gb-sxm",
+        engine="vllm",
+        engine_version="0.7.3",
+        eager=True,
+        power_limit="300 W",
+        batch=8,
+    )
+
+    assert stacked.labels["engine"] == "vllm-0.7"
+    assert stacked.evaluate().tpot_s > plain.evaluate().tpot_s
+    assert stacked.records.device.board_power == 300
+    row = stacked.to_dict()
+    assert (row["engine_version"], row["eager"], row["power_limit"]) == ("0.7.3", "true", 300)
+    assert "eager" not in plain.to_dict()
+
+
+def test_a_token_budget_and_a_runner_change_a_server():
+    options = {"engine": "vllm-2024", "scheduler": "continuous", "batch": 32}
+    plain = evaluate("llama-3-8b", "h100-sxm", **options)
+    offline = evaluate("llama-3-8b", "h100-sxm", runner="offline", **options)
+    small = evaluate("llama-3-8b", "h100-sxm", prefill_chunk="256", **options)
+
+    assert offline["tpot_s"] < plain["tpot_s"]
+    assert small["ttft_s"] != plain["ttft_s"]
+
+
+def test_what_a_stack_does_not_change_is_said():
+    static = Configuration("llama-3-8b", "m4-max", prefill_chunk=4096, eager=True)
+
+    assert static.remarks == ("eager changes nothing here", "prefill chunk changes nothing here")
+
+
+def test_the_bound_has_the_power_limit_but_not_the_engines_stack():
+    options = {"engine": "vllm", "engine_version": "0.7.3", "eager": True, "power_limit": 200}
+    limited = Configuration("llama-3.1-8b", "a100-80gb-sxm", input_len=8192, **options)
+    free = Configuration("llama-3.1-8b", "a100-80gb-sxm", input_len=8192)
+
+    assert limited.bound().ttft_s > free.bound().ttft_s
+    assert limited.bound().tpot_s <= limited.evaluate().tpot_s
+    assert limited.changed(engine="sglang", device="h100-sxm").evaluate().status == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"engine": "vllm", "engine_version": "new"}, "engine_version: 'new' is no version"),
+        ({"engine_version": "0.7.3"}, "engine_version: default has one entry"),
+        ({"engine_version": 7}, "engine_version: 7 is no text; write it in quotes"),
+        ({"backend": "cud"}, "backend: unknown value 'cud'; did you mean 'cuda'?"),
+        ({"backend": "metal"}, "backend: h100-sxm has no back end 'metal'; use cuda or vulkan"),
+        ({"eager": "perhaps"}, "eager: 'perhaps' is neither true nor false"),
+        ({"runner": "client"}, "runner: unknown value 'client'"),
+        ({"prefill_chunk": 0}, "prefill_chunk: 0 is out of bounds"),
+        ({"power_limit": "10 W"}, "power_limit: 10 W is not between the idle and the rated"),
+        ({"power_limit": 800}, "power_limit: 800 W is not between the idle and the rated"),
+        (
+            {"power_limit": 400, "overrides": {"device.board_power": "300 W"}},
+            "power_limit: beside device.board_power; leave out one of them",
+        ),
+    ],
+)
+def test_faults_of_a_stack(options, fault):
+    with pytest.raises(perfcore.InputError) as error:
+        Configuration("llama-3-8b", "h100-sxm", **options)
+
+    assert fault in str(error.value)

@@ -80,3 +80,21 @@ def test_source_of_a_figure_is_the_part_that_tells_of_it():
     assert found["price_per_hour"].startswith(entry.price_per_hour_basis)
     assert "aiconfigurator" in found["memory_bandwidth"]
     assert "price" not in found["memory_bandwidth"]
+
+
+def test_a_stack_is_the_source_of_what_it_sets():
+    configuration = Configuration(
+        *("llama-3-8b", "h100-sxm"),
+        engine="vllm",
+        scheduler="continuous",
+        batch=64,
+        input_len=32768,
+        eager=True,
+        prefill_chunk=1024,
+        power_limit=300,
+    )
+    found = {figure.field: figure for figure in figures(configuration)}
+
+    assert found["board_power"].basis == "what-if"
+    assert found["prefill_chunk"].source == "prefill_chunk of this question"
+    assert "steps without CUDA graphs" in found["launch"].source

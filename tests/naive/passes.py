@@ -221,9 +221,10 @@ class Passes(Replica):
         """Return what the host, and a server on it, add to a step of a group's ``sequences``."""
         engine = self.engine
         seconds = engine.host_per_step + engine.host_per_sequence * sequences
-        if not self.spatial:
-            for _ in range(1, int(self.tp * self.pp)):
-                seconds += engine.host_per_device
+        further = 0 if self.spatial else int(self.tp * self.pp) - 1
+        for _ in range(further):
+            seconds += engine.host_per_device
+            seconds += 0 if self.static else engine.server_per_device
         if not self.static:
             seconds += engine.server_per_step + engine.server_per_sequence * sequences
         return seconds

@@ -416,6 +416,15 @@ def test_servers_take_time(scheduler):
         assert one.tpot_s - plain.tpot_s == pytest.approx(one.latency_s, rel=1e-9, abs=1e-15)
 
 
+@pytest.mark.parametrize("scheduler", [STATIC, CONTINUOUS, APART])
+def test_a_server_calls_its_further_devices(scheduler):
+    """1 ms for each of 7 further devices of a group of 8; 0 for a static batch."""
+    engine = IDEAL._replace(server_per_device=1e-3)
+    point = serve(engine, scheduler, tp=8.0, batch=32.0)
+
+    assert point.latency_s == digits(0.0 if scheduler == STATIC else 7e-3)
+
+
 def test_choosing_tokens_takes_the_device():
     """2 us for each of 32 sequences, 8 per group, at the power of a busy device."""
     engine = IDEAL._replace(

@@ -11,12 +11,14 @@ from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
 from perfcore.inputs import AXIS_INPUTS
 from perfcore.limits import Limits
+from perfcore.physics.operators import body_read_bytes
 from perfcore.physics.parallelism import lay_out
 from perfcore.physics.sizing import (
     LARGEST_DEGREE,
     fewest_devices,
     fits,
     held_bytes,
+    read_shares,
     weight_bytes_per_device,
     with_degrees,
 )
@@ -34,6 +36,18 @@ def test_weights_of_groups():
 
     assert routed == DEEPSEEK.experts * DEEPSEEK.expert_elements * FP8.bits / 8
     assert weight_bytes_per_device(DEEPSEEK, FP8, layout, 0.0) == digits(rest / 8 + routed / 16)
+
+
+def test_shares_of_weights_that_a_pass_reads():
+    """DeepSeek-V3 in 2 groups of 8: 2.2 of the 43 GB of a device are in every pass."""
+    layout = lay_out(DEEPSEEK, H100, deployed(tp=8.0, dp=2.0))
+    held = weight_bytes_per_device(DEEPSEEK, FP8, layout, 0.0)
+    body, expert = read_shares(DEEPSEEK, FP8, layout)
+
+    assert 256 * expert == digits(expert_bytes(DEEPSEEK, FP8) / 16 / held)
+    assert body == digits(body_read_bytes(DEEPSEEK, FP8) / 8 / held)
+    embedding = DEEPSEEK.embedding_elements * FP8.embedding_bits / 8 / 8 / held
+    assert body + 256 * expert + embedding == digits(1.0)
 
 
 def test_redundant_experts_are_held():

@@ -152,8 +152,8 @@ def add_file(rng, run):
     path.parent.mkdir(exist_ok=True)
     if rng.random() < 0.3:
         os.mkfifo(path)
-    elif rng.random() < 0.5:
-        shutil.copy(run / "data" / "part-00000.parquet", path)
+    elif rng.random() < 0.5 and (run / "data" / "part-00000.parquet").stat().st_size < 10**7:
+        shutil.copy(run / "data" / "part-00000.parquet", path)  # a sparse one would fill the disk
     else:
         path.write_bytes(rng.randbytes(100))
 

@@ -57,6 +57,13 @@ def test_rows_columns_types_and_fingerprint_are_checked(run):
     assert verify(run).rerun == (7,)
 
 
+def test_a_sparse_file_of_a_terabyte_is_not_read_through(run):
+    """Hashing it would take about an hour."""
+    os.truncate(run / "data" / manifest.shard_file(7), 10**12)
+
+    assert "1,000,000,000,000 bytes long" in problems(run)["data/part-00007.parquet"]
+
+
 def test_a_shard_without_a_receipt_is_not_believed(run):
     (run / "shards" / "part-00007.json").unlink()
     shards = perfcore.open_run(run).manifest["shards"]

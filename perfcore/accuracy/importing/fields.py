@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 from perfcore.accuracy.importing.documents import Record
 from perfcore.accuracy.importing.names import Names
-from perfcore.accuracy.table import COLUMNS, MODES
-from perfcore.catalog import loader
+from perfcore.accuracy.table import CHOICES, COLUMNS, MODES
+from perfcore.catalog import loader, stack
 from perfcore.errors import InputError, argument, show
 from perfcore.limits import Limits
 from perfcore.reading.csvfile import formula
@@ -29,7 +29,9 @@ _NUMBERS: Final = {
     "concurrency": Limits("ratio", 1, 1e9),
     "input_len": Limits("ratio", 0, 1e9),
     "output_len": Limits("ratio", 1, 1e9),
+    **stack.NUMBERS,
 }
+_CHOICES: Final = {"mode": MODES, **CHOICES}
 _POSITIVE: Final = Limits("ratio", 1e-12, 1e12)
 _LONGEST: Final = 500  # characters of a cell
 
@@ -107,8 +109,8 @@ def checked(column: str, value: object, place: Place) -> object:
     if column in _NUMBERS:
         return number(value, _NUMBERS[column], place)
     text = str(value).strip()
-    if column == "mode" and text not in MODES:
-        place.unknown("mode", text, MODES)
+    if text not in _CHOICES.get(column, (text,)):
+        place.unknown(column, text, _CHOICES[column])
     return text if harmless(text, place) else None
 
 

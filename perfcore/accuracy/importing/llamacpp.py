@@ -43,11 +43,12 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
     hardware, devices = _hardware(record, reading)
     split = text_of(record, "split_mode")
     build = count(record, "build_number")
-    stated = {
+    stated: dict[str, object] = {
         "mode": "static",
         "date": text_of(record, "test_time")[:10],
         "engine": "llamacpp",
         "engine_version": f"b{build:.0f}" if build else "",
+        "backend": "vulkan" if text_of(record, "backends") == "Vulkan" else "",  # else the vendor's
         "hardware": hardware,
         "model": model or file,
         "weight_format": weight_format(text_of(record, "model_type")),

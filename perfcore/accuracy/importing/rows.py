@@ -134,5 +134,19 @@ def _row(cells: dict[str, Any], metric: str, value: float) -> Measurement:
         value=float(f"{value:.{_DIGITS}g}"),
         unit=METRICS[metric][0],
     )
-    digest = hashlib.sha256(repr(row).encode()).hexdigest()
+    digest = hashlib.sha256(_content(row).encode()).hexdigest()
     return row._replace(row_id=f"m{digest[:12]}")  # a letter first: not a number
+
+
+def _content(row: Measurement) -> str:
+    """Return the content that identifies a row: the same as before later columns, if all are empty.
+
+    Otherwise a file that is imported again would add its rows to those of an older table.
+    """
+    unstated = Measurement._field_defaults
+    cells = (
+        f"{name}={value!r}"
+        for name, value in row._asdict().items()
+        if name == "line" or name not in unstated or value != unstated[name]
+    )
+    return f"Measurement({', '.join(cells)})"

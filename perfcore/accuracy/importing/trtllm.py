@@ -93,6 +93,7 @@ def _configuration(record: Record, reading: Reading) -> dict[str, object]:
     return {
         "engine": "trtllm",
         "engine_version": text_of(engine, "version"),
+        "runner": "offline",
         "model": reading.names.model(model) or model,
         "hardware": reading.names.device(gpu) or gpu,
         "weight_format": weights or text_of(engine, "dtype"),

@@ -38,6 +38,10 @@ _METADATA: Final = (
     "pp",
     "ep",
     "dp",
+    "eager",
+    "runner",
+    "prefill_chunk",
+    "power_limit",
 )
 _ENGINES: Final = {"vllm": "vllm", "tensorrt-llm": "trtllm", "trt": "trtllm"}
 _DAY: Final = re.compile(r"(\d{4})(\d\d)(\d\d)-\d{6}")
@@ -73,7 +77,11 @@ def _throughput(record: Record, reading: Reading) -> Iterator[Run]:
     )
     if requests is None or tokens is None or rate is None:
         return
-    stated: dict[str, object] = {"mode": "saturation", "engine": "vllm"}
+    stated: dict[str, object] = {
+        "mode": "saturation",
+        "engine": "vllm",
+        "runner": "offline",
+    }
     output_len = reading.given.get("output_len")
     if not isinstance(output_len, int | float):
         # a placeholder, so that the user is not asked for input_len: output_len is enough
@@ -168,4 +176,6 @@ def _server(info: Record) -> dict[str, object]:
         "tp": info.get("tp_size"),
         "pp": info.get("pp_size"),
         "dp": None if attention else info.get("dp_size"),
+        "eager": "true" if info.get("disable_cuda_graph") is True else "",
+        "prefill_chunk": count(info, "chunked_prefill_size") or None,  # -1: prompts are not split
     }

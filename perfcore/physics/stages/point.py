@@ -251,7 +251,8 @@ def point_at(
     if apart:
         energy_request_j += prefill.power_w * layout.devices * prompt_device_s
     seconds_per_input = prompt_device_s * (1.0 / input_len)
-    energy_input_j = (energy_request_j - written * energy_output_j) * (1.0 / input_len)
+    rest_j = max(energy_request_j - written * energy_output_j, 0.0)  # not -0.0 by rounding
+    energy_input_j = rest_j * (1.0 / input_len)
 
     # Money and carbon.
     usd_per_mtok_second = replica.usd_per_second * TOKENS_PER_MTOK

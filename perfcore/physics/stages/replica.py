@@ -30,7 +30,7 @@ from perfcore.physics.operators import (
 from perfcore.physics.parallelism import Layout, experts_fit, heads_fit, lay_out
 from perfcore.physics.prefill import PrefillCosts, prefill_costs
 from perfcore.physics.roofline import peak_flops, reached_flops, ridge_batch
-from perfcore.physics.sizing import draft_bytes, held_bytes, weight_bytes_per_device
+from perfcore.physics.sizing import draft_bytes, held_bytes, read_shares, weight_bytes_per_device
 from perfcore.physics.speculation import accepted_tokens, draft_share
 from perfcore.records import (
     MATH_FP16,
@@ -190,8 +190,10 @@ def spread_of(engine: Engine, deployment: Deployment) -> Spread:
 def host_of_step(device: Device, engine: Engine, deployment: Deployment) -> float:
     """Host time of a step that does not depend on its sequences. [s]"""
     driven = 1.0 if device.spatial == 1.0 else deployment.tp * deployment.pp
-    server = 0.0 if deployment.scheduler == SCHEDULER_STATIC else engine.server_per_step
-    return engine.host_per_step + engine.host_per_device * (driven - 1.0) + server
+    step_s = engine.host_per_step + engine.host_per_device * (driven - 1.0)
+    if deployment.scheduler == SCHEDULER_STATIC:
+        return step_s
+    return step_s + engine.server_per_step + engine.server_per_device * (driven - 1.0)
 
 
 def bare_step(
@@ -303,7 +305,6 @@ def prepare(
     peak = peak_flops(device, arithmetic)
     reached = reached_flops(device, engine, arithmetic)
     held = held_bytes(model, weight_format, layout)
-    own_weights = weight_bytes_per_device(model, weight_format, layout, 0.0)
     per_device = weight_bytes_per_device(model, weight_format, layout, drafts)
     usable = usable_bytes(device, engine)
     second_tier = 0.0 if deployment.offload == OFFLOAD_NONE else second_tier_bytes(device, engine)
@@ -313,15 +314,13 @@ def prepare(
     # Traffic of a pass.
     copies = layout.width / layout.kv_width
     kv_bytes = copies * kv_format.bits / 8.0
-    body_bytes = body_read_bytes(model, weight_format)
-    expert_bytes = expert_read_bytes(model, weight_format)
+    body_share, expert_share = read_shares(model, weight_format, layout)
     token_bytes = activation_bytes_per_token(model, weight_format, layout, deployment.ep)
     head_elements = head_io_elements(model) + (layout.copies - 1.0) * model.hidden_size
     head_bytes = head_elements * weight_format.activation_bytes
     token_flops = flops_per_token(model)
     state_bytes = state_bytes_per_sequence(model)
     attention_token_bytes = model.attention_io_elements * weight_format.activation_bytes
-    head_flops = 2.0 * model.lm_head_elements
     return Replica(
         status=configuration_status(
             model, device, engine, deployment, peak, per_device, usable + second_tier
@@ -365,10 +364,13 @@ def prepare(
         global_context_flops=model.global_score_flops * drafted,
         window_context_flops=model.window_score_flops * drafted,
         index_context_flops=model.index_score_flops * drafted,
-        body_bytes=body_bytes,
-        expert_bytes=expert_bytes,
+        body_bytes=body_read_bytes(model, weight_format),
+        expert_bytes=expert_read_bytes(model, weight_format),
         token_bytes=token_bytes + head_bytes + attention_token_bytes + 2.0 * state_bytes,
-        sequence_flops=(token_flops + head_flops + STATE_FLOPS * model.state_elements) * drafted,
+        sequence_flops=(
+            token_flops + 2.0 * model.lm_head_elements + STATE_FLOPS * model.state_elements
+        )
+        * drafted,
         per_bandwidth=1.0 / (layout.width * device.memory_bandwidth),
         # scores are computed in 16 bit, which may be faster than the weights' arithmetic
         per_flops=1.0 / (layout.width * max(reached, reached_flops(device, engine, MATH_FP16))),
@@ -376,8 +378,8 @@ def prepare(
         peak_flops=reached,
         ridge_batch=ridge_batch(device, engine, weight_format.bits, arithmetic),
         weight_bytes=held + draft_bytes(model, weight_format, layout, drafts),
-        body_share=layout.stage_share * body_bytes / (layout.width * own_weights),
-        expert_share=layout.stage_share * expert_bytes / (layout.expert_width * own_weights),
+        body_share=body_share,
+        expert_share=expert_share,
         draft_share=drafts,
         weight_bytes_per_device=per_device,
         usable_bytes=usable,
@@ -397,7 +399,7 @@ def prepare(
         head_bytes=head_bytes,
         state_bytes=state_bytes,
         prefill_flops_per_token=token_flops,
-        head_flops=head_flops,
+        head_flops=2.0 * model.lm_head_elements,
         # all layers but the last are sent while the next ones compute
         kv_hand_over_per_byte=1.0
         / (model.layers * deployment.tp * engine.network_efficiency * device.network_bandwidth),

@@ -29,6 +29,7 @@ SERVER_CONSTANTS: Final = {  # constants of servers only, with other values
     "reserves_output": 1.0,
     "max_sequences": 2.0,
     "server_per_step": 0.5,
+    "server_per_device": 0.5,
     "server_per_sequence": 0.5,
     "length_spread": 3.0,
     "low_tpot_served": 0.05,

@@ -23,6 +23,7 @@ STEP_TIMES: Final = (  # constants that add time to a decode step, linearly
     "host_per_sequence",
     "host_per_device",
     "server_per_step",
+    "server_per_device",
     "server_per_sequence",
     "sampling_per_sequence",
 )
@@ -158,11 +159,11 @@ def host_time_is_no_gain(scenario: Scenario) -> None:
         apart = scenario.deployment.scheduler == SCHEDULER_DISAGGREGATED
         near = apart or math.isclose(added, taken, rel_tol=1e-6, abs_tol=ROUNDING * slower.tpot_s)
         require(near, f"TPOT is linear in {name}", added, taken)
-    without = scenario.with_engine(host_per_device=0.0)
+    without = scenario.with_engine(host_per_device=0.0, server_per_device=0.0)
     if scenario.device.spatial == 1.0:
         require(without.evaluate() == before, "the host of a spatial machine drives no devices")
     alone = scenario.with_deployment(tp=1.0, pp=1.0, ep=1.0)
-    other = alone.with_engine(host_per_device=0.0)
+    other = alone.with_engine(host_per_device=0.0, server_per_device=0.0)
     require(other.evaluate() == alone.evaluate(), "groups of one device have no additional device")
 
 

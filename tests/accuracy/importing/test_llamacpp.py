@@ -107,3 +107,12 @@ def test_llama_bench_that_the_table_cannot_express(save, more, reason):
 def test_llama_bench_weight_formats_are_in_the_catalogue(model_type, name):
     assert weight_format(model_type) == name
     assert loader.load_weight_format(name)
+
+
+def test_only_a_back_end_other_than_the_vendors_is_stated(save):
+    cuda, vulkan = (
+        next(iter(rows_of(save(LLAMA | {"backends": backend})).values()))
+        for backend in ("CUDA", "Vulkan")
+    )
+
+    assert (cuda.backend, vulkan.backend) == ("", "vulkan")

@@ -30,6 +30,12 @@ def run(*arguments):
     return CliRunner().invoke(program, ["measurements", *map(str, arguments)])
 
 
+def test_rows_keep_the_identifiers_that_older_tables_have(save):
+    rows = read_results([save(SERVE)], WHERE).rows
+
+    assert [row.row_id for row in rows] == ["m53cb970c7d0f", "m71db828250de"]
+
+
 # what each tool's file becomes
 
 

@@ -98,3 +98,25 @@ def test_vllm_throughput(save):
     assert faults_of(save(THROUGHPUT), model="llama-3.1-8b", hardware="l40s") == [
         "output_len is not stated; add given={'output_len': '256'}"
     ]
+
+
+def test_sglang_server_states_its_graphs_and_its_token_budget(save):
+    info = SGLANG["server_info"] | {"disable_cuda_graph": True, "chunked_prefill_size": 4096}
+    row = rows_of(save(SGLANG | {"server_info": info}), **WHERE)["tpot_s"]
+    plain = rows_of(save(SGLANG), **WHERE)["tpot_s"]
+
+    assert (row.eager, row.prefill_chunk) == ("true", 4096)
+    assert plain.eager == ""
+
+
+def test_vllm_serve_metadata_may_hold_the_stack(save):
+    more = {"eager": "true", "prefill_chunk": "2048", "power_limit": "300"}
+    row = rows_of(save(SERVE | more), **WHERE)["tpot_s"]
+
+    assert (row.eager, row.prefill_chunk, row.power_limit) == ("true", 2048, 300)
+
+
+def test_vllm_throughput_runs_without_a_server(save):
+    (row,) = rows_of(save(THROUGHPUT), **WHERE, output_len=128, model="llama-3.1-8b").values()
+
+    assert row.runner == "offline"
