@@ -102,6 +102,13 @@ def _options(known: dict[str, _Option]) -> Callable[[Callable[..., None]], Calla
 @click.option("--whole-prompts", is_flag=True, help="Prompts have steps of their own, unsplit.")
 @click.option("--no-prefix-cache", is_flag=True, help="Keep no blocks of prompts for others.")
 @click.option(
+    "--prefill",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Setting in which servers for prompts differ from those for answers: replicas=2, tp=4, "
+    "device=h200-sxm. Without any, servers do both. Repeatable.",
+)
+@click.option(
     "--slo",
     metavar="CONDITION",
     multiple=True,
@@ -119,6 +126,7 @@ def _options(known: dict[str, _Option]) -> Callable[[Callable[..., None]], Calla
 def simulate(
     overrides: tuple[str, ...],
     slo: tuple[str, ...],
+    prefill: tuple[str, ...],
     output: str | None,
     plot: str | None,
     whole_prompts: bool,
@@ -139,6 +147,7 @@ def simulate(
     perfcore simulate llama-3.3-70b h100-sxm --tp 4 --replicas 2 --trace requests.csv \\
         --slo 'ttft_p99_s<=2s' --slo 'tpot_p95_s<=50ms'
     perfcore simulate llama-3.1-8b h100-sxm --rate 2 --cv 3 --input-len lognormal:1000 --json
+    perfcore simulate llama-3.1-8b h100-sxm --rate 20 --replicas 2 --prefill replicas=1
     perfcore simulate llama-3.1-8b h100-sxm --clients 64 -o requests.parquet --plot timeline.svg
     """  # noqa: D301
     if as_json and as_markdown:
@@ -147,8 +156,8 @@ def simulate(
 
     from perfcore.configuration.configuration import Configuration  # noqa: PLC0415 - NumPy is slow
     from perfcore.traffic.requests import check_context  # noqa: PLC0415
-    from perfcore.traffic.server import Rules, simulate_requests  # noqa: PLC0415
-    from perfcore.traffic.simulation import figures  # noqa: PLC0415
+    from perfcore.traffic.server import Rules  # noqa: PLC0415
+    from perfcore.traffic.simulation import course, figures, prefill_pool  # noqa: PLC0415
     from perfcore.traffic.slo import objectives  # noqa: PLC0415
     from perfcore.traffic.synthetic import Traffic  # noqa: PLC0415
 
@@ -169,12 +178,15 @@ def simulate(
     if configuration is None or traffic is None or rules is None or slos is None or faults:
         raise InputError(OVERRIDES.sub("--set: ", fault) for fault in faults)
 
+    settings = _settings(prefill)
+    ahead = prefill_pool(configuration, rules, settings) if prefill else None
     requests = traffic.made()
     name = configuration.entries.model.name
     check_context(requests, configuration.records.model.max_context, name)
-    simulation = simulate_requests(configuration, requests, rules)
+    simulation = course(configuration, requests, rules, ahead)
     found = {
         **{name: configuration.labels[name] for name in (*_FIXED, *AXES)},
+        **{f"prefill_{name}": value for name, value in settings.items()},
         **figures(configuration, simulation, slos),
     }
     if output is not None:
@@ -185,13 +197,13 @@ def simulate(
         from perfcore.cli.simulation_card import subject, told  # noqa: PLC0415
         from perfcore.reporting.drawing import draw_timeline  # noqa: PLC0415
 
-        draw_timeline(simulation, f"{subject(configuration, rules)}; {told(traffic)}", plot)
+        draw_timeline(simulation, f"{subject(configuration, rules, ahead)}; {told(traffic)}", plot)
     if as_json:
         dump(found)
         return
     from perfcore.cli.simulation_card import card  # noqa: PLC0415 - JSON needs no card
 
-    blocks = card(configuration, traffic, rules, found, slos)
+    blocks = card((configuration, rules), ahead, traffic, found, slos)
     if as_markdown:
         rendered(markdown(blocks))
     else:
@@ -218,17 +230,32 @@ def _or_faults(made: Callable[[], T], faults: list[str]) -> T | None:
         return None
 
 
+def _settings(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Return the settings of texts like ``replicas=2``."""
+    faults: list[str] = []
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not value:
+            faults.append(f"--prefill {text}: not KEY=VALUE; write it like replicas=2")
+        found[key.replace("-", "_")] = value
+    if faults:
+        raise InputError(faults)
+    of_rules = {key: found.pop(key) for key in RULES if key in found}
+    return {**found, **_rules(of_rules)}
+
+
 def _rules(options: dict[str, str]) -> dict[str, Any]:
     """Return the rules that options state."""
     faults: list[str] = []
     found: dict[str, Any] = {}
     for name in _COUNTS:
-        if options[name]:
+        if options.get(name):
             found[name] = number(options[name], _COUNT, Place(argument(name), "", faults))
-    found["watermark"] = number(
-        options["watermark"], _SHARE, Place(argument("watermark"), "", faults)
-    )
-    found |= {name: options[name] for name in _NAMES if options[name]}
+    if options.get("watermark"):
+        place = Place(argument("watermark"), "", faults)
+        found["watermark"] = number(options["watermark"], _SHARE, place)
+    found |= {name: options[name] for name in _NAMES if options.get(name)}
     if faults:
         raise InputError(faults)
     return found

@@ -13,6 +13,7 @@ from perfcore.traffic.synthetic import Traffic
 from perfcore.units import format_quantity, plural, significant
 
 Figures = Mapping[str, float | str]
+Pool = tuple[Configuration, Rules]
 
 _LATENCIES: Final = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2e": "end to end"}
 _STATISTICS: Final = ("mean", "p50", "p90", "p95", "p99")
@@ -26,20 +27,20 @@ _VERDICTS: Final = {
 
 
 def card(
-    configuration: Configuration,
+    pool: Pool,
+    ahead: Pool | None,
     traffic: Traffic,
-    rules: Rules,
     found: Figures,
     slos: Mapping[str, float],
 ) -> list[Block]:
-    """Return the card of a simulation and its figures."""
+    """Return the card of a simulation; ``ahead`` are servers for prompts, if they are others."""
     return [
-        *_opening(configuration, traffic, rules),
+        *_opening(pool, ahead, traffic),
         *_verdict(found),
         *_percentiles(found),
         *_objectives(found, slos),
-        *_servers(found),
-        *_money(configuration, found),
+        *_service(found),
+        *_money(pool[0], found),
     ]
 
 
@@ -64,28 +65,38 @@ def told(traffic: Traffic) -> str:
     return ", ".join([*parts, f"seed {traffic.numbers['seed']:.0f}"])
 
 
-def subject(configuration: Configuration, rules: Rules) -> str:
+def subject(configuration: Configuration, rules: Rules, ahead: Pool | None) -> str:
     """Return the name of what is simulated."""
-    labels = configuration.labels
+    name = f"{configuration.labels['model']} on {_servers_of(configuration, rules)}"
+    return f"{name}, prompts on {_servers_of(*ahead)}" if ahead else name
+
+
+def _servers_of(configuration: Configuration, rules: Rules) -> str:
     servers = f"{rules.replicas} x " if rules.replicas > 1 else ""
-    return f"{labels['model']} on {servers}{configuration.device_count} x {labels['device']}"
+    return f"{servers}{configuration.device_count} x {configuration.labels['device']}"
 
 
-def _opening(configuration: Configuration, traffic: Traffic, rules: Rules) -> Iterator[Block]:
+def _opening(pool: Pool, ahead: Pool | None, traffic: Traffic) -> Iterator[Block]:
+    yield Title(subject(*pool, ahead))
+    yield Paragraph(_setting(*pool), "dim")
+    if ahead:
+        yield Paragraph(f"prompts: {_setting(*ahead)}", "dim")
+    yield Paragraph(f"traffic: {told(traffic)}", "dim")
+    known = (*pool[0].hypothetical, *(ahead[0].hypothetical if ahead else ()))
+    for entry in dict.fromkeys(known):
+        yield Paragraph(f"{entry} is hypothetical: it does not exist", "doubt")
+
+
+def _setting(configuration: Configuration, rules: Rules) -> str:
     labels, numbers = configuration.labels, configuration.numbers
-    yield Title(subject(configuration, rules))
-    degrees = [f"{name} {labels[name]}" for name in ("tp", "pp", "dp", "ep") if numbers[name] > 1]
-    setting = [
+    parts = [
         f"engine {labels['engine']}",
         f"weights {labels['weight_format']}",
         f"KV {labels['kv_format']}",
-        *degrees,
-        *([f"routing {rules.routing}"] if rules.replicas > 1 else []),
     ]
-    yield Paragraph(", ".join(setting), "dim")
-    yield Paragraph(f"traffic: {told(traffic)}", "dim")
-    for entry in configuration.hypothetical:
-        yield Paragraph(f"{entry} is hypothetical: it does not exist", "doubt")
+    parts += [f"{name} {labels[name]}" for name in ("tp", "pp", "dp", "ep") if numbers[name] > 1]
+    parts += [f"routing {rules.routing}"] if rules.replicas > 1 else []
+    return ", ".join(parts)
 
 
 def _verdict(found: Figures) -> Iterator[Block]:
@@ -154,7 +165,7 @@ def _objectives(found: Figures, slos: Mapping[str, float]) -> Iterator[Block]:
     yield Facts((("goodput", goodput),))
 
 
-def _servers(found: Figures) -> Iterator[Block]:
+def _service(found: Figures) -> Iterator[Block]:
     def three(name: str) -> str:
         return significant(_value(found, name), 3)
 

@@ -1,16 +1,16 @@
 """Simulation of one configuration under described traffic, by names and numbers."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from perfcore.configuration.configuration import Configuration
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.reading.places import Place
 from perfcore.traffic.intervals import intervals
 from perfcore.traffic.requests import Requests, check_context
 from perfcore.traffic.results import Simulation, summary
-from perfcore.traffic.server import Rules, simulate_requests
+from perfcore.traffic.server import Rules, simulate_pools, simulate_requests
 from perfcore.traffic.slo import objectives
 from perfcore.traffic.synthetic import Traffic
 
@@ -28,6 +28,7 @@ def simulate(
     device: str,
     traffic: Traffic | Requests | None = None,
     slo: Iterable[str] = (),
+    prefill: Mapping[str, object] | None = None,
     **options: object,
 ) -> dict[str, float | str]:
     """Return the figures of servers under traffic, by name: latencies, throughput, energy, cost.
@@ -41,6 +42,9 @@ def simulate(
         describe them.
     slo
         Objectives, ``ttft_p99_s<=1s``.
+    prefill
+        Settings in which a pool of servers for prompts differs, ``{"replicas": 2, "tp": 4}``:
+        ``device``, and those of ``Rules`` and ``Configuration``. Without it there is one pool.
     options
         Parameters of ``Traffic``, ``Rules`` and ``Configuration``.
 
@@ -68,7 +72,46 @@ def simulate(
     requests = traffic.made() if isinstance(traffic, Traffic) else traffic
     longest = configuration.records.model.max_context
     check_context(requests, longest, configuration.entries.model.name)
-    return figures(configuration, simulate_requests(configuration, requests, rules), slos)
+    ahead = None if prefill is None else prefill_pool(configuration, rules, prefill)
+    return figures(configuration, course(configuration, requests, rules, ahead), slos)
+
+
+def prefill_pool(
+    configuration: Configuration, rules: Rules, settings: Mapping[str, object]
+) -> tuple[Configuration, Rules]:
+    """Return servers for prompts, which differ from those for answers in some settings.
+
+    The size of their KV cache is that of their own memory, unless ``kv_tokens`` is among these.
+
+    Raises
+    ------
+    InputError
+        There are faults in the settings.
+    """
+    of_configuration = ("device", *(name for name in _OF_CONFIGURATION if name != "devices"))
+    faults: list[str] = []
+    for name in settings:
+        if name not in (*of_configuration, *_OF_RULES):
+            place = Place(argument("prefill"), "", faults)
+            place.unknown("setting", name, (*of_configuration, *_OF_RULES))
+    if faults:
+        raise InputError(faults)
+    of_rules: dict[str, Any] = {"kv_tokens": None}
+    of_rules |= {key: one for key, one in settings.items() if key in _OF_RULES}
+    changed = {key: one for key, one in settings.items() if key not in _OF_RULES}
+    return configuration.changed(**changed), replace(rules, **of_rules)
+
+
+def course(
+    configuration: Configuration,
+    requests: Requests,
+    rules: Rules,
+    ahead: tuple[Configuration, Rules] | None,
+) -> Simulation:
+    """Return the course of requests on equal servers, or on two pools: ``ahead`` runs prompts."""
+    if ahead is None:
+        return simulate_requests(configuration, requests, rules)
+    return simulate_pools(ahead[0], configuration, requests, ahead[1], rules)
 
 
 def figures(

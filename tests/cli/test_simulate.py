@@ -83,12 +83,15 @@ def test_card_of_an_overloaded_server():
 
 
 def test_requests_that_never_fit():
-    text = invoke(*SERVER, "--rate", "1", "--requests", "5", "--kv-tokens", "64")
+    none = (*SERVER, "--rate", "1", "--requests", "5", "--kv-tokens", "64")
+    text = invoke(*none, "--slo", "ttft_p99_s<=1s")
+    found = invoke_json(*none, "--slo", "ttft_p99_s<=1s", "--json")
     some = invoke(
         *(*SERVER, "--rate", "1", "--requests", "20", "--kv-tokens", "2048"),
         *("--input-len", "histogram:100=1,4000=1"),
     )
 
+    assert (found["slo"], found["goodput_requests_per_s"]) == ("missed", 0.0)
     assert "NOTHING RUNS: no request ever fits the KV cache." in text
     assert "never fit the KV cache and were rejected." in some
 
@@ -110,6 +113,35 @@ def test_closed_loop():
 
     assert found["batch_mean"] + found["queue_mean"] == pytest.approx(4.0, rel=0.15)
     assert "traffic: 4 clients, 1024 tokens in, 256 out, seed 0" in text
+
+
+def test_servers_for_prompts():
+    arguments = (*POISSON, "--replicas", "2", "--prefill", "replicas=1")
+    found = invoke_json(*arguments, "--prefill", "device=h200-sxm", "--prefill", "tp=2", "--json")
+    text = invoke(*arguments, "--prefill", "engine=vllm")
+
+    assert found["replicas"] == 3
+    assert found["devices"] == 2 + 2
+    assert found["prefill_device"] == "h200-sxm"
+    assert found["completed"] == 60
+    assert text.startswith("llama-3.1-8b on 2 x 1 x h100-sxm, prompts on 1 x h100-sxm\n")
+    assert "prompts: engine vllm" in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ("replicas", "--prefill replicas: not KEY=VALUE; write it like replicas=2"),
+        ("replica=2", "--prefill: unknown setting 'replica'; did you mean 'replicas'?"),
+        ("replicas=x", "replicas: 'x' is not a count"),
+        ("tp=x", "tp: 'x' is not a count"),
+        ("device=h1000", "h1000"),
+    ],
+)
+def test_faults_of_servers_for_prompts(setting, fault):
+    (line,) = refused(*POISSON, "--prefill", setting)
+
+    assert fault in line
 
 
 def test_files(tmp_path, trace):

@@ -6,6 +6,7 @@ import pytest
 from paths import ROOT
 
 import perfcore
+from perfcore.errors import InputError
 
 LOADS = (0.2, 0.4, 0.6, 0.8, 0.9)
 
@@ -25,6 +26,17 @@ def test_the_page_has_every_figure():
         return {name, pattern, f"ttft{latency[1]}" if latency else name} & names
 
     assert [name for name in found if not told(name)] == []
+
+
+def test_servers_for_prompts():
+    told = {"rate": 5, "requests": 50, "kv_tokens": 20_000}
+    found = perfcore.simulate(
+        *("llama-3.1-8b", "h100-sxm"), prefill={"replicas": 2, "tp": 2}, **told
+    )
+
+    assert (found["replicas"], found["devices"], found["completed"]) == (3, 5, 50)
+    with pytest.raises(InputError, match="prefill: unknown setting 'rate'"):
+        perfcore.simulate("llama-3.1-8b", "h100-sxm", prefill={"rate": 2}, **told)
 
 
 @pytest.mark.parametrize("load", LOADS)
