@@ -47,7 +47,11 @@ def _winner(fleet: Fleet, sizing: Sizing) -> Iterator[Block]:
     tiles = [
         Tile(_machines(fleet), "devices", _layout(fleet)),
         Tile(f"${_value(fleet, 'cost_per_month_usd'):,.0f}", "per month", _hourly(fleet)),
-        *(_latency_tile(fleet, name) for name in list(sizing.slos)[:2] if name in fleet.intervals),
+        *(
+            _latency_tile(fleet, name, limit)
+            for name, limit in list(sizing.slos.items())[:2]
+            if name in fleet.intervals
+        ),
         Tile(_headroom(fleet), "headroom", "more rate"),
     ]
     lines = [f"The cheapest: {_name(fleet)}."]
@@ -180,10 +184,10 @@ def _hourly(fleet: Fleet) -> str:
     return f"${significant(_value(fleet, 'cost_per_hour_usd'), 3)} per hour"
 
 
-def _latency_tile(fleet: Fleet, name: str) -> Tile:
-    value, interval = _latency(fleet, name)
+def _latency_tile(fleet: Fleet, name: str, limit: float) -> Tile:
     latency, statistic = name.removesuffix("_s").split("_")
-    return Tile(value, f"{latency.upper()} {statistic}", interval)
+    value = format_quantity(_value(fleet, name), "s", 3)
+    return Tile(value, f"{latency.upper()} {statistic}", f"of {format_quantity(limit, 's', 3)}")
 
 
 def _latency(fleet: Fleet, name: str) -> tuple[str, str]:

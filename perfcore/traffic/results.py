@@ -15,7 +15,6 @@ STATISTICS: Final = ("mean", *(f"p{percentile}" for percentile in PERCENTILES))
 MONTH: Final = YEAR / 12.0  # s
 LATENCIES: Final = ("ttft", "tpot", "itl", "e2e")
 QUEUE_GROWTH: Final = 1.5  # of an overloaded server's queue over the second half of its requests
-TINY: Final = 1e-12  # s; avoids 0/0 if nothing ends
 QUEUE_SHARE: Final = 0.02  # of all requests, which wait at the end if a server is overloaded
 
 
@@ -141,7 +140,7 @@ def goodput(
     return {
         "slo": "met" if met and bool(ended.all()) else "missed",
         "good_share": float(good.sum()) / total,
-        "goodput_requests_per_s": float(good.sum()) / max(simulation.makespan_s, TINY),
+        "goodput_requests_per_s": float(good.sum()) / (simulation.makespan_s or 1.0),
     }
 
 

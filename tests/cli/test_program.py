@@ -26,6 +26,7 @@ COMMANDS = [
     "plan",
     "point",
     "simulate",
+    "size",
     "compare",
     "audit",
     "validate",
