@@ -29,7 +29,7 @@ from perfcore.catalog.schema import (
 )
 from perfcore.cli import program
 from perfcore.cli.catalogue import number_text
-from perfcore.columns import AXES, METRICS, Column
+from perfcore.columns import AXES, METRICS, SIMULATED, TRAFFIC_AXES, Column
 from perfcore.inputs import DEPLOYMENT_AXES, INPUTS, LIMITS, RECORDS
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.tables import Column as TableColumn
@@ -111,6 +111,21 @@ def metrics() -> str:
         columns_table(column for column in METRICS if column.default),
         'Written on request, by name or with `output.columns = "all"`:',
         columns_table(column for column in METRICS if not column.default),
+    )
+
+
+def traffic_axes() -> str:
+    """Return the table of the axes of traffic."""
+    return columns_table(TRAFFIC_AXES)
+
+
+def simulated() -> str:
+    """Return the tables of the results of simulated rows: default columns, and the others."""
+    return paragraphs(
+        "Written by default:",
+        columns_table(column for column in SIMULATED if column.default),
+        "Written on request:",
+        columns_table(column for column in SIMULATED if not column.default),
     )
 
 
@@ -529,6 +544,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     for function in (
         axes,
         metrics,
+        traffic_axes,
+        simulated,
         categories,
         record_fields,
         devices,

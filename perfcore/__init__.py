@@ -10,14 +10,17 @@ if TYPE_CHECKING:
     from perfcore.claims.audit import Finding, audit
     from perfcore.configuration.comparison import Comparison, compare
     from perfcore.configuration.configuration import Configuration, evaluate
+    from perfcore.configuration.simulation import simulate
     from perfcore.diffing.rows import Diff
     from perfcore.errors import InputError, PerfcoreError
+    from perfcore.fleets.fleets import Fleet, Sizing, size
     from perfcore.reporting.drawing import draw, report
     from perfcore.reporting.picture import Picture
     from perfcore.runs.dataset import Dataset
     from perfcore.runs.plan import Plan, plan
     from perfcore.runs.run import Run, open_run
     from perfcore.space.space import Space
+    from perfcore.traffic.synthetic import Traffic
 
     __version__: str
 
@@ -27,13 +30,16 @@ __all__ = [
     "Dataset",
     "Diff",
     "Finding",
+    "Fleet",
     "InputError",
     "PerfcoreError",
     "Picture",
     "Plan",
     "Run",
     "Score",
+    "Sizing",
     "Space",
+    "Traffic",
     "__version__",
     "audit",
     "compare",
@@ -48,6 +54,8 @@ __all__ = [
     "plan",
     "report",
     "search",
+    "simulate",
+    "size",
     "sweep",
     "validate",
 ]
@@ -59,13 +67,16 @@ _HOMES = {
     "Dataset": "runs.dataset",
     "Diff": "diffing.rows",
     "Finding": "claims.audit",
+    "Fleet": "fleets.fleets",
     "InputError": "errors",
     "PerfcoreError": "errors",
     "Picture": "reporting.picture",
     "Plan": "runs.plan",
     "Run": "runs.run",
     "Score": "accuracy.scores",
+    "Sizing": "fleets.fleets",
     "Space": "space.space",
+    "Traffic": "traffic.synthetic",
     "audit": "claims.audit",
     "compare": "configuration.comparison",
     "diff": "api",
@@ -79,6 +90,8 @@ _HOMES = {
     "plan": "runs.plan",
     "report": "reporting.drawing",
     "search": "api",
+    "simulate": "configuration.simulation",
+    "size": "fleets.fleets",
     "sweep": "api",
     "validate": "accuracy.scores",
 }

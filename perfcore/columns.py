@@ -7,7 +7,7 @@ declarations. Metrics are in the order of ``perfcore.physics.stages.point.Point`
 from dataclasses import dataclass
 from typing import Literal
 
-from perfcore.inputs import AXIS_INPUTS, AxisInput
+from perfcore.inputs import AXIS_INPUTS, TRAFFIC_INPUTS, AxisInput
 from perfcore.records import Request
 
 Kind = Literal["axis", "code", "count", "metric"]
@@ -241,7 +241,118 @@ METRICS: tuple[Column, ...] = (
     _metric("power_high_w", "W", "upper end of the 80 % interval of power_w"),
 )
 
+# Of traffic. Lengths are declared above.
+TRAFFIC_AXES: tuple[Column, ...] = tuple(
+    Column(axis.name, axis.unit, "axis", axis.meaning, default=True)
+    for axis in TRAFFIC_INPUTS.values()
+    if axis.name not in AXIS_INPUTS
+)
+
+SIMULATED_STATUS = (*STATUS, "overloaded", "rejected")
+SLO = ("missed", "met")
+_STATISTICS = {
+    "mean": "mean",
+    "p50": "median",
+    "p90": "90th percentile",
+    "p95": "95th percentile",
+    "p99": "99th percentile",
+}
+_LATENCIES = {
+    "ttft": "the time from arrival to the first token (TTFT)",
+    "tpot": "a request's mean time per output token after the first (TPOT)",
+    "itl": "the time between two tokens of a request (ITL)",
+    "e2e": "the time from arrival to the last token",
+}
+_ENDS = {"low": "lower", "high": "upper"}
+_DEFAULT_LATENCIES = ("ttft_p50_s", "ttft_p99_s", "tpot_p50_s", "tpot_p95_s", "e2e_p99_s")
+
+# Results of simulated rows, which sweeps with traffic have in place of ``METRICS``.
+SIMULATED: tuple[Column, ...] = (
+    Column(
+        "status",
+        "",
+        "code",
+        "ok, overloaded: the queue grows, or the reason why nothing can run",
+        True,
+        SIMULATED_STATUS,
+    ),
+    Column("slo", "", "code", "whether all objectives are met", True, SLO),
+    _count("requests_offered", "requests of the traffic"),
+    _count("sessions", "sessions of the traffic that has ended; 0 without sessions"),
+    _count("completed", "requests that have ended"),
+    _count("rejected", "requests that never fit the context or the KV cache", default=True),
+    _count("preemptions", "times that a request lost its KV cache", better="least"),
+    _count("devices", "devices of all replicas", default=True, better="least"),
+    *(
+        Column(
+            f"{latency}_{statistic}_s",
+            "s",
+            "metric",
+            f"{word} of {meaning}",
+            f"{latency}_{statistic}_s" in _DEFAULT_LATENCIES,
+            better="least",
+        )
+        for latency, meaning in _LATENCIES.items()
+        for statistic, word in _STATISTICS.items()
+    ),
+    *(
+        _metric(
+            f"{latency}_{statistic}_{end}_s",
+            "s",
+            f"{side} end of the 80 % interval of {latency}_{statistic}_s",
+        )
+        for latency in _LATENCIES
+        for statistic in _STATISTICS
+        for end, side in _ENDS.items()
+    ),
+    _metric("queued_mean_s", "s", "mean time before a request first runs", "least"),
+    _default("good_share", "1", "share of requests within all limits themselves", "most"),
+    _default("goodput_requests_per_s", "1/s", "such requests per second", "most"),
+    _metric("makespan_s", "s", "time from the first arrival to the last end"),
+    _metric("steps", "1", "engine steps of all replicas"),
+    _metric("requests_per_s", "1/s", "requests that end per second", "most"),
+    _metric("input_tokens_per_s", "1/s", "prompt tokens per second, cached ones included", "most"),
+    _default("output_tokens_per_s", "1/s", "output tokens per second of all replicas", "most"),
+    _metric("output_tokens_per_s_per_device", "1/s", "output tokens per second and device", "most"),
+    _default("batch_mean", "1", "running requests of all replicas, mean over time"),
+    _metric("queue_mean", "1", "waiting requests of all replicas, mean over time", "least"),
+    _metric("queue_growth_per_s", "1/s", "growth of the queue over the second half of arrivals"),
+    _metric("kv_capacity_tokens", "tokens", "KV cache of one replica"),
+    _metric("kv_use_mean", "1", "share of the KV cache in use, mean over time"),
+    _default("kv_use_max", "1", "share of the KV cache in use at most, on the fullest replica"),
+    _metric("prefix_hit_rate", "1", "share of prompt tokens found in the prefix cache", "most"),
+    _default("busy_share", "1", "share of time in which a replica runs steps"),
+    _metric("power_w", "W", "mean power of one board, idle time included", "least"),
+    _metric("energy_j", "J", "energy of all boards over the makespan, idle time included", "least"),
+    _metric("energy_per_request_j", "J", "energy_j by requests that have ended", "least"),
+    _default("energy_per_output_token_j", "J", "energy_j by output tokens", "least"),
+    *(
+        _metric(
+            f"energy_per_output_token_{end}_j",
+            "J",
+            f"{side} end of the 80 % interval of energy_per_output_token_j",
+        )
+        for end, side in _ENDS.items()
+    ),
+    _metric("energy_per_session_j", "J", "energy_j by sessions; NaN without sessions", "least"),
+    _metric(
+        "cost_usd", "USD", "cost of all devices over the makespan, idle time included", "least"
+    ),
+    _metric("cost_per_request_usd", "USD", "cost_usd by requests that have ended", "least"),
+    _metric("cost_per_session_usd", "USD", "cost_usd by sessions; NaN without sessions", "least"),
+    _default("cost_per_mtok_output_usd", "USD", "cost_usd by million output tokens", "least"),
+    _default("cost_per_month_usd", "USD", "cost of all devices in a month", "least"),
+)
+
 COLUMNS: tuple[Column, ...] = AXES + METRICS
-BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
+BY_NAME: dict[str, Column] = {
+    **{column.name: column for column in (*TRAFFIC_AXES, *SIMULATED)},
+    **{column.name: column for column in COLUMNS},  # of two results, that without traffic
+}
 DEFAULT_METRICS: tuple[str, ...] = tuple(column.name for column in METRICS if column.default)
 SOUGHT: tuple[str, ...] = tuple(column.name for column in METRICS if column.better)
+
+
+def results_of(*, simulated: bool) -> tuple[Column, ...]:
+    """Return the results of a sweep's rows, with or without traffic."""
+    return SIMULATED if simulated else METRICS

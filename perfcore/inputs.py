@@ -3,7 +3,7 @@
 from typing import Any, Final, Literal, NamedTuple, get_type_hints
 
 from perfcore import records
-from perfcore.limits import Absent, Cited, Former, Label, Limits
+from perfcore.limits import POSITIVE, SHARE, TOKENS, Absent, Cited, Former, Label, Limits
 
 
 class Input(NamedTuple):
@@ -100,6 +100,112 @@ ENTRY_AXES: Final = (
 )
 DEPLOYMENT_AXES: Final = (*_axes_of(records.Deployment), *_axes_of(records.Request))
 AXIS_INPUTS: Final = {axis.name: axis for axis in (*ENTRY_AXES, *DEPLOYMENT_AXES)}
+
+
+class TrafficInput(NamedTuple):
+    """An axis of a sweep's traffic: numbers, names, or text that ``perfcore.traffic`` reads."""
+
+    name: str
+    meaning: str
+    unit: str = ""
+    limits: Limits | None = None  # None: no numbers
+    choices: tuple[str, ...] = ()
+    form: Literal["", "stages", "lengths", "file"] = ""  # of text
+
+    @property
+    def kind(self) -> Literal["categorical", "integer", "real"]:
+        """Kind of the axis' numbers."""
+        if self.limits is None:
+            return "categorical"
+        return "integer" if self.limits.whole else "real"
+
+
+_MOST: Final = 2**31 - 1  # of whole numbers in an axis' column
+_COUNT: Final = Limits("count", 1, _MOST, whole=True)
+_TIME: Final = Limits("time", 0.0, 1e9)
+
+# In canonical order, after the deployment's. Lengths are those of a request, or distributions.
+TRAFFIC_INPUTS: Final = {
+    axis.name: axis
+    for axis in (
+        TrafficInput(
+            "input_len", "tokens that a turn adds to its context", "tokens", TOKENS, form="lengths"
+        ),
+        TrafficInput("output_len", "tokens of an answer", "tokens", TOKENS, form="lengths"),
+        TrafficInput("replicas", "equal servers", "1", Limits("count", 1, 10_000, whole=True)),
+        TrafficInput(
+            "routing",
+            "how requests are spread over replicas",
+            choices=("round-robin", "least-loaded", "prefix-aware"),
+        ),
+        TrafficInput("admission", "KV cache of an admission", choices=("on-demand", "reserved")),
+        TrafficInput("order", "order of the queue", choices=("fcfs", "priority")),
+        TrafficInput("budget", "tokens of a step of one attention group", "tokens", _COUNT),
+        TrafficInput("max_sequences", "requests that an attention group runs at once", "1", _COUNT),
+        TrafficInput("chunked", "prompts join the steps of others", choices=("on", "off")),
+        TrafficInput("block_tokens", "tokens of a block of the KV cache", "tokens", _COUNT),
+        TrafficInput("kv_tokens", "KV cache of one attention group", "tokens", _COUNT),
+        TrafficInput(
+            "watermark",
+            "share of the KV cache that an admission leaves free",
+            "1",
+            Limits("fraction", 0.0, 0.99),
+        ),
+        TrafficInput("prefix_cache", "blocks of prompts are kept", choices=("on", "off")),
+        TrafficInput("trace", "file of recorded requests", form="file"),
+        TrafficInput(
+            "repeat", "repetitions of the trace", "1", Limits("count", 1, 1e6, whole=True)
+        ),
+        TrafficInput("speed", "factor on the trace's rate", "1", Limits("ratio", 1e-6, 1e6)),
+        TrafficInput(
+            "clients", "clients of a closed loop", "1", Limits("count", 1, 1e6, whole=True)
+        ),
+        TrafficInput(
+            "request_rate",
+            "sessions, of one request unless turns says more, that arrive per second",
+            "1/s",
+            Limits("ratio", POSITIVE, 1e6),
+            form="stages",
+        ),
+        TrafficInput("requests", "requests", "1", Limits("count", 1, 5e6, whole=True)),
+        TrafficInput("duration", "time in which sessions arrive", "s", _TIME),
+        TrafficInput(
+            "cv",
+            "coefficient of variation of the gaps between arrivals; 1: Poisson",
+            "1",
+            Limits("ratio", 0.0, 30.0),
+        ),
+        TrafficInput(
+            "daily",
+            "rate of the busiest hour over the mean of the day",
+            "1",
+            Limits("ratio", 1.0, 2.0),
+        ),
+        TrafficInput(
+            "turns",
+            "requests of a session",
+            "1",
+            Limits("count", 1, 1e6, whole=True),
+            form="lengths",
+        ),
+        TrafficInput("think_time", "mean pause between an answer and the next turn", "s", _TIME),
+        TrafficInput("tool_share", "share of the pauses that are a tool's", "1", SHARE),
+        TrafficInput("tool_time", "mean pause of a tool", "s", _TIME),
+        TrafficInput(
+            "system_prompt",
+            "tokens with which prompts begin",
+            "tokens",
+            Limits("count", 0, 1e8, whole=True),
+        ),
+        TrafficInput(
+            "prompts", "different such beginnings", "1", Limits("count", 1, 1e6, whole=True)
+        ),
+        TrafficInput(
+            "seed", "seed of the random numbers", "1", Limits("count", 0, _MOST, whole=True)
+        ),
+    )
+}
+
 PURCHASES: Final = LIMITS["economics"]["purchase"].choices  # by code
 
 

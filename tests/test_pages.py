@@ -45,6 +45,8 @@ NOT_RUN = {
     "docs/howto/compare-two-runs.md": 1,
     "docs/howto/set-up-my-editor.md": 1,
     "docs/howto/add-a-model.md": 1,
+    "docs/howto/simulate-traffic.md": 2,
+    "docs/howto/size-a-fleet.md": 1,
     "docs/howto/validate-my-benchmark.md": 1,
     "docs/measurements.md": 3,
     "docs/tutorial.md": 1,

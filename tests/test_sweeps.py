@@ -33,6 +33,12 @@ REDUCED = {
     ],
     "quantization": ["axes.input_len=[1024]", 'axes.kv_format=["bf16"]'],
     "segments": ["axes.input_len=[1024]", "axes.batch=[1, 64]"],
+    "traffic": [
+        "traffic.requests=100",
+        "traffic.request_rate=[2, 8]",
+        "traffic.replicas=[1, 4]",
+        'axes.device=["h100-sxm"]',
+    ],
     "sram_scaling": ['axes.weight_format=["int8"]', "axes.batch=[1]", "axes.input_len=[1024]"],
 }
 

@@ -39,6 +39,8 @@ class _Home(NamedTuple):
 
 _COMMANDS: Final = {
     "point": _Home("point", "Explain one configuration, term by term."),
+    "simulate": _Home("simulate", "Simulate servers under traffic, request by request."),
+    "size": _Home("size", "Find the cheapest fleets that serve traffic within objectives."),
     "compare": _Home("compare", "Compare several configurations side by side."),
     "init": _Home("schema", "Write a starter sweep file."),
     "plan": _Home("plan", "Estimate the size of a sweep before running it."),

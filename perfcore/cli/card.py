@@ -112,14 +112,14 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
             Tile(
                 format_quantity(point.tpot_s, "s"),
                 "per token",
-                _range(point.tpot_low_s, point.tpot_high_s, "s"),
+                interval(point.tpot_low_s, point.tpot_high_s, "s"),
             ),
             Tile(significant(point.tokens_per_s_per_user), "tokens/s", "per user"),
             Tile(significant(point.tokens_per_s_per_device), "tokens/s", "per device"),
             Tile(
                 format_quantity(point.energy_per_output_token_j, "J"),
                 "per token",
-                _range(
+                interval(
                     point.energy_per_output_token_low_j, point.energy_per_output_token_high_j, "J"
                 ),
             ),
@@ -143,7 +143,7 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
                 "first token",
                 (
                     f"after {format_quantity(point.ttft_s, 's')} (TTFT), "
-                    f"{_range(point.ttft_low_s, point.ttft_high_s, 's')}"
+                    f"{interval(point.ttft_low_s, point.ttft_high_s, 's')}"
                 ),
             ),
             *_serving(configuration, point),
@@ -166,7 +166,7 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
     )
 
 
-def _range(low: float, high: float, unit: str) -> str:
+def interval(low: float, high: float, unit: str) -> str:
     """Return two quantities as an interval."""
     first, last = format_quantity(low, unit, 3), format_quantity(high, unit, 3)
     same = first.partition(" ")[2] == last.partition(" ")[2]

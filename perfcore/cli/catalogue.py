@@ -31,7 +31,7 @@ from perfcore.cli.text import (
     quantity,
     say,
 )
-from perfcore.columns import BY_NAME, COLUMNS, Column
+from perfcore.columns import AXES, BY_NAME, COLUMNS, SIMULATED, TRAFFIC_AXES, Column
 from perfcore.errors import InputError
 from perfcore.inputs import LIMITS
 from perfcore.reading.words import suggest
@@ -644,12 +644,14 @@ def _column(column: Column) -> dict[str, object]:
 
 @click.group(invoke_without_command=True)
 @match_option
+@click.option("--traffic", is_flag=True, help="List those of sweeps with traffic.")
 @json_option
 @click.pass_context
-def columns(ctx: click.Context, match: str, as_json: bool) -> None:
+def columns(ctx: click.Context, match: str, traffic: bool, as_json: bool) -> None:
     """List the output columns, or show one.
 
-    Columns marked + are written by default; a sweep may choose others.
+    Columns marked + are written by default; a sweep may choose others. Sweeps with traffic have
+    other results.
 
     \b
     perfcore columns --match energy
@@ -658,7 +660,8 @@ def columns(ctx: click.Context, match: str, as_json: bool) -> None:
     if ctx.invoked_subcommand:
         return
     wanted = match.lower()
-    found = [c for c in COLUMNS if wanted in c.name or wanted in c.meaning.lower()]
+    known = (*AXES, *TRAFFIC_AXES, *SIMULATED) if traffic else COLUMNS
+    found = [c for c in known if wanted in c.name or wanted in c.meaning.lower()]
     if as_json:
         dump([_column(column) for column in found])
         return

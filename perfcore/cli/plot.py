@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from perfcore.cli.text import say, set_option
-from perfcore.reporting.names import KINDS
+from perfcore.reporting.names import KINDS, SIMULATED_KINDS
 
 _SOURCE_OPTIONS = (
     click.option(
@@ -31,6 +31,8 @@ class _Command(click.Command):
         """Write the kinds of plots, one per line."""
         with formatter.section("Kinds"):
             formatter.write_dl(list(KINDS.items()))
+        with formatter.section("Kinds of sweeps with traffic"):
+            formatter.write_dl(list(SIMULATED_KINDS.items()))
 
 
 @click.command(cls=_Command)

@@ -18,6 +18,7 @@ _SMALLEST: Final = {
         "output_len": [256],
     }
 }
+_SMALLEST_SERVER: Final = ("llama-3.1-8b", "h100-sxm")
 
 
 @click.command
@@ -38,6 +39,7 @@ def warmup(as_json: bool) -> None:
     """  # noqa: D301
     # Numba is imported here, so that help comes at once.
     from perfcore.api import sweep  # noqa: PLC0415
+    from perfcore.configuration.simulation import simulate  # noqa: PLC0415
     from perfcore.kernel.jit import CACHE  # noqa: PLC0415
 
     if CACHE is None:
@@ -47,6 +49,9 @@ def warmup(as_json: bool) -> None:
         start = time.perf_counter()
         sweep({**_SMALLEST, "output": {"dtype": dtype}})
         seconds[dtype] = time.perf_counter() - start
+    start = time.perf_counter()
+    simulate(*_SMALLEST_SERVER, rate=1, requests=1)
+    seconds["simulation"] = time.perf_counter() - start
     if as_json:
         dump({"cache": str(CACHE), "seconds": seconds})
         return

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from perfcore.reporting.picture import MOST_SERIES, Row
-from perfcore.reporting.settling import CHOICES
+from perfcore.reporting.settling import CHOICES, SIMULATED_CHOICES
 from perfcore.reporting.source import Source
 from perfcore.searching.objectives import Objective
 from perfcore.space.axes import Value
@@ -13,6 +13,7 @@ from perfcore.space.axes import Value
 THROUGHPUT: Final = Objective("tokens_per_s_per_device", maximize=True)
 COST: Final = Objective("cost_per_mtok_output_usd")
 TPOT: Final = Objective("tpot_s")
+TTFT_P99: Final = Objective("ttft_p99_s")
 CHAMPIONS: Final = {
     "cost_per_mtok_output_usd": "cheapest",
     "tpot_s": "fastest",
@@ -47,8 +48,12 @@ def left_out(source: Source, name: str, shown: Sequence[Value], reason: str) -> 
 def configured(source: Source, row: Row, without: Sequence[str] = ()) -> str:
     """Return the choices of a row that vary within the source, as text for a tooltip."""
     parts = []
-    for name in CHOICES:
-        if name not in without and (len(source.axes[name]) > 1 or source.axes[name] == (0,)):
+    for name in (*CHOICES, *SIMULATED_CHOICES):
+        if (
+            name in source.axes
+            and name not in without
+            and (len(source.axes[name]) > 1 or source.axes[name] == (0,))
+        ):
             value = row[name]
             bare = name in {"device", "weight_format"}
             parts.append(str(value) if bare else f"{_SHORT.get(name, name)} {value}")

@@ -15,8 +15,7 @@ from perfcore.inputs import PURCHASES
 from perfcore.output import json_text
 from perfcore.physics.cost import YEAR
 from perfcore.reporting.choosing import CHAMPIONS, TPOT, configured
-from perfcore.reporting.kinds import gather
-from perfcore.reporting.names import KINDS
+from perfcore.reporting.kinds import gather, kinds_of
 from perfcore.reporting.page import Page, code, details, facts, linked, paragraph, table
 from perfcore.reporting.picture import Picture
 from perfcore.reporting.run_source import RunSource
@@ -75,7 +74,7 @@ def report(source: Source, again: str = "") -> str:
 
 def _pictures(source: Source) -> tuple[list[Picture], dict[str, tuple[str, ...]]]:
     drawn, missing = [], {}
-    for kind in KINDS:
+    for kind in kinds_of(source):
         try:
             drawn.append(gather(source, kind))
         except InputError as error:
@@ -221,6 +220,8 @@ def _scored() -> Score:
 
 def _intervals(source: Source) -> str:
     """Return the interval of TPOT on each device."""
+    if source.simulated:
+        return paragraph("Columns such as ttft_p99_low_s and ttft_p99_high_s have them.", "note")
     needed = ("tpot_s", "tpot_low_s", "tpot_high_s")
     if not set(needed) <= source.metrics:
         return paragraph(

@@ -1,6 +1,6 @@
 """Pictures and reports of a run or a sweep: output is checked first, then drawn and written."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,9 @@ from perfcore.reporting.names import SUFFIXES
 from perfcore.reporting.opening import open_source
 from perfcore.reporting.page import picture_page
 from perfcore.reporting.picture import Picture
+from perfcore.reporting.timeline import timeline
 from perfcore.space.space import Space
+from perfcore.traffic.results import Simulation
 
 Given = str | Path | Mapping[str, object] | Space
 _PAGES: Final = (".html",)
@@ -36,7 +38,7 @@ def draw(
     ----------
     kind
         ``roofline``, ``pareto``, ``winners``, ``memory_wall``, ``cost``, ``energy``,
-        ``quantisation`` or ``bandwidth``.
+        ``quantisation`` or ``bandwidth``; of a sweep with traffic, ``pareto`` or ``load``.
     source
         Directory of a run, sweep file, mapping with the same structure, or ``Space``.
     output
@@ -89,6 +91,37 @@ def report(
         with replacing(Path(output)) as part:
             part.write_text(text, encoding="utf-8", newline="")
     return text
+
+
+def check_picture(output: str | Path, inputs: Sequence[str] = ()) -> None:
+    """Refuse a file for a picture that cannot be written; ``inputs`` are those it is made from.
+
+    Raises
+    ------
+    InputError
+        With the file and the remedy, or if the plotting library is missing.
+    """
+    name = argument("plot")
+    if Path(output).suffix not in SUFFIXES:
+        raise InputError(f"{name}: {str(output)!r} must end in {', '.join(SUFFIXES)}")
+    check_output(name, str(output), inputs)
+    vega.converter()
+
+
+def draw_timeline(
+    simulation: Simulation, subject: str, output: str | Path | None = None
+) -> Picture:
+    """Return the timeline of a simulation as data; draw it to a file if one is named.
+
+    ``subject`` names what was simulated. Errors are those of ``check_picture``.
+    """
+    if output is not None:
+        check_picture(output)
+    picture = timeline(simulation, subject)
+    if output is not None:
+        with replacing(Path(output)) as part:
+            part.write_bytes(_drawn(picture, Path(output).suffix))
+    return picture
 
 
 def _check(output: str | Path, source: Given, suffixes: tuple[str, ...]) -> None:

@@ -12,6 +12,11 @@ KINDS: Final = {
     "quantisation": "gain from quantised weights, by batch",
     "bandwidth": "gain from more memory bandwidth alone",
 }
+# Kinds of sweeps with traffic, whose rows are simulated.
+SIMULATED_KINDS: Final = {
+    "pareto": "Pareto fronts of p99 TTFT against cost, one per device",
+    "load": "p99 TTFT, or another metric, against the load: request_rate, clients or speed",
+}
 # Former names of kinds, and their present ones.
 FORMER: Final = {"timeline": "memory_wall", "hbm4": "bandwidth"}
 SUFFIXES: Final = (".png", ".svg", ".html")

@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from perfcore.columns import BY_NAME
+from perfcore.columns import BY_NAME, results_of
 from perfcore.errors import InputError, argument, show
-from perfcore.inputs import AXIS_INPUTS
+from perfcore.inputs import AXIS_INPUTS, ENTRY_AXES, TRAFFIC_INPUTS
 from perfcore.kernel.layout import Integers
 from perfcore.output import MANIFEST
 from perfcore.reporting.pieces import (
@@ -30,11 +30,11 @@ from perfcore.searching.groups import Groups
 from perfcore.searching.objectives import Objective
 from perfcore.searching.reductions import Best, Candidates, Front, Kept
 from perfcore.searching.scan import Scan, places_in_order
-from perfcore.space.axes import Axis, WhatIf
+from perfcore.space.axes import Axis, Kind, Value, WhatIf
 from perfcore.space.sections import Where
 from perfcore.space.space import admits
 
-_OK: Final = Where("status", allowed=("ok",))
+_RUNS: Final = Where("status", allowed=("ok", "overloaded"))
 
 
 class RunSource(Source):
@@ -53,7 +53,10 @@ class RunSource(Source):
             keeps_all = bool(spec["output"]["keep_infeasible"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{place}: its spec is damaged ({error!r}); run again") from error
-        lacking = [name for name in AXIS_INPUTS if name not in {axis.name for axis in axes}]
+        simulated = spec.get("traffic") is not None
+        there = {axis.name for axis in axes}
+        needed = ENTRY_AXES if simulated else AXIS_INPUTS.values()
+        lacking = [rule.name for rule in needed if rule.name not in there]
         if lacking:
             raise InputError(
                 f"{place}: its spec has no axis {lacking[0]}; run the sweep again, or name the "
@@ -61,7 +64,7 @@ class RunSource(Source):
             )
         self.where, self.workers, self.given = tuple(where), workers, given
         self.overrides = ()
-        self.conditions = conditions(where, axes, what_ifs)
+        self.conditions = conditions(where, axes, what_ifs, results_of(simulated=simulated))
         self.columns = tuple(told.columns)
         self.metrics = frozenset(self.columns) - {axis.name for axis in axes}
         self.axes = {
@@ -87,7 +90,7 @@ class RunSource(Source):
             if not values
         ]
         if keeps_all:
-            self.conditions += (_OK,)
+            self.conditions += (_RUNS,)
             if "status" not in self.metrics:
                 faults.append(
                     f"{given}: has rows that cannot run, but no column status; {self.remedy}"
@@ -268,13 +271,18 @@ def _is_number(kind: pa.DataType) -> bool:
     )
 
 
+def _kind_of(name: str, values: tuple[Value, ...]) -> Kind:
+    """Return the kind of an axis, numeric or not."""
+    if isinstance(values[0], str):
+        return "categorical"
+    rule = AXIS_INPUTS.get(name) or TRAFFIC_INPUTS.get(name)
+    return rule.kind if rule else "real"
+
+
 def _axes_of(spec: Mapping[str, Any]) -> tuple[tuple[Axis, ...], list[WhatIf]]:
     """Return the axes and what-ifs of a specification in the form of a manifest."""
     listed = {name: tuple(values) for name, values in spec["axes"].items()}
-    axes = tuple(
-        Axis(name, values, AXIS_INPUTS[name].kind if name in AXIS_INPUTS else "real")
-        for name, values in listed.items()
-    )
+    axes = tuple(Axis(name, values, _kind_of(name, values)) for name, values in listed.items())
     what_ifs = []
     for key, how in spec["what_if"].items():
         record, field = key.split(".", 1)

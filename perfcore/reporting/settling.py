@@ -18,7 +18,11 @@ from perfcore.searching.objectives import Objective
 from perfcore.space.axes import Value
 
 CHOICES: Final = ("device", "weight_format", "kv_format", "offload", "tp", "pp", "dp", "ep")
-_MIDDLE: Final = ("batch", "input_len", "output_len")
+SIMULATED_CHOICES: Final = (  # of those who run servers under traffic
+    *("replicas", "routing", "admission", "budget", "max_sequences", "chunked", "block_tokens"),
+    *("watermark", "prefix_cache"),
+)
+_MIDDLE: Final = ("batch", "input_len", "output_len", "request_rate", "clients")
 _ALWAYS: Final = ("model", "device", "weight_format", "batch", "input_len", "output_len")
 
 
@@ -76,7 +80,7 @@ def settle(source: Source, shown: Sequence[str], by: str = "best") -> Setting:
     for name, values in source.axes.items():
         if name in shown:
             continue
-        chosen = name in CHOICES or name in source.zipped
+        chosen = name in (*CHOICES, *SIMULATED_CHOICES) or name in source.zipped
         if len(values) > 1 and chosen:
             free.append(name)
         elif values != (0,) or name not in {"tp", "pp"}:
@@ -133,7 +137,7 @@ def spread(values: Sequence[Value], most: int = 3) -> list[Value]:
 
 def _usual(name: str, values: tuple[Value, ...]) -> Value:
     """Return the value at which an axis is held: the middle size, neutral scale, or first value."""
-    if name in _MIDDLE:
+    if name in _MIDDLE and not isinstance(values[0], str):
         return middle(values)
     if name.endswith("_scale"):
         return min(values, key=lambda value: abs(float(value) - 1.0))

@@ -36,6 +36,11 @@ class Source(ABC):
     given: str
 
     @property
+    def simulated(self) -> bool:
+        """Whether rows are simulations of servers under traffic."""
+        return "replicas" in self.axes
+
+    @property
     @abstractmethod
     def facts(self) -> Mapping[str, Any]:
         """Metadata of a run: specification, catalogue entries, fingerprint, version."""

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
-from perfcore.columns import METRICS
 from perfcore.errors import argument
 from perfcore.reporting.source import Fixed, Row, Source, where_of
 from perfcore.runs.shards import facts
@@ -19,11 +18,13 @@ class SweepSource(Source):
 
     def __init__(self, space: Space, where: Sequence[str], workers: int | None, given: str) -> None:
         self.given_space = space
-        self.space = kept(space, conditions(where, space.spec.axes, space.spec.what_ifs))
+        self.space = kept(
+            space, conditions(where, space.spec.axes, space.spec.what_ifs, space.results)
+        )
         spec = space.spec
         self.name, self.description = spec.name, spec.description
         self.axes = {axis.name: tuple(distinct(axis)) for axis in self.space.axes}
-        self.metrics = frozenset(column.name for column in METRICS)
+        self.metrics = frozenset(column.name for column in space.results)
         self.zipped = frozenset(name for names in spec.zips for name in names)
         self.sampled = spec.sample is not None
         self.where, self.workers, self.given = tuple(where), workers, given

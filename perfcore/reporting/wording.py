@@ -10,6 +10,8 @@ _PLAIN: Final = {
     "tpot_s": "time per output token",
     "ttft_s": "time to first token",
     "e2e_latency_s": "end-to-end latency",
+    "ttft_p99_s": "99th percentile of the time to first token",
+    "tpot_p95_s": "95th percentile of the time per output token",
     "tokens_per_s_per_device": "throughput per device",
     "energy_per_output_token_j": "energy per output token",
     "facility_energy_per_output_token_j": "facility energy per output token",

@@ -17,12 +17,15 @@ from perfcore.runs.parquet import Buffers, ParquetShard, Shaper, schema, writer_
 from perfcore.runs.resources import BUFFER_COPIES
 from perfcore.runs.shards import facts as run_facts
 from perfcore.runs.workers import Count, Evaluator
+from perfcore.space.axes import Value
 from perfcore.space.space import Space
 
 RUNS: Final = 256  # contiguous stretches drawn from the space
 POINTS: Final = 2048  # outer points in all stretches together, unless they have too many rows
 ROWS: Final = 1 << 19  # approximate number of rows to evaluate
 MOST_ROWS: Final = 1 << 21
+MOST_SIMULATIONS: Final = 16  # outer points, if they are simulated
+SIMULATED_S: Final = 2.0  # approximate time for them
 START: Final = 0.4  # s, to load the compiled kernel; measured
 _SEED: Final = 0
 
@@ -33,12 +36,14 @@ class Drawn(Space):
     Stretches and not single points, so that they compress like the whole.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, simulations: int = MOST_SIMULATIONS) -> None:
         self.__dict__.update(vars(space))
         inner = space.inner_points
         runs = max(1, min(RUNS, MOST_ROWS // inner))
         each = min(POINTS // RUNS, MOST_ROWS // (runs * inner))
         length = max(each, ROWS // (runs * inner), 1)
+        if space.spec.traffic is not None:
+            runs, length = simulations, 1
         self.exact = space.outer_points <= runs * length
         if self.exact:
             self.starts = np.zeros(1, np.int64)
@@ -59,6 +64,15 @@ class Drawn(Space):
         if (start, stop) != (0, self.points):
             raise ValueError("drawn points are evaluated together")
         return self._drawn
+
+    def traffic(self, start: int, stop: int) -> list[dict[str, Value]]:
+        """Return the values of traffic at the sampled points, or at the first of them."""
+        values = [
+            point
+            for first in map(int, self.starts)
+            for point in super(Drawn, self).traffic(first, first + self.length)
+        ]
+        return values[start:stop]
 
     @cached_property
     def _drawn(self) -> Block:
@@ -98,12 +112,13 @@ def forecast(space: Space, workers: int) -> Forecast:
 
     Compiled code is called once before anything is timed; the compiler's work is kept on disk.
     """
-    drawn = Drawn(space)
+    drawn = Drawn(space, _simulations(space))
     evaluated = drawn.points * space.inner_points
     arrow_schema = schema(space, run_facts(space))
     evaluator = Evaluator(drawn)
     buffers = Buffers(space)
-    evaluator.evaluate(0, drawn.points, buffers, lambda _: None)
+    if space.spec.traffic is None:
+        evaluator.evaluate(0, drawn.points, buffers, lambda _: None)
     empty = _written(space, arrow_schema)
     started = time.perf_counter()
     count, written, memory = _write(evaluator, arrow_schema, buffers, drawn.points)
@@ -127,6 +142,19 @@ def forecast(space: Space, workers: int) -> Forecast:
         seconds=START + (space.rows * row_seconds + space.shards * empty.seconds) / busy,
         memory_bytes=memory + (busy - 1) * own * BUFFER_COPIES,
     )
+
+
+def _simulations(space: Space) -> int:
+    """Return how many points of a sweep with traffic are simulated in a short time."""
+    if space.spec.traffic is None:
+        return MOST_SIMULATIONS
+    evaluator, buffers = Evaluator(space), Buffers(space, 1)
+    seconds = 0.0
+    for _ in range(2):  # the first also loads compiled code
+        started = time.perf_counter()
+        evaluator.evaluate(0, 1, buffers, lambda _: None)
+        seconds = time.perf_counter() - started
+    return min(max(int(SIMULATED_S / seconds), 1), MOST_SIMULATIONS)
 
 
 class _Written:

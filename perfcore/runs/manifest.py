@@ -20,7 +20,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from perfcore.errors import InputError, OutputError, VanishedError, argument, show
-from perfcore.kernel.sources import source_hash
+from perfcore.kernel.sources import hash_of, source_hash
 from perfcore.output import DATA, MANIFEST, RECEIPTS
 from perfcore.reading.jsontext import parse
 from perfcore.runs.parquet import ParquetShard
@@ -65,7 +65,8 @@ def fingerprints(space: Space) -> Document:
     The catalogue and the calibration are the numbers that the kernel is given, wherever they come
     from: an engine stands on others, of which the specification says nothing. The physics is the
     sources of formulas and kernel, so that parts of two checkouts are not parts of one run; the
-    writer is the release of pyarrow, which encodes the files.
+    writer is the release of pyarrow, which encodes the files. Simulated rows depend on the sources
+    that make requests, too; the specification has the hashes of traces.
     """
     tables = dict(zip(TABLES, space.tables, strict=True))
     engine = tables.pop("engine")
@@ -77,9 +78,16 @@ def fingerprints(space: Space) -> Document:
         "catalog": catalog.hexdigest(),
         "calibration": hashlib.sha256(engine.tobytes()).hexdigest(),
         "physics": source_hash(),
+        **({} if space.spec.traffic is None else {"simulation": simulation_hash()}),
         "writer": version("pyarrow"),
         "version": version("perfcore"),
     }
+
+
+@cache
+def simulation_hash() -> str:
+    """Return a hash of the sources that make requests and simulate servers."""
+    return hash_of(("traffic/**/*.py", "runs/simulating.py"))
 
 
 def catalog_hash(space: Space) -> str:

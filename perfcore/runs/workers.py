@@ -11,15 +11,15 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from perfcore.columns import STATUS
+from perfcore.columns import SIMULATED_STATUS, STATUS
 from perfcore.errors import VanishedError
-from perfcore.kernel.layout import Output
-from perfcore.physics.stages.point import Point
+from perfcore.kernel.layout import Integers, Output
 from perfcore.runs.parquet import Buffers, Shaper
 from perfcore.space.space import Space
 
 UNMET = "excluded by where"
 REASONS = (*STATUS[1:], UNMET)
+SIMULATED_REASONS = (*SIMULATED_STATUS[1:], UNMET)
 
 
 @dataclass(frozen=True)
@@ -85,27 +85,42 @@ class Progress:
         return time.perf_counter() - self.started
 
 
+class Filler(Protocol):
+    """Evaluation of a block of a space into an output that is filled repeatedly."""
+
+    def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
+        """Fill the output from ``cursor`` on; return its number of rows."""
+
+
 class Evaluator:
     """Evaluator of ranges of outer points, used by one thread at a time.
 
     With ``objectives``, rows have these as real numbers in place of their columns, and in place of
-    their axes the positions of their outer and inner point (``Buffers`` holds them).
+    their axes the positions of their outer and inner point (``Buffers`` holds them). Once
+    ``stopped`` is set, no further row is simulated.
     """
 
     def __init__(self, space: Space, objectives: Sequence[str] | None = None) -> None:
         # Imported here, so that code that evaluates nothing does not wait for Numba.
         from perfcore.kernel.loops import Filling  # noqa: PLC0415
+        from perfcore.runs.simulating import Offer, Simulating  # noqa: PLC0415
 
         self.space = space
+        self.stopped = threading.Event()
         self.filling = Filling
+        self.simulating = Simulating
+        self.offer = None if space.spec.traffic is None else Offer(space.spec.traffic)
         self.located = objectives is not None
         real = objectives or [column.name for column in space.columns if column.kind == "metric"]
         whole = [column.name for column in space.columns if column.kind != "metric"]
-        self.real = np.array([Point._fields.index(name) for name in real], np.int64)
+        self.real = space.fields(real)
         self.dropped_bits = np.array([space.dropped_bits(name) for name in real], np.int64)
-        self.whole = np.array(
-            [] if self.located else [Point._fields.index(name) for name in whole], np.int64
-        )
+        self.whole = space.fields([] if self.located else whole)
+
+    def proceed(self) -> None:
+        """Raise an error if the work was stopped."""
+        if self.stopped.is_set():
+            raise _StoppedError
 
     def output(self, buffers: Buffers) -> Output:
         """Return the columns that the kernel writes."""
@@ -137,9 +152,16 @@ class Evaluator:
             block = block._replace(axes=outer_axes, degrees=np.array([1, 2]))
             inner_axes = np.arange(space.inner_points, dtype=np.int32)[np.newaxis]
             inner = inner._replace(axes=inner_axes)
-        filling = self.filling(space.tables, block, inner, space.rules, self.output(buffers))
+        output = self.output(buffers)
+        filling: Filler
+        if self.offer is None:
+            filling = self.filling(space.tables, block, inner, space.rules, output)
+        else:
+            traffic = space.traffic(start, stop)
+            filling = self.simulating(space, self.offer, block, traffic, output, self.proceed)
         keep = space.spec.output.keep_infeasible
-        dropped = np.zeros(len(STATUS) + 1, np.int64)
+        reasons = REASONS if self.offer is None else SIMULATED_REASONS
+        dropped = np.zeros(len(reasons) + 1, np.int64)
         cursor = np.zeros(2, np.int64)
         total = 0
         while cursor[0] < stop - start:
@@ -147,7 +169,7 @@ class Evaluator:
             if rows:
                 consume(rows)
                 total += rows
-        counted = zip(REASONS, dropped[1:].tolist(), strict=True)
+        counted = zip(reasons, dropped[1:].tolist(), strict=True)
         return Count(total, {reason: count for reason, count in counted if count})
 
 
@@ -172,7 +194,7 @@ class ShardWorker:
         self.evaluator = Evaluator(space)
         self.shaper = Shaper(space, arrow_schema)
         self.done: dict[int, Receipt] = {}
-        self.stopped = threading.Event()
+        self.stopped = self.evaluator.stopped
         self.lock = threading.Lock()
         self.local = threading.local()
 
@@ -199,8 +221,7 @@ class ShardWorker:
         sink = self.shards.open(shard)
 
         def consume(rows: int) -> None:
-            if self.stopped.is_set():
-                raise _StoppedError
+            self.evaluator.proceed()
             sink.write(self.shaper.batch(buffers, rows))
             with self.lock:
                 self.progress.rows += rows

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from perfcore.columns import METRICS, Column
 from perfcore.errors import InputError, argument
 from perfcore.reading.places import Place
 from perfcore.space.axes import Axis, WhatIf
@@ -18,7 +19,7 @@ _KEYS: Final = {"<=": "max", ">=": "min", "=": "in"}
 
 def narrowed(space: Space, where: Sequence[str]) -> Space:
     """Return the space with added conditions, without rows that cannot run."""
-    return kept(space, conditions(where, space.spec.axes, space.spec.what_ifs))
+    return kept(space, conditions(where, space.spec.axes, space.spec.what_ifs, space.results))
 
 
 def kept(space: Space, added: Sequence[Where]) -> Space:
@@ -29,7 +30,10 @@ def kept(space: Space, added: Sequence[Where]) -> Space:
 
 
 def conditions(
-    texts: Sequence[str], axes: tuple[Axis, ...], listed: Iterable[WhatIf]
+    texts: Sequence[str],
+    axes: tuple[Axis, ...],
+    listed: Iterable[WhatIf],
+    results: tuple[Column, ...] = METRICS,
 ) -> tuple[Where, ...]:
     """Return the parsed conditions of texts such as ``tpot_s<=50ms`` or ``device=h100-sxm``.
 
@@ -52,7 +56,7 @@ def conditions(
         subject = "axis" if name in names or name in what_ifs else "metric"
         given: object = [_number_or_text(value)] if sign == "=" else _number_or_text(value)
         table = {subject: name, _KEYS[sign]: given}
-        found.append(parse_condition(table, axes, what_ifs, place))
+        found.append(parse_condition(table, axes, what_ifs, place, results))
     if faults:
         raise InputError(faults)
     return tuple(condition for condition in found if condition is not None)

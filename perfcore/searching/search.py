@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from perfcore.columns import METRICS
 from perfcore.errors import InputError, argument
 from perfcore.kernel.layout import Integers
 from perfcore.runs.parquet import schema
@@ -20,7 +19,7 @@ from perfcore.runs.shards import ProgressDisplay, facts
 from perfcore.runs.workers import Progress, evaluate_rows
 from perfcore.searching.conditions import narrowed
 from perfcore.searching.groups import SpaceGroups
-from perfcore.searching.objectives import Objective
+from perfcore.searching.objectives import Objective, check_objectives
 from perfcore.searching.reductions import LARGEST_RESULT, Best, Counts, Front, Kept, S
 from perfcore.searching.scan import places_in_order
 from perfcore.searching.tasks import search_on
@@ -181,6 +180,7 @@ def _looked(
     executor: Executor | None,
 ) -> tuple[S, Progress]:
     """Return the reduction of all rows of a space."""
+    check_objectives(objectives, space.results)
     # raise their errors before progress is shown
     _ = space.tables, space.rules, space.inner
     progress = Progress(shards=space.shards, points=space.rows)
@@ -208,7 +208,7 @@ def _found(
 def rows_at(space: Space, places: Integers) -> pa.Table:
     """Return the rows at some places of the space, with every axis and column."""
     spec = space.spec
-    every = tuple(column.name for column in METRICS)
+    every = tuple(column.name for column in space.results)
     axes = {axis.name for axis in spec.axes}
     whole = Space(
         replace(

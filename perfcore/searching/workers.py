@@ -31,6 +31,7 @@ class SearchWorker(Scan[S]):
         self.space = space
         self.progress = progress
         self.evaluator = Evaluator(space, [objective.name for objective in objectives])
+        self.stopped = self.evaluator.stopped
         self.signs = np.array([-1.0 if o.maximize else 1.0 for o in objectives])
         self.groups = groups
         self.inner_groups = groups.inner()

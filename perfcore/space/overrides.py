@@ -12,6 +12,7 @@ from perfcore.space.axes import located
 
 _SPLIT = re.compile(r"""((?:"[^"\n]*"|'[^'\n]*'|[^"'=\n])+)=(.*)""", re.DOTALL)
 _OPENS_TOML = ("[", "{", '"', "'")
+OF_TRACE = "trace:"  # before a file from which lengths are drawn
 REMEDY = "write KEY=VALUE, e.g. axes.batch=[1,2,4]"
 
 
@@ -32,7 +33,11 @@ def apply(
         parsed = parse(text, spot)
         if parsed is not None:
             path, value = parsed
-            _put(merged, path, _from_here(value) if path[0] == "axes" else value, spot)
+            if path[0] == "axes":
+                value = _from_here(value)
+            elif path[0] == "traffic":
+                value = _traces_from_here(value, path[1:])
+            _put(merged, path, value, spot)
     return _gather_what_ifs(merged, place)
 
 
@@ -111,6 +116,19 @@ def _from_here(value: object) -> object:
         return [_from_here(item) for item in value]
     if isinstance(value, Mapping):
         return {key: _from_here(item) for key, item in value.items()}
+    return value
+
+
+def _traces_from_here(value: object, keys: tuple[str, ...]) -> object:
+    """Make the paths of traces relative to the current directory, like those of entries."""
+    if isinstance(value, list):
+        return [_traces_from_here(item, keys) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _traces_from_here(item, (*keys, key)) for key, item in value.items()}
+    if isinstance(value, str) and keys == ("trace",):
+        return str(Path.cwd() / value)
+    if isinstance(value, str) and value.startswith(OF_TRACE):
+        return OF_TRACE + str(Path.cwd() / value.removeprefix(OF_TRACE))
     return value
 
 

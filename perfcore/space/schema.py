@@ -16,12 +16,12 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from perfcore import units
 from perfcore.catalog import loader
-from perfcore.columns import AXES, BY_NAME, METRICS
-from perfcore.inputs import AXIS_INPUTS, LIMITS, AxisInput
+from perfcore.columns import AXES, BY_NAME, METRICS, SIMULATED
+from perfcore.inputs import AXIS_INPUTS, LIMITS, TRAFFIC_INPUTS, AxisInput, TrafficInput
 from perfcore.limits import FINITE, Limits
 from perfcore.output import json_text
 from perfcore.reading import ranges
-from perfcore.space import sections, sizes
+from perfcore.space import sections, sizes, traffic
 from perfcore.space.axes import DEGREES
 from perfcore.space.axes import SCALE as SCALES
 
@@ -36,6 +36,7 @@ _SECTIONS: Final = {
     "name": "name of the sweep, on one line",
     "description": "the question that the sweep answers",
     "axes": "axes: every combination of their values is one row",
+    "traffic": "requests over time, whose servers are simulated; its keys are axes, too",
     "what_if": "fields of catalogue records, set to or scaled by each of several values",
     "zip": "axes that vary together instead of being combined",
     "where": "conditions that a row must meet; all must hold",
@@ -51,6 +52,7 @@ def sweep_schema() -> Schema:
         "name": {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
         "description": {"type": "string"},
         "axes": made.axes(),
+        "traffic": made.traffic(),
         "what_if": made.what_ifs(),
         "zip": _one_or_many(made.zip()),
         "where": _one_or_many(made.where()),
@@ -117,6 +119,32 @@ class _Schema:
         label = {"enum": list(rule.choices)} if rule.choices else self.names(rule.name)
         labels = {"type": "array", "minItems": 1, "maxItems": sizes.MAX_ENTRIES, "items": label}
         return {**about, "anyOf": [label, labels]}
+
+    def traffic(self) -> Schema:
+        """Return the schema of [traffic]."""
+        texts = {"type": "array", "items": {"type": "string"}}
+        objectives = {
+            "description": "objectives on latencies, e.g. ttft_p99_s<=1s",
+            "anyOf": [{"type": "string"}, texts],
+        }
+        properties = {rule.name: self.traffic_axis(rule) for rule in TRAFFIC_INPUTS.values()}
+        sources = [{"required": [name]} for name in traffic.SOURCES]
+        return {**_object({**properties, traffic.SLO: objectives}), "oneOf": sources}
+
+    def traffic_axis(self, rule: TrafficInput) -> Schema:
+        """Return the schema of one axis of traffic, with its meaning."""
+        unit = f" [{rule.unit}]" if rule.unit not in {"", "1"} else ""
+        about: Schema = {"description": rule.meaning + unit}
+        forms = [] if rule.limits is None else [self.values(rule.limits)]
+        if rule.limits is None or rule.form:
+            label: Schema = {"type": "string"}
+            if rule.choices:
+                label = {"enum": list(rule.choices)}
+                label = {"enum": [*rule.choices, True, False]} if "on" in rule.choices else label
+            mixed = {"anyOf": [label, {"type": "number"}]} if rule.limits else label
+            listed = {"minItems": 1, "maxItems": sizes.MAX_ENTRIES, "items": mixed}
+            forms += [label, {"type": "array", **listed}]
+        return {**about, "anyOf": forms}
 
     def names(self, kind: str) -> Schema:
         """Return the schema of a name: one of the catalogue for completion, or any other text."""
@@ -190,7 +218,7 @@ class _Schema:
     def axis_name(self) -> Schema:
         """Return the schema of the name of an axis, of a what-if, or of a what-if's column."""
         known = [
-            *AXIS_INPUTS,
+            *dict.fromkeys([*AXIS_INPUTS, *TRAFFIC_INPUTS]),
             *(f"{record}.{field}" for record, bounds in LIMITS.items() for field in bounds),
         ]
         column = "|".join(LIMITS)
@@ -205,7 +233,7 @@ class _Schema:
 
     def where(self) -> Schema:
         """Return the schema of one condition. The allowed limits depend on its column."""
-        metrics = [column.name for column in METRICS]
+        metrics = list(dict.fromkeys(column.name for column in (*METRICS, *SIMULATED)))
         properties = {
             "metric": {"description": "an output column", "enum": metrics},
             "axis": self.axis_name(),
@@ -225,7 +253,8 @@ class _Schema:
     def _limits(self) -> Iterable[Schema]:
         """Yield a rule for each kind of column, which restricts the limits of its conditions."""
         measured: dict[str, list[str]] = {}
-        for column in METRICS:
+        # of two columns with one name, the one of simulated rows has the most categories
+        for column in {column.name: column for column in (*METRICS, *SIMULATED)}.values():
             if column.kind == "code":
                 labels = {"items": {"enum": list(column.categories)}}
                 yield _about("metric", [column.name], {"min": False, "max": False, "in": labels})
@@ -240,7 +269,8 @@ class _Schema:
         yield _about("axis", text, {"min": False, "max": False, "in": words})
         for column in AXES:
             bound = AXIS_INPUTS[column.name].limits
-            if bound is not None:
+            # with traffic, lengths may be distributions, which are text
+            if bound is not None and column.name not in traffic.LENGTHS:
                 limit = self.number(Limits(bound.dimension, -FINITE, FINITE))
                 yield _about(
                     "axis", [column.name], {"min": limit, "max": limit, "in": {"items": limit}}

@@ -20,9 +20,9 @@ from pydantic import (
     model_validator,
 )
 
-from perfcore.columns import BY_NAME, COLUMNS, DEFAULT_METRICS, METRICS
+from perfcore.columns import AXES, METRICS, SIMULATED, TRAFFIC_AXES, Column
 from perfcore.errors import show
-from perfcore.inputs import AXIS_INPUTS
+from perfcore.inputs import AXIS_INPUTS, TRAFFIC_INPUTS
 from perfcore.limits import FINITE, Limits
 from perfcore.reading.faults import fault_within, record_validation_error
 from perfcore.reading.places import Place, number
@@ -36,7 +36,14 @@ MANTISSA_BITS: Final = MappingProxyType({"float32": 24, "float64": 53})
 DTYPES: Final = tuple(MANTISSA_BITS)
 LEAST_BITS: Final = 4  # of a metric: the error of fewer would exceed any model's
 ALL_METRICS: Final = "default"  # key of significant_bits for metrics without one of their own
-ROUNDED: Final = (ALL_METRICS, *(column.name for column in METRICS if column.kind == "metric"))
+ROUNDED: Final = tuple(
+    dict.fromkeys(
+        [
+            ALL_METRICS,
+            *(column.name for column in (*METRICS, *SIMULATED) if column.kind == "metric"),
+        ]
+    )
+)
 DIMENSIONS: Final = {
     "s": "time",
     "bytes": "bytes",
@@ -74,24 +81,30 @@ class Sample(BaseModel):
     seed: int = Field(0, ge=0, le=2**63 - 1)
 
 
-def _columns(value: object) -> tuple[str, ...]:
-    """Return the metrics among columns, in order of declaration."""
+def _columns(value: object, info: ValidationInfo) -> tuple[str, ...]:
+    """Return the results among columns, in order of declaration.
+
+    The context of the validation has the results of the sweep's rows.
+    """
+    results: tuple[Column, ...] = info.context or METRICS
+    axes = (*AXES, *TRAFFIC_AXES) if results is SIMULATED else AXES
+    known = [column.name for column in (*axes, *results)]
     if value == "default":
-        return DEFAULT_METRICS
+        return tuple(column.name for column in results if column.default)
     if value == "all":
-        return tuple(column.name for column in METRICS)
+        return tuple(column.name for column in results)
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(
             f'{show(value)} is not a choice of columns; write "default", "all" or a list of names'
         )
-    if len(value) > len(BY_NAME):
+    if len(value) > len(known):
         raise ValueError(f"{len(value)} names are more than there are columns; list each once")
     faults = []
     for index, name in enumerate(value):
         if not isinstance(name, str):
             problem = f"{show(name)} is not a name; write it in quotes"
-        elif name not in BY_NAME:
-            problem = unknown("column", name, BY_NAME)
+        elif name not in known:
+            problem = unknown("column", name, known)
         elif name in value[:index]:
             problem = f"{name!r} is a duplicate; list it once"
         else:
@@ -99,7 +112,7 @@ def _columns(value: object) -> tuple[str, ...]:
         faults.append(fault_within((index,), problem))
     if faults:
         raise ValidationError.from_exception_data("columns", faults)
-    return tuple(column.name for column in METRICS if column.name in value)
+    return tuple(column.name for column in results if column.name in value)
 
 
 def _significant_bits(value: object, info: ValidationInfo) -> Mapping[str, int]:
@@ -138,7 +151,11 @@ _BITS_BY_METRIC: Final = {
 }
 _LIST_OF_COLUMNS: Final = {
     "type": "array",
-    "items": {"enum": [column.name for column in COLUMNS]},
+    "items": {
+        "enum": list(
+            dict.fromkeys(column.name for column in (*AXES, *METRICS, *TRAFFIC_AXES, *SIMULATED))
+        )
+    },
     "minItems": 1,
     "uniqueItems": True,
 }
@@ -280,10 +297,17 @@ def parse_zips(
 
 
 def parse_where(
-    value: object, axes: tuple[Axis, ...], what_ifs: Mapping[str, WhatIf], place: Place
+    value: object,
+    axes: tuple[Axis, ...],
+    what_ifs: Mapping[str, WhatIf],
+    place: Place,
+    results: tuple[Column, ...],
 ) -> tuple[Where, ...]:
     """Return the conditions, sorted, as their order does not matter."""
-    found = [parse_condition(table, axes, what_ifs, spot) for table, spot in _tables(value, place)]
+    found = [
+        parse_condition(table, axes, what_ifs, spot, results)
+        for table, spot in _tables(value, place)
+    ]
     return tuple(sorted((where for where in found if where is not None), key=repr))
 
 
@@ -292,8 +316,9 @@ def parse_condition(
     axes: tuple[Axis, ...],
     what_ifs: Mapping[str, WhatIf],
     place: Place,
+    results: tuple[Column, ...],
 ) -> Where | None:
-    """Return one condition; None if it has a fault."""
+    """Return one condition on an axis or one of ``results``; None if it has a fault."""
     by_name = {axis.name: axis for axis in axes}
     before = len(place.faults)
     _known_keys(table, ("metric", "axis", "min", "max", "in"), place)
@@ -316,7 +341,7 @@ def parse_condition(
         elif name not in AXIS_INPUTS:  # else the axis itself has a fault
             place.at("axis").unknown("axis", subject, [*AXIS_INPUTS, *what_ifs])
     else:
-        where = _where_metric(subject, table, place)
+        where = _where_metric(subject, table, place, results)
     return where if len(place.faults) == before else None
 
 
@@ -327,6 +352,8 @@ def _where_axis(
         return _where_label(axis.name, map(str, axis.values), table, place)
     if axis.name in AXIS_INPUTS:
         bound = AXIS_INPUTS[axis.name].limits
+    elif axis.name in TRAFFIC_INPUTS:
+        bound = TRAFFIC_INPUTS[axis.name].limits
     else:
         what_if = next(wi for wi in what_ifs.values() if wi.column_name == axis.name)
         bound = what_if.limits if what_if.mode == "set" else None
@@ -334,13 +361,15 @@ def _where_axis(
     return _where_number(axis.name, dimension, table, place)
 
 
-def _where_metric(name: str, table: Mapping[str, object], place: Place) -> Where | None:
-    column = BY_NAME.get(name)
-    if column is None or column.kind == "axis":
+def _where_metric(
+    name: str, table: Mapping[str, object], place: Place, results: tuple[Column, ...]
+) -> Where | None:
+    column = next((column for column in results if column.name == name), None)
+    if column is None:
         if name in AXIS_INPUTS:
             place.at("metric").fault(f"{name!r} is an axis", f"write axis = '{name}'")
         else:
-            place.at("metric").unknown("metric", name, [column.name for column in METRICS])
+            place.at("metric").unknown("metric", name, [column.name for column in results])
         return None
     if column.kind == "code":
         return _where_label(name, column.categories, table, place)
@@ -397,13 +426,15 @@ def _listed(table: Mapping[str, object], place: Place) -> list[object]:
     return list(items)
 
 
-def parse_section(kind: type[Section], value: object, place: Place, example: str) -> Section | None:
+def parse_section(
+    kind: type[Section], value: object, place: Place, example: str, context: object = None
+) -> Section | None:
     """Return a section that consists of one table; None if it has a fault."""
     if not isinstance(value, Mapping):
         place.fault(f"{show(value)} is not a table", f"write [{place.key}] and below it {example}")
         return None
     try:
-        return kind.model_validate({str(key): item for key, item in value.items()})
+        return kind.model_validate({str(key): item for key, item in value.items()}, context=context)
     except ValidationError as error:
         record_validation_error(error, place, kind)
         return None

@@ -15,11 +15,10 @@ import numpy.typing as npt
 from perfcore import records
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.schema import DeviceEntry, WeightFormatEntry
-from perfcore.columns import BY_NAME, METRICS, Column
+from perfcore.columns import BY_NAME, Column, results_of
 from perfcore.errors import MOST_FAULTS, InputError
-from perfcore.inputs import AXIS_INPUTS, LIMITS, TIES, broken_ties
+from perfcore.inputs import AXIS_INPUTS, LIMITS, TIES, TRAFFIC_INPUTS, broken_ties
 from perfcore.kernel.layout import Block, Inner, Integers, Reals, Rules
-from perfcore.physics.stages.point import Point
 from perfcore.space.axes import Axis, Value, WhatIf
 from perfcore.space.sections import Where
 from perfcore.space.spec import Spec
@@ -61,7 +60,8 @@ class Space:
     """All combinations of a specification's axes, in canonical order.
 
     Inner points are the combinations of batch, input length and output length, as far as these
-    axes come last. Each outer point is combined with all inner points.
+    axes come last. Each outer point is combined with all inner points. With traffic, each outer
+    point is simulated, and has one inner point without axes.
 
     Parameters
     ----------
@@ -86,7 +86,8 @@ class Space:
                 dimensions.append(Dimension(tuple(by_name[name] for name in group)))
         self.chooses_devices = by_name["tp"].values == (0,)
         inner: list[Dimension] = []
-        if spec.sample is None and not self.chooses_devices:
+        self.results = results_of(simulated=spec.traffic is not None)
+        if spec.sample is None and spec.traffic is None and not self.chooses_devices:
             size = 1
             while dimensions and all(axis.name in INNER for axis in dimensions[-1].axes):
                 size *= len(dimensions[-1])
@@ -160,7 +161,12 @@ class Space:
     def columns(self) -> tuple[Column, ...]:
         """Metrics to write, in canonical order."""
         wanted = self.spec.output.columns
-        return tuple(column for column in METRICS if column.name in wanted)
+        return tuple(column for column in self.results if column.name in wanted)
+
+    def fields(self, names: Iterable[str]) -> Integers:
+        """Return the positions of results among all that the space's rows have."""
+        order = [column.name for column in self.results]
+        return np.array([order.index(name) for name in names], np.int64)
 
     def dropped_bits(self, name: str) -> int:
         """Return the bits to round away from a column's mantissa; 0 for whole numbers."""
@@ -173,7 +179,6 @@ class Space:
         """Conditions on metrics."""
         conditions = [where for where in self.spec.where if where.column in BY_NAME]
         conditions = [where for where in conditions if BY_NAME[where.column].kind != "axis"]
-        fields = [Point._fields.index(where.column) for where in conditions]
         ranges = [
             (
                 -math.inf if where.minimum is None else where.minimum,
@@ -182,10 +187,10 @@ class Space:
             for where in conditions
         ]
         return Rules(
-            np.array(fields, np.int64),
+            self.fields(where.column for where in conditions),
             np.array([self.dropped_bits(where.column) for where in conditions], np.int64),
             np.array(ranges, np.float64).reshape(-1, 2),
-            np.array([_mask(where) for where in conditions], np.int64),
+            np.array([_mask(where, self.results) for where in conditions], np.int64),
         )
 
     @cached_property
@@ -267,7 +272,7 @@ class Space:
         for name, place in places.items():
             if name in fields:
                 deployments[:, fields.index(name)] = self._values[name][place]
-            elif name in LENGTHS:
+            elif name in LENGTHS and name in self._values:
                 lengths[LENGTHS.index(name)] = self._values[name][place]
         axes = np.empty((len(self.varying_outer), points), np.int32)
         for number, axis in enumerate(self.varying_outer):
@@ -277,6 +282,17 @@ class Space:
         chosen = [names.index(name) if self.chooses_devices else 0 for name in CHOSEN]
         degrees = np.array(chosen, np.int64)
         return Block(np.array(rows, np.int64), deployments, lengths, axes, degrees)
+
+    def traffic(self, start: int, stop: int) -> list[dict[str, Value]]:
+        """Return the values on the axes of traffic at outer points ``start`` … ``stop - 1``."""
+        positions = self._positions(start, stop)
+        found: list[dict[str, Value]] = [{} for _ in range(stop - start)]
+        for number, dimension in enumerate(self.outer_dimensions):
+            for axis in dimension.axes:
+                if axis.name in TRAFFIC_INPUTS:
+                    for values, place in zip(found, positions[number].tolist(), strict=True):
+                        values[axis.name] = axis.values[place]
+        return found
 
     @cached_property
     def _values(self) -> dict[str, Reals]:
@@ -421,11 +437,11 @@ def admits(where: Where, listed: frozenset[Value], value: Value) -> bool:
     )
 
 
-def _mask(where: Where) -> int:
+def _mask(where: Where, results: tuple[Column, ...]) -> int:
     """Return the allowed codes as bits, all set if the condition lists no values."""
     if not where.allowed:
         return -1
-    categories = BY_NAME[where.column].categories
+    categories = next(column for column in results if column.name == where.column).categories
     if not categories:
         raise InputError(
             f"where: {where.column} is a real number, and 'in' would compare exactly; "

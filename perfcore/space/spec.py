@@ -11,8 +11,9 @@ from typing import Final
 
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
+from perfcore.columns import results_of
 from perfcore.errors import InputError, show
-from perfcore.inputs import AXIS_INPUTS, DEPLOYMENT_AXES, ENTRY_AXES
+from perfcore.inputs import AXIS_INPUTS, DEPLOYMENT_AXES, ENTRY_AXES, TRAFFIC_INPUTS
 from perfcore.reading.files import read_toml
 from perfcore.reading.places import Place
 from perfcore.space import overrides as command_line
@@ -26,9 +27,12 @@ from perfcore.space.sections import (
     parse_zips,
     zipped_names,
 )
+from perfcore.space.traffic import ROWS_PER_SHARD, TrafficSection, parse_traffic, replace_axes
 
 MAX_ROWS: Final = 2**63 - 1
-KEYS: Final = ("name", "description", "axes", "what_if", "zip", "where", "sample", "output")
+KEYS: Final = (
+    *("name", "description", "axes", "traffic", "what_if", "zip", "where", "sample", "output"),
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Spec:
         In the order of their axes, which are named by ``column_name``.
     zips
         Names of axes that vary together, outermost first.
+    traffic
+        Requests over time, whose servers are simulated; None: rows are in closed form.
     """
 
     name: str
@@ -53,6 +59,7 @@ class Spec:
     where: tuple[Where, ...] = ()
     sample: Sample | None = None
     output: Output = field(default_factory=Output)
+    traffic: TrafficSection | None = None
 
     @classmethod
     def from_toml(cls, path: str | Path, overrides: Iterable[str] = ()) -> "Spec":
@@ -116,6 +123,7 @@ class Spec:
         ``entries`` has a digest of each catalogue entry, so that a change of its data changes the
         form.
         """
+        traffic = {} if self.traffic is None else {"traffic": self.traffic.to_dict()}
         return {
             "name": self.name,
             "description": self.description,
@@ -137,6 +145,7 @@ class Spec:
             ],
             "sample": None if self.sample is None else self.sample.model_dump(),
             "output": {**self.output.model_dump(), "columns": list(self.output.columns)},
+            **traffic,
         }
 
     @cached_property
@@ -176,20 +185,33 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
     by_name = parse_axes(document.get("axes", {}), place.at("axes"), zipped)
     by_key = parse_what_ifs(document.get("what_if", {}), place.at("what_if"))
     _check_scales(by_name, by_key, place.at("what_if"))
+    traffic = None
+    if document.get("traffic") is not None:
+        traffic, added = parse_traffic(document["traffic"], place.at("traffic"), zipped)
+        given = document.get("axes", {})
+        listed = list(given) if isinstance(given, Mapping) else []
+        by_name = replace_axes(by_name, added, listed, place.at("axes"))
+    inner = dict.fromkeys([*(rule.name for rule in DEPLOYMENT_AXES), *TRAFFIC_INPUTS])
     axes = (
         *(by_name[rule.name] for rule in ENTRY_AXES if rule.name in by_name),
         *(what_if.axis for what_if in by_key.values()),
-        *(by_name[rule.name] for rule in DEPLOYMENT_AXES if rule.name in by_name),
+        *(by_name[name] for name in inner if name in by_name),
     )
+    simulated = traffic is not None
+    results = results_of(simulated=simulated)
     zips = parse_zips(document.get("zip", []), axes, by_key, place.at("zip"))
-    where = parse_where(document.get("where", []), axes, by_key, place.at("where"))
+    where = parse_where(document.get("where", []), axes, by_key, place.at("where"), results)
     sample = None
     if document.get("sample") is not None:
         sample = parse_section(Sample, document["sample"], place.at("sample"), "n = 100000")
-    given = document.get("output", {})
-    output = parse_section(Output, given, place.at("output"), 'columns = "all"') or Output()
+    form = document.get("output", {})
+    if simulated and isinstance(form, Mapping):
+        form = {"rows_per_shard": ROWS_PER_SHARD, **form}
+    output = parse_section(Output, form, place.at("output"), 'columns = "all"', results) or Output()
     spec = Spec(
-        name, description, axes, tuple(by_key.values()), zips, where, sample, output or Output()
+        *(name, description, axes, tuple(by_key.values()), zips, where, sample),
+        output=output,
+        traffic=traffic,
     )
     if not place.faults and spec.grid_rows > MAX_ROWS:
         sizes = " x ".join(str(len(axis)) for axis in axes if len(axis) > 1)

@@ -25,6 +25,8 @@ COMMANDS = [
     "warmup",
     "plan",
     "point",
+    "simulate",
+    "size",
     "compare",
     "audit",
     "validate",

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from perfcore import units
 from perfcore.accuracy import importing, kernel_fits, table
 from perfcore.catalog import loader
@@ -32,6 +34,8 @@ from perfcore.reading.ranges import expand
 from perfcore.space import overrides
 from perfcore.space.space import Space
 from perfcore.space.spec import Spec
+from perfcore.traffic import traces
+from perfcore.traffic.requests import Requests
 
 LONGEST_FAULT: Final = 5_000  # characters
 SMALL_SPACE: Final = 10_000  # outer points of a space that is looked at whole
@@ -364,6 +368,70 @@ def _csv(columns: tuple[str, ...], values: tuple[str, ...], data: bytes) -> byte
     return "\n".join(lines).encode("utf-8", "replace")
 
 
+def trace(data: bytes) -> None:
+    """A trace of requests, as CSV, JSON lines or one document."""
+    if len(data) < 3:
+        return
+    kind = data[0] % 4
+    if kind == 0:
+        content = _csv(TRACE_COLUMNS, TRACE_CELLS, data[1:])
+    elif kind == 1:
+        content = data[1:]
+    else:
+        samples = list(TRACES)
+        records = [
+            json.dumps(_edited(samples[(data[1] + place) % len(samples)], [], part)).encode()
+            for place, part in enumerate((data[2:], data[1:], b""))
+        ]
+        content = b"\n".join(records[: 1 + data[1] % 3])
+    found = tolerant(traces.read_trace, saved(content, ".csv"))
+    if found is not None:
+        _sound_requests(tolerant(traces.replayed, found, 2, 1.5))
+
+
+def _sound_requests(requests: Requests | None) -> None:
+    """Check that requests are what the simulation may be given."""
+    if requests is None:
+        return
+    assert (np.diff(requests.arrival_s) >= 0.0).all()
+    assert np.isfinite(requests.arrival_s).all()
+    assert (requests.input_len >= 1).all()
+    assert (requests.output_len >= 1).all()
+    counts = np.diff(requests.first_block)
+    assert (counts >= 0).all()
+    assert (counts * requests.block_tokens <= requests.input_len).all()
+    assert requests.first_block[-1] == len(requests.block_hash)
+    assert (requests.block_hash >= 0).all()
+
+
+TRACE_COLUMNS: Final = (
+    *("arrival_s", "input_len", "output_len", "session", "prefix", "prefix_len"),
+    *("TIMESTAMP", "ContextTokens", "GeneratedTokens", "priority"),
+)
+TRACE_CELLS: Final = (
+    *("0", "1", "1", "2", "3", "16", "100", "1e3", "2.5", "0.5", "a", "b", "", "-1", "nan", "inf"),
+    *("1e9", "1e18", "9" * 400, "2023-11-16 18:17:03.97", "2023-11-16 18:17:04", "1Ki", '"', "x"),
+)
+TRACES: Final[tuple[Mapping[str, object], ...]] = (
+    {"timestamp": 5, "input_length": 1500, "output_length": 5, "hash_ids": [0, 1, 2]},
+    {"timestamp": 9, "input_length": 1024, "output_length": 7, "hash_ids": [0, "x"]},
+    {
+        "start_times": [2.5, 1.0],
+        "input_lens": [7, 8],
+        "output_lens": [1, 2],
+        "errors": ["", "failed"],
+    },
+    {
+        "metadata": {"x_correlation_id": "a", "request_start_ns": 10**18, "benchmark_phase": ""},
+        "metrics": {
+            "input_sequence_length": {"value": 9},
+            "output_sequence_length": {"value": 4.0},
+        },
+        "error": None,
+    },
+)
+
+
 def _bit(data: bytes, bit: int) -> bool:
     return bool(data[1 + bit // 8] >> bit % 8 & 1)
 
@@ -531,6 +599,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
         results,
         claim,
         measurement,
+        trace,
         kernel,
         quantity,
     )

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from perfcore.physics.collectives import exchanges
 from perfcore.physics.decode import (
+    Terms,
     add_operator,
     layer_terms,
     no_terms,
@@ -54,6 +55,47 @@ def runnable(engine: Engine, deployment: Deployment, batch: float) -> float:
     return min(batch, engine.max_sequences * deployment.dp)
 
 
+class Linear(NamedTuple):
+    """Linear operators of all layers in one pass, without start-up."""
+
+    terms: Terms
+    experts_read: float  # distinct routed experts of a layer
+    expert_tokens: float  # of the expert rank with the most, times ranks
+
+
+def linear_at(replica: Replica, tokens: float, all_tokens: float) -> Linear:
+    """Linear operators of a pass over ``tokens`` of a group, ``all_tokens`` of all groups."""
+    model = replica.model
+    engine = replica.engine
+    ranks = replica.deployment.ep if engine.expert_imbalance == 1.0 else 1.0
+    slots = replica.layout.expert_slots
+    experts_read = touched_experts(slots, engine, replica.passed_over, all_tokens)
+    waited_experts = experts_read
+    waited_tokens = all_tokens
+    if model.experts > 0.0:
+        waited_experts = fullest_rank_experts(slots, experts_read, ranks)
+        waited_tokens *= load_imbalance(all_tokens, model.experts_per_token, ranks)
+    return Linear(
+        terms=layer_terms(replica.operators, tokens, waited_tokens, waited_experts, engine.residue),
+        experts_read=experts_read,
+        expert_tokens=waited_tokens,
+    )
+
+
+def add_draft(replica: Replica, terms: Terms, sequences: float, all_sequences: float) -> Terms:
+    """``terms`` plus the linear operators that draft tokens of ``sequences``."""
+    ops = replica.operators
+    engine = replica.engine
+    draft_len = replica.deployment.draft_len
+    experts_drafted = touched_experts(
+        replica.layout.expert_slots, engine, replica.passed_over, all_sequences
+    )
+    draft = layer_terms(ops, sequences, all_sequences, experts_drafted, engine.residue)
+    head = add_operator(no_terms(), ops.lm_head, sequences, 1.0, engine.residue)
+    terms = summed(terms, scaled(draft, draft_len * replica.draft_share))
+    return summed(terms, scaled(head, draft_len))
+
+
 def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     """Stage 2, for ``batch`` running sequences, of ``requested`` in flight."""
     model = replica.model
@@ -74,15 +116,10 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     all_tokens = all_sequences * replica.drafted
 
     # Linear operators of the step, and of drafting.
-    ranks = deployment.ep if engine.expert_imbalance == 1.0 else 1.0
-    slots = layout.expert_slots
-    experts_read = touched_experts(slots, engine, replica.passed_over, all_tokens)
-    waited_experts = experts_read
-    waited_tokens = all_tokens
-    if model.experts > 0.0:
-        waited_experts = fullest_rank_experts(slots, experts_read, ranks)
-        waited_tokens *= load_imbalance(all_tokens, model.experts_per_token, ranks)
-    terms = layer_terms(ops, tokens, waited_tokens, waited_experts, residue)
+    linear = linear_at(replica, tokens, all_tokens)
+    experts_read = linear.experts_read
+    waited_tokens = linear.expert_tokens
+    terms = linear.terms
     linear_s = terms.compute
     terms = state_terms(terms, model, device, engine, layout, tokens)
     recurrent_s = terms.compute - linear_s
@@ -92,11 +129,7 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     ) * tokens + ops.experts.compute_per_token * waited_tokens
     if deployment.draft_len > 0.0:
         drafted_share = deployment.draft_len * replica.draft_share
-        experts_drafted = touched_experts(slots, engine, replica.passed_over, all_sequences)
-        draft = layer_terms(ops, sequences, all_sequences, experts_drafted, residue)
-        head = add_operator(no_terms(), ops.lm_head, sequences, 1.0, residue)
-        terms = summed(terms, scaled(draft, drafted_share))
-        terms = summed(terms, scaled(head, deployment.draft_len))
+        terms = add_draft(replica, terms, sequences, all_sequences)
         arithmetic_s += (
             replica.compute_per_token * sequences + ops.experts.compute_per_token * all_sequences
         ) * drafted_share + ops.lm_head.compute_per_token * sequences * deployment.draft_len

@@ -233,21 +233,25 @@ def context_at(replica: Replica, input_len: float, written: float) -> Context:
 
 def attention_terms(replica: Replica, running: RunningBatch, context: Context) -> Terms:
     """Terms of a decode step, including attention over the context. [s]"""
-    model = replica.model
-    residue = replica.engine.residue
-    sequences = running.sequences
-    wide = replica.global_attention
-    kv_s = wide.kv_per_token * context.seen
-    compute_s = wide.compute_per_token * context.seen
-    if model.index_topk > 0.0:
-        kv_s += replica.indexer.kv_per_token * context.length
-        compute_s += replica.indexer.compute_per_token * context.length
     terms = Terms(
         weights=running.weights_s,
         kv=running.kv_s,
         activations=running.activations_s,
         compute=running.compute_s,
     )
+    return add_context(replica, terms, running.sequences, context)
+
+
+def add_context(replica: Replica, terms: Terms, sequences: float, context: Context) -> Terms:
+    """``terms`` plus attention over the context of ``sequences``, per output token. [s]"""
+    model = replica.model
+    residue = replica.engine.residue
+    wide = replica.global_attention
+    kv_s = wide.kv_per_token * context.seen
+    compute_s = wide.compute_per_token * context.seen
+    if model.index_topk > 0.0:
+        kv_s += replica.indexer.kv_per_token * context.length
+        compute_s += replica.indexer.compute_per_token * context.length
     terms = add_attention(terms, wide, sequences, kv_s, compute_s, residue)
     if model.window_kv_elements > 0.0:
         narrow = replica.window_attention
@@ -255,6 +259,31 @@ def attention_terms(replica: Replica, running: RunningBatch, context: Context) -
         compute_s = narrow.compute_per_token * context.near
         terms = add_attention(terms, narrow, sequences, kv_s, compute_s, residue)
     return terms
+
+
+class ContextReads(NamedTuple):
+    """Traffic and arithmetic of attention over the context of one sequence in a step."""
+
+    size: float  # bytes, copies included
+    flops: float
+    executed_s: float  # arithmetic as executed, at peak rates
+
+
+def context_reads(replica: Replica, context: Context) -> ContextReads:
+    """Traffic and arithmetic of attention over ``context`` of one sequence in a step."""
+    model = replica.model
+    context_bytes = replica.global_context_bytes * context.seen
+    context_flops = replica.global_context_flops * context.seen
+    context_s = replica.executed.global_s * context.seen
+    if model.index_topk > 0.0:
+        context_bytes += replica.index_context_bytes * context.length
+        context_flops += replica.index_context_flops * context.length
+        context_s += replica.executed.index_s * context.length
+    if model.window_kv_elements > 0.0:
+        context_bytes += replica.window_context_bytes * context.near
+        context_flops += replica.window_context_flops * context.near
+        context_s += replica.executed.window_s * context.near
+    return ContextReads(size=context_bytes, flops=context_flops, executed_s=context_s)
 
 
 def away_at(replica: Replica, running: RunningBatch, own_kv: float, shared_kv: float) -> Away:
@@ -283,7 +312,6 @@ def away_at(replica: Replica, running: RunningBatch, own_kv: float, shared_kv: f
 
 def step_at(replica: Replica, running: RunningBatch, input_len: float, output_len: float) -> Step:
     """Stage 3, one decode step."""
-    model = replica.model
     served = replica.deployment.scheduler != SCHEDULER_STATIC
     written = output_len * replica.engine.length_spread if served else output_len
     context = context_at(replica, input_len, written)
@@ -292,24 +320,14 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
     own_kv = running.per_group * cache.kept_per_sequence
     away = away_at(replica, running, own_kv, cache.shared_per_device)
 
-    context_bytes = replica.global_context_bytes * context.seen
-    context_flops = replica.global_context_flops * context.seen
-    context_s = replica.executed.global_s * context.seen
-    if model.index_topk > 0.0:
-        context_bytes += replica.index_context_bytes * context.length
-        context_flops += replica.index_context_flops * context.length
-        context_s += replica.executed.index_s * context.length
-    if model.window_kv_elements > 0.0:
-        context_bytes += replica.window_context_bytes * context.near
-        context_flops += replica.window_context_flops * context.near
-        context_s += replica.executed.window_s * context.near
+    read = context_reads(replica, context)
 
     device_s = terms.weights + terms.kv + terms.activations + terms.compute
     device_s += running.latency_s - running.host_s
-    pass_bytes = running.pass_bytes + context_bytes * running.sequences
+    pass_bytes = running.pass_bytes + read.size * running.sequences
     memory_s = pass_bytes * (replica.per_step_token * replica.per_bandwidth)
     executed_s = running.executed_s
-    executed_s += context_s * (running.sequences * replica.per_step_token)
+    executed_s += read.executed_s * (running.sequences * replica.per_step_token)
     busy_j = busy_energy(replica.watts, device_s, memory_s, executed_s)
     demand = no_demand()
     if replica.capped == 1.0:
@@ -343,7 +361,7 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
         away_bytes=away.size,
         away_weights_s=away.weights_s,
         pass_bytes=pass_bytes,
-        pass_flops=(replica.sequence_flops + context_flops) * running.sequences,
+        pass_flops=(replica.sequence_flops + read.flops) * running.sequences,
         busy_j=busy_j,
         demand=demand,
     )

@@ -3,24 +3,25 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from perfcore.columns import METRICS
+from perfcore.columns import METRICS, SIMULATED
 from perfcore.errors import InputError, argument
 from perfcore.reading.places import Place
 from perfcore.reporting.choosing import BANDWIDTH, SCALE, UTILIZATION
 from perfcore.reporting.kinds.bandwidth import bandwidth
 from perfcore.reporting.kinds.cost import cost
 from perfcore.reporting.kinds.energy import energy
+from perfcore.reporting.kinds.load import load
 from perfcore.reporting.kinds.memory_wall import memory_wall
 from perfcore.reporting.kinds.pareto import pareto
 from perfcore.reporting.kinds.quantisation import quantisation
 from perfcore.reporting.kinds.roofline import roofline
 from perfcore.reporting.kinds.winners import winners
-from perfcore.reporting.names import FORMER, KINDS
+from perfcore.reporting.names import FORMER, KINDS, SIMULATED_KINDS
 from perfcore.reporting.picture import Picture
 from perfcore.reporting.source import Source
 from perfcore.space.axes import DEGREES
 
-_NUMBERS: Final = tuple(column.name for column in METRICS if column.kind != "code")
+_NUMBERS: Final = tuple(column.name for column in (*METRICS, *SIMULATED) if column.kind != "code")
 _SHOWN: Final = frozenset({"batch", "input_len", UTILIZATION, SCALE, BANDWIDTH})
 
 
@@ -41,6 +42,7 @@ _KINDS: Final = {
     "energy": Kind(energy, by="device"),
     "quantisation": Kind(quantisation, metric=True),
     "bandwidth": Kind(bandwidth, by="device", metric=True),
+    "load": Kind(load, by="device", metric=True),
 }
 
 
@@ -66,9 +68,15 @@ def gather(source: Source, name: str, by: str | None = None, metric: str | None 
     name = name.replace("-", "_")
     name = FORMER.get(name, name)
     if name not in _KINDS:
-        Place(argument("kind"), "", faults).unknown("kind", name, KINDS)
+        Place(argument("kind"), "", faults).unknown("kind", name, _KINDS)
         raise InputError(faults)
     kind = _KINDS[name]
+    if name not in kinds_of(source):
+        with_or_without = "without" if source.simulated else "with"
+        raise InputError(
+            f"{source.given}: {name} shows rows {with_or_without} traffic; "
+            f"draw {', '.join(kinds_of(source))}"
+        )
     if by is not None:
         _check_axis(source, name, kind, by, Place(argument("by"), "", faults))
     if metric is not None and not kind.metric:
@@ -78,6 +86,11 @@ def gather(source: Source, name: str, by: str | None = None, metric: str | None 
     if faults:
         raise InputError(faults)
     return kind.gather(source, by or kind.by, metric)
+
+
+def kinds_of(source: Source) -> tuple[str, ...]:
+    """Return the kinds of pictures that show rows of a source: with traffic, or without."""
+    return tuple(SIMULATED_KINDS if source.simulated else KINDS)
 
 
 def _check_axis(source: Source, name: str, kind: Kind, by: str, place: Place) -> None:

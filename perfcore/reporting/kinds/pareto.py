@@ -2,9 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from perfcore.errors import InputError, argument
-from perfcore.reporting.choosing import THROUGHPUT, TPOT, configured, left_out, most_of
+from perfcore.reporting.choosing import (
+    COST,
+    THROUGHPUT,
+    TPOT,
+    TTFT_P99,
+    configured,
+    left_out,
+    most_of,
+)
 from perfcore.reporting.picture import Axis, Layer, Panel, Picture, Row, padded, series_of
 from perfcore.reporting.settling import need_columns, nothing_runs, settle
 from perfcore.reporting.source import Source
@@ -19,32 +28,41 @@ from perfcore.reporting.wording import (
 from perfcore.searching.objectives import Objective
 from perfcore.units import format_quantity
 
+_Latency = tuple[Objective, Objective, str, str]  # latency, other axis, in short, per what
+_IN_CLOSED_FORM: Final[_Latency] = (TPOT, THROUGHPUT, "TPOT", " per token")
+_SIMULATED: Final[_Latency] = (TTFT_P99, COST, "p99 TTFT", "")
+
 
 def pareto(source: Source, by: str, metric: str | None) -> Picture:
-    """Return the Pareto fronts of latency against throughput, or another metric."""
+    """Return the Pareto fronts of latency against throughput, or another metric.
+
+    Simulated rows have a percentile of TTFT against cost: their traffic sets the throughput.
+    """
     kind = "pareto"
-    second = THROUGHPUT if metric is None else Objective(metric, is_more_better(metric))
-    if second.name == TPOT.name:
+    latency, usual, short, per = _SIMULATED if source.simulated else _IN_CLOSED_FORM
+    second = usual if metric is None else Objective(metric, is_more_better(metric))
+    if second.name == latency.name:
         raise InputError(
-            f"{argument('metric')}: pareto has tpot_s on its other axis; name another metric"
+            f"{argument('metric')}: pareto has {latency.name} on its other axis; name another "
+            "metric"
         )
-    need_columns(source, kind, (TPOT.name, second.name))
+    need_columns(source, kind, (latency.name, second.name))
     setting = settle(source, (by, "batch"), "any")
-    if len(source.axes["batch"]) > 1:
+    if len(source.axes.get("batch", ())) > 1:
         setting = setting._replace(free=("batch", *setting.free))
-    rows = source.front((TPOT, second), (by,), setting.fixed, (TPOT.name, second.name))
+    rows = source.front((latency, second), (by,), setting.fixed, (latency.name, second.name))
     if not rows:
         raise nothing_runs(source, kind, setting.fixed)
     shown = most_of(source, by, rows, second)
     rows = [row for row in rows if row[by] in shown]
     points = [
         {
-            "x": row["tpot_s"] * 1e3,
+            "x": row[latency.name] * 1e3,
             "y": row[second.name],
             "series": str(row[by]),
-            "TPOT": format_quantity(row["tpot_s"], "s", 3),
+            short: format_quantity(row[latency.name], "s", 3),
             second.name: with_unit(row[second.name], second.name),
-            "batch": value_text(row["batch"]),
+            **({} if source.simulated else {"batch": value_text(row["batch"])}),
             "configuration": configured(source, row, (by,)),
         }
         for row in rows
@@ -59,20 +77,20 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
     most = f"the {'highest' if second.maximize else 'lowest'} {plain(second.name)}"
     if len(shown) == 1:
         finding = (
-            f"{leader} ranges from {fastest['TPOT']} per token ({fastest[second.name]}) "
-            f"to {best['TPOT']} ({best[second.name]})"
+            f"{leader} ranges from {fastest[short]}{per} ({fastest[second.name]}) "
+            f"to {best[short]} ({best[second.name]})"
         )
     elif share == 1.0:
         finding = (
-            f"{leader} is unbeaten at every speed, from {fastest['TPOT']} per token to "
+            f"{leader} is unbeaten at every speed, from {fastest[short]}{per} to "
             f"{best[second.name]}"
         )
     else:
         finding = (
             f"{leader} has {share:.0%} of the joint front; {fastest['series']} is fastest "
-            f"({fastest['TPOT']} per token), {best['series']} has {most} ({best[second.name]})"
+            f"({fastest[short]}{per}), {best['series']} has {most} ({best[second.name]})"
         )
-    tips = ("TPOT", second.name, "batch", "configuration")
+    tips = (short, second.name, *(() if source.simulated else ("batch",)), "configuration")
     x_low, x_high = padded([point["x"] for point in points], log=True)
     log = all(point["y"] > 0.0 for point in points)
     y_low, y_high = padded([point["y"] for point in points], log=log)
@@ -86,7 +104,7 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
         panels=(
             Panel(
                 "",
-                Axis("time per output token [ms]", log=True, low=x_low, high=x_high),
+                Axis(f"{plain(latency.name)} [ms]", log=True, low=x_low, high=x_high),
                 Axis(label(second.name), log=log, low=y_low, high=y_high),
                 (
                     Layer("step", _thinned(points, 400)),

@@ -1,0 +1,199 @@
+"""``perfcore size``: the cheapest fleets that serve traffic within objectives."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from perfcore.cli.completion import entry_name
+from perfcore.cli.document import markdown, show
+from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
+from perfcore.cli.simulate import RULES, TRAFFIC, or_faults, rules_of, traffic_options
+from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option, width
+from perfcore.errors import InputError, argument
+from perfcore.limits import Limits
+from perfcore.output import check_output, json_text, replacing
+from perfcore.reading.csvfile import csv_text
+from perfcore.reading.places import Place, number
+
+if TYPE_CHECKING:
+    from perfcore.fleets.fleets import Sizing
+
+LATENCIES: Final = {
+    "ttft": "time to the first token",
+    "tpot": "mean time per further token of a request",
+    "itl": "time between two tokens",
+    "e2e": "time of a request, end to end",
+}
+STATISTICS: Final = ("mean", "p50", "p90", "p95", "p99")
+SEVERAL: Final = ("device", "weight_format", "kv_format", "engine", "tp", "pp", "dp", "ep")
+SINGLE: Final = ("economics", "draft_len", "acceptance", "acceptance_decay")
+_OF_TRAFFIC: Final = {name: option for name, option in TRAFFIC.items() if name != "clients"}
+_OF_RULES: Final = {
+    name: option for name, option in RULES.items() if name not in ("replicas", "kv_tokens")
+}
+_TIME: Final = Limits("time", 0.0, 1e9, least=1e-9)
+_COUNT: Final = Limits("count", 1, 2**20, whole=True)
+_SUFFIXES: Final = (".csv", ".json")
+
+
+def _objective_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for a limit on each statistic of each latency."""
+    for latency, meaning in reversed(LATENCIES.items()):
+        for statistic in reversed(STATISTICS):
+            command = click.option(
+                f"--{latency}-{statistic}",
+                default="",
+                metavar="TIME",
+                help=f"Limit on the {statistic} of the {meaning}.",
+            )(command)
+    return command
+
+
+@click.command()
+@click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
+@_objective_options
+@click.option(
+    "--slo",
+    metavar="CONDITION",
+    multiple=True,
+    help="Objective as text: ttft_p99_s<=1s, or tpot_s<=50ms for each request. Repeatable.",
+)
+@traffic_options(_OF_TRAFFIC)
+@axis_options(SEVERAL, several=True)
+@axis_options(SINGLE)
+@click.option(
+    "--max-devices", default="4096", metavar="N", help="Devices of a fleet, at most [4096]."
+)
+@click.option("--top", default="8", metavar="N", help="Fleets to show [8].")
+@traffic_options(_OF_RULES)
+@click.option("--whole-prompts", is_flag=True, help="Prompts have steps of their own, unsplit.")
+@click.option("--no-prefix-cache", is_flag=True, help="Keep no blocks of prompts for others.")
+@click.option("--sure", is_flag=True, help="Meet objectives at the upper ends of intervals.")
+@set_option(EXAMPLE)
+@click.option(
+    "-o", "--output", metavar="FILE", help="Also write the fleets to a .csv or .json file."
+)
+@json_option
+@markdown_option
+def size(
+    model: str,
+    overrides: tuple[str, ...],
+    slo: tuple[str, ...],
+    output: str | None,
+    whole_prompts: bool,
+    no_prefix_cache: bool,
+    sure: bool,
+    as_json: bool,
+    as_markdown: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Find the cheapest fleets that serve traffic within objectives.
+
+    size chooses devices, weight formats, layouts and the number of replicas: candidates are ordered
+    by their steady state, ruled out by bounds, and decided by simulation. Each device and format
+    has one row, with its percentiles, the headroom in rate, power and price, and the commands that
+    start the cheapest fleet in vLLM, SGLang or TensorRT-LLM.
+
+    Without --device, data-centre GPUs on the market are compared; a class of devices stands for all
+    of its devices. Options of layouts and formats take lists.
+
+    \b
+    perfcore size llama-3.1-8b --rate 50 --input-len 2048 --output-len 512 \\
+        --ttft-p95 1s --tpot-p95 40ms
+    perfcore size llama-3.3-70b --trace requests.csv --ttft-p99 2s --tpot-p95 50ms \\
+        --device h100-sxm,h200-sxm,b200 --weight-format fp8 --engine vllm
+    perfcore size gpt-oss-120b --rate 20 --e2e-p90 10s --device datacentre-gpu-hopper --json
+    """  # noqa: D301
+    if as_json and as_markdown:
+        raise click.UsageError("--json and --markdown exclude each other; give one")
+    _check_output(output, options["trace"])
+
+    from perfcore.fleets import fleets  # noqa: PLC0415 - NumPy is slow
+    from perfcore.traffic.server import Rules  # noqa: PLC0415
+    from perfcore.traffic.slo import objectives  # noqa: PLC0415
+    from perfcore.traffic.synthetic import Traffic  # noqa: PLC0415
+
+    changed, faults = parse_overrides(overrides)
+    slos = or_faults(lambda: _limits(options) | objectives(slo), faults)
+    traffic = or_faults(
+        lambda: fleets.with_length(Traffic(**{name: options[name] for name in _OF_TRAFFIC})), faults
+    )
+    rules = or_faults(
+        lambda: Rules(
+            **rules_of({name: options[name] for name in _OF_RULES}),
+            chunked=not whole_prompts,
+            prefix_cache=not no_prefix_cache,
+        ),
+        faults,
+    )
+    most = number(options["max_devices"], _COUNT, Place(argument("max_devices"), "", faults))
+    top = number(options["top"], _COUNT, Place(argument("top"), "", faults))
+    if slos is None or traffic is None or rules is None or most is None or top is None or faults:
+        raise InputError(OVERRIDES.sub("--set: ", fault) for fault in faults)
+    chosen: dict[str, Any] = {
+        name: [word.strip() for word in options[name].split(",")]
+        for name in SEVERAL
+        if options[name] is not None
+    }
+    chosen |= {name: options[name] for name in SINGLE}
+    try:
+        sizing = fleets.size(
+            *(model, traffic, slos, rules),
+            max_devices=int(most),
+            top=int(top),
+            sure=sure,
+            overrides=changed,
+            **chosen,
+        )
+    except InputError as error:
+        raise InputError(OVERRIDES.sub("--set: ", fault) for fault in error.faults) from None
+    if output is not None:
+        _write(sizing, Path(output))
+    if as_json:
+        dump(sizing.to_dict())
+        return
+    from perfcore.cli.size_card import card  # noqa: PLC0415 - JSON needs no card
+
+    blocks = list(card(model, traffic, sizing, None if as_markdown else width()))
+    if as_markdown:
+        rendered(markdown(blocks))
+    else:
+        show(blocks)
+
+
+def _limits(options: dict[str, Any]) -> dict[str, float]:
+    """Return the objectives that options of their own state. [s]"""
+    faults: list[str] = []
+    found: dict[str, float] = {}
+    for latency in LATENCIES:
+        for statistic in STATISTICS:
+            name = f"{latency}_{statistic}"
+            if options[name]:
+                limit = number(options[name], _TIME, Place(argument(name), "", faults))
+                found[f"{name}_s"] = limit or 0.0
+    if faults:
+        raise InputError(faults)
+    return found
+
+
+def _check_output(output: str | None, trace: str) -> None:
+    """Refuse a file that cannot be written, before the work starts."""
+    if output is None:
+        return
+    if Path(output).suffix not in _SUFFIXES:
+        raise InputError(f"--output: {output!r} must end in {', '.join(_SUFFIXES)}")
+    check_output("--output", output, [trace] if trace else [])
+
+
+def _write(sizing: "Sizing", path: Path) -> None:
+    """Write the fleets, whole or not at all."""
+    with replacing(path) as part:
+        if path.suffix == ".json":
+            text = json_text(sizing.to_dict(), 1) + "\n"
+        else:
+            rows = [fleet.to_dict() for fleet in sizing.fleets]
+            names = list(dict.fromkeys(name for row in rows for name in row))
+            text = csv_text([names, *([row.get(name) for name in names] for row in rows)])
+        part.write_text(text, encoding="utf-8", newline="")

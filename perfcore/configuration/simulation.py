@@ -1,0 +1,122 @@
+"""Simulation of one configuration under described traffic, by names and numbers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any, Final
+
+from perfcore.configuration.configuration import Configuration
+from perfcore.errors import InputError, argument
+from perfcore.reading.places import Place
+from perfcore.traffic.intervals import intervals
+from perfcore.traffic.requests import Requests, check_context
+from perfcore.traffic.results import Simulation, summary
+from perfcore.traffic.server import Rules, simulate_pools, simulate_requests
+from perfcore.traffic.slo import objectives
+from perfcore.traffic.synthetic import Traffic
+
+_OF_TRAFFIC: Final = tuple(one.name for one in fields(Traffic) if one.init)
+_OF_RULES: Final = tuple(one.name for one in fields(Rules))
+_OF_CONFIGURATION: Final = tuple(
+    one.name
+    for one in fields(Configuration)
+    if one.init and one.name not in {"model", "device", "scheduler", "batch", *_OF_TRAFFIC}
+)
+
+
+def simulate(
+    model: str,
+    device: str,
+    traffic: Traffic | Requests | None = None,
+    slo: Iterable[str] = (),
+    prefill: Mapping[str, object] | None = None,
+    **options: object,
+) -> dict[str, float | str]:
+    """Return the figures of servers under traffic, by name: latencies, throughput, energy, cost.
+
+    ``perfcore.simulate("llama-3-70b", "h100-sxm", tp=8, rate=5, replicas=2)["ttft_p99_s"]``
+
+    Parameters
+    ----------
+    traffic
+        Description of the requests, or requests that have been made; by default, ``options``
+        describe them.
+    slo
+        Objectives, ``ttft_p99_s<=1s``.
+    prefill
+        Settings in which a pool of servers for prompts differs, ``{"replicas": 2, "tp": 4}``:
+        ``device``, and those of ``Rules`` and ``Configuration``. Without it there is one pool.
+    options
+        Parameters of ``Traffic``, ``Rules`` and ``Configuration``.
+
+    Raises
+    ------
+    InputError
+        There are faults; all of those of the options' names, or of the first part with faults.
+    """
+    known = (*(() if traffic else _OF_TRAFFIC), *_OF_RULES, *_OF_CONFIGURATION)
+    faults: list[str] = []
+    for name in options:
+        if name not in known:
+            Place("simulate", "", faults).unknown("option", name, known)
+    if faults:
+        raise InputError(faults)
+
+    def those(names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: options[name] for name in names if name in options}
+
+    configuration = Configuration(model, device, scheduler="continuous", **those(_OF_CONFIGURATION))
+    rules = Rules(**those(_OF_RULES))
+    slos = objectives(slo)
+    if traffic is None:
+        traffic = Traffic(**those(_OF_TRAFFIC))
+    requests = traffic.made() if isinstance(traffic, Traffic) else traffic
+    longest = configuration.records.model.max_context
+    check_context(requests, longest, configuration.entries.model.name)
+    ahead = None if prefill is None else prefill_pool(configuration, rules, prefill)
+    return figures(configuration, course(configuration, requests, rules, ahead), slos)
+
+
+def prefill_pool(
+    configuration: Configuration, rules: Rules, settings: Mapping[str, object]
+) -> tuple[Configuration, Rules]:
+    """Return servers for prompts, which differ from those for answers in some settings.
+
+    The size of their KV cache is that of their own memory, unless ``kv_tokens`` is among these.
+
+    Raises
+    ------
+    InputError
+        There are faults in the settings.
+    """
+    of_configuration = ("device", *(name for name in _OF_CONFIGURATION if name != "devices"))
+    faults: list[str] = []
+    for name in settings:
+        if name not in (*of_configuration, *_OF_RULES):
+            place = Place(argument("prefill"), "", faults)
+            place.unknown("setting", name, (*of_configuration, *_OF_RULES))
+    if faults:
+        raise InputError(faults)
+    of_rules: dict[str, Any] = {"kv_tokens": None}
+    of_rules |= {key: one for key, one in settings.items() if key in _OF_RULES}
+    changed = {key: one for key, one in settings.items() if key not in _OF_RULES}
+    return configuration.changed(**changed), replace(rules, **of_rules)
+
+
+def course(
+    configuration: Configuration,
+    requests: Requests,
+    rules: Rules,
+    ahead: tuple[Configuration, Rules] | None,
+) -> Simulation:
+    """Return the course of requests on equal servers, or on two pools: ``ahead`` runs prompts."""
+    if ahead is None:
+        return simulate_requests(configuration, requests, rules)
+    return simulate_pools(ahead[0], configuration, requests, ahead[1], rules)
+
+
+def figures(
+    configuration: Configuration, simulation: Simulation, slos: Mapping[str, float]
+) -> dict[str, float | str]:
+    """Return the figures of a simulation with their intervals, by name."""
+    found = summary(simulation, slos)
+    return found | intervals(configuration.records.engine, found)

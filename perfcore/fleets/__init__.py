@@ -1,0 +1,1 @@
+"""Fleets: the cheapest servers that serve traffic within objectives, and how to start them."""

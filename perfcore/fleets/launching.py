@@ -1,0 +1,169 @@
+"""Commands that start a configuration in vLLM, SGLang and TensorRT-LLM."""
+
+import shlex
+from collections.abc import Callable, Collection
+from typing import Final
+
+from perfcore.configuration.configuration import Configuration
+from perfcore.traffic.server import MOST, Rules
+from perfcore.traffic.steps.records import Limits
+
+Options = dict[str, str | int | bool | None]
+
+_BLOCK: Final = 1024  # to whose multiples the longest request is rounded up [tokens]
+_QUANTISED_ON_LOADING: Final = "fp8"  # by vLLM and SGLang; other formats need a checkpoint
+_ANY_ENGINE: Final = ("default", "ideal")
+_PUBLISHED: Final = ("bf16", "fp32")
+
+
+def launch_commands(
+    configuration: Configuration, rules: Rules, limits: Limits, longest: int
+) -> dict[str, str]:
+    """Return the command that starts one replica, by engine: that of the configuration, or all.
+
+    TensorRT-LLM runs on NVIDIA's devices only, and its attention groups have one device each.
+    ``limits`` are those of all attention groups of a replica; ``longest`` are the tokens of the
+    longest request. Options follow vLLM 0.11, SGLang 0.5 and TensorRT-LLM 1.0.
+    """
+    engine = str(configuration.labels["engine"]).partition("-")[0]  # of any year
+    chosen = {name: _COMMANDS[name] for name in _COMMANDS if engine in (name, *_ANY_ENGINE)}
+    wide = configuration.numbers["dp"] > 1 and configuration.numbers["tp"] > 1
+    if wide or configuration.entries.device.vendor != "NVIDIA":
+        chosen.pop("trtllm", None)
+    longest = -(-longest // _BLOCK) * _BLOCK
+    context = min(longest, int(configuration.records.model.max_context))
+    return {name: made(configuration, rules, limits, context) for name, made in chosen.items()}
+
+
+def checkpoint_note(configuration: Configuration, commands: Collection[str]) -> str:
+    """Return which checkpoint the commands of engines need; empty if the published one will do."""
+    name = str(configuration.labels["weight_format"])
+    if name in (*_PUBLISHED, _native(configuration)) or not commands:
+        return ""
+    if name != _QUANTISED_ON_LOADING:
+        return f"The model must be a checkpoint in {name}."
+    needs = "TensorRT-LLM needs a checkpoint quantised to fp8" if "trtllm" in commands else ""
+    loading = "vLLM and SGLang quantise on loading" if {"vllm", "sglang"} & set(commands) else ""
+    return f"{'; '.join(filter(None, (needs, loading)))}."
+
+
+def _native(configuration: Configuration) -> str:
+    """Return the weight format that the model is published in, if it is a quantised one."""
+    return native_format(configuration.entries.model.native_dtype)
+
+
+def native_format(dtype: str) -> str:
+    """Return the weight format of checkpoints that a model's ``native_dtype`` describes."""
+    known = {"fp8": "fp8-block128", "int4": "int4-g32"}
+    word = dtype.split(maxsplit=1)[0]
+    if "mxfp4" in dtype:
+        return "mxfp4"
+    return known.get(word, "bf16")
+
+
+def _model(configuration: Configuration) -> str:
+    entry = configuration.entries.model
+    return shlex.quote(entry.hf_id or entry.name)
+
+
+def _degrees(configuration: Configuration) -> dict[str, int]:
+    return {name: int(configuration.numbers[name]) for name in ("tp", "pp", "dp", "ep")}
+
+
+def _line(program: str, options: Options) -> str:
+    """Return a program with options, each with two dashes; without those that are None or False."""
+    words = [
+        f"--{name}" if value is True else f"--{name} {value}"
+        for name, value in options.items()
+        if value is not None and value is not False
+    ]
+    return " ".join([program, *words])
+
+
+def _above_one(degree: int) -> int | None:
+    return degree if degree > 1 else None
+
+
+def _limit(value: int) -> int | None:
+    return value if value < MOST else None
+
+
+def _quantisation(configuration: Configuration) -> str | None:
+    name = configuration.labels["weight_format"]
+    return _QUANTISED_ON_LOADING if name == _QUANTISED_ON_LOADING else None
+
+
+def _fp8_cache(configuration: Configuration) -> bool:
+    return str(configuration.labels["kv_format"]) == "fp8"
+
+
+def _vllm(configuration: Configuration, rules: Rules, limits: Limits, context: int) -> str:
+    degrees = _degrees(configuration)
+    groups = degrees["dp"]  # each has an engine core of its own, with limits of its own
+    options: Options = {
+        "tensor-parallel-size": degrees["tp"],
+        "pipeline-parallel-size": _above_one(degrees["pp"]),
+        "data-parallel-size": _above_one(groups),
+        "enable-expert-parallel": degrees["ep"] > 1,
+        "quantization": _quantisation(configuration),
+        "kv-cache-dtype": "fp8" if _fp8_cache(configuration) else None,
+        "max-model-len": context,
+        "max-num-seqs": _limit(limits.max_sequences // groups),
+        "max-num-batched-tokens": _limit(limits.budget // groups),
+        "no-enable-chunked-prefill": not rules.chunked,
+        "no-enable-prefix-caching": not rules.prefix_cache,
+    }
+    return _line(f"vllm serve {_model(configuration)}", options)
+
+
+def _sglang(configuration: Configuration, rules: Rules, limits: Limits, context: int) -> str:
+    degrees = _degrees(configuration)
+    groups = degrees["dp"]  # which share tp-size, the running requests and the chunk
+    options: Options = {
+        "model-path": _model(configuration),
+        "tp-size": degrees["tp"] * groups,
+        "pp-size": _above_one(degrees["pp"]),
+        "dp-size": _above_one(groups),
+        "enable-dp-attention": groups > 1,
+        "ep-size": _above_one(degrees["ep"]),
+        "quantization": _quantisation(configuration),
+        "kv-cache-dtype": "fp8_e4m3" if _fp8_cache(configuration) else None,
+        "context-length": context,
+        "max-running-requests": _limit(limits.max_sequences),
+        "chunked-prefill-size": _limit(limits.budget) if rules.chunked else -1,
+        "disable-radix-cache": not rules.prefix_cache,
+    }
+    return _line("python -m sglang.launch_server", options)
+
+
+def _trtllm(configuration: Configuration, rules: Rules, limits: Limits, context: int) -> str:
+    degrees = _degrees(configuration)
+    groups = degrees["dp"]
+    settings = [
+        f"enable_chunked_prefill: {str(rules.chunked).lower()}",
+        *(["enable_attention_dp: true"] if groups > 1 else []),
+    ]
+    cache = [
+        *(["dtype: fp8"] if _fp8_cache(configuration) else []),
+        *(["enable_block_reuse: false"] if not rules.prefix_cache else []),
+    ]
+    if cache:
+        settings.append(f"kv_cache_config: {{{', '.join(cache)}}}")
+    options: Options = {
+        "tp_size": degrees["tp"] * groups,
+        "pp_size": _above_one(degrees["pp"]),
+        "ep_size": _above_one(degrees["ep"]),
+        "max_batch_size": _limit(limits.max_sequences // groups),
+        "max_num_tokens": _limit(limits.budget // groups),
+        "max_seq_len": context,
+        "extra_llm_api_options": "options.yaml",
+    }
+    written = f"echo '{{{', '.join(settings)}}}' > options.yaml"
+    return f"{written} && {_line(f'trtllm-serve {_model(configuration)}', options)}"
+
+
+_COMMANDS: Final[dict[str, Callable[[Configuration, Rules, Limits, int], str]]] = {
+    "vllm": _vllm,
+    "sglang": _sglang,
+    "trtllm": _trtllm,
+}

@@ -1,0 +1,238 @@
+"""Simulated rows: servers of an outer point under its traffic, written to a kernel's output.
+
+A row depends on its configuration and its traffic alone. Requests and what physics prepares of a
+configuration are kept for the rows that share them.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from perfcore import records
+from perfcore.columns import SIMULATED, SIMULATED_STATUS, SLO
+from perfcore.errors import InputError
+from perfcore.kernel.layout import Block, Integers, Output, Reals
+from perfcore.physics.stages.replica import OK, Replica, prepare
+from perfcore.space.axes import Value
+from perfcore.space.overrides import OF_TRACE
+from perfcore.space.space import TABLES, Space
+from perfcore.space.traffic import FIELDS, TrafficSection
+from perfcore.traffic import results, server
+from perfcore.traffic.intervals import intervals
+from perfcore.traffic.requests import Requests
+from perfcore.traffic.synthetic import Traffic
+
+FLAGS: Final = ("chunked", "prefix_cache")
+OF_RULES: Final = (
+    *("admission", "order", "budget", "max_sequences", "chunked", "block_tokens", "kv_tokens"),
+    *("watermark", "prefix_cache", "replicas", "routing"),
+)
+RENAMED: Final = {"requests": "requests_offered", "kv_tokens": "kv_capacity_tokens"}  # figures
+MOST_KEPT: Final = 2_000_000  # requests of all traffics that are kept, about 100 bytes each
+NO_ROOM: Final = SIMULATED_STATUS.index("kv cache does not fit")
+
+
+class Offer:
+    """Requests of the traffics of a space, made once while they are kept. Threads share it.
+
+    Raises
+    ------
+    InputError
+        A trace has changed since the sweep was read, or cannot be read.
+    """
+
+    def __init__(self, section: TrafficSection) -> None:
+        section.check_traces()
+        self.section = section
+        self.objectives = dict(section.objectives)
+        self.lock = threading.Lock()
+        self.made: OrderedDict[tuple[tuple[str, object], ...], Requests] = OrderedDict()
+        self.kept = 0
+
+    def requests(self, values: Mapping[str, Value], lengths: Mapping[str, float]) -> Requests:
+        """Return the requests of a point's values on the axes of traffic, and of its lengths."""
+        fields = {**lengths, **{k: v for k, v in values.items() if k not in OF_RULES}}
+        key = tuple(fields.items())
+        with self.lock:
+            if key in self.made:
+                self.made.move_to_end(key)
+                return self.made[key]
+        requests = Traffic(**{FIELDS.get(k, k): self._placed(k, v) for k, v in key}).made()
+        with self.lock:
+            if key not in self.made:
+                self.made[key] = requests
+                self.kept += len(requests.arrival_s)
+            while self.kept > MOST_KEPT and len(self.made) > 1:
+                _, oldest = self.made.popitem(last=False)
+                self.kept -= len(oldest.arrival_s)
+        return requests
+
+    def _placed(self, name: str, value: object) -> Any:  # noqa: ANN401 - a field of Traffic
+        """Return a value with the path of the file that it names."""
+        if name == "trace":
+            return self.section.path_of(str(value))
+        if isinstance(value, str) and value.startswith(OF_TRACE):
+            return OF_TRACE + self.section.path_of(value.removeprefix(OF_TRACE))
+        return value
+
+
+class Simulating:
+    """Simulation of a block of a space into an output, as ``kernel.loops.Filling`` fills one.
+
+    Parameters
+    ----------
+    traffic
+        Values on the axes of traffic at each point of the block.
+    proceed
+        Called before each simulation; an error that it raises ends the work.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        offer: Offer,
+        block: Block,
+        traffic: list[dict[str, Value]],
+        output: Output,
+        proceed: Callable[[], None],
+    ) -> None:
+        self.tables = dict(zip(TABLES, space.tables, strict=True))
+        self.offer = offer
+        self.block = block
+        self.traffic = traffic
+        self.rules = space.rules
+        self.output = output
+        self.proceed = proceed
+        self.rounded = {
+            int(bits): np.flatnonzero(output.dropped_bits == bits)
+            for bits in np.unique(output.dropped_bits)
+        }
+        self.replicas: dict[bytes, Replica] = {}
+
+    def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
+        """Fill the output from ``cursor`` on; return its number of rows.
+
+        Parameters
+        ----------
+        cursor
+            (2,) next outer position, and 0; updated.
+        dropped
+            Rows left out, by status; the last element counts rows excluded by rules; updated.
+        """
+        rows = 0
+        while cursor[0] < len(self.traffic) and rows < self.output.capacity:
+            self.proceed()
+            outer = int(cursor[0])
+            cursor[0] += 1
+            values = self._row(outer)
+            status = int(values[0])
+            if _cannot_run(status) and not keep_infeasible:
+                dropped[status] += 1
+            elif self._admits(values):
+                self._write(rows, outer, values)
+                rows += 1
+            else:
+                dropped[-1] += 1
+        return rows
+
+    def _row(self, outer: int) -> Reals:
+        """Return the results of a point, in the order of ``columns.SIMULATED``."""
+        replica = self._replica(outer)
+        if replica.status != OK:
+            return _nothing(int(replica.status))
+        values = self.traffic[outer]
+        input_len, output_len = self.block.lengths[:, outer].tolist()
+        lengths = {} if input_len == 0.0 else {"input_len": int(input_len)}
+        lengths |= {} if output_len == 0.0 else {"output_len": int(output_len)}
+        requests = self.offer.requests(values, lengths)
+        rules = server.Rules(**{k: _rule(k, v) for k, v in values.items() if k in OF_RULES})
+        try:
+            simulation = server.simulate_replica(replica, requests, rules)
+        except InputError:  # the only fault of a replica that runs
+            return _nothing(NO_ROOM)
+        found = results.summary(simulation)
+        found |= results.goodput(simulation, self.offer.objectives, found)
+        found |= intervals(replica.engine, found)
+        figures = {RENAMED.get(name, name): value for name, value in found.items()}
+        figures["status"] = SIMULATED_STATUS.index(str(figures["status"]))
+        figures["slo"] = SLO.index(str(figures["slo"]))
+        return np.array([figures.get(column.name, np.nan) for column in SIMULATED], np.float64)
+
+    def _replica(self, outer: int) -> Replica:
+        """Return what physics prepares of a point's configuration."""
+        rows = self.block.records[:, outer]
+        deployment = self.block.deployments[outer]
+        key = rows.tobytes() + deployment.tobytes()
+        if key not in self.replicas:
+            self.replicas[key] = self._prepared(rows, deployment)
+        return self.replicas[key]
+
+    def _prepared(self, rows: Integers, deployment: Reals) -> Replica:
+        def record(kind: str) -> list[float]:
+            numbers: list[float] = self.tables[kind][rows[TABLES.index(kind)]].tolist()
+            return numbers
+
+        return prepare(
+            records.Model(*record("model")),
+            records.Device(*record("device")),
+            records.Engine(*record("engine")),
+            records.WeightFormat(*record("weight_format")),
+            records.KVFormat(*record("kv_format")),
+            records.Deployment(*deployment.tolist())._replace(batch=1.0),
+            records.Economics(*record("economics")),
+        )
+
+    def _admits(self, values: Reals) -> bool:
+        """Return whether results meet all rules, as they are written."""
+        rules = self.rules
+        written = values[rules.fields].astype(self.output.metrics.dtype)
+        for value, bits, (low, high), mask in zip(
+            written, rules.dropped_bits, rules.ranges, rules.masks, strict=True
+        ):
+            rounded = rounded_to(np.array([value]), int(bits))[0]
+            if not low <= rounded <= high or (mask != -1 and not int(mask) >> int(rounded) & 1):
+                return False
+        return True
+
+    def _write(self, row: int, outer: int, values: Reals) -> None:
+        output = self.output
+        output.axes[:, row] = 0
+        output.axes[: len(self.block.axes), row] = self.block.axes[:, outer]
+        written = values[output.metric_fields].astype(output.metrics.dtype)
+        for bits, places in self.rounded.items():
+            written[places] = rounded_to(written[places], bits)
+        output.metrics[:, row] = written
+        output.codes[:, row] = np.nan_to_num(values[output.code_fields]).astype(np.int32)
+
+
+def _cannot_run(status: int) -> bool:
+    return SIMULATED_STATUS[status] not in {"ok", "overloaded"}
+
+
+def _nothing(status: int) -> Reals:
+    """Return the results of a configuration that cannot run."""
+    values = np.full(len(SIMULATED), np.nan)
+    values[0] = status
+    return values
+
+
+def _rule(name: str, value: Value) -> Any:  # noqa: ANN401 - a field of Rules
+    return value == "on" if name in FLAGS else value
+
+
+def rounded_to(values: npt.NDArray[Any], dropped: int) -> npt.NDArray[Any]:
+    """Return numbers without the last ``dropped`` bits: to nearest, ties away from zero.
+
+    It is what ``kernel.jit.rounded`` does.
+    """
+    if dropped == 0:
+        return values
+    whole = values.view(np.dtype(f"u{values.itemsize}"))
+    number = whole.dtype.type
+    half, kept = number(1 << (dropped - 1)), ~number((1 << dropped) - 1)
+    rounded: npt.NDArray[Any] = ((whole + half) & kept).view(values.dtype)
+    return rounded

@@ -1,0 +1,1 @@
+"""Traffic of servers: requests from traces and distributions, and their simulation."""

@@ -1,0 +1,560 @@
+"""Simulation of requests on the servers of a configuration."""
+
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from perfcore.errors import InputError, argument
+from perfcore.kernel.layout import Integers, Reals
+from perfcore.physics.attention import (
+    kv_bytes_per_sequence,
+    kv_bytes_per_token,
+    state_bytes_per_sequence,
+)
+from perfcore.physics.cost import usd_per_second
+from perfcore.physics.energy import idle_power
+from perfcore.physics.stages.replica import OK, Replica, prepare
+from perfcore.records import OFFLOAD_NONE, SCHEDULER_CONTINUOUS
+from perfcore.traffic.requests import Requests
+from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation
+from perfcore.traffic.steps.loop import serve
+from perfcore.traffic.steps.records import (
+    BINS,
+    GAP_BINS,
+    NOBODY,
+    Limits,
+    Log,
+    Offered,
+    State,
+)
+
+ADMISSIONS: Final = ("on-demand", "reserved")
+ORDERS: Final = ("fcfs", "priority")
+ROUTINGS: Final = ("round-robin", "least-loaded", "prefix-aware")
+MOST: Final = 2**40  # tokens, blocks or sequences: as good as no limit
+FIRST_BIN_S: Final = 2.0**-10  # of the timeline, which doubles it
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Rules of a server's scheduler; ``None`` is the engine's own.
+
+    Parameters
+    ----------
+    admission
+        ``on-demand``: the KV cache of a prompt on admission, that of its answer as it grows;
+        ``reserved``: all of it on admission.
+    order
+        ``fcfs``, first come first served, or ``priority``, lower values first.
+    budget
+        Tokens of a step of one attention group.
+    max_sequences
+        Requests that one attention group runs at once.
+    chunked
+        Prompts join steps of others in parts; otherwise whole prompts have steps of their own.
+    block_tokens
+        Tokens of a block of the KV cache.
+    kv_tokens
+        KV cache of one attention group, as the engine's log states; ``None``: what the memory
+        holds. [tokens]
+    watermark
+        Share of the KV cache that an admission leaves free.
+    prefix_cache
+        Blocks of prompts are kept for others, until their room is needed.
+    replicas, routing
+        Equal servers, and how requests are spread over them: ``round-robin``, ``least-loaded`` by
+        requests, or ``prefix-aware``, by prompt tokens left to prefill.
+    at_once
+        Equal steps are computed together; otherwise one by one, which is the reference.
+
+    Raises
+    ------
+    InputError
+        There are faults; all of them are listed.
+    """
+
+    admission: str | None = None
+    order: str = "fcfs"
+    budget: int | None = None
+    max_sequences: int | None = None
+    chunked: bool = True
+    block_tokens: int | None = None
+    kv_tokens: int | None = None
+    watermark: float = 0.0
+    prefix_cache: bool = True
+    replicas: int = 1
+    routing: str = "round-robin"
+    at_once: bool = True
+
+    def __post_init__(self) -> None:
+        faults = []
+        choices = (("admission", ADMISSIONS), ("order", ORDERS), ("routing", ROUTINGS))
+        for name, known in choices:
+            given = getattr(self, name)
+            if given not in known and not (name == "admission" and given is None):
+                faults.append(f"{name}: {given!r} is none of {', '.join(known)}")
+        for name in ("budget", "max_sequences", "block_tokens", "kv_tokens", "replicas"):
+            given = getattr(self, name)
+            if given is not None and not 1 <= given <= MOST:
+                faults.append(f"{name}: {given} is not between 1 and 2^40")
+        if not 0.0 <= self.watermark < 1.0:
+            faults.append(f"watermark: {self.watermark} is not in [0, 1)")
+        if faults:
+            raise InputError(faults)
+
+
+class Room(NamedTuple):
+    """KV cache of a replica in blocks."""
+
+    blocks: int
+    block_tokens: int
+    fixed_blocks: int  # that each sequence takes apart from its tokens
+    tokens: float
+
+
+class Described(Protocol):
+    """Configuration, whose room is above this one: its records, and why it cannot run."""
+
+    @property
+    def records(self) -> Any:  # noqa: ANN401 - NamedTuple of the records of physics
+        """Records that physics uses."""
+
+    def changed(self, **fields: object) -> Any:  # noqa: ANN401 - another one
+        """Return a configuration with some fields changed."""
+
+
+class Pool(NamedTuple):
+    """Equal servers, and what they logged of the requests that they served."""
+
+    replica: Replica
+    rules: Rules
+    room: Room
+    log: Log
+    state: State
+
+
+def simulate_requests(configuration: Described, requests: Requests, rules: Rules) -> Simulation:
+    """Return the course of ``requests`` on servers of a configuration.
+
+    Its ``batch`` and lengths have no effect; a static scheduler counts as a continuous one. Data
+    parallelism with uneven groups runs as fast as its fullest group.
+
+    Raises
+    ------
+    InputError
+        The configuration cannot run, or offloads, or sets ``prefix_hit``, which follows from the
+        requests here.
+    """
+    return simulate_replica(replica_of(configuration), requests, rules)
+
+
+def simulate_replica(replica: Replica, requests: Requests, rules: Rules) -> Simulation:
+    """Return the course of ``requests`` on servers that are known to run.
+
+    Raises
+    ------
+    InputError
+        There is no room for a KV cache.
+    """
+    pool = served(replica, requests, rules, _origin(requests))
+    log = pool.log
+    return _simulation((pool,), requests, log, log.admitted_s - log.arrival_s)
+
+
+def simulate_pools(
+    prefill: Described,
+    decode: Described,
+    requests: Requests,
+    prefill_rules: Rules,
+    decode_rules: Rules,
+) -> Simulation:
+    """Return the course of ``requests`` whose prompts and answers run on different servers.
+
+    A server of the first pool writes the first token. The KV cache of the prompt is then sent to
+    a server of the second, all layers but the last during the prefill. Prompts that a decode server
+    preempts are sent again. ``replica`` in the result counts decode servers, after those of the
+    first pool.
+
+    Raises
+    ------
+    InputError
+        As ``simulate_requests``; or requests wait for the end of others.
+    """
+    if (requests.after >= 0).any():
+        raise InputError("sessions and closed loops cannot be simulated on two pools")
+    origin = _origin(requests)
+    first = requests._replace(output_len=np.minimum(requests.output_len, 1))
+    ahead = served(replica_of(prefill), first, prefill_rules, origin)
+    replica = replica_of(decode)
+    prompts = np.flatnonzero((requests.output_len > 1) & ~np.isnan(ahead.log.finished_s))
+    lengths = requests.input_len[prompts].astype(np.float64)
+    sizes = np.array([kv_bytes_per_sequence(replica.model, replica.kv_format, n) for n in lengths])
+    arrival_s = ahead.log.finished_s[prompts] + sizes * replica.kv_hand_over_per_byte
+    order = np.argsort(arrival_s, kind="stable")
+    prompts, arrival_s = prompts[order], arrival_s[order]
+    none = np.full(len(prompts), NOBODY, np.int64)
+    sent = Requests(
+        arrival_s=arrival_s,
+        input_len=requests.input_len[prompts],
+        output_len=requests.output_len[prompts],
+        session=none,
+        after=none,
+        next=none,
+        priority=requests.priority[prompts],
+        block_tokens=1,
+        first_block=np.zeros(len(prompts) + 1, np.int64),
+        block_hash=np.zeros(0, np.int64),
+    )
+    behind = served(replica, sent, decode_rules, 0.0, ahead.log.finished_s[prompts])
+    log = ahead.log._replace(
+        finished_s=ahead.log.finished_s.copy(),
+        server=ahead.log.server.copy(),
+        preemptions=ahead.log.preemptions.copy(),
+    )
+    log.finished_s[prompts] = behind.log.finished_s
+    fits = behind.log.server >= 0
+    log.server[prompts] = np.where(fits, behind.log.server + prefill_rules.replicas, NOBODY)
+    log.preemptions[prompts] += behind.log.preemptions
+    queued_s = log.admitted_s - log.arrival_s
+    queued_s[prompts] += behind.log.admitted_s - behind.log.arrival_s
+    return _simulation((ahead, behind), requests, log, queued_s)
+
+
+def served(
+    replica: Replica,
+    requests: Requests,
+    rules: Rules,
+    origin: float,
+    token_s: Reals | None = None,
+) -> Pool:
+    """Return a pool that has served ``requests``; clocks count from ``origin``.
+
+    With ``token_s``, the times of first tokens, prompts arrive with their KV cache.
+    """
+    room = room_of(replica, requests, rules)
+    limits = limits_of(replica, requests, rules, room)
+    limits = limits._replace(prefilled=int(token_s is not None))
+    offered = offered_of(replica, requests, limits, origin)
+    log = log_of(limits.requests)
+    state = state_of(offered, limits)
+    if token_s is not None:
+        state.token_s[:] = token_s
+    waits = bool((requests.after >= 0).any())
+    turns = rules.replicas if rules.routing == "round-robin" and not waits else 1
+    for server in range(turns):  # which meet nothing but their own requests
+        alone = _alone(state, server, turns) if turns > 1 else state
+        of_one = limits._replace(servers=rules.replicas // turns)
+        serve(replica, of_one, offered, log, alone, server, turns, waits and rules.replicas > 1)
+    if turns > 1:
+        log.server[:] = np.where(log.server >= 0, np.arange(limits.requests) % turns, NOBODY)
+    return Pool(replica, rules, room, log, state)
+
+
+def replica_of(configuration: Described) -> Replica:
+    """Return what physics knows of a configuration that serves continuously.
+
+    Raises
+    ------
+    InputError
+        The configuration cannot run, or is not one that can be simulated.
+    """
+    made = configuration.records
+    faults = []
+    if made.deployment.offload != OFFLOAD_NONE:
+        faults.append(f"offload: is not simulated; use {argument('offload', 'none')}")
+    if made.deployment.prefix_hit > 0.0:
+        faults.append("prefix_hit: follows from the requests in a simulation; leave it out")
+    if faults:
+        raise InputError(faults)
+    deployment = made.deployment._replace(scheduler=SCHEDULER_CONTINUOUS)
+    replica = prepare(
+        made.model,
+        made.device,
+        made.engine,
+        made.weight_format,
+        made.kv_format,
+        deployment,
+        made.economics,
+    )
+    if replica.status != OK:
+        raise InputError(configuration.changed(batch=1).remedy)
+    return replica
+
+
+def room_of(replica: Replica, requests: Requests, rules: Rules) -> Room:
+    """Return the KV cache of a replica: all of its attention groups, as one.
+
+    Without a given size, it is what weights leave of the memory. Windows and recurrent states then
+    take room for each sequence apart from its tokens; a window as much as the mean request fills.
+
+    Raises
+    ------
+    InputError
+        There is no room.
+    """
+    model, layout, engine = replica.model, replica.layout, replica.engine
+    groups = layout.groups
+    block_tokens = int(rules.block_tokens or engine.block_tokens)
+    if rules.prefix_cache and len(requests.block_hash):
+        block_tokens = min(block_tokens, int(requests.block_tokens))
+    if rules.kv_tokens is not None:
+        blocks = int(rules.kv_tokens // block_tokens * groups)
+        if blocks == 0:
+            raise InputError(f"kv_tokens: {rules.kv_tokens} are less than a block")
+        return Room(blocks, block_tokens, 0, blocks * block_tokens)
+    copies = 1.0 + replica.draft_share
+    per_token = copies * kv_bytes_per_token(model, replica.kv_format) * layout.kv_share
+    length = float((requests.input_len + requests.output_len).mean())
+    window = model.window_kv_elements * replica.kv_format.bits / 8.0 * min(length, model.window)
+    fixed = copies * (
+        window * layout.kv_share + state_bytes_per_sequence(model) * layout.state_share
+    )
+    free = replica.usable_bytes - replica.weight_bytes_per_device
+    if per_token == 0.0:  # states only: a block is a sequence
+        blocks = int(min(free / fixed, MOST) * groups)
+        return Room(blocks, MOST, 0, float(blocks))
+    per_block = per_token * block_tokens
+    blocks = int(min(max(free, 0.0) / per_block, MOST) * groups)
+    fixed_blocks = int(np.ceil(fixed / per_block))
+    if blocks <= fixed_blocks:
+        raise InputError(f"the weights leave no room for a KV cache; raise {argument('tp')}")
+    return Room(blocks, block_tokens, fixed_blocks, blocks * block_tokens)
+
+
+def limits_of(replica: Replica, requests: Requests, rules: Rules, room: Room) -> Limits:
+    """Return the rules of one replica as numbers: those of all its attention groups together."""
+    engine, groups = replica.engine, replica.layout.groups
+    reserved = engine.reserves_output == 1.0
+    if rules.admission is not None:
+        reserved = rules.admission == "reserved"
+    sequences = min((rules.max_sequences or engine.max_sequences) * groups, MOST)
+    hashed = max(int(requests.block_tokens), 1)
+    return Limits(
+        budget=int(min((rules.budget or engine.prefill_chunk) * groups, MOST)),
+        max_sequences=int(sequences),
+        chunked=int(rules.chunked),
+        reserved=int(reserved),
+        by_priority=int(rules.order == "priority"),
+        block_tokens=room.block_tokens,
+        blocks=room.blocks,
+        fixed_blocks=room.fixed_blocks,
+        watermark=int(rules.watermark * room.blocks),
+        hashed_tokens=hashed,
+        hashed_blocks=max(int(hashed // room.block_tokens), 1),
+        routing=ROUTINGS.index(rules.routing),
+        at_once=int(rules.at_once),
+        prefilled=0,
+        requests=len(requests.arrival_s),
+        servers=rules.replicas,
+        positions=int(min(sequences, len(requests.arrival_s))),
+        hashes=len(np.unique(requests.block_hash)) if rules.prefix_cache else 0,
+    )
+
+
+def offered_of(replica: Replica, requests: Requests, limits: Limits, origin: float) -> Offered:
+    """Return requests as the scheduler reads them, and which of them can never run.
+
+    Arrivals count from ``origin``. Without a prefix cache, prompts have no hashes.
+    """
+    count = len(requests.arrival_s)
+    lengths = requests.input_len + requests.output_len
+    blocks = np.ceil(lengths / limits.block_tokens) + limits.fixed_blocks
+    fits = (lengths <= replica.model.max_context) & (blocks <= limits.blocks)
+    free = requests.after < 0
+    arrival_s = requests.arrival_s.astype(np.float64)
+    arrival_s[free] -= origin
+    child = np.full(count, NOBODY, np.int64)
+    sibling = np.full(count, NOBODY, np.int64)
+    for request in np.flatnonzero(~free)[::-1]:
+        before = requests.after[request]
+        sibling[request] = child[before]
+        child[before] = request
+    _, numbers = np.unique(requests.block_hash, return_inverse=True)
+    first_block = requests.first_block
+    if limits.hashes == 0:
+        numbers, first_block = numbers[:0], np.zeros(count + 1, np.int64)
+    return Offered(
+        arrival_s=arrival_s,
+        input_len=_whole(requests.input_len),
+        output_len=_whole(requests.output_len),
+        after=_whole(requests.after),
+        next=_whole(requests.next),
+        priority=_whole(requests.priority),
+        first_block=_whole(first_block),
+        block_hash=_whole(numbers),
+        child=child,
+        sibling=sibling,
+        fits=_whole(fits),
+    )
+
+
+def log_of(count: int) -> Log:
+    """Return an empty log of ``count`` requests."""
+    return Log(
+        arrival_s=np.full(count, np.nan),
+        admitted_s=np.full(count, np.nan),
+        first_token_s=np.full(count, np.nan),
+        finished_s=np.full(count, np.nan),
+        server=np.full(count, NOBODY, np.int64),
+        cached_tokens=np.zeros(count, np.int64),
+        preemptions=np.zeros(count, np.int64),
+        ahead=np.zeros(count, np.int64),
+    )
+
+
+_BY_REQUEST: Final = (
+    *("start", "end", "left", "shared", "link"),
+    *("written", "token_s", "due_s", "due"),
+)
+_EMPTY: Final = ("head", "tail", "oldest", "newest", "users", "older", "newer", "link")
+
+
+def state_of(offered: Offered, limits: Limits) -> State:
+    """Return idle servers with empty caches."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "row": (limits.servers * limits.positions,),
+        **dict.fromkeys(("users", "older", "newer"), (limits.servers * limits.hashes,)),
+        **dict.fromkeys(_BY_REQUEST, (limits.requests,)),
+        "held": (len(offered.block_hash),),
+        "gaps": (GAP_BINS,),
+        "timeline": (3 * BINS,),
+        "bin_s": (1,),
+        "counts": (2,),
+    }
+    arrays: dict[str, Any] = {}
+    for name, kind in State.__annotations__.items():
+        dtype = np.int64 if kind == Integers else np.float64
+        arrays[name] = np.full(
+            shapes.get(name, (limits.servers,)), -1 if name in _EMPTY else 0, dtype
+        )
+    arrays["bin_s"][0] = FIRST_BIN_S
+    arrays["next_end"][:] = np.iinfo(np.int64).max
+    return State(**arrays)
+
+
+_SHARED: Final = {*_BY_REQUEST, "held", "gaps", "timeline", "bin_s", "counts"}
+
+
+def _alone(state: State, server: int, turns: int) -> State:
+    """Return one of ``turns`` equal parts of the servers; they share what is not by server."""
+    return State(
+        **{
+            name: array if name in _SHARED else np.split(array, turns)[server]
+            for name, array in state._asdict().items()
+        }
+    )
+
+
+def _origin(requests: Requests) -> float:
+    """Time of the first arrival. [s]"""
+    first = requests.arrival_s[requests.after < 0]
+    return float(first[0]) if len(first) else 0.0
+
+
+def _whole(values: npt.ArrayLike) -> Integers:
+    return np.ascontiguousarray(values, np.int64)
+
+
+def _simulation(
+    pools: tuple[Pool, ...], requests: Requests, log: Log, queued_s: Reals
+) -> Simulation:
+    """Return what pools of servers logged, and the energy and price of their time."""
+    ended = log.finished_s[~np.isnan(log.finished_s)]
+    makespan = float(ended.max()) if len(ended) else 0.0
+    per_second = 1.0 / makespan if makespan > 0.0 else 0.0
+    energy = 0.0
+    price = 0.0
+    tokens = 0.0
+    devices = 0
+    for pool in pools:
+        replica, replicas = pool.replica, pool.rules.replicas
+        width = int(replica.layout.devices)
+        idle_s = replicas * makespan - float(pool.state.busy_s.sum())
+        energy += float(pool.state.energy_j.sum())
+        energy += idle_power(replica.watts, 0.0) * width * idle_s
+        always = replica.economics._replace(utilization=1.0)
+        price += usd_per_second(replica.device, width, always) * replicas
+        tokens += replicas * pool.room.tokens
+        devices += replicas * width
+    growth, overloaded = _queue_growth(log)
+    for pool in pools[1:]:
+        overloaded |= _queue_growth(pool.log)[1]
+    status = "overloaded" if overloaded else "ok"
+    states = [pool.state for pool in pools]
+    origin = _origin(requests)
+    return Simulation(
+        requests={
+            "arrival_s": log.arrival_s + origin,
+            "queued_s": queued_s,
+            "first_token_s": log.first_token_s + origin,
+            "finished_s": log.finished_s + origin,
+            "replica": log.server,
+            "cached_tokens": log.cached_tokens,
+            "preemptions": log.preemptions,
+            "input_len": _whole(requests.input_len),
+            "output_len": _whole(requests.output_len),
+            "session": _whole(requests.session),
+        },
+        status=status if len(ended) else "rejected",
+        replicas=sum(pool.rules.replicas for pool in pools),
+        devices=devices,
+        steps=sum(int(state.steps.sum()) for state in states),
+        makespan_s=makespan,
+        busy_s=np.concatenate([state.busy_s for state in states]),
+        energy_j=energy,
+        cost_usd=price * makespan,
+        bytes_moved=sum(float(state.bytes_moved.sum()) for state in states),
+        batch_mean=sum(float(state.running_s.sum()) for state in states) * per_second,
+        queue_mean=sum(float(state.waiting_s.sum()) for state in states) * per_second,
+        kv_use_mean=sum(float(state.used_s.sum()) for state in states) * per_second / tokens,
+        kv_use_max=max(float(pool.state.most_used.max()) / pool.room.tokens for pool in pools),
+        kv_tokens=pools[-1].room.tokens,
+        hit_tokens=sum(int(state.hit_tokens.sum()) for state in states),
+        prompt_tokens=int(states[0].prompt_tokens.sum()),
+        queue_growth_per_s=growth,
+        gaps=np.sum([state.gaps for state in states], axis=0),
+        timeline=_timeline(states, makespan, origin, tokens),
+    )
+
+
+def _timeline(
+    states: list[State], makespan: float, origin: float, tokens: float
+) -> dict[str, Reals]:
+    """Return means over equal intervals of all servers: waiting, running, KV cache in use."""
+    width = max(float(state.bin_s[0]) for state in states)
+    bins = max(min(int(np.ceil(makespan / width)), BINS), 1)
+    total = np.zeros((3, BINS))
+    for state in states:
+        fine = int(width / float(state.bin_s[0]))  # bins in one of the widest
+        for kind, values in enumerate(state.timeline.reshape(3, BINS)):
+            np.add.at(total[kind], np.arange(BINS) // fine, values)
+    starts = np.arange(bins, dtype=np.float64) * width
+    seconds = np.minimum(starts + width, makespan) - starts
+    queue, batch, used = total[:, :bins] / np.maximum(seconds, FIRST_BIN_S * 1e-9)
+    return {
+        "time_s": origin + starts,
+        "queue": queue,
+        "batch": batch,
+        "kv_use": used / tokens,
+    }
+
+
+def _queue_growth(log: Log) -> tuple[float, bool]:
+    """Return how fast the queue grows over the second half of the arrivals, and if it always does.
+
+    A queue that is long at the end and has grown over the second half is one of a server that is
+    overloaded.
+    """
+    order = np.argsort(log.arrival_s, kind="stable")
+    order = order[~np.isnan(log.arrival_s[order])]
+    if len(order) < 2:
+        return 0.0, False
+    quarter = max(len(order) // 4, 1)
+    middle, last = order[len(order) // 2 - quarter : len(order) // 2], order[-quarter:]
+    before, after = float(log.ahead[middle].mean()), float(log.ahead[last].mean())
+    seconds = float(log.arrival_s[last].mean() - log.arrival_s[middle].mean())
+    growth = (after - before) / seconds if seconds > 0.0 else 0.0
+    long = after > max(QUEUE_SHARE * len(order), 10.0)
+    return growth, long and after > QUEUE_GROWTH * before

@@ -1,0 +1,1 @@
+"""Servers in steps, compiled: nothing is allocated while they run."""

@@ -1,0 +1,188 @@
+"""The KV cache of a server: blocks of requests, and blocks of prompts that they share."""
+
+from perfcore.kernel import jit
+from perfcore.physics.rounding import ceil_of
+from perfcore.physics.stages.replica import Replica
+from perfcore.traffic.steps.records import NOBODY, Limits, Offered, State
+
+
+@jit.inlined
+def blocks_of(limits: Limits, context: float) -> int:
+    """Return the blocks of a sequence with ``context`` tokens of KV cache, hashed ones included."""
+    return int(ceil_of(context * (1.0 / limits.block_tokens))) + limits.fixed_blocks
+
+
+@jit.inlined
+def prompt_of(offered: Offered, state: State, request: int) -> int:
+    """Return the tokens to prefill: the prompt, and what was written before a preemption."""
+    return int(offered.input_len[request] + int(state.written[request]))
+
+
+@jit.inlined
+def context_of(replica: Replica, state: State, request: int, step: int) -> float:
+    """Return the context of a sequence in a write step, its own token included."""
+    return float(state.start[request] + replica.step_tokens * step)
+
+
+@jit.inlined
+def own_blocks(
+    replica: Replica, limits: Limits, offered: Offered, state: State, server: int
+) -> int:
+    """Return the blocks of running requests in the next write step, without hashed ones."""
+    total = 0
+    step = state.write_steps[server]
+    for position in range(state.running[server]):
+        request = state.row[server * limits.positions + position]
+        context = float(offered.input_len[request] + offered.output_len[request])
+        if limits.reserved == 0:
+            if position < state.writing[server]:
+                context = min(context_of(replica, state, request, step), context)
+            else:
+                context = float(prompt_of(offered, state, request))
+        total += blocks_of(limits, context)
+        total -= int(state.shared[request]) * limits.hashed_blocks
+    return total
+
+
+@jit.inlined
+def own_at_most(
+    replica: Replica, limits: Limits, offered: Offered, state: State, server: int
+) -> int:
+    """Return a bound of ``own_blocks`` that does not look at every request, if on demand."""
+    if limits.reserved == 1:
+        return own_blocks(replica, limits, offered, state, server)
+    writing = state.writing[server]
+    running = state.running[server]
+    tokens = state.starts[server] + writing * (replica.step_tokens * state.write_steps[server])
+    for position in range(writing, running):
+        request = state.row[server * limits.positions + position]
+        tokens += prompt_of(offered, state, request)
+    shared = state.cached[server] - state.unused[server] + state.twice[server]
+    total = int(tokens * (1.0 / limits.block_tokens)) + 1
+    total += running * (1 + limits.fixed_blocks)
+    return int(total - shared * limits.hashed_blocks)
+
+
+@jit.inlined
+def hit_blocks(limits: Limits, offered: Offered, state: State, server: int, request: int) -> int:
+    """Return the leading blocks of a prompt that are cached; its last token never is."""
+    first = offered.first_block[request]
+    tokens = prompt_of(offered, state, request) - 1
+    most = min(offered.first_block[request + 1] - first, tokens // limits.hashed_tokens)
+    hits = 0
+    while (
+        hits < most and state.users[server * limits.hashes + offered.block_hash[first + hits]] >= 0
+    ):
+        hits += 1
+    return hits
+
+
+@jit.inlined
+def keep_unused(limits: Limits, state: State, server: int, block: int) -> None:
+    """Make a hashed block the most recently used of those that no request uses."""
+    newest = state.newest[server]
+    state.users[server * limits.hashes + block] = 0
+    state.older[server * limits.hashes + block] = newest
+    state.newer[server * limits.hashes + block] = NOBODY
+    if newest == NOBODY:
+        state.oldest[server] = block
+    else:
+        state.newer[server * limits.hashes + newest] = block
+    state.newest[server] = block
+    state.unused[server] += 1
+
+
+@jit.inlined
+def take_unused(limits: Limits, state: State, server: int, block: int) -> None:
+    """Remove a hashed block from those that no request uses."""
+    older = state.older[server * limits.hashes + block]
+    newer = state.newer[server * limits.hashes + block]
+    if older == NOBODY:
+        state.oldest[server] = newer
+    else:
+        state.newer[server * limits.hashes + older] = newer
+    if newer == NOBODY:
+        state.newest[server] = older
+    else:
+        state.older[server * limits.hashes + newer] = older
+    state.unused[server] -= 1
+
+
+@jit.inlined
+def evict(limits: Limits, state: State, server: int, needed: int) -> int:
+    """Drop hashed blocks, least recently used first, until ``needed`` blocks are free.
+
+    Return how many blocks are free beyond those needed, negative if there are too few. Blocks
+    ``needed`` include all that requests have for themselves.
+    """
+    free = limits.blocks - needed - int(state.cached[server]) * limits.hashed_blocks
+    while free < 0 and state.unused[server] > 0:
+        block = state.oldest[server]
+        take_unused(limits, state, server, block)
+        state.users[server * limits.hashes + block] = NOBODY
+        state.cached[server] -= 1
+        free += limits.hashed_blocks
+    return free
+
+
+@jit.inlined
+def use_hits(
+    limits: Limits, offered: Offered, state: State, server: int, request: int, hits: int
+) -> None:
+    """Let a request use its leading cached blocks."""
+    first = offered.first_block[request]
+    for place in range(first, first + hits):
+        block = offered.block_hash[place]
+        if state.users[server * limits.hashes + block] == 0:
+            take_unused(limits, state, server, block)
+        else:
+            state.twice[server] += 1
+        state.users[server * limits.hashes + block] += 1
+        state.held[place] = 1
+    state.shared[request] = hits
+
+
+@jit.inlined
+def share_prompt(limits: Limits, offered: Offered, state: State, server: int, request: int) -> None:
+    """Offer the whole blocks of a prompt that has been prefilled to others."""
+    first = offered.first_block[request]
+    whole = prompt_of(offered, state, request) // limits.hashed_tokens
+    for place in range(first, min(offered.first_block[request + 1], first + whole)):
+        block = offered.block_hash[place]
+        if state.users[server * limits.hashes + block] == NOBODY:
+            state.users[server * limits.hashes + block] = 1
+            state.held[place] = 1
+            state.cached[server] += 1
+            state.shared[request] += 1
+
+
+@jit.inlined
+def give_back(limits: Limits, offered: Offered, state: State, server: int, request: int) -> None:
+    """End the use of hashed blocks, the last first, so that it is evicted first."""
+    first = offered.first_block[request]
+    for place in range(offered.first_block[request + 1] - 1, first - 1, -1):
+        if state.held[place] == 1:
+            block = offered.block_hash[place]
+            state.held[place] = 0
+            state.users[server * limits.hashes + block] -= 1
+            if state.users[server * limits.hashes + block] == 0:
+                keep_unused(limits, state, server, block)
+            else:
+                state.twice[server] -= 1
+
+
+@jit.inlined
+def keep_answer(limits: Limits, offered: Offered, state: State, server: int, request: int) -> None:
+    """Keep the blocks of prompt and answer that the next turn of the session begins with."""
+    turn = offered.next[request]
+    if turn == NOBODY:
+        return
+    first = offered.first_block[turn]
+    # the last token of the answer has not been processed
+    tokens = offered.input_len[request] + offered.output_len[request] - 1
+    last = min(offered.first_block[turn + 1], first + tokens // limits.hashed_tokens)
+    for place in range(last - 1, first - 1, -1):
+        block = offered.block_hash[place]
+        if state.users[server * limits.hashes + block] == NOBODY:
+            state.cached[server] += 1
+            keep_unused(limits, state, server, block)

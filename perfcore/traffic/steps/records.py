@@ -1,0 +1,143 @@
+"""Requests, servers and rules as arrays and numbers, for compiled code.
+
+Compiled, the arrays are pointers, whose references Numba does not count.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from perfcore.kernel.layout import Integers, Reals
+from perfcore.physics.prefill import Prompts
+
+NOBODY = -1
+BINS = 1024  # of the timeline
+DROPPED_BITS = 45  # of a gap's float64: 128 bins per octave, at most 0.8 % wide
+GAP_BINS = 128 * 48
+LEAST_GAP = 2.0**-24  # s, of the first bin
+FIRST_GAP_BIN = int(np.float64(LEAST_GAP).view(np.int64)) >> DROPPED_BITS
+ROUND_ROBIN = 0
+LEAST_LOADED = 1
+PREFIX_AWARE = 2
+
+
+class Limits(NamedTuple):
+    """Rules and sizes of one server, as numbers."""
+
+    budget: int  # tokens of a step
+    max_sequences: int
+    chunked: int  # 1: prompts in steps of others; 0: whole prompts in steps of their own
+    reserved: int  # 1: all blocks of a request on admission; 0: those of its answer on demand
+    by_priority: int
+    block_tokens: int
+    blocks: int  # of the KV cache
+    fixed_blocks: int  # that each sequence takes apart from its tokens: windows, states
+    watermark: int  # blocks that an admission leaves free
+    hashed_tokens: int  # of a block of a prompt that may be shared
+    hashed_blocks: int  # blocks of the KV cache that it takes
+    routing: int
+    at_once: int  # 1: equal steps are taken at once; 0: one by one, the reference
+    prefilled: int  # 1: prompts arrive with their KV cache, from a pool of prefill servers
+    requests: int
+    servers: int
+    positions: int  # most running requests of a server
+    hashes: int
+
+
+class Offered(NamedTuple):
+    """Requests as the loop reads them, with hashes numbered from 0."""
+
+    arrival_s: Reals
+    input_len: Integers
+    output_len: Integers
+    after: Integers
+    next: Integers  # turn of the session
+    priority: Integers
+    first_block: Integers
+    block_hash: Integers
+    child: Integers  # first request that waits for the end of this one
+    sibling: Integers  # next request that waits for the same one
+    fits: Integers  # 0: it can never run
+
+
+class Log(NamedTuple):
+    """Course of each request."""
+
+    arrival_s: Reals  # known once the request before it has ended
+    admitted_s: Reals
+    first_token_s: Reals
+    finished_s: Reals
+    server: Integers
+    cached_tokens: Integers
+    preemptions: Integers
+    ahead: Integers  # requests that wait when it arrives, on all servers
+
+
+class State(NamedTuple):
+    """Servers, and the requests that they hold. Arrays by server, unless stated."""
+
+    clock: Reals  # end of the last step
+    wrote_at: Reals  # end of the last step in which sequences wrote
+    write_steps: Integers  # steps in which sequences wrote
+    steps: Integers
+    running: Integers
+    writing: Integers  # the first of those that run; the others are in their prompts
+    steady: Integers  # the first of those that write, which also did in the last such step
+    waiting: Integers
+    head: Integers  # of the queue
+    tail: Integers
+    next_end: Integers  # write step at which a sequence ends, at the earliest
+    sure_until: Integers  # write step up to which blocks certainly last
+    starts: Reals  # sum of ``start`` over the sequences that write
+    to_prefill: Integers  # prompt tokens of its requests
+    twice: Integers  # uses of hashed blocks beyond the first of each
+    cached: Integers  # hashed blocks that are kept
+    unused: Integers  # those of them that no request uses
+    oldest: Integers  # unused hashed block, least recently used
+    newest: Integers
+    busy_s: Reals
+    energy_j: Reals  # while busy
+    bytes_moved: Reals
+    running_s: Reals  # integral of running requests
+    waiting_s: Reals  # integral of waiting requests
+    used_s: Reals  # integral of the tokens in the KV cache of running requests
+    hit_tokens: Integers
+    prompt_tokens: Integers  # admitted, cached ones included
+    preempted: Integers
+    most_used: Reals  # tokens in the KV cache of running requests
+    row: Integers  # (servers x positions,) running requests in order of admission
+    start: Reals  # (requests,) context at write step 0, had it written since
+    end: Integers  # (requests,) write step at which it ends
+    left: Integers  # (requests,) prompt tokens to prefill
+    shared: Integers  # (requests,) hashed blocks that it uses
+    users: Integers  # (servers x hashes,) requests that use the block; -1: it is not kept
+    older: Integers  # (servers x hashes,) neighbours of unused blocks in order of use
+    newer: Integers  # (servers x hashes,)
+    link: Integers  # (requests,) next in the queue
+    written: Reals  # (requests,) tokens up to the last prefill or preemption
+    token_s: Reals  # (requests,) time of the last token, if it is not from a step of others
+    held: Integers  # (hashes of all requests,) 1: the request uses the block
+    due_s: Reals  # (requests,) heap of requests whose predecessor has ended
+    due: Integers  # (requests,)
+    gaps: Reals  # (bins,) numbers of times between two tokens
+    timeline: Reals  # (3 x bins,) integrals of waiting, running and KV cache in use
+    bin_s: Reals  # (1,) width of a bin of the timeline
+    counts: Integers  # (2,) requests in the heap, and routed
+
+
+class Parts(NamedTuple):
+    """Prompts of one step."""
+
+    work: Prompts
+    prompts: float
+    finished: float
+
+
+class Span(NamedTuple):
+    """Equal steps of a server, one after the other."""
+
+    steps: int
+    first_s: float  # the first of them
+    seconds: float
+    energy_j: float
+    bytes_moved: float

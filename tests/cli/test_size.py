@@ -1,0 +1,115 @@
+"""The command size."""
+
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from cli.command import invoke, invoke_json
+from perfcore.cli import program
+from perfcore.cli.size import LATENCIES, STATISTICS
+
+TRAFFIC = ("--rate", "20", "--requests", "300", "--input-len", "1Ki", "--output-len", "64")
+SIZE = ("size", "llama-3.1-8b", *TRAFFIC, "--device", "h100-sxm,l40s", "--weight-format", "fp8")
+LIMITS = ("--ttft-p95", "500ms", "--tpot-p95", "40ms")
+
+
+def refused(*arguments):
+    result = CliRunner().invoke(program, [str(argument) for argument in arguments])
+
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    return result.stderr.splitlines()
+
+
+def test_card():
+    text = invoke(*SIZE, *LIMITS)
+
+    assert text.startswith("Fleets for llama-3.1-8b\n")
+    assert "objectives: ttft_p95_s <= 500 ms, tpot_p95_s <= 40 ms" in text
+    assert "h100-sxm" in text
+    assert "l40s" in text
+    assert "vllm serve meta-llama/Llama-3.1-8B" in text
+    assert "simulated" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_card_as_markdown():
+    text = invoke(*SIZE, *LIMITS, "--top", "1", "--markdown")
+
+    assert text.startswith("# Fleets for llama-3.1-8b\n")
+    assert "| h100-sxm" in text or "| l40s" in text
+
+
+def test_json():
+    found = invoke_json(*SIZE, *LIMITS, "--slo", "e2e_p99_s<=30s", "--json")
+
+    assert found["slos"] == {"ttft_p95_s": 0.5, "tpot_p95_s": 0.04, "e2e_p99_s": 30.0}
+    assert [set(fleet) >= {"device", "replicas", "devices"} for fleet in found["fleets"]] == [
+        True
+    ] * 2
+    first = found["fleets"][0]
+    assert first["ttft_p95_low_s"] < first["ttft_p95_s"] < first["ttft_p95_high_s"]
+    assert first["headroom"] is None or first["headroom"] >= 0.0
+    assert set(found["launch"]) == {"vllm", "sglang", "trtllm"}
+    assert invoke(*SIZE, *LIMITS, "--json") == invoke(*SIZE, *LIMITS, "--json")
+
+
+def test_files(tmp_path):
+    table, document = tmp_path / "fleets.csv", tmp_path / "fleets.json"
+    invoke(*SIZE, *LIMITS, "-o", table)
+    found = invoke_json(*SIZE, *LIMITS, "-o", document, "--json")
+
+    assert json.loads(document.read_text()) == found
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [row["device"] for row in rows] == [fleet["device"] for fleet in found["fleets"]]
+    assert float(rows[0]["ttft_p95_s"]) == found["fleets"][0]["ttft_p95_s"]
+
+
+def test_a_trace(tmp_path):
+    trace = tmp_path / "trace.csv"
+    trace.write_text("arrival_s,input_len,output_len\n0,900,20\n1,500,30\n1.5,100,1\n")
+    text = invoke(
+        "size", "llama-3.1-8b", "--trace", trace, "--e2e-mean", "10s", "--device", "h100-sxm"
+    )
+
+    assert f"trace {trace}" in text
+    assert "too short to reach a steady state" in text.replace("\n", " ") or "h100-sxm" in text
+
+
+def test_no_fleet():
+    text = invoke(*SIZE, "--tpot-mean", "1us")
+
+    assert "NO FLEET" in text
+    assert "tokens fast enough" in text.replace("\n", " ")
+
+
+def test_every_statistic_has_an_option():
+    names = {option for param in program.get_command(None, "size").params for option in param.opts}
+
+    assert {f"--{latency}-{each}" for latency in LATENCIES for each in STATISTICS} <= names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (("size", "llama-3.1-8b", *TRAFFIC), "no objective is given; add one, like --ttft-p95 1s"),
+        ((*SIZE, "--ttft-p95", "soon"), "--ttft-p95"),
+        ((*SIZE, "--ttft-p95", "-1s"), "--ttft-p95"),
+        ((*SIZE, *LIMITS, "--slo", "speed<=1"), "--slo"),
+        ((*SIZE, *LIMITS, "--max-devices", "0"), "--max-devices"),
+        ((*SIZE, *LIMITS, "--top", "x"), "--top"),
+        ((*SIZE, *LIMITS, "--tp", "0"), "tp"),
+        ((*SIZE, *LIMITS, "--routing", "magic"), "routing"),
+        ((*SIZE, *LIMITS, "--set", "device.speed=1"), "--set"),
+        ((*SIZE, *LIMITS, "-o", "fleets.txt"), "must end in .csv, .json"),
+        (("size", "llama-3.1-8b", *LIMITS), "says when requests arrive"),
+        (("size", "nothing", *TRAFFIC, *LIMITS), "nothing"),
+        (("size", "llama-3.1-8b", "--trace", "none.csv", *LIMITS), "none.csv"),
+    ],
+)
+def test_faults_are_one_clear_line(arguments, fault):
+    (line,) = refused(*arguments)
+
+    assert fault in line

@@ -1,0 +1,268 @@
+"""A second simulation of ``docs/traffic.md``: objects, lists, and one step at a time.
+
+It shares nothing with ``perfcore.traffic`` but the time of a step, which it is given.
+"""
+
+import heapq
+from dataclasses import dataclass, field
+from math import ceil
+
+
+@dataclass
+class Job:
+    """A request, and how far it is."""
+
+    number: int
+    prompt: int
+    output: int
+    hashes: list
+    priority: int
+    turn: "Job | None" = None  # the next one of its session
+    waiters: list = field(default_factory=list)  # (job, pause)
+
+    arrival: float = None
+    admitted: float = None
+    first_token: float = None
+    finished: float = None
+    server: int = None
+    cached: int = 0
+    preemptions: int = 0
+
+    written: float = 0.0
+    left: int = 0
+    steps_left: int = 0
+    writes: bool = False
+    holds: list = field(default_factory=list)
+
+    def to_prefill(self):
+        return self.prompt + int(self.written)
+
+    def context(self):
+        return min(self.prompt + self.written, self.prompt + self.output)
+
+
+@dataclass
+class Rules:
+    """Rules of ``docs/traffic.md``."""
+
+    budget: int
+    max_sequences: int
+    block_tokens: int
+    blocks: int
+    hashed_tokens: int
+    chunked: bool = True
+    reserved: bool = False
+    by_priority: bool = False
+    watermark: int = 0
+    routing: str = "round-robin"
+    written: float = 1.0  # tokens that a step writes, in the mean
+    drafted: int = 1
+
+    def blocks_of(self, tokens):
+        return ceil(tokens / self.block_tokens)
+
+    @property
+    def hashed_blocks(self):
+        return max(self.hashed_tokens // self.block_tokens, 1)
+
+
+class Server:
+    """A server: its running requests, its queue, its cache."""
+
+    def __init__(self, rules, step_time):
+        self.rules = rules
+        self.step_time = step_time
+        self.clock = 0.0
+        self.busy = 0.0
+        self.running = []
+        self.queue = []
+        self.users = {}  # of each hashed block that is kept
+        self.unused = []  # hashed blocks, least recently used first
+
+    def own(self):
+        total = 0
+        for job in self.running:
+            tokens = job.context() if job.writes else job.to_prefill()
+            if self.rules.reserved:
+                tokens = job.prompt + job.output
+            total += self.rules.blocks_of(tokens) - len(job.holds) * self.rules.hashed_blocks
+        return total
+
+    def free(self, needed=0):
+        kept = len(self.users) * self.rules.hashed_blocks
+        return self.rules.blocks - self.own() - kept - needed
+
+    def evict(self, needed=0):
+        while self.free(needed) < 0 and self.unused:
+            del self.users[self.unused.pop(0)]
+
+    def hits(self, job):
+        most = (job.to_prefill() - 1) // self.rules.hashed_tokens
+        found = []
+        for one in job.hashes[:most]:
+            if one not in self.users:
+                break
+            found.append(one)
+        return found
+
+    def give_back(self, job):
+        for one in reversed(job.hashes):
+            if one in job.holds:
+                self.users[one] -= 1
+                if self.users[one] == 0:
+                    self.unused.append(one)
+        job.holds = []
+
+    def enqueue(self, job, ahead=False):
+        place = 0 if ahead else len(self.queue)
+        if self.rules.by_priority:
+            ranks = [other.priority for other in self.queue]
+            place = sum(r < job.priority or (r == job.priority and not ahead) for r in ranks)
+        self.queue.insert(place, job)
+
+    def preempt(self):
+        job = self.running.pop()
+        job.writes = False
+        job.preemptions += 1
+        self.give_back(job)
+        self.enqueue(job, ahead=True)
+
+    def admit(self, room):
+        """Admit the head of the queue, if it may be."""
+        rules = self.rules
+        job = self.queue[0]
+        found = self.hits(job)
+        new = job.to_prefill() - len(found) * rules.hashed_tokens
+        if not rules.chunked and new > room and room < rules.budget:
+            return False
+        tokens = job.prompt + job.output if rules.reserved else job.to_prefill()
+        needed = rules.blocks_of(tokens) - len(found) * rules.hashed_blocks
+        evictable = len([one for one in self.unused if one not in found])
+        reserve = rules.watermark if self.running else 0
+        if self.free(needed + reserve) + evictable * rules.hashed_blocks < 0:
+            return False
+        self.queue.pop(0)
+        for one in found:
+            self.users[one] += 1
+            if one in self.unused:
+                self.unused.remove(one)
+        self.evict(needed)
+        job.holds = found
+        job.left = new
+        if job.admitted is None:
+            job.admitted = self.clock
+            job.cached = len(found) * rules.hashed_tokens
+        self.running.append(job)
+        return True
+
+    def step(self):
+        """One step; return the requests that end with it."""
+        rules = self.rules
+        writers = [job for job in self.running if job.writes]
+        preempted = False
+        if writers and not rules.reserved:
+            self.evict()
+            while self.free() < 0:
+                self.preempt()
+                preempted = True
+                self.evict()
+        writers = [job for job in self.running if job.writes]
+        room = rules.budget - (len(writers) * rules.drafted if rules.chunked else 0)
+        parts = []
+        prompts = [job for job in self.running if not job.writes]
+        while room > 0:
+            if not prompts:
+                may = self.queue and len(self.running) < rules.max_sequences and not preempted
+                if not may or not self.admit(room):
+                    break
+                prompts = [self.running[-1]]
+            job = prompts.pop(0)
+            take = min(job.left, room) if rules.chunked else job.left
+            parts.append((job, take, job.to_prefill() - job.left))
+            job.left -= take
+            room -= take
+        if parts and not rules.chunked:
+            writers = []
+        ending = [job for job, _, _ in parts if job.left == 0]
+        contexts = [job.prompt + job.written for job in writers]
+        seconds = self.step_time(contexts, [part[1:] for part in parts], len(ending))
+        self.clock += seconds
+        self.busy += seconds
+        return self.write(writers, ending)
+
+    def write(self, writers, ending):
+        """Write the tokens of a step; return the requests that end."""
+        rules = self.rules
+        done = []
+        for job in writers:
+            job.written += rules.written
+            job.steps_left -= 1
+        for job in ending:
+            whole = job.to_prefill() // rules.hashed_tokens
+            for one in job.hashes[:whole]:
+                if one not in self.users:
+                    self.users[one] = 1
+                    job.holds.append(one)
+            job.first_token = self.clock if job.first_token is None else job.first_token
+            job.written += 1.0
+            job.steps_left = ceil(max((job.output - job.written) / rules.written - 1e-9, 0.0))
+            job.writes = True
+        for job in [one for one in self.running if one.writes and one.steps_left == 0]:
+            self.running.remove(job)
+            job.finished = self.clock
+            self.give_back(job)
+            if job.turn:
+                known = (job.prompt + job.output - 1) // rules.hashed_tokens
+                for one in reversed(job.turn.hashes[:known]):
+                    if one not in self.users:
+                        self.users[one] = 0
+                        self.unused.append(one)
+            done.append(job)
+        return done
+
+    def to_prefill(self):
+        waiting = sum(job.to_prefill() for job in self.queue)
+        return waiting + sum(job.left for job in self.running if not job.writes)
+
+
+def route(servers, rules, job, routed):
+    """Return the server of a request."""
+    if rules.routing == "round-robin":
+        return routed % len(servers)
+    works = []
+    for server in servers:
+        requests = len(server.running) + len(server.queue)
+        tokens = server.to_prefill() - len(server.hits(job)) * rules.hashed_tokens
+        works.append((tokens if rules.routing == "prefix-aware" else 0, requests))
+    return works.index(min(works))
+
+
+def simulate(jobs, arrivals, rules, replicas, step_time):
+    """Run jobs that arrive at ``arrivals`` (number, time), and those that wait for them."""
+    servers = [Server(rules, step_time) for _ in range(replicas)]
+    due = [(time, number) for number, time in arrivals]
+    heapq.heapify(due)
+    routed = 0
+    while True:
+        busy = [server for server in servers if server.running or server.queue]
+        behind = min(busy, key=lambda server: server.clock, default=None)
+        if behind and (not due or behind.clock < due[0][0]):
+            for job in behind.step():
+                for waiter, pause in job.waiters:
+                    heapq.heappush(due, (behind.clock + pause, waiter.number))
+            continue
+        if not due:
+            return servers
+        time, number = heapq.heappop(due)
+        job = jobs[number]
+        job.arrival = time
+        if job.prompt + job.output > rules.blocks * rules.block_tokens:
+            for waiter, pause in job.waiters:
+                heapq.heappush(due, (time + pause, waiter.number))
+            continue
+        job.server = route(servers, rules, job, routed)
+        routed += 1
+        server = servers[job.server]
+        if not server.running and not server.queue:
+            server.clock = max(server.clock, time)
+        server.enqueue(job)
