@@ -41,6 +41,15 @@ static inline double min_of(double a, double b) { return b < a ? b : a; }
 """
 
 
+def _changed(node: ast.AST) -> str | None:
+    """Return the name that a node assigns a new value to, other than a part of a record."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            return None if isinstance(value, ast.Attribute) else name
+        case _:
+            return None
+
+
 class Formula:
     """One function, translated."""
 
@@ -51,10 +60,17 @@ class Formula:
         hints = typing.get_type_hints(function)
         self.result = hints.pop("return")
         self.types: dict[str, typing.Any] = dict(hints)
-        self.pointers = {name for name, kind in hints.items() if kind not in {float, bool}}
+        records = {name for name, kind in hints.items() if kind not in {float, bool}}
+        self.changed = set(map(_changed, ast.walk(tree)))  # records among them are copied
+        self.pointers = records - self.changed
         body = "".join(f"    {line}\n" for line in self.block(tree.body))
         local = "".join(f"    {self.declared(name)};\n" for name in self.types if name not in hints)
-        given = ", ".join(self.declared(name) for name in hints)
+        copied = records & self.changed
+        local += "".join(f"    {spelled(hints[name])} {name} = *given_{name};\n" for name in copied)
+        given = ", ".join(
+            f"const {spelled(hints[name])} *given_{name}" if name in copied else self.declared(name)
+            for name in hints
+        )
         self.head = f"{INLINED} {spelled(self.result)} {function.__name__}({given})"
         self.text = f"{self.head}\n{{\n{local}{body}}}\n"
 
@@ -94,7 +110,8 @@ class Formula:
     def assigned(self, name: str, value: ast.expr) -> str:
         """Return an assignment; the name's first one decides its type."""
         kind = self.types.setdefault(name, self.kind(value))
-        if isinstance(value, ast.Attribute) and kind not in {float, bool}:  # a part of a record
+        part = isinstance(value, ast.Attribute) and kind not in {float, bool}  # of a record
+        if part and name not in self.changed:
             self.pointers.add(name)
             return f"{name} = &{self.value(value)};"
         return f"{name} = {self.value(value)};"

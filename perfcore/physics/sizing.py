@@ -1,5 +1,7 @@
 """Sizing: the fewest devices that hold a replica's weights and batch."""
 
+from typing import NamedTuple
+
 from perfcore.physics.attention import kv_bytes_per_sequence, state_bytes_per_sequence
 from perfcore.physics.memory import usable_bytes
 from perfcore.physics.operators import body_read_bytes, expert_read_bytes
@@ -35,16 +37,20 @@ def weight_bytes_per_device(
     return layout.stage_share * (rest / layout.width + routed / layout.expert_width)
 
 
-def read_shares(model: Model, weight_format: WeightFormat, layout: Layout) -> tuple[float, float]:
-    """Shares of a device's weights that a pass reads: of the body, and per routed expert read.
+class ReadShares(NamedTuple):
+    """Shares of a device's weights, without a draft."""
 
-    The draft is left out.
-    """
+    body: float  # which every pass reads
+    expert: float  # one routed expert in every layer
+
+
+def read_shares(model: Model, weight_format: WeightFormat, layout: Layout) -> ReadShares:
+    """Shares of a device's weights that a pass reads."""
     own = weight_bytes_per_device(model, weight_format, layout, 0.0)
     share = layout.stage_share / own
-    return (
-        share * body_read_bytes(model, weight_format) / layout.width,
-        share * expert_read_bytes(model, weight_format) / layout.expert_width,
+    return ReadShares(
+        body=share * body_read_bytes(model, weight_format) / layout.width,
+        expert=share * expert_read_bytes(model, weight_format) / layout.expert_width,
     )
 
 

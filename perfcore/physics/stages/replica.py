@@ -314,7 +314,7 @@ def prepare(
     # Traffic of a pass.
     copies = layout.width / layout.kv_width
     kv_bytes = copies * kv_format.bits / 8.0
-    body_share, expert_share = read_shares(model, weight_format, layout)
+    shares = read_shares(model, weight_format, layout)
     token_bytes = activation_bytes_per_token(model, weight_format, layout, deployment.ep)
     head_elements = head_io_elements(model) + (layout.copies - 1.0) * model.hidden_size
     head_bytes = head_elements * weight_format.activation_bytes
@@ -378,8 +378,8 @@ def prepare(
         peak_flops=reached,
         ridge_batch=ridge_batch(device, engine, weight_format.bits, arithmetic),
         weight_bytes=held + draft_bytes(model, weight_format, layout, drafts),
-        body_share=body_share,
-        expert_share=expert_share,
+        body_share=shares.body,
+        expert_share=shares.expert,
         draft_share=drafts,
         weight_bytes_per_device=per_device,
         usable_bytes=usable,
