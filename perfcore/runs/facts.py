@@ -5,7 +5,7 @@ source.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,7 +30,7 @@ class _Spec(BaseModel):
     name: str
     description: str = ""
     # values, or count, first and last of a long axis
-    axes: dict[str, list[str | int | float] | dict[str, Any]]
+    axes: dict[str, Annotated[list[str | int | float], Field(min_length=1)] | dict[str, Any]]
     what_if: dict[str, _WhatIf] = Field(default_factory=dict)
     zip: list[list[str]] = Field(default_factory=list)
     sample: dict[str, Any] | None = None
