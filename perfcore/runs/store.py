@@ -33,6 +33,7 @@ from perfcore.output import DATA, MANIFEST, RECEIPTS, enclosing_run, replace
 SCHEMES: Final = ("s3", "gs", "gcs", "abfs", "abfss")
 _SHARD: Final = re.compile(r"part-\d{5,9}\.parquet")
 _COPIED: Final = 8 << 20  # bytes per chunk when copying to a bucket
+_LARGEST_DOCUMENT: Final = 1 << 30  # bytes of a manifest or receipt; a million shards take 0.3 GB
 _CONNECTING: Final = threading.Lock()  # from_uri is not thread-safe (apache/arrow#39897)
 _REFUSED: Final = re.compile(r"access.?denied|forbidden|\b403\b", re.IGNORECASE)
 _DRAFTS: Final = ".perfcore-{}-{}.draft"  # machine, unique number
@@ -168,6 +169,9 @@ class Store(ABC):
     def read(self, name: str) -> bytes:
         """Return a file's bytes; ``FileNotFoundError`` if there is none."""
         with self.reading(name), self.opened(name) as file:
+            if file.seek(0, os.SEEK_END) > _LARGEST_DOCUMENT:
+                raise OSError(errno.EFBIG, "larger than a manifest can be")
+            file.seek(0)
             return bytes(file.read())
 
     @contextmanager

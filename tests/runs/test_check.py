@@ -64,6 +64,15 @@ def test_a_sparse_file_of_a_terabyte_is_not_read_through(run):
     assert "1,000,000,000,000 bytes long" in problems(run)["data/part-00007.parquet"]
 
 
+def test_a_sparse_manifest_of_a_terabyte_is_refused(run):
+    os.truncate(run / "manifest.json", 10**12)
+
+    done = cli("verify", run)
+
+    assert done.exit_code == 2
+    assert "larger than a manifest can be" in done.stderr
+
+
 def test_a_shard_without_a_receipt_is_not_believed(run):
     (run / "shards" / "part-00007.json").unlink()
     shards = perfcore.open_run(run).manifest["shards"]
