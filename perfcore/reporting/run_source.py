@@ -282,6 +282,9 @@ def _kind_of(name: str, values: tuple[Value, ...]) -> Kind:
 def _axes_of(spec: Mapping[str, Any]) -> tuple[tuple[Axis, ...], list[WhatIf]]:
     """Return the axes and what-ifs of a specification in the form of a manifest."""
     listed = {name: tuple(values) for name, values in spec["axes"].items()}
+    shortened = [name for name, values in spec["axes"].items() if isinstance(values, dict)]
+    if shortened:
+        raise ValueError(f"axis {shortened[0]} has no list of values")
     axes = tuple(Axis(name, values, _kind_of(name, values)) for name, values in listed.items())
     what_ifs = []
     for key, how in spec["what_if"].items():

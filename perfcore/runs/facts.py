@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from perfcore.errors import InputError
+from perfcore.inputs import AXIS_INPUTS
 from perfcore.reading.jsontext import parse
 
 _PREFIX: Final = "perfcore."
@@ -22,6 +23,14 @@ class _WhatIf(BaseModel):
     column: str
 
 
+class _LongAxis(BaseModel):
+    """A long axis as files state it; a manifest has its values."""
+
+    count: int
+    first: str | int | float
+    last: str | int | float
+
+
 class _Spec(BaseModel):
     """The shape of a specification in its canonical form, as ``Spec.to_dict`` writes it."""
 
@@ -29,12 +38,30 @@ class _Spec(BaseModel):
 
     name: str
     description: str = ""
-    # values, or count, first and last of a long axis
-    axes: dict[str, Annotated[list[str | int | float], Field(min_length=1)] | dict[str, Any]]
+    axes: dict[str, Annotated[list[str | int | float], Field(min_length=1)] | _LongAxis]
     what_if: dict[str, _WhatIf] = Field(default_factory=dict)
     zip: list[list[str]] = Field(default_factory=list)
     sample: dict[str, Any] | None = None
     output: dict[str, Any]
+
+
+def _check_values(spec: _Spec) -> None:
+    """Raise an error if an axis of numbers has texts.
+
+    Axes of what-ifs and of traffic are numbers, or texts, throughout.
+    """
+    for name, values in spec.axes.items():
+        if isinstance(values, _LongAxis):
+            continue
+        texts = sum(isinstance(value, str) for value in values)
+        known = AXIS_INPUTS.get(name)
+        categorical = known is not None and known.kind == "categorical"
+        if texts and (texts < len(values) or (known is not None and not categorical)):
+            raise ValueError(f"axis {name} has values that are no numbers")
+    for what_if in spec.what_if.values():
+        values = spec.axes.get(what_if.column, [])
+        if isinstance(values, list) and any(isinstance(value, str) for value in values):
+            raise ValueError(f"axis {what_if.column} has values that are no numbers")
 
 
 class RunFacts(BaseModel):
@@ -104,7 +131,7 @@ def read_facts(
                 told[key] = manifest[key]
         told.setdefault("versions", {"perfcore": told.get("version", "")})
         found = RunFacts.model_validate(told, strict=True)
-        _Spec.model_validate(found.spec, strict=True)
+        _check_values(_Spec.model_validate(found.spec, strict=True))
     except (ValidationError, RecursionError, ValueError) as error:
         where = ""
         if isinstance(error, ValidationError):

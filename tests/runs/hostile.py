@@ -135,6 +135,11 @@ def replace_file(rng, run):
                 file.truncate(rng.choice((10**6, 10**12)))
 
 
+def _is_small(path):
+    """Return whether a copy does not fill the disk: a sparse file or /dev/zero would."""
+    return path.is_file() and path.stat().st_size < 10**7
+
+
 def add_file(rng, run):
     """Add a file that does not belong there."""
     name = rng.choice(
@@ -152,8 +157,8 @@ def add_file(rng, run):
     path.parent.mkdir(exist_ok=True)
     if rng.random() < 0.3:
         os.mkfifo(path)
-    elif rng.random() < 0.5 and (run / "data" / "part-00000.parquet").stat().st_size < 10**7:
-        shutil.copy(run / "data" / "part-00000.parquet", path)  # a sparse one would fill the disk
+    elif rng.random() < 0.5 and _is_small(run / "data" / "part-00000.parquet"):
+        shutil.copy(run / "data" / "part-00000.parquet", path)
     else:
         path.write_bytes(rng.randbytes(100))
 

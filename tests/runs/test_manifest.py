@@ -1,5 +1,6 @@
 """Fingerprints, manifests and receipts of a run."""
 
+import json
 import re
 from contextlib import contextmanager
 
@@ -13,7 +14,7 @@ from perfcore.runs import executors, manifest, tasks
 from perfcore.runs.run import sweep
 from perfcore.runs.store import Directory
 from perfcore.runs.workers import Receipt
-from runs import hashes, space
+from runs import cli, hashes, space
 from runs.receipts import scaled
 
 # fingerprints
@@ -141,3 +142,17 @@ def said(refused):
     """Return the message of an error without hashes and names of hosts."""
     text = re.sub(r"[0-9a-f]{16,}", "HASH", f"error: {refused.value}")
     return re.sub(r"worker \S+:", "worker HOST:", text)
+
+
+@pytest.mark.parametrize("values", [[], ["a"], [1, "a"], {"a": 1}, {"count": 2, "first": 1}])
+@pytest.mark.parametrize("command", [("plot", "pareto"), ("report",)])
+def test_damaged_axes_of_a_manifest_are_refused(run, tmp_path, command, values):
+    document = json.loads((run / "manifest.json").read_text())
+    document["spec"]["axes"]["batch"] = values
+    (run / "manifest.json").write_text(json.dumps(document))
+
+    done = cli(*command, run, "-o", tmp_path / "x.html")
+
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: ")
+    assert "damaged" in done.stderr
