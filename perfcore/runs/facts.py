@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from perfcore.errors import InputError
-from perfcore.inputs import AXIS_INPUTS
+from perfcore.inputs import AXIS_INPUTS, TRAFFIC_INPUTS
 from perfcore.reading.jsontext import parse
 
 _PREFIX: Final = "perfcore."
@@ -42,21 +42,26 @@ class _Spec(BaseModel):
     what_if: dict[str, _WhatIf] = Field(default_factory=dict)
     zip: list[list[str]] = Field(default_factory=list)
     sample: dict[str, Any] | None = None
+    traffic: dict[str, Any] | None = None
     output: dict[str, Any]
 
 
-def _check_values(spec: _Spec) -> None:
-    """Raise an error if an axis of numbers has texts.
+def _takes_texts(name: str, *, traffic: bool) -> bool:
+    """Return whether an axis may have values that are texts."""
+    if traffic and name in TRAFFIC_INPUTS:
+        rule = TRAFFIC_INPUTS[name]
+        return rule.kind == "categorical" or bool(rule.form)
+    return name not in AXIS_INPUTS or AXIS_INPUTS[name].kind == "categorical"
 
-    Axes of what-ifs and of traffic are numbers, or texts, throughout.
-    """
+
+def _check_values(spec: _Spec) -> None:
+    """Raise an error if an axis of numbers has texts, or any axis has both."""
     for name, values in spec.axes.items():
         if isinstance(values, _LongAxis):
             continue
         texts = sum(isinstance(value, str) for value in values)
-        known = AXIS_INPUTS.get(name)
-        categorical = known is not None and known.kind == "categorical"
-        if texts and (texts < len(values) or (known is not None and not categorical)):
+        allowed = _takes_texts(name, traffic=spec.traffic is not None)
+        if texts and (texts < len(values) or not allowed):
             raise ValueError(f"axis {name} has values that are no numbers")
     for what_if in spec.what_if.values():
         values = spec.axes.get(what_if.column, [])
