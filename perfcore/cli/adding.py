@@ -16,6 +16,7 @@ from perfcore.catalog.meanings import MODEL, meanings_of
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.names import is_name
 from perfcore.catalog.schema import DeviceClass, DeviceEntry
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import facts, paragraph, quantity, say
 from perfcore.errors import InputError
 from perfcore.inputs import INPUTS
@@ -91,7 +92,7 @@ def _name(given: str | None, default: str) -> str:
 # Models
 
 
-@click.command("add")
+@click.command("add", cls=Command)
 @click.argument("source", metavar="SOURCE")
 @click.option("--name", metavar="NAME", help="Name of the entry [taken from SOURCE].")
 @output_option
@@ -204,7 +205,7 @@ def _device_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command("add")
+@click.command("add", cls=Command)
 @click.argument("name", metavar="NAME")
 @_device_options
 @output_option

@@ -8,6 +8,7 @@ import click
 
 from perfcore.claims.audit import Finding
 from perfcore.claims.audit import audit as audit_claims
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import dump, facts, heading, json_option, paragraph, print_table, rendered
 from perfcore.output import check_output, replacing
 from perfcore.reading.csvfile import csv_text
@@ -25,7 +26,7 @@ _COLUMNS: Final = (
 _BRIEF: Final = 7  # columns of the table in a terminal; the others are printed below it
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("claims", metavar="CLAIMS.csv")
 @json_option
 @click.option("--markdown", is_flag=True, help="Print a Markdown table.")

@@ -23,6 +23,7 @@ from perfcore.accuracy.prediction import questions
 from perfcore.accuracy.score_table import METRIC_TITLES
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.accuracy.writing import dump_engine, read_engine, with_intervals
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import dump, heading, json_option, paragraph, print_table, say
 from perfcore.errors import InputError
 from perfcore.output import check_output, replacing
@@ -36,7 +37,7 @@ _KINDS: Final = {kind.removesuffix("s"): kind for kind in GROUPS if kind != "cla
 _SHOWN: Final = 0.02  # smallest logarithm of a factor that is shown
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--measurements",
     "files",

@@ -20,6 +20,7 @@ from perfcore.catalog.schema import (
 )
 from perfcore.cli.adding import add_device, add_model
 from perfcore.cli.completion import column_name, entry_name
+from perfcore.cli.parsing import Group
 from perfcore.cli.text import (
     dump,
     duration,
@@ -182,7 +183,7 @@ def _model_facts(entry: ModelEntry) -> dict[str, object]:
     }
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @match_option
 @json_option
 @click.pass_context
@@ -257,7 +258,7 @@ def _device_facts(entry: DeviceEntry) -> dict[str, object]:
     }
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @match_option
 @click.option(
     "--class",
@@ -338,7 +339,7 @@ devices.add_command(add_device)
 # Formats
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @match_option
 @json_option
 @click.pass_context
@@ -422,7 +423,7 @@ def show_format(ctx: click.Context, name: str, as_json: bool) -> None:
 # Engines
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @match_option
 @json_option
 @click.pass_context
@@ -574,7 +575,7 @@ def _constants(title: str, constants: Mapping[str, Constant]) -> None:
 # Economics
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @match_option
 @json_option
 @click.pass_context
@@ -642,7 +643,7 @@ def _column(column: Column) -> dict[str, object]:
     }
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @match_option
 @click.option("--traffic", is_flag=True, help="List those of sweeps with traffic.")
 @json_option

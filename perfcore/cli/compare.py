@@ -7,6 +7,7 @@ import click
 
 from perfcore.cli.card import BINDS, TERMS, setting
 from perfcore.cli.document import Block, Paragraph, Title, markdown, show
+from perfcore.cli.parsing import Command
 from perfcore.cli.point import (
     EXAMPLE,
     OVERRIDES,
@@ -102,7 +103,7 @@ _SECTIONS: Final = (
 _ALWAYS: Final = ("weight_bytes_per_device", "kv_bytes_per_device")  # if it cannot run, too
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("subjects", nargs=-1, metavar="[FILE|MODEL]...")
 @axis_options(list(AXIS_INPUTS), several=True)
 @click.option(

@@ -6,6 +6,7 @@ from typing import Final
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import rendered
 
 SHELLS: Final = ("bash", "zsh", "fish")
@@ -60,7 +61,7 @@ def _matching(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(name) for name in names if name.startswith(begun) and name.isprintable()]
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
     """Print a shell completion script.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from perfcore.cli.completion import column_name
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import (
     dump,
     facts,
@@ -27,7 +28,7 @@ _LISTED: Final = 20  # most constants that are printed
 _LONG: Final = 40  # most characters of a value
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("before", metavar="RUN1", type=click.Path())
 @click.argument("after", metavar="RUN2", type=click.Path())
 @click.option(

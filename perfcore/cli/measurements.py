@@ -11,6 +11,7 @@ import click
 from perfcore.accuracy.importing import Imported, read_results, settings
 from perfcore.accuracy.table import LARGEST, Measurement, read_measurements, write_measurements
 from perfcore.catalog import stack
+from perfcore.cli.parsing import Group
 from perfcore.cli.text import facts, paragraph, rendered, say, set_option
 from perfcore.errors import InputError
 from perfcore.output import check_output, replacing
@@ -49,7 +50,7 @@ MEANINGS: Final = {
 }
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def measurements(ctx: click.Context) -> None:
     """Import benchmark results, or explain their columns.

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import (
     dump,
     duration,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _LISTED: Final = 8
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("spec", metavar="SPEC", type=click.Path())
 @set_option("axes.batch=[1,2,4]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")

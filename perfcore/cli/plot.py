@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import say, set_option
 from perfcore.reporting.names import KINDS, SIMULATED_KINDS
 
@@ -26,7 +27,7 @@ def source_options(command: Any) -> Any:  # noqa: ANN401 - as click's decorators
     return command
 
 
-class _Command(click.Command):
+class _Command(Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the kinds of plots, one per line."""
         with formatter.section("Kinds"):

@@ -9,6 +9,7 @@ import click
 from perfcore.catalog import stack
 from perfcore.cli.completion import Completer, entry_name, words
 from perfcore.cli.document import markdown, show
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
 from perfcore.columns import BY_NAME
 from perfcore.configuration.configuration import Configuration
@@ -93,7 +94,7 @@ def stack_options(*, several: bool = False) -> Callable[[Callable[..., None]], C
     return decorate
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
 @click.argument("device", metavar="DEVICE", shell_complete=entry_name("device"))
 @axis_options([name for name in AXIS_INPUTS if name not in _ARGUMENTS])

@@ -4,11 +4,12 @@ import shlex
 
 import click
 
+from perfcore.cli.parsing import Command
 from perfcore.cli.plot import source_options
 from perfcore.cli.text import say
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("source", metavar="RUN|SPEC")
 @click.option("-o", "--output", required=True, metavar="FILE.html", help="Page to write.")
 @source_options

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from perfcore.cli.dask import check_dask, dask_option, executor_of
+from perfcore.cli.parsing import Command
 from perfcore.cli.process import INTERRUPTED, TERMINATED, Terminated
 from perfcore.cli.text import duration, facts, quantity, say, set_option
 from perfcore.errors import InputError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from perfcore.runs.workers import Progress
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("spec", metavar="SPEC", type=click.Path())
 @click.option(
     "-o",

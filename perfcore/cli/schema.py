@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from perfcore.cli.completion import entry_name
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import rendered, say
 from perfcore.errors import InputError
 from perfcore.output import check_output, replacing
@@ -13,7 +14,7 @@ from perfcore.output import check_output, replacing
 _DEFAULT = "sweep.toml"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "-o", "--output", metavar="FILE", type=click.Path(), help="Write to a file instead of printing."
 )
@@ -38,7 +39,7 @@ def schema(output: str | None) -> None:
         part.write_text(text(), encoding="utf-8", newline="")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("file", metavar="[FILE]", type=click.Path(), default=_DEFAULT)
 @click.option(
     "--model",

@@ -11,6 +11,7 @@ import click
 
 from perfcore.cli.completion import column_name
 from perfcore.cli.dask import check_dask, dask_option, executor_of
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import (
     bar,
     dump,
@@ -77,7 +78,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("spec", metavar="SPEC", type=click.Path())
 @click.option(
     "--minimize",
@@ -125,7 +126,7 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
     _report(found, [objective.name], _names(options["by"]), options)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("spec", metavar="SPEC", type=click.Path())
 @click.option(
     "--objectives",
@@ -163,7 +164,7 @@ def pareto(spec: str, objectives: str, **options: Any) -> None:  # noqa: ANN401
     _report(found, [objective.name for objective in wanted], _names(options["by"]), options)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("spec", metavar="SPEC", type=click.Path())
 @click.option(
     "--metric",

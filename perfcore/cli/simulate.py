@@ -7,6 +7,7 @@ import click
 
 from perfcore.cli.completion import entry_name
 from perfcore.cli.document import markdown, show
+from perfcore.cli.parsing import Command
 from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
 from perfcore.errors import InputError, argument
@@ -96,7 +97,7 @@ def traffic_options(
     return decorate
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
 @click.argument("device", metavar="DEVICE", shell_complete=entry_name("device"))
 @traffic_options(TRAFFIC)

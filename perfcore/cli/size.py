@@ -8,6 +8,7 @@ import click
 
 from perfcore.cli.completion import entry_name
 from perfcore.cli.document import markdown, show
+from perfcore.cli.parsing import Command
 from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
 from perfcore.cli.simulate import RULES, TRAFFIC, or_faults, rules_of, traffic_options
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option, width
@@ -51,7 +52,7 @@ def _objective_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
 @_objective_options
 @click.option(

@@ -9,6 +9,7 @@ from perfcore.accuracy.baselines import BASELINES
 from perfcore.accuracy.score_table import METRIC_TITLES, percent, score_table
 from perfcore.accuracy.scores import KEYS, Group, Score, check_keys, write_rows
 from perfcore.accuracy.scores import validate as score_of
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import (
     dump,
     facts,
@@ -25,7 +26,7 @@ from perfcore.tables import markdown as as_table
 from perfcore.units import plural
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--measurements",
     "files",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import dump, facts, json_option, quantity, say
 from perfcore.errors import InputError
 from perfcore.units import plural
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from perfcore.runs.check import CheckResult
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("location", metavar="RUN")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
 @json_option
@@ -94,7 +95,7 @@ def _lines(verdict: "CheckResult") -> list[str]:
     return lines
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("location", metavar="RUN")
 @json_option
 def finalize(location: str, as_json: bool) -> None:

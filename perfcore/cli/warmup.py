@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from perfcore.cli.parsing import Command
 from perfcore.cli.text import dump, facts, json_option
 from perfcore.errors import OutputError
 from perfcore.space.sections import DTYPES
@@ -21,7 +22,7 @@ _SMALLEST: Final = {
 _SMALLEST_SERVER: Final = ("llama-3.1-8b", "h100-sxm")
 
 
-@click.command
+@click.command(cls=Command)
 @json_option
 def warmup(as_json: bool) -> None:
     """Compile the kernels ahead of later runs.
