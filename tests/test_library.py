@@ -62,7 +62,7 @@ def test_plan_of_what_does_not_fit(monkeypatch, tmp_path):
 
 
 def test_remedy():
-    large = Configuration("llama-3-70b", "h100-sxm")
+    large = Configuration("llama-3-70b", "h100-sxm", tp=1)
 
     assert Configuration("llama-3-8b", "h100-sxm").remedy == ""
     assert "raise tp or pp, or use fewer bits (weight_format), or offload='weights'" in large.remedy

@@ -241,7 +241,10 @@ def _import_model(source: str) -> Entry:
 
 
 def _hint(kind: str, name: str) -> str:
-    """Return a suggestion: the nearest name, or for an alias, the similar name of its entry."""
+    """Return a suggestion: the kind that it is, the nearest name, or that of an alias' entry."""
+    for other in ("model", "device"):
+        if other != kind and normalise(name) in _index(other):
+            return f"; it is a {other}"
     known = aliases(kind)
     near = nearest(name, [*names(kind), *known])
     owner = known.get(near, near)

@@ -64,6 +64,7 @@ _COMMANDS: Final = {
     "engines": _Home("catalogue", "List inference engines, or show one."),
     "economics": _Home("catalogue", "List facilities and their prices, or show one."),
     "columns": _Home("catalogue", "List the output columns, or show one."),
+    "show": _Home("catalogue", "Show a model, a device, or anything else by its name."),
     "schema": _Home("schema", "Print the JSON Schema of sweep files, for editors."),
     "completion": _Home("completion", "Print a shell completion script."),
 }
@@ -229,7 +230,11 @@ def _usage(error: click.UsageError) -> str:
     return f"{message} (see `{path} --help`)"
 
 
-@click.group(cls=Program, invoke_without_command=True)
+@click.group(
+    cls=Program,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="perfcore", message="perfcore %(version)s")
 @click.pass_context
 def program(ctx: click.Context) -> None:

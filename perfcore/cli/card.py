@@ -78,6 +78,8 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
     labels = configuration.labels
     yield Title(f"{labels['model']} on {configuration.device_count} x {labels['device']}")
     yield Paragraph(", ".join(setting(configuration)), "dim")
+    if configuration.chosen:
+        yield Paragraph(configuration.chosen, "dim")
     without_effect = configuration.without_effect
     for what_if in configuration.what_ifs:
         sign = " x" if what_if.mode == "scale" else " ="

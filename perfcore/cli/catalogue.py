@@ -10,7 +10,7 @@ from perfcore.catalog import loader
 from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.model_entry import ModelEntry
-from perfcore.catalog.names import normalise
+from perfcore.catalog.names import is_foreign, normalise
 from perfcore.catalog.schema import (
     DeviceClass,
     DeviceEntry,
@@ -20,7 +20,7 @@ from perfcore.catalog.schema import (
 )
 from perfcore.cli.adding import add_device, add_model
 from perfcore.cli.completion import column_name, entry_name
-from perfcore.cli.parsing import Group
+from perfcore.cli.parsing import Command, Group
 from perfcore.cli.text import (
     dump,
     duration,
@@ -392,7 +392,7 @@ def _short(text: str, length: int = 28) -> str:
 
 
 @formats.command("show")
-@click.argument("name", shell_complete=entry_name("format"))
+@click.argument("name", shell_complete=entry_name("weight_format", "kv_format"))
 @json_option
 @click.pass_context
 def show_format(ctx: click.Context, name: str, as_json: bool) -> None:
@@ -697,3 +697,59 @@ def show_column(ctx: click.Context, name: str, as_json: bool) -> None:
     if column.categories:
         pairs.append(("values", ", ".join(column.categories)))
     facts(pairs)
+
+
+# Anything
+
+
+_SHOWN: Final = {
+    "model": show_model,
+    "device": show_device,
+    "weight_format": show_format,
+    "kv_format": show_format,
+    "engine": show_engine,
+    "economics": show_economics,
+}
+
+
+@click.command(cls=Command)
+@click.argument("name", shell_complete=entry_name(*_SHOWN))
+@json_option
+@click.pass_context
+def show(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Show a model, a device, or anything else by its name.
+
+    NAME may also be an engine, a format, economics or an output column.
+
+    \b
+    perfcore show h100-sxm
+    perfcore show tpot_s
+    """  # noqa: D301
+    if is_foreign(name):
+        ctx.invoke(show_model, name=name, as_json=as_json)
+        return
+    found = dict.fromkeys(command for kind, command in _SHOWN.items() if _is_entry(kind, name))
+    commands = [*found, *([show_column] if name in BY_NAME else [])]
+    if not commands:
+        known = [*BY_NAME, *(each for kind in _SHOWN for each in loader.names(kind))]
+        raise InputError(
+            f"unknown name {name!r}{suggest(name, known)} (perfcore models, devices, engines, "
+            "formats, economics and columns list all)"
+        )
+    if as_json and len(commands) > 1:
+        raise InputError(
+            f"{name!r} names several things; use `show` of models, devices, engines, formats, "
+            "economics or columns for --json"
+        )
+    for number, command in enumerate(commands):
+        if number:
+            say()
+        ctx.invoke(command, name=name, as_json=as_json)
+
+
+def _is_entry(kind: str, name: str) -> bool:
+    try:
+        loader.load(kind, name)
+    except InputError:
+        return False
+    return True

@@ -12,6 +12,7 @@ from perfcore.cli.point import (
     EXAMPLE,
     OVERRIDES,
     axis_options,
+    devices_option,
     parse_overrides,
     stack_options,
 )
@@ -106,9 +107,7 @@ _ALWAYS: Final = ("weight_bytes_per_device", "kv_bytes_per_device")  # if it can
 @click.command(cls=Command)
 @click.argument("subjects", nargs=-1, metavar="[FILE|MODEL]...")
 @axis_options(list(AXIS_INPUTS), several=True)
-@click.option(
-    "--devices", metavar="auto", help="Choose tp and pp of each: the fewest devices that fit."
-)
+@devices_option(several=True)
 @stack_options(several=True)
 @set_option(EXAMPLE)
 @json_option

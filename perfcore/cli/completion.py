@@ -15,13 +15,12 @@ _VARIABLE: Final = "_PERFCORE_COMPLETE"
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def entry_name(kind: str) -> Completer:
+def entry_name(*kinds: str) -> Completer:
     """Return a completer of the names of catalogue entries."""
 
     def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from perfcore.catalog import loader  # noqa: PLC0415 - pydantic is slow to import
 
-        kinds = ("weight_format", "kv_format") if kind == "format" else (kind,)
         known = dict.fromkeys(name for each in kinds for name in loader.names(each))
         return _matching(known, incomplete)
 

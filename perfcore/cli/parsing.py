@@ -1,8 +1,54 @@
-"""Commands that refuse an option given twice, of which click would keep the last in silence."""
+"""Commands that refuse an option given twice, and know the words of other tools."""
 
 from collections import Counter
+from typing import Final
 
 import click
+
+# Options of vLLM, SGLang, TensorRT-LLM, llama.cpp and benchmarks, and what perfcore calls them:
+# the first that a command has.
+OTHER_WORDS: Final = {
+    ("--isl", "--input-length", "--prompt-len", "--prompt-tokens", "--n-prompt"): ("--input-len",),
+    ("--random-input-len", "--random-input", "--input-tokens"): ("--input-len",),
+    ("--osl", "--output-length", "--gen-len", "--n-gen", "--max-tokens"): ("--output-len",),
+    ("--random-output-len", "--random-output", "--output-tokens"): ("--output-len",),
+    ("--max-new-tokens", "--n-predict"): ("--output-len",),
+    ("--gpus", "--num-gpus", "--gpu-count", "--n-gpus", "--num-devices", "--device-count"): (
+        "--devices",
+        "--max-devices",
+        "--tp",
+    ),
+    ("--gpu", "--accelerator", "--hardware", "--chip"): ("--device", "DEVICE"),
+    ("--device",): ("DEVICE",),
+    ("--model", "--model-path", "--hf-model"): ("MODEL",),
+    ("--concurrency", "--max-concurrency", "--users", "--parallel"): (
+        "--clients",
+        "--batch with --scheduler continuous",
+    ),
+    ("--batch-size", "--bs", "--max-batch-size", "--max-num-seqs"): (
+        "--batch",
+        "--max-sequences",
+    ),
+    ("--dtype", "--precision", "--quant", "--quantization", "--quantize", "--weights"): (
+        "--weight-format",
+    ),
+    ("--weight-dtype", "--load-format"): ("--weight-format",),
+    ("--kv-cache-dtype", "--kv-dtype", "--kv-quant", "--cache-type-k"): ("--kv-format",),
+    ("--tensor-parallel-size", "--tensor-parallel", "--tp-size"): ("--tp",),
+    ("--pipeline-parallel-size", "--pipeline-parallel", "--pp-size"): ("--pp",),
+    ("--data-parallel-size", "--data-parallel", "--dp-size"): ("--dp",),
+    ("--expert-parallel-size", "--enable-expert-parallel", "--ep-size"): ("--ep",),
+    ("--num-speculative-tokens", "--draft-tokens", "--speculative-num-steps"): ("--draft-len",),
+    ("--acceptance-rate", "--accept-rate"): ("--acceptance",),
+    ("--request-rate", "--qps", "--rps", "--arrival-rate"): ("--rate",),
+    ("--num-prompts", "--num-requests"): ("--requests",),
+    ("--max-num-batched-tokens", "--chunked-prefill-size"): ("--budget", "--prefill-chunk"),
+    ("--enforce-eager",): ("--eager",),
+    ("--gpu-memory-utilization", "--mem-fraction-static"): ("--set engine.memory_fraction=SHARE",),
+    ("--cpu-offload-gb", "--n-gpu-layers", "--ngl"): ("--offload",),
+    ("--power-cap", "--tdp"): ("--power-limit",),
+    ("--out", "--output-file", "--out-file"): ("--output",),
+}
 
 
 class Command(click.Command):
@@ -18,11 +64,33 @@ class Command(click.Command):
 
         """
         if not ctx.resilient_parsing and args:
-            _, _, given = self.make_parser(ctx).parse_args(list(args))
+            try:
+                _, _, given = self.make_parser(ctx).parse_args(list(args))
+            except click.NoSuchOption as error:
+                hint = self._own_word(error.option_name)
+                if not hint:
+                    raise
+                raise click.UsageError(
+                    f"no such option {error.option_name!r}; {hint}", ctx
+                ) from error
             for param, times in Counter(given).items():
                 if times > 1 and isinstance(param, click.Option) and _takes_one(param):
                     raise click.UsageError(_twice(param), ctx)
         return super().parse_args(ctx, args)
+
+    def _own_word(self, option: str) -> str:
+        """Return what another tool's option is called here; empty if nothing is known."""
+        options = {name for param in self.params for name in param.opts}
+        arguments = {p.human_readable_name for p in self.params if isinstance(p, click.Argument)}
+        for words, meant in OTHER_WORDS.items():
+            if option not in words:
+                continue
+            for word in meant:
+                if word.split()[0] in options:
+                    return f"here it is {word}"
+                if word in arguments:
+                    return f"here it is the argument {word}"
+        return ""
 
 
 class Group(click.Group):

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from perfcore.cli.completion import words
 from perfcore.cli.parsing import Command
 from perfcore.cli.text import say, set_option
 from perfcore.reporting.names import KINDS, SIMULATED_KINDS
@@ -13,7 +14,7 @@ _SOURCE_OPTIONS = (
         "--where",
         metavar="CONDITION",
         multiple=True,
-        help="Keep rows with COLUMN<=VALUE, >= or =, e.g. model=llama-3-70b. Repeatable.",
+        help="Keep rows with COLUMN<=VALUE (>=, <, >, =), e.g. model=llama-3-70b. Repeatable.",
     ),
     set_option("axes.batch=[1,2,4]"),
     click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors]."),
@@ -37,7 +38,7 @@ class _Command(Command):
 
 
 @click.command(cls=_Command)
-@click.argument("kind", metavar="KIND")
+@click.argument("kind", metavar="KIND", shell_complete=words((*KINDS, *SIMULATED_KINDS)))
 @click.argument("source", metavar="RUN|SPEC")
 @click.option(
     "-o",

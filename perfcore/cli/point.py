@@ -1,8 +1,9 @@
 """``perfcore point``: one configuration explained term by term, with its physical bound."""
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
@@ -12,7 +13,7 @@ from perfcore.cli.document import markdown, show
 from perfcore.cli.parsing import Command
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
 from perfcore.columns import BY_NAME
-from perfcore.configuration.configuration import Configuration
+from perfcore.configuration.configuration import NUMBERS, Configuration
 from perfcore.errors import InputError
 from perfcore.inputs import AXIS_INPUTS, RECORDS, AxisInput
 from perfcore.reading.places import Place
@@ -35,6 +36,7 @@ _METAVARS: Final = {
     "output_len": "TOKENS",
 }
 _ARGUMENTS: Final = ("model", "device")
+CHOSEN: Final = ("tp", "pp")  # by perfcore unless given
 
 
 def _names(rule: AxisInput) -> Completer | None:
@@ -58,9 +60,10 @@ def axis_options(
             metavar = _METAVARS.get(name, "NAME" if rule.limits is None else "N")
             meaning = BY_NAME[name].meaning
             default = "" if rule.default is None else f" [{rule.default}]"
+            default = " [chosen]" if name in CHOSEN else default
             command = click.option(
                 f"--{name.replace('_', '-')}",
-                default=None if several else str(rule.default),
+                default=None if several or name in CHOSEN else str(rule.default),
                 metavar=f"{metavar},..." if several else "|".join(rule.choices) or metavar,
                 help=f"{meaning[:1].upper()}{meaning[1:]}{default}.",
                 shell_complete=None if several else _names(rule),
@@ -94,13 +97,21 @@ def stack_options(*, several: bool = False) -> Callable[[Callable[..., None]], C
     return decorate
 
 
+def devices_option(*, several: bool = False) -> Callable[..., Any]:
+    """Return a decorator that adds the option for the number of devices."""
+    return click.option(
+        "--devices",
+        default=None if several else "",
+        metavar="N|auto,..." if several else "N|auto",
+        help="Choose tp and pp: for N devices, or the fewest that fit [auto unless one is given].",
+    )
+
+
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
 @click.argument("device", metavar="DEVICE", shell_complete=entry_name("device"))
 @axis_options([name for name in AXIS_INPUTS if name not in _ARGUMENTS])
-@click.option(
-    "--devices", default="", metavar="auto", help="Choose tp and pp: the fewest devices that fit."
-)
+@devices_option()
 @stack_options()
 @set_option(EXAMPLE)
 @click.option("--sources", is_flag=True, help="Show the source of every figure.")
@@ -133,6 +144,7 @@ def point(
         raise click.UsageError("--json and --markdown exclude each other; give one")
     if as_json and sources:
         raise click.UsageError("--json and --sources exclude each other; give one")
+    _check_single(options)
     changed, faults = parse_overrides(overrides)
     try:
         configuration = Configuration(**options, overrides=changed)  # type: ignore[arg-type]  # it checks
@@ -152,6 +164,28 @@ def point(
         rendered(markdown(blocks))
     else:
         show(blocks)
+
+
+def _check_single(options: Mapping[str, object]) -> None:
+    """Refuse lists, which are for compare; thousands may have commas, and so may files."""
+    listed = {
+        name: given
+        for name, given in options.items()
+        if isinstance(given, str) and "," in given and not Path(given).exists()
+    }
+    faults = []
+    for name, given in listed.items():
+        values = given.split(",")
+        thousands = all(re.fullmatch(r"\d{3}", value) for value in values[1:])
+        if not all(value.strip() for value in values) or (name in NUMBERS and thousands):
+            continue
+        place = name.upper() if name in _ARGUMENTS else f"--{name.replace('_', '-')}"
+        faults.append(
+            f"{place}: {given!r} has {len(values)} values, and point takes one; "
+            "`perfcore compare` takes several"
+        )
+    if faults:
+        raise InputError(faults)
 
 
 def parse_overrides(texts: tuple[str, ...]) -> tuple[dict[str, object], list[str]]:

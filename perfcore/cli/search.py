@@ -50,7 +50,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
                 "--where",
                 metavar="CONDITION",
                 multiple=True,
-                help="Keep rows with COLUMN<=VALUE, >= or =, e.g. 'tpot_s<=50ms'. Repeatable.",
+                help="Keep rows with COLUMN<=VALUE (>=, <, >, =), e.g. 'tpot_s<=50ms'. Repeatable.",
             ),
             click.option(
                 "--by",

@@ -8,7 +8,7 @@ import click
 from perfcore.cli.completion import entry_name
 from perfcore.cli.document import markdown, show
 from perfcore.cli.parsing import Command
-from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
+from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, devices_option, parse_overrides
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
 from perfcore.errors import InputError, argument
 from perfcore.inputs import AXIS_INPUTS
@@ -118,9 +118,7 @@ def traffic_options(
     help="Objective: ttft_p99_s<=1s, or tpot_s<=50ms for each request. Repeatable.",
 )
 @axis_options(AXES)
-@click.option(
-    "--devices", default="", metavar="auto", help="Choose tp and pp: the fewest devices that fit."
-)
+@devices_option()
 @set_option(EXAMPLE)
 @click.option("-o", "--output", metavar="FILE", help="Parquet file to write, one row per request.")
 @click.option("--plot", metavar="FILE", help="Timeline to draw: .png, .svg or .html.")

@@ -25,11 +25,11 @@ from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, LIMITS, PURCHASES, broken_ties
 from perfcore.limits import POWER, Limits
 from perfcore.physics.roofline import peak_flops
-from perfcore.physics.sizing import fewest_devices
+from perfcore.physics.sizing import LARGEST_DEGREE, fewest_devices, widest_layout
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.point import evaluate as evaluate_point
 from perfcore.reading.places import Place, number
-from perfcore.space.axes import WhatIf, parse_what_ifs
+from perfcore.space.axes import DEGREES, WhatIf, parse_what_ifs
 
 NUMBERS: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.limits is not None)
 CHOICES: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.choices)
@@ -47,6 +47,7 @@ _OF_ENGINE: Final = {
 _SPELLED: Final = {"true": True, "false": False}
 _BOUND_ENGINE: Final = "ideal"
 AUTO_DEVICES: Final = "auto"
+_DEVICES: Final = Limits("count", 1, LARGEST_DEGREE, whole=True)
 ARITHMETIC_FIELD: Final = {
     float(code): f"flops_{name}"
     for code, name in enumerate(LIMITS["weight_format"]["arithmetic"].choices)
@@ -89,9 +90,11 @@ class Configuration:
     scheduler, offload
         ``static``, ``continuous`` or ``disaggregated``; ``none``, ``weights`` or ``kv``.
     tp, pp, dp, ep
-        Tensor-, pipeline-, attention-data- and expert-parallel degree.
+        Tensor-, pipeline-, attention-data- and expert-parallel degree. Without tp, pp and offload,
+        devices is ``auto`` where devices can be joined.
     devices
-        ``auto`` chooses tp and pp: the fewest devices that hold the weights and the batch.
+        ``auto`` chooses tp and pp: the fewest devices that hold the weights and the batch. A number
+        is that of all devices, as wide in tp as the scale-up domain and the heads allow.
     batch
         Sequences that start together; for a server, requests kept in flight.
     prefix_hit
@@ -131,11 +134,11 @@ class Configuration:
     economics: str | EconomicsEntry = "default"
     scheduler: str = "static"
     offload: str = "none"
-    tp: int | str = 1
-    pp: int | str = 1
+    tp: int | str | None = None
+    pp: int | str | None = None
     dp: int | str = 1
     ep: int | str = 1
-    devices: str = ""
+    devices: int | str = ""
     batch: int | str = 1
     prefix_hit: float | str = 0.0
     draft_len: int | str = 0
@@ -161,7 +164,7 @@ class Configuration:
         found = {kind: _entry(kind, getattr(self, kind), faults) for kind in KINDS}
         for name in CHOICES:
             _check_choice(name, getattr(self, name), faults)
-        numbers = {name: _number(name, getattr(self, name), faults) for name in NUMBERS}
+        numbers = {name: _number(name, self._given(name), faults) for name in NUMBERS}
         what_ifs = _what_ifs(self.overrides, faults)
         stated = {name: _stated(name, getattr(self, name), faults) for name in STACK}
         faults += [
@@ -169,9 +172,11 @@ class Configuration:
             for name, key in _REPLACES.items()
             if stated[name] is not None and key in self.overrides
         ]
-        _check_devices(self.devices, faults)
-        if self.devices == AUTO_DEVICES and (numbers["tp"], numbers["pp"]) != (1, 1):
-            faults.append("devices: 'auto' beside tp or pp; leave out one of them")
+        count = _device_count(self.devices, faults)
+        if count != 0 and (numbers["tp"], numbers["pp"]) != (1, 1):
+            faults.append(f"devices: {show(self.devices)} beside tp or pp; leave out one of them")
+        if count > 0 and count % max(numbers["dp"], 1):
+            faults.append(f"devices: {count} is no multiple of dp = {numbers['dp']:.0f}")
         if numbers["draft_len"] > 0 and numbers["acceptance"] == 0:
             faults.append(f"draft_len: all drafts are rejected; use {argument('acceptance', 0.7)}")
         if faults:
@@ -187,9 +192,35 @@ class Configuration:
         object.__setattr__(self, "entries", entries)
         object.__setattr__(self, "numbers", numbers)
         object.__setattr__(self, "what_ifs", what_ifs)
-        if self.devices:
-            known = self.records
-            deployment = fewest_devices(
+        if count or self._is_to_be_laid_out:
+            deployment = self._deployment(count)
+            chosen = {"tp": int(deployment.tp), "pp": int(deployment.pp)}
+            object.__setattr__(self, "numbers", {**numbers, **chosen})
+            del self.__dict__["records"]  # cached for one device
+        _check_overridden(self.records, what_ifs, entries)
+
+    def _given(self, name: str) -> object:
+        """Return a parameter; a degree that has not been given is the default of its axis."""
+        given = getattr(self, name)
+        return AXIS_INPUTS[name].default if given is None and name in DEGREES else given
+
+    @property
+    def _is_to_be_laid_out(self) -> bool:
+        """Whether devices that can be joined are chosen although nothing is said about them."""
+        unsaid = (self.tp, self.pp, self.offload) == (None, None, "none")
+        return unsaid and self.entries.device.link_kind != "none"
+
+    def _deployment(self, count: int) -> records.Deployment:
+        """Return the deployment on ``count`` devices, or on as few as hold it if it is not above 0.
+
+        Raises
+        ------
+        InputError
+            The model cannot be divided among so many.
+        """
+        known = self.records
+        if count <= 0:
+            return fewest_devices(
                 known.model,
                 known.device,
                 known.engine,
@@ -198,10 +229,16 @@ class Configuration:
                 known.deployment,
                 known.input_len + known.output_len,
             )
-            chosen = {"tp": int(deployment.tp), "pp": int(deployment.pp)}
-            object.__setattr__(self, "numbers", {**numbers, **chosen})
-            del self.__dict__["records"]  # cached for one device
-        _check_overridden(self.records, what_ifs, entries)
+        per_group = count / known.deployment.dp
+        deployment = widest_layout(
+            known.model, known.device, known.engine, known.deployment, per_group
+        )
+        if known.device.spatial == 0.0 and deployment.pp > known.model.layers:
+            raise InputError(
+                f"devices: {count} is more than {self._name('model')} can be divided among on "
+                f"{self._name('device')}; use fewer, or dp"
+            )
+        return deployment
 
     @cached_property
     def records(self) -> Records:
@@ -237,6 +274,18 @@ class Configuration:
         if name in NUMBERS:
             return float(self.numbers[name])
         return float(AXIS_INPUTS[name].choices.index(getattr(self, name)))
+
+    @property
+    def chosen(self) -> str:
+        """Reason for the layout if it was chosen rather than given; empty on one device."""
+        layout = ", ".join(
+            f"{n} {self.numbers[n]:.0f}" for n in ("tp", "pp") if self.numbers[n] > 1
+        )
+        if not layout or not (self.devices or self._is_to_be_laid_out):
+            return ""
+        if self.devices not in ("", AUTO_DEVICES):
+            return f"{layout} chosen for {self.device_count} devices"
+        return f"{layout} chosen: the fewest devices that hold weights and batch"
 
     @property
     def device_count(self) -> int:
@@ -439,7 +488,7 @@ def faults_of(name: str, given: object) -> list[str]:
     elif name in NUMBERS:
         _number(name, given, faults)
     elif name == "devices":
-        _check_devices(given, faults)
+        _device_count(given, faults)
     elif name in STACK:
         _stated(name, given, faults)
     elif isinstance(given, Mapping):
@@ -452,9 +501,17 @@ def faults_of(name: str, given: object) -> list[str]:
     return faults
 
 
-def _check_devices(given: object, faults: list[str]) -> None:
-    if given not in ("", AUTO_DEVICES):
-        faults.append(f"devices: {show(given)} is not known; write 'auto' or give tp, pp")
+def _device_count(given: object, faults: list[str]) -> int:
+    """Return a stated number of devices; 0 if none is stated, -1 for as few as are needed."""
+    if given in ("", None):
+        return 0
+    if given == AUTO_DEVICES:
+        return -1
+    before = len(faults)
+    found = number(_plain(given, _DEVICES), _DEVICES, Place("devices", "", faults))
+    if len(faults) > before:
+        faults[before:] = [f"{fault}, or 'auto'" for fault in faults[before:]]
+    return int(found or 0)
 
 
 def _entry(kind: str, given: object, faults: list[str]) -> Entry | None:

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil, inf
 from os import cpu_count
-from typing import Any, Final, NamedTuple, get_args
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.groups import devices_of
 from perfcore.catalog.model_entry import ModelEntry
-from perfcore.catalog.schema import DeviceClass, DeviceEntry
 from perfcore.configuration.configuration import Configuration, faults_of
 from perfcore.configuration.simulation import figures as figures_of
 from perfcore.errors import InputError, argument
@@ -271,8 +271,9 @@ def _entries(kind: str, given: object, model: ModelEntry, faults: list[str]) -> 
         faults.append(f"{argument(kind)}: [] is empty; give at least one value")
     found: dict[str, Entry] = {}
     for name in names:
-        if kind == "device" and name in get_args(DeviceClass):
-            found |= {entry.name: entry for entry in _on_the_market(name)}
+        group = devices_of(name) if kind == "device" and isinstance(name, str) else ()
+        if group:
+            found |= {entry.name: entry for entry in group}
             continue
         wrong = faults_of(kind, name)
         faults += wrong
@@ -280,13 +281,6 @@ def _entries(kind: str, given: object, model: ModelEntry, faults: list[str]) -> 
             entry = name if isinstance(name, Entry) else loader.load(kind, name)
             found[entry.name] = entry
     return list(found.values())
-
-
-def _on_the_market(device_class: str) -> Iterator[DeviceEntry]:
-    for name in loader.names("device"):
-        entry = loader.load_device(name)
-        if entry.device_class == device_class and entry.status == "available":
-            yield entry
 
 
 def _degrees(name: str, given: object, faults: list[str]) -> list[int] | None:

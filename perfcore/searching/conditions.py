@@ -1,5 +1,6 @@
 """Conditions of a search as text, and the space of the rows that meet them."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,9 +13,9 @@ from perfcore.space.axes import Axis, WhatIf
 from perfcore.space.sections import Where, parse_condition
 from perfcore.space.space import Space
 
-_CONDITION: Final = re.compile(r"\s*([\w.]+)\s*(<=|>=|=)\s*(\S.*?)\s*")
+_CONDITION: Final = re.compile(r"\s*([\w.]+)\s*(<=|>=|<|>|=)\s*(\S.*?)\s*")
 
-_KEYS: Final = {"<=": "max", ">=": "min", "=": "in"}
+_KEYS: Final = {"<=": "max", "<": "max", ">=": "min", ">": "min", "=": "in"}
 
 
 def narrowed(space: Space, where: Sequence[str]) -> Space:
@@ -50,16 +51,26 @@ def conditions(
         place = Place(f"{argument('where')} {text}", "", faults)
         matched = _CONDITION.fullmatch(text)
         if matched is None:
-            place.fault("not a condition", "write COLUMN<=VALUE, COLUMN>=VALUE or COLUMN=VALUE")
+            place.fault("not a condition", "write COLUMN<=VALUE, >=, <, > or =")
             continue
         name, sign, value = matched.groups()
         subject = "axis" if name in names or name in what_ifs else "metric"
         given: object = [_number_or_text(value)] if sign == "=" else _number_or_text(value)
         table = {subject: name, _KEYS[sign]: given}
-        found.append(parse_condition(table, axes, what_ifs, place, results))
+        parsed = parse_condition(table, axes, what_ifs, place, results)
+        found.append(_strict(parsed) if parsed and sign in ("<", ">") else parsed)
     if faults:
         raise InputError(faults)
     return tuple(condition for condition in found if condition is not None)
+
+
+def _strict(where: Where) -> Where:
+    """Return a condition without its bound: the next number is the first, or last, allowed."""
+    if where.maximum is not None:
+        return replace(where, maximum=math.nextafter(where.maximum, -math.inf))
+    if where.minimum is not None:
+        return replace(where, minimum=math.nextafter(where.minimum, math.inf))
+    return where
 
 
 def _number_or_text(text: str) -> float | str:

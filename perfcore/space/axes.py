@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.groups import devices_of
 from perfcore.catalog.names import HUB
 from perfcore.errors import MOST_FAULTS, InputError, renamed, show
 from perfcore.inputs import AXIS_INPUTS, FORMER, LIMITS, AxisInput
@@ -198,6 +199,10 @@ def _choices(
 
 def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry]]:
     if isinstance(item, str):
+        group = devices_of(item) if kind == "device" else ()
+        if group:
+            yield from ((entry.name, entry) for entry in group)
+            return
         try:
             entry = loader.load(kind, located(item, place.folder))
         except InputError as error:

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from perfcore.catalog import loader, toml
+from perfcore.catalog.entry import Entry
+from perfcore.catalog.model_entry import ModelEntry
+from perfcore.catalog.schema import DeviceEntry
 from perfcore.columns import BY_NAME
 from perfcore.errors import InputError, argument
 from perfcore.inputs import AXIS_INPUTS, AxisInput
+from perfcore.physics.weights import weight_bytes
 from perfcore.space.axes import DEGREES, located
 from perfcore.space.schema import SHIPPED
 
@@ -30,6 +34,8 @@ _CATALOGUES: Final = {
     "kv_format": "perfcore formats",
     "economics": "perfcore economics",
 }
+_WIDEST: Final = 8  # devices of a server
+_USABLE: Final = 0.8  # share of the memory for weights
 _TEMPLATE: Final = """\
 #:schema {schema}
 # Every combination of the values below [axes] is one row of the result.
@@ -43,7 +49,7 @@ description = {question}
 
 [axes]
 {active}
-devices = "auto" # the fewest that hold the model; or leave this out and list {degrees}
+{devices}
 # Defaults; list other values to sweep them:
 {others}
 
@@ -80,6 +86,7 @@ def starter(path: Path, models: Sequence[str], devices: Sequence[str], question:
     """
     faults = []
     names: dict[str, list[str]] = {}
+    entries: dict[str, list[Entry]] = {"model": [], "device": []}
     for kind, given in (("model", models or (MODEL,)), ("device", devices or (DEVICE,))):
         found: set[str] = set()
         option = argument(f"{kind}s")
@@ -92,6 +99,7 @@ def starter(path: Path, models: Sequence[str], devices: Sequence[str], question:
             if entry.name in found:
                 faults.append(f"{option}: {name!r} is a duplicate of {entry.name!r}; give it once")
             found.add(entry.name)
+            entries[kind].append(entry)
         names[kind] = [_from(path.parent, name) for name in given]
     asked = QUESTION if question is None else question.strip()
     if not asked.isprintable() or not asked:
@@ -101,23 +109,44 @@ def starter(path: Path, models: Sequence[str], devices: Sequence[str], question:
     if faults:
         raise InputError(faults)
     values = {**names, **VALUES}
+    devices_line = _devices_line(entries["model"], entries["device"])
+    listed = devices_line.startswith(DEGREES)
+    others = _others((*values, DEGREES[0]) if listed else (*values, *DEGREES))
     return _TEMPLATE.format(
         schema=SHIPPED.as_uri(),
         file=path.name,
         name=toml.value_text(path.stem),
         question=toml.value_text(asked),
         active="\n".join(_line(AXIS_INPUTS[name], value) for name, value in values.items()),
-        degrees=" and ".join(DEGREES),
-        others="\n".join(f"# {line}" for line in _others(values)),
+        devices=devices_line,
+        others="\n".join(f"# {line}" for line in others),
     )
+
+
+def _devices_line(models: Sequence[Entry], devices: Sequence[Entry]) -> str:
+    """Return the degrees of tensor parallelism, or the choice of devices.
+
+    Degrees are listed if the largest of them holds the weights of every model on every device.
+    """
+    sheets = [device.record() for device in devices if isinstance(device, DeviceEntry)]
+    widest = min(_WIDEST, *(int(sheet.scale_up_domain) for sheet in sheets))
+    wide = loader.load_weight_format(str(AXIS_INPUTS["weight_format"].default)).record()
+    most = max(
+        weight_bytes(model.record(), wide) for model in models if isinstance(model, ModelEntry)
+    )
+    room = min(sheet.memory_capacity for sheet in sheets) * _USABLE * widest
+    if widest > 1 and most <= room and not any(sheet.spatial for sheet in sheets):
+        return toml.line_text(
+            "tp",
+            {"pow2": [1, widest]},
+            'devices of a replica; or devices = "auto": the fewest',
+            gap=" ",
+        )
+    return f'devices = "auto" # the fewest that hold the model; or list {" and ".join(DEGREES)}'
 
 
 def _others(taken: Iterable[str]) -> Iterable[str]:
-    return (
-        _line(rule, rule.default)
-        for rule in AXIS_INPUTS.values()
-        if rule.name not in taken and rule.name not in DEGREES
-    )
+    return (_line(rule, rule.default) for rule in AXIS_INPUTS.values() if rule.name not in taken)
 
 
 def _line(rule: AxisInput, value: object) -> str:

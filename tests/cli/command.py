@@ -23,3 +23,11 @@ def invoke(*arguments):
 
 def invoke_json(*arguments):
     return json.loads(invoke(*arguments))
+
+
+def refused(*arguments):
+    """Return the messages of a command that refuses its arguments."""
+    result = CliRunner().invoke(program, [str(argument) for argument in arguments])
+
+    assert result.exit_code == 2, result.output
+    return result.stderr

@@ -194,7 +194,7 @@ def test_markdown_is_the_same_card_in_tables(case):
 
 
 def test_markdown_of_what_cannot_run():
-    text = point("llama-3-70b", "h100-sxm", "--markdown")
+    text = point("llama-3-70b", "h100-sxm", "--tp", "1", "--markdown")
 
     assert "**DOES NOT RUN: weights do not fit**" in text
     assert "2 devices (tp 2)" in text

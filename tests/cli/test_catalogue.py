@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.command import invoke, invoke_json
+from cli.command import invoke, invoke_json, refused
 from perfcore import columns
 from perfcore.catalog import loader
 from perfcore.cli.catalogue import number_text
@@ -158,3 +158,25 @@ def test_own_entries_are_listed(tmp_path, monkeypatch):
 
     assert "mine" in invoke("engines")
     assert invoke_json("engines", "show", "mine", "--json")["source"] == "me"
+
+
+# Anything by its name
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("h100", "memory_bandwidth"),
+        ("llama-3.1-8b", "kv_bytes_per_token"),
+        ("vllm", "memory_fraction"),
+        ("tpot_s", "time per output token"),
+        ("fp8", "KV-cache format"),
+    ],
+)
+def test_show_finds_what_a_name_names(name, shown):
+    assert shown in invoke("show", name)
+
+
+def test_show_of_an_unknown_name_suggests_one():
+    assert "did you mean 'h100-sxm'?" in refused("show", "h100-smx")
+    assert "names several things" in refused("show", "default", "--json")

@@ -4,6 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from perfcore.cli import program
+from perfcore.cli.parsing import OTHER_WORDS
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,40 @@ def test_lists_and_flags_may_be_given_twice():
     done = CliRunner().invoke(program, [*twice, *where])
 
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "own"),
+    [
+        (["point", "m", "d", "--isl", "100"], "here it is --input-len"),
+        (["point", "m", "d", "--osl=100"], "here it is --output-len"),
+        (["point", "m", "d", "--gpus", "8"], "here it is --devices"),
+        (
+            ["point", "m", "d", "--concurrency", "8"],
+            "here it is --batch with --scheduler continuous",
+        ),
+        (["simulate", "m", "d", "--concurrency", "8"], "here it is --clients"),
+        (["point", "m", "d", "--dtype", "fp8"], "here it is --weight-format"),
+        (["point", "m", "d", "--quant", "fp8"], "here it is --weight-format"),
+        (["point", "m", "--device", "d"], "here it is the argument DEVICE"),
+        (["size", "m", "--qps", "4"], "here it is --rate"),
+    ],
+)
+def test_options_of_other_tools_are_translated(arguments, own):
+    done = CliRunner().invoke(program, arguments)
+
+    assert done.exit_code == 2
+    assert own in done.stderr
+
+
+def test_words_of_other_tools_are_not_options_here():
+    words = [word for words in OTHER_WORDS for word in words]
+
+    assert len(set(words)) == len(words)
+
+
+@pytest.mark.parametrize("command", [[], ["point"], ["models", "show"], ["columns"]])
+def test_help_has_a_short_option(command):
+    runner = CliRunner()
+
+    assert runner.invoke(program, [*command, "-h"]).stdout.startswith("Usage: ")

@@ -3,7 +3,7 @@
 import pytest
 
 import perfcore
-from cli.command import invoke, invoke_json
+from cli.command import invoke, invoke_json, refused
 from perfcore import columns
 from perfcore.inputs import AXIS_INPUTS
 
@@ -100,11 +100,11 @@ def test_card_says_nothing_about_what_is_not_there():
 def test_card_tells_who_waits_and_what_never_pays():
     text = invoke(
         *("point", "llama-3-8b", "rtx-4090", "--scheduler", "continuous", "--batch", "500"),
-        *("--weight-format", "q4_0", "--input-len", "4Ki"),
+        *("--weight-format", "q4_0", "--input-len", "4Ki", "--tp", "1"),
     )
     row = invoke_json(
         *("point", "llama-3-8b", "rtx-4090", "--scheduler", "continuous", "--batch", "500"),
-        *("--weight-format", "q4_0", "--input-len", "4Ki", "--json"),
+        *("--weight-format", "q4_0", "--input-len", "4Ki", "--tp", "1", "--json"),
     )
 
     assert 0 < row["running_batch"] < 500
@@ -167,7 +167,7 @@ def test_shares_of_the_card_are_those_of_the_terms():
 @pytest.mark.parametrize(
     ("arguments", "status", "advice"),
     [
-        (["llama-3-70b", "h100-sxm"], "weights do not fit", "at least 2 devices"),
+        (["llama-3-70b", "h100-sxm", "--tp", "1"], "weights do not fit", "at least 2 devices"),
         (["llama-3-70b", "h100-sxm", "--tp", "7"], "heads not divisible by tp", "--tp 1, 2, 4, 8"),
         (["llama-3-70b", "h100-sxm", "--pp", "99"], "fewer layers than pp", "--pp 80 or less"),
         (
@@ -180,7 +180,7 @@ def test_shares_of_the_card_are_those_of_the_terms():
             "experts cannot be spread over ep",
             "use --ep 1",
         ),
-        (["llama-3-70b", "h100-sxm"], "weights do not fit", "or --offload weights"),
+        (["llama-3-70b", "h100-sxm", "--tp", "1"], "weights do not fit", "or --offload weights"),
         (
             ["llama-3-70b", "b200", "--tp", "8", "--input-len", "1M"],
             "context above the model's maximum",
@@ -247,3 +247,29 @@ def test_point_takes_the_stack_of_an_engine():
     ):
         assert word in text
     assert (row["engine"], row["eager"], row["prefill_chunk"]) == ("vllm-2024", "true", 1024)
+
+
+# Choices
+
+
+def test_devices_are_chosen_and_the_choice_is_told():
+    text = invoke("point", "llama-3.3-70b", "h100")
+    row = invoke_json("point", "deepseek-v3", "h200", "--devices", "16", "--json")
+
+    assert "tp 2 chosen: the fewest devices that hold weights and batch" in text
+    assert (row["tp"], row["pp"]) == (8, 2)
+    assert "chosen" not in invoke("point", "llama-3.3-70b", "h100", "--tp", "2")
+    assert invoke_json("point", "llama-3.1-8b", "m1", "--json")["status"] != "ok"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["llama-3.1-8b", "h100", "--batch", "1,2"], "--batch: '1,2' has 2 values"),
+        (["llama-3.1-8b", "h100,b200"], "DEVICE: 'h100,b200' has 2 values"),
+        (["h100", "llama-3.1-8b"], "unknown model 'h100'; it is a device"),
+        (["llama-3.1-8b", "b200", "--devices", "8", "--tp", "2"], "beside tp or pp"),
+    ],
+)
+def test_arguments_that_are_not_a_point(arguments, words):
+    assert words in refused("point", *arguments)

@@ -25,6 +25,7 @@ COMMANDS = [
     "warmup",
     "plan",
     "point",
+    "show",
     "simulate",
     "size",
     "compare",

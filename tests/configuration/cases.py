@@ -35,7 +35,7 @@ CASES = {
     ),
 }
 REFUSED = {
-    "weights do not fit": ("llama-3-70b", "h100-sxm", {}),
+    "weights do not fit": ("llama-3-70b", "h100-sxm", {"tp": 1}),
     "heads not divisible by tp": ("llama-3-70b", "h100-sxm", {"tp": 7}),
     "fewer layers than pp": ("llama-3-70b", "h100-sxm", {"pp": 99}),
     "experts cannot be spread over ep": ("mixtral-8x7b", "h100-sxm", {"tp": 8, "ep": 3}),

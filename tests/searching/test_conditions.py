@@ -46,3 +46,12 @@ def test_a_condition_on_a_what_if_keeps_its_value(value):
 
     kept = perfcore.sweep({**spec, "where": where}).to_pylist()
     assert kept == [row for row in whole if row["economics_utilization"] == value]
+
+
+def test_strict_conditions_leave_out_their_bound():
+    def rows(*where):
+        return perfcore.search(SPEC, minimize="tpot_s", top=10_000, where=list(where)).num_rows
+
+    assert rows("batch<8") + rows("batch>8") + rows("batch=8") == rows()
+    assert rows("batch<=8") == rows("batch<8") + rows("batch=8")
+    assert rows("batch>=8") == rows("batch>8") + rows("batch=8")

@@ -1,0 +1,29 @@
+"""Groups of devices."""
+
+import pytest
+
+from perfcore.catalog import loader
+from perfcore.catalog.groups import devices_of
+from perfcore.space.spec import Spec
+
+
+@pytest.mark.parametrize("word", ["all", "nvidia", "NVIDIA", "Apple", "datacentre-gpu-hopper"])
+def test_groups_hold_devices_on_the_market(word):
+    found = devices_of(word)
+
+    assert len({entry.name for entry in found}) == len(found) > 1
+    for entry in found:
+        assert entry.status == "available"
+        assert word == "all" or word.lower() in (entry.vendor.lower(), entry.device_class)
+
+
+def test_other_words_name_no_group():
+    assert devices_of("h100-sxm") == ()
+    assert not any(devices_of(name) for name in loader.names("device"))
+
+
+def test_a_sweep_takes_groups():
+    spec = Spec.from_dict({"axes": {"model": "llama-3.1-8b", "device": ["google", "h100-sxm"]}})
+
+    expected = [entry.name for entry in devices_of("google")]
+    assert spec.axis("device").values == (*expected, "h100-sxm")
