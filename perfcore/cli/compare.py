@@ -126,6 +126,8 @@ def compare(
     what-ifs in a table overrides. An option may have several values, separated by commas; each
     value makes a configuration. Options override files.
 
+    So may a what-if; with a single one, a configuration is compared with itself without it.
+
     The best value of each metric is marked, among configurations that can run. Ratios are relative
     to the first configuration.
 
@@ -133,6 +135,7 @@ def compare(
     perfcore compare llama-3-70b --device h100-sxm,b200,mi300x --tp 8 --batch 16
     perfcore compare llama-3-8b qwen3-8b --device rtx-4090 --weight-format q4_0,q8_0
     perfcore compare today.toml tomorrow.toml --batch 32
+    perfcore compare qwen3-8b --device h100-sxm --set 'device.memory_bandwidth={scale=[1, 1.5, 2]}'
     perfcore compare qwen3-8b --device h100-sxm --engine vllm --power-limit 400,700
     """  # noqa: D301
     if as_json and as_markdown:
@@ -170,6 +173,11 @@ def _blocks(comparison: Comparison, abreast: int | None) -> Iterator[Block]:
             common.insert(0, str(comparison.rows[0][axis]))
     yield Title(f"{len(comparison.names)} configurations side by side")
     yield Paragraph(", ".join(common), "dim")
+    shared = set.intersection(*({*c.what_ifs} for c in comparison.configurations))
+    for what_if in comparison.configurations[0].what_ifs:
+        if what_if in shared:
+            sign = " x" if what_if.mode == "scale" else " ="
+            yield Paragraph(f"what if {what_if.key}{sign} {what_if.values[0]:g}", "doubt")
     lines = list(_lines(comparison))
     parts = [name.split(", ") for name in comparison.names]
     start = 0

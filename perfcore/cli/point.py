@@ -13,7 +13,7 @@ from perfcore.cli.document import markdown, show
 from perfcore.cli.parsing import Command
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
 from perfcore.columns import BY_NAME
-from perfcore.configuration.configuration import NUMBERS, Configuration
+from perfcore.configuration.configuration import NUMBERS, Configuration, told
 from perfcore.errors import InputError
 from perfcore.inputs import AXIS_INPUTS, RECORDS, AxisInput
 from perfcore.reading.places import Place
@@ -155,7 +155,7 @@ def point(
     if faults:
         raise InputError(faults)
     if as_json:
-        dump(configuration.to_dict())
+        dump(told(configuration.to_dict()))
         return
     from perfcore.cli.card import card  # noqa: PLC0415 - JSON needs no card
 

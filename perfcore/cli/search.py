@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
     from perfcore.runs.shards import ProgressDisplay
     from perfcore.runs.workers import Progress
+    from perfcore.searching.objectives import Objective
     from perfcore.searching.search import Found
     from perfcore.space.space import Space
 
 _METRICS: Final = column_name("metric", "count")
 _SUFFIXES: Final = (".parquet", ".csv", ".json")
-_SHOWN: Final = 20  # most lines of the table
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -123,7 +123,7 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
             _show(),
             executor,
         )
-    _report(found, [objective.name], _names(options["by"]), options)
+    _report(found, space, [objective], _names(options["by"]), options)
 
 
 @click.command(cls=Command)
@@ -161,7 +161,7 @@ def pareto(spec: str, objectives: str, **options: Any) -> None:  # noqa: ANN401
             _show(),
             executor,
         )
-    _report(found, [objective.name for objective in wanted], _names(options["by"]), options)
+    _report(found, space, wanted, _names(options["by"]), options)
 
 
 @click.command(cls=Command)
@@ -260,12 +260,20 @@ def _show() -> "Callable[[Progress], ProgressDisplay] | None":
 
 
 def _report(
-    found: "Found", objectives: Sequence[str], by: Sequence[str], options: dict[str, Any]
+    found: "Found",
+    space: "Space",
+    objectives: "Sequence[Objective]",
+    by: Sequence[str],
+    options: dict[str, Any],
 ) -> None:
+    from perfcore.cli.search_table import print_rows  # noqa: PLC0415 - Arrow is slow to import
+    from perfcore.searching.conditions import narrowed  # noqa: PLC0415 - Arrow is slow to import
+
     if _written(found, options):
         return
     if found.rows.num_rows:
-        _table(found.rows, objectives, by)
+        limited = [where.column for where in narrowed(space, options["where"]).spec.where]
+        print_rows(found.rows, space, objectives, limited, by)
         say()
     _summary(found, options)
 
@@ -300,27 +308,6 @@ def _summary(found: "Found", options: dict[str, Any]) -> None:
             *([("written", str(options["output"]))] if options["output"] is not None else []),
         ]
     )
-
-
-def _table(rows: "pa.Table", objectives: Sequence[str], by: Sequence[str]) -> None:
-    """Print the axes that differ or define groups, then the objectives."""
-    from perfcore.columns import BY_NAME  # noqa: PLC0415
-
-    axes = [
-        name for name in rows.column_names if name not in BY_NAME or BY_NAME[name].kind == "axis"
-    ]
-    several = rows.num_rows > 1
-    shown = [name for name in axes if name in by or not several or len(rows[name].unique()) > 1]
-    texts = [
-        [*(str(row[name]) for name in shown), *(significant(row[name]) for name in objectives)]
-        for row in rows.slice(0, _SHOWN).to_pylist()
-    ]
-    if several:
-        print_table(Table.of(left(*shown, *objectives), texts))
-    else:
-        facts(zip([*shown, *objectives], texts[0], strict=True))
-    if rows.num_rows > _SHOWN:
-        say(f"... {rows.num_rows - _SHOWN:,} more; write them with -o FILE.csv")
 
 
 def _write(rows: "pa.Table", path: Path, suffix: str) -> None:

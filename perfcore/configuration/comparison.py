@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from perfcore.columns import BY_NAME, METRICS, SOUGHT, STATUS
-from perfcore.configuration.configuration import KINDS, STACK, Configuration, faults_of
+from perfcore.configuration.configuration import KINDS, STACK, Configuration, faults_of, told
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, RECORDS
 from perfcore.physics.stages.point import Point
@@ -86,8 +86,11 @@ class Comparison:
         """Return names, rows, bounds, the best and ratios, for JSON."""
         return {
             "names": list(self.names),
-            "rows": list(self.rows),
-            "bound_tpot_s": [bound.tpot_s for bound in self.bounds],
+            "rows": [told(row) for row in self.rows],
+            "bound_tpot_s": [
+                bound.tpot_s if runs else None
+                for bound, runs in zip(self.bounds, self.runs, strict=True)
+            ],
             "best": {metric: [self.names[n] for n in self.best(metric)] for metric in SOUGHT},
             "ratio_to_first": {metric: list(self.ratios(metric)) for metric in SOUGHT},
         }
@@ -114,8 +117,9 @@ def compare(
         TOML files with one configuration each, equivalent mappings, ``Configuration`` objects, or
         names of models. The keys of a file are the parameters of ``Configuration``, and ``name``.
     options
-        Parameters of ``Configuration``. Every value of a list makes a configuration. Options take
-        precedence over subjects.
+        Parameters of ``Configuration``. Every value of a list makes a configuration, as does every
+        value of a what-if in ``overrides``; a single configuration with overrides is compared with
+        itself without them. Options take precedence over subjects.
 
     Raises
     ------
@@ -145,7 +149,7 @@ def compare(
             faults.append(f"{where}; add one (perfcore {name}s lists all)")
         if missing or not sound:
             continue
-        varied = {name: given[name] for name in _KEYS if name in given}
+        varied = _varied(given, alone=len(bases) == 1)
         count = len(bases)
         for values in varied.values():
             count *= len(values)
@@ -177,10 +181,30 @@ def _options(options: Mapping[str, object], faults: list[str]) -> dict[str, list
         values = list(given) if isinstance(given, list | tuple) else [given]
         if not values:
             faults.append(f"{name}: [] is empty; give at least one value")
+        if name == _OVERRIDES:
+            values = [each for value in values for each in _spread(value)]
         for value in values:
             faults += faults_of(name, value)
         found[name] = values
     return found
+
+
+def _spread(overrides: object) -> Iterator[object]:
+    """Yield the overrides of every combination of values, where some are lists."""
+    if not isinstance(overrides, Mapping):
+        yield overrides
+        return
+    for values in itertools.product(*(_values(value) for value in overrides.values())):
+        yield dict(zip(overrides, values, strict=True))
+
+
+def _values(given: object) -> list[object]:
+    """Return the values of a what-if: a list's, those of a list of factors, or the only one."""
+    if isinstance(given, list | tuple):
+        return list(given)
+    if isinstance(given, Mapping) and isinstance(given.get("scale"), list | tuple):
+        return [{**given, "scale": factor} for factor in given["scale"]]
+    return [given]
 
 
 def _bases(
@@ -265,6 +289,14 @@ def _flat(overrides: Mapping[str, object]) -> dict[str, object]:
     return found
 
 
+def _varied(given: Mapping[str, list[Any]], *, alone: bool) -> dict[str, list[Any]]:
+    """Return the values of each option; one configuration with overrides is also without them."""
+    varied = {name: given[name] for name in _KEYS if name in given}
+    if alone and _OVERRIDES in varied and all(len(values) == 1 for values in varied.values()):
+        varied[_OVERRIDES] = [{}, *varied[_OVERRIDES]]
+    return varied
+
+
 def _made(
     base: _Base, varied: Mapping[str, Sequence[Any]], faults: list[str]
 ) -> Iterator[tuple[str, Configuration]]:
@@ -290,9 +322,12 @@ def _made(
 def _told(name: str, configuration: Configuration) -> str:
     """Return the part of a configuration's name for one of several values."""
     if name == _OVERRIDES:
-        return ", ".join(
-            f"{w.key} {'x' if w.mode == 'scale' else '='} {w.values[0]:g}"
-            for w in configuration.what_ifs
+        return (
+            ", ".join(
+                f"{w.key} {'x' if w.mode == 'scale' else '='} {w.values[0]:g}"
+                for w in configuration.what_ifs
+            )
+            or "as it is"
         )
     if name not in AXIS_INPUTS:
         return f"{name} {getattr(configuration, name)}"

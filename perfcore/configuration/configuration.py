@@ -19,7 +19,7 @@ from perfcore.catalog.schema import (
     KVFormatEntry,
     WeightFormatEntry,
 )
-from perfcore.columns import AXES, METRICS
+from perfcore.columns import AXES, METRICS, STATUS
 from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, LIMITS, PURCHASES, broken_ties
@@ -45,6 +45,15 @@ _OF_ENGINE: Final = {
     "prefill_chunk": None,
 }
 _SPELLED: Final = {"true": True, "false": False}
+_KNOWN_WITHOUT_RUNNING: Final = (
+    "status",
+    "weight_bytes_per_device",
+    "kv_bytes_per_device",
+    "total_bytes_per_device",
+    "offloaded_bytes_per_device",
+    "max_batch",
+    "devices_needed",
+)
 _BOUND_ENGINE: Final = "ideal"
 AUTO_DEVICES: Final = "auto"
 _DEVICES: Final = Limits("count", 1, LARGEST_DEGREE, whole=True)
@@ -449,6 +458,14 @@ class Configuration:
             else:
                 row[column.name] = int(value) if column.kind == "count" else value
         return row
+
+
+def told(row: Mapping[str, float | str]) -> dict[str, float | str | None]:
+    """Return a row of ``to_dict`` with None for results of a configuration that does not run."""
+    if row["status"] == STATUS[0]:
+        return dict(row)
+    results = {column.name for column in METRICS} - set(_KNOWN_WITHOUT_RUNNING)
+    return {name: None if name in results else value for name, value in row.items()}
 
 
 def evaluate(

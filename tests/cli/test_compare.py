@@ -223,3 +223,48 @@ def test_compare_varies_the_stack_of_an_engine():
     ]
     times = [found["tpot_s"] for found in row["rows"]]
     assert times[0] < times[1]
+
+
+# What-ifs
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        (["device.memory_bandwidth={scale=2}"], ["as it is", "device.memory_bandwidth x 2"]),
+        (
+            ["device.memory_bandwidth={scale=[1, 2]}"],
+            ["device.memory_bandwidth x 1", "device.memory_bandwidth x 2"],
+        ),
+        (
+            ['device.memory_bandwidth=["3 TB/s", "4 TB/s"]', "device.board_power=[600, 700]"],
+            [
+                f"device.memory_bandwidth = {bandwidth}e+12, device.board_power = {power}"
+                for bandwidth in (3, 4)
+                for power in (600, 700)
+            ],
+        ),
+    ],
+)
+def test_what_ifs_may_have_several_values(changes, names):
+    options = [word for change in changes for word in ("--set", change)]
+    found = invoke_json("compare", "llama-3.1-8b", "--device", "h100-sxm", *options, "--json")
+
+    assert found["names"] == names
+
+
+def test_a_what_if_that_all_share_is_told():
+    shared = ["--set", "device.memory_bandwidth={scale=2}"]
+    text = invoke("llama-3.1-8b", "--device", "h100-sxm,b200", *shared)
+
+    assert "what if device.memory_bandwidth x 2" in text
+
+
+def test_json_has_no_results_of_what_does_not_run():
+    found = invoke_json("compare", "llama-3.1-8b", "--device", "h100-sxm", "--tp", "1,3", "--json")
+
+    runs, not_divisible = found["rows"]
+    assert runs["tpot_s"] > 0
+    assert not_divisible["tpot_s"] is None
+    assert not_divisible["status"] == "heads not divisible by tp"
+    assert found["bound_tpot_s"][1] is None
