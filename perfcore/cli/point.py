@@ -26,7 +26,7 @@ _STACK_METAVARS: Final = {
     "backend": "|".join(stack.BACKENDS),
     "runner": "|".join(stack.RUNNERS),
     "prefill_chunk": "TOKENS",
-    "power_limit": "W",
+    "power_limit": "W|SHARE%",
 }
 _METAVARS: Final = {
     "prefix_hit": "SHARE",

@@ -24,12 +24,13 @@ from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, LIMITS, PURCHASES, broken_ties
 from perfcore.limits import POWER, Limits
+from perfcore.physics.parallelism import heads_fit
 from perfcore.physics.roofline import peak_flops
-from perfcore.physics.sizing import LARGEST_DEGREE, fewest_devices, widest_layout
+from perfcore.physics.sizing import LARGEST_DEGREE, fewest_devices, with_degrees
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.point import evaluate as evaluate_point
 from perfcore.reading.places import Place, number
-from perfcore.space.axes import DEGREES, WhatIf, parse_what_ifs
+from perfcore.space.axes import DEGREES, WhatIf, is_share, parse_what_ifs, share_of
 
 NUMBERS: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.limits is not None)
 CHOICES: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.choices)
@@ -127,7 +128,8 @@ class Configuration:
     prefill_chunk
         Token budget of a step; the engine's default if None. [tokens]
     power_limit
-        Power limit of each device; its rated power if None. ``"300 W"`` or a number. [W]
+        Power limit of each device; its rated power if None. ``"300 W"``, ``"70 %"`` of the rated
+        power, or a number. [W]
 
     Raises
     ------
@@ -176,6 +178,10 @@ class Configuration:
         numbers = {name: _number(name, self._given(name), faults) for name in NUMBERS}
         what_ifs = _what_ifs(self.overrides, faults)
         stated = {name: _stated(name, getattr(self, name), faults) for name in STACK}
+        device = found["device"]
+        if isinstance(device, DeviceEntry) and is_share(self.power_limit):
+            share = stated["power_limit"]
+            stated["power_limit"] = share and float(str(share)) * device.record().rated_power
         faults += [
             f"{name}: beside {key}; leave out one of them"
             for name, key in _REPLACES.items()
@@ -239,9 +245,7 @@ class Configuration:
                 known.input_len + known.output_len,
             )
         per_group = count / known.deployment.dp
-        deployment = widest_layout(
-            known.model, known.device, known.engine, known.deployment, per_group
-        )
+        deployment = _widest_layout(known, per_group)
         if known.device.spatial == 0.0 and deployment.pp > known.model.layers:
             raise InputError(
                 f"devices: {count} is more than {self._name('model')} can be divided among on "
@@ -460,6 +464,22 @@ class Configuration:
         return row
 
 
+def _widest_layout(made: Records, devices: float) -> records.Deployment:
+    """Return the deployment on ``devices`` devices: as much tensor parallelism as divides them.
+
+    Tensor parallelism stays within the scale-up domain; the rest are pipeline stages. A spatial
+    machine has stages only.
+    """
+    most = int(min(devices, made.device.scale_up_domain, max(made.model.heads, 1.0)))
+    degrees = [
+        float(tp)
+        for tp in range(1, most + 1)
+        if devices % tp == 0.0 and heads_fit(made.model, made.engine, float(tp))
+    ]
+    widest = 1.0 if made.device.spatial else max(degrees, default=1.0)
+    return with_degrees(made.deployment, widest, devices / widest)
+
+
 def told(row: Mapping[str, float | str]) -> dict[str, float | str | None]:
     """Return a row of ``to_dict`` with None for results of a configuration that does not run."""
     if row["status"] == STATUS[0]:
@@ -558,12 +578,7 @@ def _stated(name: str, given: object, faults: list[str]) -> object:
     """Return an input of the stack; after a fault, or if it is empty, as if it were not stated."""
     place = Place(name, "", faults)
     if name in stack.NUMBERS:
-        if given is None or given == "":
-            return None
-        bound = stack.NUMBERS[name]
-        if name == "power_limit" and isinstance(given, str) and not _is_bare(given):
-            bound = POWER
-        return number(_plain(given, bound), bound, place)
+        return None if given in (None, "") else _stated_number(name, given, place)
     if name == "eager":
         if isinstance(given, bool):
             return given
@@ -577,6 +592,15 @@ def _stated(name: str, given: object, faults: list[str]) -> object:
     if choices and given not in ("", *choices):
         place.unknown("value", given, choices)
     return given
+
+
+def _stated_number(name: str, given: object, place: Place) -> float | None:
+    bound = stack.NUMBERS[name]
+    if name == "power_limit" and is_share(given):
+        return share_of(str(given), place)
+    if name == "power_limit" and isinstance(given, str) and not _is_bare(given):
+        bound = POWER
+    return number(_plain(given, bound), bound, place)
 
 
 def _is_bare(text: str) -> bool:

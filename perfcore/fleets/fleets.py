@@ -271,15 +271,14 @@ def _entries(kind: str, given: object, model: ModelEntry, faults: list[str]) -> 
         faults.append(f"{argument(kind)}: [] is empty; give at least one value")
     found: dict[str, Entry] = {}
     for name in names:
-        group = devices_of(name) if kind == "device" and isinstance(name, str) else ()
-        if group:
-            found |= {entry.name: entry for entry in group}
-            continue
         wrong = faults_of(kind, name)
-        faults += wrong
+        group = devices_of(name) if wrong and kind == "device" and isinstance(name, str) else ()
+        found |= {entry.name: entry for entry in group}
         if not wrong:
             entry = name if isinstance(name, Entry) else loader.load(kind, name)
             found[entry.name] = entry
+        elif not group:
+            faults += wrong
     return list(found.values())
 
 

@@ -137,22 +137,3 @@ def fewest_devices(
             return candidate
         pp += 1.0
     return with_degrees(deployment, widest, stages)
-
-
-def widest_layout(
-    model: Model, device: Device, engine: Engine, deployment: Deployment, devices: float
-) -> Deployment:
-    """``deployment`` on ``devices`` devices: as much tensor parallelism as divides them.
-
-    Tensor parallelism stays within the scale-up domain; the rest are pipeline stages. A spatial
-    machine has stages only.
-    """
-    widest = 1.0
-    if device.spatial == 0.0:
-        tp = 1.0
-        most = min(devices, device.scale_up_domain, max(model.heads, 1.0))
-        while tp <= most:
-            if devices % tp == 0.0 and heads_fit(model, engine, tp):
-                widest = tp
-            tp += 1.0
-    return with_degrees(deployment, widest, devices / widest)

@@ -1,5 +1,6 @@
 """Axes and what-ifs of a sweep, read from a sweep file."""
 
+import math
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ Value = str | int | float
 
 
 DEGREES: Final = ("tp", "pp")  # chosen by `devices = "auto"`
+POWER_LIMIT: Final = "power_limit"  # below [axes]; rows have it as a what-if of the device
+_POWER_FIELD: Final = "device.board_power"
 SCALE: Final = Limits("ratio", POSITIVE, 1e6)
 
 
@@ -199,14 +202,12 @@ def _choices(
 
 def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry]]:
     if isinstance(item, str):
-        group = devices_of(item) if kind == "device" else ()
-        if group:
-            yield from ((entry.name, entry) for entry in group)
-            return
         try:
             entry = loader.load(kind, located(item, place.folder))
         except InputError as error:
-            for fault in error.faults:
+            group = devices_of(item) if kind == "device" else ()
+            yield from ((entry.name, entry) for entry in group)
+            for fault in () if group else error.faults:
                 place.relay(fault)
         else:
             yield entry.name, entry
@@ -254,6 +255,42 @@ def parse_what_ifs(table: object, place: Place) -> dict[str, WhatIf]:
             break
     ordered = (f"{record}.{field}" for record, fields in LIMITS.items() for field in fields)
     return {key: found[key] for key in ordered if key in found}
+
+
+def parse_power_limit(table: object, place: Place) -> tuple[object, WhatIf | None]:
+    """Return the table of axes without ``power_limit``, and the what-if that it stands for.
+
+    Limits are powers, or shares of each device's rated power such as ``"70 %"``.
+    """
+    if not isinstance(table, Mapping) or POWER_LIMIT not in table:
+        return table, None
+    given = table[POWER_LIMIT]
+    rest = {key: value for key, value in table.items() if key != POWER_LIMIT}
+    items = list(given) if isinstance(given, list | tuple) else [given]
+    shares = [str(item) for item in items if is_share(item)]
+    spot = place.at(POWER_LIMIT)
+    if shares and len(shares) < len(items):
+        spot.fault("shares and powers are mixed", "write all in % or all in W")
+        return rest, None
+    change: object = {"scale": [share_of(item, spot) for item in shares]} if shares else given
+    return rest, _what_if(_POWER_FIELD, change, spot)
+
+
+def is_share(given: object) -> bool:
+    """Return whether a power limit is meant as a share of the rated power."""
+    return isinstance(given, str) and given.rstrip().endswith("%")
+
+
+def share_of(text: str, place: Place) -> float:
+    """Return a share such as ``70 %`` as a number; 1 after a fault."""
+    try:
+        share = float(text.rstrip()[:-1]) / 100.0
+    except ValueError:
+        share = math.nan
+    if not 0.0 < share <= 1.0:
+        place.fault(f"{show(text)} is not a share of the rated power", 'write it like "70 %"')
+        return 1.0
+    return share
 
 
 def _what_if(key: str, given: object, place: Place) -> WhatIf | None:

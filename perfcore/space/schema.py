@@ -22,7 +22,7 @@ from perfcore.limits import FINITE, Limits
 from perfcore.output import json_text
 from perfcore.reading import ranges
 from perfcore.space import sections, sizes, traffic
-from perfcore.space.axes import DEGREES
+from perfcore.space.axes import DEGREES, POWER_LIMIT
 from perfcore.space.axes import SCALE as SCALES
 
 SHIPPED: Final = Path(__file__).parents[1] / "sweep.schema.json"
@@ -99,6 +99,14 @@ class _Schema:
         properties["devices"] = {
             "description": f"choose {' and '.join(DEGREES)} per row: the fewest devices that fit",
             "const": "auto",
+        }
+        properties[POWER_LIMIT] = {
+            "description": "power limit of each device, or its share of the rated power [W]",
+            "anyOf": [
+                self.values(LIMITS["device"]["board_power"]),
+                {"type": "string", "pattern": "%\\s*$"},
+                {"type": "array", "minItems": 1, "items": {"type": "string", "pattern": "%\\s*$"}},
+            ],
         }
         return {
             **_object(

@@ -17,7 +17,14 @@ from perfcore.inputs import AXIS_INPUTS, DEPLOYMENT_AXES, ENTRY_AXES, TRAFFIC_IN
 from perfcore.reading.files import read_toml
 from perfcore.reading.places import Place
 from perfcore.space import overrides as command_line
-from perfcore.space.axes import Axis, WhatIf, parse_axes, parse_what_ifs
+from perfcore.space.axes import (
+    POWER_LIMIT,
+    Axis,
+    WhatIf,
+    parse_axes,
+    parse_power_limit,
+    parse_what_ifs,
+)
 from perfcore.space.sections import (
     Output,
     Sample,
@@ -182,14 +189,14 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
     name = _text(document.get("name", "sweep"), place.at("name"))
     description = _text(document.get("description", ""), place.at("description"), empty=True)
     zipped = zipped_names(document.get("zip", []))
-    by_name = parse_axes(document.get("axes", {}), place.at("axes"), zipped)
-    by_key = parse_what_ifs(document.get("what_if", {}), place.at("what_if"))
+    given_axes, power = parse_power_limit(document.get("axes", {}), place.at("axes"))
+    by_name = parse_axes(given_axes, place.at("axes"), zipped)
+    by_key = _what_ifs(document, power, place)
     _check_scales(by_name, by_key, place.at("what_if"))
     traffic = None
     if document.get("traffic") is not None:
         traffic, added = parse_traffic(document["traffic"], place.at("traffic"), zipped)
-        given = document.get("axes", {})
-        listed = list(given) if isinstance(given, Mapping) else []
+        listed = list(given_axes) if isinstance(given_axes, Mapping) else []
         by_name = replace_axes(by_name, added, listed, place.at("axes"))
     inner = dict.fromkeys([*(rule.name for rule in DEPLOYMENT_AXES), *TRAFFIC_INPUTS])
     axes = (
@@ -221,6 +228,18 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
     if place.faults:
         raise InputError(dict.fromkeys(place.faults))
     return spec
+
+
+def _what_ifs(
+    document: Mapping[str, object], power: WhatIf | None, place: Place
+) -> dict[str, WhatIf]:
+    """Return the what-ifs by key, that of the power limit among them."""
+    by_key = parse_what_ifs(document.get("what_if", {}), place.at("what_if"))
+    if power is None:
+        return by_key
+    if power.key in by_key:
+        place.at("axes").at(POWER_LIMIT).fault(f"beside {power.key}", "leave out one of them")
+    return {power.key: power, **by_key}
 
 
 def _text(value: object, place: Place, *, empty: bool = False) -> str:

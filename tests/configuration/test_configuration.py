@@ -10,6 +10,7 @@ from perfcore import records
 from perfcore.catalog import loader
 from perfcore.columns import AXES, BOUND, COLUMNS, METRICS, STATUS
 from perfcore.configuration.configuration import Configuration, evaluate
+from perfcore.errors import InputError
 from perfcore.inputs import AXIS_INPUTS
 
 # where a device's entry and its record have different names
@@ -436,3 +437,24 @@ def test_faults_of_a_stack(options, fault):
         Configuration("llama-3-8b", "h100-sxm", **options)
 
     assert fault in str(error.value)
+
+
+def test_a_power_limit_may_be_a_share():
+    share = Configuration("llama-3.1-8b", "h100-sxm", power_limit="50 %")
+
+    assert share.evaluate() == Configuration("llama-3.1-8b", "h100-sxm", power_limit=350).evaluate()
+    assert share.stated["power_limit"] == 350
+    with pytest.raises(InputError, match="not a share of the rated power"):
+        Configuration("llama-3.1-8b", "h100-sxm", power_limit="0 %")
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [(8, (8, 1)), (16, (8, 2)), (7, (1, 7)), (6, (2, 3)), ("auto", (2, 1))],
+)
+def test_layouts_of_a_number_of_devices(devices, expected):
+    """Llama-3-70B has 64 heads, which neither 3, 6 nor 7 divide."""
+    numbers = Configuration("llama-3-70b", "h100-sxm", devices=devices).numbers
+
+    assert (numbers["tp"], numbers["pp"]) == expected
+    assert Configuration("llama-3-70b", "groq-lpu", devices=600).numbers["pp"] == 600

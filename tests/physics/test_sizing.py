@@ -20,7 +20,6 @@ from perfcore.physics.sizing import (
     held_bytes,
     read_shares,
     weight_bytes_per_device,
-    widest_layout,
     with_degrees,
 )
 from perfcore.physics.weights import expert_bytes, weight_bytes
@@ -71,24 +70,6 @@ def test_fewest_devices():
     assert chosen == with_degrees(empty, 4.0, 1.0)
     assert fits(*known, chosen, 4_096.0)
     assert not fits(*known, with_degrees(empty, 2.0, 1.0), 4_096.0)
-
-
-@pytest.mark.parametrize(
-    ("devices", "domain", "expected"),
-    [
-        (8.0, 8.0, (8.0, 1.0)),
-        (16.0, 8.0, (8.0, 2.0)),
-        (7.0, 8.0, (1.0, 7.0)),
-        (6.0, 8.0, (2.0, 3.0)),
-    ],
-)
-def test_widest_layout(devices, domain, expected):
-    """Llama-3-70B has 64 heads, which neither 3, 6 nor 7 divide."""
-    device = H100._replace(scale_up_domain=domain)
-
-    chosen = widest_layout(LLAMA, device, ENGINE, deployed(tp=0.0), devices)
-
-    assert (chosen.tp, chosen.pp) == expected
 
 
 MODELS = ("llama-3.1-8b", "llama-3-70b", "llama-3.1-405b", "deepseek-v3", "qwen3-next-80b-a3b")

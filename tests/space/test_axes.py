@@ -129,3 +129,39 @@ def test_drafts_without_an_acceptance_are_refused():
         Space.from_dict({"axes": axes})
 
     assert Space.from_dict({"axes": {**axes, "acceptance": [0.0, 0.7]}}).rows == 4
+
+
+# Power limits
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "values"),
+    [
+        (300, "device_board_power_w", (300.0,)),
+        (["300 W", "0.4 kW"], "device_board_power_w", (300.0, 400.0)),
+        ("70 %", "device_board_power_scale", (0.7,)),
+        (["40%", "100 %"], "device_board_power_scale", (0.4, 1.0)),
+    ],
+)
+def test_a_power_limit_is_a_what_if_of_the_device(given, name, values):
+    axes = {"model": "llama-3.1-8b", "device": "h100-sxm", "power_limit": given}
+
+    assert Spec.from_dict({"axes": axes}).axis(name).values == values
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("170 %", "not a share of the rated power"),
+        (["x %"], "not a share of the rated power"),
+        (["70 %", 300], "shares and powers are mixed"),
+        (-1, "power_limit"),
+    ],
+)
+def test_faulty_power_limits(given, message):
+    axes = {"model": "llama-3.1-8b", "device": "h100-sxm", "power_limit": given}
+    with pytest.raises(InputError, match=message):
+        Spec.from_dict({"axes": axes})
+    twice = {"axes": {**axes, "power_limit": 300}, "what_if": {"device.board_power": 300}}
+    with pytest.raises(InputError, match="leave out one"):
+        Spec.from_dict(twice)

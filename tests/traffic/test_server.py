@@ -430,7 +430,7 @@ def test_what_cannot_be_simulated():
         simulate_requests(Configuration(**PLAIN, prefix_hit=0.5), requests, Rules())
     with pytest.raises(InputError, match="offload"):
         simulate_requests(Configuration(**PLAIN, offload="kv"), requests, Rules())
-    large = Configuration(**{**PLAIN, "model": "llama-3.1-70b"})
+    large = Configuration(**{**PLAIN, "model": "llama-3.1-70b", "tp": 1})
     with pytest.raises(InputError, match="weights"):
         simulate_requests(large, requests, Rules())
     with pytest.raises(InputError, match="less than a block"):
