@@ -169,10 +169,14 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
 
 
 def interval(low: float, high: float, unit: str) -> str:
-    """Return two quantities as an interval."""
+    """Return two quantities as an interval in the unit of the higher one."""
     first, last = format_quantity(low, unit, 3), format_quantity(high, unit, 3)
-    same = first.partition(" ")[2] == last.partition(" ")[2]
-    return f"{first.partition(' ')[0] if same else first} to {last}"
+    (start, its_unit), (end, last_unit) = first.split(" "), last.split(" ")
+    if its_unit != last_unit and float(end):
+        return (
+            f"{significant(low * float(end) / high, 2)} to {significant(float(end), 2)} {last_unit}"
+        )
+    return f"{start} to {last}"
 
 
 def setting(configuration: Configuration) -> list[str]:
