@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from perfcore import records
 from perfcore.claims.case import MOST_DEVICES, Case
-from perfcore.claims.claim import Claim, as_claims, read_claims
+from perfcore.claims.claim import SYSTEM, Claim, as_claims, read_claims
 from perfcore.columns import STATUS
 from perfcore.physics.cost import TOKENS_PER_MTOK, usd_per_second
 from perfcore.physics.stages.replica import KV_DOES_NOT_FIT, OK, WEIGHTS_DO_NOT_FIT
@@ -16,6 +16,7 @@ from perfcore.records import SCHEDULER_CONTINUOUS
 from perfcore.units import format_quantity
 
 ROUNDING: Final = 0.05  # tolerance between tokens/s and 1 / TPOT, as published with 2 digits
+_LARGEST_BATCH: Final = 1_000_000  # sequences
 _MULTIPLES: Final = (1, 2, 4, 8)  # of the smallest device count that fits, to try prices on
 
 _MEMORY: Final = (WEIGHTS_DO_NOT_FIT, KV_DOES_NOT_FIT)
@@ -138,9 +139,12 @@ def audit_claim(claim: Claim) -> Finding:
     The bound is the lowest time of any layout with the ideal engine and one pass of the model per
     token; speculative decoding can beat it. The prediction is for the default engine and a static
     batch, with as much tensor parallelism as heads and the scale-up domain allow. Both have a
-    16-bit KV cache. The price is the price of output tokens, from the devices' price per hour and
-    continuous batching.
+    16-bit KV cache. The batch of a system, if it is not stated, is the smallest that is predicted
+    to reach its tokens per second, or the largest that fits. The price is the price of output
+    tokens, from the devices' price per hour and continuous batching.
     """
+    if claim.scope == SYSTEM and not claim.batch_is_stated and claim.tokens_per_s:
+        claim = claim._replace(batch=_batch_for(Case.of(claim), claim) or 1)
     case = Case.of(claim)
     tpot_s = claim.tpot_s
     tp, pp, _ = case.layout(claim.devices)
@@ -191,6 +195,7 @@ def audit_claim(claim: Claim) -> Finding:
         *_time_verdicts(finding, runs=predicted.status == OK),
         *(_price_verdicts(finding) if short or predicted.status == OK else ()),
         *_rate_verdicts(claim),
+        *_system_verdicts(case, finding),
     )
     consistent = Verdict("consistent", "consistent")
     return finding._replace(verdicts=found or (consistent,))
@@ -323,6 +328,35 @@ def _rate_verdicts(claim: Claim) -> Iterator[Verdict]:
             f"tokens/s does not follow from ms/token ({format_quantity(one, '1/s', 3)[:-3].strip()}"
             f" a sequence)",
         )
+
+
+def _system_verdicts(case: Case, finding: Finding) -> Iterator[Verdict]:
+    """Say that tokens/s which are too many for one user may be those of a whole system."""
+    claim = finding.claim
+    unstated = not (claim.scope or claim.batch_is_stated or claim.ms_per_token)
+    if not (unstated and claim.tokens_per_s and finding.claim_to_bound):
+        return
+    if claim.tpot_s is not None and claim.tpot_s < finding.predicted_low_s:
+        batch = _batch_for(case, claim)
+        if batch is not None and batch / claim.tokens_per_s >= case.predicted_at(claim, batch):
+            yield Verdict(
+                "may-be-a-system", f"a whole system reaches it at batch {batch:,} (scope = system)"
+            )
+
+
+def _batch_for(case: Case, claim: Claim) -> int | None:
+    """Return the smallest batch predicted to reach a claimed rate, or the largest that fits.
+
+    It is None if not even one sequence runs.
+    """
+    largest = int(min(case.predicted(claim.devices).max_batch, _LARGEST_BATCH))
+    if largest < 1 or claim.tokens_per_s is None:
+        return None
+    rate = claim.tokens_per_s
+    # bisection: a larger batch makes more tokens per second in all
+    batches = range(1, largest + 1)
+    found = bisect_left(batches, x=True, key=lambda b: b / case.predicted_at(claim, b) >= rate)
+    return batches[min(found, largest - 1)]
 
 
 def _times(ratio: float) -> str:

@@ -98,6 +98,11 @@ class Case(NamedTuple):
         """Return the result of the default engine on a number of devices."""
         return self.point(self.engine, self.layout(devices))
 
+    def predicted_at(self, claim: Claim, batch: int) -> float:
+        """Return the predicted time per output token on a claim's devices at a batch. [s]"""
+        degrees = self.layout(claim.devices)
+        return self.point(self.engine, degrees, batch=float(batch)).tpot_s
+
     def bound(self, devices: int) -> Point:
         """Return the result of the ideal engine in its fastest layout, even if it does not fit."""
         padded = self.ideal._replace(pads_heads=1.0)

@@ -22,6 +22,9 @@ _ENTRIES: Final = {"model": "", "device": "", "weight_format": "bf16"}  # the de
 _COUNTS: Final = {"devices": 1, "batch": 1, "input_len": 1024, "output_len": 256}
 _FIGURES: Final = ("ms_per_token", "tokens_per_s", "usd_per_mtok")
 _TEXTS: Final = ("claim", "source")
+USER: Final = "user"
+SYSTEM: Final = "system"
+_SCOPES: Final = ("", USER, SYSTEM)
 _REQUIRED: Final = tuple(name for name, default in _ENTRIES.items() if not default)
 
 COLUMNS: Final = (
@@ -34,6 +37,7 @@ COLUMNS: Final = (
     "input_len",
     "output_len",
     *_FIGURES,
+    "scope",
     "source",
 )
 _FORM: Final = Form(
@@ -56,20 +60,24 @@ class Claim(NamedTuple):
     tokens_per_s: float | None  # of one sequence, or of the whole batch
     usd_per_mtok: float | None
     source: str
+    scope: str = ""  # of tokens_per_s: "user", "system", or not stated
+    batch_is_stated: bool = True
 
     @property
     def tpot_s(self) -> float | None:
-        """Time per output token; tokens/s alone are taken as those of the whole batch. [s]"""
+        """Time per output token; tokens/s are those of the batch unless they are a user's. [s]"""
         if self.ms_per_token is not None:
             return self.ms_per_token / 1e3
-        return None if self.tokens_per_s is None else self.batch / self.tokens_per_s
+        sequences = 1 if self.scope == USER else self.batch
+        return None if self.tokens_per_s is None else sequences / self.tokens_per_s
 
 
 def read_claims(path: str | Path) -> list[Claim]:
     """Return the claims of a CSV file in UTF-8 whose first line names columns of ``COLUMNS``.
 
     ``model``, ``device`` and one of the three figures are needed. Other cells may be empty; the
-    defaults are one device, batch 1, bf16, 1,024 tokens in and 256 out.
+    defaults are one device, batch 1, bf16, 1,024 tokens in and 256 out. ``scope`` says whether
+    tokens/s are those of one ``user`` or of a whole ``system``, whose batch may be left open.
 
     Raises
     ------
@@ -132,6 +140,8 @@ def _claim(name: str, cells: Mapping[str, str], file: Place) -> Claim | None:
         name: _number(name, cells[name], _POSITIVE, place) if cells.get(name) else None
         for name in _FIGURES
     }
+    if cells.get("scope", "") not in _SCOPES:
+        place._replace(key=f"{place.key}: scope").unknown("value", cells["scope"], _SCOPES[1:])
     if not any(cells.get(name) for name in _FIGURES):
         place.fault("claims nothing", f"give one of {', '.join(_FIGURES)}")
     if len(place.faults) > before:
@@ -151,6 +161,8 @@ def _claim(name: str, cells: Mapping[str, str], file: Place) -> Claim | None:
         tokens_per_s=figures["tokens_per_s"],
         usd_per_mtok=figures["usd_per_mtok"],
         source=cells.get("source", ""),
+        scope=cells.get("scope", ""),
+        batch_is_stated=bool(cells.get("batch")),
     )
 
 

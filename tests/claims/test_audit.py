@@ -7,10 +7,12 @@ from click.testing import CliRunner
 from paths import ROOT
 
 from perfcore.catalog import names
+from perfcore.claims.audit import audit as audit_all
 from perfcore.claims.audit import audit_claim as audit
 from perfcore.claims.case import Case
 from perfcore.claims.claim import read_claims
 from perfcore.cli import program
+from perfcore.errors import InputError
 
 SHIPPED = ROOT / "sweeps" / "claims.csv"
 PAGE = ROOT / "docs" / "claims.md"
@@ -236,3 +238,39 @@ def test_what_else_the_page_says(find):
         f"{inferentia.price.lowest_usd_per_mtok:.2f} dollars, on {inferentia.price.devices} chips",
     ):
         assert said in page
+
+
+# One user, or a whole system
+
+
+def test_a_rate_of_a_system_is_not_one_of_a_user():
+    given = {"model": "llama-3.1-8b", "device": "h100-sxm", "tokens_per_s": 10_000}
+    unsaid, system, user = audit_all(
+        [given, given | {"scope": "system"}, given | {"scope": "user"}]
+    )
+
+    assert codes(unsaid) == ["beats-bound", "may-be-a-system"]
+    assert codes(system) == ["consistent"]
+    assert codes(user) == ["beats-bound"]
+    assert f"at batch {system.claim.batch} " in texts(unsaid)[1]
+    assert 1 < system.claim.batch < 356
+    # the smallest batch that is predicted to reach it
+    below, at = audit_all(
+        [given | {"scope": "system", "batch": system.claim.batch - less} for less in (1, 0)]
+    )
+    assert below.claim_to_prediction < 1.0 <= at.claim_to_prediction
+
+
+def test_a_user_s_rate_is_not_divided_by_the_batch():
+    given = {"model": "llama-3.1-8b", "device": "h100-sxm", "tokens_per_s": 100, "batch": 64}
+    (user,) = audit_all([given | {"scope": "user"}])
+
+    assert user.claim.tpot_s == 0.01
+    assert codes(user) == ["consistent"]
+
+
+def test_a_scope_is_known():
+    with pytest.raises(InputError, match="scope: unknown value 'all'; use one of: user, system"):
+        audit_all(
+            [{"model": "llama-3.1-8b", "device": "h100-sxm", "tokens_per_s": 1, "scope": "all"}]
+        )
