@@ -41,6 +41,7 @@ COMMANDS = [
     "columns",
     "schema",
     "completion",
+    "mcp",
 ]
 GROUPS = ["models", "devices", "formats", "engines", "economics", "columns"]
 
