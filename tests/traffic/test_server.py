@@ -138,6 +138,7 @@ def naive(configuration, requests, rules):
             routing=rules.routing,
             written=replica.step_tokens,
             drafted=int(replica.drafted),
+            keeps=bool(limits.keeps),
         ),
         rules.replicas,
         step_time(replica),
@@ -373,6 +374,19 @@ def test_more_kv_cache_never_preempts_more_and_a_larger_budget_never_serves_less
     assert preempted == sorted(preempted, reverse=True)
     assert preempted[0] > preempted[-1] == 0
     assert makespans == sorted(makespans, reverse=True)
+
+
+def test_preempted_requests_find_again_what_nobody_has_taken():
+    """All that they had was prefilled again, which the servers here would take 2 % longer for."""
+    requests = random_requests(3, count=80, rate=200.0)
+    configuration = Configuration(**PLAIN)
+    kept, lost = (
+        simulate_requests(configuration, requests, Rules(kv_tokens=6000, prefix_cache=cache))
+        for cache in (True, False)
+    )
+
+    assert kept.requests["preemptions"].sum() > 10
+    assert kept.makespan_s < lost.makespan_s
 
 
 def test_bursts_make_the_longest_waits_several_times_longer():
