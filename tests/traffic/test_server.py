@@ -298,6 +298,26 @@ def one_by_one(count, rate, seed, lengths):
     )
 
 
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm"])
+@pytest.mark.parametrize(("clients", "input_len", "output_len"), [(8, 900, 300), (64, 300, 64)])
+def test_closed_loops_are_those_of_the_steady_state(engine, clients, input_len, output_len):
+    """Equal lengths: clients run in step, which moves time from TPOT to TTFT, not their sum."""
+    one = Configuration(**{**PLAIN, "engine": engine}, scheduler="continuous").changed(
+        batch=clients, input_len=input_len, output_len=output_len
+    )
+    steady = one.evaluate()
+    e2e_s = steady.e2e_latency_s - one.records.engine.host_per_prefill  # left out there
+    traffic = Traffic(
+        clients=clients, requests=12 * clients, input_len=input_len, output_len=output_len
+    )
+    found = summary(simulate_requests(one, traffic.made(), Rules(prefix_cache=False)))
+
+    assert found["e2e_mean_s"] == pytest.approx(e2e_s, rel=0.03)
+    assert found["requests_per_s"] == pytest.approx(clients / e2e_s, rel=0.03)
+    assert found["tpot_mean_s"] <= steady.tpot_s * 1.03
+    assert found["ttft_mean_s"] > steady.ttft_s - one.records.engine.host_per_prefill
+
+
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
 def test_waits_are_those_of_an_m_d_1_queue(load):
     """S rho / (2 (1 - rho)), Pollaczek-Khinchine."""
