@@ -88,11 +88,9 @@ _WITH_EXPERTS: Final = (*_SERVERS, "vllm-2024", "trtllm-2024")
 _LATENCY_UNDER_LOAD: Final = 0.3  # weight: its heavy tail distorts the constants of kernels
 _ENERGY: Final = 0.5  # weight: the product of power and time, which are fitted already
 # Largest factors, up and down, where 5 is too few: host times range from graphs in C++ to a server
-# in Python; the penalty of the kernel tables is 0.03, that of heads that are copied is below 1; the
-# least TTFT of a server is 10 to 60 ms.
+# in Python; the penalty of the kernel tables is 0.03, that of heads that are copied is below 1.
 _HOST: Final = 10.0
 _GROUPING: Final = 30.0
-_PREFILL: Final = 6.0
 
 
 def joint() -> tuple[Parameter, ...]:
@@ -133,13 +131,14 @@ def _own(engine: str, kinship: float) -> Iterator[Parameter]:
     yield Parameter(f"{engine} prefill", PREFILL, 0.6 * kinship if kinship < 1.0 else 1.2, one)
     yield Parameter(f"{engine} grouping", ("kv_group_penalty",), 1.0, one, most=_GROUPING)
     yield Parameter(f"{engine} all-reduce", ALL_REDUCE, 0.5 * kinship, one)
-    for name, width, most in (
-        ("host_per_step", 1.0, _HOST),
-        ("host_per_sequence", 1.0, _HOST),
-        ("host_per_device", 1.5, _HOST),
-        ("host_per_prefill", 0.7, _PREFILL),
+    for name, width in (
+        ("host_per_step", 1.0),
+        ("host_per_sequence", 1.0),
+        ("host_per_device", 1.5),
     ):
-        yield Parameter(f"{engine} {name}", (name,), width, one, most=most)
+        yield Parameter(f"{engine} {name}", (name,), width, one, most=_HOST)
+    if engine not in _SERVERS:  # tables have means, which contain cold requests and queues
+        yield Parameter(f"{engine} host_per_prefill", ("host_per_prefill",), 0.7, one)
     if engine in _WITH_EXPERTS or kinship == 1.0:
         yield Parameter(f"{engine} experts", EXPERTS, 0.2, one)
     if engine in _SERVERS or engine not in _KINSHIP:

@@ -345,6 +345,7 @@ def limits_of(replica: Replica, requests: Requests, rules: Rules, room: Room) ->
         hashed_blocks=max(int(hashed // room.block_tokens), 1),
         routing=ROUTINGS.index(rules.routing),
         at_once=int(rules.at_once),
+        keeps=int(rules.prefix_cache),
         prefilled=0,
         requests=len(requests.arrival_s),
         servers=rules.replicas,
@@ -406,7 +407,7 @@ def log_of(count: int) -> Log:
 
 _BY_REQUEST: Final = (
     *("start", "end", "left", "shared", "link"),
-    *("written", "token_s", "due_s", "due"),
+    *("written", "token_s", "kept", "kept_at", "due_s", "due"),
 )
 _EMPTY: Final = ("head", "tail", "oldest", "newest", "users", "older", "newer", "link")
 

@@ -10,6 +10,7 @@ from perfcore import catalog
 from perfcore.accuracy.calibration import describe
 from perfcore.accuracy.scores import errors_of, score
 from perfcore.accuracy.table import read_measurements
+from perfcore.configuration.configuration import Configuration
 
 PUBLISHED = ROOT / "tests" / "data" / "published.csv"
 
@@ -111,3 +112,20 @@ def test_published_results_are_met(published, engine, device_class, metric, medi
 
     assert len(ratios) >= 2
     assert errors_of(np.array(ratios)).median_ape <= median
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "prompt", "measured_s"),
+    [  # Tenstorrent's GPU references: warmed vLLM servers, one request at a time
+        ("qwen3-1.7b", "a100-80gb-sxm", 128, 11.4e-3),
+        ("qwen3-1.7b", "a100-80gb-sxm", 1024, 26.4e-3),
+        ("qwen2.5-7b", "rtx-4090", 128, 30.8e-3),
+    ],
+)
+def test_a_warmed_server_answers_a_single_request_at_once(model, device, prompt, measured_s):
+    """The fixed part of TTFT was 27 ms, fitted to means with cold requests."""
+    one = Configuration(
+        model, device, engine="vllm", scheduler="continuous", input_len=prompt, output_len=128
+    )
+
+    assert one.evaluate().ttft_s == pytest.approx(measured_s, rel=0.2)

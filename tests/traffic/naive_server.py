@@ -33,6 +33,8 @@ class Job:
     steps_left: int = 0
     writes: bool = False
     holds: list = field(default_factory=list)
+    kept: float = 0.0  # tokens in blocks that its last preemption freed
+    kept_at: float = 0.0
 
     def to_prefill(self):
         return self.prompt + int(self.written)
@@ -57,6 +59,7 @@ class Rules:
     routing: str = "round-robin"
     written: float = 1.0  # tokens that a step writes, in the mean
     drafted: int = 1
+    keeps: bool = True
 
     def blocks_of(self, tokens):
         return ceil(tokens / self.block_tokens)
@@ -77,6 +80,7 @@ class Server:
         self.running = []
         self.queue = []
         self.users = {}  # of each hashed block that is kept
+        self.taken = 0.0  # tokens for which room was taken, ever
         self.unused = []  # hashed blocks, least recently used first
 
     def own(self):
@@ -122,17 +126,26 @@ class Server:
 
     def preempt(self):
         job = self.running.pop()
+        job.kept = job.to_prefill() - (0 if job.writes else job.left)
+        job.kept_at = self.taken
         job.writes = False
         job.preemptions += 1
         self.give_back(job)
         self.enqueue(job, ahead=True)
+
+    def found_again(self, job):
+        """Tokens of a preempted job in blocks that are still as it left them."""
+        block = self.rules.block_tokens
+        left = min(job.kept - (self.taken - job.kept_at), job.to_prefill() - 1)
+        return int(left // block) * block if self.rules.keeps and left >= block else 0
 
     def admit(self, room):
         """Admit the head of the queue, if it may be."""
         rules = self.rules
         job = self.queue[0]
         found = self.hits(job)
-        new = job.to_prefill() - len(found) * rules.hashed_tokens
+        known = max(len(found) * rules.hashed_tokens, self.found_again(job))
+        new = job.to_prefill() - known
         if not rules.chunked and new > room and room < rules.budget:
             return False
         tokens = job.prompt + job.output if rules.reserved else job.to_prefill()
@@ -149,6 +162,7 @@ class Server:
         self.evict(needed)
         job.holds = found
         job.left = new
+        self.taken += job.to_prefill() - known
         if job.admitted is None:
             job.admitted = self.clock
             job.cached = len(found) * rules.hashed_tokens
@@ -194,6 +208,7 @@ class Server:
         """Write the tokens of a step; return the requests that end."""
         rules = self.rules
         done = []
+        self.taken += len(writers) * rules.written
         for job in writers:
             job.written += rules.written
             job.steps_left -= 1

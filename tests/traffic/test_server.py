@@ -138,6 +138,7 @@ def naive(configuration, requests, rules):
             routing=rules.routing,
             written=replica.step_tokens,
             drafted=int(replica.drafted),
+            keeps=bool(limits.keeps),
         ),
         rules.replicas,
         step_time(replica),
@@ -297,6 +298,26 @@ def one_by_one(count, rate, seed, lengths):
     )
 
 
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm"])
+@pytest.mark.parametrize(("clients", "input_len", "output_len"), [(8, 900, 300), (64, 300, 64)])
+def test_closed_loops_are_those_of_the_steady_state(engine, clients, input_len, output_len):
+    """Equal lengths: clients run in step, which moves time from TPOT to TTFT, not their sum."""
+    one = Configuration(**{**PLAIN, "engine": engine}, scheduler="continuous").changed(
+        batch=clients, input_len=input_len, output_len=output_len
+    )
+    steady = one.evaluate()
+    e2e_s = steady.e2e_latency_s - one.records.engine.host_per_prefill  # left out there
+    traffic = Traffic(
+        clients=clients, requests=12 * clients, input_len=input_len, output_len=output_len
+    )
+    found = summary(simulate_requests(one, traffic.made(), Rules(prefix_cache=False)))
+
+    assert found["e2e_mean_s"] == pytest.approx(e2e_s, rel=0.03)
+    assert found["requests_per_s"] == pytest.approx(clients / e2e_s, rel=0.03)
+    assert found["tpot_mean_s"] <= steady.tpot_s * 1.03
+    assert found["ttft_mean_s"] > steady.ttft_s - one.records.engine.host_per_prefill
+
+
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
 def test_waits_are_those_of_an_m_d_1_queue(load):
     """S rho / (2 (1 - rho)), Pollaczek-Khinchine."""
@@ -373,6 +394,19 @@ def test_more_kv_cache_never_preempts_more_and_a_larger_budget_never_serves_less
     assert preempted == sorted(preempted, reverse=True)
     assert preempted[0] > preempted[-1] == 0
     assert makespans == sorted(makespans, reverse=True)
+
+
+def test_preempted_requests_find_again_what_nobody_has_taken():
+    """All that they had was prefilled again, which the servers here would take 2 % longer for."""
+    requests = random_requests(3, count=80, rate=200.0)
+    configuration = Configuration(**PLAIN)
+    kept, lost = (
+        simulate_requests(configuration, requests, Rules(kv_tokens=6000, prefix_cache=cache))
+        for cache in (True, False)
+    )
+
+    assert kept.requests["preemptions"].sum() > 10
+    assert kept.makespan_s < lost.makespan_s
 
 
 def test_bursts_make_the_longest_waits_several_times_longer():

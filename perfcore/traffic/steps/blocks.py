@@ -78,6 +78,22 @@ def hit_blocks(limits: Limits, offered: Offered, state: State, server: int, requ
 
 
 @jit.inlined
+def found_again(limits: Limits, offered: Offered, state: State, server: int, request: int) -> int:
+    """Return the leading tokens that a preempted request finds in blocks that nobody has taken.
+
+    Blocks are free in the order in which they are taken, its last ones first. The last token of
+    its prompt is never among them.
+    """
+    left = min(
+        state.kept[request] - (state.taken[server] - state.kept_at[request]),
+        prompt_of(offered, state, request) - 1.0,
+    )
+    if limits.keeps == 0 or left < limits.block_tokens:
+        return 0
+    return int(left * (1.0 / limits.block_tokens)) * limits.block_tokens
+
+
+@jit.inlined
 def keep_unused(limits: Limits, state: State, server: int, block: int) -> None:
     """Make a hashed block the most recently used of those that no request uses."""
     newest = state.newest[server]

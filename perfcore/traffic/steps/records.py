@@ -37,6 +37,7 @@ class Limits(NamedTuple):
     hashed_blocks: int  # blocks of the KV cache that it takes
     routing: int
     at_once: int  # 1: equal steps are taken at once; 0: one by one, the reference
+    keeps: int  # 1: free blocks keep their content until they are taken (prefix cache)
     prefilled: int  # 1: prompts arrive with their KV cache, from a pool of prefill servers
     requests: int
     servers: int
@@ -104,6 +105,7 @@ class State(NamedTuple):
     hit_tokens: Integers
     prompt_tokens: Integers  # admitted, cached ones included
     preempted: Integers
+    taken: Reals  # tokens for which sequences that write and admissions have taken room
     most_used: Reals  # tokens in the KV cache of running requests
     row: Integers  # (servers x positions,) running requests in order of admission
     start: Reals  # (requests,) context at write step 0, had it written since
@@ -116,6 +118,8 @@ class State(NamedTuple):
     link: Integers  # (requests,) next in the queue
     written: Reals  # (requests,) tokens up to the last prefill or preemption
     token_s: Reals  # (requests,) time of the last token, if it is not from a step of others
+    kept: Reals  # (requests,) tokens that its last preemption left in free blocks
+    kept_at: Reals  # (requests,) ``taken`` at that time
     held: Integers  # (hashes of all requests,) 1: the request uses the block
     due_s: Reals  # (requests,) heap of requests whose predecessor has ended
     due: Integers  # (requests,)

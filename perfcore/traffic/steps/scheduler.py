@@ -16,6 +16,7 @@ from perfcore.traffic.steps.blocks import (
     blocks_of,
     context_of,
     evict,
+    found_again,
     give_back,
     hit_blocks,
     keep_answer,
@@ -41,11 +42,14 @@ def preempt(
     request = state.row[server * limits.positions + position]
     state.running[server] = position
     state.to_prefill[server] -= state.left[request]
+    state.kept[request] = prompt_of(offered, state, request) - state.left[request]
+    state.kept_at[request] = state.taken[server]
     if position < state.writing[server]:
         step = state.write_steps[server]
         context = context_of(replica, state, request, step)
         # the prefill that follows writes a token, unless another pool does it
         state.written[request] = context - offered.input_len[request] - limits.prefilled
+        state.kept[request] = context
         state.token_s[request] = max(state.token_s[request], state.wrote_at[server])
         state.starts[server] -= state.start[request]
         state.writing[server] = position
@@ -99,7 +103,8 @@ def admit(
     position = state.running[server]
     tokens = prompt_of(offered, state, request)
     hits = hit_blocks(limits, offered, state, server, request)
-    new = tokens - hits * limits.hashed_tokens
+    known = max(hits * limits.hashed_tokens, found_again(limits, offered, state, server, request))
+    new = tokens - known
     if limits.prefilled == 1:
         new = 0
     if limits.chunked == 0 and new > room and room < limits.budget:
@@ -126,6 +131,7 @@ def admit(
     state.sure_until[server] = state.write_steps[server]
     state.left[request] = new
     tokens = prompt_of(offered, state, request)
+    state.taken[server] += tokens - known
     state.to_prefill[server] -= tokens - new
     if np.isnan(log.admitted_s[request]):
         log.admitted_s[request] = state.clock[server]
@@ -277,6 +283,7 @@ def advance(
     state.most_used[server] = max(state.most_used[server], used)
     state.energy_j[server] += span.energy_j
     state.bytes_moved[server] += span.bytes_moved
+    state.taken[server] += writing * replica.step_tokens * span.steps
     state.steps[server] += span.steps
     if writing > 0:
         count_gaps(limits, state, server, writing, span)

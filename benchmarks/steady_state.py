@@ -1,0 +1,143 @@
+"""Steady state against simulation over a random sample of servers with closed loops.
+
+    python benchmarks/steady_state.py [SERVERS] [SEED]
+
+Each has a random model, device, engine, number of clients, and length of prompts and answers. The
+throughput, TPOT, TTFT and time end to end of ``scheduler = "continuous"`` are held against those of
+the simulation, with equal lengths, so that requests run in step, and with lengths that are spread;
+those of ``scheduler = "disaggregated"`` against two pools with Poisson arrivals at its throughput.
+Servers whose requests wait are left out. The last line of stdout is a JSON document of the relative
+differences: their median and 90th percentile, and the share above 10 %.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from perfcore.configuration.configuration import Configuration
+from perfcore.physics.stages.replica import OK
+from perfcore.traffic.results import summary
+from perfcore.traffic.server import Rules, simulate_pools, simulate_requests
+from perfcore.traffic.synthetic import Traffic
+
+SERVERS = [
+    ("llama-3.1-8b", 1),
+    ("qwen3-32b", 2),
+    ("llama-3.3-70b", 4),
+    ("gpt-oss-120b", 2),
+    ("qwen3-30b-a3b", 1),
+]
+DEVICES = ("h100-sxm", "h200-sxm", "b200", "mi300x", "a100-80gb-sxm")
+ENGINES = ("vllm", "sglang", "trtllm")
+FIGURES = ("requests_per_s", "tpot", "ttft", "e2e")
+ROUNDS = 12  # requests of each client
+APART = Rules(prefix_cache=False)
+SPREADS = {"equal": 0.0, "spread": 0.2}  # of lengths, up and down
+
+
+def drawn(draws: np.random.Generator) -> Configuration:
+    """Return a random server with a random number of clients and random lengths."""
+    model, tp = SERVERS[draws.integers(len(SERVERS))]
+    clients = int(2 ** draws.uniform(0.0, 8.0))
+    input_len, output_len = (int(2 ** draws.uniform(6.0, top)) for top in (13.0, 11.0))
+    return Configuration(
+        model,
+        str(draws.choice(DEVICES)),
+        engine=str(draws.choice(ENGINES)),
+        tp=tp,
+        scheduler="continuous",
+        batch=clients,
+        input_len=input_len,
+        output_len=output_len,
+    )
+
+
+def spread_text(length: int, spread: float) -> str:
+    """Return lengths between ``length`` (1 - spread) and ``length`` (1 + spread)."""
+    low = max(round(length * (1.0 - spread)), 1)
+    return f"uniform:{low}..{2 * length - low}"
+
+
+def compared(configuration: Configuration, spread: float) -> list[float]:
+    """Return closed form over simulation, less 1, of each figure."""
+    steady = configuration.evaluate()
+    clients = int(configuration.batch)
+    traffic = Traffic(
+        clients=clients,
+        requests=clients * ROUNDS,
+        input_len=spread_text(int(configuration.input_len), spread),
+        output_len=spread_text(int(configuration.output_len), spread),
+    )
+    found = summary(simulate_requests(configuration, traffic.made(), APART))
+    return differences(configuration, clients / steady.e2e_latency_s, found)
+
+
+def compared_pools(configuration: Configuration) -> list[float]:
+    """Return closed form over simulation of two pools, less 1, of each figure."""
+    apart = configuration.changed(scheduler="disaggregated")
+    steady = apart.evaluate()
+    # as many decode servers as make the number of prefill servers nearly whole
+    servers = min(range(1, 9), key=lambda many: -abs(steady.prefill_pool * many % 1.0 - 0.5))
+    traffic = Traffic(
+        rate=steady.requests_per_s * servers,
+        requests=max(1500, int(configuration.batch) * servers * ROUNDS),
+        input_len=int(configuration.input_len),
+        output_len=int(configuration.output_len),
+    )
+    prefill = replace(APART, replicas=max(round(steady.prefill_pool * servers), 1))
+    decode = replace(APART, replicas=servers)
+    found = simulate_pools(configuration, configuration, traffic.made(), prefill, decode)
+    return differences(apart, steady.requests_per_s * servers, summary(found))
+
+
+def differences(
+    configuration: Configuration, requests_per_s: float, found: Mapping[str, float | str]
+) -> list[float]:
+    """Return the relative differences of the closed form from a simulation.
+
+    ``host_per_prefill``, which the simulation leaves out, counts in neither.
+    """
+    steady = configuration.evaluate()
+    outside_s = configuration.records.engine.host_per_prefill
+    e2e_s = steady.e2e_latency_s - outside_s
+    closed = [requests_per_s, steady.tpot_s, steady.ttft_s - outside_s, e2e_s]
+    if configuration.scheduler == "continuous":
+        closed[0] *= steady.e2e_latency_s / e2e_s
+    names = ("requests_per_s", "tpot_mean_s", "ttft_mean_s", "e2e_mean_s")
+    return [one / float(found[name]) - 1.0 for one, name in zip(closed, names, strict=True)]
+
+
+def main(servers: int, seed: int) -> None:
+    """Measure and print."""
+    draws = np.random.default_rng(seed)
+    found: dict[str, list[list[float]]] = {name: [] for name in (*SPREADS, "pools")}
+    for _ in range(servers):
+        configuration = drawn(draws)
+        steady = configuration.evaluate()
+        if steady.status != OK or steady.running_batch < configuration.batch:  # cannot, or waits
+            continue
+        for name, spread in SPREADS.items():
+            found[name].append(compared(configuration, spread))
+        found["pools"].append(compared_pools(configuration))
+    answer = {}
+    for name, rows in found.items():
+        table = np.array(rows)
+        for place, figure in enumerate(FIGURES):
+            off = np.abs(table[:, place])
+            answer[f"{name} {figure}"] = {
+                "servers": len(off),
+                "median": round(float(np.median(off)), 4),
+                "p90": round(float(np.percentile(off, 90)), 4),
+                "bias": round(float(np.median(table[:, place])), 4),
+                "above_10_percent": round(float((off > 0.1).mean()), 3),
+            }
+            print(f"{name} {figure}", answer[f"{name} {figure}"])
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    given = [int(one) for one in sys.argv[1:]]
+    main(*(given + [300, 0][len(given) :]))
