@@ -60,7 +60,7 @@ class Bill(Passes):
                 rows = self.groups * max(tokens, body.tile)
                 seconds += 2 * rows * matrix.elements / body.flops
             if layer.expert:
-                rows = all_tokens * routed(entry) + touched * experts.tile
+                rows = all_tokens * self.experts_of_token() + touched * experts.tile
                 seconds += 2 * rows * layer.expert.elements / experts.flops
         rows = self.groups * max(logits, 16.0)
         return seconds + 2 * rows * entry.vocab_size * entry.hidden_size / self.attention_flops

@@ -22,7 +22,8 @@ class Passes(Replica):
     def fullest_rank(self, tokens):
         """Return distinct experts and tokens as if every rank had as many as the fullest."""
         experts, ranks, touched = self.held, self.ep, self.touched(tokens)
-        if ranks <= 1 or self.engine.expert_imbalance != 1:
+        even = self.engine.expert_imbalance != 1 or self.engine.dense_experts
+        if ranks <= 1 or even:
             return touched, tokens
         share = touched / ranks
         deviation = math.sqrt(max(2 * share * (1 - touched / experts) * math.log(ranks), 0))
@@ -62,7 +63,7 @@ class Passes(Replica):
             if layer.expert:
                 experts, seen = loads
                 weight_bytes += reads * experts * layer.expert.elements * kernel.bits / 8
-                flop += 2 * seen * routed(entry) * layer.expert.elements
+                flop += 2 * seen * self.experts_of_token() * layer.expert.elements
                 moved += a * seen * routed(entry) * self.moved_by_expert(layer.expert)
         efficiency = kernel.memory_efficiency * self.engine.memory_efficiency_experts
         total.operator(
@@ -74,10 +75,25 @@ class Passes(Replica):
                 (
                     flop / expert_width,
                     kernel.flops,
-                    kernel.compute_efficiency * self.engine.compute_efficiency_experts,
+                    kernel.compute_efficiency
+                    * self.engine.compute_efficiency_experts
+                    * self.reached_by_width(),
                 )
             ],
         )
+
+    def reached_by_width(self):
+        """Return the share of their rate that experts reach, given their columns on a device."""
+        engine, kernel = self.engine, self.experts_kernel
+        sizes = [layer.expert.elements for layer in self.layers if layer.expert]
+        if not sizes:
+            return 1.0
+        columns = sum(sizes) / len(sizes) / self.entry.hidden_size / 3
+        columns /= max((self.width if self.spatial else self.tp * self.deployment.dp) / self.ep, 1)
+        half = engine.expert_half_width * min(max(kernel.flops / self.attention_flops, 1), 2)
+        if self.weights.kernel == 4.0:  # weight-only on every device
+            half = engine.expert_half_width_4_weight_only
+        return columns / (columns + half)
 
     @property
     def sharers(self):

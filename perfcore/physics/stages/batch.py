@@ -67,7 +67,8 @@ def linear_at(replica: Replica, tokens: float, all_tokens: float) -> Linear:
     """Linear operators of a pass over ``tokens`` of a group, ``all_tokens`` of all groups."""
     model = replica.model
     engine = replica.engine
-    ranks = replica.deployment.ep if engine.expert_imbalance == 1.0 else 1.0
+    uneven = engine.expert_imbalance == 1.0 and engine.dense_experts == 0.0
+    ranks = replica.deployment.ep if uneven else 1.0
     slots = replica.layout.expert_slots
     experts_read = touched_experts(slots, engine, replica.passed_over, all_tokens)
     waited_experts = experts_read
