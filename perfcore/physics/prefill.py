@@ -50,16 +50,26 @@ class PrefillCosts(NamedTuple):
     state_flops_per_token: float
 
 
-class PrefillTerms(NamedTuple):
-    """Time of a prefill and, if split, its parts by limiting resource. [s]"""
+class PassParts(NamedTuple):
+    """Parts of a time by the resource that limits them. [s]"""
 
-    seconds: float
-    serial: float  # seconds if stages worked in turn
     memory: float
     compute: float
-    arithmetic: float  # part of serial: all operators, those that wait for bytes included
     transfer: float  # bytes over links
     latency: float  # start-ups of operators and exchanges
+
+
+class PrefillTerms(NamedTuple):
+    """Time of a prefill and, if split, its parts. [s]
+
+    ``serial`` is the time that it would take if stages worked in turn.
+    """
+
+    seconds: float
+    serial: float
+    parts: PassParts
+    serial_parts: PassParts
+    arithmetic: float  # part of serial: all operators, those that wait for bytes included
     attention: float  # a part of seconds, however it is limited
 
 
@@ -288,14 +298,13 @@ def prefill_terms(
         passed += attention.total * fill + head_s
         seconds = passed + (network.total + hand_over + fixed)
         in_turn = once + head_s + hand_over
+        unknown = PassParts(memory=NOTHING, compute=NOTHING, transfer=NOTHING, latency=NOTHING)
         return PrefillTerms(
             seconds=seconds,
             serial=fma(seconds - in_turn, per_fill, in_turn - once),
-            memory=NOTHING,
-            compute=NOTHING,
+            parts=unknown,
+            serial_parts=unknown,
             arithmetic=NOTHING,
-            transfer=NOTHING,
-            latency=NOTHING,
             attention=attention.total * fill,
         )
     head = add_prefill_operator(none, operators.lm_head, prompts, 1.0, residue, split)
@@ -315,12 +324,33 @@ def prefill_terms(
     return PrefillTerms(
         seconds=seconds,
         serial=fma(seconds - in_turn, per_fill, in_turn - once),
-        memory=memory,
-        compute=compute,
+        parts=PassParts(memory=memory, compute=compute, transfer=transfer, latency=latency),
+        serial_parts=PassParts(
+            memory=fma(memory - once - head.weights, per_fill, head.weights),
+            compute=fma(compute - head.compute, per_fill, head.compute),
+            transfer=fma(transfer - hand_over, per_fill, hand_over),
+            latency=latency * per_fill,
+        ),
         arithmetic=arithmetic,
-        transfer=transfer,
-        latency=latency,
         attention=attention.total * fill,
+    )
+
+
+def shared_parts(
+    terms: PrefillTerms, at_once: float, micro_batches: float, pipelined: float
+) -> PassParts:
+    """Parts of a pass's time whose shares of ``at_once`` passes depend on rates as the whole does.
+
+    If idle stages decide how many passes are at once, each counts by its work, not by its time.
+    """
+    by_work = 1.0 < at_once < micro_batches
+    parts = terms.parts
+    work = terms.serial_parts
+    return PassParts(
+        memory=work.memory * pipelined if by_work else parts.memory,
+        compute=work.compute * pipelined if by_work else parts.compute,
+        transfer=work.transfer * pipelined if by_work else parts.transfer,
+        latency=work.latency * pipelined if by_work else parts.latency,
     )
 
 

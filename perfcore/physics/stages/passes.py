@@ -21,7 +21,7 @@ from perfcore.physics.energy import (
 from perfcore.physics.memory import second_tier_bandwidth
 from perfcore.physics.operators import touched_experts
 from perfcore.physics.prefill import (
-    PrefillTerms,
+    PassParts,
     attention_bytes,
     attention_work,
     cached_token_time,
@@ -29,6 +29,7 @@ from perfcore.physics.prefill import (
     passes_at_once,
     prefill_terms,
     prompts_of,
+    shared_parts,
 )
 from perfcore.physics.roofline import TINY
 from perfcore.physics.rounding import NOTHING
@@ -77,6 +78,7 @@ class Step(NamedTuple):
     activations_s: float
     compute_s: float
     hidden_s: float  # behind which the arithmetic of prompts hides: linear operators wait for bytes
+    reads_s: float  # bytes of linear operators and of attention over the context
     unused_s: float  # hidden_s and that of attention: in which devices could compute
     network_s: float
     transfer_s: float  # the part of network_s that a faster link would shorten
@@ -165,9 +167,13 @@ def prefill_at(
         running.per_groups,
     )
     busy_s = terms.serial
-    pipelined = terms.seconds / busy_s if layout.stages > 1.0 else 1.0
     micro_batches = running.passes * running.per_groups
+    of_pass = layout.prefill_width / layout.devices * running.groups  # devices in turn
+    pipelined = terms.seconds / busy_s if layout.stages > 1.0 else 1.0
     at_once = passes_at_once(layout, running.groups, micro_batches, pipelined)
+    parts = terms.parts
+    if layout.stages > 1.0:
+        parts = shared_parts(terms, at_once, micro_batches, pipelined)
     memory_s = moved_bytes * (1.0 / (layout.prefill_width * replica.device.memory_bandwidth))
     busy_j = busy_energy(replica.watts, busy_s, memory_s, executed_s * replica.prefill.narrowing)
     seconds = terms.seconds
@@ -178,25 +184,21 @@ def prefill_at(
         demand = Demand(longer, power_w, memory_s / busy_s, memory_s / busy_s)
         seconds *= longer
         power_w = min(power_w, replica.watts.limit)
-        terms = PrefillTerms(
-            seconds=seconds,
-            serial=terms.serial * longer,
-            memory=terms.memory * longer,
-            compute=terms.compute * longer,
-            arithmetic=terms.arithmetic * longer,
-            transfer=terms.transfer * longer,
-            latency=terms.latency * longer,
-            attention=terms.attention,
+        parts = PassParts(
+            memory=parts.memory * longer,
+            compute=parts.compute * longer,
+            transfer=parts.transfer * longer,
+            latency=parts.latency * longer,
         )
-    active_share = layout.prefill_width / layout.devices * running.groups * at_once
-    active_share /= pipelined
+    arithmetic_s = terms.arithmetic * (at_once * of_pass if layout.stages > 1.0 else 1.0)
+    active_share = of_pass * at_once / pipelined
     return Prefill(
         seconds=seconds,
-        memory_s=terms.memory,
-        compute_s=terms.compute,
-        arithmetic_s=terms.arithmetic * pipelined,
-        transfer_s=terms.transfer,
-        latency_s=terms.latency,
+        memory_s=parts.memory,
+        compute_s=parts.compute,
+        arithmetic_s=arithmetic_s * demand.longer,
+        transfer_s=parts.transfer,
+        latency_s=parts.latency,
         chunks=chunks,
         further_host_s=(chunks - 1.0) * (replica.host_s * running.per_micro_batches),
         stages_share=at_once * running.per_micro_batches,
@@ -357,6 +359,7 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
     )
     unused_s = attention_s - score_seconds(replica, context) * running.writing
     unused_s = running.hidden_s + max(unused_s, 0.0)
+    reads_s = running.weights_s + terms.kv - running.kv_s + terms.activations
     device_s += running.latency_s - running.host_s
     pass_bytes = running.pass_bytes + read.size * running.writing
     memory_s = pass_bytes * (replica.per_step_token * replica.per_bandwidth)
@@ -387,6 +390,7 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
         activations_s=terms.activations,
         compute_s=terms.compute,
         hidden_s=running.hidden_s,
+        reads_s=reads_s,
         unused_s=unused_s,
         network_s=running.network_s,
         transfer_s=running.transfer_s,
@@ -426,6 +430,7 @@ def thinned(replica: Replica, step: Step, share: float) -> Step:
         activations_s=activations_s,
         compute_s=compute_s,
         hidden_s=bare.weights_s + share * (step.hidden_s - bare.weights_s),
+        reads_s=bare.weights_s + share * (step.reads_s - bare.weights_s),
         unused_s=bare.weights_s + share * (step.unused_s - bare.weights_s),
         network_s=network_s,
         transfer_s=share * step.transfer_s,

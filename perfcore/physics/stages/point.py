@@ -157,7 +157,6 @@ def point_at(
     saved_memory_s = 0.0
     saved_compute_s = 0.0
     saved_start_s = 0.0
-    forced_s = 0.0
     busy = 1.0
     away_s = full.away_weights_s * prefill.weight_read_share
     prompts_s = prefill.seconds + away_s
@@ -198,26 +197,29 @@ def point_at(
         own_s = (alone_s + pace.company * added_s) * prefill.per_prompt + away_s
         # whatever overlaps, arithmetic takes its time
         delay_s = engine.interference * added_s
-        forced_s = max(prefill.arithmetic_s - hides * step.unused_s - delay_s, 0.0)
-        beside_s = delay_s + forced_s
+        least_s = prefill.arithmetic_s - hides * step.unused_s
+        forced = 1.0 if least_s > delay_s else 0.0
+        beside_s = max(delay_s, least_s)
         ahead_s = per_prompt * (alone_s + pace.company * beside_s)
-        beside_s *= per_prompt
         between = pace.between * replica.per_step_token
-        forced_s *= between * per_prompt
+        prefill_s = between * (per_prompt * beside_s)
         # a prompt between two of a request's steps is carried by one of them
-        fused = between * per_prompt * (engine.interference if plain_s > 0.0 else 0.0)
-        passes = between * per_prompt * (engine.interference * more) + fused
-        prefill_s = between * beside_s
+        weight = between * per_prompt * (engine.interference * (1.0 - forced))
+        fused = weight if plain_s > 0.0 else 0.0
+        passes = weight * more + fused
         others_s = pace.ahead * ahead_s
         shared_steps = pace.company * pace.prefill
         outside_s += 0.5 * pace.company * step_s
         steps_s = (pace.decode + shared_steps) * step_s
-        prompts_s = own_s + others_s + pace.between * pace.decode * beside_s
+        prompts_s = own_s + others_s + pace.between * pace.decode * (per_prompt * beside_s)
         first_s = outside_s + shared_steps * step_s + own_s + others_s
         bare_s = replica.bare_step.weights_s
         streamed_s = running.weights_s + running.activations_s
         saved_memory_s = fused * hides * (bare_s + filled * (streamed_s - bare_s))
         saved_compute_s = fused * hidden_s - saved_memory_s
+        behind_s = forced * between * per_prompt * hides * step.reads_s
+        saved_memory_s += behind_s
+        saved_compute_s -= behind_s + forced * prefill_s
         saved_start_s = fused * start_s
         busy = min(1.0 / (decode_share + TINY), 1.0 + max(batch - 1.0, 0.0) * (1.0 - decode_share))
     tpot_s = step.seconds + prefill_s
@@ -336,9 +338,7 @@ def point_at(
             + (passes * prefill.memory_s - saved_memory_s)
         )
         * per_tpot,
-        elasticity_compute=(
-            step.compute_s + (passes * prefill.compute_s - saved_compute_s + forced_s)
-        )
+        elasticity_compute=(step.compute_s + (passes * prefill.compute_s - saved_compute_s))
         * per_tpot,
         elasticity_link=(step.transfer_s + step.offload_s + passes * prefill.transfer_s) * per_tpot,
         elasticity_latency=(
