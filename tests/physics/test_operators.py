@@ -6,8 +6,11 @@ from perfcore.physics.operators import (
     activation_bytes_per_token,
     activation_elements,
     body_read_bytes,
+    computing_experts,
+    expert_kernel,
     expert_read_bytes,
     flops_per_token,
+    half_width,
     head_io_elements,
     layer_compute,
     layer_weights,
@@ -186,6 +189,16 @@ def test_narrow_experts_reach_less():
     assert narrow.weights == wide.weights
 
 
+def test_faster_arithmetic_needs_wider_experts():
+    """fp8 has twice the rate of bf16 on an H100: n0 = 240 instead of 120."""
+    engine = IDEAL._replace(expert_half_width=120.0)
+
+    assert half_width(H100, engine, BF16) == 120.0
+    assert half_width(H100, engine, FP8) == digits(240.0)
+    share = expert_kernel(DEEPSEEK, H100, engine, BF16, 8.0).flops / 989e12
+    assert share == digits(1.0 / (1.0 + 120.0 / 256.0))
+
+
 def test_whole_experts_on_a_device_are_wide():
     """DeepSeek-V3, experts on 8 ranks: all 2,048 columns are on one device."""
     engine = IDEAL._replace(expert_half_width=120.0)
@@ -207,6 +220,8 @@ def test_a_compiled_batch_computes_and_reads_all_experts():
     """DeepSeek-V3: 256 experts for every token, of which 8 are chosen."""
     engine = IDEAL._replace(dense_experts=1.0)
 
+    assert computing_experts(DEEPSEEK, engine) == 256.0
+    assert computing_experts(DEEPSEEK, IDEAL) == 8.0
     ratio = experts_of(engine).compute_per_token / experts_of(IDEAL).compute_per_token
     assert ratio == digits(256.0 / 8.0)
     assert touched_experts(256.0, engine, passed_over(DEEPSEEK), 1.0) == 256.0
