@@ -15,15 +15,26 @@ from perfcore.accuracy.prediction import Batch, evaluate_points
 from perfcore.catalog import loader, names
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.schema import DeviceEntry
+from perfcore.physics.operators import flops_per_token
 from perfcore.physics.stages.point import Point
-from perfcore.records import OFFLOAD_NONE, Deployment, Device, Engine
+from perfcore.records import (
+    OFFLOAD_NONE,
+    SCHEDULER_DISAGGREGATED,
+    Deployment,
+    Device,
+    Engine,
+    Model,
+)
+from perfcore.testing.scenario import COMPUTE_RATES, ideal_engine
 
 Floats = npt.NDArray[np.float64]
 Results = Mapping[str, Floats]
+Excess = Callable[[Results, Results], Floats]
 
 TOLERANCE: Final = 1e-9
 KINDS: Final = ("model", "device", "weight_format", "kv_format", "economics")
 BATCHES: Final = (1, 2, 3, 4, 7, 8, 16, 31, 64, 100, 256, 1024, 4096)
+RATES: Final = (*COMPUTE_RATES, "flops_fp16_narrow")
 LENGTHS: Final = (1, 2, 16, 100, 128, 511, 1024, 2048, 8192, 32768, 131072)
 
 
@@ -35,7 +46,7 @@ class Law(NamedTuple):
 
     name: str
     change: Callable[["Sample"], "Sample"]
-    excess: Callable[[Results, Results], Floats]  # relative; above 0 where the law is broken
+    excess: Excess  # relative; above 0 where the law is broken
     base: Callable[["Sample"], "Sample"] | None = None
     tolerance: float = TOLERANCE
 
@@ -51,6 +62,21 @@ class Sample(NamedTuple):
         points = evaluate_points(self.batch, self.engines)
         return dict(zip(Point._fields, points, strict=True))
 
+    def arithmetic_s(self) -> Floats:
+        """Return the device-seconds of a request's linear products at the fastest rate. [s]"""
+        device = self.batch.tables[1][self.batch.records[1]]
+        plan = self.batch.deployments
+        rates = device[:, [Device._fields.index(name) for name in RATES]].max(axis=1)
+        flops = np.array([flops_per_token(Model(*row)) for row in self.batch.tables[0]])
+        input_len, output_len = self.batch.lengths
+        hit, tp, pp, dp = (
+            plan[:, Deployment._fields.index(name)] for name in ("prefix_hit", "tp", "pp", "dp")
+        )
+        tokens = (1.0 - hit) * input_len
+        scheduler = plan[:, Deployment._fields.index("scheduler")]
+        tokens = np.where(scheduler == SCHEDULER_DISAGGREGATED, 0.0, tokens) + output_len - 1.0
+        return tokens * flops[self.batch.records[0]] / (rates * tp * pp * dp)
+
     def with_deployment(self, field: str, change: Callable[[Floats], Floats]) -> "Sample":
         """Return the configurations with another value of a field of the deployment."""
         deployments = self.batch.deployments.copy()
@@ -63,6 +89,11 @@ class Sample(NamedTuple):
         engines = self.engines.copy()
         engines[:, Engine._fields.index("interference")] = 1.0
         return self._replace(engines=engines)
+
+    def with_ideal_engines(self) -> "Sample":
+        """Return the configurations with the physical bound of each engine."""
+        engines = [ideal_engine(Engine(*row)) for row in self.engines]
+        return self._replace(engines=np.array(engines, np.float64))
 
     def with_device(self, field: str, factor: float) -> "Sample":
         """Return the configurations with a field of the device scaled."""
@@ -123,14 +154,31 @@ def sample(count: int, seed: int) -> Sample:
     )
 
 
-def rises(name: str) -> Callable[[Results, Results], Floats]:
+def rises(name: str) -> Excess:
     """Return by how much a result fell that may only rise."""
     return lambda before, after: 1.0 - after[name] / before[name]
 
 
-def falls(name: str) -> Callable[[Results, Results], Floats]:
+def falls(name: str) -> Excess:
     """Return by how much a result rose that may only fall."""
     return lambda before, after: after[name] / before[name] - 1.0
+
+
+def like_loads(
+    excess: Callable[[Results, Results], Floats],
+) -> Callable[[Results, Results], Floats]:
+    """Return ``excess`` where as many requests run, or nothing is offloaded.
+
+    Of B requests with a cache of K bytes each, all but U bytes are read from the second tier:
+    B / (B K - U) requests finish per second, fewer the more run at once.
+    """
+
+    def alike(before: Results, after: Results) -> Floats:
+        same = before["running_batch"] == after["running_batch"]
+        same |= before["offloaded_bytes_per_device"] == 0.0
+        return np.where(same, excess(before, after), 0.0)
+
+    return alike
 
 
 def broken(law: Law, drawn: Sample, before: Results) -> Floats:
@@ -158,6 +206,8 @@ def laws(sample: Sample) -> tuple[Law, ...]:
     batch = sample.batch.deployments[:, Deployment._fields.index("batch")]
     board_w = sample.batch.tables[1][sample.batch.records[1], Device._fields.index("board_power")]
     idle_w = sample.batch.tables[1][sample.batch.records[1], Device._fields.index("idle_power")]
+
+    arithmetic_s = sample.arithmetic_s()
 
     def faster(drawn: Sample) -> Sample:
         return drawn.with_device("memory_bandwidth", 2.0)
@@ -189,6 +239,13 @@ def laws(sample: Sample) -> tuple[Law, ...]:
         Law("power of decode <= board", same, lambda r, _: r["decode_power_w"] / board_w - 1.0),
         Law("power of decode >= idle", same, lambda r, _: 1.0 - r["decode_power_w"] / idle_w),
         Law("high end of power <= board", same, lambda r, _: r["power_high_w"] / board_w - 1.0),
+        Law("no faster than the bound", Sample.with_ideal_engines, falls("e2e_latency_s")),
+        Law(
+            "arithmetic of requests takes its time",
+            same,
+            lambda r, _: r["requests_per_s"] * arithmetic_s - 1.0,
+            Sample.with_ideal_engines,
+        ),
         Law("more bandwidth, no slower first token", faster, falls("ttft_s")),
         Law("more bandwidth, no slower end", faster, falls("e2e_latency_s")),
         Law(
@@ -201,12 +258,12 @@ def laws(sample: Sample) -> tuple[Law, ...]:
         Law(
             "a longer prompt is done no sooner",
             lambda s: s.with_lengths(0, lambda x: x * 2.0),
-            rises("e2e_latency_s"),
+            like_loads(rises("e2e_latency_s")),
         ),
         Law(
             "more cached, no slower end",
             lambda s: s.with_deployment("prefix_hit", lambda x: 0.5 + 0.5 * x),
-            falls("e2e_latency_s"),
+            like_loads(falls("e2e_latency_s")),
             tolerance=1e-3,  # fewer chunks fill pipeline stages less well
         ),
         Law(

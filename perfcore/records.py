@@ -422,6 +422,19 @@ class Engine(NamedTuple):
     compute_efficiency_experts: Annotated[
         float, EFFICIENCY, "factor on the share of peak FLOP/s for routed experts"
     ]
+    expert_half_width: Annotated[
+        float,
+        Limits("ratio", 0, 1e5),
+        "FFN width of an expert on one device at which 16-bit products reach half of that share",
+    ]
+    expert_half_width_4_weight_only: Annotated[
+        float,
+        Limits("ratio", 0, 1e5),
+        "the same for integers of 4 bits that kernels expand to 16",
+    ]
+    dense_experts: Annotated[
+        float, FLAG, "1 if every token passes through all experts, as in batches compiled ahead"
+    ]
     kv_efficiency: Annotated[
         float, EFFICIENCY, "share of memory bandwidth when attention reads a 16-bit KV cache"
     ]

@@ -248,10 +248,13 @@ def test_every_constant(name, device, weights, scheduler, layout):
         memory_energy_factor=1.7,
         compute_energy_factor=0.9,
         pads_heads=1.0,
+        expert_half_width=300.0,
+        expert_half_width_4_weight_only=900.0,
     )
     factors = (field for field in engine._fields if field.startswith(("low_", "high_")))
     engine = engine._replace(**{field: 0.5 + 0.125 * index for index, field in enumerate(factors)})
-    for batch, hit, drafted in ((1.0, 0.0, 0.0), (70.0, 0.3, 2.0)):
+    for batch, hit, drafted, dense in ((1.0, 0.0, 0.0, 0.0), (70.0, 0.3, 2.0, 1.0)):
+        engine = engine._replace(dense_experts=dense)
         plan = LAYOUTS[layout]._replace(
             batch=batch, scheduler=scheduler, prefix_hit=hit, draft_len=drafted, acceptance=0.7
         )

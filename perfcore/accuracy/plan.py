@@ -23,7 +23,7 @@ MEMORY: Final = tuple(
 COMPUTE: Final = tuple(
     name
     for name in Engine._fields
-    if name.startswith("compute_efficiency") and name != "compute_efficiency_experts"
+    if name.startswith("compute_efficiency") and not name.startswith("compute_efficiency_experts")
 )
 KV: Final = ("kv_efficiency", "kv_efficiency_quantised")
 PREFILL: Final = ("attention_prefill_efficiency", "attention_prefill_memory_efficiency")

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from perfcore.physics.attention import STATE_FLOPS
 from perfcore.physics.fused import fma
+from perfcore.physics.operators import computing_experts
 from perfcore.physics.parallelism import Layout
 from perfcore.physics.roofline import kernel_on, reached_flops
 from perfcore.physics.weights import body_arithmetic, body_elements, body_kernel
@@ -56,6 +57,7 @@ class Executed(NamedTuple):
     body_rows: float  # least rows of a product
     expert_s: float  # per row of one expert in every layer
     expert_rows: float
+    experts_per_token: float  # that compute for it
     head_s: float  # per row
     state_s: float  # per token
     global_s: float  # decode attention, per token of context and sequence
@@ -128,6 +130,7 @@ def executed(
         body_rows=tile_rows(kernel_on(device, kernel, arithmetic)),
         expert_s=2.0 * model.expert_elements * per_expert_flop,
         expert_rows=tile_rows(kernel_on(device, weight_format.kernel, weight_format.arithmetic)),
+        experts_per_token=computing_experts(model, engine),
         head_s=2.0 * model.lm_head_elements * per_flop_16,
         state_s=STATE_FLOPS * model.state_elements * per_flop_16,
         global_s=model.global_score_flops * tokens * global_rows * per_flop_16,
@@ -153,7 +156,7 @@ def linear_seconds(
     seconds = work.body_s * max(tokens, work.body_rows)
     seconds = fma(work.head_s, max(logits, TILE_ROWS), seconds)
     if model.experts > 0.0:
-        rows = fma(experts_read, work.expert_rows, all_tokens * model.experts_per_token)
+        rows = fma(experts_read, work.expert_rows, all_tokens * work.experts_per_token)
         seconds = fma(work.expert_s * per_groups, rows, seconds)
     return seconds
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from perfcore.physics.moe import distinct_experts
 from perfcore.physics.parallelism import Layout, head_padding
-from perfcore.physics.roofline import Operator, Path, kernel_on, linear_path
+from perfcore.physics.roofline import Operator, Path, kernel_on, linear_path, reached_flops
 from perfcore.physics.weights import (
     OTHER_BYTES,
     body_arithmetic,
@@ -13,6 +13,7 @@ from perfcore.physics.weights import (
     body_kernel,
 )
 from perfcore.records import (
+    KERNEL_4_WEIGHT_ONLY,
     KERNEL_8_BLOCK,
     KERNEL_16,
     KERNEL_GGUF,
@@ -107,6 +108,51 @@ def activation_elements(model: Model, layout: Layout, ep: float, padding: float)
     )
 
 
+def computing_experts(model: Model, engine: Engine) -> float:
+    """Routed experts that compute for one token: those that it chooses, or all of them.
+
+    A graph that is compiled ahead knows no routes: all experts see all tokens, and the router's
+    weights leave out what is not chosen.
+    """
+    chosen = model.experts_per_token
+    return chosen + engine.dense_experts * (model.experts - chosen)
+
+
+def half_width(device: Device, engine: Engine, weight_format: WeightFormat) -> float:
+    """Width at which an expert's products reach half of their rate: ``expert_half_width``.
+
+    Twice that for arithmetic that is twice as fast or more, whose columns are done sooner.
+    """
+    if weight_format.kernel == KERNEL_4_WEIGHT_ONLY:
+        return engine.expert_half_width_4_weight_only
+    rate = reached_flops(device, engine, weight_format.arithmetic)
+    faster = rate / reached_flops(device, engine, MATH_FP16)
+    return engine.expert_half_width * min(max(faster, 1.0), 2.0)
+
+
+def expert_kernel(
+    model: Model, device: Device, engine: Engine, weight_format: WeightFormat, sharers: float
+) -> Path:
+    """Rates and start-up time of the fused kernel of routed experts, each on ``sharers`` devices.
+
+    Products of width f on one device reach 1 / (1 + n0 / f) of their rate, n0 = ``half_width``:
+    they have fewer columns than a kernel needs to fill the device. The width follows from three
+    matrices of d x f for each expert.
+    """
+    path = linear_path(device, engine, weight_format.kernel, weight_format.arithmetic)
+    running = kernel_on(device, weight_format.kernel, weight_format.arithmetic)
+    blocked = running == KERNEL_8_BLOCK
+    narrow = 0.0
+    if model.expert_elements > 0.0:
+        per_width = 3.0 * model.hidden_size * model.moe_layers * max(sharers, 1.0)
+        narrow = half_width(device, engine, weight_format) * per_width / model.expert_elements
+    return Path(
+        flops=path.flops * engine.compute_efficiency_experts / (1.0 + narrow),
+        bandwidth=path.bandwidth * engine.memory_efficiency_experts,
+        launch=engine.launch_experts_block if blocked else engine.launch_experts,
+    )
+
+
 def operators(
     model: Model,
     device: Device,
@@ -121,14 +167,7 @@ def operators(
     path = linear_path(
         device, engine, body_kernel(model, weight_format), body_arithmetic(model, weight_format)
     )
-    expert_path = linear_path(device, engine, weight_format.kernel, weight_format.arithmetic)
-    running = kernel_on(device, weight_format.kernel, weight_format.arithmetic)
-    blocked = running == KERNEL_8_BLOCK
-    expert_path = Path(
-        flops=expert_path.flops * engine.compute_efficiency_experts,
-        bandwidth=expert_path.bandwidth * engine.memory_efficiency_experts,
-        launch=engine.launch_experts_block if blocked else engine.launch_experts,
-    )
+    expert_path = expert_kernel(model, device, engine, weight_format, layout.expert_width / ep)
     head_kernel = KERNEL_GGUF if weight_format.kernel == KERNEL_GGUF else KERNEL_16
     head_arithmetic = MATH_FP32 if weight_format.arithmetic == MATH_FP32 else MATH_FP16
     head_path = linear_path(device, engine, head_kernel, head_arithmetic)
@@ -196,7 +235,7 @@ def operators(
         ),
         experts=Operator(
             compute_per_token=2.0
-            * model.experts_per_token
+            * computing_experts(model, engine)
             * model.expert_elements
             / (expert_path.flops * expert_width),
             weights=model.expert_elements
@@ -281,11 +320,12 @@ def flops_per_token(model: Model) -> float:
 def touched_experts(experts: float, engine: Engine, passed_over: float, tokens: float) -> float:
     """Expected distinct experts of ``tokens`` in a layer; 0 for a dense model.
 
+    All of them if every token passes through all.
     Redundant copies among ``experts`` are chosen like others. Tokens resemble each other:
     1 + x (T - 1) of T choose independently.
     """
-    if experts == 0.0:
-        return 0.0
+    if experts == 0.0 or engine.dense_experts == 1.0:
+        return experts
     independent = 1.0 + engine.routing_independence * max(tokens - 1.0, 0.0)
     return distinct_experts(experts, passed_over, min(tokens, independent))
 

@@ -14,7 +14,8 @@ from perfcore.physics.attention import (
 )
 from perfcore.physics.collectives import Exchange, exchanges
 from perfcore.physics.decode import Terms, attention_flops, index_flops, no_terms
-from perfcore.physics.operators import Operators, layer_weights
+from perfcore.physics.fused import fma
+from perfcore.physics.operators import Operators, layer_compute, layer_weights
 from perfcore.physics.parallelism import Layout, pipeline_fill
 from perfcore.physics.roofline import TINY, Operator, Time, operator_time, roofline
 from perfcore.physics.rounding import NOTHING
@@ -38,6 +39,7 @@ class PrefillCosts(NamedTuple):
     """Costs of a prefill apart from its linear operators. Times in seconds, work in FLOP."""
 
     fixed: float  # launches of one pass, and hand-over
+    exchange_start: float  # start-ups of the exchanges of a pass
     per_token: float  # s of hand-over to the next stage
     narrowing: float  # decode width / prefill width
     per_attention_flop: float  # s/FLOP
@@ -48,14 +50,26 @@ class PrefillCosts(NamedTuple):
     state_flops_per_token: float
 
 
-class PrefillTerms(NamedTuple):
-    """Time of a prefill and, if split, its parts by limiting resource. [s]"""
+class PassParts(NamedTuple):
+    """Parts of a time by the resource that limits them. [s]"""
 
-    seconds: float
     memory: float
     compute: float
     transfer: float  # bytes over links
     latency: float  # start-ups of operators and exchanges
+
+
+class PrefillTerms(NamedTuple):
+    """Time of a prefill and, if split, its parts. [s]
+
+    ``serial`` is the time that it would take if stages worked in turn.
+    """
+
+    seconds: float
+    serial: float
+    parts: PassParts
+    serial_parts: PassParts
+    arithmetic: float  # part of serial: all operators, those that wait for bytes included
     attention: float  # a part of seconds, however it is limited
 
 
@@ -100,6 +114,7 @@ def prefill_costs(
     kv_format: KVFormat,
     layout: Layout,
     start_up: float,
+    exchange_start: float,
     hand_over: float,
     hand_over_per_token: float,
 ) -> PrefillCosts:
@@ -117,6 +132,7 @@ def prefill_costs(
     bandwidth = engine.attention_prefill_memory_efficiency * device.memory_bandwidth
     return PrefillCosts(
         fixed=start_up + hand_over,
+        exchange_start=exchange_start,
         per_token=hand_over_per_token,
         narrowing=layout.width / layout.prefill_width,
         per_attention_flop=1.0 / (flops * layout.prefill_width),
@@ -172,25 +188,33 @@ def attention_time(costs: PrefillCosts, model: Model, engine: Engine, work: Prom
     )
 
 
-def chunk_fill(engine: Engine, layout: Layout, tokens: float) -> float:
-    """Time of a prefill pipelined in chunks through stages, relative to one at a time."""
-    # the stages of a spatial machine count as devices that work together
+def pipelined_parts(engine: Engine, layout: Layout, tokens: float) -> float:
+    """Parts of a prefill that are in different stages at once; 1 without stages.
+
+    The stages of a spatial machine count as devices that work together.
+    """
     if layout.stages == 1.0 or layout.prefill_width > layout.width:
         return 1.0
-    chunks = min(max(tokens * (1.0 / engine.pipeline_chunk), 1.0), engine.prefill_overlap)
-    return pipeline_fill(layout.stages, chunks)
+    return min(max(tokens * (1.0 / engine.pipeline_chunk), 1.0), engine.prefill_overlap)
 
 
-def passes_at_once(layout: Layout, groups: float, micro_batches: float, fill: float) -> float:
+def chunk_fill(engine: Engine, layout: Layout, tokens: float) -> float:
+    """Time of a prefill pipelined in chunks through stages, relative to one at a time."""
+    if layout.stages == 1.0:
+        return 1.0
+    return pipeline_fill(layout.stages, pipelined_parts(engine, layout, tokens))
+
+
+def passes_at_once(layout: Layout, groups: float, micro_batches: float, pipelined: float) -> float:
     """Prefill passes that share the stages, limited by micro-batches and by idle stages.
 
-    A pass in chunks already keeps ``1 / (stages fill)`` of the stages busy, or all chips of a
-    spatial machine.
+    A pass that takes ``pipelined`` of the time that its work takes keeps 1 / ``pipelined`` stages
+    busy, or all chips of a spatial machine.
     """
     if layout.micro_batches == 1.0:
         return 1.0
     working = layout.prefill_width * groups
-    return min(micro_batches, max(layout.devices * fill / working, 1.0))
+    return min(micro_batches, max(layout.devices * pipelined / working, 1.0))
 
 
 def add_prefill_operator(
@@ -237,9 +261,9 @@ def prefill_terms(
     """Time of a prefill and, if ``split``, its parts by limiting resource.
 
     ``prompts`` is the number of prompts per group, ``head_s`` the time of the lm_head for them,
-    which is recomputed if ``split``. A server reads weights for each of ``chunks``. Parts of a long
-    prefill can be in different pipeline stages at once; reading the weights once takes as long as
-    without.
+    which is recomputed if ``split``. A server reads weights and starts operators for each of
+    ``chunks``. Parts of a long prefill can be in different pipeline stages at once, and each of
+    them starts operators; reading the weights once takes as long as without.
     """
     tokens = work.tokens
     residue = engine.residue
@@ -260,20 +284,27 @@ def prefill_terms(
     )
     attention = attention_time(costs, model, engine, work)
     fill = chunk_fill(engine, layout, tokens)
-    network = exchanges(links, tokens, expert_links, expert_tokens, grouped)
+    per_fill = 1.0 / fill
+    starts = max(chunks, pipelined_parts(engine, layout, tokens)) * fill
+    network = exchanges(links, tokens * fill, expert_links, expert_tokens * fill, grouped)
     hand_over = costs.per_token * tokens
+    fixed = fma(costs.fixed, starts, costs.exchange_start * (starts - 1.0))
     narrowing = costs.narrowing * fill
     once = layer_weights(operators) + operators.experts.weights * experts_read
+    once += operators.elementwise.weights
     once *= costs.narrowing - narrowing
     if not split:
         passed = (linear.compute + elementwise) * narrowing + once
         passed += attention.total * fill + head_s
+        seconds = passed + (network.total + hand_over + fixed)
+        in_turn = once + head_s + hand_over
+        unknown = PassParts(memory=NOTHING, compute=NOTHING, transfer=NOTHING, latency=NOTHING)
         return PrefillTerms(
-            seconds=passed + (network.total * fill + hand_over + costs.fixed),
-            memory=NOTHING,
-            compute=NOTHING,
-            transfer=NOTHING,
-            latency=NOTHING,
+            seconds=seconds,
+            serial=fma(seconds - in_turn, per_fill, in_turn - once),
+            parts=unknown,
+            serial_parts=unknown,
+            arithmetic=NOTHING,
             attention=attention.total * fill,
         )
     head = add_prefill_operator(none, operators.lm_head, prompts, 1.0, residue, split)
@@ -283,15 +314,43 @@ def prefill_terms(
     compute = linear.compute * narrowing
     attention_compute = attention_arithmetic(costs, model, work)
     compute += attention.compute_duty * attention_compute * fill + head.compute
-    transfer = network.transfer * fill + hand_over
-    latency = max(network.total - network.transfer, 0.0) * fill + costs.fixed
+    arithmetic = layer_compute(operators) * tokens
+    arithmetic += operators.experts.compute_per_token * expert_tokens
+    arithmetic = arithmetic * costs.narrowing + attention_compute
+    transfer = network.transfer + hand_over
+    latency = max(network.total - network.transfer, 0.0) + fixed
+    seconds = (memory + compute) + (transfer + latency)
+    in_turn = once + (head.weights + head.compute) + hand_over
     return PrefillTerms(
-        seconds=(memory + compute) + (transfer + latency),
-        memory=memory,
-        compute=compute,
-        transfer=transfer,
-        latency=latency,
+        seconds=seconds,
+        serial=fma(seconds - in_turn, per_fill, in_turn - once),
+        parts=PassParts(memory=memory, compute=compute, transfer=transfer, latency=latency),
+        serial_parts=PassParts(
+            memory=fma(memory - once - head.weights, per_fill, head.weights),
+            compute=fma(compute - head.compute, per_fill, head.compute),
+            transfer=fma(transfer - hand_over, per_fill, hand_over),
+            latency=latency * per_fill,
+        ),
+        arithmetic=arithmetic,
         attention=attention.total * fill,
+    )
+
+
+def shared_parts(
+    terms: PrefillTerms, at_once: float, micro_batches: float, pipelined: float
+) -> PassParts:
+    """Parts of a pass's time whose shares of ``at_once`` passes depend on rates as the whole does.
+
+    If idle stages decide how many passes are at once, each counts by its work, not by its time.
+    """
+    by_work = 1.0 < at_once < micro_batches
+    parts = terms.parts
+    work = terms.serial_parts
+    return PassParts(
+        memory=work.memory * pipelined if by_work else parts.memory,
+        compute=work.compute * pipelined if by_work else parts.compute,
+        transfer=work.transfer * pipelined if by_work else parts.transfer,
+        latency=work.latency * pipelined if by_work else parts.latency,
     )
 
 

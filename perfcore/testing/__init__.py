@@ -6,6 +6,7 @@ They are public: ``check_laws(Scenario(...))`` tests entries of a user's own cat
 
 from perfcore.testing.laws import LAWS, check_laws
 from perfcore.testing.laws.accounting import (
+    arithmetic_takes_its_time,
     elasticities_are_derivatives,
     elasticities_sum_to_one,
     intervals_change_nothing,
@@ -72,6 +73,7 @@ __all__ = [
     "LawBrokenError",
     "Scenario",
     "alone_means_no_network",
+    "arithmetic_takes_its_time",
     "bytes_add_up",
     "cached_prompts_are_no_slower",
     "check_laws",

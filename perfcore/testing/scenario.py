@@ -108,6 +108,9 @@ def ideal_engine(engine: Engine) -> Engine:
         (
             "residue",
             "kv_group_penalty",
+            "expert_half_width",
+            "expert_half_width_4_weight_only",
+            "dense_experts",
             "spatial_latency",
             "expert_imbalance",
             "interference",

@@ -214,6 +214,8 @@ def _constant(name: str) -> st.SearchStrategy[float]:
         "expert_imbalance": st.sampled_from((0.0, 1.0)),
         "random_arrivals": st.sampled_from((0.0, 1.0)),
         "reserves_output": st.sampled_from((0.0, 1.0)),
+        "expert_half_width": st.just(0.0) | _reals(1.0, 1e4),
+        "dense_experts": st.sampled_from((0.0, 1.0)),
         "pads_heads": st.sampled_from((0.0, 1.0)),
         "narrow_accumulation": st.sampled_from((0.0, 1.0)),
         "prefill_chunk": st.sampled_from((1.0, 512.0, 2_048.0, 8_192.0, 65_536.0)),

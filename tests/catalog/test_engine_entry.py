@@ -45,7 +45,14 @@ def test_every_engine_constant_has_a_source():
 MORE_IS_BETTER = {"prefill_chunk", "prefill_overlap", "max_sequences", "host_memory_bytes"}
 SHARES = {"memory_fraction", "prefill_pool_load"}
 LOSSES = {"residue", "spatial_latency", "expert_imbalance", "kv_group_penalty", "draft_layers"}
-LOSSES |= {"interference", "queue_weight", "memory_reserve"}
+LOSSES |= {
+    "expert_half_width",
+    "expert_half_width_4_weight_only",
+    "dense_experts",
+    "interference",
+    "queue_weight",
+    "memory_reserve",
+}
 NEITHER = {"pads_heads"}  # it makes runs possible, not faster
 FLAGS = {"narrow_accumulation"}  # faster where it is set
 ANYHOW = ("power_", "memory_energy_", "compute_energy_", "low_", "high_")  # not a time

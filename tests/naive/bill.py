@@ -15,19 +15,22 @@ class Bill(Passes):
         """
         size, flop = self.full_pass_traffic()
         bare = self.groups * self.body_bytes()
-        return bare + share * (size - bare), share * flop
+        filled = share / self.room()
+        return bare + filled * (size - bare), filled * flop
 
     def full_pass_traffic(self):
-        """Return the bytes and FLOP of one pass of the decode step on all devices."""
+        """Return the same if all sequences that have room write tokens."""
         entry, a = self.entry, self.activation
-        tokens = self.sequences * self.groups * self.queries
-        size = self.groups * self.body_bytes() + self.touched_bytes(self.of_pass * self.queries)
+        room = self.room()
+        tokens = room * self.sequences * self.groups * self.queries
+        size = self.groups * self.body_bytes()
+        size += self.touched_bytes(room * self.of_pass * self.queries)
         more, flop = self.token_traffic(tokens)
         size += more + a * tokens * self.moved_by_head()
         flop += 2 * tokens * entry.vocab_size * entry.hidden_size
         copies = self.width * self.kv_share(self.width)
         for kind in ("global", "window", "state"):
-            traffic = self.attention_traffic(kind, self.sequences * self.groups)
+            traffic = self.attention_traffic(kind, room * self.sequences * self.groups)
             cache, state, moved, scores, indexed = traffic
             size += cache * copies + state + moved
             flop += scores + indexed
@@ -60,14 +63,15 @@ class Bill(Passes):
                 rows = self.groups * max(tokens, body.tile)
                 seconds += 2 * rows * matrix.elements / body.flops
             if layer.expert:
-                rows = all_tokens * routed(entry) + touched * experts.tile
+                rows = all_tokens * self.experts_of_token() + touched * experts.tile
                 seconds += 2 * rows * layer.expert.elements / experts.flops
         rows = self.groups * max(logits, 16.0)
         return seconds + 2 * rows * entry.vocab_size * entry.hidden_size / self.attention_flops
 
     def decode_at_peak(self):
         """Return the device-seconds of a decode pass's arithmetic at peak rates, as executed."""
-        tokens, everyone = self.sequences * self.queries, self.of_pass * self.queries
+        each = self.room() * self.queries
+        tokens, everyone = self.sequences * each, self.of_pass * each
         touched = self.touched(everyone) if self.entry.num_experts else 0.0
         seconds = self.products_at_peak(tokens, tokens, everyone, touched)
         context = self.input_len + self.decoded / 2
@@ -155,16 +159,16 @@ class Bill(Passes):
     def decode_board(self, step):
         """Return bytes, watts at full clocks and seconds of a board that runs operators."""
         boards, each = self.width * self.groups, 1 / self.accepted()  # a token's part of a pass
-        size = self.pass_traffic(1.0)[0] / boards * each
+        size = self.full_pass_traffic()[0] / boards * each
         waits = ("network_start", "network_transfer", "offload", "host")
         running = step.total - sum(step.parts[name] for name in waits)
         return size, self.full_power(size, self.decode_at_peak() / boards * each, running), running
 
     def step(self, filled):
         """Return a step at the clocks that the power limit allows, and its linear operators."""
-        step, products = super().step(filled)
+        step, *parts = super().step(filled)
         if not filled:
-            return step, products
+            return step, *parts
         memory = sum(step.parts[name] for name in ("weights", "kv", "activations"))
         self.decode_full = size, power, running = self.decode_board(step)
         if self.device.board_power < self.device.rated_power:
@@ -175,13 +179,13 @@ class Bill(Passes):
             for name in ("weights", "kv", "activations", "compute"):
                 step.parts[name] *= factor
             step.total += more
-        return step, products
+        return step, *parts
 
     def prefill(self):
         """Return the time of one prefill pass at the clocks that the power limit allows."""
         total = super().prefill()
         size = self.prefill_bytes() / (self.prefill_width * self.groups)
-        working = total.total / self.fill()  # of the parts one after another, each on one stage
+        working = self.prefill_work
         at_peak = self.prefill_at_peak() / (self.prefill_width * self.groups)
         self.prefill_full = self.full_power(size, at_peak, working)
         if self.device.board_power >= self.device.rated_power:
@@ -191,6 +195,7 @@ class Bill(Passes):
         self.prefill_slowing = self.slowing(self.prefill_full, size, working, streaming)
         self.prefill_streaming = streaming / working
         slow.add(total, self.prefill_slowing)
+        self.prefill_arithmetic *= self.prefill_slowing
         return slow
 
     def longer_together(self, prompt, saved, step, steps):
@@ -228,14 +233,14 @@ class Bill(Passes):
         return min(self.at_least_idle(self.engine.power_host), self.limit)
 
     def at_once(self):
-        """Return how many prefill passes share the stages: those that chunks leave idle."""
-        busy = self.prefill_width * self.groups / (self.devices * self.fill())
+        """Return how many prefill passes share the stages: those that one pass leaves idle."""
+        busy = self.prefill_width * self.groups / (self.devices * self.pipelined())
         return min(self.passes, max(1 / busy, 1))
 
     def prefill_power(self):
         """Return the mean watts of a board in prefill."""
         width = self.prefill_width * self.groups
-        busy = self.at_once() * width / self.devices / self.fill()
+        busy = self.at_once() * width / self.devices / self.pipelined()
         return busy * min(self.prefill_full, self.limit) + (1 - busy) * self.device.idle_power
 
     def usd_per_second(self):

@@ -22,7 +22,8 @@ class Passes(Replica):
     def fullest_rank(self, tokens):
         """Return distinct experts and tokens as if every rank had as many as the fullest."""
         experts, ranks, touched = self.held, self.ep, self.touched(tokens)
-        if ranks <= 1 or self.engine.expert_imbalance != 1:
+        even = self.engine.expert_imbalance != 1 or self.engine.dense_experts
+        if ranks <= 1 or even:
             return touched, tokens
         share = touched / ranks
         deviation = math.sqrt(max(2 * share * (1 - touched / experts) * math.log(ranks), 0))
@@ -62,7 +63,7 @@ class Passes(Replica):
             if layer.expert:
                 experts, seen = loads
                 weight_bytes += reads * experts * layer.expert.elements * kernel.bits / 8
-                flop += 2 * seen * routed(entry) * layer.expert.elements
+                flop += 2 * seen * self.experts_of_token() * layer.expert.elements
                 moved += a * seen * routed(entry) * self.moved_by_expert(layer.expert)
         efficiency = kernel.memory_efficiency * self.engine.memory_efficiency_experts
         total.operator(
@@ -74,10 +75,25 @@ class Passes(Replica):
                 (
                     flop / expert_width,
                     kernel.flops,
-                    kernel.compute_efficiency * self.engine.compute_efficiency_experts,
+                    kernel.compute_efficiency
+                    * self.engine.compute_efficiency_experts
+                    * self.reached_by_width(),
                 )
             ],
         )
+
+    def reached_by_width(self):
+        """Return the share of their rate that experts reach, given their columns on a device."""
+        engine, kernel = self.engine, self.experts_kernel
+        sizes = [layer.expert.elements for layer in self.layers if layer.expert]
+        if not sizes:
+            return 1.0
+        columns = sum(sizes) / len(sizes) / self.entry.hidden_size / 3
+        columns /= max((self.width if self.spatial else self.tp * self.deployment.dp) / self.ep, 1)
+        half = engine.expert_half_width * min(max(kernel.flops / self.attention_flops, 1), 2)
+        if self.weights.kernel == 4.0:  # weight-only on every device
+            half = engine.expert_half_width_4_weight_only
+        return columns / (columns + half)
 
     @property
     def sharers(self):
@@ -162,9 +178,9 @@ class Passes(Replica):
                 indexed += kept.index_score * context
         return tuple(sequences * value for value in (cache, state, moved, flop, indexed))
 
-    def decode_attention(self, total, sequences):
+    def decode_attention(self, total, sequences, kinds=("global", "window", "state")):
         engine, width = self.engine, self.width
-        for kind in ("global", "window", "state"):
+        for kind in kinds:
             cache, state, moved, flop, indexed = self.attention_traffic(kind, sequences)
             total.operator(
                 [
@@ -241,23 +257,31 @@ class Passes(Replica):
         """Return the time of one output token, without other requests' prefill.
 
         ``share`` of the running sequences write tokens, the time of each part on the line from no
-        sequence to all of them; offloaded data are read anyway. Second, the same of the linear
-        operators alone.
+        sequence to all that have room; offloaded data are read anyway. Second and third, the same
+        of the linear operators alone, and of attention alone.
         """
-        none, every = self.step(0.0), self.step(1.0)
+        room = self.room()
+        none, every = self.step(0.0), self.step(room)
         sums = []
         for bare, full in zip(none, every, strict=True):
             line = Sum(self.engine.residue, self.device)
-            line.add(bare, 1 - share)
-            line.add(full, share)
+            line.add(bare, 1 - share / room)
+            line.add(full, share / room)
             sums.append(line)
         away = Sum(self.engine.residue, self.device)
         away.wait("offload", sum(self.offload_times()))
         sums[0].add(away, 1 / self.accepted())
         return sums
 
+    def room(self):
+        """Return the share of the sequences whose tokens fit in one step."""
+        if not self.continuous:
+            return 1.0
+        most = max(self.engine.prefill_chunk / self.queries, 1)
+        return min(most / self.sequences, 1)
+
     def step(self, filled):
-        """Return a step of all sequences (1) or of none (0), as for one output token."""
+        """Return a step of a share of the sequences, as for one output token, and two parts."""
         engine, drafted = self.engine, self.deployment.draft_len
         step, linear, layers, head, token, products = (
             Sum(engine.residue, self.device) for _ in range(6)
@@ -288,7 +312,10 @@ class Passes(Replica):
         step.wait("host", self.host(filled * self.of_group))
         token.add(step, 1 / self.accepted())
         products.add(linear, 1 / self.accepted())
-        return token, products
+        attention, scores = (Sum(engine.residue, self.device) for _ in range(2))
+        self.decode_attention(attention, sequences, ("global", "window"))
+        scores.add(attention, 1 / self.accepted())
+        return token, products, scores
 
     def start_ups(self):
         """Return what a pass takes even without any work."""
@@ -352,13 +379,18 @@ class Passes(Replica):
         prompts = self.batch if self.static else self.prompts() * self.groups
         return prompts * self.new
 
-    def fill(self):
-        """Return the time of a prefill in chunks through the stages, over that in one piece."""
-        if self.spatial:
+    def parts(self):
+        """Return how many parts of a prefill are in different stages of the pipeline at once."""
+        if self.spatial or self.pp == 1:
             return 1.0
         tokens = self.prompts() * self.new
-        chunks = min(max(tokens / self.engine.pipeline_chunk, 1), self.engine.prefill_overlap)
-        return (chunks + self.pp - 1) / (chunks * self.pp)
+        return min(max(tokens / self.engine.pipeline_chunk, 1), self.engine.prefill_overlap)
+
+    def fill(self):
+        """Return the time of a prefill in parts through the stages, over that in one piece."""
+        if self.spatial:
+            return 1.0
+        return (self.parts() + self.pp - 1) / (self.parts() * self.pp)
 
     def prefill_offload(self):
         """Return the seconds that a prefill pass spends on the offloaded weights of its tokens."""
@@ -386,19 +418,41 @@ class Passes(Replica):
         """Return the time of one prefill pass, without the host's."""
         device, engine = self.device, self.engine
         tokens, width = self.prompts() * self.new, self.prefill_width
-        parts, once, total = (Sum(engine.residue, device) for _ in range(3))
+        parts, once, links, empty, head, total = (Sum(engine.residue, device) for _ in range(6))
         expert_width = width if self.spatial else self.expert_width
         loads = (0, 0)
         if self.entry.num_experts:
             loads = self.touched(self.touching_tokens()), self.all_prompt_tokens()
+        side_by_side = self.stages if self.spatial else 1
         self.linear_operators(parts, tokens, loads, width, expert_width, self.weight_reads())
         self.linear_operators(once, 0, (loads[0], 0), width, expert_width)
-        self.small_operators(parts, tokens, width, self.stages if self.spatial else 1)
+        self.small_operators(parts, tokens, width, side_by_side)
+        self.small_operators(once, 0, width, side_by_side)
         self.attention_of_prompts(parts, self.cached)
-        self.exchanges(parts, tokens, self.all_prompt_tokens())
-        total.add(parts, self.fill())
-        total.add(once, 1 - self.fill())
-        total.wait("start", self.launches())
-        self.head_operator(total, self.prompts())
-        self.hand_overs(total, tokens)
+        fill = self.fill()
+        total.add(parts, fill)
+        total.add(once, 1 - fill)
+
+        # Every part, and every step of a server, starts anew.
+        starts = max(self.weight_reads(), self.parts()) * fill
+        self.exchanges(links, tokens * fill, self.all_prompt_tokens() * fill)
+        self.exchanges(empty, 0, 0)
+        links.add(empty, starts - 1)
+        links.wait("start", starts * (self.launches() + self.head_kernel.launch))
+        if not self.spatial:
+            links.wait("network_start", starts * (self.pp - 1) * engine.hop_latency)
+        total.add(links, 1)
+        self.head_operator(head, self.prompts())
+        head.wait("start", -self.head_kernel.launch)
+        if not self.spatial:
+            size = tokens * self.entry.hidden_size * self.activation
+            head.wait("network_transfer", (self.pp - 1) * size / device.link_bandwidth)
+        total.add(head, 1)
+
+        self.prefill_work = parts.total + links.total / fill + head.total
+        self.prefill_arithmetic = parts.arithmetic
         return total
+
+    def pipelined(self):
+        """Return the time of a prefill over that of its parts, one after another."""
+        return Passes.prefill(self).total / self.prefill_work

@@ -21,6 +21,18 @@ class Life(NamedTuple):
     share: float  # of the running requests, those that write tokens in a step
 
 
+class Pace(NamedTuple):
+    """How many steps a running request takes, and which prompts come first."""
+
+    writes: float  # steps of its own tokens
+    waits: float  # steps up to its first token
+    share: float  # of the running requests, those that write tokens in a step
+    company: float  # chance that others write tokens while a prompt is prefilled
+    busy: float  # time of devices that each of its steps pays for
+    ahead: float  # others' prompts before its own
+    between: float  # others' prompts between two of its steps
+
+
 class Naive(Bill):
     """One configuration, evaluated by summing. ``point`` has the result.
 
@@ -138,7 +150,7 @@ class Naive(Bill):
             return self.life_among_others(prefill)
         engine, written = self.engine, self.output_len - 1
         nothing = Sum(engine.residue, self.device)
-        step, _ = self.decode()
+        step, *_ = self.decode()
         weights_once = self.prefill_offload()
         prompts = prefill.total + weights_once
         first = engine.host_per_prefill + prompts
@@ -153,7 +165,7 @@ class Naive(Bill):
             share = writing / (writing + first) if self.batch > 1 else 1.0
             if self.given_share is not None:
                 share = self.given_share
-            step, _ = self.decode(share)
+            step, *_ = self.decode(share)
             runs = first + written * step.total
             busy = runs / (max(written, 1) * step.total)
         steps = written * step.total
@@ -170,11 +182,11 @@ class Naive(Bill):
             share,
         )
 
-    def life_among_others(self, prefill):
-        """Return how a request lives in a server that prefills others meanwhile."""
+    def pace(self):
+        """Return the steps of a request in a server that prefills others meanwhile."""
         engine, others = self.engine, self.batch - 1
-        accepted, room = self.accepted(), engine.prefill_chunk
-        writes = (self.output_len - 1) / accepted  # steps
+        room = engine.prefill_chunk
+        writes = (self.output_len - 1) / self.accepted()  # steps
         # The others' prompts: in a wave before its own, or at any of its steps.
         wave = min(engine.queue_weight, 1)
         of_a_prompt = self.new / room
@@ -193,16 +205,22 @@ class Naive(Bill):
         share = writes / everything if everything else 1.0
         company = min(others * share, 1)
         busy = min(1 / share if share else float("inf"), 1 + others * (1 - share))
+        return Pace(writes, waits, share, company, busy, ahead, between)
 
-        step, linear = self.decode(share)
+    def life_among_others(self, prefill):
+        """Return how a request lives in a server that prefills others meanwhile."""
+        engine, accepted = self.engine, self.accepted()
+        writes, waits, share, company, busy, ahead, between = self.pace()
+        step, linear, attention = self.decode(share)
         streaming, arithmetic = linear.parts, linear.arithmetic
         wall = step.total * accepted
         # What a prompt saves in a step of others: start-ups, and arithmetic behind reads.
-        reads = self.weight_reads() * accepted * self.at_once() / self.passes
+        shared = self.weight_reads() * self.at_once() / self.passes
+        reads = shared * accepted
         saved = Sum(engine.residue, self.device)
         saved.wait("weights", reads * (streaming["weights"] + streaming["activations"]))
         saved.wait("compute", reads * (streaming["compute"] - arithmetic))
-        saved.wait("start", self.start_ups() * self.at_once() / self.passes)
+        saved.wait("start", shared * self.start_ups())
         added = Sum(engine.residue, self.device)
         if prefill.total > saved.total:
             added.add(prefill, 1)
@@ -210,19 +228,34 @@ class Naive(Bill):
         if self.device.board_power < self.device.rated_power:
             more = self.longer_together(prefill.total, saved.total, step, reads) - added.total
             added.add(prefill, max(more, 0.0) / prefill.total)
-        own, other = (Sum(engine.residue, self.device) for _ in range(2))
-        own.add(prefill, 1 - company)
-        own.add(added, company)
-        other.add(prefill, 1 - company)
-        other.add(added, company * engine.interference)
+        # A step has time for arithmetic while it waits for bytes; the rest cannot overlap.
+        idle = sum(streaming[name] for name in ("weights", "activations", "compute")) - arithmetic
+        idle += max(attention.total - attention.arithmetic, 0.0)
+        beside = Sum(engine.residue, self.device)
+        beside.add(added, engine.interference)
+        arithmetic_s = self.prefill_arithmetic
+        if not self.spatial:
+            working = self.prefill_width * self.groups / self.devices
+            arithmetic_s *= self.at_once() * working if self.pp > 1 else 1.0
+        if arithmetic_s - reads * idle > beside.total:
+            beside = Sum(engine.residue, self.device)
+            beside.wait("compute", arithmetic_s - reads * idle)
+            for name in ("weights", "activations", "kv"):
+                read = linear.parts[name] + attention.parts[name]
+                beside.wait(name, -reads * read)
+                beside.wait("compute", reads * read)
+        # Without others that write, each step of the prompt waits for the host, too.
+        alone = prefill.total + (self.weight_reads() - 1) * self.host(0) / self.passes
         prompts = self.prompts() * self.groups
-        own_s = own.total / prompts + self.prefill_offload()
-        other_s = other.total / prompts / self.at_once()
+        own_s = ((1 - company) * alone + company * added.total) / prompts + self.prefill_offload()
+        ahead_s = ((1 - company) * alone + company * beside.total) / prompts / self.at_once()
+        # One of its own steps carries what comes between them.
         slowed = Sum(engine.residue, self.device)
-        slowed.add(other, between / accepted / prompts / self.at_once())
+        slowed.add(beside, between / accepted / prompts / self.at_once())
+        between_s = beside.total * between * writes / prompts / self.at_once()
 
         outside = engine.host_per_prefill + company * wall / 2
-        first = outside + company * waits * wall + own_s + ahead * other_s
+        first = outside + company * waits * wall + own_s + ahead * ahead_s
         tpot = step.total + slowed.total
         runs = first + (self.output_len - 1) * tpot
         return Life(
@@ -232,7 +265,7 @@ class Naive(Bill):
             first,
             runs,
             (writes + company * waits) * wall,
-            own_s + others * other_s,
+            own_s + ahead * ahead_s + between_s,
             outside,
             busy,
             share,

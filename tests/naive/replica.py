@@ -310,9 +310,15 @@ class Replica:
 
         Of the tokens after the first one, only a share chooses on its own.
         """
+        if self.engine.dense_experts:
+            return self.held
         share = self.engine.routing_independence
         choosing = min(tokens, 1 + share * max(tokens - 1, 0))
         return distinct_experts(self.held, routed(self.entry), choosing)
+
+    def experts_of_token(self):
+        """Return how many experts multiply a token: compiled graphs leave none out."""
+        return self.entry.num_experts if self.engine.dense_experts else routed(self.entry)
 
     def touched_bytes(self, tokens):
         """Return the bytes of the experts that ``tokens`` touch, of all layers."""

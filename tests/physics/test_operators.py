@@ -6,8 +6,11 @@ from perfcore.physics.operators import (
     activation_bytes_per_token,
     activation_elements,
     body_read_bytes,
+    computing_experts,
+    expert_kernel,
     expert_read_bytes,
     flops_per_token,
+    half_width,
     head_io_elements,
     layer_compute,
     layer_weights,
@@ -168,3 +171,57 @@ def test_reading_the_cache_draws_power():
 
     assert 0.1 < point.kv_share < 0.9
     assert point.decode_power_w == digits(0.4 * H100.board_power + memory_w)
+
+
+def experts_of(engine, form=FP8, **fields):
+    deployment = deployed(**fields)
+    layout = lay_out(DEEPSEEK, H100, deployment)
+    made = operators(DEEPSEEK, H100, engine, form, layout, deployment.tp, deployment.ep)
+    return made.experts
+
+
+def test_narrow_experts_reach_less():
+    """DeepSeek-V3 on 8 devices: 256 columns of each expert on one, n0 = 240 in fp8."""
+    engine = IDEAL._replace(expert_half_width=120.0)
+    wide, narrow = experts_of(IDEAL, tp=8.0), experts_of(engine, tp=8.0)
+
+    assert narrow.compute_per_token == digits(wide.compute_per_token * (1.0 + 240.0 / 256.0))
+    assert narrow.weights == wide.weights
+
+
+def test_faster_arithmetic_needs_wider_experts():
+    """fp8 has twice the rate of bf16 on an H100: n0 = 240 instead of 120."""
+    engine = IDEAL._replace(expert_half_width=120.0)
+
+    assert half_width(H100, engine, BF16) == 120.0
+    assert half_width(H100, engine, FP8) == digits(240.0)
+    share = expert_kernel(DEEPSEEK, H100, engine, BF16, 8.0).flops / 989e12
+    assert share == digits(1.0 / (1.0 + 120.0 / 256.0))
+
+
+def test_whole_experts_on_a_device_are_wide():
+    """DeepSeek-V3, experts on 8 ranks: all 2,048 columns are on one device."""
+    engine = IDEAL._replace(expert_half_width=120.0)
+    wide, narrow = experts_of(IDEAL, tp=8.0, ep=8.0), experts_of(engine, tp=8.0, ep=8.0)
+
+    assert narrow.compute_per_token == digits(wide.compute_per_token * (1.0 + 240.0 / 2048.0))
+
+
+def test_integers_of_4_bits_need_wider_experts():
+    """DeepSeek-V3 in int4 on 8 devices: n0 = 1,660, whatever other formats need."""
+    form = weights("int4-g128-awq")
+    engine = IDEAL._replace(expert_half_width=120.0, expert_half_width_4_weight_only=1660.0)
+    wide, narrow = (experts_of(it, form, tp=8.0) for it in (IDEAL, engine))
+
+    assert narrow.compute_per_token == digits(wide.compute_per_token * (1.0 + 1660.0 / 256.0))
+
+
+def test_a_compiled_batch_computes_and_reads_all_experts():
+    """DeepSeek-V3: 256 experts for every token, of which 8 are chosen."""
+    engine = IDEAL._replace(dense_experts=1.0)
+
+    assert computing_experts(DEEPSEEK, engine) == 256.0
+    assert computing_experts(DEEPSEEK, IDEAL) == 8.0
+    ratio = experts_of(engine).compute_per_token / experts_of(IDEAL).compute_per_token
+    assert ratio == digits(256.0 / 8.0)
+    assert touched_experts(256.0, engine, passed_over(DEEPSEEK), 1.0) == 256.0

@@ -8,6 +8,8 @@ from perfcore.physics.decode import index_costs
 from perfcore.physics.operators import flops_per_token, operators
 from perfcore.physics.parallelism import lay_out
 from perfcore.physics.prefill import (
+    PassParts,
+    PrefillTerms,
     add_prefill_operator,
     attention_arithmetic,
     attention_bytes,
@@ -15,10 +17,12 @@ from perfcore.physics.prefill import (
     attention_work,
     cached_token_time,
     chunk_fill,
+    pipelined_parts,
     prefill_costs,
     prefill_terms,
     prompts_of,
     score_work,
+    shared_parts,
 )
 from perfcore.physics.roofline import Operator, operator_time
 from physics.worked import (
@@ -85,7 +89,7 @@ def test_indexer_computes_in_fp8():
     indexed = sparse.index_score_flops * 8_192 * 8_193 / 2
 
     for device, rate in ((H100, H100.flops_fp8), (H100._replace(flops_fp8=0.0), H100.flops_fp16)):
-        costs = prefill_costs(sparse, device, IDEAL, BF16, KV16, layout, 0.0, 0.0, 0.0)
+        costs = prefill_costs(sparse, device, IDEAL, BF16, KV16, layout, 0.0, 0.0, 0.0, 0.0)
         scores = (attention_work(costs, sparse, work) - indexed) / H100.flops_fp16
         assert attention_arithmetic(costs, sparse, work) == digits(scores + indexed / rate)
         step = index_costs(sparse, device, IDEAL, 1e12, layout, 1.0, 1.0, 1.0)
@@ -114,6 +118,7 @@ def test_chunks_fill_stages():
     engine = ENGINE._replace(pipeline_chunk=4_096.0, prefill_overlap=64.0)
     layout = lay_out(LLAMA, H100, deployed(pp=2.0))
 
+    assert pipelined_parts(engine, layout, 16_384.0) == 4.0
     assert chunk_fill(engine, layout, 16_384.0) == 5 / 8
     assert chunk_fill(engine._replace(prefill_overlap=2.0), layout, 16_384.0) == 3 / 4
     assert chunk_fill(engine, layout, 100.0) == 1.0
@@ -158,7 +163,8 @@ def test_prefill_is_bound_by_compute():
             operator_time(ops.lm_head, 1.0, 1.0, IDEAL.residue).total,
             split,
         )
-        assert sum(terms[1:5]) == (digits(terms.seconds) if split else 0.0)
+        assert sum(terms.parts) == (digits(terms.seconds) if split else 0.0)
+        assert terms.serial == digits(terms.seconds)
         return terms.seconds
 
     assert seconds(split=True) >= flops / 989e12
@@ -239,3 +245,14 @@ def test_chunks_of_a_prompt_fill_the_stages():
     one, four = (whole(record, engine, device=device, pp=pp).ttft_s for pp in (1.0, 4.0))
 
     assert four / one == digits(11 / 32)
+
+
+def test_passes_that_idle_stages_admit_count_by_their_work():
+    """Twice as much work as time: half as many passes at once as stages."""
+    time = PassParts(memory=1.0, compute=2.0, transfer=0.5, latency=0.5)
+    work = PassParts(memory=3.0, compute=4.0, transfer=0.5, latency=0.5)
+    terms = PrefillTerms(4.0, 8.0, time, work, 4.0, 1.0)
+
+    assert shared_parts(terms, 2.0, 4.0, 0.5) == (1.5, 2.0, 0.25, 0.25)
+    assert shared_parts(terms, 4.0, 4.0, 0.5) == time
+    assert shared_parts(terms, 1.0, 4.0, 0.5) == time

@@ -233,7 +233,8 @@ def test_disaggregated_steps_are_thinner():
 
 def test_a_wave_of_prompts_comes_first():
     """If all 32 others come first, no step waits for a prompt."""
-    wave, spread = (serve(SERVED._replace(queue_weight=share)) for share in (1.0, 0.0))
+    engine = SERVED._replace(prefill_chunk=2_048.0)
+    wave, spread = (serve(engine._replace(queue_weight=share)) for share in (1.0, 0.0))
 
     assert wave.prefill_s == 0.0
     assert spread.prefill_s > 0.0

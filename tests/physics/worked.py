@@ -118,7 +118,7 @@ def passed_over(record):
 
 def llama_prefill(engine, *, batch, input_len):
     layout = lay_out(LLAMA, H100, deployed(batch=batch))
-    costs = prefill_costs(LLAMA, H100, engine, BF16, KV16, layout, 0.0, 0.0, 0.0)
+    costs = prefill_costs(LLAMA, H100, engine, BF16, KV16, layout, 0.0, 0.0, 0.0, 0.0)
     return costs, prompts_of(LLAMA, batch, input_len, 0.0)
 
 

@@ -18,7 +18,7 @@ from perfcore.physics.operators import touched_experts
 from perfcore.physics.parallelism import groups_at_work, micro_batches_at_once
 from perfcore.physics.roofline import operator_time
 from perfcore.physics.stages.replica import Replica, host_of_step
-from perfcore.records import SCHEDULER_STATIC, Deployment, Engine
+from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_STATIC, Deployment, Engine
 
 
 class RunningBatch(NamedTuple):
@@ -32,6 +32,8 @@ class RunningBatch(NamedTuple):
     per_group: float  # sequences of one group
     passes: float  # passes of all groups in different stages at once
     sequences: float  # in one pass
+    writing: float  # of them, those for whose tokens a step has room
+    per_room: float  # sequences / writing
     per_micro_batches: float  # 1 / parts of a group's batch in different stages at once
     weights_s: float  # decode, without attention over the context
     kv_s: float
@@ -67,7 +69,8 @@ def linear_at(replica: Replica, tokens: float, all_tokens: float) -> Linear:
     """Linear operators of a pass over ``tokens`` of a group, ``all_tokens`` of all groups."""
     model = replica.model
     engine = replica.engine
-    ranks = replica.deployment.ep if engine.expert_imbalance == 1.0 else 1.0
+    uneven = engine.expert_imbalance == 1.0 and engine.dense_experts == 0.0
+    ranks = replica.deployment.ep if uneven else 1.0
     slots = replica.layout.expert_slots
     experts_read = touched_experts(slots, engine, replica.passed_over, all_tokens)
     waited_experts = experts_read
@@ -96,6 +99,18 @@ def add_draft(replica: Replica, terms: Terms, sequences: float, all_sequences: f
     return summed(terms, scaled(head, draft_len))
 
 
+def writing_at_once(
+    engine: Engine, deployment: Deployment, sequences: float, drafted: float
+) -> float:
+    """Sequences of a pass that can write ``drafted`` tokens each in one step, at least one.
+
+    A server that prefills has room for as many tokens in a step as ``prefill_chunk`` says.
+    """
+    if deployment.scheduler != SCHEDULER_CONTINUOUS:
+        return sequences
+    return min(sequences, max(engine.prefill_chunk / drafted, 1.0))
+
+
 def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     """Stage 2, for ``batch`` running sequences, of ``requested`` in flight."""
     model = replica.model
@@ -111,9 +126,11 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     micro_batches = micro_batches_at_once(layout, per_group)
     per_micro_batches = 1.0 / micro_batches
     sequences = per_group * per_micro_batches
-    all_sequences = batch * per_micro_batches
-    tokens = sequences * replica.drafted
-    all_tokens = all_sequences * replica.drafted
+    writing = writing_at_once(engine, deployment, sequences, replica.drafted)
+    room = writing / sequences
+    all_writing = batch * per_micro_batches * room
+    tokens = writing * replica.drafted
+    all_tokens = all_writing * replica.drafted
 
     # Linear operators of the step, and of drafting.
     linear = linear_at(replica, tokens, all_tokens)
@@ -129,10 +146,10 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     ) * tokens + ops.experts.compute_per_token * waited_tokens
     if deployment.draft_len > 0.0:
         drafted_share = deployment.draft_len * replica.draft_share
-        terms = add_draft(replica, terms, sequences, all_sequences)
+        terms = add_draft(replica, terms, writing, all_writing)
         arithmetic_s += (
-            replica.compute_per_token * sequences + ops.experts.compute_per_token * all_sequences
-        ) * drafted_share + ops.lm_head.compute_per_token * sequences * deployment.draft_len
+            replica.compute_per_token * writing + ops.experts.compute_per_token * all_writing
+        ) * drafted_share + ops.lm_head.compute_per_token * writing * deployment.draft_len
     terms = scaled(terms, replica.per_step_token)
     arithmetic_s = (arithmetic_s + recurrent_s) * replica.per_step_token
 
@@ -141,10 +158,11 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
         replica.links, tokens, replica.expert_links, all_tokens, replica.expert_reduces > 0.0
     )
     handed_s = replica.hand_over_per_token * tokens
-    host_s = host_of_step(device, engine, deployment) + engine.host_per_sequence * per_group
+    handled = per_group * room
+    host_s = host_of_step(device, engine, deployment) + engine.host_per_sequence * handled
     if deployment.scheduler != SCHEDULER_STATIC:
-        host_s += engine.server_per_sequence * per_group
-    sampled_s = engine.sampling_per_sequence * per_group
+        host_s += engine.server_per_sequence * handled
+    sampled_s = engine.sampling_per_sequence * handled
     expert_bytes = experts_read * replica.expert_bytes
     executed_s = replica.executed.state_s * tokens
     executed_s += linear_seconds(
@@ -159,6 +177,8 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
         per_group=per_group,
         passes=micro_batches * groups,
         sequences=sequences,
+        writing=writing,
+        per_room=sequences / writing,
         per_micro_batches=per_micro_batches,
         weights_s=terms.weights,
         kv_s=terms.kv,

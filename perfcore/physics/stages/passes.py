@@ -21,7 +21,7 @@ from perfcore.physics.energy import (
 from perfcore.physics.memory import second_tier_bandwidth
 from perfcore.physics.operators import touched_experts
 from perfcore.physics.prefill import (
-    PrefillTerms,
+    PassParts,
     attention_bytes,
     attention_work,
     cached_token_time,
@@ -29,6 +29,7 @@ from perfcore.physics.prefill import (
     passes_at_once,
     prefill_terms,
     prompts_of,
+    shared_parts,
 )
 from perfcore.physics.roofline import TINY
 from perfcore.physics.rounding import NOTHING
@@ -48,9 +49,11 @@ class Prefill(NamedTuple):
     seconds: float
     memory_s: float
     compute_s: float
+    arithmetic_s: float  # of operators that compute, even while others wait for bytes
     transfer_s: float
     latency_s: float
     chunks: float  # parts of the pass in a server, at least one
+    further_host_s: float  # of the host, for all chunks but the first
     stages_share: float  # passes at once for each micro-batch, at most 1
     per_prompt: float  # 1 / prompts of the pass
     per_at_once: float  # 1 / prefill passes that share the pipeline stages
@@ -62,7 +65,10 @@ class Prefill(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One decode step at the mean context. Times are per output token. [s]"""
+    """One decode step of all sequences that it has room for, at the mean context.
+
+    Times are per output token. [s]
+    """
 
     seconds: float
     per_second: float  # 1 / seconds
@@ -72,6 +78,8 @@ class Step(NamedTuple):
     activations_s: float
     compute_s: float
     hidden_s: float  # behind which the arithmetic of prompts hides: linear operators wait for bytes
+    reads_s: float  # bytes of linear operators and of attention over the context
+    unused_s: float  # hidden_s and that of attention: in which devices could compute
     network_s: float
     transfer_s: float  # the part of network_s that a faster link would shorten
     latency_s: float
@@ -158,10 +166,14 @@ def prefill_at(
         experts_read,
         running.per_groups,
     )
-    fill = chunk_fill(engine, layout, work.tokens)
-    per_fill = 1.0 / fill
-    at_once = passes_at_once(layout, running.groups, running.passes * running.per_groups, fill)
-    busy_s = terms.seconds * per_fill
+    busy_s = terms.serial
+    micro_batches = running.passes * running.per_groups
+    of_pass = layout.prefill_width / layout.devices * running.groups  # devices in turn
+    pipelined = terms.seconds / busy_s if layout.stages > 1.0 else 1.0
+    at_once = passes_at_once(layout, running.groups, micro_batches, pipelined)
+    parts = terms.parts
+    if layout.stages > 1.0:
+        parts = shared_parts(terms, at_once, micro_batches, pipelined)
     memory_s = moved_bytes * (1.0 / (layout.prefill_width * replica.device.memory_bandwidth))
     busy_j = busy_energy(replica.watts, busy_s, memory_s, executed_s * replica.prefill.narrowing)
     seconds = terms.seconds
@@ -172,28 +184,36 @@ def prefill_at(
         demand = Demand(longer, power_w, memory_s / busy_s, memory_s / busy_s)
         seconds *= longer
         power_w = min(power_w, replica.watts.limit)
-        terms = PrefillTerms(
-            seconds=seconds,
-            memory=terms.memory * longer,
-            compute=terms.compute * longer,
-            transfer=terms.transfer * longer,
-            latency=terms.latency * longer,
-            attention=terms.attention,
+        parts = PassParts(
+            memory=parts.memory * longer,
+            compute=parts.compute * longer,
+            transfer=parts.transfer * longer,
+            latency=parts.latency * longer,
         )
-    active_share = layout.prefill_width / layout.devices * running.groups * at_once * per_fill
+    arithmetic_s = terms.arithmetic * (at_once * of_pass if layout.stages > 1.0 else 1.0)
+    active_share = of_pass * at_once / pipelined
     return Prefill(
         seconds=seconds,
-        memory_s=terms.memory,
-        compute_s=terms.compute,
-        transfer_s=terms.transfer,
-        latency_s=terms.latency,
+        memory_s=parts.memory,
+        compute_s=parts.compute,
+        arithmetic_s=arithmetic_s * demand.longer,
+        transfer_s=parts.transfer,
+        latency_s=parts.latency,
         chunks=chunks,
+        further_host_s=(chunks - 1.0) * (replica.host_s * running.per_micro_batches),
         stages_share=at_once * running.per_micro_batches,
         per_prompt=per_prompt,
         per_at_once=1.0 / at_once,
         cached_token_s=per_prompt
         * cached_token_time(
-            replica.prefill, model, engine, per_group, input_len, hit, terms.attention, fill
+            replica.prefill,
+            model,
+            engine,
+            per_group,
+            input_len,
+            hit,
+            terms.attention,
+            chunk_fill(engine, layout, work.tokens),
         ),
         weight_read_share=read_share,
         power_w=active_share * power_w + idle_power(replica.watts, active_share),
@@ -239,7 +259,7 @@ def attention_terms(replica: Replica, running: RunningBatch, context: Context) -
         activations=running.activations_s,
         compute=running.compute_s,
     )
-    return add_context(replica, terms, running.sequences, context)
+    return add_context(replica, terms, running.writing, context)
 
 
 def add_context(replica: Replica, terms: Terms, sequences: float, context: Context) -> Terms:
@@ -259,6 +279,17 @@ def add_context(replica: Replica, terms: Terms, sequences: float, context: Conte
         compute_s = narrow.compute_per_token * context.near
         terms = add_attention(terms, narrow, sequences, kv_s, compute_s, residue)
     return terms
+
+
+def score_seconds(replica: Replica, context: Context) -> float:
+    """Time of the arithmetic of attention over ``context`` of a sequence, per output token. [s]"""
+    model = replica.model
+    seconds = replica.global_attention.compute_per_token * context.seen
+    if model.index_topk > 0.0:
+        seconds += replica.indexer.compute_per_token * context.length
+    if model.window_kv_elements > 0.0:
+        seconds += replica.window_attention.compute_per_token * context.near
+    return seconds
 
 
 class ContextReads(NamedTuple):
@@ -323,11 +354,17 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
     read = context_reads(replica, context)
 
     device_s = terms.weights + terms.kv + terms.activations + terms.compute
+    attention_s = device_s - (
+        running.weights_s + running.kv_s + running.activations_s + running.compute_s
+    )
+    unused_s = attention_s - score_seconds(replica, context) * running.writing
+    unused_s = running.hidden_s + max(unused_s, 0.0)
+    reads_s = running.weights_s + terms.kv - running.kv_s + terms.activations
     device_s += running.latency_s - running.host_s
-    pass_bytes = running.pass_bytes + read.size * running.sequences
+    pass_bytes = running.pass_bytes + read.size * running.writing
     memory_s = pass_bytes * (replica.per_step_token * replica.per_bandwidth)
     executed_s = running.executed_s
-    executed_s += read.executed_s * (running.sequences * replica.per_step_token)
+    executed_s += read.executed_s * (running.writing * replica.per_step_token)
     busy_j = busy_energy(replica.watts, device_s, memory_s, executed_s)
     demand = no_demand()
     if replica.capped == 1.0:
@@ -353,6 +390,8 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
         activations_s=terms.activations,
         compute_s=terms.compute,
         hidden_s=running.hidden_s,
+        reads_s=reads_s,
+        unused_s=unused_s,
         network_s=running.network_s,
         transfer_s=running.transfer_s,
         latency_s=running.latency_s,
@@ -361,14 +400,14 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
         away_bytes=away.size,
         away_weights_s=away.weights_s,
         pass_bytes=pass_bytes,
-        pass_flops=(replica.sequence_flops + read.flops) * running.sequences,
+        pass_flops=(replica.sequence_flops + read.flops) * running.writing,
         busy_j=busy_j,
         demand=demand,
     )
 
 
 def thinned(replica: Replica, step: Step, share: float) -> Step:
-    """The step if a ``share`` of the running requests write tokens, and the others prefill.
+    """The step if a ``share`` of the sequences that it has room for write tokens.
 
     A line from the bare step, which has no tokens: reading weights, start-ups and the host's time.
     """
@@ -391,6 +430,8 @@ def thinned(replica: Replica, step: Step, share: float) -> Step:
         activations_s=activations_s,
         compute_s=compute_s,
         hidden_s=bare.weights_s + share * (step.hidden_s - bare.weights_s),
+        reads_s=bare.weights_s + share * (step.reads_s - bare.weights_s),
+        unused_s=bare.weights_s + share * (step.unused_s - bare.weights_s),
         network_s=network_s,
         transfer_s=share * step.transfer_s,
         latency_s=latency_s,

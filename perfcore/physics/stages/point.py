@@ -127,9 +127,9 @@ def point_at(
 ) -> Point:
     """Stage 4: metrics of a prefill pass and a decode step.
 
-    ``prefill`` and ``full`` are ``prefill_at`` and ``step_at`` of the same lengths; all running
-    requests write tokens in the step. Every branch is on a field of ``replica``, so that the
-    kernel's loop over lengths has none. There is only plain arithmetic, and ``sqrt``.
+    ``prefill`` and ``full`` are ``prefill_at`` and ``step_at`` of the same lengths; all requests
+    that the step has room for write tokens in it. Every branch is on a field of ``replica``, so
+    that the kernel's loop over lengths has none. There is only plain arithmetic, and ``sqrt``.
     """
     engine = replica.engine
     economics = replica.economics
@@ -174,12 +174,13 @@ def point_at(
     elif served:
         pace = prefill.rhythm
         decode_share = pace.decode_share
-        step = thinned(replica, full, decode_share)
+        filled = decode_share * running.per_room  # of the room in a step
+        step = thinned(replica, full, filled)
         step_s = step.seconds * replica.step_tokens
         # a step that carries prompts reads weights and starts operators once for all its tokens
         hides = prefill.chunks * replica.step_tokens * prefill.stages_share
         hidden_s = hides * step.hidden_s
-        start_s = replica.pass_start_s * prefill.stages_share
+        start_s = replica.pass_start_s * (prefill.chunks * prefill.stages_share)
         saved_s = hidden_s + start_s
         added_s = max(prefill.seconds - saved_s, 0.0)
         plain_s = added_s
@@ -192,23 +193,33 @@ def point_at(
             added_s = max(both_s - decode_s, plain_s)
             more = (added_s - plain_s) / prefill.seconds
         alone = 1.0 - pace.company
-        own_s = alone * prefill.seconds + pace.company * added_s
-        own_s = own_s * prefill.per_prompt + away_s
-        beside = pace.company * engine.interference
-        other_s = per_prompt * (alone * prefill.seconds + beside * added_s)
+        alone_s = alone * (prefill.seconds + prefill.further_host_s)
+        own_s = (alone_s + pace.company * added_s) * prefill.per_prompt + away_s
+        # whatever overlaps, arithmetic takes its time
+        delay_s = engine.interference * added_s
+        least_s = prefill.arithmetic_s - hides * step.unused_s
+        forced = 1.0 if least_s > delay_s else 0.0
+        beside_s = max(delay_s, least_s)
+        ahead_s = per_prompt * (alone_s + pace.company * beside_s)
         between = pace.between * replica.per_step_token
-        fused = between * per_prompt * (beside if plain_s > 0.0 else 0.0)
-        passes = between * per_prompt * (alone + beside * more) + fused
-        prefill_s = between * other_s
+        prefill_s = between * (per_prompt * beside_s)
+        # a prompt between two of a request's steps is carried by one of them
+        weight = between * per_prompt * (engine.interference * (1.0 - forced))
+        fused = weight if plain_s > 0.0 else 0.0
+        passes = weight * more + fused
+        others_s = pace.ahead * ahead_s
         shared_steps = pace.company * pace.prefill
         outside_s += 0.5 * pace.company * step_s
         steps_s = (pace.decode + shared_steps) * step_s
-        prompts_s = own_s + max(batch - 1.0, 0.0) * other_s
-        first_s = outside_s + shared_steps * step_s + own_s + pace.ahead * other_s
+        prompts_s = own_s + others_s + pace.between * pace.decode * (per_prompt * beside_s)
+        first_s = outside_s + shared_steps * step_s + own_s + others_s
         bare_s = replica.bare_step.weights_s
         streamed_s = running.weights_s + running.activations_s
-        saved_memory_s = fused * hides * (bare_s + decode_share * (streamed_s - bare_s))
+        saved_memory_s = fused * hides * (bare_s + filled * (streamed_s - bare_s))
         saved_compute_s = fused * hidden_s - saved_memory_s
+        behind_s = forced * between * per_prompt * hides * step.reads_s
+        saved_memory_s += behind_s
+        saved_compute_s -= behind_s + forced * prefill_s
         saved_start_s = fused * start_s
         busy = min(1.0 / (decode_share + TINY), 1.0 + max(batch - 1.0, 0.0) * (1.0 - decode_share))
     tpot_s = step.seconds + prefill_s

@@ -101,6 +101,7 @@ class Replica(NamedTuple):
     pass_start_s: float  # start-ups of a pass, of operators and exchanges
     compute_per_token: float  # s, of layers' linear operators apart from routed experts
     launched_s: float  # start-ups of a step, including drafting
+    host_s: float  # of a step, without that for each sequence
     hand_over_s: float  # between stages: fixed part
     hand_over_per_token: float  # s
     global_attention: ContextCosts  # of one sequence
@@ -353,6 +354,7 @@ def prepare(
         pass_start_s=launches_s + start_s,
         compute_per_token=layer_compute(ops),
         launched_s=launched_s,
+        host_s=host_of_step(device, engine, deployment),
         hand_over_s=hand_over_s,
         hand_over_per_token=hand_over_per_token,
         global_attention=global_attention,
@@ -392,6 +394,7 @@ def prepare(
             kv_format,
             layout,
             launches_s,
+            start_s - hand_over_s,
             hand_over_s,
             hand_over_per_token,
         ),

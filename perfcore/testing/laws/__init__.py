@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from perfcore.testing.laws.accounting import (
+    arithmetic_takes_its_time,
     elasticities_are_derivatives,
     elasticities_sum_to_one,
     intervals_change_nothing,
@@ -72,6 +73,7 @@ LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
     lower_power_limits_are_no_faster,
     energy_is_power_times_time,
     utilisation_is_at_most_one,
+    arithmetic_takes_its_time,
     bytes_add_up,
     status_follows_from_bytes,
     requests_run_or_wait,

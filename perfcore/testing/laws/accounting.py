@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 from perfcore import records
+from perfcore.physics.operators import flops_per_token
 from perfcore.physics.roofline import reached_flops
 from perfcore.records import (
     Engine,
@@ -98,6 +99,23 @@ def utilisation_is_at_most_one(scenario: Scenario) -> None:
         fastest = max(fastest, reached_flops(device, engine, records.MATH_FP8))
     if arithmetic != records.MATH_FP32 and reached_flops(device, engine, arithmetic) >= fastest:
         not_below(1.0, point.mfu, "MFU is at most 1")
+
+
+def arithmetic_takes_its_time(scenario: Scenario) -> None:
+    """Requests take no less time of devices than their linear products at the fastest rate.
+
+    The prefill pool of a disaggregated server is exempt, as are prompts that it prefills.
+    """
+    deployment, device = scenario.deployment, scenario.device
+    rates = (*COMPUTE_RATES, "flops_fp16_narrow")
+    fastest = max(getattr(device, name) for name in rates)
+    tokens = scenario.output_len - 1.0
+    if deployment.scheduler != records.SCHEDULER_DISAGGREGATED:
+        tokens += (1.0 - deployment.prefix_hit) * scenario.input_len
+    devices = deployment.tp * deployment.pp * deployment.dp
+    seconds = tokens * flops_per_token(scenario.model) / (devices * max(fastest, 1.0))
+    share = scenario.evaluate().requests_per_s * seconds
+    not_below(1.0, share, "requests take the time of their arithmetic")
 
 
 def tpot_excludes_ttft(scenario: Scenario) -> None:
