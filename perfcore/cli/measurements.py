@@ -8,8 +8,14 @@ from typing import Final
 
 import click
 
-from perfcore.accuracy.importing import Imported, read_results, settings
-from perfcore.accuracy.table import LARGEST, Measurement, read_measurements, write_measurements
+from perfcore.accuracy.importing import TOOLS, Imported, read_results, settings
+from perfcore.accuracy.importing.template import template_rows
+from perfcore.accuracy.table import (
+    LARGEST,
+    Measurement,
+    read_measurements,
+    write_measurements,
+)
 from perfcore.catalog import stack
 from perfcore.cli.parsing import Group
 from perfcore.cli.text import facts, paragraph, rendered, say, set_option
@@ -57,10 +63,56 @@ def measurements(ctx: click.Context) -> None:
 
     \b
     perfcore measurements import results.json -o own.csv --set hardware=h100-sxm
+    perfcore measurements template -o own.csv --set model=llama-3.1-8b --set hardware=l4
     perfcore measurements columns
+    perfcore measurements tools
     """  # noqa: D301
     if ctx.invoked_subcommand is None:
         rendered(ctx.get_help())
+        say()
+        _show_tools()
+
+
+@measurements.command()
+def tools() -> None:
+    """List the tools whose results are read, and what each of them states."""
+    _show_tools()
+
+
+def _show_tools() -> None:
+    for tool in TOOLS:
+        say(tool.name, bold=True)
+        facts(
+            (
+                ("read", tool.files),
+                ("rows", tool.rows),
+                ("stated", tool.states),
+                ("to be set", tool.lacks),
+            ),
+            "  ",
+        )
+
+
+@measurements.command()
+@click.option("-o", "--output", metavar="OUT.csv", required=True, help="Table to write.")
+@set_option("model=llama-3.1-8b", "given")
+@click.option("--force", is_flag=True, help="Replace an existing table.")
+def template(output: str, given: tuple[str, ...], force: bool) -> None:
+    """Write a filled-in table to type results of any other source into.
+
+    The table has one line for each metric; replace its values, and remove lines without one. Values
+    are in SI units: seconds, not milliseconds.
+
+    \b
+    perfcore measurements template -o own.csv --set model=llama-3.1-8b --set hardware=h100-sxm
+    """  # noqa: D301
+    _existing(output, (), append=False, force=force)
+    rows = list(template_rows(settings(given)))
+    with replacing(Path(output)) as part:
+        write_measurements(part, rows)
+    say(f"wrote {plural(len(rows), 'row')} into {output}")
+    say("next")
+    say(f"  replace the values, which are examples, then perfcore validate --measurements {output}")
 
 
 @measurements.command()
@@ -83,9 +135,10 @@ def import_(
 ) -> None:
     """Import results of benchmark tools into a table of measurements.
 
-    FILE is a result saved by vLLM (bench serve, latency, throughput), SGLang (bench_serving),
-    llama-bench (JSON, CSV), trtllm-bench (reports), genai-perf or AIPerf. The tool is recognised by
-    the file's content. Use --set for columns that the files do not state; it applies to all files.
+    FILE is a result of one of the tools that `perfcore measurements tools` lists, as a file that it
+    saved or as text that it printed; lines of a log before it are skipped. The tool is recognised
+    by the file's content. Use --set for columns that the files do not state; it applies to all
+    files. --set concurrency=mean takes the mean in flight of each run at a rate.
 
     \b
     perfcore measurements import serve-*.json -o own.csv --set hardware=h100-sxm --set tp=8

@@ -35,6 +35,43 @@ _NOISE: Final = frozenset(
     ]
 )
 
+# Names that drivers and result files print, with words that no title in the catalogue has.
+_PRINTED: Final = {
+    "radeon 8060s graphics": "strix-halo",
+    "amd ryzen ai max+ 395 w/ radeon 8060s": "strix-halo",
+    "amd ryzen ai max+ 395": "strix-halo",
+    "nvidia rtx pro 6000 blackwell workstation edition": "rtx-pro-6000",
+    "nvidia rtx pro 6000 blackwell": "rtx-pro-6000",
+    "nvidia gh200 480gb": "gh200-96gb",  # 480 GB is the memory of its CPU
+    "nvidia gh200 144g hbm3e": "gh200-144gb",
+    "amd instinct mi300x vf": "mi300x",
+    "amd instinct mi300x oam": "mi300x",
+    "amd instinct mi300x hf": "mi300x",
+    "amd instinct mi325x oam": "mi325x",
+    "amd instinct mi325x vf": "mi325x",
+    "amd instinct mi350x oam": "mi350x",
+    "amd instinct mi355x oam": "mi355x",
+    "amd instinct mi355x vf": "mi355x",
+    "amd instinct mi250x / mi250": "mi250x",
+    "amd instinct mi250x/mi250": "mi250x",
+    "nvidia b200 180gb": "b200",
+    "nvidia b300 sxm6 ac": "b300",
+    "nvidia b300": "b300",
+    "nvidia h100 sxm5 80gb": "h100-sxm",
+    "nvidia h100 80gb": "h100-sxm",
+    "nvidia h100 nvl 94gb": "h100-nvl",
+    "nvidia h200 141gb": "h200-sxm",
+    "nvidia h200 sxm5 141gb": "h200-sxm",
+    "nvidia a100 sxm 80gb": "a100-80gb-sxm",
+    "nvidia a100 80gb": "a100-80gb-sxm",
+    "nvidia a10g 24gb": "a10g",
+    "nvidia l40s 48gb": "l40s",
+    "nvidia jetson agx orin": "jetson-agx-orin-64gb",
+    "nvidia jetson agx thor": "jetson-agx-thor",
+    "nvidia dgx spark": "dgx-spark",
+    "nvidia graphics device gb10": "dgx-spark",
+}
+
 Words = tuple[str, ...]
 
 
@@ -86,6 +123,8 @@ class Names:
                 entry = loader.load_device(name)
                 for spelling in (name, *entry.aliases, entry.title):
                     self._devices.setdefault(_words(spelling), name)
+            for printed, name in _PRINTED.items():
+                self._devices.setdefault(_words(printed), name)
         words = _words(text) if len(text) <= _LONGEST else ()
         return self._devices.get(words, "") if words else ""
 
@@ -97,9 +136,26 @@ class Names:
         if _NARROW.search(text[-_LONGEST:]):
             return {"weight_format": ", but the model's name suggests one"}
         name = self.model(text)
-        if name and not loader.load_model(name).native_dtype.startswith(_WIDE):
+        if name and native_format(name):
             return {"weight_format": ", and the model is published in a narrower one"}
         return {}
+
+
+def format_in(text: str) -> str:
+    """Return the weight format at the end of a model's name, ``""`` if it names none."""
+    found = re.search(rf"[-_.]({_QUANTISED})$", text[-_LONGEST:], re.IGNORECASE)
+    name = normalise(found[1]) if found else ""
+    return name if name in loader.names("weight_format") else ""
+
+
+def native_format(model: str) -> str:
+    """Return the format in which a model is published, ``""`` if its weights have 16 or 32 bits."""
+    native = loader.load_model(model).native_dtype
+    if native.startswith(_WIDE):
+        return ""
+    formats = loader.names("weight_format")
+    words = re.findall(r"[a-z]+\d+\w*", native)
+    return next((word for word in reversed(words) if word in formats), "int4-g32")
 
 
 def _is_size(name: str, parameters: float) -> bool:
