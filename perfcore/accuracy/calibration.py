@@ -44,7 +44,7 @@ from perfcore.accuracy.writing import (
 )
 from perfcore.catalog import loader
 from perfcore.catalog.engine_entry import Calibration
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.records import Engine
 
 Level = Calibration | Literal["all"]  # of evidence; or all levels together
@@ -98,13 +98,23 @@ def calibrate_one(
     device_class: str,
     name: str,
     data: Sequence[str],
+    *,
+    keep_suspect: bool = False,
 ) -> Calibrated:
     """Return an engine fitted to one class of device: kernels first, then measurements.
+
+    Constants that the rows do not determine stay at the catalogue's value.
+
+    Parameters
+    ----------
+    keep_suspect
+        Whether factors are accepted that no engine is known to have.
 
     Raises
     ------
     InputError
-        There are too few rows of this engine on this class.
+        There are too few rows of this engine on this class, or the rows ask for a factor that is
+        not believed.
     """
     chosen = [
         question
@@ -122,8 +132,10 @@ def calibrate_one(
     problem = Problem(chosen, plan.single(engine, device_class), plan.weigh)
     for constant, value in values.items():
         problem.catalogue[:, Engine._fields.index(constant)] = value
-    fitted = problem.fit()
-    residuals = residuals_without(problem, fitted, ("models", "devices"))
+    fitted = problem.fit_determined()
+    if not keep_suspect:
+        _refuse_insane(problem, fitted)
+    residuals = residuals_without(problem, fitted, ("models", "devices", "loads"))
     table: Table = {
         "base": engine,
         "title": f"{chosen[0].engine.title}, fitted to {data[0].split(':')[0]}",
@@ -142,6 +154,7 @@ def calibrate_one(
     }
     table = fitted_table(engine, table, fitted)
     found = {"own": intervals(chosen, residuals["models"], [model_of(q) for q in chosen])}
+    found["own"] |= _of_few_models(found["own"])
     table = _with_evidence(name, table, chosen, found, data, problem, fitted, residuals)
     return Calibrated(
         tables={name: table},
@@ -151,6 +164,51 @@ def calibrate_one(
         intervals=found,  # type: ignore[arg-type]  # its one level
         strangers=(),
     )
+
+
+def _of_few_models(known: Mapping[str, Interval]) -> dict[str, Interval]:
+    """Return the intervals for metrics that were fitted to one model at most.
+
+    Nothing tells how well such a fit predicts another model, so that the interval is that of an
+    engine that was measured on another device of the class.
+    """
+    shipped = loader.load_engine("kernels").intervals["class"]
+    return {
+        name: Interval(shipped[f"low_{name}"].value, shipped[f"high_{name}"].value, 0, 0, 0.0)
+        for name in NAMES
+        if name not in known
+    }
+
+
+_SIGMAS: Final = 3.0  # of the prior, beyond which a factor needs the caller's consent
+_SANE: Final = 2.0  # factor, up or down, that needs none
+_AT_LIMIT: Final = 0.999
+_EXPLAINED: Final = 0.1  # median error below which the rows are explained
+
+
+def _refuse_insane(problem: Problem, fitted: Fit) -> None:
+    """Raise ``InputError`` if the fit needs a constant out of the range that is believed.
+
+    A factor at the end of its range is accepted if it explains the rows.
+    """
+    before, after = problem.residuals(np.zeros(len(fitted.logs))), problem.residuals(fitted.logs)
+    faults = []
+    for parameter, log, part in zip(fitted.parameters, fitted.logs, problem.parts, strict=True):
+        most = np.log(parameter.most)
+        limit = min(max(_SIGMAS * parameter.width, np.log(_SANE)), most)
+        unexplained = len(part.rows) and np.median(np.abs(after[part.rows])) > _EXPLAINED
+        if abs(log) < _AT_LIMIT * limit or (limit == most and not unexplained):
+            continue
+        worst = sorted(part.rows, key=lambda row: -abs(before[row]))[:3]
+        rows = [problem.batch.questions[row].measurement for row in worst]
+        asking = ", ".join(f"line {row.line}" if row.line else row.row_id for row in rows)
+        faults.append(
+            f"{parameter.name}: the rows ask for a factor of {np.exp(log):.3g} on the catalogue's "
+            f"value, beyond what is believed ({asking}); check their units, engine and formats, or "
+            f"give {argument('keep_suspect', value=True)}"
+        )
+    if faults:
+        raise InputError(faults)
 
 
 def calibrate_all(

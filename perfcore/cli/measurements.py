@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from perfcore.accuracy.importing import TOOLS, Imported, read_results, settings
+from perfcore.accuracy.importing import TOOLS, Imported, Tool, read_results, settings
 from perfcore.accuracy.importing.template import template_rows
 from perfcore.accuracy.table import (
     LARGEST,
@@ -56,7 +56,18 @@ MEANINGS: Final = {
 }
 
 
-@click.group(cls=Group, invoke_without_command=True)
+class _Measurements(Group):
+    """Group whose help ends with the tools that are read."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each tool states."""
+        super().format_epilog(ctx, formatter)
+        for tool in TOOLS:
+            with formatter.section(tool.name):
+                formatter.write_dl(_declared(tool))
+
+
+@click.group(cls=_Measurements, invoke_without_command=True)
 @click.pass_context
 def measurements(ctx: click.Context) -> None:
     """Import benchmark results, or explain their columns.
@@ -69,28 +80,24 @@ def measurements(ctx: click.Context) -> None:
     """  # noqa: D301
     if ctx.invoked_subcommand is None:
         rendered(ctx.get_help())
-        say()
-        _show_tools()
+
+
+def _declared(tool: Tool) -> list[tuple[str, str]]:
+    """Return what a reader declares of its tool, by label."""
+    return [
+        ("read", tool.files),
+        ("rows", tool.rows),
+        ("stated", tool.states),
+        ("to be set", tool.lacks),
+    ]
 
 
 @measurements.command()
 def tools() -> None:
     """List the tools whose results are read, and what each of them states."""
-    _show_tools()
-
-
-def _show_tools() -> None:
     for tool in TOOLS:
         say(tool.name, bold=True)
-        facts(
-            (
-                ("read", tool.files),
-                ("rows", tool.rows),
-                ("stated", tool.states),
-                ("to be set", tool.lacks),
-            ),
-            "  ",
-        )
+        facts(_declared(tool), "  ")
 
 
 @measurements.command()

@@ -40,7 +40,7 @@ def test_validate_in_json(write):
 
     found = json.loads(invoke("validate", "--measurements", str(path), "--json"))
 
-    assert set(found) == {"groups", "skipped", "assumed"}
+    assert set(found) == {"groups", "skipped", "suspects", "warnings", "assumed"}
     (group,) = [group for group in found["groups"] if group["rows"]]
     assert list(group)[:8] == [
         *("source", "metric", "rows", "skipped", "median_ape", "p90_ape", "bias", "coverage"),

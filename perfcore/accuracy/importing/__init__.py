@@ -31,7 +31,7 @@ from perfcore.accuracy.table import Measurement
 from perfcore.errors import InputError
 from perfcore.reading.places import Place
 
-__all__ = ["SETTABLE", "TOOLS", "Imported", "Skip", "read_results", "settings"]
+__all__ = ["SETTABLE", "TOOLS", "Imported", "Skip", "Tool", "read_results", "settings"]
 
 TOOLS: Final[tuple[Tool, ...]] = tuple(
     module.TOOL

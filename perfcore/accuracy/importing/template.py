@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from perfcore.accuracy.importing.fields import MEAN
+from perfcore.accuracy.sanity import EXAMPLE_NOTE
 from perfcore.accuracy.table import METRICS, Measurement
 
 _EXAMPLE: Final = Measurement(
@@ -32,7 +33,7 @@ _EXAMPLE: Final = Measurement(
     metric="tpot_s",
     value=0.0105,
     unit="s",
-    task_note="example values: replace them",
+    task_note=EXAMPLE_NOTE,
 )
 # Values that an example would have, so that nobody takes milliseconds for seconds.
 _VALUES: Final = {
