@@ -61,3 +61,17 @@ def template_rows(given: Mapping[str, object]) -> Iterator[Measurement]:
             mode="static" if alone and "mode" not in told else row.mode,
             concurrency=1.0 if alone and "concurrency" not in told else row.concurrency,
         )
+
+
+def typed_row(given: Mapping[str, object]) -> Measurement:
+    """Return a row of one sequence for a number that is typed in, with what is given."""
+    plain = _EXAMPLE._replace(
+        mode="static" if given.get("concurrency", 1.0) == 1.0 else "closed_loop",
+        engine="default",
+        concurrency=1.0,
+        task_note="",
+    )
+    row = plain._replace(**given)  # type: ignore[arg-type]
+    if row.mode == "saturation" and "concurrency" not in given:
+        row = row._replace(concurrency=None)
+    return row._replace(devices=int(row.tp) * int(row.pp) * int(row.dp))
