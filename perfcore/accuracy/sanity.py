@@ -33,9 +33,12 @@ EXAMPLE_NOTE: Final = "example values: replace them"  # of rows in a template
 
 _RATES: Final = ("prefill_tokens_per_s", "output_tokens_per_s_per_device")
 # Ratios of the bound to a measured time above which no error of measurement explains the row. The
-# experts that tokens choose, and the batch of a saturated server, are known less well than weights.
+# bound of a saturated server depends on its batch; that of a batch on a mixture of experts on how
+# many experts it chooses, which equal prompts make fewer.
 _BEATS: Final = 1.1
 _BEATS_UNSURE: Final = 1.3
+_BEATS_ROUTED: Final = 2.0
+_OVERFULL: Final = 1.1  # weights over memory; pipeline stages need not be equal
 _OVER_POWER: Final = 1.15  # mean power of a board over its limit
 # Ratios of measured to predicted values, up or down, beyond which the value is of another kind: the
 # largest of 3,500 published rows are 10, 44 (TTFT of a batch) and 105 (TTFT of a full server).
@@ -155,7 +158,7 @@ def _cannot_run(question: Question, point: Floats) -> str:
         return f"cannot run: {status}; check tp, pp, ep and model"
     weights = float(point[Point._fields.index("weight_bytes_per_device")])
     device = question.device_record
-    if weights <= device.memory_capacity:  # perfcore's margins may be wider than the engine's
+    if weights <= _OVERFULL * device.memory_capacity:  # an engine's margins may be narrower
         return ""
     usable = usable_bytes(device, question.engine.record(question.device, question.weight_format))
     return (
@@ -195,8 +198,11 @@ def _beats(question: Question, bound: float) -> str:
     if row.metric == "energy_j_per_output_token" or not math.isfinite(bound) or artefact(row):
         return ""
     ratio = row.value / bound if row.metric in _RATES else bound / row.value
-    unsure = question.model.record().experts > 0.0 or row.mode == "saturation"
-    if ratio <= (_BEATS_UNSURE if unsure else _BEATS):
+    experts = question.model.record().experts > 0.0
+    most = _BEATS_UNSURE if experts or row.mode == "saturation" else _BEATS
+    if experts and row.concurrency != 1.0:
+        most = _BEATS_ROUTED
+    if ratio <= most:
         return ""
     return (
         f"{row.metric} {row.value:.4g} {row.unit} is {ratio:.3g} times faster than the physical "

@@ -144,7 +144,7 @@ def _different(rows: Sequence[Measurement]) -> Iterator[str]:
             yield (
                 f"{row.model} on {row.hardware}: {row.metric} at input_len {row.input_len:g} is "
                 f"from {low:.4g} to {high:.4g}; backend and task_note tell such rows apart, and "
-                "`perfcore validate --by note` groups them"
+                "`perfcore validate` can group them by note"
                 if row.input_len is not None
                 else f"{row.model} on {row.hardware}: {row.metric} is from {low:.4g} to {high:.4g}"
             )

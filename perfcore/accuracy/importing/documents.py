@@ -22,6 +22,10 @@ _JSON_LINE: Final = re.compile(r"^[ \t]*(?=[\[{])", re.MULTILINE)
 _CSV_COLUMNS: Final = frozenset(
     ["avg_ts", "request_throughput", "requests_per_second", "avg_latency", "completion_tokens"]
 )
+_UNKNOWN: Final = (
+    "is neither JSON nor CSV nor a table of a known tool; save results as JSON, or type them into "
+    "the table that `perfcore measurements template` writes"
+)
 
 Record = Mapping[str, object]
 Printed = Callable[[str], list[dict[str, object]]]
@@ -86,10 +90,7 @@ def _found(path: str, text: str, printed: Sequence[Printed], notes: list[str]) -
         return _csv(path, text[header:])
     if _LOG.match(start) or _JSON_LINE.search(text):
         return _json(path, text, notes)
-    raise InputError(
-        f"{path}: is neither JSON nor CSV nor a table of a known tool; save results as JSON, or "
-        "type them into the table that `perfcore measurements template` writes"
-    )
+    raise InputError(f"{path}: {_UNKNOWN}")
 
 
 def _header(text: str) -> int | None:
@@ -115,8 +116,10 @@ def _json(path: str, text: str, notes: list[str]) -> Iterator[object]:
     place = _after_blanks(text, 0)
     line_start = True
     log = documents = 0
+    below_log = text[place : place + 1] not in ("{", "[")
     while place < len(text):
-        logged = text[place] not in "{[" or _LOG.match(text, place) is not None
+        listed = text[place] == "[" and below_log and not documents
+        logged = listed or text[place] not in "{[" or _LOG.match(text, place) is not None
         try:
             document, place = _decoded(decoder, text, place)
         except json.JSONDecodeError as error:
@@ -144,7 +147,7 @@ def _json(path: str, text: str, notes: list[str]) -> Iterator[object]:
     if documents and log:
         notes.append(f"{path}: {log:,} {'line' if log == 1 else 'lines'} of log skipped")
     if not documents and log:
-        raise InputError(f"{path}: is neither JSON nor CSV nor a table of a known tool")
+        raise InputError(f"{path}: {_UNKNOWN}")
 
 
 def _decoded(decoder: json.JSONDecoder, text: str, place: int) -> tuple[object, int]:

@@ -26,12 +26,14 @@ def printed(text: str) -> list[dict[str, object]]:
     """Return a record for each batch size in the tables."""
     settings: dict[str, object] = {}
     batches: dict[object, dict[str, object]] = {}
+    step = ""
     for row in cells_of(text):
         if row.keys() == {"Parameter", "Value"}:
             settings[str(row["Parameter"])] = row["Value"]
         elif {"Step", "Batch Size", "Average"} <= row.keys():
             found = _TIME.fullmatch(str(row["Average"]))
-            key = _STEPS.get(str(row["Step"]))
+            step = str(row["Step"]) or step  # named in its first row only
+            key = _STEPS.get(step)
             if found and key:
                 batch = batches.setdefault(row["Batch Size"], {"batch_size": row["Batch Size"]})
                 batch[key] = float(found[1]) * _UNITS[found[2]]
