@@ -202,13 +202,13 @@ def _refuse_insane(problem: Problem, fitted: Fit) -> None:
         worst = sorted(part.rows, key=lambda row: -abs(before[row]))[:3]
         rows = [problem.batch.questions[row].measurement for row in worst]
         asking = ", ".join(f"line {row.line}" if row.line else row.row_id for row in rows)
-        faults.append(
-            f"{parameter.name}: the rows ask for a factor of {np.exp(log):.3g} on the catalogue's "
-            f"value, beyond what is believed ({asking}); check their units, engine and formats, or "
-            f"give {argument('keep_suspect', value=True)}"
-        )
+        faults.append(f"{parameter.name} x {np.exp(log):.3g} ({asking})")
     if faults:
-        raise InputError(faults)
+        raise InputError(
+            "the rows ask for a factor of a constant beyond what is believed: "
+            f"{', '.join(faults)}; check their units, engine and formats, or give "
+            f"{argument('keep_suspect', value=True)}"
+        )
 
 
 def calibrate_all(

@@ -20,7 +20,7 @@ from perfcore.accuracy.prediction import (
     predicted,
     questions,
 )
-from perfcore.accuracy.sanity import bound_of, check_rows
+from perfcore.accuracy.sanity import bound_of, check_rows, place_of
 from perfcore.accuracy.table import Measurement
 from perfcore.catalog import loader
 from perfcore.columns import BOUND, STATUS
@@ -111,7 +111,9 @@ def check(rows: Sequence[Measurement]) -> list[Finding]:
     """
     asked, skipped = questions(rows)
     if skipped:
-        raise InputError(dict.fromkeys(one.reason for one in skipped))
+        raise InputError(
+            dict.fromkeys(f"{place_of(one.measurement)}: {one.reason}; state it" for one in skipped)
+        )
     suspects = {one.measurement: one.reason for one in check_rows(asked).suspects}
     batch = batch_of(asked)
     points = evaluate_points(batch, engine_table(batch))

@@ -65,8 +65,7 @@ class Suspect(NamedTuple):
     @property
     def place(self) -> str:
         """Line of the table, or the identifier of a row that has none."""
-        row = self.measurement
-        return f"line {row.line}" if row.line else row.row_id or row.metric
+        return place_of(self.measurement)
 
 
 class Checked(NamedTuple):
@@ -74,6 +73,11 @@ class Checked(NamedTuple):
 
     sound: list[Question]
     suspects: list[Suspect]
+
+
+def place_of(row: Measurement) -> str:
+    """Return the line of a row in its table, or the identifier of a row that has none."""
+    return f"line {row.line}" if row.line else row.row_id or row.metric
 
 
 def check_rows(asked: Sequence[Question], *, keep: bool = False) -> Checked:
