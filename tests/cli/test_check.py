@@ -42,7 +42,7 @@ def test_a_result_file(tmp_path):
 
 def test_a_table_of_measurements(tmp_path):
     path = tmp_path / "mine.csv"
-    path.write_text("model,hardware,metric,value,output_len\nllama-3.1-8b,l4,tpot_s,60,256\n")
+    path.write_text("model,hardware,metric,value,concurrency,output_len\nllama-3.1-8b,l4,tpot_s,60,1,256\n")
     printed = invoke(str(path), "--engine", "vllm")
 
     assert "probably milliseconds" in printed
