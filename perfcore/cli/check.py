@@ -95,7 +95,7 @@ def _options(command: click.Command) -> click.Command:
 def check(
     results: tuple[str, ...], given: tuple[str, ...], as_json: bool, **columns: str | None
 ) -> None:
-    """Check whether a benchmark result is what should be expected.
+    """Check whether a benchmark result is to be expected.
 
     RESULT is a file that `perfcore measurements import` or `perfcore validate` reads. Or type a
     result in: METRIC=VALUE with a unit, e.g. tpot=10.5ms, ttft=85ms, throughput=1500 (tokens/s of
