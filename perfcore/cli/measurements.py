@@ -137,8 +137,16 @@ def columns() -> None:
 @set_option("hardware=h100-sxm", "given")
 @click.option("--append", is_flag=True, help="Add rows to an existing table.")
 @click.option("--force", is_flag=True, help="Replace an existing table.")
+@click.option(
+    "--keep-suspect", is_flag=True, help="Also import means that look wrong, e.g. of a cold start."
+)
 def import_(
-    files: tuple[str, ...], output: str, given: tuple[str, ...], append: bool, force: bool
+    files: tuple[str, ...],
+    output: str,
+    given: tuple[str, ...],
+    append: bool,
+    force: bool,
+    keep_suspect: bool,
 ) -> None:
     """Import results of benchmark tools into a table of measurements.
 
@@ -156,7 +164,7 @@ def import_(
     if append and force:
         raise click.UsageError("--append and --force exclude each other; give one")
     before = _existing(output, files, append=append, force=force)
-    found = read_results(files, settings(given))
+    found = read_results(files, settings(given), keep_suspect=keep_suspect)
     known = {row.row_id for row in before}
     rows = list({row.row_id: row for row in found.rows if row.row_id not in known}.values())
     if len(before) + len(rows) > LARGEST:

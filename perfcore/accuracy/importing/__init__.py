@@ -68,7 +68,12 @@ class Imported(NamedTuple):
     assumed: list[str]  # defaults, e.g. tp=1, of columns that no file or setting gives
 
 
-def read_results(paths: Sequence[str], given: Mapping[str, object] | None = None) -> Imported:
+def read_results(
+    paths: Sequence[str],
+    given: Mapping[str, object] | None = None,
+    *,
+    keep_suspect: bool = False,
+) -> Imported:
     """Return the measurements of files of results.
 
     Parameters
@@ -77,6 +82,9 @@ def read_results(paths: Sequence[str], given: Mapping[str, object] | None = None
         Files of one of ``TOOLS``, recognised by their contents.
     given
         Values by column, from ``settings``; they take precedence over those of the files.
+    keep_suspect
+        Whether times to the first token are imported that the run makes meaningless: of a cold
+        start, of requests that wait for a place, of sessions whose prompts may be cached.
 
     Raises
     ------
@@ -98,7 +106,7 @@ def read_results(paths: Sequence[str], given: Mapping[str, object] | None = None
         notes.update(dict.fromkeys(remarks))
         for index, record in enumerate(records):
             place = Place(path, f"result {index + 1}" if len(records) > 1 else "", faults)
-            reading = Reading(place, given or {}, names, notes, assumed)
+            reading = Reading(place, given or {}, names, notes, assumed, keep_suspect)
             for outcome in _outcomes(record, reading):
                 if isinstance(outcome, str):
                     found.skipped.append(Skip(path, outcome))

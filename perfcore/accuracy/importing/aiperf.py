@@ -86,7 +86,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
     _note_miscounted(lengths.get("output_len") or 0.0, asked, reading)
     values: dict[str, float | None] = {}
     for metric, key in _TIMES.items():
-        doubt = _doubt(record, metric, key, turns)
+        doubt = _doubt(record, metric, key, turns, keep=reading.keep_suspect)
         if doubt:
             yield doubt
         else:
@@ -185,13 +185,15 @@ def _note_miscounted(length: float, asked: float, reading: Reading) -> None:
     ] = None
 
 
-def _doubt(record: Record, metric: str, key: str, turns: float) -> str:
+def _doubt(record: Record, metric: str, key: str, turns: float, *, keep: bool) -> str:
     """Return why a mean time is left out, or ``""``."""
     if key not in record:
         return f"{key} is not in the file; --streaming measures it"
-    if metric == "ttft_s" and turns > 1.0:
+    if metric != "ttft_s" or keep:
+        return ""
+    if turns > 1.0:
         return f"{key}: {turns:g} turns of a session share their prompts, which may be cached"
-    cold = _cold(record, key) if metric == "ttft_s" else ""
+    cold = _cold(record, key)
     return f"{key}: {cold}" if cold else ""
 
 

@@ -82,6 +82,7 @@ class Reading(NamedTuple):
     names: Names
     notes: dict[str, None]
     assumed: dict[str, None]
+    keep_suspect: bool = False  # whether means of a cold start are imported
 
 
 def settings(texts: tuple[str, ...]) -> dict[str, object]:

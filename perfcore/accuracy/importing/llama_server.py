@@ -17,6 +17,7 @@ from perfcore.accuracy.importing.fields import (
     section,
     text_of,
 )
+from perfcore.accuracy.importing.names import format_in
 
 _KEYS: Final = {"predicted_n", "predicted_ms"}
 _MS: Final = 1e-3
@@ -24,6 +25,7 @@ _LINE: Final = re.compile(
     r"(prompt eval|(?<!prompt )eval) time\s*=\s*([\d.]+) ms /\s*(\d+) (?:tokens|runs)"
     r"(?:\s*\(\s*([\d.]+) ms per token)?"
 )
+_DOUBT: Final = {"weight_format": ", and llama.cpp rarely runs bf16"}
 
 
 def matches(record: Record) -> bool:
@@ -65,11 +67,12 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
     stated = {
         "mode": "static",
         "engine": "llamacpp",
-        "model": reading.names.model(model) or "",
+        "model": reading.names.model(model.replace(":", "-")),
+        "weight_format": format_in(model),
         "concurrency": 1.0,
         "input_len": prompt + cached,
     }
-    doubts = reading.names.doubt(model)
+    doubts = {} if stated["weight_format"] else _DOUBT
     if per_token and tokens > 1.0:
         yield Run(stated | {"output_len": tokens}, {"tpot_s": per_token * _MS}, doubts=doubts)
     else:

@@ -17,7 +17,7 @@ _QUANTISED: Final = (
 )
 _SUFFIX: Final = re.compile(
     rf"[-_.](?:gguf|\d{{5}}-of-\d{{5}}|{_QUANTISED}|b?f16|fp16|f32|quantized|dynamic|block|kv|"
-    r"i1|instruct|chat|it|base|hf)$",
+    r"i1|instruct|chat|it|base|hf|2[3-6](?:0[1-9]|1[0-2]))$",
     re.IGNORECASE,
 )
 _NARROW: Final = re.compile(rf"[-_./](?:{_QUANTISED})(?:$|[-_.])", re.IGNORECASE)
@@ -143,8 +143,9 @@ class Names:
 
 def format_in(text: str) -> str:
     """Return the weight format at the end of a model's name, ``""`` if it names none."""
-    found = re.search(rf"[-_.]({_QUANTISED})$", text[-_LONGEST:], re.IGNORECASE)
-    name = normalise(found[1]) if found else ""
+    text = text[-_LONGEST:].removesuffix(".gguf")
+    found = re.search(rf"[-_.:]({_QUANTISED})$", text, re.IGNORECASE)
+    name = found[1].lower() if found else ""
     return name if name in loader.names("weight_format") else ""
 
 

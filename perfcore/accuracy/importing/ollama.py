@@ -25,7 +25,7 @@ _VERSION: Final = re.compile(r"^([a-z]+)(?=\d)")
 
 def matches(record: Record) -> bool:
     """Return whether a record is an answer of ollama."""
-    return record.keys() >= _KEYS
+    return record.keys() >= _KEYS or (record.get("done") is False and "model" in record)
 
 
 def printed(text: str) -> list[dict[str, object]]:

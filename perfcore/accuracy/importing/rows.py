@@ -47,6 +47,7 @@ _DEFAULTS: Final = {
 }
 _ASSUMED: Final = {"engine": "default", "weight_format": "bf16", "tp": 1}
 UNCATALOGUED: Final = ("lmdeploy", "tgi")  # engines of tools that are read
+_USUAL_FORMATS: Final = {"llamacpp": "q4_k_m", "mlx": "int4-g64"}  # by engine
 _DIGITS: Final = 12  # of a value; further digits are artefacts of its conversion
 
 
@@ -112,8 +113,9 @@ def _example(column: str, example: str, run: Run, cells: Mapping[str, Any]) -> s
     """Return the value that a remedy suggests: what the run or the catalogue knows, if anything."""
     if column == "concurrency" and run.in_flight:
         return MEAN
-    if column == "weight_format" and cells.get("model"):
-        return native_format(str(cells["model"])) or example
+    if column == "weight_format":
+        native = native_format(str(cells["model"])) if cells.get("model") else ""
+        return native or _USUAL_FORMATS.get(str(cells.get("engine")), example)
     return example
 
 

@@ -262,7 +262,7 @@ def _serve(record: Record, reading: Reading) -> Iterator[Run | str]:
     options = {**record, **info}
     values: dict[str, float | None] = {}
     for metric, key in _TIMES.items():
-        doubt = _doubt(record, metric, options, output_len)
+        doubt = _doubt(record, metric, options, output_len, keep=reading.keep_suspect)
         if doubt:
             yield doubt
         elif key in record:
@@ -315,14 +315,16 @@ def _from_requests(record: Record, output_len: float) -> float:
     return max(whole - first, 0.0) * _MS / (output_len - 1.0) if first and output_len > 1.0 else 0.0
 
 
-def _doubt(record: Record, metric: str, options: Record, output_len: float) -> str:
+def _doubt(record: Record, metric: str, options: Record, output_len: float, *, keep: bool) -> str:
     """Return why a mean time is left out, or ``""``."""
     key = _TIMES[metric]
     if metric == "tpot_s" and output_len <= 1.0:
         return "answers of one token have no time per further token"
     if key not in record and not (metric == "tpot_s" and _from_requests(record, output_len)):
         return f"{key} is not in the file; the benchmark's --percentile-metrics chooses"
-    doubt = (_waiting(record, options) or _cold(record)) if metric == "ttft_s" else ""
+    if metric != "ttft_s" or keep:
+        return ""
+    doubt = _waiting(record, options) or _cold(record)
     return f"{key}: {doubt}" if doubt else ""
 
 

@@ -320,6 +320,24 @@ def test_devices_as_tools_print_them(tmp_path, printed):
     assert row.hardware == DEVICES[printed]
 
 
+def test_names_of_models_as_servers_print_them(tmp_path):
+    path = tmp_path / "answer.json"
+    timings = {"prompt_n": 1100, "prompt_ms": 500.0, "predicted_n": 200, "predicted_ms": 3000.0}
+    path.write_text(json.dumps({"model": "unsloth/Qwen3-8B-GGUF:Q4_K_M", "timings": timings}))
+    row = read_results([str(path)], settings(("hardware=rtx-4090",))).rows[0]
+
+    assert (row.model, row.weight_format) == ("qwen3-8b", "q4_k_m")
+
+
+def test_parts_of_a_streamed_answer_are_left_out(tmp_path):
+    path = tmp_path / "answer.jsonl"
+    whole = json.loads((DATA / "ollama.json").read_text("utf-8"))
+    part = {"model": whole["model"], "done": False, "response": "a"}
+    path.write_text(f"{json.dumps(part)}\n{json.dumps(whole)}\n", encoding="utf-8")
+
+    assert len(read_results([str(path)], settings(("hardware=rtx-4090",))).rows) == 1
+
+
 def test_a_sweep_of_vllm_states_its_servers():
     found = read("vllm-sweep.json", H100)
 
@@ -340,6 +358,10 @@ def test_a_cold_start_is_left_out_by_name():
     (skip,) = read("vllm-few-requests.json", H100).skipped
 
     assert "16 times the median" in skip.reason
+    kept = read_results(
+        [str(DATA / "vllm-few-requests.json")], settings((H100,)), keep_suspect=True
+    )
+    assert [row.metric for row in kept.rows] == ["ttft_s", "tpot_s"]
 
 
 def test_percentiles_are_kept():
