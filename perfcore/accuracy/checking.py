@@ -47,6 +47,7 @@ _BETTER: Final = 0.6  # of the difference that is left by a change worth a menti
 _GAIN: Final = 1.1  # speed-up of a narrower format that is worth a mention
 _MOST: Final = 4  # explanations of a number
 _DRAFTED: Final = (1.2, 4.0)  # speed-ups that speculative decoding has
+_RATE: Final = 50.0  # measured over predicted time, above which a value may be a rate
 _BATCHES: Final = (0.25, 0.5, 2.0, 4.0)  # factors on the sequences in flight
 _POWER: Final = 0.6  # of the rated power, a usual limit
 
@@ -231,6 +232,8 @@ def _of_values(row: Measurement, expected: float) -> Iterator[Explanation]:
     ratio = row.value / expected
     if row.unit == "s" and 200.0 < ratio < 5000.0:
         yield Explanation("the value is in milliseconds", expected)
+    if row.unit == "s" and ratio > _RATE and abs(math.log(row.value * expected)) < 1.0:
+        yield Explanation("the value is a rate, the inverse of a time", expected)
     if row.metric == "output_tokens_per_s_per_device" and row.devices > 1:
         whole = ratio / row.devices
         if abs(math.log(whole)) < _CLOSE:

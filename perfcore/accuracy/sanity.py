@@ -45,6 +45,7 @@ _OVER_POWER: Final = 1.15  # mean power of a board over its limit
 _FAR: Final = 50.0
 _FAR_FIRST: Final = 100.0
 _FAR_QUEUED: Final = 300.0
+_FITS: Final = 3.0  # ratio up to which the inverse of a value is near its prediction
 _THOUSAND: Final = (200.0, 5000.0)
 # Ratios of values of one configuration above which they are no repetitions. Published sources run a
 # configuration again with settings that they do not state.
@@ -160,14 +161,23 @@ def _cannot_run(question: Question, point: Floats) -> str:
     status = STATUS[int(point[Point._fields.index("status")])]
     if status not in RAN_ANYWAY:
         return f"cannot run: {status}; check tp, pp, ep and model"
-    weights = float(point[Point._fields.index("weight_bytes_per_device")])
+    weights, cache = (
+        float(point[Point._fields.index(f"{what}_bytes_per_device")]) for what in ("weight", "kv")
+    )
     device = question.device_record
-    if weights <= _OVERFULL * device.memory_capacity:  # an engine's margins may be narrower
+    room = _OVERFULL * device.memory_capacity  # an engine's margins may be narrower
+    static = question.measurement.mode == "static"  # other requests of a server wait
+    if weights <= room and not (static and weights + cache > room):
         return ""
     usable = usable_bytes(device, question.engine.record(question.device, question.weight_format))
+    if weights > room:
+        return (
+            f"weights do not fit: {weights / 1e9:.0f} GB of {usable / 1e9:.0f} GB; "
+            "check model, weight_format, tp and hardware"
+        )
     return (
-        f"weights do not fit: {weights / 1e9:.0f} GB of {usable / 1e9:.0f} GB; "
-        "check model, weight_format, tp and hardware"
+        f"kv cache does not fit: {cache / 1e9:.0f} GB besides {weights / 1e9:.0f} GB of weights in "
+        f"{usable / 1e9:.0f} GB; check concurrency, lengths, kv_format and tp"
     )
 
 
@@ -188,7 +198,7 @@ def _beyond_physics(batch: Batch, points: Floats) -> Iterator[tuple[str, str]]:
     for question, value, bound in zip(batch.questions, expected, bounds, strict=True):
         row = question.measurement
         far = _far(row, float(value))
-        if "thousand" in far:
+        if "thousand" in far or "inverse" in far:
             yield far, ""
         elif row.metric == "power_w_per_device":
             limit = question.device_record.board_power
@@ -232,6 +242,11 @@ def _far(row: Measurement, expected: float) -> str:
     if apart <= (min(far, _THOUSAND[0])):
         return ""
     shown = f"{row.metric} {row.value:.4g} {row.unit} is {significant(ratio)} times the prediction"
+    if row.unit == "s" and apart > far and _FITS > row.value * expected > 1.0 / _FITS:
+        return (
+            f"{shown} of {expected:.4g} s, and its inverse is near that: probably a rate; give "
+            f"{row.metric} as {1.0 / row.value:.4g}"
+        )
     if not (_THOUSAND[0] <= apart <= _THOUSAND[1]):
         return f"{shown} of {expected:.4g} {row.unit}" if apart > far else ""
     if row.unit == "s" and ratio > 1.0:

@@ -24,6 +24,8 @@ def checked(write):
     [
         (row(value=10.5), "probably milliseconds"),
         (row(value=0.0000105), "about a thousand times; is the value in s?"),
+        (row(value=95), "probably a rate; give tpot_s as 0.01053"),
+        (row(mode="static", concurrency=2000), "kv cache does not fit"),
         (row(value=0.6), "times the prediction of"),
         (row(value=0.0031), "times faster than the physical bound"),
         (row("ttft_s", 0.003), "times faster than the physical bound"),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from perfcore.accuracy.importing.documents import Record
+from perfcore.accuracy.importing.documents import Record, cell_value
 from perfcore.accuracy.importing.fields import SHORT_PROMPT, Reading, Run, Tool, count, text_of
 
 _KEYS: Final = {"eval_count", "eval_duration"}
@@ -37,7 +37,7 @@ def printed(text: str) -> list[dict[str, object]]:
         if key in record or (key == "prompt_eval_count" and record.keys() >= _KEYS):
             records.append(record)
             record = {}
-        record[key] = _nanoseconds(value) if "duration" in key else int(float(value))
+        record[key] = _nanoseconds(value) if "duration" in key else cell_value(value)
     records.append(record)
     return [one for one in records if one.keys() >= _KEYS]
 

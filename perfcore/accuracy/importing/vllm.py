@@ -143,8 +143,9 @@ def _table(text: str) -> dict[str, object]:
             key = f"{time[1]}_{what}_ms"
         if key is None:
             continue
-        number = _NUMBER.fullmatch(value.split()[0])
-        record[key] = cell_value(value.split()[0].replace(",", "")) if number else value.strip()
+        word, *_ = value.split() or [""]
+        number = _NUMBER.fullmatch(word)
+        record[key] = cell_value(word.replace(",", "")) if number else value.strip()
     return record
 
 

@@ -1,6 +1,9 @@
 """Results of every tool in its forms, and the rows that they become."""
 
+import contextlib
 import json
+import random
+import re
 from pathlib import Path
 
 import pytest
@@ -388,3 +391,21 @@ def test_text_of_no_tool_names_the_template(tmp_path):
 def test_every_tool_declares_what_it_states():
     assert len({tool.name for tool in TOOLS}) == len(TOOLS)
     assert all(tool.files and tool.rows and tool.states and tool.lacks for tool in TOOLS)
+
+
+PARTS = ("null", "0", "-5", "1e300", "[]", "{}", '"a"', "true", "9" * 20, "nan", "|", "")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_damaged_results_are_refused_without_a_traceback(tmp_path, seed):
+    chance = random.Random(seed)  # noqa: S311 - not for secrets
+    given = settings((LLAMA, H100, "weight_format=bf16", "concurrency=4", "output_len=9"))
+    path = tmp_path / "damaged.txt"
+    for file in chance.sample(sorted(DATA.iterdir()), 6):
+        text = file.read_text("utf-8")
+        number = chance.choice(list(re.finditer(r"-?\d+\.?\d*", text)))
+        start = chance.randrange(len(text))
+        text = text[: number.start()] + chance.choice(PARTS) + text[number.end() :]
+        path.write_text(text[:start] + text[start + chance.randrange(9) :], encoding="utf-8")
+        with contextlib.suppress(InputError):
+            read_results([str(path)], given)
