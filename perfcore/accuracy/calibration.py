@@ -180,6 +180,7 @@ def _of_few_models(known: Mapping[str, Interval]) -> dict[str, Interval]:
     }
 
 
+_ONE_MODEL: Final = "fitted to one model at most: as on another device of the class"
 _SIGMAS: Final = 3.0  # of the prior, beyond which a factor needs the caller's consent
 _SANE: Final = 2.0  # factor, up or down, that needs none
 _AT_LIMIT: Final = 0.999
@@ -357,14 +358,16 @@ def _interval_tables(found: Mapping[Calibration, Mapping[str, Interval]]) -> Tab
     return tables
 
 
-def _interval_constants(found: Mapping[str, Interval]) -> Table:
+def _interval_constants(
+    found: Mapping[str, Interval], absent: str = "no residuals: a stated width"
+) -> Table:
     constants = {}
     for name, interval in found.items():
         why = (
             f"residuals of {interval.rows:,} rows in {interval.groups} groups left out, of which "
             f"{interval.covered:.0%} lie inside"
             if interval.groups
-            else "no residuals: a stated width"
+            else absent
         )
         for edge, value in (("low", interval.low), ("high", interval.high)):
             constants[f"{edge}_{name}"] = {
@@ -395,7 +398,7 @@ def _with_evidence(
     return {
         **table,
         **({} if name == SHARED else Evidence.of(asked).tables(asked[0].engine.name)),
-        "intervals": {level: _interval_constants(of) for level, of in found.items()},
+        "intervals": {level: _interval_constants(of, _ONE_MODEL) for level, of in found.items()},
         "fit": {
             "data": list(data),
             "errors": [

@@ -22,6 +22,7 @@ from perfcore.accuracy.importing.fields import (
     text_of,
 )
 from perfcore.accuracy.importing.names import format_in
+from perfcore.accuracy.importing.tables import cells_of
 from perfcore.errors import show
 
 _KEYS: Final = {"input_config", "request_latency", "request_throughput"}
@@ -42,26 +43,37 @@ def matches(record: Record) -> bool:
 
 
 def printed(text: str) -> list[dict[str, object]]:
-    """Return the summary in a CSV file of these clients."""
+    """Return the summary in a CSV file of these clients, or in the table that they print."""
     lines = text.strip().split("\n")
-    if not lines[0].lstrip('"').startswith("Metric,"):
-        return []
-    record: dict[str, object] = {"input_config": {}}
+    if lines[0].lstrip('"').startswith("Metric,"):
+        cells = _csv_cells(lines)
+    else:
+        cells = (
+            (str(row[head]), {name: str(cell) for name, cell in row.items() if name != head})
+            for row in cells_of(text)
+            for head in ("Metric", "Statistic")
+            if head in row
+        )
+    record: dict[str, object] = {"input_config": {}, "request_throughput": {}}
+    for label, values in cells:
+        name, _, unit = label.partition(" (")
+        found = {
+            "avg" if key == "Value" else key: cell_value(cell.replace(",", ""))
+            for key, cell in values.items()
+            if cell
+        }
+        record[name.strip().lower().replace(" ", "_")] = {"unit": unit.rstrip(")"), **found}
+    return [record] if record.keys() >= _KEYS else []
+
+
+def _csv_cells(lines: list[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the label and the values by heading of each line, below one heading or several."""
     header: list[str] = []
     for cells in csv.reader(io.StringIO("\n".join(lines))):
-        if not cells:
-            continue
-        if cells[0] == "Metric":
-            header = ["avg" if name == "Value" else name for name in cells[1:]]
-            continue
-        name, _, unit = cells[0].partition(" (")
-        values = (cell.replace(",", "") for cell in cells[1:])
-        record[name.strip().lower().replace(" ", "_")] = {
-            "unit": unit.rstrip(")"),
-            **{key: cell_value(cell) for key, cell in zip(header, values, strict=False) if cell},
-        }
-    record.setdefault("request_throughput", {})
-    return [record] if record.keys() >= _KEYS else []
+        if cells and cells[0] == "Metric":
+            header = cells[1:]
+        elif cells:
+            yield cells[0], dict(zip(header, cells[1:], strict=False))
 
 
 def read(record: Record, reading: Reading) -> Iterator[Run | str]:
@@ -296,7 +308,7 @@ def _gpu(record: Record) -> str:
 
 TOOL: Final = Tool(
     name="genai-perf, AIPerf",
-    files="JSON and CSV of a profile, JSON of a sweep",
+    files="JSON, CSV and printed table of a profile, JSON of a sweep",
     rows="ttft_s (not of sessions of several turns), tpot_s (closed_loop)",
     states="model, hardware (AIPerf's telemetry), concurrency, lengths; CSV only lengths",
     lacks="engine, tp, weight_format; hardware",

@@ -6,7 +6,7 @@ from typing import Final
 
 from perfcore.accuracy.importing.documents import cell_value
 
-_RULE: Final = re.compile(r"[\s:|+=─┼├┤┌┐└┘┬┴━╇╪║╭╮╰╯-]+")
+_RULE: Final = re.compile(r"[\s:|+=\u2500-\u257f-]+")  # also of box-drawing lines
 _BORDER: Final = re.compile(r"[|│┃║]")
 
 

@@ -141,6 +141,13 @@ ROWS = {
             ("tpot_s", 0.01185, "closed_loop", 16, 3761.31, 543.61),
         ],
     ),
+    "aiperf.txt": (
+        ("model=qwen3-4b", "hardware=l4", "concurrency=10"),
+        [
+            ("ttft_s", 0.0612, "closed_loop", 10, 550, 150),
+            ("tpot_s", 0.0113, "closed_loop", 10, 550, 150),
+        ],
+    ),
     "aiperf-sweep.json": (
         (LLAMA, H100, "engine=vllm"),
         [
