@@ -29,6 +29,7 @@ COMMANDS = [
     "size",
     "compare",
     "audit",
+    "check",
     "validate",
     "calibrate",
     "measurements",
