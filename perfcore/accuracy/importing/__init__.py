@@ -26,7 +26,7 @@ from perfcore.accuracy.importing.documents import Record, read_records
 from perfcore.accuracy.importing.fields import SETTABLE, Reading, Run, Skip, Tool, settings
 from perfcore.accuracy.importing.names import Names
 from perfcore.accuracy.importing.rows import measurements
-from perfcore.accuracy.importing.saturation import unsaturated
+from perfcore.accuracy.importing.saturation import judged
 from perfcore.accuracy.table import Measurement
 from perfcore.errors import InputError
 from perfcore.reading.places import Place
@@ -111,7 +111,7 @@ def read_results(
                 if isinstance(outcome, str):
                     found.skipped.append(Skip(path, outcome))
                 else:
-                    rows, reason = unsaturated(list(measurements(outcome, reading)), outcome)
+                    rows, reason = judged(list(measurements(outcome, reading)), outcome)
                     found.rows.extend(rows)
                     if reason:
                         notes[f"{path}: {reason}"] = None

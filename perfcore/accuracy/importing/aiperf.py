@@ -134,6 +134,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
         doubts=doubts,
         in_flight=flight or None,
         note=f"{turns:g} turns a session" if turns > 1.0 else "",
+        requests=count(section(record, "request_count"), "avg") or None,
         spreads={
             metric: percentiles(section(record, key), _STATISTICS, _scale(record, key))
             for metric, key in _TIMES.items()

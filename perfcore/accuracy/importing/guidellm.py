@@ -93,6 +93,7 @@ def _benchmark(one: Record, report: Record, reading: Reading) -> Iterator[Run | 
         doubts=reading.names.doubt(model),
         in_flight=flight or None,
         note=note,
+        requests=done or None,
         spreads=spreads,
     )
 

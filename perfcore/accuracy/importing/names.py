@@ -71,6 +71,8 @@ _PRINTED: Final = {
     "nvidia dgx spark": "dgx-spark",
     "nvidia graphics device gb10": "dgx-spark",
 }
+_MOBILE: Final = re.compile(r"laptop|mobile|max-q", re.IGNORECASE)
+_CHIPS: Final = {"gfx1151": "strix-halo"}  # chips of one device only, as back ends print them
 
 Words = tuple[str, ...]
 
@@ -126,7 +128,24 @@ class Names:
             for printed, name in _PRINTED.items():
                 self._devices.setdefault(_words(printed), name)
         words = _words(text) if len(text) <= _LONGEST else ()
-        return self._devices.get(words, "") if words else ""
+        chip = next((name for gfx, name in _CHIPS.items() if gfx in text.lower()), "")
+        return self._devices.get(words, chip) if words else chip
+
+    def near_device(self, text: str) -> str:
+        """Return the device that shares the most words with a name, ``""`` if there is none.
+
+        A word with a digit must be shared. Mobile chips are other chips under the same name.
+        """
+        if _MOBILE.search(text):
+            return ""
+        self.device("")  # so that titles are read
+        words = set(_words(text[:_LONGEST]))
+        shared = {
+            name: sum(len(word) for word in words & set(spelling))
+            for spelling, name in self._devices.items()
+            if any(any(map(str.isdigit, word)) for word in words & set(spelling))
+        }
+        return max(shared, key=lambda name: shared[name], default="")
 
     def doubt(self, text: str) -> dict[str, str]:
         """Return why 16-bit weights must not be assumed for a model with this name.

@@ -129,10 +129,12 @@ def _stated(column: str, value: object, reading: Reading) -> object:
                 "the mean of the engines of its year"
             ] = None
             return value
+        near = reading.names.near_device(str(value)) if kind == "device" else ""
+        lists = f"perfcore {_LISTS.get(kind, 'formats')} lists all"
         reading.place._replace(key="").fault(
             f"{column} {show(value)} is not in the catalogue",
-            f"add {argument('given', {column: 'NAME'})} "
-            f"(perfcore {_LISTS.get(kind, 'formats')} lists all)",
+            f"add {argument('given', {column: near or 'NAME'})} "
+            + (f"if it is the same ({lists})" if near else f"({lists})"),
         )
         return None
     return checked(column, value, reading.place.at(column))

@@ -56,7 +56,6 @@ _ENGINES: Final = {
 }
 _DAY: Final = re.compile(r"(\d{4})(\d\d)(\d\d)-\d{6}")
 _COMPLETED: Final = 0.9  # least share of completed requests in a meaningful run
-_FEW: Final = 5.0  # requests per sequence in flight, below which start and end rule the means
 _COLD: Final = 3.0  # mean over median from which a few first requests rule a mean
 _SPREAD: Final = 2.0  # median over mean that no distribution of times exceeds
 _STATISTICS: Final = ("median", "p90", "p95", "p99")
@@ -273,7 +272,6 @@ def _serve(record: Record, reading: Reading) -> Iterator[Run | str]:
     model = first_text(record, "model_id", "model") or text_of(info, "model_path")
     concurrency, in_flight, why = _concurrency(record, completed, output_len)
     if concurrency:
-        _few(completed, concurrency, reading)
         concurrency = min(concurrency, servers.most_sequences(options) or concurrency)
     stated = {
         "mode": "closed_loop",
@@ -286,8 +284,6 @@ def _serve(record: Record, reading: Reading) -> Iterator[Run | str]:
         **servers.configuration(options),
         **_metadata(record),
     }
-    if concurrency and completed <= concurrency:
-        stated["mode"] = "static"  # no request was ever followed by another
     for metric in _TIMES:
         _contradiction(record, metric, reading)
     stated["hardware"] = _hardware(record.get("hardware"), reading)
@@ -307,6 +303,7 @@ def _serve(record: Record, reading: Reading) -> Iterator[Run | str]:
         in_flight=in_flight,
         note=servers.notes(options),
         spreads=spreads,
+        requests=completed,
     )
 
 
@@ -345,20 +342,6 @@ def _waiting(record: Record, options: Record) -> str:
     if not most or limit <= most:
         return ""
     return f"{limit:g} requests for {most:g} places (max_num_seqs): it is the wait in a queue"
-
-
-def _few(completed: float, concurrency: float, reading: Reading) -> None:
-    if completed >= _FEW * concurrency:
-        return
-    mode = (
-        "no request was followed by another, so that the mode is static"
-        if completed <= concurrency
-        else "start and end of the run rule its means"
-    )
-    reading.notes[
-        f"{reading.place.file}: {completed:g} requests for {concurrency:g} in flight: {mode}; "
-        "ask for at least ten times as many"
-    ] = None
 
 
 def _contradiction(record: Record, metric: str, reading: Reading) -> None:
