@@ -197,7 +197,7 @@ def _read(files: Sequence[str], stated: dict[str, object], notes: list[str]) -> 
         else:
             results.append(path)
     if results:
-        found = read_results(results, stated)
+        found = read_results(results, stated, keep_suspect=True)  # suspect rows are named below
         rows += found.rows
         notes += found.notes
         notes += [f"{skip.file}: left out: {skip.reason}" for skip in found.skipped]

@@ -5,6 +5,7 @@ import json
 import pytest
 from accuracy.importing.samples import SERVE
 from click.testing import CliRunner
+from paths import ROOT
 
 from perfcore.cli import program
 
@@ -40,9 +41,19 @@ def test_a_result_file(tmp_path):
     assert any("weight_format=bf16" in note for note in found["notes"])
 
 
+def test_a_cold_start_is_named():
+    path = ROOT / "tests" / "data" / "results" / "vllm-few-requests.json"
+    found = json.loads(invoke(str(path), "--device", "h100-sxm", "--json"))["findings"]
+
+    assert [one["verdict"] for one in found] == ["suspect", "as expected"]
+    assert "a cold start" in found[0]["suspect"]
+
+
 def test_a_table_of_measurements(tmp_path):
     path = tmp_path / "mine.csv"
-    path.write_text("model,hardware,metric,value,concurrency,output_len\nllama-3.1-8b,l4,tpot_s,60,1,256\n")
+    path.write_text(
+        "model,hardware,metric,value,concurrency,output_len\nllama-3.1-8b,l4,tpot_s,60,1,256\n"
+    )
     printed = invoke(str(path), "--engine", "vllm")
 
     assert "probably milliseconds" in printed
