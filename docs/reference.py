@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 import perfcore
 from perfcore import units
+from perfcore.accuracy.importing import TOOLS
 from perfcore.catalog import loader
 from perfcore.catalog.engine_entry import CALIBRATIONS, Constant, EngineEntry
 from perfcore.catalog.entry import Entry
@@ -499,6 +500,12 @@ def spread(entry: FactEntry) -> str:
 # Commands and API
 
 
+def tools() -> str:
+    """Return the table of tools whose results are read."""
+    rows = [(tool.name, tool.files, tool.rows, tool.states, tool.lacks) for tool in TOOLS]
+    return table(left("tool", "files", "rows", "stated", "to be set"), rows)
+
+
 def commands() -> str:
     """Return the help of every command."""
     root = click.Context(program, info_name="perfcore", terminal_width=96, max_content_width=96)
@@ -557,6 +564,7 @@ GENERATED: dict[str, Callable[[], str]] = {
         economics,
         prices,
         energy,
+        tools,
         commands,
         api,
     )

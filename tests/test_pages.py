@@ -177,6 +177,8 @@ def home(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "sweeps", "sweeps")
     for name in ("serve.json", "results.json"):
         Path(name).write_text(json.dumps(SERVE), encoding="utf-8")
+    for name in ("server.jsonl", "server-apart.jsonl", "laptop.md", "laptop-apart.md"):
+        shutil.copy(ROOT / "tests/data/results" / name, name)
     models = json.loads((ROOT / "tests/data/hf_configs.json").read_text(encoding="utf-8"))
     Path("my-moe").mkdir()
     Path("my-moe/config.json").write_text(json.dumps(models["qwen3_moe"]["config"]), "utf-8")

@@ -44,7 +44,7 @@ from perfcore.accuracy.writing import (
 )
 from perfcore.catalog import loader
 from perfcore.catalog.engine_entry import Calibration
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.records import Engine
 
 Level = Calibration | Literal["all"]  # of evidence; or all levels together
@@ -98,13 +98,23 @@ def calibrate_one(
     device_class: str,
     name: str,
     data: Sequence[str],
+    *,
+    keep_suspect: bool = False,
 ) -> Calibrated:
     """Return an engine fitted to one class of device: kernels first, then measurements.
+
+    Constants that the rows do not determine stay at the catalogue's value.
+
+    Parameters
+    ----------
+    keep_suspect
+        Whether factors are accepted that no engine is known to have.
 
     Raises
     ------
     InputError
-        There are too few rows of this engine on this class.
+        There are too few rows of this engine on this class, or the rows ask for a factor that is
+        not believed.
     """
     chosen = [
         question
@@ -122,8 +132,10 @@ def calibrate_one(
     problem = Problem(chosen, plan.single(engine, device_class), plan.weigh)
     for constant, value in values.items():
         problem.catalogue[:, Engine._fields.index(constant)] = value
-    fitted = problem.fit()
-    residuals = residuals_without(problem, fitted, ("models", "devices"))
+    fitted = problem.fit_determined()
+    if not keep_suspect:
+        _refuse_insane(problem, fitted)
+    residuals = residuals_without(problem, fitted, ("models", "devices", "loads"))
     table: Table = {
         "base": engine,
         "title": f"{chosen[0].engine.title}, fitted to {data[0].split(':')[0]}",
@@ -142,6 +154,7 @@ def calibrate_one(
     }
     table = fitted_table(engine, table, fitted)
     found = {"own": intervals(chosen, residuals["models"], [model_of(q) for q in chosen])}
+    found["own"] |= _of_few_models(found["own"])
     table = _with_evidence(name, table, chosen, found, data, problem, fitted, residuals)
     return Calibrated(
         tables={name: table},
@@ -151,6 +164,52 @@ def calibrate_one(
         intervals=found,  # type: ignore[arg-type]  # its one level
         strangers=(),
     )
+
+
+def _of_few_models(known: Mapping[str, Interval]) -> dict[str, Interval]:
+    """Return the intervals for metrics that were fitted to one model at most.
+
+    Nothing tells how well such a fit predicts another model, so that the interval is that of an
+    engine that was measured on another device of the class.
+    """
+    shipped = loader.load_engine("kernels").intervals["class"]
+    return {
+        name: Interval(shipped[f"low_{name}"].value, shipped[f"high_{name}"].value, 0, 0, 0.0)
+        for name in NAMES
+        if name not in known
+    }
+
+
+_ONE_MODEL: Final = "fitted to one model at most: as on another device of the class"
+_SIGMAS: Final = 3.0  # of the prior, beyond which a factor needs the caller's consent
+_SANE: Final = 2.0  # factor, up or down, that needs none
+_AT_LIMIT: Final = 0.999
+_EXPLAINED: Final = 0.1  # median error below which the rows are explained
+
+
+def _refuse_insane(problem: Problem, fitted: Fit) -> None:
+    """Raise ``InputError`` if the fit needs a constant out of the range that is believed.
+
+    A factor at the end of its range is accepted if it explains the rows.
+    """
+    before, after = problem.residuals(np.zeros(len(fitted.logs))), problem.residuals(fitted.logs)
+    faults = []
+    for parameter, log, part in zip(fitted.parameters, fitted.logs, problem.parts, strict=True):
+        most = np.log(parameter.most)
+        limit = min(max(_SIGMAS * parameter.width, np.log(_SANE)), most)
+        unexplained = len(part.rows) and np.median(np.abs(after[part.rows])) > _EXPLAINED
+        if abs(log) < _AT_LIMIT * limit or (limit == most and not unexplained):
+            continue
+        worst = sorted(part.rows, key=lambda row: -abs(before[row]))[:3]
+        rows = [problem.batch.questions[row].measurement for row in worst]
+        asking = ", ".join(f"line {row.line}" if row.line else row.row_id for row in rows)
+        faults.append(f"{parameter.name} x {np.exp(log):.3g} ({asking})")
+    if faults:
+        raise InputError(
+            "the rows ask for a factor of a constant beyond what is believed: "
+            f"{', '.join(faults)}; check their units, engine and formats, or give "
+            f"{argument('keep_suspect', value=True)}"
+        )
 
 
 def calibrate_all(
@@ -299,14 +358,16 @@ def _interval_tables(found: Mapping[Calibration, Mapping[str, Interval]]) -> Tab
     return tables
 
 
-def _interval_constants(found: Mapping[str, Interval]) -> Table:
+def _interval_constants(
+    found: Mapping[str, Interval], absent: str = "no residuals: a stated width"
+) -> Table:
     constants = {}
     for name, interval in found.items():
         why = (
             f"residuals of {interval.rows:,} rows in {interval.groups} groups left out, of which "
             f"{interval.covered:.0%} lie inside"
             if interval.groups
-            else "no residuals: a stated width"
+            else absent
         )
         for edge, value in (("low", interval.low), ("high", interval.high)):
             constants[f"{edge}_{name}"] = {
@@ -337,7 +398,7 @@ def _with_evidence(
     return {
         **table,
         **({} if name == SHARED else Evidence.of(asked).tables(asked[0].engine.name)),
-        "intervals": {level: _interval_constants(of) for level, of in found.items()},
+        "intervals": {level: _interval_constants(of, _ONE_MODEL) for level, of in found.items()},
         "fit": {
             "data": list(data),
             "errors": [

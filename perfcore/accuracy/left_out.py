@@ -42,6 +42,12 @@ def engine_of(question: Question) -> str:
     return family_of(question.engine)
 
 
+def load_of(question: Question) -> str:
+    """Return the group in a cross-validation by load, for rows of one model on one device."""
+    row = question.measurement
+    return f"{row.mode} {row.concurrency} {row.input_len} {row.output_len} {row.tp}"
+
+
 GROUPS: Final[Mapping[str, Key]] = {
     "models": model_of,
     "devices": device_of,
@@ -49,6 +55,9 @@ GROUPS: Final[Mapping[str, Key]] = {
     "sources": source_of,
     "engines": engine_of,
 }
+# Also the loads, which say how well a fit to one model on one device predicts its other loads.
+OF_ONE: Final[Mapping[str, Key]] = {**GROUPS, "loads": load_of}
+_FEWEST_LOADS: Final = 3  # with fewer, a fit without one of them is a fit to one
 HELD_OUT: Final = "held out"  # rows of sources that no fit sees
 STRANGERS: Final = ("sources", HELD_OUT)  # what a user brings: rows of a source of their own
 
@@ -108,11 +117,12 @@ def residuals_without(problem: Problem, fitted: Fit, kinds: Iterable[str]) -> di
     asked = problem.batch.questions
     found = {}
     for kind in kinds:
-        key = GROUPS[kind]
+        key = OF_ONE[kind]
         stand_in: StandIn | None = without_engine if kind == "engines" else None
         found[kind] = (
             cross_validate(problem, fitted, key, stand_in)
-            if len({key(question) for question in asked}) > 1
+            if len({key(question) for question in asked})
+            >= (_FEWEST_LOADS if kind == "loads" else 2)
             else np.full(len(asked), np.nan)
         )
     return found

@@ -34,7 +34,7 @@ _SCHEDULERS: Final = {
 }
 # Statuses of configurations that ran although perfcore says that they cannot: perfcore keeps a
 # margin of memory, and a context limit is a setting.
-_RAN_ANYWAY: Final = (
+RAN_ANYWAY: Final = (
     "ok",
     "weights do not fit",
     "context above the model's maximum",

@@ -21,14 +21,24 @@ from perfcore.accuracy.prediction import (
     questions,
 )
 from perfcore.accuracy.protocols import artefact
+from perfcore.accuracy.sanity import Suspect, check_rows, warnings
 from perfcore.accuracy.table import Measurement, read_measurements, shipped
+from perfcore.catalog import loader
 from perfcore.columns import STATUS
 from perfcore.errors import InputError, argument
 from perfcore.physics.stages.point import Point
 from perfcore.reading.csvfile import csv_text
 from perfcore.reading.places import Place
 
-KEYS: Final = ("source", "device", "engine", "model")  # possible grouping keys
+KEYS: Final = (
+    "source",
+    "device",
+    "engine",
+    "model",
+    "backend",
+    "mode",
+    "note",
+)  # possible grouping keys
 
 
 class Errors(NamedTuple):
@@ -92,6 +102,14 @@ class Score(NamedTuple):
 
     rows: tuple[Scored, ...]
     skipped: tuple[Skipped, ...]
+    suspects: tuple[Suspect, ...] = ()  # left out unless they are kept
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> "list[Skipped | Suspect]":
+        """Rows without a score: those that cannot be evaluated, and those that look wrong."""
+        scored = {one.question.measurement for one in self.rows}
+        return [*self.skipped, *(one for one in self.suspects if one.measurement not in scored)]
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -110,7 +128,7 @@ class Score(NamedTuple):
         Parameters
         ----------
         keys
-            Some of ``source``, ``device``, ``engine`` and ``model``.
+            Some of ``KEYS``.
 
         Raises
         ------
@@ -124,7 +142,7 @@ class Score(NamedTuple):
             names = _names(scored.question)
             label = (*(names[key] for key in keys), scored.question.measurement.metric)
             found.setdefault(label, []).append(scored)
-        for skipped in self.skipped:
+        for skipped in self.left_out:
             names = _given_names(skipped.measurement)
             left[*(names[key] for key in keys), skipped.measurement.metric] += 1
         groups = []
@@ -147,6 +165,9 @@ def check_keys(keys: Iterable[str]) -> None:
 
 def validate(
     measurements: str | Path | Iterable[str | Path | Measurement] | None = None,
+    *,
+    engine: str | None = None,
+    keep_suspect: bool = False,
 ) -> Score:
     """Return measurements with their predictions, each evaluated as it was configured.
 
@@ -157,6 +178,10 @@ def validate(
     measurements
         One or several CSV files, or measurements. The default is the measurements that come with
         the package.
+    engine
+        Engine, by name or file, that predicts every row in place of the row's own.
+    keep_suspect
+        Whether rows that look wrong are scored all the same.
 
     Raises
     ------
@@ -178,14 +203,19 @@ def validate(
             faults += error.faults
     if faults:
         raise InputError(faults)
-    return score(rows)
+    if engine is not None:
+        loader.load_engine(engine)  # so that a wrong name is one fault, not one of every row
+        rows = [row._replace(engine=engine) for row in rows]
+    return score(rows, keep_suspect=keep_suspect)
 
 
-def score(rows: Sequence[Measurement]) -> Score:
+def score(rows: Sequence[Measurement], *, keep_suspect: bool = False) -> Score:
     """Return measurements with their predictions, each evaluated as it was configured."""
-    asked, skipped = questions(rows)
+    every, skipped = questions(rows)
+    asked, suspects = check_rows(every, keep=keep_suspect)
+    remarks = tuple(warnings(asked))
     if not asked:
-        return Score((), tuple(skipped))
+        return Score((), tuple(skipped), tuple(suspects), remarks)
     batch = batch_of(asked)
     points = evaluate_points(batch, engine_table(batch))
     values = predicted(batch, points)
@@ -203,7 +233,7 @@ def score(rows: Sequence[Measurement]) -> Score:
         )
         for row, question in enumerate(asked)
     ]
-    return Score(tuple(scored), tuple(skipped))
+    return Score(tuple(scored), tuple(skipped), tuple(suspects), remarks)
 
 
 def _names(question: Question) -> dict[str, str]:
@@ -212,6 +242,7 @@ def _names(question: Question) -> dict[str, str]:
         "device": question.device.name,
         "engine": question.engine.name,
         "model": question.model.name,
+        **_own_names(question.measurement),
     }
 
 
@@ -221,7 +252,12 @@ def _given_names(row: Measurement) -> dict[str, str]:
         "device": row.hardware,
         "engine": row.engine,
         "model": row.model,
+        **_own_names(row),
     }
+
+
+def _own_names(row: Measurement) -> dict[str, str]:
+    return {"backend": row.backend, "mode": row.mode, "note": row.task_note}
 
 
 def _group(keys: dict[str, str], metric: str, rows: Sequence[Scored], skipped: int) -> Group:
@@ -290,7 +326,7 @@ def write_rows(path: Path, found: Score) -> None:
             )
         )
     empty = ("",) * (8 + len(BASELINES))
-    for skipped in found.skipped:
+    for skipped in found.left_out:
         row = skipped.measurement
         rows.append((*(_cell(getattr(row, f)) for f in fields), *empty, skipped.reason))
     path.write_text(csv_text(rows), encoding="utf-8", newline="")

@@ -105,6 +105,7 @@ class FitErrors(BaseModel):
     p90_ape: float
     left_out_models: float | None = None
     left_out_devices: float | None = None
+    left_out_loads: float | None = None
     left_out_sources: float | None = None
     left_out_engines: float | None = None
 

@@ -55,6 +55,7 @@ _COMMANDS: Final = {
     "report": _Home("report", "Write an HTML report on a run or a sweep."),
     "warmup": _Home("warmup", "Compile the kernels ahead of later runs."),
     "audit": _Home("audit", "Check published performance claims against physics."),
+    "check": _Home("check", "Check whether a benchmark result is to be expected."),
     "validate": _Home("validate", "Score predictions against measurements."),
     "calibrate": _Home("calibrate", "Fit an engine's constants to measurements."),
     "measurements": _Home("measurements", "Import benchmark results, or explain their columns."),

@@ -18,13 +18,15 @@ from perfcore.accuracy.calibration import (
     leave_out,
 )
 from perfcore.accuracy.kernel_fits import read_kernels
-from perfcore.accuracy.left_out import GROUPS, HELD_OUT, STRANGERS
-from perfcore.accuracy.prediction import questions
+from perfcore.accuracy.left_out import GROUPS, HELD_OUT, OF_ONE, STRANGERS
+from perfcore.accuracy.prediction import Question, questions
+from perfcore.accuracy.sanity import Suspect, check_rows, summary, warnings
 from perfcore.accuracy.score_table import METRIC_TITLES
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.accuracy.writing import dump_engine, read_engine, with_intervals
 from perfcore.cli.parsing import Command
 from perfcore.cli.text import dump, heading, json_option, paragraph, print_table, say
+from perfcore.cli.validate import show_suspects
 from perfcore.errors import InputError
 from perfcore.output import check_output, replacing
 from perfcore.tables import Table, left, right
@@ -73,6 +75,11 @@ _SHOWN: Final = 0.02  # smallest logarithm of a factor that is shown
     multiple=True,
     help="Measurements to score but not to fit, with --leave-out or --all-engines. Repeatable.",
 )
+@click.option(
+    "--keep-suspect",
+    is_flag=True,
+    help="Also fit rows that look wrong, and accept factors that are not believed.",
+)
 @json_option
 def calibrate(
     files: tuple[str, ...],
@@ -84,6 +91,7 @@ def calibrate(
     all_engines: bool,
     left_out: str | None,
     held_out: tuple[str, ...],
+    keep_suspect: bool,
     as_json: bool,
 ) -> None:
     """Fit an engine's constants to measurements.
@@ -93,7 +101,12 @@ def calibrate(
     value. A prior keeps the factor near 1, so that a few rows change little. Kernel timings, if
     given, set the starting values.
 
-    The output lists the errors of the fit, and those of fits that left out a whole model or device.
+    Rows that look wrong (beyond the physical bound, a thousand times off, contradicting each other)
+    are named and left out, and factors that no engine is known to have are refused, unless
+    --keep-suspect. Constants that the rows do not determine keep the catalogue's value.
+
+    The output lists the errors of the fit, and those of fits that left out a whole model or device,
+    or a load if there is only one of both.
     --leave-out prints the errors that a stranger gets: on rows of a source (or engine, model,
     device) that the fit has not seen, by metric and by the evidence for engine and device.
     The same input always gives the same output. The TOML file is an engine; use it with --engine
@@ -124,7 +137,9 @@ def calibrate(
     paths = [Path(path) for path in files] or [shipped()]
     read = [read_measurements(path) for path in paths]
     data = [describe(path, rows) for path, rows in zip(paths, read, strict=True)]
-    asked, skipped = questions([row for rows in read for row in rows])
+    every, skipped = questions([row for rows in read for row in rows])
+    asked, suspects = check_rows(every, keep=keep_suspect)
+    _check_sound(asked, suspects)
     apart, _ = questions([row for path in held_out for row in read_measurements(path)])
     if left_out is not None:
         found = leave_out(asked, _KINDS[left_out], apart)
@@ -143,13 +158,25 @@ def calibrate(
             chosen,
             name or f"{engine_name}-fitted",
             data,
+            keep_suspect=keep_suspect,
         )
     if output is not None:
         _write(found, Path(output), directory=all_engines)
     if as_json:
-        dump(as_dict(found, len(skipped)))
+        dump(as_dict(found, len(skipped)) | {"suspects": summary(suspects)})
     else:
+        show_suspects(suspects, warnings(asked), kept=keep_suspect)
         _show(found, len(skipped), output)
+
+
+def _check_sound(asked: Sequence[Question], suspects: Sequence[Suspect]) -> None:
+    if suspects and not asked:
+        lines = summary(suspects)
+        more = f" and {len(lines) - 3:,} more" if len(lines) > 3 else ""
+        raise InputError(
+            f"--measurements: every row looks wrong: {'; '.join(lines[:3])}{more}; correct them, "
+            "or give --keep-suspect"
+        )
 
 
 def _check_left_out(
@@ -273,16 +300,31 @@ def _show(found: Calibrated, skipped: int, output: str | None) -> None:
         )
         if abs(log) >= _SHOWN
     ]
-    print_table(Table.of((*left("constants"), *right("factor", "error", "prior")), rows))
+    if rows:
+        print_table(Table.of((*left("constants"), *right("factor", "error", "prior")), rows))
+        paragraph(
+            "factor: what the rows make of the catalogue's value; error: its standard error; "
+            "prior: how far it was believed to differ. An error near the prior says that the rows "
+            "say little.",
+            "",
+        )
+    else:
+        say("none: the rows move no constant, and predictions stay as they are")
     if found.fit.undetermined:
-        heading("Left at their prior, which the measurements do not determine")
+        heading("Left at the catalogue's value, as not determined by these rows")
         paragraph(", ".join(found.fit.undetermined), "")
+        if not found.strangers:
+            paragraph(
+                "To determine more of them, measure tpot_s and ttft_s at concurrency 1, 8 and 64 "
+                "and at two prompt lengths.",
+                "",
+            )
     if found.fit.at_limit:
         heading("At the end of the range that is believed")
         paragraph(", ".join(found.fit.at_limit), "")
     heading("Errors: median and 90th percentile, %")
-    kinds = [kind for kind in GROUPS if any(kind in report.left_out for report in found.reports)]
-    kinds = kinds or ["models", "devices"]
+    kinds = [kind for kind in OF_ONE if any(kind in report.left_out for report in found.reports)]
+    kinds = kinds or ["loads"]
     columns = (
         *left("source", "metric"),
         *right("rows", "fit", ""),
@@ -306,6 +348,12 @@ def _show(found: Calibrated, skipped: int, output: str | None) -> None:
         for report in found.reports
     ]
     print_table(Table.of(columns, lines))
+    if not any(report.left_out for report in found.reports):
+        paragraph(
+            "All rows have one load, so that nothing could be left out to test the fit; its own "
+            "error says nothing about other loads.",
+            "",
+        )
     if skipped:
         paragraph(
             f"{plural(skipped, 'row')} could not be evaluated; `perfcore validate` says why.", ""

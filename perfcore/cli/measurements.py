@@ -8,8 +8,14 @@ from typing import Final
 
 import click
 
-from perfcore.accuracy.importing import Imported, read_results, settings
-from perfcore.accuracy.table import LARGEST, Measurement, read_measurements, write_measurements
+from perfcore.accuracy.importing import TOOLS, Imported, Tool, read_results, settings
+from perfcore.accuracy.importing.template import template_rows
+from perfcore.accuracy.table import (
+    LARGEST,
+    Measurement,
+    read_measurements,
+    write_measurements,
+)
 from perfcore.catalog import stack
 from perfcore.cli.parsing import Group
 from perfcore.cli.text import facts, paragraph, rendered, say, set_option
@@ -50,17 +56,70 @@ MEANINGS: Final = {
 }
 
 
-@click.group(cls=Group, invoke_without_command=True)
+class _Measurements(Group):
+    """Group whose help ends with the tools that are read."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each tool states."""
+        super().format_epilog(ctx, formatter)
+        for tool in TOOLS:
+            with formatter.section(tool.name):
+                formatter.write_dl(_declared(tool))
+
+
+@click.group(cls=_Measurements, invoke_without_command=True)
 @click.pass_context
 def measurements(ctx: click.Context) -> None:
     """Import benchmark results, or explain their columns.
 
     \b
     perfcore measurements import results.json -o own.csv --set hardware=h100-sxm
+    perfcore measurements template -o own.csv --set model=llama-3.1-8b --set hardware=l4
     perfcore measurements columns
+    perfcore measurements tools
     """  # noqa: D301
     if ctx.invoked_subcommand is None:
         rendered(ctx.get_help())
+
+
+def _declared(tool: Tool) -> list[tuple[str, str]]:
+    """Return what a reader declares of its tool, by label."""
+    return [
+        ("read", tool.files),
+        ("rows", tool.rows),
+        ("stated", tool.states),
+        ("to be set", tool.lacks),
+    ]
+
+
+@measurements.command()
+def tools() -> None:
+    """List the tools whose results are read, and what each of them states."""
+    for tool in TOOLS:
+        say(tool.name, bold=True)
+        facts(_declared(tool), "  ")
+
+
+@measurements.command()
+@click.option("-o", "--output", metavar="OUT.csv", required=True, help="Table to write.")
+@set_option("model=llama-3.1-8b", "given")
+@click.option("--force", is_flag=True, help="Replace an existing table.")
+def template(output: str, given: tuple[str, ...], force: bool) -> None:
+    """Write a filled-in table to type results of any other source into.
+
+    The table has one line for each metric; replace its values, and remove lines without one. Values
+    are in SI units: seconds, not milliseconds.
+
+    \b
+    perfcore measurements template -o own.csv --set model=llama-3.1-8b --set hardware=h100-sxm
+    """  # noqa: D301
+    _existing(output, (), append=False, force=force)
+    rows = list(template_rows(settings(given)))
+    with replacing(Path(output)) as part:
+        write_measurements(part, rows)
+    say(f"wrote {plural(len(rows), 'row')} into {output}")
+    say("next")
+    say(f"  replace the values, which are examples, then perfcore validate --measurements {output}")
 
 
 @measurements.command()
@@ -78,14 +137,23 @@ def columns() -> None:
 @set_option("hardware=h100-sxm", "given")
 @click.option("--append", is_flag=True, help="Add rows to an existing table.")
 @click.option("--force", is_flag=True, help="Replace an existing table.")
+@click.option(
+    "--keep-suspect", is_flag=True, help="Also import means that look wrong, e.g. of a cold start."
+)
 def import_(
-    files: tuple[str, ...], output: str, given: tuple[str, ...], append: bool, force: bool
+    files: tuple[str, ...],
+    output: str,
+    given: tuple[str, ...],
+    append: bool,
+    force: bool,
+    keep_suspect: bool,
 ) -> None:
     """Import results of benchmark tools into a table of measurements.
 
-    FILE is a result saved by vLLM (bench serve, latency, throughput), SGLang (bench_serving),
-    llama-bench (JSON, CSV), trtllm-bench (reports), genai-perf or AIPerf. The tool is recognised by
-    the file's content. Use --set for columns that the files do not state; it applies to all files.
+    FILE is a result of one of the tools that `perfcore measurements tools` lists, as a file that it
+    saved or as text that it printed; lines of a log before it are skipped. The tool is recognised
+    by the file's content. Use --set for columns that the files do not state; it applies to all
+    files. --set concurrency=mean takes the mean in flight of each run at a rate.
 
     \b
     perfcore measurements import serve-*.json -o own.csv --set hardware=h100-sxm --set tp=8
@@ -96,7 +164,7 @@ def import_(
     if append and force:
         raise click.UsageError("--append and --force exclude each other; give one")
     before = _existing(output, files, append=append, force=force)
-    found = read_results(files, settings(given))
+    found = read_results(files, settings(given), keep_suspect=keep_suspect)
     known = {row.row_id for row in before}
     rows = list({row.row_id: row for row in found.rows if row.row_id not in known}.values())
     if len(before) + len(rows) > LARGEST:

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
 from perfcore.accuracy.baselines import BASELINES
+from perfcore.accuracy.sanity import Suspect, summary
 from perfcore.accuracy.score_table import METRIC_TITLES, percent, score_table
 from perfcore.accuracy.scores import KEYS, Group, Score, check_keys, write_rows
 from perfcore.accuracy.scores import validate as score_of
@@ -25,6 +27,8 @@ from perfcore.output import check_output, replacing
 from perfcore.tables import markdown as as_table
 from perfcore.units import plural
 
+_MOST_LINES: Final = 12  # of rows that look wrong, in a terminal
+
 
 @click.command(cls=Command)
 @click.option(
@@ -42,9 +46,21 @@ from perfcore.units import plural
 )
 @click.option("--rows", "output", metavar="OUT.csv", help="Also write every row with its score.")
 @click.option("--markdown", is_flag=True, help="Print a Markdown table.")
+@click.option(
+    "--engine",
+    metavar="NAME",
+    help="Engine that predicts every row, such as a calibrated FILE.toml [that of the row].",
+)
+@click.option("--keep-suspect", is_flag=True, help="Also score rows that look wrong.")
 @json_option
 def validate(
-    files: tuple[str, ...], by: str, output: str | None, markdown: bool, as_json: bool
+    files: tuple[str, ...],
+    by: str,
+    output: str | None,
+    markdown: bool,
+    engine: str | None,
+    keep_suspect: bool,
+    as_json: bool,
 ) -> None:
     """Score predictions against measurements.
 
@@ -54,12 +70,15 @@ def validate(
     median of prediction / measurement - 1), the coverage (the share of rows within the predicted
     80 % interval), and the median errors of three baselines. Metrics are never pooled.
 
-    Measurements that cannot be predicted are counted by reason. In JSON, errors, bias and coverage
+    Rows that look wrong are named and left out: values that beat the physical bound, are a thousand
+    times off or contradict each other, and configurations that cannot run. Measurements that cannot
+    be predicted are counted by reason. In JSON, errors, bias and coverage
     are fractions: 0.07 is 7 %.
 
     \b
     perfcore validate
     perfcore validate --measurements mine.csv --by device,engine
+    perfcore validate --measurements mine.csv --engine mine.toml
     perfcore validate --rows scored.csv --json
     """  # noqa: D301
     if as_json and markdown:
@@ -67,7 +86,7 @@ def validate(
     keys = _keys(by)
     if output is not None:
         check_output("--rows", output, files)
-    found = score_of(files or None)
+    found = score_of(files or None, engine=engine, keep_suspect=keep_suspect)
     if output is not None:
         with replacing(Path(output)) as part:
             write_rows(part, found)
@@ -77,13 +96,17 @@ def validate(
             {
                 "groups": [group.to_dict() for group in groups],
                 "skipped": found.reasons,
+                "suspects": [
+                    {**one.measurement._asdict(), "reason": one.reason} for one in found.suspects
+                ],
+                "warnings": list(found.warnings),
                 "assumed": found.assumed,
             }
         )
     elif markdown:
         rendered(as_table(score_table(groups, keys)))
     else:
-        _show(found, groups, keys)
+        _show(found, groups, keys, keep_suspect)
 
 
 def _keys(by: str) -> tuple[str, ...]:
@@ -94,7 +117,8 @@ def _keys(by: str) -> tuple[str, ...]:
     return keys
 
 
-def _show(found: Score, groups: Sequence[Group], keys: Sequence[str]) -> None:
+def _show(found: Score, groups: Sequence[Group], keys: Sequence[str], kept: bool) -> None:
+    show_suspects(found.suspects, found.warnings, kept=kept)
     print_table(score_table(groups, keys))
     say()
     paragraph(
@@ -115,6 +139,23 @@ def _show(found: Score, groups: Sequence[Group], keys: Sequence[str]) -> None:
     if found.skipped:
         heading(f"{plural(len(found.skipped), 'row')} could not be evaluated")
         facts((f"{count:,}", reason) for reason, count in found.reasons.items())
+
+
+def show_suspects(suspects: Sequence[Suspect], remarks: Sequence[str], *, kept: bool) -> None:
+    """Print rows that look wrong, each with its reason, and remarks on the others."""
+    if suspects:
+        many = plural(len(suspects), "row")
+        looks = "looks" if len(suspects) == 1 else "look"
+        use = "used all the same" if kept else "left out; --keep-suspect uses them all the same"
+        say(f"{many} {looks} wrong, {use}", bold=True)
+        for line in summary(suspects)[:_MOST_LINES]:
+            paragraph(line)
+        if len(suspects) > _MOST_LINES:
+            paragraph(f"and {len(suspects) - _MOST_LINES:,} more; --json lists all")
+    for remark in remarks[:_MOST_LINES]:
+        paragraph(f"note: {remark}", "")
+    if suspects or remarks:
+        say()
 
 
 def _why(group: Group) -> str:

@@ -164,3 +164,107 @@ def test_from_a_benchmark_to_a_sweep(tmp_path):
     before = frame.filter(pl.col("engine") == "vllm")["tpot_s"]
     assert abs(own[0] - 0.014) < 0.5 * abs(before[0] - 0.014)  # the measurement drew it nearer
     assert own[1] < own[0]
+
+
+HEAD = "model,hardware,metric,value,unit,engine,mode,concurrency,input_len,output_len,tp"
+LOADS = {1: (0.0081, 0.035), 16: (0.0115, 0.088), 64: (0.0202, 0.320)}
+ELSEWHERE = (("llama-3.1-8b", "a100-80gb-sxm", "bf16"), ("llama-3.1-8b", "rtx-4090", "q4_k_m"))
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Write a table of three loads, with other values of TPOT or further rows."""
+
+    def written(scale=1.0, more=()):
+        lines = [HEAD]
+        for load, (tpot, ttft) in LOADS.items():
+            shape = f"vllm,closed_loop,{load},1024,256,1"
+            lines.append(f"llama-3.1-8b,h100-sxm,tpot_s,{tpot * scale:.6g},s,{shape}")
+            lines.append(f"llama-3.1-8b,h100-sxm,ttft_s,{ttft * scale:.6g},s,{shape}")
+        path = tmp_path / "mine.csv"
+        path.write_text("\n".join((*lines, *more)) + "\n", encoding="utf-8")
+        return str(path)
+
+    return written
+
+
+def test_a_table_in_milliseconds_is_refused(table, tmp_path):
+    output = tmp_path / "mine.toml"
+    (line,) = invoke(
+        "calibrate", "--measurements", table(1000.0), "-o", str(output), code=2
+    ).splitlines()
+
+    assert "every row looks wrong: line 2: tpot_s 8.1 s is" in line
+    assert "probably milliseconds" in line
+    assert not output.exists()
+
+
+def test_rows_beyond_the_bound_are_left_out(table):
+    slow = "llama-3.1-8b,h100-sxm,tpot_s,0.002,s,vllm,closed_loop,8,1024,256,1"
+    printed = invoke("calibrate", "--measurements", table(more=[slow]))
+
+    assert "1 row looks wrong, left out" in printed
+    assert "line 8: tpot_s 0.002 s is" in printed
+
+
+def test_contradictory_rows_are_left_out(table):
+    again = "llama-3.1-8b,h100-sxm,tpot_s,0.02,s,vllm,closed_loop,1,1024,256,1"
+    printed = invoke("calibrate", "--measurements", table(more=[again]))
+
+    assert "2 rows look wrong, left out" in printed
+    assert "contradict each other" in printed
+
+
+def test_one_row_determines_little_and_is_told_how_to_measure_more(tmp_path):
+    path = tmp_path / "one.csv"
+    path.write_text(
+        f"{HEAD}\nllama-3.1-8b,h100-sxm,tpot_s,0.0105,s,vllm,closed_loop,16,1024,256,1\n"
+    )
+    printed = invoke("calibrate", "--measurements", str(path))
+
+    assert "not determined by these rows" in printed
+    assert "concurrency 1, 8 and 64" in " ".join(printed.split())
+    assert "nothing could be left out" in " ".join(printed.split())
+
+
+def test_one_model_on_one_device_gets_a_held_out_figure(table):
+    assert "load left out" in invoke("calibrate", "--measurements", table())
+
+
+def test_a_factor_that_is_not_believed_is_refused(table):
+    path = table(12.0)
+    (line,) = invoke("calibrate", "--measurements", path, code=2).splitlines()
+
+    assert "the rows ask for a factor of" in line
+    assert "line 2" in line
+    assert "--keep-suspect" in line
+    assert "factor" in invoke("calibrate", "--measurements", path, "--keep-suspect")
+
+
+@pytest.mark.parametrize("scale", [0.9, 1.2])
+def test_no_unrelated_device_is_predicted_differently(table, tmp_path, scale):
+    output = tmp_path / "mine.toml"
+    invoke("calibrate", "--measurements", table(scale), "-o", str(output))
+    for model, device, weights in ELSEWHERE:
+        of_engine = [
+            json.loads(
+                invoke(
+                    "point", model, device, "--engine", name, "--weight-format", weights, "--json"
+                )
+            )["tpot_s"]
+            for name in ("vllm", str(output))
+        ]
+        assert of_engine[1] == pytest.approx(of_engine[0], rel=0.05)
+
+
+def test_an_interval_of_one_model_is_no_narrower_than_that_of_its_class(table, tmp_path):
+    output = tmp_path / "mine.toml"
+    invoke("calibrate", "--measurements", table(), "-o", str(output))
+    wide, narrow = (
+        json.loads(
+            invoke("point", "llama-3.1-70b", "h100-sxm", "--engine", engine, "--tp", "4", "--json")
+        )
+        for engine in (str(output), "vllm")
+    )
+
+    assert wide["tpot_high_s"] / wide["tpot_s"] > narrow["tpot_high_s"] / narrow["tpot_s"]

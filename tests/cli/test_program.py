@@ -30,6 +30,7 @@ COMMANDS = [
     "size",
     "compare",
     "audit",
+    "check",
     "validate",
     "calibrate",
     "measurements",

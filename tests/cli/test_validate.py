@@ -40,7 +40,7 @@ def test_validate_in_json(write):
 
     found = json.loads(invoke("validate", "--measurements", str(path), "--json"))
 
-    assert set(found) == {"groups", "skipped", "assumed"}
+    assert set(found) == {"groups", "skipped", "suspects", "warnings", "assumed"}
     (group,) = [group for group in found["groups"] if group["rows"]]
     assert list(group)[:8] == [
         *("source", "metric", "rows", "skipped", "median_ape", "p90_ape", "bias", "coverage"),
@@ -87,3 +87,26 @@ def test_faults_of_validate(arguments, fault):
 
     assert fault in printed
     assert "Traceback" not in printed
+
+
+def test_rows_that_look_wrong_are_named_and_listed(write, tmp_path):
+    table = tmp_path / "scored.csv"
+    path = write(ROW, ROW.replace("0.0075", "7.5"))
+    printed = invoke("validate", "--measurements", str(path), "--rows", str(table))
+
+    assert "1 row looks wrong, left out; --keep-suspect" in printed
+    with table.open() as file:
+        right, wrong = csv.DictReader(file)
+    assert right["skipped"] == ""
+    assert "milliseconds" in wrong["skipped"]
+
+
+def test_another_engine_predicts_every_row(write):
+    path = write(ROW)
+    found = [
+        json.loads(invoke("validate", "--measurements", str(path), "--json", *engine))["groups"][0]
+        for engine in ((), ("--engine", "ideal"))
+    ]
+
+    assert found[1]["median_ape"] != found[0]["median_ape"]
+    assert "unknown engine" in invoke("validate", "--engine", "nonsense", code=2)

@@ -1,9 +1,9 @@
 """Interface of the readers of results: their input, their output, and the columns users may set."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from perfcore.accuracy.importing.documents import Record
+from perfcore.accuracy.importing.documents import Printed, Record
 from perfcore.accuracy.importing.names import Names
 from perfcore.accuracy.table import CHOICES, COLUMNS, MODES
 from perfcore.catalog import loader, stack
@@ -23,6 +23,8 @@ ENTRIES: Final = {  # columns that name a catalogue entry, and its kind
     "kv_format": "kv_format",
 }
 DEGREE: Final = Limits("count", 1, 65_536, whole=True)
+SHORT_PROMPT: Final = 64.0  # tokens, below which the rate of a prompt is that of its overheads
+MEAN: Final = "mean"  # setting of concurrency: the mean in flight that a result states
 _NUMBERS: Final = {
     **dict.fromkeys(("tp", "pp", "ep", "dp"), DEGREE),
     "weight_bits": Limits("ratio", 0.1, 64),
@@ -46,6 +48,23 @@ class Run(NamedTuple):
     values: Mapping[str, float | None]  # by metric, SI units; None after a fault
     assumed: Mapping[str, str] = {}  # defaults by column, if neither the file nor the caller says
     doubts: Mapping[str, str] = {}  # by column: why no default may be assumed
+    in_flight: float | None = None  # mean sequences in flight, if the load was a rate
+    note: str = ""  # what the tool states that has no column, for ``task_note``
+    spreads: Mapping[str, str] = {}  # percentiles by metric, for ``task_note``
+    requests: float | None = None  # requests of the run, if the tool says how many
+
+
+class Tool(NamedTuple):
+    """Reader of one tool's results, and its declaration of what they state."""
+
+    name: str
+    files: str  # forms that are read
+    rows: str  # metrics and modes
+    states: str  # columns that the results fill
+    lacks: str  # columns that are set by the user
+    matches: Callable[[Record], bool]
+    read: "Callable[[Record, Reading], Iterator[Run | str]]"
+    printed: Printed | None = None  # parser of the tool's printed text
 
 
 class Skip(NamedTuple):
@@ -63,6 +82,7 @@ class Reading(NamedTuple):
     names: Names
     notes: dict[str, None]
     assumed: dict[str, None]
+    keep_suspect: bool = False  # whether means of a cold start are imported
 
 
 def settings(texts: tuple[str, ...]) -> dict[str, object]:
@@ -95,6 +115,8 @@ def settings(texts: tuple[str, ...]) -> dict[str, object]:
 
 
 def _given(column: str, text: str, place: Place) -> object:
+    if (column, text) == ("concurrency", MEAN):
+        return MEAN
     if column in ENTRIES:
         try:
             loader.load(ENTRIES[column], text)
@@ -154,6 +176,17 @@ def text_of(record: Record, key: str) -> str:
     """Return the text of a record, or ``""``."""
     value = record.get(key)
     return value.strip() if isinstance(value, str) else ""
+
+
+def percentiles(record: Record, keys: Mapping[str, str], scale: float = 1.0) -> str:
+    """Return percentiles as text, e.g. ``p50 0.0123, p99 0.05``, by their names in a record."""
+    found = ((name, count(record, key) * scale) for name, key in keys.items())
+    return ", ".join(f"{name} {value:.6g}" for name, value in found if value)
+
+
+def first_text(record: Record, *keys: str) -> str:
+    """Return the first text of a record under one of several keys, or ``""``."""
+    return next(filter(None, (text_of(record, key) for key in keys)), "")
 
 
 def section(record: Record, *keys: str) -> Record:

@@ -1,15 +1,18 @@
-"""llama.cpp: ``llama-bench`` with ``-o json``, ``-o jsonl`` or ``-o csv``.
+"""llama.cpp: ``llama-bench`` with ``-o md`` (its default), ``json``, ``jsonl``, ``csv`` or ``sql``.
 
 Sources of the fields: tools/llama-bench/llama-bench.cpp and README.md of ggml-org/llama.cpp. Source
 of the names of file types: src/llama-model-loader.cpp.
 """
 
+import csv
 import re
 from collections.abc import Iterator
 from typing import Final
 
-from perfcore.accuracy.importing.documents import Record
-from perfcore.accuracy.importing.fields import Reading, Run, count, measured, text_of
+from perfcore.accuracy.importing.documents import Record, cell_value
+from perfcore.accuracy.importing.fields import Reading, Run, Tool, count, measured, text_of
+from perfcore.accuracy.importing.names import native_format
+from perfcore.accuracy.importing.tables import cells_of
 from perfcore.catalog import loader
 from perfcore.errors import InputError, show
 
@@ -21,10 +24,91 @@ _FLOATS: Final = {"all F32": "fp32", "F16": "fp16", "BF16": "bf16", "MXFP4 MoE":
 _SIZES: Final = {"Small": "_s", "Medium": "_m", "Large": "_l", None: ""}
 _SEPARATOR: Final = re.compile(r", *|/(?! )")  # between devices; older releases write a slash
 
+_COLUMNS: Final = {  # of the Markdown table, and of JSON
+    "model": "model_type",
+    "backend": "backends",
+    "ngl": "n_gpu_layers",
+    "n_gpu_layers": "n_gpu_layers",
+    "fa": "flash_attn",
+    "type_k": "type_k",
+    "type_v": "type_v",
+    "n_batch": "n_batch",
+    "n_ubatch": "n_ubatch",
+    "threads": "n_threads",
+    "sm": "split_mode",
+    "dev": "devices",
+    "ts": "tensor_split",
+    "ot": "tensor_buft_overrides",
+    "ncmoe": "n_cpu_moe",
+    "n_cpu_moe": "n_cpu_moe",
+    "nkvo": "no_kv_offload",
+}
+_DEFAULTS: Final = {"type_k": "f16", "type_v": "f16", "split_mode": "layer"}  # not in the table
+_SIZE: Final = re.compile(r"([\d.]+) ([KMG])iB")
+_COUNT: Final = re.compile(r"([\d.]+) ([KMBT])")
+_POWERS: Final = {"K": 1, "M": 2, "G": 3}
+_COUNTS: Final = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+_TEST: Final = re.compile(r"(?:pp ?(\d+))?\+?(?:tg ?(\d+))?(?: ?@ ?d ?(\d+))?")
+_RATE: Final = re.compile(r"([\d.]+)(?: ?(?:±|\+/?-) ?([\d.]+))?")
+_BUILD: Final = re.compile(r"build: ([0-9a-f]{6,}) \((\d+)\)")
+_DEVICES: Final = (  # lines of the log before the table, by back end
+    re.compile(r"^ *Device \d+: ([^,\n]+),", re.MULTILINE),
+    re.compile(r"^ggml_vulkan: \d+ = ([^|\n]+?) \|", re.MULTILINE),
+    re.compile(r"^ggml_metal_\w+: GPU name: +(\S.*)$", re.MULTILINE),
+)
+_INSERT: Final = re.compile(r"INSERT INTO (\w+) \(([^)]*)\) VALUES \((.*)\);")
+_SAME_BITS: Final = 0.6  # least bits per weight over those of the named format
+_OPTIONS: Final = ("flash_attn", "n_ubatch", "n_threads")  # that no column holds
+
 
 def matches(record: Record) -> bool:
     """Return whether a record is a test of llama-bench."""
     return record.keys() >= _KEYS
+
+
+def printed(text: str) -> list[dict[str, object]]:
+    """Return the tests of a Markdown table or of SQL statements."""
+    return [*_markdown(text), *_sql(text)]
+
+
+def _markdown(text: str) -> Iterator[dict[str, object]]:
+    build = _BUILD.search(text)
+    gpus = next(filter(None, (pattern.findall(text) for pattern in _DEVICES)), [])
+    for row in cells_of(text):
+        if not {"model", "size", "params", "test", "t/s"} <= row.keys():
+            continue
+        size, parameters = _SIZE.search(str(row["size"])), _COUNT.search(str(row["params"]))
+        test, rate = _TEST.fullmatch(str(row["test"])), _RATE.match(str(row["t/s"]))
+        record: dict[str, object] = {
+            "model_filename": "",
+            **_DEFAULTS,
+            **{key: row[name] for name, key in _COLUMNS.items() if name in row},
+        }
+        if size and parameters and test and rate:
+            prompt, answer, depth = (int(group or 0) for group in test.groups())
+            record |= {
+                "model_size": float(size[1]) * 1024.0 ** _POWERS[size[2]],
+                "model_n_params": float(parameters[1]) * _COUNTS[parameters[2]],
+                "n_prompt": prompt,
+                "n_gen": answer,
+                "n_depth": depth,
+                "avg_ts": float(rate[1]),
+                "build_commit": build[1] if build else "",
+                "build_number": int(build[2]) if build else 0,
+                "gpu_info": ", ".join(gpus),
+                "backends": str(row.get("backend", "")),
+            }
+        yield record
+
+
+def _sql(text: str) -> Iterator[dict[str, object]]:
+    for table, names, values in _INSERT.findall(text):
+        if table != "test" and "avg_ts" not in names:
+            continue
+        cells = next(csv.reader([values], quotechar="'", skipinitialspace=True))
+        columns = [name.strip() for name in names.split(",")]
+        if len(cells) == len(columns):
+            yield {name: cell_value(cell) for name, cell in zip(columns, cells, strict=True)}
 
 
 def read(record: Record, reading: Reading) -> Iterator[Run | str]:
@@ -51,7 +135,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
         "backend": "vulkan" if text_of(record, "backends") == "Vulkan" else "",  # else the vendor's
         "hardware": hardware,
         "model": model or file,
-        "weight_format": weight_format(text_of(record, "model_type")),
+        "weight_format": _format(record, model, 8.0 * size / parameters, reading),
         "weight_bits": round(8.0 * size / parameters, 4),
         "kv_format": text_of(record, "type_k"),
         "tp": devices if split in ("row", "tensor") else 1,
@@ -60,10 +144,36 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
     }
     if count(record, "n_gen"):
         lengths = {"input_len": count(record, "n_depth"), "output_len": count(record, "n_gen")}
-        yield Run(stated | lengths, {"tpot_s": 1.0 / rate})
+        yield Run(stated | lengths, {"tpot_s": 1.0 / rate}, note=_note(record))
     else:
         lengths = {"input_len": count(record, "n_prompt"), "output_len": 1.0}
-        yield Run(stated | lengths, {"prefill_tokens_per_s": rate})
+        yield Run(stated | lengths, {"prefill_tokens_per_s": rate}, note=_note(record))
+
+
+def _note(record: Record) -> str:
+    """Return the back end and the options that no column holds, so that rows can be told apart."""
+    options = (
+        f"{name} {int(count(record, name))}" for name in _OPTIONS if record.get(name) is not None
+    )
+    return ", ".join(filter(None, (text_of(record, "backends"), *options)))
+
+
+def _format(record: Record, model: str, bits: float, reading: Reading) -> str:
+    """Return the weight format of a file, by its name unless its size contradicts that."""
+    named = weight_format(text_of(record, "model_type"))
+    wide = {"fp32": 32.0, "fp16": 16.0, "bf16": 16.0}.get(named)
+    if wide is None or bits >= _SAME_BITS * wide:
+        return named
+    known = str(reading.given.get("model", model))
+    try:
+        native = native_format(known) if known else ""
+    except InputError:
+        native = ""
+    reading.notes[
+        f"{reading.place.file}: the file calls itself {named} and has {bits:.2f} bits per weight"
+        + (f": {native}, as published" if native else "; set weight_format")
+    ] = None
+    return native or named
 
 
 def weight_format(model_type: str) -> str:
@@ -131,3 +241,15 @@ def _hardware(record: Record, reading: Reading) -> tuple[str, int]:
     devices = len(gpus) if chosen in ("", "auto") else len(chosen.split("/"))
     kinds = {reading.names.device(name) or name for name in gpus}
     return ", ".join(sorted(kinds)), devices
+
+
+TOOL: Final = Tool(
+    name="llama-bench",
+    files="Markdown, JSON, JSON lines, CSV, SQL; a log before them",
+    rows="tpot_s of tg tests, prefill_tokens_per_s of pp tests (static, 1)",
+    states="engine, version, weight_format and bits, lengths, back end; model and hardware",
+    lacks="model of Markdown; hardware of Markdown without its log",
+    matches=matches,
+    read=read,
+    printed=printed,
+)

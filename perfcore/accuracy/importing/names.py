@@ -17,7 +17,7 @@ _QUANTISED: Final = (
 )
 _SUFFIX: Final = re.compile(
     rf"[-_.](?:gguf|\d{{5}}-of-\d{{5}}|{_QUANTISED}|b?f16|fp16|f32|quantized|dynamic|block|kv|"
-    r"i1|instruct|chat|it|base|hf)$",
+    r"i1|instruct|chat|it|base|hf|2[3-6](?:0[1-9]|1[0-2]))$",
     re.IGNORECASE,
 )
 _NARROW: Final = re.compile(rf"[-_./](?:{_QUANTISED})(?:$|[-_.])", re.IGNORECASE)
@@ -34,6 +34,45 @@ _NOISE: Final = frozenset(
         *("cpu", "gpu", "graphics", "hbm3"),
     ]
 )
+
+# Names that drivers and result files print, with words that no title in the catalogue has.
+_PRINTED: Final = {
+    "radeon 8060s graphics": "strix-halo",
+    "amd ryzen ai max+ 395 w/ radeon 8060s": "strix-halo",
+    "amd ryzen ai max+ 395": "strix-halo",
+    "nvidia rtx pro 6000 blackwell workstation edition": "rtx-pro-6000",
+    "nvidia rtx pro 6000 blackwell": "rtx-pro-6000",
+    "nvidia gh200 480gb": "gh200-96gb",  # 480 GB is the memory of its CPU
+    "nvidia gh200 144g hbm3e": "gh200-144gb",
+    "amd instinct mi300x vf": "mi300x",
+    "amd instinct mi300x oam": "mi300x",
+    "amd instinct mi300x hf": "mi300x",
+    "amd instinct mi325x oam": "mi325x",
+    "amd instinct mi325x vf": "mi325x",
+    "amd instinct mi350x oam": "mi350x",
+    "amd instinct mi355x oam": "mi355x",
+    "amd instinct mi355x vf": "mi355x",
+    "amd instinct mi250x / mi250": "mi250x",
+    "amd instinct mi250x/mi250": "mi250x",
+    "nvidia b200 180gb": "b200",
+    "nvidia b300 sxm6 ac": "b300",
+    "nvidia b300": "b300",
+    "nvidia h100 sxm5 80gb": "h100-sxm",
+    "nvidia h100 80gb": "h100-sxm",
+    "nvidia h100 nvl 94gb": "h100-nvl",
+    "nvidia h200 141gb": "h200-sxm",
+    "nvidia h200 sxm5 141gb": "h200-sxm",
+    "nvidia a100 sxm 80gb": "a100-80gb-sxm",
+    "nvidia a100 80gb": "a100-80gb-sxm",
+    "nvidia a10g 24gb": "a10g",
+    "nvidia l40s 48gb": "l40s",
+    "nvidia jetson agx orin": "jetson-agx-orin-64gb",
+    "nvidia jetson agx thor": "jetson-agx-thor",
+    "nvidia dgx spark": "dgx-spark",
+    "nvidia graphics device gb10": "dgx-spark",
+}
+_MOBILE: Final = re.compile(r"laptop|mobile|max-q", re.IGNORECASE)
+_CHIPS: Final = {"gfx1151": "strix-halo"}  # chips of one device only, as back ends print them
 
 Words = tuple[str, ...]
 
@@ -86,8 +125,27 @@ class Names:
                 entry = loader.load_device(name)
                 for spelling in (name, *entry.aliases, entry.title):
                     self._devices.setdefault(_words(spelling), name)
+            for printed, name in _PRINTED.items():
+                self._devices.setdefault(_words(printed), name)
         words = _words(text) if len(text) <= _LONGEST else ()
-        return self._devices.get(words, "") if words else ""
+        chip = next((name for gfx, name in _CHIPS.items() if gfx in text.lower()), "")
+        return self._devices.get(words, chip) if words else chip
+
+    def near_device(self, text: str) -> str:
+        """Return the device that shares the most words with a name, ``""`` if there is none.
+
+        A word with a digit must be shared. Mobile chips are other chips under the same name.
+        """
+        if _MOBILE.search(text):
+            return ""
+        self.device("")  # so that titles are read
+        words = set(_words(text[:_LONGEST]))
+        shared = {
+            name: sum(len(word) for word in words & set(spelling))
+            for spelling, name in self._devices.items()
+            if any(any(map(str.isdigit, word)) for word in words & set(spelling))
+        }
+        return max(shared, key=lambda name: shared[name], default="")
 
     def doubt(self, text: str) -> dict[str, str]:
         """Return why 16-bit weights must not be assumed for a model with this name.
@@ -97,9 +155,27 @@ class Names:
         if _NARROW.search(text[-_LONGEST:]):
             return {"weight_format": ", but the model's name suggests one"}
         name = self.model(text)
-        if name and not loader.load_model(name).native_dtype.startswith(_WIDE):
+        if name and native_format(name):
             return {"weight_format": ", and the model is published in a narrower one"}
         return {}
+
+
+def format_in(text: str) -> str:
+    """Return the weight format at the end of a model's name, ``""`` if it names none."""
+    text = text[-_LONGEST:].removesuffix(".gguf")
+    found = re.search(rf"[-_.:]({_QUANTISED})$", text, re.IGNORECASE)
+    name = found[1].lower() if found else ""
+    return name if name in loader.names("weight_format") else ""
+
+
+def native_format(model: str) -> str:
+    """Return the format in which a model is published, ``""`` if its weights have 16 or 32 bits."""
+    native = loader.load_model(model).native_dtype
+    if native.startswith(_WIDE):
+        return ""
+    formats = loader.names("weight_format")
+    words = re.findall(r"[a-z]+\d+\w*", native)
+    return next((word for word in reversed(words) if word in formats), "int4-g32")
 
 
 def _is_size(name: str, parameters: float) -> bool:

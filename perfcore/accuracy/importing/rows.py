@@ -1,19 +1,21 @@
 """Conversion of runs and the caller's settings to rows of the table of measurements."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from perfcore.accuracy.importing.fields import (
     DEGREE,
     ENTRIES,
+    MEAN,
     OUTPUT_TOKENS_PER_S,
     Reading,
     Run,
     checked,
     harmless,
 )
+from perfcore.accuracy.importing.names import native_format
 from perfcore.accuracy.table import METRICS, Measurement
 from perfcore.catalog.names import normalise
 from perfcore.errors import argument, show
@@ -44,6 +46,8 @@ _DEFAULTS: Final = {
     "task_note": "",
 }
 _ASSUMED: Final = {"engine": "default", "weight_format": "bf16", "tp": 1}
+UNCATALOGUED: Final = ("lmdeploy", "tgi")  # engines of tools that are read
+_USUAL_FORMATS: Final = {"llamacpp": "q4_k_m", "mlx": "int4-g64"}  # by engine
 _DIGITS: Final = 12  # of a value; further digits are artefacts of its conversion
 
 
@@ -56,9 +60,13 @@ def measurements(run: Run, reading: Reading) -> Iterator[Measurement]:
         if value is None:
             continue
         if metric == OUTPUT_TOKENS_PER_S:
-            yield _row(cells, f"{metric}_per_device", value / cells["devices"])
+            row = _row(cells, f"{metric}_per_device", value / cells["devices"])
         else:
-            yield _row(cells, metric, value)
+            row = _row(cells, metric, value)
+        spread = run.spreads.get(metric, "")
+        if spread:  # not part of what identifies the row
+            row = row._replace(task_note="; ".join(filter(None, (row.task_note, spread))))
+        yield row
 
 
 def _cells(run: Run, reading: Reading) -> dict[str, Any] | None:
@@ -66,10 +74,16 @@ def _cells(run: Run, reading: Reading) -> dict[str, Any] | None:
     file = reading.place._replace(key="")
     before = len(file.faults)
     told = dict(reading.given)
-    for column, value in run.stated.items():
+    stated = dict(run.stated)
+    if told.get("concurrency") == MEAN:
+        del told["concurrency"]
+        stated["concurrency"] = stated.get("concurrency") or run.in_flight
+    if run.note:
+        stated["task_note"] = run.note
+    for column, value in stated.items():
         if value in (None, ""):
             continue
-        if column in reading.given:
+        if column in told and column in reading.given:
             _note(column, value, reading)
         else:
             told[column] = _stated(column, value, reading)
@@ -84,9 +98,8 @@ def _cells(run: Run, reading: Reading) -> dict[str, Any] | None:
         needed = column != "concurrency" or cells["mode"] != "saturation"
         if needed and column not in told and cells.get(column) is None:
             why = run.doubts.get(column, "")
-            file.fault(
-                f"{column} is not stated{why}", f"add {argument('given', {column: example})}"
-            )
+            remedy = f"add {argument('given', {column: _example(column, example, run, cells)})}"
+            file.fault(f"{column} is not stated{why}", remedy)
     if len(file.faults) == before:
         devices = cells["tp"] * cells["pp"] * cells["dp"]
         cells["devices"] = number(devices, DEGREE, file.at("tp x pp x dp"))
@@ -96,14 +109,32 @@ def _cells(run: Run, reading: Reading) -> dict[str, Any] | None:
     return cells
 
 
+def _example(column: str, example: str, run: Run, cells: Mapping[str, Any]) -> str:
+    """Return the value that a remedy suggests: what the run or the catalogue knows, if anything."""
+    if column == "concurrency" and run.in_flight:
+        return MEAN
+    if column == "weight_format":
+        native = native_format(str(cells["model"])) if cells.get("model") else ""
+        return native or _USUAL_FORMATS.get(str(cells.get("engine")), example)
+    return example
+
+
 def _stated(column: str, value: object, reading: Reading) -> object:
     """Return the value of a cell from the file; None after a fault."""
     kind = ENTRIES.get(column)
     if kind and not reading.names.find(kind, str(value)):
+        if value in UNCATALOGUED:
+            reading.notes[
+                f"{reading.place.file}: engine {value} is not in the catalogue; predictions take "
+                "the mean of the engines of its year"
+            ] = None
+            return value
+        near = reading.names.near_device(str(value)) if kind == "device" else ""
+        lists = f"perfcore {_LISTS.get(kind, 'formats')} lists all"
         reading.place._replace(key="").fault(
             f"{column} {show(value)} is not in the catalogue",
-            f"add {argument('given', {column: 'NAME'})} "
-            f"(perfcore {_LISTS.get(kind, 'formats')} lists all)",
+            f"add {argument('given', {column: near or 'NAME'})} "
+            + (f"if it is the same ({lists})" if near else f"({lists})"),
         )
         return None
     return checked(column, value, reading.place.at(column))

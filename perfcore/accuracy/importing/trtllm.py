@@ -4,19 +4,22 @@ Sources of the fields: tensorrt_llm/bench/dataclasses/reporting.py and statistic
 NVIDIA/TensorRT-LLM. Source of the names of quantisations: tensorrt_llm/quantization/mode.py.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
-from perfcore.accuracy.importing.documents import Record
+from perfcore.accuracy.importing.documents import Record, cell_value
 from perfcore.accuracy.importing.fields import (
     OUTPUT_TOKENS_PER_S,
     Reading,
     Run,
+    Tool,
     count,
     measured,
     section,
     text_of,
 )
+from perfcore.accuracy.importing.tables import labels_of
 
 _KEYS: Final = {"engine", "world_info", "request_info", "performance"}
 _MS: Final = 1e-3
@@ -30,6 +33,42 @@ _FORMATS: Final = {  # formats with another name in the catalogue
     "W4A8_MXFP4_MXFP8": "mxfp4",
     "W4A8_MXFP4_FP8": "mxfp4",
 }
+
+
+# Lines that trtllm-bench prints, and the places of their values in a report.
+_LINES: Final = {
+    "Model": ("engine", "model"),
+    "TensorRT-LLM Version": ("engine", "version"),
+    "Dtype": ("engine", "dtype"),
+    "KV Cache Dtype": ("engine", "kv_cache_dtype"),
+    "Quantization": ("engine", "quantization"),
+    "TP Size": ("world_info", "tp_size"),
+    "PP Size": ("world_info", "pp_size"),
+    "EP Size": ("world_info", "ep_size"),
+    "Max Runtime Batch Size": ("world_info", "max_batch_size"),
+    "Number of requests": ("request_info", "num_requests"),
+    "Number of concurrent requests": ("request_info", "avg_num_concurrent_requests"),
+    "Average Input Length (tokens)": ("request_info", "avg_input_length"),
+    "Average Output Length (tokens)": ("request_info", "avg_output_length"),
+    "Total Output Throughput (tokens/sec)": ("performance", "system_output_throughput_tok_s"),
+    "Average request latency (ms)": ("performance", "avg_request_latency_ms"),
+    "Average time-to-first-token [TTFT] (ms)": ("streaming_metrics", "avg_ttft_ms"),
+    "Average time-per-output-token [TPOT] (ms)": ("streaming_metrics", "avg_tpot_ms"),
+}
+_LOG: Final = re.compile(r"^(?:\[[^\]\n]*\] ?)+", re.MULTILINE)
+
+
+def printed(text: str) -> list[dict[str, object]]:
+    """Return the report that trtllm-bench prints."""
+    report: dict[str, dict[str, object]] = {}
+    found = labels_of(_LOG.sub("", text))
+    for label, (part, key) in _LINES.items():
+        value = found.get(label, "None")
+        if value not in ("None", "N/A"):
+            report.setdefault(part, {})[key] = cell_value(value.replace(",", ""))
+    if not {"request_info", "performance"} <= report.keys():
+        return []
+    return [{"engine": {}, "world_info": {}, **report}]
 
 
 def matches(record: Record) -> bool:
@@ -102,3 +141,15 @@ def _configuration(record: Record, reading: Reading) -> dict[str, object]:
         "pp": world.get("pp_size"),
         "ep": count(world, "ep_size") or None,  # -1 for a model without experts
     }
+
+
+TOOL: Final = Tool(
+    name="TensorRT-LLM (trtllm-bench)",
+    files="JSON reports, printed tables",
+    rows="e2e_latency_s, ttft_s, tpot_s, throughput (static, closed_loop or saturation)",
+    states="model, hardware (JSON), engine, formats, tp, pp, ep, concurrency, lengths",
+    lacks="hardware of a printed table",
+    matches=matches,
+    read=read,
+    printed=printed,
+)

@@ -101,3 +101,12 @@ def test_unknown_names_are_said_with_the_remedy(save, sample, more, line):
 
     assert found.startswith(line)
     assert "lists all)" in found
+
+
+def test_the_nearest_device_is_named_only_if_a_number_is_shared():
+    names = Names()
+
+    assert names.near_device("NVIDIA A100-PCIE-40GB") == "a100-40gb-sxm"
+    assert names.near_device("NVIDIA GeForce RTX 4090 Laptop GPU") == ""
+    assert names.near_device("NVIDIA Graphics Device") == ""
+    assert names.device("AMD Radeon Graphics (RADV GFX1151)") == "strix-halo"

@@ -59,8 +59,10 @@ def test_open_loop_needs_a_concurrency_and_is_told_the_mean(save, load):
     # 6.4 requests/s of 0.2105 s + 255 x 0.0125 s
     assert line == (
         "concurrency is not stated (an open loop, with 21.75 requests in flight on average); "
-        "add given={'concurrency': '64'}"
+        "add given={'concurrency': 'mean'}"
     )
+    mean = rows_of(save(SERVE | load), **WHERE, concurrency="mean")["tpot_s"]
+    assert mean.concurrency == pytest.approx(21.75, abs=0.01)
     assert rows_of(save(SERVE | load), **WHERE, concurrency=22.0)["tpot_s"].concurrency == 22.0
 
 

@@ -1,0 +1,67 @@
+"""Findings on measured numbers, and what would explain them."""
+
+import pytest
+
+from accuracy.measured import HEADER
+from perfcore.accuracy.checking import check
+from perfcore.accuracy.table import read_measurements
+
+ROW = "llama-3.1-8b,h100-sxm,vllm,{},{},{},{},1024,256,{},{}"
+
+
+@pytest.fixture
+def finding(write):
+    def found(metric, value, mode="closed_loop", concurrency=16, tp=1):
+        line = ROW.format(metric, value, mode, concurrency, tp, tp)
+        (one,) = check(read_measurements(write(line, header=HEADER)))
+        return one
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "verdict"),
+    [
+        ("tpot_s", 0.0105, "as expected"),
+        ("tpot_s", 0.03, "slower than expected"),
+        ("tpot_s", 0.0065, "faster than expected"),
+        ("tpot_s", 0.004, "impossible"),
+        ("tpot_s", 10.5, "suspect"),
+        ("ttft_s", 0.09, "as expected"),
+        ("output_tokens_per_s_per_device", 700, "slower than expected"),
+        ("power_w_per_device", 100, "less than expected"),
+    ],
+)
+def test_verdicts(finding, metric, value, verdict):
+    found = finding(metric, value)
+
+    assert found.verdict == verdict
+    assert found.low < found.predicted < found.high
+    assert verdict != "as expected" or not found.explanations
+
+
+def test_a_narrower_format_is_suggested_first(finding):
+    changes = [one.change for one in finding("tpot_s", 0.004).explanations]
+
+    assert "weight_format fp8" in changes
+
+
+def test_milliseconds_and_totals_are_suggested(finding):
+    assert finding("tpot_s", 10.5).explanations[0].change == "the value is in milliseconds"
+    rate = finding("output_tokens_per_s_per_device", 2450, tp=2)
+    assert "all 2 devices together" in rate.explanations[0].change
+
+
+def test_what_binds_is_said(finding):
+    found = finding("tpot_s", 0.0105)
+
+    assert found.binds == "weights"
+    assert sum(found.shares.values()) == pytest.approx(1.0, abs=1e-6)
+    assert finding("ttft_s", 0.09).binds == "prefill and the queue"
+
+
+def test_a_configuration_that_does_not_fit(write):
+    line = ROW.replace("3.1-8b", "3.1-70b").format("tpot_s", 0.03, "static", 8, 1, 1)
+    (found,) = check(read_measurements(write(line, header=HEADER)))
+
+    assert found.verdict == "cannot run"
