@@ -273,7 +273,7 @@ def _scheme(fields: Fields, weights: Facts, group: Facts, form: str) -> Quantisa
     if weights.get("type") == "float":
         if bits == 4:
             micro = sized == 32 or form.startswith("mxfp4")
-            return Quantisation("mxfp4", "mxfp4") if micro else Quantisation("fp4", "nvfp4")
+            return Quantisation("mxfp4", "mxfp4") if micro else Quantisation("nvfp4", "nvfp4")
         if bits == 8 and form.startswith("mxfp8"):
             return Quantisation("mxfp8", "mxfp8")
         if bits == 8:

@@ -244,16 +244,15 @@ def shared_count(reading: Reading) -> None:
 def first_dense(reading: Reading) -> None:
     """Read the first layers with a dense FFN; after them, every n-th layer has experts."""
     config, layers = reading.config, reading.layers
-    first = config.whole("first_k_dense_replace")
-    listed = isinstance(config.raw("moe_layer_freq"), list)
-    sparse = config.wholes("moe_layer_freq") if listed else []
-    period = 1 if listed else max(config.whole("moe_layer_freq", default=1), 1)
-    kinds = config.items("mlp_layer_types")
+    kinds = config.items("mlp_layer_types") if config.values.get("mlp_layer_types") else []
     if kinds:
+        config.read |= {"first_k_dense_replace", "moe_layer_freq"}  # superseded
         dense = sum(kind != "sparse" for kind in kinds)
-    elif sparse:
-        dense = sum(not item for item in sparse)
+    elif isinstance(config.values.get("moe_layer_freq"), list):
+        dense = sum(not item for item in config.wholes("moe_layer_freq"))
     else:
+        first = config.whole("first_k_dense_replace")
+        period = max(config.whole("moe_layer_freq", default=1), 1)
         dense = sum(n < first or n % period != 0 for n in range(layers))
     _dense_layers(reading, min(dense, layers))
 
