@@ -377,10 +377,14 @@ def test_layers_of_an_fp8_checkpoint_may_be_wide():
 
 def test_mxfp4_experts_are_computed_as_published():
     """gpt-oss-120b: 114.7e9 x 4.25 / 8 + 2.13e9 x 2 bytes; one device of 80 GB holds it."""
-    config = changed(CASES["gpt_oss"]["config"], quantization_config={"quant_method": "mxfp4"})
-    made = Configuration(
-        read({**config, "num_hidden_layers": 36, "num_local_experts": 128}), "h100"
+    config = changed(
+        CASES["gpt_oss"]["config"],
+        quantization_config={"quant_method": "mxfp4"},
+        num_hidden_layers=36,
+        num_local_experts=128,
+        layer_types=["sliding_attention", "full_attention"] * 18,
     )
+    made = Configuration(read(config), "h100-sxm")
 
     assert made.entries.weight_format.name == "mxfp4"
     assert made.evaluate().weight_bytes_per_device == pytest.approx(65.19e9, rel=1e-3)
