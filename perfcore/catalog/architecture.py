@@ -15,6 +15,8 @@ from perfcore.catalog.entry import Entry
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Size = Annotated[int, Field(ge=1, le=10**9)]
 Layers = Annotated[int, Field(ge=1, le=10**5)]  # layer_pattern has one letter per layer
+Share = Annotated[float, Field(ge=0, le=1)]
+Bits = Annotated[float, Field(ge=0, le=64)]
 Parameters = Annotated[float, Field(gt=0, le=1e16)]
 
 
@@ -31,6 +33,15 @@ class Architecture(Entry):
     hf_id: str = ""
     release: str = ""  # year-month
     native_dtype: str = "bf16"  # of the published weights
+    native_format: str = ""  # weight format of the catalogue; empty: what native_dtype says
+    wide_attention: Share = 0.0  # of these matrices, share that the checkpoint leaves at 16 bits
+    wide_ffn: Share = 0.0
+    wide_shared_experts: Share = 0.0
+    wide_experts: Share = 0.0
+    own_bits: Bits = 0.0  # of a GGUF file's matrices, on average; 0: those of its format
+    own_expert_bits: Bits = 0.0
+    own_embedding_bits: Bits = 0.0
+    left_out: str = ""  # parts of the published model that are not in the entry
     published_params: Parameters | None = None
     published_active: Parameters | None = None
     published_source: str = ""

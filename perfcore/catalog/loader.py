@@ -235,9 +235,22 @@ def load(kind: str, name: str) -> Entry:
 
 def _import_model(source: str) -> Entry:
     # imported only here: most models are in the catalogue
-    from perfcore.catalog.importing import import_model  # noqa: PLC0415
+    from perfcore.catalog.importing import SIZE, NotModelledError, import_model  # noqa: PLC0415
 
-    return import_model(source)
+    try:
+        return import_model(source)
+    except NotModelledError as error:
+        alike = [
+            name
+            for name in names("model")
+            for entry in (load_model(name),)
+            if tuple(getattr(entry, key) for key in SIZE) == error.size
+        ]
+        if not alike:
+            raise
+        listed = " or ".join(map(repr, alike[:3]))
+        first, *rest = error.faults
+        raise InputError([f"{first}; the catalogue has {listed}", *rest]) from None
 
 
 def _hint(kind: str, name: str) -> str:

@@ -40,6 +40,7 @@ from perfcore.tables import Column as TableColumn
 from perfcore.tables import Table, left, right
 from perfcore.units import DIMENSIONS, plural
 
+_LONG: Final = 2.0**19  # tokens: beyond every window
 _CACHE: Final = "bf16"  # KV-cache format for which bytes per token are shown
 _COMPUTED: Final = {  # units of computed figures, and of fields that no record has
     "on_chip_memory": "B",
@@ -50,6 +51,7 @@ _COMPUTED: Final = {  # units of computed figures, and of fields that no record 
     "params": "",
     "active_params": "",
     "kv_bytes_per_token": "B",
+    "kv_bytes_per_further_token": "B",
     "state_bytes_per_sequence": "B",
     "bits": "bit",
     "embedding_bits": "bit",
@@ -179,6 +181,11 @@ def _model_facts(entry: ModelEntry) -> dict[str, object]:
         "params": parameter_count(entry),
         "active_params": active_parameter_count(entry),
         "kv_bytes_per_token": kv_bytes_per_sequence(record, cache, 1.0),
+        "kv_bytes_per_further_token": (
+            kv_bytes_per_sequence(record, cache, 2.0 * _LONG)
+            - kv_bytes_per_sequence(record, cache, _LONG)
+        )
+        / _LONG,
         "state_bytes_per_sequence": state_bytes_per_sequence(record),
     }
 
@@ -210,7 +217,7 @@ def models(ctx: click.Context, match: str, as_json: bool) -> None:
                 quantity(cast("float", made["params"])),
                 quantity(cast("float", made["active_params"])),
                 str(entry.num_hidden_layers),
-                quantity(cast("float", made["kv_bytes_per_token"]), "B"),
+                quantity(cast("float", made["kv_bytes_per_further_token"]), "B"),
                 f"{entry.max_position_embeddings:,}" if entry.max_position_embeddings else "-",
                 entry.release or "-",
             )
@@ -227,8 +234,8 @@ def show_model(ctx: click.Context, name: str, as_json: bool) -> None:
     """Show a model's architecture, parameter counts and KV cache.
 
     NAME is a model in the catalogue, a TOML file, a Hugging Face config.json or the directory that
-    holds one, a GGUF file, or hf:ORG/NAME. KV bytes per token are those of a 16-bit cache; they
-    include sliding-window layers and indexer keys.
+    holds one, a GGUF file, or hf:ORG/NAME. KV bytes per token are those of a 16-bit cache, with
+    windows and indexer keys; those per further token are of a long context, beyond all windows.
 
     \b
     perfcore models show mixtral-8x7b --json

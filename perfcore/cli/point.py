@@ -13,7 +13,7 @@ from perfcore.cli.document import markdown, show
 from perfcore.cli.parsing import Command
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
 from perfcore.columns import BY_NAME
-from perfcore.configuration.configuration import NUMBERS, Configuration, told
+from perfcore.configuration.configuration import NATIVE, NUMBERS, Configuration, told
 from perfcore.errors import InputError
 from perfcore.inputs import AXIS_INPUTS, RECORDS, AxisInput
 from perfcore.reading.places import Place
@@ -46,6 +46,11 @@ def _names(rule: AxisInput) -> Completer | None:
     return entry_name(rule.name) if rule.limits is None else None
 
 
+def default_of(name: str) -> str:
+    """Return the default of an axis' option; weights are as published."""
+    return NATIVE if name == "weight_format" else str(AXIS_INPUTS[name].default)
+
+
 def axis_options(
     names: Sequence[str], *, several: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -59,11 +64,11 @@ def axis_options(
             rule = AXIS_INPUTS[name]
             metavar = _METAVARS.get(name, "NAME" if rule.limits is None else "N")
             meaning = BY_NAME[name].meaning
-            default = "" if rule.default is None else f" [{rule.default}]"
+            default = "" if rule.default is None else f" [{default_of(name)}]"
             default = " [chosen]" if name in CHOSEN else default
             command = click.option(
                 f"--{name.replace('_', '-')}",
-                default=None if several or name in CHOSEN else str(rule.default),
+                default=None if several or name in CHOSEN else default_of(name),
                 metavar=f"{metavar},..." if several else "|".join(rule.choices) or metavar,
                 help=f"{meaning[:1].upper()}{meaning[1:]}{default}.",
                 shell_complete=None if several else _names(rule),

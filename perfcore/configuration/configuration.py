@@ -13,6 +13,7 @@ from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.estimates import EstimatedFact, estimates
 from perfcore.catalog.model_entry import ModelEntry
+from perfcore.catalog.native import as_published, native_format
 from perfcore.catalog.schema import (
     DeviceEntry,
     EconomicsEntry,
@@ -55,6 +56,8 @@ _KNOWN_WITHOUT_RUNNING: Final = (
     "max_batch",
     "devices_needed",
 )
+NATIVE: Final = "native"  # weight format that a model is published in
+_WEIGHTS: Final = "weight_format"
 _BOUND_ENGINE: Final = "ideal"
 AUTO_DEVICES: Final = "auto"
 _DEVICES: Final = Limits("count", 1, LARGEST_DEGREE, whole=True)
@@ -96,7 +99,8 @@ class Configuration:
     Parameters
     ----------
     model, device, engine, weight_format, kv_format, economics
-        Names or aliases in the catalogue, files, or entries.
+        Names or aliases in the catalogue, files, or entries. The weight format ``native`` is that
+        of the published weights.
     scheduler, offload
         ``static``, ``continuous`` or ``disaggregated``; ``none``, ``weights`` or ``kv``.
     tp, pp, dp, ep
@@ -140,7 +144,7 @@ class Configuration:
     model: str | ModelEntry
     device: str | DeviceEntry
     engine: str | EngineEntry = "default"
-    weight_format: str | WeightFormatEntry = "bf16"
+    weight_format: str | WeightFormatEntry = NATIVE
     kv_format: str | KVFormatEntry = "bf16"
     economics: str | EconomicsEntry = "default"
     scheduler: str = "static"
@@ -172,7 +176,9 @@ class Configuration:
 
     def __post_init__(self) -> None:
         faults: list[str] = []
-        found = {kind: _entry(kind, getattr(self, kind), faults) for kind in KINDS}
+        others = (kind for kind in KINDS if kind != _WEIGHTS)
+        found = {kind: _entry(kind, getattr(self, kind), faults) for kind in others}
+        found[_WEIGHTS] = _weights(self.weight_format, found["model"], faults)
         for name in CHOICES:
             _check_choice(name, getattr(self, name), faults)
         numbers = {name: _number(name, self._given(name), faults) for name in NUMBERS}
@@ -202,7 +208,8 @@ class Configuration:
         if made.engine_version:
             engine = stack.stated_release(engine, made.engine_version)
         resolved = stack.resolve(engine, entries.device, made)
-        entries = entries._replace(engine=resolved.engine)
+        weights = as_published(entries.model, entries.weight_format)
+        entries = entries._replace(engine=resolved.engine, weight_format=weights)
         object.__setattr__(self, "resolved", resolved)
         object.__setattr__(self, "entries", entries)
         object.__setattr__(self, "numbers", numbers)
@@ -391,7 +398,9 @@ class Configuration:
             if name in ("eager", "prefill_chunk", "power_limit")
             and self.changed(**{name: getattr(stack.Stack(), name)}).evaluate() == point
         ]
-        return (*self.resolved.remarks, *idle)
+        left_out = self.entries.model.left_out
+        without = [f"without the model's {left_out}"] if left_out else []
+        return (*self.resolved.remarks, *idle, *without)
 
     @property
     def constants(self) -> dict[str, Constant]:
@@ -518,6 +527,8 @@ def evaluate(
 def faults_of(name: str, given: object) -> list[str]:
     """Return the faults of one parameter of a ``Configuration``, checked on its own."""
     faults: list[str] = []
+    if name == _WEIGHTS and given == NATIVE:
+        return faults
     if name in KINDS:
         _entry(name, given, faults)
     elif name in CHOICES:
@@ -549,6 +560,26 @@ def _device_count(given: object, faults: list[str]) -> int:
     if len(faults) > before:
         faults[before:] = [f"{fault}, or 'auto'" for fault in faults[before:]]
     return int(found or 0)
+
+
+def _weights(given: object, model: Entry | None, faults: list[str]) -> Entry | None:
+    """Return the weight format, that of the published weights if it is ``native``."""
+    published = given == NATIVE or (
+        isinstance(model, ModelEntry) and isinstance(given, str) and given == model.native_dtype
+    )
+    if not published:
+        return _entry(_WEIGHTS, given, faults)
+    if not isinstance(model, ModelEntry):
+        return None
+    name = native_format(model)
+    if not name:
+        faults.append(
+            f"{argument('weight_format')}: {model.name} is published in "
+            f"{show(model.native_dtype)}, which is no weight format here; give one "
+            "(perfcore formats lists all)"
+        )
+        return None
+    return _entry(_WEIGHTS, name, faults)
 
 
 def _entry(kind: str, given: object, faults: list[str]) -> Entry | None:

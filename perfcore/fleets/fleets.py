@@ -14,6 +14,7 @@ from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.groups import devices_of
 from perfcore.catalog.model_entry import ModelEntry
+from perfcore.catalog.native import native_format
 from perfcore.configuration.configuration import Configuration, faults_of
 from perfcore.configuration.simulation import figures as figures_of
 from perfcore.errors import InputError, argument
@@ -26,7 +27,7 @@ from perfcore.fleets.bounds import (
     longest_fits,
     steady_rate,
 )
-from perfcore.fleets.launching import checkpoint_note, launch_commands, native_format
+from perfcore.fleets.launching import checkpoint_note, launch_commands
 from perfcore.inputs import AXIS_INPUTS
 from perfcore.limits import Limits as Bounds
 from perfcore.physics.cost import HOUR, usd_per_second
@@ -263,7 +264,7 @@ def _entries(kind: str, given: object, model: ModelEntry, faults: list[str]) -> 
     """Return the entries of a kind that are chosen from."""
     names = _several(given)
     if given is None and kind == "weight_format":
-        native = native_format(model.native_dtype)
+        native = native_format(model) or "bf16"
         names = [native] if native != "bf16" else ["bf16", "fp8"]
     elif given is None:
         names = list(CLASSES) if kind == "device" else [AXIS_INPUTS[kind].default]

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable, Collection
 from typing import Final
 
+from perfcore.catalog.native import native_format
 from perfcore.configuration.configuration import Configuration
 from perfcore.traffic.server import MOST, Rules
 from perfcore.traffic.steps.records import Limits
@@ -49,16 +50,7 @@ def checkpoint_note(configuration: Configuration, commands: Collection[str]) -> 
 
 def _native(configuration: Configuration) -> str:
     """Return the weight format that the model is published in, if it is a quantised one."""
-    return native_format(configuration.entries.model.native_dtype)
-
-
-def native_format(dtype: str) -> str:
-    """Return the weight format of checkpoints that a model's ``native_dtype`` describes."""
-    known = {"fp8": "fp8-block128", "int4": "int4-g32"}
-    word = dtype.split(maxsplit=1)[0]
-    if "mxfp4" in dtype:
-        return "mxfp4"
-    return known.get(word, "bf16")
+    return native_format(configuration.entries.model)
 
 
 def _model(configuration: Configuration) -> str:

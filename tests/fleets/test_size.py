@@ -5,11 +5,13 @@ import shlex
 import pytest
 
 import perfcore
+from perfcore.catalog.loader import load_model
+from perfcore.catalog.native import native_format
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
 from perfcore.fleets.bounds import demand_of, fastest_token_s, fewest_replicas
 from perfcore.fleets.fleets import _largest_rate, _smallest, with_length
-from perfcore.fleets.launching import checkpoint_note, launch_commands, native_format
+from perfcore.fleets.launching import checkpoint_note, launch_commands
 from perfcore.traffic.results import statistics, summary
 from perfcore.traffic.server import Rules, limits_of, replica_of, room_of, simulate_requests
 from perfcore.traffic.synthetic import Traffic
@@ -250,9 +252,12 @@ def test_commands_state_what_was_sized():
 
 
 def test_published_formats():
-    assert native_format("bf16") == "bf16"
-    assert native_format("fp8+mxfp4 experts") == "mxfp4"
-    assert native_format("int4 experts (QAT)") == "int4-g32"
+    def published(dtype):
+        return native_format(load_model("qwen3-8b").model_copy(update={"native_dtype": dtype}))
+
+    assert published("bf16") == "bf16"
+    assert published("fp8+mxfp4 experts") == "mxfp4"
+    assert published("int4 experts (QAT)") == "int4-g32"
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,15 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "num_key_value_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv"),
     "head_dim": ("head_dim", "attention_head_dim"),
     "intermediate_size": ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim"),
-    "num_experts": ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"),
+    "num_experts": (
+        "num_experts",
+        "num_local_experts",
+        "n_routed_experts",
+        "moe_num_experts",
+        "num_routed_experts",
+        "n_experts",
+        "num_moe_experts",
+    ),
     "num_experts_per_tok": (
         "num_experts_per_tok",
         "num_experts_per_token",

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
@@ -16,6 +16,7 @@ MOST_LAYERS: Final = 10_000
 _MOST: Final = 10**9  # of any count
 _SHOWN: Final = 20  # faults of one kind
 
+SIZE: Final = ("hidden_size", "num_hidden_layers", "vocab_size")
 REMEDY: Final = "write the model as TOML (`perfcore models add` a similar one, then edit its file)"
 
 
@@ -70,6 +71,22 @@ def _check_size(path: str | Path) -> None:
         raise InputError(f"{path}: is larger than {LARGEST >> 20} MiB; this is not a config.json")
 
 
+class NotModelledError(InputError):
+    """A model that cannot be read; one of its size may be in the catalogue.
+
+    Parameters
+    ----------
+    faults
+        As of ``InputError``.
+    config
+        Fields of the text model.
+    """
+
+    def __init__(self, faults: str | Iterable[str], config: Mapping[str, object]) -> None:
+        super().__init__(faults)
+        self.size = tuple(config.get(key) for key in SIZE)
+
+
 class Fields:
     """Fields of a JSON object; ``null`` counts as absent.
 
@@ -99,6 +116,7 @@ class Fields:
         self.faults: list[str] = [] if faults is None else faults
         self.missing: list[str] = [] if missing is None else missing
         self.defaulted: dict[str, object] = {}
+        self.absent: dict[str, None] = {}  # keys that may be absent, and are
         self.read: set[str] = set()
         self._defaults = defaults or {}
 
@@ -118,6 +136,7 @@ class Fields:
             if key in self._defaults:
                 self.defaulted[key] = self._defaults[key]
                 return key, self._defaults[key]
+        self.absent[keys[0]] = None
         return keys[0], None
 
     def has(self, *keys: str) -> bool:

@@ -17,6 +17,7 @@ from perfcore.catalog.importing.rules import set_layers
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.parameters import parameter_count
 from perfcore.errors import InputError, show
+from perfcore.physics.weights import OTHER_BYTES, body_elements
 from perfcore.units import format_quantity
 
 _MOST_SPLITS: Final = 1000
@@ -89,6 +90,26 @@ _MIXES: Final = {
     38: "mxfp4 experts",
     39: "nvfp4",
 }
+
+# name of a mix -> weight format of the catalogue
+_FORMATS: Final = {
+    **{name: name for name in _MIXES.values()},
+    "fp32": "gguf-f16",
+    "fp16": "gguf-f16",
+    "bf16": "gguf-f16",
+    "f16": "gguf-f16",
+    "q3_k_m": "q3_k_m",
+    "mxfp4 experts": "mxfp4-gguf-q8",
+    "nvfp4": "",
+}
+_ROUTED: Final = re.compile(r"ffn_(up|down|gate|gate_up)_exps\.weight|ffn_(up|down|gate)\.\d+\.")
+_WIDTHS: Final = ((3.0, "q2_k"), (4.0, "q3_k_m"), (5.2, "q4_k_m"), (6.2, "q5_k_m"), (7.5, "q6_k"))
+
+
+def _nearest(bits: float) -> str:
+    """Return the format whose kernels a file with bits of its own runs on."""
+    return next((name for most, name in _WIDTHS if bits <= most), "q8_0")
+
 
 Block = dict[str, Tensor]
 
@@ -173,13 +194,15 @@ class _Model:
         self._norms(fields)
         self._check()
         fields |= {**identity, "native_dtype": self._native_dtype(), "notes": self._mix()}
+        fields["native_format"] = _FORMATS.get(str(fields["native_dtype"]), "")
         if fields.pop("_all_full", False):
             fields["estimated"] = {
                 "sliding_window": f"it is not known which layers of {self.shown} have the window "
                 f"of {self.fields.raw('attention.sliding_window')} tokens: all are assumed to see "
                 "the whole context"
             }
-        return self._counted(make_entry(fields, self.fields.place), fields)
+        entry = self._counted(make_entry(fields, self.fields.place), fields)
+        return make_entry({**entry.model_dump(), **self._own_bits(entry)}, self.fields.place)
 
     def _check(self) -> None:
         faults = list(self.fields.faults)
@@ -216,12 +239,18 @@ class _Model:
 
     def _letter(self, block: Block) -> str:
         if "attn_kv_a_mqa.weight" in block:
-            return "A"
+            indexed = any(name.startswith("indexer.") for name in block)
+            return "A" if indexed or not self._has_indexers else "a"
         if "ssm_ba.weight" in block or "ssm_beta.weight" in block:
             return "G"
         if "ssm_in.weight" in block:
             return "M"
         return "F" if "attn_q.weight" in block or "attn_qkv.weight" in block else "-"
+
+    @property
+    def _has_indexers(self) -> bool:
+        """Whether any layer has an indexer; layers without one share the last before them."""
+        return any(name.startswith("indexer.") for block in self.blocks.values() for name in block)
 
     def _one(self, *names: str) -> Block:
         """Return the first block that has one of these tensors, or an empty block."""
@@ -480,6 +509,30 @@ class _Model:
         ) and not fields.get("mixer_or_ffn")
 
     # Weights
+
+    def _own_bits(self, entry: ModelEntry) -> dict[str, object]:
+        """Return the bits of matrices such that together they take the bytes of the tensors."""
+        weights = self._weights()
+        if not all(tensor.bytes for tensor in weights.values()):
+            return {}
+        made = entry.record()
+        tables = made.embedding_elements + made.lm_head_elements
+        names = ("token_embd.weight", "output.weight")
+        outer = sum(weights[name].bytes for name in names if name in weights)
+        routed = sum(tensor.bytes for name, tensor in weights.items() if _ROUTED.search(name))
+        total = sum(tensor.bytes for tensor in weights.values())
+        rest = total - outer - routed - OTHER_BYTES * made.other_elements
+        experts = made.experts * made.expert_elements
+        body = body_elements(made)
+        found = {
+            "own_bits": 8.0 * rest / body if body else 0.0,
+            "own_expert_bits": 8.0 * routed / experts if experts else 0.0,
+            "own_embedding_bits": 8.0 * outer / tables if tables else 0.0,
+        }
+        if min(found["own_bits"], found["own_embedding_bits"]) <= 0.0:
+            return {}
+        form = entry.native_format or _nearest(found["own_bits"])
+        return {**found, "native_format": form}
 
     def _weights(self) -> dict[str, Tensor]:
         """Return the tensors that are parameters, each once."""

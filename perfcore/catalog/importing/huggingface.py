@@ -13,9 +13,12 @@ from perfcore.catalog.importing.architectures import (
     UNSUPPORTED,
     Architecture,
 )
-from perfcore.catalog.importing.document import REMEDY, Fields
-from perfcore.catalog.importing.quantization import native_dtype
+from perfcore.catalog.importing.defaults import CLASS_DEFAULTS
+from perfcore.catalog.importing.document import REMEDY, Fields, NotModelledError
+from perfcore.catalog.importing.mistral import as_config, is_params
+from perfcore.catalog.importing.quantization import Quantisation, kept_share, quantisation
 from perfcore.catalog.importing.rules import RULES, Reading, grouped_query, size, windows
+from perfcore.catalog.importing.unread import unread
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.errors import InputError, show
 from perfcore.reading.faults import faults_from_validation_error
@@ -36,7 +39,10 @@ _DECODERS: Final = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
 def from_config(
-    values: Mapping[str, object], place: str, identity: Mapping[str, str]
+    values: Mapping[str, object],
+    place: str,
+    identity: Mapping[str, str],
+    beside: Mapping[str, object] | None = None,
 ) -> ModelEntry:
     """Return the model that a ``config.json`` describes.
 
@@ -48,6 +54,8 @@ def from_config(
         Prefix of error messages.
     identity
         Name, title, source and, if known, ``hf_id`` of the entry.
+    beside
+        Contents of ``hf_quant_config.json`` in the same directory.
 
     Raises
     ------
@@ -55,32 +63,39 @@ def from_config(
         The architecture is unknown or not modelled, or fields are missing or wrong; all faults are
         listed.
     """
+    if is_params(values):
+        values = as_config(values)
     outer = Fields(values, place)
     key, config, model_type = _text_model(outer)
     reason = UNSUPPORTED.get(model_type)
     if reason:
-        raise InputError(
-            f"{place}: model_type {show(model_type)} is not modelled: {reason}; use another model"
+        raise NotModelledError(
+            f"{place}: model_type {show(model_type)} is not modelled: {reason}; use another model",
+            config,
         )
+    _check_generates(values, config, place)
     architecture = ARCHITECTURES.get(model_type)
     known = architecture or LLAMA
     where = f"{place}: {key}" if key else place
-    fields = Fields(config, where, known.defaults, faults=outer.faults, missing=outer.missing)
+    defaults = {**(CLASS_DEFAULTS.get(model_type, {}) if key else {}), **known.defaults}
+    fields = Fields(config, where, defaults, faults=outer.faults, missing=outer.missing)
     reading = _read(fields, known)
     if architecture is None:
         _check_unknown(fields, model_type)
     if fields.missing:
         fields.faults.insert(0, _missing(fields, model_type, known=architecture is not None))
     if fields.faults:
-        raise InputError(fields.faults)
-    entry = {**reading.entry, **identity, "native_dtype": native_dtype(config, values, fields)}
+        raise NotModelledError(fields.faults, config)
+    found = quantisation(config, values, fields, beside)
+    entry = {**reading.entry, **identity, **_as_quantised(found, reading.entry)}
+    if not model_type.startswith("gemma3"):  # which states the context after stretching
+        entry["max_position_embeddings"] = _context(fields, entry["max_position_embeddings"])
+    entry["left_out"] = ", ".join(_left_out(values, key))
     entry["source"] = f"{identity['source']}, model_type {show(model_type)}"
-    notes = [entry.get("notes", "")]
-    if key:
-        notes.append("text model only")
-    if fields.defaulted:
-        taken = ", ".join(f"{key} = {value}" for key, value in fields.defaulted.items())
-        notes.append(f"not in config.json, defaults of {model_type}: {taken}")
+    inner = "text model only" if key else ""
+    noted = _notes(fields, outer, model_type, known=architecture is not None)
+    left_out = f"left out: {entry['left_out']}" if entry["left_out"] else ""
+    notes = (entry.get("notes", ""), inner, left_out, *found.notes, *noted)
     entry["notes"] = "; ".join(note for note in notes if note)
     if architecture is None:
         entry["estimated"] = {
@@ -88,8 +103,140 @@ def from_config(
             "and is read as Llama, with a gated FFN and two norms per layer"
         }
     if fields.faults:
-        raise InputError(fields.faults)
+        raise NotModelledError(fields.faults, config)
     return make_entry(entry, place)
+
+
+def _notes(fields: Fields, outer: Fields, model_type: str, *, known: bool) -> list[str]:
+    """Return what was taken for granted or not read; record what may change arithmetic."""
+    notes = []
+    if fields.defaulted:
+        taken = ", ".join(f"{key} = {value}" for key, value in fields.defaulted.items())
+        notes.append(f"not in config.json, defaults of {model_type}: {taken}")
+    if fields.absent:
+        notes.append(f"not in config.json, usual values taken: {', '.join(fields.absent)}")
+    noted, serious = unread(fields, outer)
+    if noted:
+        notes.append(f"not read: {', '.join(noted)}")
+    if serious and known:
+        fields.faults.append(
+            f"{fields.place}: {', '.join(serious)}: not read for model_type {show(model_type)}, "
+            f"and may change its arithmetic; {REMEDY}"
+        )
+    return notes
+
+
+def _as_quantised(found: Quantisation, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an entry about its checkpoint's weights."""
+    letters = str(entry.get("layer_types") or ("A" if entry.get("kv_lora_rank") else "F"))
+    count = int(entry["num_hidden_layers"])
+    pattern = (letters * (count // len(letters) + 1))[:count]
+    first = int(entry.get("first_k_dense_replace", 0))
+    sparse = bool(entry.get("num_experts"))
+    routed = [n for n in range(count) if sparse and n >= first]
+    dense = [n for n in range(count) if not sparse or n < first or entry.get("dense_beside_moe")]
+    attending = [n for n, letter in enumerate(pattern) if letter in "FSAa"]
+    recurrent = [n for n, letter in enumerate(pattern) if letter in "GMKT"]
+    latent = bool(entry.get("kv_lora_rank"))
+    shares = {
+        "wide_attention": _mean(
+            (kept_share(found, "attention", attending, latent), len(attending)),
+            (kept_share(found, "recurrent", recurrent, latent), len(recurrent)),
+        ),
+        "wide_ffn": kept_share(found, "ffn", dense, latent),
+        "wide_shared_experts": kept_share(found, "shared", routed, latent)
+        if entry.get("shared_expert_intermediate_size")
+        else 0.0,
+        "wide_experts": kept_share(found, "experts", routed, latent),
+    }
+    dtype, form = found.dtype, found.format
+    others = [shares["wide_attention"]]
+    if entry.get("shared_expert_intermediate_size"):
+        others.append(shares["wide_shared_experts"])
+    if sparse and found.kept and min(others) == 1.0 and shares["wide_experts"] == 0.0:
+        dtype += "" if dtype.endswith(" experts") else " experts"
+    own = {}
+    if found.bits:
+        form = form or ("int4-g128" if found.bits < _HALF_BYTE else "int8")
+        own = {"own_bits": found.bits, "own_embedding_bits": 16.0}
+        if any(note.startswith("MLX") for note in found.notes):
+            own["own_embedding_bits"] = found.bits
+    return {**shares, "native_dtype": dtype, "native_format": form, **own}
+
+
+_HALF_BYTE: Final = 6.0  # bits, from which a format is run as one of 8 bits
+
+
+def _mean(*weighted: tuple[float, int]) -> float:
+    total = sum(weight for _, weight in weighted)
+    return sum(value * weight for value, weight in weighted) / total if total else 0.0
+
+
+_TOWERS: Final = {
+    "vision_config": "vision tower",
+    "vision_tower_config": "vision tower",
+    "visual": "vision tower",
+    "vit_config": "vision tower",
+    "audio_config": "audio tower",
+    "speech_config": "audio tower",
+    "talker_config": "talker",
+    "code2wav_config": "vocoder",
+    "num_nextn_predict_layers": "multi-token-prediction layers",
+    "mtp_num_hidden_layers": "multi-token-prediction layers",
+    "mtp_num_layers": "multi-token-prediction layers",
+    "num_mtp_modules": "multi-token-prediction layers",
+}
+
+
+def _left_out(values: Mapping[str, object], key: str) -> list[str]:
+    """Return the parts of a model that its entry leaves out."""
+    inner = values.get(key) if key else None
+    tables = [values, inner] if isinstance(inner, dict) else [values]
+    found = [name for table in tables for part, name in _TOWERS.items() if table.get(part)]
+    return list(dict.fromkeys(found))
+
+
+_STRETCHING: Final = ("yarn", "linear", "dynamic", "ntk", "deepseek_yarn")
+
+
+def _context(fields: Fields, stated: int) -> int:
+    """Return the longest context, as engines derive it from the scaling of rotary positions."""
+    for key in ("rope_scaling", "rope_parameters"):
+        given = fields.values.get(key)
+        if not isinstance(given, dict):
+            continue
+        nested = [table for table in given.values() if isinstance(table, dict)]
+        for table in nested or [given]:
+            kind = table.get("rope_type", table.get("type"))
+            factor = table.get("factor")
+            if kind not in _STRETCHING or isinstance(factor, bool):
+                continue
+            if not isinstance(factor, int | float) or not 1.0 <= factor <= 1e4:
+                continue
+            first = table.get("original_max_position_embeddings")
+            base = first if isinstance(first, int) and not isinstance(first, bool) else stated
+            stated = max(stated, int(factor * base))
+    return stated
+
+
+_GENERATES_NOTHING: Final = re.compile(
+    r"For(SequenceClassification|TokenClassification|MultipleChoice|QuestionAnswering|"
+    r"RewardModel|Reward|Embedding|Retrieval|MaskedLM|Ranking|TextEncoding)$|RewardModel$|"
+    r"ProcessRewardModel$|EmbeddingModel$"
+)
+
+
+def _check_generates(
+    values: Mapping[str, object], config: Mapping[str, object], place: str
+) -> None:
+    """Refuse rerankers, reward models and the like, which generate no tokens."""
+    names = values.get("architectures") or config.get("architectures")
+    listed = [str(name) for name in names] if isinstance(names, list) else []
+    if listed and all(_GENERATES_NOTHING.search(name) for name in listed):
+        raise InputError(
+            f"{place}: architectures: {show(listed[0])} generates no tokens; "
+            "use a causal language model"
+        )
 
 
 def make_entry(fields: Mapping[str, Any], place: str) -> ModelEntry:

@@ -1,9 +1,19 @@
-"""Format of the weights published with a ``config.json``, as a hint."""
+"""Quantisation of published weights: their format, and the modules that stay at 16 bits.
 
-from collections.abc import Mapping
-from typing import Final
+Facts about the fields come from the loaders of vLLM, SGLang and transformers and from the tools
+that write them: AutoGPTQ, AutoAWQ, compressed-tensors, ModelOpt, Quark, torchao, HQQ, MLX, ExLlama,
+bitsandbytes, auto-round.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Final, NamedTuple
 
 from perfcore.catalog.importing.document import Fields
+from perfcore.errors import show
+
+Facts = Mapping[str, Any]
 
 _DTYPES: Final = {
     "bfloat16": "bf16",
@@ -15,51 +25,545 @@ _DTYPES: Final = {
 }
 _UNQUANTISED: Final = "bf16"
 _BITS: Final = (2, 3, 4, 8)
-_METHODS: Final = {"mxfp4": "mxfp4 experts", "fp8": "fp8", "fbgemm_fp8": "fp8"}
-_ALGORITHMS: Final = {"fp8": "fp8", "nvfp4": "nvfp4", "w4a16_awq": "int4", "w4a8_awq": "int4"}
+_BESIDE: Final = "hf_quant_config.json"
 
 
-def native_dtype(config: Mapping[str, object], outer: Mapping[str, object], fields: Fields) -> str:
+class Quantisation(NamedTuple):
+    """Format of a checkpoint's weights."""
+
+    dtype: str  # as people call it
+    format: str = ""  # weight format of the catalogue, if the dtype does not imply one
+    kept: tuple[str, ...] = ()  # patterns of modules that stay at 16 bits
+    targets: tuple[str, ...] = ()  # patterns of those that are quantised, if only some are
+    notes: tuple[str, ...] = ()
+    bits: float = 0.0  # of a matrix on average, where no format of the catalogue has them
+
+
+def quantisation(
+    config: Facts, outer: Facts, fields: Fields, beside: Facts | None = None
+) -> Quantisation:
     """Return the format of the published weights; 16 bit unless the file says otherwise.
 
-    The name tells if only the experts are quantised: "mxfp4 experts".
+    Parameters
+    ----------
+    config, outer
+        Fields of the text model, and of the file.
+    beside
+        Contents of the file ``hf_quant_config.json`` in the same directory.
     """
-    given = config.get("quantization_config") or outer.get("quantization_config")
-    if isinstance(given, dict):
-        quantised = _quantised(Fields(given, f"{fields.place}: quantization_config"), given)
-        if quantised:
-            return quantised
+    for key in ("quantization_config", "compression_config", "quantization"):
+        fields.read.add(key)
+        given = config.get(key) or outer.get(key)
+        if isinstance(given, dict) and given:
+            return _quantised(Fields(given, f"{fields.place}: {key}", faults=fields.faults), given)
+        if given:
+            return _unknown(f"{key} {show(given)}")
+    if beside:
+        inner = beside.get("quantization")
+        values = inner if isinstance(inner, dict) else beside
+        found = _modelopt(Fields(values, _BESIDE), values)
+        return found._replace(notes=(*found.notes, f"quantisation read from {_BESIDE}"))
     dtype = config.get("dtype") or config.get("torch_dtype") or outer.get("torch_dtype")
+    dtype = dtype or outer.get("dtype")
     name = dtype.removeprefix("torch.") if isinstance(dtype, str) else ""
-    return _DTYPES.get(name, _UNQUANTISED)
+    return Quantisation(_DTYPES.get(name, _UNQUANTISED))
 
 
-def _quantised(fields: Fields, values: Mapping[str, object]) -> str:
-    """Return the format that a quantisation produces; empty if it is unknown."""
+def _quantised(fields: Fields, values: Facts) -> Quantisation:
     method = values.get("quant_method")
-    if method in ("gptq", "awq", "auto-round"):
+    if method is None:
+        if "quant_algo" in values or "quantized_layers" in values:
+            method = "modelopt"
+        elif "config_groups" in values:
+            method = "compressed-tensors"
+        elif "group_size" in values and "bits" in values:
+            method = "mlx"
+        elif "load_in_4bit" in values or "load_in_8bit" in values:
+            method = "bitsandbytes"
+    name = str(method).lower().replace("_", "-")
+    reader = _METHODS.get(name)
+    found = reader(fields, values) if reader else _unknown(f"quant_method {show(method)}")
+    cache = _cache_of(values)
+    return found._replace(notes=(*found.notes, cache)) if cache else found
+
+
+def _unknown(what: str) -> Quantisation:
+    return Quantisation("unknown", notes=(f"{what} is not understood: give a weight format",))
+
+
+def _cache_of(values: Facts) -> str:
+    """Return a note on a quantised KV cache."""
+    for key in ("kv_cache_quant_algo", "kv_cache_scheme", "kv_cache_quant_config"):
+        given = values.get(key)
+        if not given:
+            continue
+        bits = given.get("num_bits") if isinstance(given, dict) else None
+        told = f"{bits} bit" if bits else str(given) if isinstance(given, str) else "quantised"
+        return f"the checkpoint has scales for a KV cache in {told}"
+    return ""
+
+
+def _names(*lists: object) -> tuple[str, ...]:
+    """Return the texts of lists, or the keys of tables, one after the other."""
+    return tuple(
+        str(item)
+        for each in lists
+        for item in (each if isinstance(each, list | tuple | dict) else ())
+    )
+
+
+def _of_bits(method: str, bits: int, group: int, family: str = "") -> Quantisation:
+    """Return integers of ``bits`` in groups; the catalogue has formats of 4 and 8 bits."""
+    if bits == 8:
+        return Quantisation("int8", "int8")
+    if bits == 4:
+        sized = f"int4-g{group}" if group in (32, 64, 128) else "int4-g128"
+        named = f"int4-g128-{family}" if family and group == 128 else sized
+        note = () if group in (0, 32, 64, 128) else (f"group size {group} is counted as 128",)
+        return Quantisation("int4", named, notes=note)
+    if not 1 <= bits <= 16:
+        return _unknown(f"{method} with {bits} bits")
+    return Quantisation(f"int{bits}", bits=bits + 16.0 / max(group, 32))
+
+
+def _integers(family: str) -> Callable[[Fields, Facts], Quantisation]:
+    """Return the reader of GPTQ, AWQ and auto-round."""
+
+    def read(fields: Fields, values: Facts) -> Quantisation:
+        form = str(values.get("data_type", "int")).lower()
+        group = values.get("group_size", values.get("q_group_size", 128))
+        group = group if isinstance(group, int) and not isinstance(group, bool) else 128
         bits = fields.whole("bits", "w_bit", default=4)
-        return f"int{bits}" if bits in _BITS else ""
-    if method == "bitsandbytes":
-        return "int8" if values.get("load_in_8bit") is True else "nf4"
-    if method == "modelopt":
-        return _ALGORITHMS.get(str(values.get("quant_algo")).lower(), "")
-    if method == "compressed-tensors":
-        return _compressed(fields, values)
-    return _METHODS.get(method, "") if isinstance(method, str) else ""
+        if form.startswith(("mx_fp", "mxfp")):
+            found = Quantisation({4: "mxfp4", 6: "mxfp6", 8: "mxfp8"}.get(bits, "unknown"))
+            found = found._replace(format=found.dtype)
+        elif form.startswith(("nv_fp", "nvfp")):
+            found = Quantisation("nvfp4", "nvfp4")
+        elif form.startswith("fp") and bits == 8:
+            found = Quantisation("fp8", "fp8")
+        else:
+            found = _of_bits(family, bits, group, family)
+        dynamic = values.get("dynamic")
+        rules = dynamic if isinstance(dynamic, dict) else {}
+        kept = [f"re:{key[2:]}" for key in rules if str(key).startswith("-:")]
+        extra = values.get("extra_config")
+        for key, rule in extra.items() if isinstance(extra, dict) else ():
+            if isinstance(rule, dict) and rule.get("bits", bits) >= 16:
+                kept.append(f"re:{key}" if re.search(r"[*\\^$+]", str(key)) else str(key))
+        changed = [k for k, rule in rules.items() if isinstance(rule, dict) and rule.get("bits")]
+        notes = (
+            (f"{len(changed)} rules of dynamic with other bits are not read",) if changed else ()
+        )
+        kept += _names(values.get("modules_to_not_convert"))
+        return found._replace(kept=tuple(kept), notes=(*found.notes, *notes))
+
+    return read
 
 
-def _compressed(fields: Fields, values: Mapping[str, object]) -> str:
-    """Return the format of the first group; ignored layers tell if only experts are quantised."""
+def _bitsandbytes(_: Fields, values: Facts) -> Quantisation:
+    kept = _names(values.get("llm_int8_skip_modules"))
+    if values.get("load_in_8bit") is True or values.get("_load_in_8bit") is True:
+        return Quantisation("int8", "int8", kept)
+    kind = values.get("bnb_4bit_quant_type", "nf4")
+    return Quantisation("nf4", "nf4", kept, notes=() if kind == "nf4" else (f"4 bits: {kind}",))
+
+
+def _fp8(_: Fields, values: Facts) -> Quantisation:
+    blocks = values.get("weight_block_size") or values.get("modules_block_size")
+    kept = _names(values.get("modules_to_not_convert"), values.get("ignored_layers"))
+    return Quantisation("fp8", "fp8-block128" if blocks else "fp8", kept)
+
+
+_ALGORITHMS: Final = {
+    "fp8": ("fp8", "fp8"),
+    "fp8-pb-wo": ("fp8", "fp8-block128"),
+    "fp8-pb-real": ("fp8", "fp8-block128"),
+    "fp8-block-scales": ("fp8", "fp8-block128"),
+    "fp8-per-channel-per-token": ("fp8", "fp8"),
+    "nvfp4": ("nvfp4", "nvfp4"),
+    "nvfp4-awq": ("nvfp4", "nvfp4"),
+    "nvfp4-svdquant": ("nvfp4", "nvfp4"),
+    "w4a16-nvfp4": ("nvfp4", "nvfp4"),
+    "w4a8-nvfp4-fp8": ("nvfp4", "nvfp4"),
+    "mxfp8": ("mxfp8", "mxfp8"),
+    "mxfp4": ("mxfp4", "mxfp4"),
+    "w4a8-mxfp4-fp8": ("mxfp4", "mxfp4"),
+    "w4a16-mxfp4": ("mxfp4", "mxfp4"),
+    "w4a16-awq": ("int4", "int4-g128-awq"),
+    "w4a8-awq": ("int4", "int4-g128-awq"),
+    "int4-awq": ("int4", "int4-g128-awq"),
+    "w4a16": ("int4", "int4-g128"),
+    "w4a16-gptq": ("int4", "int4-g128-gptq"),
+    "w8a16": ("int8", "int8"),
+    "w8a16-gptq": ("int8", "int8"),
+    "int8-sq": ("int8", "int8-w8a8"),
+    "w8a8-sq-per-channel": ("int8", "int8-w8a8"),
+    "int8": ("int8", "int8"),
+}
+
+
+def _algorithm(text: object) -> tuple[str, str] | None:
+    return _ALGORITHMS.get(str(text).lower().replace("_", "-"))
+
+
+def _modelopt(fields: Fields, values: Facts) -> Quantisation:
+    inner = values.get("quantization")
+    values = inner if isinstance(inner, dict) else values
+    kept = _names(values.get("ignore"), values.get("exclude_modules"))
+    algorithm = values.get("quant_algo")
+    listed = values.get("quantized_layers")
+    if isinstance(listed, dict) and listed:
+        counted: dict[object, list[str]] = {}
+        for name, rule in listed.items():
+            algo = rule.get("quant_algo") if isinstance(rule, dict) else rule
+            counted.setdefault(algo, []).append(str(name))
+        most = max(counted, key=lambda algo: len(counted[algo]))
+        found = _algorithm(most)
+        notes = (
+            (f"mixed precision is counted as {most}: {', '.join(map(str, counted))}",)
+            if len(counted) > 1
+            else ()
+        )
+        if found:
+            targets = tuple(name for names in counted.values() for name in names)
+            return Quantisation(*found, kept, targets, notes)
+    found = _algorithm(algorithm)
+    if found is None and isinstance(values.get("config_groups"), dict):
+        return _compressed(fields, values)._replace(kept=kept)
+    cache = _cache_of(values)
+    notes = (cache,) if cache and values.get("quant_method") is None else ()
+    if found is None:
+        return _unknown(f"quant_algo {show(algorithm)}")
+    return Quantisation(*found, kept, notes=notes)
+
+
+def _compressed(fields: Fields, values: Facts) -> Quantisation:
+    """Read compressed-tensors: groups of modules with the same scheme."""
     groups = values.get("config_groups")
-    first = next(iter(groups.values()), None) if isinstance(groups, dict) else None
-    weights = first.get("weights") if isinstance(first, dict) else None
+    kept = _names(values.get("ignore"))
+    schemes = {}
+    for name, group in groups.items() if isinstance(groups, dict) else ():
+        weights = group.get("weights") if isinstance(group, dict) else None
+        if isinstance(weights, dict):
+            form = str(group.get("format") or values.get("format") or "")
+            schemes[name] = (_scheme(fields, weights, group, form), _names(group.get("targets")))
+    if not schemes:
+        return _unknown("compressed-tensors without weights in config_groups")
+    found = [scheme for scheme, _ in schemes.values()]
+    if any(scheme is None for scheme in found):
+        return _unknown("a scheme of compressed-tensors")
+    first = next(iter(found))
+    assert first is not None  # noqa: S101 - for types: none is None
+    targets = tuple(target for _, names in schemes.values() for target in names)
+    classes = all(re.fullmatch(r"[A-Z]\w*", target) for target in targets)
+    told = {scheme.dtype for scheme in found if scheme}
+    notes = (f"mixed precision ({', '.join(sorted(told))}) is counted as {first.dtype}",)
+    return first._replace(
+        kept=kept,
+        targets=() if classes else targets,
+        notes=(*first.notes, *(notes if len(told) > 1 else ())),
+    )
+
+
+def _scheme(fields: Fields, weights: Facts, group: Facts, form: str) -> Quantisation | None:
+    bits = Fields(weights, fields.place, faults=fields.faults).whole("num_bits")
+    size = weights.get("group_size")
+    sized = size if isinstance(size, int) and not isinstance(size, bool) and size > 0 else 0
+    inputs = group.get("input_activations")
+    if weights.get("type") == "float":
+        if bits == 4:
+            micro = sized == 32 or form.startswith("mxfp4")
+            return Quantisation("mxfp4", "mxfp4") if micro else Quantisation("nvfp4", "nvfp4")
+        if bits == 8 and form.startswith("mxfp8"):
+            return Quantisation("mxfp8", "mxfp8")
+        if bits == 8:
+            blocks = weights.get("strategy") == "block" or weights.get("block_structure")
+            return Quantisation("fp8", "fp8-block128" if blocks else "fp8")
+        return None
+    if bits == 8 and inputs:
+        return Quantisation("int8", "int8-w8a8")
+    return _of_bits("compressed-tensors", bits, sized) if bits in _BITS else None
+
+
+def _quark(_: Fields, values: Facts) -> Quantisation:
+    whole = values.get("global_quant_config")
+    weights = whole.get("weight") if isinstance(whole, dict) else None
+    if isinstance(weights, list) and weights:
+        weights = weights[0]
+    kept = _names(values.get("exclude"), values.get("ignore"))
+    others = values.get("layer_quant_config")
+    notes = (
+        (f"{len(others)} rules of layer_quant_config are not read",)
+        if isinstance(others, dict) and others
+        else ()
+    )
     if not isinstance(weights, dict):
-        return ""
-    bits = Fields(weights, fields.place).whole("num_bits")
-    kind = "fp" if weights.get("type") == "float" else "int"
-    if bits not in _BITS:
-        return ""
-    ignored = values.get("ignore")
-    attention = isinstance(ignored, list) and any("self_attn" in str(name) for name in ignored[:64])
-    return f"{kind}{bits}" + (" experts" if attention else "")
+        return _unknown("quark without global_quant_config.weight")._replace(kept=kept)
+    dtype = str(weights.get("dtype", "")).lower()
+    size = weights.get("group_size")
+    group = size if isinstance(size, int) and not isinstance(size, bool) and size > 0 else 0
+    if dtype in ("fp4", "mxfp4", "mx4"):
+        nvidia = group == 16
+        found = Quantisation(*("nvfp4", "nvfp4") if nvidia else ("mxfp4", "mxfp4"))
+    elif dtype.startswith(("mxfp6", "fp6", "mx6")):
+        found = Quantisation("mxfp6", "mxfp6")
+    elif dtype.startswith("mxfp8"):
+        found = Quantisation("mxfp8", "mxfp8")
+    elif dtype.startswith("fp8"):
+        found = Quantisation("fp8", "fp8-block128" if group else "fp8")
+    elif dtype in ("int8", "uint8"):
+        inputs = whole.get("input_tensors") if isinstance(whole, dict) else None
+        found = Quantisation("int8", "int8-w8a8" if inputs else "int8")
+    elif dtype in ("int4", "uint4"):
+        found = _of_bits("quark", 4, group)
+    else:
+        found = _unknown(f"quark's {show(dtype)}")
+    return found._replace(kept=kept, notes=(*found.notes, *notes))
+
+
+def _torchao(_: Fields, values: Facts) -> Quantisation:
+    kind = values.get("quant_type")
+    kept = list(_names(values.get("modules_to_not_convert")))
+    if isinstance(kind, dict):
+        kind = kind.get("default", kind)
+        data = kind.get("_data") if isinstance(kind, dict) else None
+        modules = data.get("module_fqn_to_config") if isinstance(data, dict) else None
+        if isinstance(modules, dict):
+            kept += [str(name) for name, rule in modules.items() if rule is None]
+            kind = modules.get("_default") or next(filter(None, modules.values()), None)
+    name = kind.get("_type", "") if isinstance(kind, dict) else str(kind)
+    data = kind.get("_data") if isinstance(kind, dict) else values.get("quant_type_kwargs")
+    size = data.get("group_size") if isinstance(data, dict) else None
+    group = size if isinstance(size, int) and not isinstance(size, bool) else 128
+    word = re.sub(r"[^a-z0-9]", "", name.lower())
+    if "nvfp4" in word:
+        found = Quantisation("nvfp4", "nvfp4")
+    elif "mx" in word:
+        found = Quantisation("mxfp4" if "4" in word else "mxfp8")
+        found = found._replace(format=found.dtype)
+    elif "int4" in word:
+        found = _of_bits("torchao", 4, group)
+    elif "int8" in word:
+        both = word.count("int8") > 1 or "dynamicactivationint8" in word
+        found = Quantisation("int8", "int8-w8a8" if both else "int8")
+    elif "float8" in word:
+        found = Quantisation("fp8", "fp8")
+    else:
+        found = _unknown(f"torchao's {show(name)}")
+    return found._replace(kept=tuple(kept))
+
+
+def _hqq(_: Fields, values: Facts) -> Quantisation:
+    given = values.get("quant_config")
+    table = given if isinstance(given, dict) else values
+    own = table.get("weight_quant_params")
+    rules = [own] if isinstance(own, dict) else []
+    for rule in table.values() if not rules else ():
+        inner = rule.get("weight_quant_params") if isinstance(rule, dict) else None
+        rules += [inner] if isinstance(inner, dict) else []
+    if not rules:
+        return _unknown("hqq without weight_quant_params")
+    bits = [rule.get("nbits") for rule in rules]
+    groups = [rule.get("group_size") for rule in rules]
+    first, group = bits[0], groups[0]
+    notes = ("modules with other bits are counted like the first",) if len({*bits}) > 1 else ()
+    if not isinstance(first, int) or isinstance(first, bool):
+        return _unknown(f"hqq's nbits {show(first)}")
+    found = _of_bits("hqq", first, group if isinstance(group, int) else 64)
+    kept = _names(values.get("skip_modules"))
+    return found._replace(kept=kept, notes=(*found.notes, *notes))
+
+
+def _mlx(fields: Fields, values: Facts) -> Quantisation:
+    """Read MLX: affine groups with a scale and a bias in 16 bits, or microscaling."""
+    bits, group = fields.whole("bits", default=4), fields.whole("group_size", default=64)
+    mode = str(values.get("mode", "affine"))
+    kept = [str(name) for name, rule in values.items() if rule is False]
+    other = [name for name, rule in values.items() if isinstance(rule, dict)]
+    notes = (
+        [f"{len(other)} modules with bits of their own are counted like the rest"] if other else []
+    )
+    if mode in ("mxfp4", "nvfp4", "mxfp8"):
+        return Quantisation(mode, mode, tuple(kept), notes=tuple(notes))
+    if mode != "affine" or bits not in (2, 3, 4, 5, 6, 8):
+        return _unknown(f"MLX mode {show(mode)} with {bits} bits")
+    own = bits + 32.0 / max(group, 1)
+    notes.insert(0, f"MLX: {bits} bits in groups of {group}, {own:g} with scale and bias")
+    return Quantisation(f"int{bits}", "", tuple(kept), notes=tuple(notes), bits=own)
+
+
+def _average(name: str) -> Callable[[Fields, Facts], Quantisation]:
+    """Return the reader of formats whose bits are an average."""
+
+    def read(_: Fields, values: Facts) -> Quantisation:
+        bits = values.get("bits")
+        if isinstance(bits, bool) or not isinstance(bits, int | float) or not 1 <= bits <= 16:
+            return _unknown(f"{name} with bits {show(bits)}")
+        return Quantisation(f"{name} {bits:g} bit", bits=float(bits))
+
+    return read
+
+
+def _aqlm(fields: Fields, values: Facts) -> Quantisation:
+    groups = fields.whole("in_group_size", default=8) * fields.whole("out_group_size", default=1)
+    bits = fields.whole("num_codebooks", default=1) * fields.whole("nbits_per_codebook", default=16)
+    kept = _names(values.get("linear_weights_not_to_quantize"))
+    return Quantisation(
+        f"aqlm {bits / max(groups, 1):g} bit", kept=kept, bits=bits / max(groups, 1)
+    )
+
+
+def _quanto(_: Fields, values: Facts) -> Quantisation:
+    kept = _names(values.get("modules_to_not_convert"))
+    weights = str(values.get("weights", "int8"))
+    if weights == "float8":
+        return Quantisation("fp8", "fp8", kept)
+    if re.fullmatch(r"int[248]", weights):
+        return _of_bits("quanto", int(weights[3:]), 128)._replace(kept=kept)
+    return _unknown(f"weights {show(weights)}")
+
+
+def _fixed(*found: str, experts: bool = False) -> Callable[[Fields, Facts], Quantisation]:
+    """Return the reader of a method that has one format."""
+
+    def read(_: Fields, values: Facts) -> Quantisation:
+        kept = _names(values.get("modules_to_not_convert"), values.get("ignore"))
+        dtype, form = found
+        return Quantisation(f"{dtype} experts" if experts else dtype, form, () if experts else kept)
+
+    return read
+
+
+def _fp_quant(_: Fields, values: Facts) -> Quantisation:
+    kept = _names(values.get("modules_to_not_convert"))
+    name = str(values.get("forward_dtype", "mxfp4")).lower()
+    if name in ("mxfp4", "nvfp4"):
+        return Quantisation(name, name, kept)
+    return _unknown(f"forward_dtype {show(name)}")
+
+
+_METHODS: Final[dict[str, Callable[[Fields, Facts], Quantisation]]] = {
+    **dict.fromkeys(("gptq", "gptqmodel", "gptq-marlin", "auto-gptq"), _integers("gptq")),
+    **dict.fromkeys(("awq", "awq-marlin", "auto-awq"), _integers("awq")),
+    **dict.fromkeys(("auto-round", "autoround", "intel/auto-round", "inc"), _integers("")),
+    **dict.fromkeys(("bitsandbytes", "bitsandbytes-4bit", "bitsandbytes-8bit"), _bitsandbytes),
+    **dict.fromkeys(("fp8", "fine-grained-fp8", "finegrained-fp8", "deepseek-fp8"), _fp8),
+    "fbgemm-fp8": _fp8,
+    **dict.fromkeys(("modelopt", "modelopt-fp4", "modelopt-mixed", "modelopt-fp8"), _modelopt),
+    "compressed-tensors": _compressed,
+    "quark": _quark,
+    "torchao": _torchao,
+    "hqq": _hqq,
+    "mlx": _mlx,
+    "mxfp4": _fixed("mxfp4", "mxfp4", experts=True),
+    "eetq": _fixed("int8", "int8"),
+    "experts-int8": _fixed("int8", "int8"),
+    "quanto": _quanto,
+    "aqlm": _aqlm,
+    "fp-quant": _fp_quant,
+    **{name: _average(name) for name in ("exl2", "exl3", "higgs", "spqr", "vptq")},
+}
+
+
+# Modules that stay at 16 bits
+
+
+_PREFIXES: Final = (
+    "model.layers.",
+    "model.language_model.layers.",
+    "language_model.model.layers.",
+    "language_model.layers.",
+    "backbone.layers.",
+    "transformer.h.",
+    "layers.",
+)
+_ATTENTION: Final = ("q_proj", "k_proj", "v_proj", "o_proj")
+_LATENT: Final = ("q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj")
+_RECURRENT: Final = ("in_proj", "out_proj")
+_FFN: Final = ("gate_proj", "up_proj", "down_proj")
+_FUSED: Final = {
+    "q_proj": ("qkv_proj", "query_key_value", "W_pack", "wqkv"),
+    "k_proj": ("qkv_proj", "query_key_value", "W_pack", "wqkv"),
+    "v_proj": ("qkv_proj", "query_key_value", "W_pack", "wqkv"),
+    "q_a_proj": ("fused_qkv_a_proj_with_mqa", "q_proj"),
+    "q_b_proj": ("q_proj",),
+    "gate_proj": ("gate_up_proj", "w1"),
+    "up_proj": ("gate_up_proj", "w3"),
+    "down_proj": ("w2",),
+    "in_proj": ("in_proj_qkvz", "in_proj_qkv", "in_proj_z"),
+    "o_proj": ("dense", "wo"),
+}
+_BLOCKS: Final = {
+    "attention": ("self_attn", "attention", "attn", "self_attention"),
+    "recurrent": ("linear_attn", "mixer", "mamba"),
+    "ffn": ("mlp", "feed_forward", "ffn"),
+    "shared": (
+        "mlp.shared_experts",
+        "mlp.shared_expert",
+        "shared_mlp",
+        "mlp.shared_mlp",
+        "mixer.shared_experts",
+    ),
+    "experts": ("mlp.experts.0", "block_sparse_moe.experts.0", "mixer.experts.0", "experts.0"),
+}
+
+
+def kept_share(found: Quantisation, part: str, layers: list[int], latent: bool) -> float:
+    """Return the share of a part's matrices, in some layers, that stay at 16 bits.
+
+    ``part`` is ``attention``, ``recurrent``, ``ffn``, ``shared`` or ``experts``.
+    """
+    if not layers or not (found.kept or found.targets):
+        return 0.0
+    matrices = {"attention": _LATENT if latent else _ATTENTION, "recurrent": _RECURRENT}
+    names = matrices.get(part, _FFN)
+    tests = [_matcher(pattern) for pattern in found.kept]
+    wanted = [
+        _matcher(pattern) for pattern in found.targets if not re.fullmatch(r"[A-Z]\w*", pattern)
+    ]
+    kept = 0
+    for layer in layers:
+        for name in names:
+            spelled = list(_spellings(part, layer, name))
+            out = any(test(text) for test in tests for text in spelled)
+            aimed = not wanted or any(test(text) for test in wanted for text in spelled)
+            kept += out or not aimed
+    return kept / (len(layers) * len(names))
+
+
+def _spellings(part: str, layer: int, name: str) -> Iterator[str]:
+    """Yield the names that a matrix may have in a checkpoint."""
+    for prefix in _PREFIXES:
+        for block in _BLOCKS[part]:
+            for spelled in (name, *_FUSED.get(name, ())):
+                yield f"{prefix}{layer}.{block}.{spelled}"
+
+
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    """Return whether a module's name matches a pattern of a loader.
+
+    Patterns are regular expressions after ``re:``, globs, or dotted names of a module, of one that
+    contains it, or of its last parts.
+    """
+    if pattern.startswith("re:") or re.search(r"\\|\.\*|[\^$(|]", pattern):
+        try:
+            expression = re.compile(pattern.removeprefix("re:"))
+        except re.error:
+            return lambda _: False
+        return lambda name: bool(expression.search(name))
+    parts = pattern.strip(".").split(".")
+    if "*" in pattern or "?" in pattern:
+
+        def globbed(name: str) -> bool:
+            words = name.split(".")
+            ends = (".".join(words[:stop]) for stop in range(1, len(words) + 1))
+            return any(fnmatchcase(end, pattern) for end in ends)
+
+        return globbed
+
+    def named(name: str) -> bool:
+        words = name.split(".")
+        size = len(parts)
+        return any(words[at : at + size] == parts for at in range(len(words) - size + 1))
+
+    return named

@@ -41,12 +41,24 @@ class Reading:
 
 # Fields of every architecture
 
+_LISTS: Final = ("layers_block_type", "layer_types", "hybrid_override_pattern")  # of layers
+
+
+def _length(config: Fields, key: str) -> int:
+    """Return the number of layers that a key lists, 0 if it lists none."""
+    value = config.values.get(key)
+    return len(value) if isinstance(value, list | str) and len(value) <= MOST_LAYERS else 0
+
 
 def size(reading: Reading) -> None:
     """Read width, depth, vocabulary and longest context."""
     entry, config = reading.entry, reading.config
+    listed = next((n for key in _LISTS if (n := _length(config, key))), 0)
     for name in ("hidden_size", "num_hidden_layers", "vocab_size"):
-        entry[name] = reading.need(name)
+        if name == "num_hidden_layers" and listed and not config.has(*reading.keys(name)):
+            entry[name] = listed
+        else:
+            entry[name] = reading.need(name)
     if entry["num_hidden_layers"] > MOST_LAYERS:
         key = reading.keys("num_hidden_layers")[0]
         config.fault(key, f"{entry['num_hidden_layers']:,} layers", f"at most {MOST_LAYERS:,}")
@@ -86,14 +98,18 @@ _LETTERS: Final = {
     "linear_attention": "G",
     "mamba": "M",
 }
+_INDEXED: Final = ("indexed_attention", "sparse_attention", "deepseek_sparse_attention")
 
 
 def listed_layers(reading: Reading, key: str = "layer_types") -> str:
     """Return the letters for a list of layer kinds; empty if there is no list."""
     letters = ""
     kinds = reading.config.items(key)
+    indexed = "indexer" in reading.architecture.rules
     for number, kind in enumerate(kinds):
         letter = _LETTERS.get(kind) if isinstance(kind, str) else None
+        if letter is None and indexed and kind in _INDEXED:
+            letter = "F"
         if letter is None:
             reading.config.fault(f"{key}[{number}]", f"unknown layer {show(kind)}", REMEDY)
             return ""
@@ -190,10 +206,15 @@ _OF_EXPERTS: Final = (
 def experts(reading: Reading) -> None:
     """Read the routed experts, if there are any."""
     entry, config = reading.entry, reading.config
-    count = config.same(*reading.keys("num_experts"))
+    keys = reading.keys("num_experts")
+    count = config.same(*keys)
     if not count:
+        chosen = config.same(*reading.keys("num_experts_per_tok"))
+        if chosen > 1 and not config.has(*keys):
+            config.need(*keys)
         return
     entry["num_experts"] = count
+    entry["moe_latent_size"] = config.whole("moe_latent_size", "routed_expert_hidden_size")
     for name in ("num_experts_per_tok", "moe_intermediate_size"):
         keys = reading.keys(name)
         entry[name] = config.same(*keys) if config.has(*keys) else config.need(*keys)
@@ -223,16 +244,15 @@ def shared_count(reading: Reading) -> None:
 def first_dense(reading: Reading) -> None:
     """Read the first layers with a dense FFN; after them, every n-th layer has experts."""
     config, layers = reading.config, reading.layers
-    first = config.whole("first_k_dense_replace")
-    listed = isinstance(config.raw("moe_layer_freq"), list)
-    sparse = config.wholes("moe_layer_freq") if listed else []
-    period = 1 if listed else max(config.whole("moe_layer_freq", default=1), 1)
-    kinds = config.items("mlp_layer_types")
+    kinds = config.items("mlp_layer_types") if config.values.get("mlp_layer_types") else []
     if kinds:
+        config.read |= {"first_k_dense_replace", "moe_layer_freq"}  # superseded
         dense = sum(kind != "sparse" for kind in kinds)
-    elif sparse:
-        dense = sum(not item for item in sparse)
+    elif isinstance(config.values.get("moe_layer_freq"), list):
+        dense = sum(not item for item in config.wholes("moe_layer_freq"))
     else:
+        first = config.whole("first_k_dense_replace")
+        period = max(config.whole("moe_layer_freq", default=1), 1)
         dense = sum(n < first or n % period != 0 for n in range(layers))
     _dense_layers(reading, min(dense, layers))
 
@@ -479,8 +499,9 @@ _BLOCKS: Final = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
 def nemotron_h(reading: Reading) -> None:
     """Read Nemotron-H: a layer is Mamba-2 (M), attention (*), an FFN (-) or experts (E)."""
     config, entry = reading.config, reading.entry
-    pattern = config.text("hybrid_override_pattern")
-    if not pattern:  # newer files have a list of names
+    if config.values.get("hybrid_override_pattern"):
+        pattern = config.text("hybrid_override_pattern")
+    else:  # newer files have a list of names
         names = config.items("layers_block_type")
         pattern = "".join(
             _BLOCKS.get(name, "?") if isinstance(name, str) else "?" for name in names
@@ -648,6 +669,7 @@ def llama_4(reading: Reading) -> None:
     step = max(config.whole("interleave_moe_layer_step", default=1), 1)
     sparse = len(given) if given else layers // step
     entry["intermediate_size"] = 0
+    config.whole("intermediate_size_mlp")  # said even where no layer is dense
     if sparse < layers:
         entry["intermediate_size"] = config.need("intermediate_size_mlp")
         _dense_layers(reading, layers - min(sparse, layers))
@@ -656,6 +678,8 @@ def llama_4(reading: Reading) -> None:
 def hunyuan(reading: Reading) -> None:
     """Read Hunyuan: numbers of experts may be lists with one item per layer."""
     config, entry = reading.config, reading.entry
+    if config.flag("use_cla") and config.whole("cla_share_factor", default=1) > 1:
+        config.fault("use_cla", "layers that share a KV cache are not modelled", REMEDY)
     if config.same("num_experts", default=1) < 2:
         return
     if not config.has("moe_intermediate_size"):

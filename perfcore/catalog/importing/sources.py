@@ -14,6 +14,8 @@ from perfcore.catalog.names import HUB
 from perfcore.errors import InputError
 
 CONFIG: Final = "config.json"
+PARAMS: Final = "params.json"
+QUANTISATION: Final = "hf_quant_config.json"
 _SPLIT: Final = re.compile(r"-\d{5}-of-\d{5}$")
 
 
@@ -39,8 +41,13 @@ def import_model(source: str) -> ModelEntry:
         path = _in_directory(path)
     if path.suffix.lower() == ".gguf":
         return from_gguf(path, _identity(_SPLIT.sub("", path.stem), f"GGUF header of {path.name}"))
-    stem = path.stem if path.name != CONFIG else _directory_name(path.absolute().parent)
-    return from_config(read_json(path), str(path), _identity(stem, f"{path.name} of {stem}"))
+    stem = (
+        path.stem if path.name not in (CONFIG, PARAMS) else _directory_name(path.absolute().parent)
+    )
+    beside = path.with_name(QUANTISATION)
+    quantised = read_json(beside) if path.name == CONFIG and beside.is_file() else None
+    identity = _identity(stem, f"{path.name} of {stem}")
+    return from_config(read_json(path), str(path), identity, quantised)
 
 
 def _identity(text: str, source: str) -> dict[str, str]:
@@ -69,8 +76,9 @@ def _expanded(source: str) -> Path:
 
 def _in_directory(directory: Path) -> Path:
     """Return the config.json of a directory, or its only GGUF model."""
-    if (directory / CONFIG).is_file():
-        return directory / CONFIG
+    for name in (CONFIG, PARAMS):
+        if (directory / name).is_file():
+            return directory / name
     try:
         models = sorted(directory.glob("*.gguf"))
     except OSError as error:

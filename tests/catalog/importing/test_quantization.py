@@ -20,7 +20,7 @@ from catalog.importing.configs import LLAMA, changed, read
                 "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int"}}},
                 "ignore": ["re:.*self_attn.*", "lm_head"],
             },
-            "int4 experts",
+            "int4",
         ),
         (
             {
@@ -29,7 +29,7 @@ from catalog.importing.configs import LLAMA, changed, read
             },
             "fp8",
         ),
-        ({"quant_method": "something new"}, "bf16"),
+        ({"quant_method": "something new"}, "unknown"),
     ],
 )
 def test_quantisation_is_a_hint(quantisation, dtype):
