@@ -168,8 +168,13 @@ class Formula:
             case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.Tuple(elts=elements)]):
                 same = (f"{self.value(left)} == {self.value(element)}" for element in elements)
                 return "(" + " || ".join(same) + ")"
-            case ast.Compare(left=left, ops=[operator], comparators=[right]):
-                return f"({self.value(left)} {COMPARISONS[type(operator)]} {self.value(right)})"
+            case ast.Compare(left=left, ops=operators, comparators=rights):
+                pairs = zip([left, *rights], operators, rights, strict=False)
+                each = (
+                    f"{self.value(one)} {COMPARISONS[type(operator)]} {self.value(other)}"
+                    for one, operator, other in pairs
+                )
+                return "(" + " && ".join(each) + ")"
             case ast.IfExp(test=test, body=body, orelse=other):
                 return f"({self.value(test)} ? {self.value(body)} : {self.value(other)})"
             case ast.Call(func=ast.Name(id="int"), args=[number]):

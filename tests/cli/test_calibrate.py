@@ -236,7 +236,7 @@ def test_a_factor_that_is_not_believed_is_refused(table):
     (line,) = invoke("calibrate", "--measurements", path, code=2).splitlines()
 
     assert "the rows ask for a factor of" in line
-    assert "line 2" in line
+    assert "(line " in line
     assert "--keep-suspect" in line
     assert "factor" in invoke("calibrate", "--measurements", path, "--keep-suspect")
 
