@@ -110,7 +110,7 @@ class TrafficInput(NamedTuple):
     unit: str = ""
     limits: Limits | None = None  # None: no numbers
     choices: tuple[str, ...] = ()
-    form: Literal["", "stages", "lengths", "file"] = ""  # of text
+    form: Literal["", "stages", "lengths", "file", "tiers"] = ""  # of text
 
     @property
     def kind(self) -> Literal["categorical", "integer", "real"]:
@@ -152,6 +152,11 @@ TRAFFIC_INPUTS: Final = {
             Limits("fraction", 0.0, 0.99),
         ),
         TrafficInput("prefix_cache", "blocks of prompts are kept", choices=("on", "off")),
+        TrafficInput(
+            "kv_tiers",
+            "memory of each device below its own, for evicted blocks of prompts",
+            form="tiers",
+        ),
         TrafficInput("trace", "file of recorded requests", form="file"),
         TrafficInput(
             "repeat", "repetitions of the trace", "1", Limits("count", 1, 1e6, whole=True)

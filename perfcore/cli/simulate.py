@@ -74,9 +74,15 @@ RULES: Final = {
     "order": _Option("NAME", "fcfs, or priority, a column of the trace.", "fcfs"),
     "block_tokens": _Option("TOKENS", "Tokens of a block of the KV cache [the engine's]."),
     "watermark": _Option("SHARE", "KV cache that an admission leaves free [0].", "0"),
+    "kv_tiers": _Option(
+        "TIERS",
+        "Memory of each device below its own, for evicted blocks of prompts: "
+        "dram:512GB@50GB/s,nvme:4TB@6GB/s, or none.",
+        "none",
+    ),
 }
 _COUNTS: Final = ("replicas", "kv_tokens", "budget", "max_sequences", "block_tokens")
-_NAMES: Final = ("routing", "admission", "order")
+_NAMES: Final = ("routing", "admission", "order", "kv_tiers")
 
 
 def traffic_options(

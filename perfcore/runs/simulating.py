@@ -29,7 +29,7 @@ from perfcore.traffic.synthetic import Traffic
 FLAGS: Final = ("chunked", "prefix_cache")
 OF_RULES: Final = (
     *("admission", "order", "budget", "max_sequences", "chunked", "block_tokens", "kv_tokens"),
-    *("watermark", "prefix_cache", "replicas", "routing"),
+    *("watermark", "prefix_cache", "kv_tiers", "replicas", "routing"),
 )
 RENAMED: Final = {"requests": "requests_offered", "kv_tokens": "kv_capacity_tokens"}  # figures
 MOST_KEPT: Final = 2_000_000  # requests of all traffics that are kept, about 100 bytes each

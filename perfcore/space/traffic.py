@@ -169,6 +169,7 @@ def _check_text(rule: TrafficInput, label: str, place: Place, traces: dict[str, 
     """Record the faults of one text of an axis, and the file that it names."""
     from perfcore.traffic.arrivals import parse_stages  # noqa: PLC0415 - NumPy is slow to import
     from perfcore.traffic.lengths import parse_lengths  # noqa: PLC0415
+    from perfcore.traffic.tiers import parse_tiers  # noqa: PLC0415
     from perfcore.traffic.traces import read_trace  # noqa: PLC0415
 
     if rule.choices:
@@ -176,6 +177,8 @@ def _check_text(rule: TrafficInput, label: str, place: Place, traces: dict[str, 
             place.unknown(f"value of {rule.name}", label, rule.choices)
     elif rule.form == "stages":
         parse_stages(label, place)
+    elif rule.form == "tiers":
+        parse_tiers(label, place)
     elif rule.form == "file" or label.startswith(OF_TRACE):
         file = label.removeprefix(OF_TRACE)
         path = place.folder / Path(file)
