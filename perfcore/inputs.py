@@ -134,6 +134,12 @@ TRAFFIC_INPUTS: Final = {
         TrafficInput("output_len", "tokens of an answer", "tokens", TOKENS, form="lengths"),
         TrafficInput("replicas", "equal servers", "1", Limits("count", 1, 10_000, whole=True)),
         TrafficInput(
+            "prefill_replicas",
+            "equal servers that run prompts only, and send their KV cache to replicas; 0: none",
+            "1",
+            Limits("count", 0, 10_000, whole=True),
+        ),
+        TrafficInput(
             "routing",
             "how requests are spread over replicas",
             choices=("round-robin", "least-loaded", "prefix-aware"),

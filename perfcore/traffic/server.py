@@ -103,13 +103,13 @@ class Rules:
         for name, known in choices:
             given = getattr(self, name)
             if given not in known and not (name == "admission" and given is None):
-                faults.append(f"{name}: {given!r} is none of {', '.join(known)}")
+                faults.append(f"{argument(name)}: {given!r} is none of {', '.join(known)}")
         for name in ("budget", "max_sequences", "block_tokens", "kv_tokens", "replicas"):
             given = getattr(self, name)
             if given is not None and not 1 <= given <= MOST:
-                faults.append(f"{name}: {given} is not between 1 and 2^40")
+                faults.append(f"{argument(name)}: {given} is not between 1 and 2^40")
         if not 0.0 <= self.watermark < 1.0:
-            faults.append(f"watermark: {self.watermark} is not in [0, 1)")
+            faults.append(f"{argument('watermark')}: {self.watermark} is not in [0, 1)")
         tiers = parse_tiers(self.kv_tiers, Place(argument("kv_tiers"), "", faults))
         if tiers and not self.prefix_cache:
             faults.append(
@@ -198,10 +198,27 @@ def simulate_pools(
     """
     if (requests.after >= 0).any():
         raise InputError("sessions and closed loops cannot be simulated on two pools")
+    prompts_on, answers_on = replica_of(prefill), replica_of(decode)
+    return simulate_replica_pools(prompts_on, answers_on, requests, prefill_rules, decode_rules)
+
+
+def simulate_replica_pools(
+    prompts_on: Replica,
+    replica: Replica,
+    requests: Requests,
+    prefill_rules: Rules,
+    decode_rules: Rules,
+) -> Simulation:
+    """Return the course of ``requests``, none of which waits for another, on two pools that run.
+
+    Raises
+    ------
+    InputError
+        There is no room for a KV cache.
+    """
     origin = _origin(requests)
     first = requests._replace(output_len=np.minimum(requests.output_len, 1))
-    ahead = served(replica_of(prefill), first, prefill_rules, origin)
-    replica = replica_of(decode)
+    ahead = served(prompts_on, first, prefill_rules, origin)
     prompts = np.flatnonzero((requests.output_len > 1) & ~np.isnan(ahead.log.finished_s))
     lengths = requests.input_len[prompts].astype(np.float64)
     sizes = np.array([kv_bytes_per_sequence(replica.model, replica.kv_format, n) for n in lengths])
@@ -278,9 +295,11 @@ def replica_of(configuration: Described) -> Replica:
     made = configuration.records
     faults = []
     if made.deployment.offload != OFFLOAD_NONE:
-        faults.append(f"offload: is not simulated; use {argument('offload', 'none')}")
+        faults.append(f"{argument('offload')}: is not simulated; use {argument('offload', 'none')}")
     if made.deployment.prefix_hit > 0.0:
-        faults.append("prefix_hit: follows from the requests in a simulation; leave it out")
+        faults.append(
+            f"{argument('prefix_hit')}: follows from the requests in a simulation; leave it out"
+        )
     if faults:
         raise InputError(faults)
     deployment = made.deployment._replace(scheduler=SCHEDULER_CONTINUOUS)
@@ -317,7 +336,7 @@ def room_of(replica: Replica, requests: Requests, rules: Rules) -> Room:
     if rules.kv_tokens is not None:
         blocks = int(rules.kv_tokens // block_tokens * groups)
         if blocks == 0:
-            raise InputError(f"kv_tokens: {rules.kv_tokens} are less than a block")
+            raise InputError(f"{argument('kv_tokens')}: {rules.kv_tokens} are less than a block")
         return Room(blocks, block_tokens, 0, blocks * block_tokens)
     copies = 1.0 + replica.draft_share
     per_token = copies * kv_bytes_per_token(model, replica.kv_format) * layout.kv_share

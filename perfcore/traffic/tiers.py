@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
 from perfcore.limits import BANDWIDTH, RESERVE
 from perfcore.physics.attention import kv_bytes_per_token
 from perfcore.physics.memory import second_tier_bandwidth
@@ -68,7 +68,7 @@ def loads_of(replica: Replica, hashed_tokens: int, text: str, most: int) -> list
         A tier has no bandwidth, and the link between device and host is unknown.
     """
     faults: list[str] = []
-    tiers = parse_tiers(text, Place("kv_tiers", "", faults))
+    tiers = parse_tiers(text, Place(argument("kv_tiers"), "", faults))
     if faults:
         raise InputError(faults)
     groups = replica.layout.groups
@@ -79,7 +79,7 @@ def loads_of(replica: Replica, hashed_tokens: int, text: str, most: int) -> list
         speed = tier.bytes_per_s or second_tier_bandwidth(replica.device, replica.engine)
         if speed <= 0.0:
             raise InputError(
-                f"kv_tiers: the bandwidth of {name} is unknown; write it like {EXAMPLE}"
+                f"{argument('kv_tiers')}: {name}'s bandwidth is unknown; write it like {EXAMPLE}"
             )
         blocks = int(min(tier.bytes / size * groups, most)) if size > 0.0 else 0
         found.append(Loads(blocks, size / speed / groups))

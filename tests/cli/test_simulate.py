@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from cli.command import invoke, invoke_json
 from perfcore.cli import program
-from perfcore.cli.simulate import RULES, TRAFFIC
+from perfcore.cli.simulate import REPLACED, RULES, TRAFFIC
 from perfcore.inputs import AXIS_INPUTS
 from perfcore.traffic.synthetic import Traffic
 
@@ -210,3 +210,27 @@ def test_every_setting_of_traffic_and_of_the_configuration_has_an_option():
     assert settings == set(TRAFFIC)
     assert {*TRAFFIC, *RULES} <= options
     assert set(AXIS_INPUTS) - options == {"batch", "prefix_hit", "offload", "scheduler"}
+
+
+@pytest.mark.parametrize("name", REPLACED)
+@pytest.mark.parametrize("command", [SERVER, ("size", "llama-3.1-8b")])
+def test_options_of_a_point_say_what_replaces_them(command, name):
+    option = f"--{name.replace('_', '-')}"
+
+    assert f"{option} has no place beside traffic" in refused(*command, option, "4")
+
+
+@pytest.mark.parametrize("option", ["--routing", "--admission", "--order", "--kv-tiers"])
+def test_rules_name_their_options(option):
+    assert f"{option}: " in refused(*POISSON, option, "nonsense")
+
+
+def test_hits_of_lower_tiers_are_reported():
+    arguments = (*POISSON, "--turns", "4", "--kv-tokens", "16000", "--kv-tiers", "dram:64GB")
+    found = invoke_json(*arguments)
+
+    assert found["prefix_hit_rate_dram"] > 0.0
+    assert found["prefix_hit_rate"] == pytest.approx(
+        found["prefix_hit_rate_hbm"] + found["prefix_hit_rate_dram"]
+    )
+    assert "in DRAM" in invoke(*arguments)

@@ -333,14 +333,14 @@ def test_a_tier_of_no_size_changes_nothing():
         assert summary(found) == summary(without)
 
 
-@pytest.mark.parametrize("kind", ["prefix", "session"])
-def test_more_room_in_a_tier_never_lowers_the_hit_rate(kind):
+@pytest.mark.parametrize(("kind", "kv_tokens"), [("prefix", 1500), ("session", 6000)])
+def test_more_room_in_a_tier_never_lowers_the_hit_rate(kind, kv_tokens):
     """LRU keeps what a smaller cache keeps, if requests come in the same order."""
     requests = random_requests(3, kind=kind, count=200)
     configuration = Configuration(**PLAIN)
 
     def hits(tiers):
-        rules = Rules(max_sequences=1, kv_tokens=6000, block_tokens=32, kv_tiers=tiers)
+        rules = Rules(max_sequences=1, kv_tokens=kv_tokens, block_tokens=32, kv_tiers=tiers)
         return simulate_requests(configuration, requests, rules).hit_tokens
 
     found = [hits("none"), *(hits(f"dram:{size}MB@5GB/s") for size in (50, 200, 800, 3200))]
