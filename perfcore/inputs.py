@@ -110,7 +110,7 @@ class TrafficInput(NamedTuple):
     unit: str = ""
     limits: Limits | None = None  # None: no numbers
     choices: tuple[str, ...] = ()
-    form: Literal["", "stages", "lengths", "file"] = ""  # of text
+    form: Literal["", "stages", "lengths", "file", "tiers"] = ""  # of text
 
     @property
     def kind(self) -> Literal["categorical", "integer", "real"]:
@@ -134,6 +134,12 @@ TRAFFIC_INPUTS: Final = {
         TrafficInput("output_len", "tokens of an answer", "tokens", TOKENS, form="lengths"),
         TrafficInput("replicas", "equal servers", "1", Limits("count", 1, 10_000, whole=True)),
         TrafficInput(
+            "prefill_replicas",
+            "equal servers that run prompts only, and send their KV cache to replicas; 0: none",
+            "1",
+            Limits("count", 0, 10_000, whole=True),
+        ),
+        TrafficInput(
             "routing",
             "how requests are spread over replicas",
             choices=("round-robin", "least-loaded", "prefix-aware"),
@@ -152,6 +158,11 @@ TRAFFIC_INPUTS: Final = {
             Limits("fraction", 0.0, 0.99),
         ),
         TrafficInput("prefix_cache", "blocks of prompts are kept", choices=("on", "off")),
+        TrafficInput(
+            "kv_tiers",
+            "memory of each device below its own, for evicted blocks of prompts",
+            form="tiers",
+        ),
         TrafficInput("trace", "file of recorded requests", form="file"),
         TrafficInput(
             "repeat", "repetitions of the trace", "1", Limits("count", 1, 1e6, whole=True)

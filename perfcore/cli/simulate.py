@@ -74,9 +74,42 @@ RULES: Final = {
     "order": _Option("NAME", "fcfs, or priority, a column of the trace.", "fcfs"),
     "block_tokens": _Option("TOKENS", "Tokens of a block of the KV cache [the engine's]."),
     "watermark": _Option("SHARE", "KV cache that an admission leaves free [0].", "0"),
+    "kv_tiers": _Option(
+        "TIERS",
+        "Memory of each device below its own, for evicted blocks of prompts: "
+        "dram:512GB@50GB/s,nvme:4TB@6GB/s, or none.",
+        "none",
+    ),
 }
 _COUNTS: Final = ("replicas", "kv_tokens", "budget", "max_sequences", "block_tokens")
-_NAMES: Final = ("routing", "admission", "order")
+_NAMES: Final = ("routing", "admission", "order", "kv_tiers")
+
+
+REPLACED: Final = {  # options of ``point`` that traffic replaces
+    "batch": "follows from the traffic; --max-sequences limits it",
+    "prefix_hit": "follows from the requests: --system-prompt, --turns or a --trace that names "
+    "prefixes; --kv-tiers and --no-prefix-cache change what is kept",
+    "offload": "is not simulated; --kv-tiers keeps evicted blocks of prompts in host memory",
+    "scheduler": "is always continuous; --budget, --max-sequences, --admission, --order and "
+    "--whole-prompts are its rules",
+}
+
+
+def replaced_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add hidden options that say what replaces them."""
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            name = str(param.name)
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} has no place beside traffic: it {REPLACED[name]}", ctx
+            )
+
+    for name in REPLACED:
+        command = click.option(
+            f"--{name.replace('_', '-')}", callback=refuse, expose_value=False, hidden=True
+        )(command)
+    return command
 
 
 def traffic_options(
@@ -100,6 +133,7 @@ def traffic_options(
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
 @click.argument("device", metavar="DEVICE", shell_complete=entry_name("device"))
+@replaced_options
 @traffic_options(TRAFFIC)
 @traffic_options(RULES)
 @click.option("--whole-prompts", is_flag=True, help="Prompts have steps of their own, unsplit.")

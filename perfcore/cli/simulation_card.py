@@ -10,6 +10,7 @@ from perfcore.configuration.configuration import Configuration
 from perfcore.tables import Column, Row, Table, left, right
 from perfcore.traffic.server import Rules
 from perfcore.traffic.synthetic import Traffic
+from perfcore.traffic.tiers import NONE, TIERS
 from perfcore.units import format_quantity, plural, significant
 
 Figures = Mapping[str, float | str]
@@ -95,6 +96,7 @@ def _setting(configuration: Configuration, rules: Rules) -> str:
         f"KV {labels['kv_format']}",
     ]
     parts += [f"{name} {labels[name]}" for name in ("tp", "pp", "dp", "ep") if numbers[name] > 1]
+    parts += [f"KV tiers {rules.kv_tiers}"] if rules.kv_tiers != NONE else []
     parts += [f"routing {rules.routing}"] if rules.replicas > 1 else []
     return ", ".join(parts)
 
@@ -186,9 +188,19 @@ def _service(found: Figures) -> Iterator[Block]:
             ("busy", f"{share('busy_share')} of the time, {found['steps']:,} steps"),
             ("requests", requests),
             ("KV cache", cache),
-            ("prefix cache", f"{share('prefix_hit_rate')} of the prompts' tokens hit"),
+            ("prefix cache", _hits(found)),
         )
     )
+
+
+def _hits(found: Figures) -> str:
+    """Return the hit rate of the prefix cache, by tier if several were hit."""
+    text = f"{_value(found, 'prefix_hit_rate'):.1%} of the prompts' tokens hit"
+    rates = {tier: _value(found, f"prefix_hit_rate_{tier}") for tier in ("hbm", *TIERS)}
+    if sum(rate > 0.0 for rate in rates.values()) < 2:
+        return text
+    parts = ", ".join(f"{rate:.1%} in {tier.upper()}" for tier, rate in rates.items() if rate > 0.0)
+    return f"{text}: {parts}; loads: {_value(found, 'kv_load_share'):.1%} of the time"
 
 
 def _money(configuration: Configuration, found: Figures) -> Iterator[Block]:

@@ -10,7 +10,14 @@ from perfcore.cli.completion import entry_name
 from perfcore.cli.document import markdown, show
 from perfcore.cli.parsing import Command
 from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
-from perfcore.cli.simulate import RULES, TRAFFIC, or_faults, rules_of, traffic_options
+from perfcore.cli.simulate import (
+    RULES,
+    TRAFFIC,
+    or_faults,
+    replaced_options,
+    rules_of,
+    traffic_options,
+)
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option, width
 from perfcore.errors import InputError, argument
 from perfcore.limits import Limits
@@ -61,6 +68,7 @@ def _objective_options(command: Callable[..., None]) -> Callable[..., None]:
     multiple=True,
     help="Objective as text: ttft_p99_s<=1s, or tpot_s<=50ms for each request. Repeatable.",
 )
+@replaced_options
 @traffic_options(_OF_TRAFFIC)
 @axis_options(SEVERAL, several=True)
 @axis_options(SINGLE)

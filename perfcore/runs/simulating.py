@@ -7,6 +7,7 @@ configuration are kept for the rows that share them.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -29,8 +30,9 @@ from perfcore.traffic.synthetic import Traffic
 FLAGS: Final = ("chunked", "prefix_cache")
 OF_RULES: Final = (
     *("admission", "order", "budget", "max_sequences", "chunked", "block_tokens", "kv_tokens"),
-    *("watermark", "prefix_cache", "replicas", "routing"),
+    *("watermark", "prefix_cache", "kv_tiers", "replicas", "routing"),
 )
+PREFILL: Final = "prefill_replicas"  # servers for prompts, equal to the others
 RENAMED: Final = {"requests": "requests_offered", "kv_tokens": "kv_capacity_tokens"}  # figures
 MOST_KEPT: Final = 2_000_000  # requests of all traffics that are kept, about 100 bytes each
 NO_ROOM: Final = SIMULATED_STATUS.index("kv cache does not fit")
@@ -55,7 +57,8 @@ class Offer:
 
     def requests(self, values: Mapping[str, Value], lengths: Mapping[str, float]) -> Requests:
         """Return the requests of a point's values on the axes of traffic, and of its lengths."""
-        fields = {**lengths, **{k: v for k, v in values.items() if k not in OF_RULES}}
+        others = {k: v for k, v in values.items() if k not in (*OF_RULES, PREFILL)}
+        fields = {**lengths, **others}
         key = tuple(fields.items())
         with self.lock:
             if key in self.made:
@@ -150,8 +153,15 @@ class Simulating:
         lengths |= {} if output_len == 0.0 else {"output_len": int(output_len)}
         requests = self.offer.requests(values, lengths)
         rules = server.Rules(**{k: _rule(k, v) for k, v in values.items() if k in OF_RULES})
+        ahead = int(values.get(PREFILL, 0))
         try:
-            simulation = server.simulate_replica(replica, requests, rules)
+            if ahead:
+                on_prompts = replace(rules, replicas=ahead)
+                simulation = server.simulate_replica_pools(
+                    replica, replica, requests, on_prompts, rules
+                )
+            else:
+                simulation = server.simulate_replica(replica, requests, rules)
         except InputError:  # the only fault of a replica that runs
             return _nothing(NO_ROOM)
         found = results.summary(simulation)

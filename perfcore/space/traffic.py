@@ -93,10 +93,26 @@ def parse_traffic(
             axis = _axis(rule, given, spot, traces, repeats=rule.name in zipped)
             if axis is not None:
                 axes[rule.name] = axis
+    _check_together(table, axes, place)
+    return TrafficSection(_objectives(table.get(SLO, ()), place), tuple(traces.values())), axes
+
+
+def _check_together(table: Mapping[str, object], axes: Mapping[str, Axis], place: Place) -> None:
+    """Record faults of axes that exclude each other."""
     rate, daily = axes.get("request_rate"), axes.get("daily")
     if rate and daily and rate.kind == "categorical" and max(map(float, daily.values)) > 1.0:
         place.at("daily").fault("beside stages of request_rate", "leave out one of them")
-    return TrafficSection(_objectives(table.get(SLO, ()), place), tuple(traces.values())), axes
+    cache, tiers = axes.get("prefix_cache"), axes.get("kv_tiers")
+    if cache and tiers and "off" in cache.values and set(tiers.values) != {"none"}:
+        place.at("kv_tiers").fault("has no effect with prefix_cache off", "leave out one of them")
+    prefill = axes.get("prefill_replicas")
+    if prefill and any(prefill.values):
+        for name in ("clients", "turns"):
+            if name in table:
+                place.at("prefill_replicas").fault(
+                    f"requests that wait for others ({name}) are not simulated on two pools",
+                    "leave out one of them",
+                )
 
 
 def _check_source(table: Mapping[str, object], place: Place) -> None:
@@ -169,6 +185,7 @@ def _check_text(rule: TrafficInput, label: str, place: Place, traces: dict[str, 
     """Record the faults of one text of an axis, and the file that it names."""
     from perfcore.traffic.arrivals import parse_stages  # noqa: PLC0415 - NumPy is slow to import
     from perfcore.traffic.lengths import parse_lengths  # noqa: PLC0415
+    from perfcore.traffic.tiers import parse_tiers  # noqa: PLC0415
     from perfcore.traffic.traces import read_trace  # noqa: PLC0415
 
     if rule.choices:
@@ -176,6 +193,8 @@ def _check_text(rule: TrafficInput, label: str, place: Place, traces: dict[str, 
             place.unknown(f"value of {rule.name}", label, rule.choices)
     elif rule.form == "stages":
         parse_stages(label, place)
+    elif rule.form == "tiers":
+        parse_tiers(label, place)
     elif rule.form == "file" or label.startswith(OF_TRACE):
         file = label.removeprefix(OF_TRACE)
         path = place.folder / Path(file)

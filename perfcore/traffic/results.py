@@ -9,6 +9,7 @@ from perfcore.errors import InputError
 from perfcore.kernel.layout import Integers, Reals
 from perfcore.physics.cost import TOKENS_PER_MTOK, YEAR
 from perfcore.traffic.steps.records import DROPPED_BITS, FIRST_GAP_BIN
+from perfcore.traffic.tiers import TIERS
 
 PERCENTILES: Final = (50, 90, 95, 99)
 STATISTICS: Final = ("mean", *(f"p{percentile}" for percentile in PERCENTILES))
@@ -45,6 +46,8 @@ class Simulation(NamedTuple):
     kv_use_max: float  # share of KV cache in use or reserved at once, on the fullest replica
     kv_tokens: float  # of one replica
     hit_tokens: int  # cached tokens of admitted prompts
+    lower_hit_tokens: Integers  # (lower tiers,) those of them in lower tiers of memory
+    stalled_s: float  # sum over replicas of the time by which loads from there lengthen steps
     prompt_tokens: int
     queue_growth_per_s: float  # over the second half of the requests
     gaps: Reals  # numbers of times between two tokens, by bin
@@ -144,6 +147,14 @@ def goodput(
     }
 
 
+def hit_rates(simulation: Simulation) -> dict[str, float]:
+    """Return the shares of the prompts' tokens that were found in each tier of memory."""
+    prompts = max(simulation.prompt_tokens, 1)
+    lower = simulation.lower_hit_tokens.tolist()
+    hits = {"hbm": simulation.hit_tokens - sum(lower), **dict(zip(TIERS, lower, strict=True))}
+    return {f"prefix_hit_rate_{tier}": tokens / prompts for tier, tokens in hits.items()}
+
+
 def summary(
     simulation: Simulation, slos: Mapping[str, float] | None = None
 ) -> dict[str, float | str]:
@@ -184,6 +195,8 @@ def summary(
         "kv_use_mean": simulation.kv_use_mean,
         "kv_use_max": simulation.kv_use_max,
         "prefix_hit_rate": simulation.hit_tokens / max(simulation.prompt_tokens, 1),
+        **hit_rates(simulation),
+        "kv_load_share": simulation.stalled_s * per_second / simulation.replicas,
         "preemptions": int(table["preemptions"].sum()),
         "busy_share": float(simulation.busy_s.mean()) * per_second,
         "power_w": simulation.energy_j * per_second / simulation.devices,

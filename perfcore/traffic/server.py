@@ -16,19 +16,23 @@ from perfcore.physics.attention import (
 from perfcore.physics.cost import usd_per_second
 from perfcore.physics.energy import idle_power
 from perfcore.physics.stages.replica import OK, Replica, prepare
+from perfcore.reading.places import Place
 from perfcore.records import OFFLOAD_NONE, SCHEDULER_CONTINUOUS
 from perfcore.traffic.requests import Requests
 from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation
 from perfcore.traffic.steps.loop import serve
 from perfcore.traffic.steps.records import (
     BINS,
+    CHAINS,
     GAP_BINS,
+    LOWER,
     NOBODY,
     Limits,
     Log,
     Offered,
     State,
 )
+from perfcore.traffic.tiers import NONE, block_bytes, loads_of, parse_tiers
 
 ADMISSIONS: Final = ("on-demand", "reserved")
 ORDERS: Final = ("fcfs", "priority")
@@ -63,6 +67,10 @@ class Rules:
         Share of the KV cache that an admission leaves free.
     prefix_cache
         Blocks of prompts are kept for others, until their room is needed.
+    kv_tiers
+        Memory of each device below its own, into which blocks of prompts are evicted:
+        ``dram:512GB@50GB/s,nvme:4TB@6GB/s``, or ``none``. Without a bandwidth, DRAM has that of the
+        link between device and host.
     replicas, routing
         Equal servers, and how requests are spread over them: ``round-robin``, ``least-loaded`` by
         requests, or ``prefix-aware``, by prompt tokens left to prefill.
@@ -84,6 +92,7 @@ class Rules:
     kv_tokens: int | None = None
     watermark: float = 0.0
     prefix_cache: bool = True
+    kv_tiers: str = NONE
     replicas: int = 1
     routing: str = "round-robin"
     at_once: bool = True
@@ -94,13 +103,18 @@ class Rules:
         for name, known in choices:
             given = getattr(self, name)
             if given not in known and not (name == "admission" and given is None):
-                faults.append(f"{name}: {given!r} is none of {', '.join(known)}")
+                faults.append(f"{argument(name)}: {given!r} is none of {', '.join(known)}")
         for name in ("budget", "max_sequences", "block_tokens", "kv_tokens", "replicas"):
             given = getattr(self, name)
             if given is not None and not 1 <= given <= MOST:
-                faults.append(f"{name}: {given} is not between 1 and 2^40")
+                faults.append(f"{argument(name)}: {given} is not between 1 and 2^40")
         if not 0.0 <= self.watermark < 1.0:
-            faults.append(f"watermark: {self.watermark} is not in [0, 1)")
+            faults.append(f"{argument('watermark')}: {self.watermark} is not in [0, 1)")
+        tiers = parse_tiers(self.kv_tiers, Place(argument("kv_tiers"), "", faults))
+        if tiers and not self.prefix_cache:
+            faults.append(
+                f"{argument('kv_tiers')}: tiers keep nothing without a prefix cache; leave them out"
+            )
         if faults:
             raise InputError(faults)
 
@@ -184,10 +198,27 @@ def simulate_pools(
     """
     if (requests.after >= 0).any():
         raise InputError("sessions and closed loops cannot be simulated on two pools")
+    prompts_on, answers_on = replica_of(prefill), replica_of(decode)
+    return simulate_replica_pools(prompts_on, answers_on, requests, prefill_rules, decode_rules)
+
+
+def simulate_replica_pools(
+    prompts_on: Replica,
+    replica: Replica,
+    requests: Requests,
+    prefill_rules: Rules,
+    decode_rules: Rules,
+) -> Simulation:
+    """Return the course of ``requests``, none of which waits for another, on two pools that run.
+
+    Raises
+    ------
+    InputError
+        There is no room for a KV cache.
+    """
     origin = _origin(requests)
     first = requests._replace(output_len=np.minimum(requests.output_len, 1))
-    ahead = served(replica_of(prefill), first, prefill_rules, origin)
-    replica = replica_of(decode)
+    ahead = served(prompts_on, first, prefill_rules, origin)
     prompts = np.flatnonzero((requests.output_len > 1) & ~np.isnan(ahead.log.finished_s))
     lengths = requests.input_len[prompts].astype(np.float64)
     sizes = np.array([kv_bytes_per_sequence(replica.model, replica.kv_format, n) for n in lengths])
@@ -239,6 +270,7 @@ def served(
     offered = offered_of(replica, requests, limits, origin)
     log = log_of(limits.requests)
     state = state_of(offered, limits)
+    add_tiers(replica, limits, rules, state)
     if token_s is not None:
         state.token_s[:] = token_s
     waits = bool((requests.after >= 0).any())
@@ -263,9 +295,11 @@ def replica_of(configuration: Described) -> Replica:
     made = configuration.records
     faults = []
     if made.deployment.offload != OFFLOAD_NONE:
-        faults.append(f"offload: is not simulated; use {argument('offload', 'none')}")
+        faults.append(f"{argument('offload')}: is not simulated; use {argument('offload', 'none')}")
     if made.deployment.prefix_hit > 0.0:
-        faults.append("prefix_hit: follows from the requests in a simulation; leave it out")
+        faults.append(
+            f"{argument('prefix_hit')}: follows from the requests in a simulation; leave it out"
+        )
     if faults:
         raise InputError(faults)
     deployment = made.deployment._replace(scheduler=SCHEDULER_CONTINUOUS)
@@ -302,7 +336,7 @@ def room_of(replica: Replica, requests: Requests, rules: Rules) -> Room:
     if rules.kv_tokens is not None:
         blocks = int(rules.kv_tokens // block_tokens * groups)
         if blocks == 0:
-            raise InputError(f"kv_tokens: {rules.kv_tokens} are less than a block")
+            raise InputError(f"{argument('kv_tokens')}: {rules.kv_tokens} are less than a block")
         return Room(blocks, block_tokens, 0, blocks * block_tokens)
     copies = 1.0 + replica.draft_share
     per_token = copies * kv_bytes_per_token(model, replica.kv_format) * layout.kv_share
@@ -417,6 +451,10 @@ def state_of(offered: Offered, limits: Limits) -> State:
     shapes: dict[str, tuple[int, ...]] = {
         "row": (limits.servers * limits.positions,),
         **dict.fromkeys(("users", "older", "newer"), (limits.servers * limits.hashes,)),
+        **dict.fromkeys(("oldest", "newest"), (limits.servers * CHAINS,)),
+        **dict.fromkeys(("lower", "lower_hit_tokens"), (limits.servers * LOWER,)),
+        **dict.fromkeys(("lower_blocks", "load_s"), (LOWER,)),
+        **dict.fromkeys(("load_j", "load_bytes"), (1,)),
         **dict.fromkeys(_BY_REQUEST, (limits.requests,)),
         "held": (len(offered.block_hash),),
         "gaps": (GAP_BINS,),
@@ -435,7 +473,22 @@ def state_of(offered: Offered, limits: Limits) -> State:
     return State(**arrays)
 
 
-_SHARED: Final = {*_BY_REQUEST, "held", "gaps", "timeline", "bin_s", "counts"}
+def add_tiers(replica: Replica, limits: Limits, rules: Rules, state: State) -> None:
+    """Add what lower tiers of memory hold, and what loads from there take."""
+    loads = loads_of(replica, limits.hashed_tokens, rules.kv_tiers, limits.hashes)
+    state.lower_blocks[:] = [one.blocks for one in loads]
+    state.load_s[:] = [one.seconds for one in loads]
+    size = block_bytes(replica, limits.hashed_tokens)
+    devices = replica.layout.devices / replica.layout.groups  # that have a part of a block
+    state.load_bytes[0] = size * devices
+    state.load_j[0] = size / replica.device.memory_bandwidth * replica.watts.memory * devices
+
+
+_SHARED: Final = {
+    *_BY_REQUEST,
+    *("held", "gaps", "timeline", "bin_s", "counts"),
+    *("lower_blocks", "load_s", "load_j", "load_bytes"),
+}
 
 
 def _alone(state: State, server: int, turns: int) -> State:
@@ -513,6 +566,11 @@ def _simulation(
         kv_use_max=max(float(pool.state.most_used.max()) / pool.room.tokens for pool in pools),
         kv_tokens=pools[-1].room.tokens,
         hit_tokens=sum(int(state.hit_tokens.sum()) for state in states),
+        lower_hit_tokens=sum(
+            (state.lower_hit_tokens.reshape(-1, LOWER).sum(axis=0) for state in states),
+            start=np.zeros(LOWER, np.int64),
+        ),
+        stalled_s=sum(float(state.stalled_s.sum()) for state in states),
         prompt_tokens=int(states[0].prompt_tokens.sum()),
         queue_growth_per_s=growth,
         gaps=np.sum([state.gaps for state in states], axis=0),

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from cli.command import invoke, invoke_json
 from perfcore.cli import program
-from perfcore.cli.simulate import RULES, TRAFFIC
+from perfcore.cli.simulate import REPLACED, RULES, TRAFFIC
 from perfcore.inputs import AXIS_INPUTS
 from perfcore.traffic.synthetic import Traffic
 
@@ -205,8 +205,43 @@ def test_a_trace_is_not_overwritten(trace):
 
 def test_every_setting_of_traffic_and_of_the_configuration_has_an_option():
     settings = {name for name in Traffic.__dataclass_fields__ if name != "numbers"}
-    options = {param.name for param in program.get_command(None, "simulate").params}
+    command = program.get_command(None, "simulate")
+    options = {p.name for p in command.params if not getattr(p, "hidden", False)}
 
     assert settings == set(TRAFFIC)
     assert {*TRAFFIC, *RULES} <= options
     assert set(AXIS_INPUTS) - options == {"batch", "prefix_hit", "offload", "scheduler"}
+
+
+@pytest.mark.parametrize("name", REPLACED)
+@pytest.mark.parametrize("command", [SERVER, ("size", "llama-3.1-8b")])
+def test_options_of_a_point_say_what_replaces_them(command, name):
+    option = f"--{name.replace('_', '-')}"
+
+    assert f"{option} has no place beside traffic" in refused(*command, option, "4")[0]
+
+
+@pytest.mark.parametrize("option", ["--routing", "--admission", "--order", "--kv-tiers"])
+def test_rules_name_their_options(option):
+    assert f"{option}: " in refused(*SERVER, "--rate", "4", option, "nonsense")[0]
+
+
+def test_hits_of_lower_tiers_are_reported():
+    arguments = (
+        *POISSON,
+        "--turns",
+        "4",
+        "--think-time",
+        "5s",
+        "--kv-tokens",
+        "16000",
+        "--kv-tiers",
+        "dram:64GB",
+    )
+    found = invoke_json(*arguments, "--json")
+
+    assert found["prefix_hit_rate_dram"] > 0.0
+    assert found["prefix_hit_rate"] == pytest.approx(
+        found["prefix_hit_rate_hbm"] + found["prefix_hit_rate_dram"]
+    )
+    assert "in DRAM" in invoke(*arguments)

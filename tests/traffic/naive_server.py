@@ -60,6 +60,8 @@ class Rules:
     written: float = 1.0  # tokens that a step writes, in the mean
     drafted: int = 1
     keeps: bool = True
+    lower: tuple = ()  # blocks of each lower tier of memory
+    load_s: tuple = ()  # time to load a block from there
 
     def blocks_of(self, tokens):
         return ceil(tokens / self.block_tokens)
@@ -82,6 +84,9 @@ class Server:
         self.users = {}  # of each hashed block that is kept
         self.taken = 0.0  # tokens for which room was taken, ever
         self.unused = []  # hashed blocks, least recently used first
+        self.lower = [[] for _ in rules.lower]  # of each lower tier, likewise
+        self.loading = 0.0
+        self.below = 0  # tokens found in lower tiers
 
     def own(self):
         total = 0
@@ -98,13 +103,26 @@ class Server:
 
     def evict(self, needed=0):
         while self.free(needed) < 0 and self.unused:
-            del self.users[self.unused.pop(0)]
+            one = self.unused.pop(0)
+            del self.users[one]
+            for tier, most in zip(self.lower, self.rules.lower, strict=True):
+                if one is None or most == 0:
+                    continue
+                tier.append(one)
+                one = tier.pop(0) if len(tier) > most else None
+
+    def forget_below(self, one):
+        """Remove a block from lower tiers; return which had it."""
+        had = [place for place, tier in enumerate(self.lower) if one in tier]
+        for place in had:
+            self.lower[place].remove(one)
+        return had
 
     def hits(self, job):
         most = (job.to_prefill() - 1) // self.rules.hashed_tokens
         found = []
         for one in job.hashes[:most]:
-            if one not in self.users:
+            if one not in self.users and not any(one in tier for tier in self.lower):
                 break
             found.append(one)
         return found
@@ -152,10 +170,15 @@ class Server:
         needed = rules.blocks_of(tokens) - len(found) * rules.hashed_blocks
         evictable = len([one for one in self.unused if one not in found])
         reserve = rules.watermark if self.running else 0
+        reserve += sum(one not in self.users for one in found) * rules.hashed_blocks
         if self.free(needed + reserve) + evictable * rules.hashed_blocks < 0:
             return False
         self.queue.pop(0)
         for one in found:
+            for place in self.forget_below(one):
+                self.users[one] = 0
+                self.loading += rules.load_s[place]
+                self.below += rules.hashed_tokens if job.admitted is None else 0
             self.users[one] += 1
             if one in self.unused:
                 self.unused.remove(one)
@@ -200,6 +223,8 @@ class Server:
         ending = [job for job, _, _ in parts if job.left == 0]
         contexts = [job.prompt + job.written for job in writers]
         seconds = self.step_time(contexts, [part[1:] for part in parts], len(ending))
+        seconds = max(seconds, self.loading)
+        self.loading = 0.0
         self.clock += seconds
         self.busy += seconds
         return self.write(writers, ending)
@@ -216,6 +241,7 @@ class Server:
             whole = job.to_prefill() // rules.hashed_tokens
             for one in job.hashes[:whole]:
                 if one not in self.users:
+                    self.forget_below(one)
                     self.users[one] = 1
                     job.holds.append(one)
             job.first_token = self.clock if job.first_token is None else job.first_token
@@ -230,6 +256,7 @@ class Server:
                 known = (job.prompt + job.output - 1) // rules.hashed_tokens
                 for one in reversed(job.turn.hashes[:known]):
                     if one not in self.users:
+                        self.forget_below(one)
                         self.users[one] = 0
                         self.unused.append(one)
             done.append(job)

@@ -5,6 +5,7 @@ import pytest
 
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
+from perfcore.physics.attention import kv_bytes_per_token
 from perfcore.physics.prefill import prompts_of
 from perfcore.physics.stages.mixed import load_at, mixed_at, no_prompts, with_prompt
 from perfcore.physics.stages.passes import Context
@@ -21,6 +22,7 @@ from perfcore.traffic.server import (
 )
 from perfcore.traffic.steps.loop import run
 from perfcore.traffic.synthetic import Traffic
+from perfcore.units import parse
 from traffic import naive_server
 
 PLAIN = {"model": "llama-3.1-8b", "device": "h100-sxm", "engine": "vllm"}
@@ -139,11 +141,23 @@ def naive(configuration, requests, rules):
             written=replica.step_tokens,
             drafted=int(replica.drafted),
             keeps=bool(limits.keeps),
+            **lower_tiers(replica, limits, rules.kv_tiers),
         ),
         rules.replicas,
         step_time(replica),
     )
     return jobs, servers
+
+
+def lower_tiers(replica, limits, text):
+    """Sizes and speeds of lower tiers, of a replica of one device."""
+    found = {"lower": [], "load_s": []}
+    size = kv_bytes_per_token(replica.model, replica.kv_format) * limits.hashed_tokens
+    for tier in text.split(",") if text != "none" else []:
+        held, speed = (parse(word, "bytes") for word in tier.split(":")[1][:-2].split("@"))
+        found["lower"].append(int(held // size))
+        found["load_s"].append(size / speed)
+    return found
 
 
 def column(jobs, name):
@@ -163,6 +177,9 @@ RULES = {
     "round-robin": {"replicas": 3},
     "least-loaded": {"replicas": 3, "routing": "least-loaded", "kv_tokens": 5000},
     "prefix-aware": {"replicas": 3, "routing": "prefix-aware", "kv_tokens": 9000},
+    "dram": {"kv_tokens": 4000, "kv_tiers": "dram:0.5GB@1GB/s"},
+    "tiers": {"kv_tokens": 4000, "kv_tiers": "dram:100MB@2GB/s,nvme:1GB@0.1GB/s"}
+    | {"replicas": 2, "routing": "prefix-aware"},
 }
 
 
@@ -234,10 +251,11 @@ def test_equal_steps_at_once_are_like_one_by_one(layout, kind):
 
 
 @pytest.mark.parametrize("kind", ["free", "session", "prefix"])
-def test_interpreted_and_compiled_are_equal(kind, monkeypatch):
+@pytest.mark.parametrize("tiers", ["none", "dram:100MB@2GB/s,nvme:1GB@0.1GB/s"])
+def test_interpreted_and_compiled_are_equal(kind, tiers, monkeypatch):
     configuration = Configuration(**PLAIN)
     requests = random_requests(4, kind=kind)
-    rules = Rules(budget=256, kv_tokens=5000, replicas=2, routing="prefix-aware")
+    rules = Rules(budget=256, kv_tokens=5000, replicas=2, routing="prefix-aware", kv_tiers=tiers)
     compiled = simulate_requests(configuration, requests, rules)
 
     monkeypatch.setattr(server, "serve", run)
@@ -278,6 +296,99 @@ def test_littles_law_and_conservation(kind, rules):
     assert (found.timeline["batch"] * seconds).sum() == pytest.approx(
         found.batch_mean * found.makespan_s
     )
+
+
+TIERS = ("dram:1GB@1GB/s", "dram:100MB@2GB/s,nvme:1GB@0.1GB/s", "nvme:1GB@5GB/s")
+
+
+@pytest.mark.parametrize("kind", ["prefix", "session"])
+@pytest.mark.parametrize("tiers", TIERS)
+def test_lower_tiers_serve_what_was_evicted_and_conserve_tokens(kind, tiers):
+    """Hits are divided among tiers, loads take time and energy, and every token is written."""
+    requests = random_requests(1, kind=kind)
+    rules = {"budget": 256, "kv_tokens": 4000}
+    without = simulate_requests(Configuration(**PLAIN), requests, Rules(**rules))
+    found = simulate_requests(Configuration(**PLAIN), requests, Rules(**rules, kv_tiers=tiers))
+    _, servers = naive(
+        Configuration(**PLAIN), requests, Rules(**rules, kv_tiers=tiers, at_once=False)
+    )
+
+    figures = summary(found)
+    assert found.hit_tokens > without.hit_tokens
+    assert found.lower_hit_tokens.sum() == servers[0].below > 0
+    parts = sum(figures[f"prefix_hit_rate_{tier}"] for tier in ("hbm", "dram", "nvme"))
+    assert parts == pytest.approx(figures["prefix_hit_rate"])
+    assert found.prompt_tokens == without.prompt_tokens
+    assert found.gaps.sum() == without.gaps.sum()
+    assert figures["output_tokens_per_s"] * found.makespan_s == pytest.approx(
+        summary(without)["output_tokens_per_s"] * without.makespan_s
+    )
+
+
+def test_a_tier_of_no_size_changes_nothing():
+    requests = random_requests(1, kind="session")
+    rules = {"budget": 256, "kv_tokens": 4000}
+    without = simulate_requests(Configuration(**PLAIN), requests, Rules(**rules))
+    for tiers in ("dram:0GB@1GB/s", "dram:1KB@1GB/s,nvme:0GB@1GB/s"):
+        found = simulate_requests(Configuration(**PLAIN), requests, Rules(**rules, kv_tiers=tiers))
+        assert summary(found) == summary(without)
+
+
+@pytest.mark.parametrize(("kind", "kv_tokens"), [("prefix", 1500), ("session", 6000)])
+def test_more_room_in_a_tier_never_lowers_the_hit_rate(kind, kv_tokens):
+    """LRU keeps what a smaller cache keeps, if requests come in the same order."""
+    requests = random_requests(3, kind=kind, count=200)
+    configuration = Configuration(**PLAIN)
+
+    def hits(tiers):
+        rules = Rules(max_sequences=1, kv_tokens=kv_tokens, block_tokens=32, kv_tiers=tiers)
+        return simulate_requests(configuration, requests, rules).hit_tokens
+
+    found = [hits("none"), *(hits(f"dram:{size}MB@5GB/s") for size in (50, 200, 800, 3200))]
+    below = [hits(f"dram:50MB@5GB/s,nvme:{size}MB@5GB/s") for size in (50, 200, 800, 3200)]
+
+    assert found == sorted(found)
+    assert found[-1] > found[0]
+    assert [found[1], *below] == sorted([found[1], *below])
+    assert below[-1] >= found[-1]
+
+
+def test_a_slow_tier_takes_longer_and_loads_are_counted():
+    requests = random_requests(1, kind="prefix")
+    configuration = Configuration(**PLAIN)
+    fast, slow = (
+        simulate_requests(
+            configuration, requests, Rules(budget=256, kv_tokens=4000, kv_tiers=f"dram:1GB@{speed}")
+        )
+        for speed in ("1TB/s", "1GB/s")
+    )
+
+    assert fast.stalled_s == 0.0
+    assert slow.stalled_s > 0.0
+    assert slow.makespan_s > fast.makespan_s
+    assert slow.energy_j > fast.energy_j
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("flash:1GB@1GB/s", "flash"),
+        ("dram:1GB,dram:2GB", "given twice"),
+        ("nvme:1TB", "no bandwidth"),
+        ("dram", "is not a tier"),
+        ("dram:1GB@", "is not a tier"),
+        ("dram:-1GB@1GB/s", "dram|GB"),
+        ("dram:1GB@fast", "fast"),
+    ],
+)
+def test_tiers_that_are_not_understood_are_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        Rules(kv_tiers=text)
+
+
+def test_tiers_without_a_prefix_cache_are_refused():
+    with pytest.raises(InputError, match="without a prefix cache"):
+        Rules(kv_tiers="dram:1GB", prefix_cache=False)
 
 
 def one_by_one(count, rate, seed, lengths):

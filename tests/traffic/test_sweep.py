@@ -71,6 +71,38 @@ def test_rows_are_those_of_simulate():
         assert row["input_len"] == "lognormal:500,cv=1"
 
 
+def test_tiers_and_servers_for_prompts_are_axes():
+    traffic = {"request_rate": 8, "system_prompt": 1000, "prompts": 3, "kv_tokens": 4000}
+    found = rows(
+        {**traffic, "kv_tiers": ["none", "dram:1GB@1GB/s"], "prefill_replicas": [0, 2]}, {"tp": 1}
+    )
+
+    assert len(found) == 4
+    for row in found:
+        options = {name: value for name, value in traffic.items() if name != "request_rate"}
+        ahead = {"replicas": 2, "kv_tokens": 4000} if row["prefill_replicas"] else None
+        expected = perfcore.simulate(
+            *("llama-3.1-8b", "h100-sxm"),
+            **{**options, "rate": 8, "requests": 60, "kv_tiers": row["kv_tiers"]},
+            prefill=ahead,
+        )
+        for name in ("ttft_p99_s", "e2e_mean_s", "energy_j", "prefix_hit_rate_dram"):
+            assert row[name] == expected[name], name
+    assert max(row["prefix_hit_rate_dram"] for row in found) > 0.0
+
+
+@pytest.mark.parametrize(
+    ("traffic", "message"),
+    [
+        ({"kv_tiers": "flash:1GB"}, "unknown tier 'flash'"),
+        ({"kv_tiers": "dram:1GB", "prefix_cache": ["on", "off"]}, "no effect with prefix_cache"),
+        ({"prefill_replicas": [0, 1], "turns": 3}, "not simulated on two pools"),
+    ],
+)
+def test_tiers_and_pools_that_cannot_be_simulated_are_refused(traffic, message):
+    assert message in faults(spec(traffic))
+
+
 def test_results_have_the_same_kind_and_unit_in_both_kinds_of_sweeps():
     assert [c.name for c in SIMULATED if (c.kind, c.unit) != _declared(c.name)] == []
 

@@ -3,7 +3,7 @@
 from perfcore.kernel import jit
 from perfcore.physics.rounding import ceil_of
 from perfcore.physics.stages.replica import Replica
-from perfcore.traffic.steps.records import NOBODY, Limits, Offered, State
+from perfcore.traffic.steps.records import CHAINS, LOWER, NOBODY, Limits, Offered, State
 
 
 @jit.inlined
@@ -65,13 +65,14 @@ def own_at_most(
 
 @jit.inlined
 def hit_blocks(limits: Limits, offered: Offered, state: State, server: int, request: int) -> int:
-    """Return the leading blocks of a prompt that are cached; its last token never is."""
+    """Return the leading blocks of a prompt that any tier has; its last token is never cached."""
     first = offered.first_block[request]
     tokens = prompt_of(offered, state, request) - 1
     most = min(offered.first_block[request + 1] - first, tokens // limits.hashed_tokens)
     hits = 0
     while (
-        hits < most and state.users[server * limits.hashes + offered.block_hash[first + hits]] >= 0
+        hits < most
+        and state.users[server * limits.hashes + offered.block_hash[first + hits]] != NOBODY
     ):
         hits += 1
     return hits
@@ -94,48 +95,108 @@ def found_again(limits: Limits, offered: Offered, state: State, server: int, req
 
 
 @jit.inlined
-def keep_unused(limits: Limits, state: State, server: int, block: int) -> None:
-    """Make a hashed block the most recently used of those that no request uses."""
-    newest = state.newest[server]
-    state.users[server * limits.hashes + block] = 0
+def join_chain(limits: Limits, state: State, server: int, tier: int, block: int) -> None:
+    """Make a hashed block the most recently used of a chain: 0, unused ones on the devices."""
+    chain = server * CHAINS + tier
+    newest = state.newest[chain]
     state.older[server * limits.hashes + block] = newest
     state.newer[server * limits.hashes + block] = NOBODY
     if newest == NOBODY:
-        state.oldest[server] = block
+        state.oldest[chain] = block
     else:
         state.newer[server * limits.hashes + newest] = block
-    state.newest[server] = block
+    state.newest[chain] = block
+
+
+@jit.inlined
+def leave_chain(limits: Limits, state: State, server: int, tier: int, block: int) -> None:
+    """Remove a hashed block from a chain."""
+    chain = server * CHAINS + tier
+    older = state.older[server * limits.hashes + block]
+    newer = state.newer[server * limits.hashes + block]
+    if older == NOBODY:
+        state.oldest[chain] = newer
+    else:
+        state.newer[server * limits.hashes + older] = newer
+    if newer == NOBODY:
+        state.newest[chain] = older
+    else:
+        state.older[server * limits.hashes + newer] = older
+
+
+@jit.inlined
+def keep_unused(limits: Limits, state: State, server: int, block: int) -> None:
+    """Make a hashed block the most recently used of those that no request uses."""
+    state.users[server * limits.hashes + block] = 0
+    join_chain(limits, state, server, 0, block)
     state.unused[server] += 1
 
 
 @jit.inlined
 def take_unused(limits: Limits, state: State, server: int, block: int) -> None:
     """Remove a hashed block from those that no request uses."""
-    older = state.older[server * limits.hashes + block]
-    newer = state.newer[server * limits.hashes + block]
-    if older == NOBODY:
-        state.oldest[server] = newer
-    else:
-        state.newer[server * limits.hashes + older] = newer
-    if newer == NOBODY:
-        state.newest[server] = older
-    else:
-        state.older[server * limits.hashes + newer] = older
+    leave_chain(limits, state, server, 0, block)
     state.unused[server] -= 1
 
 
 @jit.inlined
+def tier_of(limits: Limits, state: State, server: int, block: int) -> int:
+    """Return the lower tier of a hashed block, from 0; negative: it is in none."""
+    return int(NOBODY - 1 - state.users[server * limits.hashes + block])
+
+
+@jit.inlined
+def take_from_lower(limits: Limits, state: State, server: int, block: int) -> None:
+    """Remove a hashed block from its lower tier, if it is in one."""
+    tier = tier_of(limits, state, server, block)
+    if 0 <= tier < LOWER:
+        leave_chain(limits, state, server, 1 + tier, block)
+        state.lower[server * LOWER + tier] -= 1
+        state.users[server * limits.hashes + block] = NOBODY
+
+
+@jit.inlined
+def move_down(limits: Limits, state: State, server: int, block: int) -> None:
+    """Move a hashed block from the devices to the first lower tier, whose oldest makes room for it.
+
+    That one moves down likewise; the last one is dropped.
+    """
+    state.users[server * limits.hashes + block] = NOBODY
+    for tier in range(LOWER):
+        if state.lower_blocks[tier] > 0 and block != NOBODY:
+            join_chain(limits, state, server, 1 + tier, block)
+            state.users[server * limits.hashes + block] = NOBODY - 1 - tier
+            state.lower[server * LOWER + tier] += 1
+            block = NOBODY
+            if state.lower[server * LOWER + tier] > state.lower_blocks[tier]:
+                block = state.oldest[server * CHAINS + 1 + tier]
+                take_from_lower(limits, state, server, block)
+
+
+@jit.inlined
+def hits_below(
+    limits: Limits, offered: Offered, state: State, server: int, request: int, hits: int
+) -> int:
+    """Return how many of the leading cached blocks of a prompt are in lower tiers."""
+    first = offered.first_block[request]
+    below = 0
+    for place in range(first, first + hits):
+        below += state.users[server * limits.hashes + offered.block_hash[place]] < NOBODY
+    return below
+
+
+@jit.inlined
 def evict(limits: Limits, state: State, server: int, needed: int) -> int:
-    """Drop hashed blocks, least recently used first, until ``needed`` blocks are free.
+    """Evict hashed blocks, least recently used first, until ``needed`` blocks are free.
 
     Return how many blocks are free beyond those needed, negative if there are too few. Blocks
     ``needed`` include all that requests have for themselves.
     """
     free = limits.blocks - needed - int(state.cached[server]) * limits.hashed_blocks
     while free < 0 and state.unused[server] > 0:
-        block = state.oldest[server]
+        block = state.oldest[server * CHAINS]
         take_unused(limits, state, server, block)
-        state.users[server * limits.hashes + block] = NOBODY
+        move_down(limits, state, server, block)
         state.cached[server] -= 1
         free += limits.hashed_blocks
     return free
@@ -145,11 +206,18 @@ def evict(limits: Limits, state: State, server: int, needed: int) -> int:
 def use_hits(
     limits: Limits, offered: Offered, state: State, server: int, request: int, hits: int
 ) -> None:
-    """Let a request use its leading cached blocks."""
+    """Let a request use its leading cached blocks; those in lower tiers are loaded."""
     first = offered.first_block[request]
     for place in range(first, first + hits):
         block = offered.block_hash[place]
-        if state.users[server * limits.hashes + block] == 0:
+        tier = tier_of(limits, state, server, block)
+        if tier >= 0:
+            take_from_lower(limits, state, server, block)
+            state.users[server * limits.hashes + block] = 0
+            state.cached[server] += 1
+            state.loads[server] += 1
+            state.loads_s[server] += state.load_s[tier]
+        elif state.users[server * limits.hashes + block] == 0:
             take_unused(limits, state, server, block)
         else:
             state.twice[server] += 1
@@ -165,7 +233,8 @@ def share_prompt(limits: Limits, offered: Offered, state: State, server: int, re
     whole = prompt_of(offered, state, request) // limits.hashed_tokens
     for place in range(first, min(offered.first_block[request + 1], first + whole)):
         block = offered.block_hash[place]
-        if state.users[server * limits.hashes + block] == NOBODY:
+        if state.users[server * limits.hashes + block] < 0:
+            take_from_lower(limits, state, server, block)
             state.users[server * limits.hashes + block] = 1
             state.held[place] = 1
             state.cached[server] += 1
@@ -199,6 +268,7 @@ def keep_answer(limits: Limits, offered: Offered, state: State, server: int, req
     last = min(offered.first_block[turn + 1], first + tokens // limits.hashed_tokens)
     for place in range(last - 1, first - 1, -1):
         block = offered.block_hash[place]
-        if state.users[server * limits.hashes + block] == NOBODY:
+        if state.users[server * limits.hashes + block] < 0:
+            take_from_lower(limits, state, server, block)
             state.cached[server] += 1
             keep_unused(limits, state, server, block)

@@ -19,6 +19,8 @@ FIRST_GAP_BIN = int(np.float64(LEAST_GAP).view(np.int64)) >> DROPPED_BITS
 ROUND_ROBIN = 0
 LEAST_LOADED = 1
 PREFIX_AWARE = 2
+LOWER = 2  # tiers of memory below that of the devices
+CHAINS = 1 + LOWER  # of blocks in order of use: on the devices, and in each lower tier
 
 
 class Limits(NamedTuple):
@@ -94,8 +96,9 @@ class State(NamedTuple):
     twice: Integers  # uses of hashed blocks beyond the first of each
     cached: Integers  # hashed blocks that are kept
     unused: Integers  # those of them that no request uses
-    oldest: Integers  # unused hashed block, least recently used
-    newest: Integers
+    oldest: Integers  # (servers x chains,) unused hashed block, least recently used
+    newest: Integers  # (servers x chains,)
+    lower: Integers  # (servers x lower tiers,) hashed blocks there
     busy_s: Reals
     energy_j: Reals  # while busy
     bytes_moved: Reals
@@ -103,6 +106,10 @@ class State(NamedTuple):
     waiting_s: Reals  # integral of waiting requests
     used_s: Reals  # integral of the tokens in the KV cache of running requests
     hit_tokens: Integers
+    lower_hit_tokens: Integers  # (servers x lower tiers,) those of them found there
+    loads: Integers  # hashed blocks that the next step loads
+    loads_s: Reals  # time of these loads
+    stalled_s: Reals  # by which loads have lengthened steps
     prompt_tokens: Integers  # admitted, cached ones included
     preempted: Integers
     taken: Reals  # tokens for which sequences that write and admissions have taken room
@@ -112,7 +119,8 @@ class State(NamedTuple):
     end: Integers  # (requests,) write step at which it ends
     left: Integers  # (requests,) prompt tokens to prefill
     shared: Integers  # (requests,) hashed blocks that it uses
-    users: Integers  # (servers x hashes,) requests that use the block; -1: it is not kept
+    users: Integers  # (servers x hashes,) requests that use the block; -1: it is not kept,
+    # -2 - tier: it is in a lower tier
     older: Integers  # (servers x hashes,) neighbours of unused blocks in order of use
     newer: Integers  # (servers x hashes,)
     link: Integers  # (requests,) next in the queue
@@ -127,6 +135,10 @@ class State(NamedTuple):
     timeline: Reals  # (3 x bins,) integrals of waiting, running and KV cache in use
     bin_s: Reals  # (1,) width of a bin of the timeline
     counts: Integers  # (2,) requests in the heap, and routed
+    lower_blocks: Integers  # (lower tiers,) hashed blocks that each holds
+    load_s: Reals  # (lower tiers,) time to load a hashed block
+    load_j: Reals  # (1,) energy to write a hashed block to the memory of its devices
+    load_bytes: Reals  # (1,) that this moves
 
 
 class Parts(NamedTuple):

@@ -19,16 +19,18 @@ from perfcore.traffic.steps.blocks import (
     found_again,
     give_back,
     hit_blocks,
+    hits_below,
     keep_answer,
     own_at_most,
     own_blocks,
     prompt_of,
     share_prompt,
+    tier_of,
     use_hits,
 )
 from perfcore.traffic.steps.clock import add_gap, add_time, count_gaps, span_of, used_tokens
 from perfcore.traffic.steps.queues import join_queue, leave_queue, release_dependents
-from perfcore.traffic.steps.records import Limits, Log, Offered, Parts, State
+from perfcore.traffic.steps.records import LOWER, Limits, Log, Offered, Parts, Span, State
 
 ROUNDING = 1e-9  # of numbers of tokens and steps
 
@@ -89,6 +91,19 @@ def make_room(
 
 
 @jit.inlined
+def count_hits(
+    limits: Limits, offered: Offered, state: State, server: int, request: int, hits: int
+) -> None:
+    """Count the tokens of leading cached blocks, by tier."""
+    state.hit_tokens[server] += hits * limits.hashed_tokens
+    first = offered.first_block[request]
+    for place in range(first, first + hits):
+        tier = tier_of(limits, state, server, offered.block_hash[place])
+        if tier >= 0:
+            state.lower_hit_tokens[server * LOWER + tier] += limits.hashed_tokens
+
+
+@jit.inlined
 def admit(
     replica: Replica,
     limits: Limits,
@@ -114,6 +129,7 @@ def admit(
     more = blocks_of(limits, float(tokens)) - hits * limits.hashed_blocks
     own = own_at_most(replica, limits, offered, state, server) + more
     reserve = limits.watermark if position > 0 else 0
+    reserve += hits_below(limits, offered, state, server, request, hits) * limits.hashed_blocks
     if own + state.cached[server] * limits.hashed_blocks + reserve > limits.blocks:
         own = own_blocks(replica, limits, offered, state, server) + more
         first = offered.first_block[request]
@@ -126,6 +142,8 @@ def admit(
     leave_queue(state, server)
     state.running[server] += 1
     state.row[server * limits.positions + position] = request
+    if np.isnan(log.admitted_s[request]):
+        count_hits(limits, offered, state, server, request, hits)
     use_hits(limits, offered, state, server, request, hits)
     evict(limits, state, server, own)
     state.sure_until[server] = state.write_steps[server]
@@ -136,7 +154,6 @@ def admit(
     if np.isnan(log.admitted_s[request]):
         log.admitted_s[request] = state.clock[server]
         log.cached_tokens[request] = hits * limits.hashed_tokens
-        state.hit_tokens[server] += hits * limits.hashed_tokens
         state.prompt_tokens[server] += tokens
     return True
 
@@ -255,6 +272,24 @@ def finish(limits: Limits, offered: Offered, log: Log, state: State, server: int
 
 
 @jit.inlined
+def with_loads(replica: Replica, state: State, server: int, span: Span) -> Span:
+    """Return a step that loads blocks from lower tiers beside its work, and lasts as long."""
+    longer_s = max(state.loads_s[server] - span.seconds, 0.0)
+    waiting_w = replica.watts.network * replica.layout.devices
+    loads = float(state.loads[server])
+    state.loads[server] = 0
+    state.loads_s[server] = 0.0
+    state.stalled_s[server] += longer_s
+    return Span(
+        steps=span.steps,
+        first_s=span.first_s + longer_s,
+        seconds=span.seconds + longer_s,
+        energy_j=span.energy_j + waiting_w * longer_s + state.load_j[0] * loads,
+        bytes_moved=span.bytes_moved + state.load_bytes[0] * loads,
+    )
+
+
+@jit.inlined
 def advance(
     replica: Replica,
     limits: Limits,
@@ -273,6 +308,8 @@ def advance(
     stalled = limits.chunked == 0 and parts.prompts > 0.0
     writing = 0 if stalled else int(state.writing[server])
     span = span_of(replica, limits, state, server, writing, parts, horizon)
+    if state.loads[server] > 0:
+        span = with_loads(replica, state, server, span)
     begin = state.clock[server]
     end = begin + span.seconds
     used = used_tokens(replica, limits, offered, state, server)
