@@ -14,6 +14,7 @@ import platformdirs
 from pydantic import ValidationError
 
 from perfcore import records
+from perfcore.catalog import printed as printed_names
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.names import is_foreign, is_name, normalise
@@ -227,10 +228,58 @@ def load(kind: str, name: str) -> Entry:
     if found is None and kind == "model" and os.path.isdir(name):  # noqa: PTH112 - Path raises
         return _import_model(name)
     if found is None:
+        printed = _as_printed(kind, name)
+        if printed is not None:
+            return printed
         raise InputError(f"unknown {known.noun} {name!r}{_hint(kind, name)}{_listing(known)}")
     if found.built_in:
         return _load_built_in(kind, found.file, found.name)
     return _checked(kind, found.place, _tables(found.file, built_in=False))[found.name]
+
+
+@cache
+def spellings() -> dict[printed_names.Words, str]:
+    """Return the devices of the built-in catalogue by the words of each of their spellings."""
+    found: dict[printed_names.Words, str] = {}
+    for path, built_in in _files("device"):
+        for name, table in _tables(path, built_in=built_in).items() if built_in else ():
+            title = table.get("title", "") if isinstance(table, dict) else ""
+            for spelling in (name, *_aliases_of(table), str(title)):
+                found.setdefault(printed_names.words(spelling), name)
+    for text, name in printed_names.PRINTED.items():
+        found.setdefault(printed_names.words(text), name)
+    found.pop((), None)
+    return found
+
+
+def printed_device(text: str) -> str:
+    """Return the device that a driver, a tool or a cloud means with a text, or ``""``."""
+    return printed_names.device_of(text, spellings())
+
+
+def _as_printed(kind: str, name: str) -> Entry | None:
+    """Return the entry that a name means as tools print it, or publishers name their models.
+
+    A model whose name says how it is quantised is the catalogue's in that format.
+    """
+    if kind == "device":
+        device = printed_device(name)
+        return load(kind, device) if device else None
+    if kind != "model":
+        return None
+    stem, suffixes = name.rstrip("/").rpartition("/")[2], []
+    while normalise(stem) not in _index(kind):
+        shorter = printed_names.SUFFIX.sub("", stem)
+        if shorter == stem:
+            return None
+        suffixes.append(stem[len(shorter) + 1 :])
+        stem = shorter
+    entry = load_model(stem)
+    told = [form for suffix in suffixes if (form := printed_names.format_of(suffix))]
+    if not told:
+        return entry
+    form = told[0] if told[0] in names("weight_format") else ""
+    return entry.model_copy(update={"native_dtype": told[0], "native_format": form})
 
 
 def _import_model(source: str) -> Entry:

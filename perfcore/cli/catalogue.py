@@ -68,12 +68,16 @@ match_option: Callable[[Any], Any] = click.option(
 
 def _all(kind: str, match: str) -> list[Entry]:
     wanted = normalise(match)
-    found = [loader.load(kind, name) for name in loader.names(kind)]
-    return [
+    known = [loader.load(kind, name) for name in loader.names(kind)]
+    found = [
         entry
-        for entry in found
+        for entry in known
         if any(wanted in normalise(t) for t in (entry.name, entry.title, *entry.aliases))
     ]
+    if not found and kind == "device":
+        printed = loader.printed_device(match)
+        return [entry for entry in known if entry.name == printed]
+    return found
 
 
 def _marked(entry: Entry) -> str:

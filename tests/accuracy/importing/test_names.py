@@ -5,8 +5,9 @@ from collections import defaultdict
 import pytest
 
 from accuracy.importing.samples import LLAMA, SERVE, WHERE, faults_of
-from perfcore.accuracy.importing.names import Names, _words
+from perfcore.accuracy.importing.names import Names
 from perfcore.catalog import loader
+from perfcore.catalog.printed import words
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_no_two_devices_have_the_same_words():
     for name in loader.names("device"):
         entry = loader.load_device(name)
         for spelling in (name, *entry.aliases, entry.title):
-            owners[_words(spelling)].add(name)
+            owners[words(spelling)].add(name)
 
     assert {words: found for words, found in owners.items() if len(found) > 1} == {}
 

@@ -1,0 +1,167 @@
+"""Names that drivers, tools and clouds print for devices, and publishers for models."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+Words = tuple[str, ...]
+
+QUANTISED: Final = (
+    r"fp8|fp4|nvfp4|mxfp4|awq|gptq|int[48]|w\d+a\d+|bnb|[48]bit|(?:ud-)?i?q\d(?:_\w+)?"
+)
+_LONGEST: Final = 1_000  # characters of a name; longer texts are not names
+SUFFIX: Final = re.compile(
+    rf"[-_.](?:gguf|\d{{5}}-of-\d{{5}}|{QUANTISED}|b?f16|fp16|f32|quantized|dynamic|block|kv|"
+    r"i1|instruct|chat|it|base|hf|2[3-6](?:0[1-9]|1[0-2]))$",
+    re.IGNORECASE,
+)
+
+# Parentheses, trade marks and core counts; then words that some drivers omit.
+_ASIDE: Final = re.compile(r"\([^)]*\)|\b\d+-core\b", re.IGNORECASE)
+_NOISE: Final = frozenset(
+    [
+        *("nvidia", "amd", "intel", "apple", "aws", "google", "huawei", "qualcomm", "microsoft"),
+        *("tesla", "geforce", "radeon", "instinct", "generation", "edition", "ed", "processor"),
+        *("cpu", "gpu", "graphics", "hbm3"),
+    ]
+)
+
+# Names that drivers and result files print, with words that no title in the catalogue has.
+PRINTED: Final = {
+    "radeon 8060s graphics": "strix-halo",
+    "amd ryzen ai max+ 395 w/ radeon 8060s": "strix-halo",
+    "amd ryzen ai max+ 395": "strix-halo",
+    "nvidia rtx pro 6000 blackwell workstation edition": "rtx-pro-6000",
+    "nvidia rtx pro 6000 blackwell": "rtx-pro-6000",
+    "nvidia gh200 480gb": "gh200-96gb",  # 480 GB is the memory of its CPU
+    "nvidia gh200 144g hbm3e": "gh200-144gb",
+    "amd instinct mi300x vf": "mi300x",
+    "amd instinct mi300x oam": "mi300x",
+    "amd instinct mi300x hf": "mi300x",
+    "amd instinct mi325x oam": "mi325x",
+    "amd instinct mi325x vf": "mi325x",
+    "amd instinct mi350x oam": "mi350x",
+    "amd instinct mi355x oam": "mi355x",
+    "amd instinct mi355x vf": "mi355x",
+    "amd instinct mi250x / mi250": "mi250x",
+    "amd instinct mi250x/mi250": "mi250x",
+    "nvidia b200 180gb": "b200",
+    "nvidia b300 sxm6 ac": "b300",
+    "nvidia b300": "b300",
+    "nvidia h100 sxm5 80gb": "h100-sxm",
+    "nvidia h100 80gb": "h100-sxm",
+    "nvidia h100 nvl 94gb": "h100-nvl",
+    "nvidia h200 141gb": "h200-sxm",
+    "nvidia h200 sxm5 141gb": "h200-sxm",
+    "nvidia a100 sxm 80gb": "a100-80gb-sxm",
+    "nvidia a100 80gb": "a100-80gb-sxm",
+    "nvidia a10g 24gb": "a10g",
+    "nvidia l40s 48gb": "l40s",
+    "nvidia jetson agx orin": "jetson-agx-orin-64gb",
+    "nvidia jetson agx thor": "jetson-agx-thor",
+    "nvidia dgx spark": "dgx-spark",
+    "nvidia graphics device gb10": "dgx-spark",
+}
+_CHIPS: Final = {"gfx1151": "strix-halo"}  # chips of one device only, as back ends print them
+
+
+# Machines of clouds that have one kind of device.
+_CLOUD: Final = {
+    r"p3dn\.24xlarge": "v100-sxm-32gb",
+    r"p4d\.24xlarge": "a100-40gb-sxm",
+    r"p4de\.24xlarge": "a100-80gb-sxm",
+    r"p5\.(4|48)xlarge": "h100-sxm",
+    r"p5en?\.48xlarge": "h200-sxm",
+    r"p6-b200\.48xlarge": "b200",
+    r"p6-b300\.48xlarge": "b300",
+    r"g4dn\.\w+": "t4",
+    r"g5\.\d*xlarge": "a10g",
+    r"g6\.\d*xlarge": "l4",
+    r"g6e\.\d*xlarge": "l40s",
+    r"inf1\.\w+": "inferentia1",
+    r"inf2\.\w+": "inferentia2",
+    r"trn1n?\.\w+": "trainium1",
+    r"trn2u?\.\w+": "trainium2",
+    r"a2-highgpu-\d+g|a2-megagpu-16g": "a100-40gb-sxm",
+    r"a2-ultragpu-\d+g": "a100-80gb-sxm",
+    r"a3-(high|mega|edge)gpu-\d+g": "h100-sxm",
+    r"a3-ultragpu-8g": "h200-sxm",
+    r"a4-highgpu-8g": "b200",
+    r"a4x-highgpu-4g": "gb200",
+    r"g2-standard-\d+": "l4",
+    r"ct5lp-hightpu-\w+": "tpu-v5e",
+    r"ct5p-hightpu-\w+": "tpu-v5p",
+    r"ct6e-standard-\w+": "tpu-v6e",
+    r"(standard_)?nc\d+as_t4_v3": "t4",
+    r"(standard_)?nc\d+ads_a100_v4": "a100-80gb-pcie",
+    r"(standard_)?nc\d+adi?s_h100_v5": "h100-nvl",
+    r"(standard_)?nd96asr_v4": "a100-40gb-sxm",
+    r"(standard_)?nd96amsr_a100_v4": "a100-80gb-sxm",
+    r"(standard_)?nd96isr_h100_v5": "h100-sxm",
+    r"(standard_)?nd96isr_h200_v5": "h200-sxm",
+    r"(standard_)?nd96isr_mi300x_v5": "mi300x",
+}
+_BRACKETS: Final = re.compile(r"\[([^][]+)\]")
+_MAKERS: Final = re.compile(r"\b(corporation|inc\.|advanced micro devices)", re.IGNORECASE)
+_LABEL: Final = re.compile(
+    r"^\s*(chipset model|card (series|model)|product name|gpu \d+)\s*:\s*", re.IGNORECASE
+)
+_CORES: Final = re.compile(r"\b(\d+)[- ]core", re.IGNORECASE)
+# GPU cores of chips with less bandwidth than the catalogue's, which has the full ones.
+_BINNED: Final = {("m3-max", 30), ("m4-max", 32), ("m5-max", 32)}
+
+
+def device_of(text: str, spellings: Mapping[Words, str]) -> str:
+    """Return the device that a driver, a tool or a cloud means, or ``""``.
+
+    Parameters
+    ----------
+    spellings
+        Devices by the words of their names, aliases and titles.
+    """
+    if len(text) > _LONGEST:
+        return ""
+    lowered = text.strip().lower()
+    for pattern, name in _CLOUD.items():
+        if re.fullmatch(pattern, lowered):
+            return name
+    aside = _BRACKETS.findall(text)
+    if aside and _MAKERS.search(text):  # lspci: Maker CHIP [Product]
+        text = aside[-1]
+    text = _LABEL.sub("", text)
+    chip = next((name for gfx, name in _CHIPS.items() if gfx in lowered), "")
+    found = spellings.get(words(text), chip)
+    cores = {int(count) for count in _CORES.findall(text)}
+    return "" if any((found, count) in _BINNED for count in cores) else found
+
+
+_FORMATS: Final = {
+    "awq": "int4-g128-awq",
+    "gptq": "int4-g128-gptq",
+    "int4": "int4-g128",
+    "4bit": "int4-g128",
+    "w4a16": "int4-g128",
+    "bnb": "nf4",
+    "int8": "int8",
+    "8bit": "int8",
+    "w8a16": "int8",
+    "w8a8": "int8-w8a8",
+    "fp8": "fp8",
+    "fp4": "nvfp4",
+    "nvfp4": "nvfp4",
+    "mxfp4": "mxfp4",
+}
+
+
+def format_of(suffix: str) -> str:
+    """Return the weight format that the end of a model's name states, ``""`` if it states none."""
+    lowered = suffix.lower()
+    if re.fullmatch(r"(ud-)?i?q\d(_\w+)?", lowered):
+        return lowered
+    return _FORMATS.get(lowered, "")
+
+
+def words(text: str) -> Words:
+    """Return the words of a device's name that tell it from others, sorted."""
+    found = re.findall(r"[a-z0-9.+]+", _ASIDE.sub(" ", text.lower()))
+    return tuple(sorted({word.rstrip(".") for word in found} - _NOISE))
