@@ -108,6 +108,7 @@ def _refusal(configuration: Configuration, point: Point) -> Iterator[Block]:
 
 def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterator[Block]:
     code = BOUND[int(point.bound)]
+    request = configuration.per_request()
     share = getattr(point, TERMS[int(point.bound)][0]) / point.tpot_s
     yield Panel(
         (
@@ -154,7 +155,16 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
                 "request",
                 (
                     f"{format_quantity(point.e2e_latency_s, 's')}, "
-                    f"{format_quantity(point.energy_per_request_j, 'J')}"
+                    f"{format_quantity(point.energy_per_request_j, 'J')}, "
+                    f"${significant(request.usd, 3)}, {significant(request.co2e_g, 3)} g CO2e"
+                ),
+            ),
+            (
+                "throughput",
+                (
+                    f"{significant(point.requests_per_s * configuration.records.output_len)} tokens/s, "
+                    f"{significant(point.requests_per_s, 3)} requests/s on "
+                    f"{plural(configuration.device_count, 'device')}"
                 ),
             ),
             (

@@ -25,6 +25,7 @@ from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, LIMITS, PURCHASES, broken_ties
 from perfcore.limits import POWER, Limits
+from perfcore.physics.cost import TOKENS_PER_MTOK
 from perfcore.physics.parallelism import heads_fit
 from perfcore.physics.roofline import peak_flops
 from perfcore.physics.sizing import LARGEST_DEGREE, fewest_devices, with_degrees
@@ -90,6 +91,13 @@ class Records(NamedTuple):
     economics: records.Economics
     input_len: float
     output_len: float
+
+
+class PerRequest(NamedTuple):
+    """Cost and emissions of a request."""
+
+    usd: float
+    co2e_g: float
 
 
 @dataclass(frozen=True)
@@ -319,6 +327,20 @@ class Configuration:
         except ArithmeticError as error:
             keys = ", ".join(what_if.key for what_if in self.what_ifs) or "these entries"
             raise InputError(f"{keys}: no result ({error}); use other values") from error
+
+    def per_request(self) -> "PerRequest":
+        """Return the cost and emissions of a request, its prompt included.
+
+        They are the prices of all its tokens: output tokens after the first, and input tokens.
+        """
+        point, made = self.evaluate(), self.records
+        written, read = made.output_len - 1.0, made.input_len
+        return PerRequest(
+            usd=(written * point.cost_per_mtok_output_usd + read * point.cost_per_mtok_input_usd)
+            / TOKENS_PER_MTOK,
+            co2e_g=(written * point.carbon_per_mtok_output_g + read * point.carbon_per_mtok_input_g)
+            / TOKENS_PER_MTOK,
+        )
 
     @property
     def without_effect(self) -> tuple[WhatIf, ...]:

@@ -12,6 +12,7 @@ from perfcore.columns import AXES, BOUND, COLUMNS, METRICS, STATUS
 from perfcore.configuration.configuration import Configuration, evaluate
 from perfcore.errors import InputError
 from perfcore.inputs import AXIS_INPUTS
+from perfcore.physics.cost import usd_per_second
 
 # where a device's entry and its record have different names
 FIELDS = {
@@ -458,3 +459,22 @@ def test_layouts_of_a_number_of_devices(devices, expected):
 
     assert (numbers["tp"], numbers["pp"]) == expected
     assert Configuration("llama-3-70b", "groq-lpu", devices=600).numbers["pp"] == 600
+
+
+@pytest.mark.parametrize("scheduler", ["static", "continuous", "disaggregated"])
+@pytest.mark.parametrize("hit", [0.0, 0.5])
+def test_money_of_a_request_is_price_times_time(scheduler, hit):
+    made = Configuration(
+        *("llama-3.1-8b", "h100-sxm"),
+        tp=2,
+        scheduler=scheduler,
+        batch=16,
+        input_len=2000,
+        output_len=300,
+        prefix_hit=hit,
+    )
+    point, economics = made.evaluate(), made.records.economics
+    devices = made.device_count * (1.0 + point.prefill_pool)
+    rate = usd_per_second(made.records.device, devices, economics)
+
+    assert made.per_request().usd == pytest.approx(rate / point.requests_per_s)
