@@ -162,10 +162,11 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
             (
                 "throughput",
                 (
-                    f"{significant(point.requests_per_s * configuration.records.output_len)} tokens/s, "
-                    f"{significant(point.requests_per_s, 3)} requests/s on "
+                    f"{significant(point.requests_per_s * configuration.records.output_len)} "
+                    f"tokens/s, {significant(point.requests_per_s, 3)} requests/s on "
                     f"{plural(configuration.device_count, 'device')}"
                 ),
+            ),
             ),
             (
                 "energy",
