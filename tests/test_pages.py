@@ -130,6 +130,9 @@ class Page:
             Path("block.toml").write_text(block.code, encoding="utf-8")
             assert Space.from_toml("block.toml").rows > 0
 
+    def run_csv(self, _):
+        """A file that a later command reads."""
+
     def run_sql(self, block):
         with duckdb.connect() as connection:
             self.printed = str(connection.sql(block.code))

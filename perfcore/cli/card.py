@@ -167,7 +167,6 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
                     f"{plural(configuration.device_count, 'device')}"
                 ),
             ),
-            ),
             (
                 "energy",
                 f"{format_quantity(point.energy_per_output_token_j, 'J')} per output token, "
