@@ -35,7 +35,7 @@ from perfcore.physics.energy import JOULES_PER_KWH, facility_factor
 from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.reading.places import Place, number
 from perfcore.traffic.requests import Requests, check_context
-from perfcore.traffic.results import LATENCIES, MONTH, STATISTICS, Simulation, goodput
+from perfcore.traffic.results import LATENCIES, MONTH, STATISTICS, Simulation, goodput, statistics
 from perfcore.traffic.server import (
     MOST,
     Room,
@@ -48,6 +48,7 @@ from perfcore.traffic.server import (
 from perfcore.traffic.slo import NAMES as OBJECTIVES
 from perfcore.traffic.steps.records import Limits
 from perfcore.traffic.synthetic import Traffic
+from perfcore.units import format_quantity
 
 KINDS: Final = ("device", "weight_format", "kv_format", "engine")
 DEGREES: Final = ("tp", "pp", "dp", "ep")
@@ -449,6 +450,8 @@ class _Search:
         self.too_dear = 0
         self.guessed = 0
         self.simulated = 0
+        self.nearest: tuple[float, str] = (inf, "")  # idle layouts that are too slow: ratio, words
+        self.last_too_slow = False  # the layout before, which is a hint for the next
         self.sizes: list[int] = []  # replicas of each simulation, also of threads
 
     @property
@@ -465,7 +468,12 @@ class _Search:
         if self.layouts == self.do_not_run:
             return "the model or a request fits no layout; allow more devices or narrower formats"
         if self.layouts == self.do_not_run + self.too_slow:
-            return "no layout writes tokens fast enough, even for one request alone"
+            if not self.nearest[1]:
+                return "no layout writes tokens fast enough, even for one request alone"
+            return (
+                "no layout is fast enough, even for one request alone; the nearest has "
+                f"{self.nearest[1]}; allow longer latencies"
+            )
         return (
             f"no fleet of at most {self.max_devices:,} devices meets the objectives; allow more "
             "devices or longer latencies"
@@ -549,7 +557,10 @@ class _Search:
             return kept[replicas] is not None
 
         start = int(min(max(candidate.guess, least), most))
-        if not met(start) and not meets(self._alone(configuration), slos):
+        # objectives out of reach are found in one simulation, not two, after the first layout
+        fails = self.last_too_slow or not met(start)
+        self.last_too_slow = fails and not self._reaches(candidate, slos)
+        if self.last_too_slow:
             self.simulated -= 1
             self.too_slow += 1
             return None
@@ -578,6 +589,21 @@ class _Search:
         """Return a simulation with some replicas."""
         self.sizes.append(replicas)
         return simulate_requests(configuration, requests, replace(self.rules, replicas=replicas))
+
+    def _reaches(self, candidate: _Candidate, slos: Mapping[str, float]) -> bool:
+        """Return whether idle servers meet the objectives; remember the nearest that do not."""
+        alone = self._alone(candidate.configuration)
+        if meets(alone, slos):
+            return True
+        found = statistics(alone)
+        ratios = {name: found[name] / limit for name, limit in slos.items() if name in found}
+        name = max(ratios, key=lambda one: ratios[one], default="")
+        if name and ratios[name] < self.nearest[0]:
+            layout = ", ".join(f"{key} {n}" for key, n in candidate.degrees.items() if n > 1)
+            device = candidate.base.labels["device"]
+            words = f"{name} {format_quantity(found[name], 's', 3)} on {device}, {layout or 'tp 1'}"
+            self.nearest = (ratios[name], f"{words} (limit {format_quantity(slos[name], 's', 3)})")
+        return False
 
     def _alone(self, configuration: Configuration) -> Simulation:
         """Return the requests one after the other, with a cache of any size: a bound on latencies.

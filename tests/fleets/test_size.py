@@ -158,6 +158,18 @@ def test_latencies_that_no_fleet_reaches_are_a_result():
     assert found.fleets == ()
     assert found.launch == {}
     assert "tokens fast enough" in found.reason
+
+
+def test_objectives_out_of_reach_name_the_nearest_layout():
+    traffic = perfcore.Traffic(rate=1, requests=50, input_len=4000, output_len=10)
+    found = perfcore.size(
+        "llama-3.1-8b", traffic, {"ttft_p99_s": 0.001}, device=["l40s", "h100-sxm"], tp=[1, 2]
+    )
+
+    assert not found.fleets
+    assert "the nearest has ttft_p99_s" in found.reason
+    assert "h100-sxm, tp 2 (limit 1 ms)" in found.reason
+    assert found.counts.simulations == found.counts.too_slow + 1
     found = perfcore.size(MODEL, TRAFFIC, {"ttft_p99_s": 1e-4}, device="h100-sxm", tp=1, pp=1)
     assert found.counts.too_slow == 2
     found = perfcore.size(MODEL, Traffic(rate=500, requests=2000), SLOS, max_devices=1, **CHOICE)
