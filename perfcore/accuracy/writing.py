@@ -197,7 +197,7 @@ def dump_engine(name: str, table: Mapping[str, Any], comment: str = "") -> str:
             toml.add(written, key, toml.group(places))
     for key, found in _of_runs(table):
         toml.add(written, key, found)
-    for key in ("measured", "kernels"):
+    for key in ("measured", "kernels", "remarks"):
         if table.get(key):
             toml.add(written, key, toml.table(table[key]))
     if table.get("fit"):

@@ -166,6 +166,7 @@ class EngineEntry(Sourced):
     kernels: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # measured, by device vendor
     intervals: dict[Calibration, ConstantTable] = Field(default_factory=dict)
     fit: FitEvidence | None = None
+    remarks: dict[str, str] = Field(default_factory=dict)  # on runs in a weight format
 
     _parent: "EngineEntry | None" = PrivateAttr(default=None)
     _changes: tuple[tuple[Constants, Constants], ...] = PrivateAttr(default=())

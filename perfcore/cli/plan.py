@@ -76,6 +76,7 @@ def _as_json(found: "Plan") -> None:
             "fits": found.fits,
             "estimated": [estimate._asdict() for estimate in found.estimated],
             "hypothetical": list(found.hypothetical),
+            "notes": list(space.notes),
         }
     )
 

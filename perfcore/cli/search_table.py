@@ -18,6 +18,7 @@ from perfcore.units import significant
 _MOST: Final = 20  # rows of the table, unless there are more groups
 _TOLD: Final = ("model", "device", "engine", "weight_format", "kv_format", "economics")
 _WORK: Final = ("scheduler", "batch", "input_len", "output_len")
+_NOTES: Final = 3  # on models, at most
 _MARK: Final = " *"  # of what does not exist
 _PER_DEVICE: Final = "per_device"
 
@@ -140,6 +141,7 @@ def _captions(
     entries = space.spec.axis("economics").entries
     paid = {entry.purchase for entry in entries if isinstance(entry, EconomicsEntry)}
     yield f"devices paid: {', '.join(sorted(paid))}"
+    yield from space.notes[:_NOTES]
     marked = {row for name in shown for row in rows[name].to_pylist()} & unreal
     if marked:
         yield f"* hypothetical: {', '.join(sorted(marked))}"

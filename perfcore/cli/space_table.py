@@ -11,6 +11,7 @@ from perfcore.space.space import Space
 from perfcore.tables import Table, left, right
 from perfcore.units import DIMENSIONS
 
+_NOTES: Final = 3  # that are shown
 _SHORT: Final = 2  # most values that are all shown
 
 
@@ -31,6 +32,9 @@ def show(space: Space) -> None:
         pairs.append(("one value", single))
     pairs += [("what-if", _what_if(what_if)) for what_if in space.spec.what_ifs]
     pairs += [("where", _condition(where)) for where in space.spec.where]
+    pairs += [("note", note) for note in space.notes[:_NOTES]]
+    if len(space.notes) > _NOTES:
+        pairs.append(("", f"and {len(space.notes) - _NOTES} more like these"))
     facts(pairs)
 
 

@@ -422,7 +422,8 @@ class Configuration:
         ]
         left_out = self.entries.model.left_out
         without = [f"without the model's {left_out}"] if left_out else []
-        return (*self.resolved.remarks, *idle, *without)
+        of_format = self.entries.engine.remarks.get(self._name(_WEIGHTS), "")
+        return (*self.resolved.remarks, *idle, *without, *filter(None, [of_format]))
 
     @property
     def constants(self) -> dict[str, Constant]:

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from perfcore import records
 from perfcore.catalog.engine_entry import EngineEntry
+from perfcore.catalog.model_entry import ModelEntry
+from perfcore.catalog.native import native_format
 from perfcore.catalog.schema import DeviceEntry, WeightFormatEntry
 from perfcore.columns import BY_NAME, Column, results_of
 from perfcore.errors import MOST_FAULTS, InputError
@@ -136,6 +138,27 @@ class Space:
     def inner_points(self) -> int:
         """Combinations of batch and lengths at each outer point."""
         return math.prod(len(dimension) for dimension in self.inner_dimensions)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks on models whose checkpoints differ from the weight formats of the sweep."""
+        forms = self.spec.axis("weight_format").values
+        models = [
+            entry for entry in self.spec.axis("model").entries if isinstance(entry, ModelEntry)
+        ]
+        narrow = {entry.name: native_format(entry) for entry in models}
+        notes = [
+            f"{name} is published in {form}, which is not among axes.weight_format"
+            for name, form in narrow.items()
+            if form and form not in forms
+        ]
+        notes += [
+            f"{entry.name}: all matrices are counted in the bits of the format; `perfcore point` "
+            "counts those of its file"
+            for entry in models
+            if entry.own_bits or entry.wide_attention or entry.wide_ffn or entry.wide_experts
+        ]
+        return tuple(notes)
 
     @property
     def rows(self) -> int:

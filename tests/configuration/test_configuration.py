@@ -478,3 +478,10 @@ def test_money_of_a_request_is_price_times_time(scheduler, hit):
     rate = usd_per_second(made.records.device, devices, economics)
 
     assert made.per_request().usd == pytest.approx(rate / point.requests_per_s)
+
+
+def test_what_an_engine_holds_besides_is_said():
+    made = Configuration("gpt-oss-120b", "h100-sxm", engine="vllm")
+
+    assert any("hold 4 to 5 GiB more" in remark for remark in made.remarks)
+    assert not any("GiB" in r for r in Configuration("llama-3.1-8b", "h100-sxm").remarks)

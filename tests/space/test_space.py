@@ -1,11 +1,15 @@
 """Spaces as the kernel traverses them: zips, what-ifs, samples, columns."""
 
+from dataclasses import replace
+
 from kernel.rows import SMALL, assert_same, changed, python_point, rows_of
 
+from perfcore.catalog import loader
 from perfcore.columns import AXES
 from perfcore.runs.parquet import schema
 from perfcore.runs.workers import evaluate_rows
 from perfcore.space.space import Space
+from perfcore.space.spec import Spec
 
 
 def test_rules_on_axes_leave_values_out():
@@ -92,3 +96,17 @@ def test_columns_are_in_canonical_order():
 
     names = list(rows_of(space)[0])
     assert names == [column.name for column in AXES] + ["status", "tpot_s", "mbu"]
+
+
+def test_models_published_in_other_formats_are_noted():
+    def notes(**axes):
+        return Space.from_dict({"axes": {"device": "h200-sxm", **axes}}).notes
+
+    (note,) = notes(model=["deepseek-v3", "llama-3.1-8b"])
+    assert note == "deepseek-v3 is published in fp8-block128, which is not among axes.weight_format"
+    assert notes(model="deepseek-v3", weight_format=["bf16", "fp8-block128"]) == ()
+    wide = loader.load_model("llama-3.1-8b").model_copy(update={"wide_attention": 1.0})
+    spec = Spec.from_dict({"axes": {"device": "h200-sxm", "model": "llama-3.1-8b"}})
+    model = replace(spec.axis("model"), entries=(wide,))
+    changed = replace(spec, axes=(model, *spec.axes[1:]))
+    assert "counts those of its file" in Space(changed).notes[0]
