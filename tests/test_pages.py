@@ -130,7 +130,7 @@ class Page:
             Path("block.toml").write_text(block.code, encoding="utf-8")
             assert Space.from_toml("block.toml").rows > 0
 
-    def run_csv(self, _):
+    def run_none(self, _):
         """A file that a later command reads."""
 
     def run_sql(self, block):
