@@ -31,8 +31,7 @@ PRINTED: Final = {
     "radeon 8060s graphics": "strix-halo",
     "amd ryzen ai max+ 395 w/ radeon 8060s": "strix-halo",
     "amd ryzen ai max+ 395": "strix-halo",
-    "nvidia rtx pro 6000 blackwell workstation edition": "rtx-pro-6000",
-    "nvidia rtx pro 6000 blackwell": "rtx-pro-6000",
+    "nvidia rtx pro 6000 blackwell max-q": "rtx-pro-6000-max-q",
     "nvidia gh200 480gb": "gh200-96gb",  # 480 GB is the memory of its CPU
     "nvidia gh200 144g hbm3e": "gh200-144gb",
     "amd instinct mi300x vf": "mi300x",
@@ -107,8 +106,12 @@ _LABEL: Final = re.compile(
     r"^\s*(chipset model|card (series|model)|product name|gpu \d+)\s*:\s*", re.IGNORECASE
 )
 _CORES: Final = re.compile(r"\b(\d+)[- ]core", re.IGNORECASE)
-# GPU cores of chips with less bandwidth than the catalogue's, which has the full ones.
-_BINNED: Final = {("m3-max", 30), ("m4-max", 32), ("m5-max", 32)}
+# Smaller chips of the same name, which have less bandwidth, by their GPU cores.
+_BINNED: Final = {
+    ("m3-max", 30): "m3-max-30c",
+    ("m4-max", 32): "m4-max-32c",
+    ("m5-max", 32): "m5-max-32c",
+}
 
 
 def device_of(text: str, spellings: Mapping[Words, str]) -> str:
@@ -132,7 +135,7 @@ def device_of(text: str, spellings: Mapping[Words, str]) -> str:
     chip = next((name for gfx, name in _CHIPS.items() if gfx in lowered), "")
     found = spellings.get(words(text), chip)
     cores = {int(count) for count in _CORES.findall(text)}
-    return "" if any((found, count) in _BINNED for count in cores) else found
+    return next((_BINNED[found, count] for count in cores if (found, count) in _BINNED), found)
 
 
 _FORMATS: Final = {
