@@ -4,7 +4,9 @@ Only the files of the requested kind are parsed, and only the requested entry is
 file is checked as a whole, so that all its faults are reported at once.
 """
 
+import difflib
 import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -260,7 +262,8 @@ def printed_device(text: str) -> str:
 def _as_printed(kind: str, name: str) -> Entry | None:
     """Return the entry that a name means as tools print it, or publishers name their models.
 
-    A model whose name says how it is quantised is the catalogue's in that format.
+    A model whose name says that it is quantised is the catalogue's in that format; if it does not
+    say how, the user has to.
     """
     if kind == "device":
         device = printed_device(name)
@@ -275,11 +278,11 @@ def _as_printed(kind: str, name: str) -> Entry | None:
         suffixes.append(stem[len(shorter) + 1 :])
         stem = shorter
     entry = load_model(stem)
-    told = [form for suffix in suffixes if (form := printed_names.format_of(suffix))]
-    if not told:
+    dtype = printed_names.format_of(suffixes)
+    if not dtype:
         return entry
-    form = told[0] if told[0] in names("weight_format") else ""
-    return entry.model_copy(update={"native_dtype": told[0], "native_format": form})
+    form = dtype if dtype in names("weight_format") else ""
+    return entry.model_copy(update={"native_dtype": dtype, "native_format": form})
 
 
 def _import_model(source: str) -> Entry:
@@ -308,10 +311,28 @@ def _hint(kind: str, name: str) -> str:
         if other != kind and normalise(name) in _index(other):
             return f"; it is a {other}"
     known = aliases(kind)
-    near = nearest(name, [*names(kind), *known])
+    strict = kind in ("model", "device")
+    listed = (*names(kind), *known)
+    near = nearest(name, (each for each in listed if not strict or _may_mean(name, each)))
     owner = known.get(near, near)
     shown = owner if normalise(owner)[:3] == normalise(near)[:3] else near
     return f"; did you mean {shown!r}?" if shown else ""
+
+
+def _may_mean(word: str, candidate: str) -> bool:
+    """Return whether a word may be a misspelled or unfinished name: a 4070 Ti is no 5070 Ti."""
+    said, meant = normalise(word), normalise(candidate)
+    if meant.replace("-", "").startswith(said.replace("-", "")):
+        return True
+    pairs = list(zip(said.split("-"), meant.split("-"), strict=False))
+    return len(pairs) == said.count("-") + 1 and all(_alike(*pair) for pair in pairs)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Return whether two words of names are alike; with digits, one has to begin like the other."""
+    if re.search(r"\d", one + other):
+        return one.startswith(other) or other.startswith(one)
+    return bool(difflib.get_close_matches(one, [other], cutoff=0.5))
 
 
 def _listing(known: _Kind) -> str:

@@ -1,7 +1,7 @@
 """Names that drivers, tools and clouds print for devices, and publishers for models."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 Words = tuple[str, ...]
@@ -156,12 +156,18 @@ _FORMATS: Final = {
 }
 
 
-def format_of(suffix: str) -> str:
-    """Return the weight format that the end of a model's name states, ``""`` if it states none."""
-    lowered = suffix.lower()
-    if re.fullmatch(r"(ud-)?i?q\d(_\w+)?", lowered):
-        return lowered
-    return _FORMATS.get(lowered, "")
+_MIX: Final = re.compile(r"(ud-)?i?q\d(_\w+)?")  # of a GGUF file
+_NARROW: Final = re.compile(rf"gguf|quantized|{QUANTISED}", re.IGNORECASE)
+
+
+def format_of(suffixes: Sequence[str]) -> str:
+    """Return the weight format that the ends of a model's name state.
+
+    It is ``""`` if they state none, and the end itself if it says only that weights are quantised.
+    """
+    narrow = [suffix.lower() for suffix in suffixes if _NARROW.fullmatch(suffix)]
+    known = [_FORMATS.get(end, end if _MIX.fullmatch(end) else "") for end in narrow]
+    return next(filter(None, known), narrow[0] if narrow else "")
 
 
 def words(text: str) -> Words:

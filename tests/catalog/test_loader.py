@@ -264,3 +264,25 @@ def test_former_names_of_a_data_sheet_are_understood_with_a_note(tmp_path):
 
     assert "price_list has been renamed to purchase_price" in {str(note.message) for note in notes}
     assert old.record() == loader.load_device("h100-sxm").record()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "meant"),
+    [
+        ("device", "h100-smx", "h100-sxm"),
+        ("device", "h10-sxm", "h100-sxm"),
+        ("device", "mi300", "mi300x"),
+        ("device", "RTX 4070 Ti", ""),
+        ("device", "RTX 3070 Ti", ""),
+        ("device", "H100 NVL 80GB", ""),
+        ("model", "lama-3.1-8b", "llama-3.1-8b"),
+        ("model", "llama-3.1-7b", ""),
+        ("model", "deepseek-r2", ""),
+    ],
+)
+def test_another_thing_of_a_similar_name_is_not_suggested(kind, name, meant):
+    with pytest.raises(InputError) as refused:
+        loader.load(kind, name)
+
+    suggested = re.findall("did you mean '([^']+)'", str(refused.value))
+    assert suggested == ([meant] if meant else [])
