@@ -3,12 +3,13 @@
 import functools
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from perfcore.cli.parsing import Command
-from perfcore.errors import PerfcoreError
+from perfcore.errors import InputError, PerfcoreError
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -84,9 +85,9 @@ def point(model: str, device: str, options: Options | None = None) -> dict[str, 
     output_len, engine_version, backend, power_limit and overrides such as
     {"device.memory_bandwidth": "4 TB/s"}.
     """
-    from perfcore.configuration.configuration import Configuration, told  # noqa: PLC0415
+    from perfcore.configuration.configuration import configured, told  # noqa: PLC0415
 
-    made = Configuration(model, device, **(options or {}))
+    made = configured(model, device, options or {})
     return {**told(made.to_dict()), "remedy": made.remedy or None}
 
 
@@ -135,8 +136,16 @@ def size(
     as "ttft_p95_s<=1s"; options may list device, weight_format, engine, tp.
     """
     import perfcore  # noqa: PLC0415
+    from perfcore.reading.places import Place  # noqa: PLC0415
     from perfcore.traffic.slo import objectives  # noqa: PLC0415
 
+    known = [field.name for field in fields(perfcore.Traffic)]
+    faults: list[str] = []
+    for name in traffic:
+        if name not in known:
+            Place("traffic", "", faults).unknown("option", name, known)
+    if faults:
+        raise InputError(faults)
     made = perfcore.Traffic(**traffic)
     return perfcore.size(model, made, objectives(slo), **(options or {})).to_dict()
 

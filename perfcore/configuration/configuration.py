@@ -113,7 +113,7 @@ class Configuration:
         ``static``, ``continuous`` or ``disaggregated``; ``none``, ``weights`` or ``kv``.
     tp, pp, dp, ep
         Tensor-, pipeline-, attention-data- and expert-parallel degree. Without tp, pp and offload,
-        devices is ``auto`` where devices can be joined.
+        devices is ``auto`` for devices of servers.
     devices
         ``auto`` chooses tp and pp: the fewest devices that hold the weights and the batch. A number
         is that of all devices, as wide in tp as the scale-up domain and the heads allow.
@@ -192,10 +192,10 @@ class Configuration:
         numbers = {name: _number(name, self._given(name), faults) for name in NUMBERS}
         what_ifs = _what_ifs(self.overrides, faults)
         stated = {name: _stated(name, getattr(self, name), faults) for name in STACK}
-        device = found["device"]
-        if isinstance(device, DeviceEntry) and is_share(self.power_limit):
-            share = stated["power_limit"]
-            stated["power_limit"] = share and float(str(share)) * device.record().rated_power
+        device, limit = found["device"], stated["power_limit"]
+        if is_share(self.power_limit) and isinstance(limit, float):
+            rated = device.record().rated_power if isinstance(device, DeviceEntry) else 0.0
+            stated["power_limit"] = limit * rated
         faults += [
             f"{name}: beside {key}; leave out one of them"
             for name, key in _REPLACES.items()
@@ -236,9 +236,13 @@ class Configuration:
 
     @property
     def _is_to_be_laid_out(self) -> bool:
-        """Whether devices that can be joined are chosen although nothing is said about them."""
+        """Whether devices are chosen although nothing is said about them.
+
+        They are those of servers, which have several: a computer at home has one.
+        """
         unsaid = (self.tp, self.pp, self.offload) == (None, None, "none")
-        return unsaid and self.entries.device.link_kind != "none"
+        device = self.entries.device
+        return unsaid and device.link_kind != "none" and device.device_class != "consumer-gpu"
 
     def _deployment(self, count: int) -> records.Deployment:
         """Return the deployment on ``count`` devices, or on as few as hold it if it is not above 0.
@@ -537,6 +541,19 @@ def evaluate(
     InputError
         There are faults; all of them are listed.
     """
+    return configured(model, device, options).to_dict()
+
+
+def configured(
+    model: str | ModelEntry, device: str | DeviceEntry, options: Mapping[str, object]
+) -> Configuration:
+    """Return a configuration, from parameters by name.
+
+    Raises
+    ------
+    InputError
+        There are faults, of which unknown names come first; all of them are listed.
+    """
     known = (*list(AXIS_INPUTS)[2:], "devices", "overrides", *STACK)
     faults: list[str] = []
     for name in options:
@@ -544,7 +561,7 @@ def evaluate(
             Place("evaluate", "", faults).unknown("option", name, known)
     if faults:
         raise InputError(faults)
-    return Configuration(model, device, **options).to_dict()  # type: ignore[arg-type]  # it checks
+    return Configuration(model, device, **options)  # type: ignore[arg-type]  # it checks
 
 
 def faults_of(name: str, given: object) -> list[str]:

@@ -16,7 +16,8 @@ from perfcore.catalog.importing.architectures import (
 from perfcore.catalog.importing.defaults import CLASS_DEFAULTS
 from perfcore.catalog.importing.document import REMEDY, Fields, NotModelledError
 from perfcore.catalog.importing.mistral import as_config, is_params
-from perfcore.catalog.importing.quantization import Quantisation, kept_share, quantisation
+from perfcore.catalog.importing.modules import Patterns, kept_share
+from perfcore.catalog.importing.quantization import Quantisation, quantisation
 from perfcore.catalog.importing.rules import RULES, Reading, grouped_query, size, windows
 from perfcore.catalog.importing.unread import unread
 from perfcore.catalog.model_entry import ModelEntry
@@ -87,7 +88,8 @@ def from_config(
     if fields.faults:
         raise NotModelledError(fields.faults, config)
     found = quantisation(config, values, fields, beside)
-    entry = {**reading.entry, **identity, **_as_quantised(found, reading.entry)}
+    kept = Patterns(found.kept, place)
+    entry = {**reading.entry, **identity, **_as_quantised(found, reading.entry, kept)}
     if not model_type.startswith("gemma3"):  # which states the context after stretching
         entry["max_position_embeddings"] = _context(fields, entry["max_position_embeddings"])
     entry["left_out"] = ", ".join(_left_out(values, key))
@@ -95,7 +97,8 @@ def from_config(
     inner = "text model only" if key else ""
     noted = _notes(fields, outer, model_type, known=architecture is not None)
     left_out = f"left out: {entry['left_out']}" if entry["left_out"] else ""
-    notes = (entry.get("notes", ""), inner, left_out, *found.notes, *noted)
+    strange = _not_understood(kept)
+    notes = (entry.get("notes", ""), inner, left_out, *found.notes, strange, *noted)
     entry["notes"] = "; ".join(note for note in notes if note)
     if architecture is None:
         entry["estimated"] = {
@@ -107,17 +110,25 @@ def from_config(
     return make_entry(entry, place)
 
 
+def _not_understood(kept: Patterns) -> str:
+    """Return a note on patterns that are not followed: what they name counts as quantised."""
+    if not kept.unread:
+        return ""
+    listed = ", ".join(show(text) for text in kept.unread[:3])
+    return f"not understood, of the modules that stay at 16 bits: {listed}"
+
+
 def _notes(fields: Fields, outer: Fields, model_type: str, *, known: bool) -> list[str]:
     """Return what was taken for granted or not read; record what may change arithmetic."""
     notes = []
+    noted, serious = unread(fields, outer)
+    if noted:
+        notes.append(f"not read: {', '.join(noted)}")
     if fields.defaulted:
         taken = ", ".join(f"{key} = {value}" for key, value in fields.defaulted.items())
         notes.append(f"not in config.json, defaults of {model_type}: {taken}")
     if fields.absent:
         notes.append(f"not in config.json, usual values taken: {', '.join(fields.absent)}")
-    noted, serious = unread(fields, outer)
-    if noted:
-        notes.append(f"not read: {', '.join(noted)}")
     if serious and known:
         fields.faults.append(
             f"{fields.place}: {', '.join(serious)}: not read for model_type {show(model_type)}, "
@@ -126,45 +137,48 @@ def _notes(fields: Fields, outer: Fields, model_type: str, *, known: bool) -> li
     return notes
 
 
-def _as_quantised(found: Quantisation, entry: Mapping[str, Any]) -> dict[str, Any]:
+_HALF_BYTE: Final = 6.0  # bits, from which a format is run as one of 8 bits
+
+
+def _as_quantised(found: Quantisation, entry: Mapping[str, Any], kept: Patterns) -> dict[str, Any]:
     """Return the fields of an entry about its checkpoint's weights."""
     letters = str(entry.get("layer_types") or ("A" if entry.get("kv_lora_rank") else "F"))
     count = int(entry["num_hidden_layers"])
     pattern = (letters * (count // len(letters) + 1))[:count]
     first = int(entry.get("first_k_dense_replace", 0))
-    sparse = bool(entry.get("num_experts"))
+    sparse, shared = bool(entry.get("num_experts")), entry.get("shared_expert_intermediate_size")
     routed = [n for n in range(count) if sparse and n >= first]
     dense = [n for n in range(count) if not sparse or n < first or entry.get("dense_beside_moe")]
     attending = [n for n, letter in enumerate(pattern) if letter in "FSAa"]
     recurrent = [n for n, letter in enumerate(pattern) if letter in "GMKT"]
-    latent = bool(entry.get("kv_lora_rank"))
-    shares = {
+    targets = Patterns(found.targets, "quantization_config")
+
+    def share(part: str, layers: list[int]) -> float:
+        return kept_share(kept, targets, part, layers, latent=bool(entry.get("kv_lora_rank")))
+
+    wide = {
         "wide_attention": _mean(
-            (kept_share(found, "attention", attending, latent), len(attending)),
-            (kept_share(found, "recurrent", recurrent, latent), len(recurrent)),
+            (share("attention", attending), len(attending)),
+            (share("recurrent", recurrent), len(recurrent)),
         ),
-        "wide_ffn": kept_share(found, "ffn", dense, latent),
-        "wide_shared_experts": kept_share(found, "shared", routed, latent)
-        if entry.get("shared_expert_intermediate_size")
-        else 0.0,
-        "wide_experts": kept_share(found, "experts", routed, latent),
+        "wide_ffn": share("ffn", dense),
+        "wide_shared_experts": share("shared", routed) if shared else 0.0,
+        "wide_experts": share("experts", routed),
     }
     dtype, form = found.dtype, found.format
-    others = [shares["wide_attention"]]
-    if entry.get("shared_expert_intermediate_size"):
-        others.append(shares["wide_shared_experts"])
-    if sparse and found.kept and min(others) == 1.0 and shares["wide_experts"] == 0.0:
-        dtype += "" if dtype.endswith(" experts") else " experts"
-    own = {}
-    if found.bits:
-        form = form or ("int4-g128" if found.bits < _HALF_BYTE else "int8")
-        own = {"own_bits": found.bits, "own_embedding_bits": 16.0}
-        if any(note.startswith("MLX") for note in found.notes):
-            own["own_embedding_bits"] = found.bits
-    return {**shares, "native_dtype": dtype, "native_format": form, **own}
-
-
-_HALF_BYTE: Final = 6.0  # bits, from which a format is run as one of 8 bits
+    others = [wide["wide_attention"], *([wide["wide_shared_experts"]] if shared else [])]
+    experts_only = sparse and found.kept and min(others) == 1.0 and wide["wide_experts"] == 0.0
+    if experts_only and not dtype.endswith(" experts"):
+        dtype += " experts"
+    if not found.bits:
+        return {**wide, "native_dtype": dtype, "native_format": form}
+    return {
+        **wide,
+        "native_dtype": dtype,
+        "native_format": form or ("int4-g128" if found.bits < _HALF_BYTE else "int8"),
+        "own_bits": found.bits,
+        "own_embedding_bits": found.embedding_bits,
+    }
 
 
 def _mean(*weighted: tuple[float, int]) -> float:

@@ -6,8 +6,7 @@ bitsandbytes, auto-round.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from perfcore.catalog.importing.document import Fields
@@ -37,6 +36,7 @@ class Quantisation(NamedTuple):
     targets: tuple[str, ...] = ()  # patterns of those that are quantised, if only some are
     notes: tuple[str, ...] = ()
     bits: float = 0.0  # of a matrix on average, where no format of the catalogue has them
+    embedding_bits: float = 16.0  # beside such bits
 
 
 def quantisation(
@@ -389,7 +389,9 @@ def _mlx(fields: Fields, values: Facts) -> Quantisation:
         return _unknown(f"MLX mode {show(mode)} with {bits} bits")
     own = bits + 32.0 / max(group, 1)
     notes.insert(0, f"MLX: {bits} bits in groups of {group}, {own:g} with scale and bias")
-    return Quantisation(f"int{bits}", "", tuple(kept), notes=tuple(notes), bits=own)
+    return Quantisation(
+        f"int{bits}", "", tuple(kept), notes=tuple(notes), bits=own, embedding_bits=own
+    )
 
 
 def _average(name: str) -> Callable[[Fields, Facts], Quantisation]:
@@ -463,107 +465,3 @@ _METHODS: Final[dict[str, Callable[[Fields, Facts], Quantisation]]] = {
     "fp-quant": _fp_quant,
     **{name: _average(name) for name in ("exl2", "exl3", "higgs", "spqr", "vptq")},
 }
-
-
-# Modules that stay at 16 bits
-
-
-_PREFIXES: Final = (
-    "model.layers.",
-    "model.language_model.layers.",
-    "language_model.model.layers.",
-    "language_model.layers.",
-    "backbone.layers.",
-    "transformer.h.",
-    "layers.",
-)
-_ATTENTION: Final = ("q_proj", "k_proj", "v_proj", "o_proj")
-_LATENT: Final = ("q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj")
-_RECURRENT: Final = ("in_proj", "out_proj")
-_FFN: Final = ("gate_proj", "up_proj", "down_proj")
-_FUSED: Final = {
-    "q_proj": ("qkv_proj", "query_key_value", "W_pack", "wqkv"),
-    "k_proj": ("qkv_proj", "query_key_value", "W_pack", "wqkv"),
-    "v_proj": ("qkv_proj", "query_key_value", "W_pack", "wqkv"),
-    "q_a_proj": ("fused_qkv_a_proj_with_mqa", "q_proj"),
-    "q_b_proj": ("q_proj",),
-    "gate_proj": ("gate_up_proj", "w1"),
-    "up_proj": ("gate_up_proj", "w3"),
-    "down_proj": ("w2",),
-    "in_proj": ("in_proj_qkvz", "in_proj_qkv", "in_proj_z"),
-    "o_proj": ("dense", "wo"),
-}
-_BLOCKS: Final = {
-    "attention": ("self_attn", "attention", "attn", "self_attention"),
-    "recurrent": ("linear_attn", "mixer", "mamba"),
-    "ffn": ("mlp", "feed_forward", "ffn"),
-    "shared": (
-        "mlp.shared_experts",
-        "mlp.shared_expert",
-        "shared_mlp",
-        "mlp.shared_mlp",
-        "mixer.shared_experts",
-    ),
-    "experts": ("mlp.experts.0", "block_sparse_moe.experts.0", "mixer.experts.0", "experts.0"),
-}
-
-
-def kept_share(found: Quantisation, part: str, layers: list[int], latent: bool) -> float:
-    """Return the share of a part's matrices, in some layers, that stay at 16 bits.
-
-    ``part`` is ``attention``, ``recurrent``, ``ffn``, ``shared`` or ``experts``.
-    """
-    if not layers or not (found.kept or found.targets):
-        return 0.0
-    matrices = {"attention": _LATENT if latent else _ATTENTION, "recurrent": _RECURRENT}
-    names = matrices.get(part, _FFN)
-    tests = [_matcher(pattern) for pattern in found.kept]
-    wanted = [
-        _matcher(pattern) for pattern in found.targets if not re.fullmatch(r"[A-Z]\w*", pattern)
-    ]
-    kept = 0
-    for layer in layers:
-        for name in names:
-            spelled = list(_spellings(part, layer, name))
-            out = any(test(text) for test in tests for text in spelled)
-            aimed = not wanted or any(test(text) for test in wanted for text in spelled)
-            kept += out or not aimed
-    return kept / (len(layers) * len(names))
-
-
-def _spellings(part: str, layer: int, name: str) -> Iterator[str]:
-    """Yield the names that a matrix may have in a checkpoint."""
-    for prefix in _PREFIXES:
-        for block in _BLOCKS[part]:
-            for spelled in (name, *_FUSED.get(name, ())):
-                yield f"{prefix}{layer}.{block}.{spelled}"
-
-
-def _matcher(pattern: str) -> Callable[[str], bool]:
-    """Return whether a module's name matches a pattern of a loader.
-
-    Patterns are regular expressions after ``re:``, globs, or dotted names of a module, of one that
-    contains it, or of its last parts.
-    """
-    if pattern.startswith("re:") or re.search(r"\\|\.\*|[\^$(|]", pattern):
-        try:
-            expression = re.compile(pattern.removeprefix("re:"))
-        except re.error:
-            return lambda _: False
-        return lambda name: bool(expression.search(name))
-    parts = pattern.strip(".").split(".")
-    if "*" in pattern or "?" in pattern:
-
-        def globbed(name: str) -> bool:
-            words = name.split(".")
-            ends = (".".join(words[:stop]) for stop in range(1, len(words) + 1))
-            return any(fnmatchcase(end, pattern) for end in ends)
-
-        return globbed
-
-    def named(name: str) -> bool:
-        words = name.split(".")
-        size = len(parts)
-        return any(words[at : at + size] == parts for at in range(len(words) - size + 1))
-
-    return named

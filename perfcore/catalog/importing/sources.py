@@ -16,6 +16,8 @@ from perfcore.errors import InputError
 CONFIG: Final = "config.json"
 PARAMS: Final = "params.json"
 QUANTISATION: Final = "hf_quant_config.json"
+_WIDE: Final = ("bf16", "fp16", "fp32")
+_UNSEEN: Final = f"whether a {QUANTISATION} says that weights are quantised was not looked up"
 _SPLIT: Final = re.compile(r"-\d{5}-of-\d{5}$")
 
 
@@ -35,7 +37,11 @@ def import_model(source: str) -> ModelEntry:
         config = hub.download(name)
         repository = name.partition("@")[0]
         identity = _identity(repository.rpartition("/")[2], f"{source}: {CONFIG}")
-        return from_config(read_json(config), source, {**identity, "hf_id": repository})
+        entry = from_config(read_json(config), source, {**identity, "hf_id": repository})
+        if entry.native_format or not entry.native_dtype.startswith(_WIDE):
+            return entry
+        notes = f"{entry.notes}; {_UNSEEN}".removeprefix("; ")
+        return entry.model_copy(update={"notes": notes})
     path = _expanded(source)
     if os.path.isdir(path):  # noqa: PTH112 - Path raises for names that are too long
         path = _in_directory(path)
