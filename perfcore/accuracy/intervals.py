@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from perfcore.accuracy.left_out import GROUPS, STRANGERS, Judged
+from perfcore.accuracy.left_out import GROUPS, STRANGERS, Judged, source_of
 from perfcore.accuracy.prediction import Floats, Question
 from perfcore.accuracy.protocols import artefact
 from perfcore.catalog.engine_entry import Calibration
@@ -109,7 +109,9 @@ def intervals(
 def levels(found: Sequence[Judged]) -> dict[Calibration, dict[str, Interval]]:
     """Return the intervals of each level; none is narrower than with more evidence.
 
-    A name with residuals of fewer than ``FEWEST`` groups has a stated width.
+    A name with residuals of fewer than ``FEWEST`` groups has a stated width. That of a stack which
+    is not known, with rows of fewer sources, is at least as wide: the rows of one source, many as
+    they may be, do not tell how far others are from them.
     """
     made: dict[Calibration, dict[str, Interval]] = {}
     narrower: dict[str, Interval] = {}
@@ -119,8 +121,11 @@ def levels(found: Sequence[Judged]) -> dict[Calibration, dict[str, Interval]]:
             rows = [
                 row for row in found if row.level in bases and interval_of(row.question) == name
             ]
+            width = _of_level(rows)
+            if level != "own" and len({source_of(row.question) for row in rows}) < FEWEST:
+                width = _wider(width, Interval(*UNKNOWN, 0, 0, 0.0))
             inner = narrower.get(name, Interval(1.0, 1.0, 0, 0, 0.0))
-            widened[name] = _wider(_of_level(rows), inner)
+            widened[name] = _wider(width, inner)
         made[level] = narrower = widened
     return made
 

@@ -167,6 +167,8 @@ class EngineEntry(Sourced):
     intervals: dict[Calibration, ConstantTable] = Field(default_factory=dict)
     fit: FitEvidence | None = None
     remarks: dict[str, str] = Field(default_factory=dict)  # on runs in a weight format
+    # published weight formats that its own model files hold in another one
+    file_formats: dict[str, str] = Field(default_factory=dict)
 
     _parent: "EngineEntry | None" = PrivateAttr(default=None)
     _changes: tuple[tuple[Constants, Constants], ...] = PrivateAttr(default=())
@@ -231,6 +233,12 @@ class EngineEntry(Sourced):
         inherited = self._parent.on_backend(backend, device) if self._parent else {}
         own = self.backend.get(backend, {})
         return {**inherited, **own.get(device.device_class, {}), **own.get(device.name, {})}
+
+    def file_format(self, published: str) -> str:
+        """Return the weight format in which this engine runs weights published in another."""
+        if published in self.file_formats or self._parent is None:
+            return self.file_formats.get(published, published)
+        return self._parent.file_format(published)
 
     @property
     def peers(self) -> tuple["EngineEntry", ...]:

@@ -186,7 +186,7 @@ class Configuration:
         faults: list[str] = []
         others = (kind for kind in KINDS if kind != _WEIGHTS)
         found = {kind: _entry(kind, getattr(self, kind), faults) for kind in others}
-        found[_WEIGHTS] = _weights(self.weight_format, found["model"], faults)
+        found[_WEIGHTS] = _weights(self.weight_format, found["model"], found["engine"], faults)
         for name in CHOICES:
             _check_choice(name, getattr(self, name), faults)
         numbers = {name: _number(name, self._given(name), faults) for name in NUMBERS}
@@ -602,8 +602,10 @@ def _device_count(given: object, faults: list[str]) -> int:
     return int(found or 0)
 
 
-def _weights(given: object, model: Entry | None, faults: list[str]) -> Entry | None:
-    """Return the weight format, that of the published weights if it is ``native``."""
+def _weights(
+    given: object, model: Entry | None, engine: Entry | None, faults: list[str]
+) -> Entry | None:
+    """Return the weight format; ``native`` is that of published weights in the engine's files."""
     published = given == NATIVE or (
         isinstance(model, ModelEntry) and isinstance(given, str) and given == model.native_dtype
     )
@@ -619,6 +621,8 @@ def _weights(given: object, model: Entry | None, faults: list[str]) -> Entry | N
             "(perfcore formats lists all)"
         )
         return None
+    if isinstance(engine, EngineEntry):
+        name = engine.file_format(name)
     return _entry(_WEIGHTS, name, faults)
 
 

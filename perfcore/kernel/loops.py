@@ -509,6 +509,9 @@ class Filling:
         rules: Rules,
         output: Output,
     ) -> None:
+        arrays = [array for part in (tables, block, inner, rules, output) for array in part]
+        if any(isinstance(array, np.ndarray) and not array.flags.c_contiguous for array in arrays):
+            raise ValueError("arrays must be C-contiguous: the loops read them by address")
         metrics = output.metrics
         columns, pitch = metrics.shape
         if pitch < output.capacity + VECTOR:

@@ -141,6 +141,12 @@ def index_flops(device: Device, engine: Engine, efficiency: float) -> float:
     return efficiency * reached_flops(device, engine, MATH_FP8)
 
 
+def scored_flops(model: Model, device: Device, engine: Engine) -> float:
+    """Fastest arithmetic of a model's attention: 16 bit, or 8 bit of an indexer. [FLOP/s]"""
+    scores = attention_flops(device, engine, 1.0)
+    return max(scores, index_flops(device, engine, 1.0)) if model.index_topk > 0.0 else scores
+
+
 def context_costs(
     kv_elements: float,
     score_flops: float,

@@ -73,6 +73,11 @@ class PrefillTerms(NamedTuple):
     attention: float  # a part of seconds, however it is limited
 
 
+def new_tokens(prefix_hit: float, input_len: float) -> float:
+    """Tokens of a prompt that are not cached: at least the last, from which its answer follows."""
+    return max((1.0 - prefix_hit) * input_len, 1.0)
+
+
 def prompts_of(model: Model, prompts: float, new: float, cached: float) -> Prompts:
     """Work of ``prompts`` of ``new`` tokens each, behind ``cached`` ones.
 
@@ -369,10 +374,10 @@ def cached_token_time(
     (prefill of the prompt - prefill of its new tokens alone) / cached tokens. Only attention
     differs, which takes ``attention_s`` with the cached tokens. If none is cached: the first one.
     """
-    new = (1.0 - prefix_hit) * input_len
+    new = new_tokens(prefix_hit, input_len)
     if prefix_hit > 0.0:
         alone = prompts_of(model, prompts, new, 0.0)
         added = attention_s - attention_time(costs, model, engine, alone).total * fill
-        return max(added, 0.0) * (1.0 / (prefix_hit * input_len + TINY))
+        return max(added, 0.0) * (1.0 / (input_len - new + TINY))
     behind = prompts_of(model, prompts, new, 1.0)
     return max(attention_time(costs, model, engine, behind).total * fill - attention_s, 0.0)

@@ -13,8 +13,8 @@ class Rhythm(NamedTuple):
 
     decode: float  # steps in which it writes tokens
     prefill: float  # steps up to the end of its prompt
-    decode_share: float  # share of the running requests that write tokens in a step
-    company: float  # others that write tokens in a step that carries its prompt, at most 1
+    company: float  # probability that others write tokens in a step that carries its prompt
+    decode_share: float  # share of the running requests that write, in steps in which any do
     ahead: float  # prompts of others that are prefilled before its own
     between: float  # prompts of others that are prefilled between two of its decode steps
 
@@ -34,7 +34,8 @@ def rhythm(
     first n / M each. Of these others, each is prefilled once while the request runs, a share q
     comes first, as requests arrive in waves, and of the rest 1 / (D + 1), or more if a step has no
     room for what is left. All steps K of all requests have room for all tokens:
-    K M >= sequences (n + drafted D). B D / K of B running requests write tokens in a step.
+    K M >= sequences (n + drafted D). Each of the others writes tokens in a share D / K of them, and
+    all B write B D while a request runs.
     """
     per_chunk = 1.0 / engine.prefill_chunk
     per_decode = 1.0 / (decode_steps + 1.0)
@@ -48,12 +49,12 @@ def rhythm(
     crowded = sequences * (own_steps + drafted * per_chunk * decode_steps)
     prefill = max(prefill_steps, crowded - decode_steps)
     among = min(others, 1.0) * prefill
-    decode_share = (decode_steps + TINY) / (decode_steps + among + TINY)
+    company = min(others * (decode_steps + TINY) / (decode_steps + among + TINY), 1.0)
     return Rhythm(
         decode=decode_steps,
         prefill=prefill,
-        decode_share=decode_share,
-        company=min(others * decode_share, 1.0),
+        company=company,
+        decode_share=(decode_steps + TINY) / (decode_steps + company * prefill + TINY),
         ahead=ahead_share * others,
         between=between_share * others,
     )

@@ -100,6 +100,24 @@ def test_levels_rest_on_sources_that_no_fit_has_seen(licensed):
     assert widths["own"]["power"][:2] == UNKNOWN
 
 
+def test_rows_of_two_sources_do_not_tell_how_far_others_are(licensed):
+    found, _ = questions([row for row in licensed if row.source == "gpt_fast" and row.tp == 1])
+    named = [found[0].measurement._replace(source=str(source)) for source in range(3)]
+    rows = [
+        row
+        for source, measurement in enumerate(named)
+        for level in ("own", "unseen")
+        for row in made(
+            found[0]._replace(measurement=measurement), 40, 0.01, level, "models", source
+        )
+    ]
+
+    few, enough = (levels(part)["unseen"]["tpot_single"] for part in (rows[:-320], rows))
+
+    assert few[:2] == UNKNOWN
+    assert enough.high < 1.1
+
+
 def test_few_groups_do_not_stretch_an_interval_without_end(licensed):
     found, _ = questions([row for row in licensed if row.source == "gpt_fast" and row.tp == 1])
     shifts = (0.0, 0.01, 2.0)

@@ -324,3 +324,16 @@ def test_faulty_engines(tmp_path, text, expected):
     told = faults(catalog.load_engine, str(write(tmp_path / "e.toml", text)))
     assert any(expected in fault for fault in told), told
     assert not any("pydantic" in fault or "Traceback" in fault for fault in told)
+
+
+def test_formats_in_files_of_engines_are_weight_formats():
+    for name in catalog.names("engine"):
+        for published, own in catalog.load_engine(name).file_formats.items():
+            assert {published, own} <= set(catalog.names("weight_format"))
+
+
+def test_formats_in_files_are_inherited():
+    child = catalog.load_engine("mlc").over(catalog.load_engine("llamacpp"))
+
+    assert child.file_format("mxfp4") == "mxfp4-gguf-q8"
+    assert child.file_format("fp8") == "fp8"

@@ -336,6 +336,13 @@ def test_faulty_option_is_an_input_error(options, message):
     assert message in str(caught.value)
 
 
+def test_published_weights_are_in_the_files_of_the_engine():
+    """GGUF files of gpt-oss hold all but the experts as Q8_0, its checkpoint in 16 bits."""
+    assert Configuration("gpt-oss-20b", "rtx-5090").labels["weight_format"] == "mxfp4"
+    gguf = Configuration("gpt-oss-20b", "rtx-5090", engine="llamacpp")
+    assert gguf.labels["weight_format"] == "mxfp4-gguf-q8"
+
+
 def test_devices_are_an_option_of_one_configuration():
     row = evaluate("llama-3-70b", "h100-sxm", devices="auto")
 

@@ -269,6 +269,8 @@ class Bill(Passes):
 
         ``input_s`` are the seconds of a prompt: no token costs more than all cost on average.
         """
+        if self.deployment.prefix_hit and not self.cached:  # a prompt of one token
+            return 0.0
         cached = self.cached or 1.0  # the first one
         alone, behind = (Sum(self.engine.residue, self.device) for _ in range(2))
         self.attention_of_prompts(alone, 0.0)

@@ -126,8 +126,7 @@ class Naive(Bill):
             "step_flops": step_flops,
             "arithmetic_intensity": step_flops / step_bytes,
             "mbu": step_bytes / (wall * devices * device.memory_bandwidth),
-            "mfu": step_flops
-            / (wall * devices * max(self.experts_kernel.flops, self.attention_flops)),
+            "mfu": step_flops / (wall * devices * self.fastest_flops()),
             "ridge_batch": (
                 self.experts_kernel.flops / device.memory_bandwidth * self.weights.bits / 16
             ),
@@ -201,11 +200,10 @@ class Naive(Bill):
         waits += first * max(self.sequences - 1, 0) * of_a_prompt
         tokens = self.sequences * (self.new + self.queries * writes)
         waits = max(waits, tokens / room - writes)
-        everything = writes + min(others, 1) * waits
-        share = writes / everything if everything else 1.0
-        company = min(others * share, 1)
-        busy = min(1 / share if share else float("inf"), 1 + others * (1 - share))
-        return Pace(writes, waits, share, company, busy, ahead, between)
+        # All that run write all their tokens while one of them runs.
+        company = min(others * writes / (writes + waits), 1)
+        share = writes / (writes + company * waits) if writes else 1 / self.batch
+        return Pace(writes, waits, share, company, 1 / share, ahead, between)
 
     def life_among_others(self, prefill):
         """Return how a request lives in a server that prefills others meanwhile."""
@@ -237,9 +235,10 @@ class Naive(Bill):
         if not self.spatial:
             working = self.prefill_width * self.groups / self.devices
             arithmetic_s *= self.at_once() * working if self.pp > 1 else 1.0
-        if arithmetic_s - reads * idle > beside.total:
+        arithmetic_s -= reads * idle
+        if arithmetic_s > beside.total:
             beside = Sum(engine.residue, self.device)
-            beside.wait("compute", arithmetic_s - reads * idle)
+            beside.wait("compute", arithmetic_s)
             for name in ("weights", "activations", "kv"):
                 read = linear.parts[name] + attention.parts[name]
                 beside.wait(name, -reads * read)
@@ -247,7 +246,8 @@ class Naive(Bill):
         # Without others that write, each step of the prompt waits for the host, too.
         alone = prefill.total + (self.weight_reads() - 1) * self.host(0) / self.passes
         prompts = self.prompts() * self.groups
-        own_s = ((1 - company) * alone + company * added.total) / prompts + self.prefill_offload()
+        own = max(added.total, arithmetic_s)
+        own_s = ((1 - company) * alone + company * own) / prompts + self.prefill_offload()
         ahead_s = ((1 - company) * alone + company * beside.total) / prompts / self.at_once()
         # One of its own steps carries what comes between them.
         slowed = Sum(engine.residue, self.device)

@@ -40,7 +40,7 @@ class Replica:
         self.continuous = deployment.scheduler == 1.0
         self.disaggregated = deployment.scheduler == 2.0
         self.input_len, self.output_len = input_len, output_len
-        self.cached = deployment.prefix_hit * input_len
+        self.cached = min(deployment.prefix_hit * input_len, input_len - 1)
         self.new = input_len - self.cached
         self.queries = 1 + deployment.draft_len
         # Every rank holds equally many experts, some of them a second time.
@@ -221,6 +221,13 @@ class Replica:
         if self.static or self.engine.reserves_output:
             return self.output_len
         return min(self.output_len / 2 * self.engine.length_spread, self.output_len)
+
+    def fastest_flops(self):
+        """Return the FLOP/s of the fastest arithmetic of weights, scores and indexers."""
+        rates = [self.experts_kernel.flops, self.attention_flops]
+        if self.entry.index_topk:
+            rates.append(self.index_flops)
+        return max(rates)
 
     def own_tokens(self):
         """Return the tokens that a sequence keeps alone, with those of a block that it wastes."""

@@ -12,6 +12,7 @@ from perfcore.physics.decode import (
     kv_efficiency,
     layer_terms,
     scaled,
+    scored_flops,
     state_terms,
     summed,
 )
@@ -101,6 +102,11 @@ def test_index_costs():
     assert costs.kv_per_token == digits(61 * 128 / 3.35e12)
     assert costs.compute_per_token == digits(61 * 2 * 64 * 128 / H100.flops_fp8)
     assert index_flops(H100, IDEAL, 0.5) == 0.5 * H100.flops_fp8
+
+
+def test_attention_is_as_fast_as_its_indexer():
+    assert scored_flops(model("deepseek-v3.2"), H100, IDEAL) == H100.flops_fp8
+    assert scored_flops(LLAMA, H100, IDEAL) == H100.flops_fp16
 
 
 def test_states_are_read_and_written():

@@ -166,7 +166,9 @@ def test_static_stages_idle_in_turn():
 
 def test_every_micro_batch_reads_the_weights():
     """64 sequences of a server on 4 stages: each token takes the time of 16 sequences alone."""
-    engine = SERVED._replace(interference=0.0, hop_latency=0.0, host_per_sequence=0.0)
+    engine = SERVED._replace(
+        interference=0.0, hop_latency=0.0, host_per_sequence=0.0, prefill_chunk=8_192.0
+    )
     fast = H100._replace(link_bandwidth=1e30)
     staged = whole(LLAMA, engine, device=fast, pp=4.0, batch=64.0, scheduler=CONTINUOUS)
     alone = whole(LLAMA, engine, device=fast, batch=16.0, scheduler=CONTINUOUS)

@@ -17,6 +17,7 @@ from perfcore.physics.prefill import (
     attention_work,
     cached_token_time,
     chunk_fill,
+    new_tokens,
     pipelined_parts,
     prefill_costs,
     prefill_terms,
@@ -52,6 +53,12 @@ def test_prompts():
     assert work.tokens == 4_096.0
     assert work.global_pairs == 2_048 * 2_049
     assert work.window_pairs == 2 * sum(min(query, 1_024) for query in range(1, 2_049))
+
+
+def test_the_last_token_of_a_prompt_is_never_cached():
+    assert new_tokens(0.0, 1.0) == 1.0
+    assert new_tokens(0.75, 1_024.0) == 256.0
+    assert new_tokens(0.99, 16.0) == 1.0
 
 
 def test_cached_prompts():

@@ -1,6 +1,8 @@
 """A server in steady state, by hand."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perfcore.physics.attention import kv_bytes_per_sequence, kv_bytes_per_token
 from perfcore.physics.parallelism import lay_out
@@ -147,7 +149,15 @@ def test_rhythm_of_a_request_alone():
     assert (pace.ahead, pace.between, pace.company) == (0.0, 0.0, 0.0)
     assert (pace.prefill, pace.decode_share) == (1.0, 1.0)
     assert paced(batch=1.0, decode_steps=0.0).decode_share == 1.0
-    assert paced(decode_steps=0.0).decode_share < 1e-290
+    assert paced(decode_steps=0.0).decode_share == digits(1 / 9)
+
+
+@given(st.floats(1.0, 4_096.0), st.floats(1.0, 1e5), st.floats(1.0, 1e4), st.floats(0.0, 1.0))
+def test_all_requests_write_all_their_tokens_while_one_runs(batch, new_tokens, steps, wave):
+    pace = paced(batch=batch, new_tokens=new_tokens, decode_steps=steps, queue_weight=wave)
+
+    writes = (pace.decode + pace.company * pace.prefill) * batch * pace.decode_share
+    assert writes == pytest.approx(batch * steps, rel=1e-12)
 
 
 def test_passes_that_share_the_stages():

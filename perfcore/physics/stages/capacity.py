@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from perfcore.physics.attention import kv_bytes_of_prefix, kv_bytes_per_sequence
 from perfcore.physics.memory import LARGEST_BATCH, largest_batch
+from perfcore.physics.prefill import new_tokens
 from perfcore.physics.rounding import NOTHING
 from perfcore.physics.serving import kept_output, wasted_tokens
 from perfcore.physics.stages.replica import CONTEXT_TOO_LONG, KV_DOES_NOT_FIT, OK, Replica
@@ -38,14 +39,14 @@ def cache_at(replica: Replica, input_len: float, output_len: float) -> Cache:
     layout = replica.layout
     deployment = replica.deployment
     engine = replica.engine
-    cached = deployment.prefix_hit * input_len
+    new = new_tokens(deployment.prefix_hit, input_len)
     kept = output_len
     if deployment.scheduler != SCHEDULER_STATIC:
         kept = kept_output(engine, output_len) + wasted_tokens(engine)
-    own = (1.0 - deployment.prefix_hit) * input_len + kept
+    own = new + kept
     copies = 1.0 + replica.draft_share
     per_sequence = copies * kv_bytes_per_sequence(model, replica.kv_format, own)
-    shared = copies * kv_bytes_of_prefix(model, replica.kv_format, cached, own)
+    shared = copies * kv_bytes_of_prefix(model, replica.kv_format, input_len - new, own)
     states = copies * replica.state_bytes
     return Cache(
         per_sequence=per_sequence,
@@ -65,7 +66,7 @@ def end_bytes(replica: Replica, input_len: float, output_len: float) -> float:
     if deployment.scheduler == SCHEDULER_STATIC:
         return NOTHING
     engine = replica.engine
-    new = (1.0 - deployment.prefix_hit) * input_len + wasted_tokens(engine)
+    new = new_tokens(deployment.prefix_hit, input_len) + wasted_tokens(engine)
     now = new + kept_output(engine, output_len)
     end = kv_bytes_per_sequence(replica.model, replica.kv_format, new + output_len)
     kv_bytes = end - kv_bytes_per_sequence(replica.model, replica.kv_format, now)

@@ -26,6 +26,7 @@ from perfcore.physics.prefill import (
     attention_work,
     cached_token_time,
     chunk_fill,
+    new_tokens,
     passes_at_once,
     prefill_terms,
     prompts_of,
@@ -108,21 +109,19 @@ def prefill_at(
     layout = replica.layout
     deployment = replica.deployment
     served = deployment.scheduler != SCHEDULER_STATIC
-    new_tokens = (1.0 - deployment.prefix_hit) * input_len
+    hit = deployment.prefix_hit
+    new = new_tokens(hit, input_len)
     decode_steps = (output_len - 1.0) * replica.per_step_token
-    pace = rhythm(
-        engine, running.batch, running.sequences, new_tokens, decode_steps, replica.drafted
-    )
+    pace = rhythm(engine, running.batch, running.sequences, new, decode_steps, replica.drafted)
     # prefill of a spatial machine uses all chips for all prompts
     all_at_once = layout.prefill_width > layout.width
     sequences = running.per_group if all_at_once else running.sequences
     together = prompts_together(
-        engine, deployment.scheduler, running.batch, sequences, running.groups, new_tokens
+        engine, deployment.scheduler, running.batch, sequences, running.groups, new
     )
     per_group = together * running.per_groups
     per_prompt = 1.0 / together if served else running.per_batch
-    hit = deployment.prefix_hit
-    work = prompts_of(model, per_group, new_tokens, hit * input_len)
+    work = prompts_of(model, per_group, new, input_len - new)
     chunks = max(work.tokens * (1.0 / engine.prefill_chunk), 1.0) if served else 1.0
     experts_read = touched_experts(
         layout.expert_slots, engine, replica.passed_over, work.tokens * running.groups

@@ -173,8 +173,7 @@ def point_at(
         busy = (steps_s + first_s) / max(steps_s, step.seconds)  # of one token: like of two
     elif served:
         pace = prefill.rhythm
-        decode_share = pace.decode_share
-        filled = decode_share * running.per_room  # of the room in a step
+        filled = pace.decode_share * running.per_room  # of the room in a step
         step = thinned(replica, full, filled)
         step_s = step.seconds * replica.step_tokens
         # a step that carries prompts reads weights and starts operators once for all its tokens
@@ -194,10 +193,10 @@ def point_at(
             more = (added_s - plain_s) / prefill.seconds
         alone = 1.0 - pace.company
         alone_s = alone * (prefill.seconds + prefill.further_host_s)
-        own_s = (alone_s + pace.company * added_s) * prefill.per_prompt + away_s
         # whatever overlaps, arithmetic takes its time
-        delay_s = engine.interference * added_s
         least_s = prefill.arithmetic_s - hides * step.unused_s
+        own_s = (alone_s + pace.company * max(added_s, least_s)) * prefill.per_prompt + away_s
+        delay_s = engine.interference * added_s
         forced = 1.0 if least_s > delay_s else 0.0
         beside_s = max(delay_s, least_s)
         ahead_s = per_prompt * (alone_s + pace.company * beside_s)
@@ -221,7 +220,7 @@ def point_at(
         saved_memory_s += behind_s
         saved_compute_s -= behind_s + forced * prefill_s
         saved_start_s = fused * start_s
-        busy = min(1.0 / (decode_share + TINY), 1.0 + max(batch - 1.0, 0.0) * (1.0 - decode_share))
+        busy = 1.0 / pace.decode_share
     tpot_s = step.seconds + prefill_s
     per_tpot = 1.0 / tpot_s
     request_s = written * tpot_s

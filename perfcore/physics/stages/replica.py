@@ -11,7 +11,13 @@ from perfcore.physics.collectives import (
     repeated,
 )
 from perfcore.physics.cost import usd_per_second
-from perfcore.physics.decode import ContextCosts, context_costs, index_costs, kv_efficiency
+from perfcore.physics.decode import (
+    ContextCosts,
+    context_costs,
+    index_costs,
+    kv_efficiency,
+    scored_flops,
+)
 from perfcore.physics.energy import Executed, Watts, executed, watts_of
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.moe import log_passed_over
@@ -33,7 +39,6 @@ from perfcore.physics.roofline import peak_flops, reached_flops, ridge_batch
 from perfcore.physics.sizing import draft_bytes, held_bytes, read_shares, weight_bytes_per_device
 from perfcore.physics.speculation import accepted_tokens, draft_share
 from perfcore.records import (
-    MATH_FP16,
     OFFLOAD_NONE,
     SCHEDULER_STATIC,
     Deployment,
@@ -374,8 +379,7 @@ def prepare(
         )
         * drafted,
         per_bandwidth=1.0 / (layout.width * device.memory_bandwidth),
-        # scores are computed in 16 bit, which may be faster than the weights' arithmetic
-        per_flops=1.0 / (layout.width * max(reached, reached_flops(device, engine, MATH_FP16))),
+        per_flops=1.0 / (layout.width * max(reached, scored_flops(model, device, engine))),
         active_share=layout.width / layout.devices,
         peak_flops=reached,
         ridge_batch=ridge_batch(device, engine, weight_format.bits, arithmetic),
