@@ -260,6 +260,40 @@ function dots(canvas, height, points, xs, ys, box) {
   return at;
 }
 
+// Cells of a map: rows of colours from top to bottom, null where nothing runs; labels of both sides.
+function cells(canvas, colour, columns, rows, xs, ys, now) {
+  const each = 22, left = 62, top = 4;
+  const { pen, width, ink } = sheet(canvas, rows.length * each + 44);
+  const wide = (width - left - 8) / columns.length, bottom = top + rows.length * each;
+  rows.forEach((_, row) => columns.forEach((__, column) => {
+    pen.fillStyle = colour[row][column] || ink.card;
+    pen.fillRect(left + column * wide, top + row * each, wide - 1, each - 1);
+  }));
+  pen.strokeStyle = ink.ink;
+  pen.lineWidth = 2;
+  pen.strokeRect(left + now[0] * wide, top + now[1] * each, wide - 1, each - 1);
+  pen.fillStyle = ink.faint;
+  pen.textAlign = "right";
+  rows.forEach((label, row) => pen.fillText(label, left - 6, top + row * each + each / 2));
+  pen.textAlign = "center";
+  let last = -Infinity;
+  columns.forEach((label, column) => {
+    const at = left + (column + 0.5) * wide, half = pen.measureText(label).width / 2;
+    if (at - half > last + 6) {
+      pen.fillText(label, at, bottom + 10);
+      last = at + half;
+    }
+  });
+  pen.fillStyle = ink.ink;
+  pen.fillText(xs, left + (width - left) / 2, bottom + 28);
+  pen.save();
+  pen.translate(7, (top + bottom) / 2);
+  pen.rotate(-Math.PI / 2);
+  pen.fillText(ys, 0, 0);
+  pen.restore();
+  return { left, top, wide, each };
+}
+
 function nearest(points, x, y, within) {
   let best = null, least = within * within;
   for (const point of points) {

@@ -51,7 +51,7 @@ const codeOf = (axis, value) => data.axes[axis].choices.indexOf(value);
 function resolve(state, one) {
   const entry = data.catalogue.model[one.model];
   const format = one.weight_format === NATIVE ? entry.native : one.weight_format;
-  const made = { ...one, format, fault: "" };
+  const made = { ...one, tpGiven: one.tp, format, fault: "" };
   if (!format) {
     made.fault = "is published in a format that the catalogue lacks; choose one";
     return made;
@@ -64,18 +64,7 @@ function resolve(state, one) {
     economics: scaled("economics", recordOf("economics", state.economics), state),
   };
   made.records.engine = engineOf(state.engine, one.device, made.records.weight_format.kernel);
-  made.tp = one.tp === AUTO ? 1 : one.tp;
-  made.pp = one.tp === AUTO ? 1 : state.pp;
-  if (one.tp === AUTO && data.catalogue.device[one.device].neighbours && state.offload === "none") {
-    const r = made.records;
-    const chosen = fewest_devices(
-      r.model, r.device, r.engine, r.weight_format, r.kv_format,
-      deploymentOf(state, made, state.batch), state.input_len + state.output_len
-    );
-    made.tp = chosen.tp;
-    made.pp = chosen.pp;
-  }
-  made.devices = made.tp * made.pp * state.dp;
+  layOut(state, made);
   for (const scale of data.scales) {
     const value = made.records[scale.record][scale.field];
     if (value < scale.low || value > scale.high) made.fault = `${scale.field} is out of its limits`;
@@ -85,6 +74,23 @@ function resolve(state, one) {
     made.fault = "the power limit is below the power when idle";
   }
   return made;
+}
+
+// Choose the layout of a series: as given, or the fewest devices that hold it, as `point` does.
+function layOut(state, made) {
+  const chooses = data.catalogue.device[made.device].neighbours && state.offload === "none";
+  const auto = made.tpGiven === AUTO;
+  made.tp = auto ? 1 : made.tpGiven;
+  made.pp = auto ? 1 : state.pp;
+  if (auto && chooses) {
+    const r = made.records;
+    const { tp, pp } = fewest_devices(
+      r.model, r.device, r.engine, r.weight_format, r.kv_format,
+      deploymentOf(state, made, state.batch), state.input_len + state.output_len
+    );
+    Object.assign(made, { tp, pp });
+  }
+  made.devices = made.tp * made.pp * state.dp;
 }
 
 function deploymentOf(state, made, batch) {

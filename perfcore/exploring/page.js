@@ -38,6 +38,7 @@ const OTHERS = { engine: "Engine", scheduler: "Scheduler", kv_format: "KV cache"
   acceptance_decay: "Decay of acceptance" };
 const X = ["tpot_s", "ttft_s", "e2e_latency_s", "tokens_per_s_per_user"];
 const Y = ["tokens_per_s_per_device", "cost_per_mtok_output_usd", "energy_per_output_token_j", "requests_per_s", "power_w", "mbu"];
+const BEST = ["cost_per_mtok_output_usd", "tpot_s", "ttft_s", "e2e_latency_s", "tokens_per_s_per_device", "energy_per_output_token_j"];
 const INTERVAL = { tpot_s: ["tpot_low_s", "tpot_high_s"], ttft_s: ["ttft_low_s", "ttft_high_s"],
   e2e_latency_s: ["e2e_latency_low_s", "e2e_latency_high_s"] };
 
@@ -52,7 +53,7 @@ function first() {
   }
   if (!state.acceptance) state.acceptance = 0.7;
   for (const name of Object.keys(FACTORS)) state[name] = 1;
-  return { ...state, x: X[0], y: Y[0], rx: "tpot_s", ry: Y[0], rc: "", where: {} };
+  return { ...state, x: X[0], y: Y[0], best: BEST[0], rx: "tpot_s", ry: Y[0], rc: "", where: {} };
 }
 
 function read(hash) {
@@ -79,8 +80,8 @@ function read(hash) {
 
 // A value from the address or a field; null if it is none.
 function admitted(name, text) {
-  if (name === "x" || name === "rx") return COLUMN[text] ? text : null;
-  if (name === "y" || name === "ry") return COLUMN[text] ? text : null;
+  if (["x", "y", "rx", "ry"].includes(name)) return COLUMN[text] ? text : null;
+  if (name === "best") return BEST.includes(text) ? text : null;
   if (name === "rc") return text;
   if (name === "tp" && text === AUTO) return AUTO;
   if (name === "weight_format" && text === NATIVE) return NATIVE;
@@ -129,12 +130,12 @@ function ask() {
 
 // What is computed
 
-function labelled(made, several) {
+function labelled(made, several, counted = true) {
   const words = several.length ? several : ["device"];
   return words.map((name) => {
-    if (name === "tp") return `tp ${made.tp}`;
+    if (name === "tp") return `tp ${counted ? made.tp : made.tpGiven}`;
     if (name === "weight_format") return made.format || made.weight_format;
-    return name === "device" && made.devices > 1 ? `${made.devices} × ${made.device}` : made[name];
+    return counted && name === "device" && made.devices > 1 ? `${made.devices} × ${made.device}` : made[name];
   }).join(" · ");
 }
 
@@ -154,6 +155,7 @@ function compute() {
     const other = by.slice(1).reduce((place, name) => place * state[name].length + state[name].indexOf(one[name]), 0);
     made.shade = (by.length ? state[by[0]].indexOf(one[by[0]]) : 0) % LIGHT.length;
     made.dash = DASHES[other % DASHES.length];
+    made.short = labelled(made, several, false);
     Object.assign(made, pointOf(state, made, state.batch));
     return made;
   });
@@ -226,12 +228,14 @@ function draw() {
   legend($("#memory .legend"), [[TERMS[0], "weights"], [TERMS[1], "KV cache and states"], [ink.line, "free"],
     [ink.faint, "kept back or second tier"]]);
   pareto();
+  map();
   results();
   point();
   if (rows) drawRows();
   const speaks = (id, what) => $(`${id} canvas`).setAttribute("aria-label", `${what} ${$("#finding").textContent}`);
   speaks("#time", "Time per output token, by what limits it.");
   speaks("#memory", "Memory of one device.");
+  speaks("#map", "The best configuration at each batch and prompt length.");
   speaks("#pareto", "Latency against throughput over batch.");
   document.body.dataset.drawn = (performance.now() - begun).toFixed(2);
 }
@@ -284,6 +288,35 @@ function pareto() {
     `the large points are batch ${state.batch.toLocaleString("en-US")}, with the 80 % interval. Layouts are those of that batch. Press a point for its command.`;
 }
 
+// The best configuration at each batch and prompt length.
+const LENGTHS = Array.from({ length: 12 }, (_, power) => 2 ** (17 - power)); // from the longest
+let mapped = null;
+function map() {
+  const size = batches(), better = COLUMN[state.best].better === "most" ? -1 : 1;
+  const lengths = [...new Set([...LENGTHS, state.input_len])].sort((one, other) => other - one);
+  const found = lengths.map((input_len) => size.map((batch) => {
+    const there = { ...state, input_len, batch };
+    let best = null, value = Infinity;
+    for (const made of shown) {
+      if (!made.records) continue;
+      const own = { ...made };
+      layOut(there, own);
+      const { point, fault } = pointOf(there, own, batch);
+      if (!fault && better * point[state.best] < value) [best, value] = [made, better * point[state.best]];
+    }
+    return best && { made: best, value: better * value, input_len, batch };
+  }));
+  const count = (value) => (value >= 1024 && value % 1024 === 0 ? `${value / 1024}Ki` : value.toLocaleString("en-US"));
+  const winners = shown.filter((made) => found.some((row) => row.some((cell) => cell && cell.made === made)));
+  const several = SERIES.filter((name) => state[name].length > 1).length > 1; // then colours of one device do not tell
+  const colour = (made) => (several ? colours().series[winners.indexOf(made) % LIGHT.length] : made.colour);
+  mapped = { found, ...cells($("#map canvas"), found.map((row) => row.map((cell) => cell && colour(cell.made))),
+    size.map(count), lengths.map(count), "batch", "prompt [tokens]", [size.indexOf(state.batch), lengths.indexOf(state.input_len)]) };
+  legend($("#map .legend"), winners.map((made) => [colour(made), made.short]));
+  $("#map .note").textContent = `${winners.length === 1 ? `${winners[0].short} is best everywhere` : winners.length ? "Each colour is the best of the configurations" : "Nothing runs"}, ` +
+    `by ${worded(state.best)}${state.tp.includes(AUTO) ? ", each with the devices that it needs there" : ""}; empty where none runs. Press a cell to move there.`;
+}
+
 const TABLE = [
   ["devices", "devices"], ["tpot_s", "time per token"], ["ttft_s", "first token"], ["tokens_per_s_per_user", "tokens/s per user"],
   ["tokens_per_s_per_device", "tokens/s per device"], ["cost_per_mtok_output_usd", "$ per Mtok out"],
@@ -299,7 +332,7 @@ function results() {
       best[name] = (better === "most" ? Math.max : Math.min)(...running.map((made) => made.point[name]));
     }
   }
-  const cells = (made) => {
+  const values = (made) => {
     if (made.fault) return [el("td", { class: "text", colspan: String(TABLE.length + 1) }, `does not run: ${made.fault}`)];
     const { point } = made;
     const found = TABLE.map(([name]) => {
@@ -310,12 +343,14 @@ function results() {
     });
     return [...found, el("td", { class: "text" }, data.bounds[point.bound])];
   };
+  const held = [...document.querySelectorAll("#results button")].indexOf(document.activeElement);
   $("#results").replaceChildren(
     el("thead", {}, el("tr", {}, ...["configuration", ...TABLE.map(([, label]) => label), "limited by"].map((text, place, { length }) =>
       el("th", { scope: "col", ...(place === length - 1 ? { class: "text" } : {}) }, text)))),
     el("tbody", {}, ...shown.map((made, place) => el("tr", { "aria-selected": String(place === chosen.place) },
-      el("td", {}, el("button", { type: "button", onclick: () => choose(place, null) }, made.label)), ...cells(made))))
+      el("td", {}, el("button", { type: "button", onclick: () => choose(place, null) }, made.label)), ...values(made))))
   );
+  if (held >= 0 && held < shown.length) document.querySelectorAll("#results button")[held].focus();
 }
 
 function choose(place, batch) {
@@ -335,6 +370,7 @@ function point() {
   $("#command").textContent = command || (made.records ? "(an entry of the sweep has no name outside of it)" : "");
   $("#copy").hidden = !command;
   const { point: all } = found;
+  if (!$("#point details").open) return; // many rows, which nobody sees
   $("#columns").replaceChildren(el("tbody", {}, ...(all && !found.fault ? data.columns : []).map(({ name, unit, meaning }) => {
     const value = all[name];
     const text = { status: data.statuses, bound: data.bounds }[name];
@@ -522,9 +558,10 @@ function build() {
   const named = (names) => names.map((name) => [name, worded(name)]);
   $("#pareto .axes").append(
     picker("x", "across", named(X), (x) => change({ x })), picker("y", "up", named(Y), (y) => change({ y })));
+  $("#map .axes").append(picker("best", "best by", named(BEST), (best) => change({ best })));
   $("#notes").append(...data.notes.map((note) => el("li", {}, note)));
   $("#source").textContent = `perfcore ${data.version} · computed in this browser by the formulas of perfcore/physics · made again by: ${data.again}`;
-  for (const section of document.querySelectorAll("section:has(canvas)")) {
+  for (const { parentElement: section } of document.querySelectorAll("section canvas")) {
     section.append(el("button", { type: "button", class: "png", onclick: () => png(section), "aria-label": `Download PNG: ${section.id}` }, "PNG"));
   }
   $("#csv").addEventListener("click", () => save("perfcore.csv", csv(), "text/csv"));
@@ -535,15 +572,28 @@ function build() {
   });
   $("#reset").addEventListener("click", () => again(""));
   $("#controls").addEventListener("submit", (event) => event.preventDefault());
+  $("#point details").addEventListener("toggle", ask);
   window.addEventListener("hashchange", () => again(location.hash));
   window.addEventListener("resize", ask);
   scheme.addEventListener("change", ask);
   const canvas = $("#pareto canvas");
-  hover(canvas, () => drawnPoints, ({ place, batch, x, y }) => `${shown[place].label}\nbatch ${batch.toLocaleString("en-US")}\n` +
+  hover(canvas, (event) => nearest(drawnPoints, event.offsetX, event.offsetY, 24), ({ place, batch, x, y }) => `${shown[place].label}\nbatch ${batch.toLocaleString("en-US")}\n` +
     `${told(x, COLUMN[state.x].unit)}, ${told(y, COLUMN[state.y].unit)}`);
   canvas.addEventListener("click", (event) => {
     const found = nearest(drawnPoints, event.offsetX, event.offsetY, 24);
     if (found) choose(found.place, found.batch === state.batch ? null : found.batch);
+  });
+  const cellAt = ({ offsetX, offsetY }) => {
+    const row = mapped.found[Math.floor((offsetY - mapped.top) / mapped.each)];
+    return (row && row[Math.floor((offsetX - mapped.left) / mapped.wide)]) || null;
+  };
+  hover($("#map canvas"), cellAt, ({ made, value, input_len, batch }) =>
+    `${made.short}\nbatch ${batch.toLocaleString("en-US")}, prompt ${input_len.toLocaleString("en-US")}\n${told(value, COLUMN[state.best].unit)}`);
+  $("#map canvas").addEventListener("click", (event) => {
+    const cell = cellAt(event);
+    if (!cell) return;
+    change({ batch: cell.batch, input_len: cell.input_len });
+    for (const show of refresh) show();
   });
   for (const id of ["#time", "#memory"]) {
     $(`${id} canvas`).addEventListener("click", (event) => {
@@ -560,10 +610,10 @@ function again(hash) {
   ask();
 }
 
-function hover(canvas, points, say) {
+function hover(canvas, find, say) {
   const tip = $("#tip");
   canvas.addEventListener("pointermove", (event) => {
-    const found = nearest(points(), event.offsetX, event.offsetY, 24);
+    const found = find(event);
     tip.hidden = !found;
     canvas.style.cursor = found ? "pointer" : "";
     if (!found) return;

@@ -1,7 +1,7 @@
 // Rows of a run: filtered, coloured, brushed; each with the command that computes it again.
 
 const unpacked = (text, Kind) => new Kind(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
-let dotsDrawn = [], box = null, brushed = null, picked = null;
+let dotsDrawn = [], box = null, brushed = null, picked = null, rowsDrawn = "";
 
 function buildRows() {
   const { axes, metrics, name, sentence, given } = data.rows;
@@ -37,7 +37,7 @@ function buildRows() {
       return el("label", {}, `only ${axis}`, control);
     }));
   const canvas = $("#run canvas");
-  hover(canvas, () => dotsDrawn, ({ row }) => Object.entries(valuesOf(row)).filter(([axis]) => axes[axis]).map(([axis, value]) => `${axis} ${value}`)
+  hover(canvas, (event) => nearest(dotsDrawn, event.offsetX, event.offsetY, 24), ({ row }) => Object.entries(valuesOf(row)).filter(([axis]) => axes[axis]).map(([axis, value]) => `${axis} ${value}`)
     .concat(`${told(rows.metrics[state.rx][row], (COLUMN[state.rx] || {}).unit)}, ${told(rows.metrics[state.ry][row], (COLUMN[state.ry] || {}).unit)}`).join("\n"));
   let from = null;
   canvas.addEventListener("pointerdown", (event) => { from = [event.offsetX, event.offsetY]; });
@@ -125,6 +125,10 @@ function rowsCsv() {
 }
 
 function drawRows() {
+  const { rx, ry, rc, where } = state;
+  const now = JSON.stringify([rx, ry, rc, where, box, brushed && [...brushed], picked, innerWidth, scheme.matches]);
+  if (now === rowsDrawn) return; // choices above change no row
+  rowsDrawn = now;
   const ink = colours(), colour = rows.axes[state.rc];
   const xs = rows.metrics[state.rx], ys = rows.metrics[state.ry];
   if (!xs || !ys) return;

@@ -45,6 +45,8 @@ def choose(browser, name, value, event="input"):
 
 
 def columns(browser):
+    browser.run("document.querySelector('#point details').open = true")
+    browser.settle()
     found = browser.run(
         "JSON.stringify([...document.querySelectorAll('#columns td[data-name]')]"
         ".map((cell) => [cell.dataset.name, Number(cell.dataset.value)]))"
@@ -204,7 +206,7 @@ def test_the_csv_has_all_columns_and_commands(browser, page):
             )
 
 
-@pytest.mark.parametrize("picture", ["time", "memory", "pareto", "run"])
+@pytest.mark.parametrize("picture", ["time", "memory", "pareto", "map", "run"])
 def test_pictures_are_saved_as_png(browser, run_page, picture):
     browser.open(run_page.as_uri())
     saved = browser.run(
