@@ -183,7 +183,7 @@ function lines(canvas, height, all, xs, ys) {
   const points = labelled.flatMap((line) => line.points);
   const ruler = canvas.getContext("2d");
   const longest = Math.max(...labelled.map((line) => ruler.measureText(line.label).width), 30);
-  const room = Math.min(narrow ? 96 : 220, longest + 26);
+  const room = Math.min(narrow ? 120 : 240, longest + 26);
   const at = plane(canvas, height, points, xs, ys, room);
   const { pen, ink } = at;
   const ends = [];

@@ -4,7 +4,7 @@
 const { Model, Device, Engine, WeightFormat, KVFormat, Economics, Deployment } = physics;
 const { evaluate, fewest_devices, usable_bytes } = physics;
 const RECORDS = { model: Model, device: Device, weight_format: WeightFormat, kv_format: KVFormat, economics: Economics };
-const SERIES = ["model", "device", "weight_format", "tp"];
+const SERIES = ["device", "model", "weight_format", "tp"]; // in the order of labels
 const MOST_SERIES = 24;
 const AUTO = "auto", NATIVE = "native";
 const known = new Map();
@@ -121,10 +121,11 @@ function quoted(word) {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\"'\"'")}'`;
 }
 
-// How a command names an entry; empty if it has no name outside of its sweep.
+// How a command names an entry; empty if it is unknown here or has no name outside of its sweep.
 function wordOf(kind, name) {
   const entry = data.catalogue[kind][name];
-  return entry && entry.word !== undefined ? entry.word : name;
+  if (!entry) return "";
+  return entry.word === undefined ? name : entry.word;
 }
 
 // A command from values of axes by name and what-ifs as texts; empty if an entry has no name.

@@ -147,15 +147,14 @@ function batches() {
 
 function compute() {
   const { shown: found, all } = seriesOf(state);
-  const several = SERIES.filter((name) => state[name].length > 1);
-  const by = ["device", "model", "weight_format", "tp"].filter((name) => several.includes(name));
+  const by = SERIES.filter((name) => state[name].length > 1);
   shown = found.map((one) => {
     const made = resolve(state, one);
-    made.label = labelled(made, several);
+    made.label = labelled(made, by);
     const other = by.slice(1).reduce((place, name) => place * state[name].length + state[name].indexOf(one[name]), 0);
     made.shade = (by.length ? state[by[0]].indexOf(one[by[0]]) : 0) % LIGHT.length;
     made.dash = DASHES[other % DASHES.length];
-    made.short = labelled(made, several, false);
+    made.short = labelled(made, by, false);
     Object.assign(made, pointOf(state, made, state.batch));
     return made;
   });
@@ -308,8 +307,8 @@ function map() {
   }));
   const count = (value) => (value >= 1024 && value % 1024 === 0 ? `${value / 1024}Ki` : value.toLocaleString("en-US"));
   const winners = shown.filter((made) => found.some((row) => row.some((cell) => cell && cell.made === made)));
-  const several = SERIES.filter((name) => state[name].length > 1).length > 1; // then colours of one device do not tell
-  const colour = (made) => (several ? colours().series[winners.indexOf(made) % LIGHT.length] : made.colour);
+  const alike = new Set(winners.map((made) => made.colour)).size < winners.length; // then colours do not tell
+  const colour = (made) => (alike ? colours().series[winners.indexOf(made) % LIGHT.length] : made.colour);
   mapped = { found, ...cells($("#map canvas"), found.map((row) => row.map((cell) => cell && colour(cell.made))),
     size.map(count), lengths.map(count), "batch", "prompt [tokens]", [size.indexOf(state.batch), lengths.indexOf(state.input_len)]) };
   legend($("#map .legend"), winners.map((made) => [colour(made), made.short]));
@@ -605,6 +604,7 @@ function build() {
 
 function again(hash) {
   state = read(hash);
+  if (rows) settleRows();
   chosen = { place: 0, batch: null };
   for (const show of refresh) show();
   ask();

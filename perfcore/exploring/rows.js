@@ -12,10 +12,7 @@ function buildRows() {
   $("#run").hidden = false;
   $("#run h2").textContent = `Rows of the run ${name}`;
   $("#sentence").textContent = `${sentence} (${given})`;
-  const held = (asked, fallback) => (measured.includes(asked) ? asked : fallback);
-  state.rx = held(state.rx, measured[0]);
-  state.ry = held(state.ry, measured[measured.length > 1 ? 1 : 0]);
-  if (!varying.includes(state.rc)) state.rc = varying.includes("device") ? "device" : varying[0] || "";
+  settleRows();
   const named = measured.map((one) => [one, worded(one)]);
   const changed = (key) => (value) => { box = brushed = null; change({ [key]: value }); };
   $("#run .axes").append(
@@ -66,6 +63,15 @@ function buildRows() {
   $("#rowcsv").addEventListener("click", () => save("rows.csv", rowsCsv(), "text/csv"));
 }
 
+// Choices that the run has.
+function settleRows() {
+  const measured = Object.keys(rows.metrics), varying = Object.keys(rows.axes);
+  const held = (asked, fallback) => (measured.includes(asked) ? asked : fallback);
+  state.rx = held(state.rx, measured[0]);
+  state.ry = held(state.ry, measured[measured.length - 1]);
+  if (!varying.includes(state.rc)) state.rc = varying.includes("device") ? "device" : varying[0] || "";
+}
+
 function valuesOf(row) {
   const values = { ...data.rows.constant };
   for (const [axis, { values: listed, places }] of Object.entries(rows.axes)) values[axis] = listed[places[row]];
@@ -86,8 +92,7 @@ function rowsShown() {
 function commandOfRow(row) {
   const values = valuesOf(row), sets = [];
   const { model, weight_format: form } = values;
-  const entry = data.catalogue.model[model];
-  if (!entry || !data.catalogue.device[values.device]) return "";
+  if (!data.catalogue.model[model] || !data.catalogue.weight_format[form]) return "";
   const plain = recordOf("weight_format", form), own = formatOf(model, form);
   for (const field of WeightFormat.fields) if (plain[field] !== own[field]) sets.push(`weight_format.${field}=${plain[field]}`);
   for (const [column, { key, mode }] of Object.entries(data.rows.what_ifs)) {
@@ -151,6 +156,6 @@ function drawRows() {
   const measured = Object.entries(rows.metrics).slice(0, 6).map(([name, column]) => `${name} ${told(column[picked], (COLUMN[name] || {}).unit)}`);
   $("#row").textContent = `${Object.entries(valuesOf(picked)).filter(([axis]) => rows.axes[axis]).map(([axis, value]) => `${axis} ${value}`).join(", ")}: ${measured.join(", ")}.`;
   const command = commandOfRow(picked);
-  $("#rowcommand").textContent = command || "(the catalogue of this page does not have its model or device)";
+  $("#rowcommand").textContent = command || "(the catalogue does not have an entry of this row)";
   $("#rowcopy").hidden = $("#load").hidden = !command;
 }

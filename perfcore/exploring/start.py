@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -102,6 +103,9 @@ def _of(given: str | Path) -> Start:
             )
         known = {axis.name: set(loader.names(axis.name)) for axis in ENTRY_AXES}
         state, notes = _state(source.axes, known)
+        made, here = source.facts["version"], version("perfcore")
+        if made != here:
+            notes += (f"The run was made by perfcore {made}; this page computes with {here}.",)
         return Start(state, (), notes, rows.embedded(source))
     space = Space.from_toml(given)
     if space.spec.traffic is not None:
@@ -113,7 +117,8 @@ def _of(given: str | Path) -> Start:
     for entry, _ in own:
         known[entry.kind].add(entry.name)
     state, notes = _state({axis.name: axis.values for axis in space.axes}, known)
-    return Start(state, own, (*notes, *space.notes))
+    shown = tuple(pair for pair in own if pair[0].name in state.get(pair[0].kind, ()))
+    return Start(state, shown, (*notes, *space.notes))
 
 
 def _state(

@@ -141,4 +141,4 @@ def test_combinations_beyond_the_most_are_left_out_and_counted(engine):
 
     assert found["all"] == 30
     assert len(found["shown"]) == 24
-    assert found["shown"][0] == {"model": "a", "device": "d", "weight_format": "i", "tp": 1}
+    assert found["shown"][0] == {"device": "d", "model": "a", "weight_format": "i", "tp": 1}

@@ -245,6 +245,18 @@ def test_rows_are_filtered_coloured_and_selected(browser, run_page, folder):
     assert browser.console == []
 
 
+def test_reset_leads_back_to_the_start(browser, run_page):
+    browser.open(run_page.as_uri() + "#rc=batch&rx=nope&where.device=h100-sxm&batch=3")
+    changed = browser.run("[state.rc, state.batch, dotsDrawn.length]")
+    browser.run("document.querySelector('#reset').click()")
+    browser.settle()
+    rx, rc, batch, drawn = browser.run("[state.rx, state.rc, state.batch, dotsDrawn.length]")
+
+    assert changed[:2] == ["batch", 3]
+    assert (rx, rc, batch) == ("tpot_s", "device", 8)
+    assert drawn > changed[2]
+
+
 def test_a_row_s_command_gives_the_run_s_numbers(browser, run_page):
     browser.open(run_page.as_uri())
     rows = json.loads(

@@ -71,6 +71,24 @@ def test_a_run_brings_its_axes_and_rows(folder):
     assert begun.rows["count"] == perfcore.open_run(folder / "run").num_rows
 
 
+def test_a_run_of_another_version_is_said_to_be(folder, monkeypatch):
+    monkeypatch.setattr("perfcore.exploring.start.version", lambda _: "99")
+
+    assert start([folder / "run"]).notes[-1].endswith("this page computes with 99.")
+
+
+def test_only_what_is_shown_is_embedded(tmp_path):
+    sweep = tmp_path / "sizes.toml"
+    sweep.write_text(
+        '[axes]\nmodel = [{ family = "dense", params = { log = ["1B", "100B"], n = 40 } }]\n'
+        'device = "h100-sxm"\n'
+    )
+    begun = start([sweep])
+
+    assert len(begun.own) == 8
+    assert {word for _, word in begun.own} == {""}  # a size of a family has no name elsewhere
+
+
 def test_faults_are_all_told(folder, tmp_path):
     assert "are both runs or sweeps; name one" in refused(folder / "run", folder / "small.toml")[0]
     assert len(refused("no-such-model", "h100-sxm")) == 2
