@@ -29,7 +29,7 @@ function ranged(value, low, high, unit) {
 
 const LIGHT = ["#0072b2", "#d55e00", "#009e73", "#b5489a", "#b37400", "#1c8fc9", "#6a4fb3", "#7c5c22"];
 const DARK = ["#5db6f0", "#ff8d55", "#3fd1a0", "#ee9fd0", "#f2b94d", "#9ad8ff", "#b79cf0", "#d1ad74"];
-const TERMS = ["#0072b2", "#56b4e9", "#8c8c94", "#d55e00", "#cc79a7", "#e0b000", "#009e73", "#7a5195"];
+const TERMS = ["#0072b2", "#56b4e9", "#8c8c94", "#d55e00", "#cc79a7", "#e0b000", "#009e73", "#7a5195", "#5d8a2a", "#b5489a"];
 const DASHES = [[], [6, 4], [2, 3], [9, 3, 2, 3], [1, 5], [12, 4]];
 
 const scheme = matchMedia("(prefers-color-scheme: dark)");

@@ -2,7 +2,7 @@
 // The physics stands before this file, translated from Python; `data` holds the catalogue.
 
 const { Model, Device, Engine, WeightFormat, KVFormat, Economics, Deployment } = physics;
-const { evaluate, fewest_devices, usable_bytes } = physics;
+const { evaluate, fewest_devices, prepare } = physics;
 const RECORDS = { model: Model, device: Device, weight_format: WeightFormat, kv_format: KVFormat, economics: Economics };
 const SERIES = ["device", "model", "weight_format", "tp"]; // in the order of labels
 const MOST_SERIES = 24;
@@ -98,7 +98,16 @@ function deploymentOf(state, made, batch) {
     ...state, tp: made.tp, pp: made.pp, batch,
     scheduler: codeOf("scheduler", state.scheduler), offload: codeOf("offload", state.offload),
   };
-  return new Deployment(...Deployment.fields.map((field) => value[field]));
+  return new Deployment(...Deployment.fields.map((field) => value[field] ?? data.deployment[field]));
+}
+
+// Memory of a device that the engine gives to weights and KV cache. [bytes]
+function usableBytes(state, made) {
+  const r = made.records;
+  return prepare(
+    r.model, r.device, r.engine, r.weight_format, r.kv_format,
+    deploymentOf(state, made, state.batch), r.economics
+  ).usable_bytes;
 }
 
 // The metrics of a series at a batch, and why it does not run; empty if it does.

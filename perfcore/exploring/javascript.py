@@ -8,7 +8,7 @@ an infinity or NaN, as in the compiled kernel; plain Python raises.
 import ast
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -186,7 +186,7 @@ def _literal(value: float) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not math.isfinite(value):
-        raise TranslationError(f"{value}: has no literal")
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
     if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
         raise TranslationError(f"{value}: is not exact as a 64-bit float")
     return repr(value)
@@ -202,8 +202,8 @@ class _Function:
     def translate(self) -> str:
         node = self.formula.node
         arguments = node.args
-        extra = (arguments.defaults, arguments.kwonlyargs, arguments.posonlyargs)
-        if any(extra) or arguments.vararg or arguments.kwarg or node.decorator_list:
+        other = (arguments.kwonlyargs, arguments.posonlyargs, arguments.vararg, arguments.kwarg)
+        if any(other) or node.decorator_list:
             raise self._fault(node, "parameters other than plain ones")
         self.parameters = [argument.arg for argument in arguments.args]
         self.records = {argument.arg: self._record_of(argument) for argument in arguments.args}
@@ -218,15 +218,26 @@ class _Function:
         lines = [f"  let {', '.join(map(_spelled, declared))};"] if declared else []
         lines += self._block(node.body, "  ")
         name = self.program.name_of(node.name, getattr(self.formula.module, node.name))
-        given = ", ".join(map(_spelled, self.parameters))
-        return f"function {name}({given}) {{\n" + "\n".join(lines) + "\n}\n"
+        plain = len(self.parameters) - len(arguments.defaults)
+        given = [_spelled(parameter) for parameter in self.parameters]
+        for place, default in enumerate(arguments.defaults, plain):
+            given[place] += f" = {self._default(default)}"
+        return f"function {name}({', '.join(given)}) {{\n" + "\n".join(lines) + "\n}\n"
 
     def _record_of(self, argument: ast.arg) -> Any:  # noqa: ANN401 - a NamedTuple class, or None
-        """Return the record that a parameter is, by its annotation."""
-        if not isinstance(argument.annotation, ast.Name):
-            raise self._fault(argument, f"parameter {argument.arg} without a plain annotation")
-        found = getattr(self.formula.module, argument.annotation.id, None)
-        return found if _is_record(found) else None
+        """Return the record that a parameter is, by its annotation; None if it may be absent."""
+        match argument.annotation:
+            case ast.Name(id=name):
+                found = getattr(self.formula.module, name, None)
+                return found if _is_record(found) else None
+            case ast.BinOp(left=ast.Name(), op=ast.BitOr(), right=ast.Constant(value=None)):
+                return None
+        raise self._fault(argument, f"parameter {argument.arg} without a plain annotation")
+
+    def _default(self, node: ast.expr) -> str:
+        if not isinstance(node, ast.Constant):
+            raise self._fault(node, f"default {ast.unparse(node)}")
+        return self._value(node)
 
     def _fault(self, node: ast.AST, what: str) -> TranslationError:
         line = getattr(node, "lineno", self.formula.node.lineno)
@@ -281,6 +292,8 @@ class _Function:
         match node:
             case ast.Constant(value=float() | int() as value):
                 return _literal(value)
+            case ast.Constant(value=None):
+                return "null"
             case ast.Name(id=name):
                 return _spelled(name) if name in self.local else self._global(node)
             case ast.Attribute(value=owner, attr=field):
@@ -308,7 +321,11 @@ class _Function:
         for one, op, other in zip(sides, node.ops, sides[1:], strict=False):
             if len(node.ops) > 1 and any(isinstance(n, ast.Call) for n in ast.walk(one)):
                 raise self._fault(node, "a call in a chain of comparisons")
-            if isinstance(op, ast.In) and isinstance(other, ast.Tuple):
+            absent = isinstance(other, ast.Constant) and other.value is None
+            if isinstance(op, ast.Is | ast.IsNot) and absent:
+                sign = "===" if isinstance(op, ast.Is) else "!=="
+                parts.append(f"{self._value(one)} {sign} null")
+            elif isinstance(op, ast.In) and isinstance(other, ast.Tuple):
                 each = [f"{self._value(one)} == {self._value(item)}" for item in other.elts]
                 parts.append(f"({' || '.join(each)})")
             elif type(op) in _OPERATORS:
@@ -344,8 +361,9 @@ class _Function:
             return f"new {self.program.name_of(name, called)}({', '.join(values)})"
         if not inspect.isfunction(called):
             raise self._fault(node, f"call {name}")
-        parameters = tuple(inspect.signature(called).parameters)
-        values = self._in_order(node, parameters, given, named)
+        parameters = inspect.signature(called).parameters
+        optional = {name for name, one in parameters.items() if one.default is not one.empty}
+        values = self._in_order(node, tuple(parameters), given, named, optional)
         return f"{self.program.name_of(called.__name__, called)}({', '.join(values)})"
 
     def _arguments(self, node: ast.Call) -> list[str]:
@@ -366,13 +384,19 @@ class _Function:
         return found
 
     def _in_order(
-        self, node: ast.Call, names: tuple[str, ...], given: list[str], named: dict[str | None, str]
+        self,
+        node: ast.Call,
+        names: tuple[str, ...],
+        given: list[str],
+        named: dict[str | None, str],
+        optional: Container[str] = (),
     ) -> list[str]:
-        """Return all arguments in the order of parameters or fields."""
+        """Return all arguments in the order of parameters or fields; ``undefined`` for defaults."""
         values = dict(zip(names, given, strict=False)) | named
-        if len(given) + len(named) != len(names) or set(values) != set(names):
+        lacking = [name for name in names if name not in values and name not in optional]
+        if len(values) < len(given) + len(named) or lacking or not values.keys() <= set(names):
             raise self._fault(node, f"call {ast.unparse(node.func)} with other arguments")
-        return [values[name] for name in names]
+        return [values.get(name, "undefined") for name in names]
 
     def _found(self, node: ast.Name) -> Any:  # noqa: ANN401 - whatever a module holds
         module = self.formula.module

@@ -14,13 +14,8 @@ function el(tag, attributes, ...children) {
 }
 
 const COLUMN = Object.fromEntries(data.columns.map((column) => [column.name, column]));
-const PARTS = [
-  ["weights_s", "weights", "reading weights"], ["kv_s", "KV cache", "reading the KV cache"],
-  ["activations_s", "activations", "moving activations"], ["compute_s", "compute", "arithmetic"],
-  ["network_s", "network", "communication between devices"],
-  ["latency_s", "latency", "start-ups of operators and the host"],
-  ["prefill_s", "prefill", "the prompts of other requests"], ["offload_s", "offload", "reading the second memory tier"],
-];
+const PART = "part of tpot_s: "; // what the meaning of such a column begins with
+const PARTS = data.columns.filter(({ meaning }) => meaning.startsWith(PART)).map(({ name, meaning }) => [name, meaning.slice(PART.length)]);
 const NUMBERS = { // sliders: steps from low to high
   batch: ["Batch", 1, 4096], input_len: ["Prompt [tokens]", 16, 1048576], output_len: ["Output [tokens]", 2, 131072],
 };
@@ -32,10 +27,7 @@ const FACTORS = {
   price: ["Price", [0.1, 0.25, 0.33, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4]],
 };
 const CHOICES = { model: "Models", device: "Devices", weight_format: "Weight formats", tp: "Tensor parallelism" };
-const OTHERS = { engine: "Engine", scheduler: "Scheduler", kv_format: "KV cache", economics: "Prices", offload: "Offload",
-  pp: "Pipeline stages (with a chosen tp)", dp: "Attention groups (dp)", ep: "Expert parallelism (ep)",
-  prefix_hit: "Share of the prompt in the prefix cache", draft_len: "Drafted tokens", acceptance: "Acceptance",
-  acceptance_decay: "Decay of acceptance" };
+const OTHERS = Object.keys(data.axes).filter((name) => !(name in CHOICES) && !(name in NUMBERS));
 const X = ["tpot_s", "ttft_s", "e2e_latency_s", "tokens_per_s_per_user"];
 const Y = ["tokens_per_s_per_device", "cost_per_mtok_output_usd", "energy_per_output_token_j", "requests_per_s", "power_w", "mbu"];
 const BEST = ["cost_per_mtok_output_usd", "tpot_s", "ttft_s", "e2e_latency_s", "tokens_per_s_per_device", "energy_per_output_token_j"];
@@ -184,7 +176,7 @@ function finding() {
   const fast = least("tpot_s"), cheap = least("cost_per_mtok_output_usd");
   if (running.length === 1) {
     const most = PARTS.reduce((one, other) => (fast.point[other[0]] > fast.point[one[0]] ? other : one));
-    return `${fast.label} takes ${time(fast)} per output token, most of it for ${most[2]}, at ${cost(fast)}.`;
+    return `${fast.label} takes ${time(fast)} per output token, most of it for ${most[1]}, at ${cost(fast)}.`;
   }
   const rivals = running.filter((made) => made !== fast && made.point.tpot_low_s < fast.point.tpot_high_s).length;
   const open = rivals ? `; within the intervals, ${rivals === 1 ? "another one" : `${rivals} others`} may be as fast` : "";
@@ -242,8 +234,8 @@ function draw() {
 function memory(made) {
   const row = { label: made.label, colour: made.colour, fault: made.point ? "" : made.fault, parts: [], value: "" };
   if (!made.point) return row;
-  const { device, engine } = made.records, { point } = made;
-  const held = point.total_bytes_per_device, usable = usable_bytes(device, engine);
+  const { device } = made.records, { point } = made;
+  const held = point.total_bytes_per_device, usable = usableBytes(state, made);
   const free = Math.max(usable - held, 0);
   const back = Math.max(device.memory_capacity - Math.max(usable, held), 0);
   row.parts = [[TERMS[0], point.weight_bytes_per_device], [TERMS[1], point.kv_bytes_per_device],
@@ -521,8 +513,8 @@ function chips(name, label) {
   return el("div", {}, el("span", { class: "label" }, label), held, field, known);
 }
 
-function other(name, label) {
-  const axis = data.axes[name];
+function other(name) {
+  const axis = data.axes[name], label = name.replaceAll("_", " ");
   const listed = axis.entries ? Object.keys(data.catalogue[name]) : axis.choices;
   const control = listed.length
     ? el("select", { name }, ...listed.map((value) => el("option", { value }, value)))
@@ -551,7 +543,7 @@ function build() {
   $("#sliders").append(...Object.entries(NUMBERS).map(([name, [label, low, high]]) => slider(name, label, stepsOf(low, high))));
   $("#choices div").append(...Object.entries(CHOICES).map(([name, label]) => chips(name, label)));
   $("#whatifs div").append(...Object.entries(FACTORS).map(([name, [label, steps]]) => slider(name, `${label} ×`, steps)));
-  $("#more div").append(...Object.entries(OTHERS).map(([name, label]) => other(name, label)));
+  $("#more div").append(...OTHERS.map(other));
   $("#whatifs").open = Object.keys(FACTORS).some((name) => state[name] !== 1);
   if (innerWidth < 736) $("#choices").open = false;
   const named = (names) => names.map((name) => [name, worded(name)]);

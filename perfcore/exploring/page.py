@@ -12,9 +12,9 @@ from perfcore.exploring.javascript import translate
 from perfcore.exploring.start import Start
 from perfcore.inputs import AXIS_INPUTS, LIMITS, RECORDS
 from perfcore.limits import Limits
-from perfcore.physics.memory import usable_bytes
 from perfcore.physics.sizing import fewest_devices
 from perfcore.physics.stages.point import evaluate
+from perfcore.physics.stages.replica import prepare
 from perfcore.records import Deployment
 from perfcore.reporting import vega
 from perfcore.tables import escape_html
@@ -37,7 +37,7 @@ _UNSET: Final = {"weight_format": ""}  # `perfcore point` has another default th
 @cache
 def physics() -> str:
     """Return the physics as JavaScript."""
-    return translate([evaluate, fewest_devices, usable_bytes, *RECORDS.values(), Deployment])
+    return translate([evaluate, fewest_devices, prepare, *RECORDS.values(), Deployment])
 
 
 def embedded(start: Start, again: str) -> dict[str, Any]:
@@ -54,11 +54,12 @@ def embedded(start: Start, again: str) -> dict[str, Any]:
                 "meaning": axis.meaning,
                 "default": _UNSET.get(name, axis.default),
                 "choices": axis.choices,
-                "entries": axis.kind == "categorical" and not axis.choices,
+                "entries": name in RECORDS,
                 **(_limits(axis.limits) if axis.limits else {}),
             }
             for name, axis in AXIS_INPUTS.items()
         },
+        "deployment": Deployment._field_defaults,
         "told": _TOLD,
         "scales": [
             {

@@ -12,7 +12,7 @@ from perfcore.catalog.entry import Entry
 from perfcore.configuration.configuration import AUTO_DEVICES
 from perfcore.errors import InputError, argument
 from perfcore.exploring import rows
-from perfcore.inputs import AXIS_INPUTS, ENTRY_AXES
+from perfcore.inputs import AXIS_INPUTS, RECORDS
 from perfcore.output import MANIFEST
 from perfcore.reading.files import read_toml
 from perfcore.reporting.opening import open_source
@@ -101,7 +101,7 @@ def _of(given: str | Path) -> Start:
                 f"{given}: is a run with traffic, whose rows a page does not compute; use "
                 "perfcore report"
             )
-        known = {axis.name: set(loader.names(axis.name)) for axis in ENTRY_AXES}
+        known = {kind: set(loader.names(kind)) for kind in RECORDS}
         state, notes = _state(source.axes, known)
         made, here = source.facts["version"], version("perfcore")
         if made != here:
@@ -113,7 +113,7 @@ def _of(given: str | Path) -> Start:
             f"{given}: is a sweep with traffic, which a page does not compute; use perfcore report"
         )
     own = tuple(_own_entries(Path(given), space))
-    known = {axis.name: set(loader.names(axis.name)) for axis in ENTRY_AXES}
+    known = {kind: set(loader.names(kind)) for kind in RECORDS}
     for entry, _ in own:
         known[entry.kind].add(entry.name)
     state, notes = _state({axis.name: axis.values for axis in space.axes}, known)
@@ -155,16 +155,16 @@ def _own_entries(path: Path, space: Space) -> Iterable[tuple[Entry, str]]:
     """Yield the entries of a sweep that are not the catalogue's, and their files."""
     axes = cast("dict[str, object]", read_toml(path)["axes"])  # the sweep has been checked
     files: dict[tuple[str, str], str] = {}
-    for axis in ENTRY_AXES:
-        listed = axes.get(axis.name, [])
+    for kind in RECORDS:
+        listed = axes.get(kind, [])
         for item in listed if isinstance(listed, list) else [listed]:
             with contextlib.suppress(InputError):  # a table, or a group of devices
                 word = located(str(item), path.parent)
-                files[axis.name, loader.load(axis.name, word).name] = word
-    for axis in ENTRY_AXES:
-        for entry in space.spec.axis(axis.name).entries:
+                files[kind, loader.load(kind, word).name] = word
+    for kind in RECORDS:
+        for entry in space.spec.axis(kind).entries:
             if not _is_known(entry):
-                yield entry, files.get((axis.name, entry.name), "")
+                yield entry, files.get((kind, entry.name), "")
 
 
 def _is_known(entry: Entry) -> bool:
