@@ -3,7 +3,9 @@
 
 const { Model, Device, Engine, WeightFormat, KVFormat, Economics, Deployment } = physics;
 const { evaluate, fewest_devices, prepare } = physics;
-const RECORDS = { model: Model, device: Device, weight_format: WeightFormat, kv_format: KVFormat, economics: Economics };
+const RECORDS = {
+  model: Model, device: Device, engine: Engine, weight_format: WeightFormat, kv_format: KVFormat, economics: Economics,
+};
 const SERIES = ["device", "model", "weight_format", "tp"]; // in the order of labels
 const MOST_SERIES = 24;
 const AUTO = "auto", NATIVE = "native";
@@ -25,15 +27,56 @@ function engineOf(engine, device, kernel) {
   return new Engine(...data.catalogue.constants[Array.isArray(use) ? use[kernel] : use]);
 }
 
-// A record with some fields scaled, as by `--set record.field={scale=...}`.
-function scaled(kind, record, scales) {
-  const changed = data.scales.filter((one) => one.record === kind && scales[one.name] !== 1);
-  if (!changed.length) return record;
+// A what-if as the page writes it: `device.link_bandwidth*2` scales a field, `economics.pue=1.1` sets it.
+// Null if it is none.
+function parsedSet(text) {
+  const [, record, field, sign, number] = /^(\w+)\.(\w+)\s*([=*])\s*(\S+)$/.exec(text.trim()) || [];
+  const value = Number(number);
+  if (!Object.hasOwn(data.limits, record || "") || !Object.hasOwn(data.limits[record], field)) return null;
+  if (!Number.isFinite(value) || (sign === "*" && value <= 0)) return null;
+  return { record, field, scale: sign === "*", value };
+}
+
+// All what-ifs of a state: of sliders, as far as a device has what they scale, and others.
+function changesOf(state, records) {
+  const sliders = data.scales
+    .filter(({ name, record, field }) => state[name] !== 1 && records[record][field] !== 0)
+    .map(({ name, record, field }) => ({ record, field, scale: true, value: state[name] }));
+  return [...sliders, ...state.sets.map(parsedSet)];
+}
+
+// A record with what-ifs applied, as by `--set`.
+function changed(kind, record, changes) {
+  const own = Object.fromEntries(changes.filter((one) => one.record === kind).map((one) => [one.field, one]));
+  if (!Object.keys(own).length) return record;
   const Kind = RECORDS[kind];
   return new Kind(...Kind.fields.map((field) => {
-    const one = changed.find((each) => each.field === field);
-    return one ? scales[one.name] * record[field] : record[field];
+    if (!(field in own)) return record[field];
+    return own[field].scale ? own[field].value * record[field] : own[field].value;
   }));
+}
+
+const TWICE = / is changed twice$/;
+
+// Why what-ifs cannot be; empty if they can.
+function faultOf(records, changes) {
+  const seen = new Set();
+  for (const { record, field } of changes) {
+    const key = `${record}.${field}`, value = records[record][field];
+    const [low, high, least, whole] = data.limits[record][field];
+    if (seen.has(key)) return `${key} is changed twice`;
+    if (value < low || value > high || (value !== low && value < least) || (whole && value !== Math.floor(value))) {
+      return `${key} is out of its limits`;
+    }
+    seen.add(key);
+  }
+  for (const [kind, ties] of Object.entries(data.ties)) {
+    if (!changes.some(({ record }) => record === kind)) continue;
+    for (const [less, more] of ties) {
+      if (records[kind][less] > records[kind][more]) return `${kind}.${less} exceeds ${more}`;
+    }
+  }
+  return "";
 }
 
 // The combinations that are shown, and how many there would be.
@@ -56,23 +99,20 @@ function resolve(state, one) {
     made.fault = "is published in a format that the catalogue lacks; choose one";
     return made;
   }
-  made.records = {
+  const plain = {
     model: recordOf("model", one.model),
-    device: scaled("device", recordOf("device", one.device), state),
+    device: recordOf("device", one.device),
     weight_format: formatOf(one.model, format),
     kv_format: recordOf("kv_format", state.kv_format),
-    economics: scaled("economics", recordOf("economics", state.economics), state),
+    economics: recordOf("economics", state.economics),
   };
-  made.records.engine = engineOf(state.engine, one.device, made.records.weight_format.kernel);
+  plain.engine = engineOf(state.engine, one.device, plain.weight_format.kernel);
+  made.changes = changesOf(state, plain);
+  made.records = {};
+  for (const [kind, record] of Object.entries(plain)) made.records[kind] = changed(kind, record, made.changes);
   layOut(state, made);
-  for (const scale of data.scales) {
-    const value = made.records[scale.record][scale.field];
-    if (value < scale.low || value > scale.high) made.fault = `${scale.field} is out of its limits`;
-  }
+  made.fault = faultOf(made.records, made.changes);
   if (state.draft_len > 0 && state.acceptance === 0) made.fault = "all drafts are rejected";
-  if (made.records.device.board_power < made.records.device.idle_power) {
-    made.fault = "the power limit is below the power when idle";
-  }
   return made;
 }
 
@@ -154,12 +194,10 @@ function commandOf(values, sets) {
 }
 
 function commandAt(state, made, batch) {
-  if (!made.records) return "";
+  if (!made.records || TWICE.test(made.fault)) return ""; // no command says what is not possible
   const values = { ...state, model: made.model, device: made.device, weight_format: made.format,
     tp: made.tp, pp: made.pp, batch };
   if (!state.draft_len) values.acceptance = data.axes.acceptance.default;
-  const sets = data.scales
-    .filter((one) => state[one.name] !== 1 && recordOf(one.record, values[one.record])[one.field] !== 0)
-    .map((one) => `${one.record}.${one.field}={scale=${state[one.name]}}`);
-  return commandOf(values, sets);
+  return commandOf(values, made.changes.map(({ record, field, scale, value }) =>
+    `${record}.${field}=${scale ? `{scale=${value}}` : value}`));
 }

@@ -45,7 +45,7 @@ function first() {
   }
   if (!state.acceptance) state.acceptance = 0.7;
   for (const name of Object.keys(FACTORS)) state[name] = 1;
-  return { ...state, x: X[0], y: Y[0], best: BEST[0], rx: "tpot_s", ry: Y[0], rc: "", where: {} };
+  return { ...state, sets: data.state.sets || [], x: X[0], y: Y[0], best: BEST[0], rx: "tpot_s", ry: Y[0], rc: "", where: {} };
 }
 
 function read(hash) {
@@ -62,6 +62,8 @@ function read(hash) {
     else if (SERIES.includes(name)) {
       const found = values.map((value) => admitted(name, value)).filter((value) => value !== null);
       if (found.length) state[name] = [...new Set(found)];
+    } else if (name === "sets") {
+      state.sets = values.filter(parsedSet);
     } else if (name in state && name !== "where") {
       const found = admitted(name, values[0]);
       if (found !== null) state[name] = found;
@@ -168,7 +170,7 @@ function finding() {
   const running = shown.filter((made) => !made.fault);
   if (!running.length) {
     const [made] = shown;
-    return `${shown.length > 1 ? "None of these runs" : `${made.label} does not run`}: ${made.fault}.`;
+    return shown.length > 1 ? `None of these runs; of ${made.label}, ${made.fault}.` : `${made.label} does not run: ${made.fault}.`;
   }
   const least = (name) => running.reduce((one, other) => (other.point[name] < one.point[name] ? other : one));
   const time = ({ point }) => ranged(point.tpot_s, point.tpot_low_s, point.tpot_high_s, "s");
@@ -176,7 +178,7 @@ function finding() {
   const fast = least("tpot_s"), cheap = least("cost_per_mtok_output_usd");
   if (running.length === 1) {
     const most = PARTS.reduce((one, other) => (fast.point[other[0]] > fast.point[one[0]] ? other : one));
-    return `${fast.label} takes ${time(fast)} per output token, most of it for ${most[1]}, at ${cost(fast)}.`;
+    return `${fast.label} takes ${time(fast)} per output token, above all for ${most[1]}, at ${cost(fast)}.`;
   }
   const rivals = running.filter((made) => made !== fast && made.point.tpot_low_s < fast.point.tpot_high_s).length;
   const open = rivals ? `; within the intervals, ${rivals === 1 ? "another one" : `${rivals} others`} may be as fast` : "";
@@ -194,6 +196,7 @@ function setting(all) {
   words.push(`${state.scheduler}${state.scheduler === "static" ? " batch of" : " batching,"} ${number(state.batch)}`,
     `${number(state.input_len)} tokens in, ${number(state.output_len)} out`, `engine ${state.engine}`);
   for (const [name, [label]] of Object.entries(FACTORS)) if (state[name] !== 1) words.push(`${label.toLowerCase()} × ${state[name]}`);
+  words.push(...state.sets);
   const rest = all > shown.length ? ` The first ${shown.length} of ${all} combinations are shown.` : "";
   return `${words.join(" · ")}. Intervals are 80 %.${rest}`;
 }
@@ -219,7 +222,8 @@ function draw() {
   legend($("#memory .legend"), [[TERMS[0], "weights"], [TERMS[1], "KV cache and states"], [ink.line, "free"],
     [ink.faint, "kept back or second tier"]]);
   pareto();
-  map();
+  $("#map").hidden = shown.length < 2;
+  if (shown.length > 1) map();
   results();
   point();
   if (rows) drawRows();
@@ -358,7 +362,7 @@ function point() {
     `${told(found.point.tpot_s, "s")} per output token, ${told(found.point.ttft_s, "s")} to the first, ` +
     `${told(found.point.tokens_per_s_per_device, "")} tokens/s of a device. This command computes it again:`);
   const command = commandAt(state, made, batch);
-  $("#command").textContent = command || (made.records ? "(an entry of the sweep has no name outside of it)" : "");
+  $("#command").textContent = command || (made.records && !made.fault ? "(an entry of the sweep has no name outside of it)" : "");
   $("#copy").hidden = !command;
   const { point: all } = found;
   if (!$("#point details").open) return; // many rows, which nobody sees
@@ -384,10 +388,10 @@ const lineOf = (values) => `${values.map(cell).join(",")}\r\n`;
 
 function csv() {
   const axes = Object.keys(data.axes), factors = Object.keys(FACTORS);
-  const lines = [lineOf([...axes, ...factors.map((name) => `${name}_scale`), ...data.columns.map(({ name }) => name), "command"])];
+  const lines = [lineOf([...axes, ...factors.map((name) => `${name}_scale`), "what_ifs", ...data.columns.map(({ name }) => name), "command"])];
   shown.forEach((made, place) => curves[place].forEach(({ batch, point: all }) => {
     const values = { ...state, ...made, weight_format: made.format, batch };
-    lines.push(lineOf([...axes.map((name) => values[name]), ...factors.map((name) => state[name]),
+    lines.push(lineOf([...axes.map((name) => values[name]), ...factors.map((name) => state[name]), state.sets.join(" "),
       ...data.columns.map(({ name }) => ({ status: data.statuses, bound: data.bounds }[name] || {})[all[name]] ?? all[name]),
       commandAt(state, made, batch)]));
   }));
@@ -513,6 +517,35 @@ function chips(name, label) {
   return el("div", {}, el("span", { class: "label" }, label), held, field, known);
 }
 
+// Any field of a record, scaled or set.
+function whatIfs() {
+  const list = "list-fields";
+  const known = el("datalist", { id: list }, ...Object.entries(data.limits).flatMap(([record, fields]) =>
+    Object.keys(fields).map((field) => el("option", { value: `${record}.${field}*` }))));
+  const field = el("input", { list, placeholder: "device.link_bandwidth*2, economics.pue=1.1", name: "add-sets", autocomplete: "off",
+    "aria-label": "Another what-if: a field, * and a factor, or = and a value in SI units" });
+  const held = el("div", { class: "chips" });
+  const show = () => held.replaceChildren(...state.sets.map((text) => el("button", {
+    type: "button", "aria-label": `Remove ${text}`,
+    onclick: () => {
+      change({ sets: state.sets.filter((other) => other !== text) });
+      show();
+    },
+  }, `${text} ×`)));
+  field.addEventListener("change", () => {
+    const text = field.value.replaceAll(" ", "");
+    field.setCustomValidity(parsedSet(text) || !text ? "" : "write a field, * and a factor, or = and a value");
+    field.reportValidity();
+    if (!parsedSet(text)) return;
+    if (!state.sets.includes(text)) change({ sets: [...state.sets, text] });
+    field.value = "";
+    show();
+  });
+  refresh.push(show);
+  show();
+  return el("div", {}, el("span", { class: "label" }, "Other fields"), held, field, known);
+}
+
 function other(name) {
   const axis = data.axes[name], label = name.replaceAll("_", " ");
   const listed = axis.entries ? Object.keys(data.catalogue[name]) : axis.choices;
@@ -542,9 +575,9 @@ function picker(name, label, options, changed) {
 function build() {
   $("#sliders").append(...Object.entries(NUMBERS).map(([name, [label, low, high]]) => slider(name, label, stepsOf(low, high))));
   $("#choices div").append(...Object.entries(CHOICES).map(([name, label]) => chips(name, label)));
-  $("#whatifs div").append(...Object.entries(FACTORS).map(([name, [label, steps]]) => slider(name, `${label} ×`, steps)));
+  $("#whatifs div").append(...Object.entries(FACTORS).map(([name, [label, steps]]) => slider(name, `${label} ×`, steps)), whatIfs());
   $("#more div").append(...OTHERS.map(other));
-  $("#whatifs").open = Object.keys(FACTORS).some((name) => state[name] !== 1);
+  $("#whatifs").open = state.sets.length > 0 || Object.keys(FACTORS).some((name) => state[name] !== 1);
   if (innerWidth < 736) $("#choices").open = false;
   const named = (names) => names.map((name) => [name, worded(name)]);
   $("#pareto .axes").append(

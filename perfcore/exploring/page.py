@@ -10,7 +10,7 @@ from perfcore.columns import BOUND, METRICS, STATUS
 from perfcore.exploring.catalogue import catalogue
 from perfcore.exploring.javascript import translate
 from perfcore.exploring.start import Start
-from perfcore.inputs import AXIS_INPUTS, LIMITS, RECORDS
+from perfcore.inputs import AXIS_INPUTS, LIMITS, RECORDS, TIES
 from perfcore.limits import Limits
 from perfcore.physics.sizing import fewest_devices
 from perfcore.physics.stages.point import evaluate
@@ -66,12 +66,18 @@ def embedded(start: Start, again: str) -> dict[str, Any]:
                 "name": name,
                 "record": record,
                 "field": field,
-                "low": LIMITS[record][field].low,
-                "high": LIMITS[record][field].high,
             }
             for name, keys in _SCALES.items()
             for record, _, field in (key.partition(".") for key in keys)
         ],
+        "limits": {
+            record: {
+                field: [limits.low, limits.high, limits.least, limits.whole]
+                for field, limits in fields.items()
+            }
+            for record, fields in LIMITS.items()
+        },
+        "ties": TIES,
         "columns": [
             {
                 "name": column.name,

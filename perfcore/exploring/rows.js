@@ -88,32 +88,29 @@ function rowsShown() {
   return found;
 }
 
-// The command of a row. A sweep counts all matrices in the bits of its format, as the command then says.
-function commandOfRow(row) {
-  const values = valuesOf(row), sets = [];
+// What-ifs of a row. A sweep counts all matrices in the bits of its format, as is then stated.
+function setsOf(row) {
+  const values = valuesOf(row);
   const { model, weight_format: form } = values;
-  if (!data.catalogue.model[model] || !data.catalogue.weight_format[form]) return "";
+  if (!data.catalogue.model[model] || !data.catalogue.weight_format[form]) return null;
   const plain = recordOf("weight_format", form), own = formatOf(model, form);
-  for (const field of WeightFormat.fields) if (plain[field] !== own[field]) sets.push(`weight_format.${field}=${plain[field]}`);
-  for (const [column, { key, mode }] of Object.entries(data.rows.what_ifs)) {
-    sets.push(mode === "scale" ? `${key}={scale=${values[column]}}` : `${key}=${values[column]}`);
-  }
-  return commandOf(values, sets);
+  const bits = WeightFormat.fields.filter((field) => plain[field] !== own[field]).map((field) => `weight_format.${field}=${plain[field]}`);
+  return [...bits, ...Object.entries(data.rows.what_ifs).map(([column, { key, mode }]) => `${key}${mode === "scale" ? "*" : "="}${values[column]}`)];
 }
 
-// The row's values as the page's choices, as far as it has them.
+function commandOfRow(row) {
+  const sets = setsOf(row);
+  return sets ? commandOf(valuesOf(row), sets.map((text) => text.replace(/\*(.*)/, "={scale=$1}"))) : "";
+}
+
+// The row's values as the page's choices.
 function load() {
-  const values = valuesOf(picked);
-  const changes = {};
-  for (const [name, value] of Object.entries(values)) {
+  const changes = { sets: setsOf(picked) };
+  for (const [name, value] of Object.entries(valuesOf(picked))) {
     const found = name in data.axes ? admitted(name, String(value)) : null;
     if (found !== null) changes[name] = SERIES.includes(name) ? [found] : found;
   }
-  for (const one of data.scales) changes[one.name] = 1;
-  for (const [column, { key, mode }] of Object.entries(data.rows.what_ifs)) {
-    const one = data.scales.find(({ record, field }) => `${record}.${field}` === key);
-    if (one && mode === "scale" && one.name !== "flops") changes[one.name] = admitted(one.name, String(values[column]));
-  }
+  for (const name of Object.keys(FACTORS)) changes[name] = 1;
   change(changes);
   for (const show of refresh) show();
   $("#finding").scrollIntoView();

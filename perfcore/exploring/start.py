@@ -26,6 +26,8 @@ BATCH: Final = 32
 SERIES: Final = ("device", "model", "weight_format", "tp")  # axes of which a page shows several
 MOST_SHOWN: Final = 8  # combinations that it begins with
 
+_SIGNS: Final = {"scale": "*", "set": "="}  # of what-ifs on the page
+
 State = dict[str, list[Value]]  # of axes, by name
 
 
@@ -102,7 +104,9 @@ def _of(given: str | Path) -> Start:
                 "perfcore report"
             )
         known = {kind: set(loader.names(kind)) for kind in RECORDS}
-        state, notes = _state(source.axes, known)
+        told = source.facts["spec"]["what_if"].items()
+        what_ifs = {how["column"]: key + _SIGNS[how["mode"]] for key, how in told}
+        state, notes = _state(source.axes, what_ifs, known)
         made, here = source.facts["version"], version("perfcore")
         if made != here:
             notes += (f"The run was made by perfcore {made}; this page computes with {here}.",)
@@ -116,21 +120,30 @@ def _of(given: str | Path) -> Start:
     known = {kind: set(loader.names(kind)) for kind in RECORDS}
     for entry, _ in own:
         known[entry.kind].add(entry.name)
-    state, notes = _state({axis.name: axis.values for axis in space.axes}, known)
+    what_ifs = {column: one.key + _SIGNS[one.mode] for column, one in space.what_ifs.items()}
+    state, notes = _state({axis.name: axis.values for axis in space.axes}, what_ifs, known)
     shown = tuple(pair for pair in own if pair[0].name in state.get(pair[0].kind, ()))
     return Start(state, shown, (*notes, *space.notes))
 
 
 def _state(
-    axes: Mapping[str, Sequence[Value]], known: Mapping[str, set[str]]
+    axes: Mapping[str, Sequence[Value]],
+    what_ifs: Mapping[str, str],
+    known: Mapping[str, set[str]],
 ) -> tuple[State, tuple[str, ...]]:
-    """Return what a page begins with of some axes, and notes on what it leaves out."""
-    state: State = {}
+    """Return what a page begins with of some axes, and notes on what it leaves out.
+
+    ``what_ifs`` has the field and sign of each, ``device.memory_bandwidth*``, by its column.
+    """
+    state: State = {"sets": []}
     notes = []
     for name, listed in axes.items():
         values = list(dict.fromkeys(listed))
+        if name in what_ifs and len(values) == 1:
+            state["sets"].append(f"{what_ifs[name]}{values[0]}")
+            continue
         if name not in AXIS_INPUTS:
-            notes.append(f"The what-if {name} is not applied here; sliders change some fields.")
+            notes.append(f"The what-if {name} has {len(values)} values; the page begins with none.")
             continue
         unknown = [value for value in values if value not in known.get(name, values)]
         if unknown:

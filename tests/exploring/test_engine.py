@@ -21,7 +21,9 @@ pytestmark = needs_node
 CLOSE = 1e-12  # relative
 SCALES = ("bandwidth", "flops", "capacity", "power", "price")
 PLAIN = {name: axis.default for name, axis in AXIS_INPUTS.items()} | dict.fromkeys(SCALES, 1)
-CHOSEN = {"weight_format": "native", "tp": "auto", "batch": 1}
+CHOSEN = {"weight_format": "native", "tp": "auto", "batch": 1, "sets": []}
+
+TWICE = ["device.memory_bandwidth=2e12"]  # beside a slider
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,23 @@ states = st.fixed_dictionaries(
         "capacity": factors,
         "power": st.sampled_from((1, 1, 0.4, 0.7)),
         "price": factors,
+        "sets": st.lists(
+            st.sampled_from(
+                (
+                    "device.link_bandwidth*0.5",
+                    "economics.utilization=0.4",
+                    "engine.launch*3",
+                    "model.layers*2",
+                    "weight_format.bits=5.5",
+                    "kv_format.bits=8",
+                    "device.idle_power=1e5",
+                    "device.memory_bandwidth=2e12",
+                    "device.memory_capacity*1.5",
+                )
+            ),
+            max_size=2,
+            unique=True,
+        ),
     }
 )
 
@@ -97,11 +116,16 @@ def compare(found, result):
 @settings(max_examples=60)
 @example({"model": "deepseek-v3", "device": "h200-sxm", "scheduler": "continuous", "batch": 64})
 @example({"model": "gpt-oss-120b", "device": "b200", "power": 0.4, "flops": 0.33, "batch": 32})
+@example({"model": "llama-3.1-8b", "device": "b200", "bandwidth": 4, "sets": TWICE})
 @example({"model": "llama-3.1-405b", "device": "wse-3"})
 @example({"model": "llama-3.1-8b", "device": "rtx-4090", "offload": "weights", "price": 1.5})
 def test_the_command_gives_the_page_s_numbers(engine, chosen):
     state = {**PLAIN, **CHOSEN, **chosen}
     found = engine.answer(["point", state])
+    if found["fault"].endswith("is changed twice"):
+        assert found["point"] is None
+        assert found["command"] == ""
+        return
     result = point(found["command"])
 
     if found["point"] is None:
@@ -115,9 +139,11 @@ def test_the_command_gives_the_page_s_numbers(engine, chosen):
 @pytest.mark.parametrize(
     ("changed", "fault"),
     [
-        ({"power": 0.01}, "the power limit is below the power when idle"),
+        ({"power": 0.01}, "device.idle_power exceeds board_power"),
+        ({"sets": ["model.layers=0.5"]}, "model.layers is out of its limits"),
+        ({"sets": ["device.flops_fp16=5"]}, "device.flops_fp16 is out of its limits"),
         ({"draft_len": 4, "acceptance": 0}, "all drafts are rejected"),
-        ({"price": 1e6}, "price_multiplier is out of its limits"),
+        ({"price": 1e6}, "economics.price_multiplier is out of its limits"),
     ],
 )
 def test_what_the_command_refuses_the_page_refuses(engine, changed, fault):

@@ -145,6 +145,19 @@ def test_sliders_and_fields_change_the_point_and_the_address(browser, page):
     assert text(browser, "#chosen") == chosen
 
 
+def test_any_field_is_changed(browser, page):
+    browser.open(page.as_uri() + "#sets=nonsense,device.nope*2,economics.pue%3D1.5")
+    assert browser.run("state.sets") == ["economics.pue=1.5"]
+    choose(browser, "add-sets", "device.link_bandwidth * 0.5", "change")
+    choose(browser, "add-sets", "device.link_bandwidth", "change")
+    expected = check_numbers(browser)
+    assert expected["device_link_bandwidth_scale"] == 0.5
+    assert expected["economics_pue"] == 1.5
+    browser.run("document.querySelector('[aria-label=\"Remove economics.pue=1.5\"]').click()")
+    browser.settle()
+    assert "economics_pue" not in check_numbers(browser)
+
+
 def test_models_and_devices_are_added_and_removed(browser, page):
     browser.open(page.as_uri() + "#device=h200-sxm")
     choose(browser, "add-model", "qwen3-32b", "change")

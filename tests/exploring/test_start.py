@@ -47,7 +47,8 @@ def test_a_sweep_file_brings_its_axes_and_entries(folder):
     ]
     assert state["tp"] == [1]
     assert "tp has 2 values, of which the page begins with 1." in begun.notes
-    assert sum("what-if" in note for note in begun.notes) == 2
+    assert sum("what-if" in note for note in begun.notes) == 1
+    assert state["sets"] == ["economics.utilization=0.5"]
 
 
 def test_chosen_devices_stay_chosen(tmp_path):
