@@ -133,6 +133,11 @@ function labelled(made, several, counted = true) {
   }).join(" · ");
 }
 
+// The axis that colours tell apart.
+function tellingAxis() {
+  return SERIES.find((name) => state[name].length > 1) || SERIES[0];
+}
+
 function batches() {
   const given = (data.state.batch || []).map(Number);
   const listed = given.length > 2 ? given : Array.from({ length: 13 }, (_, power) => 2 ** power);
@@ -141,12 +146,12 @@ function batches() {
 
 function compute() {
   const { shown: found, all } = seriesOf(state);
-  const by = SERIES.filter((name) => state[name].length > 1);
+  const by = SERIES.filter((name) => state[name].length > 1), telling = tellingAxis();
   shown = found.map((one) => {
     const made = resolve(state, one);
     made.label = labelled(made, by);
     const other = by.slice(1).reduce((place, name) => place * state[name].length + state[name].indexOf(one[name]), 0);
-    made.shade = (by.length ? state[by[0]].indexOf(one[by[0]]) : 0) % LIGHT.length;
+    made.shade = state[telling].indexOf(one[telling]) % LIGHT.length;
     made.dash = DASHES[other % DASHES.length];
     made.short = labelled(made, by, false);
     Object.assign(made, pointOf(state, made, state.batch));

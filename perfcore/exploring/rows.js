@@ -128,18 +128,20 @@ function rowsCsv() {
 
 function drawRows() {
   const { rx, ry, rc, where } = state;
-  const now = JSON.stringify([rx, ry, rc, where, box, brushed && [...brushed], picked, innerWidth, scheme.matches]);
+  const values = rows.axes[rc] ? rows.axes[rc].values : [];
+  // what has a colour above has the same here
+  const order = [...new Set([...(rc === tellingAxis() ? state[rc] : []), ...values])];
+  const now = JSON.stringify([order, rx, ry, rc, where, box, brushed && [...brushed], picked, innerWidth, scheme.matches]);
   if (now === rowsDrawn) return; // choices above change no row
   rowsDrawn = now;
   const ink = colours(), colour = rows.axes[state.rc];
   const xs = rows.metrics[state.rx], ys = rows.metrics[state.ry];
   if (!xs || !ys) return;
-  const few = colour && colour.values.length <= ink.series.length;
-  const shade = (place) => (few ? ink.series[place] : `hsl(${220 - (200 * place) / (colour.values.length - 1)} 70% ${scheme.matches ? 65 : 42}%)`);
+  const few = order.length <= ink.series.length;
+  const shade = (place) => (few ? ink.series[order.indexOf(values[place])] : `hsl(${220 - (200 * place) / (colour.values.length - 1)} 70% ${scheme.matches ? 65 : 42}%)`);
   const found = rowsShown();
   dotsDrawn = found.filter((row) => xs[row] > 0 && ys[row] > 0).map((row) => ({ x: xs[row], y: ys[row], row, colour: colour ? shade(colour.places[row]) : ink.series[0] }));
   dots($("#run canvas"), 400, dotsDrawn, titled(state.rx), titled(state.ry), box && !brushed ? box : null);
-  const values = colour ? colour.values : [];
   legend($("#run .legend"), (few ? values : [values[0], values[values.length - 1]]).filter((value) => value !== undefined)
     .map((value) => [shade(values.indexOf(value)), `${state.rc} ${value}`]));
   $("#sentence").textContent = `${data.rows.sentence} ${found.length.toLocaleString("en-US")} shown${brushed ? ", as selected; press an empty place to see all" : ""}.`;

@@ -260,6 +260,16 @@ def test_rows_are_filtered_coloured_and_selected(browser, run_page, folder):
     assert browser.console == []
 
 
+def test_a_device_has_the_same_colour_in_every_picture(browser, run_page):
+    browser.open(run_page.as_uri() + "#device=mi300x,h100-sxm")
+    above, below = browser.run(
+        "[shown.find((made) => made.device === 'h100-sxm').colour, dotsDrawn.find("
+        "({ row }) => valuesOf(row).device === 'h100-sxm').colour]"
+    )
+
+    assert above == below
+
+
 def test_reset_leads_back_to_the_start(browser, run_page):
     browser.open(run_page.as_uri() + "#rc=batch&rx=nope&where.device=h100-sxm&batch=3")
     changed = browser.run("[state.rc, state.batch, dotsDrawn.length]")
