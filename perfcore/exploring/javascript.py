@@ -248,12 +248,16 @@ class _Function:
     def _block(self, body: list[ast.stmt], indent: str) -> list[str]:
         return [line for statement in body for line in self._statement(statement, indent)]
 
-    def _statement(self, node: ast.stmt, indent: str) -> list[str]:  # noqa: PLR0911 - one case each
+    def _statement(self, node: ast.stmt, indent: str) -> list[str]:  # noqa: C901, PLR0911 - as below
         match node:
             case ast.Expr(value=ast.Constant(value=str())):
                 return []
             case ast.Return(value=ast.expr() as value):
-                return [f"{indent}return {self._value(value)};"]
+                return [f"{indent}return {self._results(value)};"]
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=value):
+                names = [_spelled(one.id) for one in targets if isinstance(one, ast.Name)]
+                if len(names) == len(targets):
+                    return [f"{indent}[{', '.join(names)}] = {self._results(value)};"]
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 return [f"{indent}{_spelled(name)} = {self._value(value)};"]
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
@@ -287,6 +291,12 @@ class _Function:
         raise self._fault(node, f"statement {ast.unparse(node).splitlines()[0]!r}")
 
     # Expressions
+
+    def _results(self, node: ast.expr) -> str:
+        """Return a value, or several as an array, which only a function's caller takes apart."""
+        if isinstance(node, ast.Tuple):
+            return f"[{', '.join(map(self._value, node.elts))}]"
+        return self._value(node)
 
     def _value(self, node: ast.expr) -> str:  # noqa: C901, PLR0911 - one case each
         match node:

@@ -74,6 +74,16 @@ def absent(a: float, b: float, pair: Pair | None = None) -> float:
     return 0.0 if pair is not None else NOBODY_KNOWS
 
 
+def several(a: float, b: float) -> float:
+    least, most = ordered(a, b)
+    least, most = most, least
+    return least - 2.0 * most
+
+
+def ordered(a: float, b: float) -> tuple[float, float]:
+    return min(a, b), max(a, b)
+
+
 def shifted(a: float, by: float = 1.0) -> float:
     return a + by
 
@@ -97,7 +107,18 @@ def branches(a: float, b: float) -> float:
         var: float = 7.0
     return var
 '''
-NAMES = ("chained", "logic", "rest", "extremes", "whole", "loops", "absent", "records", "branches")
+NAMES = (
+    "chained",
+    "logic",
+    "rest",
+    "extremes",
+    "whole",
+    "loops",
+    "absent",
+    "several",
+    "records",
+    "branches",
+)
 
 
 def module(folder, source, name="formulas"):
@@ -225,7 +246,8 @@ def test_products_and_sums_are_rounded_once(fused, a, b, c):
         ("return a if a is LISTED else 1.0", "a is LISTED"),
         ("return abs(a)", "name abs"),
         ("return a.real()", "call a.real"),
-        ("a, b = 1.0, 2.0\n    return a", "a, b = "),
+        ("a, *b = 1.0, 2.0\n    return a", "a, *b = "),
+        ("return other(*(a, a))", "*(a, a)"),
         ("return f'{a}'", "f'{a}'"),
         ("return max(a)", "max(a)"),
         ("return LISTED", "name LISTED"),
