@@ -175,7 +175,7 @@ function finding() {
   const running = shown.filter((made) => !made.fault);
   if (!running.length) {
     const [made] = shown;
-    return shown.length > 1 ? `None of these runs; of ${made.label}, ${made.fault}.` : `${made.label} does not run: ${made.fault}.`;
+    return shown.length > 1 ? `None of these can run; ${made.label}: ${made.fault}.` : `${made.label} does not run: ${made.fault}.`;
   }
   const least = (name) => running.reduce((one, other) => (other.point[name] < one.point[name] ? other : one));
   const time = ({ point }) => ranged(point.tpot_s, point.tpot_low_s, point.tpot_high_s, "s");

@@ -191,6 +191,8 @@ def test_what_does_not_run_says_why(browser, page):
 
     assert text(browser, "#finding") == "rtx-4090 does not run: weights do not fit."
     assert "weights do not fit" in text(browser, "#results")
+    choose(browser, "add-device", "rtx-5090", "change")
+    assert text(browser, "#finding") == "None of these can run; rtx-4090: weights do not fit."
 
 
 def test_nonsense_in_the_address_is_left_out(browser, page):
