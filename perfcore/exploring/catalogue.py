@@ -64,13 +64,17 @@ def _about(entry: Entry) -> dict[str, Any]:
 
 
 def _formats_of(entry: ModelEntry, formats: Sequence[WeightFormatEntry]) -> dict[str, Any]:
-    """Return a model's own format, and formats that have other bits in its checkpoint."""
+    """Return a model's own format, and formats that have other bits in its checkpoint.
+
+    ``dtype`` is how its publisher names its format, which means the same to a configuration.
+    """
     changed = {
         form.name: _numbers(made)
         for form in formats
         if (made := as_published(entry, form).record()) != form.record()
     }
-    return {"native": native_format(entry)} | ({"formats": changed} if changed else {})
+    told = {"native": native_format(entry), "dtype": entry.native_dtype}
+    return told | ({"formats": changed} if changed else {})
 
 
 def _constants(

@@ -17,6 +17,12 @@ function recordOf(kind, name) {
   return known.get(key);
 }
 
+// The format that a name means for a model: the publisher's word for its own is not the catalogue's.
+function meantFormat(model, name) {
+  const { native, dtype } = data.catalogue.model[model];
+  return name === NATIVE || name === dtype ? native : name;
+}
+
 function formatOf(model, name) {
   const own = (data.catalogue.model[model].formats || {})[name];
   return own ? new WeightFormat(...own) : recordOf("weight_format", name);
@@ -92,8 +98,7 @@ const codeOf = (axis, value) => data.axes[axis].choices.indexOf(value);
 
 // Everything of a series that does not depend on the batch, with its layout at the state's batch.
 function resolve(state, one) {
-  const entry = data.catalogue.model[one.model];
-  const format = one.weight_format === NATIVE ? entry.native : one.weight_format;
+  const format = meantFormat(one.model, one.weight_format);
   const made = { ...one, tpGiven: one.tp, format, fault: "" };
   if (!format) {
     made.fault = "is published in a format that the catalogue lacks; choose one";

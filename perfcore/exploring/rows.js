@@ -88,11 +88,12 @@ function rowsShown() {
   return found;
 }
 
-// What-ifs of a row. A sweep counts all matrices in the bits of its format, as is then stated.
+// What-ifs of a row; null if no command computes it. A sweep counts all matrices in the bits of its format, as
+// is then stated, and takes a format's name for that format alone.
 function setsOf(row) {
   const values = valuesOf(row);
   const { model, weight_format: form } = values;
-  if (!data.catalogue.model[model] || !data.catalogue.weight_format[form]) return null;
+  if (!data.catalogue.model[model] || !data.catalogue.weight_format[form] || meantFormat(model, form) !== form) return null;
   const plain = recordOf("weight_format", form), own = formatOf(model, form);
   const bits = WeightFormat.fields.filter((field) => plain[field] !== own[field]).map((field) => `weight_format.${field}=${plain[field]}`);
   return [...bits, ...Object.entries(data.rows.what_ifs).map(([column, { key, mode }]) => `${key}${mode === "scale" ? "*" : "="}${values[column]}`)];
@@ -155,6 +156,6 @@ function drawRows() {
   const measured = Object.entries(rows.metrics).slice(0, 6).map(([name, column]) => `${name} ${told(column[picked], (COLUMN[name] || {}).unit)}`);
   $("#row").textContent = `${Object.entries(valuesOf(picked)).filter(([axis]) => rows.axes[axis]).map(([axis, value]) => `${axis} ${value}`).join(", ")}: ${measured.join(", ")}.`;
   const command = commandOfRow(picked);
-  $("#rowcommand").textContent = command || "(the catalogue does not have an entry of this row)";
+  $("#rowcommand").textContent = command || "(no command: the catalogue lacks an entry of this row, or its format's name means the model's own)";
   $("#rowcopy").hidden = $("#load").hidden = !command;
 }

@@ -117,6 +117,8 @@ def compare(found, result):
 @example({"model": "deepseek-v3", "device": "h200-sxm", "scheduler": "continuous", "batch": 64})
 @example({"model": "gpt-oss-120b", "device": "b200", "power": 0.4, "flops": 0.33, "batch": 32})
 @example({"model": "llama-3.1-8b", "device": "b200", "bandwidth": 4, "sets": TWICE})
+@example({"model": "deepseek-v3", "device": "h200-sxm", "weight_format": "fp8"})
+@example({"model": "gpt-2-124m", "device": "h100-sxm", "weight_format": "fp32"})
 @example({"model": "llama-3.1-405b", "device": "wse-3"})
 @example({"model": "llama-3.1-8b", "device": "rtx-4090", "offload": "weights", "price": 1.5})
 def test_the_command_gives_the_page_s_numbers(engine, chosen):
