@@ -20,6 +20,8 @@ sys.path.insert(0, str(HERE))
 
 import reference  # noqa: E402 - a file next to this one
 
+import perfcore  # noqa: E402
+
 project = "perfcore"
 author = "The perfcore developers"
 version = release = installed("perfcore")
@@ -59,8 +61,15 @@ def outdated(_: Sphinx, env: BuildEnvironment, *__: set[str]) -> list[str]:
     ]
 
 
+def explore(app: Sphinx, error: Exception | None) -> None:
+    """Write the page that computes next to the pages of the site."""
+    if error is None:
+        perfcore.explore(output=app.outdir / "explore.html", again="perfcore explore -o page.html")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the event handlers with Sphinx."""
     app.connect("source-read", fill)
     app.connect("env-get-outdated", outdated)
+    app.connect("build-finished", explore)
     return {"parallel_read_safe": True}

@@ -546,6 +546,11 @@ def api() -> str:
     return "\n".join([*lines, "```"])
 
 
+def explore() -> str:
+    """Return a link to the page that computes, which the site's build writes next to the first."""
+    return '<a href="explore.html">Compute your own configuration in this browser</a>'
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     function.__name__: function
     for function in (
@@ -567,6 +572,7 @@ GENERATED: dict[str, Callable[[], str]] = {
         tools,
         commands,
         api,
+        explore,
     )
 }
 MARKER = re.compile(r"^<!-- generated (\w+) -->$", re.MULTILINE)

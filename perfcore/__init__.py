@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from perfcore.configuration.simulation import simulate
     from perfcore.diffing.rows import Diff
     from perfcore.errors import InputError, PerfcoreError
+    from perfcore.exploring.exploring import explore
     from perfcore.fleets.fleets import Fleet, Sizing, size
     from perfcore.reporting.drawing import draw, report
     from perfcore.reporting.picture import Picture
@@ -46,6 +47,7 @@ __all__ = [
     "diff",
     "draw",
     "evaluate",
+    "explore",
     "histogram",
     "load_device",
     "load_model",
@@ -82,6 +84,7 @@ _HOMES = {
     "diff": "api",
     "draw": "reporting.drawing",
     "evaluate": "configuration.configuration",
+    "explore": "exploring.exploring",
     "histogram": "api",
     "load_device": "catalog.loader",
     "load_model": "catalog.loader",

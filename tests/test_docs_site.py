@@ -81,6 +81,11 @@ def test_every_page_is_built_and_filled(site):
         assert "<!-- generated" not in page.read_text(encoding="utf-8"), page
 
 
+def test_the_first_page_leads_to_one_that_computes(site):
+    assert '<a href="explore.html">' in (site / "index.html").read_text(encoding="utf-8")
+    assert "function evaluate(" in (site / "explore.html").read_text(encoding="utf-8")
+
+
 def test_nothing_is_fetched_from_elsewhere(site):
     for page in site.rglob("*.html"):
         for addresses in FETCHED.findall(page.read_text(encoding="utf-8")):

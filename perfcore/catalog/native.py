@@ -65,6 +65,8 @@ def _with_bits(
 
 def _wide_body_share(entry: ModelEntry) -> float:
     """Return the share of the weights outside routed experts that stay at 16 bits."""
+    if not (entry.wide_attention or entry.wide_ffn or entry.wide_shared_experts):
+        return 0.0
     made = entry.record()
     attention = made.attention_in_elements + made.attention_out_elements
     dense = made.ffn_in_elements + made.ffn_out_elements

@@ -168,6 +168,11 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
         return ("vulkan",) if native is None else (native, "vulkan")
 
     @property
+    def has_neighbours(self) -> bool:
+        """Whether servers have several of the device; a computer at home has one."""
+        return self.link_kind != "none" and self.device_class != "consumer-gpu"
+
+    @property
     def has_graphs(self) -> bool:
         """Whether the steps of an engine can run as graphs, which start operators faster."""
         return bool({"cuda", "hip"}.intersection(self.backends))

@@ -52,6 +52,7 @@ _COMMANDS: Final = {
     "histogram": _Home("search", "Show the distribution of a metric over a sweep."),
     "diff": _Home("diff", "Compare two runs: rows that changed, and why."),
     "plot": _Home("plot", "Plot the results of a run or a sweep."),
+    "explore": _Home("explore", "Write a page that computes configurations in the browser."),
     "report": _Home("report", "Write an HTML report on a run or a sweep."),
     "warmup": _Home("warmup", "Compile the kernels ahead of later runs."),
     "audit": _Home("audit", "Check published performance claims against physics."),

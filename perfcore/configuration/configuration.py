@@ -236,13 +236,9 @@ class Configuration:
 
     @property
     def _is_to_be_laid_out(self) -> bool:
-        """Whether devices are chosen although nothing is said about them.
-
-        They are those of servers, which have several: a computer at home has one.
-        """
+        """Whether devices are chosen although nothing is said about them: those of servers."""
         unsaid = (self.tp, self.pp, self.offload) == (None, None, "none")
-        device = self.entries.device
-        return unsaid and device.link_kind != "none" and device.device_class != "consumer-gpu"
+        return unsaid and self.entries.device.has_neighbours
 
     def _deployment(self, count: int) -> records.Deployment:
         """Return the deployment on ``count`` devices, or on as few as hold it if it is not above 0.

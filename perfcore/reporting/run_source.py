@@ -191,9 +191,9 @@ class RunSource(Source):
         todo = [piece for piece in self.pieces if may_hold(piece, conditions_on)]
         scan = _FileScan(todo, objectives, groups, conditions_on, make)
         kept = scan.over(range(len(todo)), self.workers)
-        return self._rows_at(places_in_order(kept), [*self.axes, *columns])
+        return self.rows_at(places_in_order(kept), [*self.axes, *columns])
 
-    def _rows_at(self, places: Integers, columns: Sequence[str]) -> list[Row]:
+    def rows_at(self, places: Integers, columns: Sequence[str]) -> list[Row]:
         """Return rows at places of the run, in their order."""
         starts = np.array([piece.first for piece in self.pieces])
         owners = np.searchsorted(starts, places, side="right") - 1
@@ -201,13 +201,14 @@ class RunSource(Source):
         for owner in np.unique(owners):
             piece = self.pieces[owner]
             mine = places[owners == owner]
-            names = [name for name in dict.fromkeys(columns) if name in self._written]
+            names = [name for name in dict.fromkeys(columns) if name in self.written]
             table = read(piece, names).take(pa.array(mine - piece.first))
             found.update(zip(mine.tolist(), table.to_pylist(), strict=True))
         return [found[place] for place in places.tolist()]
 
     @cached_property
-    def _written(self) -> frozenset[str]:
+    def written(self) -> frozenset[str]:
+        """Names of the columns in the files."""
         return frozenset(schema_of(self.pieces[0]).names)
 
 

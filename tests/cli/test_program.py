@@ -21,6 +21,7 @@ COMMANDS = [
     "histogram",
     "diff",
     "plot",
+    "explore",
     "report",
     "warmup",
     "plan",

@@ -1,0 +1,1 @@
+"""Pages that compute: the physics as JavaScript, its data, and the page that draws both."""

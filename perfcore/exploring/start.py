@@ -1,0 +1,185 @@
+"""What a page begins with: models, a sweep's axes, or a run with its rows."""
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, cast
+
+from perfcore.catalog import loader
+from perfcore.catalog.entry import Entry
+from perfcore.configuration.configuration import AUTO_DEVICES
+from perfcore.errors import InputError, argument
+from perfcore.exploring import rows
+from perfcore.inputs import AXIS_INPUTS, RECORDS
+from perfcore.output import MANIFEST
+from perfcore.reading.files import read_toml
+from perfcore.reporting.opening import open_source
+from perfcore.reporting.run_source import RunSource
+from perfcore.space.axes import Value, located
+from perfcore.space.space import Space
+
+MODELS: Final = ("llama-3.3-70b",)
+DEVICES: Final = ("h100-sxm", "h200-sxm", "b200", "mi300x")
+BATCH: Final = 32
+SERIES: Final = ("device", "model", "weight_format", "tp")  # axes of which a page shows several
+MOST_SHOWN: Final = 8  # combinations that it begins with
+
+_SIGNS: Final = {"scale": "*", "set": "="}  # of what-ifs on the page
+
+State = dict[str, list[Value]]  # of axes, by name
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a page begins with.
+
+    Parameters
+    ----------
+    state
+        Values of axes. Axes that are not in it have their defaults.
+    own
+        Entries that are not the catalogue's, and how a command names each; empty if it cannot.
+    notes
+        What of the sweep or run the page leaves out.
+    rows
+        Rows of a run, as ``perfcore.exploring.rows`` embeds them.
+    """
+
+    state: State
+    own: tuple[tuple[Entry, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    rows: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+def start(given: Sequence[str | Path]) -> Start:
+    """Return what a page on models, and on one run or sweep file at most, begins with.
+
+    Raises
+    ------
+    InputError
+        With every fault of what is given.
+    """
+    sources = [one for one in given if _is_run(one) or _is_sweep(one)]
+    if len(sources) > 1:
+        raise InputError(
+            f"{argument('given')}: {sources[0]} and {sources[1]} are both runs or sweeps; name one"
+        )
+    faults: list[str] = []
+    models: list[tuple[Entry, str]] = []
+    for one in given:
+        if one in sources:
+            continue
+        try:
+            models.append((loader.load("model", str(one)), str(one)))
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(faults)
+    begun = _of(sources[0]) if sources else Start({"device": list(DEVICES), "batch": [BATCH]})
+    state = begun.state | ({"model": [entry.name for entry, _ in models]} if models else {})
+    state.setdefault("model", list(MODELS))
+    state.setdefault("device", list(DEVICES))
+    own = [*begun.own, *(pair for pair in models if not _is_known(pair[0]))]
+    return Start(state, tuple(own), begun.notes, begun.rows)
+
+
+def _is_run(given: str | Path) -> bool:
+    return (Path(given) / MANIFEST).is_file()
+
+
+def _is_sweep(given: str | Path) -> bool:
+    """Return whether a file is a sweep file: TOML files of models have other tables."""
+    path = Path(given)
+    return path.suffix == ".toml" and path.is_file() and "axes" in read_toml(path)
+
+
+def _of(given: str | Path) -> Start:
+    if _is_run(given):
+        source = open_source(given)
+        if not isinstance(source, RunSource) or source.simulated:
+            raise InputError(
+                f"{given}: is a run with traffic, whose rows a page does not compute; use "
+                "perfcore report"
+            )
+        known = {kind: set(loader.names(kind)) for kind in RECORDS}
+        told = source.facts["spec"]["what_if"].items()
+        what_ifs = {how["column"]: key + _SIGNS[how["mode"]] for key, how in told}
+        state, notes = _state(source.axes, what_ifs, known)
+        made, here = source.facts["version"], version("perfcore")
+        if made != here:
+            notes += (f"The run was made by perfcore {made}; this page computes with {here}.",)
+        return Start(state, (), notes, rows.embedded(source))
+    space = Space.from_toml(given)
+    if space.spec.traffic is not None:
+        raise InputError(
+            f"{given}: is a sweep with traffic, which a page does not compute; use perfcore report"
+        )
+    own = tuple(_own_entries(Path(given), space))
+    known = {kind: set(loader.names(kind)) for kind in RECORDS}
+    for entry, _ in own:
+        known[entry.kind].add(entry.name)
+    what_ifs = {column: one.key + _SIGNS[one.mode] for column, one in space.what_ifs.items()}
+    state, notes = _state({axis.name: axis.values for axis in space.axes}, what_ifs, known)
+    shown = tuple(pair for pair in own if pair[0].name in state.get(pair[0].kind, ()))
+    return Start(state, shown, (*notes, *space.notes))
+
+
+def _state(
+    axes: Mapping[str, Sequence[Value]],
+    what_ifs: Mapping[str, str],
+    known: Mapping[str, set[str]],
+) -> tuple[State, tuple[str, ...]]:
+    """Return what a page begins with of some axes, and notes on what it leaves out.
+
+    ``what_ifs`` has the field and sign of each, ``device.memory_bandwidth*``, by its column.
+    """
+    state: State = {"sets": []}
+    notes = []
+    for name, listed in axes.items():
+        values = list(dict.fromkeys(listed))
+        if name in what_ifs and len(values) == 1:
+            state["sets"].append(f"{what_ifs[name]}{values[0]}")
+            continue
+        if name not in AXIS_INPUTS:
+            notes.append(f"The what-if {name} has {len(values)} values; the page begins with none.")
+            continue
+        unknown = [value for value in values if value not in known.get(name, values)]
+        if unknown:
+            notes.append(f"The catalogue has no {name} {unknown[0]}: it is not computed here.")
+            values = [value for value in values if value not in unknown]
+        if name == "tp":
+            values = [value or AUTO_DEVICES for value in values]
+        if values:
+            state[name] = values
+    shown = 1
+    for name in SERIES:
+        values = state.get(name, [])
+        most = max(MOST_SHOWN // shown, 1)
+        if len(values) > most:
+            state[name] = values[:most]
+            notes.append(f"{name} has {len(values)} values, of which the page begins with {most}.")
+        shown *= max(min(len(values), most), 1)
+    return state, tuple(notes)
+
+
+def _own_entries(path: Path, space: Space) -> Iterable[tuple[Entry, str]]:
+    """Yield the entries of a sweep that are not the catalogue's, and their files."""
+    axes = cast("dict[str, object]", read_toml(path)["axes"])  # the sweep has been checked
+    files: dict[tuple[str, str], str] = {}
+    for kind in RECORDS:
+        listed = axes.get(kind, [])
+        for item in listed if isinstance(listed, list) else [listed]:
+            with contextlib.suppress(InputError):  # a table, or a group of devices
+                word = located(str(item), path.parent)
+                files[kind, loader.load(kind, word).name] = word
+    for kind in RECORDS:
+        for entry in space.spec.axis(kind).entries:
+            if not _is_known(entry):
+                yield entry, files.get((kind, entry.name), "")
+
+
+def _is_known(entry: Entry) -> bool:
+    """Return whether the catalogue has an entry."""
+    return entry.name in loader.names(entry.kind) and loader.load(entry.kind, entry.name) == entry
