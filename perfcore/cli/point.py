@@ -27,6 +27,7 @@ _STACK_METAVARS: Final = {
     "runner": "|".join(stack.RUNNERS),
     "prefill_chunk": "TOKENS",
     "power_limit": "W|SHARE%",
+    "host": "NAME",
 }
 _METAVARS: Final = {
     "prefix_hit": "SHARE",
@@ -37,6 +38,10 @@ _METAVARS: Final = {
 }
 _ARGUMENTS: Final = ("model", "device")
 CHOSEN: Final = ("tp", "pp")  # by perfcore unless given
+_ALSO: Final = {  # names of llama.cpp
+    "gpu_layers": ("-ngl", "--n-gpu-layers"),
+    "cpu_moe_layers": ("-ncmoe", "--n-cpu-moe"),
+}
 
 
 def _names(rule: AxisInput) -> Completer | None:
@@ -66,8 +71,10 @@ def axis_options(
             meaning = BY_NAME[name].meaning
             default = "" if rule.default is None else f" [{default_of(name)}]"
             default = " [chosen]" if name in CHOSEN else default
+            default = " [all]" if name in _ALSO else default
             command = click.option(
                 f"--{name.replace('_', '-')}",
+                *_ALSO.get(name, ()),
                 default=None if several or name in CHOSEN else default_of(name),
                 metavar=f"{metavar},..." if several else "|".join(rule.choices) or metavar,
                 help=f"{meaning[:1].upper()}{meaning[1:]}{default}.",
