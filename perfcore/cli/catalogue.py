@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from perfcore.catalog import loader
 from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.estimates import HOST
 from perfcore.catalog.hosts import HostEntry
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.names import is_foreign, normalise
@@ -331,16 +332,20 @@ def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
         dump(_data(entry, **_device_facts(entry)))
         return
     _print_entry(entry, {})
-    if entry.fallbacks:
-        heading("figures and prices that are not listed, and what is used instead")
-        made = entry.record()
-        facts(
-            [
-                (field, f"{number_text(field, getattr(made, field))}, {why}")
-                for field, why in entry.fallbacks.items()
-            ],
-            "  ",
-        )
+    made = entry.record()
+    groups = {
+        "figures and prices that are not listed, and what is used instead": [
+            field for field in entry.fallbacks if field not in HOST
+        ],
+        "the host, unless a question names another": [
+            field for field in entry.fallbacks if field in HOST
+        ],
+    }
+    for title, fields in groups.items():
+        if fields:
+            heading(title)
+            told = {name: number_text(name, getattr(made, name)) for name in fields}
+            facts([(n, f"{text}, {entry.fallbacks[n]}") for n, text in told.items()], "  ")
     if entry.energies:
         heading("energies that are not listed, and what is used instead")
         facts([(field, joules.why) for field, joules in entry.energies.items()], "  ")
@@ -649,7 +654,9 @@ def show_economics(ctx: click.Context, name: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def hosts(ctx: click.Context, match: str, as_json: bool) -> None:
-    """List hosts of devices, whose CPU may compute layers and experts, or show one.
+    """List hosts of devices, or show one.
+
+    Their memory may hold layers and experts, which their CPU computes.
 
     \b
     perfcore hosts

@@ -71,10 +71,10 @@ def axis_options(
             meaning = BY_NAME[name].meaning
             default = "" if rule.default is None else f" [{default_of(name)}]"
             default = " [chosen]" if name in CHOSEN else default
-            default = " [all]" if name in _ALSO else default
             command = click.option(
-                f"--{name.replace('_', '-')}",
+                name,
                 *_ALSO.get(name, ()),
+                f"--{name.replace('_', '-')}",
                 default=None if several or name in CHOSEN else default_of(name),
                 metavar=f"{metavar},..." if several else "|".join(rule.choices) or metavar,
                 help=f"{meaning[:1].upper()}{meaning[1:]}{default}.",

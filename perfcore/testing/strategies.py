@@ -419,7 +419,8 @@ def spaces(draw: st.DrawFn, *, min_lengths: int = 1, max_lengths: int = 40) -> d
     axes["prefix_hit"] = [draw(st.sampled_from((0.0, 0.3, 0.9)))]
     axes["draft_len"] = [draw(st.sampled_from((0, 0, 1, 4)))]
     axes["acceptance"] = [draw(st.sampled_from((0.5, 0.8)))]
-    axes["offload"] = [draw(st.sampled_from(("none", "none", "weights", "kv")))]
+    axes["offload"] = [draw(st.sampled_from(("none", "none", "weights", "kv", "experts")))]
+    axes["gpu_layers"] = [draw(st.sampled_from((1_000_000, 1_000_000, 20)))]
     axes["batch"] = numbers(1, 2_048, 3)
     axes["input_len"] = numbers(1, 200_000, max_lengths, min_lengths)
     axes["output_len"] = numbers(1, 20_000, 3)

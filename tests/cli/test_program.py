@@ -38,6 +38,7 @@ COMMANDS = [
     "devices",
     "formats",
     "engines",
+    "hosts",
     "economics",
     "columns",
     "schema",
