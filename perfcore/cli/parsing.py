@@ -47,7 +47,7 @@ OTHER_WORDS: Final = {
     ("--gpu-memory-utilization", "--mem-fraction-static"): ("--set engine.memory_fraction=SHARE",),
     ("--cpu-offload-gb",): ("--offload",),
     ("--cpu-moe", "-cmoe"): ("--offload experts",),
-    ("--ngl",): ("--gpu-layers",),
+    ("--ngl", "--n-gpu-layers"): ("--gpu-layers",),
     ("--power-cap", "--tdp"): ("--power-limit",),
     ("--out", "--output-file", "--out-file"): ("--output",),
 }

@@ -39,7 +39,7 @@ _METAVARS: Final = {
 _ARGUMENTS: Final = ("model", "device")
 CHOSEN: Final = ("tp", "pp")  # by perfcore unless given
 _ALSO: Final = {  # names of llama.cpp
-    "gpu_layers": ("-ngl", "--n-gpu-layers"),
+    "gpu_layers": ("-ngl",),
     "cpu_moe_layers": ("-ncmoe", "--n-cpu-moe"),
 }
 
