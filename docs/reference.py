@@ -447,6 +447,11 @@ def intervals() -> str:
     return table((*left("interval"), *right(*CALIBRATIONS)), rows)
 
 
+def hosts() -> str:
+    """Return a section for each host."""
+    return paragraphs(*map(details, entries("host")))
+
+
 def economics() -> str:
     """Return a section for each facility and pricing model."""
     return paragraphs(*map(details, cast("list[EconomicsEntry]", entries("economics"))))
@@ -561,6 +566,7 @@ GENERATED: dict[str, Callable[[], str]] = {
         categories,
         record_fields,
         devices,
+        hosts,
         mixers,
         models,
         formats,

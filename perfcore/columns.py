@@ -46,6 +46,7 @@ STATUS = (
     "weights do not fit",
     "context above the model's maximum",
     "kv cache does not fit",
+    "host memory too small",
 )
 BOUND = (
     "weights",
@@ -125,7 +126,7 @@ METRICS: tuple[Column, ...] = (
     _metric(
         "offloaded_bytes_per_device",
         "bytes",
-        "part of total_bytes_per_device in the second memory tier",
+        "part of total_bytes_per_device in the second memory tier or host memory",
     ),
     _count(
         "max_batch", "largest batch whose KV cache fits; at most 2^24", default=True, better="most"
@@ -149,7 +150,7 @@ METRICS: tuple[Column, ...] = (
     _default("network_s", "s", "part of tpot_s: communication between devices"),
     _default("latency_s", "s", "part of tpot_s: operator start-up, sampling and host time"),
     _default("prefill_s", "s", "part of tpot_s: other requests' prefill"),
-    _metric("offload_s", "s", "part of tpot_s: reading the second memory tier"),
+    _metric("offload_s", "s", "part of tpot_s: reading the second memory tier; the CPU"),
     _metric("weights_share", "1", "weights_s / tpot_s"),
     _metric("kv_share", "1", "kv_s / tpot_s"),
     _metric("activations_share", "1", "activations_s / tpot_s"),

@@ -281,6 +281,23 @@ class Device(NamedTuple):
         Absent(None),
         Cited("c2c", "mem2"),
     ]
+    host_memory_capacity: Annotated[
+        float,
+        RESERVE,
+        "memory of the host, for layers and experts that its CPU computes",
+        Absent(None),
+        Cited("host", "dram"),
+    ]
+    host_memory_bandwidth: Annotated[
+        float, BANDWIDTH, "bandwidth of the host's memory", Absent(None), Cited("host", "dram")
+    ]
+    host_flops: Annotated[
+        float,
+        COMPUTE._replace(low=1e6),
+        "arithmetic rate of the host's CPU in the narrowest of 16 bit and fp32 that it has, dense",
+        Absent(None),
+        Cited("host", "cpu"),
+    ]
     spatial: Annotated[
         float,
         FLAG,
@@ -582,6 +599,21 @@ class Engine(NamedTuple):
     second_tier_efficiency: Annotated[
         float, EFFICIENCY, "share of bandwidth when a device reads the second memory tier"
     ]
+    cpu_memory_efficiency: Annotated[
+        float, EFFICIENCY, "share of host memory bandwidth that the CPU reaches, reading weights"
+    ]
+    cpu_compute_efficiency: Annotated[
+        float, EFFICIENCY, "share of the CPU's arithmetic rate in products of weights and scores"
+    ]
+    cpu_hand_over: Annotated[
+        float, LATENCY, "latency of passing activations between a device and the CPU, one way"
+    ]
+    cpu_stream_tokens: Annotated[
+        float,
+        Limits("count", 0, 1e9),
+        "tokens of a pass from which weights in host memory are copied to the device, which "
+        "computes; 0: whichever is faster",
+    ]
     memory_fraction: Annotated[float, EFFICIENCY, "share of device memory that the engine may use"]
     memory_reserve: Annotated[
         float, RESERVE, "device memory kept for activations, graphs and buffers"
@@ -655,8 +687,8 @@ class Deployment(NamedTuple):
     ] = 0.0
     offload: Annotated[
         float,
-        one_of("none", "weights", "kv"),
-        "data offloaded to the second memory tier if memory is short",
+        one_of("none", "weights", "kv", "experts"),
+        "data in the second memory tier if memory is short; experts: the CPU computes routed ones",
     ] = 0.0
     tp: Annotated[float, DEGREE, "tensor-parallel degree"] = 1.0
     pp: Annotated[
@@ -668,6 +700,16 @@ class Deployment(NamedTuple):
         DEGREE,
         "expert-parallel degree; divides tp x dp, experts have redundant copies if needed",
     ] = 1.0
+    gpu_layers: Annotated[
+        float,
+        LAYERS._replace(low=1, whole=True),
+        "layers on the devices; the CPU of the host computes the others",
+    ] = 1_000_000.0
+    cpu_moe_layers: Annotated[
+        float,
+        LAYERS._replace(whole=True),
+        "first layers whose routed experts the CPU computes if they are offloaded",
+    ] = 1_000_000.0
     prefix_hit: Annotated[
         float, Limits("fraction", 0, 0.999), "share of the prompt that is in the prefix cache"
     ] = 0.0
@@ -770,6 +812,7 @@ SCHEDULER_DISAGGREGATED = 2.0
 OFFLOAD_NONE = 0.0
 OFFLOAD_WEIGHTS = 1.0
 OFFLOAD_KV = 2.0
+OFFLOAD_EXPERTS = 3.0
 
 PURCHASE_ON_DEMAND = 0.0
 PURCHASE_SPOT = 1.0

@@ -26,6 +26,7 @@ CATALOGUE = {
     "weight_format": "catalogue/formats.html",
     "kv_format": "catalogue/formats.html",
     "engine": "catalogue/engines.html",
+    "host": "catalogue/devices.html",
     "economics": "catalogue/economics.html",
     "price": "catalogue/economics.html",
     "energy": "catalogue/economics.html",

@@ -18,6 +18,7 @@ from perfcore.catalog.schema import DeviceEntry, KVFormatEntry, WeightFormatEntr
 from perfcore.catalog.stack import Stack
 from perfcore.columns import STATUS
 from perfcore.errors import InputError
+from perfcore.inputs import AXIS_INPUTS
 from perfcore.kernel.layout import Block, Inner, Output, Rules, aligned, pitch_of
 from perfcore.physics.memory import LARGEST_BATCH
 from perfcore.physics.stages.point import Point
@@ -39,6 +40,7 @@ RAN_ANYWAY: Final = (
     "weights do not fit",
     "context above the model's maximum",
     "kv cache does not fit",
+    "host memory too small",
 )
 
 
@@ -104,7 +106,12 @@ def _question(row: Measurement, load: Load, engines: Sequence[EngineEntry]) -> Q
         prefix_hit=0.0,
         draft_len=0.0,
         acceptance=0.0,
-        offload=records.OFFLOAD_NONE,
+        offload=float(AXIS_INPUTS["offload"].choices.index(row.offload or "none")),
+        **{
+            name: count
+            for name in ("gpu_layers", "cpu_moe_layers")
+            if (count := getattr(row, name)) is not None
+        },
     )
     return Question(
         measurement=row,
@@ -135,6 +142,7 @@ def _stack(row: Measurement, device: DeviceEntry) -> Stack:
         runner=row.runner,
         prefill_chunk=row.prefill_chunk,
         power_limit=row.power_limit,
+        host=row.host,
     )
 
 
@@ -225,7 +233,9 @@ def batch_of(asked: Sequence[Question]) -> Batch:
         ]
         load = question.workload.load
         weight_format = question.weight_format
-        own = question.stack._replace(engine_version="", power_limit=None)  # else in the entries
+        own = question.stack._replace(
+            engine_version="", power_limit=None, host=""
+        )  # else in the entries
         key = (question.engine.name, question.device.name, weight_format.kernel, load, own)
         if key not in engines:
             engines[key] = len(entries)

@@ -164,6 +164,8 @@ def _cannot_run(question: Question, point: Floats) -> str:
     weights, cache = (
         float(point[Point._fields.index(f"{what}_bytes_per_device")]) for what in ("weight", "kv")
     )
+    away = float(point[Point._fields.index("offloaded_bytes_per_device")])
+    weights = max(weights - away, 0.0)  # the device's part
     device = question.device_record
     room = _OVERFULL * device.memory_capacity  # an engine's margins may be narrower
     static = question.measurement.mode == "static"  # other requests of a server wait

@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple, cast
 
 from perfcore.catalog.stack import BACKENDS, NUMBERS, RUNNERS
 from perfcore.errors import InputError, show
+from perfcore.inputs import AXIS_INPUTS
 from perfcore.limits import Limits
 from perfcore.reading.csvfile import Form, csv_text, read_rows
 from perfcore.reading.files import read_text
@@ -40,6 +41,7 @@ _TEXTS: Final = (
     "engine_version",
     "unit",
     "task_note",
+    "host",
 )
 _DEGREES: Final = ("tp", "pp", "ep", "dp")
 DEGREE: Final = Limits("count", 1, 65_536, whole=True)
@@ -49,11 +51,17 @@ OPTIONAL: Final = {  # None if the source does not say
     "input_len": Limits("ratio", 0, 1e9),
     "output_len": Limits("ratio", 0, 1e9),
     **NUMBERS,
+    **{
+        name: limits
+        for name in ("gpu_layers", "cpu_moe_layers")
+        if (limits := AXIS_INPUTS[name].limits)
+    },
 }
 CHOICES: Final = {  # of texts that may be empty
     "backend": BACKENDS,
     "eager": ("true", "false"),
     "runner": RUNNERS,
+    "offload": AXIS_INPUTS["offload"].choices,
 }
 _VALUE: Final = Limits("ratio", 1e-12, 1e12)
 
@@ -92,6 +100,10 @@ class Measurement(NamedTuple):
     runner: str = ""  # server or offline; empty: as the mode
     prefill_chunk: float | None = None  # tokens of a step; None: the engine's default
     power_limit: float | None = None  # W per device; None: its rated power
+    host: str = ""  # memory and CPU of the machine; empty: the usual one
+    offload: str = ""  # as the axis; empty: none
+    gpu_layers: float | None = None  # None: all
+    cpu_moe_layers: float | None = None  # None: all, if experts are offloaded
     line: int = 0  # of the file
 
 
@@ -197,6 +209,10 @@ def _measurement(line: int, cells: Mapping[str, str], file: Place) -> Measuremen
         runner=cells.get("runner", ""),
         prefill_chunk=optional["prefill_chunk"],
         power_limit=optional["power_limit"],
+        host=texts["host"],
+        offload=cells.get("offload", ""),
+        gpu_layers=optional["gpu_layers"],
+        cpu_moe_layers=optional["cpu_moe_layers"],
         line=line,
     )
 

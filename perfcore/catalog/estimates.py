@@ -5,13 +5,15 @@ from typing import Final, NamedTuple
 
 from perfcore import records
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.hosts import FIELDS as HOST_FIELDS
 from perfcore.catalog.schema import DeviceEntry, EconomicsEntry
 from perfcore.inputs import PURCHASES
 
 PRICES: Final = dict(
     zip(PURCHASES, ("price_per_hour", "spot_price_per_hour", "purchase_price"), strict=True)
 )
-SECOND_TIER: Final = ("memory2_capacity", "memory2_bandwidth")
+HOST: Final = tuple(HOST_FIELDS.values())
+SECOND_TIER: Final = ("memory2_capacity", "memory2_bandwidth", *HOST)
 _OF_OWNED: Final = ("interest", "lifetime", "server_factor", "operations", "electricity_price")
 
 
@@ -35,7 +37,7 @@ def estimates(
     purchases
         Ways in which devices are paid; prices that none of them uses are left out.
     offloads
-        Whether a second memory tier is used; its figures are left out otherwise.
+        Whether a second memory tier or the host is used; their figures are left out otherwise.
     """
     found = dict(entry.estimated)
     if isinstance(entry, DeviceEntry):

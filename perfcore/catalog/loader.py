@@ -19,6 +19,7 @@ from perfcore import records
 from perfcore.catalog import printed as printed_names
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.hosts import HostEntry
 from perfcore.catalog.names import is_foreign, is_name, normalise
 from perfcore.catalog.schema import (
     DeviceEntry,
@@ -55,6 +56,7 @@ _KINDS = {
     "kv_format": _Kind("KV-cache format", "kv_formats.toml", "kv_formats.toml", "perfcore formats"),
     "engine": _Kind("engine", "engines/*.toml", "engines.toml", "perfcore engines"),
     "economics": _Kind("economics", "economics.toml", "economics.toml", "perfcore economics"),
+    "host": _Kind("host", "hosts.toml", "hosts.toml", "perfcore hosts"),
     "energy": _Kind("energy constant", "energy.toml", "energy.toml", ""),
     "price": _Kind("price", "prices.toml", "prices.toml", ""),
 }
@@ -74,6 +76,7 @@ _ENTRY_CLASSES: dict[str, type[Entry]] = {
     "kv_format": KVFormatEntry,
     "engine": EngineEntry,
     "economics": EconomicsEntry,
+    "host": HostEntry,
     "energy": EnergyEntry,
     "price": PriceEntry,
 }

@@ -7,6 +7,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from perfcore import records, units
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.hosts import FIELDS as HOST_FIELDS
+from perfcore.catalog.hosts import default_host
 from perfcore.catalog.joules import Joules, energy_per_bit, energy_per_flop
 from perfcore.catalog.sheet import quantity, record_of, sheet_of
 from perfcore.inputs import FORMER, check_limits
@@ -59,6 +61,7 @@ _FALLBACKS = {
     ),
 }
 _BACKENDS: dict[str, Backend] = {"NVIDIA": "cuda", "AMD": "hip", "Apple": "metal"}
+_NO_HOST = "none beside the device's own, which is that of the host"
 _UNIFIED = {"apple-silicon", "apu"}  # processor and device share their memory
 
 Status = Literal["available", "announced", "internal", "hypothetical"]
@@ -183,7 +186,27 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
         found = {name: why for name, why in _FALLBACKS.items() if getattr(self, name) is None}
         if self.memory2_bandwidth is None:
             found["memory2_bandwidth"] = self._host_link[1]
+        host = default_host(self.device_class)
+        for field in HOST_FIELDS.values():
+            if getattr(self, field) is None:
+                found[field] = (
+                    f"host {host.name}, usual for a {self.device_class}" if host else _NO_HOST
+                )
         return found
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether the device has no host memory beside its own."""
+        return default_host(self.device_class) is None
+
+    @property
+    def _host(self) -> dict[str, float]:
+        """Fields of the record that the usual host sets; without one, it has no memory."""
+        host = default_host(self.device_class)
+        if host is not None:
+            return host.fields()
+        flops = max(self.flops_fp16, self.flops_fp32)
+        return dict(zip(HOST_FIELDS.values(), (0.0, self.memory_bandwidth, flops), strict=True))
 
     @property
     def _host_link(self) -> tuple[float, str]:
@@ -222,7 +245,8 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
             made = made._replace(purchase_price=self.purchase_price / SERVER_SHARE)
         if self.memory2_bandwidth is None:
             made = made._replace(memory2_bandwidth=self._host_link[0])
-        return made
+        host = {name: rate for name, rate in self._host.items() if getattr(self, name) is None}
+        return made._replace(**host)
 
 
 class Quality(BaseModel):

@@ -1,4 +1,4 @@
-"""Software and settings under a model: what a configuration or a measurement states about them.
+"""Software, settings and host under a model: what a question or a measurement states of them.
 
 They decide which release of an engine it is, which of its constants hold, and the power that a
 device may draw.
@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, cast, get_args
 from perfcore import records
 from perfcore.catalog import loader
 from perfcore.catalog.engine_entry import Constant, Constants, EngineEntry
+from perfcore.catalog.hosts import HostEntry
 from perfcore.catalog.schema import Backend, DeviceEntry
 from perfcore.errors import InputError, show
 from perfcore.limits import AT_LEAST_ONE, POWER
@@ -29,6 +30,7 @@ MEANINGS: Final = {
     "runner": "server or offline; offline leaves out the time of an HTTP server",
     "prefill_chunk": "token budget of a step, such as max_num_batched_tokens",
     "power_limit": "power limit of each device [W], if below the rated power",
+    "host": "memory and CPU of the machine, from `perfcore hosts`; empty means the usual one",
 }
 NAMES: Final = tuple(MEANINGS)
 
@@ -45,6 +47,7 @@ class Stack(NamedTuple):
     runner: str = ""
     prefill_chunk: float | None = None  # tokens
     power_limit: float | None = None  # W
+    host: str = ""
 
 
 class Resolved(NamedTuple):
@@ -191,7 +194,8 @@ def resolve(engine: EngineEntry, device: DeviceEntry, stack: Stack) -> Resolved:
     for change in (_on_backend, _eager, _offline, _budgeted):
         engine, remark = change(engine, device, stack)
         remarks.append(remark)
-    return Resolved(stack, engine, _limited(device, stack), tuple(filter(None, remarks)))
+    record = _hosted(device, _limited(device, stack), stack.host)
+    return Resolved(stack, engine, record, tuple(filter(None, remarks)))
 
 
 def _on_backend(engine: EngineEntry, device: DeviceEntry, stack: Stack) -> tuple[EngineEntry, str]:
@@ -232,6 +236,14 @@ def _budgeted(engine: EngineEntry, device: DeviceEntry, stack: Stack) -> tuple[E
         for name, value in (("prefill_chunk", stack.prefill_chunk), ("pipeline_chunk", through))
     }
     return engine.changed({}, constants), ""
+
+
+def _hosted(device: DeviceEntry, record: records.Device, host: str) -> records.Device:
+    if not host:
+        return record
+    if device.shares_memory:
+        raise InputError(f"host: {device.name} has the memory of its host; leave it out")
+    return record._replace(**cast("HostEntry", loader.load("host", host)).fields())
 
 
 def _limited(device: DeviceEntry, stack: Stack) -> records.Device:

@@ -65,6 +65,7 @@ _COMMANDS: Final = {
     "formats": _Home("catalogue", "List weight and KV-cache formats, or show one."),
     "engines": _Home("catalogue", "List inference engines, or show one."),
     "economics": _Home("catalogue", "List facilities and their prices, or show one."),
+    "hosts": _Home("catalogue", "List hosts of devices, or show one."),
     "columns": _Home("catalogue", "List the output columns, or show one."),
     "show": _Home("catalogue", "Show a model, a device, or anything else by its name."),
     "schema": _Home("schema", "Print the JSON Schema of sweep files, for editors."),

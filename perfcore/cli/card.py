@@ -27,11 +27,15 @@ TERMS: Final = (
     ("network_s", "network", "traffic between devices"),
     ("latency_s", "latency", "kernel launches, host"),
     ("prefill_s", "prefill", "other requests' prompts"),
-    ("offload_s", "offload", "second memory tier"),
+    ("offload_s", "offload", "second memory tier, CPU"),
 )
 BINDS: Final = dict(zip(BOUND, (name for _, name, _ in TERMS), strict=True))
 _MEANINGS: Final = dict(zip(BOUND, (meaning for *_, meaning in TERMS), strict=True))
-_OFFLOADED: Final = {"weights": "weights", "kv": "KV cache"}
+_OFFLOADED: Final = {
+    "weights": "weights may be offloaded",
+    "kv": "KV cache may be offloaded",
+    "experts": "experts computed by the CPU",
+}
 _RESTS_ON: Final = {
     "own": "{engine} was fitted to measurements on {device}",
     "class": "{engine} was fitted to measurements in the class of {device}, but on other devices "
@@ -214,7 +218,12 @@ def setting(configuration: Configuration) -> list[str]:
     if numbers["draft_len"]:
         told.append(f"{labels['draft_len']} draft tokens at acceptance {numbers['acceptance']:g}")
     if labels["offload"] != "none":
-        told.append(f"{_OFFLOADED[str(labels['offload'])]} may be offloaded")
+        told.append(_OFFLOADED[str(labels["offload"])])
+    layers = configuration.records.model.layers
+    if labels["offload"] == "experts" and numbers["cpu_moe_layers"] < layers:
+        told[-1] += f" in {labels['cpu_moe_layers']} of {layers:.0f} layers"
+    if numbers["gpu_layers"] < layers:
+        told.append(f"{labels['gpu_layers']} of {layers:.0f} layers on the GPU")
     for name, value in configuration.stated.items():
         text = value if isinstance(value, str) else f"{value:g}"
         unit = {"prefill_chunk": " tokens", "power_limit": " W"}.get(name, "")
@@ -323,9 +332,14 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     usable = usable_bytes(made.device, made.engine)
     together = point.total_bytes_per_device
     here = together - point.offloaded_bytes_per_device
-    parts = [
+    held = [
         ("weights", point.weight_bytes_per_device, "cyan"),
         ("KV cache", point.kv_bytes_per_device, "cyan"),
+    ]
+    if configuration.computes_on_cpu:
+        held = [("its part", here, "cyan")]
+    parts = [
+        *held,
         ("free", max(usable - here, 0.0), "dim"),
         ("engine reserve", max(capacity - max(usable, here), 0.0), "dim"),
     ]
@@ -356,7 +370,9 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     )
     yield Table((*left(""), *right("", ""), _BAR), rows, styles=styles)
     pairs = []
-    if point.offloaded_bytes_per_device > 0.0:
+    if configuration.computes_on_cpu:
+        pairs.append(("host", _host_memory(configuration, point)))
+    elif point.offloaded_bytes_per_device > 0.0:
         tier = format_quantity(second_tier_bytes(made.device, made.engine), "B")
         away = format_quantity(point.offloaded_bytes_per_device, "B")
         entry = configuration.entries.device
@@ -365,6 +381,18 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     if point.max_batch > 0.0:
         pairs.append(("max batch", f"{point.max_batch:,.0f} at these lengths"))
     yield Facts(pairs)
+
+
+def _host_memory(configuration: Configuration, point: Point) -> str:
+    """Return what is in host memory, and what the CPU can do."""
+    device = configuration.records.device
+    away = point.offloaded_bytes_per_device * configuration.device_count
+    return (
+        f"{format_quantity(away, 'B')} of {format_quantity(device.host_memory_capacity, 'B')} at "
+        f"{format_quantity(device.host_memory_bandwidth, 'B/s')}, "
+        f"{format_quantity(device.host_flops, 'FLOP/s')}; link "
+        f"{format_quantity(device.memory2_bandwidth, 'B/s')}"
+    )
 
 
 def _physics(point: Point, bound: Point) -> Iterator[Block]:

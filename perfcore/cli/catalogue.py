@@ -9,6 +9,8 @@ from pydantic import BaseModel
 from perfcore.catalog import loader
 from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.estimates import HOST
+from perfcore.catalog.hosts import HostEntry
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.names import is_foreign, normalise
 from perfcore.catalog.schema import (
@@ -57,6 +59,7 @@ _COMPUTED: Final = {  # units of computed figures, and of fields that no record 
     "embedding_bits": "bit",
     "body_bits": "bit",
     "process_nm": "nm",
+    "flops": "FLOP/s",
 }
 _PLAIN: Final = ("bit", "nm", "g/kWh")
 _LAST: Final = ("source", "notes", "estimated")
@@ -329,16 +332,20 @@ def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
         dump(_data(entry, **_device_facts(entry)))
         return
     _print_entry(entry, {})
-    if entry.fallbacks:
-        heading("figures and prices that are not listed, and what is used instead")
-        made = entry.record()
-        facts(
-            [
-                (field, f"{number_text(field, getattr(made, field))}, {why}")
-                for field, why in entry.fallbacks.items()
-            ],
-            "  ",
-        )
+    made = entry.record()
+    groups = {
+        "figures and prices that are not listed, and what is used instead": [
+            field for field in entry.fallbacks if field not in HOST
+        ],
+        "the host, unless a question names another": [
+            field for field in entry.fallbacks if field in HOST
+        ],
+    }
+    for title, fields in groups.items():
+        if fields:
+            heading(title)
+            told = {name: number_text(name, getattr(made, name)) for name in fields}
+            facts([(n, f"{text}, {entry.fallbacks[n]}") for n, text in told.items()], "  ")
     if entry.energies:
         heading("energies that are not listed, and what is used instead")
         facts([(field, joules.why) for field, joules in entry.energies.items()], "  ")
@@ -639,6 +646,59 @@ def show_economics(ctx: click.Context, name: str, as_json: bool) -> None:
         _print_entry(entry, {})
 
 
+# Hosts
+
+
+@click.group(cls=Group, invoke_without_command=True)
+@match_option
+@json_option
+@click.pass_context
+def hosts(ctx: click.Context, match: str, as_json: bool) -> None:
+    """List hosts of devices, or show one.
+
+    Their memory may hold layers and experts, which their CPU computes.
+
+    \b
+    perfcore hosts
+    perfcore hosts show desktop-ddr5-6000
+    """  # noqa: D301
+    if ctx.invoked_subcommand:
+        return
+    found = cast("list[HostEntry]", _all("host", match))
+    if as_json:
+        dump([_data(entry) for entry in found])
+        return
+    rows = [
+        (
+            _marked(entry),
+            quantity(entry.memory_capacity, "B"),
+            quantity(entry.memory_bandwidth, "B/s"),
+            quantity(entry.flops, "FLOP/s"),
+            entry.title,
+        )
+        for entry in found
+    ]
+    header = (*left("host"), *right("memory", "bandwidth", "16 bit"), *left("title"))
+    _list(header, rows, found)
+
+
+@hosts.command("show")
+@click.argument("name", shell_complete=entry_name("host"))
+@json_option
+@click.pass_context
+def show_host(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Show the memory and the CPU of a host, with sources.
+
+    \b
+    perfcore hosts show epyc-9004
+    """  # noqa: D301
+    entry = loader.load("host", name)
+    if _inherit(ctx, as_json):
+        dump(_data(entry))
+    else:
+        _print_entry(entry, {})
+
+
 # Columns
 
 
@@ -720,6 +780,7 @@ _SHOWN: Final = {
     "kv_format": show_format,
     "engine": show_engine,
     "economics": show_economics,
+    "host": show_host,
 }
 
 
@@ -730,7 +791,7 @@ _SHOWN: Final = {
 def show(ctx: click.Context, name: str, as_json: bool) -> None:
     """Show a model, a device, or anything else by its name.
 
-    NAME may also be an engine, a format, economics or an output column.
+    NAME may also be a host, an engine, a format, economics or an output column.
 
     \b
     perfcore show h100-sxm
@@ -744,13 +805,13 @@ def show(ctx: click.Context, name: str, as_json: bool) -> None:
     if not commands:
         known = [*BY_NAME, *(each for kind in _SHOWN for each in loader.names(kind))]
         raise InputError(
-            f"unknown name {name!r}{suggest(name, known)} (perfcore models, devices, engines, "
-            "formats, economics and columns list all)"
+            f"unknown name {name!r}{suggest(name, known)} (perfcore models, devices, hosts, "
+            "engines, formats, economics and columns list all)"
         )
     if as_json and len(commands) > 1:
         raise InputError(
-            f"{name!r} names several things; use `show` of models, devices, engines, formats, "
-            "economics or columns for --json"
+            f"{name!r} names several things; use `show` of models, devices, hosts, engines, "
+            "formats, economics or columns for --json"
         )
     for number, command in enumerate(commands):
         if number:

@@ -53,6 +53,9 @@ MEANINGS: Final = {
     "unit": "unit of the value; it must be that of the metric",
     "task_note": "any remark, such as the data set",
     **{name: meaning for name, meaning in stack.MEANINGS.items() if name != "engine_version"},
+    "offload": "none, or what is in host memory: weights, kv or experts",
+    "gpu_layers": "layers on the devices; empty means all",
+    "cpu_moe_layers": "first layers whose experts the CPU computes; empty means all, if offloaded",
 }
 
 

@@ -45,7 +45,9 @@ OTHER_WORDS: Final = {
     ("--max-num-batched-tokens", "--chunked-prefill-size"): ("--budget", "--prefill-chunk"),
     ("--enforce-eager",): ("--eager",),
     ("--gpu-memory-utilization", "--mem-fraction-static"): ("--set engine.memory_fraction=SHARE",),
-    ("--cpu-offload-gb", "--n-gpu-layers", "--ngl"): ("--offload",),
+    ("--cpu-offload-gb",): ("--offload",),
+    ("--cpu-moe", "-cmoe"): ("--offload experts",),
+    ("--ngl", "--n-gpu-layers"): ("--gpu-layers",),
     ("--power-cap", "--tdp"): ("--power-limit",),
     ("--out", "--output-file", "--out-file"): ("--output",),
 }

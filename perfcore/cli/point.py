@@ -27,6 +27,7 @@ _STACK_METAVARS: Final = {
     "runner": "|".join(stack.RUNNERS),
     "prefill_chunk": "TOKENS",
     "power_limit": "W|SHARE%",
+    "host": "NAME",
 }
 _METAVARS: Final = {
     "prefix_hit": "SHARE",
@@ -37,6 +38,10 @@ _METAVARS: Final = {
 }
 _ARGUMENTS: Final = ("model", "device")
 CHOSEN: Final = ("tp", "pp")  # by perfcore unless given
+_ALSO: Final = {  # names of llama.cpp
+    "gpu_layers": ("-ngl",),
+    "cpu_moe_layers": ("-ncmoe", "--n-cpu-moe"),
+}
 
 
 def _names(rule: AxisInput) -> Completer | None:
@@ -67,6 +72,8 @@ def axis_options(
             default = "" if rule.default is None else f" [{default_of(name)}]"
             default = " [chosen]" if name in CHOSEN else default
             command = click.option(
+                name,
+                *_ALSO.get(name, ()),
                 f"--{name.replace('_', '-')}",
                 default=None if several or name in CHOSEN else default_of(name),
                 metavar=f"{metavar},..." if several else "|".join(rule.choices) or metavar,

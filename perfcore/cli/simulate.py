@@ -19,7 +19,10 @@ from perfcore.reading.places import Place, number
 T = TypeVar("T")
 
 _FIXED: Final = ("model", "device")
-_OF_TRAFFIC: Final = ("input_len", "output_len", "batch", "prefix_hit", "offload", "scheduler")
+_OF_TRAFFIC: Final = (
+    *("input_len", "output_len", "batch", "prefix_hit", "scheduler"),
+    *("offload", "gpu_layers", "cpu_moe_layers"),
+)
 AXES: Final = tuple(name for name in AXIS_INPUTS if name not in (*_FIXED, *_OF_TRAFFIC))
 _COUNT: Final = Limits("count", 1, 2**40, whole=True)
 _SHARE: Final = Limits("fraction", 0, 0.99)
@@ -90,6 +93,8 @@ REPLACED: Final = {  # options of ``point`` that traffic replaces
     "prefix_hit": "follows from the requests: --system-prompt, --turns or a --trace that names "
     "prefixes; --kv-tiers and --no-prefix-cache change what is kept",
     "offload": "is not simulated; --kv-tiers keeps evicted blocks of prompts in host memory",
+    "gpu_layers": "is not simulated; all layers are on the devices",
+    "cpu_moe_layers": "is not simulated; all experts are on the devices",
     "scheduler": "is always continuous; --budget, --max-sequences, --admission, --order and "
     "--whole-prompts are its rules",
 }

@@ -320,3 +320,4 @@ def _offloaded(configuration: Configuration) -> _Changes:
     if configuration.offload == "none":
         yield _Change("weights offloaded", {"offload": "weights"})
         yield _Change("KV cache offloaded", {"offload": "kv"})
+        yield _Change("experts on the CPU", {"offload": "experts"})

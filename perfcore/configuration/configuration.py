@@ -11,7 +11,7 @@ from perfcore import records
 from perfcore.catalog import loader, stack
 from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
-from perfcore.catalog.estimates import EstimatedFact, estimates
+from perfcore.catalog.estimates import HOST, SECOND_TIER, EstimatedFact, estimates
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.native import as_published, native_format
 from perfcore.catalog.schema import (
@@ -39,7 +39,7 @@ CHOICES: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.choice
 KINDS: Final = tuple(name for name in AXIS_INPUTS if name not in (*NUMBERS, *CHOICES))
 STACK: Final = stack.NAMES
 _REPLACES: Final = {"prefill_chunk": "engine.prefill_chunk", "power_limit": "device.board_power"}
-_OF_DEVICE: Final = {"backend": "", "power_limit": None}
+_OF_DEVICE: Final = {"backend": "", "power_limit": None, "host": ""}
 _OF_ENGINE: Final = {
     "engine_version": "",
     "backend": "",
@@ -110,13 +110,17 @@ class Configuration:
         Names or aliases in the catalogue, files, or entries. The weight format ``native`` is that
         of the published weights.
     scheduler, offload
-        ``static``, ``continuous`` or ``disaggregated``; ``none``, ``weights`` or ``kv``.
+        ``static``, ``continuous`` or ``disaggregated``; ``none``, ``weights``, ``kv`` or
+        ``experts``.
     tp, pp, dp, ep
         Tensor-, pipeline-, attention-data- and expert-parallel degree. Without tp, pp and offload,
         devices is ``auto`` for devices of servers.
     devices
         ``auto`` chooses tp and pp: the fewest devices that hold the weights and the batch. A number
         is that of all devices, as wide in tp as the scale-up domain and the heads allow.
+    gpu_layers, cpu_moe_layers
+        Layers on the devices, of which the last ones are there; and with offloaded experts, the
+        first layers whose experts are in host memory. The CPU of the host computes the rest.
     batch
         Sequences that start together; for a server, requests kept in flight.
     prefix_hit
@@ -142,6 +146,9 @@ class Configuration:
     power_limit
         Power limit of each device; its rated power if None. ``"300 W"``, ``"70 %"`` of the rated
         power, or a number. [W]
+    host
+        Memory and CPU of the machine, from ``perfcore hosts``; the usual one of the device's class
+        if empty.
 
     Raises
     ------
@@ -161,6 +168,8 @@ class Configuration:
     pp: int | str | None = None
     dp: int | str = 1
     ep: int | str = 1
+    gpu_layers: int | str = 1_000_000
+    cpu_moe_layers: int | str = 1_000_000
     devices: int | str = ""
     batch: int | str = 1
     prefix_hit: float | str = 0.0
@@ -176,6 +185,7 @@ class Configuration:
     runner: str = ""
     prefill_chunk: float | str | None = None
     power_limit: float | str | None = None
+    host: str = ""
 
     entries: Entries = field(init=False, repr=False, compare=False)
     numbers: Mapping[str, float] = field(init=False, repr=False, compare=False)
@@ -235,9 +245,19 @@ class Configuration:
         return AXIS_INPUTS[name].default if given is None and name in DEGREES else given
 
     @property
+    def computes_on_cpu(self) -> bool:
+        """Whether the CPU of the host computes layers or experts."""
+        return self.offload == "experts" or self.numbers["gpu_layers"] < self.records.model.layers
+
+    @property
+    def uses_host(self) -> bool:
+        """Whether anything is offloaded, or computed by the CPU of the host."""
+        return self.offload != "none" or self.computes_on_cpu
+
+    @property
     def _is_to_be_laid_out(self) -> bool:
         """Whether devices are chosen although nothing is said about them: those of servers."""
-        unsaid = (self.tp, self.pp, self.offload) == (None, None, "none")
+        unsaid = (self.tp, self.pp) == (None, None) and not self.uses_host
         return unsaid and self.entries.device.has_neighbours
 
     def _deployment(self, count: int) -> records.Deployment:
@@ -417,7 +437,7 @@ class Configuration:
         idle = [
             f"{name.replace('_', ' ')} changes nothing here"
             for name in self.stated
-            if name in ("eager", "prefill_chunk", "power_limit")
+            if name in ("eager", "prefill_chunk", "power_limit", "host")
             and self.changed(**{name: getattr(stack.Stack(), name)}).evaluate() == point
         ]
         left_out = self.entries.model.left_out
@@ -442,7 +462,7 @@ class Configuration:
                 kind,
                 getattr(self.entries, kind),
                 (self.purchase,),
-                offloads=self.offload != "none",
+                offloads=self.uses_host,
             )
             if (kind, estimate.field) not in replaced
             and not (kind == "device" and estimate.field in untouched)
@@ -465,8 +485,12 @@ class Configuration:
         if getattr(device, chosen) == 0.0 or arithmetic == records.MATH_FP32:
             chosen = "flops_fp16" if device.flops_fp16 > 0.0 else "flops_fp32"
         fields = {*ARITHMETIC_FIELD.values()} - {chosen, "flops_fp16"}
-        if self.offload == "none":
-            fields |= {"memory2_capacity", "memory2_bandwidth"}
+        if not self.uses_host:
+            fields |= {*SECOND_TIER}
+        if self.offload not in ("weights", "kv"):
+            fields.add("memory2_capacity")
+        if not self.computes_on_cpu:
+            fields |= {*HOST}
         domain = device.scale_up_domain
         joined = self.numbers["tp"]
         if self.records.model.experts > 0.0:

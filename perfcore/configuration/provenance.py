@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
+from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.estimates import HOST
 from perfcore.catalog.schema import DeviceEntry
 from perfcore.configuration.configuration import Configuration
 from perfcore.inputs import INPUTS, LIMITS
@@ -116,6 +118,9 @@ def _provenance(
     if what_if is None and (kind, field) == ("device", "board_power"):
         limit = configuration.resolved.stack.power_limit
         return (basis, source) if limit is None else ("what-if", "power_limit of this question")
+    host = configuration.resolved.stack.host
+    if what_if is None and host and kind == "device" and field in HOST:
+        return "published", f"host {host} of this question: {loader.load('host', host).source}"
     if what_if is None:
         return basis, source
     if what_if.mode == "set":

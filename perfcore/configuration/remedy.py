@@ -30,8 +30,14 @@ def remedy(
     tp, pp, dp, ep = (int(labels[name]) for name in ("tp", "pp", "dp", "ep"))
     joined = tp * dp
     usable = format_quantity(usable_bytes(device, engine), "B")
+    away_bytes = point.offloaded_bytes_per_device
+    hybrid = labels["offload"] == "experts" or float(labels["gpu_layers"]) < model.layers
     weights = f"{format_quantity(point.weight_bytes_per_device, 'B')} of weights"
+    if hybrid and away_bytes > 0.0:
+        weights += f" and cache, {format_quantity(away_bytes, 'B')} of them in host memory"
     cache = f"{format_quantity(point.kv_bytes_per_device, 'B')} of KV cache"
+    host = format_quantity(joined * pp * away_bytes, "B")
+    room = format_quantity(device.host_memory_capacity, "B")
     needed = f"it takes at least {plural(int(point.devices_needed), 'device')}"
     tokens = f"{labels['input_len']} + {labels['output_len']} tokens"
     largest = int(point.max_batch)
@@ -40,6 +46,11 @@ def remedy(
         what: f", or {argument('offload', what)}" if labels["offload"] == "none" else ""
         for what in ("weights", "kv")
     }
+    if hybrid:
+        lower = (
+            f", or leave more to the CPU ({argument('gpu_layers')}, {argument('cpu_moe_layers')})"
+        )
+        away = dict.fromkeys(away, lower)
     status = int(point.status)
     problem = (
         "",
@@ -50,6 +61,7 @@ def remedy(
         f"{weights}, {usable} usable; {needed}",
         f"{tokens} exceed the model's maximum of {model.max_context:,.0f}",
         f"{cache} besides {weights}, {usable} usable; {needed}",
+        f"{host} of layers and experts, {room} of host memory",
     )
     advice = (
         "",
@@ -65,6 +77,10 @@ def remedy(
         (
             f"{fewer}, or shorten {argument('input_len')}, "
             f"or use a smaller {argument('kv_format')}{away['kv']}"
+        ),
+        (
+            f"use fewer bits ({argument('weight_format')}), another {argument('host')}, or keep "
+            f"more on the device ({argument('gpu_layers')}, {argument('cpu_moe_layers')})"
         ),
     )
     return f"{problem[status]}: {advice[status]}" if status else ""

@@ -112,11 +112,13 @@ PLAIN = {
 }
 
 UNDRAFTED = {"deployment.draft_len": 0.0}
-UNCAPPED = {"capped": 0.0}
+ON_DEVICES = {"on_cpu": 0.0}
+UNCAPPED = {"capped": 0.0, **ON_DEVICES}
 
 has_static, as_static = jit.constants(Replica, STATIC)
 has_plain, as_plain = jit.constants(Replica, PLAIN)
 has_undrafted, as_undrafted = jit.constants(Replica, UNDRAFTED)
+has_on_devices, as_on_devices = jit.constants(Replica, ON_DEVICES)
 has_uncapped, as_uncapped = jit.constants(Replica, UNCAPPED)
 spread = jit.Spread(("asked", "fits", "distinct", "runs", *Point._fields))
 load_asked, store_asked = spread.fields_of(Asked, "asked", STRIDE)
@@ -144,6 +146,17 @@ def whole_vectors(rows: int) -> int:
 
 
 @jit.inlined
+def fit_requests(replica: Replica, scratch: Scratch, start: int, count: int) -> None:
+    """Store how much of what rows request fits into memory."""
+    for row in range(start, start + whole_vectors(count)):
+        asked = load_asked(scratch.asked, row)
+        runs = runnable(replica.engine, replica.deployment, asked.requested)
+        store_capacity(
+            scratch.fits, row, capacity_at(replica, runs, asked.input_len, asked.output_len)
+        )
+
+
+@jit.inlined
 def fit_rows(
     replica: Replica,
     source: Source,
@@ -168,12 +181,10 @@ def fit_rows(
         store_asked(scratch.asked, start + row, asked)
         tile.outer_of[start + row] = outer
         tile.inner_of[start + row] = inner
-    for row in range(start, start + whole_vectors(count)):
-        asked = load_asked(scratch.asked, row)
-        runs = runnable(replica.engine, replica.deployment, asked.requested)
-        store_capacity(
-            scratch.fits, row, capacity_at(replica, runs, asked.input_len, asked.output_len)
-        )
+    if has_on_devices(replica):
+        fit_requests(as_on_devices(replica), scratch, start, count)
+    else:
+        fit_requests(replica, scratch, start, count)
 
 
 @jit.inlined

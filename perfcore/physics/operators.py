@@ -287,6 +287,19 @@ def layer_compute(operators: Operators) -> float:
     )
 
 
+def linear_start_up(operators: Operators) -> float:
+    """Start-up time of the linear and element-wise operators of all layers. [s]"""
+    return (
+        operators.attention_in.start_up
+        + operators.attention_out.start_up
+        + operators.ffn_in.start_up
+        + operators.ffn_out.start_up
+        + operators.shared.start_up
+        + operators.experts.start_up
+        + operators.elementwise.start_up
+    )
+
+
 def start_up(model: Model, device: Device, engine: Engine, operators: Operators) -> float:
     """Start-up time of every operator of a pass, linear or not. [s]
 

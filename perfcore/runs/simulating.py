@@ -21,7 +21,7 @@ from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.space.axes import Value
 from perfcore.space.overrides import OF_TRACE
 from perfcore.space.space import TABLES, Space
-from perfcore.space.traffic import FIELDS, TrafficSection
+from perfcore.space.traffic import FIELDS, WITHOUT_EFFECT, TrafficSection
 from perfcore.traffic import results, server
 from perfcore.traffic.intervals import intervals
 from perfcore.traffic.requests import Requests
@@ -35,6 +35,9 @@ OF_RULES: Final = (
 PREFILL: Final = "prefill_replicas"  # servers for prompts, equal to the others
 RENAMED: Final = {"requests": "requests_offered", "kv_tokens": "kv_capacity_tokens"}  # figures
 MOST_KEPT: Final = 2_000_000  # requests of all traffics that are kept, about 100 bytes each
+_REPLACED: Final = {  # axes that rows lack
+    name: records.Deployment._field_defaults[name] for name in WITHOUT_EFFECT
+}
 NO_ROOM: Final = SIMULATED_STATUS.index("kv cache does not fit")
 
 
@@ -192,7 +195,7 @@ class Simulating:
             records.Engine(*record("engine")),
             records.WeightFormat(*record("weight_format")),
             records.KVFormat(*record("kv_format")),
-            records.Deployment(*deployment.tolist())._replace(batch=1.0),
+            records.Deployment(*deployment.tolist())._replace(**_REPLACED),
             records.Economics(*record("economics")),
         )
 

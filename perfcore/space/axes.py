@@ -4,11 +4,12 @@ import math
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.groups import devices_of
+from perfcore.catalog.hosts import FIELDS, HostEntry
 from perfcore.catalog.names import HUB
 from perfcore.errors import MOST_FAULTS, InputError, renamed, show
 from perfcore.inputs import AXIS_INPUTS, FORMER, LIMITS, AxisInput
@@ -25,6 +26,7 @@ Value = str | int | float
 
 DEGREES: Final = ("tp", "pp")  # chosen by `devices = "auto"`
 POWER_LIMIT: Final = "power_limit"  # below [axes]; rows have it as a what-if of the device
+HOST: Final = "host"  # likewise, as three what-ifs that vary together
 _POWER_FIELD: Final = "device.board_power"
 SCALE: Final = Limits("ratio", POSITIVE, 1e6)
 
@@ -274,6 +276,37 @@ def parse_power_limit(table: object, place: Place) -> tuple[object, WhatIf | Non
         return rest, None
     change: object = {"scale": [share_of(item, spot) for item in shares]} if shares else given
     return rest, _what_if(_POWER_FIELD, change, spot)
+
+
+def parse_host(table: object, place: Place) -> tuple[object, tuple[WhatIf, ...]]:
+    """Return the table of axes without ``host``, and the what-ifs of the devices' hosts.
+
+    Hosts are names in the catalogue. The what-ifs are to vary together.
+    """
+    if not isinstance(table, Mapping) or HOST not in table:
+        return table, ()
+    given = table[HOST]
+    items = list(given) if isinstance(given, list | tuple) else [given]
+    spot = place.at(HOST)
+    hosts: list[dict[str, float]] = []
+    for item in items:
+        if not isinstance(item, str):
+            spot.fault(f"{show(item)} is not a name", "write a host in quotes")
+            continue
+        try:
+            hosts.append(cast("HostEntry", loader.load("host", item)).fields())
+        except InputError as error:
+            for fault in error.faults:
+                spot.relay(fault)
+    if not items:
+        spot.fault("[] is empty", "list at least one host, or leave the key out")
+    if len({tuple(host.values()) for host in hosts}) < len(hosts):
+        spot.fault("hosts are the same", "list each once")
+    what_ifs = tuple(
+        WhatIf("device", field, "set", tuple(host[field] for host in hosts))
+        for field in FIELDS.values()
+    )
+    return {key: value for key, value in table.items() if key != HOST}, what_ifs if hosts else ()
 
 
 def is_share(given: object) -> bool:

@@ -22,7 +22,7 @@ from perfcore.limits import FINITE, Limits
 from perfcore.output import json_text
 from perfcore.reading import ranges
 from perfcore.space import sections, sizes, traffic
-from perfcore.space.axes import DEGREES, POWER_LIMIT
+from perfcore.space.axes import DEGREES, HOST, POWER_LIMIT
 from perfcore.space.axes import SCALE as SCALES
 
 SHIPPED: Final = Path(__file__).parents[1] / "sweep.schema.json"
@@ -107,6 +107,11 @@ class _Schema:
                 {"type": "string", "pattern": "%\\s*$"},
                 {"type": "array", "minItems": 1, "items": {"type": "string", "pattern": "%\\s*$"}},
             ],
+        }
+        host: Schema = {"enum": loader.names("host")}
+        properties[HOST] = {
+            "description": "memory and CPU of the machine",
+            "anyOf": [host, {"type": "array", "minItems": 1, "items": host}],
         }
         return {
             **_object(

@@ -13,15 +13,17 @@ from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
 from perfcore.columns import results_of
 from perfcore.errors import InputError, show
-from perfcore.inputs import AXIS_INPUTS, DEPLOYMENT_AXES, ENTRY_AXES, TRAFFIC_INPUTS
+from perfcore.inputs import AXIS_INPUTS, DEPLOYMENT_AXES, ENTRY_AXES, LIMITS, TRAFFIC_INPUTS
 from perfcore.reading.files import read_toml
 from perfcore.reading.places import Place
 from perfcore.space import overrides as command_line
 from perfcore.space.axes import (
+    HOST,
     POWER_LIMIT,
     Axis,
     WhatIf,
     parse_axes,
+    parse_host,
     parse_power_limit,
     parse_what_ifs,
 )
@@ -190,8 +192,9 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
     description = _text(document.get("description", ""), place.at("description"), empty=True)
     zipped = zipped_names(document.get("zip", []))
     given_axes, power = parse_power_limit(document.get("axes", {}), place.at("axes"))
+    given_axes, host = parse_host(given_axes, place.at("axes"))
     by_name = parse_axes(given_axes, place.at("axes"), zipped)
-    by_key = _what_ifs(document, power, place)
+    by_key = _what_ifs(document, power, host, place)
     _check_scales(by_name, by_key, place.at("what_if"))
     traffic = None
     if document.get("traffic") is not None:
@@ -206,7 +209,7 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
     )
     simulated = traffic is not None
     results = results_of(simulated=simulated)
-    zips = parse_zips(document.get("zip", []), axes, by_key, place.at("zip"))
+    zips = parse_zips(_with_hosts(document.get("zip", []), host), axes, by_key, place.at("zip"))
     where = parse_where(document.get("where", []), axes, by_key, place.at("where"), results)
     sample = None
     if document.get("sample") is not None:
@@ -230,16 +233,31 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
     return spec
 
 
+def _with_hosts(zips: object, host: tuple[WhatIf, ...]) -> object:
+    """Return the zips with that of several hosts."""
+    several = any(len(what_if.values) > 1 for what_if in host)
+    return (
+        [*zips, {"axes": [one.key for one in host]}] if several and isinstance(zips, list) else zips
+    )
+
+
 def _what_ifs(
-    document: Mapping[str, object], power: WhatIf | None, place: Place
+    document: Mapping[str, object],
+    power: WhatIf | None,
+    host: tuple[WhatIf, ...],
+    place: Place,
 ) -> dict[str, WhatIf]:
-    """Return the what-ifs by key, that of the power limit among them."""
+    """Return the what-ifs by key, those of the power limit and the host among them."""
     by_key = parse_what_ifs(document.get("what_if", {}), place.at("what_if"))
-    if power is None:
-        return by_key
-    if power.key in by_key:
-        place.at("axes").at(POWER_LIMIT).fault(f"beside {power.key}", "leave out one of them")
-    return {power.key: power, **by_key}
+    of_axes = {one.key: (HOST, one) for one in host}
+    if power is not None:
+        of_axes[power.key] = (POWER_LIMIT, power)
+    for key, (axis, _) in of_axes.items():
+        if key in by_key:
+            place.at("axes").at(axis).fault(f"beside {key}", "leave out one of them")
+    everything = {key: one for key, (_, one) in of_axes.items()} | by_key
+    ordered = (f"device.{field}" for field in LIMITS["device"])
+    return {key: everything[key] for key in ordered if key in of_axes} | everything
 
 
 def _text(value: object, place: Place, *, empty: bool = False) -> str:

@@ -23,7 +23,13 @@ SLO: Final = "slo"  # key of the objectives
 SOURCES: Final = ("request_rate", "clients", "trace")
 FIELDS: Final = {"request_rate": "rate"}  # of ``perfcore.Traffic``, where the name differs
 LENGTHS: Final = ("input_len", "output_len")
-WITHOUT_EFFECT: Final = ("batch", "prefix_hit", "offload")  # axes that traffic replaces
+WITHOUT_EFFECT: Final = (
+    "batch",
+    "prefix_hit",
+    "offload",
+    "gpu_layers",
+    "cpu_moe_layers",
+)  # axes that traffic replaces
 SIMULATED_SCHEDULER: Final = "continuous"
 ROWS_PER_SHARD: Final = 512  # a row takes a thousand times as long as one in closed form
 

@@ -28,6 +28,7 @@ LATENCIES: Final = (
     "dispatch_latency",
     "bulk_dispatch_latency",
     "hop_latency",
+    "cpu_hand_over",
     "host_per_step",
     "host_per_sequence",
     "host_per_device",
@@ -86,8 +87,8 @@ class Scenario(NamedTuple):
         return self.with_device(**{name: factor * getattr(self.device, name) for name in names})
 
     def with_second_tier(self, factor: float) -> "Scenario":
-        """Return the scenario with the bandwidth of the second memory tier multiplied."""
-        return self.with_rates(factor, "memory2_bandwidth")
+        """Return the scenario with the rates of the second memory tier and the host multiplied."""
+        return self.with_rates(factor, "memory2_bandwidth", "host_memory_bandwidth", "host_flops")
 
     def with_latencies(self, factor: float) -> "Scenario":
         """Return the scenario with every fixed latency multiplied."""
@@ -116,6 +117,7 @@ def ideal_engine(engine: Engine) -> Engine:
             "interference",
             "queue_weight",
             "random_arrivals",
+            "cpu_stream_tokens",
         ),
         0.0,
     )

@@ -10,6 +10,7 @@ from perfcore.catalog.model_entry import ModelEntry
 from perfcore.inputs import LIMITS
 from perfcore.limits import Limits
 from perfcore.records import (
+    OFFLOAD_EXPERTS,
     OFFLOAD_KV,
     OFFLOAD_NONE,
     OFFLOAD_WEIGHTS,
@@ -25,6 +26,8 @@ from perfcore.records import (
     WeightFormat,
 )
 from perfcore.testing.scenario import LATENCIES, Scenario, ideal_engine
+
+_ALL_LAYERS = Deployment().gpu_layers
 
 
 @cache
@@ -186,6 +189,9 @@ def devices(
         "purchase_price": draw(_reals(10.0, 1e7)),
         "memory2_capacity": draw(st.just(0.0) | _reals(1e8, 1e15)),
         "memory2_bandwidth": draw(_reals(1e8, 1e13)),
+        "host_memory_capacity": draw(st.just(0.0) | _reals(1e8, 1e15)),
+        "host_memory_bandwidth": draw(_reals(1e8, 1e13)),
+        "host_flops": draw(_reals(1e9, 1e15)),
         "spatial": float(side_by_side),
         "layer_latency": draw(_reals(1e-7, 1e-3)) if side_by_side else 0.0,
         "rated_power": board_power,
@@ -225,6 +231,7 @@ def _constant(name: str) -> st.SearchStrategy[float]:
         "block_tokens": st.sampled_from((1.0, 16.0, 128.0)),
         "max_sequences": st.sampled_from((1.0, 8.0, 256.0, 1e9)),
         "draft_layers": st.sampled_from((0.0, 1.0, 4.0)),
+        "cpu_stream_tokens": st.sampled_from((0.0, 32.0, 1e9)),
     }
     for prefix, values in ranges.items():
         if name.startswith(prefix):
@@ -341,7 +348,9 @@ def deployments(
         draft_len=draw(st.just(0.0) | st.integers(1, 16).map(float)),
         acceptance=draw(st.sampled_from((0.0, 0.8, 1.0)) | _shares()),
         acceptance_decay=draw(st.sampled_from((0.0, 0.95, 1.0)) | _shares()),
-        offload=draw(st.sampled_from((OFFLOAD_NONE, OFFLOAD_WEIGHTS, OFFLOAD_KV))),
+        offload=draw(st.sampled_from((OFFLOAD_NONE, OFFLOAD_WEIGHTS, OFFLOAD_KV, OFFLOAD_EXPERTS))),
+        gpu_layers=draw(st.just(_ALL_LAYERS) | st.integers(1, 80).map(float)),
+        cpu_moe_layers=draw(st.just(_ALL_LAYERS) | st.integers(0, 80).map(float)),
     )
 
 
@@ -410,7 +419,8 @@ def spaces(draw: st.DrawFn, *, min_lengths: int = 1, max_lengths: int = 40) -> d
     axes["prefix_hit"] = [draw(st.sampled_from((0.0, 0.3, 0.9)))]
     axes["draft_len"] = [draw(st.sampled_from((0, 0, 1, 4)))]
     axes["acceptance"] = [draw(st.sampled_from((0.5, 0.8)))]
-    axes["offload"] = [draw(st.sampled_from(("none", "none", "weights", "kv")))]
+    axes["offload"] = [draw(st.sampled_from(("none", "none", "weights", "kv", "experts")))]
+    axes["gpu_layers"] = [draw(st.sampled_from((1_000_000, 1_000_000, 20)))]
     axes["batch"] = numbers(1, 2_048, 3)
     axes["input_len"] = numbers(1, 200_000, max_lengths, min_lengths)
     axes["output_len"] = numbers(1, 20_000, 3)

@@ -296,6 +296,8 @@ def replica_of(configuration: Described) -> Replica:
     faults = []
     if made.deployment.offload != OFFLOAD_NONE:
         faults.append(f"{argument('offload')}: is not simulated; use {argument('offload', 'none')}")
+    if made.deployment.gpu_layers < made.model.layers:
+        faults.append(f"{argument('gpu_layers')}: is not simulated; leave it out")
     if made.deployment.prefix_hit > 0.0:
         faults.append(
             f"{argument('prefix_hit')}: follows from the requests in a simulation; leave it out"

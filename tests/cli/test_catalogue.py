@@ -15,6 +15,7 @@ from perfcore.cli.catalogue import number_text
         ("devices", "device"),
         ("engines", "engine"),
         ("economics", "economics"),
+        ("hosts", "host"),
     ],
 )
 def test_list_has_every_entry(command, kind):
@@ -38,6 +39,7 @@ def test_list_has_every_entry(command, kind):
         ("engines", "llamacpp"),
         ("economics", "default"),
         ("economics", "owned"),
+        ("hosts", "xeon-spr"),
         ("columns", "tpot_s"),
         ("columns", "status"),
     ],

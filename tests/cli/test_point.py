@@ -273,3 +273,28 @@ def test_devices_are_chosen_and_the_choice_is_told():
 )
 def test_arguments_that_are_not_a_point(arguments, words):
     assert words in refused("point", *arguments)
+
+
+def test_layers_and_experts_on_the_cpu_have_the_names_of_llamacpp():
+    model = ("point", "gpt-oss-20b", "rtx-4090", "--engine", "llamacpp", "--json")
+    here = invoke_json(*model, "--offload", "experts", "--cpu-moe-layers", "9")
+    there = invoke_json(*model, "--offload", "experts", "--n-cpu-moe", "9")
+    layers = invoke_json(*model, "-ngl", "20", "--host", "ddr4-3200")
+
+    assert there == here
+    assert (here["cpu_moe_layers"], here["gpu_layers"]) == (9, 1_000_000)
+    assert (layers["gpu_layers"], layers["host"]) == (20, "ddr4-3200")
+    assert layers["offload_s"] > here["offload_s"] > 0.0
+    assert "here it is --offload experts" in refused(*model, "--cpu-moe")
+
+
+def test_the_card_says_what_is_in_host_memory():
+    card = invoke(
+        *("point", "gpt-oss-120b", "rtx-3090", "--engine", "llamacpp"),
+        *("--weight-format", "mxfp4-gguf-q8", "--offload", "experts", "-ncmoe", "28"),
+    )
+    text = " ".join(card.split())
+
+    assert "experts computed by the CPU in 28 of 36 layers" in text
+    assert "of 192 GB at 96 GB/s, 4.6 TFLOP/s; link 31.5 GB/s" in text
+    assert "host desktop-ddr5-6000, usual for a consumer-gpu" in text

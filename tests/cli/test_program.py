@@ -39,6 +39,7 @@ COMMANDS = [
     "devices",
     "formats",
     "engines",
+    "hosts",
     "economics",
     "columns",
     "schema",

@@ -210,7 +210,9 @@ def test_every_setting_of_traffic_and_of_the_configuration_has_an_option():
 
     assert settings == set(TRAFFIC)
     assert {*TRAFFIC, *RULES} <= options
-    assert set(AXIS_INPUTS) - options == {"batch", "prefix_hit", "offload", "scheduler"}
+    assert set(AXIS_INPUTS) - options == {
+        *("batch", "prefix_hit", "offload", "gpu_layers", "cpu_moe_layers", "scheduler"),
+    }
 
 
 @pytest.mark.parametrize("name", REPLACED)

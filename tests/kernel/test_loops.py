@@ -102,6 +102,7 @@ SERVING = {
     "experts": {"dp": [1, 4], "ep": [1, 4, 8], "scheduler": ["static", "continuous"]},
     "speculation": {"draft_len": [0, 3], "acceptance": [0.0, 0.7, 1.0]},
     "offload": {"offload": ["none", "weights", "kv"], "batch": [1, 2_000]},
+    "on the CPU": {"offload": ["none", "experts"], "gpu_layers": [20, 99], "batch": [1, 300]},
     "cached": {"prefix_hit": [0.0, 0.4, 0.9], "scheduler": ["static", "continuous"]},
     "pipeline": {"pp": [4], "scheduler": ["static", "continuous", "disaggregated"]},
     "money": {"economics": ["default", "spot", "owned"]},

@@ -15,6 +15,7 @@ from perfcore.physics.operators import (
     layer_compute,
     layer_weights,
     linear_operator,
+    linear_start_up,
     operators,
     start_up,
     touched_experts,
@@ -147,6 +148,7 @@ def test_start_up_of_llama():
     layer = 4 * ENGINE.launch + ENGINE.launch_attention + 4 * ENGINE.launch_elementwise
 
     assert start_up(LLAMA, H100, ENGINE, ops) == digits(80 * layer + ENGINE.launch)
+    assert linear_start_up(ops) == digits(80 * (layer - ENGINE.launch_attention))
 
 
 # ------------------------------------------------------------------------------ attention

@@ -152,7 +152,7 @@ def test_the_head_is_the_first_rows(rows):
 def test_text_says_what_was_left_out_and_what_is_shared(rows):
     text = repr(rows)
 
-    assert text.startswith("small: 18 of 24 rows, 40 columns\nleft out: 6 weights do not fit\n")
+    assert text.startswith("small: 18 of 24 rows, 42 columns\nleft out: 6 weights do not fit\n")
     assert "weight_format bf16" in text
     assert "llama-3-8b  h100-sxm   1      1" in text
     assert "... 13 more rows" in text
@@ -213,7 +213,7 @@ def test_a_notebook_is_given_text_and_no_markup():
 def test_no_rows_show_nothing_but_words():
     empty = perfcore.search(SPEC, minimize="tpot_s", where=["tpot_s<=1ns"])
 
-    assert repr(empty).splitlines()[0] == "small: 0 of 24 rows, 84 columns"
+    assert repr(empty).splitlines()[0] == "small: 0 of 24 rows, 86 columns"
     assert parsed(empty._repr_html_()).rows == []
     assert len(empty.to_pandas()) == len(empty.sql("FROM run")) == 0
 

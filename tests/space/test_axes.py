@@ -36,6 +36,8 @@ def test_axes_are_in_canonical_order_with_defaults():
         "pp": (1,),
         "dp": (1,),
         "ep": (1,),
+        "gpu_layers": (1_000_000,),
+        "cpu_moe_layers": (1_000_000,),
         "batch": (1,),
         "prefix_hit": (0.0,),
         "draft_len": (0,),
@@ -165,3 +167,37 @@ def test_faulty_power_limits(given, message):
     twice = {"axes": {**axes, "power_limit": 300}, "what_if": {"device.board_power": 300}}
     with pytest.raises(InputError, match="leave out one"):
         Spec.from_dict(twice)
+
+
+def test_hosts_are_what_ifs_of_the_device_that_vary_together():
+    axes = {"model": "gpt-oss-120b", "device": "rtx-3090", "offload": "experts"}
+    found = Spec.from_dict({"axes": {**axes, "host": ["ddr4-3200", "epyc-9004"]}})
+    space = Space(found)
+    one = Space.from_dict({"axes": {**axes, "host": "epyc-9004"}})
+
+    names = [what_if.key for what_if in found.what_ifs]
+    assert names == [
+        "device.host_memory_capacity",
+        "device.host_memory_bandwidth",
+        "device.host_flops",
+    ]
+    assert space.rows == 2
+    rates = [what_if.values for what_if in found.what_ifs]
+    assert rates == [(128e9, 768e9), (51.2e9, 460.8e9), (1.74e12, 14.7e12)]
+    assert one.rows == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("ddr6", "unknown host 'ddr6'"),
+        (["ddr5-6000", "am5"], "hosts are the same"),
+        ([], "is empty"),
+        (7, "7 is not a name"),
+    ],
+)
+def test_faulty_hosts(given, message):
+    with pytest.raises(InputError, match=message):
+        spec({"host": given})
+    with pytest.raises(InputError, match=r"beside device\.host_flops"):
+        spec({"host": "ddr5-6000"}, what_if={"device.host_flops": "2 TFLOP/s"})

@@ -67,7 +67,7 @@ def test_the_schema_is_a_schema():
     jsonschema.Draft7Validator.check_schema(SHIPPED)
     assert set(SHIPPED["properties"]) == {*KEYS, *LIMITS}
     axes = SHIPPED["properties"]["axes"]["properties"]
-    assert list(axes) == [*AXIS_INPUTS, "devices", "power_limit"]
+    assert list(axes) == [*AXIS_INPUTS, "devices", "power_limit", "host"]
     assert all(axis["description"] for axis in axes.values())
     assert list(SHIPPED["properties"]["output"]["properties"]) == list(Output.model_fields)
     for record, bounds in LIMITS.items():

@@ -17,7 +17,7 @@ from perfcore.physics.moe import fullest_rank_experts, load_imbalance
 from perfcore.physics.operators import touched_experts
 from perfcore.physics.parallelism import groups_at_work, micro_batches_at_once
 from perfcore.physics.roofline import operator_time
-from perfcore.physics.stages.replica import Replica, host_of_step
+from perfcore.physics.stages.replica import Replica
 from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_STATIC, Deployment, Engine
 
 
@@ -159,7 +159,7 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     )
     handed_s = replica.hand_over_per_token * tokens
     handled = per_group * room
-    host_s = host_of_step(device, engine, deployment) + engine.host_per_sequence * handled
+    host_s = replica.host_s + engine.host_per_sequence * handled
     if deployment.scheduler != SCHEDULER_STATIC:
         host_s += engine.server_per_sequence * handled
     sampled_s = engine.sampling_per_sequence * handled

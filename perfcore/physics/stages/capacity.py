@@ -7,7 +7,13 @@ from perfcore.physics.memory import LARGEST_BATCH, largest_batch
 from perfcore.physics.prefill import new_tokens
 from perfcore.physics.rounding import NOTHING
 from perfcore.physics.serving import kept_output, wasted_tokens
-from perfcore.physics.stages.replica import CONTEXT_TOO_LONG, KV_DOES_NOT_FIT, OK, Replica
+from perfcore.physics.stages.replica import (
+    CONTEXT_TOO_LONG,
+    HOST_MEMORY_TOO_SMALL,
+    KV_DOES_NOT_FIT,
+    OK,
+    Replica,
+)
 from perfcore.records import SCHEDULER_STATIC
 
 
@@ -73,6 +79,20 @@ def end_bytes(replica: Replica, input_len: float, output_len: float) -> float:
     return (1.0 + replica.draft_share) * kv_bytes * replica.layout.kv_share
 
 
+def host_shares(replica: Replica, cache: Cache, batch: float) -> tuple[float, float]:
+    """Weights and cache of ``batch`` requests in host memory, divided by devices. [bytes]"""
+    per_devices = 1.0 / replica.layout.devices
+    kept = replica.away.cpu.cached * (batch * (cache.per_sequence + cache.states) + cache.shared)
+    return replica.away.weight_bytes * per_devices, kept * per_devices
+
+
+def batch_on_host(replica: Replica, cache: Cache) -> float:
+    """Largest batch whose KV cache in host memory fits there, beside the weights."""
+    free = replica.device.host_memory_capacity - replica.away.weight_bytes
+    own = replica.away.cpu.cached * (cache.per_sequence + cache.states)
+    return largest_batch(free - replica.away.cpu.cached * cache.shared, own)
+
+
 def capacity_at(replica: Replica, batch: float, input_len: float, output_len: float) -> Capacity:
     """Status and running batch of ``batch`` requests.
 
@@ -84,13 +104,17 @@ def capacity_at(replica: Replica, batch: float, input_len: float, output_len: fl
     free = room - replica.weight_bytes_per_device - cache.shared_per_device
     most = largest_batch(free - end_bytes(replica, input_len, output_len), cache.kept_per_sequence)
     most *= layout.groups
-    max_batch = min(most, LARGEST_BATCH)
+    on_host = LARGEST_BATCH
+    if replica.on_cpu == 1.0:
+        on_host = batch_on_host(replica, cache)
+    max_batch = min(min(most, on_host), LARGEST_BATCH)
     too_long = input_len + output_len > replica.model.max_context
     fails = batch > max_batch
     served = replica.deployment.scheduler != SCHEDULER_STATIC
     can_wait = replica.status == OK and served and max_batch >= 1.0 and not too_long
     waits = fails and can_wait
-    kv_status = KV_DOES_NOT_FIT if fails and not can_wait else OK
+    lacking = HOST_MEMORY_TOO_SMALL if on_host < most else KV_DOES_NOT_FIT
+    kv_status = lacking if fails and not can_wait else OK
     length_status = CONTEXT_TOO_LONG if too_long else kv_status
     return Capacity(
         status=replica.status if replica.status > OK else length_status,

@@ -28,7 +28,7 @@ from perfcore.physics.prefill import (
 )
 from perfcore.physics.stages.batch import add_draft, linear_at
 from perfcore.physics.stages.passes import Context, add_context, context_reads
-from perfcore.physics.stages.replica import Replica, host_of_step
+from perfcore.physics.stages.replica import Replica
 from perfcore.records import SCHEDULER_STATIC
 
 
@@ -141,7 +141,7 @@ def load_at(
             terms = add_draft(replica, terms, sequences, writing * per_micro_batch)
 
     # The host, which handles whole groups.
-    host_s = host_of_step(device, engine, deployment)
+    host_s = replica.host_s
     per_sequence = engine.host_per_sequence
     if deployment.scheduler != SCHEDULER_STATIC:
         per_sequence += engine.server_per_sequence

@@ -3,13 +3,15 @@
 from typing import NamedTuple
 
 from perfcore.physics.attention import (
+    INDEX_BYTES,
+    STATE_FLOPS,
     index_limit,
     mean_context,
     mean_limited,
     mean_window,
     window_limit,
 )
-from perfcore.physics.decode import Terms, add_attention, scaled
+from perfcore.physics.decode import Terms, add_attention, layer_terms, scaled
 from perfcore.physics.energy import (
     Demand,
     busy_energy,
@@ -18,10 +20,12 @@ from perfcore.physics.energy import (
     no_demand,
     slower_clock,
 )
+from perfcore.physics.hybrid import cpu_linear
 from perfcore.physics.memory import second_tier_bandwidth
 from perfcore.physics.operators import touched_experts
 from perfcore.physics.prefill import (
     PassParts,
+    Prompts,
     attention_bytes,
     attention_work,
     cached_token_time,
@@ -32,13 +36,13 @@ from perfcore.physics.prefill import (
     prompts_of,
     shared_parts,
 )
-from perfcore.physics.roofline import TINY
+from perfcore.physics.roofline import TINY, roofline
 from perfcore.physics.rounding import NOTHING
 from perfcore.physics.serving import Rhythm, prompts_together, rhythm
 from perfcore.physics.stages.batch import RunningBatch
 from perfcore.physics.stages.capacity import cache_at
 from perfcore.physics.stages.replica import Replica
-from perfcore.records import OFFLOAD_NONE, OFFLOAD_WEIGHTS, SCHEDULER_STATIC
+from perfcore.records import OFFLOAD_EXPERTS, OFFLOAD_NONE, OFFLOAD_WEIGHTS, SCHEDULER_STATIC
 
 
 class Prefill(NamedTuple):
@@ -60,6 +64,8 @@ class Prefill(NamedTuple):
     per_at_once: float  # 1 / prefill passes that share the pipeline stages
     weight_read_share: float  # share of the resident weights read in the pass
     cached_token_s: float  # that one cached token of one prompt adds to the pass
+    cpu_s: float  # of what is in host memory, in the CPU or copied; nothing overlaps with it
+    cpu_parts: PassParts  # of cpu_s; the CPU and copies count as transfer
     power_w: float  # of one board
     demand: Demand  # under a power limit
     rhythm: Rhythm
@@ -86,6 +92,8 @@ class Step(NamedTuple):
     latency_s: float
     host_s: float  # the part of latency_s in which the device waits for the host
     offload_s: float
+    cpu_s: float  # in which devices wait for the CPU
+    cpu_bare_s: float  # likewise, without tokens
     away_bytes: float  # per device, in the second memory tier
     away_weights_s: float  # to read all offloaded weights once
     pass_bytes: float  # read and written in one pass
@@ -191,6 +199,8 @@ def prefill_at(
         )
     arithmetic_s = terms.arithmetic * (at_once * of_pass if layout.stages > 1.0 else 1.0)
     active_share = of_pass * at_once / pipelined
+    mean_w = active_share * power_w + idle_power(replica.watts, active_share)
+    elsewhere = prompts_elsewhere(replica, running, work, seconds, mean_w)
     return Prefill(
         seconds=seconds,
         memory_s=parts.memory,
@@ -215,9 +225,103 @@ def prefill_at(
             chunk_fill(engine, layout, work.tokens),
         ),
         weight_read_share=read_share,
-        power_w=active_share * power_w + idle_power(replica.watts, active_share),
+        cpu_s=elsewhere.seconds,
+        cpu_parts=elsewhere.parts,
+        power_w=elsewhere.power_w,
         demand=demand,
         rhythm=pace,
+    )
+
+
+def cpu_prefill(replica: Replica, running: RunningBatch, work: Prompts) -> PassParts:
+    """Time that a prefill pass spends on what is in host memory. [s]
+
+    The CPU computes it, or weights are copied to the devices, which compute. Prompts pass in parts
+    of ``prefill_chunk`` tokens, each of which reads or copies the weights again. The CPU computes
+    attention of its own layers either way.
+    """
+    model = replica.model
+    engine = replica.engine
+    cpu = replica.away.cpu
+    groups = running.groups
+    tokens = work.tokens * groups
+    reads = max(work.tokens * (1.0 / engine.prefill_chunk), 1.0)
+    per_reads = 1.0 / reads
+    together = tokens * per_reads
+    experts_read = touched_experts(
+        replica.layout.expert_slots, engine, replica.passed_over, together
+    )
+    cache_elements = model.global_kv_elements + model.window_kv_elements
+    cache_bytes = cache_elements * (replica.kv_format.bits / 8.0) * (work.tokens + work.context)
+    cache_bytes += model.index_elements * INDEX_BYTES * work.context
+    own_layers = cpu.cached * groups
+    attention_s = roofline(
+        own_layers * attention_work(replica.prefill, model, work) * cpu.per_flop,
+        own_layers * cache_bytes * cpu.per_byte,
+        engine.residue,
+    ).total
+    passing_s = cpu.crossing_per_token * tokens
+    starting_s = cpu.crossing_start * reads
+
+    # Computed by the CPU.
+    linear_s = cpu_linear(cpu, tokens, experts_read, reads, engine.residue)
+    linear_s += cpu.crossings * (passing_s + starting_s)
+
+    # Copied.
+    copies_s = (cpu.body_copy + cpu.expert_copy * experts_read) * reads
+    copies_s += cpu.copied_crossings * (passing_s + starting_s)
+    terms = layer_terms(
+        replica.away.copied, work.tokens * per_reads, together, experts_read, engine.residue
+    )
+    terms = scaled(terms, reads)
+    start_s = replica.away.copied_start_s * reads
+    device_s = terms.weights + terms.activations + terms.compute + start_s
+    streams = copies_s + device_s < linear_s
+    if engine.cpu_stream_tokens > 0.0:
+        streams = together >= engine.cpu_stream_tokens
+    if not streams:
+        starting_s *= cpu.crossings
+        return PassParts(
+            memory=0.0,
+            compute=0.0,
+            transfer=attention_s + linear_s - starting_s,
+            latency=starting_s,
+        )
+    starting_s *= cpu.copied_crossings
+    return PassParts(
+        memory=terms.weights + terms.activations,
+        compute=terms.compute,
+        transfer=attention_s + copies_s - starting_s,
+        latency=starting_s + start_s,
+    )
+
+
+class Elsewhere(NamedTuple):
+    """What a prefill pass spends on host memory, and the mean power of a board with it."""
+
+    seconds: float
+    parts: PassParts
+    power_w: float
+
+
+def prompts_elsewhere(
+    replica: Replica, running: RunningBatch, work: Prompts, seconds: float, power_w: float
+) -> Elsewhere:
+    """What a pass of ``seconds`` at ``power_w`` spends on host memory, and its mean power.
+
+    Boards that compute with copied weights draw as in the rest of the pass.
+    """
+    if replica.on_cpu == 0.0:
+        nothing = PassParts(memory=NOTHING, compute=NOTHING, transfer=NOTHING, latency=NOTHING)
+        return Elsewhere(NOTHING, nothing, power_w)
+    parts = cpu_prefill(replica, running, work)
+    computed_s = parts.memory + parts.compute
+    waited_s = parts.transfer + parts.latency
+    energy_j = power_w * (seconds + computed_s) + replica.watts.host * waited_s
+    return Elsewhere(
+        seconds=computed_s + waited_s,
+        parts=parts,
+        power_w=energy_j / (seconds + computed_s + waited_s),
     )
 
 
@@ -322,7 +426,7 @@ def away_at(replica: Replica, running: RunningBatch, own_kv: float, shared_kv: f
     A pass reads the offloaded weights that its tokens use: an equal share of all that is resident.
     Every micro-batch reads its own cache once, and the shared prefix.
     """
-    if replica.deployment.offload == OFFLOAD_NONE:
+    if replica.deployment.offload in (OFFLOAD_NONE, OFFLOAD_EXPERTS):
         return Away(size=0.0, weights_s=NOTHING, step_s=NOTHING)
     weights = replica.weight_bytes_per_device
     kv = own_kv + shared_kv
@@ -338,6 +442,46 @@ def away_at(replica: Replica, running: RunningBatch, own_kv: float, shared_kv: f
     read_in_pass = (own_kv * running.groups / running.passes + shared_kv) / (kv + TINY)
     kv_s = size * read_in_pass * detour
     return Away(size=size, weights_s=0.0, step_s=kv_s * replica.per_step_token)
+
+
+class CpuStep(NamedTuple):
+    """Time of the CPU in a decode step, per output token. [s]"""
+
+    seconds: float
+    bare_s: float  # without tokens
+
+
+def cpu_step(
+    replica: Replica, running: RunningBatch, context: Context, read_flops: float
+) -> CpuStep:
+    """Time in which the devices wait for the CPU in a decode step.
+
+    ``read_flops`` are those of attention of a sequence on the devices. All micro-batches share the
+    CPU, one after another.
+    """
+    model = replica.model
+    engine = replica.engine
+    cpu = replica.away.cpu
+    sequences = running.writing * running.groups
+    tokens = sequences * replica.drafted
+    slots = replica.layout.expert_slots
+    experts_read = touched_experts(slots, engine, replica.passed_over, tokens)
+    seconds = cpu_linear(cpu, tokens, experts_read, 1.0, engine.residue)
+    seconds += cpu.crossings * cpu.crossing_per_token * tokens
+    drafts = replica.deployment.draft_len * replica.draft_share
+    experts_drafted = touched_experts(slots, engine, replica.passed_over, sequences)
+    seconds += drafts * cpu_linear(cpu, sequences, experts_drafted, 1.0, engine.residue)
+    cache_bytes = model.global_kv_elements * context.seen + model.window_kv_elements * context.near
+    cache_bytes *= replica.kv_format.bits / 8.0
+    cache_bytes += model.index_elements * INDEX_BYTES * context.length
+    cache_bytes += 2.0 * replica.state_bytes * replica.drafted
+    flops = read_flops + STATE_FLOPS * model.state_elements * replica.drafted
+    own_layers = cpu.cached * sequences
+    seconds += roofline(
+        own_layers * flops * cpu.per_flop, own_layers * cache_bytes * cpu.per_byte, engine.residue
+    ).total
+    in_turn = running.passes * running.per_groups * replica.per_step_token
+    return CpuStep(seconds=seconds * in_turn, bare_s=(1.0 + drafts) * cpu.body.weights * in_turn)
 
 
 def step_at(replica: Replica, running: RunningBatch, input_len: float, output_len: float) -> Step:
@@ -379,7 +523,13 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
         busy_w = min(busy_j / device_s, replica.watts.limit)
         device_s += more_s
         busy_j = busy_w * device_s
-    seconds = device_s + (running.network_s + running.host_s) + away.step_s
+    cpu_s = NOTHING
+    cpu_bare_s = NOTHING
+    if replica.on_cpu == 1.0:
+        beside = cpu_step(replica, running, context, read.flops)
+        cpu_s = beside.seconds
+        cpu_bare_s = beside.bare_s
+    seconds = device_s + (running.network_s + running.host_s) + away.step_s + cpu_s
     return Step(
         seconds=seconds,
         per_second=1.0 / seconds,
@@ -396,6 +546,8 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
         latency_s=running.latency_s,
         host_s=running.host_s,
         offload_s=away.step_s,
+        cpu_s=cpu_s,
+        cpu_bare_s=cpu_bare_s,
         away_bytes=away.size,
         away_weights_s=away.weights_s,
         pass_bytes=pass_bytes,
@@ -419,7 +571,10 @@ def thinned(replica: Replica, step: Step, share: float) -> Step:
     latency_s = bare.latency_s + share * (step.latency_s - bare.latency_s)
     host_s = bare.host_s + share * (step.host_s - bare.host_s)
     device_s = weights_s + kv_s + activations_s + compute_s + (latency_s - host_s)
-    seconds = device_s + (network_s + host_s) + step.offload_s
+    cpu_s = step.cpu_s
+    if replica.on_cpu == 1.0:
+        cpu_s = step.cpu_bare_s + share * (step.cpu_s - step.cpu_bare_s)
+    seconds = device_s + (network_s + host_s) + step.offload_s + cpu_s
     return Step(
         seconds=seconds,
         per_second=1.0 / seconds,
@@ -436,6 +591,8 @@ def thinned(replica: Replica, step: Step, share: float) -> Step:
         latency_s=latency_s,
         host_s=host_s,
         offload_s=step.offload_s,
+        cpu_s=cpu_s,
+        cpu_bare_s=step.cpu_bare_s,
         away_bytes=step.away_bytes,
         away_weights_s=step.away_weights_s,
         pass_bytes=replica.body_bytes + share * (step.pass_bytes - replica.body_bytes),

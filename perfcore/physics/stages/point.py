@@ -16,12 +16,13 @@ from perfcore.physics.energy import (
     waiting_energy,
 )
 from perfcore.physics.memory import LARGEST_BATCH
+from perfcore.physics.prefill import PassParts
 from perfcore.physics.roofline import TINY
-from perfcore.physics.rounding import ceil_of
+from perfcore.physics.rounding import NOTHING, ceil_of
 from perfcore.physics.serving import prefill_pool, queueing
 from perfcore.physics.sizing import AUTO, fewest_devices
 from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
-from perfcore.physics.stages.capacity import Capacity, cache_at, capacity_at
+from perfcore.physics.stages.capacity import Capacity, cache_at, capacity_at, host_shares
 from perfcore.physics.stages.passes import Prefill, Step, prefill_at, step_at, thinned
 from perfcore.physics.stages.replica import Replica, prepare
 from perfcore.records import (
@@ -116,6 +117,19 @@ class Point(NamedTuple):
     power_high_w: float
 
 
+def waited_parts(replica: Replica, prefill: Prefill, passes: float) -> PassParts:
+    """Time that a token waits while ``passes`` of other prompts use what is in host memory."""
+    if replica.on_cpu == 0.0:
+        return PassParts(memory=NOTHING, compute=NOTHING, transfer=NOTHING, latency=NOTHING)
+    parts = prefill.cpu_parts
+    return PassParts(
+        memory=passes * parts.memory,
+        compute=passes * parts.compute,
+        transfer=passes * parts.transfer,
+        latency=passes * parts.latency,
+    )
+
+
 def point_at(
     replica: Replica,
     running: RunningBatch,
@@ -143,7 +157,14 @@ def point_at(
     cache = cache_at(replica, input_len, output_len)
     own_kv = running.per_group * cache.kept_per_sequence
     kv_bytes_per_device = own_kv + cache.shared_per_device
-    together = replica.weight_bytes_per_device + kv_bytes_per_device
+    weight_bytes_per_device = replica.weight_bytes_per_device
+    offloaded_bytes = full.away_bytes
+    if replica.on_cpu == 1.0:
+        weights_on_host, kv_on_host = host_shares(replica, cache, batch)
+        kv_bytes_per_device += kv_on_host
+        weight_bytes_per_device += weights_on_host
+        offloaded_bytes += kv_on_host + weights_on_host
+    together = weight_bytes_per_device + kv_bytes_per_device
     all_kv = batch * (cache.per_sequence + cache.states) + cache.shared
     per_usable = 1.0 / (replica.usable_bytes + TINY)
     devices_needed = min(ceil_of((replica.weight_bytes + all_kv) * per_usable), LARGEST_BATCH)
@@ -157,16 +178,19 @@ def point_at(
     saved_memory_s = 0.0
     saved_compute_s = 0.0
     saved_start_s = 0.0
+    between_cpu = 0.0  # prefill passes' cpu_s that a token waits for
     busy = 1.0
     away_s = full.away_weights_s * prefill.weight_read_share
-    prompts_s = prefill.seconds + away_s
+    pass_s = prefill.seconds + prefill.cpu_s
+    prompts_s = pass_s + away_s
     first_s = prompts_s + outside_s
     steps_s = written * full.seconds
     step = full
     if apart:
         prompt_kv = kv_bytes_per_sequence(replica.model, replica.kv_format, input_len)
+        prompt_kv *= 1.0 + replica.away.cpu.cached
         first_s += prompt_kv * replica.kv_hand_over_per_byte
-        first_s += engine.random_arrivals * queueing(prefill.seconds, engine.prefill_pool_load)
+        first_s += engine.random_arrivals * queueing(pass_s, engine.prefill_pool_load)
         company = min(batch - 1.0, 1.0)  # a request alone always writes in its steps
         step = thinned(replica, full, (steps_s + TINY) / (steps_s + company * first_s + TINY))
         steps_s = written * step.seconds
@@ -201,7 +225,8 @@ def point_at(
         beside_s = max(delay_s, least_s)
         ahead_s = per_prompt * (alone_s + pace.company * beside_s)
         between = pace.between * replica.per_step_token
-        prefill_s = between * (per_prompt * beside_s)
+        beside_s *= per_prompt
+        prefill_s = between * beside_s
         # a prompt between two of a request's steps is carried by one of them
         weight = between * per_prompt * (engine.interference * (1.0 - forced))
         fused = weight if plain_s > 0.0 else 0.0
@@ -210,7 +235,13 @@ def point_at(
         shared_steps = pace.company * pace.prefill
         outside_s += 0.5 * pace.company * step_s
         steps_s = (pace.decode + shared_steps) * step_s
-        prompts_s = own_s + others_s + pace.between * pace.decode * (per_prompt * beside_s)
+        if replica.on_cpu == 1.0:  # behind which nothing hides
+            on_cpu_s = prefill.cpu_s * prefill.per_prompt
+            own_s += on_cpu_s
+            others_s += pace.ahead * on_cpu_s
+            beside_s += on_cpu_s
+            between_cpu = between * prefill.per_prompt
+        prompts_s = own_s + others_s + pace.between * pace.decode * beside_s
         first_s = outside_s + shared_steps * step_s + own_s + others_s
         bare_s = replica.bare_step.weights_s
         streamed_s = running.weights_s + running.activations_s
@@ -221,6 +252,8 @@ def point_at(
         saved_compute_s -= behind_s + forced * prefill_s
         saved_start_s = fused * start_s
         busy = 1.0 / pace.decode_share
+    parts = waited_parts(replica, prefill, between_cpu)
+    prefill_s += (parts.memory + parts.compute) + (parts.transfer + parts.latency)
     tpot_s = step.seconds + prefill_s
     per_tpot = 1.0 / tpot_s
     request_s = written * tpot_s
@@ -233,7 +266,7 @@ def point_at(
     e2e_latency_s = ttft_s + request_s
     pool = 0.0
     if apart:
-        pool = prefill_pool(engine.prefill_pool_load, prefill.seconds * per_prompt, requests_per_s)
+        pool = prefill_pool(engine.prefill_pool_load, pass_s * per_prompt, requests_per_s)
 
     # Traffic and arithmetic of one decode step, as times at peak rates.
     memory_s = step.pass_bytes * (replica.per_step_token * replica.per_bandwidth)
@@ -244,14 +277,14 @@ def point_at(
     # Power and energy.
     watts = replica.watts
     step_j = step.busy_j
-    step_j += waiting_energy(watts, step.network_s + step.offload_s, step.host_s)
+    step_j += waiting_energy(watts, step.network_s + step.offload_s, step.host_s + step.cpu_s)
     decode_power_w = step_j * active_per_second + idle_power(watts, active_share)
     request_device_s = running.per_batch * running_s
     seconds_per_output = step.seconds * running.per_batch * busy
     prompt_device_s = request_device_s - written * seconds_per_output
     power_w = decode_power_w
     if apart:
-        prompt_device_s = prefill.seconds * per_prompt
+        prompt_device_s = pass_s * per_prompt
     else:
         power_w = (
             prefill.power_w * prompts_s + decode_power_w * steps_s + watts.host * outside_s
@@ -274,7 +307,7 @@ def point_at(
     carbon = carbon_per_joule(economics) * TOKENS_PER_MTOK
 
     # The bottleneck is the largest term.
-    offload_s = 0.0 + step.offload_s  # no negative zero without offloading
+    offload_s = 0.0 + (step.offload_s + step.cpu_s)  # no negative zero without offloading
     latency_s = step.latency_s
     network_s = step.network_s
     spread = replica.spread
@@ -302,10 +335,10 @@ def point_at(
         requests_per_s=requests_per_s,
         running_batch=batch,
         prefill_pool=pool,
-        weight_bytes_per_device=replica.weight_bytes_per_device,
+        weight_bytes_per_device=weight_bytes_per_device,
         kv_bytes_per_device=kv_bytes_per_device,
         total_bytes_per_device=together,
-        offloaded_bytes_per_device=step.away_bytes,
+        offloaded_bytes_per_device=offloaded_bytes,
         max_batch=fit.max_batch,
         devices_needed=devices_needed,
         step_bytes=step.pass_bytes * running.passes,
@@ -335,15 +368,25 @@ def point_at(
             + step.kv_s
             + step.activations_s
             + (passes * prefill.memory_s - saved_memory_s)
+            + parts.memory
         )
         * per_tpot,
-        elasticity_compute=(step.compute_s + (passes * prefill.compute_s - saved_compute_s))
+        elasticity_compute=(
+            step.compute_s + (passes * prefill.compute_s - saved_compute_s) + parts.compute
+        )
         * per_tpot,
-        elasticity_link=(step.transfer_s + step.offload_s + passes * prefill.transfer_s) * per_tpot,
+        elasticity_link=(
+            step.transfer_s
+            + (step.offload_s + step.cpu_s)
+            + passes * prefill.transfer_s
+            + parts.transfer
+        )
+        * per_tpot,
         elasticity_latency=(
             latency_s
             + max(network_s - step.transfer_s, 0.0)
             + (passes * prefill.latency_s - saved_start_s)
+            + parts.latency
         )
         * per_tpot,
         decode_power_w=decode_power_w,

@@ -19,6 +19,15 @@ from perfcore.physics.decode import (
     scored_flops,
 )
 from perfcore.physics.energy import Executed, Watts, executed, watts_of
+from perfcore.physics.hybrid import (
+    CpuCosts,
+    Split,
+    cpu_costs,
+    host_weight_bytes,
+    on_cpu,
+    part_of,
+    split_of,
+)
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.moe import log_passed_over
 from perfcore.physics.operators import (
@@ -30,6 +39,7 @@ from perfcore.physics.operators import (
     head_io_elements,
     layer_compute,
     layer_weights,
+    linear_start_up,
     operators,
     start_up,
 )
@@ -39,7 +49,8 @@ from perfcore.physics.roofline import peak_flops, reached_flops, ridge_batch
 from perfcore.physics.sizing import draft_bytes, held_bytes, read_shares, weight_bytes_per_device
 from perfcore.physics.speculation import accepted_tokens, draft_share
 from perfcore.records import (
-    OFFLOAD_NONE,
+    OFFLOAD_KV,
+    OFFLOAD_WEIGHTS,
     SCHEDULER_STATIC,
     Deployment,
     Device,
@@ -58,6 +69,7 @@ NO_COMPUTE_PATH = 4.0
 WEIGHTS_DO_NOT_FIT = 5.0
 CONTEXT_TOO_LONG = 6.0
 KV_DOES_NOT_FIT = 7.0
+HOST_MEMORY_TOO_SMALL = 8.0
 
 
 class Spread(NamedTuple):
@@ -78,10 +90,20 @@ class BareStep(NamedTuple):
     host_s: float  # the part of latency_s in which the device waits for the host
 
 
+class InHostMemory(NamedTuple):
+    """The part of a model in host memory."""
+
+    cpu: CpuCosts
+    copied: Operators  # on the devices, of weights that are copied there
+    copied_start_s: float  # start-ups of these
+    weight_bytes: float
+
+
 class Replica(NamedTuple):
     """Everything about a configuration that is independent of its batch and lengths.
 
-    Decode costs are per output token: those of a step, divided by its expected number of tokens.
+    ``model`` is the part on the devices. Decode costs are per output token: those of a step,
+    divided by its expected number of tokens.
     """
 
     status: float
@@ -137,6 +159,8 @@ class Replica(NamedTuple):
     weight_bytes_per_device: float
     usable_bytes: float  # of one device
     second_tier_bytes: float  # of one device; 0 without offloading
+    on_cpu: float  # 1 if the CPU computes a part of the model, which `model` leaves out
+    away: InHostMemory
     prefill: PrefillCosts
     prefill_bytes_per_token: float
     head_bytes: float  # activations of the lm_head, per prompt
@@ -159,12 +183,13 @@ def configuration_status(
     peak: float,
     weight_bytes_per_device: float,
     room: float,
+    host_bytes: float,
 ) -> float:
     """Status before lengths are known: OK, or the reason why the configuration cannot run."""
     if device.spatial == 0.0:
         if not heads_fit(model, engine, deployment.tp):
             return HEADS_NOT_DIVISIBLE
-        if model.layers < deployment.pp:
+        if min(model.layers, deployment.gpu_layers) < deployment.pp:
             return FEWER_LAYERS_THAN_STAGES
     if not experts_fit(model, deployment):
         return EXPERTS_NOT_SPREAD
@@ -172,7 +197,7 @@ def configuration_status(
         return NO_COMPUTE_PATH
     if weight_bytes_per_device > room:
         return WEIGHTS_DO_NOT_FIT
-    return OK
+    return HOST_MEMORY_TOO_SMALL if host_bytes > device.host_memory_capacity else OK
 
 
 def spread_of(engine: Engine, deployment: Deployment) -> Spread:
@@ -202,6 +227,37 @@ def host_of_step(device: Device, engine: Engine, deployment: Deployment) -> floa
     return step_s + engine.server_per_step + engine.server_per_device * (driven - 1.0)
 
 
+def in_host_memory(
+    model: Model,
+    split: Split,
+    device: Device,
+    engine: Engine,
+    weight_format: WeightFormat,
+    deployment: Deployment,
+    layout: Layout,
+    ops: Operators,
+    drafts: float,
+) -> InHostMemory:
+    """The part ``split`` of a model in host memory; ``ops`` are those of the rest.
+
+    A draft has ``drafts`` times the layers, spread like these.
+    """
+    copied = ops
+    copied_start_s = 0.0
+    if on_cpu(split) == 1.0:
+        part = part_of(model, split.layers, split.experts, 0.0)
+        copied = operators(
+            part, device, engine, weight_format, layout, deployment.tp, deployment.ep
+        )
+        copied_start_s = linear_start_up(copied)
+    return InHostMemory(
+        cpu=cpu_costs(model, split, device, engine, weight_format),
+        copied=copied,
+        copied_start_s=copied_start_s,
+        weight_bytes=(1.0 + drafts) * host_weight_bytes(model, split, weight_format),
+    )
+
+
 def bare_step(
     ops: Operators,
     deployment: Deployment,
@@ -225,6 +281,62 @@ def bare_step(
     )
 
 
+class Attending(NamedTuple):
+    """Costs of attention over the context of one sequence, by kind of layer."""
+
+    wide: ContextCosts
+    narrow: ContextCosts  # of windows
+    indexer: ContextCosts
+
+
+def attention_of(
+    model: Model,
+    whole: Model,
+    device: Device,
+    engine: Engine,
+    weight_format: WeightFormat,
+    kv_format: KVFormat,
+    layout: Layout,
+    tokens: float,
+    share: float,
+) -> Attending:
+    """Costs of attention on the devices, which have the part ``model`` of a ``whole`` one."""
+    kv_bandwidth = kv_efficiency(model, engine, kv_format) * device.memory_bandwidth
+    attention_layers = whole.global_layers + whole.window_layers
+    global_io = model.attention_io_elements * whole.global_layers / max(attention_layers, 1.0)
+    window_io = max(model.attention_io_elements - global_io, 0.0)
+    wide = context_costs(
+        model.global_kv_elements,
+        model.global_score_flops,
+        global_io,
+        device,
+        engine,
+        weight_format,
+        kv_format,
+        kv_bandwidth,
+        layout,
+        1.0,
+        tokens,
+        share,
+    )
+    narrow = context_costs(
+        model.window_kv_elements,
+        model.window_score_flops,
+        window_io,
+        device,
+        engine,
+        weight_format,
+        kv_format,
+        kv_bandwidth,
+        layout,
+        1.0,
+        tokens,
+        share,
+    )
+    indexer = index_costs(model, device, engine, kv_bandwidth, layout, 1.0, tokens, share)
+    return Attending(wide=wide, narrow=narrow, indexer=indexer)
+
+
 def prepare(
     model: Model,
     device: Device,
@@ -235,14 +347,17 @@ def prepare(
     economics: Economics,
 ) -> Replica:
     """Stage 1: reduce a configuration to what is independent of its batch and lengths."""
-    layout = lay_out(model, device, deployment)
+    whole = model
+    split = split_of(whole, deployment)
+    model = part_of(whole, 1.0 - split.layers, 1.0 - split.experts, 1.0)
+    layout = lay_out(whole, device, deployment)
     ops = operators(model, device, engine, weight_format, layout, deployment.tp, deployment.ep)
     drafted = 1.0 + deployment.draft_len
     step_tokens = accepted_tokens(
         deployment.draft_len, deployment.acceptance, deployment.acceptance_decay
     )
     per_output = 1.0 / step_tokens
-    drafts = draft_share(model, engine, deployment)
+    drafts = draft_share(whole, engine, deployment)
     launches_s = start_up(model, device, engine, ops)
     drafted_share = deployment.draft_len * drafts
     launched_s = (
@@ -250,6 +365,11 @@ def prepare(
         + (launches_s - ops.lm_head.start_up) * drafted_share
         + ops.lm_head.start_up * deployment.draft_len
     )
+
+    away = in_host_memory(
+        whole, split, device, engine, weight_format, deployment, layout, ops, drafts
+    )
+    host_s = host_of_step(device, engine, deployment) + away.cpu.crossings_s
 
     # Exchanges.
     spatial = device.spatial == 1.0
@@ -271,40 +391,17 @@ def prepare(
     hand_over_per_token = hops * message_bytes_per_token / device.link_bandwidth
     start_s = hand_over_s + exchanges(links, 0.0, expert_links, 0.0, expert_reduces > 0.0).total
 
-    # Attention over the context, of one sequence.
-    kv_bandwidth = kv_efficiency(model, engine, kv_format) * device.memory_bandwidth
-    attention_layers = model.global_layers + model.window_layers
-    global_io = model.attention_io_elements * model.global_layers / max(attention_layers, 1.0)
-    window_io = max(model.attention_io_elements - global_io, 0.0)
-    global_attention = context_costs(
-        model.global_kv_elements,
-        model.global_score_flops,
-        global_io,
+    attending = attention_of(
+        model,
+        whole,
         device,
         engine,
         weight_format,
         kv_format,
-        kv_bandwidth,
         layout,
-        1.0,
         drafted,
         per_output,
     )
-    window_attention = context_costs(
-        model.window_kv_elements,
-        model.window_score_flops,
-        window_io,
-        device,
-        engine,
-        weight_format,
-        kv_format,
-        kv_bandwidth,
-        layout,
-        1.0,
-        drafted,
-        per_output,
-    )
-    indexer = index_costs(model, device, engine, kv_bandwidth, layout, 1.0, drafted, per_output)
 
     # Memory.
     arithmetic = weight_format.arithmetic
@@ -313,7 +410,8 @@ def prepare(
     held = held_bytes(model, weight_format, layout)
     per_device = weight_bytes_per_device(model, weight_format, layout, drafts)
     usable = usable_bytes(device, engine)
-    second_tier = 0.0 if deployment.offload == OFFLOAD_NONE else second_tier_bytes(device, engine)
+    overflows = deployment.offload in (OFFLOAD_WEIGHTS, OFFLOAD_KV)
+    second_tier = second_tier_bytes(device, engine) if overflows else 0.0
 
     capped = 1.0 if device.board_power < device.rated_power else 0.0
 
@@ -329,7 +427,14 @@ def prepare(
     attention_token_bytes = model.attention_io_elements * weight_format.activation_bytes
     return Replica(
         status=configuration_status(
-            model, device, engine, deployment, peak, per_device, usable + second_tier
+            whole,
+            device,
+            engine,
+            deployment,
+            peak,
+            per_device,
+            usable + second_tier,
+            away.weight_bytes,
         ),
         model=model,
         device=device,
@@ -352,19 +457,19 @@ def prepare(
             deployment,
             launched_s,
             start_s,
-            host_of_step(device, engine, deployment),
+            host_s,
             drafted_share,
             per_output,
         ),
         pass_start_s=launches_s + start_s,
         compute_per_token=layer_compute(ops),
         launched_s=launched_s,
-        host_s=host_of_step(device, engine, deployment),
+        host_s=host_s,
         hand_over_s=hand_over_s,
         hand_over_per_token=hand_over_per_token,
-        global_attention=global_attention,
-        window_attention=window_attention,
-        indexer=indexer,
+        global_attention=attending.wide,
+        window_attention=attending.narrow,
+        indexer=attending.indexer,
         global_context_bytes=model.global_kv_elements * kv_bytes,
         window_context_bytes=model.window_kv_elements * kv_bytes,
         index_context_bytes=model.index_elements * INDEX_BYTES * copies,
@@ -390,6 +495,8 @@ def prepare(
         weight_bytes_per_device=per_device,
         usable_bytes=usable,
         second_tier_bytes=second_tier,
+        on_cpu=on_cpu(split),
+        away=away,
         prefill=prefill_costs(
             model,
             device,
@@ -409,7 +516,7 @@ def prepare(
         head_flops=2.0 * model.lm_head_elements,
         # all layers but the last are sent while the next ones compute
         kv_hand_over_per_byte=1.0
-        / (model.layers * deployment.tp * engine.network_efficiency * device.network_bandwidth),
+        / (whole.layers * deployment.tp * engine.network_efficiency * device.network_bandwidth),
         usd_per_second=usd_per_second(device, layout.devices, economics),
         spread=spread_of(engine, deployment),
         watts=watts_of(device, engine),

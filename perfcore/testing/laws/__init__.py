@@ -22,6 +22,12 @@ from perfcore.testing.laws.cost import (
     owning_costs_interest,
     power_is_limited,
 )
+from perfcore.testing.laws.hybrid import (
+    first_tokens_wait_for_host_memory,
+    host_and_device_hold_the_model,
+    nothing_on_the_cpu_changes_nothing,
+    short_memory_is_named,
+)
 from perfcore.testing.laws.memory import (
     bytes_add_up,
     drafts_take_memory,
@@ -100,6 +106,10 @@ LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
     narrow_sums_are_no_slower,
     requests_take_their_time,
     crowds_do_not_lower_throughput,
+    nothing_on_the_cpu_changes_nothing,
+    host_and_device_hold_the_model,
+    short_memory_is_named,
+    first_tokens_wait_for_host_memory,
 )
 
 

@@ -113,7 +113,11 @@ def arithmetic_takes_its_time(scenario: Scenario) -> None:
     if deployment.scheduler != records.SCHEDULER_DISAGGREGATED:
         tokens += (1.0 - deployment.prefix_hit) * scenario.input_len
     devices = deployment.tp * deployment.pp * deployment.dp
-    seconds = tokens * flops_per_token(scenario.model) / (devices * max(fastest, 1.0))
+    rate = devices * max(fastest, 1.0)
+    layers = min(deployment.gpu_layers, scenario.model.layers)
+    if layers < scenario.model.layers or deployment.offload == records.OFFLOAD_EXPERTS:
+        rate += device.host_flops
+    seconds = tokens * flops_per_token(scenario.model) / rate
     share = scenario.evaluate().requests_per_s * seconds
     not_below(1.0, share, "requests take the time of their arithmetic")
 

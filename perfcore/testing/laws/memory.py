@@ -12,10 +12,12 @@ from perfcore.physics.stages.replica import (
     WEIGHTS_DO_NOT_FIT,
 )
 from perfcore.records import (
+    OFFLOAD_EXPERTS,
     OFFLOAD_KV,
     OFFLOAD_NONE,
     OFFLOAD_WEIGHTS,
     SCHEDULER_STATIC,
+    Deployment,
 )
 from perfcore.testing.laws.requirements import (
     ROUNDING,
@@ -47,7 +49,10 @@ def bytes_add_up(scenario: Scenario) -> None:
 
 
 def status_follows_from_bytes(scenario: Scenario) -> None:
-    """Status, bytes, largest batch and memory are consistent."""
+    """Status, bytes, largest batch and memory are consistent, if nothing is on the CPU."""
+    if scenario.deployment.offload == OFFLOAD_EXPERTS:
+        scenario = scenario.with_deployment(offload=OFFLOAD_NONE)
+    scenario = scenario.with_deployment(gpu_layers=Deployment().gpu_layers)
     point, deployment = scenario.evaluate(), scenario.deployment
     room = usable_bytes(scenario.device, scenario.engine)
     if deployment.offload != OFFLOAD_NONE:
@@ -76,6 +81,7 @@ def offload_is_no_faster(scenario: Scenario) -> None:
 
     Servers that run more requests thanks to it are exempt, as fewer requests wait.
     """
+    scenario = scenario.with_deployment(gpu_layers=Deployment().gpu_layers)
     before = scenario.with_deployment(offload=OFFLOAD_NONE).evaluate()
     require(before.offload_s == 0.0, "nothing is offloaded", before.offload_s)
     for kind in (OFFLOAD_WEIGHTS, OFFLOAD_KV):
@@ -87,7 +93,8 @@ def offload_is_no_faster(scenario: Scenario) -> None:
 
 def first_tokens_wait_for_offloaded_weights(scenario: Scenario) -> None:
     """TTFT includes reading the offloaded weights that the tokens of one prompt use."""
-    point = scenario.with_deployment(offload=OFFLOAD_WEIGHTS).evaluate()
+    whole = Deployment().gpu_layers
+    point = scenario.with_deployment(offload=OFFLOAD_WEIGHTS, gpu_layers=whole).evaluate()
     model, form, engine = scenario.model, scenario.weight_format, scenario.engine
     if second_tier_bytes(scenario.device, engine) == 0.0:
         return

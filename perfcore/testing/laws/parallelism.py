@@ -6,14 +6,16 @@ from perfcore.physics.speculation import accepted_tokens
 from perfcore.records import (
     OFFLOAD_NONE,
     SCHEDULER_STATIC,
+    Deployment,
 )
 from perfcore.testing.laws.requirements import equal, not_below, require
 from perfcore.testing.scenario import Scenario
 
 
 def alone_means_no_network(scenario: Scenario) -> None:
-    """A single device has no network time."""
+    """A single device that holds the model has no network time."""
     alone = scenario.with_deployment(tp=1.0, pp=1.0, dp=1.0, ep=1.0, offload=OFFLOAD_NONE)
+    alone = alone.with_deployment(gpu_layers=Deployment().gpu_layers)
     point = alone.evaluate()
     require(point.network_s == 0.0, "one device exchanges nothing", point.network_s)
     require(point.elasticity_link == 0.0, "one device needs no link", point.elasticity_link)

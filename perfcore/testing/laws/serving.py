@@ -158,7 +158,7 @@ def cached_prompts_are_no_slower(scenario: Scenario) -> None:
     staged = scenario.deployment.pp > 1.0 and scenario.device.spatial == 0.0
     if staged or scenario.deployment.offload != OFFLOAD_NONE:
         return
-    scenario = scenario.with_engine(interference=1.0)
+    scenario = scenario.with_engine(interference=1.0, cpu_stream_tokens=0.0)
     before = scenario.evaluate()
     hit = 0.5 + 0.5 * scenario.deployment.prefix_hit
     after = scenario.with_deployment(prefix_hit=hit).evaluate()

@@ -34,8 +34,10 @@ def grows_with_batch(scenario: Scenario) -> None:
 
     Exempt is TTFT with pipeline stages, as the chunks of a longer prefill fill them better. The
     batch is static: a served request may be done sooner if its prompt hides in steps of others.
+    What is in host memory is copied if that is faster, not from some number of tokens on.
     """
     scenario = scenario.with_deployment(scheduler=SCHEDULER_STATIC)
+    scenario = scenario.with_engine(cpu_stream_tokens=0.0)
     deployment = scenario.deployment
     staged = deployment.pp > 1.0 and scenario.device.spatial == 0.0
     before = scenario.evaluate()
@@ -57,9 +59,10 @@ def grows_with_context(scenario: Scenario) -> None:
     - pipeline stages, which several chunks fill better.
 
     Prompts of others count in full, whether or not others write tokens at the same time. They hide
-    behind the first decode steps, if there are any, so that a served request may gain 1 %.
+    behind the first decode steps, if there are any, so that a served request may gain 1 %. What is
+    in host memory is copied if that is faster, not from some number of tokens on.
     """
-    scenario = scenario.with_engine(interference=1.0)
+    scenario = scenario.with_engine(interference=1.0, cpu_stream_tokens=0.0)
     before = scenario.evaluate()
     static = scenario.deployment.scheduler == SCHEDULER_STATIC
     staged = scenario.deployment.pp > 1.0 and scenario.device.spatial == 0.0

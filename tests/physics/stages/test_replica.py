@@ -42,9 +42,9 @@ def test_replica_stages():
 
 
 def test_configuration_status():
-    def status(record=LLAMA, *, peak=1.0, size=1.0, room=2.0, device=H100, **fields):
+    def status(record=LLAMA, *, peak=1.0, size=1.0, room=2.0, device=H100, away=0.0, **fields):
         deployment = deployed(**fields)
-        return configuration_status(record, device, ENGINE, deployment, peak, size, room)
+        return configuration_status(record, device, ENGINE, deployment, peak, size, room, away)
 
     assert status(tp=8.0, pp=80.0) == 0.0
     assert status(tp=3.0, pp=81.0) == 1.0
@@ -54,4 +54,7 @@ def test_configuration_status():
     assert status(DEEPSEEK, tp=8.0, ep=8.0) == 0.0
     assert status(tp=8.0, peak=0.0) == 4.0
     assert status(tp=8.0, size=3.0) == 5.0
+    assert status(tp=8.0, away=H100.host_memory_capacity) == 0.0
+    assert status(tp=8.0, away=1.01 * H100.host_memory_capacity) == 8.0
+    assert status(tp=8.0, pp=8.0, gpu_layers=7.0) == 2.0
     assert status(tp=3.0, pp=81.0, device=sheet("groq-lpu")) == 0.0
