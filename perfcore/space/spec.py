@@ -13,7 +13,7 @@ from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
 from perfcore.columns import results_of
 from perfcore.errors import InputError, show
-from perfcore.inputs import AXIS_INPUTS, DEPLOYMENT_AXES, ENTRY_AXES, TRAFFIC_INPUTS
+from perfcore.inputs import AXIS_INPUTS, ENTRY_AXES, ORDER, PREFILL_AXES, TRAFFIC_INPUTS
 from perfcore.reading.files import read_toml
 from perfcore.reading.places import Place
 from perfcore.space import overrides as command_line
@@ -182,7 +182,7 @@ def _digest(entry: Entry) -> str:
 def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]) -> Spec:
     document = command_line.apply(mapping, overrides, place)
     for key in document:
-        if key in AXIS_INPUTS:
+        if key in AXIS_INPUTS or key in PREFILL_AXES:
             place.fault(f"key {show(key)} is outside [axes]", f"write axes.{key} = ...")
         elif key not in KEYS:
             place.unknown("key", str(key), KEYS)
@@ -198,9 +198,11 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
         traffic, added = parse_traffic(document["traffic"], place.at("traffic"), zipped)
         listed = list(given_axes) if isinstance(given_axes, Mapping) else []
         by_name = replace_axes(by_name, added, listed, place.at("axes"))
-    inner = dict.fromkeys([*(rule.name for rule in DEPLOYMENT_AXES), *TRAFFIC_INPUTS])
+    _check_pools(by_name, place.at("axes"), simulated=traffic is not None)
+    inner = dict.fromkeys([*ORDER, *TRAFFIC_INPUTS])
+    entries = [rule for rule in PREFILL_AXES.values() if rule.limits is None]
     axes = (
-        *(by_name[rule.name] for rule in ENTRY_AXES if rule.name in by_name),
+        *(by_name[rule.name] for rule in (*ENTRY_AXES, *entries) if rule.name in by_name),
         *(what_if.axis for what_if in by_key.values()),
         *(by_name[name] for name in inner if name in by_name),
     )
@@ -240,6 +242,21 @@ def _what_ifs(
     if power.key in by_key:
         place.at("axes").at(POWER_LIMIT).fault(f"beside {power.key}", "leave out one of them")
     return {power.key: power, **by_key}
+
+
+def _check_pools(axes: Mapping[str, Axis], place: Place, *, simulated: bool) -> None:
+    """Report axes of prefill pools in sweeps that have none, or none that they can describe."""
+    given = [name for name in PREFILL_AXES if name in axes]
+    for name in given[:1]:
+        if simulated:
+            place.at(name).fault("is not simulated", "leave it out, or leave out [traffic]")
+        elif "scheduler" in axes and "disaggregated" not in axes["scheduler"].values:
+            place.at(name).fault(
+                "only a disaggregated server has a prefill pool",
+                'add scheduler = "disaggregated"',
+            )
+        if "offload" in axes and set(axes["offload"].values) != {"none"}:
+            place.at(name).fault("beside offload", "leave out one of them")
 
 
 def _text(value: object, place: Place, *, empty: bool = False) -> str:

@@ -6,7 +6,13 @@ from perfcore.physics.attention import kv_bytes_of_prefix, kv_bytes_per_sequence
 from perfcore.physics.memory import LARGEST_BATCH, largest_batch
 from perfcore.physics.rounding import NOTHING
 from perfcore.physics.serving import kept_output, wasted_tokens
-from perfcore.physics.stages.replica import CONTEXT_TOO_LONG, KV_DOES_NOT_FIT, OK, Replica
+from perfcore.physics.stages.replica import (
+    CONTEXT_TOO_LONG,
+    KV_DOES_NOT_FIT,
+    OK,
+    PREFILL_POOL_FAILS,
+    Replica,
+)
 from perfcore.records import SCHEDULER_STATIC
 
 
@@ -70,6 +76,16 @@ def end_bytes(replica: Replica, input_len: float, output_len: float) -> float:
     end = kv_bytes_per_sequence(replica.model, replica.kv_format, new + output_len)
     kv_bytes = end - kv_bytes_per_sequence(replica.model, replica.kv_format, now)
     return (1.0 + replica.draft_share) * kv_bytes * replica.layout.kv_share
+
+
+def with_prompts(fit: Capacity, prompts: Capacity) -> Capacity:
+    """``fit`` of a decode replica whose prefill replica has room for a prompt, or has not."""
+    fails = fit.status == OK and prompts.status > OK
+    return Capacity(
+        status=PREFILL_POOL_FAILS if fails else fit.status,
+        batch=fit.batch,
+        max_batch=fit.max_batch,
+    )
 
 
 def capacity_at(replica: Replica, batch: float, input_len: float, output_len: float) -> Capacity:
