@@ -198,7 +198,7 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
         traffic, added = parse_traffic(document["traffic"], place.at("traffic"), zipped)
         listed = list(given_axes) if isinstance(given_axes, Mapping) else []
         by_name = replace_axes(by_name, added, listed, place.at("axes"))
-    _check_pools(by_name, place.at("axes"), simulated=traffic is not None)
+    _check_pools(by_name, place.at("axes"))
     inner = dict.fromkeys([*ORDER, *TRAFFIC_INPUTS])
     entries = [rule for rule in PREFILL_AXES.values() if rule.limits is None]
     axes = (
@@ -244,13 +244,23 @@ def _what_ifs(
     return {power.key: power, **by_key}
 
 
-def _check_pools(axes: Mapping[str, Axis], place: Place, *, simulated: bool) -> None:
+def _disaggregates(axes: Mapping[str, Axis]) -> bool:
+    """Return whether some server is disaggregated, or may be: the axis has a fault."""
+    return "scheduler" not in axes or "disaggregated" in axes["scheduler"].values
+
+
+def _check_pools(axes: Mapping[str, Axis], place: Place) -> None:
     """Report axes of prefill pools in sweeps that have none, or none that they can describe."""
     given = [name for name in PREFILL_AXES if name in axes]
+    simulated = "replicas" in axes  # which every sweep with traffic has
     for name in given[:1]:
-        if simulated:
-            place.at(name).fault("is not simulated", "leave it out, or leave out [traffic]")
-        elif "scheduler" in axes and "disaggregated" not in axes["scheduler"].values:
+        if simulated and not ("prefill_replicas" in axes and any(axes["prefill_replicas"].values)):
+            place.at(name).fault(
+                "there is no prefill pool", "add prefill_replicas = 1 below [traffic]"
+            )
+        elif simulated and "prefill_ratio" in axes:
+            place.at("prefill_ratio").fault("beside prefill_replicas", "leave it out")
+        elif not simulated and not _disaggregates(axes):
             place.at(name).fault(
                 "only a disaggregated server has a prefill pool",
                 'add scheduler = "disaggregated"',
