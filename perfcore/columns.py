@@ -9,7 +9,6 @@ from typing import Literal
 
 from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES, TRAFFIC_INPUTS, AxisInput
 from perfcore.records import Request
-from perfcore.units import DIMENSIONS
 
 Kind = Literal["axis", "code", "count", "metric"]
 Better = Literal["least", "most"]
@@ -66,7 +65,7 @@ def _unit(axis: AxisInput) -> str:
         return ""
     if axis.name in Request._fields:
         return "tokens"
-    return DIMENSIONS[axis.limits.dimension].unit or "1"
+    return "bytes/s" if axis.limits.dimension == "bandwidth" else "1"
 
 
 def _count(
