@@ -5,7 +5,9 @@
 Each has a random model, device, engine, number of clients, and length of prompts and answers. The
 throughput, TPOT, TTFT and time end to end of ``scheduler = "continuous"`` are held against those of
 the simulation, with equal lengths, so that requests run in step, and with lengths that are spread;
-those of ``scheduler = "disaggregated"`` against two pools with Poisson arrivals at its throughput.
+those of ``scheduler = "disaggregated"`` against two pools with Poisson arrivals at its throughput,
+of equal machines and of pairs whose prefill pool is a random other device; ``alone`` are pairs with
+one prefill server, whose number of decode servers ``prefill_ratio`` states, busy at most 85 %.
 Servers whose requests wait are left out. The last line of stdout is a JSON document of the relative
 differences: their median and 90th percentile, and the share above 10 %.
 """
@@ -33,6 +35,8 @@ SERVERS = [
 DEVICES = ("h100-sxm", "h200-sxm", "b200", "mi300x", "a100-80gb-sxm")
 ENGINES = ("vllm", "sglang", "trtllm")
 FIGURES = ("requests_per_s", "tpot", "ttft", "e2e")
+BUSIEST = 0.85  # of a prefill server that has all prompts
+MOST = 30  # decode servers
 ROUNDS = 12  # requests of each client
 APART = Rules(prefix_cache=False)
 SPREADS = {"equal": 0.0, "spread": 0.2}  # of lengths, up and down
@@ -75,21 +79,38 @@ def compared(configuration: Configuration, spread: float) -> list[float]:
     return differences(configuration, clients / steady.e2e_latency_s, found)
 
 
-def compared_pools(configuration: Configuration) -> list[float]:
+def compared_pools(apart: Configuration) -> list[float]:
     """Return closed form over simulation of two pools, less 1, of each figure."""
-    apart = configuration.changed(scheduler="disaggregated")
     steady = apart.evaluate()
     # as many decode servers as make the number of prefill servers nearly whole
     servers = min(range(1, 9), key=lambda many: -abs(steady.prefill_pool * many % 1.0 - 0.5))
+    return simulated(apart, servers)
+
+
+def compared_alone(pair: Configuration) -> list[float] | None:
+    """Return the same of one prefill server; None if it is busier than 85 %, or serves too many."""
+    follows = pair.evaluate()
+    prompt_s = follows.prefill_pool / follows.requests_per_s
+    prompt_s *= (pair.ahead or pair).records.engine.prefill_pool_load
+    servers = max(round(1.0 / follows.prefill_pool), 1)
+    alone = pair.changed(prefill_ratio=1.0 / servers)
+    busy = prompt_s * alone.evaluate().requests_per_s * servers
+    return simulated(alone, servers) if busy <= BUSIEST and servers <= MOST else None
+
+
+def simulated(apart: Configuration, servers: int) -> list[float]:
+    """Return closed form over simulation with some decode servers, less 1, of each figure."""
+    steady = apart.evaluate()
+    prompts_on = apart.ahead or apart
     traffic = Traffic(
         rate=steady.requests_per_s * servers,
-        requests=max(1500, int(configuration.batch) * servers * ROUNDS),
-        input_len=int(configuration.input_len),
-        output_len=int(configuration.output_len),
+        requests=max(1500, int(apart.batch) * servers * ROUNDS),
+        input_len=int(apart.input_len),
+        output_len=int(apart.output_len),
     )
     prefill = replace(APART, replicas=max(round(steady.prefill_pool * servers), 1))
     decode = replace(APART, replicas=servers)
-    found = simulate_pools(configuration, configuration, traffic.made(), prefill, decode)
+    found = simulate_pools(prompts_on, apart, traffic.made(), prefill, decode)
     return differences(apart, steady.requests_per_s * servers, summary(found))
 
 
@@ -113,7 +134,9 @@ def differences(
 def main(servers: int, seed: int) -> None:
     """Measure and print."""
     draws = np.random.default_rng(seed)
-    found: dict[str, list[list[float]]] = {name: [] for name in (*SPREADS, "pools")}
+    found: dict[str, list[list[float]]] = {
+        name: [] for name in (*SPREADS, "pools", "pairs", "alone")
+    }
     for _ in range(servers):
         configuration = drawn(draws)
         steady = configuration.evaluate()
@@ -121,7 +144,14 @@ def main(servers: int, seed: int) -> None:
             continue
         for name, spread in SPREADS.items():
             found[name].append(compared(configuration, spread))
-        found["pools"].append(compared_pools(configuration))
+        apart = configuration.changed(scheduler="disaggregated")
+        found["pools"].append(compared_pools(apart))
+        device = str(draws.choice([name for name in DEVICES if name != apart.labels["device"]]))
+        pair = apart.changed(prefill_device=device, prefill_tp=apart.tp)
+        if pair.evaluate().status == OK:
+            found["pairs"].append(compared_pools(pair))
+            alone = compared_alone(pair)
+            found["alone"] += [alone] if alone else []
     answer = {}
     for name, rows in found.items():
         table = np.array(rows)

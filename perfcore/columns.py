@@ -7,7 +7,7 @@ declarations. Metrics are in the order of ``perfcore.physics.stages.point.Point`
 from dataclasses import dataclass
 from typing import Literal
 
-from perfcore.inputs import AXIS_INPUTS, TRAFFIC_INPUTS, AxisInput
+from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES, TRAFFIC_INPUTS, AxisInput
 from perfcore.records import Request
 
 Kind = Literal["axis", "code", "count", "metric"]
@@ -47,6 +47,7 @@ STATUS = (
     "context above the model's maximum",
     "kv cache does not fit",
     "host memory too small",
+    "prefill pool cannot run",
 )
 BOUND = (
     "weights",
@@ -63,7 +64,9 @@ BOUND = (
 def _unit(axis: AxisInput) -> str:
     if axis.limits is None:
         return ""
-    return "tokens" if axis.name in Request._fields else "1"
+    if axis.name in Request._fields:
+        return "tokens"
+    return "bytes/s" if axis.limits.dimension == "bandwidth" else "1"
 
 
 def _count(
@@ -242,6 +245,12 @@ METRICS: tuple[Column, ...] = (
     _metric("power_high_w", "W", "upper end of the 80 % interval of power_w"),
 )
 
+# Of the prefill pool of a disaggregated server, in sweeps that name them.
+PREFILL: tuple[Column, ...] = tuple(
+    Column(axis.name, _unit(axis), "axis", axis.meaning, default=True)
+    for axis in PREFILL_AXES.values()
+)
+
 # Of traffic. Lengths are declared above.
 TRAFFIC_AXES: tuple[Column, ...] = tuple(
     Column(axis.name, axis.unit, "axis", axis.meaning, default=True)
@@ -351,7 +360,7 @@ SIMULATED: tuple[Column, ...] = (
 
 COLUMNS: tuple[Column, ...] = AXES + METRICS
 BY_NAME: dict[str, Column] = {
-    **{column.name: column for column in (*TRAFFIC_AXES, *SIMULATED)},
+    **{column.name: column for column in (*PREFILL, *TRAFFIC_AXES, *SIMULATED)},
     **{column.name: column for column in COLUMNS},  # of two results, that without traffic
 }
 DEFAULT_METRICS: tuple[str, ...] = tuple(column.name for column in METRICS if column.default)

@@ -19,6 +19,9 @@ class Input(NamedTuple):
     cited_as: tuple[str, ...]
 
 
+PREFILL: Final = "prefill_"  # before the names of axes of the prefill pool
+
+
 class AxisInput(NamedTuple):
     """An axis of a sweep, required if it has no default."""
 
@@ -26,7 +29,12 @@ class AxisInput(NamedTuple):
     meaning: str
     default: str | int | float | None
     limits: Limits | None = None  # None: categorical
-    choices: tuple[str, ...] = ()  # by code; if empty, catalogue entries of the kind `name`
+    choices: tuple[str, ...] = ()  # by code; if empty, catalogue entries of the kind `entry`
+
+    @property
+    def entry(self) -> str:
+        """Kind of the entries that are the axis' values, if they are entries."""
+        return self.name.removeprefix(PREFILL)
 
     @property
     def kind(self) -> Literal["categorical", "integer", "real"]:
@@ -98,8 +106,24 @@ ENTRY_AXES: Final = (
     AxisInput("kv_format", "format of the KV cache", "bf16"),
     AxisInput("economics", "facility and prices", "default"),
 )
-DEPLOYMENT_AXES: Final = (*_axes_of(records.Deployment), *_axes_of(records.Request))
+_ORDERED: Final = (*_axes_of(records.Deployment), *_axes_of(records.Request))
+DEPLOYMENT_AXES: Final = tuple(axis for axis in _ORDERED if not axis.name.startswith(PREFILL))
 AXIS_INPUTS: Final = {axis.name: axis for axis in (*ENTRY_AXES, *DEPLOYMENT_AXES)}
+
+# Of the prefill pool of a disaggregated server: a sweep has these axes only if it names them.
+PREFILL_AXES: Final = {
+    axis.name: axis
+    for axis in (
+        AxisInput(
+            "prefill_device", "device of the prefill pool; that of decode if not given", None
+        ),
+        AxisInput(
+            "prefill_engine", "engine of the prefill pool; that of decode if not given", None
+        ),
+        *(axis._replace(default=None) for axis in _ORDERED if axis.name.startswith(PREFILL)),
+    )
+}
+ORDER: Final = tuple(axis.name for axis in _ORDERED)  # of axes after entries and what-ifs
 
 
 class TrafficInput(NamedTuple):

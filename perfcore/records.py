@@ -677,7 +677,8 @@ class Engine(NamedTuple):
 class Deployment(NamedTuple):
     """Setup of one replica of a model: scheduler, devices, speculation, batch.
 
-    Fields are in the order of a sweep's axes, outermost first.
+    Fields are in the order of a sweep's axes, outermost first. Those of the prefill pool are axes
+    that a sweep has only if it names them; 0 stands for what holds without them.
     """
 
     scheduler: Annotated[
@@ -710,6 +711,28 @@ class Deployment(NamedTuple):
         LAYERS._replace(whole=True),
         "first layers whose routed experts the CPU computes if they are offloaded",
     ] = 1_000_000.0
+    prefill_tp: Annotated[
+        float, DEGREE, "tp of the prefill pool; that of decode if not given, 1 on another device"
+    ] = 0.0
+    prefill_pp: Annotated[
+        float, DEGREE, "pp of the prefill pool; that of decode if not given, 1 on another device"
+    ] = 0.0
+    prefill_dp: Annotated[
+        float, DEGREE, "dp of the prefill pool; that of decode if not given, 1 on another device"
+    ] = 0.0
+    prefill_ep: Annotated[
+        float, DEGREE, "ep of the prefill pool; that of decode if not given, 1 on another device"
+    ] = 0.0
+    prefill_ratio: Annotated[
+        float,
+        Limits("ratio", 1e-4, 1e4),
+        "prefill replicas per decode replica; if not given, as many as the engine's load asks for",
+    ] = 0.0
+    prefill_link: Annotated[
+        float,
+        BANDWIDTH,
+        "bandwidth of each device to the other pool; that of the slower network if not given",
+    ] = 0.0
     prefix_hit: Annotated[
         float, Limits("fraction", 0, 0.999), "share of the prompt that is in the prefix cache"
     ] = 0.0

@@ -13,7 +13,8 @@ from naive import Naive, active_parameters, parameters
 
 from perfcore import catalog, records
 from perfcore.catalog.parameters import active_parameter_count, parameter_count
-from perfcore.physics.stages.point import Point, evaluate
+from perfcore.physics.sizing import of_prompts
+from perfcore.physics.stages.point import Point, PromptMachine, evaluate
 from perfcore.testing import devices as random_devices
 from perfcore.testing import economics, engines, kv_formats, model_entries, weight_formats
 
@@ -376,3 +377,48 @@ def test_elasticities_are_derivatives(name, scheduler, layout):
     for column, rates in RATES.items():
         assert point[column] == pytest.approx(-slope(0, rates), abs=1e-6)
     assert point["elasticity_latency"] == pytest.approx(slope(1, DELAYS), abs=1e-6)
+
+
+def pair(entry, machines, formats, plan, money, input_len, output_len):
+    """Return the oracle's result and the physics' of decode on one machine, prompts on another."""
+    (device, engine), prompts = machines
+    naive = Naive(entry, device, engine, *formats, money, plan, input_len, output_len)
+    naive.prompts_on = (*prompts, of_prompts(plan))
+    fast = evaluate(
+        *(entry.record(), device, engine, *formats, plan, money, input_len, output_len),
+        PromptMachine(*prompts),
+    )
+    return naive.point(), fast._asdict()
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "decode", "prompts"),
+    [
+        ("llama-3-70b", "fp8", ("h20", 4.0, 1.0), ("h100-sxm", 8.0, 1.0)),
+        ("deepseek-v3", "fp8-block128", ("h200-sxm", 8.0, 2.0), ("b200", 4.0, 2.0)),
+        ("gpt-oss-120b", "mxfp4", ("m3-ultra", 1.0, 1.0), ("dgx-spark", 1.0, 1.0)),
+        ("qwen3-next-80b-a3b", "fp8", ("groq-lpu", 1.0, 700.0), ("h100-sxm", 2.0, 1.0)),
+        ("gemma-3-27b", "bf16", ("rtx-4090", 4.0, 1.0), ("groq-lpu", 1.0, 900.0)),
+    ],
+)
+@pytest.mark.parametrize("engine", ["ideal", "vllm"])
+@pytest.mark.parametrize(("ratio", "link"), [(0.0, 0.0), (0.0, 1e8), (0.02, 0.0), (3.0, 1e8)])
+def test_every_pair(name, weights, decode, prompts, engine, ratio, link):
+    """Layouts, sizes of the pool that are too small or not, and links that are too slow or not."""
+    entry, *ours, wide, cache = catalogued(name, decode[0], weights=weights, engine=engine)
+    _, *others = catalogued(name, prompts[0], weights=weights)[:3]
+    plan = PLAIN._replace(
+        tp=decode[1],
+        pp=decode[2],
+        prefill_tp=prompts[1],
+        prefill_pp=1.0 if prompts[2] < 3.0 else prompts[2],
+        prefill_dp=prompts[2] if prompts[2] < 3.0 else 1.0,
+        prefill_ep=1.0,
+        prefill_ratio=ratio,
+        prefill_link=link,
+        scheduler=records.SCHEDULER_DISAGGREGATED,
+    )
+    for batch, hit, drafted in ((70.0, 0.3, 2.0), (9_000.0, 0.0, 0.0)):
+        each = plan._replace(batch=batch, prefix_hit=hit, draft_len=drafted, acceptance=0.7)
+        found = pair(entry, (ours, others), (wide, cache), each, MONEY, 3_001.0, 333.0)
+        assert differences(*found) == {}

@@ -80,7 +80,9 @@ def card(configuration: Configuration, *, sources: bool = False) -> list[Block]:
 
 def _opening(configuration: Configuration) -> Iterator[Block]:
     labels = configuration.labels
-    yield Title(f"{labels['model']} on {configuration.device_count} x {labels['device']}")
+    ahead = configuration.ahead
+    prompts = f", prompts on {ahead.device_count} x {ahead.labels['device']}" if ahead else ""
+    yield Title(f"{labels['model']} on {configuration.device_count} x {labels['device']}{prompts}")
     yield Paragraph(", ".join(setting(configuration)), "dim")
     if configuration.chosen:
         yield Paragraph(configuration.chosen, "dim")
@@ -241,8 +243,13 @@ def _serving(configuration: Configuration, point: Point) -> list[tuple[str, str]
     lines = [("serving", f"{load}; {significant(point.requests_per_s, 3)} finished per second")]
     if point.prefill_pool > 0.0:
         pool = f"{significant(point.prefill_pool, 3)} prefill replicas per decode replica"
-        devices = significant(point.prefill_pool * configuration.device_count, 3)
+        each = configuration.ahead or configuration
+        devices = significant(point.prefill_pool * each.device_count, 3)
         lines.append(("prefill pool", f"{pool}, {devices} devices"))
+        link = configuration.link()
+        over = ": more than it carries, so caches would queue" if link.busy > 1.0 else ""
+        sent = f"{format_quantity(link.size, 'B')} a prompt in {format_quantity(link.seconds, 's')}"
+        lines.append(("link", f"{sent}, busy {link.busy:.1%} of the time{over}"))
     return lines
 
 

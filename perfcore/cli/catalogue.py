@@ -34,7 +34,7 @@ from perfcore.cli.text import (
     quantity,
     say,
 )
-from perfcore.columns import AXES, BY_NAME, COLUMNS, SIMULATED, TRAFFIC_AXES, Column
+from perfcore.columns import AXES, BY_NAME, METRICS, PREFILL, SIMULATED, TRAFFIC_AXES, Column
 from perfcore.errors import InputError
 from perfcore.inputs import LIMITS
 from perfcore.reading.words import suggest
@@ -732,7 +732,8 @@ def columns(ctx: click.Context, match: str, traffic: bool, as_json: bool) -> Non
     if ctx.invoked_subcommand:
         return
     wanted = match.lower()
-    known = (*AXES, *TRAFFIC_AXES, *SIMULATED) if traffic else COLUMNS
+    results = (*TRAFFIC_AXES, *SIMULATED) if traffic else METRICS
+    known = (*AXES, *PREFILL, *results)
     found = [c for c in known if wanted in c.name or wanted in c.meaning.lower()]
     if as_json:
         dump([_column(column) for column in found])

@@ -15,7 +15,7 @@ from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_
 from perfcore.columns import BY_NAME
 from perfcore.configuration.configuration import NATIVE, NUMBERS, Configuration, told
 from perfcore.errors import InputError
-from perfcore.inputs import AXIS_INPUTS, RECORDS, AxisInput
+from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES, RECORDS, AxisInput
 from perfcore.reading.places import Place
 from perfcore.space import overrides as command_line
 
@@ -35,6 +35,8 @@ _METAVARS: Final = {
     "acceptance_decay": "SHARE",
     "input_len": "TOKENS",
     "output_len": "TOKENS",
+    "prefill_ratio": "RATIO",
+    "prefill_link": "BANDWIDTH",
 }
 _ARGUMENTS: Final = ("model", "device")
 CHOSEN: Final = ("tp", "pp")  # by perfcore unless given
@@ -48,7 +50,7 @@ def _names(rule: AxisInput) -> Completer | None:
     """Return the completer of an axis' names, if it has any."""
     if rule.choices:
         return words(rule.choices)
-    return entry_name(rule.name) if rule.limits is None else None
+    return entry_name(rule.entry) if rule.limits is None else None
 
 
 def default_of(name: str) -> str:
@@ -66,16 +68,17 @@ def axis_options(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for name in reversed(names):
-            rule = AXIS_INPUTS[name]
+            rule = AXIS_INPUTS.get(name) or PREFILL_AXES[name]
             metavar = _METAVARS.get(name, "NAME" if rule.limits is None else "N")
             meaning = BY_NAME[name].meaning
             default = "" if rule.default is None else f" [{default_of(name)}]"
             default = " [chosen]" if name in CHOSEN else default
+            optional = several or name in CHOSEN or name in PREFILL_AXES
             command = click.option(
                 name,
                 *_ALSO.get(name, ()),
                 f"--{name.replace('_', '-')}",
-                default=None if several or name in CHOSEN else default_of(name),
+                default=None if optional else default_of(name),
                 metavar=f"{metavar},..." if several else "|".join(rule.choices) or metavar,
                 help=f"{meaning[:1].upper()}{meaning[1:]}{default}.",
                 shell_complete=None if several else _names(rule),
@@ -122,7 +125,7 @@ def devices_option(*, several: bool = False) -> Callable[..., Any]:
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
 @click.argument("device", metavar="DEVICE", shell_complete=entry_name("device"))
-@axis_options([name for name in AXIS_INPUTS if name not in _ARGUMENTS])
+@axis_options([name for name in (*AXIS_INPUTS, *PREFILL_AXES) if name not in _ARGUMENTS])
 @devices_option()
 @stack_options()
 @set_option(EXAMPLE)
@@ -150,6 +153,7 @@ def point(
     perfcore point llama-3-70b h100-sxm --devices auto --batch 200 --scheduler continuous
     perfcore point llama-3-8b rtx-4090 --weight-format q4_0 --set economics.utilization=0.1
     perfcore point ./my-moe/config.json h200-sxm --tp 8
+    perfcore point llama-3.3-70b h20 --scheduler disaggregated --batch 64 --prefill-device h100
     perfcore point llama-3-8b a100-80gb-sxm --engine vllm --engine-version 0.7.3 --eager
     """  # noqa: D301
     if as_json and as_markdown:
@@ -211,7 +215,7 @@ def parse_overrides(texts: tuple[str, ...]) -> tuple[dict[str, object], list[str
             continue
         path, value = parsed
         path = path[1:] if path[0] in ("axes", "what_if") and len(path) > 1 else path
-        if path[0] in AXIS_INPUTS and len(path) == 1:
+        if (path[0] in AXIS_INPUTS or path[0] in PREFILL_AXES) and len(path) == 1:
             option = path[0].replace("_", "-")
             place.fault("is an axis", f"use {_usage_of(option)}")
         elif len(path) > 2 and path[0] in RECORDS:

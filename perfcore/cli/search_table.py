@@ -9,7 +9,7 @@ import pyarrow as pa
 from perfcore.catalog.schema import DeviceEntry, EconomicsEntry
 from perfcore.cli.text import facts, paragraph, print_table, say
 from perfcore.columns import BY_NAME
-from perfcore.inputs import AXIS_INPUTS
+from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES
 from perfcore.searching.objectives import Objective
 from perfcore.space.space import Space
 from perfcore.tables import Table, left
@@ -134,7 +134,9 @@ def _captions(
     shared = [
         f"{name} {first[name]}"
         for name in rows.column_names
-        if name in AXIS_INPUTS and name not in shown and _is_worth_telling(name, first[name])
+        if name in (*AXIS_INPUTS, *PREFILL_AXES)
+        and name not in shown
+        and _is_worth_telling(name, first[name])
     ]
     if shared:
         yield f"all rows: {', '.join(shared)}"
@@ -148,4 +150,5 @@ def _captions(
 
 
 def _is_worth_telling(name: str, value: object) -> bool:
-    return name in (*_TOLD, *_WORK) or value != AXIS_INPUTS[name].default
+    told = (*_TOLD, *_WORK, *PREFILL_AXES)
+    return name in told or value != AXIS_INPUTS[name].default

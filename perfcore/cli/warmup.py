@@ -19,6 +19,7 @@ _SMALLEST: Final = {
         "output_len": [256],
     }
 }
+_SMALLEST_PAIR: Final = {"scheduler": "disaggregated", "prefill_tp": 1}
 _SMALLEST_SERVER: Final = ("llama-3.1-8b", "h100-sxm")
 
 
@@ -50,6 +51,9 @@ def warmup(as_json: bool) -> None:
         start = time.perf_counter()
         sweep({**_SMALLEST, "output": {"dtype": dtype}})
         seconds[dtype] = time.perf_counter() - start
+    start = time.perf_counter()
+    sweep({"axes": {**_SMALLEST["axes"], **_SMALLEST_PAIR}})
+    seconds["pairs"] = time.perf_counter() - start
     start = time.perf_counter()
     simulate(*_SMALLEST_SERVER, rate=1, requests=1)
     seconds["simulation"] = time.perf_counter() - start

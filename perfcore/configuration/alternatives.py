@@ -19,6 +19,7 @@ from perfcore.physics.stages.replica import (
     FEWER_LAYERS_THAN_STAGES,
     HEADS_NOT_DIVISIBLE,
     OK,
+    PREFILL_POOL_FAILS,
 )
 
 _MORE: Final = 1.1
@@ -91,10 +92,16 @@ def gains(configuration: Configuration) -> tuple[Gain, ...]:
 
 
 def _scaled(made: Records, fields: Mapping[str, tuple[str, ...]], factor: float) -> Records:
-    changed = {}
-    for kind, names in fields.items():
-        record = getattr(made, kind)
-        changed[kind] = record._replace(**{name: getattr(record, name) * factor for name in names})
+    def scaled(kind: str, record: Any) -> Any:  # noqa: ANN401 - any record
+        names = fields.get(kind, ())
+        return record._replace(**{name: getattr(record, name) * factor for name in names})
+
+    changed = {kind: scaled(kind, getattr(made, kind)) for kind in fields}
+    if made.prompts is not None:
+        apart = made.prompts._asdict().items()
+        changed["prompts"] = made.prompts._replace(
+            **{kind: scaled(kind, one) for kind, one in apart}
+        )
     return made._replace(**changed)
 
 
@@ -122,6 +129,7 @@ def fitting(configuration: Configuration) -> tuple[Alternative, ...]:
         _offloaded,
         _lower_degree,
         _higher_tp,
+        _wider_pool,
     )
     found = (_first_that_runs(configuration, way) for way in ways)
     return tuple(alternative for alternative in found if alternative)
@@ -296,6 +304,15 @@ def _higher_tp(configuration: Configuration) -> _Changes:
             yield _of_degree(configuration, "tp", degree)
 
 
+def _wider_pool(configuration: Configuration) -> _Changes:
+    ahead = configuration.ahead
+    if ahead is not None and configuration.evaluate().status == PREFILL_POOL_FAILS:
+        degree = 2 * int(ahead.numbers["tp"])
+        while degree <= ahead.records.device.scale_up_domain:
+            yield _Change(f"prefill tp {degree}", {"prefill_tp": degree})
+            degree *= 2
+
+
 # Less work
 
 
@@ -317,7 +334,7 @@ def _shorter(configuration: Configuration) -> _Changes:
 
 
 def _offloaded(configuration: Configuration) -> _Changes:
-    if configuration.offload == "none":
+    if configuration.offload == "none" and not configuration.of_pool:
         yield _Change("weights offloaded", {"offload": "weights"})
         yield _Change("KV cache offloaded", {"offload": "kv"})
         yield _Change("experts on the CPU", {"offload": "experts"})

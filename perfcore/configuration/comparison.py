@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from perfcore.columns import BY_NAME, METRICS, SOUGHT, STATUS
-from perfcore.configuration.configuration import KINDS, STACK, Configuration, faults_of, told
+from perfcore.configuration.configuration import (
+    KINDS,
+    POOL,
+    STACK,
+    Configuration,
+    faults_of,
+    told,
+)
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, RECORDS
 from perfcore.physics.stages.point import Point
@@ -20,7 +27,7 @@ from perfcore.space.axes import located
 MOST: Final = 64
 _NAME: Final = "name"
 _OVERRIDES: Final = "overrides"
-_KEYS: Final = (*AXIS_INPUTS, "devices", _OVERRIDES, *STACK)
+_KEYS: Final = (*AXIS_INPUTS, *POOL, "devices", _OVERRIDES, *STACK)
 _UNSTATED: Final = {"eager": "false"}
 _METRICS: Final = frozenset(column.name for column in METRICS)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import operator
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,20 +24,23 @@ from perfcore.catalog.schema import (
 from perfcore.columns import AXES, METRICS, STATUS
 from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError, argument, show
-from perfcore.inputs import AXIS_INPUTS, LIMITS, PURCHASES, broken_ties
+from perfcore.inputs import AXIS_INPUTS, LIMITS, PREFILL, PREFILL_AXES, PURCHASES, broken_ties
 from perfcore.limits import POWER, Limits
+from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.cost import TOKENS_PER_MTOK
 from perfcore.physics.parallelism import heads_fit
 from perfcore.physics.roofline import peak_flops
 from perfcore.physics.sizing import LARGEST_DEGREE, fewest_devices, with_degrees
-from perfcore.physics.stages.point import Point
+from perfcore.physics.stages.point import Point, PromptMachine
 from perfcore.physics.stages.point import evaluate as evaluate_point
+from perfcore.physics.stages.replica import PREFILL_POOL_FAILS, kv_hand_over
 from perfcore.reading.places import Place, number
-from perfcore.space.axes import DEGREES, WhatIf, is_share, parse_what_ifs, share_of
+from perfcore.space.axes import DEGREES, POOL_DEGREES, WhatIf, is_share, parse_what_ifs, share_of
 
 NUMBERS: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.limits is not None)
 CHOICES: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.choices)
 KINDS: Final = tuple(name for name in AXIS_INPUTS if name not in (*NUMBERS, *CHOICES))
+POOL: Final = tuple(PREFILL_AXES)  # of a disaggregated server, if it is not as decode
 STACK: Final = stack.NAMES
 _REPLACES: Final = {"prefill_chunk": "engine.prefill_chunk", "power_limit": "device.board_power"}
 _OF_DEVICE: Final = {"backend": "", "power_limit": None, "host": ""}
@@ -91,6 +95,15 @@ class Records(NamedTuple):
     economics: records.Economics
     input_len: float
     output_len: float
+    prompts: PromptMachine | None = None
+
+
+class Link(NamedTuple):
+    """Transfer of a prompt's cache between pools."""
+
+    size: float  # bytes
+    seconds: float  # over the slower of both ends
+    busy: float  # share of the time in which the busier end sends or receives
 
 
 class PerRequest(NamedTuple):
@@ -123,6 +136,13 @@ class Configuration:
         first layers whose experts are in host memory. The CPU of the host computes the rest.
     batch
         Sequences that start together; for a server, requests kept in flight.
+    prefill_device, prefill_engine, prefill_tp, prefill_pp, prefill_dp, prefill_ep
+        Prefill pool of a disaggregated server. Without a device it has that of decode, and its
+        engine and degrees; on a device of its own, tp and pp are chosen as for decode.
+    prefill_ratio
+        Prefill replicas for each decode replica; as many as the engine's load asks for if None.
+    prefill_link
+        Bandwidth of each device to the other pool: ``"10 GB/s"``; the slower network's if None.
     prefix_hit
         Share of the prompt whose KV cache is already present.
     draft_len, acceptance, acceptance_decay
@@ -171,6 +191,14 @@ class Configuration:
     gpu_layers: int | str = 1_000_000
     cpu_moe_layers: int | str = 1_000_000
     devices: int | str = ""
+    prefill_device: str | DeviceEntry = ""
+    prefill_engine: str | EngineEntry = ""
+    prefill_tp: int | str | None = None
+    prefill_pp: int | str | None = None
+    prefill_dp: int | str | None = None
+    prefill_ep: int | str | None = None
+    prefill_ratio: float | str | None = None
+    prefill_link: float | str | None = None
     batch: int | str = 1
     prefix_hit: float | str = 0.0
     draft_len: int | str = 0
@@ -191,6 +219,8 @@ class Configuration:
     numbers: Mapping[str, float] = field(init=False, repr=False, compare=False)
     what_ifs: tuple[WhatIf, ...] = field(init=False, repr=False, compare=False)
     resolved: stack.Resolved = field(init=False, repr=False, compare=False)
+    pool: Mapping[str, float] = field(init=False, repr=False, compare=False)  # numbers of it
+    ahead: "Configuration | None" = field(init=False, repr=False, compare=False)  # runs prompts
 
     def __post_init__(self) -> None:
         faults: list[str] = []
@@ -216,6 +246,7 @@ class Configuration:
             faults.append(f"devices: {show(self.devices)} beside tp or pp; leave out one of them")
         if count > 0 and count % max(numbers["dp"], 1):
             faults.append(f"devices: {count} is no multiple of dp = {numbers['dp']:.0f}")
+        pool = self._checked_pool(faults)
         if numbers["draft_len"] > 0 and numbers["acceptance"] == 0:
             faults.append(f"draft_len: all drafts are rejected; use {argument('acceptance', 0.7)}")
         if faults:
@@ -232,17 +263,71 @@ class Configuration:
         object.__setattr__(self, "entries", entries)
         object.__setattr__(self, "numbers", numbers)
         object.__setattr__(self, "what_ifs", what_ifs)
+        object.__setattr__(self, "pool", pool)
+        object.__setattr__(self, "ahead", None)
         if count or self._is_to_be_laid_out:
             deployment = self._deployment(count)
             chosen = {"tp": int(deployment.tp), "pp": int(deployment.pp)}
             object.__setattr__(self, "numbers", {**numbers, **chosen})
             del self.__dict__["records"]  # cached for one device
+        if any(self._states(name) for name in (*POOL[:2], *POOL_DEGREES)):
+            object.__setattr__(self, "ahead", self._pool_of_prompts())
+            self.__dict__.pop("records", None)
         _check_overridden(self.records, what_ifs, entries)
 
     def _given(self, name: str) -> object:
         """Return a parameter; a degree that has not been given is the default of its axis."""
         given = getattr(self, name)
         return AXIS_INPUTS[name].default if given is None and name in DEGREES else given
+
+    def _states(self, name: str) -> bool:
+        """Return whether a parameter of the prefill pool is given."""
+        return getattr(self, name) not in ("", None)
+
+    def _checked_pool(self, faults: list[str]) -> dict[str, float]:
+        """Return the numbers that are given for the prefill pool, after checking all about it."""
+        given = [name for name in POOL if self._states(name)]
+        for name in given:
+            if PREFILL_AXES[name].limits is None:
+                _entry(PREFILL_AXES[name].entry, getattr(self, name), faults)
+        for name in given[:1]:
+            if self.scheduler != "disaggregated":
+                faults.append(
+                    f"{argument(name)}: only a disaggregated server has a prefill pool; use "
+                    f"{argument('scheduler', 'disaggregated')}"
+                )
+            faults += [
+                f"{argument(name)}: beside {other}; leave out one of them"
+                for other in ("offload", "gpu_layers")
+                if getattr(self, other) != AXIS_INPUTS[other].default
+            ]
+        numbers = [name for name in given if PREFILL_AXES[name].limits is not None]
+        return {name: _number(name, getattr(self, name), faults) for name in numbers}
+
+    def _pool_of_prompts(self) -> "Configuration":
+        """Return the configuration of a prefill replica, with room for one prompt in each group.
+
+        Raises
+        ------
+        InputError
+            It is none.
+        """
+        own: dict[str, object] = dict.fromkeys(POOL[:2], "") | dict.fromkeys(POOL[2:])
+        for name in POOL_DEGREES:
+            degree = name.removeprefix(PREFILL)
+            same = None if degree in DEGREES else 1
+            own[degree] = self.pool.get(name, same if self.prefill_device else self.numbers[degree])
+        if self.prefill_device:
+            own |= {"device": self.prefill_device, "power_limit": self.power_limit}
+            if own["tp"] is not None or own["pp"] is not None:
+                own |= {name: own[name] or 1 for name in DEGREES}
+        if self.prefill_engine:
+            own["engine"] = self.prefill_engine
+        own |= {"batch": own["dp"], "output_len": 1}
+        try:
+            return self.changed(**own)
+        except InputError as error:
+            raise InputError(f"prefill pool: {fault}" for fault in error.faults) from None
 
     @property
     def computes_on_cpu(self) -> bool:
@@ -291,9 +376,9 @@ class Configuration:
     @cached_property
     def records(self) -> Records:
         """Records that physics uses, with overrides applied."""
-        return self._records(self.what_ifs)
+        return self.with_overrides(self.what_ifs)
 
-    def _records(self, what_ifs: Iterable[WhatIf]) -> Records:
+    def with_overrides(self, what_ifs: Iterable[WhatIf]) -> Records:
         """Return the records with some overrides applied."""
         entries, numbers = self.entries, self.numbers
         base = Records(
@@ -309,6 +394,9 @@ class Configuration:
             input_len=float(numbers["input_len"]),
             output_len=float(numbers["output_len"]),
         )
+        if self.ahead:
+            apart = self.ahead.with_overrides(what_ifs)
+            base = base._replace(prompts=PromptMachine(apart.device, apart.engine))
         changed = {kind: getattr(base, kind) for kind in KINDS}
         for what_if in what_ifs:
             record, (value,) = changed[what_if.record], what_if.values
@@ -319,6 +407,10 @@ class Configuration:
 
     def _coordinate(self, name: str) -> float:
         """Return the value on a numeric axis, or the code of a choice."""
+        if name in PREFILL_AXES:
+            if self.ahead and name in POOL_DEGREES:
+                return float(self.ahead.numbers[name.removeprefix(PREFILL)])
+            return float(self.pool.get(name, 0.0))
         if name in NUMBERS:
             return float(self.numbers[name])
         return float(AXIS_INPUTS[name].choices.index(getattr(self, name)))
@@ -348,6 +440,27 @@ class Configuration:
             keys = ", ".join(what_if.key for what_if in self.what_ifs) or "these entries"
             raise InputError(f"{keys}: no result ({error}); use other values") from error
 
+    def link(self) -> Link:
+        """Return the transfer of a prompt's cache from the prefill pool of a disaggregated server.
+
+        More caches may arrive than the link carries: results do not wait for it.
+        """
+        point, made = self.evaluate(), self.records
+        size = kv_bytes_per_sequence(made.model, made.kv_format, made.input_len)
+        pool = made.prompts or PromptMachine(made.device, made.engine)
+        sender = made.deployment if self.ahead is None else self.ahead.records.deployment
+        sender = sender._replace(prefill_link=made.deployment.prefill_link)
+        layers = made.model.layers
+        receiving_s, sending_s = (
+            size * layers * kv_hand_over(made.model, device, engine, deployment)
+            for device, engine, deployment in (
+                (made.device, made.engine, made.deployment),
+                (*pool, sender),
+            )
+        )
+        busiest_s = max(receiving_s, sending_s / point.prefill_pool)
+        return Link(size, max(receiving_s, sending_s), point.requests_per_s * busiest_s)
+
     def per_request(self) -> "PerRequest":
         """Return the cost and emissions of a request, its prompt included.
 
@@ -369,15 +482,27 @@ class Configuration:
         return tuple(
             one
             for one in self.what_ifs
-            if evaluate_point(*self._records(other for other in self.what_ifs if other != one))
+            if evaluate_point(
+                *self.with_overrides(other for other in self.what_ifs if other != one)
+            )
             == point
         )
 
     @property
     def remedy(self) -> str:
         """Return why the configuration does not run, and the remedy; empty if it runs."""
-        made = self.records
-        return remedy(made.model, made.device, made.engine, self.evaluate(), self.labels)
+        point, labels = self.evaluate(), self.labels
+        if self.of_pool:
+            labels["offload"] = ""  # beside which there is no prefill pool
+        if not self.ahead or point.status != PREFILL_POOL_FAILS:
+            return remedy(*self.records[:3], point, labels)
+        ahead = self.ahead
+        labels = {**ahead.labels, "offload": ""}
+        reason = remedy(*ahead.records[:3], ahead.evaluate(), labels)
+        for name in POOL_DEGREES:
+            own = re.escape(argument(name.removeprefix(PREFILL)))
+            reason = re.sub(rf"(?<![\w-]){own}\b", argument(name), reason)
+        return f"prefill pool: {reason}"
 
     def bound(self) -> Point:
         """Return the result with an ideal engine: the physical bound on this machine.
@@ -386,7 +511,8 @@ class Configuration:
         """
         kept = {key: v for key, v in self.overrides.items() if not key.startswith("engine.")}
         at_once = int(self.evaluate().running_batch)
-        return self.changed(engine=_BOUND_ENGINE, batch=at_once, overrides=kept).evaluate()
+        ideal = {"engine": _BOUND_ENGINE, "prefill_engine": ""}
+        return self.changed(**ideal, batch=at_once, overrides=kept).evaluate()
 
     def without_speculation(self) -> Point:
         """Return the result without speculative decoding."""
@@ -399,6 +525,8 @@ class Configuration:
         """
         kept: dict[str, object] = {"devices": ""}
         kept |= {name: self.numbers[name] for name in ("tp", "pp")}
+        if self.ahead:
+            kept |= {name: self._coordinate(name) for name in POOL_DEGREES}
         if "engine" in fields:
             kept |= _OF_ENGINE
         if "device" in fields:
@@ -416,6 +544,19 @@ class Configuration:
             else:
                 labels[name] = self.numbers[name] if name in NUMBERS else getattr(self, name)
         return labels
+
+    @property
+    def of_pool(self) -> dict[str, str | float]:
+        """What is given for the prefill pool, and its degrees if it is one of its own, by name."""
+        found: dict[str, str | float] = {}
+        for name, rule in PREFILL_AXES.items():
+            if rule.limits is None and self.ahead and self._states(name):
+                found[name] = str(self.ahead.labels[rule.entry])
+            elif self.ahead and name in POOL_DEGREES:
+                found[name] = self.ahead.numbers[name.removeprefix(PREFILL)]
+            elif name in self.pool:
+                found[name] = self.pool[name]
+        return found
 
     def _name(self, kind: str) -> str:
         return cast("Entry", getattr(self.entries, kind)).name
@@ -455,7 +596,8 @@ class Configuration:
         """Return the estimated facts that the result depends on and that no override replaces."""
         replaced = {(w.record, w.field) for w in self.what_ifs if w.mode == "set"}
         untouched = self._untouched()
-        return tuple(
+        apart = self.ahead.estimated if self.ahead else ()
+        own = (
             estimate
             for kind in KINDS
             for estimate in estimates(
@@ -467,6 +609,7 @@ class Configuration:
             if (kind, estimate.field) not in replaced
             and not (kind == "device" and estimate.field in untouched)
         )
+        return tuple(dict.fromkeys((*own, *apart)))
 
     @property
     def purchase(self) -> str:
@@ -476,7 +619,8 @@ class Configuration:
     @property
     def hypothetical(self) -> tuple[str, ...]:
         """Names of entries that do not exist as products."""
-        return tuple(self._name(kind) for kind in KINDS if getattr(self.entries, kind).hypothetical)
+        own = [self._name(kind) for kind in KINDS if getattr(self.entries, kind).hypothetical]
+        return tuple(dict.fromkeys((*own, *(self.ahead.hypothetical if self.ahead else ()))))
 
     def _untouched(self) -> set[str]:
         """Return the fields of the device that have no effect on the result."""
@@ -508,7 +652,7 @@ class Configuration:
 
     def to_dict(self) -> dict[str, float | str]:
         """Return axes, overridden fields and all metrics, by column name."""
-        row: dict[str, float | str] = {**self.labels, **self.stated}
+        row: dict[str, float | str] = {**self.labels, **self.of_pool, **self.stated}
         row |= {what_if.column_name: what_if.values[0] for what_if in self.what_ifs}
         point = self.evaluate()
         for column in METRICS:
@@ -574,7 +718,7 @@ def configured(
     InputError
         There are faults, of which unknown names come first; all of them are listed.
     """
-    known = (*list(AXIS_INPUTS)[2:], "devices", "overrides", *STACK)
+    known = (*list(AXIS_INPUTS)[2:], *POOL, "devices", "overrides", *STACK)
     faults: list[str] = []
     for name in options:
         if name not in known:
@@ -594,6 +738,10 @@ def faults_of(name: str, given: object) -> list[str]:
     elif name in CHOICES:
         _check_choice(name, given, faults)
     elif name in NUMBERS:
+        _number(name, given, faults)
+    elif name in POOL and PREFILL_AXES[name].limits is None:
+        _entry(PREFILL_AXES[name].entry, given, faults)
+    elif name in POOL:
         _number(name, given, faults)
     elif name == "devices":
         _device_count(given, faults)
@@ -719,7 +867,7 @@ def _plain(given: object, bound: Limits) -> object:
 
 
 def _number(name: str, given: object, faults: list[str]) -> float:
-    bound = AXIS_INPUTS[name].limits
+    bound = (AXIS_INPUTS.get(name) or PREFILL_AXES[name]).limits
     if bound is None:
         raise KeyError(name)
     return number(_plain(given, bound), bound, Place(name, "", faults)) or 0
@@ -728,9 +876,10 @@ def _number(name: str, given: object, faults: list[str]) -> float:
 def _what_ifs(overrides: Mapping[str, object], faults: list[str]) -> tuple[WhatIf, ...]:
     place = Place("overrides", "", faults)
     for key in overrides:
-        if key in AXIS_INPUTS:
+        if key in AXIS_INPUTS or key in POOL:
             place.fault(f"{key!r} is an axis", "give it as an option")
-    what_ifs = parse_what_ifs({k: v for k, v in overrides.items() if k not in AXIS_INPUTS}, place)
+    fields = {k: v for k, v in overrides.items() if k not in AXIS_INPUTS and k not in POOL}
+    what_ifs = parse_what_ifs(fields, place)
     for what_if in what_ifs.values():
         if len(what_if.values) != 1:
             place.at(what_if.key).fault(

@@ -16,7 +16,7 @@ VECTOR: Final = 8  # rows that the kernel's loops process at once
 class Block(NamedTuple):
     """A contiguous range of outer points."""
 
-    records: Integers  # (6, points) rows in the tables
+    records: Integers  # (6, points) rows in the tables; 8 with a prefill pool: its device, engine
     deployments: Reals  # (points, fields) one `Deployment` each; batch 0 if it is inner
     lengths: Reals  # (2, points) input and output length; 0 if inner
     axes: Codes  # (varying outer axes, points) values of integer axes, else codes

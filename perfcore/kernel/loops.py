@@ -16,14 +16,15 @@ from perfcore.kernel import jit
 from perfcore.kernel.flushing import STRIDE, TILE, Codes, Reals, Target, Tile, Whole, flush_tile
 from perfcore.kernel.layout import CACHE_LINE, VECTOR, Block, Inner, Output, Rules, aligned
 from perfcore.physics import fused
-from perfcore.physics.sizing import AUTO, fewest_devices
+from perfcore.physics.sizing import AUTO, fewest_devices, of_prompts
 from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
-from perfcore.physics.stages.capacity import Capacity, capacity_at
+from perfcore.physics.stages.capacity import Capacity, capacity_at, with_prompts
 from perfcore.physics.stages.passes import prefill_at, step_at
 from perfcore.physics.stages.point import Point, point_at
 from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.records import (
     OFFLOAD_NONE,
+    SCHEDULER_DISAGGREGATED,
     SCHEDULER_STATIC,
     Deployment,
     Device,
@@ -64,7 +65,7 @@ class Source(NamedTuple):
     kv_formats: Reals
     economics: Reals
     deployments: Reals
-    records: Whole  # (6, points) rows in the tables
+    records: Whole  # (6, points) rows in the tables; 8 with a prefill pool: its device, engine
     outer_points: int
     lengths: Reals  # (2, points)
     labels: Codes  # (axes, points)
@@ -146,19 +147,24 @@ def whole_vectors(rows: int) -> int:
 
 
 @jit.inlined
-def fit_requests(replica: Replica, scratch: Scratch, start: int, count: int) -> None:
-    """Store how much of what rows request fits into memory."""
+def fit_requests(
+    replica: Replica, ahead: Replica, pairs: int | None, scratch: Scratch, start: int, count: int
+) -> None:
+    """Store how much of what rows request fits into memory; prompts of pairs into ``ahead``'s."""
     for row in range(start, start + whole_vectors(count)):
         asked = load_asked(scratch.asked, row)
         runs = runnable(replica.engine, replica.deployment, asked.requested)
-        store_capacity(
-            scratch.fits, row, capacity_at(replica, runs, asked.input_len, asked.output_len)
-        )
+        fit = capacity_at(replica, runs, asked.input_len, asked.output_len)
+        if pairs is not None:
+            fit = with_prompts(fit, capacity_at(ahead, 1.0, asked.input_len, 1.0))
+        store_capacity(scratch.fits, row, fit)
 
 
 @jit.inlined
 def fit_rows(
     replica: Replica,
+    ahead: Replica,
+    pairs: int | None,
     source: Source,
     outer: int,
     first: int,
@@ -182,9 +188,9 @@ def fit_rows(
         tile.outer_of[start + row] = outer
         tile.inner_of[start + row] = inner
     if has_on_devices(replica):
-        fit_requests(as_on_devices(replica), scratch, start, count)
+        fit_requests(as_on_devices(replica), ahead, pairs, scratch, start, count)
     else:
-        fit_requests(replica, scratch, start, count)
+        fit_requests(replica, ahead, pairs, scratch, start, count)
 
 
 @jit.inlined
@@ -293,11 +299,37 @@ def evaluate_rows(replica: Replica, scratch: Scratch, tile: Tile, start: int, co
 
 
 @jit.inlined
+def evaluate_pair(
+    replica: Replica, ahead: Replica, scratch: Scratch, tile: Tile, start: int, count: int
+) -> None:
+    """Compute the results of rows whose prompts run on ``ahead``."""
+    columns = find_columns(tile.values, tile.places)
+    for row in range(start, start + whole_vectors(count)):
+        asked = load_asked(scratch.asked, row)
+        running = load_running(scratch.runs, row)
+        fit = load_capacity(scratch.fits, row)
+        before = batch_at(ahead, running.batch, asked.requested)
+        prefill = prefill_at(ahead, before, asked.input_len, asked.output_len)
+        step = step_at(replica, running, asked.input_len, asked.output_len)
+        result = point_at(replica, running, fit, asked.input_len, asked.output_len, prefill, step)
+        store_point(columns, row, result)
+
+
+@jit.inlined
 def evaluate_replica(
-    replica: Replica, scratch: Scratch, tile: Tile, start: int, count: int
+    replica: Replica,
+    ahead: Replica,
+    pairs: int | None,
+    scratch: Scratch,
+    tile: Tile,
+    start: int,
+    count: int,
 ) -> None:
     """Compute the results of rows, in the loop that is specialised for the replica."""
     run_rows(replica, scratch, start, count)
+    if pairs is not None:
+        evaluate_pair(replica, ahead, scratch, tile, start, count)
+        return
     if not has_uncapped(replica):
         evaluate_rows(replica, scratch, tile, start, count)
         return
@@ -347,6 +379,31 @@ def prepare_point(source: Source, outer: int) -> Replica:
         source.labels[source.degrees[0] * points + outer] = int(deployment.tp)
         source.labels[source.degrees[1] * points + outer] = int(deployment.pp)
     return prepare(model, device, engine, weight_format, kv_format, deployment, economics)
+
+
+@jit.inlined
+def prepare_ahead(source: Source, outer: int, replica: Replica, pairs: int | None) -> Replica:
+    """Stage 1 of what runs the prompts of an outer point: a pool of its own if disaggregated."""
+    if pairs is None:
+        return replica
+    points = source.outer_points
+    rows = source.records
+    device = replica.device
+    engine = replica.engine
+    deployment = replica.deployment
+    if deployment.scheduler == SCHEDULER_DISAGGREGATED:
+        device = load_record(Device, source.devices, rows[6 * points + outer])
+        engine = load_record(Engine, source.engines, rows[7 * points + outer])
+        deployment = of_prompts(deployment)
+    return prepare(
+        replica.model,
+        device,
+        engine,
+        replica.weight_format,
+        replica.kv_format,
+        deployment,
+        replica.economics,
+    )
 
 
 @jit.kernel
@@ -416,6 +473,7 @@ def fill_columns(
     keep_infeasible: bool,
     cursor: Integers,
     dropped: Integers,
+    pairs: int | None = None,
 ) -> int:
     """Evaluate outer points from ``cursor`` on until the output is full or the block ends.
 
@@ -429,6 +487,9 @@ def fill_columns(
         (2,) next outer and inner position; updated.
     dropped
         Rows left out, by status; the last element counts rows excluded by rules; updated.
+    pairs
+        None if no prefill pool differs from its decode replicas: the loops of pairs are then not
+        compiled, and cost the others nothing.
 
     Returns
     -------
@@ -474,6 +535,7 @@ def fill_columns(
     position = cursor[1]
     while outer < source.outer_points and target.capacity - rows >= TILE:
         replica = prepare_point(source, outer)
+        ahead = prepare_ahead(source, outer, replica, pairs)
         scratch.ran[0] = 0.0
         if replica.status > OK and not keep_infeasible:
             scratch.dropped[int(replica.status)] += source.inner_points - position
@@ -481,13 +543,14 @@ def fill_columns(
         start = filled
         while position < source.inner_points and target.capacity - rows >= TILE:
             count = min(source.inner_points - position, TILE - filled)
-            fit_rows(replica, source, outer, position, scratch, tile, filled, count)
+            fit_rows(replica, ahead, pairs, source, outer, position, scratch, tile, filled, count)
             position += count
             if not keep_infeasible:
                 count = drop_rows(scratch, tile, filled, count)
             filled += count
             if filled > start and (filled == TILE or position == source.inner_points):
-                evaluate_replica(replica, scratch, tile, start, filled - start)
+                size = filled - start
+                evaluate_replica(replica, ahead, pairs, scratch, tile, start, size)
             if filled == TILE:
                 rows += flush_tile(tile, filled, target, rows)
                 filled = 0
@@ -510,6 +573,8 @@ class Filling:
     ----------
     tables
         Records as rows: models, devices, engines, weight formats, KV formats, economics.
+    pairs
+        Whether prompts may run on other servers than answers.
     """
 
     def __init__(
@@ -519,6 +584,8 @@ class Filling:
         inner: Inner,
         rules: Rules,
         output: Output,
+        *,
+        pairs: bool = False,
     ) -> None:
         arrays = [array for part in (tables, block, inner, rules, output) for array in part]
         if any(isinstance(array, np.ndarray) and not array.flags.c_contiguous for array in arrays):
@@ -534,6 +601,7 @@ class Filling:
         moves = np.zeros(POINT_FIELDS, np.int64)
         moves[output.metric_fields] = -1
         self.metrics = metrics
+        self.pairs = 1 if pairs else None
         self.bound = np.empty(SOURCE_FIELDS + len(Target._fields), np.int64)
         # keeps alive what `bound` points at
         self.kept = (tables, block, inner, rules, output, places, moves, out_of_the_way)
@@ -541,4 +609,5 @@ class Filling:
 
     def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
         """Fill the output from ``cursor`` on, as ``fill_columns``; return its number of rows."""
-        return fill_columns(self.bound, self.metrics, keep_infeasible, cursor, dropped)
+        bound, metrics = self.bound, self.metrics
+        return fill_columns(bound, metrics, keep_infeasible, cursor, dropped, self.pairs)

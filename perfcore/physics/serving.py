@@ -1,5 +1,6 @@
 """A server in steady state: other requests' prefill, queues, and waste in the KV cache."""
 
+from math import sqrt
 from typing import NamedTuple
 
 from perfcore.physics.roofline import TINY
@@ -97,6 +98,29 @@ def queueing(service_s: float, load: float) -> float:
     """
     bounded = min(load, BUSIEST)
     return 0.5 * service_s * bounded / (1.0 - bounded)
+
+
+def hand_over(layer_s: float, prefill_s: float, layers: float) -> float:
+    """Time from the end of a prompt's prefill to the arrival of its cache in another pool. [s]
+
+    The cache of a layer takes ``layer_s``. Every layer but the last is sent while the next ones are
+    computed; if the link is slower, the others wait for it. Golden value: 0.32 s for 5 layers of
+    0.08 s after a prefill of 0.1 s.
+    """
+    return layer_s + max(layer_s * layers - prefill_s, 0.0) * (1.0 - 1.0 / layers)
+
+
+def pool_load(most_per_s: float, batch: float, seconds: float, service_s: float) -> float:
+    """Share of the time in which a prefill pool of a given size is busy.
+
+    Of ``batch`` requests in flight, each takes ``seconds`` and a wait for the pool, that of
+    ``queueing``; the pool finishes at most k = ``most_per_s`` prompts per second. By Little's law
+    k rho (T + S rho / (2 (1 - rho))) = B, which is quadratic in rho; for S = 0, rho is
+    min(B / (k T), 1). Golden value: 0.75 for k = 1/s, B = 3, T = 2.5 s, S = 1 s.
+    """
+    served = most_per_s * seconds
+    spread = (served - batch) * (served - batch) + 2.0 * batch * most_per_s * service_s
+    return 2.0 * batch / (served + batch + sqrt(spread))
 
 
 def prefill_pool(load: float, prompt_s: float, requests_per_s: float) -> float:

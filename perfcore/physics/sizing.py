@@ -72,6 +72,15 @@ def with_degrees(deployment: Deployment, tp: float, pp: float) -> Deployment:
     return Deployment(*deployment[:2], tp, pp, *deployment[4:])  # a test checks the order of fields
 
 
+def of_prompts(deployment: Deployment) -> Deployment:
+    """``deployment`` as the prefill pool has it, in the degrees that are given for it."""
+    tp = deployment.prefill_tp if deployment.prefill_tp > 0.0 else deployment.tp
+    pp = deployment.prefill_pp if deployment.prefill_pp > 0.0 else deployment.pp
+    dp = deployment.prefill_dp if deployment.prefill_dp > 0.0 else deployment.dp
+    ep = deployment.prefill_ep if deployment.prefill_ep > 0.0 else deployment.ep
+    return Deployment(*deployment[:2], tp, pp, dp, ep, *deployment[6:])
+
+
 def fits(
     model: Model,
     device: Device,

@@ -70,7 +70,7 @@ def plan(
     known = forecast(space, workers or os.cpu_count() or 1)
     purchases = _purchases(space)
     offloads = any(axis.name == "offload" and set(axis.values) != {"none"} for axis in space.axes)
-    entries = [(axis.name, entry) for axis in space.axes for entry in axis.entries]
+    entries = [(entry.kind, entry) for axis in space.axes for entry in axis.entries]
     return Plan(
         space=space,
         forecast=known,

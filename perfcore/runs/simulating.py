@@ -17,10 +17,11 @@ from perfcore import records
 from perfcore.columns import SIMULATED, SIMULATED_STATUS, SLO
 from perfcore.errors import InputError
 from perfcore.kernel.layout import Block, Integers, Output, Reals
-from perfcore.physics.stages.replica import OK, Replica, prepare
+from perfcore.physics.sizing import of_prompts
+from perfcore.physics.stages.replica import OK, PREFILL_POOL_FAILS, Replica, prepare
 from perfcore.space.axes import Value
 from perfcore.space.overrides import OF_TRACE
-from perfcore.space.space import TABLES, Space
+from perfcore.space.space import POOL_RECORDS, TABLES, Space
 from perfcore.space.traffic import FIELDS, WITHOUT_EFFECT, TrafficSection
 from perfcore.traffic import results, server
 from perfcore.traffic.intervals import intervals
@@ -118,6 +119,7 @@ class Simulating:
             for bits in np.unique(output.dropped_bits)
         }
         self.replicas: dict[bytes, Replica] = {}
+        self.pairs = space.pairs
 
     def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
         """Fill the output from ``cursor`` on; return its number of rows.
@@ -147,21 +149,26 @@ class Simulating:
 
     def _row(self, outer: int) -> Reals:
         """Return the results of a point, in the order of ``columns.SIMULATED``."""
+        values = self.traffic[outer]
+        ahead = int(values.get(PREFILL, 0))
         replica = self._replica(outer)
+        prompts_on = self._replica(outer, prompts=self.pairs and ahead > 0)
         if replica.status != OK:
             return _nothing(int(replica.status))
-        values = self.traffic[outer]
+        if prompts_on.status != OK:
+            return _nothing(int(PREFILL_POOL_FAILS))
         input_len, output_len = self.block.lengths[:, outer].tolist()
         lengths = {} if input_len == 0.0 else {"input_len": int(input_len)}
         lengths |= {} if output_len == 0.0 else {"output_len": int(output_len)}
         requests = self.offer.requests(values, lengths)
         rules = server.Rules(**{k: _rule(k, v) for k, v in values.items() if k in OF_RULES})
-        ahead = int(values.get(PREFILL, 0))
         try:
             if ahead:
-                on_prompts = replace(rules, replicas=ahead)
+                # other servers have a KV cache of their own size
+                kv_tokens = None if self.pairs else rules.kv_tokens
+                on_prompts = replace(rules, replicas=ahead, kv_tokens=kv_tokens)
                 simulation = server.simulate_replica_pools(
-                    replica, replica, requests, on_prompts, rules
+                    prompts_on, replica, requests, on_prompts, rules
                 )
             else:
                 simulation = server.simulate_replica(replica, requests, rules)
@@ -175,16 +182,22 @@ class Simulating:
         figures["slo"] = SLO.index(str(figures["slo"]))
         return np.array([figures.get(column.name, np.nan) for column in SIMULATED], np.float64)
 
-    def _replica(self, outer: int) -> Replica:
-        """Return what physics prepares of a point's configuration."""
+    def _replica(self, outer: int, *, prompts: bool = False) -> Replica:
+        """Return what physics prepares of a point's configuration, or of its prefill pool."""
         rows = self.block.records[:, outer]
         deployment = self.block.deployments[outer]
-        key = rows.tobytes() + deployment.tobytes()
+        key = rows.tobytes() + deployment.tobytes() + bytes([prompts])
         if key not in self.replicas:
-            self.replicas[key] = self._prepared(rows, deployment)
+            made = records.Deployment(*deployment.tolist())._replace(**_REPLACED)
+            if prompts:
+                own = [TABLES.index(kind) for kind in POOL_RECORDS]
+                rows = rows.copy()
+                rows[own] = rows[len(TABLES) :]
+                made = of_prompts(made)
+            self.replicas[key] = self._prepared(rows, made)
         return self.replicas[key]
 
-    def _prepared(self, rows: Integers, deployment: Reals) -> Replica:
+    def _prepared(self, rows: Integers, deployment: records.Deployment) -> Replica:
         def record(kind: str) -> list[float]:
             numbers: list[float] = self.tables[kind][rows[TABLES.index(kind)]].tolist()
             return numbers
@@ -195,7 +208,7 @@ class Simulating:
             records.Engine(*record("engine")),
             records.WeightFormat(*record("weight_format")),
             records.KVFormat(*record("kv_format")),
-            records.Deployment(*deployment.tolist())._replace(**_REPLACED),
+            deployment,
             records.Economics(*record("economics")),
         )
 

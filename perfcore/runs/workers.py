@@ -155,7 +155,9 @@ class Evaluator:
         output = self.output(buffers)
         filling: Filler
         if self.offer is None:
-            filling = self.filling(space.tables, block, inner, space.rules, output)
+            filling = self.filling(
+                space.tables, block, inner, space.rules, output, pairs=space.pairs
+            )
         else:
             traffic = space.traffic(start, stop)
             filling = self.simulating(space, self.offer, block, traffic, output, self.proceed)

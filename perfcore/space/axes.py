@@ -12,7 +12,7 @@ from perfcore.catalog.groups import devices_of
 from perfcore.catalog.hosts import FIELDS, HostEntry
 from perfcore.catalog.names import HUB
 from perfcore.errors import MOST_FAULTS, InputError, renamed, show
-from perfcore.inputs import AXIS_INPUTS, FORMER, LIMITS, AxisInput
+from perfcore.inputs import AXIS_INPUTS, FORMER, LIMITS, PREFILL, PREFILL_AXES, AxisInput
 from perfcore.limits import POSITIVE, Limits
 from perfcore.reading.places import Place
 from perfcore.reading.ranges import MAX_VALUES, expand
@@ -25,6 +25,7 @@ Value = str | int | float
 
 
 DEGREES: Final = ("tp", "pp")  # chosen by `devices = "auto"`
+POOL_DEGREES: Final = tuple(f"{PREFILL}{name}" for name in ("tp", "pp", "dp", "ep"))
 POWER_LIMIT: Final = "power_limit"  # below [axes]; rows have it as a what-if of the device
 HOST: Final = "host"  # likewise, as three what-ifs that vary together
 _POWER_FIELD: Final = "device.board_power"
@@ -97,14 +98,16 @@ def parse_axes(table: object, place: Place, zipped: Container[str] = ()) -> dict
         place.fault(f"{show(table)} is not a table", 'write [axes] and below it model = ["..."]')
         return {}
     table, chosen = _chosen_devices(table, place)
+    known = {**AXIS_INPUTS, **PREFILL_AXES}
     for key in table:
-        if key not in AXIS_INPUTS:
+        if key not in known:
             if str(key).partition(".")[0] in LIMITS:
                 place.fault(f"{show(key)} is a what-if, not an axis", "move it below [what_if]")
             else:
-                place.unknown("axis", str(key), AXIS_INPUTS)
+                place.unknown("axis", str(key), known)
     axes = {}
-    for rule in AXIS_INPUTS.values():
+    named = [rule for rule in PREFILL_AXES.values() if rule.name in table]
+    for rule in (*AXIS_INPUTS.values(), *named):
         if rule.name not in table and rule.default is None:
             place.fault(
                 f"key '{rule.name}' is missing",
@@ -151,12 +154,12 @@ def _chosen_devices(
 
 def _axis(rule: AxisInput, given: object, place: Place, *, repeats: bool) -> Axis | None:
     if rule.limits is None:
-        return _categorical(rule.name, given, place, repeats=repeats)
+        return _categorical(rule, given, place, repeats=repeats)
     values = expand(given, rule.limits, place, repeats=repeats)
     return None if values is None else Axis(rule.name, values, rule.kind)
 
 
-def _categorical(kind: str, given: object, place: Place, *, repeats: bool) -> Axis | None:
+def _categorical(rule: AxisInput, given: object, place: Place, *, repeats: bool) -> Axis | None:
     items = list(given) if isinstance(given, list | tuple) else [given]
     if not items:
         place.fault("[] is empty", "list at least one name, or leave the key out")
@@ -170,7 +173,7 @@ def _categorical(kind: str, given: object, place: Place, *, repeats: bool) -> Ax
     before = len(place.faults)
     for index, item in enumerate(items):
         spot = place.item(index) if isinstance(given, list | tuple) else place
-        for label, entry in _labelled(kind, item, spot):
+        for label, entry in _labelled(rule, item, spot):
             if label in seen and not repeats:
                 spot.fault(
                     f"{show(item)} is a duplicate of {label!r}", "list it once, or rename it"
@@ -185,12 +188,13 @@ def _categorical(kind: str, given: object, place: Place, *, repeats: bool) -> Ax
         place.fault(f"{len(entries)} entries are too many", f"use at most {MAX_ENTRIES}")
     if len(place.faults) > before:
         return None
-    return Axis(kind, tuple(labels), "categorical", tuple(entries))
+    return Axis(rule.name, tuple(labels), "categorical", tuple(entries))
 
 
-def _labelled(kind: str, item: object, place: Place) -> Iterable[tuple[str, Entry | None]]:
-    choices = AXIS_INPUTS[kind].choices if kind in AXIS_INPUTS else ()
-    return _choices(kind, item, choices, place) if choices else _entries(kind, item, place)
+def _labelled(rule: AxisInput, item: object, place: Place) -> Iterable[tuple[str, Entry | None]]:
+    if rule.choices:
+        return _choices(rule.name, item, rule.choices, place)
+    return _entries(rule.entry, item, place)
 
 
 def _choices(

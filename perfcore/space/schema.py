@@ -16,8 +16,15 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from perfcore import units
 from perfcore.catalog import loader
-from perfcore.columns import AXES, BY_NAME, METRICS, SIMULATED
-from perfcore.inputs import AXIS_INPUTS, LIMITS, TRAFFIC_INPUTS, AxisInput, TrafficInput
+from perfcore.columns import AXES, BY_NAME, METRICS, PREFILL, SIMULATED
+from perfcore.inputs import (
+    AXIS_INPUTS,
+    LIMITS,
+    PREFILL_AXES,
+    TRAFFIC_INPUTS,
+    AxisInput,
+    TrafficInput,
+)
 from perfcore.limits import FINITE, Limits
 from perfcore.output import json_text
 from perfcore.reading import ranges
@@ -95,7 +102,8 @@ class _Schema:
 
     def axes(self) -> Schema:
         """Return the schema of [axes]."""
-        properties = {rule.name: self.axis(rule) for rule in AXIS_INPUTS.values()}
+        rules = (*AXIS_INPUTS.values(), *PREFILL_AXES.values())
+        properties = {rule.name: self.axis(rule) for rule in rules}
         properties["devices"] = {
             "description": f"choose {' and '.join(DEGREES)} per row: the fewest devices that fit",
             "const": "auto",
@@ -129,7 +137,7 @@ class _Schema:
             about["default"] = rule.default
         if rule.limits is not None:
             return {**about, **self.values(rule.limits)}
-        label = {"enum": list(rule.choices)} if rule.choices else self.names(rule.name)
+        label = {"enum": list(rule.choices)} if rule.choices else self.names(rule.entry)
         labels = {"type": "array", "minItems": 1, "maxItems": sizes.MAX_ENTRIES, "items": label}
         return {**about, "anyOf": [label, labels]}
 
@@ -231,7 +239,7 @@ class _Schema:
     def axis_name(self) -> Schema:
         """Return the schema of the name of an axis, of a what-if, or of a what-if's column."""
         known = [
-            *dict.fromkeys([*AXIS_INPUTS, *TRAFFIC_INPUTS]),
+            *dict.fromkeys([*AXIS_INPUTS, *PREFILL_AXES, *TRAFFIC_INPUTS]),
             *(f"{record}.{field}" for record, bounds in LIMITS.items() for field in bounds),
         ]
         column = "|".join(LIMITS)
@@ -277,11 +285,12 @@ class _Schema:
         for dimension, names in measured.items():
             limit = self.number(Limits(dimension, -FINITE, FINITE))
             yield _about("metric", names, {"min": limit, "max": limit, "in": False})
-        text = [rule.name for rule in AXIS_INPUTS.values() if rule.limits is None]
+        known = {**AXIS_INPUTS, **PREFILL_AXES}
+        text = [rule.name for rule in known.values() if rule.limits is None]
         words = {"items": {"type": "string"}}
         yield _about("axis", text, {"min": False, "max": False, "in": words})
-        for column in AXES:
-            bound = AXIS_INPUTS[column.name].limits
+        for column in (*AXES, *PREFILL):
+            bound = known[column.name].limits
             # with traffic, lengths may be distributions, which are text
             if bound is not None and column.name not in traffic.LENGTHS:
                 limit = self.number(Limits(bound.dimension, -FINITE, FINITE))

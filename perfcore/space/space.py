@@ -19,16 +19,26 @@ from perfcore.catalog.native import native_format
 from perfcore.catalog.schema import DeviceEntry, WeightFormatEntry
 from perfcore.columns import BY_NAME, Column, results_of
 from perfcore.errors import MOST_FAULTS, InputError
-from perfcore.inputs import AXIS_INPUTS, LIMITS, TIES, TRAFFIC_INPUTS, broken_ties
+from perfcore.inputs import (
+    AXIS_INPUTS,
+    LIMITS,
+    PREFILL,
+    PREFILL_AXES,
+    TIES,
+    TRAFFIC_INPUTS,
+    broken_ties,
+)
 from perfcore.kernel.layout import Block, Inner, Integers, Reals, Rules
-from perfcore.space.axes import Axis, Value, WhatIf
+from perfcore.space.axes import POOL_DEGREES, Axis, Value, WhatIf
 from perfcore.space.sections import Where
 from perfcore.space.spec import Spec
 
 LENGTHS: Final = ("input_len", "output_len")
 INNER: Final = ("batch", *LENGTHS)
+POOL_RECORDS: Final = ("device", "engine")  # of a prefill pool, where they are its own
 TABLES: Final = ("model", "device", "engine", "weight_format", "kv_format", "economics")
 CHOSEN: Final = ("tp", "pp")  # degrees chosen for each row by `devices = "auto"`
+OF_DECODE: Final = ("prefill_ratio", "prefill_link")  # that decode replicas know, too
 LARGEST_INNER: Final = 65_536  # combinations of batch and lengths of one outer point
 LARGEST_TABLE: Final = 1_000_000  # records of one kind
 SAMPLE_BLOCK: Final = 65_536  # points drawn with one seed
@@ -87,6 +97,7 @@ class Space:
             if group[0] == axis.name:
                 dimensions.append(Dimension(tuple(by_name[name] for name in group)))
         self.chooses_devices = by_name["tp"].values == (0,)
+        self.pairs = any(name in by_name for name in PREFILL_AXES if name not in OF_DECODE)
         inner: list[Dimension] = []
         self.results = results_of(simulated=spec.traffic is not None)
         if spec.sample is None and spec.traffic is None and not self.chooses_devices:
@@ -235,13 +246,21 @@ class Space:
 
         The row is ``base * variants + variant``. ``base`` is the index of the entry on its axis
         (for engines, ``(engine * devices + device) * kernels + kernel``), ``variant`` that of the
-        combination of the record's what-ifs.
+        combination of the record's what-ifs. Devices and engines of prefill pools follow those of
+        decode.
         """
         base: dict[str, list[Record]] = {
             kind: [entry.record() for entry in self._axis(kind).entries]  # type: ignore[attr-defined]
-            for kind in ("model", "device", "weight_format", "kv_format", "economics")
+            for kind in ("model", "weight_format", "kv_format", "economics")
         }
-        base["engine"] = self._engines()
+        base["device"] = [
+            entry.record()  # type: ignore[attr-defined]
+            for axis in (self._axis("device"), *self._pools_own("device"))
+            for entry in axis.entries
+        ]
+        base["engine"] = self._engines(self._axis("engine"), self._axis("device"))
+        if self.pairs:
+            base["engine"] += self._engines(self._pools("engine"), self._pools("device"))
         model, device, engine, weight_format, kv_format, economics = (
             self._table(kind, base[kind]) for kind in TABLES
         )
@@ -253,11 +272,19 @@ class Space:
         formats = cast("tuple[WeightFormatEntry, ...]", self._axis("weight_format").entries)
         return {entry.kernel: entry for entry in formats}
 
-    def _engines(self) -> list[Record]:
+    def _pools_own(self, kind: str) -> tuple[Axis, ...]:
+        """Return the axis of a prefill pool's own entries, if there is one."""
+        return tuple(axis for axis in self.axes if axis.name == PREFILL + kind)
+
+    def _pools(self, kind: str) -> Axis:
+        """Return the axis of a prefill pool's entries: its own, or that of decode."""
+        return (*self._pools_own(kind), self._axis(kind))[0]
+
+    def _engines(self, engines: Axis, devices: Axis) -> list[Record]:
         """Return the record of every engine on every device with every kernel."""
         made: list[Record] = []
-        for engine in cast("tuple[EngineEntry, ...]", self._axis("engine").entries):
-            for device in cast("tuple[DeviceEntry, ...]", self._axis("device").entries):
+        for engine in cast("tuple[EngineEntry, ...]", engines.entries):
+            for device in cast("tuple[DeviceEntry, ...]", devices.entries):
                 found: dict[str, Record] = {}  # by the level of the intervals, all that differs
                 for weight_format in self._kernels.values():
                     level = engine.calibration(device, weight_format)
@@ -275,17 +302,14 @@ class Space:
             for axis in dimension.axes
         }
         points = stop - start
-        order = list(self._kernels)
-        formats = cast("tuple[WeightFormatEntry, ...]", self._axis("weight_format").entries)
-        kernels = np.array([order.index(entry.kernel) for entry in formats])
+        bases = {kind: places.get(kind, np.zeros(points, np.int64)) for kind in TABLES}
+        bases["engine"] = self._engine_rows(places, self._axis("engine"), self._axis("device"))
+        kinds = [(kind, bases[kind]) for kind in TABLES]
+        if self.pairs:
+            kinds += zip(POOL_RECORDS, self._pool_rows(places), strict=True)
         rows = []
-        for kind in TABLES:
-            row = np.zeros(points, np.int64)
-            if kind == "engine":
-                row = places["engine"] * len(self._axis("device")) + places["device"]
-                row = row * len(self._kernels) + kernels[places["weight_format"]]
-            elif kind in places:
-                row = places[kind]
+        for kind, base in kinds:
+            row = base
             for what_if in self._what_ifs(kind):
                 row = row * len(what_if.values) + places[what_if.column_name]
             rows.append(row)
@@ -297,6 +321,9 @@ class Space:
                 deployments[:, fields.index(name)] = self._values[name][place]
             elif name in LENGTHS and name in self._values:
                 lengths[LENGTHS.index(name)] = self._values[name][place]
+        if "prefill_device" in places:
+            missing = [name for name in POOL_DEGREES if name not in places]
+            deployments[:, [fields.index(name) for name in missing]] = 1.0
         axes = np.empty((len(self.varying_outer), points), np.int32)
         for number, axis in enumerate(self.varying_outer):
             place = places[axis.name]
@@ -305,6 +332,24 @@ class Space:
         chosen = [names.index(name) if self.chooses_devices else 0 for name in CHOSEN]
         degrees = np.array(chosen, np.int64)
         return Block(np.array(rows, np.int64), deployments, lengths, axes, degrees)
+
+    def _engine_rows(
+        self, places: Mapping[str, Integers], engines: Axis, devices: Axis
+    ) -> Integers:
+        """Return the rows of engines among those of ``_engines``."""
+        order = list(self._kernels)
+        formats = cast("tuple[WeightFormatEntry, ...]", self._axis("weight_format").entries)
+        kernels = np.array([order.index(entry.kernel) for entry in formats])
+        row = places[engines.name] * len(devices) + places[devices.name]
+        rows: Integers = row * len(self._kernels) + kernels[places["weight_format"]]
+        return rows
+
+    def _pool_rows(self, places: Mapping[str, Integers]) -> tuple[Integers, Integers]:
+        """Return the rows of prefill pools' devices and engines, without what-ifs."""
+        engines, devices = self._pools("engine"), self._pools("device")
+        own = len(self._axis("device")) if devices.name != "device" else 0
+        before = len(self._axis("engine")) * len(self._axis("device")) * len(self._kernels)
+        return places[devices.name] + own, self._engine_rows(places, engines, devices) + before
 
     def traffic(self, start: int, stop: int) -> list[dict[str, Value]]:
         """Return the values on the axes of traffic at outer points ``start`` … ``stop - 1``."""
@@ -322,7 +367,7 @@ class Space:
         """Values of numeric axes, and codes of axes with choices."""
         values = {}
         for axis in self.axes:
-            rule = AXIS_INPUTS.get(axis.name)
+            rule = AXIS_INPUTS.get(axis.name)  # those of prefill pools have no choices
             if axis.kind != "categorical":
                 values[axis.name] = np.array(axis.values, np.float64)
             elif rule and rule.choices:

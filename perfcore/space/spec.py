@@ -13,7 +13,14 @@ from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
 from perfcore.columns import results_of
 from perfcore.errors import InputError, show
-from perfcore.inputs import AXIS_INPUTS, DEPLOYMENT_AXES, ENTRY_AXES, LIMITS, TRAFFIC_INPUTS
+from perfcore.inputs import (
+    AXIS_INPUTS,
+    ENTRY_AXES,
+    LIMITS,
+    ORDER,
+    PREFILL_AXES,
+    TRAFFIC_INPUTS,
+)
 from perfcore.reading.files import read_toml
 from perfcore.reading.places import Place
 from perfcore.space import overrides as command_line
@@ -184,7 +191,7 @@ def _digest(entry: Entry) -> str:
 def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]) -> Spec:
     document = command_line.apply(mapping, overrides, place)
     for key in document:
-        if key in AXIS_INPUTS:
+        if key in AXIS_INPUTS or key in PREFILL_AXES:
             place.fault(f"key {show(key)} is outside [axes]", f"write axes.{key} = ...")
         elif key not in KEYS:
             place.unknown("key", str(key), KEYS)
@@ -201,9 +208,11 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
         traffic, added = parse_traffic(document["traffic"], place.at("traffic"), zipped)
         listed = list(given_axes) if isinstance(given_axes, Mapping) else []
         by_name = replace_axes(by_name, added, listed, place.at("axes"))
-    inner = dict.fromkeys([*(rule.name for rule in DEPLOYMENT_AXES), *TRAFFIC_INPUTS])
+    _check_pools(by_name, place.at("axes"))
+    inner = dict.fromkeys([*ORDER, *TRAFFIC_INPUTS])
+    entries = [rule for rule in PREFILL_AXES.values() if rule.limits is None]
     axes = (
-        *(by_name[rule.name] for rule in ENTRY_AXES if rule.name in by_name),
+        *(by_name[rule.name] for rule in (*ENTRY_AXES, *entries) if rule.name in by_name),
         *(what_if.axis for what_if in by_key.values()),
         *(by_name[name] for name in inner if name in by_name),
     )
@@ -258,6 +267,32 @@ def _what_ifs(
     everything = {key: one for key, (_, one) in of_axes.items()} | by_key
     ordered = (f"device.{field}" for field in LIMITS["device"])
     return {key: everything[key] for key in ordered if key in of_axes} | everything
+
+
+def _disaggregates(axes: Mapping[str, Axis]) -> bool:
+    """Return whether some server is disaggregated, or may be: the axis has a fault."""
+    return "scheduler" not in axes or "disaggregated" in axes["scheduler"].values
+
+
+def _check_pools(axes: Mapping[str, Axis], place: Place) -> None:
+    """Report axes of prefill pools in sweeps that have none, or none that they can describe."""
+    given = [name for name in PREFILL_AXES if name in axes]
+    simulated = "replicas" in axes  # which every sweep with traffic has
+    for name in given[:1]:
+        if simulated and not ("prefill_replicas" in axes and any(axes["prefill_replicas"].values)):
+            place.at(name).fault(
+                "there is no prefill pool", "add prefill_replicas = 1 below [traffic]"
+            )
+        elif simulated and "prefill_ratio" in axes:
+            place.at("prefill_ratio").fault("beside prefill_replicas", "leave it out")
+        elif not simulated and not _disaggregates(axes):
+            place.at(name).fault(
+                "only a disaggregated server has a prefill pool",
+                'add scheduler = "disaggregated"',
+            )
+        for other in ("offload", "gpu_layers"):
+            if other in axes and set(axes[other].values) != {AXIS_INPUTS[other].default}:
+                place.at(name).fault(f"beside {other}", "leave out one of them")
 
 
 def _text(value: object, place: Place, *, empty: bool = False) -> str:

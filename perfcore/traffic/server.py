@@ -15,6 +15,7 @@ from perfcore.physics.attention import (
 )
 from perfcore.physics.cost import usd_per_second
 from perfcore.physics.energy import idle_power
+from perfcore.physics.serving import hand_over
 from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.reading.places import Place
 from perfcore.records import OFFLOAD_NONE, SCHEDULER_CONTINUOUS
@@ -221,8 +222,8 @@ def simulate_replica_pools(
     ahead = served(prompts_on, first, prefill_rules, origin)
     prompts = np.flatnonzero((requests.output_len > 1) & ~np.isnan(ahead.log.finished_s))
     lengths = requests.input_len[prompts].astype(np.float64)
-    sizes = np.array([kv_bytes_per_sequence(replica.model, replica.kv_format, n) for n in lengths])
-    arrival_s = ahead.log.finished_s[prompts] + sizes * replica.kv_hand_over_per_byte
+    took_s = ahead.log.finished_s[prompts] - ahead.log.admitted_s[prompts]
+    arrival_s = ahead.log.finished_s[prompts] + sent_s(prompts_on, replica, lengths, took_s)
     order = np.argsort(arrival_s, kind="stable")
     prompts, arrival_s = prompts[order], arrival_s[order]
     none = np.full(len(prompts), NOBODY, np.int64)
@@ -251,6 +252,18 @@ def simulate_replica_pools(
     queued_s = log.admitted_s - log.arrival_s
     queued_s[prompts] += behind.log.admitted_s - behind.log.arrival_s
     return _simulation((ahead, behind), requests, log, queued_s)
+
+
+def sent_s(prompts_on: Replica, replica: Replica, lengths: Reals, took_s: Reals) -> Reals:
+    """Return the times from the ends of prompts, which ``took_s``, to the arrivals of caches."""
+    per_byte = max(prompts_on.kv_hand_over_per_byte, replica.kv_hand_over_per_byte)
+    model, kv_format = replica.model, replica.kv_format
+    return np.array(
+        [
+            hand_over(kv_bytes_per_sequence(model, kv_format, n) * per_byte, seconds, model.layers)
+            for n, seconds in zip(lengths.tolist(), took_s.tolist(), strict=True)
+        ]
+    )
 
 
 def served(

@@ -5,7 +5,7 @@ import pytest
 import perfcore
 from cli.command import invoke, invoke_json, refused
 from perfcore import columns
-from perfcore.inputs import AXIS_INPUTS
+from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES
 
 
 def test_point_prints_one_flat_object_of_columns():
@@ -44,6 +44,8 @@ def test_point_explains_in_eighty_columns_of_plain_text():
 def test_help_of_point_has_an_option_for_every_axis():
     text = invoke("point", "--help")
 
+    for name in PREFILL_AXES:
+        assert f"--{name.replace('_', '-')} " in text
     for name, rule in AXIS_INPUTS.items():
         if name not in ("model", "device"):
             assert f"--{name.replace('_', '-')} " in text
@@ -122,6 +124,34 @@ def test_card_of_a_disaggregated_server_has_its_prefill_pool():
     assert f"{row['prefill_pool']:.3g} prefill replicas per decode replica" in text
     assert "other requests" not in text
     assert "prefill pool" not in invoke(*arguments)
+
+
+PAIR = [
+    *("point", "llama-3.3-70b", "h20", "--tp", "4", "--batch", "64", "--input-len", "4096"),
+    *("--scheduler", "disaggregated", "--prefill-device", "h100-sxm"),
+]
+
+
+def test_card_of_a_pair_names_both_machines():
+    row = invoke_json(*PAIR, "--prefill-tp", "8", "--prefill-ratio", "2", "--json")
+    text = invoke(*PAIR, "--prefill-tp", "8", "--prefill-ratio", "2")
+    slow = invoke(*PAIR, "--prefill-link", "10 Mb/s")
+
+    assert (row["prefill_device"], row["prefill_tp"], row["prefill_ratio"]) == ("h100-sxm", 8, 2.0)
+    assert "llama-3.3-70b on 4 x h20, prompts on 8 x h100-sxm" in text
+    assert "2 prefill replicas per decode replica, 16 devices" in text
+    assert "1.342 GB a prompt in " in text
+    assert "caches would queue" not in text
+    assert "more than it carries, so caches would queue" in " ".join(slow.split())
+
+
+def test_a_pool_that_cannot_run_says_why():
+    text = invoke(*PAIR, "--prefill-tp", "1")
+
+    assert "DOES NOT RUN: prefill pool cannot run" in text
+    assert "prefill pool: 141.1 GB of weights" in text
+    assert "prefill tp 2" in text
+    assert "raise --prefill-tp or --prefill-pp" in " ".join(text.split())
 
 
 def test_card_of_an_offloaded_model_names_the_second_tier():

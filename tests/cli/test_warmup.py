@@ -12,7 +12,7 @@ from perfcore.space.sections import DTYPES
 def test_warmup_compiles_every_type_of_output():
     found = invoke_json("warmup", "--json")
 
-    assert set(found["seconds"]) == {*DTYPES, "simulation"}
+    assert set(found["seconds"]) == {*DTYPES, "pairs", "simulation"}
     assert all(seconds > 0.0 for seconds in found["seconds"].values())
     assert list(Path(found["cache"]).rglob("*.nbc"))
     assert found["cache"] in invoke("warmup")

@@ -284,11 +284,13 @@ class Bill(Passes):
 
         ``prefill`` is the seconds of a pass, ``life`` how a request spends its own.
         """
-        engine, economics = self.engine, self.economics
+        economics = self.economics
         devices, batch = self.devices, self.batch
         decode_power = self.decode_power(step)
-        prefill_power = self.prefill_power()
-        pass_s = prefill / (self.prompts() * self.groups) / self.at_once()  # of all devices
+        ahead = self.ahead
+        prefill_power = ahead.prefill_power()
+        # of all devices
+        pass_s = prefill / (ahead.prompts() * ahead.groups) / ahead.at_once()
         device_s = life.runs / batch
         power = decode_power
         if not self.disaggregated:
@@ -296,7 +298,7 @@ class Bill(Passes):
             power = (joules + self.host_watts * life.outside) / life.runs
         request_energy = devices * power * device_s
         if self.disaggregated:
-            request_energy += devices * prefill_power * pass_s
+            request_energy += ahead.devices * prefill_power * pass_s
         output_s = step.total * life.busy / batch
         output_energy = devices * decode_power * output_s
         later = self.output_len - 1
@@ -306,7 +308,7 @@ class Bill(Passes):
 
         # Money.
         rate = self.usd_per_second() * 1e6
-        pooled = 1 / engine.prefill_pool_load if self.disaggregated else 1.0
+        pooled = ahead.usd_per_second() * 1e6 / (ahead.busy if self.disaggregated else 1.0)
         input_s = pass_s if self.disaggregated else device_s - later * output_s
         output_cost = rate * output_s
         return {
@@ -318,8 +320,8 @@ class Bill(Passes):
             "energy_per_request_j": request_energy,
             "facility_energy_per_output_token_j": output_energy * grid,
             "cost_per_mtok_output_usd": output_cost,
-            "cost_per_mtok_input_usd": rate * pooled * input_s / self.input_len,
-            "cost_per_mtok_cached_input_usd": rate * pooled * self.cached_token_seconds(input_s),
+            "cost_per_mtok_input_usd": pooled * input_s / self.input_len,
+            "cost_per_mtok_cached_input_usd": pooled * ahead.cached_token_seconds(input_s),
             "break_even_utilization": output_cost * economics.utilization / economics.token_price,
             "carbon_per_mtok_output_g": output_energy * grid * carbon,
             "carbon_per_mtok_input_g": input_energy * grid * carbon,

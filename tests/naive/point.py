@@ -1,5 +1,6 @@
 """The result of one configuration."""
 
+import functools
 from typing import NamedTuple
 
 from naive.bill import Bill
@@ -37,10 +38,34 @@ class Naive(Bill):
     """One configuration, evaluated by summing. ``point`` has the result.
 
     ``running`` is the batch that runs at once, where it is not the whole one. ``given_share`` of
-    the requests of a disaggregated server write tokens, if it is given.
+    the requests of a disaggregated server write tokens, if it is given. ``prompts_on`` has the
+    device, engine and deployment that run the prompts of a disaggregated server, if they are
+    others.
     """
 
     given_share = None
+    prompts_on = None
+
+    @functools.cached_property
+    def ahead(self):
+        """The configuration that runs the prompts."""
+        if self.prompts_on is None or not self.disaggregated:
+            return self
+        return self.with_prompts_on(self.deployment.batch, self.output_len, self.batch)
+
+    def with_prompts_on(self, batch, output_len, running=None):
+        device, engine, deployment = self.prompts_on
+        return Naive(
+            *(self.entry, device, engine, self.weights, self.kv, self.economics),
+            *(deployment._replace(batch=batch), self.input_len, output_len, running),
+        )
+
+    def status(self):
+        """Return the reason why it cannot run: that it decodes, or that a prompt has no room."""
+        status = super().status()
+        if self.prompts_on is None or not self.disaggregated or status:
+            return status
+        return 8 if self.with_prompts_on(1.0, 1.0).status() else 0
 
     def point(self):
         """Return the result, by the names of the columns."""
@@ -63,15 +88,16 @@ class Naive(Bill):
                 float(self.max_batch()),
             )
             waits.given_share = self.given_share
+            waits.prompts_on = self.prompts_on
             return waits
         return self
 
     def result(self, status):
         if not self.experts_kernel.flops:
             return {"status": status}
-        device, engine = self.device, self.engine
+        device = self.device
         batch, devices, written = self.batch, self.devices, self.output_len - 1
-        prefill = self.prefill()
+        prefill = self.ahead.prefill()
         life = self.life(prefill)
         step, tpot = life.step, life.tpot
         prefill_s = tpot - step.total if self.continuous else 0.0
@@ -81,8 +107,10 @@ class Naive(Bill):
         finished = batch / life.runs
         pool = 0.0
         if self.disaggregated:
-            prompt_s = prefill.total / self.groups / self.at_once()
-            pool = finished * prompt_s / engine.prefill_pool_load
+            prompt_s = prefill.total / self.ahead.groups / self.ahead.at_once()
+            pool = self.deployment.prefill_ratio
+            pool = pool or finished * prompt_s / self.ahead.engine.prefill_pool_load
+            self.ahead.busy = finished * prompt_s / pool
         slowed = life.slowed
 
         network = step.parts["network_start"] + step.parts["network_transfer"]
@@ -112,7 +140,9 @@ class Naive(Bill):
             "tpot_s": tpot,
             "e2e_latency_s": latency,
             "tokens_per_s_per_user": 1 / tpot,
-            "tokens_per_s_per_device": finished * self.output_len / (devices + pool * devices),
+            "tokens_per_s_per_device": finished
+            * self.output_len
+            / (devices + pool * self.ahead.devices),
             "requests_per_s": finished,
             "running_batch": batch,
             "prefill_pool": pool,
@@ -152,19 +182,24 @@ class Naive(Bill):
         step, *_ = self.decode()
         weights_once = self.prefill_offload()
         prompts = prefill.total + weights_once
-        first = engine.host_per_prefill + prompts
+        first = self.ahead.engine.host_per_prefill + prompts
         share = busy = 1.0
+        paced = 0.0
         if self.disaggregated:
-            load = min(engine.prefill_pool_load, 0.95)
-            if engine.random_arrivals:
-                first += prefill.total * load / (2 * (1 - load))
-            port = engine.network_efficiency * self.device.network_bandwidth * self.tp
-            first += self.cache_bytes(self.input_len) / len(self.layers) / port
+            first += self.sending(prefill.total)
             writing = written * step.total
+            load = self.ahead.engine.prefill_pool_load
+            if self.deployment.prefill_ratio:
+                each = prefill.total / self.ahead.groups / self.ahead.at_once()
+                paced = self.batch * each / self.deployment.prefill_ratio
+                load = self.load_of_pool(paced, first + writing, prefill.total)
+            first += self.waiting(prefill.total, min(load, 0.95))
+            first = max(first, paced - writing)
             share = writing / (writing + first) if self.batch > 1 else 1.0
             if self.given_share is not None:
                 share = self.given_share
             step, *_ = self.decode(share)
+            first = max(first, paced - written * step.total)
             runs = first + written * step.total
             busy = runs / (max(written, 1) * step.total)
         steps = written * step.total
@@ -176,10 +211,41 @@ class Naive(Bill):
             first + steps,
             steps,
             prompts,
-            engine.host_per_prefill,
+            self.ahead.engine.host_per_prefill,
             busy,
             share,
         )
+
+    def sending(self, seconds):
+        """Return how long after a prefill of some seconds the cache arrives, layer by layer."""
+        ports = []
+        for end in (self, self.ahead):
+            network = self.deployment.prefill_link or end.device.network_bandwidth
+            ports.append(end.engine.network_efficiency * network * end.tp)
+        count = len(self.layers)
+        layer = self.cache_bytes(self.input_len) / count / min(ports)
+        arrived = 0.0
+        for done in range(1, count + 1):
+            arrived = max(arrived, seconds * done / count) + layer
+        return arrived - seconds
+
+    def waiting(self, seconds, load):
+        """Return how long a prompt of some seconds waits for those before it."""
+        return self.ahead.engine.random_arrivals * seconds * load / (2 * (1 - load))
+
+    def load_of_pool(self, paced, others, seconds):
+        """Return the load at which as many requests are in flight as there are.
+
+        All of them take ``paced`` if the pool is always busy, else ``others`` and a wait.
+        """
+        low, high = 0.0, 1.0
+        while high - low > 1e-15:
+            load = (low + high) / 2
+            if load * (others + self.waiting(seconds, load)) > paced:
+                high = load
+            else:
+                low = load
+        return low
 
     def pace(self):
         """Return the steps of a request in a server that prefills others meanwhile."""
@@ -278,7 +344,7 @@ class Naive(Bill):
         if self.static:
             decode, first = "single" if self.devices == 1 else "parallel", "static"
         for side in ("low", "high"):
-            ttft = point["ttft_s"] * getattr(engine, f"{side}_ttft_{first}")
+            ttft = point["ttft_s"] * getattr(self.ahead.engine, f"{side}_ttft_{first}")
             tpot = point["tpot_s"] * getattr(engine, f"{side}_tpot_{decode}")
             joules = point["energy_per_output_token_j"] * getattr(engine, f"{side}_energy")
             found[f"ttft_{side}_s"] = ttft

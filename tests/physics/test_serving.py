@@ -8,7 +8,9 @@ from perfcore.physics.attention import kv_bytes_per_sequence, kv_bytes_per_token
 from perfcore.physics.parallelism import lay_out
 from perfcore.physics.prefill import passes_at_once
 from perfcore.physics.serving import (
+    hand_over,
     kept_output,
+    pool_load,
     prefill_pool,
     prompts_together,
     queueing,
@@ -40,6 +42,22 @@ def test_queueing():
     """M/D/1: 0.375 s for 0.5 s at a load of 0.6; the load is limited to 0.95."""
     assert queueing(0.5, 0.6) == digits(0.375)
     assert queueing(0.5, 2.0) == queueing(0.5, 0.95)
+
+
+def test_hand_over():
+    """5 layers of 0.08 s: the last one after a long prefill; after 0.1 s, four wait for the link.
+
+    The first can leave after 0.02 s, and the last then arrives after 0.42 s.
+    """
+    assert hand_over(0.08, 10.0, 5.0) == 0.08
+    assert hand_over(0.08, 0.1, 5.0) == digits(0.32)
+
+
+def test_pool_load():
+    """A prompt per second, 3 requests: 0.75 (2.5 + 0.75/(2 0.25)) = 3; without a wait, B/(k T)."""
+    assert pool_load(1.0, 3.0, 2.5, 1.0) == digits(0.75)
+    assert pool_load(1.0, 3.0, 5.0, 0.0) == digits(0.6)
+    assert pool_load(1.0, 3.0, 2.5, 0.0) == digits(1.0)
 
 
 def test_wasted_tokens():
@@ -306,14 +324,17 @@ def test_disaggregated_cache_moves():
 
 
 def test_disaggregated_windows_move_once():
-    """Gemma-3-27B: tokens outside the windows are not sent, with or without a cached prefix."""
+    """Gemma-3-27B: tokens outside the windows are not sent, with or without a cached prefix.
+
+    At 1 byte/s, prefill hides nothing of it.
+    """
     gemma = model("gemma-3-27b")
     engine = SERVED._replace(network_efficiency=1.0, random_arrivals=0.0)
     device = H100._replace(network_bandwidth=1.0)
 
     for hit in (0.0, 0.5):
         point = whole(gemma, engine, device=device, scheduler=APART, prefix_hit=hit)
-        expected = kv_bytes_per_sequence(gemma, KV16, 2_048.0) / gemma.layers
+        expected = kv_bytes_per_sequence(gemma, KV16, 2_048.0)
         assert point.ttft_s == pytest.approx(expected, rel=1e-4)
 
 

@@ -18,6 +18,7 @@ from perfcore.physics.sizing import (
     fewest_devices,
     fits,
     held_bytes,
+    of_prompts,
     read_shares,
     weight_bytes_per_device,
     with_degrees,
@@ -213,3 +214,13 @@ def test_only_degrees_change():
     before = Deployment(*(float(n) for n in range(10, 10 + len(Deployment._fields))))
 
     assert with_degrees(before, 2.0, 3.0) == before._replace(tp=2.0, pp=3.0)
+
+
+def test_prompts_have_their_own_degrees():
+    """Those that are not given are those of decode; ``of_prompts`` relies on the order, too."""
+    before = Deployment(*(float(n) for n in range(10, 10 + len(Deployment._fields))))
+    alike = before._replace(prefill_tp=0.0, prefill_pp=0.0, prefill_dp=0.0, prefill_ep=0.0)
+    own = {name: getattr(before, f"prefill_{name}") for name in ("tp", "pp", "dp", "ep")}
+
+    assert of_prompts(alike) == alike
+    assert of_prompts(before) == before._replace(**own)

@@ -106,6 +106,21 @@ AXIS_FAULTS = [
     ('engine = "./missing.toml"', "axes.engine", "missing.toml"),
     ("bacth = 4", "axes", "did you mean 'batch'"),
     ("xyzzy = 4", "axes", "use one of: model, device"),
+    ('prefill_device = "h20"', "axes.prefill_device", "only a disaggregated server"),
+    ("prefill_ratio = 0", "axes.prefill_ratio", "0"),
+    ("prefill_tp = 0", "axes.prefill_tp", "0"),
+    ('prefill_link = "3 GB"', "axes.prefill_link", "3 GB"),
+    ('prefill_devise = "h20"', "axes", "did you mean 'prefill_device'"),
+    (
+        'scheduler = "disaggregated"\nprefill_device = "nothing"',
+        "axes.prefill_device",
+        "'nothing'",
+    ),
+    (
+        'scheduler = "disaggregated"\noffload = "weights"\nprefill_tp = 2',
+        "axes.prefill_tp",
+        "beside offload",
+    ),
     ('"device.memory_bandwidth" = 4', "axes", "[what_if]"),
 ]
 SECTION_FAULTS = [

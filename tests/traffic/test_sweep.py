@@ -91,6 +91,38 @@ def test_tiers_and_servers_for_prompts_are_axes():
     assert max(row["prefix_hit_rate_dram"] for row in found) > 0.0
 
 
+def test_servers_for_prompts_may_be_other_machines():
+    axes = {"tp": 1, "device": "a100-80gb-sxm", "prefill_device": ["h100-sxm", "rtx-4090"]}
+    traffic = {"request_rate": 8, "prefill_replicas": 2, "replicas": 2}
+    form = {"dtype": "float64", "columns": "all", "keep_infeasible": True}
+    found = rows(traffic, {**axes, "prefill_tp": [1, 2], "prefill_link": "1 Gb/s"}, output=form)
+
+    assert len(found) == 4
+    for row in found:
+        device, tp = row["prefill_device"], row["prefill_tp"]
+        assert row["status"] == "ok"
+        expected = perfcore.simulate(
+            *("llama-3.1-8b", "a100-80gb-sxm"),
+            tp=1,
+            rate=8,
+            requests=60,
+            replicas=2,
+            prefill={"device": device, "tp": tp, "pp": 1, "replicas": 2},
+        )
+        assert row["devices"] == expected["devices"] == 2 + 2 * tp
+        assert row["ttft_p99_s"] == expected["ttft_p99_s"]
+        assert row["cost_per_month_usd"] == pytest.approx(expected["cost_per_month_usd"])
+        assert row["e2e_mean_s"] > expected["e2e_mean_s"]  # of faster links
+
+
+def test_a_pool_without_room_cannot_run():
+    axes = {"model": "llama-3.3-70b", "tp": 4, "prefill_device": "h100-sxm", "prefill_tp": 1}
+    form = {"columns": ["status"], "keep_infeasible": True}
+    found = rows({"request_rate": 1, "prefill_replicas": 1}, axes, output=form)
+
+    assert {row["status"] for row in found} == {"prefill pool cannot run"}
+
+
 @pytest.mark.parametrize(
     ("traffic", "message"),
     [
@@ -325,6 +357,17 @@ def test_faults_of_the_section(section, said):
 )
 def test_faults_of_axes_beside_traffic(axes, said):
     assert said in faults(spec(None, axes))
+
+
+@pytest.mark.parametrize(
+    ("replicas", "axes", "said"),
+    [
+        (0, {"prefill_device": "h20"}, "axes.prefill_device: there is no prefill pool; add"),
+        (1, {"prefill_ratio": 2}, "axes.prefill_ratio: beside prefill_replicas; leave it out"),
+    ],
+)
+def test_faults_of_pools(replicas, axes, said):
+    assert said in faults(spec({"prefill_replicas": replicas}, axes))
 
 
 def test_faults_of_the_whole():

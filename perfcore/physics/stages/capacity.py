@@ -12,6 +12,7 @@ from perfcore.physics.stages.replica import (
     HOST_MEMORY_TOO_SMALL,
     KV_DOES_NOT_FIT,
     OK,
+    PREFILL_POOL_FAILS,
     Replica,
 )
 from perfcore.records import SCHEDULER_STATIC
@@ -91,6 +92,16 @@ def batch_on_host(replica: Replica, cache: Cache) -> float:
     free = replica.device.host_memory_capacity - replica.away.weight_bytes
     own = replica.away.cpu.cached * (cache.per_sequence + cache.states)
     return largest_batch(free - replica.away.cpu.cached * cache.shared, own)
+
+
+def with_prompts(fit: Capacity, prompts: Capacity) -> Capacity:
+    """``fit`` of a decode replica whose prefill replica has room for a prompt, or has not."""
+    fails = fit.status == OK and prompts.status > OK
+    return Capacity(
+        status=PREFILL_POOL_FAILS if fails else fit.status,
+        batch=fit.batch,
+        max_batch=fit.max_batch,
+    )
 
 
 def capacity_at(replica: Replica, batch: float, input_len: float, output_len: float) -> Capacity:

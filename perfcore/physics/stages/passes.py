@@ -45,6 +45,19 @@ from perfcore.physics.stages.replica import Replica
 from perfcore.records import OFFLOAD_EXPERTS, OFFLOAD_NONE, OFFLOAD_WEIGHTS, SCHEDULER_STATIC
 
 
+class PromptsPool(NamedTuple):
+    """The servers that run prompts, as far as their price and what surrounds a prompt go."""
+
+    devices: float
+    usd_per_second: float
+    outside_s: float  # of each prompt, in which no device works for it
+    random_arrivals: float
+    load: float  # share of the time in which the pool is busy, if its size follows
+    kv_hand_over_per_byte: float  # s
+    low_ttft: float
+    high_ttft: float
+
+
 class Prefill(NamedTuple):
     """One prefill pass of a server or static batch; parts are computed for servers only.
 
@@ -69,6 +82,7 @@ class Prefill(NamedTuple):
     power_w: float  # of one board
     demand: Demand  # under a power limit
     rhythm: Rhythm
+    pool: PromptsPool
 
 
 class Step(NamedTuple):
@@ -230,6 +244,16 @@ def prefill_at(
         power_w=elsewhere.power_w,
         demand=demand,
         rhythm=pace,
+        pool=PromptsPool(
+            devices=layout.devices,
+            usd_per_second=replica.usd_per_second,
+            outside_s=engine.host_per_prefill,
+            random_arrivals=engine.random_arrivals,
+            load=engine.prefill_pool_load,
+            kv_hand_over_per_byte=replica.kv_hand_over_per_byte,
+            low_ttft=replica.spread.low_ttft,
+            high_ttft=replica.spread.high_ttft,
+        ),
     )
 
 

@@ -19,10 +19,16 @@ from perfcore.physics.memory import LARGEST_BATCH
 from perfcore.physics.prefill import PassParts
 from perfcore.physics.roofline import TINY
 from perfcore.physics.rounding import NOTHING, ceil_of
-from perfcore.physics.serving import prefill_pool, queueing
-from perfcore.physics.sizing import AUTO, fewest_devices
+from perfcore.physics.serving import hand_over, pool_load, prefill_pool, queueing
+from perfcore.physics.sizing import AUTO, fewest_devices, of_prompts
 from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
-from perfcore.physics.stages.capacity import Capacity, cache_at, capacity_at, host_shares
+from perfcore.physics.stages.capacity import (
+    Capacity,
+    cache_at,
+    capacity_at,
+    host_shares,
+    with_prompts,
+)
 from perfcore.physics.stages.passes import Prefill, Step, prefill_at, step_at, thinned
 from perfcore.physics.stages.replica import Replica, prepare
 from perfcore.records import (
@@ -130,6 +136,30 @@ def waited_parts(replica: Replica, prefill: Prefill, passes: float) -> PassParts
     )
 
 
+class PromptMachine(NamedTuple):
+    """What runs the prompts of a disaggregated server."""
+
+    device: Device
+    engine: Engine
+
+
+class PoolSize(NamedTuple):
+    """A prefill pool, for each decode replica."""
+
+    replicas: float
+    per_load: float  # time of the pool that a prompt pays for, relative to that of its work
+
+
+def pool_size(
+    deployment: Deployment, load: float, pool_s: float, requests_per_s: float
+) -> PoolSize:
+    """Size of a pool that works ``pool_s`` for each prompt: as given, or busy for ``load``."""
+    if deployment.prefill_ratio > 0.0:
+        ratio = deployment.prefill_ratio
+        return PoolSize(ratio, ratio / (pool_s * requests_per_s))
+    return PoolSize(prefill_pool(load, pool_s, requests_per_s), 1.0 / load)
+
+
 def point_at(
     replica: Replica,
     running: RunningBatch,
@@ -142,7 +172,8 @@ def point_at(
     """Stage 4: metrics of a prefill pass and a decode step.
 
     ``prefill`` and ``full`` are ``prefill_at`` and ``step_at`` of the same lengths; all requests
-    that the step has room for write tokens in it. Every branch is on a field of ``replica``, so
+    that the step has room for write tokens in it. Prefill of a disaggregated server may be that of
+    another replica. Every branch is on a field of ``replica``, so
     that the kernel's loop over lengths has none. There is only plain arithmetic, and ``sqrt``.
     """
     engine = replica.engine
@@ -171,7 +202,8 @@ def point_at(
 
     # Time of a request once it runs: its prompt, that of others, its tokens.
     written = output_len - 1.0
-    outside_s = engine.host_per_prefill  # in which no device works for it
+    ahead = prefill.pool  # the servers that run prompts: these ones, unless they are apart
+    outside_s = ahead.outside_s  # in which no device works for it
     per_prompt = prefill.per_prompt * prefill.per_at_once  # passes of all devices
     passes = 0.0
     prefill_s = 0.0
@@ -186,14 +218,24 @@ def point_at(
     first_s = prompts_s + outside_s
     steps_s = written * full.seconds
     step = full
+    pool_s = pass_s * per_prompt  # of a prefill replica, for each prompt
     if apart:
         prompt_kv = kv_bytes_per_sequence(replica.model, replica.kv_format, input_len)
         prompt_kv *= 1.0 + replica.away.cpu.cached
-        first_s += prompt_kv * replica.kv_hand_over_per_byte
-        first_s += engine.random_arrivals * queueing(pass_s, engine.prefill_pool_load)
+        layer_s = prompt_kv * max(replica.kv_hand_over_per_byte, ahead.kv_hand_over_per_byte)
+        first_s += hand_over(layer_s, pass_s, replica.model.layers)
+        load = ahead.load
+        paced_s = 0.0  # least time of a request at the pace of a pool of a given size
+        if deployment.prefill_ratio > 0.0:
+            paced_s = batch * pool_s / deployment.prefill_ratio
+            service_s = ahead.random_arrivals * pass_s
+            load = pool_load(batch / paced_s, batch, first_s + steps_s, service_s)
+        first_s += ahead.random_arrivals * queueing(pass_s, load)
+        first_s = max(first_s, paced_s - steps_s)
         company = min(batch - 1.0, 1.0)  # a request alone always writes in its steps
         step = thinned(replica, full, (steps_s + TINY) / (steps_s + company * first_s + TINY))
         steps_s = written * step.seconds
+        first_s = max(first_s, paced_s - steps_s)
         busy = (steps_s + first_s) / max(steps_s, step.seconds)  # of one token: like of two
     elif served:
         pace = prefill.rhythm
@@ -265,8 +307,11 @@ def point_at(
     ttft_s = first_s + running.waiting * running_s
     e2e_latency_s = ttft_s + request_s
     pool = 0.0
+    per_load = 1.0
     if apart:
-        pool = prefill_pool(engine.prefill_pool_load, pass_s * per_prompt, requests_per_s)
+        size = pool_size(deployment, ahead.load, pool_s, requests_per_s)
+        pool = size.replicas
+        per_load = size.per_load
 
     # Traffic and arithmetic of one decode step, as times at peak rates.
     memory_s = step.pass_bytes * (replica.per_step_token * replica.per_bandwidth)
@@ -284,7 +329,7 @@ def point_at(
     prompt_device_s = request_device_s - written * seconds_per_output
     power_w = decode_power_w
     if apart:
-        prompt_device_s = pass_s * per_prompt
+        prompt_device_s = pool_s
     else:
         power_w = (
             prefill.power_w * prompts_s + decode_power_w * steps_s + watts.host * outside_s
@@ -292,7 +337,7 @@ def point_at(
     energy_output_j = decode_power_w * layout.devices * seconds_per_output
     energy_request_j = power_w * layout.devices * request_device_s
     if apart:
-        energy_request_j += prefill.power_w * layout.devices * prompt_device_s
+        energy_request_j += prefill.power_w * ahead.devices * prompt_device_s
     seconds_per_input = prompt_device_s * (1.0 / input_len)
     rest_j = max(energy_request_j - written * energy_output_j, 0.0)  # not -0.0 by rounding
     energy_input_j = rest_j * (1.0 / input_len)
@@ -300,8 +345,8 @@ def point_at(
     # Money and carbon.
     usd_per_mtok_second = replica.usd_per_second * TOKENS_PER_MTOK
     usd_output = usd_per_mtok_second * seconds_per_output
-    pool_load = 1.0 / engine.prefill_pool_load if apart else 1.0
-    pool_share = 1.0 / (1.0 + pool) if apart else 1.0
+    usd_per_mtok_prompt_second = ahead.usd_per_second * TOKENS_PER_MTOK
+    pool_share = 1.0 / (1.0 + pool * (ahead.devices / layout.devices)) if apart else 1.0
     # a cached token is never dearer than a new one, of which it saves the work
     cached_token_s = min(prefill.cached_token_s * prefill.per_at_once, seconds_per_input)
     carbon = carbon_per_joule(economics) * TOKENS_PER_MTOK
@@ -397,17 +442,17 @@ def point_at(
         energy_per_request_j=energy_request_j,
         facility_energy_per_output_token_j=energy_output_j * facility_factor(economics),
         cost_per_mtok_output_usd=usd_output,
-        cost_per_mtok_input_usd=usd_per_mtok_second * seconds_per_input * pool_load,
-        cost_per_mtok_cached_input_usd=usd_per_mtok_second * cached_token_s * pool_load,
+        cost_per_mtok_input_usd=usd_per_mtok_prompt_second * seconds_per_input * per_load,
+        cost_per_mtok_cached_input_usd=usd_per_mtok_prompt_second * cached_token_s * per_load,
         break_even_utilization=usd_output * (economics.utilization / economics.token_price),
         carbon_per_mtok_output_g=energy_output_j * carbon,
         carbon_per_mtok_input_g=energy_input_j * carbon,
-        ttft_low_s=ttft_s * spread.low_ttft,
-        ttft_high_s=ttft_s * spread.high_ttft,
+        ttft_low_s=ttft_s * ahead.low_ttft,
+        ttft_high_s=ttft_s * ahead.high_ttft,
         tpot_low_s=tpot_s * spread.low_tpot,
         tpot_high_s=tpot_s * spread.high_tpot,
-        e2e_latency_low_s=ttft_s * spread.low_ttft + request_s * spread.low_tpot,
-        e2e_latency_high_s=ttft_s * spread.high_ttft + request_s * spread.high_tpot,
+        e2e_latency_low_s=ttft_s * ahead.low_ttft + request_s * spread.low_tpot,
+        e2e_latency_high_s=ttft_s * ahead.high_ttft + request_s * spread.high_tpot,
         energy_per_output_token_low_j=energy_output_j * engine.low_energy,
         energy_per_output_token_high_j=energy_output_j * engine.high_energy,
         power_low_w=power_w * engine.low_power,
@@ -425,11 +470,14 @@ def evaluate(
     economics: Economics,
     input_len: float,
     output_len: float,
+    prompts: PromptMachine | None = None,
 ) -> Point:
     """All metrics of one configuration: the stages in sequence, in plain Python.
 
     A server runs as many of the requests in flight as its KV cache holds; the others wait for a
-    generation to finish. A tensor-parallel degree of 0 selects the fewest devices that fit.
+    generation to finish. A tensor-parallel degree of 0 selects the fewest devices that fit. With
+    ``prompts``, a disaggregated server has a prefill pool of its own, with the degrees that
+    ``deployment`` has for it.
     """
     if deployment.tp == AUTO:
         deployment = fewest_devices(
@@ -446,6 +494,20 @@ def evaluate(
         replica, runnable(engine, deployment, deployment.batch), input_len, output_len
     )
     running = batch_at(replica, fit.batch, deployment.batch)
-    prefill = prefill_at(replica, running, input_len, output_len)
+    if prompts is None or deployment.scheduler != SCHEDULER_DISAGGREGATED:
+        prefill = prefill_at(replica, running, input_len, output_len)
+    else:
+        ahead = prepare(
+            model,
+            prompts.device,
+            prompts.engine,
+            weight_format,
+            kv_format,
+            of_prompts(deployment),
+            economics,
+        )
+        fit = with_prompts(fit, capacity_at(ahead, 1.0, input_len, 1.0))
+        running_ahead = batch_at(ahead, fit.batch, deployment.batch)
+        prefill = prefill_at(ahead, running_ahead, input_len, output_len)
     step = step_at(replica, running, input_len, output_len)
     return point_at(replica, running, fit, input_len, output_len, prefill, step)

@@ -70,6 +70,7 @@ WEIGHTS_DO_NOT_FIT = 5.0
 CONTEXT_TOO_LONG = 6.0
 KV_DOES_NOT_FIT = 7.0
 HOST_MEMORY_TOO_SMALL = 8.0
+PREFILL_POOL_FAILS = 9.0
 
 
 class Spread(NamedTuple):
@@ -167,7 +168,7 @@ class Replica(NamedTuple):
     state_bytes: float  # recurrent state of one sequence
     prefill_flops_per_token: float
     head_flops: float  # per prompt
-    kv_hand_over_per_byte: float  # s, from a prefill pool
+    kv_hand_over_per_byte: float  # s, between pools: of all layers, to send one of them
     usd_per_second: float
     spread: Spread
     watts: Watts
@@ -256,6 +257,12 @@ def in_host_memory(
         copied_start_s=copied_start_s,
         weight_bytes=(1.0 + drafts) * host_weight_bytes(model, split, weight_format),
     )
+
+
+def kv_hand_over(model: Model, device: Device, engine: Engine, deployment: Deployment) -> float:
+    """Time to send one layer's cache to another pool, for each byte of all layers. [s/byte]"""
+    port = deployment.prefill_link if deployment.prefill_link > 0.0 else device.network_bandwidth
+    return 1.0 / (model.layers * deployment.tp * engine.network_efficiency * port)
 
 
 def bare_step(
@@ -514,9 +521,7 @@ def prepare(
         state_bytes=state_bytes,
         prefill_flops_per_token=token_flops,
         head_flops=2.0 * model.lm_head_elements,
-        # all layers but the last are sent while the next ones compute
-        kv_hand_over_per_byte=1.0
-        / (whole.layers * deployment.tp * engine.network_efficiency * device.network_bandwidth),
+        kv_hand_over_per_byte=kv_hand_over(whole, device, engine, deployment),
         usd_per_second=usd_per_second(device, layout.devices, economics),
         spread=spread_of(engine, deployment),
         watts=watts_of(device, engine),
