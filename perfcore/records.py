@@ -584,7 +584,33 @@ class Engine(NamedTuple):
     ]
     memory_fraction: Annotated[float, EFFICIENCY, "share of device memory that the engine may use"]
     memory_reserve: Annotated[
-        float, RESERVE, "device memory kept for activations, graphs and buffers"
+        float,
+        RESERVE,
+        "device memory kept for context and graphs, and for activations that are not counted",
+    ]
+    memory_driver_share: Annotated[
+        float, SHARE, "share of device memory that the driver withholds from programs"
+    ]
+    communicator_memory: Annotated[
+        float, RESERVE, "device memory of communicators, if a replica has several devices"
+    ]
+    activation_width: Annotated[
+        float,
+        Limits("bytes", 0, 64),
+        "bytes of an activation for which room is kept; 0: they are part of `memory_reserve`",
+    ]
+    activation_tokens: Annotated[
+        float,
+        Limits("count", 0, 1e9, whole=True),
+        "tokens of a step for whose activations room is kept: the server's token budget",
+    ]
+    sampled_sequences: Annotated[
+        float,
+        Limits("count", 0, 1e9, whole=True),
+        "sequences for whose sampling room is kept, as many as the server admits",
+    ]
+    sampler_width: Annotated[
+        float, Limits("bytes", 0, 1e3), "bytes per logit while tokens are sampled"
     ]
     power_floor: Annotated[
         float, SHARE, "share of rated power that leakage and clocks draw while operators run"

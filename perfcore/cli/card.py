@@ -12,7 +12,8 @@ from perfcore.columns import BOUND, STATUS
 from perfcore.configuration.alternatives import Alternative, alternatives, fitting, gains
 from perfcore.configuration.configuration import Configuration
 from perfcore.configuration.provenance import VERDICT, Figure, figures
-from perfcore.physics.memory import second_tier_bytes, usable_bytes
+from perfcore.physics.memory import activation_bytes, second_tier_bytes
+from perfcore.physics.parallelism import lay_out
 from perfcore.physics.speculation import accepted_tokens
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.replica import OK
@@ -320,14 +321,17 @@ def _term(name: str, seconds: float, point: Point) -> tuple[str, str, str]:
 def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     made = configuration.records
     capacity = made.device.memory_capacity
-    usable = usable_bytes(made.device, made.engine)
+    usable = made.usable_bytes
+    layout = lay_out(made.model, made.device, made.deployment)
+    activations = activation_bytes(made.model, made.engine, layout)
     together = point.total_bytes_per_device
     here = together - point.offloaded_bytes_per_device
     parts = [
         ("weights", point.weight_bytes_per_device, "cyan"),
         ("KV cache", point.kv_bytes_per_device, "cyan"),
         ("free", max(usable - here, 0.0), "dim"),
-        ("engine reserve", max(capacity - max(usable, here), 0.0), "dim"),
+        ("activations", activations, "dim"),
+        ("engine reserve", max(capacity - max(usable, here) - activations, 0.0), "dim"),
     ]
     scale = max(capacity, sum(size for _, size, _ in parts))
     rows: list[Row] = []

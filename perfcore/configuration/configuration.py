@@ -26,7 +26,8 @@ from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, LIMITS, PURCHASES, broken_ties
 from perfcore.limits import POWER, Limits
 from perfcore.physics.cost import TOKENS_PER_MTOK
-from perfcore.physics.parallelism import heads_fit
+from perfcore.physics.memory import usable_bytes
+from perfcore.physics.parallelism import heads_fit, lay_out
 from perfcore.physics.roofline import peak_flops
 from perfcore.physics.sizing import LARGEST_DEGREE, fewest_devices, with_degrees
 from perfcore.physics.stages.point import Point
@@ -91,6 +92,12 @@ class Records(NamedTuple):
     economics: records.Economics
     input_len: float
     output_len: float
+
+    @property
+    def usable_bytes(self) -> float:
+        """Bytes of a device that the engine allocates to weights and KV cache."""
+        layout = lay_out(self.model, self.device, self.deployment)
+        return usable_bytes(self.model, self.device, self.engine, layout)
 
 
 class PerRequest(NamedTuple):
@@ -361,7 +368,7 @@ class Configuration:
     def remedy(self) -> str:
         """Return why the configuration does not run, and the remedy; empty if it runs."""
         made = self.records
-        return remedy(made.model, made.device, made.engine, self.evaluate(), self.labels)
+        return remedy(made.model, made.usable_bytes, self.evaluate(), self.labels)
 
     def bound(self) -> Point:
         """Return the result with an ideal engine: the physical bound on this machine.

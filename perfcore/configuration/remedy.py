@@ -5,7 +5,6 @@ from typing import Final
 
 from perfcore import records
 from perfcore.errors import argument
-from perfcore.physics.memory import usable_bytes
 from perfcore.physics.stages.point import Point
 from perfcore.units import format_quantity, plural
 
@@ -14,8 +13,7 @@ _MOST_DIVISORS: Final = 8
 
 def remedy(
     model: records.Model,
-    device: records.Device,
-    engine: records.Engine,
+    usable_bytes: float,
     point: Point,
     labels: Mapping[str, str | float],
 ) -> str:
@@ -23,13 +21,15 @@ def remedy(
 
     Parameters
     ----------
+    usable_bytes
+        Bytes of a device for weights and KV cache.
     labels
         Value of every axis of the point, by name.
     """
     heads, layers, experts = int(model.heads), int(model.layers), int(model.experts)
     tp, pp, dp, ep = (int(labels[name]) for name in ("tp", "pp", "dp", "ep"))
     joined = tp * dp
-    usable = format_quantity(usable_bytes(device, engine), "B")
+    usable = format_quantity(usable_bytes, "B")
     weights = f"{format_quantity(point.weight_bytes_per_device, 'B')} of weights"
     cache = f"{format_quantity(point.kv_bytes_per_device, 'B')} of KV cache"
     needed = f"it takes at least {plural(int(point.devices_needed), 'device')}"

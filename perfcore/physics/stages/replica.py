@@ -307,7 +307,7 @@ def prepare(
     reached = reached_flops(device, engine, arithmetic)
     held = held_bytes(model, weight_format, layout)
     per_device = weight_bytes_per_device(model, weight_format, layout, drafts)
-    usable = usable_bytes(device, engine)
+    usable = usable_bytes(model, device, engine, layout)
     second_tier = 0.0 if deployment.offload == OFFLOAD_NONE else second_tier_bytes(device, engine)
 
     capped = 1.0 if device.board_power < device.rated_power else 0.0

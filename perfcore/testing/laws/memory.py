@@ -49,7 +49,8 @@ def bytes_add_up(scenario: Scenario) -> None:
 def status_follows_from_bytes(scenario: Scenario) -> None:
     """Status, bytes, largest batch and memory are consistent."""
     point, deployment = scenario.evaluate(), scenario.deployment
-    room = usable_bytes(scenario.device, scenario.engine)
+    layout = lay_out(scenario.model, scenario.device, deployment)
+    room = usable_bytes(scenario.model, scenario.device, scenario.engine, layout)
     if deployment.offload != OFFLOAD_NONE:
         room += second_tier_bytes(scenario.device, scenario.engine)
     more, less = room * (1.0 + ROUNDING), room * (1.0 - ROUNDING)
