@@ -47,6 +47,8 @@ from perfcore.limits import (
     one_of,
 )
 
+UNMEASURED = -1.0  # increase of perplexity of a format that nobody has measured
+
 
 class Model(NamedTuple):
     """A transformer reduced to what time, memory and energy depend on. [elements unless stated]
@@ -346,6 +348,12 @@ class WeightFormat(NamedTuple):
         BITS,
         "bits per weight of the other matrices if only experts are quantised",
         Absent(16.0),
+    ]
+    perplexity_increase: Annotated[
+        float,
+        Limits("ratio", UNMEASURED, 1e6),
+        "increase of the perplexity of Llama 3 8B on wikitext-2, as a fraction; -1: not measured",
+        Absent(None),
     ]
 
 

@@ -175,6 +175,7 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
                 + _mark(configuration, "board_power", "idle_power"),
             ),
             *_money(configuration, point),
+            ("quality", configuration.entries.weight_format.loss),
         )
     )
 

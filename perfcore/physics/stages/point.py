@@ -24,6 +24,7 @@ from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
 from perfcore.physics.stages.capacity import Capacity, cache_at, capacity_at
 from perfcore.physics.stages.passes import Prefill, Step, prefill_at, step_at, thinned
 from perfcore.physics.stages.replica import Replica, prepare
+from perfcore.physics.weights import perplexity_increase
 from perfcore.records import (
     SCHEDULER_DISAGGREGATED,
     SCHEDULER_STATIC,
@@ -114,6 +115,7 @@ class Point(NamedTuple):
     energy_per_output_token_high_j: float
     power_low_w: float
     power_high_w: float
+    perplexity_increase: float
 
 
 def point_at(
@@ -370,6 +372,7 @@ def point_at(
         energy_per_output_token_high_j=energy_output_j * engine.high_energy,
         power_low_w=power_w * engine.low_power,
         power_high_w=min(power_w * engine.high_power, watts.limit),
+        perplexity_increase=perplexity_increase(replica.weight_format),
     )
 
 
