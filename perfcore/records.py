@@ -37,6 +37,7 @@ from perfcore.limits import (
     PRICE,
     RESERVE,
     SHARE,
+    TOKEN_PRICE,
     TOKENS,
     UPPER,
     Absent,
@@ -170,6 +171,9 @@ class Model(NamedTuple):
     all_reduces: Annotated[float, LAYERS, "tensor-parallel all-reduces in one forward pass"]
     experts_only: Annotated[
         float, FLAG, "1 if 4-bit checkpoints of this model quantise only the routed experts"
+    ]
+    token_price: Annotated[
+        float, TOKEN_PRICE._replace(low=1e-6), "list price of the model's output tokens"
     ]
 
 
@@ -761,8 +765,9 @@ class Economics(NamedTuple):
     ]
     token_price: Annotated[
         float,
-        Limits("price_per_mtok", 1e-6, 1e6),
-        "sale price of output tokens, for break-even utilisation",
+        TOKEN_PRICE,
+        "sale price of output tokens, for break-even utilisation; 0: the model's list price",
+        Absent(0.0),
         Cited("token price"),
     ]
     pue: Annotated[

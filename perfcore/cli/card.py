@@ -12,6 +12,7 @@ from perfcore.columns import BOUND, STATUS
 from perfcore.configuration.alternatives import Alternative, alternatives, fitting, gains
 from perfcore.configuration.configuration import Configuration
 from perfcore.configuration.provenance import VERDICT, Figure, figures
+from perfcore.physics.cost import sale_price
 from perfcore.physics.memory import activation_bytes, second_tier_bytes
 from perfcore.physics.parallelism import lay_out
 from perfcore.physics.speculation import accepted_tokens
@@ -266,16 +267,31 @@ def _money(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
         + f", {configuration.purchase}"
         + _mark(configuration, PRICES[configuration.purchase])
     )
-    facility = configuration.records.economics
+    made = configuration.records
+    facility = made.economics
     share = point.break_even_utilization
-    token = f"${significant(facility.token_price, 3)} per Mtok out"
+    token = f"${significant(sale_price(made.model, facility), 3)} per Mtok out"
     use = (
         f"cheaper than buying tokens at {token} above {share:.1%} utilisation"
         if share <= 1.0
         else f"never cheaper than buying tokens at {token}: "
         f"{significant(share, 3)} x that price even at full utilisation"
     )
-    return [("cost", prices), ("break-even", f"{use}; {facility.utilization:.0%} assumed")]
+    return [
+        ("cost", prices),
+        ("break-even", f"{use}; {facility.utilization:.0%} assumed"),
+        ("token price", _token_price(configuration)),
+    ]
+
+
+def _token_price(configuration: Configuration) -> str:
+    """Return whose price of tokens the break-even is about."""
+    entry = configuration.entries.model
+    if configuration.records.economics.token_price > 0.0:
+        return "as stated in economics.token_price"
+    if entry.token_price is None:
+        return f"no list price of {entry.name} is known: that of a 70B; state economics.token_price"
+    return entry.token_price_source
 
 
 def _mark(configuration: Configuration, *fields: str) -> str:

@@ -288,7 +288,7 @@ def economics(*, max_pue: float = 3.0) -> st.SearchStrategy[Economics]:
         "server_factor": _shares(1.0, 3.0),
         "operations": _shares(0.0, 0.5),
         "electricity_price": _shares(0.0, 0.5),
-        "token_price": _reals(0.01, 100.0),
+        "token_price": st.just(0.0) | _reals(0.01, 100.0),
         "pue": _shares(1.0, max_pue),
         "node_overhead": _shares(0.0, 1.0),
         "carbon_intensity": _shares(0.0, 1_200.0),

@@ -7,7 +7,7 @@ that depend on the batch and lengths in its innermost loops, one loop per stage.
 from typing import NamedTuple
 
 from perfcore.physics.attention import kv_bytes_per_sequence
-from perfcore.physics.cost import TOKENS_PER_MTOK
+from perfcore.physics.cost import TOKENS_PER_MTOK, sale_price
 from perfcore.physics.energy import (
     carbon_per_joule,
     facility_factor,
@@ -359,7 +359,8 @@ def point_at(
         cost_per_mtok_output_usd=usd_output,
         cost_per_mtok_input_usd=usd_per_mtok_second * seconds_per_input * pool_load,
         cost_per_mtok_cached_input_usd=usd_per_mtok_second * cached_token_s * pool_load,
-        break_even_utilization=usd_output * (economics.utilization / economics.token_price),
+        break_even_utilization=usd_output
+        * (economics.utilization / sale_price(replica.model, economics)),
         carbon_per_mtok_output_g=energy_output_j * carbon,
         carbon_per_mtok_input_g=energy_input_j * carbon,
         ttft_low_s=ttft_s * spread.low_ttft,
