@@ -243,6 +243,12 @@ METRICS: tuple[Column, ...] = (
     ),
     _metric("power_low_w", "W", "lower end of the 80 % interval of power_w"),
     _metric("power_high_w", "W", "upper end of the 80 % interval of power_w"),
+    _metric(
+        "perplexity_increase",
+        "1",
+        "loss of quality by weight_format: increase of the perplexity of Llama 3 8B on wikitext-2, "
+        "as a fraction; NaN if it is not measured",
+    ),
 )
 
 # Of the prefill pool of a disaggregated server, in sweeps that name them.

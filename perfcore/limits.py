@@ -98,6 +98,7 @@ BANDWIDTH: Final = Limits("bandwidth", 1e3, 1e18)  # from a modem to a million T
 COMPUTE: Final = Limits("flops", 0, 1e21, least=1e6)  # from the first supercomputer to 1e6 PFLOP/s
 POWER: Final = Limits("power", 1e-3, 1e6)  # from a sensor to a building
 PRICE: Final = Limits("price", 0, 1e6)
+TOKEN_PRICE: Final = Limits("price_per_mtok", 0, 1e6, least=1e-6)
 MONEY: Final = Limits("money", 0, 1e10)
 ENERGY_PER_BIT: Final = Limits("energy_per_bit", 1e-17, 1e-6)  # SRAM arrays take 0.1 pJ
 ENERGY_PER_FLOP: Final = Limits("energy_per_flop", 1e-17, 1e-6)

@@ -37,6 +37,7 @@ from perfcore.limits import (
     PRICE,
     RESERVE,
     SHARE,
+    TOKEN_PRICE,
     TOKENS,
     UPPER,
     Absent,
@@ -46,6 +47,8 @@ from perfcore.limits import (
     Limits,
     one_of,
 )
+
+UNMEASURED = -1.0  # increase of perplexity of a format that nobody has measured
 
 
 class Model(NamedTuple):
@@ -168,6 +171,9 @@ class Model(NamedTuple):
     all_reduces: Annotated[float, LAYERS, "tensor-parallel all-reduces in one forward pass"]
     experts_only: Annotated[
         float, FLAG, "1 if 4-bit checkpoints of this model quantise only the routed experts"
+    ]
+    token_price: Annotated[
+        float, TOKEN_PRICE._replace(low=1e-6), "list price of the model's output tokens"
     ]
 
 
@@ -363,6 +369,12 @@ class WeightFormat(NamedTuple):
         BITS,
         "bits per weight of the other matrices if only experts are quantised",
         Absent(16.0),
+    ]
+    perplexity_increase: Annotated[
+        float,
+        Limits("ratio", UNMEASURED, 1e6),
+        "increase of the perplexity of Llama 3 8B on wikitext-2, as a fraction; -1: not measured",
+        Absent(None),
     ]
 
 
@@ -616,7 +628,33 @@ class Engine(NamedTuple):
     ]
     memory_fraction: Annotated[float, EFFICIENCY, "share of device memory that the engine may use"]
     memory_reserve: Annotated[
-        float, RESERVE, "device memory kept for activations, graphs and buffers"
+        float,
+        RESERVE,
+        "device memory kept for context and graphs, and for activations that are not counted",
+    ]
+    memory_driver_share: Annotated[
+        float, SHARE, "share of device memory that the driver withholds from programs"
+    ]
+    communicator_memory: Annotated[
+        float, RESERVE, "device memory of communicators, if a replica has several devices"
+    ]
+    activation_width: Annotated[
+        float,
+        Limits("bytes", 0, 64),
+        "bytes of an activation for which room is kept; 0: they are part of `memory_reserve`",
+    ]
+    activation_tokens: Annotated[
+        float,
+        Limits("count", 0, 1e9, whole=True),
+        "tokens of a step for whose activations room is kept: the server's token budget",
+    ]
+    sampled_sequences: Annotated[
+        float,
+        Limits("count", 0, 1e9, whole=True),
+        "sequences for whose sampling room is kept, as many as the server admits",
+    ]
+    sampler_width: Annotated[
+        float, Limits("bytes", 0, 1e3), "bytes per logit while tokens are sampled"
     ]
     power_floor: Annotated[
         float, SHARE, "share of rated power that leakage and clocks draw while operators run"
@@ -792,8 +830,9 @@ class Economics(NamedTuple):
     ]
     token_price: Annotated[
         float,
-        Limits("price_per_mtok", 1e-6, 1e6),
-        "sale price of output tokens, for break-even utilisation",
+        TOKEN_PRICE,
+        "sale price of output tokens, for break-even utilisation; 0: the model's list price",
+        Absent(0.0),
         Cited("token price"),
     ]
     pue: Annotated[

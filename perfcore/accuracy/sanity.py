@@ -26,6 +26,7 @@ from perfcore.accuracy.protocols import artefact
 from perfcore.accuracy.table import Measurement
 from perfcore.columns import STATUS
 from perfcore.physics.memory import usable_bytes
+from perfcore.physics.parallelism import lay_out
 from perfcore.physics.stages.point import Point
 from perfcore.units import significant
 
@@ -171,7 +172,9 @@ def _cannot_run(question: Question, point: Floats) -> str:
     static = question.measurement.mode == "static"  # other requests of a server wait
     if weights <= room and not (static and weights + cache > room):
         return ""
-    usable = usable_bytes(device, question.engine.record(question.device, question.weight_format))
+    engine = question.engine.record(question.device, question.weight_format)
+    layout = lay_out(question.model.record(), device, question.deployment)
+    usable = usable_bytes(question.model.record(), device, engine, layout)
     if weights > room:
         return (
             f"weights do not fit: {weights / 1e9:.0f} GB of {usable / 1e9:.0f} GB; "

@@ -18,6 +18,7 @@ Layers = Annotated[int, Field(ge=1, le=10**5)]  # layer_pattern has one letter p
 Share = Annotated[float, Field(ge=0, le=1)]
 Bits = Annotated[float, Field(ge=0, le=64)]
 Parameters = Annotated[float, Field(gt=0, le=1e16)]
+Price = Annotated[float, Field(ge=1e-6, le=1e6)]
 
 
 class Architecture(Entry):
@@ -45,6 +46,8 @@ class Architecture(Entry):
     published_params: Parameters | None = None
     published_active: Parameters | None = None
     published_source: str = ""
+    token_price: Price | None = None  # USD per million output tokens
+    token_price_source: str = ""
 
     hidden_size: Size
     num_hidden_layers: Layers

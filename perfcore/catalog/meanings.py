@@ -39,6 +39,8 @@ MODEL: Final[dict[str, Meaning]] = {
     "published_params": Meaning("published number of parameters, for comparison"),
     "published_active": Meaning("published number of active parameters per token"),
     "published_source": Meaning("source of the published counts"),
+    "token_price": Meaning("list price of output tokens [USD/Mtok]"),
+    "token_price_source": Meaning("who lists that price, and when"),
     "hidden_size": Meaning("width of the model [elements]"),
     "num_hidden_layers": Meaning("layers"),
     "vocab_size": Meaning("rows of the embedding [tokens]"),

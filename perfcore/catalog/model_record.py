@@ -12,6 +12,9 @@ from perfcore.catalog.mixers.mixer import Mixer
 UNLIMITED_CONTEXT = 1e9  # tokens: a state-space model has no longest context
 
 
+YARDSTICK = 0.79  # USD/Mtok of models without a price: groq-llama-3-70b-output of prices.toml
+
+
 def model_record(entry: Architecture) -> records.Model:
     """Return the record of a model entry."""
     mixers = mixers_of(entry)
@@ -68,6 +71,7 @@ def model_record(entry: Architecture) -> records.Model:
         state_elements=float(attention.state_elements),
         all_reduces=float(_all_reduces(entry)),
         experts_only=1.0 if "experts" in entry.native_dtype else 0.0,
+        token_price=entry.token_price or YARDSTICK,
     )
 
 

@@ -1,5 +1,6 @@
 """Catalogue entries: the fields of their TOML tables, in human units, and their records."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -249,6 +250,9 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
         return made._replace(**host)
 
 
+REFERENCE_FAMILY = "Llama-3"  # by whose 8B formats are compared; others lose more or less
+
+
 class Quality(BaseModel):
     """An open measurement of a format's loss of quality, valid for the measured model only."""
 
@@ -259,6 +263,17 @@ class Quality(BaseModel):
     value: float
     reference: float | None = None  # the same metric at 16 bit
     source: Text
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the measurement is the one by which formats are compared."""
+        family = self.model.startswith(REFERENCE_FAMILY) and "8B" in self.model
+        return family and "perplexity, wikitext" in self.metric and self.reference is not None
+
+    @property
+    def increase(self) -> float:
+        """Increase over 16 bit, as a fraction."""
+        return self.value / self.reference - 1.0 if self.reference else math.nan
 
 
 class _Bounded(Sourced):
@@ -279,9 +294,27 @@ class WeightFormatEntry(sheet_of(records.WeightFormat, _Bounded), _Bounded):  # 
     dequantisation: str = ""
     quality: tuple[Quality, ...] = ()
 
+    @property
+    def measured(self) -> Quality | None:
+        """The measurement that ``perplexity_increase`` is taken from, unless it is given."""
+        return next((one for one in self.quality if one.is_reference), None)
+
+    @property
+    def loss(self) -> str:
+        """What is known of the loss of quality, in words."""
+        increase = self.record().perplexity_increase
+        if increase == records.UNMEASURED:
+            return f"no open measurement of what {self.name} loses"
+        on = f" of {self.measured.model}" if self.measured else ""
+        return f"perplexity{on} on wikitext-2 {increase:+.1%}; other models lose more or less"
+
     def record(self) -> records.WeightFormat:
         """Return what physics needs of the entry."""
-        return record_of(records.WeightFormat, self)
+        made = record_of(records.WeightFormat, self)
+        if self.perplexity_increase is not None:
+            return made
+        increase = records.UNMEASURED if self.measured is None else self.measured.increase
+        return made._replace(perplexity_increase=increase)
 
 
 class KVFormatEntry(sheet_of(records.KVFormat, _Bounded), _Bounded):  # type: ignore[misc]

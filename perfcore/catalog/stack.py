@@ -227,13 +227,20 @@ def _offline(engine: EngineEntry, _: DeviceEntry, stack: Stack) -> tuple[EngineE
 
 
 def _budgeted(engine: EngineEntry, device: DeviceEntry, stack: Stack) -> tuple[EngineEntry, str]:
-    """Set the token budget of a step; what passes through pipeline stages together is no more."""
+    """Set the token budget of a step, for which memory is kept, too.
+
+    What passes through pipeline stages together is no more.
+    """
     if stack.prefill_chunk is None:
         return engine, ""
     through = min(engine.constants_for(device)["pipeline_chunk"].value, stack.prefill_chunk)
     constants: Constants = {
         name: Constant(value=value, basis="definition", source="prefill_chunk of this question")
-        for name, value in (("prefill_chunk", stack.prefill_chunk), ("pipeline_chunk", through))
+        for name, value in (
+            ("prefill_chunk", stack.prefill_chunk),
+            ("pipeline_chunk", through),
+            ("activation_tokens", stack.prefill_chunk),
+        )
     }
     return engine.changed({}, constants), ""
 

@@ -12,7 +12,9 @@ from perfcore.columns import BOUND, STATUS
 from perfcore.configuration.alternatives import Alternative, alternatives, fitting, gains
 from perfcore.configuration.configuration import Configuration
 from perfcore.configuration.provenance import VERDICT, Figure, figures
-from perfcore.physics.memory import second_tier_bytes, usable_bytes
+from perfcore.physics.cost import sale_price
+from perfcore.physics.memory import activation_bytes, second_tier_bytes
+from perfcore.physics.parallelism import lay_out
 from perfcore.physics.speculation import accepted_tokens
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.replica import OK
@@ -180,6 +182,7 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
                 + _mark(configuration, "board_power", "idle_power"),
             ),
             *_money(configuration, point),
+            ("quality", configuration.entries.weight_format.loss),
         )
     )
 
@@ -280,16 +283,31 @@ def _money(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
         + f", {configuration.purchase}"
         + _mark(configuration, PRICES[configuration.purchase])
     )
-    facility = configuration.records.economics
+    made = configuration.records
+    facility = made.economics
     share = point.break_even_utilization
-    token = f"${significant(facility.token_price, 3)} per Mtok out"
+    token = f"${significant(sale_price(made.model, facility), 3)} per Mtok out"
     use = (
         f"cheaper than buying tokens at {token} above {share:.1%} utilisation"
         if share <= 1.0
         else f"never cheaper than buying tokens at {token}: "
         f"{significant(share, 3)} x that price even at full utilisation"
     )
-    return [("cost", prices), ("break-even", f"{use}; {facility.utilization:.0%} assumed")]
+    return [
+        ("cost", prices),
+        ("break-even", f"{use}; {facility.utilization:.0%} assumed"),
+        ("token price", _token_price(configuration)),
+    ]
+
+
+def _token_price(configuration: Configuration) -> str:
+    """Return whose price of tokens the break-even is about."""
+    entry = configuration.entries.model
+    if configuration.records.economics.token_price > 0.0:
+        return "as stated in economics.token_price"
+    if entry.token_price is None:
+        return f"no list price of {entry.name} is known: that of a 70B; state economics.token_price"
+    return entry.token_price_source
 
 
 def _mark(configuration: Configuration, *fields: str) -> str:
@@ -336,7 +354,9 @@ def _term(name: str, seconds: float, point: Point) -> tuple[str, str, str]:
 def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     made = configuration.records
     capacity = made.device.memory_capacity
-    usable = usable_bytes(made.device, made.engine)
+    usable = made.usable_bytes
+    layout = lay_out(made.model, made.device, made.deployment)
+    activations = activation_bytes(made.model, made.engine, layout)
     together = point.total_bytes_per_device
     here = together - point.offloaded_bytes_per_device
     held = [
@@ -348,7 +368,8 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     parts = [
         *held,
         ("free", max(usable - here, 0.0), "dim"),
-        ("engine reserve", max(capacity - max(usable, here), 0.0), "dim"),
+        ("activations", activations, "dim"),
+        ("engine reserve", max(capacity - max(usable, here) - activations, 0.0), "dim"),
     ]
     scale = max(capacity, sum(size for _, size, _ in parts))
     rows: list[Row] = []

@@ -1,5 +1,6 @@
 """``perfcore compare``: several configurations side by side, the best of each metric marked."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -22,12 +23,14 @@ from perfcore.configuration.comparison import Comparison
 from perfcore.configuration.comparison import compare as compare_configurations
 from perfcore.errors import InputError
 from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES
+from perfcore.records import UNMEASURED
 from perfcore.tables import GAP, Row, Table, left, right
 from perfcore.units import significant
 
 _MS: Final = 1e3
 _RATIO: Final = 7  # width of a ratio to the first
 _NONE: Final = "-"
+_QUALITY: Final = "quality"  # shown if formats differ
 
 
 class _Line(NamedTuple):
@@ -45,6 +48,10 @@ def _times(value: float) -> str:
 
 def _share(value: float) -> str:
     return f"{value:.1%}"
+
+
+def _increase(value: float) -> str:
+    return _NONE if math.isnan(value) else f"{value:+.1%}"
 
 
 def _count(value: float) -> str:
@@ -92,6 +99,10 @@ _SECTIONS: Final = (
             _Line("bandwidth (MBU)", "mbu", _share),
             _Line("FLOP/s (MFU)", "mfu", _share),
         ),
+    ),
+    (
+        _QUALITY,
+        (_Line("perplexity", "perplexity_increase", _increase),),
     ),
     (
         "cost",
@@ -188,12 +199,23 @@ def _blocks(comparison: Comparison, abreast: int | None) -> Iterator[Block]:
         yield _table(lines, parts, start, stop, stacked=abreast is None)
         start = stop
     yield Paragraph("* best of those that run; x: ratio to the first", "dim")
+    if "weight_format" in comparison.differing:
+        yield from map(Paragraph, _losses(comparison))
     for name, configuration, runs in zip(
         comparison.names, comparison.configurations, comparison.runs, strict=True
     ):
         if not runs:
             status = STATUS[int(configuration.evaluate().status)]
             yield Paragraph(f"{name}: {status}: {configuration.remedy}", "doubt")
+
+
+def _losses(comparison: Comparison) -> Iterator[str]:
+    """Yield what perplexity is measured on, and the formats that nobody has measured."""
+    yield "perplexity: increase of Llama 3 8B's on wikitext-2; other models lose more or less"
+    forms = [configuration.entries.weight_format for configuration in comparison.configurations]
+    for form in {form.name: form for form in forms}.values():
+        if form.record().perplexity_increase == UNMEASURED:
+            yield form.loss
 
 
 class _Filled(NamedTuple):
@@ -227,6 +249,8 @@ def _lines(comparison: Comparison) -> Iterator[_Filled]:
         )
     ]
     for section, members in _SECTIONS:
+        if section == _QUALITY and "weight_format" not in comparison.differing:
+            continue
         yield _Filled(section, ("",) * count, section=True)
         for line in members:
             found = [row[line.metric] for row in rows]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from perfcore.space.space import Space
 
 _METRICS: Final = column_name("metric", "count")
+_QUALITY: Final = "perplexity_increase"  # NaN in some formats
 _SUFFIXES: Final = (".parquet", ".csv", ".json")
 
 
@@ -229,6 +230,7 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
         print_table(Table.of(columns, lines))
         say()
     _summary(found, options)
+    _say_unmeasured(space, [metric], options)
 
 
 def _limit(value: float | None, per_decade: int) -> str:
@@ -276,6 +278,17 @@ def _report(
         print_rows(found.rows, space, objectives, limited, by)
         say()
     _summary(found, options)
+    _say_unmeasured(space, [one.name for one in objectives], options)
+
+
+def _say_unmeasured(space: "Space", metrics: list[str], options: dict[str, Any]) -> None:
+    """Say which formats nobody has measured, if a search is about quality."""
+    from perfcore.searching.conditions import narrowed  # noqa: PLC0415 - Arrow is slow to import
+
+    limited = [where.column for where in narrowed(space, options["where"]).spec.where]
+    if _QUALITY in (*metrics, *limited):
+        for loss in space.unmeasured.values():
+            say(f"{loss}: its rows are left out")
 
 
 def _written(found: "Found", options: dict[str, Any]) -> bool:

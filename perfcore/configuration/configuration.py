@@ -28,7 +28,8 @@ from perfcore.inputs import AXIS_INPUTS, LIMITS, PREFILL, PREFILL_AXES, PURCHASE
 from perfcore.limits import POWER, Limits
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.cost import TOKENS_PER_MTOK
-from perfcore.physics.parallelism import heads_fit
+from perfcore.physics.memory import usable_bytes
+from perfcore.physics.parallelism import heads_fit, lay_out
 from perfcore.physics.roofline import peak_flops
 from perfcore.physics.sizing import LARGEST_DEGREE, fewest_devices, with_degrees
 from perfcore.physics.stages.point import Point, PromptMachine
@@ -96,6 +97,12 @@ class Records(NamedTuple):
     input_len: float
     output_len: float
     prompts: PromptMachine | None = None
+
+    @property
+    def usable_bytes(self) -> float:
+        """Bytes of a device that the engine allocates to weights and KV cache."""
+        layout = lay_out(self.model, self.device, self.deployment)
+        return usable_bytes(self.model, self.device, self.engine, layout)
 
 
 class Link(NamedTuple):
@@ -494,11 +501,13 @@ class Configuration:
         point, labels = self.evaluate(), self.labels
         if self.of_pool:
             labels["offload"] = ""  # beside which there is no prefill pool
+        made = self.records
         if not self.ahead or point.status != PREFILL_POOL_FAILS:
-            return remedy(*self.records[:3], point, labels)
+            return remedy(made.model, made.device, made.usable_bytes, point, labels)
         ahead = self.ahead
         labels = {**ahead.labels, "offload": ""}
-        reason = remedy(*ahead.records[:3], ahead.evaluate(), labels)
+        made = ahead.records
+        reason = remedy(made.model, made.device, made.usable_bytes, ahead.evaluate(), labels)
         for name in POOL_DEGREES:
             own = re.escape(argument(name.removeprefix(PREFILL)))
             reason = re.sub(rf"(?<![\w-]){own}\b", argument(name), reason)

@@ -5,7 +5,6 @@ from typing import Final
 
 from perfcore import records
 from perfcore.errors import argument
-from perfcore.physics.memory import usable_bytes
 from perfcore.physics.stages.point import Point
 from perfcore.units import format_quantity, plural
 
@@ -15,7 +14,7 @@ _MOST_DIVISORS: Final = 8
 def remedy(
     model: records.Model,
     device: records.Device,
-    engine: records.Engine,
+    usable_bytes: float,
     point: Point,
     labels: Mapping[str, str | float],
 ) -> str:
@@ -23,13 +22,15 @@ def remedy(
 
     Parameters
     ----------
+    usable_bytes
+        Bytes of a device for weights and KV cache.
     labels
         Value of every axis of the point, by name.
     """
     heads, layers, experts = int(model.heads), int(model.layers), int(model.experts)
     tp, pp, dp, ep = (int(labels[name]) for name in ("tp", "pp", "dp", "ep"))
     joined = tp * dp
-    usable = format_quantity(usable_bytes(device, engine), "B")
+    usable = format_quantity(usable_bytes, "B")
     away_bytes = point.offloaded_bytes_per_device
     hybrid = labels["offload"] == "experts" or float(labels["gpu_layers"]) < model.layers
     weights = f"{format_quantity(point.weight_bytes_per_device, 'B')} of weights"

@@ -2,7 +2,7 @@
 
 from math import expm1, log1p
 
-from perfcore.records import PURCHASE_OWNED, PURCHASE_SPOT, Device, Economics
+from perfcore.records import PURCHASE_OWNED, PURCHASE_SPOT, Device, Economics, Model
 
 TOKENS_PER_MTOK = 1e6
 HOUR = 3600.0
@@ -41,3 +41,8 @@ def usd_per_second(device: Device, devices: float, economics: Economics) -> floa
     elif economics.purchase == PURCHASE_OWNED:
         hourly = owned_usd_per_hour(device, economics)
     return hourly * economics.price_multiplier * devices / HOUR / economics.utilization
+
+
+def sale_price(model: Model, economics: Economics) -> float:
+    """Price of a million output tokens: the one stated, or the model's list price. [USD]"""
+    return economics.token_price if economics.token_price > 0.0 else model.token_price

@@ -89,6 +89,7 @@ def part_of(model: Model, layers: float, experts: float, outside: float) -> Mode
         state_elements=model.state_elements * layers,
         all_reduces=model.all_reduces * layers,
         experts_only=model.experts_only,
+        token_price=model.token_price,
     )
 
 

@@ -102,7 +102,7 @@ def fits(
     )
     weights = weight_bytes_per_device(model, weight_format, layout, drafts)
     per_group = deployment.batch / groups_at_work(layout, deployment.batch)
-    return weights + per_group * kept <= usable_bytes(device, engine)
+    return weights + per_group * kept <= usable_bytes(model, device, engine, layout)
 
 
 def fewest_devices(
@@ -124,12 +124,12 @@ def fewest_devices(
     if device.spatial == 1.0:
         kept = kv_bytes_per_sequence(model, kv_format, length) + state_bytes_per_sequence(model)
         drafts = draft_share(model, engine, deployment)
-        layout = lay_out(model, device, with_degrees(deployment, 1.0, 1.0))
+        layout = lay_out(model, device, with_degrees(deployment, 1.0, 2.0))
         total = held_bytes(model, weight_format, layout) + draft_bytes(
             model, weight_format, layout, drafts
         )
         total += deployment.batch * (1.0 + drafts) * kept
-        chips = ceil_of(total / max(usable_bytes(device, engine), 1.0))
+        chips = ceil_of(total / max(usable_bytes(model, device, engine, layout), 1.0))
         return with_degrees(deployment, 1.0, min(max(chips, 1.0), LARGEST_DEGREE))
     widest = 1.0
     tp = 1.0

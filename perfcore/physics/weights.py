@@ -1,6 +1,15 @@
 """Weights: their width, and the bytes they take."""
 
-from perfcore.records import KERNEL_16, KERNEL_GGUF, MATH_FP16, Model, WeightFormat
+from math import nan
+
+from perfcore.records import (
+    KERNEL_16,
+    KERNEL_GGUF,
+    MATH_FP16,
+    UNMEASURED,
+    Model,
+    WeightFormat,
+)
 
 OTHER_BYTES = 2.0  # norms, biases and routers stay 16-bit in every format
 
@@ -71,3 +80,9 @@ def weight_bytes(model: Model, weight_format: WeightFormat) -> float:
         + (model.lm_head_elements + model.embedding_elements) * weight_format.embedding_bits / 8.0
         + model.other_elements * OTHER_BYTES
     )
+
+
+def perplexity_increase(weight_format: WeightFormat) -> float:
+    """Increase of perplexity, as a fraction; NaN if nobody has measured it."""
+    increase = weight_format.perplexity_increase
+    return increase if increase > UNMEASURED else nan

@@ -266,6 +266,16 @@ class Space:
         )
         return model, device, engine, weight_format, kv_format, economics
 
+    @property
+    def unmeasured(self) -> dict[str, str]:
+        """Weight formats of whose loss of quality there is no open measurement, in words."""
+        formats = cast("tuple[WeightFormatEntry, ...]", self._axis("weight_format").entries)
+        return {
+            entry.name: entry.loss
+            for entry in formats
+            if entry.record().perplexity_increase == records.UNMEASURED
+        }
+
     @cached_property
     def _kernels(self) -> dict[str, WeightFormatEntry]:
         """Weight formats by kernel, which is all that an engine's record takes from a format."""

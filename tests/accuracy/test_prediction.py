@@ -48,7 +48,7 @@ def test_a_server_runs_what_was_in_flight(write):
     points = evaluate_points(batch, engine_table(batch))
 
     # more than the engine's default of sequences, and more than fit wait
-    assert points[Point._fields.index("running_batch"), 0] > 400
+    assert points[Point._fields.index("running_batch"), 0] > 390
     assert question.deployment.scheduler == records.SCHEDULER_CONTINUOUS
 
 

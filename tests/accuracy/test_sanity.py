@@ -34,7 +34,7 @@ def checked(write):
         (row("ttft_s", 0.9, note="median 0.05"), "a cold start"),
         (row("output_tokens_per_s_per_device", 900, "saturation", 4), "not saturated"),
         (row(note="example values: replace them"), "an example of the template"),
-        (row().replace("3.1-8b", "3.1-70b"), "weights do not fit: 141 GB of 76 GB"),
+        (row().replace("3.1-8b", "3.1-70b"), "weights do not fit: 141 GB of 71 GB"),
         (row().replace("256,1,", "256,5,"), "cannot run: heads not divisible by tp"),
     ],
 )

@@ -52,6 +52,12 @@ LOSSES |= {
     "interference",
     "queue_weight",
     "memory_reserve",
+    "memory_driver_share",
+    "communicator_memory",
+    "activation_width",
+    "activation_tokens",
+    "sampled_sequences",
+    "sampler_width",
 }
 NEITHER = {"pads_heads"}  # it makes runs possible, not faster
 FLAGS = {"narrow_accumulation"}  # faster where it is set

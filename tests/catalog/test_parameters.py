@@ -15,6 +15,9 @@ KNOWN_DEVIATIONS = {
     "mimo-7b": -0.0265,  # published with one multi-token-prediction layer
     "deepseek-v4-pro": -0.0169,  # "1.6T" is rounded
     "llama-4-scout-17b-16e": -0.0113,  # published with the vision tower
+    "glm-4.6": -0.0112,  # published with one multi-token-prediction layer, as the next two
+    "glm-4.7": -0.0155,
+    "glm-5.1": -0.0132,
 }
 
 

@@ -171,6 +171,8 @@ def test_every_number_of_economics_has_a_source_or_an_estimate():
     for name in catalog.names("economics"):
         entry = catalog.load("economics", name)
         numbers = {key for key, value in entry if isinstance(value, float)}
+        assert entry.token_price == 0.0, name  # that of the model
+        numbers -= {"token_price"}
         assert numbers == {*entry.estimated} | sourced, name
 
 

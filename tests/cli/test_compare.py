@@ -121,6 +121,18 @@ def test_markdown_is_one_table():
     assert sum("**" in cell for cell in tpot) == 1
 
 
+def test_quality_is_compared_if_formats_differ():
+    asked = ("llama-3.1-8b", "--device", "h100-sxm", "--weight-format")
+    shown = invoke(*asked, "bf16,q4_k_m,int4-g128")
+    (line,) = (line for line in shown.splitlines() if line.startswith("perplexity "))
+
+    assert line.split() == ["perplexity", "+0.0%", "+2.8%", "-"]
+    assert "no open measurement of what int4-g128 loses" in shown
+    assert "perplexity" not in invoke(*asked, "bf16", "--batch", "1,8")
+    rows = json.loads(invoke(*asked, "bf16,int4-g128", "--json"))["rows"]
+    assert [row["perplexity_increase"] for row in rows] == [pytest.approx(2.4e-4, rel=0.1), None]
+
+
 def test_comparing_imports_nothing_heavy():
     import subprocess  # noqa: PLC0415
     import sys  # noqa: PLC0415

@@ -76,7 +76,8 @@ def test_card_of_a_server_tells_what_is_new_about_it():
         "2.41 tokens expected per step",
         "other requests' prompts",
         f"${row['cost_per_mtok_cached_input_usd']:.3g} cached",
-        "than buying tokens at $0.79 per Mtok out",
+        "than buying tokens at $1.25 per Mtok out",
+        "list prices of 6 hosts",
     ):
         assert word in told
     assert f"{row['prefill_s'] * 1e3:.4f} ms" in text
@@ -113,7 +114,7 @@ def test_card_tells_who_waits_and_what_never_pays():
     assert f"{row['running_batch']} requests running, {500 - row['running_batch']} waiting" in text
     slow = invoke("point", "llama-3-8b", "h100-sxm")
 
-    assert "never cheaper than buying tokens at $0.79" in slow
+    assert "never cheaper than buying tokens at $0.06" in slow
 
 
 def test_card_of_a_disaggregated_server_has_its_prefill_pool():

@@ -169,3 +169,20 @@ def test_table_shows_every_group(tmp_path):
 
     assert "more; write them" not in text
     assert len(text.split("\n\n")[0].splitlines()) == 26
+
+
+def test_formats_that_nobody_has_measured_are_named(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(
+        '[axes]\nmodel = ["llama-3.1-8b"]\ndevice = ["h100-sxm"]\n'
+        'weight_format = ["bf16", "q4_k_m", "q2_k", "int4-g128"]\n'
+    )
+    asked = ("--minimize", "tpot_s", "--by", "weight_format")
+    told = "no open measurement of what int4-g128 loses"
+
+    found = invoke(path, *asked, "--where", "perplexity_increase<=0.05").stdout
+    rows = found.split("\n\n")[0].splitlines()[1:]
+    assert {row.split()[0] for row in rows} == {"bf16", "q4_k_m"}
+    assert told in found
+    assert told in invoke(path, "--minimize", "perplexity_increase").stdout
+    assert told not in invoke(path, *asked).stdout

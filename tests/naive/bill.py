@@ -279,6 +279,9 @@ class Bill(Passes):
         each = longer / cached / (self.prompts() * self.groups)
         return min(each / self.at_once(), input_s / self.input_len)
 
+    def sale_price(self):
+        return self.economics.token_price or self.entry.token_price or 0.79
+
     def bill(self, step, prefill, life):
         """Return power, energy and money, by the names of the columns.
 
@@ -322,7 +325,7 @@ class Bill(Passes):
             "cost_per_mtok_output_usd": output_cost,
             "cost_per_mtok_input_usd": pooled * input_s / self.input_len,
             "cost_per_mtok_cached_input_usd": pooled * ahead.cached_token_seconds(input_s),
-            "break_even_utilization": output_cost * economics.utilization / economics.token_price,
+            "break_even_utilization": output_cost * economics.utilization / self.sale_price(),
             "carbon_per_mtok_output_g": output_energy * grid * carbon,
             "carbon_per_mtok_input_g": input_energy * grid * carbon,
         }

@@ -1,6 +1,7 @@
 """The result of one configuration."""
 
 import functools
+import math
 from typing import NamedTuple
 
 from naive.bill import Bill
@@ -168,6 +169,8 @@ class Naive(Bill):
         }
         point |= self.bill(step, prefill.total, life)
         point |= self.intervals(point)
+        measured = self.weights.perplexity_increase != -1.0
+        point["perplexity_increase"] = self.weights.perplexity_increase if measured else math.nan
         for cause, seconds in causes.items():
             point[f"{cause}_s"] = seconds
             point[f"{cause}_share"] = seconds / tpot

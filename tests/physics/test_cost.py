@@ -2,8 +2,8 @@
 
 import pytest
 
-from perfcore import records
-from perfcore.physics.cost import annuity, owned_usd_per_hour, usd_per_second
+from perfcore import catalog, records
+from perfcore.physics.cost import annuity, owned_usd_per_hour, sale_price, usd_per_second
 from physics.worked import (
     APART,
     CONTINUOUS,
@@ -13,6 +13,7 @@ from physics.worked import (
     MONEY,
     STATIC,
     digits,
+    model,
     serve,
     whole,
 )
@@ -102,4 +103,18 @@ def test_break_even():
     device = H100._replace(price_per_hour=2.0, board_power=1_300.0)
     again = whole(LLAMA, ENGINE, device=device, money=money, tp=8.0, batch=8.0)
 
-    assert again.cost_per_mtok_output_usd == digits(money.token_price)
+    assert again.cost_per_mtok_output_usd == digits(sale_price(LLAMA, money))
+
+
+def test_a_stated_price_precedes_the_list_price():
+    """Groq's 0.79 USD for a 70B stands for models without a price."""
+    stated = MONEY._replace(token_price=2.0)
+    unpriced = model("opt-30b")
+
+    assert (
+        sale_price(LLAMA, MONEY)
+        == LLAMA.token_price
+        == catalog.load_model("llama-3-70b").token_price
+    )
+    assert sale_price(LLAMA, stated) == 2.0
+    assert sale_price(unpriced, MONEY) == catalog.load("price", "groq-llama-3-70b-output").value

@@ -5,12 +5,15 @@ import pytest
 from perfcore import records
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.memory import (
+    activation_bytes,
     largest_batch,
     second_tier_bandwidth,
     second_tier_bytes,
     usable_bytes,
+    widest_elements,
 )
 from perfcore.physics.operators import body_read_bytes
+from perfcore.physics.parallelism import lay_out
 from perfcore.physics.weights import weight_bytes
 from physics.worked import (
     BF16,
@@ -34,8 +37,58 @@ def test_usable_bytes():
     """80 GB at 0.9, less 4 GB."""
     engine = ENGINE._replace(memory_fraction=0.9, memory_reserve=4e9)
 
-    assert usable_bytes(H100._replace(memory_capacity=80e9), engine) == digits(68e9)
-    assert usable_bytes(H100._replace(memory_capacity=1e9), engine) == 0.0
+    def usable(capacity, engine, tp=1.0):
+        layout = lay_out(LLAMA, H100, records.Deployment(tp=tp))
+        return usable_bytes(LLAMA, H100._replace(memory_capacity=capacity), engine, layout)
+
+    assert usable(80e9, engine) == digits(68e9)
+    assert usable(1e9, engine) == 0.0
+    assert usable(80e9, engine._replace(memory_driver_share=0.01)) == digits(67.28e9)
+    talking = engine._replace(communicator_memory=0.5e9)
+    assert (usable(80e9, talking), usable(80e9, talking, 2.0)) == (digits(68e9), digits(67.5e9))
+
+
+def test_activations_of_a_layer():
+    """vLLM 0.6.4 on an RTX 3090 logs 2.07 and 2.99 GiB for Llama-3.1-8B and 20,000 and 29,000.
+
+    (vllm-project/vllm#10517, peak_torch_memory less the weights' 14.99 GiB)
+    """
+    llama = model("llama-3.1-8b")
+    alone, halves = (lay_out(llama, H100, records.Deployment(tp=tp)) for tp in (1.0, 2.0))
+
+    assert widest_elements(llama, alone) == 3 * (14_336 + 4_096)
+    assert widest_elements(llama, halves) == 3 * (7_168 + 4_096)
+    for tokens, logged in ((20_000.0, 2.07), (29_000.0, 2.99)):
+        engine = IDEAL._replace(activation_tokens=tokens, activation_width=2.0)
+        assert activation_bytes(llama, engine, alone) / 2**30 == pytest.approx(logged, rel=0.01)
+
+
+def test_activations_of_the_sampler():
+    """1,024 sequences, 128,256 words, 38.26 bytes each, and hidden states: 4.76 GiB on 1 device.
+
+    More devices do not help, since each has all logits.
+    """
+    llama = model("llama-3.1-8b")
+    engine = IDEAL._replace(
+        activation_tokens=8_192.0,
+        activation_width=2.0,
+        sampled_sequences=1_024.0,
+        sampler_width=38.26,
+    )
+    for tp in (1.0, 8.0):
+        layout = lay_out(llama, H100, records.Deployment(tp=tp))
+        assert activation_bytes(llama, engine, layout) / 2**30 == pytest.approx(4.76, abs=0.01)
+    few = engine._replace(activation_tokens=16.0)  # no more sequences than tokens
+    assert activation_bytes(llama, few, layout) == pytest.approx(16 * 128_256 * 38.26, rel=0.01)
+
+
+def test_activations_of_experts():
+    """Each of 8 experts has 3 x 2,048 values and an output of 7,168 for every token."""
+    deepseek = model("deepseek-v3")
+    layout = lay_out(deepseek, H100, records.Deployment(tp=8.0))
+
+    routed = 8 * (3 * 2_048 / 8 + 7_168)
+    assert widest_elements(deepseek, layout) == pytest.approx(3 * 7_168 + routed)
 
 
 def test_largest_batch():

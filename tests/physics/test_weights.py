@@ -1,5 +1,7 @@
 """Parameters, widths and bytes of weights, by hand."""
 
+import math
+
 import pytest
 
 from perfcore import records
@@ -11,6 +13,7 @@ from perfcore.physics.weights import (
     body_kernel,
     leaves_body_wide,
     parameters,
+    perplexity_increase,
     weight_bytes,
 )
 from physics.worked import DEEPSEEK, FP8, INT4, LLAMA, MXFP4, digits, model, weights
@@ -77,3 +80,12 @@ def test_other_matrices_of_gguf_files():
     assert (body_bits(LLAMA, q8), body_kernel(LLAMA, q8)) == (4.25, records.KERNEL_GGUF)
     rest = 2 * gpt_oss.other_elements + 201_088 * 2_880 * 8.5 / 8
     assert body_read_bytes(gpt_oss, q8) == digits(36 * 26_542_080 * 8.5 / 8 + rest)
+
+
+def test_perplexity_of_formats_that_nobody_has_measured_is_not_a_number():
+    """Llama 3 8B in Q4_K_M: 6.4071 instead of 6.2316 at 16 bit."""
+    assert perplexity_increase(weights("q4_k_m")) == pytest.approx(0.0282, abs=1e-4)
+    assert perplexity_increase(weights("fp8")) == pytest.approx(0.0120, abs=1e-4)
+    assert math.isnan(perplexity_increase(weights("int4-g128")))
+    given = weights("int4-g128")._replace(perplexity_increase=0.02)
+    assert perplexity_increase(given) == 0.02

@@ -29,6 +29,7 @@ SPEC = {
     "what_if": {"economics.utilization": [0.4, 0.7]},
     "output": {"columns": "all"},
 }
+UNKNOWN = "perplexity_increase"  # of int4-g128, which nobody has measured
 EXACT = 1e-12  # relative; readers add in different orders, in float64
 
 
@@ -53,8 +54,8 @@ def numbers(table):
 
 def test_readers_agree_on_rows_sums_and_labels(run, table):
     glob = (run.data / "*.parquet").as_posix()
-    columns = numbers(table)
-    labels = [name for name in table.column_names if name not in columns]
+    labels = [name for name in table.column_names if name not in numbers(table)]
+    columns = [name for name in numbers(table) if name != UNKNOWN]  # pandas leaves NaN out of sums
     arrow = {name: pa.compute.sum(table[name].cast(pa.float64())).as_py() for name in columns}
     frame = pd.read_parquet(run.data)
     pandas = {name: float(frame[name].astype("float64").sum()) for name in columns}
@@ -84,7 +85,10 @@ def test_no_value_is_missing_or_not_a_number(table):
     for name in table.column_names:
         assert table[name].null_count == 0
     for name in numbers(table):
-        assert pa.compute.all(pa.compute.is_finite(table[name])).as_py(), name
+        finite = pa.compute.is_finite(table[name])
+        if name == UNKNOWN:
+            finite = pa.compute.xor(finite, pa.compute.equal(table["weight_format"], "int4-g128"))
+        assert pa.compute.all(finite).as_py(), name
 
 
 def test_types_are_those_that_every_reader_knows(run):

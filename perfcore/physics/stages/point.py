@@ -7,7 +7,7 @@ that depend on the batch and lengths in its innermost loops, one loop per stage.
 from typing import NamedTuple
 
 from perfcore.physics.attention import kv_bytes_per_sequence
-from perfcore.physics.cost import TOKENS_PER_MTOK
+from perfcore.physics.cost import TOKENS_PER_MTOK, sale_price
 from perfcore.physics.energy import (
     carbon_per_joule,
     facility_factor,
@@ -31,6 +31,7 @@ from perfcore.physics.stages.capacity import (
 )
 from perfcore.physics.stages.passes import Prefill, Step, prefill_at, step_at, thinned
 from perfcore.physics.stages.replica import Replica, prepare
+from perfcore.physics.weights import perplexity_increase
 from perfcore.records import (
     SCHEDULER_DISAGGREGATED,
     SCHEDULER_STATIC,
@@ -121,6 +122,7 @@ class Point(NamedTuple):
     energy_per_output_token_high_j: float
     power_low_w: float
     power_high_w: float
+    perplexity_increase: float
 
 
 def waited_parts(replica: Replica, prefill: Prefill, passes: float) -> PassParts:
@@ -444,7 +446,8 @@ def point_at(
         cost_per_mtok_output_usd=usd_output,
         cost_per_mtok_input_usd=usd_per_mtok_prompt_second * seconds_per_input * per_load,
         cost_per_mtok_cached_input_usd=usd_per_mtok_prompt_second * cached_token_s * per_load,
-        break_even_utilization=usd_output * (economics.utilization / economics.token_price),
+        break_even_utilization=usd_output
+        * (economics.utilization / sale_price(replica.model, economics)),
         carbon_per_mtok_output_g=energy_output_j * carbon,
         carbon_per_mtok_input_g=energy_input_j * carbon,
         ttft_low_s=ttft_s * ahead.low_ttft,
@@ -457,6 +460,7 @@ def point_at(
         energy_per_output_token_high_j=energy_output_j * engine.high_energy,
         power_low_w=power_w * engine.low_power,
         power_high_w=min(power_w * engine.high_power, watts.limit),
+        perplexity_increase=perplexity_increase(replica.weight_format),
     )
 
 

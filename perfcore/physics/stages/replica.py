@@ -416,7 +416,7 @@ def prepare(
     reached = reached_flops(device, engine, arithmetic)
     held = held_bytes(model, weight_format, layout)
     per_device = weight_bytes_per_device(model, weight_format, layout, drafts)
-    usable = usable_bytes(device, engine)
+    usable = usable_bytes(whole, device, engine, layout)
     overflows = deployment.offload in (OFFLOAD_WEIGHTS, OFFLOAD_KV)
     second_tier = second_tier_bytes(device, engine) if overflows else 0.0
 

@@ -10,7 +10,6 @@ from perfcore.reporting.source import Source
 from perfcore.reporting.wording import label, listing, rows_as_text, with_unit
 from perfcore.space.axes import Value
 
-_SOLD_FOR: Final = "economics_token_price"
 _PRICE: Final = 'device.price_per_hour="2 USD/h"'
 
 
@@ -35,7 +34,7 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
         )
     shown = most_of(source, by, rows, COST)
     rows = [row for row in rows if row[by] in shown]
-    prices = {row[by]: _token_price(source, row) for row in rows}
+    prices = {row[by]: _token_price(row) for row in rows}
     points: list[Row] = []
     crossings: dict[Value, float] = {}
     for row in rows:
@@ -124,9 +123,6 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
     )
 
 
-def _token_price(source: Source, row: Row) -> float:
-    """Return the sale price of a row's tokens, with what-ifs applied. [USD/Mtok]"""
-    if _SOLD_FOR in row:
-        return float(row[_SOLD_FOR])
-    known: float = source.entry("economics", row["economics"])["token_price"]
-    return known * float(row.get(f"{_SOLD_FOR}_scale", 1.0))
+def _token_price(row: Row) -> float:
+    """Return the sale price of a row's tokens, to the digits that prices have. [USD/Mtok]"""
+    return float(f"{row[COST.name] * row[UTILIZATION] / row['break_even_utilization']:.3g}")

@@ -2,7 +2,7 @@
 
 import math
 
-from perfcore.physics.cost import TOKENS_PER_MTOK, usd_per_second
+from perfcore.physics.cost import TOKENS_PER_MTOK, sale_price, usd_per_second
 from perfcore.records import (
     PURCHASE_ON_DEMAND,
     PURCHASE_OWNED,
@@ -113,7 +113,7 @@ def cost_follows_price(scenario: Scenario) -> None:
         for name in ("output", "input", "cached_input"):
             column = f"cost_per_mtok_{name}_usd"
             equal(getattr(after, column), factor * getattr(point, column), f"{column} follows")
-    cost = money.token_price * point.break_even_utilization / money.utilization
+    cost = sale_price(scenario.model, money) * point.break_even_utilization / money.utilization
     equal(point.cost_per_mtok_output_usd, cost, "break-even is where cost is the price")
 
 

@@ -60,7 +60,8 @@ def short_memory_is_named(scenario: Scenario) -> None:
         host = change.device.host_memory_capacity
         if point.status == OK:
             require(away <= host * (1.0 + ROUNDING), "the host holds its part", away, host)
-            room = usable_bytes(change.device, change.engine)
+            layout = lay_out(change.model, change.device, deployment)
+            room = usable_bytes(change.model, change.device, change.engine, layout)
             slack = ROUNDING * (room + point.total_bytes_per_device)
             require(here <= room + slack, "the device holds its part", here, room)
         if point.status == HOST_MEMORY_TOO_SMALL:

@@ -54,7 +54,8 @@ def status_follows_from_bytes(scenario: Scenario) -> None:
         scenario = scenario.with_deployment(offload=OFFLOAD_NONE)
     scenario = scenario.with_deployment(gpu_layers=Deployment().gpu_layers)
     point, deployment = scenario.evaluate(), scenario.deployment
-    room = usable_bytes(scenario.device, scenario.engine)
+    layout = lay_out(scenario.model, scenario.device, deployment)
+    room = usable_bytes(scenario.model, scenario.device, scenario.engine, layout)
     if deployment.offload != OFFLOAD_NONE:
         room += second_tier_bytes(scenario.device, scenario.engine)
     more, less = room * (1.0 + ROUNDING), room * (1.0 - ROUNDING)

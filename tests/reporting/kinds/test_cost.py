@@ -2,13 +2,15 @@
 
 import pytest
 
+from perfcore.catalog.loader import load_model
 from perfcore.reporting.kinds import gather
 from perfcore.reporting.opening import open_source
 from reporting.swept import plot, points, refused
 
 
-def test_cost_meets_the_price_at_break_even(pictures):
-    picture = pictures["cost"]
+def test_cost_meets_the_price_at_break_even(folder):
+    overrides = ['economics.token_price="0.79 USD/Mtok"']
+    picture = gather(open_source(folder / "small.toml", (), overrides), "cost")
     price = points(picture, "rule")[0]["y"]
     lines = [layer for layer in picture.panels[0].layers if layer.mark == "line" and not layer.dash]
     drops = [layer for layer in picture.panels[0].layers if layer.dash]
@@ -21,6 +23,14 @@ def test_cost_meets_the_price_at_break_even(pictures):
         assert foot["x"] == mark["x"]
         # the price of a token is inversely proportional to utilisation
         assert near["x"] * near["y"] == pytest.approx(mark["x"] * price, rel=1e-5)
+
+
+def test_models_are_sold_at_their_list_prices(folder):
+    overrides = ["axes.model=['llama-3.1-8b', 'llama-3.1-70b']"]
+    picture = gather(open_source(folder / "small.toml", (), overrides), "cost", by="model")
+    listed = [load_model(name).token_price for name in ("llama-3.1-8b", "llama-3.1-70b")]
+
+    assert sorted(rule["y"] for rule in points(picture, "rule")) == sorted(listed)
 
 
 def test_a_what_if_on_the_price_moves_the_break_even(folder):
@@ -47,7 +57,8 @@ def test_each_series_breaks_even_at_its_own_price(folder):
 def test_what_is_free_has_no_break_even(folder):
     free = 'what_if."device.price_per_hour"=["0 USD/h", "2 USD/h"]'
     by = ("-o", folder / "cost.svg", "--by", "device_price_per_hour_usd")
-    result = plot("cost", folder / "small.toml", *by, "--set", free)
+    sold = 'economics.token_price="0.79 USD/Mtok"'
+    result = plot("cost", folder / "small.toml", *by, "--set", free, "--set", sold)
     (line,) = refused(
         *("cost", folder / "small.toml", "-o", folder / "no.svg"),
         *("--set", 'device.price_per_hour="0 USD/h"'),
