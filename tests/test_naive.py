@@ -146,6 +146,8 @@ deployments = st.builds(
     acceptance=st.sampled_from((0.0, 0.8, 1.0)) | st.floats(0.0, 0.99),
     acceptance_decay=st.sampled_from((0.0, 0.95, 1.0)) | st.floats(0.0, 1.0),
     offload=st.sampled_from(OFFLOADS),
+    gpu_layers=st.just(PLAIN.gpu_layers),  # others: test_naive_hybrid.py
+    cpu_moe_layers=st.just(PLAIN.cpu_moe_layers),
 )
 input_lens = st.sampled_from((1.0, 128.0, 8_192.0)) | st.integers(1, 12_000).map(float)
 output_lens = st.sampled_from((1.0, 2.0, 1_000.0)) | st.integers(1, 3_000).map(float)
