@@ -84,6 +84,9 @@ def assert_same(row, point, dtype="float32"):
     """Assert that a row has a point's values, bit for bit."""
     for column in METRICS:
         expected = getattr(point, column.name)
+        if math.isnan(expected):  # a format's loss of quality that is not known
+            assert math.isnan(row[column.name]), column.name
+            continue
         if column.kind == "metric":
             expected = single(expected) if dtype == "float32" else expected
         elif column.kind == "code":
