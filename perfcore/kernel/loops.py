@@ -115,12 +115,14 @@ PLAIN = {
 UNDRAFTED = {"deployment.draft_len": 0.0}
 ON_DEVICES = {"on_cpu": 0.0}
 UNCAPPED = {"capped": 0.0, **ON_DEVICES}
+UNSIZED = {"deployment.prefill_ratio": 0.0}  # of all but pairs
 
 has_static, as_static = jit.constants(Replica, STATIC)
 has_plain, as_plain = jit.constants(Replica, PLAIN)
 has_undrafted, as_undrafted = jit.constants(Replica, UNDRAFTED)
 has_on_devices, as_on_devices = jit.constants(Replica, ON_DEVICES)
 has_uncapped, as_uncapped = jit.constants(Replica, UNCAPPED)
+_, as_unsized = jit.constants(Replica, UNSIZED)
 spread = jit.Spread(("asked", "fits", "distinct", "runs", *Point._fields))
 load_asked, store_asked = spread.fields_of(Asked, "asked", STRIDE)
 load_capacity, store_capacity = spread.fields_of(Capacity, "fits", STRIDE)
@@ -330,6 +332,7 @@ def evaluate_replica(
     if pairs is not None:
         evaluate_pair(replica, ahead, scratch, tile, start, count)
         return
+    replica = as_unsized(replica)
     if not has_uncapped(replica):
         evaluate_rows(replica, scratch, tile, start, count)
         return

@@ -38,7 +38,7 @@ INNER: Final = ("batch", *LENGTHS)
 POOL_RECORDS: Final = ("device", "engine")  # of a prefill pool, where they are its own
 TABLES: Final = ("model", "device", "engine", "weight_format", "kv_format", "economics")
 CHOSEN: Final = ("tp", "pp")  # degrees chosen for each row by `devices = "auto"`
-OF_DECODE: Final = ("prefill_ratio", "prefill_link")  # that decode replicas know, too
+LINK: Final = "prefill_link"  # which pools of equal servers have, too
 LARGEST_INNER: Final = 65_536  # combinations of batch and lengths of one outer point
 LARGEST_TABLE: Final = 1_000_000  # records of one kind
 SAMPLE_BLOCK: Final = 65_536  # points drawn with one seed
@@ -97,7 +97,7 @@ class Space:
             if group[0] == axis.name:
                 dimensions.append(Dimension(tuple(by_name[name] for name in group)))
         self.chooses_devices = by_name["tp"].values == (0,)
-        self.pairs = any(name in by_name for name in PREFILL_AXES if name not in OF_DECODE)
+        self.pairs = any(name in by_name for name in PREFILL_AXES if name != LINK)
         inner: list[Dimension] = []
         self.results = results_of(simulated=spec.traffic is not None)
         if spec.sample is None and spec.traffic is None and not self.chooses_devices:
