@@ -6,14 +6,25 @@ then the batch, then everything else. Rows that cannot run are removed before th
 loop, which writes its results directly to their place in the output.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from perfcore import physics
 from perfcore.kernel import jit
-from perfcore.kernel.flushing import STRIDE, TILE, Codes, Reals, Target, Tile, Whole, flush_tile
+from perfcore.kernel.flushing import (
+    STRIDE,
+    TILE,
+    Codes,
+    Reals,
+    Results,
+    Target,
+    Tile,
+    Whole,
+    flush_tile,
+)
 from perfcore.kernel.layout import CACHE_LINE, VECTOR, Block, Inner, Output, Rules, aligned
 from perfcore.physics import fused
 from perfcore.physics.sizing import AUTO, fewest_devices
@@ -268,9 +279,11 @@ def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None
 
 
 @jit.inlined
-def evaluate_rows(replica: Replica, scratch: Scratch, tile: Tile, start: int, count: int) -> None:
-    """Compute the results of rows and store them at their places."""
-    columns = find_columns(tile.values, tile.places)
+def evaluate_rows(
+    replica: Replica, scratch: Scratch, tile: Tile, stored: Results, start: int, count: int
+) -> None:
+    """Compute the results of rows and store them, or some, at their places."""
+    columns = find_columns(tile.values, tile.places, stored)
     for row in range(start, start + whole_vectors(count)):
         asked = load_asked(scratch.asked, row)
         running = load_running(scratch.runs, row)
@@ -278,28 +291,28 @@ def evaluate_rows(replica: Replica, scratch: Scratch, tile: Tile, start: int, co
         prefill = prefill_at(replica, running, asked.input_len, asked.output_len)
         step = step_at(replica, running, asked.input_len, asked.output_len)
         result = point_at(replica, running, fit, asked.input_len, asked.output_len, prefill, step)
-        store_point(columns, row, result)
+        store_point(columns, row, result, stored)
 
 
 @jit.inlined
 def evaluate_replica(
-    replica: Replica, scratch: Scratch, tile: Tile, start: int, count: int
+    replica: Replica, scratch: Scratch, tile: Tile, stored: Results, start: int, count: int
 ) -> None:
     """Compute the results of rows, in the loop that is specialised for the replica."""
     run_rows(replica, scratch, start, count)
     if not has_uncapped(replica):
-        evaluate_rows(replica, scratch, tile, start, count)
+        evaluate_rows(replica, scratch, tile, stored, start, count)
         return
     replica = as_uncapped(replica)
     if has_static(replica):
         if has_plain(replica):
-            evaluate_rows(as_plain(as_static(replica)), scratch, tile, start, count)
+            evaluate_rows(as_plain(as_static(replica)), scratch, tile, stored, start, count)
         else:
-            evaluate_rows(as_static(replica), scratch, tile, start, count)
+            evaluate_rows(as_static(replica), scratch, tile, stored, start, count)
     elif has_plain(replica):
-        evaluate_rows(as_plain(replica), scratch, tile, start, count)
+        evaluate_rows(as_plain(replica), scratch, tile, stored, start, count)
     else:
-        evaluate_rows(replica, scratch, tile, start, count)
+        evaluate_rows(replica, scratch, tile, stored, start, count)
 
 
 @jit.kernel
@@ -401,7 +414,7 @@ def bind(
 @jit.kernel
 def fill_columns(
     bound: Integers,
-    metrics: Floats,
+    stored: Floats,
     keep_infeasible: bool,
     cursor: Integers,
     dropped: Integers,
@@ -412,8 +425,9 @@ def fill_columns(
     ----------
     bound
         Addresses written by ``bind``; the arrays must still exist.
-    metrics
-        Metrics of the output, for their dtype.
+    stored
+        Array whose type says what is computed: every field of ``Point`` if its elements are numbers
+        of the output's dtype, and the fields of its elements if they are records of such numbers.
     cursor
         (2,) next outer and inner position; updated.
     dropped
@@ -434,8 +448,8 @@ def fill_columns(
     first = np.empty(STRIDE, np.int64)
     stretches = np.ones((2 + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
     unmet = dropped[dropped.size - 1 :]
-    source = take_source(pointer(bound), 0, pointer(metrics))
-    target = take_target(pointer(bound), SOURCE_FIELDS, pointer(metrics))
+    source = take_source(pointer(bound), 0, pointer(stored))
+    target = take_target(pointer(bound), SOURCE_FIELDS, pointer(stored))
     scratch = Scratch(
         asked=aligned_pointer(stages, 0),
         fits=aligned_pointer(stages, ASKED_FIELDS * STRIDE),
@@ -476,7 +490,7 @@ def fill_columns(
                 count = drop_rows(scratch, tile, filled, count)
             filled += count
             if filled > start and (filled == TILE or position == source.inner_points):
-                evaluate_replica(replica, scratch, tile, start, filled - start)
+                evaluate_replica(replica, scratch, tile, pointer(stored), start, filled - start)
             if filled == TILE:
                 rows += flush_tile(tile, filled, target, rows)
                 filled = 0
@@ -492,6 +506,26 @@ def fill_columns(
     return rows
 
 
+def record_of(fields: Iterable[str], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an array whose type tells ``fill_columns`` to compute some fields of ``Point``.
+
+    The fields are in canonical order, so that each set of them has one kernel.
+    """
+    chosen = set(fields)
+    return np.empty(0, [(name, dtype) for name in Point._fields if name in chosen])
+
+
+def compiled_fields(dtype: npt.DTypeLike) -> tuple[frozenset[str], ...]:
+    """Return the sets of fields that a kernel is compiled for, in this process or on disk."""
+    every = frozenset(Point._fields)
+    kinds = [
+        (jit.names_of(stored) or every)
+        for _, stored, *_ in jit.compiled_signatures(fill_columns)
+        if jit.dtype_of(stored) == np.dtype(dtype)
+    ]
+    return tuple(frozenset(names) for names in kinds)
+
+
 class Filling:
     """Evaluation of a block of a space into an output that is filled repeatedly.
 
@@ -499,6 +533,8 @@ class Filling:
     ----------
     tables
         Records as rows: models, devices, engines, weight formats, KV formats, economics.
+    fields
+        Fields of ``Point`` to compute; all by default. They include those of output and rules.
     """
 
     def __init__(
@@ -508,6 +544,7 @@ class Filling:
         inner: Inner,
         rules: Rules,
         output: Output,
+        fields: Iterable[str] | None = None,
     ) -> None:
         metrics = output.metrics
         columns, pitch = metrics.shape
@@ -519,7 +556,7 @@ class Filling:
         places[output.metric_fields] = np.arange(columns) * pitch
         moves = np.zeros(POINT_FIELDS, np.int64)
         moves[output.metric_fields] = -1
-        self.metrics = metrics
+        self.stored = metrics if fields is None else record_of(fields, metrics.dtype)
         self.bound = np.empty(SOURCE_FIELDS + len(Target._fields), np.int64)
         # keeps alive what `bound` points at
         self.kept = (tables, block, inner, rules, output, places, moves, out_of_the_way)
@@ -527,4 +564,4 @@ class Filling:
 
     def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
         """Fill the output from ``cursor`` on, as ``fill_columns``; return its number of rows."""
-        return fill_columns(self.bound, self.metrics, keep_infeasible, cursor, dropped)
+        return fill_columns(self.bound, self.stored, keep_infeasible, cursor, dropped)
