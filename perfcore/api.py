@@ -37,6 +37,7 @@ def sweep(
     *,
     part: tuple[int, int] = (1, 1),
     executor: Executor | None = None,
+    kernel: str = "auto",
 ) -> Run: ...
 def sweep(
     spec: Sweep,
@@ -46,6 +47,7 @@ def sweep(
     *,
     part: tuple[int, int] = (1, 1),
     executor: Executor | None = None,
+    kernel: str = "auto",
 ) -> Run | Rows:
     """Return a sweep's rows, in memory or as a run on disk if ``output`` names a directory.
 
@@ -67,6 +69,9 @@ def sweep(
     executor
         Any ``concurrent.futures.Executor`` to use in place of threads, e.g.
         ``dask_client.get_executor()``. Its workers must reach ``output``.
+    kernel
+        Columns that are computed for a run on disk: ``full`` for all, ``narrow`` for those that are
+        written, ``auto`` for what is done sooner. Rows do not depend on them.
 
     Raises
     ------
@@ -76,10 +81,10 @@ def sweep(
         If ``output`` cannot be written.
     """
     space = as_space(spec, overrides)
-    if output is None and (executor is not None or part != (1, 1)):
-        raise InputError("output: part and executor need an output directory; name one")
+    if output is None and (executor is not None or part != (1, 1) or kernel != "auto"):
+        raise InputError("output: part, executor and kernel need an output directory; name one")
     if output is not None:
-        return sweep_to_disk(space, output, workers, part=part, executor=executor)
+        return sweep_to_disk(space, output, workers, part=part, executor=executor, kernel=kernel)
     if space.rows > LARGEST_IN_MEMORY:
         raise InputError(
             f"{space.spec.name}: {space.rows:,} rows are too many to hold in memory "
@@ -99,6 +104,7 @@ def search(
     workers: int | None = None,
     overrides: Iterable[str] = (),
     executor: Executor | None = None,
+    kernel: str = "auto",
 ) -> Rows:
     """Return the best rows of a sweep, with all axes and columns; other rows are not kept.
 
@@ -112,6 +118,9 @@ def search(
         Axes to group by: each combination of their values has its own best rows.
     top
         Number of rows to return for each group.
+    kernel
+        Columns that are computed before the best rows are known: ``full`` for all, ``narrow`` for
+        those that decide, ``auto`` for what is done sooner. Results do not depend on them.
 
     Other parameters are those of ``sweep``.
 
@@ -126,7 +135,9 @@ def search(
     option = "minimize" if maximize is None else "maximize"
     objective = Objective.named(name, option, maximize=maximize is not None)
     space = as_space(spec, overrides)
-    found = find_best(space, objective, tuple(where), tuple(by), top, workers, executor=executor)
+    found = find_best(
+        space, objective, tuple(where), tuple(by), top, workers, executor=executor, kernel=kernel
+    )
     return Rows(found.rows, space.spec.name, found.configs)
 
 
@@ -138,6 +149,7 @@ def pareto(
     workers: int | None = None,
     overrides: Iterable[str] = (),
     executor: Executor | None = None,
+    kernel: str = "auto",
 ) -> Rows:
     """Return the Pareto front of a sweep: rows that no other row matches in all objectives.
 
@@ -156,7 +168,9 @@ def pareto(
     """
     wanted = [Objective.parse(text, "objectives") for text in objectives]
     space = as_space(spec, overrides)
-    found = find_front(space, wanted, tuple(where), tuple(by), workers, executor=executor)
+    found = find_front(
+        space, wanted, tuple(where), tuple(by), workers, executor=executor, kernel=kernel
+    )
     return Rows(found.rows, space.spec.name, found.configs)
 
 
@@ -169,6 +183,7 @@ def histogram(
     workers: int | None = None,
     overrides: Iterable[str] = (),
     executor: Executor | None = None,
+    kernel: str = "auto",
 ) -> Rows:
     """Return the number of rows of a sweep in each bin of a column's values.
 
@@ -184,7 +199,14 @@ def histogram(
     column = Objective.named(metric, "metric", maximize=False)
     space = as_space(spec, overrides)
     found = count_by_value(
-        space, column, tuple(where), tuple(by), per_decade, workers, executor=executor
+        space,
+        column,
+        tuple(where),
+        tuple(by),
+        per_decade,
+        workers,
+        executor=executor,
+        kernel=kernel,
     )
     return Rows(found.rows, f"{metric} of {space.spec.name}")
 

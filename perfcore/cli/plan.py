@@ -70,6 +70,7 @@ def _as_json(found: "Plan") -> None:
             "bytes_per_row": forecast.bytes_per_row,
             "seconds": forecast.seconds,
             "workers": forecast.workers,
+            "kernel": found.kernel.to_dict(),
             "memory_bytes": forecast.memory_bytes,
             "memory_free_bytes": found.memory_free,
             "disk_free_bytes": found.disk_free,
@@ -118,6 +119,7 @@ def _for_people(found: "Plan") -> None:
                 f"{plural(forecast.workers, 'worker')} on this machine"
             ),
         ),
+        ("kernel", f"{found.kernel}: {found.kernel.why}"),
         ("memory", f"about {quantity(forecast.memory_bytes, 'B', 3)} at most"),
     ]
     if not found.fits:

@@ -10,7 +10,7 @@ import click
 from perfcore.cli.dask import check_dask, dask_option, executor_of
 from perfcore.cli.parsing import Command
 from perfcore.cli.process import INTERRUPTED, TERMINATED, Terminated
-from perfcore.cli.text import duration, facts, quantity, say, set_option
+from perfcore.cli.text import duration, facts, kernel_option, quantity, say, set_option
 from perfcore.errors import InputError
 from perfcore.units import plural
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @set_option("axes.batch=[1,2,4]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
 @click.option("--shard", "part", metavar="I/N", help="Run only part I of N, to split a run [1/1].")
+@kernel_option
 @dask_option
 @click.option("--force", is_flag=True, help="Run even if memory or disk space is too small.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
@@ -44,6 +45,7 @@ def run(
     overrides: tuple[str, ...],
     workers: int | None,
     part: str | None,
+    kernel: str,
     address: str | None,
     force: bool,
     quiet: bool,
@@ -89,7 +91,9 @@ def run(
 
     try:
         with executor_of(address) as executor:
-            finished = sweep(space, output, workers, show, part=share, executor=executor)
+            finished = sweep(
+                space, output, workers, show, part=share, executor=executor, kernel=kernel
+            )
     except KeyboardInterrupt as stop:
         say(err=True)
         say(f"interrupted: {_kept(output, space.shards)}", err=True)
@@ -111,6 +115,7 @@ def _again(given: dict[str, Any]) -> str:
     words += [part for override in given["overrides"] for part in ("--set", override)]
     for option, name in (("--workers", "workers"), ("--shard", "part"), ("--dask", "address")):
         words += [option, str(given[name])] if given[name] is not None else []
+    words += ["--kernel", given["kernel"]] if given["kernel"] != "auto" else []
     words += [f"--{name}" for name in ("force", "quiet") if given[name]]
     return shlex.join(words)
 

@@ -18,6 +18,7 @@ from perfcore.cli.text import (
     duration,
     facts,
     json_option,
+    kernel_option,
     print_table,
     quantity,
     say,
@@ -71,6 +72,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--workers", type=click.IntRange(1, 1024), help="Threads [all processors]."
             ),
+            kernel_option,
             dask_option,
             json_option,
         )
@@ -123,6 +125,7 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
             options["workers"],
             _show(),
             executor,
+            options["kernel"],
         )
     _report(found, space, [objective], _names(options["by"]), options)
 
@@ -161,6 +164,7 @@ def pareto(spec: str, objectives: str, **options: Any) -> None:  # noqa: ANN401
             options["workers"],
             _show(),
             executor,
+            options["kernel"],
         )
     _report(found, space, wanted, _names(options["by"]), options)
 
@@ -209,6 +213,7 @@ def histogram(spec: str, metric: str, per_decade: int, **options: Any) -> None: 
             options["workers"],
             _show(),
             executor,
+            options["kernel"],
         )
     if _written(found, options):
         return
@@ -303,6 +308,7 @@ def _written(found: "Found", options: dict[str, Any]) -> bool:
                 "configs": found.configs,
                 "feasible": found.feasible,
                 "seconds": found.seconds,
+                "kernel": found.kernel.to_dict(),
                 "rows": _plain(found.rows),
             }
         )
@@ -317,7 +323,7 @@ def _summary(found: "Found", options: dict[str, Any]) -> None:
         [
             ("rows", f"{found.rows.num_rows:,}"),
             ("of", f"{found.configs:,}, of which {found.feasible:,} run and meet the conditions"),
-            ("time", f"{duration(found.seconds)}, {rate} rows/s"),
+            ("time", f"{duration(found.seconds)}, {rate} rows/s, {found.kernel}"),
             *([("written", str(options["output"]))] if options["output"] is not None else []),
         ]
     )

@@ -33,6 +33,8 @@ markdown_option: Callable[[Any], Any] = click.option(
     "--markdown", "as_markdown", is_flag=True, help="Print Markdown."
 )
 
+KERNELS: Final = ("auto", "full", "narrow")  # a test compares them with `runs.kernels`
+
 
 def set_option(example: str, name: str = "overrides") -> Callable[[Any], Any]:
     """Return the option ``--set`` for an argument, with an example in its help."""
@@ -43,6 +45,17 @@ def set_option(example: str, name: str = "overrides") -> Callable[[Any], Any]:
         multiple=True,
         help=f"Set a value, e.g. {example}. Repeatable.",
     )
+
+
+def kernel_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option ``--kernel`` to a command that evaluates many rows."""
+    return click.option(
+        "--kernel",
+        type=click.Choice(KERNELS),
+        default="auto",
+        show_default=True,
+        help="Compute every column, or only those needed; auto takes what is done sooner.",
+    )(command)
 
 
 def width() -> int:

@@ -15,7 +15,7 @@ import pkgutil
 import stat
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from graphlib import TopologicalSorter
 from importlib import import_module
@@ -35,6 +35,11 @@ from numba.extending import intrinsic, overload, register_jitable
 
 from perfcore.kernel.layout import CACHE_LINE, Integers, Reals
 from perfcore.kernel.sources import source_hash
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -152,8 +157,15 @@ class _CheckedFiles(caching.IndexDataCacheFile):
         return found[1] if found is not None and found[0] == key else None
 
     def save(self, key: Any, data: Any) -> None:  # noqa: ANN401
-        """Save code with its key, as two processes may choose the same file for different keys."""
-        super().save(key, (key, data))  # type: ignore[no-untyped-call]
+        """Save code with its key, as two processes may choose the same file for different keys.
+
+        On Unix, one process at a time adds to the index, so that none of its entries is lost.
+        """
+        with ExitStack() as held:
+            if fcntl is not None:
+                lock = held.enter_context(Path(f"{self._index_path}.lock").open("ab"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            super().save(key, (key, data))  # type: ignore[no-untyped-call]
 
     def _load_index(self) -> dict[Any, str]:
         return self._read(self._index_path) or {}
@@ -198,6 +210,12 @@ class _Cache(caching.FunctionCache):
         with suppress(OSError):
             super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
+    def signatures(self) -> list[Any]:
+        """Return the types of arguments for which there is code that this process can use."""
+        files = cast(_CheckedFiles, self._cache_file)
+        keys = files._load_index()  # noqa: SLF001 - our own class
+        return [key[0] for key in keys if key == self._index_key(key[0], _codegen())]  # type: ignore[no-untyped-call]
+
 
 class _Kernel(CPUDispatcher):
     """A compiled loop with its own LLVM settings and cache.
@@ -231,6 +249,31 @@ def kernel(function: F) -> F:
     if CACHE is not None:
         compiled.enable_caching()
     return cast(F, compiled)
+
+
+def compiled_signatures(function: Callable[..., Any]) -> tuple[Any, ...]:
+    """Return the types of arguments that a kernel is compiled for, in this process or on disk."""
+    if not isinstance(function, _Kernel):  # the compiler is switched off
+        return ()
+    found = list(function.overloads)
+    if isinstance(function._cache, _Cache):  # noqa: SLF001 - our own class
+        found += function._cache.signatures()  # noqa: SLF001
+    return tuple(dict.fromkeys(found))
+
+
+def names_of(array: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return the names of an array type's fields; none if its elements are numbers."""
+    return tuple(array.dtype.fields) if isinstance(array.dtype, types.Record) else ()
+
+
+def is_absent(argument: Any) -> bool:  # noqa: ANN401
+    """Return whether the type of an argument is that of None."""
+    return isinstance(argument, types.NoneType | types.Omitted)
+
+
+def dtype_of(array: Any) -> np.dtype[Any]:  # noqa: ANN401
+    """Return the NumPy type of the numbers of an array type, which may stand in records."""
+    return np.dtype(str(_element_of(array)))
 
 
 def inlined(function: F) -> F:
@@ -435,39 +478,49 @@ class Spread:
     def columns_of(self, record: Any) -> tuple[Callable[..., Any], Callable[..., None]]:  # noqa: ANN401
         """Return two functions for compiled code that store records in columns.
 
-        ``find(pointer, places)``, called before a loop, returns the columns: that of field f starts
-        at element ``places[f]`` of ``pointer``. ``store(found, position, record)`` writes a record
-        there, converted to the pointer's element type. Each field of the record is one of
-        ``arrays``, as no two columns overlap.
+        ``find(pointer, places, asked)``, called before a loop, returns the columns: that of field f
+        starts at element ``places[f]`` of ``pointer``. ``store(found, position, record, asked)``
+        writes a record there, converted to the pointer's element type. Each field of the record is
+        one of ``arrays``, as no two columns overlap.
+
+        The type of ``asked`` says which fields: those of its elements if they are records, else
+        all. Fields that are not stored are not computed, as the compiler drops arithmetic without
+        a use.
         """
         fields = record._fields
 
-        def find(typing_context: Any, pointer: Any, places: Any) -> Any:  # noqa: ANN401, ARG001
-            result = types.NamedUniTuple(pointer, len(fields), record)  # type: ignore[no-untyped-call]
+        def stored(asked: Any) -> list[int]:  # noqa: ANN401
+            kind = asked.dtype
+            names = kind.fields if isinstance(kind, types.Record) else fields
+            return [fields.index(name) for name in names]
+
+        def find(typing_context: Any, pointer: Any, places: Any, asked: Any) -> Any:  # noqa: ANN401, ARG001
+            numbers = stored(asked)
+            result = types.UniTuple(pointer, len(numbers))  # type: ignore[no-untyped-call]
 
             def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
                 found = []
-                for field in range(len(fields)):
+                for field in numbers:
                     index = context.get_constant(types.intp, field)
                     place = builder.load(builder.gep(arguments[1], [index]))
                     found.append(builder.gep(arguments[0], [place]))
                 return context.make_tuple(builder, result, found)
 
-            return result(pointer, places), generate
+            return result(pointer, places, asked), generate
 
-        def store(typing_context: Any, found: Any, position: Any, given: Any) -> Any:  # noqa: ANN401, ARG001
+        def store(typing_context: Any, found: Any, position: Any, given: Any, asked: Any) -> Any:  # noqa: ANN401, ARG001
             def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401
                 element = context.get_data_type(sig.args[0].dtype.dtype)
-                for field, name in enumerate(fields):
+                for column, field in enumerate(stored(asked)):
                     value = builder.extract_value(arguments[2], field)
                     if isinstance(element, ir.FloatType):
                         value = builder.fptrunc(value, element)
-                    first = builder.extract_value(arguments[0], field)
+                    first = builder.extract_value(arguments[0], column)
                     address = builder.gep(first, [arguments[1]])
-                    self._alone(builder, builder.store(value, address), name)
+                    self._alone(builder, builder.store(value, address), fields[field])
                 return context.get_dummy_value()
 
-            return types.void(found, types.intp, given), generate
+            return types.void(found, types.intp, given, asked), generate
 
         return _compiled(find), _compiled(store)
 
@@ -502,7 +555,8 @@ def taken(record: Any) -> Callable[..., Any]:  # noqa: ANN401
     The function is ``take(array, start, values)``. It avoids passing arrays, which Numba unpacks at
     each call, 0.25 us per array, while holding the GIL. The annotation of a pointer, or of an array
     whose pointer it becomes, gives the type of its elements: ``Annotated[..., np.int32]``, or
-    ``None`` for that of ``values``. The caller of ``put`` must keep the arrays alive.
+    ``None`` for that of ``values``, or of its fields. The caller of ``put`` must keep the arrays
+    alive.
     """
 
     def take(typing_context: Any, array: Any, start: Any, values: Any) -> Any:  # noqa: ANN401, ARG001
@@ -537,8 +591,17 @@ def _kept_as(annotation: Any, values: Any) -> Any:  # noqa: ANN401
     if annotation in plain:
         return types.CPointer(plain[annotation])  # type: ignore[no-untyped-call]
     (kind,) = annotation.__metadata__
-    element = values.dtype if kind is None else numba.from_dtype(np.dtype(kind))
+    element = _element_of(values) if kind is None else numba.from_dtype(np.dtype(kind))
     return types.CPointer(element)  # type: ignore[no-untyped-call]
+
+
+def _element_of(values: Any) -> Any:  # noqa: ANN401
+    """Type of the numbers of ``values``, which may stand in records of one kind of number."""
+    kind = values.dtype
+    if isinstance(kind, types.Record):
+        first, *_ = kind.fields.values()
+        return first.type
+    return kind
 
 
 def _element(context: Any, builder: Any, arguments: Any, field: int) -> Any:  # noqa: ANN401
@@ -647,12 +710,16 @@ __all__ = [
     "Spread",
     "align_stack",
     "aligned_pointer",
+    "compiled_signatures",
     "constants",
+    "dtype_of",
     "fuse",
     "inlined",
+    "is_absent",
     "keep",
     "kernel",
     "load_record",
+    "names_of",
     "nested",
     "pointer",
     "put",

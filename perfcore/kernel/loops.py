@@ -6,14 +6,25 @@ then the batch, then everything else. Rows that cannot run are removed before th
 loop, which writes its results directly to their place in the output.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from perfcore import physics
 from perfcore.kernel import jit
-from perfcore.kernel.flushing import STRIDE, TILE, Codes, Reals, Target, Tile, Whole, flush_tile
+from perfcore.kernel.flushing import (
+    STRIDE,
+    TILE,
+    Codes,
+    Reals,
+    Results,
+    Target,
+    Tile,
+    Whole,
+    flush_tile,
+)
 from perfcore.kernel.layout import CACHE_LINE, VECTOR, Block, Inner, Output, Rules, aligned
 from perfcore.physics import fused
 from perfcore.physics.sizing import AUTO, fewest_devices, of_prompts
@@ -287,9 +298,11 @@ def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None
 
 
 @jit.inlined
-def evaluate_rows(replica: Replica, scratch: Scratch, tile: Tile, start: int, count: int) -> None:
-    """Compute the results of rows and store them at their places."""
-    columns = find_columns(tile.values, tile.places)
+def evaluate_rows(
+    replica: Replica, scratch: Scratch, tile: Tile, stored: Results, start: int, count: int
+) -> None:
+    """Compute the results of rows and store them, or some, at their places."""
+    columns = find_columns(tile.values, tile.places, stored)
     for row in range(start, start + whole_vectors(count)):
         asked = load_asked(scratch.asked, row)
         running = load_running(scratch.runs, row)
@@ -297,15 +310,21 @@ def evaluate_rows(replica: Replica, scratch: Scratch, tile: Tile, start: int, co
         prefill = prefill_at(replica, running, asked.input_len, asked.output_len)
         step = step_at(replica, running, asked.input_len, asked.output_len)
         result = point_at(replica, running, fit, asked.input_len, asked.output_len, prefill, step)
-        store_point(columns, row, result)
+        store_point(columns, row, result, stored)
 
 
 @jit.inlined
 def evaluate_pair(
-    replica: Replica, ahead: Replica, scratch: Scratch, tile: Tile, start: int, count: int
+    replica: Replica,
+    ahead: Replica,
+    scratch: Scratch,
+    tile: Tile,
+    stored: Results,
+    start: int,
+    count: int,
 ) -> None:
     """Compute the results of rows whose prompts run on ``ahead``."""
-    columns = find_columns(tile.values, tile.places)
+    columns = find_columns(tile.values, tile.places, stored)
     for row in range(start, start + whole_vectors(count)):
         asked = load_asked(scratch.asked, row)
         running = load_running(scratch.runs, row)
@@ -314,7 +333,7 @@ def evaluate_pair(
         prefill = prefill_at(ahead, before, asked.input_len, asked.output_len)
         step = step_at(replica, running, asked.input_len, asked.output_len)
         result = point_at(replica, running, fit, asked.input_len, asked.output_len, prefill, step)
-        store_point(columns, row, result)
+        store_point(columns, row, result, stored)
 
 
 @jit.inlined
@@ -324,28 +343,29 @@ def evaluate_replica(
     pairs: int | None,
     scratch: Scratch,
     tile: Tile,
+    stored: Results,
     start: int,
     count: int,
 ) -> None:
     """Compute the results of rows, in the loop that is specialised for the replica."""
     run_rows(replica, scratch, start, count)
     if pairs is not None:
-        evaluate_pair(replica, ahead, scratch, tile, start, count)
+        evaluate_pair(replica, ahead, scratch, tile, stored, start, count)
         return
     replica = as_unsized(replica)
     if not has_uncapped(replica):
-        evaluate_rows(replica, scratch, tile, start, count)
+        evaluate_rows(replica, scratch, tile, stored, start, count)
         return
     replica = as_uncapped(replica)
     if has_static(replica):
         if has_plain(replica):
-            evaluate_rows(as_plain(as_static(replica)), scratch, tile, start, count)
+            evaluate_rows(as_plain(as_static(replica)), scratch, tile, stored, start, count)
         else:
-            evaluate_rows(as_static(replica), scratch, tile, start, count)
+            evaluate_rows(as_static(replica), scratch, tile, stored, start, count)
     elif has_plain(replica):
-        evaluate_rows(as_plain(replica), scratch, tile, start, count)
+        evaluate_rows(as_plain(replica), scratch, tile, stored, start, count)
     else:
-        evaluate_rows(replica, scratch, tile, start, count)
+        evaluate_rows(replica, scratch, tile, stored, start, count)
 
 
 @jit.kernel
@@ -472,7 +492,7 @@ def bind(
 @jit.kernel
 def fill_columns(
     bound: Integers,
-    metrics: Floats,
+    stored: Floats,
     keep_infeasible: bool,
     cursor: Integers,
     dropped: Integers,
@@ -484,8 +504,9 @@ def fill_columns(
     ----------
     bound
         Addresses written by ``bind``; the arrays must still exist.
-    metrics
-        Metrics of the output, for their dtype.
+    stored
+        Array whose type says what is computed: every field of ``Point`` if its elements are numbers
+        of the output's dtype, and the fields of its elements if they are records of such numbers.
     cursor
         (2,) next outer and inner position; updated.
     dropped
@@ -509,8 +530,8 @@ def fill_columns(
     first = np.empty(STRIDE, np.int64)
     stretches = np.ones((2 + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
     unmet = dropped[dropped.size - 1 :]
-    source = take_source(pointer(bound), 0, pointer(metrics))
-    target = take_target(pointer(bound), SOURCE_FIELDS, pointer(metrics))
+    source = take_source(pointer(bound), 0, pointer(stored))
+    target = take_target(pointer(bound), SOURCE_FIELDS, pointer(stored))
     scratch = Scratch(
         asked=aligned_pointer(stages, 0),
         fits=aligned_pointer(stages, ASKED_FIELDS * STRIDE),
@@ -553,7 +574,8 @@ def fill_columns(
             filled += count
             if filled > start and (filled == TILE or position == source.inner_points):
                 size = filled - start
-                evaluate_replica(replica, ahead, pairs, scratch, tile, start, size)
+                results = pointer(stored)
+                evaluate_replica(replica, ahead, pairs, scratch, tile, results, start, size)
             if filled == TILE:
                 rows += flush_tile(tile, filled, target, rows)
                 filled = 0
@@ -569,6 +591,29 @@ def fill_columns(
     return rows
 
 
+def record_of(fields: Iterable[str], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an array whose type tells ``fill_columns`` to compute some fields of ``Point``.
+
+    The fields are in canonical order, so that each set of them has one kernel.
+    """
+    chosen = set(fields)
+    return np.empty(0, [(name, dtype) for name in Point._fields if name in chosen])
+
+
+def compiled_fields(dtype: npt.DTypeLike, *, pairs: bool = False) -> tuple[frozenset[str], ...]:
+    """Return the sets of fields that a kernel is compiled for, in this process or on disk.
+
+    With ``pairs``, that of prompts that may run on other servers than answers.
+    """
+    every = frozenset(Point._fields)
+    kinds = [
+        (jit.names_of(stored) or every)
+        for _, stored, *_, given in jit.compiled_signatures(fill_columns)
+        if jit.dtype_of(stored) == np.dtype(dtype) and jit.is_absent(given) != pairs
+    ]
+    return tuple(frozenset(names) for names in kinds)
+
+
 class Filling:
     """Evaluation of a block of a space into an output that is filled repeatedly.
 
@@ -576,6 +621,8 @@ class Filling:
     ----------
     tables
         Records as rows: models, devices, engines, weight formats, KV formats, economics.
+    fields
+        Fields of ``Point`` to compute; all by default. They include those of output and rules.
     pairs
         Whether prompts may run on other servers than answers.
     """
@@ -587,6 +634,7 @@ class Filling:
         inner: Inner,
         rules: Rules,
         output: Output,
+        fields: Iterable[str] | None = None,
         *,
         pairs: bool = False,
     ) -> None:
@@ -603,7 +651,7 @@ class Filling:
         places[output.metric_fields] = np.arange(columns) * pitch
         moves = np.zeros(POINT_FIELDS, np.int64)
         moves[output.metric_fields] = -1
-        self.metrics = metrics
+        self.stored = metrics if fields is None else record_of(fields, metrics.dtype)
         self.pairs = 1 if pairs else None
         self.bound = np.empty(SOURCE_FIELDS + len(Target._fields), np.int64)
         # keeps alive what `bound` points at
@@ -612,5 +660,5 @@ class Filling:
 
     def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
         """Fill the output from ``cursor`` on, as ``fill_columns``; return its number of rows."""
-        bound, metrics = self.bound, self.metrics
-        return fill_columns(bound, metrics, keep_infeasible, cursor, dropped, self.pairs)
+        bound, stored = self.bound, self.stored
+        return fill_columns(bound, stored, keep_infeasible, cursor, dropped, self.pairs)

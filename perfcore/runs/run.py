@@ -17,6 +17,7 @@ from perfcore.output import DATA, MANIFEST
 from perfcore.runs import manifest as manifests
 from perfcore.runs.dataset import Dataset, Rows
 from perfcore.runs.facts import read_facts
+from perfcore.runs.kernels import kernel_of_run
 from perfcore.runs.manifest import Document
 from perfcore.runs.parquet import schema
 from perfcore.runs.shards import ProgressDisplay, facts, part_of, worker_for
@@ -169,6 +170,7 @@ def sweep(
     *,
     part: tuple[int, int] = (1, 1),
     executor: Executor | None = None,
+    kernel: str = "auto",
 ) -> Run:
     """Evaluate ``space`` into ``path``, or resume a run that was interrupted.
 
@@ -188,6 +190,8 @@ def sweep(
     executor
         Executor that replaces the threads of this process, e.g. of a Dask client. Its workers must
         have access to ``path``.
+    kernel
+        Columns that the kernel computes, as in ``kernel_for``. The rows do not depend on them.
 
     Raises
     ------
@@ -200,16 +204,18 @@ def sweep(
     store = open_store(path)
     head = manifests.header(space)
     known = manifests.begin(store, head)
+    threads = workers or os.cpu_count() or 1
+    computed = kernel_of_run(space, threads, kernel, elsewhere=executor is not None).computed
     progress = Progress(shards=len(shards), points=_points(space, shards))
     done: dict[int, Receipt] = {}
     try:
         with show(progress) if show else ProgressDisplay():
             if executor is None:
-                worker = worker_for(space, store, known, progress)
+                worker = worker_for(space, store, known, progress, computed)
                 done = worker.done
-                run_shards(worker, shards, workers or os.cpu_count() or 1)
+                run_shards(worker, shards, threads)
             else:
-                sweep_on(executor, space, store, shards, done, progress)
+                sweep_on(executor, space, store, shards, done, progress, computed)
     except BaseException:
         # complete shards have receipts already; an error here must not hide the first one
         with suppress(PerfcoreError):

@@ -57,13 +57,17 @@ def _shortened(spec: dict[str, object]) -> dict[str, object]:
 
 
 def worker_for(
-    space: Space, store: Store, known: dict[int, Receipt], progress: Progress
+    space: Space,
+    store: Store,
+    known: dict[int, Receipt],
+    progress: Progress,
+    computed: frozenset[str] | None = None,
 ) -> ShardWorker:
-    """Return the worker that evaluates a space's shards into a store."""
+    """Return the worker that evaluates a space's shards into a store, by a kernel of columns."""
     arrow_schema = schema(space, facts(space))
     options = writer_options(arrow_schema, space.spec.output)
     archive = Archive(store, fingerprint(space), arrow_schema, options, known)
-    return ShardWorker(space, arrow_schema, archive, progress)
+    return ShardWorker(space, arrow_schema, archive, progress, computed)
 
 
 def part_of(shards: int, part: tuple[int, int]) -> range:

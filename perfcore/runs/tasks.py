@@ -21,6 +21,7 @@ class SweepTask:
     spec: bytes = field(repr=False)  # see packed_spec; not in the repr, which names Dask tasks
     location: str
     run: str  # fingerprint of the run
+    computed: frozenset[str] | None = None  # columns of the kernel
 
     def __call__(self, shard: int) -> Stored | None:
         """Store a shard, unless it exists."""
@@ -31,7 +32,8 @@ class SweepTask:
 def _shard_worker(task: SweepTask) -> ShardWorker:
     """Return the worker that the threads of one process share between tasks."""
     space = unpacked_space(task.spec, task.run)
-    return worker_for(space, open_store(task.location), {}, Progress(space.shards, space.rows))
+    progress = Progress(space.shards, space.rows)
+    return worker_for(space, open_store(task.location), {}, progress, task.computed)
 
 
 def sweep_on(
@@ -41,10 +43,11 @@ def sweep_on(
     shards: Iterable[int],
     done: dict[int, Receipt],
     progress: Progress,
+    computed: frozenset[str] | None = None,
 ) -> None:
     """Store shards on an executor; add each receipt to ``done`` as it arrives."""
     location = str(store.path.resolve()) if isinstance(store, Directory) else store.location
-    task = SweepTask(packed_spec(space.spec), location, fingerprint(space))
+    task = SweepTask(packed_spec(space.spec), location, fingerprint(space), computed)
 
     def take(shard: int, stored: Stored | None) -> None:
         if stored is None:  # the worker is shutting down

@@ -97,10 +97,16 @@ class Evaluator:
 
     With ``objectives``, rows have these as real numbers in place of their columns, and in place of
     their axes the positions of their outer and inner point (``Buffers`` holds them). Once
-    ``stopped`` is set, no further row is simulated.
+    ``stopped`` is set, no further row is simulated. With ``computed``, only these results are
+    computed, which include those asked for.
     """
 
-    def __init__(self, space: Space, objectives: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        space: Space,
+        objectives: Sequence[str] | None = None,
+        computed: frozenset[str] | None = None,
+    ) -> None:
         # Imported here, so that code that evaluates nothing does not wait for Numba.
         from perfcore.kernel.loops import Filling  # noqa: PLC0415
         from perfcore.runs.simulating import Offer, Simulating  # noqa: PLC0415
@@ -111,6 +117,7 @@ class Evaluator:
         self.simulating = Simulating
         self.offer = None if space.spec.traffic is None else Offer(space.spec.traffic)
         self.located = objectives is not None
+        self.computed = computed
         real = objectives or [column.name for column in space.columns if column.kind == "metric"]
         whole = [column.name for column in space.columns if column.kind != "metric"]
         self.real = space.fields(real)
@@ -156,7 +163,8 @@ class Evaluator:
         filling: Filler
         if self.offer is None:
             filling = self.filling(
-                space.tables, block, inner, space.rules, output, pairs=space.pairs
+                *(space.tables, block, inner, space.rules, output, self.computed),
+                pairs=space.pairs,
             )
         else:
             traffic = space.traffic(start, stop)
@@ -189,11 +197,12 @@ class ShardWorker:
         arrow_schema: pa.Schema,
         shards: Shards,
         progress: Progress,
+        computed: frozenset[str] | None = None,
     ) -> None:
         self.space = space
         self.shards = shards
         self.progress = progress
-        self.evaluator = Evaluator(space)
+        self.evaluator = Evaluator(space, None, computed)
         self.shaper = Shaper(space, arrow_schema)
         self.done: dict[int, Receipt] = {}
         self.stopped = self.evaluator.stopped

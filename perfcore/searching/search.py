@@ -3,6 +3,7 @@
 Rows are reduced as the kernel returns them, so memory grows with the result only.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from perfcore.errors import InputError, argument
 from perfcore.kernel.layout import Integers
+from perfcore.runs.kernels import Kernel, kernel_for
 from perfcore.runs.parquet import schema
 from perfcore.runs.shards import ProgressDisplay, facts
 from perfcore.runs.workers import Progress, evaluate_rows
@@ -37,6 +39,7 @@ class Found(NamedTuple):
     configs: int
     feasible: int
     seconds: float
+    kernel: Kernel
 
 
 def find_best(
@@ -48,6 +51,7 @@ def find_best(
     workers: int | None = None,
     show: Callable[[Progress], ProgressDisplay] | None = None,
     executor: Executor | None = None,
+    kernel: str = "auto",
 ) -> Found:
     """Return the ``top`` rows of each group with the best value of a column.
 
@@ -62,6 +66,8 @@ def find_best(
         Threads, one per processor by default. The result does not depend on them.
     executor
         Executor that does the work instead of threads of this process.
+    kernel
+        Columns that the kernel computes, as in ``kernel_for``. The result does not depend on them.
 
     Raises
     ------
@@ -82,7 +88,7 @@ def find_best(
         )
     dtype = space.spec.output.dtype
     make = partial(Best, groups.count, top, dtype)
-    return _found(space, [objective], groups, make, workers, show, executor)
+    return _found(space, [objective], groups, make, workers, show, executor, kernel)
 
 
 def find_front(
@@ -93,6 +99,7 @@ def find_front(
     workers: int | None = None,
     show: Callable[[Progress], ProgressDisplay] | None = None,
     executor: Executor | None = None,
+    kernel: str = "auto",
 ) -> Found:
     """Return the Pareto front of each group: rows that no other matches or beats in all objectives.
 
@@ -118,7 +125,7 @@ def find_front(
         )
     dtype = space.spec.output.dtype
     make = partial(Front, groups.count, len(names), dtype)
-    return _found(space, objectives, groups, make, workers, show, executor)
+    return _found(space, objectives, groups, make, workers, show, executor, kernel)
 
 
 def count_by_value(
@@ -130,6 +137,7 @@ def count_by_value(
     workers: int | None = None,
     show: Callable[[Progress], ProgressDisplay] | None = None,
     executor: Executor | None = None,
+    kernel: str = "auto",
 ) -> Found:
     """Return a histogram of a column for each group.
 
@@ -150,7 +158,7 @@ def count_by_value(
     if groups.count * edges.size > LARGEST_RESULT * 10:
         raise InputError(f"{argument('by')}: {groups.count:,} groups are too many; name fewer axes")
     make = partial(Counts, groups.count, edges)
-    sink, progress = _looked(space, [metric], groups, make, workers, show, executor)
+    sink, progress, used = _looked(space, [metric], groups, make, workers, show, executor, kernel)
     counts = sink.counts
     limits = [None, *edges.tolist(), None]
     totals = counts.sum(axis=1)
@@ -167,7 +175,7 @@ def count_by_value(
     names = list(groups.axes)
     empty: dict[str, list[float]] = {name: [] for name in (*names, "low", "high", "rows", "share")}
     table = pa.Table.from_pylist(rows) if rows else pa.table(empty)
-    return Found(table, space.rows, progress.rows, progress.seconds)
+    return Found(table, space.rows, progress.rows, progress.seconds, used)
 
 
 def _looked(
@@ -178,17 +186,28 @@ def _looked(
     workers: int | None,
     show: Callable[[Progress], ProgressDisplay] | None,
     executor: Executor | None,
-) -> tuple[S, Progress]:
-    """Return the reduction of all rows of a space."""
+    choice: str,
+) -> tuple[S, Progress, Kernel]:
+    """Return the reduction of all rows of a space, and the kernel that evaluated them."""
     check_objectives(objectives, space.results)
     # raise their errors before progress is shown
     _ = space.tables, space.rules, space.inner
+    kernel = kernel_for(
+        space,
+        [objective.name for objective in objectives],
+        workers or os.cpu_count() or 1,
+        choice,
+        elsewhere=executor is not None,
+    )
+    computed = kernel.computed
     progress = Progress(shards=space.shards, points=space.rows)
     with show(progress) if show else ProgressDisplay():
         if executor is not None:
-            return search_on(executor, space, objectives, groups, make, progress), progress
-        worker = SearchWorker(space, objectives, groups, make, progress)
-        return worker.over(range(space.shards), workers), progress
+            sink = search_on(executor, space, objectives, groups, make, progress, computed)
+        else:
+            worker = SearchWorker(space, objectives, groups, make, progress, computed)
+            sink = worker.over(range(space.shards), workers)
+    return sink, progress, kernel
 
 
 def _found(
@@ -199,10 +218,14 @@ def _found(
     workers: int | None,
     show: Callable[[Progress], ProgressDisplay] | None,
     executor: Executor | None,
+    choice: str,
 ) -> Found:
-    first, progress = _looked(space, objectives, groups, make, workers, show, executor)
+    first, progress, kernel = _looked(
+        space, objectives, groups, make, workers, show, executor, choice
+    )
     seconds = progress.seconds
-    return Found(rows_at(space, places_in_order(first)), space.rows, progress.rows, seconds)
+    rows = rows_at(space, places_in_order(first))
+    return Found(rows, space.rows, progress.rows, seconds, kernel)
 
 
 def rows_at(space: Space, places: Integers) -> pa.Table:

@@ -26,13 +26,14 @@ class SearchTask(Generic[S]):
     objectives: tuple[Objective, ...]
     by: tuple[str, ...]
     make: Callable[[], S]
+    computed: frozenset[str] | None = None
 
     def __call__(self, shards: tuple[int, ...]) -> tuple[S, int]:
         """Return the reduction of the shards' rows, and how many rows met the conditions."""
         space = unpacked_space(self.spec, self.run)
         progress = Progress(space.shards, space.rows)
         groups = SpaceGroups(space, self.by)
-        worker = SearchWorker(space, self.objectives, groups, self.make, progress)
+        worker = SearchWorker(space, self.objectives, groups, self.make, progress, self.computed)
         for shard in shards:
             worker.work(shard)
         return worker.sinks[0], progress.rows
@@ -45,10 +46,13 @@ def search_on(
     groups: SpaceGroups,
     make: Callable[[], S],
     progress: Progress,
+    computed: frozenset[str] | None,
 ) -> S:
     """Return the reduction of all rows, evaluated by an executor."""
     by = tuple(groups.axes)
-    task = SearchTask(packed_spec(space.spec), fingerprint(space), tuple(objectives), by, make)
+    task = SearchTask(
+        packed_spec(space.spec), fingerprint(space), tuple(objectives), by, make, computed
+    )
     each = -(-space.shards // SEARCH_TASKS)
     chunks = [
         tuple(range(first, min(first + each, space.shards)))

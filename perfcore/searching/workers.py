@@ -26,11 +26,12 @@ class SearchWorker(Scan[S]):
         groups: SpaceGroups,
         make: Callable[[], S],
         progress: Progress,
+        computed: frozenset[str] | None = None,
     ) -> None:
         super().__init__(make)
         self.space = space
         self.progress = progress
-        self.evaluator = Evaluator(space, [objective.name for objective in objectives])
+        self.evaluator = Evaluator(space, [objective.name for objective in objectives], computed)
         self.stopped = self.evaluator.stopped
         self.signs = np.array([-1.0 if o.maximize else 1.0 for o in objectives])
         self.groups = groups

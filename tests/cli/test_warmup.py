@@ -6,13 +6,17 @@ from click.testing import CliRunner
 
 from cli.command import invoke, invoke_json
 from perfcore.cli import program
+from perfcore.kernel.loops import compiled_fields
+from perfcore.runs.kernels import COMMON
 from perfcore.space.sections import DTYPES
 
 
 def test_warmup_compiles_every_type_of_output():
     found = invoke_json("warmup", "--json")
 
-    assert set(found["seconds"]) == {*DTYPES, "pairs", "simulation"}
+    common = {f"{dtype}, common columns" for dtype in DTYPES}
+    assert set(found["seconds"]) == {*DTYPES, *common, "pairs", "simulation"}
+    assert all(COMMON in compiled_fields(dtype) for dtype in DTYPES)
     assert all(seconds > 0.0 for seconds in found["seconds"].values())
     assert list(Path(found["cache"]).rglob("*.nbc"))
     assert found["cache"] in invoke("warmup")

@@ -1,0 +1,132 @@
+"""Kernels by question: which columns the compiled loop computes, all of them or those needed.
+
+A kernel for a few columns takes a third of the time of the full one, as the compiler drops the
+arithmetic that no column needs (``benchmarks/bench_search.py``), and has the same results. It is
+worth compiling for a large space only, but once compiled it serves every question about its
+columns.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from perfcore.columns import METRICS
+from perfcore.errors import InputError, argument
+from perfcore.runs.parquet import Buffers
+from perfcore.runs.workers import Evaluator
+from perfcore.space.space import Space
+
+SMALLEST: Final = 256  # rows of a buffer: more than a tile
+CHOICES: Final = ("auto", "full", "narrow")
+# Columns by which people choose, for which `perfcore warmup` compiles one kernel.
+COMMON: Final = frozenset(
+    {
+        "ttft_s",
+        "tpot_s",
+        "e2e_latency_s",
+        "tokens_per_s_per_device",
+        "cost_per_mtok_output_usd",
+    }
+)
+# Measured on one core on 2026-11-29 (bench_search.py). Both times follow the processor's speed.
+COMPILE_S: Final = 18.0  # in a process that has compiled nothing
+AGAIN_S: Final = 4.0  # in one that compiles the full kernel, too
+ROW_S: Final = 11.5e-9  # of the full kernel
+SAVED: Final = 0.7  # share of it that a kernel for one column saves
+SAVED_PER_COLUMN: Final = 0.0175  # less for each further one
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Kernel for a question: the columns that it computes, None for all, and why it was chosen."""
+
+    computed: frozenset[str] | None
+    compiled: bool  # before, by this process or another
+    why: str
+
+    @property
+    def columns(self) -> int:
+        """Number of columns that are computed."""
+        return len(METRICS) if self.computed is None else len(self.computed)
+
+    def __str__(self) -> str:
+        """Return what the kernel computes."""
+        return f"{self.columns} of {len(METRICS)} columns computed"
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the kernel for JSON; ``columns`` are null if all are computed."""
+        columns = None if self.computed is None else sorted(self.computed)
+        return {"columns": columns, "compiled": self.compiled, "why": self.why}
+
+
+def kernel_for(
+    space: Space,
+    names: Iterable[str],
+    workers: int,
+    choice: str = "auto",
+    *,
+    elsewhere: bool = False,
+) -> Kernel:
+    """Return the kernel that evaluates ``space`` soonest, for results ``names`` and conditions.
+
+    Parameters
+    ----------
+    workers
+        Threads that share the rows.
+    choice
+        ``auto``, or ``full`` for every column, or ``narrow`` for those needed.
+    elsewhere
+        Whether other processes evaluate, of which nobody knows what they have compiled.
+
+    Raises
+    ------
+    InputError
+        There is no such choice, or rows are simulated and ``choice`` is ``narrow``.
+    """
+    if choice not in CHOICES:
+        raise InputError(f"{argument('kernel')}: {choice!r} is not one of {', '.join(CHOICES)}")
+    if space.spec.traffic is not None:
+        if choice == "narrow":
+            raise InputError(f"{argument('kernel')}: rows with [traffic] are simulated; use auto")
+        return Kernel(None, compiled=True, why="rows are simulated")
+    from perfcore.kernel.loops import compiled_fields  # noqa: PLC0415 - Numba is slow to import
+
+    results = [column.name for column in space.results]
+    every = frozenset(results)
+    needed = frozenset(names) | {results[field] for field in space.rules.fields}
+    available = compiled_fields(space.spec.output.dtype, pairs=space.pairs)
+    if choice == "narrow" and needed:
+        return Kernel(needed, needed in available, "as asked")
+    if choice != "auto" or elsewhere or not needed:
+        why = "other processes evaluate" if elsewhere else "none is needed"
+        return Kernel(None, every in available, "as asked" if choice != "auto" else why)
+    fitting = [columns for columns in available if needed <= columns < every]
+    if fitting:
+        least = min(fitting, key=lambda columns: (len(columns), sorted(columns)))
+        return Kernel(least, compiled=True, why="compiled before")
+    saved_s = space.rows * saved_row_s(len(needed)) / max(min(workers, space.shards), 1)
+    compile_s = COMPILE_S if every in available else AGAIN_S
+    if saved_s > compile_s:
+        why = f"saves {saved_s:.0f} s and takes {compile_s:.0f} s to compile"
+        return Kernel(needed, compiled=False, why=why)
+    why = f"one for {len(needed)} would save {saved_s:.0f} s and take {compile_s:.0f} s to compile"
+    return Kernel(None, every in available, why)
+
+
+def saved_row_s(columns: int) -> float:
+    """Return the time per row and thread that a kernel for so many columns saves. [s]"""
+    return ROW_S * max(SAVED - SAVED_PER_COLUMN * (columns - 1), 0.0)
+
+
+def kernel_of_run(
+    space: Space, workers: int, choice: str = "auto", *, elsewhere: bool = False
+) -> Kernel:
+    """Return the kernel that writes a space's rows, as ``kernel_for``."""
+    names = [column.name for column in space.columns]
+    return kernel_for(space, names, workers, choice, elsewhere=elsewhere)
+
+
+def compile_kernel(space: Space, computed: frozenset[str]) -> None:
+    """Compile the kernel for some columns, or load it from the cache."""
+    evaluator = Evaluator(space, [min(computed)], computed)
+    evaluator.evaluate(0, 1, Buffers(space, SMALLEST, 1), lambda _: None)
