@@ -18,7 +18,7 @@ from perfcore.physics.energy import (
 from perfcore.physics.memory import LARGEST_BATCH
 from perfcore.physics.roofline import TINY
 from perfcore.physics.rounding import ceil_of
-from perfcore.physics.serving import prefill_pool, queueing
+from perfcore.physics.serving import portion, prefill_pool, queueing
 from perfcore.physics.sizing import AUTO, fewest_devices
 from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
 from perfcore.physics.stages.capacity import Capacity, cache_at, capacity_at
@@ -168,7 +168,7 @@ def point_at(
         first_s += prompt_kv * replica.kv_hand_over_per_byte
         first_s += engine.random_arrivals * queueing(prefill.seconds, engine.prefill_pool_load)
         company = min(batch - 1.0, 1.0)  # a request alone always writes in its steps
-        step = thinned(replica, full, (steps_s + TINY) / (steps_s + company * first_s + TINY))
+        step = thinned(replica, full, portion(steps_s, company * first_s))
         steps_s = written * step.seconds
         busy = (steps_s + first_s) / max(steps_s, step.seconds)  # of one token: like of two
     elif served:
