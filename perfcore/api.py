@@ -105,6 +105,8 @@ def search(
     overrides: Iterable[str] = (),
     executor: Executor | None = None,
     kernel: str = "auto",
+    *,
+    prune: bool = False,
 ) -> Rows:
     """Return the best rows of a sweep, with all axes and columns; other rows are not kept.
 
@@ -121,6 +123,9 @@ def search(
     kernel
         Columns that are computed before the best rows are known: ``full`` for all, ``narrow`` for
         those that decide, ``auto`` for what is done sooner. Results do not depend on them.
+    prune
+        Skip blocks of the space that have no result, by bounds of their rows. Results do not depend
+        on it; spaces of 10¹² configurations may take minutes.
 
     Other parameters are those of ``sweep``.
 
@@ -136,7 +141,15 @@ def search(
     objective = Objective.named(name, option, maximize=maximize is not None)
     space = as_space(spec, overrides)
     found = find_best(
-        space, objective, tuple(where), tuple(by), top, workers, executor=executor, kernel=kernel
+        space,
+        objective,
+        tuple(where),
+        tuple(by),
+        top,
+        workers,
+        executor=executor,
+        kernel=kernel,
+        prune=prune,
     )
     return Rows(found.rows, space.spec.name, found.configs)
 
@@ -150,6 +163,8 @@ def pareto(
     overrides: Iterable[str] = (),
     executor: Executor | None = None,
     kernel: str = "auto",
+    *,
+    prune: bool = False,
 ) -> Rows:
     """Return the Pareto front of a sweep: rows that no other row matches in all objectives.
 
@@ -169,7 +184,14 @@ def pareto(
     wanted = [Objective.parse(text, "objectives") for text in objectives]
     space = as_space(spec, overrides)
     found = find_front(
-        space, wanted, tuple(where), tuple(by), workers, executor=executor, kernel=kernel
+        space,
+        wanted,
+        tuple(where),
+        tuple(by),
+        workers,
+        executor=executor,
+        kernel=kernel,
+        prune=prune,
     )
     return Rows(found.rows, space.spec.name, found.configs)
 

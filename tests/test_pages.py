@@ -48,6 +48,7 @@ NOT_RUN = {
     "docs/howto/simulate-traffic.md": 2,
     "docs/howto/size-a-fleet.md": 1,
     "docs/howto/validate-my-benchmark.md": 1,
+    "docs/large-searches.md": 1,
     "docs/measurements.md": 3,
     "docs/tutorial.md": 1,
 }

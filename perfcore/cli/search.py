@@ -81,6 +81,13 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+_prune_option = click.option(
+    "--prune",
+    is_flag=True,
+    help="Skip blocks of the sweep that have no result, by bounds of their rows.",
+)
+
+
 @click.command(cls=Command)
 @click.argument("spec", metavar="SPEC", type=click.Path())
 @click.option(
@@ -95,13 +102,16 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     shell_complete=_METRICS,
     help="Find the highest values of this column.",
 )
+@_prune_option
 @click.option("--top", type=int, default=1, show_default=True, help="Number of rows to return.")
 @_options
 def search(spec: str, minimize: str | None, maximize: str | None, top: int, **options: Any) -> None:  # noqa: ANN401
     """Find the best configurations of a sweep.
 
     Every configuration is evaluated, but only the best are kept, so that memory does not grow with
-    the sweep. Rows have all axes and columns. Configurations that cannot run are left out.
+    the sweep. Rows have all axes and columns. Configurations that cannot run are left out. With
+    --prune, most configurations of a large sweep are not evaluated: bounds of a block's rows say
+    that it has no result. The result is the same.
 
     \b
     perfcore search sweep.toml --minimize cost_per_mtok_output_usd --where 'tpot_s<=50ms'
@@ -126,6 +136,7 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
             _show(),
             executor,
             options["kernel"],
+            prune=options["prune"],
         )
     _report(found, space, [objective], _names(options["by"]), options)
 
@@ -139,6 +150,7 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
     shell_complete=_METRICS,
     help="Columns to minimise, or to maximise with :max.",
 )
+@_prune_option
 @_options
 def pareto(spec: str, objectives: str, **options: Any) -> None:  # noqa: ANN401
     """Find the Pareto-optimal configurations of a sweep.
@@ -165,6 +177,7 @@ def pareto(spec: str, objectives: str, **options: Any) -> None:  # noqa: ANN401
             _show(),
             executor,
             options["kernel"],
+            prune=options["prune"],
         )
     _report(found, space, wanted, _names(options["by"]), options)
 
@@ -309,6 +322,7 @@ def _written(found: "Found", options: dict[str, Any]) -> bool:
                 "feasible": found.feasible,
                 "seconds": found.seconds,
                 "kernel": found.kernel.to_dict(),
+                **({} if found.pruned is None else {"pruned": found.pruned._asdict()}),
                 "rows": _plain(found.rows),
             }
         )
@@ -319,14 +333,29 @@ def _summary(found: "Found", options: dict[str, Any]) -> None:
     if not found.rows.num_rows:
         say("no configuration can run and meets the conditions")
     rate = quantity(found.configs / found.seconds, digits=3)
+    total = f"{found.configs:,}, of which {found.feasible:,} run and meet the conditions"
+    if found.pruned is not None:
+        skipped = 1.0 - found.pruned.evaluated / found.configs
+        total = (
+            f"{found.configs:,}, of which {found.pruned.evaluated:,} were evaluated and "
+            f"{_share(skipped)} skipped by bounds of {found.pruned.bounded:,} blocks"
+        )
     facts(
         [
             ("rows", f"{found.rows.num_rows:,}"),
-            ("of", f"{found.configs:,}, of which {found.feasible:,} run and meet the conditions"),
+            ("of", total),
             ("time", f"{duration(found.seconds)}, {rate} rows/s, {found.kernel}"),
             *([("written", str(options["output"]))] if options["output"] is not None else []),
         ]
     )
+
+
+def _share(share: float) -> str:
+    """Return a share in per cent, with enough digits to tell it from all."""
+    digits = 1
+    while digits < 9 and f"{share:.{digits}%}" == f"{1.0:.{digits}%}" and share < 1.0:
+        digits += 1
+    return f"{share:.{digits}%}"
 
 
 def _write(rows: "pa.Table", path: Path, suffix: str) -> None:

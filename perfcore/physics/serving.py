@@ -39,26 +39,41 @@ def rhythm(
     all B write B D while a request runs.
     """
     per_chunk = 1.0 / engine.prefill_chunk
-    per_decode = 1.0 / (decode_steps + 1.0)
     first = min(engine.queue_weight, 1.0)
     own_steps = new_tokens * per_chunk
     others = max(batch - 1.0, 0.0)
     room = batch / (sequences * own_steps)  # prompts that all passes of one step carry
-    between_share = min((1.0 - first) * per_decode, room / (others + TINY))
-    ahead_share = 1.0 - decode_steps * between_share
+    per_other = room / (others + TINY)
+    between_share = between_of(first, decode_steps, per_other)
+    ahead_share = ahead_of(first, decode_steps, per_other)
     prefill_steps = max(own_steps, 1.0) + ahead_share * max(sequences - 1.0, 0.0) * own_steps
     crowded = sequences * (own_steps + drafted * per_chunk * decode_steps)
     prefill = max(prefill_steps, crowded - decode_steps)
     among = min(others, 1.0) * prefill
-    company = min(others * (decode_steps + TINY) / (decode_steps + among + TINY), 1.0)
+    company = min(others * portion(decode_steps, among), 1.0)
     return Rhythm(
         decode=decode_steps,
         prefill=prefill,
         company=company,
-        decode_share=(decode_steps + TINY) / (decode_steps + company * prefill + TINY),
+        decode_share=portion(decode_steps, company * prefill),
         ahead=ahead_share * others,
         between=between_share * others,
     )
+
+
+def between_of(first: float, decode_steps: float, room: float) -> float:
+    """Share of other prompts between two of a request's decode steps, which have ``room``."""
+    return min((1.0 - first) * (1.0 / (decode_steps + 1.0)), room)
+
+
+def ahead_of(first: float, decode_steps: float, room: float) -> float:
+    """Share of other prompts that come before a request's own: those not between its steps."""
+    return 1.0 - decode_steps * between_of(first, decode_steps, room)
+
+
+def portion(part: float, rest: float) -> float:
+    """Share of ``part`` in the sum of both, which are not negative; 1 if both are 0."""
+    return (part + TINY) / (part + rest + TINY)
 
 
 def prompts_together(

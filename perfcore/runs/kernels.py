@@ -66,6 +66,7 @@ def kernel_for(
     choice: str = "auto",
     *,
     elsewhere: bool = False,
+    rows: int | None = None,
 ) -> Kernel:
     """Return the kernel that evaluates ``space`` soonest, for results ``names`` and conditions.
 
@@ -77,6 +78,8 @@ def kernel_for(
         ``auto``, or ``full`` for every column, or ``narrow`` for those needed.
     elsewhere
         Whether other processes evaluate, of which nobody knows what they have compiled.
+    rows
+        Rows to evaluate, all of the space by default.
 
     Raises
     ------
@@ -104,7 +107,8 @@ def kernel_for(
     if fitting:
         least = min(fitting, key=lambda columns: (len(columns), sorted(columns)))
         return Kernel(least, compiled=True, why="compiled before")
-    saved_s = space.rows * saved_row_s(len(needed)) / max(min(workers, space.shards), 1)
+    rows = space.rows if rows is None else rows
+    saved_s = rows * saved_row_s(len(needed)) / max(min(workers, space.shards), 1)
     compile_s = COMPILE_S if every in available else AGAIN_S
     if saved_s > compile_s:
         why = f"saves {saved_s:.0f} s and takes {compile_s:.0f} s to compile"

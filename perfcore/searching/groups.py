@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perfcore.errors import InputError, argument
-from perfcore.kernel.layout import Integers
+from perfcore.kernel.layout import Block, Integers
 from perfcore.reading.places import Place
 from perfcore.space.axes import Axis, Value
 from perfcore.space.space import Space, distinct
@@ -66,8 +66,13 @@ class SpaceGroups(Groups):
 
     def outer(self, start: int, stop: int) -> Integers:
         """Return the contribution of each outer point to its rows' group numbers."""
-        codes = self.space.block(start, stop).axes if self.strides else ()
-        return self.numbers(self._places(self.space.varying_outer, codes), stop - start)
+        if not self.strides:
+            return np.zeros(stop - start, np.int64)
+        return self.of_block(self.space.block(start, stop))
+
+    def of_block(self, block: Block) -> Integers:
+        """Return the contribution of each outer point of a block."""
+        return self.numbers(self._places(self.space.varying_outer, block.axes), block.axes.shape[1])
 
     def inner(self) -> Integers:
         """Return the contribution of each inner point: batch and lengths."""

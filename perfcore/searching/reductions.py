@@ -44,6 +44,12 @@ class Kept(Sink, Protocol):
     def entries(self) -> Candidates:
         """Return the kept rows."""
 
+    def settles(self, bounds: Candidates) -> npt.NDArray[np.bool_]:
+        """Return whether rows with at least these values and places would change nothing."""
+
+
+K = TypeVar("K", bound=Kept)
+
 
 class Best:
     """The ``top`` rows of each group with the smallest values."""
@@ -67,6 +73,13 @@ class Best:
         groups, ranks = np.nonzero(self.places != _NOWHERE)
         values = self.values[groups, ranks][np.newaxis]
         return Candidates(values, groups, self.places[groups, ranks])
+
+    def settles(self, bounds: Candidates) -> npt.NDArray[np.bool_]:
+        """Return whether rows with at least these values and places would change nothing."""
+        last, place = self.values[bounds.groups, -1], self.places[bounds.groups, -1]
+        value = bounds.values[0]
+        settled: npt.NDArray[np.bool_] = (value > last) | (value == last) & (bounds.places > place)
+        return settled
 
 
 class Front:
@@ -107,6 +120,19 @@ class Front:
         groups, members = np.nonzero(np.arange(self.places.shape[1]) < self.sizes[:, np.newaxis])
         values = np.ascontiguousarray(self.values[groups, members].T)
         return Candidates(values, groups, self.places[groups, members])
+
+    def settles(self, bounds: Candidates) -> npt.NDArray[np.bool_]:
+        """Return whether rows with at least these values and places would change nothing."""
+        settled = np.zeros(bounds.places.shape, np.bool_)
+        for group in np.unique(bounds.groups):
+            chosen = np.flatnonzero(bounds.groups == group)
+            values, places = bounds.values[:, chosen], bounds.places[chosen]
+            for member in range(self.sizes[group]):
+                held = self.values[group, member][:, np.newaxis]
+                no_worse = (held <= values).all(axis=0)
+                same = (held == values).all(axis=0) & (places <= self.places[group, member])
+                settled[chosen] |= no_worse & ~same
+        return settled
 
 
 class Counts:

@@ -22,6 +22,7 @@ from perfcore.runs.workers import Progress, evaluate_rows
 from perfcore.searching.conditions import narrowed
 from perfcore.searching.groups import SpaceGroups
 from perfcore.searching.objectives import Objective, check_objectives
+from perfcore.searching.pruning import Pruned, check_prunable, search_pruned
 from perfcore.searching.reductions import LARGEST_RESULT, Best, Counts, Front, Kept, S
 from perfcore.searching.scan import places_in_order
 from perfcore.searching.tasks import search_on
@@ -40,6 +41,7 @@ class Found(NamedTuple):
     feasible: int
     seconds: float
     kernel: Kernel
+    pruned: Pruned | None = None  # of a search that skips rows
 
 
 def find_best(
@@ -52,6 +54,8 @@ def find_best(
     show: Callable[[Progress], ProgressDisplay] | None = None,
     executor: Executor | None = None,
     kernel: str = "auto",
+    *,
+    prune: bool = False,
 ) -> Found:
     """Return the ``top`` rows of each group with the best value of a column.
 
@@ -68,6 +72,9 @@ def find_best(
         Executor that does the work instead of threads of this process.
     kernel
         Columns that the kernel computes, as in ``kernel_for``. The result does not depend on them.
+    prune
+        Skip boxes of the space that have no result by the bounds of their rows. The result does not
+        depend on it; ``feasible`` counts evaluated rows only.
 
     Raises
     ------
@@ -88,7 +95,7 @@ def find_best(
         )
     dtype = space.spec.output.dtype
     make = partial(Best, groups.count, top, dtype)
-    return _found(space, [objective], groups, make, workers, show, executor, kernel)
+    return _found(space, [objective], groups, make, workers, show, executor, kernel, prune=prune)
 
 
 def find_front(
@@ -100,6 +107,8 @@ def find_front(
     show: Callable[[Progress], ProgressDisplay] | None = None,
     executor: Executor | None = None,
     kernel: str = "auto",
+    *,
+    prune: bool = False,
 ) -> Found:
     """Return the Pareto front of each group: rows that no other matches or beats in all objectives.
 
@@ -125,7 +134,7 @@ def find_front(
         )
     dtype = space.spec.output.dtype
     make = partial(Front, groups.count, len(names), dtype)
-    return _found(space, objectives, groups, make, workers, show, executor, kernel)
+    return _found(space, objectives, groups, make, workers, show, executor, kernel, prune=prune)
 
 
 def count_by_value(
@@ -219,13 +228,34 @@ def _found(
     show: Callable[[Progress], ProgressDisplay] | None,
     executor: Executor | None,
     choice: str,
+    *,
+    prune: bool,
 ) -> Found:
-    first, progress, kernel = _looked(
-        space, objectives, groups, make, workers, show, executor, choice
-    )
+    if not prune:
+        first, progress, kernel = _looked(
+            space, objectives, groups, make, workers, show, executor, choice
+        )
+        seconds = progress.seconds
+        rows = rows_at(space, places_in_order(first))
+        return Found(rows, space.rows, progress.rows, seconds, kernel)
+    check_objectives(objectives, space.results)
+    check_prunable(space)
+    if executor is not None:
+        raise InputError(
+            f"{argument('prune')}: boxes are skipped by one process; drop the executor"
+        )
+    _ = space.tables, space.rules, space.inner
+    threads = workers or os.cpu_count() or 1
+    # few rows are evaluated, for which no kernel is worth compiling
+    kernel = kernel_for(space, [one.name for one in objectives], threads, choice, rows=0)
+    progress = Progress(shards=space.shards, points=space.rows)
+    with show(progress) if show else ProgressDisplay():
+        first, pruned = search_pruned(
+            space, objectives, groups, make, progress, kernel.computed, workers
+        )
     seconds = progress.seconds
     rows = rows_at(space, places_in_order(first))
-    return Found(rows, space.rows, progress.rows, seconds, kernel)
+    return Found(rows, space.rows, progress.rows, seconds, kernel, pruned)
 
 
 def rows_at(space: Space, places: Integers) -> pa.Table:

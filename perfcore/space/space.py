@@ -1,7 +1,7 @@
 """The space of a sweep as the kernel traverses it: tables of records, outer and inner points."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -37,6 +37,7 @@ LENGTHS: Final = ("input_len", "output_len")
 INNER: Final = ("batch", *LENGTHS)
 POOL_RECORDS: Final = ("device", "engine")  # of a prefill pool, where they are its own
 TABLES: Final = ("model", "device", "engine", "weight_format", "kv_format", "economics")
+ENGINE_AXES: Final = ("engine", "device", "weight_format")  # that an engine's record depends on
 CHOSEN: Final = ("tp", "pp")  # degrees chosen for each row by `devices = "auto"`
 LINK: Final = "prefill_link"  # which pools of equal servers have, too
 LARGEST_INNER: Final = 65_536  # combinations of batch and lengths of one outer point
@@ -249,6 +250,14 @@ class Space:
         combination of the record's what-ifs. Devices and engines of prefill pools follow those of
         decode.
         """
+        model, device, engine, weight_format, kv_format, economics = (
+            self._table(kind, self.base_records[kind]) for kind in TABLES
+        )
+        return model, device, engine, weight_format, kv_format, economics
+
+    @cached_property
+    def base_records(self) -> dict[str, list[Record]]:
+        """Records of each kind without what-ifs, in the order of ``tables``."""
         base: dict[str, list[Record]] = {
             kind: [entry.record() for entry in self._axis(kind).entries]  # type: ignore[attr-defined]
             for kind in ("model", "weight_format", "kv_format", "economics")
@@ -261,10 +270,7 @@ class Space:
         base["engine"] = self._engines(self._axis("engine"), self._axis("device"))
         if self.pairs:
             base["engine"] += self._engines(self._pools("engine"), self._pools("device"))
-        model, device, engine, weight_format, kv_format, economics = (
-            self._table(kind, base[kind]) for kind in TABLES
-        )
-        return model, device, engine, weight_format, kv_format, economics
+        return base
 
     @property
     def unmeasured(self) -> dict[str, str]:
@@ -305,32 +311,35 @@ class Space:
 
     def block(self, start: int, stop: int) -> Block:
         """Return the outer points ``start`` … ``stop - 1``."""
-        positions = self._positions(start, stop)
+        return self.block_at(self._positions(start, stop))
+
+    def block_at(self, positions: Sequence[Integers]) -> Block:
+        """Return the outer points at some positions on each outer dimension. (points,)"""
         places = {
             axis.name: positions[number]
             for number, dimension in enumerate(self.outer_dimensions)
             for axis in dimension.axes
         }
-        points = stop - start
+        points = len(positions[0])
         bases = {kind: places.get(kind, np.zeros(points, np.int64)) for kind in TABLES}
-        bases["engine"] = self._engine_rows(places, self._axis("engine"), self._axis("device"))
+        bases["engine"] = self.engine_row(*(places[name] for name in ENGINE_AXES))
         kinds = [(kind, bases[kind]) for kind in TABLES]
         if self.pairs:
             kinds += zip(POOL_RECORDS, self._pool_rows(places), strict=True)
         rows = []
         for kind, base in kinds:
             row = base
-            for what_if in self._what_ifs(kind):
-                row = row * len(what_if.values) + places[what_if.column_name]
+            for together in self._what_ifs(kind):
+                row = row * len(together[0].values) + places[together[0].column_name]
             rows.append(row)
         fields = records.Deployment._fields
         deployments = np.zeros((points, len(fields)))
         lengths = np.zeros((len(LENGTHS), points))
         for name, place in places.items():
             if name in fields:
-                deployments[:, fields.index(name)] = self._values[name][place]
-            elif name in LENGTHS and name in self._values:
-                lengths[LENGTHS.index(name)] = self._values[name][place]
+                deployments[:, fields.index(name)] = self.axis_values[name][place]
+            elif name in LENGTHS and name in self.axis_values:
+                lengths[LENGTHS.index(name)] = self.axis_values[name][place]
         if "prefill_device" in places:
             missing = [name for name in POOL_DEGREES if name not in places]
             deployments[:, [fields.index(name) for name in missing]] = 1.0
@@ -343,15 +352,23 @@ class Space:
         degrees = np.array(chosen, np.int64)
         return Block(np.array(rows, np.int64), deployments, lengths, axes, degrees)
 
-    def _engine_rows(
-        self, places: Mapping[str, Integers], engines: Axis, devices: Axis
+    def engine_row(
+        self,
+        engine: Integers,
+        device: Integers,
+        weight_format: Integers,
+        *,
+        devices: Axis | None = None,
     ) -> Integers:
-        """Return the rows of engines among those of ``_engines``."""
+        """Return the rows of engines' base records, by positions on the axes of their names.
+
+        Those of decode, whose devices are on the axis ``device``, come first.
+        """
         order = list(self._kernels)
         formats = cast("tuple[WeightFormatEntry, ...]", self._axis("weight_format").entries)
         kernels = np.array([order.index(entry.kernel) for entry in formats])
-        row = places[engines.name] * len(devices) + places[devices.name]
-        rows: Integers = row * len(self._kernels) + kernels[places["weight_format"]]
+        row = engine * len(self._axis("device") if devices is None else devices) + device
+        rows: Integers = row * len(order) + kernels[weight_format]
         return rows
 
     def _pool_rows(self, places: Mapping[str, Integers]) -> tuple[Integers, Integers]:
@@ -359,7 +376,10 @@ class Space:
         engines, devices = self._pools("engine"), self._pools("device")
         own = len(self._axis("device")) if devices.name != "device" else 0
         before = len(self._axis("engine")) * len(self._axis("device")) * len(self._kernels)
-        return places[devices.name] + own, self._engine_rows(places, engines, devices) + before
+        engine = self.engine_row(
+            places[engines.name], places[devices.name], places["weight_format"], devices=devices
+        )
+        return places[devices.name] + own, engine + before
 
     def traffic(self, start: int, stop: int) -> list[dict[str, Value]]:
         """Return the values on the axes of traffic at outer points ``start`` … ``stop - 1``."""
@@ -373,7 +393,7 @@ class Space:
         return found
 
     @cached_property
-    def _values(self) -> dict[str, Reals]:
+    def axis_values(self) -> dict[str, Reals]:
         """Values of numeric axes, and codes of axes with choices."""
         values = {}
         for axis in self.axes:
@@ -391,7 +411,7 @@ class Space:
         codes = {}
         for axis in self.outer_axes:
             if axis.kind == "integer":
-                codes[axis.name] = self._values[axis.name].astype(np.int32)
+                codes[axis.name] = self.axis_values[axis.name].astype(np.int32)
             else:
                 place = {value: code for code, value in enumerate(distinct(axis))}
                 codes[axis.name] = np.array([place[value] for value in axis.values], np.int32)
@@ -400,8 +420,14 @@ class Space:
     def _axis(self, name: str) -> Axis:
         return next(axis for axis in self.axes if axis.name == name)
 
-    def _what_ifs(self, kind: str) -> list[WhatIf]:
-        return [what_if for what_if in self.what_ifs.values() if what_if.record == kind]
+    def _what_ifs(self, kind: str) -> list[list[WhatIf]]:
+        """Return the what-ifs of a kind of record; those of one zip vary together."""
+        names = [[axis.name for axis in dimension.axes] for dimension in self.outer_dimensions]
+        listed = [
+            [self.what_ifs[name] for name in group if name in self.what_ifs] for group in names
+        ]
+        of_kind = [[one for one in together if one.record == kind] for together in listed]
+        return [together for together in of_kind if together]
 
     def _positions(self, start: int, stop: int) -> list[Integers]:
         """Return the positions of points ``start`` … ``stop - 1`` on each outer dimension."""
@@ -437,8 +463,9 @@ class Space:
         ]
 
     def _table(self, kind: str, base: list[Record]) -> Reals:
-        what_ifs = self._what_ifs(kind)
-        variants = math.prod(len(what_if.values) for what_if in what_ifs)
+        groups = self._what_ifs(kind)
+        what_ifs = [what_if for together in groups for what_if in together]
+        variants = math.prod(len(together[0].values) for together in groups)
         if len(base) * variants > LARGEST_TABLE:
             raise InputError(
                 f"what_if: {len(base) * variants:,} variants of {kind} records are too many; "
@@ -449,7 +476,8 @@ class Space:
         rows = []
         faults = set()
         for record in base:
-            for values in product(*(what_if.values for what_if in what_ifs)):
+            for chosen in product(*(zip(*(w.values for w in one), strict=True) for one in groups)):
+                values = [value for one in chosen for value in one]
                 row = list(record)
                 for what_if, place, value in zip(what_ifs, places, values, strict=True):
                     row[place] = row[place] * value if what_if.mode == "scale" else value

@@ -55,6 +55,27 @@ def test_command_prints_json(spec):
     assert len(json.loads(front.stdout)["rows"]) == 2
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["search", "--minimize", "tpot_s"],
+        ["pareto", "--objectives", "tpot_s,tokens_per_s_per_device:max"],
+    ],
+)
+def test_skipped_blocks_are_reported(spec, command):
+    name, *arguments = command
+    pruned = CliRunner().invoke(program, [name, str(spec), *arguments, "--prune"])
+    found = json.loads(
+        CliRunner().invoke(program, [name, str(spec), *arguments, "--prune", "--json"]).stdout
+    )
+    whole = json.loads(CliRunner().invoke(program, [name, str(spec), *arguments, "--json"]).stdout)
+
+    assert "skipped by bounds of" in pruned.stdout
+    assert found["rows"] == whole["rows"]
+    assert set(found["pruned"]) == {"evaluated", "bounded"}
+    assert "pruned" not in whole
+
+
 def test_command_counts(spec, tmp_path):
     path = tmp_path / "counts.csv"
     arguments = ["histogram", str(spec), "--metric", "offload_s", "--by", "device", "-o", str(path)]

@@ -8,9 +8,12 @@ from perfcore.physics.attention import kv_bytes_per_sequence, kv_bytes_per_token
 from perfcore.physics.parallelism import lay_out
 from perfcore.physics.prefill import passes_at_once
 from perfcore.physics.serving import (
+    ahead_of,
+    between_of,
     hand_over,
     kept_output,
     pool_load,
+    portion,
     prefill_pool,
     prompts_together,
     queueing,
@@ -36,6 +39,20 @@ from physics.worked import (
     sheet,
     whole,
 )
+
+
+def test_others_come_first_or_between_two_steps():
+    """Half first, the rest spread over 4 steps and one: a tenth each; or as a step has room."""
+    assert between_of(0.5, 4.0, 1.0) == digits(0.1)
+    assert ahead_of(0.5, 4.0, 1.0) == digits(0.6)
+    assert between_of(0.5, 4.0, 0.05) == digits(0.05)
+    assert ahead_of(0.5, 4.0, 0.05) == digits(0.8)
+
+
+def test_portion():
+    """3 of 4 s; all of nothing."""
+    assert portion(3.0, 1.0) == digits(0.75)
+    assert portion(0.0, 0.0) == 1.0
 
 
 def test_queueing():

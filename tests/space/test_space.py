@@ -32,6 +32,34 @@ def test_zipped_axes_move_together():
         assert_same(row, python_point(row))
 
 
+def test_zipped_what_ifs_vary_together():
+    """Records have a variant per place of the zip, with the values of that place."""
+    what_if = {
+        "device.memory_bandwidth": {"scale": [0.5, 1.0, 2.0]},
+        "economics.price_multiplier": [0.7, 1.0, 1.4],
+        "device.price_per_hour": {"scale": [0.8, 1.0, 1.5]},
+        "device.link_bandwidth": {"scale": [1.0, 2.0]},
+    }
+    together = [*what_if][:3]
+    space = Space.from_dict(changed(what_if=what_if, zip=[{"axes": together}]))
+    rows = rows_of(space)
+    alone = changed(
+        what_if={
+            "device.memory_bandwidth": {"scale": [2.0]},
+            "economics.price_multiplier": [1.4],
+            "device.price_per_hour": {"scale": [1.5]},
+            "device.link_bandwidth": {"scale": [2.0]},
+        }
+    )
+
+    assert len(space.tables[1]) == 2 * 3 * 2  # devices, places of the zip, links
+    assert [
+        row
+        for row in rows
+        if (row["device_memory_bandwidth_scale"], row["device_link_bandwidth_scale"]) == (2.0, 2.0)
+    ] == rows_of(Space.from_dict(alone))
+
+
 def test_lengths_zipped_with_a_device_are_outer():
     axes = {**SMALL["axes"], "input_len": [128, 2_048]}
     space = Space.from_dict(changed(axes=axes, zip=[{"axes": ["device", "input_len"]}]))

@@ -20,6 +20,8 @@ from perfcore.physics.roofline import operator_time
 from perfcore.physics.stages.replica import Replica
 from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_STATIC, Deployment, Engine
 
+UNLIMITED = 1e300  # sequences
+
 
 class RunningBatch(NamedTuple):
     """A replica's batch. Decode times are per output token. [s]"""
@@ -99,16 +101,14 @@ def add_draft(replica: Replica, terms: Terms, sequences: float, all_sequences: f
     return summed(terms, scaled(head, draft_len))
 
 
-def writing_at_once(
-    engine: Engine, deployment: Deployment, sequences: float, drafted: float
-) -> float:
-    """Sequences of a pass that can write ``drafted`` tokens each in one step, at least one.
+def most_writing(engine: Engine, deployment: Deployment, drafted: float) -> float:
+    """Most sequences of a pass that can write ``drafted`` tokens each in one step, at least one.
 
     A server that prefills has room for as many tokens in a step as ``prefill_chunk`` says.
     """
     if deployment.scheduler != SCHEDULER_CONTINUOUS:
-        return sequences
-    return min(sequences, max(engine.prefill_chunk / drafted, 1.0))
+        return UNLIMITED
+    return max(engine.prefill_chunk / drafted, 1.0)
 
 
 def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
@@ -126,8 +126,9 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     micro_batches = micro_batches_at_once(layout, per_group)
     per_micro_batches = 1.0 / micro_batches
     sequences = per_group * per_micro_batches
-    writing = writing_at_once(engine, deployment, sequences, replica.drafted)
-    room = writing / sequences
+    most = most_writing(engine, deployment, replica.drafted)
+    writing = min(sequences, most)
+    room = min(most / sequences, 1.0)
     all_writing = batch * per_micro_batches * room
     tokens = writing * replica.drafted
     all_tokens = all_writing * replica.drafted
@@ -178,7 +179,7 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
         passes=micro_batches * groups,
         sequences=sequences,
         writing=writing,
-        per_room=sequences / writing,
+        per_room=max(sequences / most, 1.0),
         per_micro_batches=per_micro_batches,
         weights_s=terms.weights,
         kv_s=terms.kv,

@@ -581,19 +581,24 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
     )
 
 
+def between(start: float, end: float, share: float) -> float:
+    """Value at a ``share`` of the way from ``start`` to ``end``, on a line."""
+    return start + share * (end - start)
+
+
 def thinned(replica: Replica, step: Step, share: float) -> Step:
     """The step if a ``share`` of the sequences that it has room for write tokens.
 
     A line from the bare step, which has no tokens: reading weights, start-ups and the host's time.
     """
     bare = replica.bare_step
-    weights_s = bare.weights_s + share * (step.weights_s - bare.weights_s)
+    weights_s = between(bare.weights_s, step.weights_s, share)
     kv_s = share * step.kv_s
     activations_s = share * step.activations_s
     compute_s = share * step.compute_s
-    network_s = bare.network_s + share * (step.network_s - bare.network_s)
-    latency_s = bare.latency_s + share * (step.latency_s - bare.latency_s)
-    host_s = bare.host_s + share * (step.host_s - bare.host_s)
+    network_s = between(bare.network_s, step.network_s, share)
+    latency_s = between(bare.latency_s, step.latency_s, share)
+    host_s = between(bare.host_s, step.host_s, share)
     device_s = weights_s + kv_s + activations_s + compute_s + (latency_s - host_s)
     cpu_s = step.cpu_s
     if replica.on_cpu == 1.0:
@@ -607,9 +612,9 @@ def thinned(replica: Replica, step: Step, share: float) -> Step:
         kv_s=kv_s,
         activations_s=activations_s,
         compute_s=compute_s,
-        hidden_s=bare.weights_s + share * (step.hidden_s - bare.weights_s),
-        reads_s=bare.weights_s + share * (step.reads_s - bare.weights_s),
-        unused_s=bare.weights_s + share * (step.unused_s - bare.weights_s),
+        hidden_s=between(bare.weights_s, step.hidden_s, share),
+        reads_s=between(bare.weights_s, step.reads_s, share),
+        unused_s=between(bare.weights_s, step.unused_s, share),
         network_s=network_s,
         transfer_s=share * step.transfer_s,
         latency_s=latency_s,
@@ -619,7 +624,7 @@ def thinned(replica: Replica, step: Step, share: float) -> Step:
         cpu_bare_s=step.cpu_bare_s,
         away_bytes=step.away_bytes,
         away_weights_s=step.away_weights_s,
-        pass_bytes=replica.body_bytes + share * (step.pass_bytes - replica.body_bytes),
+        pass_bytes=between(replica.body_bytes, step.pass_bytes, share),
         pass_flops=share * step.pass_flops,
         busy_j=step.busy_j * (device_s / step.device_s),
         demand=step.demand,

@@ -19,7 +19,7 @@ from perfcore.physics.memory import LARGEST_BATCH
 from perfcore.physics.prefill import PassParts
 from perfcore.physics.roofline import TINY
 from perfcore.physics.rounding import NOTHING, ceil_of
-from perfcore.physics.serving import hand_over, pool_load, prefill_pool, queueing
+from perfcore.physics.serving import hand_over, pool_load, portion, prefill_pool, queueing
 from perfcore.physics.sizing import AUTO, fewest_devices, of_prompts
 from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
 from perfcore.physics.stages.capacity import (
@@ -235,7 +235,7 @@ def point_at(
         first_s += ahead.random_arrivals * queueing(pass_s, load)
         first_s = max(first_s, paced_s - steps_s)
         company = min(batch - 1.0, 1.0)  # a request alone always writes in its steps
-        step = thinned(replica, full, (steps_s + TINY) / (steps_s + company * first_s + TINY))
+        step = thinned(replica, full, portion(steps_s, company * first_s))
         steps_s = written * step.seconds
         first_s = max(first_s, paced_s - steps_s)
         busy = (steps_s + first_s) / max(steps_s, step.seconds)  # of one token: like of two
