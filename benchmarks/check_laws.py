@@ -133,6 +133,8 @@ def sample(count: int, seed: int) -> Sample:
     deployments = np.zeros((count, len(Deployment._fields)))
     values = {
         "scheduler": rng.integers(3, size=count),
+        "gpu_layers": Deployment().gpu_layers,
+        "cpu_moe_layers": Deployment().cpu_moe_layers,
         "offload": np.where(rng.random(count) < 0.9, 0, rng.integers(3, size=count)),
         "tp": tp,
         "pp": np.where(rng.random(count) < 0.8, 1.0, rng.choice(degrees, count)),

@@ -106,6 +106,8 @@ def point_of(found, deployed):
 def assert_sound(point, largest):
     """Check every column."""
     for name, value in point._asdict().items():
+        if name == "perplexity_increase" and math.isnan(value):
+            continue  # of a format without a measurement
         assert math.isfinite(value), (name, value)
         assert 0.0 <= value <= largest, (name, value)
     for column in CODES:

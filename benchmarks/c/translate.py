@@ -144,6 +144,8 @@ class Formula:
                 return repr(number)
             case ast.Constant(value=int(number)):
                 return f"{number}.0"
+            case ast.Name(id="nan"):
+                return "NAN"
             case ast.Name(id=name) if name in self.pointers:
                 return f"(*{name})"
             case ast.Name(id=name):

@@ -253,7 +253,7 @@ class Configuration:
             faults.append(f"devices: {show(self.devices)} beside tp or pp; leave out one of them")
         if count > 0 and count % max(numbers["dp"], 1):
             faults.append(f"devices: {count} is no multiple of dp = {numbers['dp']:.0f}")
-        pool = self._checked_pool(faults)
+        pool = self._checked_pool(numbers, faults)
         if numbers["draft_len"] > 0 and numbers["acceptance"] == 0:
             faults.append(f"draft_len: all drafts are rejected; use {argument('acceptance', 0.7)}")
         if faults:
@@ -291,8 +291,11 @@ class Configuration:
         """Return whether a parameter of the prefill pool is given."""
         return getattr(self, name) not in ("", None)
 
-    def _checked_pool(self, faults: list[str]) -> dict[str, float]:
-        """Return the numbers that are given for the prefill pool, after checking all about it."""
+    def _checked_pool(self, own: Mapping[str, float], faults: list[str]) -> dict[str, float]:
+        """Return the numbers that are given for the prefill pool, after checking all about it.
+
+        ``own`` are those of the servers that write.
+        """
         given = [name for name in POOL if self._states(name)]
         for name in given:
             if PREFILL_AXES[name].limits is None:
@@ -303,10 +306,11 @@ class Configuration:
                     f"{argument(name)}: only a disaggregated server has a prefill pool; use "
                     f"{argument('scheduler', 'disaggregated')}"
                 )
+            beside = {"offload": self.offload, "gpu_layers": own["gpu_layers"]}
             faults += [
                 f"{argument(name)}: beside {other}; leave out one of them"
-                for other in ("offload", "gpu_layers")
-                if getattr(self, other) != AXIS_INPUTS[other].default
+                for other, value in beside.items()
+                if value != AXIS_INPUTS[other].default
             ]
         numbers = [name for name in given if PREFILL_AXES[name].limits is not None]
         return {name: _number(name, getattr(self, name), faults) for name in numbers}

@@ -129,7 +129,7 @@ def cpu_costs(
     link = second_tier_bandwidth(device, engine)
     body = layer_bytes(part, weight_format)
     expert = expert_read_bytes(part, weight_format)
-    apart = model.moe_layers * (split.experts - split.layers)
+    apart = model.moe_layers * max(split.experts - split.layers, 0.0)
     crossings = 2.0 * apart + min(part.layers, 1.0)
     return CpuCosts(
         body=Operator(

@@ -278,19 +278,19 @@ class Replica:
         """Return the bytes of the widest layer or, if more, of the sampler at the token budget."""
         engine, entry = self.engine, self.entry
         d, tokens, width = entry.hidden_size, engine.activation_tokens, engine.activation_width
-        dense = routed = blocks = experts = 0
+        dense = wide = blocks = experts = 0
         for layer in self.layers:
             for matrix in layer.matrices:
                 if matrix.group in ("ffn_in", "ffn_out"):
                     dense += matrix.moved
                     blocks += matrix.group == "ffn_out"
             if layer.expert:
-                routed += entry.num_experts_per_tok * layer.expert.io
+                wide += routed(entry) * layer.expert.io
                 experts += 1
         inner = max(dense / blocks - 2 * d, 0) / self.width if blocks else 0
         if experts:
-            outputs = entry.num_experts_per_tok * d
-            inner = max(inner, max(routed / experts - 2 * outputs, 0) / self.width + outputs)
+            outputs = routed(entry) * d
+            inner = max(inner, max(wide / experts - 2 * outputs, 0) / self.width + outputs)
         sampled = min(engine.sampled_sequences, tokens) * entry.vocab_size * engine.sampler_width
         return max(tokens * width * (3 * d + inner), tokens * width * 1.28 * d + sampled)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from perfcore.physics.stages.point import PromptMachine, evaluate
 from perfcore.physics.stages.replica import OK, PREFILL_POOL_FAILS
-from perfcore.records import OFFLOAD_NONE, SCHEDULER_DISAGGREGATED
+from perfcore.records import OFFLOAD_NONE, SCHEDULER_DISAGGREGATED, Deployment
 from perfcore.testing import devices, engines, ideal_engine, scenarios
 from perfcore.testing.scenario import COMPUTE_RATES, LINK_RATES
 
@@ -20,6 +20,7 @@ def pairs(draw):
     scenario = draw(scenarios()).with_deployment(
         scheduler=SCHEDULER_DISAGGREGATED,
         offload=OFFLOAD_NONE,
+        gpu_layers=Deployment().gpu_layers,
         prefill_tp=draw(st.sampled_from((1.0, 2.0, 8.0))),
         prefill_pp=draw(st.sampled_from((1.0, 1.0, 3.0))),
         prefill_dp=draw(st.sampled_from((1.0, 1.0, 4.0))),

@@ -188,6 +188,8 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
 
 
 def _is_number(value: object) -> bool:
+    if isinstance(value, bool):
+        return False
     return isinstance(value, int | float) or isinstance(cell_value(str(value)), float)
 
 

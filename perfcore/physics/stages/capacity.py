@@ -80,11 +80,18 @@ def end_bytes(replica: Replica, input_len: float, output_len: float) -> float:
     return (1.0 + replica.draft_share) * kv_bytes * replica.layout.kv_share
 
 
-def host_shares(replica: Replica, cache: Cache, batch: float) -> tuple[float, float]:
+class HostShares(NamedTuple):
+    """What is in host memory, divided by devices. [bytes]"""
+
+    weights: float
+    cache: float
+
+
+def host_shares(replica: Replica, cache: Cache, batch: float) -> HostShares:
     """Weights and cache of ``batch`` requests in host memory, divided by devices. [bytes]"""
     per_devices = 1.0 / replica.layout.devices
     kept = replica.away.cpu.cached * (batch * (cache.per_sequence + cache.states) + cache.shared)
-    return replica.away.weight_bytes * per_devices, kept * per_devices
+    return HostShares(weights=replica.away.weight_bytes * per_devices, cache=kept * per_devices)
 
 
 def batch_on_host(replica: Replica, cache: Cache) -> float:

@@ -193,10 +193,10 @@ def point_at(
     weight_bytes_per_device = replica.weight_bytes_per_device
     offloaded_bytes = full.away_bytes
     if replica.on_cpu == 1.0:
-        weights_on_host, kv_on_host = host_shares(replica, cache, batch)
-        kv_bytes_per_device += kv_on_host
-        weight_bytes_per_device += weights_on_host
-        offloaded_bytes += kv_on_host + weights_on_host
+        shares = host_shares(replica, cache, batch)
+        kv_bytes_per_device += shares.cache
+        weight_bytes_per_device += shares.weights
+        offloaded_bytes += shares.cache + shares.weights
     together = weight_bytes_per_device + kv_bytes_per_device
     all_kv = batch * (cache.per_sequence + cache.states) + cache.shared
     per_usable = 1.0 / (replica.usable_bytes + TINY)
