@@ -368,5 +368,10 @@ def test_nothing_evaluates_or_unpickles():
         for match in re.finditer(words, path.read_text("utf-8"))
     ]
 
-    # tasks of its own client, and kernels of its own cache, which Numba unpickles as well
-    assert calls == ["jit.py: pickle.loads", "executors.py: pickle.loads"]
+    # tasks of its own client, kernels of its own cache, which Numba unpickles as well, and its own
+    # formulas, compiled for intervals
+    assert calls == [
+        "jit.py: pickle.loads",
+        "executors.py: pickle.loads",
+        "intervals.py: exec(",
+    ]

@@ -1,9 +1,6 @@
 """``perfcore warmup``: kernels compiled ahead of time."""
 
-import os
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Final
 
 import click
@@ -34,9 +31,8 @@ def warmup(as_json: bool) -> None:
     """Compile the kernels ahead of later runs.
 
     Later runs then start at once. Use warmup when you build a container image, or before you start
-    many processes together. Kernels compile in parallel, in as many processes as there are
-    processors; besides those for every column, there is one for the columns that searches are about
-    most often: TTFT, TPOT, latency, throughput and cost.
+    many processes together. Besides kernels for every column, there is one for the columns that
+    searches are about most often: TTFT, TPOT, latency, throughput and cost.
 
     Compiled code is cached in the user's cache directory, or in PERFCORE_CACHE if that is set. The
     cache key covers perfcore's sources, the version of Numba and the processor, so that stale code
@@ -54,9 +50,8 @@ def warmup(as_json: bool) -> None:
     started = time.perf_counter()
     jobs = [*DTYPES, _PAIRS, _SIMULATION]
     seconds: dict[str, float] = {}
-    with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1), get_context("spawn")) as pool:
-        for found in pool.map(_compile, jobs):
-            seconds |= found
+    for job in jobs:
+        seconds |= _compile(job)
     elapsed = time.perf_counter() - started
     if as_json:
         dump({"cache": str(CACHE), "seconds": seconds, "elapsed_s": elapsed})
@@ -71,7 +66,7 @@ def warmup(as_json: bool) -> None:
 
 
 def _compile(job: str) -> dict[str, float]:
-    """Compile a kernel in this process; return the seconds that it took, by its name."""
+    """Compile a kernel; return the seconds that it took, by its name."""
     from perfcore.api import sweep  # noqa: PLC0415
     from perfcore.configuration.simulation import simulate  # noqa: PLC0415
     from perfcore.runs.kernels import COMMON, compile_kernel  # noqa: PLC0415

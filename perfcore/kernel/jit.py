@@ -15,7 +15,7 @@ import pkgutil
 import stat
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import cache
 from graphlib import TopologicalSorter
 from importlib import import_module
@@ -35,11 +35,6 @@ from numba.extending import intrinsic, overload, register_jitable
 
 from perfcore.kernel.layout import CACHE_LINE, Integers, Reals
 from perfcore.kernel.sources import source_hash
-
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None  # type: ignore[assignment]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -157,15 +152,8 @@ class _CheckedFiles(caching.IndexDataCacheFile):
         return found[1] if found is not None and found[0] == key else None
 
     def save(self, key: Any, data: Any) -> None:  # noqa: ANN401
-        """Save code with its key, as two processes may choose the same file for different keys.
-
-        On Unix, one process at a time adds to the index, so that none of its entries is lost.
-        """
-        with ExitStack() as held:
-            if fcntl is not None:
-                lock = held.enter_context(Path(f"{self._index_path}.lock").open("ab"))
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            super().save(key, (key, data))  # type: ignore[no-untyped-call]
+        """Save code with its key, as two processes may choose the same file for different keys."""
+        super().save(key, (key, data))  # type: ignore[no-untyped-call]
 
     def _load_index(self) -> dict[Any, str]:
         return self._read(self._index_path) or {}

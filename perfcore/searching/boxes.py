@@ -183,7 +183,9 @@ class Grid:
                     )
             made.append(base._replace(**changes))
         values: dict[str, Any] = {
-            name: self._value(name, boxes) for name in records.Deployment._fields
+            name: self._value(name, boxes)
+            for name in records.Deployment._fields
+            if name in self.place_of  # others: of prefill pools, which there are none of
         }
         deployment = records.Deployment(**values)
         made.insert(5, deployment)

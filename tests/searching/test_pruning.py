@@ -46,6 +46,13 @@ LARGE = {
 }
 
 
+def same_rows(one, other):
+    """Return whether rows are equal, those without a measurement of quality as well."""
+    return one.rows.schema == other.rows.schema and repr(one.rows.to_pydict()) == repr(
+        other.rows.to_pydict()
+    )
+
+
 @given(sweep=spaces(max_lengths=6), data=st.data())
 @settings(max_examples=25)
 def test_random_spaces(sweep, data):
@@ -70,8 +77,8 @@ def test_random_spaces(sweep, data):
         best = find_best(space, objectives[0], where, by, top, kernel="full", prune=True)
         pruned_front = find_front(space, objectives, where, by, kernel="full", prune=True)
 
-    assert best.rows.equals(whole.rows)
-    assert pruned_front.rows.equals(front.rows)
+    assert same_rows(best, whole)
+    assert same_rows(pruned_front, front)
     assert best.pruned.evaluated <= best.configs == whole.configs
 
 
@@ -90,7 +97,7 @@ def test_most_of_a_large_space_is_skipped():
     whole = find_best(space, objective, where, ["model"], 3)
     pruned = find_best(space, objective, where, ["model"], 3, prune=True)
 
-    assert pruned.rows.equals(whole.rows)
+    assert same_rows(pruned, whole)
     assert pruned.configs == whole.configs == 131_072
     assert pruned.pruned.evaluated < 0.2 * pruned.configs
     assert pruned.feasible <= pruned.pruned.evaluated
@@ -104,7 +111,7 @@ def test_equal_rows_are_the_first_of_the_space():
     whole = find_best(space, Objective("tpot_s"), top=2)
     pruned = find_best(space, Objective("tpot_s"), top=2, prune=True)
 
-    assert pruned.rows.equals(whole.rows)
+    assert same_rows(pruned, whole)
     assert pruned.pruned.evaluated < 0.2 * pruned.configs
 
 
