@@ -122,6 +122,11 @@ class Model(NamedTuple):
     embedding_elements: Annotated[
         float, COUNT, "weights of the input embedding; 0 if tied to the output head"
     ]
+    table_elements: Annotated[
+        float,
+        COUNT,
+        "n-gram tables that tokens look up (Engram), in host memory if the device has any",
+    ]
     other_elements: Annotated[float, COUNT, "norms, biases, routers: 16-bit, read every step"]
 
     global_layers: Annotated[float, LAYERS, "attention layers that see the whole context"]

@@ -60,6 +60,9 @@ KINDS = (
     "llama-3.3-nemotron-super-49b",  # layers without attention, six widths of FFN
     "longcat-flash",  # experts that compute nothing, dense FFN beside them
     "kimi-k3",  # Kimi delta attention and latent attention
+    "lfm2-8b-a1b",  # short convolutions
+    "glm-5.3-flash",  # Kimi delta attention beside latent attention with an indexer of pools
+    "qwen3.8-flash-next",  # grouped queries with an indexer, n-gram tables in host memory
 )
 
 

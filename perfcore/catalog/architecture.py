@@ -14,6 +14,7 @@ from perfcore.catalog.entry import Entry
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Size = Annotated[int, Field(ge=1, le=10**9)]
+Table = Annotated[int, Field(ge=0, le=10**13)]
 Layers = Annotated[int, Field(ge=1, le=10**5)]  # layer_pattern has one letter per layer
 Share = Annotated[float, Field(ge=0, le=1)]
 Bits = Annotated[float, Field(ge=0, le=64)]
@@ -86,6 +87,7 @@ class Architecture(Entry):
     index_topk: Count = 0
     index_n_heads: Count = 0
     index_head_dim: Count = 0
+    index_kpool: Size = 1  # tokens that one key of the indexer covers
 
     linear_num_key_heads: Count = 0
     linear_num_value_heads: Count = 0
@@ -120,6 +122,7 @@ class Architecture(Entry):
     decoder_sparse_step: Size = 1  # every n-th FFN is an MoE
     dense_beside_moe: bool = False  # MoE layers have a dense FFN as well
 
+    ngram_table_parameters: Table = 0  # looked up by the last tokens (Engram), in host memory
     extra_parameters: Count = 0  # in small tensors that the formulas omit; list them in notes
 
     @property

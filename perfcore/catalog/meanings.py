@@ -78,6 +78,7 @@ MODEL: Final[dict[str, Meaning]] = {
     "index_topk": Meaning("sparse attention: tokens that an indexer selects"),
     "index_n_heads": Meaning("sparse attention: heads of the indexer"),
     "index_head_dim": Meaning("sparse attention: width of the indexer's heads [elements]"),
+    "index_kpool": Meaning("sparse attention: tokens that one key of the indexer covers"),
     "linear_num_key_heads": Meaning("linear attention: key heads"),
     "linear_num_value_heads": Meaning("linear attention: value heads"),
     "linear_key_head_dim": Meaning("linear attention: width of a key head [elements]"),
@@ -87,7 +88,7 @@ MODEL: Final[dict[str, Meaning]] = {
     "mamba_head_dim": Meaning("Mamba-2: width of a head [elements]"),
     "n_groups": Meaning("Mamba-2: groups"),
     "ssm_state_size": Meaning("Mamba: state per channel [elements]"),
-    "conv_kernel": Meaning("Mamba: length of the convolution [tokens]"),
+    "conv_kernel": Meaning("Mamba, short convolutions: length of the convolution [tokens]"),
     "mamba_intermediate_size": Meaning("Mamba-1: inner width [elements]"),
     "time_step_rank": Meaning("Mamba-1: rank of the time step"),
     "mamba_inner_norms": Meaning("Mamba-1: whether it has Jamba's inner norms"),
@@ -108,6 +109,9 @@ MODEL: Final[dict[str, Meaning]] = {
     "first_k_dense_replace": Meaning("first layers with a dense FFN in place of experts"),
     "decoder_sparse_step": Meaning("every n-th FFN has experts"),
     "dense_beside_moe": Meaning("whether layers with experts have a dense FFN as well"),
+    "ngram_table_parameters": Meaning(
+        "parameters of n-gram tables that tokens look up (Engram), in host memory"
+    ),
     "extra_parameters": Meaning("parameters in small tensors that no other field counts"),
 }
 

@@ -52,6 +52,7 @@ def model_record(entry: Architecture) -> records.Model:
         experts_per_token=entry.active_experts,
         lm_head_elements=float(parameters.lm_head(entry)),
         embedding_elements=float(parameters.input_embedding(entry)),
+        table_elements=float(entry.ngram_table_parameters),
         other_elements=float(parameters.other_parameters(entry)),
         global_layers=float(reach["global"]),
         window_layers=float(reach["window"]),

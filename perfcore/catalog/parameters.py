@@ -111,6 +111,7 @@ def parameter_count(entry: Architecture) -> int:
         + entry.num_experts * routed_expert(entry).elements
         + lm_head(entry)
         + input_embedding(entry)
+        + entry.ngram_table_parameters
         + other_parameters(entry)
     )
 
@@ -118,9 +119,11 @@ def parameter_count(entry: Architecture) -> int:
 def active_parameter_count(entry: Architecture) -> int:
     """Return the active parameters per token.
 
-    The output head counts, the input embedding, which is only looked up, does not. Published
+    The output head counts; the input embedding and n-gram tables, which are only looked up, do not.
+    Published
     figures differ in this respect: MiniMax-01's 45.9 billion exclude the head, Qwen3-30B-A3B's 3.3
     billion include the input embedding.
     """
     idle = (entry.num_experts - entry.active_experts) * routed_expert(entry).elements
-    return parameter_count(entry) - input_embedding(entry) - round(idle)
+    looked_up = input_embedding(entry) + entry.ngram_table_parameters
+    return parameter_count(entry) - looked_up - round(idle)

@@ -398,7 +398,10 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     )
     yield Table((*left(""), *right("", ""), _BAR), rows, styles=styles)
     pairs = []
-    if configuration.computes_on_cpu:
+    in_host = configuration.computes_on_cpu or (
+        made.model.table_elements > 0.0 and made.device.host_memory_capacity > 0.0
+    )
+    if in_host:
         pairs.append(("host", _host_memory(configuration, point)))
     elif point.offloaded_bytes_per_device > 0.0:
         tier = format_quantity(second_tier_bytes(made.device, made.engine), "B")

@@ -62,7 +62,7 @@ def remedy(
         f"{weights}, {usable} usable; {needed}",
         f"{tokens} exceed the model's maximum of {model.max_context:,.0f}",
         f"{cache} besides {weights}, {usable} usable; {needed}",
-        f"{host} of layers and experts, {room} of host memory",
+        f"{host} of layers, experts and tables, {room} of host memory",
     )
     advice = (
         "",

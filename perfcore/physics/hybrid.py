@@ -37,10 +37,15 @@ def on_cpu(split: Split) -> float:
     return 1.0 if split.layers + split.experts > 0.0 else 0.0
 
 
-def part_of(model: Model, layers: float, experts: float, outside: float) -> Model:
+def tables_here(device: Device) -> float:
+    """Share of a model's n-gram tables in device memory: none, if there is host memory."""
+    return 1.0 if device.host_memory_capacity == 0.0 else 0.0
+
+
+def part_of(model: Model, layers: float, experts: float, outside: float, tables: float) -> Model:
     """``layers`` of the layers of a model, ``experts`` of their routed experts, as shares.
 
-    ``outside`` is the share of the lm_head and the embedding.
+    ``outside`` is the share of the lm_head and the embedding, ``tables`` that of n-gram tables.
     """
     return Model(
         layers=model.layers * layers,
@@ -70,6 +75,7 @@ def part_of(model: Model, layers: float, experts: float, outside: float) -> Mode
         experts_per_token=model.experts_per_token,
         lm_head_elements=model.lm_head_elements * outside,
         embedding_elements=model.embedding_elements * outside,
+        table_elements=model.table_elements * tables,
         other_elements=model.other_elements * layers,
         global_layers=model.global_layers * layers,
         window_layers=model.window_layers * layers,
@@ -123,7 +129,7 @@ def cpu_costs(
     passes its activations there and back; the CPU's own layers come first and pass them on once.
     If their weights are copied, only their attention is left to the CPU.
     """
-    part = part_of(model, split.layers, split.experts, 0.0)
+    part = part_of(model, split.layers, split.experts, 0.0, 0.0)
     per_byte = 1.0 / (engine.cpu_memory_efficiency * device.host_memory_bandwidth)
     per_flop = 1.0 / (engine.cpu_compute_efficiency * device.host_flops)
     link = second_tier_bandwidth(device, engine)
@@ -162,7 +168,7 @@ def cpu_costs(
 
 def host_weight_bytes(model: Model, split: Split, weight_format: WeightFormat) -> float:
     """Bytes of the weights in host memory, of which there is one copy. [bytes]"""
-    part = part_of(model, split.layers, split.experts, 0.0)
+    part = part_of(model, split.layers, split.experts, 0.0, 0.0)
     return layer_bytes(part, weight_format) + expert_bytes(part, weight_format)
 
 

@@ -11,6 +11,7 @@ from perfcore.records import (
     WeightFormat,
 )
 
+TABLE_BITS = 8.0  # of an entry of an n-gram table, at least
 OTHER_BYTES = 2.0  # norms, biases and routers stay 16-bit in every format
 
 
@@ -57,8 +58,18 @@ def parameters(model: Model) -> float:
         + model.experts * model.expert_elements
         + model.lm_head_elements
         + model.embedding_elements
+        + model.table_elements
         + model.other_elements
     )
+
+
+def table_bytes(model: Model, weight_format: WeightFormat) -> float:
+    """Bytes of n-gram tables, at the width of weights, but 8 bits or more. [bytes]
+
+    Qwen3.8-Flash-Next-FP8 and DeepSeek-V4.1-Flash, whose experts have 4 bits, keep theirs in fp8.
+    """
+    bits = min(weight_format.embedding_bits, max(weight_format.bits, TABLE_BITS))
+    return model.table_elements * bits / 8.0
 
 
 def expert_bytes(model: Model, weight_format: WeightFormat) -> float:
@@ -73,11 +84,12 @@ def layer_bytes(model: Model, weight_format: WeightFormat) -> float:
 
 
 def weight_bytes(model: Model, weight_format: WeightFormat) -> float:
-    """Bytes of one copy of the model, with all experts and the input embedding. [bytes]"""
+    """Bytes of one copy of the model, with all experts, embedding and tables. [bytes]"""
     return (
         body_elements(model) * body_bits(model, weight_format) / 8.0
         + expert_bytes(model, weight_format)
         + (model.lm_head_elements + model.embedding_elements) * weight_format.embedding_bits / 8.0
+        + table_bytes(model, weight_format)
         + model.other_elements * OTHER_BYTES
     )
 

@@ -64,7 +64,7 @@ def _other_fields(record: str, drawn: frozenset[str]) -> st.SearchStrategy[dict[
 
 @st.composite
 def _architectures(draw: st.DrawFn, max_layers: int) -> ModelEntry:
-    """Random architectures: global, window, latent and linear attention, states, dense and MoE."""
+    """Random architectures: global, window, latent, indexed, linear attention, states, MoE."""
     head_dim = draw(st.sampled_from((32, 64, 80, 128, 256)))
     kv_heads = draw(st.sampled_from((1, 2, 4, 8, 16)))
     group = draw(st.sampled_from((1, 2, 4, 7, 8, 16)))
@@ -86,8 +86,13 @@ def _architectures(draw: st.DrawFn, max_layers: int) -> ModelEntry:
         "head_dim": head_dim,
         "gated_mlp": draw(st.booleans()),
         "intermediate_size": 64 * draw(st.integers(1, 512)),
+        "ngram_table_parameters": draw(st.sampled_from((0, 0, 0, 10**8, 10**12))),
     }
-    mixer = draw(st.sampled_from(("F", "S", "SF", "SSSF", "A", "GF", "GGGF", "M", "MF")))
+    mixer = draw(
+        st.sampled_from(
+            ("F", "S", "SF", "SSSF", "A", "GF", "GGGF", "M", "MF", "LLF", "GGGQ", "QS", "GA")
+        )
+    )
     unit = mixer[:layers]
     fields["layer_types"] = unit
     if "S" in unit:
@@ -101,8 +106,13 @@ def _architectures(draw: st.DrawFn, max_layers: int) -> ModelEntry:
             "qk_rope_head_dim": 64,
             "v_head_dim": 128,
         }
-        if draw(st.booleans()):
-            fields |= {"index_topk": 2_048, "index_n_heads": 64, "index_head_dim": 128}
+    if "Q" in unit or ("A" in unit and draw(st.booleans())):
+        fields |= {
+            "index_topk": 2_048,
+            "index_n_heads": 64,
+            "index_head_dim": 128,
+            "index_kpool": draw(st.sampled_from((1, 4))),
+        }
     if "G" in unit:
         fields |= {
             "linear_num_key_heads": 16,
@@ -111,6 +121,8 @@ def _architectures(draw: st.DrawFn, max_layers: int) -> ModelEntry:
             "linear_value_head_dim": 128,
             "linear_conv_kernel_dim": 4,
         }
+    if "L" in unit:
+        fields["conv_kernel"] = 3
     if "M" in unit:
         fields |= {
             "mamba_num_heads": 64,

@@ -48,8 +48,8 @@ def test_explicit_head_dim_wins_over_hidden_size_by_heads():
 def test_key_and_value_heads_of_different_width():
     record = record_of("mimo-v2-flash")
 
-    assert (record.global_kv_elements, record.window_kv_elements) == (10_240, 102_400)
-    assert record.window_score_flops == 40 * 2 * 64 * (192 + 128)
+    assert (record.global_kv_elements, record.window_kv_elements) == (11_520, 99_840)
+    assert record.window_score_flops == 39 * 2 * 64 * (192 + 128)
 
 
 def test_indexers():
@@ -59,6 +59,27 @@ def test_indexers():
     assert sparse.global_kv_elements == 61 * 576
     assert sparse.index_score_flops == 61 * 2 * 64 * 128
     assert (sparse.index_topk, shared.index_elements) == (2048, 21 * 128)
+
+
+def test_an_indexer_with_one_key_for_four_tokens():
+    """GLM-5.3-Flash: 11 layers of DSA beside 34 of KDA. Qwen3.8-Flash-Next: grouped queries."""
+    glm, qwen = record_of("glm-5.3-flash"), record_of("qwen3.8-flash-next")
+
+    assert glm.global_kv_elements == 11 * 512  # without rotary positions
+    assert (glm.index_elements, glm.index_score_flops) == (11 * 128 / 4, 11 * 2 * 32 * 128 / 4)
+    assert (glm.global_layers, glm.state_layers, glm.index_topk) == (11, 34, 2_048)
+    assert qwen.global_kv_elements == 12 * 2 * 2 * 256
+    assert (qwen.index_elements, qwen.index_score_flops) == (12 * 128 / 4, 12 * 2 * 4 * 128 / 4)
+    assert (qwen.kv_heads, qwen.index_topk) == (2, 2_048)
+
+
+def test_short_convolutions():
+    """LFM2-1.2B: 10 of 16 layers, 3 tokens, of which two are kept."""
+    record = record_of("lfm2-1.2b")
+
+    assert (record.state_layers, record.global_layers) == (10, 6)
+    assert record.state_elements == 10 * 2 * 2_048
+    assert record.attention_in_elements == 10 * 3 * 2_048**2 + 6 * 2_048 * (2_048 + 2 * 512)
 
 
 def test_compressed_attention_of_deepseek_v4():
@@ -98,6 +119,7 @@ def test_compressed_layers_have_windows_even_if_no_layer_is_only_a_window():
         ("jamba-v0.1-52b", 4_358_144),
         ("falcon-mamba-7b", 9_961_472),
         ("kimi-k3", 116_158_464),
+        ("glm-5.3-flash", 34 * (64 * 128 * 128 + 3 * 3 * 8_192)),
     ],
 )
 def test_recurrent_states(name, elements):

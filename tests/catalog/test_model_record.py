@@ -21,6 +21,7 @@ def classes_sum(record):
         + record.experts * record.expert_elements
         + record.lm_head_elements
         + record.embedding_elements
+        + record.table_elements
         + record.other_elements
     )
 

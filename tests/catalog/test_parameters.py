@@ -15,18 +15,23 @@ KNOWN_DEVIATIONS = {
     "mimo-7b": -0.0265,  # published with one multi-token-prediction layer
     "deepseek-v4-pro": -0.0169,  # "1.6T" is rounded
     "llama-4-scout-17b-16e": -0.0113,  # published with the vision tower
-    "glm-4.6": -0.0112,  # published with one multi-token-prediction layer, as the next two
+    "glm-4.6": -0.0112,  # published with one multi-token-prediction layer, as the next four
     "glm-4.7": -0.0155,
     "glm-5.1": -0.0132,
+    "glm-4.7-flash": -0.0409,
+    "qwen3.8-2.4t-a95b": -0.0108,
+    "devstral-2-123b": 0.0165,  # its name is that of a model with a smaller vocabulary
 }
 
 
 # Published active parameters that differ by more than 10 %, and why: cards round, some leave
-# out the output head (Qwen3-Next: 0.31 billion of 3.56), Qwen1.5's counts the input embedding.
+# out the output head (Qwen3-Next: 0.31 billion of 3.56, Qwen3.8-Flash-Next: 0.64 of 6.67),
+# Qwen1.5's counts the input embedding.
 KNOWN_ACTIVE_DEVIATIONS = {
     "qwen3-next-80b-a3b": 0.188,
     "ernie-4.5-21b-a3b": 0.117,
     "qwen1.5-moe-a2.7b": -0.119,
+    "qwen3.8-flash-next": 0.112,
 }
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-RECURRENT = "GKTM"
+RECURRENT = "GKTML"
 
 
 class Matrix(NamedTuple):
@@ -72,15 +72,15 @@ def grouped_attention(entry, letter):
     d, heads = entry.hidden_size, entry.num_attention_heads
     head = entry.head_dim or d // heads
     kv_heads = entry.num_key_value_heads
-    if letter == "F":
+    if letter in "FQ":
         head = entry.global_head_dim or head
         kv_heads = entry.num_global_key_value_heads or kv_heads
     else:
         kv_heads = entry.swa_num_key_value_heads or kv_heads
     value = entry.v_head_dim or head
-    if letter == "F" and entry.global_head_dim:
+    if letter in "FQ" and entry.global_head_dim:
         value = head
-    same = letter == "F" and entry.attention_k_eq_v
+    same = letter in "FQ" and entry.attention_k_eq_v
     q, k, v = heads * head, kv_heads * head, 0 if same else kv_heads * value
     gate = heads * value if entry.attn_output_gate else 0
     small = 0
@@ -95,6 +95,20 @@ def grouped_attention(entry, letter):
     if entry.attention_sinks:
         small += heads
     window = letter == "S"
+    matrices = [
+        Matrix("attention_in", d, q + k + v + gate),
+        Matrix("attention_out", heads * value, d),
+    ]
+    index = index_score = 0
+    if letter == "Q":
+        index_heads, index_dim = entry.index_n_heads, entry.index_head_dim
+        matrices += [
+            Matrix("attention_in", d, index_heads * index_dim),
+            Matrix("attention_in", d, index_dim),
+        ]
+        small += index_dim + index_dim
+        index = index_dim / entry.index_kpool
+        index_score = 2 * index_heads * index_dim / entry.index_kpool
     attention = Attention(
         kind="window" if window else "global",
         kv=kv_heads * (head + value),
@@ -103,11 +117,10 @@ def grouped_attention(entry, letter):
         prefill_score=2 * heads * (head + value),
         window=(entry.sliding_window or entry.attention_chunk_size) if window else 0,
         chunked=bool(window and entry.attention_chunk_size),
+        topk=entry.index_topk if letter == "Q" else 0,
+        index=index,
+        index_score=index_score,
     )
-    matrices = [
-        Matrix("attention_in", d, q + k + v + gate),
-        Matrix("attention_out", heads * value, d),
-    ]
     return matrices, attention, small
 
 
@@ -145,7 +158,11 @@ def latent_attention(entry, letter):
             Matrix("attention_in", d, index_heads, merged=True),
         ]
         small += 2 * index_dim
-        index, index_score = index_dim, 2 * index_heads * index_dim
+        pool = entry.index_kpool
+        if pool > 1:  # the weights of a pool's mean, and where a token is in its pool
+            matrices.append(Matrix("attention_in", d, index_dim, merged=True))
+            small += pool * index_dim
+        index, index_score = index_dim / pool, 2 * index_heads * index_dim / pool
     attention = Attention(
         kind="global",
         kv=rank + rope,
@@ -178,6 +195,10 @@ def recurrent_layer(entry, letter):
             small += v_heads + keys + v_dim
         matrices = [Matrix("attention_in", *shape) for shape in shapes]
         matrices.append(Matrix("attention_out", values, d))
+    elif letter == "L":  # two gates and the input of a convolution
+        matrices = [Matrix("attention_in", d, 3 * d), Matrix("attention_out", d, d)]
+        small = entry.conv_kernel * d
+        state = max(entry.conv_kernel - 1, 0) * d
     elif letter == "T":
         width = entry.num_attention_heads * entry.head_dim
         matrices = [
@@ -257,7 +278,7 @@ def layers_of(entry):
     layers = []
     for letter in letters:
         matrices, attention, expert, small, exchanges = [], None, None, 0, 0
-        if letter in "FS":
+        if letter in "FSQ":
             matrices, attention, small = grouped_attention(entry, letter)
         elif letter in "Aa":
             matrices, attention, small = latent_attention(entry, letter)
@@ -313,7 +334,7 @@ def embedding_elements(entry):
 def parameters(entry):
     """Return the number of all parameters."""
     total = entry.vocab_size * entry.hidden_size + embedding_elements(entry)
-    total += small_outside_layers(entry)
+    total += small_outside_layers(entry) + entry.ngram_table_parameters
     for layer in layers_of(entry):
         total += layer.small
         for matrix in layer.matrices:
@@ -325,7 +346,7 @@ def parameters(entry):
 
 def active_parameters(entry):
     """Return the parameters that one token is multiplied with, lm_head included."""
-    total = parameters(entry) - embedding_elements(entry)
+    total = parameters(entry) - embedding_elements(entry) - entry.ngram_table_parameters
     for layer in layers_of(entry):
         if layer.expert:
             total -= (entry.num_experts - routed(entry)) * layer.expert.elements

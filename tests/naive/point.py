@@ -131,7 +131,9 @@ class Naive(Bill):
         late = slowed.parts["start"] + slowed.parts["network_start"]
 
         size, flop = self.pass_traffic(life.share)
-        weight_bytes, kv_bytes = self.weight_bytes_per_device(), self.kv_bytes_per_device()
+        on_host = self.tables_on_host() / self.devices
+        weight_bytes = self.weight_bytes_per_device() + on_host
+        kv_bytes = self.kv_bytes_per_device()
         wall = step.total * self.accepted()  # of a step
         step_bytes, step_flops = size * self.passes, flop * self.passes
         point = {
@@ -150,7 +152,7 @@ class Naive(Bill):
             "weight_bytes_per_device": weight_bytes,
             "kv_bytes_per_device": kv_bytes,
             "total_bytes_per_device": weight_bytes + kv_bytes,
-            "offloaded_bytes_per_device": sum(self.offloaded()),
+            "offloaded_bytes_per_device": sum(self.offloaded()) + on_host,
             "max_batch": self.max_batch(),
             "devices_needed": self.devices_needed(),
             "step_bytes": step_bytes,

@@ -123,7 +123,7 @@ class Replica:
         entry, letters = self.entry, mixer_letters(self.entry)
         if self.latent:
             return 1
-        if "F" in letters:
+        if "F" in letters or "Q" in letters:
             return entry.num_global_key_value_heads or entry.num_key_value_heads
         if "S" in letters:
             return entry.swa_num_key_value_heads or entry.num_key_value_heads
@@ -177,7 +177,17 @@ class Replica:
     def weight_bytes(self):
         """Return the bytes of all weights."""
         embedding = embedding_elements(self.entry) * self.weights.embedding_bits / 8
-        return self.body_bytes() + embedding + self.expert_bytes()
+        here = 0.0 if self.device.host_memory_capacity else self.table_bytes()
+        return self.body_bytes() + embedding + here + self.expert_bytes()
+
+    def table_bytes(self):
+        """Return the bytes of n-gram tables, an entry in a byte at least."""
+        width = max(self.weights.bits, 8.0)
+        return self.entry.ngram_table_parameters * min(width, self.weights.embedding_bits) / 8
+
+    def tables_on_host(self):
+        """Return the bytes of n-gram tables in host memory, which has all or none of them."""
+        return self.table_bytes() if self.device.host_memory_capacity else 0.0
 
     def draft_bytes(self):
         """Return the bytes of a draft: without experts, and the experts'. It has no lm_head."""
@@ -401,6 +411,7 @@ class Replica:
             3: self.ep > 1 and unlike,
             4: not self.experts_kernel.flops,
             5: self.weight_bytes_per_device() > room,
+            8: self.tables_on_host() > self.device.host_memory_capacity,
             6: self.input_len + self.output_len > limit,
             7: self.batch > self.max_batch(),
         }

@@ -11,6 +11,7 @@ from perfcore.physics.hybrid import (
     on_cpu,
     part_of,
     split_of,
+    tables_here,
 )
 from perfcore.physics.weights import weight_bytes
 from perfcore.records import OFFLOAD_EXPERTS, Deployment
@@ -48,14 +49,22 @@ def test_split_of():
     assert split_of(GPT_OSS, both._replace(cpu_moe_layers=27.0)) == (0.5, 0.75)
 
 
+def test_tables_here():
+    """Tables are in host memory, unless a device has none beside its own."""
+    assert tables_here(DEVICE._replace(host_memory_capacity=1e9)) == 0.0
+    assert tables_here(DEVICE._replace(host_memory_capacity=0.0)) == 1.0
+
+
 def test_on_cpu():
     assert on_cpu(Split(0.0, 0.0)) == 0.0
     assert on_cpu(Split(0.25, 0.0)) == on_cpu(Split(0.0, 0.1)) == 1.0
 
 
 def test_part_of():
-    assert part_of(GPT_OSS, 1.0, 1.0, 1.0) == GPT_OSS
-    part = part_of(GPT_OSS, 0.25, 0.5, 0.0)
+    with_tables = GPT_OSS._replace(table_elements=1e9)
+    assert part_of(with_tables, 1.0, 1.0, 1.0, 1.0) == with_tables
+    assert part_of(with_tables, 1.0, 1.0, 1.0, 0.0) == GPT_OSS
+    part = part_of(GPT_OSS, 0.25, 0.5, 0.0, 0.0)
     assert part.layers == 9.0
     assert part.moe_layers == 18.0
     assert part.expert_elements == 0.5 * GPT_OSS.expert_elements
@@ -69,7 +78,7 @@ def test_host_weight_bytes():
     experts = host_weight_bytes(GPT_OSS, Split(0.0, 1.0), MXFP4)
     # 36 layers x 128 experts x 3 matrices of 2,880 x 2,880 at 4.25 bits
     assert experts == pytest.approx(36 * 128 * 3 * 2880 * 2880 * 4.25 / 8, rel=1e-3)
-    here = weight_bytes(part_of(GPT_OSS, 0.75, 0.5, 1.0), MXFP4)
+    here = weight_bytes(part_of(GPT_OSS, 0.75, 0.5, 1.0, 1.0), MXFP4)
     there = host_weight_bytes(GPT_OSS, Split(0.25, 0.5), MXFP4)
     assert here + there == pytest.approx(weight_bytes(GPT_OSS, MXFP4), rel=1e-12)
 

@@ -14,6 +14,7 @@ from perfcore.physics.weights import (
     leaves_body_wide,
     parameters,
     perplexity_increase,
+    table_bytes,
     weight_bytes,
 )
 from physics.worked import DEEPSEEK, FP8, INT4, LLAMA, MXFP4, digits, model, weights
@@ -50,6 +51,16 @@ def test_weight_bytes_keep_embeddings_in_16_bit():
 
     assert weight_bytes(llama, INT4) == digits(expected)
     assert 2 * llama.lm_head_elements * 2 == pytest.approx(2.101e9, rel=1e-3)
+
+
+@pytest.mark.parametrize(("form", "expected"), [(FP8, 8), (INT4, 8), (MXFP4, 8)])
+def test_tables_have_8_bits_at_least(form, expected):
+    """Qwen3.8-Flash-Next-FP8 has 51,200,245,760 entries of an n-gram table in fp8."""
+    tables = model("llama-3-8b")._replace(table_elements=51_200_245_760.0)
+    more = weight_bytes(tables, form) - weight_bytes(model("llama-3-8b"), form)
+
+    assert table_bytes(tables, form) == expected * 51_200_245_760 / 8
+    assert more == digits(51_200_245_760)
 
 
 def test_experts_only_formats_leave_the_body_in_16_bit():

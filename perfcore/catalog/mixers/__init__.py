@@ -8,6 +8,7 @@ from perfcore.catalog.mixers.grouped_query import GROUPED_QUERY
 from perfcore.catalog.mixers.latent import LATENT
 from perfcore.catalog.mixers.linear_attention import LINEAR_ATTENTION
 from perfcore.catalog.mixers.mixer import Layer, Mixer, times, total
+from perfcore.catalog.mixers.short_convolution import SHORT_CONVOLUTION
 from perfcore.catalog.mixers.state_space import STATE_SPACE
 
 NO_MIXER: Final = Mixer(
@@ -26,6 +27,7 @@ MIXERS: Final = {  # by the letters of ``Architecture.layer_types``
         *COMPRESSED,
         *LINEAR_ATTENTION,
         *STATE_SPACE,
+        *SHORT_CONVOLUTION,
         NO_MIXER,
     )
 }

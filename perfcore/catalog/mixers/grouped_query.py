@@ -1,9 +1,10 @@
 """Attention with keys and values for groups of query heads: MHA, GQA and MQA."""
 
+from fractions import Fraction
 from typing import Final
 
 from perfcore.catalog.architecture import Architecture
-from perfcore.catalog.linear import matrices
+from perfcore.catalog.linear import matrices, total
 from perfcore.catalog.mixers.mixer import Layer, Mixer, Rule
 
 
@@ -36,6 +37,22 @@ def window_attention(entry: Architecture) -> Layer:
     return _projections(entry, groups, h, h_v, shared=False)._replace(
         window_kv_elements=groups * (h + h_v),
         window_score_flops=2 * heads * (h + h_v),
+    )
+
+
+def indexed_attention(entry: Architecture) -> Layer:
+    """Grouped-query attention over the tokens that an indexer selects.
+
+    2 H_i d_i FLOP and d_i elements per token, or one key for ``index_kpool`` tokens, their mean;
+    queries and keys have norms. Shapes as in the shards of Qwen3.8-Flash-Next.
+    """
+    layer = full_attention(entry)
+    d, heads, width = entry.hidden_size, entry.index_n_heads, entry.index_head_dim
+    return layer._replace(
+        into=total([layer.into, matrices((d, heads * width), (d, width))]),
+        other=layer.other + 2 * width,
+        index_elements=Fraction(width, entry.index_kpool),
+        index_score_flops=Fraction(2 * heads * width, entry.index_kpool),
     )
 
 
@@ -82,6 +99,17 @@ def _window_rules(entry: Architecture) -> list[Rule]:
     ]
 
 
+def _index_rules(entry: Architecture) -> list[Rule]:
+    given = entry.index_topk and entry.index_n_heads and entry.index_head_dim
+    return [
+        *_rules(entry),
+        (
+            not given,
+            "indexed attention (Q) needs index_topk, index_n_heads and index_head_dim",
+        ),
+    ]
+
+
 GROUPED_QUERY: Final = (
     Mixer(
         letter="F",
@@ -89,6 +117,14 @@ GROUPED_QUERY: Final = (
         reach="global",
         layer=full_attention,
         rules=_rules,
+        kv_heads=_full_kv_heads,
+    ),
+    Mixer(
+        letter="Q",
+        title="attention over the tokens that an indexer selects",
+        reach="global",
+        layer=indexed_attention,
+        rules=_index_rules,
         kv_heads=_full_kv_heads,
     ),
     Mixer(

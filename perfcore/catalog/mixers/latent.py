@@ -1,5 +1,6 @@
 """Multi-head latent attention (MLA), dense or over the tokens that an indexer selects (DSA)."""
 
+from fractions import Fraction
 from typing import Final
 
 from perfcore.catalog.architecture import Architecture
@@ -39,18 +40,23 @@ def latent_attention(entry: Architecture) -> Layer:
 def indexed_attention(entry: Architecture) -> Layer:
     """MLA with the indexer of DSA, if the model has one: 2 H_i d_i FLOP and d_i per token.
 
-    DeepSeek-AI, DeepSeek-V3.2-Exp report.
+    DeepSeek-AI, DeepSeek-V3.2-Exp report. With ``index_kpool`` = p > 1, one key covers p tokens, a
+    mean with learned weights, d d_i + p d_i parameters (GLM-5.3-Flash, ``modeling_glm5_next.py``).
     """
     layer = latent_attention(entry)
     if not entry.index_topk:
         return layer
     d, heads, width = entry.hidden_size, entry.index_n_heads, entry.index_head_dim
-    indexer = matrices((entry.q_lora_rank or d, heads * width), (d, width))
+    pool = entry.index_kpool
+    indexer = [matrices((entry.q_lora_rank or d, heads * width), (d, width))]
+    indexer.append(Linear(d * heads, heads, 0))
+    if pool > 1:
+        indexer.append(Linear(d * width, width, 0))
     return layer._replace(
-        into=total([layer.into, indexer, Linear(d * heads, heads, 0)]),
-        other=layer.other + 2 * width,
-        index_elements=width,
-        index_score_flops=2 * heads * width,
+        into=total([layer.into, *indexer]),
+        other=layer.other + 2 * width + (pool * width if pool > 1 else 0),
+        index_elements=Fraction(width, pool),
+        index_score_flops=Fraction(2 * heads * width, pool),
     )
 
 

@@ -192,7 +192,7 @@ def point_at(
     kv_bytes_per_device = own_kv + cache.shared_per_device
     weight_bytes_per_device = replica.weight_bytes_per_device
     offloaded_bytes = full.away_bytes
-    if replica.on_cpu == 1.0:
+    if replica.away.weight_bytes > 0.0:
         shares = host_shares(replica, cache, batch)
         kv_bytes_per_device += shares.cache
         weight_bytes_per_device += shares.weights

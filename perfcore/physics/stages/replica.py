@@ -27,6 +27,7 @@ from perfcore.physics.hybrid import (
     on_cpu,
     part_of,
     split_of,
+    tables_here,
 )
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.moe import log_passed_over
@@ -48,6 +49,7 @@ from perfcore.physics.prefill import PrefillCosts, prefill_costs
 from perfcore.physics.roofline import peak_flops, reached_flops, ridge_batch
 from perfcore.physics.sizing import draft_bytes, held_bytes, read_shares, weight_bytes_per_device
 from perfcore.physics.speculation import accepted_tokens, draft_share
+from perfcore.physics.weights import table_bytes
 from perfcore.records import (
     OFFLOAD_KV,
     OFFLOAD_WEIGHTS,
@@ -246,7 +248,7 @@ def in_host_memory(
     copied = ops
     copied_start_s = 0.0
     if on_cpu(split) == 1.0:
-        part = part_of(model, split.layers, split.experts, 0.0)
+        part = part_of(model, split.layers, split.experts, 0.0, 0.0)
         copied = operators(
             part, device, engine, weight_format, layout, deployment.tp, deployment.ep
         )
@@ -255,7 +257,8 @@ def in_host_memory(
         cpu=cpu_costs(model, split, device, engine, weight_format),
         copied=copied,
         copied_start_s=copied_start_s,
-        weight_bytes=(1.0 + drafts) * host_weight_bytes(model, split, weight_format),
+        weight_bytes=(1.0 + drafts) * host_weight_bytes(model, split, weight_format)
+        + (1.0 - tables_here(device)) * table_bytes(model, weight_format),
     )
 
 
@@ -356,7 +359,7 @@ def prepare(
     """Stage 1: reduce a configuration to what is independent of its batch and lengths."""
     whole = model
     split = split_of(whole, deployment)
-    model = part_of(whole, 1.0 - split.layers, 1.0 - split.experts, 1.0)
+    model = part_of(whole, 1.0 - split.layers, 1.0 - split.experts, 1.0, tables_here(device))
     layout = lay_out(whole, device, deployment)
     ops = operators(model, device, engine, weight_format, layout, deployment.tp, deployment.ep)
     drafted = 1.0 + deployment.draft_len
