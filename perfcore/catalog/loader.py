@@ -273,7 +273,8 @@ def _as_printed(kind: str, name: str) -> Entry | None:
         return load(kind, device) if device else None
     if kind != "model":
         return None
-    stem, suffixes = name.rstrip("/").rpartition("/")[2], []
+    stem, fallback = printed_names.model_of(name)
+    suffixes: list[str] = []
     while normalise(stem) not in _index(kind):
         shorter = printed_names.SUFFIX.sub("", stem)
         if shorter == stem:
@@ -281,7 +282,8 @@ def _as_printed(kind: str, name: str) -> Entry | None:
         suffixes.append(stem[len(shorter) + 1 :])
         stem = shorter
     entry = load_model(stem)
-    dtype = printed_names.format_of(suffixes)
+    implied = "" if printed_names.is_whole(suffixes) or "4" in entry.native_dtype else fallback
+    dtype = printed_names.format_of(suffixes) or implied
     if not dtype:
         return entry
     form = dtype if dtype in names("weight_format") else ""
@@ -324,7 +326,7 @@ def _hint(kind: str, name: str) -> str:
 
 def _may_mean(word: str, candidate: str) -> bool:
     """Return whether a word may be a misspelled or unfinished name: a 4070 Ti is no 5070 Ti."""
-    said, meant = normalise(word), normalise(candidate)
+    said, meant = (normalise(each).replace(":", "-") for each in (word, candidate))
     if meant.replace("-", "").startswith(said.replace("-", "")):
         return True
     pairs = list(zip(said.split("-"), meant.split("-"), strict=False))
@@ -332,9 +334,9 @@ def _may_mean(word: str, candidate: str) -> bool:
 
 
 def _alike(one: str, other: str) -> bool:
-    """Return whether two words of names are alike; with digits, one has to begin like the other."""
+    """Return whether a word may mean another; with digits, it has to be its beginning."""
     if re.search(r"\d", one + other):
-        return one.startswith(other) or other.startswith(one)
+        return other.startswith(one)
     return bool(difflib.get_close_matches(one, [other], cutoff=0.5))
 
 

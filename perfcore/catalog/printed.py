@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 Words = tuple[str, ...]
 
 QUANTISED: Final = (
-    r"fp8|fp4|nvfp4|mxfp4|awq|gptq|int[48]|w\d+a\d+|bnb|[48]bit|(?:ud-)?i?q\d(?:_\w+)?"
+    r"(?:fp8|nvfp4|fp4)(?:-v\d)?|mxfp4|awq|gptq|int[48]|autoround|w\d+a\d+|bnb|[2-8]-?bit|qat|"
+    r"(?:ud-)?i?q\d(?:_\w+)?"
 )
 _LONGEST: Final = 1_000  # characters of a name; longer texts are not names
 SUFFIX: Final = re.compile(
     rf"[-_.](?:gguf|\d{{5}}-of-\d{{5}}|{QUANTISED}|b?f16|fp16|f32|quantized|dynamic|block|kv|"
-    r"i1|instruct|chat|it|base|hf|2[3-6](?:0[1-9]|1[0-2]))$",
+    r"i1|instruct|chat|it|base|hf|text|thinking|latest|dwq|mlx|moe|2[3-6](?:0[1-9]|1[0-2]))$",
     re.IGNORECASE,
 )
 
@@ -60,12 +61,25 @@ PRINTED: Final = {
     "nvidia jetson agx thor": "jetson-agx-thor",
     "nvidia dgx spark": "dgx-spark",
     "nvidia graphics device gb10": "dgx-spark",
+    "nvidia jetson agx orin developer kit": "jetson-agx-orin-64gb",
+    "hl-225": "gaudi2",  # hl-smi
+    "hl-325l": "gaudi3",
+    "n150": "wormhole-n150",  # tt-smi
+    "n300": "wormhole-n300",
+    "p150a": "blackhole-p150",
+    "p150b": "blackhole-p150",
+    "p300c": "blackhole-p300",
+    "p300": "blackhole-p300",
+    "tpu v5 lite": "tpu-v5e",  # jax
+    "tpu v6 lite": "tpu-v6e",
+    "snapdragon x elite x1e-84-100": "snapdragon-x-elite",
 }
 _CHIPS: Final = {"gfx1151": "strix-halo"}  # chips of one device only, as back ends print them
 
 
 # Machines of clouds that have one kind of device.
 _CLOUD: Final = {
+    r"p3\.(2|8|16)xlarge": "v100-sxm-16gb",
     r"p3dn\.24xlarge": "v100-sxm-32gb",
     r"p4d\.24xlarge": "a100-40gb-sxm",
     r"p4de\.24xlarge": "a100-80gb-sxm",
@@ -81,6 +95,7 @@ _CLOUD: Final = {
     r"inf2\.\w+": "inferentia2",
     r"trn1n?\.\w+": "trainium1",
     r"trn2u?\.\w+": "trainium2",
+    r"dl2q\.24xlarge": "cloud-ai-100-standard",
     r"a2-highgpu-\d+g|a2-megagpu-16g": "a100-40gb-sxm",
     r"a2-ultragpu-\d+g": "a100-80gb-sxm",
     r"a3-(high|mega|edge)gpu-\d+g": "h100-sxm",
@@ -88,6 +103,9 @@ _CLOUD: Final = {
     r"a4-highgpu-8g": "b200",
     r"a4x-highgpu-4g": "gb200",
     r"g2-standard-\d+": "l4",
+    r"g4-standard-\d+": "rtx-pro-6000-server",
+    r"ct4p-hightpu-\w+": "tpu-v4",
+    r"tpu7x-standard-\w+": "tpu-v7x",
     r"ct5lp-hightpu-\w+": "tpu-v5e",
     r"ct5p-hightpu-\w+": "tpu-v5p",
     r"ct6e-standard-\w+": "tpu-v6e",
@@ -99,7 +117,19 @@ _CLOUD: Final = {
     r"(standard_)?nd96isr_h100_v5": "h100-sxm",
     r"(standard_)?nd96isr_h200_v5": "h200-sxm",
     r"(standard_)?nd96isr_mi300x_v5": "mi300x",
+    r"(standard_)?nd128isr_(ndr_)?gb200_v6": "gb200",
+    r"(standard_)?nd128isr_(ndr_)?gb300_v6": "gb300",
+    r"bm\.gpu4\.8": "a100-40gb-sxm",
+    r"bm\.gpu\.a100-v2\.8": "a100-80gb-sxm",
+    r"bm\.gpu\.h100\.8": "h100-sxm",
+    r"bm\.gpu\.h200\.8": "h200-sxm",
+    r"bm\.gpu\.b200\.8": "b200",
+    r"bm\.gpu\.gb200\.4": "gb200",
+    r"bm\.gpu\.l40s\.4": "l40s",
+    r"bm\.gpu\.mi300x\.8": "mi300x",
+    r"bm\.gpu\.mi355x\.8": "mi355x",
 }
+_ASCEND: Final = re.compile(r"(?:ascend[ -]?)?910b\d?", re.IGNORECASE)  # npu-smi
 _BRACKETS: Final = re.compile(r"\[([^][]+)\]")
 _MAKERS: Final = re.compile(r"\b(corporation|inc\.|advanced micro devices)", re.IGNORECASE)
 _LABEL: Final = re.compile(
@@ -128,6 +158,8 @@ def device_of(text: str, spellings: Mapping[Words, str]) -> str:
     for pattern, name in _CLOUD.items():
         if re.fullmatch(pattern, lowered):
             return name
+    if _ASCEND.fullmatch(text.strip()):
+        return "ascend-910b"
     aside = _BRACKETS.findall(text)
     if aside and _MAKERS.search(text):  # lspci: Maker CHIP [Product]
         text = aside[-1]
@@ -138,6 +170,33 @@ def device_of(text: str, spellings: Mapping[Words, str]) -> str:
     return next((_BINNED[found, count] for count in cores if (found, count) in _BINNED), found)
 
 
+_HUB: Final = re.compile(r"^(?:https?://)?(?:hf\.co|huggingface\.co)/", re.IGNORECASE)
+_MIX_SIZE: Final = re.compile(r"(?<=_k) - (small|medium|large)\b", re.IGNORECASE)  # llama-bench
+_EXPERTS: Final = re.compile(r"^(\w+?)moe (\d+B)\.(A\d+B)\b", re.IGNORECASE)  # llama-bench
+_OLLAMA_FORMAT: Final = "q4_k_m"  # of tags that name none, but those of models published in fewer
+
+
+class Printed(NamedTuple):
+    """A model's name without its publisher, and the weight format if the name implies one."""
+
+    stem: str
+    fallback: str
+
+
+def model_of(text: str) -> Printed:
+    """Return the name of a model that a publisher, llama.cpp or ollama means.
+
+    A tag after a colon is a part of the name: ``llama3.3:70b-instruct-q4_K_M`` (ollama, whose tags
+    mean Q4_K_M unless they say otherwise: docs.ollama.com) or ``org/Name-GGUF:Q4_K_M``.
+    """
+    name = _HUB.sub("", text.strip()).rstrip("/").rpartition("/")[2]
+    name = _MIX_SIZE.sub(lambda size: f"_{size[1][0]}", _EXPERTS.sub(r"\1 \2 \3", name))
+    family, colon, tag = name.partition(":")
+    of_ollama = colon and not family.lower().endswith("gguf")
+    stem = f"{family}-{tag}" if colon else name
+    return Printed(re.sub(r"\s+", "-", stem), _OLLAMA_FORMAT if of_ollama else "")
+
+
 _FORMATS: Final = {
     "awq": "int4-g128-awq",
     "gptq": "int4-g128-gptq",
@@ -145,6 +204,8 @@ _FORMATS: Final = {
     "4bit": "int4-g128",
     "w4a16": "int4-g128",
     "bnb": "nf4",
+    "autoround": "int4-g128",
+    "qat": "q4_0",  # Gemma's, for llama.cpp and ollama
     "int8": "int8",
     "8bit": "int8",
     "w8a16": "int8",
@@ -157,6 +218,8 @@ _FORMATS: Final = {
 
 
 _MIX: Final = re.compile(r"(ud-)?i?q\d(_\w+)?")  # of a GGUF file
+_WHOLE: Final = re.compile(r"b?f16|fp16|f32", re.IGNORECASE)
+_VERSION: Final = re.compile(r"-v\d$")
 _NARROW: Final = re.compile(rf"gguf|quantized|{QUANTISED}", re.IGNORECASE)
 
 
@@ -165,9 +228,15 @@ def format_of(suffixes: Sequence[str]) -> str:
 
     It is ``""`` if they state none, and the end itself if it says only that weights are quantised.
     """
-    narrow = [suffix.lower() for suffix in suffixes if _NARROW.fullmatch(suffix)]
-    known = [_FORMATS.get(end, end if _MIX.fullmatch(end) else "") for end in narrow]
-    return next(filter(None, known), narrow[0] if narrow else "")
+    narrow = [_VERSION.sub("", suffix.lower()) for suffix in suffixes if _NARROW.fullmatch(suffix)]
+    known = [_FORMATS.get(end, "") for end in narrow]
+    mixes = [end for end in narrow if _MIX.fullmatch(end)]
+    return next(filter(None, (*known, *mixes, *narrow)), "")
+
+
+def is_whole(suffixes: Sequence[str]) -> bool:
+    """Return whether the ends of a model's name say that its weights have 16 bits or more."""
+    return any(_WHOLE.fullmatch(suffix) for suffix in suffixes)
 
 
 def words(text: str) -> Words:

@@ -175,6 +175,7 @@ COUNTS = {
     "qwen3.6-35b-a3b": (34_660_610_688, 2_946_429_568),  # as qwen3.5-35b-a3b
     "solar-10.7b": (10_731_524_096, 10_600_452_096),  # published
     # Counted by the oracle, tests/naive; most are those of the published tensors, to the parameter.
+    "qwen3-coder-30b-a3b": (30_532_122_624, 3_041_867_776),
     "olmo-3-7b": (7_298_011_136, 6_887_272_448),
     "olmo-3-32b": (32_233_522_176, 31_720_098_816),
     "gemma-3-270m": (268_098_176, 268_098_176),

@@ -27,7 +27,8 @@ def test_printed_names_mean_one_device_or_none(printed, device):
 def test_enough_names_are_known_and_are_found_by_the_command():
     known = [(printed, device) for printed, device in NAMES if device]
 
-    assert len(known) >= 60
+    assert len(known) >= 160
+    assert {device for _, device in known} >= set(loader.names("device")) - {"hbm4-6tbs"}
     for printed, device in known[::10]:
         found = invoke_json("devices", "--match", printed, "--json")
         assert [entry["name"] for entry in found] == [device]
@@ -45,6 +46,23 @@ def test_enough_names_are_known_and_are_found_by_the_command():
         ("TheBloke/Llama-2-7B-Chat-AWQ", "llama-2-7b", "int4-g128-awq"),
         ("Qwen/Qwen2.5-72B-Instruct-GPTQ-Int4", "qwen2.5-72b", "int4-g128"),
         ("nvidia/Llama-3.3-70B-Instruct-FP4", "llama-3.3-70b", "nvfp4"),
+        ("nvidia/DeepSeek-R1-0528-NVFP4-v2", "deepseek-r1", "nvfp4"),
+        ("RedHatAI/Llama-3.3-70B-Instruct-quantized.w4a16", "llama-3.3-70b", "int4-g128"),
+        ("Intel/Qwen3-30B-A3B-Instruct-2507-int4-AutoRound", "qwen3-30b-a3b", "int4-g128"),
+        ("Qwen/Qwen3-235B-A22B-Thinking-2507-FP8", "qwen3-235b-a22b", "fp8"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "llama-3.3-70b", "bf16"),
+        ("mlx-community/Qwen3-235B-A22B-4bit-DWQ", "qwen3-235b-a22b", "int4-g128"),
+        ("mlx-community/gpt-oss-120b-MXFP4-Q8", "gpt-oss-120b", "mxfp4"),
+        ("llama3.3:70b-instruct-q4_K_M", "llama-3.3-70b", "q4_k_m"),  # ollama
+        ("llama3.1:8b", "llama-3.1-8b", "q4_k_m"),
+        ("qwen3:8b-fp16", "qwen3-8b", "bf16"),
+        ("gpt-oss:120b", "gpt-oss-120b", "mxfp4"),
+        ("gemma3:27b-it-qat", "gemma-3-27b", "q4_0"),
+        ("deepseek-r1:70b", "llama-3.3-70b", "q4_k_m"),
+        ("unsloth/Qwen3-30B-A3B-GGUF:UD-Q4_K_XL", "qwen3-30b-a3b", "ud-q4_k_xl"),
+        ("hf.co/bartowski/Llama-3.3-70B-Instruct-GGUF:Q4_K_M", "llama-3.3-70b", "q4_k_m"),
+        ("qwen3moe 30B.A3B Q4_K - Medium", "qwen3-30b-a3b", "q4_k_m"),  # llama-bench
+        ("gpt-oss 120B MXFP4 MoE", "gpt-oss-120b", "mxfp4"),
     ],
 )
 def test_models_are_found_as_publishers_name_them(printed, model, weights):
@@ -54,6 +72,17 @@ def test_models_are_found_as_publishers_name_them(printed, model, weights):
     assert made.labels["weight_format"] == weights
 
 
-def test_other_models_are_not_found():
-    with pytest.raises(InputError, match="unknown model"):
-        loader.load_model("someone/entirely-else-8b-instruct")
+@pytest.mark.parametrize(
+    "name",
+    ["someone/entirely-else-8b-instruct", "qwen2.5vl:7b", "qwen3-33b", "llama-3.3-7b", "yi-35b"],
+)
+def test_other_models_are_not_found_and_none_is_suggested_in_their_place(name):
+    with pytest.raises(InputError, match="unknown model") as refused:
+        loader.load_model(name)
+
+    assert "did you mean" not in str(refused.value)
+
+
+def test_a_gguf_file_of_unknown_width_asks_for_the_format():
+    with pytest.raises(InputError, match="published in 'gguf', which is no weight format here"):
+        Configuration("unsloth/DeepSeek-R1-GGUF", "b200", tp=8)

@@ -64,7 +64,7 @@ def test_no_two_devices_have_the_same_words():
         ("C:\\m\\Qwen2.5-7B-Instruct-UD-Q4_K_XL-00001-of-00002.gguf", 7615616512, "qwen2.5-7b"),
         ("Llama-3.1-8B-Instruct/ggml-model-f16.gguf", 8030261248, "llama-3.1-8b"),
         ("Llama-3.1-8B-Instruct.Q8_0.gguf", 3e9, ""),
-        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", None, ""),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", None, "qwen2.5-7b"),  # its shapes
         ("TinyLlama/Another-1B", None, ""),
         ("my-model", None, ""),
         ("", None, ""),
