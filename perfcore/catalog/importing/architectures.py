@@ -144,6 +144,9 @@ _HUNYUAN: Final = Architecture(fixed=_HEAD_NORM, switches=_all("attention_bias")
 _QWEN2_MOE: Final = _QWEN2.but(
     fixed={"shared_expert_gate": True}, rules=("experts", "shared_width", "some_dense")
 )
+_LFM2: Final = Architecture(
+    fixed=_HEAD_NORM, tied=True, rules=("short_convolution", "adjusted_width")
+)
 _MAMBA: Final = Architecture(tied=True, windows="none", rules=("mamba_1",))
 _BAILING: Final = Architecture(
     switches=_qkv("use_qkv_bias"), rules=("experts", "shared_count", "first_dense")
@@ -216,6 +219,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         defaults={"index_topk": 2048, "index_n_heads": 32, "index_head_dim": 128}
     ),
     "glm4_moe_lite": _DEEPSEEK_V3,
+    "mistral4": _DEEPSEEK,
     "kimi_k2": _DEEPSEEK_V3,
     "kimi_linear": _DEEPSEEK_V3.but(rules=(*_DEEPSEEK_V3.rules, "kimi_delta")),
     "longcat_flash": Architecture(
@@ -326,6 +330,11 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         windows="none",
         rules=("experts", "jamba"),
     ),
+    "lfm2": _LFM2,
+    "lfm2_moe": _LFM2.but(
+        fixed={"router_bias": True},
+        rules=("short_convolution", "experts", "dense_start"),
+    ),
     "mamba": _MAMBA,
     "falcon_mamba": _MAMBA,
     "mamba2": Architecture(windows="none", rules=("mamba_2",)),
@@ -343,6 +352,11 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "hunyuan_v1_dense": _HUNYUAN,
     "hunyuan_v1_moe": _HUNYUAN.but(rules=("hunyuan",)),
     "hunyuan": _HUNYUAN.but(rules=("hunyuan",)),
+    "hy_v3": _HUNYUAN.but(
+        fixed={"router_bias": True},
+        keys={"moe_intermediate_size": ("moe_intermediate_size", "expert_hidden_dim")},
+        rules=("experts", "shared_count", "first_dense"),
+    ),
     "minimax": _MINIMAX,
     "minimax_text_01": _MINIMAX,
     "minimax_m1": _MINIMAX,
@@ -388,7 +402,6 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("rwkv", "rwkv5", "rwkv6", "rwkv7"), "RWKV's recurrence"),
     "recurrent_gemma": "RG-LRU recurrence",
     **dict.fromkeys(("zamba", "zamba2"), "attention blocks shared between layers"),
-    **dict.fromkeys(("lfm2", "lfm2_moe"), "short-convolution layers"),
     "falcon_h1": "attention and Mamba side by side in one layer",
     **dict.fromkeys(("gemma3n", "gemma3n_text"), "per-layer embeddings and alternating updates"),
     **dict.fromkeys(("mllama", "mllama_text_model"), "cross-attention to an image"),

@@ -149,8 +149,8 @@ def _as_quantised(found: Quantisation, entry: Mapping[str, Any], kept: Patterns)
     sparse, shared = bool(entry.get("num_experts")), entry.get("shared_expert_intermediate_size")
     routed = [n for n in range(count) if sparse and n >= first]
     dense = [n for n in range(count) if not sparse or n < first or entry.get("dense_beside_moe")]
-    attending = [n for n, letter in enumerate(pattern) if letter in "FSAa"]
-    recurrent = [n for n, letter in enumerate(pattern) if letter in "GMKT"]
+    attending = [n for n, letter in enumerate(pattern) if letter in "FSQAa"]
+    recurrent = [n for n, letter in enumerate(pattern) if letter in "GMKTL"]
     targets = Patterns(found.targets, "quantization_config")
 
     def share(part: str, layers: list[int]) -> float:

@@ -97,6 +97,7 @@ _LETTERS: Final = {
     "chunked_attention": "S",
     "linear_attention": "G",
     "mamba": "M",
+    "conv": "L",
 }
 _INDEXED: Final = ("indexed_attention", "sparse_attention", "deepseek_sparse_attention")
 
@@ -469,6 +470,42 @@ def jamba(reading: Reading) -> None:
     _dense_layers(reading, sum(n % period != offset for n in range(layers)))
 
 
+def short_convolution(reading: Reading) -> None:
+    """Read LFM2: short convolutions in most layers, attention in the others."""
+    config, entry = reading.config, reading.entry
+    if config.flag("conv_bias"):
+        config.fault("conv_bias", "convolutions with biases", REMEDY)
+    entry["conv_kernel"] = config.whole("conv_L_cache", default=3)
+    if config.has("full_attn_idxs") and not config.items("layer_types"):
+        attention = set(config.wholes("full_attn_idxs"))
+        letters = "".join("F" if n in attention else "L" for n in range(reading.layers))
+        set_layers(entry, letters)
+
+
+def adjusted_width(reading: Reading) -> None:
+    """Read LFM2's FFN, which is two thirds as wide as stated, rounded up to a multiple."""
+    config, entry = reading.config, reading.entry
+    width = config.whole("block_ff_dim") or entry["intermediate_size"]
+    if config.flag("block_auto_adjust_ff_dim", default=True):
+        factor = config.raw("block_ffn_dim_multiplier")
+        if factor is None:
+            factor = 1.0
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 16:
+            config.fault(
+                "block_ffn_dim_multiplier", f"{show(factor)} must be up to 16", "correct it"
+            )
+            return
+        multiple = config.whole("block_multiple_of", default=256) or 1
+        width = math.ceil(int(factor * int(2 * width / 3)) / multiple) * multiple
+    entry["intermediate_size"] = width
+
+
+def dense_start(reading: Reading) -> None:
+    """Read the number of first layers with a dense FFN (LFM2)."""
+    dense = reading.config.whole("num_dense_layers", default=2)
+    _dense_layers(reading, min(dense, reading.layers))
+
+
 def granite_hybrid(reading: Reading) -> None:
     """Read Granite 4: Mamba-2 and attention layers; a shared FFN with or without experts."""
     config, entry = reading.config, reading.entry
@@ -715,6 +752,9 @@ RULES: Final[dict[str, Callable[[Reading], None]]] = {
         mamba_1,
         mamba_2,
         jamba,
+        short_convolution,
+        adjusted_width,
+        dense_start,
         granite_hybrid,
         nemotron_h,
         learned_positions,
