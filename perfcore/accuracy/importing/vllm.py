@@ -52,6 +52,7 @@ _ENGINES: Final = {
     "tensorrt-llm": "trtllm",
     "trt": "trtllm",
     "lmdeploy": "lmdeploy",
+    "lmdeploy-chat": "lmdeploy",
     "tgi": "tgi",
 }
 _DAY: Final = re.compile(r"(\d{4})(\d\d)(\d\d)-\d{6}")
