@@ -154,7 +154,7 @@ def _unlisted(reading: Reading, rule: str, window: int) -> str:
 def _every(reading: Reading, period: int) -> str:
     """Return letters in which the last layer of each period sees the whole context."""
     config, layers = reading.config, reading.layers
-    keys = ("sliding_window_pattern", "_sliding_window_pattern")
+    keys = ("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers")
     given = config.raw(*keys)
     if isinstance(given, str):  # EXAONE 4: L for local, G for global
         if not given or set(given) - set("LG") or len(given) > MOST_LAYERS:
@@ -241,17 +241,31 @@ def shared_count(reading: Reading) -> None:
         reading.entry["shared_expert_intermediate_size"] = width * count
 
 
+_FIRST_DENSE: Final = ("first_k_dense_replace", "num_dense_layers")
+
+
+def _listed_dense(reading: Reading) -> int | None:
+    """Return the number of dense layers among those that a list names, None if there is none."""
+    config = reading.config
+    if not config.values.get("mlp_layer_types"):  # which is no default to name
+        config.read.add("mlp_layer_types")
+        return None
+    kinds = config.items("mlp_layer_types")
+    if len(kinds) != reading.layers or not all(kind in ("dense", "sparse") for kind in kinds):
+        config.fault("mlp_layer_types", "must be dense or sparse for each layer", REMEDY)
+    return sum(kind != "sparse" for kind in kinds)
+
+
 def first_dense(reading: Reading) -> None:
     """Read the first layers with a dense FFN; after them, every n-th layer has experts."""
     config, layers = reading.config, reading.layers
-    kinds = config.items("mlp_layer_types") if config.values.get("mlp_layer_types") else []
-    if kinds:
-        config.read |= {"first_k_dense_replace", "moe_layer_freq"}  # superseded
-        dense = sum(kind != "sparse" for kind in kinds)
+    dense = _listed_dense(reading)
+    if dense is not None:
+        config.read |= {*_FIRST_DENSE, "moe_layer_freq"}  # superseded
     elif isinstance(config.values.get("moe_layer_freq"), list):
         dense = sum(not item for item in config.wholes("moe_layer_freq"))
     else:
-        first = config.whole("first_k_dense_replace")
+        first = config.whole(*_FIRST_DENSE)
         period = max(config.whole("moe_layer_freq", default=1), 1)
         dense = sum(n < first or n % period != 0 for n in range(layers))
     _dense_layers(reading, min(dense, layers))
@@ -260,15 +274,21 @@ def first_dense(reading: Reading) -> None:
 def some_dense(reading: Reading) -> None:
     """Read which layers have experts: every n-th, except those in a list (Qwen)."""
     config = reading.config
-    step = max(config.whole("decoder_sparse_step", default=1), 1)
-    never = set(config.wholes("mlp_only_layers"))
-    dense = sum(n in never or (n + 1) % step != 0 for n in range(reading.layers))
+    dense = _listed_dense(reading)
+    if dense is not None:
+        config.read |= {"decoder_sparse_step", "mlp_only_layers"}  # superseded
+    else:
+        step = max(config.whole("decoder_sparse_step", default=1), 1)
+        never = set(config.wholes("mlp_only_layers"))
+        dense = sum(n in never or (n + 1) % step != 0 for n in range(reading.layers))
     _dense_layers(reading, dense)
 
 
 def ernie_layers(reading: Reading) -> None:
     """Read which layers have experts: every n-th between a first and a last (ERNIE)."""
     config, layers = reading.config, reading.layers
+    if config.flag("use_bias") and reading.entry.get("num_experts"):
+        config.fault("use_bias", "biases beside experts", REMEDY)
     start = config.whole("moe_layer_start_index")
     end = config.raw("moe_layer_end_index")
     last = end if isinstance(end, int) and 0 <= end < layers else layers - 1
@@ -312,6 +332,10 @@ def latent(reading: Reading) -> None:
         "num_key_value_heads": 0,
         "head_dim": 0,
     }
+    whole = config.whole("qk_head_dim")  # of both parts; written by newer libraries
+    both = entry["qk_nope_head_dim"] + entry["qk_rope_head_dim"]
+    if whole and whole != both:
+        config.fault("qk_head_dim", f"{whole} is not {both}, the sum of its parts", "correct it")
 
 
 def even_values(reading: Reading) -> None:
@@ -335,18 +359,29 @@ def indexer(reading: Reading) -> None:
 
 
 def kimi_delta(reading: Reading) -> None:
-    """Read Kimi Linear: the layers with Kimi delta attention, counted from 1."""
-    linear = reading.config.inner("linear_attn_config")
-    heads, width = linear.need("num_heads"), linear.need("head_dim")
-    full = set(linear.wholes("full_attn_layers"))
+    """Read Kimi Linear: the layers with Kimi delta attention, counted from 1 or listed."""
+    config = reading.config
+    linear = config.inner("linear_attn_config")
+    if linear.values:
+        heads, width = linear.need("num_heads"), linear.need("head_dim")
+        kernel = linear.need("short_conv_kernel_size")
+        full, delta = (set(linear.wholes(f"{kind}_layers")) for kind in ("full_attn", "kda"))
+        if delta and (full & delta or full | delta != set(range(1, reading.layers + 1))):
+            linear.fault("kda_layers", "does not list the layers beside full_attn_layers", REMEDY)
+        letters = "".join("A" if n + 1 in full else "K" for n in range(reading.layers))
+    else:
+        heads, width = config.need("linear_num_heads"), config.need("linear_head_dim")
+        kernel = config.need("linear_conv_kernel_dim")
+        if not config.has("layer_types"):
+            config.need("layer_types")
+        letters = listed_layers(reading).replace("G", "K").replace("F", "A")
     reading.entry |= {
         "linear_num_key_heads": heads,
         "linear_num_value_heads": heads,
         "linear_key_head_dim": width,
         "linear_value_head_dim": width,
-        "linear_conv_kernel_dim": linear.need("short_conv_kernel_size"),
+        "linear_conv_kernel_dim": kernel,
     }
-    letters = "".join("A" if n + 1 in full else "K" for n in range(reading.layers))
     set_layers(reading.entry, letters)
 
 
@@ -414,8 +449,7 @@ def no_attention(reading: Reading) -> None:
 def mamba_1(reading: Reading) -> None:
     """Read Mamba: state-space layers only."""
     config, entry = reading.config, reading.entry
-    if config.flag("use_bias"):
-        config.fault("use_bias", "projections with biases", REMEDY)
+    _check_biases(config)
     no_attention(reading)
     width = entry["hidden_size"]
     entry |= {
@@ -427,6 +461,16 @@ def mamba_1(reading: Reading) -> None:
     }
 
 
+def _check_biases(
+    config: Fields, projections: str = "use_bias", convolution: str = "use_conv_bias"
+) -> None:
+    """Refuse state-space layers with other biases than the usual ones."""
+    if config.flag(projections):
+        config.fault(projections, "projections with biases", REMEDY)
+    if not config.flag(convolution, default=True):
+        config.fault(convolution, "convolutions without biases", REMEDY)
+
+
 def _time_step_rank(config: Fields, key: str, width: int) -> int:
     if config.raw(key) in ("auto", None):
         return math.ceil(width / 16)
@@ -436,8 +480,7 @@ def _time_step_rank(config: Fields, key: str, width: int) -> int:
 def mamba_2(reading: Reading) -> None:
     """Read Mamba-2: state-space layers only."""
     config = reading.config
-    if config.flag("use_bias"):
-        config.fault("use_bias", "projections with biases", REMEDY)
+    _check_biases(config)
     no_attention(reading)
     reading.entry |= {
         "mamba_num_heads": config.need("num_heads"),
@@ -451,6 +494,7 @@ def mamba_2(reading: Reading) -> None:
 def jamba(reading: Reading) -> None:
     """Read Jamba: one attention layer per period, and experts in every other FFN."""
     config, entry, layers = reading.config, reading.entry, reading.layers
+    _check_biases(config, "mamba_proj_bias", "mamba_conv_bias")
     period, offset = config.need("attn_layer_period"), config.whole("attn_layer_offset")
     letters = "".join("F" if n % period == offset else "M" for n in range(layers))
     set_layers(entry, letters)
@@ -471,14 +515,29 @@ def jamba(reading: Reading) -> None:
 
 def granite_hybrid(reading: Reading) -> None:
     """Read Granite 4: Mamba-2 and attention layers; a shared FFN with or without experts."""
-    config, entry = reading.config, reading.entry
+    entry = reading.entry
     shared = reading.need("shared_expert_intermediate_size")
     if entry.get("num_experts"):
         entry["shared_expert_intermediate_size"] = shared
     else:
         entry["intermediate_size"] = shared
-    if "M" not in str(entry.get("layer_types", "")):
-        set_layers(entry, listed_layers(reading) or "M" * reading.layers)
+    set_layers(entry, listed_layers(reading).replace("G", "M") or "M" * reading.layers)
+    _mamba_2_layers(reading)
+
+
+def bamba(reading: Reading) -> None:
+    """Read Bamba: Mamba-2 layers, with attention in some that are listed by number."""
+    config = reading.config
+    attending = set(config.wholes("attn_layer_indices"))
+    letters = "".join("F" if n in attending else "M" for n in range(reading.layers))
+    set_layers(reading.entry, listed_layers(reading).replace("G", "M") or letters)
+    _mamba_2_layers(reading)
+
+
+def _mamba_2_layers(reading: Reading) -> None:
+    """Read the widths of Mamba-2 layers beside attention."""
+    config, entry = reading.config, reading.entry
+    _check_biases(config, "mamba_proj_bias", "mamba_conv_bias")
     heads = config.need("mamba_n_heads")
     width = config.raw("mamba_d_head")
     inner = (config.whole("mamba_expand") or 2) * entry["hidden_size"]
@@ -493,12 +552,19 @@ def granite_hybrid(reading: Reading) -> None:
     }
 
 
-_BLOCKS: Final = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
+_BLOCKS: Final = {
+    **dict.fromkeys(("mamba", "linear_attention"), "M"),
+    **dict.fromkeys(("attention", "full_attention"), "*"),
+    "mlp": "-",
+    "moe": "E",
+}
 
 
 def nemotron_h(reading: Reading) -> None:
     """Read Nemotron-H: a layer is Mamba-2 (M), attention (*), an FFN (-) or experts (E)."""
     config, entry = reading.config, reading.entry
+    _check_biases(config)
+    _check_biases(config, "mamba_proj_bias")
     if config.values.get("hybrid_override_pattern"):
         pattern = config.text("hybrid_override_pattern")
     else:  # newer files have a list of names
@@ -546,6 +612,8 @@ def opt(reading: Reading) -> None:
     width = config.whole("word_embed_proj_dim", default=entry["hidden_size"])
     if width != entry["hidden_size"]:
         config.fault("word_embed_proj_dim", f"{width} is not hidden_size", REMEDY)
+    if not config.flag("layer_norm_elementwise_affine", default=True):
+        config.fault("layer_norm_elementwise_affine", "false: norms without weights", REMEDY)
     if not config.flag("do_layer_norm_before", default=True):
         config.fault("do_layer_norm_before", "false: no final norm", REMEDY)
     entry["learned_positions"] = reading.need("max_position_embeddings") + 2
@@ -553,8 +621,9 @@ def opt(reading: Reading) -> None:
 
 def multi_query(reading: Reading) -> None:
     """Set one KV head, unless switched off (StarCoder)."""
-    if reading.config.flag("multi_query", default=True):
-        reading.entry["num_key_value_heads"] = 1
+    entry = reading.entry
+    multi = reading.config.flag("multi_query", default=True)
+    entry["num_key_value_heads"] = 1 if multi else entry["num_attention_heads"]
 
 
 def gpt_neo(reading: Reading) -> None:
@@ -622,6 +691,22 @@ def output_bias(reading: Reading) -> None:
         reading.entry["attention_bias"] = "all"
 
 
+def sub_norms(reading: Reading) -> None:
+    """Count BitNet's norms before the output and down projections."""
+    entry = reading.entry
+    entry["extra_parameters"] = reading.layers * (entry["hidden_size"] + entry["intermediate_size"])
+    entry["notes"] = "extra_parameters: norms before the output and down projections"
+
+
+def post_moe_norm(reading: Reading) -> None:
+    """Count A.X K1's norm after the experts of each layer that has some."""
+    entry = reading.entry
+    sparse = reading.layers - entry.get("first_k_dense_replace", 0)
+    if entry.get("num_experts"):
+        entry["extra_parameters"] = sparse * entry["hidden_size"]
+        entry["notes"] = "extra_parameters: norms after the experts"
+
+
 def chatglm(reading: Reading) -> None:
     """Read the groups of KV heads of ChatGLM 2 and later."""
     config, entry = reading.config, reading.entry
@@ -647,13 +732,37 @@ def one_norm_if_parallel(reading: Reading) -> None:
         reading.entry["norms_per_layer"] = 1
 
 
+def _of_global_layers(reading: Reading) -> int:
+    """Return the width of heads of full layers, as newer libraries write it layer by layer."""
+    config = reading.config
+    table = config.inner("per_layer_config")
+    if not table.values:
+        return 0
+    config.read.add("global_head_dim")  # superseded
+    pattern = listed_layers(reading)
+    full = {n for n, letter in enumerate(pattern) if letter == "F"}
+    widths: set[object] = set()
+    numbers = set()
+    for number, values in table.values.items():
+        if not number.isdigit() or not isinstance(values, dict) or set(values) != {"head_dim"}:
+            config.fault(f"per_layer_config.{number}", "more than head_dim", REMEDY)
+            return 0
+        numbers.add(int(number))
+        widths.add(values["head_dim"])
+    if numbers != full or len(widths) != 1:
+        config.fault("per_layer_config", "does not give all full layers the same head_dim", REMEDY)
+        return 0
+    number, values = next(iter(table.values.items()))
+    return table.inner(number).need("head_dim")
+
+
 def gemma_4(reading: Reading) -> None:
     """Read Gemma 4: full layers have wider heads and may share keys with values."""
     config, entry = reading.config, reading.entry
     for key in ("hidden_size_per_layer_input", "num_kv_shared_layers"):
         if config.whole(key):
             config.fault(key, f"{config.whole(key)}: not modelled", REMEDY)
-    entry["global_head_dim"] = config.whole("global_head_dim")
+    entry["global_head_dim"] = _of_global_layers(reading) or config.whole("global_head_dim")
     if config.flag("attention_k_eq_v"):
         entry["attention_k_eq_v"] = True
         entry["num_global_key_value_heads"] = config.whole("num_global_key_value_heads")
@@ -716,6 +825,7 @@ RULES: Final[dict[str, Callable[[Reading], None]]] = {
         mamba_2,
         jamba,
         granite_hybrid,
+        bamba,
         nemotron_h,
         learned_positions,
         opt,
@@ -726,6 +836,8 @@ RULES: Final[dict[str, Callable[[Reading], None]]] = {
         dbrx,
         half_width,
         output_bias,
+        sub_norms,
+        post_moe_norm,
         chatglm,
         persimmon,
         one_norm_if_parallel,
