@@ -103,7 +103,7 @@ _QWEN3: Final = Architecture(fixed=_HEAD_NORM, switches=_all("attention_bias"), 
 _QWEN_NEXT: Final = Architecture(
     fixed={**_HEAD_NORM, "attn_output_gate": True},
     switches=_all("attention_bias"),
-    rules=("gated_delta", "experts", "shared_width"),
+    rules=("experts", "shared_width", "gated_delta"),
 )
 _GEMMA: Final = Architecture(switches=_all("attention_bias"), tied=True)
 _GEMMA3: Final = _GEMMA.but(

@@ -199,7 +199,9 @@ def _as_quantised(found: Quantisation, entry: Mapping[str, Any], kept: Patterns)
         "native_dtype": dtype,
         "native_format": form or ("int4-g128" if found.bits < _HALF_BYTE else "int8"),
         "own_bits": found.bits,
-        "own_embedding_bits": found.embedding_bits,
+        "own_embedding_bits": (found.embedding_bits + found.head_bits) / 2.0
+        if found.head_bits and not entry[_TIED]  # an embedding and an output matrix
+        else found.embedding_bits,
     }
 
 

@@ -45,6 +45,7 @@ _BLOCKS: Final = {
     ),
     "experts": ("mlp.experts.0", "block_sparse_moe.experts.0", "mixer.experts.0", "experts.0"),
 }
+_SOME: Final = (0, 1, 2, 5, 10, 20, 40)  # layers
 _LONGEST: Final = 300  # characters of a pattern
 _MOST_REPEATS: Final = 3  # unbounded repetitions: a search takes a power of them
 _PATIENCE: Final = 5.0  # s for all names of a model
@@ -116,6 +117,17 @@ class Patterns:
                 "list fewer, or name the modules"
             )
         return any(expression.search(name) for expression in self._expressions)
+
+
+def ffn_matrices(patterns: Patterns) -> int:
+    """Return how many of an FFN's and experts' matrices in some layers patterns name.
+
+    Without patterns, which is so if only classes are named, it is all of them.
+    """
+    places = [
+        (part, layer, name) for part in ("ffn", "experts") for layer in _SOME for name in _FFN
+    ]
+    return sum(not patterns or any(map(patterns.match, _spellings(*place))) for place in places)
 
 
 def kept_share(

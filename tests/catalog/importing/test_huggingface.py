@@ -108,6 +108,13 @@ def test_dense_layers_are_counted_wherever_they_are():
     assert (entry.moe_layers, entry.dense_layers) == (45, 3)
 
 
+def test_every_other_layer_of_qwen_next_may_be_dense():
+    config = changed(CASES["qwen3_next"]["config"], decoder_sparse_step=2, intermediate_size=5632)
+    entry = read(config)
+
+    assert (entry.moe_layers, entry.dense_layers) == (24, 24)
+
+
 def test_newer_files_list_layers_by_name():
     known = CASES["nemotron_h, experts"]["config"]
     names = {"M": "mamba", "*": "attention", "E": "moe"}

@@ -282,6 +282,87 @@ FORMATS = {
     "mlx mxfp4": ({"group_size": 32, "bits": 4, "mode": "mxfp4"}, "mxfp4", "mxfp4"),
     "exl2": ({"quant_method": "exl2", "bits": 4.65}, "exl2 4.65 bit", "int4-g128"),
     "exl3": ({"quant_method": "exl3", "bits": 3.0}, "exl3 3 bit", "int4-g128"),
+    "nvfp4": ({"quant_method": "nvfp4"}, "nvfp4", "nvfp4"),
+    "mxfp8": ({"quant_method": "mxfp8"}, "mxfp8", "mxfp8"),
+    "fp8, blocks of 32": ({**FP8, "weight_block_size": [1, 32]}, "mxfp8", "mxfp8"),
+    "fouroversix": ({"quant_method": "fouroversix", "dtype": "nvfp4"}, "nvfp4", "nvfp4"),
+    "sinq": ({"quant_method": "sinq", "nbits": 4, "group_size": 64}, "int4", "int4-g64"),
+    "gemma 8": ({"quant_method": "gemma", "num_bits": 8}, "int8", "int8"),
+    "bitnet": ({"quant_method": "bitnet"}, "ternary", "int4-g128"),
+    "bitnet online": (
+        {"quant_method": "bitnet", "quantization_mode": "online"},
+        "bf16",
+        "bf16",
+    ),
+    "w8a8_int8": ({"quant_method": "w8a8_int8"}, "int8", "int8-w8a8"),
+    "mistral": ({"qformat_weight": "fp8_e4m3", "qscheme_act": "TENSOR"}, "fp8", "fp8"),
+    "modelopt, cache only": (
+        {"quant_method": "modelopt", "quant_algo": None, "kv_cache_quant_algo": "FP8"},
+        "bf16",
+        "bf16",
+    ),
+    "compressed, two schemes": (
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {
+                "group_0": {
+                    "targets": ["re:.*self_attn.*"],
+                    "weights": {"num_bits": 8, "type": "float", "strategy": "channel"},
+                },
+                "group_1": {
+                    "targets": ["re:.*mlp.*"],
+                    "weights": {"num_bits": 4, "type": "float", "group_size": 16},
+                },
+            },
+        },
+        "nvfp4",
+        "nvfp4",
+    ),
+    "quark, in steps": (
+        {
+            **QUARK,
+            "global_quant_config": {
+                "weight": [{"dtype": "fp8_e4m3"}, {"dtype": "int4", "group_size": 128}]
+            },
+        },
+        "int4",
+        "int4-g128",
+    ),
+    "torchao, intx": (
+        {
+            **TORCHAO,
+            "quant_type": {
+                "default": {
+                    "_type": "Int8DynamicActivationIntxWeightConfig",
+                    "_data": {
+                        "weight_dtype": {"_type": "torch.dtype", "_data": "int4"},
+                        "weight_granularity": {"_type": "PerGroup", "_data": {"group_size": 32}},
+                    },
+                }
+            },
+        },
+        "int4",
+        "int4-g32",
+    ),
+    "torchao, by name": (
+        {
+            **TORCHAO,
+            "quant_type": {
+                "default": {
+                    "_type": "FqnToConfig",
+                    "_data": {
+                        "fqn_to_config": {
+                            "re:.*self_attn.*": None,
+                            "_default": {"_type": "Float8WeightOnlyConfig", "_data": {}},
+                        }
+                    },
+                }
+            },
+        },
+        "fp8",
+        "fp8",
+        1.0,
+    ),
     "eetq": ({"quant_method": "eetq"}, "int8", "int8"),
     "quanto": ({"quant_method": "quanto", "weights": "int8"}, "int8", "int8"),
     "aqlm": (
@@ -316,6 +397,10 @@ def test_every_method_is_read(name):
         {"quant_method": "torchao", "quant_type": "ternary"},
         {"bits": 7, "group_size": 64},
         {"quant_method": "exl2"},
+        {"quant_method": "spqr", "bits": 3},
+        {"quant_method": "bitsandbytes"},
+        {"quant_method": "fouroversix", "dtype": "fp2"},
+        {"qformat_weight": "fp2"},
     ],
 )
 def test_what_is_not_understood_is_said(values):
@@ -326,6 +411,52 @@ def test_what_is_not_understood_is_said(values):
     with pytest.raises(InputError, match="which is no weight format here; give one"):
         Configuration(entry, "b200")
     assert Configuration(entry, "b200", weight_format="fp8").evaluate().tpot_s > 0.0
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (
+            {
+                "quant_method": "auto-round",
+                "bits": 2,
+                "group_size": 128,
+                "extra_config": {"model.layers.0.mlp.down_proj": {"bits": 4}},
+            },
+            "1 rules of extra_config with other bits are not read",
+        ),
+        (
+            {"quant_method": "gptq", "bits": 4, "group_size": 128, "lm_head": True},
+            "lm_head is quantised",
+        ),
+        (
+            {"quant_method": "gemma", "quantize_embeddings": True},
+            "embeddings are quantised, and counted at 16 bits",
+        ),
+        (
+            {
+                **{key: value for key, value in compressed().items() if key != "base"},
+                "sparsity_config": {"format": "sparse-24-bitmask"},
+            },
+            "sparsity (sparse-24-bitmask) is not counted",
+        ),
+        (
+            {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"},
+            "only the KV cache is quantised",
+        ),
+    ],
+)
+def test_what_is_counted_otherwise_is_said(values, words):
+    assert words in quantised(**values).notes
+
+
+def test_output_matrices_may_have_bits_of_their_own():
+    """ExLlama: 4 bits, an output matrix of 6 bits and an embedding of 16, which make 11 each."""
+    entry = quantised(quant_method="exl3", bits=4.0, head_bits=6)
+    tied = quantised({**LLAMA, "tie_word_embeddings": True}, quant_method="exl3", bits=4.0)
+
+    assert entry.own_embedding_bits == 11.0
+    assert tied.own_embedding_bits == 16.0
 
 
 def test_bits_that_no_format_has_are_the_file_s():
