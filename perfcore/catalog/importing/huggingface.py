@@ -16,9 +16,10 @@ from perfcore.catalog.importing.architectures import (
 from perfcore.catalog.importing.defaults import CLASS_DEFAULTS
 from perfcore.catalog.importing.document import REMEDY, Fields, NotModelledError
 from perfcore.catalog.importing.mistral import as_config, is_params
-from perfcore.catalog.importing.modules import Patterns, kept_share
+from perfcore.catalog.importing.modules import Patterns
 from perfcore.catalog.importing.quantization import Quantisation, quantisation
 from perfcore.catalog.importing.rules import RULES, Reading, grouped_query, size, windows
+from perfcore.catalog.importing.shares import wide_shares
 from perfcore.catalog.importing.unread import unread
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.errors import InputError, show
@@ -104,7 +105,7 @@ def from_config(
     left_out = f"left out: {entry['left_out']}" if entry["left_out"] else ""
     strange = _not_understood(kept)
     notes = (entry.get("notes", ""), inner, left_out, *found.notes, strange, *noted)
-    entry["notes"] = "; ".join(note for note in notes if note)
+    entry["notes"] = "; ".join(dict.fromkeys(note for note in notes if note))
     if architecture is None:
         entry["estimated"] = {
             "layer_types": f"model_type {show(model_type)} is unknown; it has Llama's fields "
@@ -164,29 +165,9 @@ _HALF_BYTE: Final = 6.0  # bits, from which a format is run as one of 8 bits
 
 def _as_quantised(found: Quantisation, entry: Mapping[str, Any], kept: Patterns) -> dict[str, Any]:
     """Return the fields of an entry about its checkpoint's weights."""
-    letters = str(entry.get("layer_types") or ("A" if entry.get("kv_lora_rank") else "F"))
-    count = int(entry["num_hidden_layers"])
-    pattern = (letters * (count // len(letters) + 1))[:count]
-    first = int(entry.get("first_k_dense_replace", 0))
     sparse, shared = bool(entry.get("num_experts")), entry.get("shared_expert_intermediate_size")
-    routed = [n for n in range(count) if sparse and n >= first]
-    dense = [n for n in range(count) if not sparse or n < first or entry.get("dense_beside_moe")]
-    attending = [n for n, letter in enumerate(pattern) if letter in "FSAa"]
-    recurrent = [n for n, letter in enumerate(pattern) if letter in "GMKT"]
     targets = Patterns(found.targets, "quantization_config")
-
-    def share(part: str, layers: list[int]) -> float:
-        return kept_share(kept, targets, part, layers, latent=bool(entry.get("kv_lora_rank")))
-
-    wide = {
-        "wide_attention": _mean(
-            (share("attention", attending), len(attending)),
-            (share("recurrent", recurrent), len(recurrent)),
-        ),
-        "wide_ffn": share("ffn", dense),
-        "wide_shared_experts": share("shared", routed) if shared else 0.0,
-        "wide_experts": share("experts", routed),
-    }
+    wide = wide_shares(kept, targets, entry, shared=bool(shared))
     dtype, form = found.dtype, found.format
     others = [wide["wide_attention"], *([wide["wide_shared_experts"]] if shared else [])]
     experts_only = sparse and found.kept and min(others) == 1.0 and wide["wide_experts"] == 0.0
@@ -203,11 +184,6 @@ def _as_quantised(found: Quantisation, entry: Mapping[str, Any], kept: Patterns)
         if found.head_bits and not entry[_TIED]  # an embedding and an output matrix
         else found.embedding_bits,
     }
-
-
-def _mean(*weighted: tuple[float, int]) -> float:
-    total = sum(weight for _, weight in weighted)
-    return sum(value * weight for value, weight in weighted) / total if total else 0.0
 
 
 _TOWERS: Final = {

@@ -234,7 +234,10 @@ def _modelopt(fields: Fields, values: Facts) -> Quantisation:
         for name, rule in listed.items():
             algo = rule.get("quant_algo") if isinstance(rule, dict) else rule
             counted.setdefault(algo, []).append(str(name))
-        most = max(counted, key=lambda algo: len(counted[algo]))
+        most = max(  # of the FFNs, which most weights are in
+            counted,
+            key=lambda algo: (ffn_matrices(Patterns(counted[algo], _BESIDE)), len(counted[algo])),
+        )
         found = _algorithm(most)
         notes = (
             (f"mixed precision is counted as {most}: {', '.join(map(str, counted))}",)

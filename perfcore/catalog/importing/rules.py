@@ -332,7 +332,7 @@ def latent(reading: Reading) -> None:
         "num_key_value_heads": 0,
         "head_dim": 0,
     }
-    whole = config.whole("qk_head_dim")  # of both parts; written by newer libraries
+    whole = config.whole("qk_head_dim") if "qk_head_dim" in config.values else 0  # a sum
     both = entry["qk_nope_head_dim"] + entry["qk_rope_head_dim"]
     if whole and whole != both:
         config.fault("qk_head_dim", f"{whole} is not {both}, the sum of its parts", "correct it")
@@ -349,19 +349,46 @@ def indexer(reading: Reading) -> None:
     """Read the indexer of DeepSeek sparse attention."""
     for name in ("index_topk", "index_n_heads", "index_head_dim"):
         reading.entry[name] = reading.config.need(name)
-    kinds = reading.config.items("indexer_types")
-    if not kinds:
+    config = reading.config
+    if not config.values.get("indexer_types"):
+        _every_nth_indexer(reading)
         return
+    kinds = config.items("indexer_types")
+    config.read |= {"index_topk_freq", "index_skip_topk_offset", "index_topk_pattern"}  # superseded
     if len(kinds) != reading.layers or not all(kind in ("full", "shared") for kind in kinds):
-        reading.config.fault("indexer_types", "must be full or shared for each layer", REMEDY)
+        config.fault("indexer_types", "must be full or shared for each layer", REMEDY)
         return
     set_layers(reading.entry, "".join("A" if kind == "full" else "a" for kind in kinds))
+
+
+def _every_nth_indexer(reading: Reading) -> None:
+    """Read which layers have an indexer: the first ones, and then every n-th; others share it."""
+    config = reading.config
+    given = config.values.get("index_topk_freq")
+    config.read.add("indexer_types")
+    if given is None:
+        return
+    period, first = config.need("index_topk_freq"), config.whole("index_skip_topk_offset")
+    if config.values.get("index_topk_pattern") is not None:
+        config.fault("index_topk_pattern", "not modelled", REMEDY)
+    own = (n < first or (n + 1 - first) % period == 0 for n in range(reading.layers))
+    set_layers(reading.entry, "".join("A" if full else "a" for full in own))
 
 
 def kimi_delta(reading: Reading) -> None:
     """Read Kimi Linear: the layers with Kimi delta attention, counted from 1 or listed."""
     config = reading.config
     linear = config.inner("linear_attn_config")
+    gates = [
+        table.flag(key)
+        for table, key in ((config, "mla_use_output_gate"), (linear, "use_full_rank_gate"))
+        if key in table.values
+    ]
+    if len(set(gates)) > 1 or (len(gates) == 1 and gates[0]):
+        config.fault("mla_use_output_gate", "gates in some kinds of layers only", REMEDY)
+    reading.entry["attn_output_gate"] = any(gates)
+    if reading.entry.get("moe_latent_size") and "latent_moe_use_norm" in config.values:
+        reading.entry["moe_latent_norm"] = config.flag("latent_moe_use_norm")
     if linear.values:
         heads, width = linear.need("num_heads"), linear.need("head_dim")
         kernel = linear.need("short_conv_kernel_size")
@@ -759,6 +786,7 @@ def _of_global_layers(reading: Reading) -> int:
 def gemma_4(reading: Reading) -> None:
     """Read Gemma 4: full layers have wider heads and may share keys with values."""
     config, entry = reading.config, reading.entry
+    config.read.add("vocab_size_per_layer_input")  # of embeddings that the next line refuses
     for key in ("hidden_size_per_layer_input", "num_kv_shared_layers"):
         if config.whole(key):
             config.fault(key, f"{config.whole(key)}: not modelled", REMEDY)

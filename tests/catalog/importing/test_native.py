@@ -13,7 +13,7 @@ from perfcore.catalog import loader
 from perfcore.catalog.importing.document import NotModelledError
 from perfcore.catalog.importing.huggingface import from_config
 from perfcore.catalog.native import as_published, native_format
-from perfcore.catalog.parameters import parameter_count
+from perfcore.catalog.parameters import active_parameter_count, parameter_count
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
 from perfcore.physics.attention import kv_bytes_per_sequence
@@ -506,6 +506,54 @@ def test_layers_of_an_fp8_checkpoint_may_be_wide():
     assert made.evaluate().weight_bytes_per_device == pytest.approx(60.9e9, rel=1e-3)
 
 
+LATENT = ("q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "shares"),
+    [
+        # q, k, v of widths 4096, 1024 and 1024 beside o of 4096 (Llama 3.1 8B)
+        ("llama", {"ignore": ["*o_proj"]}, (0.4, 0.0, 0.0, 0.0)),
+        # DeepSeek-V3: o has 16384 x 7168 = 117.4e6 of the 187.1e6 weights of a layer's attention
+        ("deepseek_v3", {"ignore": list(LATENT)}, (69_664_768 / 187_105_280, 0.0, 0.0, 0.0)),
+        # Gemma 4: mlp is the dense FFN beside the experts
+        (
+            "gemma4, experts beside a dense FFN",
+            {"ignore": ["model.language_model.layers.*.mlp*"]},
+            (0.0, 1.0, 0.0, 0.0),
+        ),
+        # Kimi Linear: delta attention is called self_attn, too
+        ("kimi_linear", {"ignore": ["re:.*self_attn.*"]}, (1.0, 0.0, 0.0, 0.0)),
+        # Nemotron-H has no gates; a layer is a mixer or an FFN
+        (
+            "nemotron_h, experts",
+            {
+                "quant_algo": "MIXED_PRECISION",
+                "quantized_layers": {
+                    f"backbone.layers.{n}.mixer.{module}": {"quant_algo": algorithm}
+                    for n in range(60)
+                    for modules, algorithm in (
+                        (("in_proj", "out_proj"), "FP8"),
+                        (("experts.0.up_proj", "experts.0.down_proj"), "NVFP4"),
+                        (("shared_experts.up_proj", "shared_experts.down_proj"), "NVFP4"),
+                    )
+                    for module in modules
+                },
+            },
+            (None, 0.0, 0.0, 0.0),
+        ),
+    ],
+)
+def test_shares_are_of_weights_where_modules_are_called_so(name, values, shares):
+    found = {"quant_method": "modelopt", "quant_algo": "NVFP4", **values}
+    entry = quantised(CASES[name]["config"], **found)
+    wide = (entry.wide_attention, entry.wide_ffn, entry.wide_shared_experts, entry.wide_experts)
+
+    assert entry.native_dtype.startswith("nvfp4")
+    for share, expected in zip(wide, shares, strict=True):
+        assert share == pytest.approx(expected) if expected is not None else 0.0 < share < 0.5
+
+
 def test_mxfp4_experts_are_computed_as_published():
     """gpt-oss-120b: 114.7e9 x 4.25 / 8 + 2.13e9 x 2 bytes; one device of 80 GB holds it."""
     config = changed(
@@ -580,6 +628,19 @@ def test_routed_experts_may_work_at_a_width_of_their_own():
     entry = read({"model_type": "kimi_k3", "text_config": inner})
 
     assert parameter_count(entry) == pytest.approx(2.78e12, rel=5e-3)
+
+    inner |= {
+        "mla_use_output_gate": True,
+        "latent_moe_use_norm": True,
+        "linear_attn_config": {**linear, "use_full_rank_gate": True},
+    }
+    known = loader.load_model("kimi-k3")
+    entry = read({"model_type": "kimi_k3", "text_config": inner})
+    assert parameter_count(entry) == parameter_count(known)
+    assert active_parameter_count(entry) == active_parameter_count(known)
+    inner["linear_attn_config"] = linear
+    (fault,) = faults_of({"model_type": "kimi_k3", "text_config": inner})
+    assert "gates in some kinds of layers only" in fault
 
 
 def test_layers_that_share_a_cache_are_refused():
@@ -690,6 +751,29 @@ def test_indexed_layers_may_be_listed():
     listed = ["indexed_attention"] * config["num_hidden_layers"]
 
     assert read({**config, "layer_types": listed}).record() == read(config).record()
+
+
+def test_indexers_may_be_counted():
+    """GLM-5.2: the first three layers have one, and then every fourth."""
+    config = CASES["glm_moe_dsa"]["config"]
+    kinds = [
+        "full" if n < 3 or (n - 3) % 4 == 3 else "shared"
+        for n in range(config["num_hidden_layers"])
+    ]
+    counted = {**config, "index_topk_freq": 4, "index_skip_topk_offset": 3}
+
+    assert read({**counted, "indexer_types": kinds}).record() == read(counted).record()
+    assert read(counted).record() != read(config).record()
+    assert "index_topk_pattern: not modelled" in str(
+        faults_of({**counted, "index_topk_pattern": "FS"})
+    )
+
+
+def test_sizes_of_absent_embeddings_are_no_reason_to_refuse():
+    config = copy.deepcopy(CASES["gemma4"]["config"])
+    config["text_config"] |= {"vocab_size_per_layer_input": 262_144, "num_kv_shared_layers": 0}
+
+    assert read(config).record() == read(CASES["gemma4"]["config"]).record()
 
 
 def test_keys_that_may_change_arithmetic_are_not_left_unread():
