@@ -236,7 +236,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "mistral4": _DEEPSEEK,
     "sarvam_mla": _DEEPSEEK_V3,
     "axk1": _DEEPSEEK_V3.but(rules=(*_DEEPSEEK_V3.rules, "post_moe_norm")),
-    "youtu": Architecture(switches=_all("attention_bias"), tied=True, rules=("latent",)),
+    "youtu": Architecture(tied=True, rules=("latent",)),
     "kimi_linear": _DEEPSEEK_V3.but(rules=(*_DEEPSEEK_V3.rules, "kimi_delta")),
     "longcat_flash": Architecture(
         fixed={"router_bias": True},
@@ -329,10 +329,9 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "glm_ocr_text": Architecture(fixed={"norms_per_layer": 4}),
     "glm4_moe": _GLM4_MOE,
     "glm4v_moe_text": _GLM4_MOE.but(switches=_qkv("attention_bias", default=True)),
-    "solar_open": _GLM4_MOE.but(switches=_all("attention_bias")),
+    "solar_open": _GLM4_MOE,
     "sarvam_moe": _GLM4_MOE.but(
         switches={
-            **_all("attention_bias"),
             "qk_norm": (("use_qk_norm",), "head-dim", "none", True),
         }
     ),
@@ -341,7 +340,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     ),
     "afmoe": Architecture(
         fixed={**_HEAD_NORM, "attn_output_gate": True, "norms_per_layer": 4, "router_bias": True},
-        switches=_all("attention_bias"),
+        switches=_qkv("attention_bias"),
         windows="every 4",
         rules=_SHARED,
     ),

@@ -214,6 +214,8 @@ def experts(reading: Reading) -> None:
             config.need(*keys)
         return
     entry["num_experts"] = count
+    if entry.get("mlp_bias") and "mlp_bias" in reading.architecture.switches:
+        config.fault("mlp_bias", "biases beside experts", REMEDY)
     entry["moe_latent_size"] = config.whole("moe_latent_size", "routed_expert_hidden_size")
     for name in ("num_experts_per_tok", "moe_intermediate_size"):
         keys = reading.keys(name)
@@ -332,6 +334,11 @@ def latent(reading: Reading) -> None:
         "num_key_value_heads": 0,
         "head_dim": 0,
     }
+    if "attention_bias" not in reading.architecture.switches and config.flag("attention_bias"):
+        # of both projections to a low rank and of the output
+        widths = (entry["q_lora_rank"], entry["kv_lora_rank"] + entry["qk_rope_head_dim"])
+        entry["extra_parameters"] = reading.layers * (sum(widths) + entry["hidden_size"])
+        entry["notes"] = "extra_parameters: biases of latent attention"
     whole = config.whole("qk_head_dim") if "qk_head_dim" in config.values else 0  # a sum
     both = entry["qk_nope_head_dim"] + entry["qk_rope_head_dim"]
     if whole and whole != both:
@@ -384,6 +391,8 @@ def kimi_delta(reading: Reading) -> None:
         for table, key in ((config, "mla_use_output_gate"), (linear, "use_full_rank_gate"))
         if key in table.values
     ]
+    if config.flag("attention_bias"):
+        config.fault("attention_bias", "biases beside delta attention", REMEDY)
     if len(set(gates)) > 1 or (len(gates) == 1 and gates[0]):
         config.fault("mla_use_output_gate", "gates in some kinds of layers only", REMEDY)
     reading.entry["attn_output_gate"] = any(gates)
@@ -730,8 +739,9 @@ def post_moe_norm(reading: Reading) -> None:
     entry = reading.entry
     sparse = reading.layers - entry.get("first_k_dense_replace", 0)
     if entry.get("num_experts"):
-        entry["extra_parameters"] = sparse * entry["hidden_size"]
-        entry["notes"] = "extra_parameters: norms after the experts"
+        biases = entry.get("extra_parameters", 0)
+        entry["extra_parameters"] = biases + sparse * entry["hidden_size"]
+        entry["notes"] = "extra_parameters: norms after the experts" + ", biases" * bool(biases)
 
 
 def chatglm(reading: Reading) -> None:
