@@ -44,6 +44,7 @@ _COLUMNS: Final = {  # of the Markdown table, and of JSON
     "nkvo": "no_kv_offload",
     "nopo": "no_op_offload",
     "rpc_servers": "rpc_servers",
+    "embd": "embeddings",
 }
 _DEFAULTS: Final = {"type_k": "f16", "type_v": "f16", "split_mode": "layer"}  # not in the table
 _SIZE: Final = re.compile(r"([\d.]+) ([KMG])iB")
@@ -142,7 +143,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
         "date": text_of(record, "test_time")[:10],
         "engine": "llamacpp",
         "engine_version": f"b{build:.0f}" if build else "",
-        "backend": "vulkan" if text_of(record, "backends") == "Vulkan" else "",  # else the vendor's
+        "backend": _backend(record, hardware),
         "hardware": hardware,
         "model": model or file,
         "weight_format": _format(record, model, 8.0 * size / parameters, reading),
@@ -215,6 +216,7 @@ def _reason(record: Record) -> str:
         f"keys in {show(keys)} and values in {show(values)}": keys != values,
         "tensors placed by hand": text_of(record, "tensor_buft_overrides") not in ("", "none")
         and not _experts_by_hand(record),
+        "embeddings, not answers": count(record, "embeddings"),
         "the KV cache on the host": count(record, "no_kv_offload"),
         "an uneven tensor split": len(shares) > 1,
         "devices of other machines (RPC)": "RPC" in text_of(record, "backends")
@@ -230,7 +232,7 @@ def _experts_by_hand(record: Record) -> bool:
 
 def _placed(record: Record, model: str, reading: Reading) -> dict[str, object] | str:
     """Return the columns of layers and experts on the CPU, or why no row can express them."""
-    if not _gpus(record):
+    if not _has_gpu(record):
         return {}
     try:
         entry = loader.load_model(model)
@@ -281,6 +283,25 @@ def _gpus(record: Record) -> list[str]:
     if text_of(record, "devices") == "none":
         return []
     return [name for name in _SEPARATOR.split(text_of(record, "gpu_info")) if name]
+
+
+def _has_gpu(record: Record) -> bool:
+    """Return whether a GPU may have run, also if the log with its name is not there."""
+    if text_of(record, "devices") == "none":
+        return False
+    backends = set(_SEPARATOR.split(text_of(record, "backends"))) - {"", "CPU", "BLAS", "RPC"}
+    return bool(_gpus(record) or backends)
+
+
+def _backend(record: Record, hardware: str) -> str:
+    """Return the back end, ``""`` for the one of the device's vendor."""
+    if _has_gpu(record):
+        return "vulkan" if text_of(record, "backends") == "Vulkan" else ""
+    try:
+        own = loader.load_device(hardware).backends
+    except InputError:
+        return ""  # the user must name the device anyway
+    return "" if "cpu" in own[:1] else "cpu"  # the CPU of a chip whose GPU the catalogue describes
 
 
 def _hardware(record: Record, reading: Reading) -> tuple[str, int]:

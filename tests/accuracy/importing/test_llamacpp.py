@@ -70,6 +70,7 @@ def test_llama_bench_on_a_cpu(save, more):
         ({"n_gpu_layers": 0}, "0 of 29 layers on the GPU"),
         ({"n_gpu_layers": 1}, "1 of 29 layers on the GPU"),
         ({"no_kv_offload": True}, "the KV cache on the host"),
+        ({"embeddings": 1}, "embeddings, not answers"),
         ({"type_v": "q8_0"}, "keys in 'f16' and values in 'q8_0'"),
         ({"tensor_split": "3.00/1.00"}, "an uneven tensor split"),
         ({"tensor_buft_overrides": "ffn_down=CPU"}, "tensors placed by hand"),
@@ -149,6 +150,21 @@ def test_a_result_with_weights_on_the_host_asks_for_its_memory(save):
     assert "no_op_offload" in faults_of(save(MOE | prompt))[0]
     none = read_results([save(LLAMA | {"n_cpu_moe": 8})])
     assert not any("host" in note for note in none.notes)
+
+
+def test_layers_on_the_cpu_are_seen_without_the_log(save):
+    row = rows_of(save(LLAMA | {"gpu_info": "", "n_gpu_layers": 20}), hardware="rtx-4090")["tpot_s"]
+
+    assert row.gpu_layers == 19
+
+
+def test_a_run_on_the_cpu_beside_a_gpu_says_so(save):
+    cpu = {"cpu_info": "AMD Ryzen AI MAX+ 395 w/ Radeon 8060S", "gpu_info": "", "backends": "CPU"}
+    row = rows_of(save(LLAMA | cpu))["tpot_s"]
+
+    assert (row.hardware, row.backend) == ("strix-halo", "cpu")
+    epyc = {**cpu, "cpu_info": "AMD EPYC 9654 96-Core Processor"}
+    assert rows_of(save(LLAMA | epyc))["tpot_s"].backend == ""
 
 
 def test_only_a_back_end_other_than_the_vendors_is_stated(save):

@@ -115,6 +115,19 @@ ROWS = {
             ("prefill_tokens_per_s", 2130.22, "static", 1, 1149, 1),
         ],
     ),
+    "sglang-offline.txt": (
+        (LLAMA, H100),
+        [("output_tokens_per_s_per_device", 6238.8, "saturation", None, 1024, 256)],
+    ),
+    "sglang-one-batch-server.txt": (
+        (LLAMA, H100),
+        [
+            ("ttft_s", 0.62, "static", 16, 1024, 16),
+            ("e2e_latency_s", 1.2, "static", 16, 1024, 16),
+            ("ttft_s", 2.5, "static", 64, 1024, 16),
+            ("e2e_latency_s", 4.1, "static", 64, 1024, 16),
+        ],
+    ),
     "lmdeploy-throughput.txt": (
         (LLAMA, H100),
         [
