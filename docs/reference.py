@@ -382,11 +382,13 @@ def engines() -> str:
 
 
 def released(entry: EngineEntry) -> str:
-    """Return the last release that an engine describes, if it is an older one."""
+    """Return which releases of another engine an entry describes, if it does."""
     if not entry.release_of:
         return ""
     last = f" {entry.until_version}" if entry.until_version else ""
     name = f"[{entry.release_of}](#{anchor(entry.release_of)})"
+    if entry.since_version:
+        return f"Releases of {name} from {entry.since_version} on."
     graphs = "" if entry.graphs else "; every step is eager"
     return f"Releases of {name} up to{last} ({entry.until}){graphs}."
 

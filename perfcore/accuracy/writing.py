@@ -25,6 +25,7 @@ _HEAD: Final = (
     "release_of",
     "until",
     "until_version",
+    "since_version",
     "graphs",
     "years",
     "source",

@@ -147,9 +147,10 @@ class EngineEntry(Sourced):
     kind: ClassVar[str] = "engine"
 
     base: str = ""
-    release_of: str = ""  # the current engine, if this entry is an older release of it
+    release_of: str = ""  # the engine that this entry has older, or the newest, releases of
     until: Month = ""  # month of the last such release
     until_version: Version = ""  # the last such release: 0.7 includes 0.7.3
+    since_version: Version = ""  # the first of the newest releases, which have no end
     graphs: bool = True  # False: all steps of these releases are eager
     years: tuple[Annotated[int, Field(ge=2000, le=2100)], ...] = ()  # of the releases it describes
     constants: ConstantTable = Field(default_factory=dict)
@@ -178,8 +179,12 @@ class EngineEntry(Sourced):
     def _complete(self) -> Self:
         if (self.factors or self.class_factors) and not self.base:
             raise ValueError("factors: scale the constants of a base; add base = 'default'")
-        if bool(self.release_of) != bool(self.until):
-            raise ValueError("release_of and until belong together; give both, like '2024-12'")
+        if bool(self.release_of) != bool(self.until or self.since_version):
+            raise ValueError(
+                "release_of and until belong together; give both, like '2024-12', or since_version"
+            )
+        if self.until and self.since_version:
+            raise ValueError("since_version: of releases that have no end; leave out until")
         if self.until_version and not self.release_of:
             raise ValueError("until_version: of an older release; add release_of and until")
         missing = [

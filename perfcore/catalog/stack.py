@@ -83,9 +83,8 @@ def _parsed(version: str) -> _Version | None:
     return _Version(False, tuple(int(number) for number in found["numbers"].split(".")))
 
 
-def _last(entry: EngineEntry) -> _Version | None:
-    """Return the last version that a release in the catalogue describes."""
-    text = entry.until_version
+def _stated(text: str) -> _Version | None:
+    """Return the first or last version that a release in the catalogue describes."""
     if not text:
         return None
     if text.startswith("b"):
@@ -103,26 +102,33 @@ def release_by_version(
 ) -> EngineEntry | None:
     """Return the release of an engine that a version belongs to; None if nobody can say.
 
-    Each older release states its last version; later ones are the engine itself.
+    Each older release states its last version, the newest its first; the engine itself is between.
     """
     wanted = _parsed(version)
-    lasts = [
-        (last, entry) for entry in known if entry.release_of == named.name if (last := _last(entry))
-    ]
-    if wanted is None or all(last.is_build != wanted.is_build for last, _ in lasts):
+    releases = [entry for entry in known if entry.release_of == named.name]
+    lasts = [(last, entry) for entry in releases if (last := _stated(entry.until_version))]
+    firsts = [(first, entry) for entry in releases if (first := _stated(entry.since_version))]
+    if wanted is None or all(one.is_build != wanted.is_build for one, _ in (*lasts, *firsts)):
         return None
     older = [
         (last, entry)
         for last, entry in lasts
         if last.is_build == wanted.is_build and wanted.up_to(last)
     ]
-    return min(older, key=lambda pair: pair[0], default=(None, named))[1]
+    newer = [(first, entry) for first, entry in firsts if wanted >= first]
+    if older:
+        return min(older, key=lambda pair: pair[0])[1]
+    return max(newer, key=lambda pair: pair[0], default=(None, named))[1]
 
 
 def release_by_date(named: EngineEntry, date: str, known: Iterable[EngineEntry]) -> EngineEntry:
     """Return the release of an engine that was current at a date; today's if there is none."""
     month = date[:7] or "9999"
-    older = [entry for entry in known if entry.release_of == named.name and month <= entry.until]
+    older = [
+        entry
+        for entry in known
+        if entry.release_of == named.name and entry.until and month <= entry.until
+    ]
     return min(older, key=lambda entry: entry.until, default=named)
 
 

@@ -25,9 +25,10 @@ OTHER_WORDS: Final = {
         "--clients",
         "--batch with --scheduler continuous",
     ),
-    ("--batch-size", "--bs", "--max-batch-size", "--max-num-seqs"): (
-        "--batch",
+    ("--batch-size", "--bs", "--max-batch-size"): ("--batch", "--max-sequences"),
+    ("--max-num-seqs", "--max-running-requests"): (  # the sampler keeps room for as many
         "--max-sequences",
+        "--set engine.max_sequences=N with --set engine.sampled_sequences=N",
     ),
     ("--dtype", "--precision", "--quant", "--quantization", "--quantize", "--weights"): (
         "--weight-format",

@@ -31,6 +31,11 @@ def record(engine, device, **stated):
         ("vllm", "0.8.0", "vllm"),
         ("vllm", "0.19.1rc1.dev339+gedc364896", "vllm"),
         ("vllm", "0.10.2", "vllm"),  # not before 0.7
+        ("vllm", "0.20.2", "vllm"),
+        ("vllm", "0.21", "vllm-2026"),
+        ("vllm", "0.21.0rc1", "vllm-2026"),
+        ("vllm", "v0.23.1", "vllm-2026"),
+        ("vllm", "1.0", "vllm-2026"),
         ("trtllm", "0.16.0", "trtllm-2024"),
         ("trtllm", "0.17", "trtllm"),
         ("trtllm", "1.0.0rc3", "trtllm"),
@@ -72,6 +77,7 @@ def test_the_date_decides_without_a_version():
         ("llamacpp", "0.7.3", "'0.7.3' is no version of llamacpp; write it like b3050"),
         ("sglang", "0.5.6", "sglang has one entry for all its versions; leave it out"),
         ("vllm-2024", "0.5.1", "vllm-2024 is one release of vllm; leave out the version"),
+        ("vllm-2026", "0.22", "vllm-2026 is one release of vllm; leave out the version"),
     ],
 )
 def test_a_version_that_no_entry_can_place_is_refused(engine, version, fault):
@@ -83,7 +89,7 @@ def test_a_version_that_no_entry_can_place_is_refused(engine, version, fault):
 
 def test_releases_of_one_engine_are_in_the_same_order_by_version_and_by_date():
     for engine in ("vllm", "trtllm", "llamacpp"):
-        older = [entry for entry in ENGINES if entry.release_of == engine]
+        older = [entry for entry in ENGINES if entry.release_of == engine and entry.until]
         by_date = sorted(older, key=lambda entry: entry.until)
         for before, after in zip(by_date, [*by_date[1:], catalog.load_engine(engine)], strict=True):
             found, _ = released(engine, before.until_version)
@@ -203,6 +209,11 @@ OWN = 'base = "vllm"\nsource = "mine"\n'
     [
         ('until_version = "0.7"', "until_version: of an older release; add release_of and until"),
         ('release_of = "vllm"\nuntil = "2024-12"\nuntil_version = "new"', "until_version"),
+        ('since_version = "0.7"', "release_of and until belong together"),
+        (
+            'release_of = "vllm"\nuntil = "2024-12"\nsince_version = "0.7"',
+            "since_version: of releases that have no end; leave out until",
+        ),
         ("[mine.backend.rocm.apu]\nlaunch = 2", "backend"),
         ("[mine.backend.vulkan.apu]\nlanch = 2", "unknown key 'lanch'; did you mean 'launch'?"),
         ("[mine.eager]\nlaunch = 0", "launch"),

@@ -47,6 +47,11 @@ def test_lists_and_flags_may_be_given_twice():
         (["simulate", "m", "d", "--concurrency", "8"], "here it is --clients"),
         (["point", "m", "d", "--dtype", "fp8"], "here it is --weight-format"),
         (["point", "m", "d", "--quant", "fp8"], "here it is --weight-format"),
+        (["simulate", "m", "d", "--max-num-seqs", "64"], "here it is --max-sequences"),
+        (
+            ["point", "m", "d", "--max-num-seqs", "64"],
+            "here it is --set engine.max_sequences=N with --set engine.sampled_sequences=N",
+        ),
         (["point", "m", "--device", "d"], "here it is the argument DEVICE"),
         (["size", "m", "--qps", "4"], "here it is --rate"),
     ],

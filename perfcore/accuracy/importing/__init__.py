@@ -36,6 +36,7 @@ __all__ = ["SETTABLE", "TOOLS", "Imported", "Skip", "Tool", "read_results", "set
 TOOLS: Final[tuple[Tool, ...]] = tuple(
     module.TOOL
     for module in (
+        lmdeploy,  # before vllm, whose keys its CSV has, too
         vllm,
         sglang_batch,
         trtllm,
@@ -52,7 +53,6 @@ TOOLS: Final[tuple[Tool, ...]] = tuple(
         mlenergy,
         mlperf,
         tgi,
-        lmdeploy,
     )
 )
 _PRINTED: Final = tuple(tool.printed for tool in TOOLS if tool.printed is not None)

@@ -23,13 +23,19 @@ from perfcore.accuracy.importing.fields import (
 )
 from perfcore.accuracy.importing.names import format_in
 from perfcore.accuracy.importing.tables import cells_of
-from perfcore.errors import show
+from perfcore.errors import argument, show
 
 _KEYS: Final = {"input_config", "request_latency", "request_throughput"}
 _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0}
 _TIMES: Final = {"ttft_s": "time_to_first_token", "tpot_s": "inter_token_latency"}
 _ENGINES: Final = {"tensorrtllm": "trtllm", "vllm": "vllm"}  # behind Triton
 _COMPLETED: Final = 0.9  # least share of completed requests in a meaningful run
+_PREFIXES: Final = (
+    "length",
+    "prefix_prompt_length",
+    "shared_system_prompt_length",
+    "user_context_prompt_length",
+)
 _SWEEP: Final = "per_combination_metrics"
 _LENGTHS: Final = {"input_len": "input_sequence_length", "output_len": "output_sequence_length"}
 _STATISTICS: Final = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99"}
@@ -98,7 +104,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
     _note_miscounted(lengths.get("output_len") or 0.0, asked, reading)
     values: dict[str, float | None] = {}
     for metric, key in _TIMES.items():
-        doubt = _doubt(record, metric, key, turns, keep=reading.keep_suspect)
+        doubt = _doubt(record, metric, key, config, keep=reading.keep_suspect)
         if doubt:
             yield doubt
         else:
@@ -123,6 +129,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
         reading.notes[
             f"{reading.place.file}: weight_format {narrow}, by the name of the tokenizer"
         ] = None
+    _note_devices(record, reading)
     flight = _in_flight(record)
     if not concurrency:
         doubts["concurrency"] = (
@@ -189,6 +196,28 @@ def _turns(config: Record) -> float:
     return next((found for place, key in places if (found := count(place, key))), 0.0)
 
 
+def _unusual_prompts(config: Record) -> str:
+    """Return why the time of prompts is not that of their tokens, or ``""``."""
+    turns = _turns(config)
+    if turns > 1.0:
+        return f"{turns:g} turns of a session share their prompts, which may be cached"
+    inner = section(config, "input")
+    prompt = section(inner, "prompt")
+    shared = (
+        *(count(section(prompt, "prefix_prompt"), key) for key in _PREFIXES),
+        *(count(place, key) for place in (config, prompt) for key in _PREFIXES),
+    )
+    if any(shared):
+        return "prompts share a prefix, which may be cached"
+    kind = text_of(inner, "custom_dataset_type") or text_of(config, "custom_dataset_type")
+    if kind in ("mooncake_trace", "multi_turn"):
+        return f"prompts of a {kind} share their beginnings, which may be cached"
+    image = section(inner, "image")
+    if count(section(image, "width"), "mean") or count(config, "image_width_mean"):
+        return "prompts have images, whose time is not modelled"
+    return ""
+
+
 def _note_miscounted(length: float, asked: float, reading: Reading) -> None:
     if not asked or length <= _LONGER * asked:
         return
@@ -198,14 +227,15 @@ def _note_miscounted(length: float, asked: float, reading: Reading) -> None:
     ] = None
 
 
-def _doubt(record: Record, metric: str, key: str, turns: float, *, keep: bool) -> str:
+def _doubt(record: Record, metric: str, key: str, config: Record, *, keep: bool) -> str:
     """Return why a mean time is left out, or ``""``."""
     if key not in record:
         return f"{key} is not in the file; --streaming measures it"
     if metric != "ttft_s" or keep:
         return ""
-    if turns > 1.0:
-        return f"{key}: {turns:g} turns of a session share their prompts, which may be cached"
+    unusual = _unusual_prompts(config)
+    if unusual:
+        return f"{key}: {unusual}"
     cold = _cold(record, key)
     return f"{key}: {cold}" if cold else ""
 
@@ -295,16 +325,31 @@ def _in_flight(record: Record) -> float:
     return rate * count(latency, "avg") * _SECONDS.get(text_of(latency, "unit"), 0.0)
 
 
-def _gpu(record: Record) -> str:
-    """Return the name of the GPUs in the telemetry, if all have the same name."""
-    names = {
+def _gpus(record: Record) -> list[str]:
+    """Return the names of the GPUs in the telemetry."""
+    return [
         text_of(section(gpus, gpu), "gpu_name")
         for endpoint in section(record, "telemetry_data", "endpoints").values()
         if isinstance(endpoint, dict)
         for gpus in (section(endpoint, "gpus"),)
         for gpu in gpus
-    }
+    ]
+
+
+def _gpu(record: Record) -> str:
+    """Return the name of the GPUs in the telemetry, if all have the same name."""
+    names = set(_gpus(record))
     return names.pop() if len(names) == 1 else ""
+
+
+def _note_devices(record: Record, reading: Reading) -> None:
+    """Note that the telemetry has more GPUs than the one that is assumed."""
+    found = len(_gpus(record))
+    if found > 1 and not {"tp", "pp", "dp"} & reading.given.keys():
+        reading.notes[
+            f"{reading.place.file}: the telemetry has {found} GPUs, and one is assumed: add "
+            f"{argument('given', {'tp': found})} if the server used them"
+        ] = None
 
 
 TOOL: Final = Tool(

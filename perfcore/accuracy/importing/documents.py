@@ -20,7 +20,10 @@ _LOG: Final = re.compile(r"\[(?![\s\[{\]])")
 _JSON_LINE: Final = re.compile(r"^[ \t]*(?=[\[{])", re.MULTILINE)
 # Columns of which one is in the header of every CSV file that a reader knows.
 _CSV_COLUMNS: Final = frozenset(
-    ["avg_ts", "request_throughput", "requests_per_second", "avg_latency", "completion_tokens"]
+    [
+        *("avg_ts", "request_throughput", "requests_per_second", "avg_latency"),
+        *("completion_tokens", "throughput(out tok/s)"),
+    ]
 )
 _UNKNOWN: Final = (
     "is neither JSON nor CSV nor a table of a known tool; save results as JSON, or type them into "

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 from perfcore.accuracy.importing.documents import Printed, Record
 from perfcore.accuracy.importing.names import Names
-from perfcore.accuracy.table import CHOICES, COLUMNS, MODES
-from perfcore.catalog import loader, stack
+from perfcore.accuracy.table import CHOICES, COLUMNS, MODES, OPTIONAL
+from perfcore.catalog import loader
 from perfcore.errors import InputError, argument, show
 from perfcore.limits import Limits
 from perfcore.reading.csvfile import formula
@@ -21,17 +21,15 @@ ENTRIES: Final = {  # columns that name a catalogue entry, and its kind
     "engine": "engine",
     "weight_format": "weight_format",
     "kv_format": "kv_format",
+    "host": "host",
 }
 DEGREE: Final = Limits("count", 1, 65_536, whole=True)
 SHORT_PROMPT: Final = 64.0  # tokens, below which the rate of a prompt is that of its overheads
 MEAN: Final = "mean"  # setting of concurrency: the mean in flight that a result states
 _NUMBERS: Final = {
     **dict.fromkeys(("tp", "pp", "ep", "dp"), DEGREE),
-    "weight_bits": Limits("ratio", 0.1, 64),
-    "concurrency": Limits("ratio", 1, 1e9),
-    "input_len": Limits("ratio", 0, 1e9),
+    **OPTIONAL,
     "output_len": Limits("ratio", 1, 1e9),
-    **stack.NUMBERS,
 }
 _CHOICES: Final = {"mode": MODES, **CHOICES}
 _POSITIVE: Final = Limits("ratio", 1e-12, 1e12)

@@ -12,6 +12,7 @@ from perfcore.accuracy.importing.fields import (
     Reading,
     Run,
     Tool,
+    count,
     first_text,
     measured,
     percentiles,
@@ -55,7 +56,9 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
     )
     times = {"ttft_s": "ttft", "tpot_s": "tpot"}
     framework = first_text(record, "framework", "engine").lower()
-    attention = servers.truth(record.get("dp_attention"))
+    degrees: dict[str, object] = {"tp": record.get("tp")}
+    if servers.truth(record.get("dp_attention")):
+        degrees = servers.attention_groups(count(record, "tp"), count(record, "tp"))
     yield Run(
         {
             "mode": "closed_loop",
@@ -66,12 +69,11 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
             "concurrency": record.get("conc"),
             "input_len": record.get("isl"),
             "output_len": record.get("osl"),
-            "tp": record.get("tp"),
+            **degrees,
             "ep": record.get("ep"),
             "date": text_of(record, "date")[:10],
         },
         {metric: measured(record, f"mean_{key}", reading.place) for metric, key in times.items()},
-        note="dp attention" if attention else "",
         spreads={
             metric: percentiles(record, {stat: f"{stat}_{key}" for stat in ("median", "p99")})
             for metric, key in times.items()

@@ -14,7 +14,7 @@ from perfcore.accuracy.importing.fields import Reading, Run, Tool, count, measur
 from perfcore.accuracy.importing.names import native_format
 from perfcore.accuracy.importing.tables import cells_of
 from perfcore.catalog import loader
-from perfcore.errors import InputError, show
+from perfcore.errors import InputError, argument, show
 
 _KEYS: Final = {"model_filename", "model_type", "n_prompt", "n_gen", "avg_ts"}
 _FILE_TYPE: Final = re.compile(
@@ -42,6 +42,9 @@ _COLUMNS: Final = {  # of the Markdown table, and of JSON
     "ncmoe": "n_cpu_moe",
     "n_cpu_moe": "n_cpu_moe",
     "nkvo": "no_kv_offload",
+    "nopo": "no_op_offload",
+    "rpc_servers": "rpc_servers",
+    "embd": "embeddings",
 }
 _DEFAULTS: Final = {"type_k": "f16", "type_v": "f16", "split_mode": "layer"}  # not in the table
 _SIZE: Final = re.compile(r"([\d.]+) ([KMG])iB")
@@ -59,6 +62,11 @@ _DEVICES: Final = (  # lines of the log before the table, by back end
 _INSERT: Final = re.compile(r"INSERT INTO (\w+) \(([^)]*)\) VALUES \((.*)\);")
 _SAME_BITS: Final = 0.6  # least bits per weight over those of the named format
 _OPTIONS: Final = ("flash_attn", "n_ubatch", "n_threads")  # that no column holds
+_OUTPUT_FIRST: Final = "2025-12-18"  # of -ngl, the output layer is one (ggml-org/llama.cpp#18148)
+_ALL_EXPERTS: Final = re.compile(  # of -ot, as --cpu-moe and users write it
+    r"(?:blk\\?\.)?(?:\.\*|\\d\+|\[0-9\]\+|\(\[0-9\]\+\))?\\?\.?(?:ffn_)?"
+    r"(?:\.\*_?|\(up\|down\|gate\)_|\(up\|down\|gate\)_\(ch\|\))?exps\\?\.?(?:weight)?=CPU"
+)
 
 
 def matches(record: Record) -> bool:
@@ -120,11 +128,14 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
         return
     file = text_of(record, "model_filename")
     model = reading.names.model(file, parameters)
-    reason = _reason(record) or _partial(record, str(reading.given.get("model", model)))
-    if reason:
+    placed = _placed(record, str(reading.given.get("model", model)), reading)
+    reason = _reason(record) or (placed if isinstance(placed, str) else "")
+    if reason or isinstance(placed, str):
         yield reason
         return
     hardware, devices = _hardware(record, reading)
+    if placed:
+        _note_host(hardware, reading)
     split = text_of(record, "split_mode")
     build = count(record, "build_number")
     stated: dict[str, object] = {
@@ -132,7 +143,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
         "date": text_of(record, "test_time")[:10],
         "engine": "llamacpp",
         "engine_version": f"b{build:.0f}" if build else "",
-        "backend": "vulkan" if text_of(record, "backends") == "Vulkan" else "",  # else the vendor's
+        "backend": _backend(record, hardware),
         "hardware": hardware,
         "model": model or file,
         "weight_format": _format(record, model, 8.0 * size / parameters, reading),
@@ -141,6 +152,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
         "tp": devices if split in ("row", "tensor") else 1,
         "pp": devices if split in ("layer", "") else 1,
         "concurrency": 1.0,
+        **placed,
     }
     if count(record, "n_gen"):
         lengths = {"input_len": count(record, "n_depth"), "output_len": count(record, "n_gen")}
@@ -202,25 +214,68 @@ def _reason(record: Record) -> str:
         "neither a prompt nor an answer": not prompt and not answer,
         "a prompt after a filled context": prompt and count(record, "n_depth"),
         f"keys in {show(keys)} and values in {show(values)}": keys != values,
-        "experts on the CPU": count(record, "n_cpu_moe"),
-        "tensors placed by hand": text_of(record, "tensor_buft_overrides") not in ("", "none"),
+        "tensors placed by hand": text_of(record, "tensor_buft_overrides") not in ("", "none")
+        and not _experts_by_hand(record),
+        "embeddings, not answers": count(record, "embeddings"),
         "the KV cache on the host": count(record, "no_kv_offload"),
         "an uneven tensor split": len(shares) > 1,
-        "devices of other machines (RPC)": "RPC" in text_of(record, "backends"),
+        "devices of other machines (RPC)": "RPC" in text_of(record, "backends")
+        or text_of(record, "rpc_servers"),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def _partial(record: Record, model: str) -> str:
-    """Return the split of layers between GPU and CPU, or ``""``; -1 layers means all."""
-    layers = record.get("n_gpu_layers")
-    if not _gpus(record) or not isinstance(layers, int | float) or layers < 0:
-        return ""
+def _experts_by_hand(record: Record) -> bool:
+    """Return whether tensors are placed by hand as ``--cpu-moe`` places them."""
+    return bool(_ALL_EXPERTS.fullmatch(text_of(record, "tensor_buft_overrides")))
+
+
+def _placed(record: Record, model: str, reading: Reading) -> dict[str, object] | str:
+    """Return the columns of layers and experts on the CPU, or why no row can express them."""
+    if not _has_gpu(record):
+        return {}
     try:
-        of = loader.load_model(model).num_hidden_layers
+        entry = loader.load_model(model)
     except InputError:
-        return ""  # the user must name the model anyway
-    return "" if layers > of else f"{layers:.0f} of {of + 1} layers on the GPU"
+        return {}  # the user must name the model anyway
+    layers, moe = entry.num_hidden_layers, count(record, "n_cpu_moe")
+    columns: dict[str, object] = {}
+    if entry.num_experts and (moe or _experts_by_hand(record)):
+        columns["offload"] = "experts"
+        if moe < layers and not _experts_by_hand(record):
+            columns["cpu_moe_layers"] = moe
+    asked = record.get("n_gpu_layers")
+    if isinstance(asked, int | float) and 0 <= asked <= layers:  # -1 and more mean all
+        date = text_of(record, "test_time")[:10]
+        on_gpu = asked if date and date < _OUTPUT_FIRST else asked - 1
+        if on_gpu < 1:
+            return f"{asked:.0f} of {layers + 1} layers on the GPU"
+        if on_gpu < layers:
+            columns["gpu_layers"] = on_gpu
+            output = "" if date else ", of which the output layer is one"
+            reading.notes[
+                f"{reading.place.file}: -ngl {asked:.0f} of {layers + 1} layers{output}: "
+                f"gpu_layers {on_gpu:.0f}"
+            ] = None
+    if columns:
+        if count(record, "n_prompt") and record.get("no_op_offload") in (1, True):
+            return "a prompt that the CPU computes although copies would be faster (no_op_offload)"
+        columns["prefill_chunk"] = count(record, "n_ubatch") or None
+    return columns
+
+
+def _note_host(hardware: str, reading: Reading) -> None:
+    """Ask for the memory of the machine, which no file states, unless the device shares it."""
+    name = str(reading.given.get("hardware") or hardware)
+    try:
+        shares = loader.load_device(name).shares_memory
+    except InputError:
+        return  # which is a fault of its own
+    if "host" not in reading.given and not shares:
+        reading.notes[
+            f"{reading.place.file}: the memory beside the device, which holds weights, is not "
+            f"stated: add {argument('given', {'host': 'NAME'})} (perfcore hosts lists all)"
+        ] = None
 
 
 def _gpus(record: Record) -> list[str]:
@@ -228,6 +283,25 @@ def _gpus(record: Record) -> list[str]:
     if text_of(record, "devices") == "none":
         return []
     return [name for name in _SEPARATOR.split(text_of(record, "gpu_info")) if name]
+
+
+def _has_gpu(record: Record) -> bool:
+    """Return whether a GPU may have run, also if the log with its name is not there."""
+    if text_of(record, "devices") == "none":
+        return False
+    backends = set(_SEPARATOR.split(text_of(record, "backends"))) - {"", "CPU", "BLAS", "RPC"}
+    return bool(_gpus(record) or backends)
+
+
+def _backend(record: Record, hardware: str) -> str:
+    """Return the back end, ``""`` for the one of the device's vendor."""
+    if _has_gpu(record):
+        return "vulkan" if text_of(record, "backends") == "Vulkan" else ""
+    try:
+        own = loader.load_device(hardware).backends
+    except InputError:
+        return ""  # the user must name the device anyway
+    return "" if "cpu" in own[:1] else "cpu"  # the CPU of a chip whose GPU the catalogue describes
 
 
 def _hardware(record: Record, reading: Reading) -> tuple[str, int]:

@@ -29,7 +29,12 @@ _NEEDED: Final = {  # required columns, with an example
     "input_len": "1024",
     "output_len": "256",
 }
-_LISTS: Final = {"model": "models", "device": "devices", "engine": "engines"}  # others: formats
+_LISTS: Final = {
+    "model": "models",
+    "device": "devices",
+    "engine": "engines",
+    "host": "hosts",
+}  # others: formats
 _DEFAULTS: Final = {
     "set": "",
     "mode": "static",

@@ -12,6 +12,7 @@ _DEGREES: Final = {
     "ep": ("expert_parallel_size", "ep_size", "expert_parallel", "ep"),
     "dp": ("data_parallel_size", "dp_size", "data_parallel", "dp"),
 }
+_SHARED_RANKS: Final = ("enable_dp_attention", "dp_attention", "enable_attention_dp")
 _LIMITS: Final = ("max_num_seqs", "max_running_requests", "max_batch_size")
 _BUDGETS: Final = ("max_num_batched_tokens", "chunked_prefill_size")
 _DRAFTS: Final = (
@@ -24,6 +25,11 @@ _DRAFTS: Final = (
     "spec_decode_acceptance_length",
     "accept_length",
 )
+_WITHOUT_COLUMN: Final = {
+    ("cpu_offload_gb",): "weights on the host",
+    ("kv_transfer_config",): "caches on other servers",
+    ("enable_lora", "lora_modules", "lora_paths"): "LoRA adapters",
+}
 _NOTHING: Final = ("", "none", "null", "false", "off", "0", "{}")
 _FORMATS: Final = {  # names of quantisations that the catalogue spells differently
     "awq": "int4-g128-awq",
@@ -67,10 +73,10 @@ def configuration(record: Record) -> dict[str, object]:
         value = next((info[name] for name in names if info.get(name) not in (None, "", 0)), None)
         if value is not None and value != -1:
             given[column] = value
-    if truth(info.get("enable_dp_attention")) or truth(info.get("dp_attention")):
-        given.pop("dp", None)  # its ranks are among those of tp
+    if any(truth(info.get(name)) for name in _SHARED_RANKS):
+        given |= attention_groups(count(given, "tp"), count(given, "dp"))
     if truth(info.get("enable_expert_parallel")) and "ep" not in given:
-        given["ep"] = int(count(given, "tp") or 1)
+        given["ep"] = int((count(given, "tp") or 1) * (count(given, "dp") or 1))
     quantised = first_text(info, "quantization")
     cache = first_text(info, "kv_cache_dtype")
     return {
@@ -85,6 +91,16 @@ def configuration(record: Record) -> dict[str, object]:
         else "",
         "prefill_chunk": next((count(info, name) for name in _BUDGETS if count(info, name)), None),
     }
+
+
+def attention_groups(tp: float, dp: float) -> dict[str, object]:
+    """Return the degrees of a server whose data-parallel attention has its ranks among those of tp.
+
+    Eight ranks with ``dp`` 8 are eight groups of one device, with ``dp`` 2 two groups of four.
+    """
+    if not tp or not dp or tp % dp:
+        return {"tp": tp or 1.0, "dp": 1.0}
+    return {"tp": tp / dp, "dp": dp}
 
 
 def most_sequences(record: Record) -> float:
@@ -106,21 +122,44 @@ def unsuitable(record: Record) -> str:
         str(info.get("disaggregation_mode", "null")).lower() not in _NOTHING
     ):
         return "prefill and decode on different servers have no column"
-    if count(info, "cpu_offload_gb"):
-        return "weights on the host have no column"
+    for names, what in _WITHOUT_COLUMN.items():
+        if any(
+            str(info.get(name) or "").strip().lower() not in (*_NOTHING, "[]") for name in names
+        ):
+            return f"{what} have no column ({next(name for name in names if info.get(name))})"
+    if text_of(info, "ramp_up_strategy"):
+        return "a rate that rises during the run has no mean that lasts"
+    kind = f"{text_of(info, 'endpoint_type')} {text_of(info, 'backend')}"
+    if any(word in kind for word in ("pooling", "embed", "rerank", "audio")):
+        return f"{kind.split(maxsplit=1)[0]} generates no text"
+    return ""
+
+
+def unusual_prompts(record: Record) -> str:
+    """Return why the time of prompts is not that of their tokens, or ``""``."""
+    name = text_of(record, "dataset_name").replace("-", "_")
+    if name in ("generated_shared_prefix", "prefix_repetition", "mooncake", "multi_turn"):
+        return f"prompts of {name} share their beginnings, which may be cached"
+    if name in ("image", "random_mm", "mmmu", "vision_arena", "lmms_eval"):
+        return f"prompts of {name} have images, whose time is not modelled"
     return ""
 
 
 def notes(record: Record) -> str:
     """Return options that change the speed and have no column, as text."""
     info = renamed(record)
-    names = ("max_num_seqs", "max_running_requests", "attention_backend", "gpu_memory_utilization")
+    names = (
+        *("max_num_seqs", "max_running_requests", "attention_backend", "gpu_memory_utilization"),
+        "num_scheduler_steps",
+    )
     shown = (
         f"{name} {text_of(info, name) or format(count(info, name), 'g')}"
         for name in names
         if text_of(info, name) or count(info, name)
     )
-    return ", ".join(shown)
+    burstiness = count(info, "burstiness")
+    uneven = [f"burstiness {burstiness:g}"] if burstiness not in (0.0, 1.0) else []
+    return ", ".join([*shown, *uneven])
 
 
 def truth(value: object) -> bool:

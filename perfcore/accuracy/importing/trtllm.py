@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from perfcore.accuracy.importing import servers
 from perfcore.accuracy.importing.documents import Record, cell_value
 from perfcore.accuracy.importing.fields import (
     OUTPUT_TOKENS_PER_S,
@@ -85,6 +86,10 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
     if "decoding_stats" in record:
         yield "speculative decoding has no column"
         return
+    reason = servers.unsuitable(section(record, "engine"))
+    if reason:
+        yield reason
+        return
     performance = section(record, "performance")
     requests = section(record, "request_info")
     place = reading.place.at("request_info")
@@ -125,6 +130,9 @@ def _configuration(record: Record, reading: Reading) -> dict[str, object]:
     engine, world = section(record, "engine"), section(record, "world_info")
     model = text_of(engine, "model") or text_of(engine, "model_path")
     gpu = text_of(section(record, "machine"), "name")
+    degrees: dict[str, object] = {"tp": world.get("tp_size")}
+    if servers.truth(world.get("enable_attention_dp")):
+        degrees = servers.attention_groups(count(world, "tp_size"), count(world, "tp_size"))
     quantised = text_of(engine, "quantization").replace("NO_QUANT", "")
     weights = _FORMATS.get(quantised, quantised)
     if quantised.startswith("W8A8_SQ"):
@@ -137,7 +145,7 @@ def _configuration(record: Record, reading: Reading) -> dict[str, object]:
         "hardware": reading.names.device(gpu) or gpu,
         "weight_format": weights or text_of(engine, "dtype"),
         "kv_format": text_of(engine, "kv_cache_dtype") or "auto",
-        "tp": world.get("tp_size"),
+        **degrees,
         "pp": world.get("pp_size"),
         "ep": count(world, "ep_size") or None,  # -1 for a model without experts
     }

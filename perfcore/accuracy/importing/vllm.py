@@ -52,6 +52,7 @@ _ENGINES: Final = {
     "tensorrt-llm": "trtllm",
     "trt": "trtllm",
     "lmdeploy": "lmdeploy",
+    "lmdeploy-chat": "lmdeploy",
     "tgi": "tgi",
 }
 _DAY: Final = re.compile(r"(\d{4})(\d\d)(\d\d)-\d{6}")
@@ -82,6 +83,7 @@ _LINES: Final = {
 }
 _TIME_LINE: Final = re.compile(r"(mean|median|p\d+) (ttft|tpot|itl|e2el|e2e latency) \(ms\)")
 _TITLE: Final = re.compile(r"=+ Serving Benchmark Result =+|(?=^[ \t|]*Backend:)", re.MULTILINE)
+_OFFLINE: Final = "Offline Throughput Benchmark Result"
 _LINE: Final = re.compile(r"^[ \t|]*([^:\n]+?):[ \t]+([^\n]+?)[ \t|]*$", re.MULTILINE)
 _NUMBER: Final = re.compile(r"-?[\d,]*\.?\d+(?:e[-+]?\d+)?|inf|nan", re.IGNORECASE)
 _THROUGHPUT_LINE: Final = re.compile(
@@ -99,6 +101,8 @@ def matches(record: Record) -> bool:
 
 def printed(text: str) -> list[dict[str, object]]:
     """Return the results in tables and lines that the clients print."""
+    if _OFFLINE in text:  # read with SGLang's other tools
+        return []
     options = servers.arguments(text)
     found = [
         {"table": "printed", **_options(options), **record}
@@ -324,7 +328,7 @@ def _doubt(record: Record, metric: str, options: Record, output_len: float, *, k
         return f"{key} is not in the file; the benchmark's --percentile-metrics chooses"
     if metric != "ttft_s" or keep:
         return ""
-    doubt = _waiting(record, options) or _cold(record)
+    doubt = _waiting(record, options) or servers.unusual_prompts(record) or _cold(record)
     return f"{key}: {doubt}" if doubt else ""
 
 

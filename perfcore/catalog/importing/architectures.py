@@ -103,7 +103,7 @@ _QWEN3: Final = Architecture(fixed=_HEAD_NORM, switches=_all("attention_bias"), 
 _QWEN_NEXT: Final = Architecture(
     fixed={**_HEAD_NORM, "attn_output_gate": True},
     switches=_all("attention_bias"),
-    rules=("gated_delta", "experts", "shared_width"),
+    rules=("experts", "shared_width", "gated_delta"),
 )
 _GEMMA: Final = Architecture(switches=_all("attention_bias"), tied=True)
 _GEMMA3: Final = _GEMMA.but(
@@ -147,6 +147,22 @@ _QWEN2_MOE: Final = _QWEN2.but(
 _LFM2: Final = Architecture(
     fixed=_HEAD_NORM, tied=True, rules=("short_convolution", "adjusted_width")
 )
+_SHARED: Final = ("experts", "shared_count", "first_dense")
+_SINKS: Final = LLAMA.but(fixed={"attention_sinks": True}, defaults={"sliding_window": 128})
+_GLM4_MOE: Final = Architecture(
+    fixed={"router_bias": True},
+    switches={
+        **_qkv("attention_bias"),
+        "qk_norm": (("use_qk_norm",), "head-dim", "none", False),
+    },
+    rules=_SHARED,
+)
+_GEMMA4: Final = _GEMMA.but(
+    fixed={**_HEAD_NORM, "norms_per_layer": 4},
+    windows="every 6",
+    defaults={"global_head_dim": 512, "sliding_window": 512},
+    rules=("experts", "gemma_4"),
+)
 _MAMBA: Final = Architecture(tied=True, windows="none", rules=("mamba_1",))
 _BAILING: Final = Architecture(
     switches=_qkv("use_qkv_bias"), rules=("experts", "shared_count", "first_dense")
@@ -157,7 +173,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "Yi": LLAMA,
     "xverse": LLAMA,
     "aquila": LLAMA,
-    "exaone": _NO_BIAS,
+    "exaone": LLAMA,
     "internlm": Architecture(switches=_all("bias", default=True)),
     "internlm2": Architecture(switches=_all("bias")),
     "internlm3": Architecture(switches=_qkv("qkv_bias")),
@@ -165,7 +181,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "minicpm": LLAMA.but(tied=True),
     "minicpm3": _DEEPSEEK.but(tied=True, rules=("even_values", "latent")),
     "mimo": LLAMA.but(switches=_qkv("attention_bias", default=True)),
-    "helium": LLAMA,
+    "helium": LLAMA.but(switches=_qkv("attention_bias")),
     "seed_oss": LLAMA.but(switches=_qkv("attention_bias"), rules=("output_bias",)),
     "smollm3": LLAMA.but(tied=True, windows="late"),
     "arcee": LLAMA.but(fixed={"gated_mlp": False}),
@@ -180,11 +196,13 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "qwen2_vl_text": _QWEN2,
     "qwen2_5_vl": _QWEN2,
     "qwen2_5_vl_text": _QWEN2,
+    "qwen2_5_omni_text": _QWEN2,
     "qwen2_moe": _QWEN2_MOE,
     "qwen3": _QWEN3,
     "qwen3_vl_text": _QWEN3,
     "qwen3_moe": _QWEN3.but(rules=("experts", "some_dense")),
     "qwen3_vl_moe_text": _QWEN3.but(rules=("experts", "some_dense")),
+    "qwen3_omni_moe_text": _QWEN3.but(rules=("experts", "some_dense")),
     "qwen3_next": _QWEN_NEXT.but(fixed={"shared_expert_gate": True}),
     "qwen3_5_text": _QWEN_NEXT,
     "qwen3_5_moe_text": _QWEN_NEXT.but(fixed={"shared_expert_gate": True}),
@@ -193,14 +211,12 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "vaultgemma": _GEMMA.but(windows="every 2"),
     "gemma3": _GEMMA3,
     "gemma3_text": _GEMMA3,
-    "gemma4_text": _GEMMA.but(
-        fixed={**_HEAD_NORM, "norms_per_layer": 4},
-        windows="every 6",
-        defaults={"global_head_dim": 512, "sliding_window": 512},
-        rules=("experts", "gemma_4"),
-    ),
+    "gemma4_text": _GEMMA4,
+    "gemma4_unified_text": _GEMMA4.but(defaults={"sliding_window": 1024}),
     "phi": Architecture(fixed={**_CLASSIC, **_BIASED, **_ONE_NORM, "lm_head_bias": True}),
     "phi3": _PHI3,
+    "phi4_multimodal": _PHI3,
+    "phi4mm": _PHI3.but(tied=True),
     "phimoe": Architecture(
         fixed=_LAYER_NORM,
         switches={
@@ -219,8 +235,11 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         defaults={"index_topk": 2048, "index_n_heads": 32, "index_head_dim": 128}
     ),
     "glm4_moe_lite": _DEEPSEEK_V3,
-    "mistral4": _DEEPSEEK,
     "kimi_k2": _DEEPSEEK_V3,
+    "mistral4": _DEEPSEEK,
+    "sarvam_mla": _DEEPSEEK_V3,
+    "axk1": _DEEPSEEK_V3.but(rules=(*_DEEPSEEK_V3.rules, "post_moe_norm")),
+    "youtu": Architecture(tied=True, rules=("latent",)),
     "kimi_linear": _DEEPSEEK_V3.but(rules=(*_DEEPSEEK_V3.rules, "kimi_delta")),
     "longcat_flash": Architecture(
         fixed={"router_bias": True},
@@ -266,7 +285,8 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "mpt": Architecture(fixed={"gated_mlp": False}, tied=True, rules=("mpt",)),
     "dbrx": Architecture(rules=("dbrx",)),
     "gpt_oss": Architecture(
-        fixed={**_BIASED, "attention_sinks": True, "router_bias": True},
+        fixed={"mlp_bias": True, "attention_sinks": True, "router_bias": True},
+        switches=_all("attention_bias", default=True),
         keys=_EXPERT_IS_FFN,
         windows="every 2",
         rules=("experts",),
@@ -277,6 +297,9 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         keys={"shared_expert_intermediate_size": ("shared_intermediate_size",)},
         rules=("experts", "shared_width"),
     ),
+    "granite_swa": _SINKS,
+    "granitemoe_swa": _SINKS.but(keys=_EXPERT_IS_FFN, rules=("experts",)),
+    "bamba": LLAMA.but(windows="none", rules=("bamba",)),
     "granitemoehybrid": _GRANITE_MOE.but(
         keys={"shared_expert_intermediate_size": ("shared_intermediate_size",)},
         rules=("experts", "granite_hybrid"),
@@ -305,14 +328,45 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "olmoe": _OLMO2.but(keys=_EXPERT_IS_FFN, rules=("experts",)),
     "glm": _GLM,
     "glm4": _GLM.but(fixed={"norms_per_layer": 4}, switches=_qkv("attention_bias")),
-    "glm4_moe": Architecture(
-        fixed={"router_bias": True},
+    "glm4v_text": _GLM.but(fixed={"norms_per_layer": 4}),
+    "glm_ocr_text": Architecture(fixed={"norms_per_layer": 4}),
+    "glm4_moe": _GLM4_MOE,
+    "glm4v_moe_text": _GLM4_MOE.but(switches=_qkv("attention_bias", default=True)),
+    "solar_open": _GLM4_MOE,
+    "sarvam_moe": _GLM4_MOE.but(
         switches={
-            **_qkv("attention_bias"),
-            "qk_norm": (("use_qk_norm",), "head-dim", "none", False),
-        },
-        rules=("experts", "shared_count", "first_dense"),
+            "qk_norm": (("use_qk_norm",), "head-dim", "none", True),
+        }
     ),
+    "exaone_moe": Architecture(
+        fixed={**_HEAD_NORM, "router_bias": True}, windows="every 4", rules=_SHARED
+    ),
+    "afmoe": Architecture(
+        fixed={**_HEAD_NORM, "attn_output_gate": True, "norms_per_layer": 4, "router_bias": True},
+        switches=_qkv("attention_bias"),
+        windows="every 4",
+        rules=_SHARED,
+    ),
+    "hy_v3": Architecture(
+        fixed={**_HEAD_NORM, "router_bias": True},
+        switches={**_all("attention_bias"), **_mlp("mlp_bias")},
+        keys={"moe_intermediate_size": ("moe_intermediate_size", "expert_hidden_dim")},
+        rules=_SHARED,
+    ),
+    "mellum": _QWEN3.but(windows="listed", rules=("experts", "some_dense")),
+    "flex_olmo": _OLMO2.but(keys=_EXPERT_IS_FFN, rules=("experts",)),
+    "olmo_hybrid": Architecture(
+        fixed=_FULL_NORM, switches=_all("attention_bias"), rules=("gated_delta",)
+    ),
+    "hyperclovax": LLAMA.but(switches={"norms_per_layer": (("use_post_norm",), 4, 2, True)}),
+    "jais2": Architecture(
+        fixed=_CLASSIC,
+        switches={**_all("attention_bias", default=True), **_mlp("mlp_bias", default=True)},
+    ),
+    "aria_text": LLAMA.but(keys=_EXPERT_IS_FFN, rules=("experts", "shared_count")),
+    "bitnet": Architecture(switches=_all("attention_bias"), rules=("sub_norms",)),
+    "cwm": LLAMA,
+    "iquestcoder": LLAMA,
     "chatglm": Architecture(
         switches=_qkv("add_qkv_bias", "qkv_bias"),
         keys={"head_dim": ("kv_channels",), "intermediate_size": ("ffn_hidden_size",)},
@@ -352,18 +406,13 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "hunyuan_v1_dense": _HUNYUAN,
     "hunyuan_v1_moe": _HUNYUAN.but(rules=("hunyuan",)),
     "hunyuan": _HUNYUAN.but(rules=("hunyuan",)),
-    "hy_v3": _HUNYUAN.but(
-        fixed={"router_bias": True},
-        keys={"moe_intermediate_size": ("moe_intermediate_size", "expert_hidden_dim")},
-        rules=("experts", "shared_count", "first_dense"),
-    ),
     "minimax": _MINIMAX,
     "minimax_text_01": _MINIMAX,
     "minimax_m1": _MINIMAX,
     "minimax_m2": Architecture(
-        switches={
-            "qk_norm": (("use_qk_norm",), "full", "none", False),
-            "router_bias": (("use_routing_bias",), True, False, False),
+        switches={  # a later class has neither key, and both things
+            "qk_norm": (("use_qk_norm",), "full", "none", True),
+            "router_bias": (("use_routing_bias",), True, False, True),
         },
         keys=_EXPERT_IS_FFN,
         windows="none",
@@ -387,6 +436,13 @@ TEXT_MODELS: Final[Mapping[str, str]] = {
     "qwen3_5_moe": "qwen3_5_moe_text",
     "kimi_vl": "deepseek_v3",
     "kimi_k25": "deepseek_v3",
+    "glm4v": "glm4v_text",
+    "glm46v": "glm4v_text",
+    "glm4v_moe": "glm4v_moe_text",
+    "glm_ocr": "glm_ocr_text",
+    "gemma4_unified": "gemma4_unified_text",
+    "qwen2_5_omni_thinker": "qwen2_5_omni_text",
+    "qwen3_omni_moe_thinker": "qwen3_omni_moe_text",
 }
 
 # Architectures whose physics is not modelled, and the reason.
@@ -396,9 +452,15 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
         "encoder and decoder",
     ),
     **dict.fromkeys(
-        ("bert", "roberta", "xlm-roberta", "distilbert", "electra", "deberta-v2", "modernbert"),
+        (
+            *("bert", "roberta", "xlm-roberta", "xlm-roberta-xl", "distilbert", "electra"),
+            *("deberta", "deberta-v2", "modernbert", "albert", "camembert", "eurobert"),
+            *("nomic_bert", "mpnet", "big_bird", "ernie", "rembert", "megatron-bert", "roformer"),
+            *("data2vec-text", "roberta-prelayernorm", "roc_bert", "xmod", "gte", "new"),
+        ),
         "an encoder, which generates no tokens",
     ),
+    "diffllama": "differences of two attentions",
     **dict.fromkeys(("rwkv", "rwkv5", "rwkv6", "rwkv7"), "RWKV's recurrence"),
     "recurrent_gemma": "RG-LRU recurrence",
     **dict.fromkeys(("zamba", "zamba2"), "attention blocks shared between layers"),

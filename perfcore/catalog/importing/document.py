@@ -118,6 +118,7 @@ class Fields:
         self.defaulted: dict[str, object] = {}
         self.absent: dict[str, None] = {}  # keys that may be absent, and are
         self.read: set[str] = set()
+        self.inners: dict[str, Fields] = {}  # objects inside that were read, by their key
         self._defaults = defaults or {}
 
     def fault(self, key: str, problem: str, remedy: str) -> None:
@@ -230,9 +231,13 @@ class Fields:
         value = self.values.get(key)
         if value is not None and not isinstance(value, dict):
             self.fault(key, f"{show(value)} must be an object in {{ }}", "correct it")
-        return Fields(
-            value if isinstance(value, dict) else {},
-            f"{self.place}: {key}",
-            faults=self.faults,
-            missing=self.missing,
-        )
+        if value is None:
+            self.absent[key] = None
+        if key not in self.inners:
+            self.inners[key] = Fields(
+                value if isinstance(value, dict) else {},
+                f"{self.place}: {key}",
+                faults=self.faults,
+                missing=self.missing,
+            )
+        return self.inners[key]

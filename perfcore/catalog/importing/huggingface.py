@@ -16,9 +16,10 @@ from perfcore.catalog.importing.architectures import (
 from perfcore.catalog.importing.defaults import CLASS_DEFAULTS
 from perfcore.catalog.importing.document import REMEDY, Fields, NotModelledError
 from perfcore.catalog.importing.mistral import as_config, is_params
-from perfcore.catalog.importing.modules import Patterns, kept_share
+from perfcore.catalog.importing.modules import Patterns
 from perfcore.catalog.importing.quantization import Quantisation, quantisation
 from perfcore.catalog.importing.rules import RULES, Reading, grouped_query, size, windows
+from perfcore.catalog.importing.shares import wide_shares
 from perfcore.catalog.importing.unread import unread
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.errors import InputError, show
@@ -27,6 +28,8 @@ from perfcore.reading.words import nearest
 
 _TEXT_KEYS: Final = ("text_config", "llm_config", "language_config")
 _INHERITED: Final = ("quantization_config", "torch_dtype", "dtype", "architectures")
+_TIED: Final = "tie_word_embeddings"
+_OTHER_ATTENTION: Final = ("add_cross_attention", "is_encoder_decoder")
 _RECURRENT: Final = {"mamba_1", "mamba_2"}
 
 # Fields that, unless empty, show that an unknown architecture has other physics than Llama's.
@@ -34,8 +37,11 @@ _OTHER_PHYSICS: Final = re.compile(
     r"expert|moe|window|sliding|chunk|lora_rank|ssm|mamba|state_size|conv_|linear_|kda|delta|"
     r"rwkv|recurren|compress|index_|sparse|cross_attention|layer_types|block_types|pattern|"
     r"latent|altup|laurel|kv_shared|nope_head|rope_head|v_head_dim|hyena|gate|gating|parallel|"
-    r"sinks|qk_norm|qk_layernorm|per_layer|block_configs|is_encoder_decoder"
+    r"sinks|qk_norm|qk_layernorm|per_layer|block_configs|is_encoder_decoder|cycle|loop|lambda_|"
+    r"type_vocab_size|adapter|post_norm|sub_norm|hyper_conn|attention_type|encoder_"
 )
+_ACTIVATIONS: Final = ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
+_GATED: Final = ("silu", "swish", "swiglu")  # of an FFN like Llama's
 _DECODERS: Final = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
@@ -94,12 +100,12 @@ def from_config(
         entry["max_position_embeddings"] = _context(fields, entry["max_position_embeddings"])
     entry["left_out"] = ", ".join(_left_out(values, key))
     entry["source"] = f"{identity['source']}, model_type {show(model_type)}"
-    inner = "text model only" if key else ""
+    inner = f"text model only{_tied_twice(values, key)}" if key else ""
     noted = _notes(fields, outer, model_type, known=architecture is not None)
     left_out = f"left out: {entry['left_out']}" if entry["left_out"] else ""
     strange = _not_understood(kept)
     notes = (entry.get("notes", ""), inner, left_out, *found.notes, strange, *noted)
-    entry["notes"] = "; ".join(note for note in notes if note)
+    entry["notes"] = "; ".join(dict.fromkeys(note for note in notes if note))
     if architecture is None:
         entry["estimated"] = {
             "layer_types": f"model_type {show(model_type)} is unknown; it has Llama's fields "
@@ -108,6 +114,17 @@ def from_config(
     if fields.faults:
         raise NotModelledError(fields.faults, config)
     return make_entry(entry, place)
+
+
+def _tied_twice(values: Mapping[str, object], key: str) -> str:
+    """Return a note if the file ties embeddings inside of the text model only, or outside only."""
+    table = values.get(key)
+    inside = table.get(_TIED) if isinstance(table, dict) else None
+    outside = values.get(_TIED)
+    if None in (inside, outside) or inside == outside:
+        return ""
+    told = str(outside).lower()
+    return f"; {_TIED} is {told} outside of {key}, which is followed, and another inside"
 
 
 def _not_understood(kept: Patterns) -> str:
@@ -127,8 +144,14 @@ def _notes(fields: Fields, outer: Fields, model_type: str, *, known: bool) -> li
     if fields.defaulted:
         taken = ", ".join(f"{key} = {value}" for key, value in fields.defaulted.items())
         notes.append(f"not in config.json, defaults of {model_type}: {taken}")
-    if fields.absent:
-        notes.append(f"not in config.json, usual values taken: {', '.join(fields.absent)}")
+    absent = [*fields.absent]
+    for name, inner in fields.inners.items():
+        absent += [f"{name}.{key}" for key in inner.absent if inner.values]
+    if absent:
+        notes.append(f"not in config.json, usual values taken: {', '.join(absent)}")
+    for name in _OTHER_ATTENTION:
+        if fields.flag(name):
+            fields.fault(name, "true: attention to another sequence", REMEDY)
     if serious and known:
         fields.faults.append(
             f"{fields.place}: {', '.join(serious)}: not read for model_type {show(model_type)}, "
@@ -142,29 +165,9 @@ _HALF_BYTE: Final = 6.0  # bits, from which a format is run as one of 8 bits
 
 def _as_quantised(found: Quantisation, entry: Mapping[str, Any], kept: Patterns) -> dict[str, Any]:
     """Return the fields of an entry about its checkpoint's weights."""
-    letters = str(entry.get("layer_types") or ("A" if entry.get("kv_lora_rank") else "F"))
-    count = int(entry["num_hidden_layers"])
-    pattern = (letters * (count // len(letters) + 1))[:count]
-    first = int(entry.get("first_k_dense_replace", 0))
     sparse, shared = bool(entry.get("num_experts")), entry.get("shared_expert_intermediate_size")
-    routed = [n for n in range(count) if sparse and n >= first]
-    dense = [n for n in range(count) if not sparse or n < first or entry.get("dense_beside_moe")]
-    attending = [n for n, letter in enumerate(pattern) if letter in "FSQAa"]
-    recurrent = [n for n, letter in enumerate(pattern) if letter in "GMKTL"]
     targets = Patterns(found.targets, "quantization_config")
-
-    def share(part: str, layers: list[int]) -> float:
-        return kept_share(kept, targets, part, layers, latent=bool(entry.get("kv_lora_rank")))
-
-    wide = {
-        "wide_attention": _mean(
-            (share("attention", attending), len(attending)),
-            (share("recurrent", recurrent), len(recurrent)),
-        ),
-        "wide_ffn": share("ffn", dense),
-        "wide_shared_experts": share("shared", routed) if shared else 0.0,
-        "wide_experts": share("experts", routed),
-    }
+    wide = wide_shares(kept, targets, entry, shared=bool(shared))
     dtype, form = found.dtype, found.format
     others = [wide["wide_attention"], *([wide["wide_shared_experts"]] if shared else [])]
     experts_only = sparse and found.kept and min(others) == 1.0 and wide["wide_experts"] == 0.0
@@ -177,13 +180,10 @@ def _as_quantised(found: Quantisation, entry: Mapping[str, Any], kept: Patterns)
         "native_dtype": dtype,
         "native_format": form or ("int4-g128" if found.bits < _HALF_BYTE else "int8"),
         "own_bits": found.bits,
-        "own_embedding_bits": found.embedding_bits,
+        "own_embedding_bits": (found.embedding_bits + found.head_bits) / 2.0
+        if found.head_bits and not entry[_TIED]  # an embedding and an output matrix
+        else found.embedding_bits,
     }
-
-
-def _mean(*weighted: tuple[float, int]) -> float:
-    total = sum(weight for _, weight in weighted)
-    return sum(value * weight for value, weight in weighted) / total if total else 0.0
 
 
 _TOWERS: Final = {
@@ -275,8 +275,8 @@ def _text_model(outer: Fields) -> tuple[str, Mapping[str, object], str]:
             continue
         config = {name: values[name] for name in _INHERITED if name in values}
         config |= {name: value for name, value in inner.items() if value is not None}
-        if values.get("tie_word_embeddings") is not None:
-            config["tie_word_embeddings"] = values["tie_word_embeddings"]
+        if values.get(_TIED) is not None:
+            config[_TIED] = values[_TIED]
         named = outer.inner(key).text("model_type")
         return key, config, named or TEXT_MODELS.get(model_type, model_type)
     if not model_type and not outer.faults:
@@ -289,9 +289,7 @@ def _text_model(outer: Fields) -> tuple[str, Mapping[str, object], str]:
 def _read(fields: Fields, architecture: Architecture) -> Reading:
     reading = Reading(fields, architecture)
     size(reading)
-    reading.entry["tie_word_embeddings"] = fields.flag(
-        "tie_word_embeddings", default=architecture.tied
-    )
+    reading.entry[_TIED] = fields.flag(_TIED, default=architecture.tied)
     reading.entry["intermediate_size"] = 0
     recurrent = bool(_RECURRENT & set(architecture.rules))
     if not recurrent:
@@ -341,6 +339,7 @@ def _check_unknown(fields: Fields, model_type: str) -> None:
         and value not in (None, False, 0, "", [], {})
         and not _harmless(fields, key)
     ]
+    other += [key for key in _ACTIVATIONS if config.get(key) not in (None, "", *_GATED)]
     if other:
         shown = ", ".join(show(key).strip("'") for key in other[:12])
         fields.faults.append(f"{place}, and {shown} show that it differs from Llama; {REMEDY}")

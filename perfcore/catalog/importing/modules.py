@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from perfcore.errors import InputError
@@ -16,9 +16,6 @@ _PREFIXES: Final = (
     "transformer.h.",
     "layers.",
 )
-_ATTENTION: Final = ("q_proj", "k_proj", "v_proj", "o_proj")
-_LATENT: Final = ("q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj")
-_RECURRENT: Final = ("in_proj", "out_proj")
 _FFN: Final = ("gate_proj", "up_proj", "down_proj")
 _FUSED: Final = {
     "q_proj": ("qkv_proj", "query_key_value", "W_pack", "wqkv"),
@@ -33,7 +30,7 @@ _FUSED: Final = {
     "o_proj": ("dense", "wo"),
 }
 _BLOCKS: Final = {
-    "attention": ("self_attn", "attention", "attn", "self_attention"),
+    "attention": ("self_attn", "attention", "attn", "self_attention", "mixer"),
     "recurrent": ("linear_attn", "mixer", "mamba"),
     "ffn": ("mlp", "feed_forward", "ffn"),
     "shared": (
@@ -43,8 +40,10 @@ _BLOCKS: Final = {
         "mlp.shared_mlp",
         "mixer.shared_experts",
     ),
+    "experts beside": ("experts.0", "moe.experts.0"),  # of a dense FFN that is called mlp
     "experts": ("mlp.experts.0", "block_sparse_moe.experts.0", "mixer.experts.0", "experts.0"),
 }
+_SOME: Final = (0, 1, 2, 5, 10, 20, 40)  # layers
 _LONGEST: Final = 300  # characters of a pattern
 _MOST_REPEATS: Final = 3  # unbounded repetitions: a search takes a power of them
 _PATIENCE: Final = 5.0  # s for all names of a model
@@ -118,10 +117,25 @@ class Patterns:
         return any(expression.search(name) for expression in self._expressions)
 
 
+def ffn_matrices(patterns: Patterns) -> int:
+    """Return how many of an FFN's and experts' matrices in some layers patterns name.
+
+    Without patterns, which is so if only classes are named, it is all of them.
+    """
+    places = [
+        (part, layer, name) for part in ("ffn", "experts") for layer in _SOME for name in _FFN
+    ]
+    return sum(not patterns or any(map(patterns.match, _spellings(*place))) for place in places)
+
+
 def kept_share(
-    kept: Patterns, targets: Patterns, part: str, layers: Sequence[int], *, latent: bool
+    kept: Patterns,
+    targets: Patterns,
+    part: str,
+    layers: Sequence[int],
+    sizes: Mapping[str, float],
 ) -> float:
-    """Return the share of a part's matrices, in some layers, that stay at 16 bits.
+    """Return the share of a part's weights, in some layers, that stay at 16 bits.
 
     Parameters
     ----------
@@ -130,21 +144,20 @@ def kept_share(
     targets
         Patterns of modules that are quantised; all if there is none.
     part
-        ``attention``, ``recurrent``, ``ffn``, ``shared`` or ``experts``.
-    latent
-        Whether attention is latent (MLA).
+        ``attention``, ``recurrent``, ``ffn``, ``shared``, ``experts`` or ``experts beside``.
+    sizes
+        Weights of each matrix of the part in a layer, by its name.
     """
-    if not layers or not (kept or targets):
+    whole = len(layers) * sum(sizes.values())
+    if not whole or not (kept or targets):
         return 0.0
-    matrices = {"attention": _LATENT if latent else _ATTENTION, "recurrent": _RECURRENT}
-    names = matrices.get(part, _FFN)
-    stay = 0
+    stay = 0.0
     for layer in layers:
-        for name in names:
+        for name, size in sizes.items():
             spelled = list(_spellings(part, layer, name))
             out = any(map(kept.match, spelled))
-            stay += out or bool(targets and not any(map(targets.match, spelled)))
-    return stay / (len(layers) * len(names))
+            stay += size * (out or bool(targets and not any(map(targets.match, spelled))))
+    return stay / whole
 
 
 def _spellings(part: str, layer: int, name: str) -> Iterator[str]:

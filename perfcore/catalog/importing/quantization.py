@@ -6,10 +6,11 @@ bitsandbytes, auto-round.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from perfcore.catalog.importing.document import Fields
+from perfcore.catalog.importing.modules import Patterns, ffn_matrices
 from perfcore.errors import show
 
 Facts = Mapping[str, Any]
@@ -24,6 +25,7 @@ _DTYPES: Final = {
 }
 _UNQUANTISED: Final = "bf16"
 _BITS: Final = (2, 3, 4, 8)
+_MICRO: Final = 32  # weights that share a scale in microscaling formats
 _BESIDE: Final = "hf_quant_config.json"
 
 
@@ -37,6 +39,7 @@ class Quantisation(NamedTuple):
     notes: tuple[str, ...] = ()
     bits: float = 0.0  # of a matrix on average, where no format of the catalogue has them
     embedding_bits: float = 16.0  # beside such bits
+    head_bits: float = 0.0  # of the output matrix, if it has others than the embedding
 
 
 def quantisation(
@@ -78,6 +81,8 @@ def _quantised(fields: Fields, values: Facts) -> Quantisation:
             method = "compressed-tensors"
         elif "group_size" in values and "bits" in values:
             method = "mlx"
+        elif "qformat_weight" in values:
+            return _mistral(values)
         elif "load_in_4bit" in values or "load_in_8bit" in values:
             method = "bitsandbytes"
     name = str(method).lower().replace("_", "-")
@@ -147,13 +152,21 @@ def _integers(family: str) -> Callable[[Fields, Facts], Quantisation]:
         rules = dynamic if isinstance(dynamic, dict) else {}
         kept = [f"re:{key[2:]}" for key in rules if str(key).startswith("-:")]
         extra = values.get("extra_config")
+        own = {}
         for key, rule in extra.items() if isinstance(extra, dict) else ():
-            if isinstance(rule, dict) and rule.get("bits", bits) >= 16:
+            chosen = rule.get("bits", bits) if isinstance(rule, dict) else bits
+            if isinstance(chosen, int) and chosen >= 16:
                 kept.append(f"re:{key}" if re.search(r"[*\\^$+]", str(key)) else str(key))
+            elif chosen != bits:
+                own[key] = chosen
         changed = [k for k, rule in rules.items() if isinstance(rule, dict) and rule.get("bits")]
-        notes = (
-            (f"{len(changed)} rules of dynamic with other bits are not read",) if changed else ()
-        )
+        notes = [
+            f"{len(found)} rules of {name} with other bits are not read"
+            for name, found in (("dynamic", changed), ("extra_config", own))
+            if found
+        ]
+        if values.get("lm_head") is True:
+            notes.append("lm_head is quantised, and counted at 16 bits")
         kept += _names(values.get("modules_to_not_convert"))
         return found._replace(kept=tuple(kept), notes=(*found.notes, *notes))
 
@@ -164,6 +177,8 @@ def _bitsandbytes(_: Fields, values: Facts) -> Quantisation:
     kept = _names(values.get("llm_int8_skip_modules"))
     if values.get("load_in_8bit") is True or values.get("_load_in_8bit") is True:
         return Quantisation("int8", "int8", kept)
+    if not any(values.get(name) for name in ("load_in_4bit", "_load_in_4bit")):
+        return _unknown("bitsandbytes without load_in_4bit or load_in_8bit")
     kind = values.get("bnb_4bit_quant_type", "nf4")
     return Quantisation("nf4", "nf4", kept, notes=() if kind == "nf4" else (f"4 bits: {kind}",))
 
@@ -171,6 +186,8 @@ def _bitsandbytes(_: Fields, values: Facts) -> Quantisation:
 def _fp8(_: Fields, values: Facts) -> Quantisation:
     blocks = values.get("weight_block_size") or values.get("modules_block_size")
     kept = _names(values.get("modules_to_not_convert"), values.get("ignored_layers"))
+    if isinstance(blocks, list) and blocks and blocks[-1] == _MICRO:
+        return Quantisation("mxfp8", "mxfp8", kept)
     return Quantisation("fp8", "fp8-block128" if blocks else "fp8", kept)
 
 
@@ -217,7 +234,10 @@ def _modelopt(fields: Fields, values: Facts) -> Quantisation:
         for name, rule in listed.items():
             algo = rule.get("quant_algo") if isinstance(rule, dict) else rule
             counted.setdefault(algo, []).append(str(name))
-        most = max(counted, key=lambda algo: len(counted[algo]))
+        most = max(  # of the FFNs, which most weights are in
+            counted,
+            key=lambda algo: (ffn_matrices(Patterns(counted[algo], _BESIDE)), len(counted[algo])),
+        )
         found = _algorithm(most)
         notes = (
             (f"mixed precision is counted as {most}: {', '.join(map(str, counted))}",)
@@ -232,6 +252,8 @@ def _modelopt(fields: Fields, values: Facts) -> Quantisation:
         return _compressed(fields, values)._replace(kept=kept)
     cache = _cache_of(values)
     notes = (cache,) if cache and values.get("quant_method") is None else ()
+    if found is None and algorithm in (None, "") and cache:
+        return Quantisation(_UNQUANTISED, notes=(*notes, "only the KV cache is quantised"))
     if found is None:
         return _unknown(f"quant_algo {show(algorithm)}")
     return Quantisation(*found, kept, notes=notes)
@@ -252,17 +274,25 @@ def _compressed(fields: Fields, values: Facts) -> Quantisation:
     found = [scheme for scheme, _ in schemes.values()]
     if any(scheme is None for scheme in found):
         return _unknown("a scheme of compressed-tensors")
-    first = next(iter(found))
+    first = _most_used(schemes.values(), fields.place)
     assert first is not None  # noqa: S101 - for types: none is None
+    sparse = values.get("sparsity_config")
     targets = tuple(target for _, names in schemes.values() for target in names)
     classes = all(re.fullmatch(r"[A-Z]\w*", target) for target in targets)
     told = {scheme.dtype for scheme in found if scheme}
-    notes = (f"mixed precision ({', '.join(sorted(told))}) is counted as {first.dtype}",)
-    return first._replace(
-        kept=kept,
-        targets=() if classes else targets,
-        notes=(*first.notes, *(notes if len(told) > 1 else ())),
-    )
+    notes = [*first.notes]
+    if len(told) > 1:
+        notes.append(f"mixed precision ({', '.join(sorted(told))}) is counted as {first.dtype}")
+    if isinstance(sparse, dict) and sparse.get("format", "dense") != "dense":
+        notes.append(f"sparsity ({sparse.get('format')}) is not counted")
+    return first._replace(kept=kept, targets=() if classes else targets, notes=tuple(notes))
+
+
+def _most_used(
+    schemes: Iterable[tuple[Quantisation | None, tuple[str, ...]]], place: str
+) -> Quantisation | None:
+    """Return the scheme of most FFN matrices, which most weights are in; the first if none is."""
+    return max(schemes, key=lambda scheme: ffn_matrices(Patterns(scheme[1], place)))[0]
 
 
 def _scheme(fields: Fields, weights: Facts, group: Facts, form: str) -> Quantisation | None:
@@ -289,7 +319,7 @@ def _quark(_: Fields, values: Facts) -> Quantisation:
     whole = values.get("global_quant_config")
     weights = whole.get("weight") if isinstance(whole, dict) else None
     if isinstance(weights, list) and weights:
-        weights = weights[0]
+        weights = weights[-1]  # in steps, of which the last one is stored
     kept = _names(values.get("exclude"), values.get("ignore"))
     others = values.get("layer_quant_config")
     notes = (
@@ -324,33 +354,54 @@ def _quark(_: Fields, values: Facts) -> Quantisation:
 def _torchao(_: Fields, values: Facts) -> Quantisation:
     kind = values.get("quant_type")
     kept = list(_names(values.get("modules_to_not_convert")))
+    notes: tuple[str, ...] = ()
     if isinstance(kind, dict):
         kind = kind.get("default", kind)
         data = kind.get("_data") if isinstance(kind, dict) else None
-        modules = data.get("module_fqn_to_config") if isinstance(data, dict) else None
-        if isinstance(modules, dict):
+        modules = next(
+            (
+                data[name]
+                for name in ("module_fqn_to_config", "fqn_to_config")
+                if isinstance(data, dict) and isinstance(data.get(name), dict)
+            ),
+            None,
+        )
+        if modules is not None:
             kept += [str(name) for name, rule in modules.items() if rule is None]
-            kind = modules.get("_default") or next(filter(None, modules.values()), None)
+            rules = {str(name): rule for name, rule in modules.items() if rule is not None}
+            kind = rules.get("_default") or next(iter(rules.values()), None)
+            others = [name for name, rule in rules.items() if rule != kind]
+            if others:
+                notes = (f"rules for {', '.join(others[:3])} are not read: counted like the rest",)
     name = kind.get("_type", "") if isinstance(kind, dict) else str(kind)
     data = kind.get("_data") if isinstance(kind, dict) else values.get("quant_type_kwargs")
-    size = data.get("group_size") if isinstance(data, dict) else None
-    group = size if isinstance(size, int) and not isinstance(size, bool) else 128
+    found = _of_torchao(name, data if isinstance(data, dict) else {})
+    return found._replace(kept=tuple(kept), notes=(*found.notes, *notes))
+
+
+def _of_torchao(name: str, data: Facts) -> Quantisation:
+    """Return the format of a configuration of torchao by its name and fields."""
     word = re.sub(r"[^a-z0-9]", "", name.lower())
-    if "nvfp4" in word:
-        found = Quantisation("nvfp4", "nvfp4")
-    elif "mx" in word:
-        found = Quantisation("mxfp4" if "4" in word else "mxfp8")
-        found = found._replace(format=found.dtype)
-    elif "int4" in word:
-        found = _of_bits("torchao", 4, group)
-    elif "int8" in word:
-        both = word.count("int8") > 1 or "dynamicactivationint8" in word
-        found = Quantisation("int8", "int8-w8a8" if both else "int8")
-    elif "float8" in word:
-        found = Quantisation("fp8", "fp8")
-    else:
-        found = _unknown(f"torchao's {show(name)}")
-    return found._replace(kept=tuple(kept))
+    granularity = data.get("weight_granularity")
+    inner = granularity.get("_data") if isinstance(granularity, dict) else None
+    size = data.get("group_size", inner.get("group_size") if isinstance(inner, dict) else None)
+    group = size if isinstance(size, int) and not isinstance(size, bool) else 128
+    if "intx" in word:
+        dtype = data.get("weight_dtype")
+        stated = dtype.get("_data") if isinstance(dtype, dict) else dtype
+        bits = re.search(r"int([1-8])$", str(stated))
+        return _of_bits("torchao", int(bits[1]), group) if bits else _unknown(f"torchao's {name}")
+    if "int4" in word:
+        return _of_bits("torchao", 4, group)
+    both = word.count("int8") > 1 or "dynamicactivationint8" in word
+    formats = {
+        "nvfp4": ("nvfp4", "nvfp4"),
+        "mx": ("mxfp4", "mxfp4") if "4" in word else ("mxfp8", "mxfp8"),
+        "int8": ("int8", "int8-w8a8" if both else "int8"),
+        "float8": ("fp8", "fp8"),
+    }
+    found = next((format_ for part, format_ in formats.items() if part in word), None)
+    return Quantisation(*found) if found else _unknown(f"torchao's {show(name)}")
 
 
 def _hqq(_: Fields, values: Facts) -> Quantisation:
@@ -401,7 +452,11 @@ def _average(name: str) -> Callable[[Fields, Facts], Quantisation]:
         bits = values.get("bits")
         if isinstance(bits, bool) or not isinstance(bits, int | float) or not 1 <= bits <= 16:
             return _unknown(f"{name} with bits {show(bits)}")
-        return Quantisation(f"{name} {bits:g} bit", bits=float(bits))
+        head = values.get("head_bits", 6 if name in ("exl2", "exl3") else 0)
+        given = isinstance(head, int | float) and not isinstance(head, bool) and 1 <= head <= 16
+        return Quantisation(
+            f"{name} {bits:g} bit", bits=float(bits), head_bits=float(head) if given else 0.0
+        )
 
     return read
 
@@ -444,6 +499,47 @@ def _fp_quant(_: Fields, values: Facts) -> Quantisation:
     return _unknown(f"forward_dtype {show(name)}")
 
 
+def _four_over_six(_: Fields, values: Facts) -> Quantisation:
+    kept = _names(values.get("modules_to_not_convert"))
+    name = str(values.get("weight_dtype") or values.get("dtype") or "nvfp4").lower()
+    if name in ("mxfp4", "nvfp4"):
+        return Quantisation(name, name, kept)
+    return _unknown(f"dtype {show(name)}")
+
+
+def _sinq(fields: Fields, values: Facts) -> Quantisation:
+    bits, group = fields.whole("nbits", default=4), fields.whole("group_size", default=64)
+    kept = _names(values.get("modules_to_not_convert"))
+    return _of_bits("sinq", bits, group)._replace(kept=kept)
+
+
+def _gemma(fields: Fields, values: Facts) -> Quantisation:
+    bits = fields.whole("num_bits", default=4)
+    rules = values.get("module_quant_configs")
+    notes = [f"{len(rules)} rules of module_quant_configs are not read"] if rules else []
+    if values.get("quantize_embeddings"):
+        notes.append("embeddings are quantised, and counted at 16 bits")
+    found = _of_bits("gemma", bits, 128)
+    kept = _names(values.get("modules_to_not_convert"))
+    return found._replace(kept=kept, notes=(*found.notes, *notes))
+
+
+def _bitnet(_: Fields, values: Facts) -> Quantisation:
+    """Read BitNet: four ternary weights in a byte, with one scale a matrix."""
+    kept = _names(values.get("modules_to_not_convert"))
+    if values.get("quantization_mode") == "online":  # weights of 16 bits, rounded while it runs
+        return Quantisation(_UNQUANTISED, notes=("quantised while it runs (bitnet online)",))
+    return Quantisation("ternary", kept=kept, bits=2.0)
+
+
+def _mistral(values: Facts) -> Quantisation:
+    """Read the ``quantization`` of Mistral's ``params.json``."""
+    name = str(values.get("qformat_weight", "")).lower()
+    if name.startswith("fp8"):
+        return Quantisation("fp8", "fp8")
+    return _unknown(f"qformat_weight {show(values.get('qformat_weight'))}")
+
+
 _METHODS: Final[dict[str, Callable[[Fields, Facts], Quantisation]]] = {
     **dict.fromkeys(("gptq", "gptqmodel", "gptq-marlin", "auto-gptq"), _integers("gptq")),
     **dict.fromkeys(("awq", "awq-marlin", "auto-awq"), _integers("awq")),
@@ -463,5 +559,15 @@ _METHODS: Final[dict[str, Callable[[Fields, Facts], Quantisation]]] = {
     "quanto": _quanto,
     "aqlm": _aqlm,
     "fp-quant": _fp_quant,
-    **{name: _average(name) for name in ("exl2", "exl3", "higgs", "spqr", "vptq")},
+    **{name: _average(name) for name in ("exl2", "exl3", "higgs", "vptq")},
+    "nvfp4": _fixed("nvfp4", "nvfp4"),
+    "mxfp8": _fixed("mxfp8", "mxfp8"),
+    "fouroversix": _four_over_six,
+    "metal": _mlx,
+    "sinq": _sinq,
+    "gemma": _gemma,
+    "bitnet": _bitnet,
+    **dict.fromkeys(("w8a8-fp8", "ptpc-fp8"), _fixed("fp8", "fp8")),
+    "w8a8-int8": _fixed("int8", "int8-w8a8"),
+    **dict.fromkeys(("marlin", "moe-wna16", "ipex"), _integers("")),
 }

@@ -155,7 +155,7 @@ def _unlisted(reading: Reading, rule: str, window: int) -> str:
 def _every(reading: Reading, period: int) -> str:
     """Return letters in which the last layer of each period sees the whole context."""
     config, layers = reading.config, reading.layers
-    keys = ("sliding_window_pattern", "_sliding_window_pattern")
+    keys = ("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers")
     given = config.raw(*keys)
     if isinstance(given, str):  # EXAONE 4: L for local, G for global
         if not given or set(given) - set("LG") or len(given) > MOST_LAYERS:
@@ -215,6 +215,8 @@ def experts(reading: Reading) -> None:
             config.need(*keys)
         return
     entry["num_experts"] = count
+    if entry.get("mlp_bias") and "mlp_bias" in reading.architecture.switches:
+        config.fault("mlp_bias", "biases beside experts", REMEDY)
     entry["moe_latent_size"] = config.whole("moe_latent_size", "routed_expert_hidden_size")
     for name in ("num_experts_per_tok", "moe_intermediate_size"):
         keys = reading.keys(name)
@@ -242,17 +244,31 @@ def shared_count(reading: Reading) -> None:
         reading.entry["shared_expert_intermediate_size"] = width * count
 
 
+_FIRST_DENSE: Final = ("first_k_dense_replace", "num_dense_layers")
+
+
+def _listed_dense(reading: Reading) -> int | None:
+    """Return the number of dense layers among those that a list names, None if there is none."""
+    config = reading.config
+    if not config.values.get("mlp_layer_types"):  # which is no default to name
+        config.read.add("mlp_layer_types")
+        return None
+    kinds = config.items("mlp_layer_types")
+    if len(kinds) != reading.layers or not all(kind in ("dense", "sparse") for kind in kinds):
+        config.fault("mlp_layer_types", "must be dense or sparse for each layer", REMEDY)
+    return sum(kind != "sparse" for kind in kinds)
+
+
 def first_dense(reading: Reading) -> None:
     """Read the first layers with a dense FFN; after them, every n-th layer has experts."""
     config, layers = reading.config, reading.layers
-    kinds = config.items("mlp_layer_types") if config.values.get("mlp_layer_types") else []
-    if kinds:
-        config.read |= {"first_k_dense_replace", "moe_layer_freq"}  # superseded
-        dense = sum(kind != "sparse" for kind in kinds)
+    dense = _listed_dense(reading)
+    if dense is not None:
+        config.read |= {*_FIRST_DENSE, "moe_layer_freq"}  # superseded
     elif isinstance(config.values.get("moe_layer_freq"), list):
         dense = sum(not item for item in config.wholes("moe_layer_freq"))
     else:
-        first = config.whole("first_k_dense_replace")
+        first = config.whole(*_FIRST_DENSE)
         period = max(config.whole("moe_layer_freq", default=1), 1)
         dense = sum(n < first or n % period != 0 for n in range(layers))
     _dense_layers(reading, min(dense, layers))
@@ -261,15 +277,21 @@ def first_dense(reading: Reading) -> None:
 def some_dense(reading: Reading) -> None:
     """Read which layers have experts: every n-th, except those in a list (Qwen)."""
     config = reading.config
-    step = max(config.whole("decoder_sparse_step", default=1), 1)
-    never = set(config.wholes("mlp_only_layers"))
-    dense = sum(n in never or (n + 1) % step != 0 for n in range(reading.layers))
+    dense = _listed_dense(reading)
+    if dense is not None:
+        config.read |= {"decoder_sparse_step", "mlp_only_layers"}  # superseded
+    else:
+        step = max(config.whole("decoder_sparse_step", default=1), 1)
+        never = set(config.wholes("mlp_only_layers"))
+        dense = sum(n in never or (n + 1) % step != 0 for n in range(reading.layers))
     _dense_layers(reading, dense)
 
 
 def ernie_layers(reading: Reading) -> None:
     """Read which layers have experts: every n-th between a first and a last (ERNIE)."""
     config, layers = reading.config, reading.layers
+    if config.flag("use_bias") and reading.entry.get("num_experts"):
+        config.fault("use_bias", "biases beside experts", REMEDY)
     start = config.whole("moe_layer_start_index")
     end = config.raw("moe_layer_end_index")
     last = end if isinstance(end, int) and 0 <= end < layers else layers - 1
@@ -313,6 +335,15 @@ def latent(reading: Reading) -> None:
         "num_key_value_heads": 0,
         "head_dim": 0,
     }
+    if "attention_bias" not in reading.architecture.switches and config.flag("attention_bias"):
+        # of both projections to a low rank and of the output
+        widths = (entry["q_lora_rank"], entry["kv_lora_rank"] + entry["qk_rope_head_dim"])
+        entry["extra_parameters"] = reading.layers * (sum(widths) + entry["hidden_size"])
+        entry["notes"] = "extra_parameters: biases of latent attention"
+    whole = config.whole("qk_head_dim") if "qk_head_dim" in config.values else 0  # a sum
+    both = entry["qk_nope_head_dim"] + entry["qk_rope_head_dim"]
+    if whole and whole != both:
+        config.fault("qk_head_dim", f"{whole} is not {both}, the sum of its parts", "correct it")
 
 
 def even_values(reading: Reading) -> None:
@@ -326,28 +357,68 @@ def indexer(reading: Reading) -> None:
     """Read the indexer of DeepSeek sparse attention."""
     for name in ("index_topk", "index_n_heads", "index_head_dim"):
         reading.entry[name] = reading.config.need(name)
-    kinds = reading.config.items("indexer_types")
-    if not kinds:
+    config = reading.config
+    if not config.values.get("indexer_types"):
+        _every_nth_indexer(reading)
         return
+    kinds = config.items("indexer_types")
+    config.read |= {"index_topk_freq", "index_skip_topk_offset", "index_topk_pattern"}  # superseded
     if len(kinds) != reading.layers or not all(kind in ("full", "shared") for kind in kinds):
-        reading.config.fault("indexer_types", "must be full or shared for each layer", REMEDY)
+        config.fault("indexer_types", "must be full or shared for each layer", REMEDY)
         return
     set_layers(reading.entry, "".join("A" if kind == "full" else "a" for kind in kinds))
 
 
+def _every_nth_indexer(reading: Reading) -> None:
+    """Read which layers have an indexer: the first ones, and then every n-th; others share it."""
+    config = reading.config
+    given = config.values.get("index_topk_freq")
+    config.read.add("indexer_types")
+    if given is None:
+        return
+    period, first = config.need("index_topk_freq"), config.whole("index_skip_topk_offset")
+    if config.values.get("index_topk_pattern") is not None:
+        config.fault("index_topk_pattern", "not modelled", REMEDY)
+    own = (n < first or (n + 1 - first) % period == 0 for n in range(reading.layers))
+    set_layers(reading.entry, "".join("A" if full else "a" for full in own))
+
+
 def kimi_delta(reading: Reading) -> None:
-    """Read Kimi Linear: the layers with Kimi delta attention, counted from 1."""
-    linear = reading.config.inner("linear_attn_config")
-    heads, width = linear.need("num_heads"), linear.need("head_dim")
-    full = set(linear.wholes("full_attn_layers"))
+    """Read Kimi Linear: the layers with Kimi delta attention, counted from 1 or listed."""
+    config = reading.config
+    linear = config.inner("linear_attn_config")
+    gates = [
+        table.flag(key)
+        for table, key in ((config, "mla_use_output_gate"), (linear, "use_full_rank_gate"))
+        if key in table.values
+    ]
+    if config.flag("attention_bias"):
+        config.fault("attention_bias", "biases beside delta attention", REMEDY)
+    if len(set(gates)) > 1 or (len(gates) == 1 and gates[0]):
+        config.fault("mla_use_output_gate", "gates in some kinds of layers only", REMEDY)
+    reading.entry["attn_output_gate"] = any(gates)
+    if reading.entry.get("moe_latent_size") and "latent_moe_use_norm" in config.values:
+        reading.entry["moe_latent_norm"] = config.flag("latent_moe_use_norm")
+    if linear.values:
+        heads, width = linear.need("num_heads"), linear.need("head_dim")
+        kernel = linear.need("short_conv_kernel_size")
+        full, delta = (set(linear.wholes(f"{kind}_layers")) for kind in ("full_attn", "kda"))
+        if delta and (full & delta or full | delta != set(range(1, reading.layers + 1))):
+            linear.fault("kda_layers", "does not list the layers beside full_attn_layers", REMEDY)
+        letters = "".join("A" if n + 1 in full else "K" for n in range(reading.layers))
+    else:
+        heads, width = config.need("linear_num_heads"), config.need("linear_head_dim")
+        kernel = config.need("linear_conv_kernel_dim")
+        if not config.has("layer_types"):
+            config.need("layer_types")
+        letters = listed_layers(reading).replace("G", "K").replace("F", "A")
     reading.entry |= {
         "linear_num_key_heads": heads,
         "linear_num_value_heads": heads,
         "linear_key_head_dim": width,
         "linear_value_head_dim": width,
-        "linear_conv_kernel_dim": linear.need("short_conv_kernel_size"),
+        "linear_conv_kernel_dim": kernel,
     }
-    letters = "".join("A" if n + 1 in full else "K" for n in range(reading.layers))
     set_layers(reading.entry, letters)
 
 
@@ -415,8 +486,7 @@ def no_attention(reading: Reading) -> None:
 def mamba_1(reading: Reading) -> None:
     """Read Mamba: state-space layers only."""
     config, entry = reading.config, reading.entry
-    if config.flag("use_bias"):
-        config.fault("use_bias", "projections with biases", REMEDY)
+    _check_biases(config)
     no_attention(reading)
     width = entry["hidden_size"]
     entry |= {
@@ -428,6 +498,16 @@ def mamba_1(reading: Reading) -> None:
     }
 
 
+def _check_biases(
+    config: Fields, projections: str = "use_bias", convolution: str = "use_conv_bias"
+) -> None:
+    """Refuse state-space layers with other biases than the usual ones."""
+    if config.flag(projections):
+        config.fault(projections, "projections with biases", REMEDY)
+    if not config.flag(convolution, default=True):
+        config.fault(convolution, "convolutions without biases", REMEDY)
+
+
 def _time_step_rank(config: Fields, key: str, width: int) -> int:
     if config.raw(key) in ("auto", None):
         return math.ceil(width / 16)
@@ -437,8 +517,7 @@ def _time_step_rank(config: Fields, key: str, width: int) -> int:
 def mamba_2(reading: Reading) -> None:
     """Read Mamba-2: state-space layers only."""
     config = reading.config
-    if config.flag("use_bias"):
-        config.fault("use_bias", "projections with biases", REMEDY)
+    _check_biases(config)
     no_attention(reading)
     reading.entry |= {
         "mamba_num_heads": config.need("num_heads"),
@@ -452,6 +531,7 @@ def mamba_2(reading: Reading) -> None:
 def jamba(reading: Reading) -> None:
     """Read Jamba: one attention layer per period, and experts in every other FFN."""
     config, entry, layers = reading.config, reading.entry, reading.layers
+    _check_biases(config, "mamba_proj_bias", "mamba_conv_bias")
     period, offset = config.need("attn_layer_period"), config.whole("attn_layer_offset")
     letters = "".join("F" if n % period == offset else "M" for n in range(layers))
     set_layers(entry, letters)
@@ -508,14 +588,29 @@ def dense_start(reading: Reading) -> None:
 
 def granite_hybrid(reading: Reading) -> None:
     """Read Granite 4: Mamba-2 and attention layers; a shared FFN with or without experts."""
-    config, entry = reading.config, reading.entry
+    entry = reading.entry
     shared = reading.need("shared_expert_intermediate_size")
     if entry.get("num_experts"):
         entry["shared_expert_intermediate_size"] = shared
     else:
         entry["intermediate_size"] = shared
-    if "M" not in str(entry.get("layer_types", "")):
-        set_layers(entry, listed_layers(reading) or "M" * reading.layers)
+    set_layers(entry, listed_layers(reading).replace("G", "M") or "M" * reading.layers)
+    _mamba_2_layers(reading)
+
+
+def bamba(reading: Reading) -> None:
+    """Read Bamba: Mamba-2 layers, with attention in some that are listed by number."""
+    config = reading.config
+    attending = set(config.wholes("attn_layer_indices"))
+    letters = "".join("F" if n in attending else "M" for n in range(reading.layers))
+    set_layers(reading.entry, listed_layers(reading).replace("G", "M") or letters)
+    _mamba_2_layers(reading)
+
+
+def _mamba_2_layers(reading: Reading) -> None:
+    """Read the widths of Mamba-2 layers beside attention."""
+    config, entry = reading.config, reading.entry
+    _check_biases(config, "mamba_proj_bias", "mamba_conv_bias")
     heads = config.need("mamba_n_heads")
     width = config.raw("mamba_d_head")
     inner = (config.whole("mamba_expand") or 2) * entry["hidden_size"]
@@ -530,12 +625,19 @@ def granite_hybrid(reading: Reading) -> None:
     }
 
 
-_BLOCKS: Final = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
+_BLOCKS: Final = {
+    **dict.fromkeys(("mamba", "linear_attention"), "M"),
+    **dict.fromkeys(("attention", "full_attention"), "*"),
+    "mlp": "-",
+    "moe": "E",
+}
 
 
 def nemotron_h(reading: Reading) -> None:
     """Read Nemotron-H: a layer is Mamba-2 (M), attention (*), an FFN (-) or experts (E)."""
     config, entry = reading.config, reading.entry
+    _check_biases(config)
+    _check_biases(config, "mamba_proj_bias")
     if config.values.get("hybrid_override_pattern"):
         pattern = config.text("hybrid_override_pattern")
     else:  # newer files have a list of names
@@ -583,6 +685,8 @@ def opt(reading: Reading) -> None:
     width = config.whole("word_embed_proj_dim", default=entry["hidden_size"])
     if width != entry["hidden_size"]:
         config.fault("word_embed_proj_dim", f"{width} is not hidden_size", REMEDY)
+    if not config.flag("layer_norm_elementwise_affine", default=True):
+        config.fault("layer_norm_elementwise_affine", "false: norms without weights", REMEDY)
     if not config.flag("do_layer_norm_before", default=True):
         config.fault("do_layer_norm_before", "false: no final norm", REMEDY)
     entry["learned_positions"] = reading.need("max_position_embeddings") + 2
@@ -590,8 +694,9 @@ def opt(reading: Reading) -> None:
 
 def multi_query(reading: Reading) -> None:
     """Set one KV head, unless switched off (StarCoder)."""
-    if reading.config.flag("multi_query", default=True):
-        reading.entry["num_key_value_heads"] = 1
+    entry = reading.entry
+    multi = reading.config.flag("multi_query", default=True)
+    entry["num_key_value_heads"] = 1 if multi else entry["num_attention_heads"]
 
 
 def gpt_neo(reading: Reading) -> None:
@@ -659,6 +764,23 @@ def output_bias(reading: Reading) -> None:
         reading.entry["attention_bias"] = "all"
 
 
+def sub_norms(reading: Reading) -> None:
+    """Count BitNet's norms before the output and down projections."""
+    entry = reading.entry
+    entry["extra_parameters"] = reading.layers * (entry["hidden_size"] + entry["intermediate_size"])
+    entry["notes"] = "extra_parameters: norms before the output and down projections"
+
+
+def post_moe_norm(reading: Reading) -> None:
+    """Count A.X K1's norm after the experts of each layer that has some."""
+    entry = reading.entry
+    sparse = reading.layers - entry.get("first_k_dense_replace", 0)
+    if entry.get("num_experts"):
+        biases = entry.get("extra_parameters", 0)
+        entry["extra_parameters"] = biases + sparse * entry["hidden_size"]
+        entry["notes"] = "extra_parameters: norms after the experts" + ", biases" * bool(biases)
+
+
 def chatglm(reading: Reading) -> None:
     """Read the groups of KV heads of ChatGLM 2 and later."""
     config, entry = reading.config, reading.entry
@@ -684,13 +806,38 @@ def one_norm_if_parallel(reading: Reading) -> None:
         reading.entry["norms_per_layer"] = 1
 
 
+def _of_global_layers(reading: Reading) -> int:
+    """Return the width of heads of full layers, as newer libraries write it layer by layer."""
+    config = reading.config
+    table = config.inner("per_layer_config")
+    if not table.values:
+        return 0
+    config.read.add("global_head_dim")  # superseded
+    pattern = listed_layers(reading)
+    full = {n for n, letter in enumerate(pattern) if letter == "F"}
+    widths: set[object] = set()
+    numbers = set()
+    for number, values in table.values.items():
+        if not number.isdigit() or not isinstance(values, dict) or set(values) != {"head_dim"}:
+            config.fault(f"per_layer_config.{number}", "more than head_dim", REMEDY)
+            return 0
+        numbers.add(int(number))
+        widths.add(values["head_dim"])
+    if numbers != full or len(widths) != 1:
+        config.fault("per_layer_config", "does not give all full layers the same head_dim", REMEDY)
+        return 0
+    number, values = next(iter(table.values.items()))
+    return table.inner(number).need("head_dim")
+
+
 def gemma_4(reading: Reading) -> None:
     """Read Gemma 4: full layers have wider heads and may share keys with values."""
     config, entry = reading.config, reading.entry
+    config.read.add("vocab_size_per_layer_input")  # of embeddings that the next line refuses
     for key in ("hidden_size_per_layer_input", "num_kv_shared_layers"):
         if config.whole(key):
             config.fault(key, f"{config.whole(key)}: not modelled", REMEDY)
-    entry["global_head_dim"] = config.whole("global_head_dim")
+    entry["global_head_dim"] = _of_global_layers(reading) or config.whole("global_head_dim")
     if config.flag("attention_k_eq_v"):
         entry["attention_k_eq_v"] = True
         entry["num_global_key_value_heads"] = config.whole("num_global_key_value_heads")
@@ -756,6 +903,7 @@ RULES: Final[dict[str, Callable[[Reading], None]]] = {
         adjusted_width,
         dense_start,
         granite_hybrid,
+        bamba,
         nemotron_h,
         learned_positions,
         opt,
@@ -766,6 +914,8 @@ RULES: Final[dict[str, Callable[[Reading], None]]] = {
         dbrx,
         half_width,
         output_bias,
+        sub_norms,
+        post_moe_norm,
         chatglm,
         persimmon,
         one_norm_if_parallel,

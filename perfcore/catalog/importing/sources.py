@@ -11,6 +11,7 @@ from perfcore.catalog.importing.gguf import from_gguf
 from perfcore.catalog.importing.huggingface import from_config
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.names import HUB
+from perfcore.catalog.printed import QUANTISED
 from perfcore.errors import InputError
 
 CONFIG: Final = "config.json"
@@ -18,6 +19,7 @@ PARAMS: Final = "params.json"
 QUANTISATION: Final = "hf_quant_config.json"
 _WIDE: Final = ("bf16", "fp16", "fp32")
 _UNSEEN: Final = f"whether a {QUANTISATION} says that weights are quantised was not looked up"
+_NAMED: Final = re.compile(rf"[-_. ]({QUANTISED})(?=$|[-_. ])", re.IGNORECASE)
 _SPLIT: Final = re.compile(r"-\d{5}-of-\d{5}$")
 
 
@@ -40,8 +42,7 @@ def import_model(source: str) -> ModelEntry:
         entry = from_config(read_json(config), source, {**identity, "hf_id": repository})
         if entry.native_format or not entry.native_dtype.startswith(_WIDE):
             return entry
-        notes = f"{entry.notes}; {_UNSEEN}".removeprefix("; ")
-        return entry.model_copy(update={"notes": notes})
+        return _noted(entry, _UNSEEN)
     path = _expanded(source)
     if os.path.isdir(path):  # noqa: PTH112 - Path raises for names that are too long
         path = _in_directory(path)
@@ -53,7 +54,20 @@ def import_model(source: str) -> ModelEntry:
     beside = path.with_name(QUANTISATION)
     quantised = read_json(beside) if path.name == CONFIG and beside.is_file() else None
     identity = _identity(stem, f"{path.name} of {stem}")
-    return from_config(read_json(path), str(path), identity, quantised)
+    entry = from_config(read_json(path), str(path), identity, quantised)
+    named = _NAMED.search(stem)
+    if named is None or entry.native_format or not entry.native_dtype.startswith(_WIDE):
+        return entry
+    return _noted(
+        entry,
+        f"its name says {named[1]} and the file nothing of the kind (a {QUANTISATION} beside it "
+        "would): give a weight format",
+    )
+
+
+def _noted(entry: ModelEntry, note: str) -> ModelEntry:
+    notes = f"{entry.notes}; {note}".removeprefix("; ")
+    return entry.model_copy(update={"notes": notes})
 
 
 def _identity(text: str, source: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ _HARMLESS: Final = re.compile(
     r"use_(flash|fused|dynamic_ntk|logn|cache|qk_norm|conv_bias|mamba_kernels|rmsnorm|swiglu).*|"
     r"flash.*|fused_.*|full_attention_interval|no_rope_layer.*|use_bidirectional.*|"
     r"time_step_(limit|min|max|floor|init.*)|rescale_prenorm_residual|residual_in_fp32|"
-    r".*conv_bias|seq_length|model_max_length|training.*|.*checkpoint.*|ep_size|tp_size|world_size|"
+    r".*conv_bias|(mamba_)?chunk_size|seq_length|model_max_length|training.*|.*checkpoint.*|ep_size|tp_size|world_size|"
     r"use_mtp|mtp_.*|.*nextn.*|num_mtp_modules|.*vision.*|.*image.*|.*audio.*|.*video.*|"
     r"mm_.*|projector_.*|text_config|llm_config|language_config|zero_expert_type|attention_method|"
     r"n_ctx|attention_types|experts_per_token|kv_channels|no_bias|rmsnorm|norm_type|mlp_type|"
@@ -54,6 +54,9 @@ def unread(fields: Fields, outer: Fields) -> tuple[list[str], list[str]]:
         if _HARMLESS.fullmatch(key):
             continue
         (serious if _SERIOUS.search(key) and _counts(value) else noted).append(key)
+    for name, inner in fields.inners.items():
+        for found, all_found in zip(unread(inner, inner), (noted, serious), strict=True):
+            all_found += [f"{name}.{key}" for key in found]
     return sorted(noted), sorted(serious)
 
 

@@ -11,6 +11,7 @@ from accuracy.importing.samples import (
     metric,
     rows_of,
 )
+from perfcore.accuracy.importing import read_results
 
 
 def test_genai_perf(save):
@@ -49,3 +50,30 @@ def test_units_of_times_are_heard(save, unit):
     path = save(AIPERF | {"inter_token_latency": metric(3.0, unit)})
 
     assert rows_of(path)["tpot_s"].value == pytest.approx(3.0 * scale)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"conversation": {"turn": {"mean": 3}}}, "3 turns of a session"),
+        ({"prompt": {"prefix_prompt": {"length": 2000}}}, "prompts share a prefix"),
+        ({"custom_dataset_type": "mooncake_trace"}, "share their beginnings"),
+        ({"image": {"width": {"mean": 512}}}, "have images"),
+    ],
+)
+def test_times_of_unusual_prompts_are_left_out(save, inputs, words):
+    config = {**AIPERF["input_config"], "input": inputs}
+    found = read_results([save(AIPERF | {"input_config": config})], {"engine": "vllm"})
+
+    assert [row.metric for row in found.rows] == ["tpot_s"]
+    assert words in found.skipped[0].reason
+
+
+def test_more_gpus_than_are_assumed_are_noted(save):
+    one, two = (
+        read_results([save(AIPERF)], {"engine": "vllm", **given}).notes
+        for given in ({}, {"tp": 2.0})
+    )
+
+    assert any("the telemetry has 2 GPUs, and one is assumed" in note for note in one)
+    assert not any("telemetry" in note for note in two)

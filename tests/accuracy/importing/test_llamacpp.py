@@ -67,13 +67,13 @@ def test_llama_bench_on_a_cpu(save, more):
         ({"n_prompt": 512}, "one rate for prompt and answer together (pg)"),
         ({"n_gen": 0}, "neither a prompt nor an answer"),
         ({"n_gen": 0, "n_prompt": 512}, "a prompt after a filled context"),
-        ({"n_gpu_layers": 20}, "20 of 29 layers on the GPU"),
         ({"n_gpu_layers": 0}, "0 of 29 layers on the GPU"),
-        ({"n_cpu_moe": 8}, "experts on the CPU"),
+        ({"n_gpu_layers": 1}, "1 of 29 layers on the GPU"),
         ({"no_kv_offload": True}, "the KV cache on the host"),
+        ({"embeddings": 1}, "embeddings, not answers"),
         ({"type_v": "q8_0"}, "keys in 'f16' and values in 'q8_0'"),
         ({"tensor_split": "3.00/1.00"}, "an uneven tensor split"),
-        ({"tensor_buft_overrides": "exps=CPU"}, "tensors placed by hand"),
+        ({"tensor_buft_overrides": "ffn_down=CPU"}, "tensors placed by hand"),
         ({"backends": "CUDA,RPC"}, "devices of other machines (RPC)"),
     ],
 )
@@ -107,6 +107,64 @@ def test_llama_bench_that_the_table_cannot_express(save, more, reason):
 def test_llama_bench_weight_formats_are_in_the_catalogue(model_type, name):
     assert weight_format(model_type) == name
     assert loader.load_weight_format(name)
+
+
+MOE = LLAMA | {
+    "model_filename": "models/Qwen3-30B-A3B-Q4_K_M.gguf",
+    "model_type": "qwen3moe 30B.A3B Q4_K - Medium",
+    "model_size": 18550000000,
+    "model_n_params": 30532122624,
+}
+
+
+@pytest.mark.parametrize(
+    ("record", "more", "offload", "gpu_layers", "cpu_moe_layers"),
+    [
+        (LLAMA, {"n_gpu_layers": 20}, "", 19, None),
+        (LLAMA, {"n_gpu_layers": 20, "test_time": "2025-06-01T00:00:00Z"}, "", 20, None),
+        (LLAMA, {"n_gpu_layers": 28, "test_time": "2025-06-01T00:00:00Z"}, "", None, None),
+        (LLAMA, {"n_gpu_layers": 28}, "", 27, None),
+        (LLAMA, {"n_gpu_layers": 29}, "", None, None),
+        (LLAMA, {"n_gpu_layers": -1}, "", None, None),
+        (LLAMA, {"n_cpu_moe": 8}, "", None, None),  # has no experts
+        (MOE, {"n_cpu_moe": 30}, "experts", None, 30),
+        (MOE, {"n_cpu_moe": 99}, "experts", None, None),
+        (MOE, {"n_cpu_moe": 30, "n_gpu_layers": 40}, "experts", 39, 30),
+        (MOE, {"tensor_buft_overrides": r"\.ffn_(up|down|gate)_exps\.=CPU"}, "experts", None, None),
+    ],
+)
+def test_layers_and_experts_on_the_cpu(save, record, more, offload, gpu_layers, cpu_moe_layers):
+    row = rows_of(save(record | more), host="desktop-ddr5-4800")["tpot_s"]
+
+    assert (row.offload, row.gpu_layers) == (offload, gpu_layers)
+    assert row.cpu_moe_layers == cpu_moe_layers
+    assert row.host == "desktop-ddr5-4800"
+    assert row.prefill_chunk == (512 if offload or gpu_layers else None)
+
+
+def test_a_result_with_weights_on_the_host_asks_for_its_memory(save):
+    found = read_results([save(MOE | {"n_cpu_moe": 30})])
+    prompt = {"n_cpu_moe": 30, "n_prompt": 512, "n_gen": 0, "n_depth": 0, "no_op_offload": 1}
+
+    assert any("is not stated: add given={'host': 'NAME'}" in note for note in found.notes)
+    assert "no_op_offload" in faults_of(save(MOE | prompt))[0]
+    none = read_results([save(LLAMA | {"n_cpu_moe": 8})])
+    assert not any("host" in note for note in none.notes)
+
+
+def test_layers_on_the_cpu_are_seen_without_the_log(save):
+    row = rows_of(save(LLAMA | {"gpu_info": "", "n_gpu_layers": 20}), hardware="rtx-4090")["tpot_s"]
+
+    assert row.gpu_layers == 19
+
+
+def test_a_run_on_the_cpu_beside_a_gpu_says_so(save):
+    cpu = {"cpu_info": "AMD Ryzen AI MAX+ 395 w/ Radeon 8060S", "gpu_info": "", "backends": "CPU"}
+    row = rows_of(save(LLAMA | cpu))["tpot_s"]
+
+    assert (row.hardware, row.backend) == ("strix-halo", "cpu")
+    epyc = {**cpu, "cpu_info": "AMD EPYC 9654 96-Core Processor"}
+    assert rows_of(save(LLAMA | epyc))["tpot_s"].backend == ""
 
 
 def test_only_a_back_end_other_than_the_vendors_is_stated(save):

@@ -115,6 +115,59 @@ ROWS = {
             ("prefill_tokens_per_s", 2130.22, "static", 1, 1149, 1),
         ],
     ),
+    "sglang-offline.txt": (
+        (LLAMA, H100),
+        [("output_tokens_per_s_per_device", 6238.8, "saturation", None, 1024, 256)],
+    ),
+    "sglang-one-batch-server.txt": (
+        (LLAMA, H100),
+        [
+            ("ttft_s", 0.62, "static", 16, 1024, 16),
+            ("e2e_latency_s", 1.2, "static", 16, 1024, 16),
+            ("ttft_s", 2.5, "static", 64, 1024, 16),
+            ("e2e_latency_s", 4.1, "static", 64, 1024, 16),
+        ],
+    ),
+    "lmdeploy-throughput.txt": (
+        (LLAMA, H100),
+        [
+            ("ttft_s", 0.512, "closed_loop", 64, 1024, 256),
+            ("tpot_s", 0.022, "closed_loop", 64, 1024, 256),
+            ("output_tokens_per_s_per_device", 2601.309, "closed_loop", 64, 1024, 256),
+        ],
+    ),
+    "lmdeploy-restful.txt": (
+        (LLAMA, H100),
+        [
+            ("ttft_s", 0.334, "closed_loop", 128, 224.78, 204.56),
+            ("output_tokens_per_s_per_device", 2449.82, "closed_loop", 128, 224.78, 204.56),
+        ],
+    ),
+    "lmdeploy-legacy.csv": (
+        (LLAMA, H100, "input_len=224", "output_len=204"),
+        [
+            ("ttft_s", 0.334, "closed_loop", 128, 224, 204),
+            ("output_tokens_per_s_per_device", 2449.82, "closed_loop", 128, 224, 204),
+        ],
+    ),
+    "lmdeploy-pipeline.csv": (
+        (LLAMA, H100),
+        [
+            ("ttft_s", 0.512, "closed_loop", 64, 1024, 256),
+            ("tpot_s", 0.021922, "closed_loop", 64, 1024, 256),
+            ("output_tokens_per_s_per_device", 2601.309, "closed_loop", 64, 1024, 256),
+            ("output_tokens_per_s_per_device", 3815.201, "closed_loop", 256, 1024, 256),
+        ],
+    ),
+    "inference-benchmarker.json": (
+        (H100, "concurrency=mean"),
+        [
+            ("ttft_s", 0.31, "closed_loop", 128, 200, 800),
+            ("tpot_s", 0.017, "closed_loop", 128, 200, 800),
+            ("ttft_s", 0.062, "closed_loop", 42.46, 200, 800),
+            ("tpot_s", 0.012, "closed_loop", 42.46, 200, 800),
+        ],
+    ),
     "ollama.json": (("hardware=rtx-4090",), [("tpot_s", 0.0167173, "static", 1, 18, 192)]),
     "ollama.txt": (
         ("hardware=rtx-4090", "model=gemma-2-9b", "weight_format=q4_0"),
@@ -257,6 +310,9 @@ COLUMNS = {  # file: what else its rows state
     "mlenergy-v3.json": {"hardware": "b200", "model": "qwen3-14b", "weight_format": "bf16"},
     "tgi.txt": {"engine": "tgi", "model": "llama-3.1-8b"},
     "lmdeploy.csv": {"engine": "lmdeploy"},
+    "lmdeploy-pipeline.csv": {"engine": "lmdeploy", "hardware": "h100-sxm"},
+    "lmdeploy-restful.txt": {"engine": "lmdeploy"},
+    "inference-benchmarker.json": {"engine": "tgi", "tp": 2, "engine_version": "3.0.1"},
 }
 REFUSED = {  # file, settings, and words of the only line
     "sglang-drafts.json": (("hardware=h200-sxm",), "speculative_algorithm EAGLE"),

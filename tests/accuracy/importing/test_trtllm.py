@@ -2,7 +2,7 @@
 
 import pytest
 
-from accuracy.importing.samples import TRTLLM, rows_of
+from accuracy.importing.samples import TRTLLM, faults_of, rows_of
 from perfcore.catalog import loader
 
 
@@ -54,3 +54,12 @@ def test_trtllm_quantisations_are_in_the_catalogue(save, quantisation, name):
 
     assert (row.weight_format, row.kv_format) == (name, "auto")
     assert loader.load_weight_format(name)
+
+
+def test_drafts_and_data_parallel_attention_are_heard(save):
+    drafts = {**TRTLLM["engine"], "speculative_config": {"decoding_type": "Eagle"}}
+    assert "speculative decoding has no column" in faults_of(save(TRTLLM | {"engine": drafts}))[0]
+
+    world = {**TRTLLM["world_info"], "tp_size": 8, "ep_size": 8, "enable_attention_dp": True}
+    row = rows_of(save(TRTLLM | {"world_info": world}))["tpot_s"]
+    assert (row.tp, row.dp, row.ep, row.devices) == (1, 8, 8, 8)

@@ -122,3 +122,74 @@ def test_vllm_throughput_runs_without_a_server(save):
     (row,) = rows_of(save(THROUGHPUT), **WHERE, output_len=128, model="llama-3.1-8b").values()
 
     assert row.runner == "offline"
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"ramp_up_strategy": "linear"}, "a rate that rises during the run"),
+        ({"endpoint_type": "vllm-pooling"}, "vllm-pooling generates no text"),
+        ({"endpoint_type": "openai-audio"}, "openai-audio generates no text"),
+        ({"cpu_offload_gb": 20}, "weights on the host have no column (cpu_offload_gb)"),
+        ({"kv_transfer_config": {"kv_connector": "N"}}, "caches on other servers have no column"),
+        ({"lora_modules": ["a"]}, "LoRA adapters have no column"),
+    ],
+)
+def test_runs_that_no_column_expresses(save, more, reason):
+    (fault,) = faults_of(save(SERVE | more), **WHERE)
+
+    assert fault.startswith("nothing to import: ")
+    assert reason in fault
+    off = {key: None if isinstance(value, dict | list) else "" for key, value in more.items()}
+    assert rows_of(save(SERVE | off), **WHERE, engine="vllm")["tpot_s"].value == 0.0125
+
+
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [
+        ("prefix_repetition", "share their beginnings, which may be cached"),
+        ("generated-shared-prefix", "share their beginnings, which may be cached"),
+        ("mooncake", "share their beginnings, which may be cached"),
+        ("random-mm", "have images, whose time is not modelled"),
+        ("random", ""),
+        ("sharegpt", ""),
+    ],
+)
+def test_prompts_of_some_data_sets_take_another_time(save, dataset, words):
+    found = read_results([save(SERVE | {"dataset_name": dataset})], WHERE)
+
+    assert [row.metric for row in found.rows] == (["tpot_s"] if words else ["ttft_s", "tpot_s"])
+    assert all(words in skip.reason for skip in found.skipped)
+    kept = read_results([save(SERVE | {"dataset_name": dataset})], WHERE, keep_suspect=True)
+    assert len(kept.rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "degrees"),
+    [
+        ({"tp_size": 8, "dp_size": 8, "enable_dp_attention": True, "ep_size": 8}, (1, 8, 8)),
+        ({"tp_size": 8, "dp_size": 2, "enable_dp_attention": True}, (4, 2, 1)),
+        ({"tp_size": 8, "dp_size": 1, "enable_dp_attention": True}, (8, 1, 1)),
+        ({"tp_size": 4, "dp_size": 2, "enable_dp_attention": False}, (4, 2, 1)),
+    ],
+)
+def test_ranks_of_data_parallel_attention_are_those_of_tp(save, options, degrees):
+    info = {**SGLANG["server_info"], **options}
+    row = rows_of(save(SGLANG | {"server_info": info}), hardware="h100-sxm")["tpot_s"]
+
+    assert (row.tp, row.dp, row.ep) == degrees
+    assert row.devices == row.tp * row.dp
+
+
+def test_experts_of_vllm_are_parallel_over_all_ranks(save):
+    more = {"tensor_parallel_size": 2, "data_parallel_size": 4, "enable_expert_parallel": True}
+    row = rows_of(save(SERVE | more), **WHERE)["tpot_s"]
+
+    assert (row.tp, row.dp, row.ep, row.devices) == (2, 4, 8, 8)
+
+
+def test_bursts_and_steps_are_noted(save):
+    more = {"burstiness": 0.5, "num_scheduler_steps": 8}
+
+    assert "burstiness 0.5" in rows_of(save(SERVE | more), **WHERE)["tpot_s"].task_note
+    assert "num_scheduler_steps 8" in rows_of(save(SERVE | more), **WHERE)["tpot_s"].task_note

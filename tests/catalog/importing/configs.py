@@ -11,6 +11,10 @@ from perfcore.catalog.model_entry import ModelEntry
 from perfcore.errors import InputError
 
 CASES = json.loads((ROOT / "tests" / "data" / "hf_configs.json").read_text("utf-8"))
+# Configurations as transformers 5.24 saves them, mostly those of its classes' defaults. Their
+# parameters were counted in models that it instantiated without weights, and the elements that a
+# token adds to their caches in caches of 8 and 16 tokens.
+SAVED = json.loads((ROOT / "tests" / "data" / "hf_saved.json").read_text("utf-8"))
 IDENTITY = {"name": "it", "source": "a test"}
 LLAMA = CASES["llama"]["config"]
 

@@ -4,10 +4,12 @@ import copy
 
 import pytest
 
-from catalog.importing.configs import CASES, LLAMA, changed, faults_of, read
+from catalog.importing.configs import CASES, LLAMA, SAVED, changed, faults_of, read
 from perfcore.catalog import loader
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.parameters import parameter_count
+from perfcore.errors import InputError
+from perfcore.physics.attention import kv_bytes_per_sequence
 
 # Published configurations
 
@@ -36,6 +38,35 @@ def test_config_has_the_published_parameters(name):
     assert parameter_count(read(case["config"])) == pytest.approx(
         case["params"], rel=case["within"] or 1e-12
     )
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_config_has_the_parameters_and_the_cache_of_the_library_s_model(name):
+    case = SAVED[name]
+    entry = read(case["config"])
+    cache = loader.load_kv_format("bf16").record()
+
+    assert parameter_count(entry) == case["params"] + case.get("router_biases", 0)
+    if "kv" in case:
+        lengths = (8.0, 16.0)
+        short, long = (kv_bytes_per_sequence(entry.record(), cache, n) for n in lengths)
+        assert (long - short) / 8 == 2 * case["kv"]
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_key_that_is_left_out_is_named_if_it_changes_anything(name):
+    """Classes have defaults for all keys, so that every such file is a valid one."""
+    config = SAVED[name]["config"]
+    known = read(config)
+    table = config.get("text_config", config)
+    for key in table:
+        less = {other: value for other, value in table.items() if other != key}
+        try:
+            found = read({**config, "text_config": less} if "text_config" in config else less)
+        except InputError:
+            continue
+        same = found.record() == known.record()
+        assert same or found.notes != known.notes or found.estimated, key
 
 
 # Fields
@@ -77,6 +108,13 @@ def test_dense_layers_are_counted_wherever_they_are():
     assert (entry.moe_layers, entry.dense_layers) == (45, 3)
 
 
+def test_every_other_layer_of_qwen_next_may_be_dense():
+    config = changed(CASES["qwen3_next"]["config"], decoder_sparse_step=2, intermediate_size=5632)
+    entry = read(config)
+
+    assert (entry.moe_layers, entry.dense_layers) == (24, 24)
+
+
 def test_newer_files_list_layers_by_name():
     known = CASES["nemotron_h, experts"]["config"]
     names = {"M": "mamba", "*": "attention", "E": "moe"}
@@ -104,6 +142,50 @@ def test_tied_outside_of_the_text_model():
     config = changed(CASES["qwen3_5, text inside"]["config"], tie_word_embeddings=True)
 
     assert read(config).tie_word_embeddings
+
+
+def test_embeddings_tied_in_one_place_only_are_told():
+    config = copy.deepcopy(CASES["qwen3_5, text inside"]["config"])
+    inside = not config["tie_word_embeddings"]
+    config["text_config"]["tie_word_embeddings"] = inside
+    entry = read(config)
+
+    assert entry.tie_word_embeddings is not inside
+    assert "outside of text_config, which is followed" in entry.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("gpt2", {"add_cross_attention": True}, "attention to another sequence"),
+        ("mamba", {"use_conv_bias": False}, "convolutions without biases"),
+        ("deepseek_v3", {"qk_head_dim": 256}, "256 is not 192, the sum of its parts"),
+        ("ernie4_5_moe", {"use_bias": True}, "biases beside experts"),
+        ("qwen3_moe", {"mlp_layer_types": ["sparse"]}, "must be dense or sparse for each layer"),
+        ("opt", {"layer_norm_elementwise_affine": False}, "norms without weights"),
+    ],
+)
+def test_what_a_known_architecture_does_differently_is_refused(name, changes, words):
+    assert any(words in fault for fault in faults_of(changed(CASES[name]["config"], **changes)))
+
+
+def test_heads_of_full_layers_may_be_listed_layer_by_layer():
+    config = SAVED["gemma4_unified_text"]["config"]
+    more = {**config["per_layer_config"], "00": {"head_dim": 512}}
+    other = {**config["per_layer_config"], "05": {"num_key_value_heads": 2}}
+
+    assert read(config).global_head_dim == 512
+    assert "does not give all full layers" in faults_of({**config, "per_layer_config": more})[0]
+    assert "more than head_dim" in faults_of({**config, "per_layer_config": other})[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("hidden_act", "relu2"), ("type_vocab_size", 2), ("H_cycles", 2)]
+)
+def test_an_unknown_type_with_another_ffn_or_embedding_is_refused(key, value):
+    (fault,) = faults_of(changed(LLAMA, model_type="novel", **{key: value}))
+
+    assert f"{key} show that it differs from Llama" in fault
 
 
 # What cannot be read

@@ -13,7 +13,7 @@ from perfcore.catalog import loader
 from perfcore.catalog.importing.document import NotModelledError
 from perfcore.catalog.importing.huggingface import from_config
 from perfcore.catalog.native import as_published, native_format
-from perfcore.catalog.parameters import parameter_count
+from perfcore.catalog.parameters import active_parameter_count, parameter_count
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
 from perfcore.physics.attention import kv_bytes_per_sequence
@@ -282,6 +282,87 @@ FORMATS = {
     "mlx mxfp4": ({"group_size": 32, "bits": 4, "mode": "mxfp4"}, "mxfp4", "mxfp4"),
     "exl2": ({"quant_method": "exl2", "bits": 4.65}, "exl2 4.65 bit", "int4-g128"),
     "exl3": ({"quant_method": "exl3", "bits": 3.0}, "exl3 3 bit", "int4-g128"),
+    "nvfp4": ({"quant_method": "nvfp4"}, "nvfp4", "nvfp4"),
+    "mxfp8": ({"quant_method": "mxfp8"}, "mxfp8", "mxfp8"),
+    "fp8, blocks of 32": ({**FP8, "weight_block_size": [1, 32]}, "mxfp8", "mxfp8"),
+    "fouroversix": ({"quant_method": "fouroversix", "dtype": "nvfp4"}, "nvfp4", "nvfp4"),
+    "sinq": ({"quant_method": "sinq", "nbits": 4, "group_size": 64}, "int4", "int4-g64"),
+    "gemma 8": ({"quant_method": "gemma", "num_bits": 8}, "int8", "int8"),
+    "bitnet": ({"quant_method": "bitnet"}, "ternary", "int4-g128"),
+    "bitnet online": (
+        {"quant_method": "bitnet", "quantization_mode": "online"},
+        "bf16",
+        "bf16",
+    ),
+    "w8a8_int8": ({"quant_method": "w8a8_int8"}, "int8", "int8-w8a8"),
+    "mistral": ({"qformat_weight": "fp8_e4m3", "qscheme_act": "TENSOR"}, "fp8", "fp8"),
+    "modelopt, cache only": (
+        {"quant_method": "modelopt", "quant_algo": None, "kv_cache_quant_algo": "FP8"},
+        "bf16",
+        "bf16",
+    ),
+    "compressed, two schemes": (
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {
+                "group_0": {
+                    "targets": ["re:.*self_attn.*"],
+                    "weights": {"num_bits": 8, "type": "float", "strategy": "channel"},
+                },
+                "group_1": {
+                    "targets": ["re:.*mlp.*"],
+                    "weights": {"num_bits": 4, "type": "float", "group_size": 16},
+                },
+            },
+        },
+        "nvfp4",
+        "nvfp4",
+    ),
+    "quark, in steps": (
+        {
+            **QUARK,
+            "global_quant_config": {
+                "weight": [{"dtype": "fp8_e4m3"}, {"dtype": "int4", "group_size": 128}]
+            },
+        },
+        "int4",
+        "int4-g128",
+    ),
+    "torchao, intx": (
+        {
+            **TORCHAO,
+            "quant_type": {
+                "default": {
+                    "_type": "Int8DynamicActivationIntxWeightConfig",
+                    "_data": {
+                        "weight_dtype": {"_type": "torch.dtype", "_data": "int4"},
+                        "weight_granularity": {"_type": "PerGroup", "_data": {"group_size": 32}},
+                    },
+                }
+            },
+        },
+        "int4",
+        "int4-g32",
+    ),
+    "torchao, by name": (
+        {
+            **TORCHAO,
+            "quant_type": {
+                "default": {
+                    "_type": "FqnToConfig",
+                    "_data": {
+                        "fqn_to_config": {
+                            "re:.*self_attn.*": None,
+                            "_default": {"_type": "Float8WeightOnlyConfig", "_data": {}},
+                        }
+                    },
+                }
+            },
+        },
+        "fp8",
+        "fp8",
+        1.0,
+    ),
     "eetq": ({"quant_method": "eetq"}, "int8", "int8"),
     "quanto": ({"quant_method": "quanto", "weights": "int8"}, "int8", "int8"),
     "aqlm": (
@@ -316,6 +397,10 @@ def test_every_method_is_read(name):
         {"quant_method": "torchao", "quant_type": "ternary"},
         {"bits": 7, "group_size": 64},
         {"quant_method": "exl2"},
+        {"quant_method": "spqr", "bits": 3},
+        {"quant_method": "bitsandbytes"},
+        {"quant_method": "fouroversix", "dtype": "fp2"},
+        {"qformat_weight": "fp2"},
     ],
 )
 def test_what_is_not_understood_is_said(values):
@@ -326,6 +411,52 @@ def test_what_is_not_understood_is_said(values):
     with pytest.raises(InputError, match="which is no weight format here; give one"):
         Configuration(entry, "b200")
     assert Configuration(entry, "b200", weight_format="fp8").evaluate().tpot_s > 0.0
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (
+            {
+                "quant_method": "auto-round",
+                "bits": 2,
+                "group_size": 128,
+                "extra_config": {"model.layers.0.mlp.down_proj": {"bits": 4}},
+            },
+            "1 rules of extra_config with other bits are not read",
+        ),
+        (
+            {"quant_method": "gptq", "bits": 4, "group_size": 128, "lm_head": True},
+            "lm_head is quantised",
+        ),
+        (
+            {"quant_method": "gemma", "quantize_embeddings": True},
+            "embeddings are quantised, and counted at 16 bits",
+        ),
+        (
+            {
+                **{key: value for key, value in compressed().items() if key != "base"},
+                "sparsity_config": {"format": "sparse-24-bitmask"},
+            },
+            "sparsity (sparse-24-bitmask) is not counted",
+        ),
+        (
+            {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"},
+            "only the KV cache is quantised",
+        ),
+    ],
+)
+def test_what_is_counted_otherwise_is_said(values, words):
+    assert words in quantised(**values).notes
+
+
+def test_output_matrices_may_have_bits_of_their_own():
+    """ExLlama: 4 bits, an output matrix of 6 bits and an embedding of 16, which make 11 each."""
+    entry = quantised(quant_method="exl3", bits=4.0, head_bits=6)
+    tied = quantised({**LLAMA, "tie_word_embeddings": True}, quant_method="exl3", bits=4.0)
+
+    assert entry.own_embedding_bits == 11.0
+    assert tied.own_embedding_bits == 16.0
 
 
 def test_bits_that_no_format_has_are_the_file_s():
@@ -373,6 +504,54 @@ def test_layers_of_an_fp8_checkpoint_may_be_wide():
     made = Configuration(read(config), "h100-sxm", tp=8, weight_format="fp8")
 
     assert made.evaluate().weight_bytes_per_device == pytest.approx(60.9e9, rel=1e-3)
+
+
+LATENT = ("q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "shares"),
+    [
+        # q, k, v of widths 4096, 1024 and 1024 beside o of 4096 (Llama 3.1 8B)
+        ("llama", {"ignore": ["*o_proj"]}, (0.4, 0.0, 0.0, 0.0)),
+        # DeepSeek-V3: o has 16384 x 7168 = 117.4e6 of the 187.1e6 weights of a layer's attention
+        ("deepseek_v3", {"ignore": list(LATENT)}, (69_664_768 / 187_105_280, 0.0, 0.0, 0.0)),
+        # Gemma 4: mlp is the dense FFN beside the experts
+        (
+            "gemma4, experts beside a dense FFN",
+            {"ignore": ["model.language_model.layers.*.mlp*"]},
+            (0.0, 1.0, 0.0, 0.0),
+        ),
+        # Kimi Linear: delta attention is called self_attn, too
+        ("kimi_linear", {"ignore": ["re:.*self_attn.*"]}, (1.0, 0.0, 0.0, 0.0)),
+        # Nemotron-H has no gates; a layer is a mixer or an FFN
+        (
+            "nemotron_h, experts",
+            {
+                "quant_algo": "MIXED_PRECISION",
+                "quantized_layers": {
+                    f"backbone.layers.{n}.mixer.{module}": {"quant_algo": algorithm}
+                    for n in range(60)
+                    for modules, algorithm in (
+                        (("in_proj", "out_proj"), "FP8"),
+                        (("experts.0.up_proj", "experts.0.down_proj"), "NVFP4"),
+                        (("shared_experts.up_proj", "shared_experts.down_proj"), "NVFP4"),
+                    )
+                    for module in modules
+                },
+            },
+            (None, 0.0, 0.0, 0.0),
+        ),
+    ],
+)
+def test_shares_are_of_weights_where_modules_are_called_so(name, values, shares):
+    found = {"quant_method": "modelopt", "quant_algo": "NVFP4", **values}
+    entry = quantised(CASES[name]["config"], **found)
+    wide = (entry.wide_attention, entry.wide_ffn, entry.wide_shared_experts, entry.wide_experts)
+
+    assert entry.native_dtype.startswith("nvfp4")
+    for share, expected in zip(wide, shares, strict=True):
+        assert share == pytest.approx(expected) if expected is not None else 0.0 < share < 0.5
 
 
 def test_mxfp4_experts_are_computed_as_published():
@@ -449,6 +628,19 @@ def test_routed_experts_may_work_at_a_width_of_their_own():
     entry = read({"model_type": "kimi_k3", "text_config": inner})
 
     assert parameter_count(entry) == pytest.approx(2.78e12, rel=5e-3)
+
+    inner |= {
+        "mla_use_output_gate": True,
+        "latent_moe_use_norm": True,
+        "linear_attn_config": {**linear, "use_full_rank_gate": True},
+    }
+    known = loader.load_model("kimi-k3")
+    entry = read({"model_type": "kimi_k3", "text_config": inner})
+    assert parameter_count(entry) == parameter_count(known)
+    assert active_parameter_count(entry) == active_parameter_count(known)
+    inner["linear_attn_config"] = linear
+    (fault,) = faults_of({"model_type": "kimi_k3", "text_config": inner})
+    assert "gates in some kinds of layers only" in fault
 
 
 def test_layers_that_share_a_cache_are_refused():
@@ -559,6 +751,29 @@ def test_indexed_layers_may_be_listed():
     listed = ["indexed_attention"] * config["num_hidden_layers"]
 
     assert read({**config, "layer_types": listed}).record() == read(config).record()
+
+
+def test_indexers_may_be_counted():
+    """GLM-5.2: the first three layers have one, and then every fourth."""
+    config = CASES["glm_moe_dsa"]["config"]
+    kinds = [
+        "full" if n < 3 or (n - 3) % 4 == 3 else "shared"
+        for n in range(config["num_hidden_layers"])
+    ]
+    counted = {**config, "index_topk_freq": 4, "index_skip_topk_offset": 3}
+
+    assert read({**counted, "indexer_types": kinds}).record() == read(counted).record()
+    assert read(counted).record() != read(config).record()
+    assert "index_topk_pattern: not modelled" in str(
+        faults_of({**counted, "index_topk_pattern": "FS"})
+    )
+
+
+def test_sizes_of_absent_embeddings_are_no_reason_to_refuse():
+    config = copy.deepcopy(CASES["gemma4"]["config"])
+    config["text_config"] |= {"vocab_size_per_layer_input": 262_144, "num_kv_shared_layers": 0}
+
+    assert read(config).record() == read(CASES["gemma4"]["config"]).record()
 
 
 def test_keys_that_may_change_arithmetic_are_not_left_unread():

@@ -112,3 +112,15 @@ def test_faults_are_lines_with_exit_code_2(tmp_path):
     assert result.exit_code == 2
     assert result.stderr.startswith(f"error: {path}: model_type 'novel' is unknown and lacks ")
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["DeepSeek-V3.1-NVFP4", "it-FP8-dynamic", "it_awq"])
+def test_a_name_that_says_more_than_the_file_is_told(tmp_path, name):
+    (tmp_path / name).mkdir()
+    path = tmp_path / name / "config.json"
+    path.write_text(json.dumps(LLAMA))
+    assert "give a weight format" in perfcore.load_model(str(path)).notes
+
+    quantised = {"quantization_config": {"quant_method": "fp8"}}
+    path.write_text(json.dumps(LLAMA | quantised))
+    assert "give a weight format" not in perfcore.load_model(str(path)).notes
