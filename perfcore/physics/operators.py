@@ -306,17 +306,8 @@ def start_up(model: Model, device: Device, engine: Engine, operators: Operators)
     A spatial machine has a fixed time per layer instead of launches.
     """
     mixers = model.global_layers + model.window_layers + model.state_layers
-    launches = (
-        operators.attention_in.start_up
-        + operators.attention_out.start_up
-        + operators.ffn_in.start_up
-        + operators.ffn_out.start_up
-        + operators.shared.start_up
-        + operators.experts.start_up
-        + operators.lm_head.start_up
-        + operators.elementwise.start_up
-        + mixers * engine.launch_attention
-    )
+    launches = linear_start_up(operators) + operators.lm_head.start_up
+    launches += mixers * engine.launch_attention
     return launches + device.spatial * engine.spatial_latency * model.layers * device.layer_latency
 
 

@@ -193,6 +193,20 @@ def attention_time(costs: PrefillCosts, model: Model, engine: Engine, work: Prom
     )
 
 
+def read_once(costs: PrefillCosts, work: Prompts, fill: float) -> float:
+    """Time of reading the context that ``fill`` leaves out: each part of a prompt reads it. [s]"""
+    reads = costs.attention_bytes_per_context * work.context
+    return reads * costs.per_attention_byte * (1.0 - fill)
+
+
+def pipelined_attention(
+    costs: PrefillCosts, model: Model, engine: Engine, work: Prompts, fill: float
+) -> float:
+    """Time of ``attention_time`` in a pipeline. [s]"""
+    total = attention_time(costs, model, engine, work).total
+    return fma(total, fill, read_once(costs, work, fill))
+
+
 def pipelined_parts(engine: Engine, layout: Layout, tokens: float) -> float:
     """Parts of a prefill that are in different stages at once; 1 without stages.
 
@@ -260,6 +274,7 @@ def prefill_terms(
     prompts: float,
     experts_read: float,
     chunks: float,
+    fill: float,
     head_s: float,
     split: bool,
 ) -> PrefillTerms:
@@ -267,8 +282,9 @@ def prefill_terms(
 
     ``prompts`` is the number of prompts per group, ``head_s`` the time of the lm_head for them,
     which is recomputed if ``split``. A server reads weights and starts operators for each of
-    ``chunks``. Parts of a long prefill can be in different pipeline stages at once, and each of
-    them starts operators; reading the weights once takes as long as without.
+    ``chunks``. Parts of a long prefill can be in different pipeline stages at once, so that all of
+    it takes ``fill`` of its time, and each of them starts operators; reading the weights and the
+    context once takes as long as without.
     """
     tokens = work.tokens
     residue = engine.residue
@@ -288,7 +304,6 @@ def prefill_terms(
         operators.elementwise.weights + operators.elementwise.activations_per_token * tokens
     )
     attention = attention_time(costs, model, engine, work)
-    fill = chunk_fill(engine, layout, tokens)
     per_fill = 1.0 / fill
     starts = max(chunks, pipelined_parts(engine, layout, tokens)) * fill
     network = exchanges(links, tokens * fill, expert_links, expert_tokens * fill, grouped)
@@ -298,6 +313,8 @@ def prefill_terms(
     once = layer_weights(operators) + operators.experts.weights * experts_read
     once += operators.elementwise.weights
     once *= costs.narrowing - narrowing
+    context_once = read_once(costs, work, fill)
+    once += context_once
     if not split:
         passed = (linear.compute + elementwise) * narrowing + once
         passed += attention.total * fill + head_s
@@ -310,7 +327,7 @@ def prefill_terms(
             parts=unknown,
             serial_parts=unknown,
             arithmetic=NOTHING,
-            attention=attention.total * fill,
+            attention=fma(attention.total, fill, context_once),
         )
     head = add_prefill_operator(none, operators.lm_head, prompts, 1.0, residue, split)
     memory = (linear.weights + elementwise) * narrowing + once
@@ -337,7 +354,7 @@ def prefill_terms(
             latency=latency * per_fill,
         ),
         arithmetic=arithmetic,
-        attention=attention.total * fill,
+        attention=fma(attention.total, fill, context_once),
     )
 
 
@@ -377,7 +394,7 @@ def cached_token_time(
     new = new_tokens(prefix_hit, input_len)
     if prefix_hit > 0.0:
         alone = prompts_of(model, prompts, new, 0.0)
-        added = attention_s - attention_time(costs, model, engine, alone).total * fill
+        added = attention_s - pipelined_attention(costs, model, engine, alone, fill)
         return max(added, 0.0) * (1.0 / (input_len - new + TINY))
     behind = prompts_of(model, prompts, new, 1.0)
-    return max(attention_time(costs, model, engine, behind).total * fill - attention_s, 0.0)
+    return max(pipelined_attention(costs, model, engine, behind, fill) - attention_s, 0.0)

@@ -42,15 +42,16 @@ def rhythm(
     first = min(engine.queue_weight, 1.0)
     own_steps = new_tokens * per_chunk
     others = max(batch - 1.0, 0.0)
+    beside = max(sequences - 1.0, 0.0)  # others of its passes
     room = batch / (sequences * own_steps)  # prompts that all passes of one step carry
     per_other = room / (others + TINY)
     between_share = between_of(first, decode_steps, per_other)
     ahead_share = ahead_of(first, decode_steps, per_other)
-    prefill_steps = max(own_steps, 1.0) + ahead_share * max(sequences - 1.0, 0.0) * own_steps
+    prefill_steps = max(own_steps, 1.0) + ahead_share * beside * own_steps
     crowded = sequences * (own_steps + drafted * per_chunk * decode_steps)
     prefill = max(prefill_steps, crowded - decode_steps)
-    among = min(others, 1.0) * prefill
-    company = min(others * portion(decode_steps, among), 1.0)
+    among = min(beside, 1.0) * prefill
+    company = min(beside * portion(decode_steps, among), 1.0)
     return Rhythm(
         decode=decode_steps,
         prefill=prefill,

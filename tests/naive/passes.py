@@ -414,6 +414,17 @@ class Passes(Replica):
             ],
         )
 
+    def context_of_prompts(self, total, cached):
+        """Add the reading of the cache of a group's prompts, cached tokens and new ones."""
+        size = 0.0
+        for layer in self.layers:
+            if layer.attention:
+                size += layer.attention.kv * self.kv.bits / 8 + layer.attention.index
+        size *= self.prompts() * (cached + self.new)
+        share = self.kv_share(self.prefill_width)
+        efficiency = self.engine.attention_prefill_memory_efficiency
+        total.operator([("kv", size * share, efficiency)], [])
+
     def prefill(self):
         """Return the time of one prefill pass, without the host's."""
         device, engine = self.device, self.engine
@@ -429,6 +440,7 @@ class Passes(Replica):
         self.small_operators(parts, tokens, width, side_by_side)
         self.small_operators(once, 0, width, side_by_side)
         self.attention_of_prompts(parts, self.cached)
+        self.context_of_prompts(once, self.cached)
         fill = self.fill()
         total.add(parts, fill)
         total.add(once, 1 - fill)

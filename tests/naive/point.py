@@ -272,8 +272,9 @@ class Naive(Bill):
         tokens = self.sequences * (self.new + self.queries * writes)
         waits = max(waits, tokens / room - writes)
         # All that run write all their tokens while one of them runs.
-        company = min(others * writes / (writes + waits), 1)
-        share = writes / (writes + company * waits) if writes else 1 / self.batch
+        beside = max(self.sequences - 1, 0)  # in the same passes
+        company = min(beside * writes / (writes + min(beside, 1) * waits), 1)
+        share = writes / (writes + company * waits) if writes else 1 / (1 + beside)
         return Pace(writes, waits, share, company, 1 / share, ahead, between)
 
     def life_among_others(self, prefill):
@@ -284,7 +285,7 @@ class Naive(Bill):
         streaming, arithmetic = linear.parts, linear.arithmetic
         wall = step.total * accepted
         # What a prompt saves in a step of others: start-ups, and arithmetic behind reads.
-        shared = self.weight_reads() * self.at_once() / self.passes
+        shared = self.weight_reads() * self.at_once() / self.passes * self.fill()
         reads = shared * accepted
         saved = Sum(engine.residue, self.device)
         saved.wait("weights", reads * (streaming["weights"] + streaming["activations"]))

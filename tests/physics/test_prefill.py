@@ -18,10 +18,12 @@ from perfcore.physics.prefill import (
     cached_token_time,
     chunk_fill,
     new_tokens,
+    pipelined_attention,
     pipelined_parts,
     prefill_costs,
     prefill_terms,
     prompts_of,
+    read_once,
     score_work,
     shared_parts,
 )
@@ -131,6 +133,20 @@ def test_chunks_fill_stages():
     assert chunk_fill(engine, layout, 100.0) == 1.0
 
 
+def test_every_part_of_a_prompt_reads_the_context():
+    """2048 tokens read 2048 x 327,680 bytes at 3.35 TB/s; 5/8 of all other time, not of this."""
+    costs, work = llama_prefill(IDEAL, batch=1.0, input_len=2_048.0)
+    reads = 2_048 * 327_680 / 3.35e12
+    alone = attention_time(costs, LLAMA, IDEAL, work).total
+
+    assert read_once(costs, work, 1.0) == 0.0
+    assert read_once(costs, work, 5 / 8) == digits(reads * 3 / 8)
+    assert pipelined_attention(costs, LLAMA, IDEAL, work, 1.0) == alone
+    assert pipelined_attention(costs, LLAMA, IDEAL, work, 5 / 8) == digits(
+        (alone - reads) * 5 / 8 + reads
+    )
+
+
 def test_prefill_operator():
     """Compute 3 s and memory 4 s take 5 s; if not split, all count as compute."""
     product = Operator(compute_per_token=3.0, weights=3.0, activations_per_token=1.0, start_up=0.0)
@@ -166,6 +182,7 @@ def test_prefill_is_bound_by_compute():
             1.0,
             1.0,
             0.0,
+            1.0,
             1.0,
             operator_time(ops.lm_head, 1.0, 1.0, IDEAL.residue).total,
             split,

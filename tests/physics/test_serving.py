@@ -142,10 +142,10 @@ def test_prompts_together():
     assert together(APART, groups=2.0) == 2.0
 
 
-def paced(batch=9.0, new_tokens=2_048.0, decode_steps=255.0, drafted=1.0, **fields):
+def paced(batch=9.0, new_tokens=2_048.0, decode_steps=255.0, drafted=1.0, stages=1.0, **fields):
     """Return the rhythm of one group with room for 1024 tokens a step, a quarter first."""
     engine = ENGINE._replace(**{"prefill_chunk": 1_024.0, "queue_weight": 0.25, **fields})
-    return rhythm(engine, batch, batch, new_tokens, decode_steps, drafted)
+    return rhythm(engine, batch, batch / stages, new_tokens, decode_steps, drafted)
 
 
 def test_rhythm():
@@ -187,9 +187,28 @@ def test_rhythm_of_a_request_alone():
     assert paced(decode_steps=0.0).decode_share == digits(1 / 9)
 
 
-@given(st.floats(1.0, 4_096.0), st.floats(1.0, 1e5), st.floats(1.0, 1e4), st.floats(0.0, 1.0))
-def test_all_requests_write_all_their_tokens_while_one_runs(batch, new_tokens, steps, wave):
-    pace = paced(batch=batch, new_tokens=new_tokens, decode_steps=steps, queue_weight=wave)
+def test_requests_in_other_stages_are_no_company():
+    """8 requests in 8 stages are each alone in their passes; 16 meet another in 20 of 22."""
+    alone = paced(batch=8.0, stages=8.0)
+    pairs = paced(batch=16.0, new_tokens=1_024.0, decode_steps=20.0, stages=8.0, queue_weight=1.0)
+
+    assert (alone.company, alone.decode_share) == (0.0, 1.0)
+    assert pairs.prefill == 2.0
+    assert pairs.company == digits(20 / 22)
+    assert pairs.decode_share == digits(20 / (20 + 20 / 22 * 2))
+
+
+@given(
+    st.floats(1.0, 4_096.0),
+    st.floats(1.0, 1e5),
+    st.floats(1.0, 1e4),
+    st.floats(0.0, 1.0),
+    st.sampled_from([1.0, 4.0]),
+)
+def test_all_requests_write_all_their_tokens_while_one_runs(batch, new_tokens, steps, wave, stages):
+    pace = paced(
+        batch=batch, new_tokens=new_tokens, decode_steps=steps, queue_weight=wave, stages=stages
+    )
 
     writes = (pace.decode + pace.company * pace.prefill) * batch * pace.decode_share
     assert writes == pytest.approx(batch * steps, rel=1e-12)

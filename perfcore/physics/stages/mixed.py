@@ -25,6 +25,7 @@ from perfcore.physics.prefill import (
     attention_time,
     attention_work,
     chunk_fill,
+    read_once,
 )
 from perfcore.physics.stages.batch import add_draft, linear_at
 from perfcore.physics.stages.passes import Context, add_context, context_reads
@@ -212,10 +213,11 @@ def mixed_at(replica: Replica, load: Load, context: Context, work: Prompts) -> M
             index_pairs=work.index_pairs * load.prompt_share,
         )
         attention = attention_time(prefill, model, replica.engine, part)
-        device_s += attention.total * (load.overlap * per_output)
+        once = read_once(prefill, part, load.overlap) * per_output
+        device_s += attention.total * (load.overlap * per_output) + once
         moved = attention_bytes(prefill, part)
         streamed = attention.memory_duty * (moved * prefill.per_attention_byte)
-        streaming_s += streamed * (load.overlap * per_output)
+        streaming_s += streamed * (load.overlap * per_output) + once
         mean = load.mean_share / load.prompt_share
         bytes_moved += moved * mean
         work_flops = attention_work(prefill, model, part) * mean

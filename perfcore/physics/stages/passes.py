@@ -72,7 +72,7 @@ class Prefill(NamedTuple):
     latency_s: float
     chunks: float  # parts of the pass in a server, at least one
     further_host_s: float  # of the host, for all chunks but the first
-    stages_share: float  # passes at once for each micro-batch, at most 1
+    saved_share: float  # time saved by a chunk in a step, where stages overlap, at most 1
     per_prompt: float  # 1 / prompts of the pass
     per_at_once: float  # 1 / prefill passes that share the pipeline stages
     weight_read_share: float  # share of the resident weights read in the pass
@@ -145,6 +145,7 @@ def prefill_at(
     per_prompt = 1.0 / together if served else running.per_batch
     work = prompts_of(model, per_group, new, input_len - new)
     chunks = max(work.tokens * (1.0 / engine.prefill_chunk), 1.0) if served else 1.0
+    fill = chunk_fill(engine, layout, work.tokens)
     experts_read = touched_experts(
         layout.expert_slots, engine, replica.passed_over, work.tokens * running.groups
     )
@@ -162,6 +163,7 @@ def prefill_at(
         per_group,
         experts_read,
         chunks,
+        fill,
         running.head_s,
         served,
     )
@@ -224,7 +226,7 @@ def prefill_at(
         latency_s=parts.latency,
         chunks=chunks,
         further_host_s=(chunks - 1.0) * (replica.host_s * running.per_micro_batches),
-        stages_share=at_once * running.per_micro_batches,
+        saved_share=at_once * running.per_micro_batches * fill,
         per_prompt=per_prompt,
         per_at_once=1.0 / at_once,
         cached_token_s=per_prompt
@@ -236,7 +238,7 @@ def prefill_at(
             input_len,
             hit,
             terms.attention,
-            chunk_fill(engine, layout, work.tokens),
+            fill,
         ),
         weight_read_share=read_share,
         cpu_s=elsewhere.seconds,

@@ -245,9 +245,9 @@ def point_at(
         step = thinned(replica, full, filled)
         step_s = step.seconds * replica.step_tokens
         # a step that carries prompts reads weights and starts operators once for all its tokens
-        hides = prefill.chunks * replica.step_tokens * prefill.stages_share
+        hides = prefill.chunks * replica.step_tokens * prefill.saved_share
         hidden_s = hides * step.hidden_s
-        start_s = replica.pass_start_s * (prefill.chunks * prefill.stages_share)
+        start_s = replica.pass_start_s * (prefill.chunks * prefill.saved_share)
         saved_s = hidden_s + start_s
         added_s = max(prefill.seconds - saved_s, 0.0)
         plain_s = added_s
