@@ -20,7 +20,7 @@ from perfcore.accuracy.prediction import (
     predicted,
     questions,
 )
-from perfcore.accuracy.sanity import bound_of, check_rows, place_of
+from perfcore.accuracy.sanity import BEATS, bound_of, check_rows, other_unit, place_of
 from perfcore.accuracy.table import Measurement
 from perfcore.catalog import loader
 from perfcore.columns import BOUND, STATUS
@@ -47,7 +47,8 @@ _BETTER: Final = 0.6  # of the difference that is left by a change worth a menti
 _GAIN: Final = 1.1  # speed-up of a narrower format that is worth a mention
 _MOST: Final = 4  # explanations of a number
 _DRAFTED: Final = (1.2, 4.0)  # speed-ups that speculative decoding has
-_RATE: Final = 50.0  # measured over predicted time, above which a value may be a rate
+_USERS: Final = 2.0  # sequences of a device, from which a rate may be that of one user
+_LOOSE: Final = 0.4  # as _CLOSE, for what nothing else explains
 _BATCHES: Final = (0.25, 0.5, 2.0, 4.0)  # factors on the sequences in flight
 _POWER: Final = 0.6  # of the rated power, a usual limit
 
@@ -150,7 +151,7 @@ def verdict_of(row: Measurement, low: float, high: float, bound: float, suspect:
     """Return the verdict on a value: as expected, faster, slower, impossible, suspect, ..."""
     if suspect:
         unfit = "cannot run" in suspect or "do not fit" in suspect
-        kind = "impossible" if "physical bound" in suspect else "suspect"
+        kind = "impossible" if BEATS in suspect else "suspect"
         return "cannot run" if unfit else kind
     if low <= row.value <= high:
         return "as expected"
@@ -230,24 +231,33 @@ def _allowed(row: Measurement, before: float, after: float, bound: float) -> flo
 def _of_values(row: Measurement, expected: float) -> Iterator[Explanation]:
     """Yield explanations that concern what the number is, not what was run."""
     ratio = row.value / expected
-    if row.unit == "s" and 200.0 < ratio < 5000.0:
-        yield Explanation("the value is in milliseconds", expected)
-    if row.unit == "s" and ratio > _RATE and abs(math.log(row.value * expected)) < 1.0:
+    unit = other_unit(row, expected)
+    if unit == "a rate":
         yield Explanation("the value is a rate, the inverse of a time", expected)
-    if row.metric == "output_tokens_per_s_per_device" and row.devices > 1:
-        whole = ratio / row.devices
-        if abs(math.log(whole)) < _CLOSE:
-            yield Explanation(f"the value is of all {row.devices} devices together", expected)
-    if row.metric == "output_tokens_per_s_per_device" and row.input_len and row.output_len:
-        counted = (row.input_len + row.output_len) / row.output_len
-        if abs(math.log(ratio / counted)) < _CLOSE < math.log(counted):
-            yield Explanation("the value counts prompt tokens, too", expected * counted)
+    elif unit:
+        yield Explanation(f"the value is in {unit}", expected)
+    if row.metric == "output_tokens_per_s_per_device":
+        yield from _of_throughput(row, expected)
     if row.metric == "tpot_s" and _DRAFTED[0] < 1.0 / ratio < _DRAFTED[1]:
         yield Explanation(
             f"speculative decoding that accepts {significant(1.0 / ratio)} tokens a step", row.value
         )
     if row.metric == "ttft_s" and ratio < 1.0 / _DRAFTED[0]:
         yield Explanation("prompts that are in the prefix cache", row.value)
+
+
+def _of_throughput(row: Measurement, expected: float) -> Iterator[Explanation]:
+    """Yield explanations of whose tokens a throughput may count."""
+    ratio = row.value / expected
+    if row.devices > 1 and abs(math.log(ratio / row.devices)) < _CLOSE:
+        yield Explanation(f"the value is of all {row.devices} devices together", expected)
+    users = (row.concurrency or 0.0) / row.devices
+    if users >= _USERS and abs(math.log(ratio * users)) < _LOOSE:
+        yield Explanation("the value is of one user, not of a device", expected)
+    if row.input_len and row.output_len:
+        counted = (row.input_len + row.output_len) / row.output_len
+        if abs(math.log(ratio / counted)) < _CLOSE < math.log(counted):
+            yield Explanation("the value counts prompt tokens, too", expected * counted)
 
 
 def _changes(question: Question, expected: float) -> Iterator[tuple[str, Measurement]]:

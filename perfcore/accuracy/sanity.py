@@ -30,6 +30,7 @@ from perfcore.physics.parallelism import lay_out
 from perfcore.physics.stages.point import Point
 from perfcore.units import significant
 
+BEATS: Final = "faster than the physical bound"  # words of reasons
 EXAMPLE_NOTE: Final = "example values: replace them"  # of rows in a template
 
 _RATES: Final = ("prefill_tokens_per_s", "output_tokens_per_s_per_device")
@@ -48,12 +49,19 @@ _FAR_FIRST: Final = 100.0
 _FAR_QUEUED: Final = 300.0
 _FITS: Final = 3.0  # ratio up to which the inverse of a value is near its prediction
 _THOUSAND: Final = (200.0, 5000.0)
+_OTHER_UNITS: Final = {  # factors of units that values are left in, by the unit of the table
+    "s": ((1e3, "milliseconds"), (1e6, "microseconds")),
+    "J/token": ((1e3, "millijoules"), (1e-3, "kilojoules")),
+    "W": ((1e3, "milliwatts"), (1e-3, "kilowatts")),
+}
 # Ratios of values of one configuration above which they are no repetitions. Published sources run a
 # configuration again with settings that they do not state.
 _REPEATED: Final = 1.3
 _REPEATED_PUBLISHED: Final = 2.0
 _OWN: Final = ("", "own")
 _COLD: Final = 3.0  # mean over median
+_MOST: Final = 0.5  # share of rows beyond the bound that makes the others of their kind doubtful
+_SEVERAL: Final = 2
 _MEDIAN: Final = re.compile(r"\b(?:median|p50) ([0-9.e+-]+)")
 _STATISTIC: Final = re.compile(r"(?:^|[;,] *)(?:median|p\d+) [0-9.e+-]+")
 
@@ -106,8 +114,9 @@ def check_rows(asked: Sequence[Question], *, keep: bool = False) -> Checked:
             zip(asked, _beyond_physics(batch, points), strict=True)
         )
     ]
-    for row, reason in _contradictions(asked, reasons):
-        reasons[row] = reasons[row] or reason
+    for found in (_repeated(asked), _contradictions(asked, reasons), _company(asked, reasons)):
+        for row, reason in list(found):
+            reasons[row] = reasons[row] or reason
     suspects = [
         Suspect(question.measurement, reason)
         for question, reason in zip(asked, reasons, strict=True)
@@ -203,7 +212,7 @@ def _beyond_physics(batch: Batch, points: Floats) -> Iterator[tuple[str, str]]:
     for question, value, bound in zip(batch.questions, expected, bounds, strict=True):
         row = question.measurement
         far = _far(row, float(value))
-        if "thousand" in far or "inverse" in far:
+        if far and (other_unit(row, float(value)) or "thousand" in far):
             yield far, ""
         elif row.metric == "power_w_per_device":
             limit = question.device_record.board_power
@@ -224,8 +233,8 @@ def _beats(question: Question, bound: float) -> str:
     if ratio <= most:
         return ""
     return (
-        f"{row.metric} {row.value:.4g} {row.unit} is {ratio:.3g} times faster than the physical "
-        f"bound of {bound:.4g} {row.unit}; check weight_format ({question.weight_format.name}), "
+        f"{row.metric} {row.value:.4g} {row.unit} is {ratio:.3g} times {BEATS} "
+        f"of {bound:.4g} {row.unit}; check weight_format ({question.weight_format.name}), "
         "devices, lengths and the unit"
     )
 
@@ -246,19 +255,43 @@ def _far(row: Measurement, expected: float) -> str:
         far = _FAR_FIRST if row.mode == "static" else _FAR_QUEUED
     if apart <= (min(far, _THOUSAND[0])):
         return ""
-    shown = f"{row.metric} {row.value:.4g} {row.unit} is {significant(ratio)} times the prediction"
-    if row.unit == "s" and apart > far and _FITS > row.value * expected > 1.0 / _FITS:
+    shown = (
+        f"{row.metric} {row.value:.4g} {row.unit} is {significant(ratio)} times the prediction of "
+        f"{expected:.4g} {row.unit}"
+    )
+    guess = other_unit(row, expected)
+    if guess == "a rate":
         return (
-            f"{shown} of {expected:.4g} s, and its inverse is near that: probably a rate; give "
-            f"{row.metric} as {1.0 / row.value:.4g}"
+            f"{shown}, and its inverse is near that: probably a rate; give {row.metric} as "
+            f"{1.0 / row.value:.4g}"
         )
-    if not (_THOUSAND[0] <= apart <= _THOUSAND[1]):
-        return f"{shown} of {expected:.4g} {row.unit}" if apart > far else ""
-    if row.unit == "s" and ratio > 1.0:
-        guess = "about a thousand times, so probably milliseconds; divide the values by 1000"
-    else:
-        guess = f"about a thousand times; is the value in {row.unit}?"
-    return f"{shown} of {expected:.4g} {row.unit}, {guess}"
+    if guess:
+        many = "a million" if guess.startswith("micro") else "a thousand"
+        divisor = 1_000_000 if guess.startswith("micro") else 1000
+        remedy = "multiply" if ratio < 1.0 else "divide"
+        return f"{shown}, about {many} times, so probably {guess}; {remedy} the values by {divisor}"
+    if _THOUSAND[0] <= apart <= _THOUSAND[1]:
+        return f"{shown}, about a thousand times; is the value in {row.unit}?"
+    return shown if apart > far else ""
+
+
+def other_unit(row: Measurement, expected: float) -> str:
+    """Return the unit that a value is probably in, if it is not its own; ``""`` if nothing fits.
+
+    A time may also be a rate, whose inverse is near the prediction. What is nearest is taken.
+    """
+    if not (math.isfinite(expected) and expected > 0.0):
+        return ""
+    ratio = row.value / expected
+    guesses = [
+        (abs(math.log(ratio / factor)), unit)
+        for factor, unit in _OTHER_UNITS.get(row.unit, ())
+        if _THOUSAND[0] / 1e3 <= ratio / factor <= _THOUSAND[1] / 1e3
+    ]
+    inverse = abs(math.log(row.value * expected))
+    if row.unit == "s" and ratio > _FAR and inverse < math.log(_FITS):
+        guesses.append((inverse, "a rate"))
+    return min(guesses, default=(0.0, ""))[1]
 
 
 def _unsaturated(question: Question, point: Floats) -> str:
@@ -285,6 +318,43 @@ def _groups(asked: Sequence[Question], *, with_note: bool) -> dict[Measurement, 
         )
         found.setdefault(same, []).append(index)
     return found
+
+
+def _repeated(asked: Sequence[Question]) -> Iterator[tuple[int, str]]:
+    """Yield rows of the user's own that are copies of an earlier one, which would count twice."""
+    seen: dict[Measurement, str] = {}
+    for index, question in enumerate(asked):
+        row = question.measurement
+        if row.source not in _OWN:
+            continue
+        same = row._replace(row_id="", set="", line=0)
+        if same in seen:
+            yield index, f"repeats {seen[same]}, which counts once"
+        seen.setdefault(same, place_of(row))
+
+
+def _company(asked: Sequence[Question], known: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield the user's own rows whose model, device and format most other rows make impossible.
+
+    What is wrong with those, such as the format or the device, is wrong with these as well.
+    """
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for index, question in enumerate(asked):
+        row = question.measurement
+        if row.source in _OWN:
+            shared = (row.source_ref, row.engine, row.hardware, row.model, row.weight_format)
+            groups.setdefault((*shared, row.devices), []).append(index)
+    for rows in groups.values():
+        beyond = sum(BEATS in known[index] for index in rows)
+        if beyond < _MOST * len(rows) or beyond < _SEVERAL:
+            continue
+        for index in rows:
+            row = asked[index].measurement
+            reason = (
+                f"{beyond} of {len(rows)} rows of {row.model} ({row.weight_format}) on "
+                f"{row.hardware} beat the bound: what they share is wrong here, too"
+            )
+            yield index, reason
 
 
 def _contradictions(asked: Sequence[Question], known: Sequence[str]) -> Iterator[tuple[int, str]]:

@@ -52,6 +52,20 @@ def test_milliseconds_and_totals_are_suggested(finding):
     assert "all 2 devices together" in rate.explanations[0].change
 
 
+@pytest.mark.parametrize(
+    ("metric", "value", "change"),
+    [
+        ("tpot_s", 10_500, "the value is in microseconds"),
+        ("tpot_s", 95, "the value is a rate, the inverse of a time"),
+        ("energy_j_per_output_token", 420, "the value is in millijoules"),
+        ("power_w_per_device", 0.5, "the value is in kilowatts"),
+        ("output_tokens_per_s_per_device", 90, "the value is of one user, not of a device"),
+    ],
+)
+def test_other_units_and_users_are_suggested(finding, metric, value, change):
+    assert finding(metric, value).explanations[0].change == change
+
+
 def test_what_binds_is_said(finding):
     found = finding("tpot_s", 0.0105)
 

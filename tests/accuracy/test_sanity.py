@@ -25,6 +25,11 @@ def checked(write):
         (row(value=10.5), "probably milliseconds"),
         (row(value=0.0000105), "about a thousand times; is the value in s?"),
         (row(value=95), "probably a rate; give tpot_s as 0.01053"),
+        (row("ttft_s", 80), "probably milliseconds; divide the values by 1000"),
+        (row("ttft_s", 32, concurrency=1), "probably milliseconds; divide the values by 1000"),
+        (row(value=10_500), "probably microseconds; divide the values by 1000000"),
+        (row("energy_j_per_output_token", 420), "probably millijoules; divide the values by 1000"),
+        (row("power_w_per_device", 0.5), "probably kilowatts; multiply the values by 1000"),
         (row(mode="static", concurrency=2000), "kv cache does not fit"),
         (row(value=0.6), "times the prediction of"),
         (row(value=0.0031), "times faster than the physical bound"),
@@ -67,6 +72,27 @@ def test_rows_that_contradict_each_other(checked):
 
     assert [suspect.measurement.line for suspect in found.suspects] == [2, 3]
     assert "tpot_s is 0.0105, 0.0145 s" in found.suspects[0].reason
+
+
+def test_copies_of_a_row_count_once(checked):
+    found = checked(row(), row(), row(value=0.011), row(concurrency=8), row())
+
+    assert [suspect.measurement.line for suspect in found.suspects] == [3, 6]
+    assert {suspect.reason for suspect in found.suspects} == {"repeats line 2, which counts once"}
+
+
+def test_rows_in_impossible_company_are_not_fitted(checked):
+    impossible = [row(value=0.003, concurrency=load) for load in (1, 8, 16)]
+    possible = [row(concurrency=32), row("ttft_s", 0.2, concurrency=32)]
+    found = checked(*impossible, *possible)
+
+    assert not found.sound
+    assert (
+        "3 of 5 rows of llama-3.1-8b (bf16) on h100-sxm beat the bound" in found.suspects[3].reason
+    )
+    assert len(checked(*impossible[:1], *possible).sound) == 2
+    elsewhere = [line.replace("h100-sxm", "h200-sxm") for line in possible]
+    assert len(checked(*impossible, *elsewhere).sound) == 2
 
 
 def test_percentiles_in_notes_do_not_tell_rows_apart(checked):

@@ -165,7 +165,12 @@ _GEMMA4: Final = _GEMMA.but(
 )
 _MAMBA: Final = Architecture(tied=True, windows="none", rules=("mamba_1",))
 _BAILING: Final = Architecture(
-    switches=_qkv("use_qkv_bias"), rules=("experts", "shared_count", "first_dense")
+    switches={
+        **_qkv("use_qkv_bias"),
+        "qk_norm": (("use_qk_norm",), "head-dim", "none", False),
+        "router_bias": (("moe_router_enable_expert_bias",), True, False, False),
+    },
+    rules=("experts", "shared_count", "first_dense"),
 )
 
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
@@ -254,7 +259,12 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         fixed={"router_bias": True}, rules=("experts", "shared_count", "first_dense")
     ),
     "bailing_moe": _BAILING,
-    "bailing_moe_v2": _BAILING.but(fixed={**_HEAD_NORM, "router_bias": True}),
+    "bailing_moe_v2": _BAILING.but(
+        switches={
+            "qk_norm": (("use_qk_norm",), "head-dim", "none", True),
+            "router_bias": (("moe_router_enable_expert_bias",), True, False, True),
+        }
+    ),
     "gpt2": _GPT2,
     "gpt_bigcode": _GPT2.but(rules=("four_times", "learned_positions", "multi_query")),
     "gpt_neo": _GPT2.but(

@@ -72,8 +72,10 @@ def from_config(
     """
     if is_params(values):
         values = as_config(values)
+    values = _without_speech(values)
     outer = Fields(values, place)
     key, config, model_type = _text_model(outer)
+    model_type = _with_attention(model_type, config)
     reason = UNSUPPORTED.get(model_type)
     if reason:
         raise NotModelledError(
@@ -189,12 +191,15 @@ def _as_quantised(found: Quantisation, entry: Mapping[str, Any], kept: Patterns)
 _TOWERS: Final = {
     "vision_config": "vision tower",
     "vision_tower_config": "vision tower",
+    "vision_encoder": "vision tower",
+    "multimodal": "audio tower",
     "visual": "vision tower",
     "vit_config": "vision tower",
     "audio_config": "audio tower",
     "speech_config": "audio tower",
     "talker_config": "talker",
     "code2wav_config": "vocoder",
+    "token2wav_config": "vocoder",
     "num_nextn_predict_layers": "multi-token-prediction layers",
     "mtp_num_hidden_layers": "multi-token-prediction layers",
     "mtp_num_layers": "multi-token-prediction layers",
@@ -236,7 +241,7 @@ def _context(fields: Fields, stated: int) -> int:
 _GENERATES_NOTHING: Final = re.compile(
     r"For(SequenceClassification|TokenClassification|MultipleChoice|QuestionAnswering|"
     r"RewardModel|Reward|Embedding|Retrieval|MaskedLM|Ranking|TextEncoding)$|RewardModel$|"
-    r"ProcessRewardModel$|EmbeddingModel$"
+    r"ProcessRewardModel$|EmbeddingModel$|^(Qwen[23](Moe)?|Llama|Mistral|Gemma[23]?(Text)?)Model$"
 )
 
 
@@ -284,6 +289,25 @@ def _text_model(outer: Fields) -> tuple[str, Mapping[str, object], str]:
     if model_type not in ARCHITECTURES:  # fields of the text model next to those of the others
         model_type = TEXT_MODELS.get(model_type, model_type)
     return "", values, model_type
+
+
+def _with_attention(model_type: str, config: Mapping[str, object]) -> str:
+    """Return the type of a model whose file says that its attention is not latent (DeepSeek)."""
+    return (
+        "deepseek" if model_type == "deepseek_v2" and config.get("use_mla") is False else model_type
+    )
+
+
+_BESIDE_THINKER: Final = ("talker_config", "code2wav_config", "token2wav_config")
+
+
+def _without_speech(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the part of a model that writes text; what speaks it is beside it (Qwen omni)."""
+    thinker = values.get("thinker_config")
+    if not isinstance(thinker, dict):
+        return values
+    kept = (*_INHERITED, *_BESIDE_THINKER)
+    return {name: values[name] for name in kept if name in values} | thinker
 
 
 def _read(fields: Fields, architecture: Architecture) -> Reading:

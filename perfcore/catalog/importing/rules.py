@@ -239,7 +239,9 @@ def shared_width(reading: Reading) -> None:
 def shared_count(reading: Reading) -> None:
     """Read the number of shared experts, which are as wide as routed ones."""
     if reading.entry.get("num_experts"):
-        width = reading.entry["moe_intermediate_size"]
+        given = "moe_shared_expert_intermediate_size"
+        width = reading.config.whole(given) if given in reading.config.values else 0
+        width = width or reading.entry["moe_intermediate_size"]
         count = reading.config.same(*reading.keys("num_shared_experts"))
         reading.entry["shared_expert_intermediate_size"] = width * count
 

@@ -40,7 +40,7 @@ _SERIOUS: Final = re.compile(
     r"expert|moe|window|chunk|lora_rank|ssm|mamba|state_size|conv_kernel|conv_L|linear_(num|key|val)|"
     r"kda|delta|compress|index_|sparse|cross_attention|layer_types|block_type|latent|altup|laurel|"
     r"kv_shared|share_factor|nope_head|rope_head|v_head_dim|head_dim|per_layer|block_configs|hash|"
-    r"engram|gram|hyper_conn|loop|recurren|routed|num_.*heads|intermediate|ffn_dim|dense"
+    r"draft_vocab|target_hidden|engram|gram|hyper_conn|loop|recurren|routed|num_.*heads|intermediate|ffn_dim|dense"
 )
 
 

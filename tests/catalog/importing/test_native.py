@@ -707,7 +707,14 @@ def test_a_vision_tower_is_said_where_memory_is():
 
 
 @pytest.mark.parametrize(
-    "name", ["Qwen3ForSequenceClassification", "LlamaForTokenClassification", "Qwen2ForRewardModel"]
+    "name",
+    [
+        "Qwen3ForSequenceClassification",
+        "LlamaForTokenClassification",
+        "Qwen2ForRewardModel",
+        "MistralModel",
+        "Gemma3TextModel",
+    ],
 )
 def test_models_that_generate_nothing_are_refused(name):
     (fault,) = faults_of(changed(LLAMA, architectures=[name]))
@@ -728,6 +735,75 @@ def test_params_json_is_read(tmp_path):
     moe = {"num_experts": 8, "num_experts_per_tok": 2}
     entry = from_config({**json.loads(path.read_text()), "moe": moe}, "it", IDENTITY)
     assert entry.num_experts == 8
+
+
+MISTRAL_LARGE = {  # Mistral Large 3: 675e9 parameters, of which 2.5e9 see, and 39e9 active
+    "dim": 7168,
+    "n_layers": 61,
+    "head_dim": 128,
+    "hidden_dim": 16_384,
+    "n_heads": 128,
+    "n_kv_heads": 128,
+    "norm_eps": 1e-6,
+    "vocab_size": 131_072,
+    "tied_embeddings": False,
+    "max_position_embeddings": 294_912,
+    "q_lora_rank": 1536,
+    "qk_rope_head_dim": 64,
+    "qk_nope_head_dim": 128,
+    "kv_lora_rank": 512,
+    "v_head_dim": 128,
+    "yarn": {"original_max_position_embeddings": 8192, "factor": 36},
+    "moe": {
+        "expert_parallel": 1,
+        "route_every_n": 1,
+        "first_k_dense_replace": 3,
+        "num_experts": 128,
+        "num_experts_per_tok": 4,
+        "expert_hidden_dim": 4096,
+        "num_shared_experts": 1,
+    },
+    "vision_encoder": {"hidden_size": 1664},
+}
+
+
+def test_params_json_of_a_model_with_latent_attention():
+    entry = read(MISTRAL_LARGE)
+    layer = 187_107_328  # of attention, with norms of queries and keys
+    experts = 3 * 7168 * 4096
+
+    assert parameter_count(entry) == (
+        61 * (layer + 2 * 7168)
+        + 3 * 3 * 7168 * 16_384
+        + 58 * (129 * experts + 7168 * 128)
+        + 2 * 131_072 * 7168
+        + 7168
+    )
+    assert active_parameter_count(entry) == pytest.approx(39e9, rel=1e-3)
+    assert entry.max_position_embeddings == 294_912
+    assert entry.left_out == "vision tower"
+    quantised_file = {**MISTRAL_LARGE, "quantization": {"qformat_weight": "fp8_e4m3"}}
+    assert read(quantised_file).native_dtype == "fp8"
+
+
+def test_windows_of_a_params_json_may_alternate():
+    values = {
+        "dim": 4096,
+        "n_layers": 36,
+        "head_dim": 128,
+        "hidden_dim": 12_288,
+        "n_heads": 32,
+        "n_kv_heads": 8,
+        "vocab_size": 131_072,
+        "_sliding_window": [None, 32_768, 32_768, 32_768],
+        "max_seq_len": 131_072,
+    }
+    known = loader.load_model("ministral-8b")
+
+    assert read(values).layers == known.layers
+    assert read(values).sliding_window == 32_768
+    (fault,) = faults_of({**values, "_sliding_window": [None, 1024, 4096]})
+    assert "windows_of_layers: not read" in fault
 
 
 def test_a_refusal_names_the_entry_of_the_catalogue(tmp_path):
@@ -774,6 +850,93 @@ def test_sizes_of_absent_embeddings_are_no_reason_to_refuse():
     config["text_config"] |= {"vocab_size_per_layer_input": 262_144, "num_kv_shared_layers": 0}
 
     assert read(config).record() == read(CASES["gemma4"]["config"]).record()
+
+
+def test_drafts_are_no_models():
+    (fault,) = faults_of({**LLAMA, "num_hidden_layers": 1, "draft_vocab_size": 32_000})
+
+    assert "draft_vocab_size: not read" in fault
+
+
+def test_the_thinker_of_an_omni_model_is_read():
+    inner = {**CASES["qwen3_moe"]["config"], "model_type": "qwen3_omni_moe_text"}
+    thinker = {
+        "model_type": "qwen3_omni_moe_thinker",
+        "text_config": inner,
+        "vision_config": {"depth": 27},
+        "audio_config": {"d_model": 1280},
+    }
+    entry = read(
+        {
+            "model_type": "qwen3_omni_moe",
+            "thinker_config": thinker,
+            "talker_config": {"a": 1},
+            "code2wav_config": {"a": 1},
+            "dtype": "bfloat16",
+        }
+    )
+
+    assert entry.record() == read(CASES["qwen3_moe"]["config"]).record()
+    assert entry.left_out == "vision tower, audio tower, talker, vocoder"
+
+
+def test_deepseek_without_latent_attention():
+    """DeepSeek-OCR's text model: 2.93e9 parameters, 0.57e9 active."""
+    config = {
+        "model_type": "deepseek_v2",
+        "use_mla": False,
+        "hidden_size": 1280,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 10,
+        "num_key_value_heads": 10,
+        "kv_lora_rank": None,
+        "qk_rope_head_dim": 0,
+        "intermediate_size": 6848,
+        "moe_intermediate_size": 896,
+        "n_routed_experts": 64,
+        "n_shared_experts": 2,
+        "num_experts_per_tok": 6,
+        "first_k_dense_replace": 1,
+        "vocab_size": 129_280,
+    }
+    entry = read(config)
+
+    assert entry.layers == {"F": 12}
+    assert parameter_count(entry) == (
+        12 * (4 * 1280**2 + 2 * 1280)
+        + 3 * 1280 * 6848
+        + 11 * (66 * 3 * 1280 * 896 + 64 * 1280)
+        + 2 * 129_280 * 1280
+        + 1280
+    )
+
+
+def test_ling_2_says_what_its_type_does_not():
+    """Ling-mini-2.0, published as bailing_moe: 16.26e9 parameters."""
+    config = {
+        "model_type": "bailing_moe",
+        "num_hidden_layers": 20,
+        "hidden_size": 2048,
+        "intermediate_size": 5120,
+        "first_k_dense_replace": 1,
+        "moe_intermediate_size": 512,
+        "num_experts_per_tok": 8,
+        "num_attention_heads": 16,
+        "num_experts": 256,
+        "num_key_value_heads": 4,
+        "head_dim": 128,
+        "num_shared_experts": 1,
+        "vocab_size": 157_184,
+        "moe_router_enable_expert_bias": True,
+        "use_qk_norm": True,
+        "moe_shared_expert_intermediate_size": 512,
+    }
+    entry = read(config)
+
+    assert parameter_count(entry) == pytest.approx(16.26e9, rel=1e-3)
+    assert (entry.qk_norm, entry.router_bias) == ("head-dim", True)
+    wider = read({**config, "moe_shared_expert_intermediate_size": 1024})
+    assert wider.shared_expert_intermediate_size == 1024
 
 
 def test_keys_that_may_change_arithmetic_are_not_left_unread():
