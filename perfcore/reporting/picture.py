@@ -101,12 +101,27 @@ class Picture:
     remarks: tuple[str, ...] = field(default=())
 
 
-def series_of(names: Iterable[str]) -> tuple[Series, ...]:
-    """Return series with colours and shapes of the palette, in order."""
-    return tuple(
-        Series(name, colour, shape)
-        for name, colour, shape in zip(names, COLOURS, SHAPES, strict=False)
+def series_of(names: Iterable[object], values: Sequence[object] = ()) -> tuple[Series, ...]:
+    """Return series with colours and shapes of the palette, in order.
+
+    A series has the colour of its place among all ``values`` of its axis, if the palette suffices
+    for them, so that it is the same in every picture.
+    """
+    listed = [str(name) for name in names]
+    every = list(dict.fromkeys(str(value) for value in values))
+    known = len(every) <= MOST_SERIES and set(listed) <= set(every)
+    looks = dict(zip(every if known else listed, zip(COLOURS, SHAPES, strict=True), strict=False))
+    return tuple(Series(name, *looks[name]) for name in listed[:MOST_SERIES])
+
+
+def described(picture: Picture, panels: Iterable[Panel]) -> str:
+    """Return panels of a picture in words, for readers who cannot see them."""
+    axes = " ".join(
+        f"{one.title + ': ' if one.title else ''}{one.y.label} against {one.x.label}."
+        for one in panels
     )
+    names = ", ".join(one.name for one in picture.series)
+    return f"{picture.finding}. {axes} {picture.legend}: {names}."
 
 
 def ticks(low: float, high: float, *, most: int = 7) -> list[float]:

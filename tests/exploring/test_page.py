@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from reporting.parsed import EVIL, Document
 
 import perfcore
+from exploring.pressing import choose, text
 from perfcore.cli import program
 from perfcore.columns import METRICS
 
@@ -28,20 +29,6 @@ def told(command):
     result = CliRunner().invoke(program, [*words[1:], "--json"])
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
-
-
-def text(browser, selector):
-    return browser.run(f"document.querySelector({selector!r}).textContent")
-
-
-def choose(browser, name, value, event="input"):
-    """Set a control as a person would."""
-    browser.run(
-        f"{{ const control = document.querySelector('[name=\"{name}\"]');"
-        f" control.value = {json.dumps(value)};"
-        f" control.dispatchEvent(new Event({event!r})); }}"
-    )
-    browser.settle()
 
 
 def columns(browser):

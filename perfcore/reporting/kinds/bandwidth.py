@@ -97,7 +97,7 @@ def bandwidth(source: Source, by: str, metric: str | None) -> Picture:
         finding=finding,
         setting=setting._replace(by=f"at {unit} bandwidth cheapest").text(source),
         source=source.line,
-        series=series_of(map(str, shown)),
+        series=series_of(shown, source.axes[by]),
         panels=panels,
         legend=by,
         header=(by, *tips),

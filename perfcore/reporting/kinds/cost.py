@@ -92,7 +92,7 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
         finding=finding,
         setting=setting.text(source),
         source=source.line,
-        series=series_of(map(str, shown)),
+        series=series_of(shown, source.axes[by]),
         panels=(
             Panel(
                 "",

@@ -63,7 +63,7 @@ def load(source: Source, by: str, metric: str | None) -> Picture:
         ),
         setting=setting.text(source),
         source=source.line,
-        series=series_of(map(str, shown)),
+        series=series_of(shown, source.axes[by]),
         panels=(
             Panel(
                 "",

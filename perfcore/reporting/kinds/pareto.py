@@ -100,7 +100,7 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
         finding=finding,
         setting=setting.text(source),
         source=source.line,
-        series=series_of(map(str, shown)),
+        series=series_of(shown, source.axes[by]),
         panels=(
             Panel(
                 "",

@@ -21,7 +21,7 @@ def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
         raise nothing_runs(source, kind, setting.fixed)
     shown = most_of(source, "device", rows, THROUGHPUT, 6)
     rows = [row for row in rows if row["device"] in shown]
-    series = series_of(map(str, shown))
+    series = series_of(shown, source.axes["device"])
     points: list[Row] = []
     roofs: dict[tuple[str, str], tuple[float, float]] = {}
     for row in rows:

@@ -61,10 +61,12 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
         raise nothing_runs(source, kind, setting.fixed)
     room = MOST_SERIES if len(counts) <= MOST_SERIES else MOST_SERIES - 1
     leading = [value for value, _ in counts.most_common(room)]
-    letters = dict(zip(leading, LETTERS, strict=False))
+    leading.sort(key=source.axes[by].index)
+    known = source.axes[by] if len(source.axes[by]) <= MOST_SERIES else leading
+    letters = dict(zip(known, LETTERS, strict=False))  # the same in every map of a sweep
     series = [
         Series(f"{letters[value]}  {value}", one.colour)
-        for value, one in zip(leading, series_of(map(str, leading)), strict=True)
+        for value, one in zip(leading, series_of(leading, source.axes[by]), strict=True)
     ]
     if len(counts) > room:
         series.append(Series(_OTHERS, "#8A8A8A"))
