@@ -1,9 +1,11 @@
 """Picture as data: panels, axes, series and rows, independent of how it is drawn."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+
+from perfcore.space.axes import Value
 
 Mark = Literal["line", "step", "point", "area", "bar", "cell", "rule", "note"]
 Row = dict[str, Any]
@@ -85,7 +87,9 @@ class Picture:
     """Picture with its question, its finding, and all data needed to draw it.
 
     ``finding`` is the title, ``setting`` says what was held fixed, and ``table`` has the numbers
-    as text, for readers who cannot see the picture.
+    as text, for readers who cannot see the picture. ``claim`` is what the finding says without
+    numbers, so that it can be true or false elsewhere, too; empty if it compares nothing. ``held``
+    has the axes that are held at one of several values.
     """
 
     kind: str
@@ -99,6 +103,8 @@ class Picture:
     header: tuple[str, ...] = ()
     table: tuple[tuple[str, ...], ...] = ()
     remarks: tuple[str, ...] = field(default=())
+    claim: str = ""
+    held: Mapping[str, Value] = field(default_factory=dict)
 
 
 def series_of(names: Iterable[object], values: Sequence[object] = ()) -> tuple[Series, ...]:

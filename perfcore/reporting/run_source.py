@@ -1,6 +1,7 @@
 """Run on disk as a source of pictures: row groups are read and reduced one at a time."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any, Final
 
@@ -205,6 +206,18 @@ class RunSource(Source):
             table = read(piece, names).take(pa.array(mine - piece.first))
             found.update(zip(mine.tolist(), table.to_pylist(), strict=True))
         return [found[place] for place in places.tolist()]
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return self.run.rows
+
+    def at(self, fixed: Mapping[str, Value]) -> "RunSource":
+        """Return the rows with axes at values; what was read of the files is shared."""
+        found = copy(self)
+        found.axes = self.axes | {name: (value,) for name, value in fixed.items()}
+        found.conditions = (*self.conditions, *where_of(fixed))
+        return found
 
     def sample(self, most: int, columns: Sequence[str]) -> tuple[list[Row], int]:
         """Return evenly chosen rows that meet the conditions, and the number of all of these."""

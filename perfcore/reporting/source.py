@@ -75,6 +75,15 @@ class Source(ABC):
     ) -> list[Row]:
         """Return the Pareto front of each group."""
 
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of rows or configurations."""
+
+    @abstractmethod
+    def at(self, fixed: Mapping[str, Value]) -> "Source":
+        """Return the source with axes held at values."""
+
     @abstractmethod
     def sample(self, most: int, columns: Sequence[str]) -> tuple[list[Row], int]:
         """Return at most ``most`` rows, evenly chosen, and the number of all.

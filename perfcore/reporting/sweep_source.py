@@ -1,6 +1,7 @@
 """Sweep as a source of pictures: evaluated by the kernel for each picture, never stored."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any, Final, cast
 
@@ -13,6 +14,7 @@ from perfcore.runs.shards import facts
 from perfcore.searching.conditions import conditions, kept
 from perfcore.searching.objectives import Objective
 from perfcore.searching.search import find_best, find_front, rows_at
+from perfcore.space.axes import Value
 from perfcore.space.space import Space, distinct
 
 _MOST_EVALUATED: Final = 2_000_000  # rows for a sample: all lengths and batches of a point at once
@@ -77,6 +79,18 @@ class SweepSource(Source):
         narrow = kept(self.space, where_of(fixed))
         found = find_front(narrow, objectives, (), by, self.workers)
         return cast("list[Row]", found.rows.to_pylist())
+
+    @property
+    def size(self) -> int:
+        """Number of configurations."""
+        return self.space.rows
+
+    def at(self, fixed: Mapping[str, Value]) -> "SweepSource":
+        """Return the sweep with axes held at values."""
+        found = copy(self)
+        found.axes = self.axes | {name: (value,) for name, value in fixed.items()}
+        found.space = kept(self.space, where_of(fixed))
+        return found
 
     def sample(self, most: int, columns: Sequence[str]) -> tuple[list[Row], int]:
         """Return rows at even distances in the space that meet its conditions."""

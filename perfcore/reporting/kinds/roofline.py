@@ -93,6 +93,8 @@ def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
             "Lines are roofs: peak bandwidth, then peak compute of each weight format chosen.",
             *left_out(source, "device", shown, "those with the highest throughput"),
         ),
+        claim=f"{nearest['device']} is nearest to its roof" if len(shown) > 1 else "",
+        held=setting.held(source),
     )
 
 

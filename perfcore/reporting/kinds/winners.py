@@ -78,7 +78,7 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
     every = max(1, math.ceil(len(lengths) / _COLUMNS_OF_LETTERS))
     lettered = set(lengths[every // 2 :: every])
     tips = ("winner", "batch", "prompt", "value", "configuration")
-    panels, table, verdicts = [], [], []
+    panels, table, verdicts, claims = [], [], [], []
     words = [CHAMPIONS.get(name, f"best in {plain(name)}") for name in found]
     for word, (name, rows) in zip(words, found.items(), strict=True):
         cells: list[Row] = []
@@ -102,6 +102,7 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
             )
         wins = Counter(row[by] for row in rows)
         first, number = wins.most_common(1)[0] if wins else ("-", 0)
+        claims.append(f"{first} is most often {'the ' * word.startswith('most')}{word}")
         verdicts.append(f"{first} is {word} ({number / max(len(rows), 1):.0%} of the map)")
         panels.append(
             Panel(
@@ -128,4 +129,6 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
         remarks=("Blank: nothing runs there.",)
         if any(len(rows) < len(batches) * len(lengths) for rows in found.values())
         else (),
+        claim=listing(claims) if len(counts) > 1 else "",
+        held=setting.held(source),
     )
