@@ -182,7 +182,7 @@ def _swatch(series: Series, *, plain: bool) -> str:
 def _data(picture: Picture) -> dict[str, Any]:
     """Return what the page's script needs of a picture."""
     data = asdict(picture)
-    for name in ("question", "header", "table", "remarks"):
+    for name in ("question", "header", "table", "remarks", "claim", "held"):
         del data[name]
     for panel in data["panels"]:
         for layer in panel["layers"]:
