@@ -3,6 +3,7 @@
 import json
 import math
 
+import duckdb
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -93,6 +94,16 @@ def test_parquet_of_other_writers(browser, opened, table, tmp_path, settings):
     nullable = pa.Table.from_pylist(table.to_pylist())
     pq.write_table(nullable, tmp_path / "rows.parquet", **settings)
     opened(tmp_path / "rows.parquet")
+
+    check(browser, table)
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "json"])
+def test_files_that_duckdb_writes(browser, opened, table, tmp_path, form):
+    with duckdb.connect() as connection:
+        connection.register("rows", table)
+        connection.sql(f"COPY rows TO '{tmp_path}/rows.{form}'")
+    opened(tmp_path / f"rows.{form}")
 
     check(browser, table)
 
