@@ -4,6 +4,8 @@
 const unpacked = (text, Kind) => new Kind(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
 let rows = null, dotsDrawn = [], box = null, brushed = null, picked = null, rowsDrawn = "", ofRows = 0;
 
+const unitOf = (name) => ((COLUMN[name] || {}).unit || "").replace("1/s", "");
+
 function embeddedRows() {
   const { axes, metrics, ...told } = data.rows;
   return {
@@ -92,7 +94,7 @@ function buildRows() {
   ofRows = refresh.length;
   const canvas = $("#run canvas");
   hover(canvas, (event) => nearest(dotsDrawn, event.offsetX, event.offsetY, 24), ({ row }) => Object.entries(valuesOf(row)).filter(([axis]) => rows.axes[axis]).map(([axis, value]) => `${axis} ${value}`)
-    .concat(`${told(rows.metrics[state.rx][row], (COLUMN[state.rx] || {}).unit)}, ${told(rows.metrics[state.ry][row], (COLUMN[state.ry] || {}).unit)}`).join("\n"));
+    .concat(`${told(rows.metrics[state.rx][row], unitOf(state.rx))}, ${told(rows.metrics[state.ry][row], unitOf(state.ry))}`).join("\n"));
   let from = null;
   canvas.addEventListener("pointerdown", (event) => { from = [event.offsetX, event.offsetY]; });
   canvas.addEventListener("pointermove", (event) => {
@@ -248,7 +250,7 @@ function drawRows() {
     $("#row").textContent = "";
     return;
   }
-  const measured = Object.entries(rows.metrics).slice(0, 6).map(([name, column]) => `${name} ${told(column[picked], (COLUMN[name] || {}).unit)}`);
+  const measured = Object.entries(rows.metrics).slice(0, 6).map(([name, column]) => `${name} ${told(column[picked], unitOf(name))}`);
   $("#row").textContent = `${Object.entries(valuesOf(picked)).filter(([axis]) => rows.axes[axis]).map(([axis, value]) => `${axis} ${value}`).join(", ")}: ${measured.join(", ")}.`;
   const command = commandOfRow(picked);
   $("#rowcommand").textContent = command || "(no command: the catalogue lacks an entry of this row, or its format's name means the model's own)";
@@ -278,7 +280,7 @@ function bestRows(found) {
         $("#row").scrollIntoView({ block: "center" });
       };
       return el("tr", {}, el("td", {}, el("button", { type: "button", onclick: pick }, String(rg ? values[rg] : "the best"))),
-        ...measured.map((name) => el("td", {}, told(rows.metrics[name][row], (COLUMN[name] || {}).unit))),
+        ...measured.map((name) => el("td", {}, told(rows.metrics[name][row], unitOf(name)))),
         ...others.map((axis) => el("td", { class: "text" }, String(values[axis]))));
     })));
   const absent = group ? group.values.length - best.size : 0;
