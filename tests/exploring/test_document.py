@@ -393,3 +393,13 @@ def test_it_needs_no_plotting_library(folder, monkeypatch):
 
     assert result.exit_code == 0, result.output
     assert (folder / "plain.html").is_file()
+
+
+def test_a_plot_is_a_page_of_the_same_pictures(browser, folder):
+    picture = perfcore.draw("pareto", folder / "run", folder / "front.html")
+    browser.open((folder / "front.html").as_uri(), scheme="dark")
+
+    assert browser.console == []
+    assert browser.run("Number(document.querySelector('figure').dataset.drawn)") > 0
+    assert text(browser, ".finding") == f"{picture.finding}."
+    assert (folder / "front.html").stat().st_size < 200_000
