@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from perfcore.configuration.simulation import simulate
     from perfcore.diffing.rows import Diff
     from perfcore.errors import InputError, PerfcoreError
+    from perfcore.exploring.document import report
     from perfcore.exploring.exploring import explore
     from perfcore.fleets.fleets import Fleet, Sizing, size
-    from perfcore.reporting.drawing import draw, report
+    from perfcore.reporting.drawing import draw
     from perfcore.reporting.picture import Picture
     from perfcore.runs.dataset import Dataset
     from perfcore.runs.plan import Plan, plan
@@ -91,7 +92,7 @@ _HOMES = {
     "open_run": "runs.run",
     "pareto": "api",
     "plan": "runs.plan",
-    "report": "reporting.drawing",
+    "report": "exploring.document",
     "search": "api",
     "simulate": "configuration.simulation",
     "size": "fleets.fleets",

@@ -43,6 +43,7 @@ PAGES = sorted(
 # Blocks that are not executed, by page: what installs, what other tools run, what is only a form.
 NOT_RUN = {
     "docs/howto/compare-two-runs.md": 1,
+    "docs/howto/explore.md": 1,
     "docs/howto/set-up-my-editor.md": 1,
     "docs/howto/add-a-model.md": 1,
     "docs/howto/simulate-traffic.md": 2,

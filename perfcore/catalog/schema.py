@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -66,6 +66,7 @@ _NO_HOST = "none beside the device's own, which is that of the host"
 _UNIFIED = {"apple-silicon", "apu"}  # processor and device share their memory
 
 Status = Literal["available", "announced", "internal", "hypothetical"]
+UNSOLD: Final = ("announced", "internal")
 
 
 Text = Annotated[str, Field(min_length=1)]

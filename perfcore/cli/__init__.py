@@ -244,11 +244,14 @@ def _usage(error: click.UsageError) -> str:
 def program(ctx: click.Context) -> None:
     """Predict latency, throughput, energy and cost of LLM inference, and find the bottleneck.
 
-    perfcore is an analytical model: it needs no GPU. Use point to explain one configuration, and
-    init, plan and run to sweep over many.
+    perfcore is an analytical model: it needs no GPU. Use point to explain one configuration,
+    compare to set several side by side, explore to change them in the browser, and init, plan and
+    run to sweep over many.
 
     \b
-    perfcore point llama-3-70b h100-sxm --tp 4 --batch 32
+    perfcore point llama-3.3-70b h100
+    perfcore compare llama-3.3-70b --device h100,b200 --batch 32
+    perfcore explore llama-3.3-70b -o page.html
     perfcore init sweep.toml
     perfcore plan sweep.toml
     perfcore run sweep.toml -o results

@@ -97,6 +97,8 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
         yield Paragraph(remark, "doubt")
     for entry in configuration.hypothetical:
         yield Paragraph(f"{entry} is hypothetical: it does not exist", "doubt")
+    for device in configuration.unsold:
+        yield Paragraph(f"{device} is not on the market: its figures are announcements", "doubt")
 
 
 def _refusal(configuration: Configuration, point: Point) -> Iterator[Block]:

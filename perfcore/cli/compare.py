@@ -1,6 +1,7 @@
 """``perfcore compare``: several configurations side by side, the best of each metric marked."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -30,6 +31,7 @@ from perfcore.units import significant
 _MS: Final = 1e3
 _RATIO: Final = 7  # width of a ratio to the first
 _NONE: Final = "-"
+_WHAT_IF: Final = re.compile(r"\w+\.(\w+) ([x=] \S+)")  # in a configuration's name
 _QUALITY: Final = "quality"  # shown if formats differ
 
 
@@ -137,7 +139,8 @@ def compare(
     what-ifs in a table overrides. An option may have several values, separated by commas; each
     value makes a configuration. Options override files.
 
-    So may a what-if; with a single one, a configuration is compared with itself without it.
+    What-ifs (--set) may have several values, too. A single configuration with a what-if is compared
+    with itself as it is.
 
     The best value of each metric is marked, among configurations that can run. Ratios are relative
     to the first configuration.
@@ -190,7 +193,7 @@ def _blocks(comparison: Comparison, abreast: int | None) -> Iterator[Block]:
             sign = " x" if what_if.mode == "scale" else " ="
             yield Paragraph(f"what if {what_if.key}{sign} {what_if.values[0]:g}", "doubt")
     lines = list(_lines(comparison))
-    parts = [name.split(", ") for name in comparison.names]
+    parts = [_stacked(name) for name in comparison.names]
     start = 0
     while start < len(comparison.names):
         stop = start + (abreast or _fitting(lines, parts, start))
@@ -207,6 +210,11 @@ def _blocks(comparison: Comparison, abreast: int | None) -> Iterator[Block]:
         if not runs:
             status = STATUS[int(configuration.evaluate().status)]
             yield Paragraph(f"{name}: {status}: {configuration.remedy}", "doubt")
+
+
+def _stacked(name: str) -> list[str]:
+    """Return the parts of a configuration's name, a what-if's field above its value."""
+    return [line for part in name.split(", ") for line in _WHAT_IF.sub(r"\1\n\2", part).split("\n")]
 
 
 def _losses(comparison: Comparison) -> Iterator[str]:
@@ -230,7 +238,15 @@ class _Filled(NamedTuple):
 def _lines(comparison: Comparison) -> Iterator[_Filled]:
     count = len(comparison.names)
     parts = [name.split(", ") for name in comparison.names]
+    told = {
+        what_if.column_name
+        for configuration, name in zip(comparison.configurations, comparison.names, strict=True)
+        for what_if in configuration.what_ifs
+        if what_if.key in name
+    }
     for key, values in comparison.differing.items():
+        if key in told:
+            continue
         shown = [_setting(value) for value in values]
         if not all(
             {text, f"{key} {text}"} & set(part) for text, part in zip(shown, parts, strict=True)

@@ -23,7 +23,8 @@ def explore(given: tuple[str, ...], output: str) -> None:
     throughput, 80 % intervals, and the command that computes each point again.
 
     It begins with the models given, the axes of a sweep file (SPEC), or those of a directory
-    written by `perfcore run` (RUN), whose rows it has as well.
+    written by `perfcore run` (RUN), whose rows it has as well. Files of other runs are opened in
+    the browser: Parquet, CSV or JSON.
 
     \b
     perfcore explore -o page.html

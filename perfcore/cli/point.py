@@ -38,6 +38,7 @@ _METAVARS: Final = {
     "prefill_ratio": "RATIO",
     "prefill_link": "BANDWIDTH",
 }
+_TOLD: Final = {"gpu_layers": "all", "cpu_moe_layers": "all"}  # defaults that no model exceeds
 _ARGUMENTS: Final = ("model", "device")
 CHOSEN: Final = ("tp", "pp")  # by perfcore unless given
 _ALSO: Final = {  # names of llama.cpp
@@ -71,7 +72,7 @@ def axis_options(
             rule = AXIS_INPUTS.get(name) or PREFILL_AXES[name]
             metavar = _METAVARS.get(name, "NAME" if rule.limits is None else "N")
             meaning = BY_NAME[name].meaning
-            default = "" if rule.default is None else f" [{default_of(name)}]"
+            default = "" if rule.default is None else f" [{_TOLD.get(name) or default_of(name)}]"
             default = " [chosen]" if name in CHOSEN else default
             optional = several or name in CHOSEN or name in PREFILL_AXES
             command = click.option(

@@ -22,9 +22,10 @@ def report(
 ) -> None:
     """Write an HTML report on a run or a sweep.
 
-    The report is one HTML file that works offline. It has the findings, every plot of `perfcore
-    plot` for which the sweep has the axes, the best configuration on each device, assumptions,
-    sources, errors, and the command that reproduces it. RUN is a directory written by `perfcore
+    The report is one HTML file that works offline. It has the findings, the page of `perfcore
+    explore`, in which readers pick models and devices and set conditions, every plot of `perfcore
+    plot` for which the sweep has the axes, assumptions, sources, errors, and the command that
+    reproduces it. RUN is a directory written by `perfcore
     run`; SPEC is a sweep file, which is evaluated first. Axes that are not plotted are fixed at one
     value or optimised; --where selects other values.
 
@@ -32,10 +33,10 @@ def report(
     perfcore report results -o report.html
     perfcore report sweep.toml -o report.html --where model=llama-3.1-70b
     """  # noqa: D301
-    from perfcore.reporting import drawing  # noqa: PLC0415 - Arrow and NumPy are slow to import
+    from perfcore.exploring import document  # noqa: PLC0415 - Arrow and NumPy are slow to import
 
     again = _again(source, where, overrides)
-    drawing.report(source, output, where, overrides, workers, again=again)
+    document.report(source, output, where, overrides, workers, again=again)
     say(f"written to {output}")
 
 

@@ -84,7 +84,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 _prune_option = click.option(
     "--prune",
     is_flag=True,
-    help="Skip blocks of the sweep that have no result, by bounds of their rows.",
+    help="Skip blocks of the sweep in which bounds rule out any result.",
 )
 
 
@@ -110,8 +110,8 @@ def search(spec: str, minimize: str | None, maximize: str | None, top: int, **op
 
     Every configuration is evaluated, but only the best are kept, so that memory does not grow with
     the sweep. Rows have all axes and columns. Configurations that cannot run are left out. With
-    --prune, most configurations of a large sweep are not evaluated: bounds of a block's rows say
-    that it has no result. The result is the same.
+    --prune, blocks of a large sweep in which bounds rule out any result are skipped; the result is
+    the same.
 
     \b
     perfcore search sweep.toml --minimize cost_per_mtok_output_usd --where 'tpot_s<=50ms'

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from perfcore.catalog.schema import DeviceEntry, EconomicsEntry
+from perfcore.catalog.schema import UNSOLD, DeviceEntry, EconomicsEntry
 from perfcore.cli.text import facts, paragraph, print_table, say
 from perfcore.columns import BY_NAME
 from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES
@@ -147,6 +147,11 @@ def _captions(
     marked = {row for name in shown for row in rows[name].to_pylist()} & unreal
     if marked:
         yield f"* hypothetical: {', '.join(sorted(marked))}"
+    devices = space.spec.axis("device").entries
+    unsold = {e.name for e in devices if isinstance(e, DeviceEntry) and e.status in UNSOLD}
+    unsold &= {str(name) for name in rows["device"].to_pylist()}
+    if unsold:
+        yield f"not on the market: {', '.join(sorted(unsold))}"
 
 
 def _is_worth_telling(name: str, value: object) -> bool:

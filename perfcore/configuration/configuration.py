@@ -16,6 +16,7 @@ from perfcore.catalog.estimates import HOST, SECOND_TIER, EstimatedFact, estimat
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.native import as_published, native_format
 from perfcore.catalog.schema import (
+    UNSOLD,
     DeviceEntry,
     EconomicsEntry,
     KVFormatEntry,
@@ -634,6 +635,12 @@ class Configuration:
         """Names of entries that do not exist as products."""
         own = [self._name(kind) for kind in KINDS if getattr(self.entries, kind).hypothetical]
         return tuple(dict.fromkeys((*own, *(self.ahead.hypothetical if self.ahead else ()))))
+
+    @property
+    def unsold(self) -> tuple[str, ...]:
+        """Names of devices that are announced, or used by their makers alone."""
+        own = [self.labels["device"]] if self.entries.device.status in UNSOLD else []
+        return tuple(dict.fromkeys((*map(str, own), *(self.ahead.unsold if self.ahead else ()))))
 
     def _untouched(self) -> set[str]:
         """Return the fields of the device that have no effect on the result."""

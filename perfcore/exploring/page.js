@@ -1,19 +1,6 @@
 // The page: choices in, pictures and sentences out. State is in the address.
 
-const $ = (selector) => document.querySelector(selector);
-
-function el(tag, attributes, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes || {})) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (name in made && typeof value !== "string") made[name] = value;
-    else made.setAttribute(name, value);
-  }
-  made.append(...children);
-  return made;
-}
-
-const COLUMN = Object.fromEntries(data.columns.map((column) => [column.name, column]));
+const COLUMN = Object.fromEntries([...data.others, ...data.columns].map((column) => [column.name, column]));
 const PART = "part of tpot_s: "; // what the meaning of such a column begins with
 const PARTS = data.columns.filter(({ meaning }) => meaning.startsWith(PART)).map(({ name, meaning }) => [name, meaning.slice(PART.length)]);
 const NUMBERS = { // sliders: steps from low to high
@@ -45,7 +32,7 @@ function first() {
   }
   if (!state.acceptance) state.acceptance = 0.7;
   for (const name of Object.keys(FACTORS)) state[name] = 1;
-  return { ...state, sets: data.state.sets || [], x: X[0], y: Y[0], best: BEST[0], rx: "tpot_s", ry: Y[0], rc: "", where: {} };
+  return { ...state, sets: data.state.sets || [], x: X[0], y: Y[0], best: BEST[0], rx: "", ry: "", rc: "", rb: "", rg: "", where: {}, limits: [] };
 }
 
 function read(hash) {
@@ -64,6 +51,8 @@ function read(hash) {
       if (found.length) state[name] = [...new Set(found)];
     } else if (name === "sets") {
       state.sets = values.filter(parsedSet);
+    } else if (name === "limits") {
+      state.limits = values.filter(parsedLimit);
     } else if (name in state && name !== "where") {
       const found = admitted(name, values[0]);
       if (found !== null) state[name] = found;
@@ -74,9 +63,9 @@ function read(hash) {
 
 // A value from the address or a field; null if it is none.
 function admitted(name, text) {
-  if (["x", "y", "rx", "ry"].includes(name)) return COLUMN[text] ? text : null;
+  if (["x", "y"].includes(name)) return COLUMN[text] ? text : null;
   if (name === "best") return BEST.includes(text) ? text : null;
-  if (name === "rc") return text;
+  if (["rx", "ry", "rc", "rb", "rg"].includes(name)) return text;
   if (name === "tp" && text === AUTO) return AUTO;
   if (name === "weight_format" && text === NATIVE) return NATIVE;
   const axis = data.axes[name];
@@ -102,7 +91,7 @@ function write(state) {
 
 let state = read(location.hash);
 let chosen = { place: 0, batch: null }; // of the series; null: the state's batch
-let shown = [], curves = [], rows = null, asked = false, timer = 0;
+let shown = [], curves = [], asked = false, timer = 0;
 
 function change(changes) {
   Object.assign(state, changes);
@@ -210,6 +199,12 @@ function setting(all) {
 
 function draw() {
   const begun = performance.now();
+  if (data.computes) drawPoints();
+  if (rows) drawRows();
+  document.body.dataset.drawn = (performance.now() - begun).toFixed(2);
+}
+
+function drawPoints() {
   const all = compute();
   const ink = colours();
   for (const made of shown) made.colour = ink.series[made.shade];
@@ -231,13 +226,11 @@ function draw() {
   if (shown.length > 1) map();
   results();
   point();
-  if (rows) drawRows();
   const speaks = (id, what) => $(`${id} canvas`).setAttribute("aria-label", `${what} ${$("#finding").textContent}`);
   speaks("#time", "Time per output token, by what limits it.");
   speaks("#memory", "Memory of one device.");
   speaks("#map", "The best configuration at each batch and prompt length.");
   speaks("#pareto", "Latency against throughput over batch.");
-  document.body.dataset.drawn = (performance.now() - begun).toFixed(2);
 }
 
 function memory(made) {
@@ -251,14 +244,6 @@ function memory(made) {
     [colours().line, free], [colours().faint, back]];
   row.value = made.fault || `${told(held, "bytes")} of ${told(device.memory_capacity, "bytes")}`;
   return row;
-}
-
-function legend(place, pairs) {
-  place.replaceChildren(...pairs.map(([colour, label]) => {
-    const swatch = el("i");
-    swatch.style.background = colour;
-    return el("span", {}, swatch, label);
-  }));
 }
 
 // A column on an axis: short, with the unit that its ticks leave out.
@@ -345,6 +330,7 @@ function results() {
   };
   const held = [...document.querySelectorAll("#results button")].indexOf(document.activeElement);
   $("#results").replaceChildren(
+    el("caption", {}, "The chosen configurations"),
     el("thead", {}, el("tr", {}, ...["configuration", ...TABLE.map(([, label]) => label), "limited by"].map((text, place, { length }) =>
       el("th", { scope: "col", ...(place === length - 1 ? { class: "text" } : {}) }, text)))),
     el("tbody", {}, ...shown.map((made, place) => el("tr", { "aria-selected": String(place === chosen.place) },
@@ -371,7 +357,7 @@ function point() {
   $("#copy").hidden = !command;
   const { point: all } = found;
   if (!$("#point details").open) return; // many rows, which nobody sees
-  $("#columns").replaceChildren(el("tbody", {}, ...(all && !found.fault ? data.columns : []).map(({ name, unit, meaning }) => {
+  $("#columns").replaceChildren(el("caption", {}, "All columns of this point"), el("tbody", {}, ...(all && !found.fault ? data.columns : []).map(({ name, unit, meaning }) => {
     const value = all[name];
     const text = { status: data.statuses, bound: data.bounds }[name];
     return el("tr", {}, el("th", { scope: "row" }, name),
@@ -379,17 +365,6 @@ function point() {
       el("td", { class: "text" }, meaning));
   })));
 }
-
-// Files
-
-function save(name, parts, kind) {
-  const link = el("a", { download: name, href: URL.createObjectURL(new Blob(parts, { type: kind })) });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-
-const cell = (value) => (/[",\n\r]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-const lineOf = (values) => `${values.map(cell).join(",")}\r\n`;
 
 function csv() {
   const axes = Object.keys(data.axes), factors = Object.keys(FACTORS);
@@ -401,37 +376,6 @@ function csv() {
       commandAt(state, made, batch)]));
   }));
   return lines;
-}
-
-// A picture with its title, what it holds, and its origin.
-function png(section) {
-  const picture = section.querySelector("canvas"), ratio = window.devicePixelRatio || 1;
-  const sheet = el("canvas"), ink = colours(), pen = sheet.getContext("2d");
-  const pairs = [...section.querySelectorAll(".legend span")];
-  const head = (pairs.length ? 64 : 44) * ratio, foot = 26 * ratio;
-  sheet.width = picture.width + 24 * ratio;
-  sheet.height = picture.height + head + foot;
-  pen.fillStyle = ink.paper;
-  pen.fillRect(0, 0, sheet.width, sheet.height);
-  pen.drawImage(picture, 12 * ratio, head);
-  pen.scale(ratio, ratio);
-  const width = sheet.width / ratio - 24;
-  pen.fillStyle = ink.ink;
-  pen.font = 'bold 14px "Liberation Sans", Arial, sans-serif';
-  pen.fillText(fitted(pen, section.querySelector("h2").textContent, width), 12, 20);
-  pen.font = '12px "Liberation Sans", Arial, sans-serif';
-  pen.fillText(fitted(pen, $("#setting").textContent, width), 12, 38);
-  let from = 12;
-  for (const pair of pairs) {
-    pen.fillStyle = pair.querySelector("i").style.background;
-    pen.fillRect(from, 48, 9, 9);
-    pen.fillStyle = ink.ink;
-    pen.fillText(pair.textContent, from + 13, 57);
-    from += pen.measureText(pair.textContent).width + 28;
-  }
-  pen.fillStyle = ink.faint;
-  pen.fillText(fitted(pen, $("#source").textContent, width), 12, sheet.height / ratio - 9);
-  sheet.toBlob((blob) => save(`${section.id}.png`, [blob], "image/png"));
 }
 
 function copy(button, text) {
@@ -519,7 +463,16 @@ function chips(name, label) {
   });
   refresh.push(show);
   show();
-  return el("div", {}, el("span", { class: "label" }, label), held, field, known);
+  const listed = (data.offered[name] || []).map((value) => admitted(name, String(value))).filter((value) => value !== null);
+  const offer = el("select", { "aria-label": `${label} of the sweep`, name: `pick-${name}` }, el("option", { value: "" }, `${listed.length} of the sweep…`),
+    ...(name === "model" || name === "device" ? [el("option", { value: "all" }, "all of them")] : []),
+    ...listed.map((value) => el("option", { value: String(value) }, String(value))));
+  offer.addEventListener("change", () => {
+    if (offer.value) change({ [name]: offer.value === "all" ? listed : [admitted(name, offer.value)] });
+    offer.value = "";
+    show();
+  });
+  return el("div", {}, el("span", { class: "label" }, label), held, ...(listed.length > 1 ? [offer] : []), field, known);
 }
 
 // Any field of a record, scaled or set.
@@ -588,11 +541,6 @@ function build() {
   $("#pareto .axes").append(
     picker("x", "across", named(X), (x) => change({ x })), picker("y", "up", named(Y), (y) => change({ y })));
   $("#map .axes").append(picker("best", "best by", named(BEST), (best) => change({ best })));
-  $("#notes").append(...data.notes.map((note) => el("li", {}, note)));
-  $("#source").textContent = `perfcore ${data.version} · computed in this browser by the formulas of perfcore/physics · made again by: ${data.again}`;
-  for (const { parentElement: section } of document.querySelectorAll("section canvas")) {
-    section.append(el("button", { type: "button", class: "png", onclick: () => png(section), "aria-label": `Download PNG: ${section.id}` }, "PNG"));
-  }
   $("#csv").addEventListener("click", () => save("perfcore.csv", csv(), "text/csv"));
   $("#copy").addEventListener("click", () => copy($("#copy"), $("#command").textContent));
   $("#link").addEventListener("click", () => {
@@ -602,10 +550,7 @@ function build() {
   $("#reset").addEventListener("click", () => again(""));
   $("#controls").addEventListener("submit", (event) => event.preventDefault());
   $("#point details").addEventListener("toggle", ask);
-  window.addEventListener("hashchange", () => again(location.hash));
-  window.addEventListener("resize", ask);
-  scheme.addEventListener("change", ask);
-  const canvas = $("#pareto canvas");
+    const canvas = $("#pareto canvas");
   hover(canvas, (event) => nearest(drawnPoints, event.offsetX, event.offsetY, 24), ({ place, batch, x, y }) => `${shown[place].label}\nbatch ${batch.toLocaleString("en-US")}\n` +
     `${told(x, COLUMN[state.x].unit)}, ${told(y, COLUMN[state.y].unit)}`);
   canvas.addEventListener("click", (event) => {
@@ -632,6 +577,22 @@ function build() {
   }
 }
 
+// What pages without computed points have, too.
+function begin() {
+  $("#notes").append(...data.notes.map((note) => el("li", {}, note)));
+  $("#source").textContent = `perfcore ${data.version} · ${data.date} · computed in this browser by the formulas of perfcore/physics · made again by: ${data.again}`;
+  for (const { parentElement: section } of document.querySelectorAll("#explorer section canvas")) {
+    const press = () => png(section.id, section.querySelector("h2").textContent, $("#setting").textContent, $("#source").textContent,
+      [...section.querySelectorAll(".legend span")].map((pair) => [pair.querySelector("i").style.background, pair.textContent]), [section.querySelector("canvas")]);
+    section.append(el("button", { type: "button", class: "png", onclick: press, "aria-label": `Download PNG: ${section.id}` }, "PNG"));
+  }
+  window.addEventListener("hashchange", () => {
+    if (!location.hash || location.hash.includes("=")) again(location.hash); // others lead to sections
+  });
+  window.addEventListener("resize", ask);
+  scheme.addEventListener("change", ask);
+}
+
 function again(hash) {
   state = read(hash);
   if (rows) settleRows();
@@ -640,21 +601,8 @@ function again(hash) {
   ask();
 }
 
-function hover(canvas, find, say) {
-  const tip = $("#tip");
-  canvas.addEventListener("pointermove", (event) => {
-    const found = find(event);
-    tip.hidden = !found;
-    canvas.style.cursor = found ? "pointer" : "";
-    if (!found) return;
-    tip.textContent = say(found);
-    tip.style.left = `${Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8)}px`;
-    tip.style.top = `${Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 8)}px`;
-  });
-  canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
-}
-
-build();
-if (data.rows) buildRows();
+begin();
+if (data.computes) build();
+buildRows();
 draw();
 document.body.dataset.first = performance.now().toFixed(1);

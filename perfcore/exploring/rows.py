@@ -1,4 +1,4 @@
-"""Rows of a run for a page: evenly chosen if there are many, in columns of few bytes."""
+"""Rows of a run or a sweep for a page: evenly chosen if there are many, in columns of few bytes."""
 
 import base64
 from collections.abc import Sequence
@@ -7,45 +7,47 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from perfcore.columns import METRICS, STATUS
+from perfcore.columns import METRICS, SIMULATED
 from perfcore.reporting.run_source import RunSource
-from perfcore.reporting.source import Row
+from perfcore.reporting.source import Row, Source
 from perfcore.space.axes import Value
 
 MOST_BYTES: Final = 2_000_000  # of all rows in a page, which has at most 3 MB
 _BYTES_PER_VALUE: Final = 16 / 3  # four, as letters
-_METRICS: Final = tuple(
-    column for column in METRICS if (column.default or column.better) and not column.text
-)
+_RUNNING: Final = frozenset({"ok", "overloaded"})  # statuses of rows with metrics
 
 
-def embedded(source: RunSource, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
-    """Return rows of a run for JSON, with what they have in common.
+def embedded(source: Source, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+    """Return rows of a run or configurations of a sweep for JSON, with what they have in common.
 
     ``axes`` are columns of places in a list of ``values``, ``metrics`` columns of numbers in 32
     bits, both as base64 with the first byte first.
     """
-    metrics = [column.name for column in _METRICS if column.name in source.metrics]
-    axes = [name for name in source.axes if name in source.written]
-    width = _BYTES_PER_VALUE * (len(metrics) + len(axes))
-    total = sum(piece.metadata.row_group(piece.group).num_rows for piece in source.pieces)
-    count = min(total, max(int(most_bytes / width), 1))
-    places = np.unique(np.linspace(0, total - 1, count).astype(np.int64))
-    status = ["status"] if "status" in source.metrics else []
-    rows = [
-        row
-        for row in source.rows_at(places, [*axes, *metrics, *status])
-        if row.get("status", STATUS[0]) == STATUS[0]
+    shown = SIMULATED if source.simulated else METRICS
+    metrics = [
+        column.name
+        for column in shown
+        if (column.default or column.better) and not column.text and column.name in source.metrics
     ]
+    axes = list(source.axes)
+    width = _BYTES_PER_VALUE * (len(metrics) + len(axes))
+    most = max(int(most_bytes / width), 1)
+    found, total = source.sample(most, [*axes, *metrics, "status"])
+    rows = [row for row in found if row.get("status", "ok") in _RUNNING]
+    axes = [name for name in axes if not found or name in found[0]]
     values = {name: _values(rows, name) for name in axes}
     constant = {name: known[0] for name, known in source.axes.items() if name not in axes}
     constant |= {name: known[0] for name, known in values.items() if len(known) == 1}
     return {
         "name": source.name,
         "given": source.given,
+        "kind": "run" if isinstance(source, RunSource) else "spec",
+        "where": source.where,
+        "overrides": source.overrides,
+        "checked": "status" in source.metrics,
         "total": total,
         "count": len(rows),
-        "sentence": _sentence(source, total, places.size, len(rows)),
+        "sentence": _sentence(source, total, len(found), len(rows)),
         "constant": constant,
         "what_ifs": {
             how["column"]: {"key": key, "mode": how["mode"]}
@@ -60,15 +62,19 @@ def embedded(source: RunSource, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     }
 
 
-def _sentence(source: RunSource, total: int, chosen: int, shown: int) -> str:
-    """Return which rows of the run are shown."""
-    part = "" if source.run.manifest.get("complete") else " The run is not finished."
-    if chosen < total:
-        told = (
-            f"{chosen:,} of the run's {total:,} rows, evenly spread, so that the page stays small"
-        )
+def _sentence(source: Source, total: int, chosen: int, shown: int) -> str:
+    """Return which rows of the run, or configurations of the sweep, are shown."""
+    if isinstance(source, RunSource):
+        part = "" if source.run.manifest.get("complete") else " The run is not finished."
+        whose, kind = "of the run's ", "rows"
     else:
-        told = f"All {total:,} rows of the run"
+        part, whose, kind = "", "of ", "configurations"
+    where = f" with {', '.join(source.where)}" if source.where else ""
+    if chosen < total:
+        spread = "evenly spread, so that the page stays small"
+        told = f"{chosen:,} {whose}{total:,} {kind}{where}, {spread}"
+    else:
+        told = f"All {total:,} {kind}{' of the run' if kind == 'rows' else ''}{where}"
     left = f"; {chosen - shown:,} of them cannot run and are left out" if shown < chosen else ""
     return f"{told}{left}.{part}"
 

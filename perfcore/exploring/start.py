@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, cast
@@ -12,11 +12,13 @@ from perfcore.catalog.entry import Entry
 from perfcore.configuration.configuration import AUTO_DEVICES
 from perfcore.errors import InputError, argument
 from perfcore.exploring import rows
-from perfcore.inputs import AXIS_INPUTS, RECORDS
+from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES, RECORDS
 from perfcore.output import MANIFEST
 from perfcore.reading.files import read_toml
 from perfcore.reporting.opening import open_source
 from perfcore.reporting.run_source import RunSource
+from perfcore.reporting.source import Source
+from perfcore.reporting.sweep_source import SweepSource
 from perfcore.space.axes import Value, located
 from perfcore.space.space import Space
 
@@ -25,6 +27,7 @@ DEVICES: Final = ("h100-sxm", "h200-sxm", "b200", "mi300x")
 BATCH: Final = 32
 SERIES: Final = ("device", "model", "weight_format", "tp")  # axes of which a page shows several
 MOST_SHOWN: Final = 8  # combinations that it begins with
+MOST_OFFERED: Final = 200  # values of an axis to pick from
 
 _SIGNS: Final = {"scale": "*", "set": "="}  # of what-ifs on the page
 
@@ -45,12 +48,18 @@ class Start:
         What of the sweep or run the page leaves out.
     rows
         Rows of a run, as ``perfcore.exploring.rows`` embeds them.
+    offered
+        All values of the sweep or run on axes of which a page shows several.
+    computes
+        Whether the page computes points. It does not if rows are simulations.
     """
 
     state: State
     own: tuple[tuple[Entry, str], ...] = ()
     notes: tuple[str, ...] = ()
     rows: Mapping[str, Any] | None = field(default=None, repr=False)
+    offered: State = field(default_factory=dict)
+    computes: bool = True
 
 
 def start(given: Sequence[str | Path]) -> Start:
@@ -82,7 +91,7 @@ def start(given: Sequence[str | Path]) -> Start:
     state.setdefault("model", list(MODELS))
     state.setdefault("device", list(DEVICES))
     own = [*begun.own, *(pair for pair in models if not _is_known(pair[0]))]
-    return Start(state, tuple(own), begun.notes, begun.rows)
+    return replace(begun, state=state, own=tuple(own))
 
 
 def _is_run(given: str | Path) -> bool:
@@ -96,34 +105,39 @@ def _is_sweep(given: str | Path) -> bool:
 
 
 def _of(given: str | Path) -> Start:
-    if _is_run(given):
-        source = open_source(given)
-        if not isinstance(source, RunSource) or source.simulated:
-            raise InputError(
-                f"{given}: is a run with traffic, whose rows a page does not compute; use "
-                "perfcore report"
-            )
-        known = {kind: set(loader.names(kind)) for kind in RECORDS}
-        told = source.facts["spec"]["what_if"].items()
-        what_ifs = {how["column"]: key + _SIGNS[how["mode"]] for key, how in told}
-        state, notes = _state(source.axes, what_ifs, known)
-        made, here = source.facts["version"], version("perfcore")
-        if made != here:
-            notes += (f"The run was made by perfcore {made}; this page computes with {here}.",)
-        return Start(state, (), notes, rows.embedded(source))
-    space = Space.from_toml(given)
-    if space.spec.traffic is not None:
+    source = open_source(given)
+    if source.simulated:
+        kind = "run" if isinstance(source, RunSource) else "sweep"
         raise InputError(
-            f"{given}: is a sweep with traffic, which a page does not compute; use perfcore report"
+            f"{given}: is a {kind} with traffic, whose rows a page does not compute; use "
+            "perfcore report"
         )
-    own = tuple(_own_entries(Path(given), space))
+    begun = started(source)
+    return replace(begun, rows=rows.embedded(source)) if _is_run(given) else begun
+
+
+def started(source: Source) -> Start:
+    """Return what a page on a run or a sweep begins with, without rows."""
+    if source.simulated:
+        return Start({"model": list(source.axes["model"])}, computes=False)
+    own: tuple[tuple[Entry, str], ...] = ()
+    more: tuple[str, ...] = ()
+    if isinstance(source, SweepSource):
+        own = tuple(_own_entries(source.given, source.given_space))
+        more = source.given_space.notes
+    elif source.facts["version"] != version("perfcore"):
+        made, here = source.facts["version"], version("perfcore")
+        more = (f"The run was made by perfcore {made}; this page computes with {here}.",)
     known = {kind: set(loader.names(kind)) for kind in RECORDS}
     for entry, _ in own:
         known[entry.kind].add(entry.name)
-    what_ifs = {column: one.key + _SIGNS[one.mode] for column, one in space.what_ifs.items()}
-    state, notes = _state({axis.name: axis.values for axis in space.axes}, what_ifs, known)
-    shown = tuple(pair for pair in own if pair[0].name in state.get(pair[0].kind, ()))
-    return Start(state, shown, (*notes, *space.notes))
+    told = source.facts["spec"]["what_if"].items()
+    what_ifs = {how["column"]: key + _SIGNS[how["mode"]] for key, how in told}
+    every, notes = _state(source.axes, what_ifs, known)
+    state, fewer = _begun(every)
+    offered = {name: every.get(name, [])[:MOST_OFFERED] for name in SERIES}
+    own = tuple(pair for pair in own if pair[0].name in (every | offered).get(pair[0].kind, ()))
+    return Start(state, own, (*notes, *fewer, *more), offered=offered)
 
 
 def _state(
@@ -131,7 +145,7 @@ def _state(
     what_ifs: Mapping[str, str],
     known: Mapping[str, set[str]],
 ) -> tuple[State, tuple[str, ...]]:
-    """Return what a page begins with of some axes, and notes on what it leaves out.
+    """Return the values of axes that a page can have, and notes on what it leaves out.
 
     ``what_ifs`` has the field and sign of each, ``device.memory_bandwidth*``, by its column.
     """
@@ -141,6 +155,9 @@ def _state(
         values = list(dict.fromkeys(listed))
         if name in what_ifs and len(values) == 1:
             state["sets"].append(f"{what_ifs[name]}{values[0]}")
+            continue
+        if name in PREFILL_AXES:
+            notes.append(f"{name} is left out: this page computes servers without prefill pools.")
             continue
         if name not in AXIS_INPUTS:
             notes.append(f"The what-if {name} has {len(values)} values; the page begins with none.")
@@ -153,9 +170,15 @@ def _state(
             values = [value or AUTO_DEVICES for value in values]
         if values:
             state[name] = values
+    return state, tuple(notes)
+
+
+def _begun(every: State) -> tuple[State, tuple[str, ...]]:
+    """Return the values with which a page begins, and notes on those that wait in its pickers."""
+    state, notes = dict(every), []
     shown = 1
     for name in SERIES:
-        values = state.get(name, [])
+        values = every.get(name, [])
         most = max(MOST_SHOWN // shown, 1)
         if len(values) > most:
             state[name] = values[:most]
@@ -164,9 +187,11 @@ def _state(
     return state, tuple(notes)
 
 
-def _own_entries(path: Path, space: Space) -> Iterable[tuple[Entry, str]]:
+def _own_entries(given: str, space: Space) -> Iterable[tuple[Entry, str]]:
     """Yield the entries of a sweep that are not the catalogue's, and their files."""
-    axes = cast("dict[str, object]", read_toml(path)["axes"])  # the sweep has been checked
+    path = Path(given)
+    read = read_toml(path) if path.is_file() else {}  # the sweep has been checked
+    axes = cast("dict[str, object]", read.get("axes", {}))
     files: dict[tuple[str, str], str] = {}
     for kind in RECORDS:
         listed = axes.get(kind, [])

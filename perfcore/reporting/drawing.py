@@ -1,12 +1,11 @@
-"""Pictures and reports of a run or a sweep: output is checked first, then drawn and written."""
+"""Pictures of a run or a sweep: output is checked first, then drawn and written."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from perfcore.errors import InputError, argument
 from perfcore.output import check_output, replacing
-from perfcore.reporting import document, vega
+from perfcore.reporting import vega
 from perfcore.reporting.kinds import gather
 from perfcore.reporting.names import SUFFIXES
 from perfcore.reporting.opening import open_source
@@ -17,7 +16,6 @@ from perfcore.space.space import Space
 from perfcore.traffic.results import Simulation
 
 Given = str | Path | Mapping[str, object] | Space
-_PAGES: Final = (".html",)
 
 
 def draw(
@@ -61,36 +59,12 @@ def draw(
         column that the kind needs, no configuration can run, or the file cannot be written.
     """
     if output is not None:
-        _check(output, source, SUFFIXES)
+        _check(output, source)
     picture = gather(open_source(source, where, overrides, workers), kind, by, metric)
     if output is not None:
         with replacing(Path(output)) as part:
             part.write_bytes(_drawn(picture, Path(output).suffix))
     return picture
-
-
-def report(
-    source: Given,
-    output: str | Path | None = None,
-    where: Iterable[str] = (),
-    overrides: Iterable[str] = (),
-    workers: int | None = None,
-    *,
-    again: str = "",
-) -> str:
-    """Return an HTML report on a run or a sweep; write it to a file if one is named.
-
-    The page has findings, pictures, the best configuration on each device, assumptions, sources and
-    errors, and works offline. ``again`` is the command that reproduces it, shown in place of a call
-    from Python. Other parameters and errors are those of ``draw``.
-    """
-    if output is not None:
-        _check(output, source, _PAGES)
-    text = document.report(open_source(source, where, overrides, workers), again)
-    if output is not None:
-        with replacing(Path(output)) as part:
-            part.write_text(text, encoding="utf-8", newline="")
-    return text
 
 
 def check_picture(output: str | Path, inputs: Sequence[str] = ()) -> None:
@@ -105,7 +79,8 @@ def check_picture(output: str | Path, inputs: Sequence[str] = ()) -> None:
     if Path(output).suffix not in SUFFIXES:
         raise InputError(f"{name}: {str(output)!r} must end in {', '.join(SUFFIXES)}")
     check_output(name, str(output), inputs)
-    vega.converter()
+    if Path(output).suffix != ".html":
+        vega.converter()
 
 
 def draw_timeline(
@@ -124,13 +99,14 @@ def draw_timeline(
     return picture
 
 
-def _check(output: str | Path, source: Given, suffixes: tuple[str, ...]) -> None:
+def _check(output: str | Path, source: Given) -> None:
     """Refuse a file that cannot be written; fail early if the plotting library is missing."""
-    if Path(output).suffix not in suffixes:
-        raise InputError(f"{argument('output')}: {str(output)!r} must end in {', '.join(suffixes)}")
+    if Path(output).suffix not in SUFFIXES:
+        raise InputError(f"{argument('output')}: {str(output)!r} must end in {', '.join(SUFFIXES)}")
     inputs = [str(source)] if isinstance(source, str | Path) else []
     check_output(argument("output"), str(output), inputs)
-    vega.converter()
+    if Path(output).suffix != ".html":
+        vega.converter()
 
 
 def _drawn(picture: Picture, suffix: str) -> bytes:

@@ -2,25 +2,26 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from functools import cache
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 from perfcore import tables
 from perfcore.reporting import vega
-from perfcore.reporting.picture import Picture, Series
+from perfcore.reporting.picture import Picture, Series, described
 from perfcore.tables import Table, left
 from perfcore.tables import escape_html as escape
 
+_ROOM: Final = "perfcore.reporting"
+_DRAWN: Final = ("x", "y", "x2", "y2", "series", "text")  # entries for a row's place and colour
+TIP: Final = '<div id="tip" role="status" hidden></div>\n'  # which follows the pointer
 MOST_ROWS: Final = 300  # most rows of a table
 _PLAIN: Final = frozenset({"cell", "area", "bar"})  # marks without shapes
 _POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    "script-src 'unsafe-inline' 'unsafe-eval'"
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; script-src 'unsafe-inline'"
 )
-# Outlines of the shapes that Vega draws, in a square from -6 to 6.
+# Outlines of shapes, in a square from -6 to 6.
 _SWATCHES: Final = {
     "circle": '<circle r="5"/>',
     "square": '<rect x="-5" y="-5" width="10" height="10"/>',
@@ -54,60 +55,57 @@ class Page:
     def picture(self, picture: Picture) -> None:
         """Add a section with a picture and a table of its numbers."""
         number = len(self.pictures)
-        panels = vega.parts(picture)
-        self.pictures.append(
-            {"panels": panels, "series": [series.name for series in picture.series]}
-        )
+        self.pictures.append(_data(picture))
         drawn = "\n".join(
             '<div class="panel">'
             + (f"<h4>{escape(panel.title)}</h4>" if panel.title else "")
-            + f'<div class="chart" role="img" aria-label="{escape(spec["description"])}"></div>'
+            + f'<canvas role="img" aria-label="{escape(described(picture, [panel]))}"></canvas>'
             "</div>"
-            for panel, spec in zip(picture.panels, panels, strict=True)
+            for panel in picture.panels
         )
         notes = " ".join(escape(note) for note in picture.remarks)
         self.section(
-            picture.kind,
+            f"picture-{picture.kind}",
             picture.question,
             paragraph(picture.finding + ".", "finding"),
             paragraph(picture.setting, "setting"),
             f'<figure data-picture="{number}">\n{_legend(picture)}\n'
             f'<div class="panels">\n{drawn}\n</div>\n'
             f"<figcaption>{notes}{'<br>' if notes else ''}{escape(picture.source)}</figcaption>\n"
-            "</figure>",
+            '<p><button type="button" class="png">PNG</button> '
+            '<button type="button" class="csv">CSV</button></p>\n</figure>',
             details(
                 f"Numbers of this picture ({len(picture.table):,} rows)",
                 table(Table.of(left(*picture.header), picture.table, f"Numbers of {picture.kind}")),
             ),
         )
 
-    def html(self, head: str, foot: str) -> str:
-        """Return the page; ``head`` and ``foot`` are HTML."""
+    def html(self, head: str, foot: str, style: str = "", script: str = "") -> str:
+        """Return the page; ``head`` and ``foot`` are HTML; style and script are added."""
         contents = "\n".join(f"<li>{linked(anchor, title)}</li>" for anchor, title in self.contents)
         nav = (
             f'<nav aria-label="Contents"><ul>\n{contents}\n</ul></nav>'
             if len(self.contents) > 1
             else ""
         )
-        body = "\n".join(self.parts)
         scripts = ""
         if self.pictures:
             scripts = (
                 "<noscript><p>The pictures need JavaScript; "
                 "the tables have the same numbers.</p></noscript>\n"
-                f'<script type="application/json" id="pictures">{_json(self.pictures)}</script>\n'
-                f"<script>{_library()}</script>\n<script>{_text('page.js')}</script>\n"
+                f'<script type="application/json" id="drawn">{json_of(self.pictures)}</script>\n'
             )
-        return (
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-            f"<title>{escape(self.title)}</title>\n<style>\n{_text('page.css')}</style>\n</head>\n"
-            '<body>\n<a class="skip" href="#main">Skip to the content</a>\n'
+        if self.pictures or script:
+            code = text_of(_ROOM, "drawing.js") + script + text_of(_ROOM, "pictures.js")
+            scripts += f"{TIP}<script>\n{code}</script>\n"
+        body = "\n".join(self.parts)
+        return shell(
+            self.title,
+            style,
+            '<a class="skip" href="#main">Skip to the content</a>\n'
             f"<header>\n<h1>{escape(self.title)}</h1>\n{head}\n</header>\n{nav}\n"
             f'<main id="main" tabindex="-1">\n{body}\n</main>\n'
-            f"{f'<footer>{chr(10)}{foot}{chr(10)}</footer>' if foot else ''}\n"
-            f"{scripts}</body>\n</html>\n"
+            f"{f'<footer>{chr(10)}{foot}{chr(10)}</footer>' if foot else ''}\n{scripts}",
         )
 
 
@@ -181,19 +179,38 @@ def _swatch(series: Series, *, plain: bool) -> str:
     return f'<svg viewBox="-7 -7 14 14" aria-hidden="true" fill="{series.colour}">{outline}</svg>'
 
 
-def _json(value: object) -> str:
+def _data(picture: Picture) -> dict[str, Any]:
+    """Return what the page's script needs of a picture."""
+    data = asdict(picture)
+    for name in ("question", "header", "table", "remarks", "claim", "held"):
+        del data[name]
+    for panel in data["panels"]:
+        for layer in panel["layers"]:
+            keys = {*_DRAWN, *layer["tips"]}
+            layer["rows"] = [
+                {key: value for key, value in row.items() if key in keys} for row in layer["rows"]
+            ]
+    return data
+
+
+def shell(title: str, style: str, body: str) -> str:
+    """Return a document; ``body`` is HTML, ``style`` is added to that of all pages."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<title>{escape(title)}</title>\n"
+        f"<style>\n{text_of(_ROOM, 'page.css')}{style}</style>\n</head>\n"
+        f"<body>\n{body}</body>\n</html>\n"
+    )
+
+
+def json_of(value: object) -> str:
     """Return JSON of printable text that cannot close its enclosing script element."""
     text = json.dumps(vega.printable(value), separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
 
 
-@cache
-def _library() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script in its own scope."""
-    bundle: Callable[[], str] = vega.converter().javascript_bundle
-    script = re.sub(r"</(?=script)", r"<\\/", bundle(), flags=re.IGNORECASE)
-    return f"(() => {{{script}\n}})();"
-
-
-def _text(name: str) -> str:
-    return (resources.files("perfcore.reporting") / name).read_text(encoding="utf-8")
+def text_of(room: str, name: str) -> str:
+    """Return a file that comes with a room."""
+    return (resources.files(room) / name).read_text(encoding="utf-8")

@@ -1,9 +1,11 @@
 """Picture as data: panels, axes, series and rows, independent of how it is drawn."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+
+from perfcore.space.axes import Value
 
 Mark = Literal["line", "step", "point", "area", "bar", "cell", "rule", "note"]
 Row = dict[str, Any]
@@ -85,7 +87,9 @@ class Picture:
     """Picture with its question, its finding, and all data needed to draw it.
 
     ``finding`` is the title, ``setting`` says what was held fixed, and ``table`` has the numbers
-    as text, for readers who cannot see the picture.
+    as text, for readers who cannot see the picture. ``claim`` is what the finding says without
+    numbers, so that it can be true or false elsewhere, too; empty if it compares nothing. ``held``
+    has the axes that are held at one of several values.
     """
 
     kind: str
@@ -99,14 +103,31 @@ class Picture:
     header: tuple[str, ...] = ()
     table: tuple[tuple[str, ...], ...] = ()
     remarks: tuple[str, ...] = field(default=())
+    claim: str = ""
+    held: Mapping[str, Value] = field(default_factory=dict)
 
 
-def series_of(names: Iterable[str]) -> tuple[Series, ...]:
-    """Return series with colours and shapes of the palette, in order."""
-    return tuple(
-        Series(name, colour, shape)
-        for name, colour, shape in zip(names, COLOURS, SHAPES, strict=False)
+def series_of(names: Iterable[object], values: Sequence[object] = ()) -> tuple[Series, ...]:
+    """Return series with colours and shapes of the palette, in order.
+
+    A series has the colour of its place among all ``values`` of its axis, if the palette suffices
+    for them, so that it is the same in every picture.
+    """
+    listed = [str(name) for name in names]
+    every = list(dict.fromkeys(str(value) for value in values))
+    known = len(every) <= MOST_SERIES and set(listed) <= set(every)
+    looks = dict(zip(every if known else listed, zip(COLOURS, SHAPES, strict=True), strict=False))
+    return tuple(Series(name, *looks[name]) for name in listed[:MOST_SERIES])
+
+
+def described(picture: Picture, panels: Iterable[Panel]) -> str:
+    """Return panels of a picture in words, for readers who cannot see them."""
+    axes = " ".join(
+        f"{one.title + ': ' if one.title else ''}{one.y.label} against {one.x.label}."
+        for one in panels
     )
+    names = ", ".join(one.name for one in picture.series)
+    return f"{picture.finding}. {axes} {picture.legend}: {names}."
 
 
 def ticks(low: float, high: float, *, most: int = 7) -> list[float]:

@@ -1,6 +1,7 @@
 """Run on disk as a source of pictures: row groups are read and reduced one at a time."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any, Final
 
@@ -206,6 +207,28 @@ class RunSource(Source):
             found.update(zip(mine.tolist(), table.to_pylist(), strict=True))
         return [found[place] for place in places.tolist()]
 
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return self.run.rows
+
+    def at(self, fixed: Mapping[str, Value]) -> "RunSource":
+        """Return the rows with axes at values; what was read of the files is shared."""
+        found = copy(self)
+        found.axes = self.axes | {name: (value,) for name, value in fixed.items()}
+        found.conditions = (*self.conditions, *where_of(fixed))
+        return found
+
+    def sample(self, most: int, columns: Sequence[str]) -> tuple[list[Row], int]:
+        """Return evenly chosen rows that meet the conditions, and the number of all of these."""
+        where = [condition for condition in self.conditions if condition is not _RUNS]
+        places = np.concatenate(
+            [piece.first + _met(piece, where) for piece in self.pieces if may_hold(piece, where)]
+            or [np.empty(0, np.int64)]
+        )
+        chosen = np.linspace(0, places.size - 1, min(places.size, most)).astype(np.int64)
+        return self.rows_at(places[np.unique(chosen)], columns), places.size
+
     @cached_property
     def written(self) -> frozenset[str]:
         """Names of the columns in the files."""
@@ -228,14 +251,13 @@ class _FileScan(Scan[Kept]):
         self.objectives = objectives
         self.groups = groups
         self.where = where
-        self.conditions = list(dict.fromkeys(condition.column for condition in where))
         names = (*(objective.name for objective in objectives), *groups.axes)
         self.columns = list(dict.fromkeys(names))
 
     def look(self, part: int, sink: Kept) -> None:
         """Read a row group, and reduce the rows that meet the conditions."""
         piece = self.pieces[part]
-        rows = self._met(piece)
+        rows = _met(piece, self.where)
         if not rows.size:
             return
         table = read(piece, self.columns)
@@ -251,14 +273,15 @@ class _FileScan(Scan[Kept]):
         groups = self.groups.numbers(places, rows.size)
         sink.take(Candidates(values, groups, piece.first + rows))
 
-    def _met(self, piece: Piece) -> Integers:
-        """Return the rows of a piece that meet the conditions."""
-        keep = np.ones(piece.metadata.row_group(piece.group).num_rows, np.bool_)
-        if self.conditions:
-            table = read(piece, self.conditions)
-            for condition in self.where:
-                keep &= met(table[condition.column], condition)
-        return np.flatnonzero(keep)
+
+def _met(piece: Piece, where: Sequence[Where]) -> Integers:
+    """Return the rows of a piece that meet conditions."""
+    keep = np.ones(piece.metadata.row_group(piece.group).num_rows, np.bool_)
+    if where:
+        table = read(piece, list(dict.fromkeys(condition.column for condition in where)))
+        for condition in where:
+            keep &= met(table[condition.column], condition)
+    return np.flatnonzero(keep)
 
 
 def _is_text(kind: pa.DataType) -> bool:

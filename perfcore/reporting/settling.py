@@ -33,6 +33,10 @@ class Setting(NamedTuple):
     free: tuple[str, ...]
     by: str  # the meaning of best, e.g. "cheapest"
 
+    def held(self, source: Source) -> dict[str, Value]:
+        """Return the fixed axes of which the source has other values, too."""
+        return {name: value for name, value in self.fixed.items() if len(source.axes[name]) > 1}
+
     def text(self, source: Source) -> str:
         """Return the setting as one line of text."""
         parts = []
@@ -42,10 +46,18 @@ class Setting(NamedTuple):
             value = self.fixed[name]
             default = AXIS_INPUTS[name].default if name in AXIS_INPUTS else None
             if name in _ALWAYS or len(source.axes[name]) > 1 or value != default:
-                parts.append(_said(name, value))
+                parts.append(said(name, value))
         if self.free:
             parts.append(f"{self.by} {listing(self.free, 5)}")
         return " · ".join(parts)
+
+
+def said(name: str, value: Value) -> str:
+    """Return an axis with a value as text."""
+    if isinstance(value, str):
+        return value if name in {"model", "device", "weight_format"} else f"{name} {value}"
+    unit = BY_NAME[name].unit if name in BY_NAME else ""
+    return f"{name} {value_text(value)}{' tokens' if unit == 'tokens' else ''}"
 
 
 def need_axes(source: Source, kind: str, needed: dict[str, str]) -> None:
@@ -113,7 +125,7 @@ def first_row(source: Source, kind: str, objective: Objective, fixed: dict[str, 
 def nothing_runs(source: Source, kind: str, fixed: dict[str, Value]) -> InputError:
     """Return the error for a picture without rows."""
     several = {name: value for name, value in fixed.items() if len(source.axes[name]) > 1}
-    held = ", ".join(_said(name, value) for name, value in several.items()) or "these conditions"
+    held = ", ".join(said(name, value) for name, value in several.items()) or "these conditions"
     sample = " (a sample has few rows that share values)" if source.sampled else ""
     return InputError(
         f"{source.given}: {kind}: nothing runs with {held}{sample}; "
@@ -144,10 +156,3 @@ def _usual(name: str, values: tuple[Value, ...]) -> Value:
     if name == "economics_utilization":
         return middle(values)
     return values[0]
-
-
-def _said(name: str, value: Value) -> str:
-    if isinstance(value, str):
-        return value if name in {"model", "device", "weight_format"} else f"{name} {value}"
-    unit = BY_NAME[name].unit if name in BY_NAME else ""
-    return f"{name} {value_text(value)}{' tokens' if unit == 'tokens' else ''}"

@@ -75,6 +75,22 @@ class Source(ABC):
     ) -> list[Row]:
         """Return the Pareto front of each group."""
 
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of rows or configurations."""
+
+    @abstractmethod
+    def at(self, fixed: Mapping[str, Value]) -> "Source":
+        """Return the source with axes held at values."""
+
+    @abstractmethod
+    def sample(self, most: int, columns: Sequence[str]) -> tuple[list[Row], int]:
+        """Return at most ``most`` rows, evenly chosen, and the number of all.
+
+        Rows that cannot run are among both if the source has them; they have a ``status``.
+        """
+
     def entry(self, axis: str, label: Value) -> Mapping[str, Any]:
         """Return a catalogue entry as recorded in the metadata."""
         found: Mapping[str, Any] = self.facts["entries"][axis][str(label)]

@@ -1,16 +1,23 @@
 """Sweep as a source of pictures: evaluated by the kernel for each picture, never stored."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Final, cast
+
+import numpy as np
 
 from perfcore.errors import argument
+from perfcore.reporting.pieces import met
 from perfcore.reporting.source import Fixed, Row, Source, where_of
 from perfcore.runs.shards import facts
 from perfcore.searching.conditions import conditions, kept
 from perfcore.searching.objectives import Objective
-from perfcore.searching.search import find_best, find_front
+from perfcore.searching.search import find_best, find_front, rows_at
+from perfcore.space.axes import Value
 from perfcore.space.space import Space, distinct
+
+_MOST_EVALUATED: Final = 2_000_000  # rows for a sample: all lengths and batches of a point at once
 
 
 class SweepSource(Source):
@@ -72,3 +79,33 @@ class SweepSource(Source):
         narrow = kept(self.space, where_of(fixed))
         found = find_front(narrow, objectives, (), by, self.workers)
         return cast("list[Row]", found.rows.to_pylist())
+
+    @property
+    def size(self) -> int:
+        """Number of configurations."""
+        return self.space.rows
+
+    def at(self, fixed: Mapping[str, Value]) -> "SweepSource":
+        """Return the sweep with axes held at values."""
+        found = copy(self)
+        found.axes = self.axes | {name: (value,) for name, value in fixed.items()}
+        found.space = kept(self.space, where_of(fixed))
+        return found
+
+    def sample(self, most: int, columns: Sequence[str]) -> tuple[list[Row], int]:
+        """Return rows at even distances in the space that meet its conditions."""
+        total, inner = self.space.rows, self.space.inner_points
+        count = min(total, most)
+        places = np.unique(np.linspace(0, total - 1, count).astype(np.int64))
+        points = np.unique(places // inner)
+        room = max(_MOST_EVALUATED // inner, 1)
+        if points.size > room:  # whole points instead, as each is evaluated whole
+            points = points[np.unique(np.linspace(0, points.size - 1, room).astype(np.int64))]
+            each = np.unique(np.linspace(0, inner - 1, max(count // room, 1)).astype(np.int64))
+            places = (points[:, None] * inner + each).ravel()
+        table = rows_at(self.space, places)
+        keep = np.ones(table.num_rows, np.bool_)
+        for condition in self.space.spec.where:
+            keep &= met(table[condition.column], condition)
+        names = [name for name in dict.fromkeys(columns) if name in table.column_names]
+        return cast("list[Row]", table.select(names).filter(keep).to_pylist()), total

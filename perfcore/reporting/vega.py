@@ -1,4 +1,4 @@
-"""Pictures as Vega-Lite, drawn to files here and to pages in the reader's browser."""
+"""Pictures as Vega-Lite, drawn to PNG and SVG."""
 
 import math
 import textwrap
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from perfcore.errors import InputError, one_line
-from perfcore.reporting.picture import Axis, Layer, Panel, Picture, doublings, ticks
+from perfcore.reporting.picture import Axis, Layer, Panel, Picture, described, doublings, ticks
 
 Json = dict[str, Any]
 
@@ -24,7 +24,6 @@ _BINARY: Final = (
 _MOST_CATEGORIES: Final = 8  # most labels on a horizontal axis of categories
 _DARK: Final = frozenset({"#0072B2", "#009E73", "#D55E00", "#000000"})
 _DRAWN: Final = ("x", "y", "x2", "y2", "series")  # entries for a row's place and colour
-HIDDEN: Final = "hidden"  # signal of a panel that lists the series not to draw
 
 
 def converter() -> Any:  # noqa: ANN401 - an untyped module
@@ -81,7 +80,7 @@ def whole(picture: Picture) -> Json:
     small = int(room / 5.6)
     notes = [*picture.remarks, picture.source]
     return {
-        "description": description(picture),
+        "description": described(picture, picture.panels),
         "background": "white",
         "padding": 14,
         "config": _config(),
@@ -114,40 +113,6 @@ def whole(picture: Picture) -> Json:
     }
 
 
-def parts(picture: Picture) -> list[Json]:
-    """Return the panels of a page: as wide as their container, without titles and legends."""
-    found = []
-    for panel in picture.panels:
-        height = 380 if len(picture.panels) == 1 else 300
-        if panel.y.categories:
-            height = max(250, 22 * len(panel.y.categories))
-        found.append(
-            {
-                "width": "container",
-                "height": height,
-                "autosize": {"type": "fit-x", "contains": "padding"},
-                "background": "transparent",
-                "padding": {"left": 4, "right": 10, "top": 10, "bottom": 4},
-                "description": description(picture, panel),
-                "config": _config(),
-                "params": [{"name": HIDDEN, "value": []}],
-                **_panel(picture, panel, legend=False, hides=True),
-            }
-        )
-    return found
-
-
-def description(picture: Picture, panel: Panel | None = None) -> str:
-    """Return a text description of a picture, or of one of its panels."""
-    panels = [panel] if panel else picture.panels
-    axes = " ".join(
-        f"{one.title + ': ' if one.title else ''}{one.y.label} against {one.x.label}."
-        for one in panels
-    )
-    names = ", ".join(one.name for one in picture.series)
-    return f"{picture.finding}. {axes} {picture.legend}: {names}."
-
-
 def _config() -> Json:
     return {
         "font": FONT,
@@ -175,10 +140,8 @@ def _config() -> Json:
     }
 
 
-def _panel(picture: Picture, panel: Panel, *, legend: bool, hides: bool = False) -> Json:
-    layers = [
-        drawn for layer in panel.layers for drawn in _layer(picture, panel, layer, hides=hides)
-    ]
+def _panel(picture: Picture, panel: Panel, *, legend: bool) -> Json:
+    layers = [drawn for layer in panel.layers for drawn in _layer(picture, panel, layer)]
     if legend:
         for drawn in [inner for layer in layers for inner in layer.get("layer", [layer])]:
             color = drawn["encoding"].get("color", {})
@@ -189,7 +152,7 @@ def _panel(picture: Picture, panel: Panel, *, legend: bool, hides: bool = False)
     return {"layer": layers}
 
 
-def _layer(picture: Picture, panel: Panel, layer: Layer, *, hides: bool) -> list[Json]:
+def _layer(picture: Picture, panel: Panel, layer: Layer) -> list[Json]:
     x, y = _position(panel.x, "x"), _position(panel.y, "y")
     several = any("series" in row for row in layer.rows)
     encoding: Json = {"x": x, "y": y}
@@ -213,8 +176,6 @@ def _layer(picture: Picture, panel: Panel, layer: Layer, *, hides: bool) -> list
     keys = {*_DRAWN, *layer.tips}
     rows = [{key: value for key, value in row.items() if key in keys} for row in layer.rows]
     base: Json = {"data": {"values": rows}, "encoding": encoding}
-    if several and hides:
-        base["transform"] = [{"filter": f"indexof({HIDDEN}, datum.series) < 0"}]
     return _MARKS[layer.mark](base, picture, panel, layer)
 
 
@@ -284,8 +245,6 @@ def _cell(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json
             "color": {"field": "ink", "type": "nominal", "scale": None, "legend": None},
         },
     }
-    if "transform" in base:
-        letters["transform"] = base["transform"]
     return [base | {"mark": {"type": "rect"}}, letters]
 
 

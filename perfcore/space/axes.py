@@ -8,7 +8,7 @@ from typing import Final, Literal, cast
 
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
-from perfcore.catalog.groups import devices_of
+from perfcore.catalog.groups import ALL, devices_of
 from perfcore.catalog.hosts import FIELDS, HostEntry
 from perfcore.catalog.names import HUB
 from perfcore.errors import MOST_FAULTS, InputError, renamed, show
@@ -206,6 +206,9 @@ def _choices(
         place.unknown(f"value of {name}", item if isinstance(item, str) else show(item), choices)
 
 
+_GROUPS: Final = f"; {ALL!r}, a vendor or a class stands for its devices"
+
+
 def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry]]:
     if isinstance(item, str):
         try:
@@ -214,7 +217,9 @@ def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry
             group = devices_of(item) if kind == "device" else ()
             yield from ((entry.name, entry) for entry in group)
             for fault in () if group else error.faults:
-                place.relay(fault)
+                place.relay(
+                    f"{fault}{_GROUPS}" if fault.startswith(f"unknown device {item!r} (") else fault
+                )
         else:
             yield entry.name, entry
     elif kind == "model" and isinstance(item, Mapping):

@@ -8,6 +8,7 @@ from perfcore.catalog import loader
 from perfcore.catalog.groups import devices_of
 from perfcore.catalog.names import normalise
 from perfcore.catalog.schema import DeviceClass
+from perfcore.errors import InputError
 from perfcore.space.spec import Spec
 
 
@@ -35,3 +36,10 @@ def test_a_sweep_takes_groups():
 
     expected = [entry.name for entry in devices_of("google")]
     assert spec.axis("device").values == (*expected, "h100-sxm")
+
+
+def test_an_unknown_word_says_what_stands_for_several():
+    with pytest.raises(InputError) as told:
+        Spec.from_dict({"axes": {"model": "llama-3.1-8b", "device": "gpu"}})
+
+    assert told.value.faults[0].endswith("'all', a vendor or a class stands for its devices")

@@ -265,6 +265,16 @@ def test_what_ifs_may_have_several_values(changes, names):
     assert found["names"] == names
 
 
+def test_what_ifs_are_told_once_and_fit_side_by_side():
+    changes = "device.memory_bandwidth={scale=[1, 2]}"
+    lines = invoke("llama-3.1-8b", "--device", "h100-sxm", "--set", changes).splitlines()
+    head = next(place for place, line in enumerate(lines) if "memory_bandwidth" in line)
+
+    assert lines[head].split() == ["memory_bandwidth"] * 2
+    assert lines[head + 1].split() == ["x", "1", "x", "2"]
+    assert not any("memory_bandwidth_scale" in line for line in lines)
+
+
 def test_a_what_if_that_all_share_is_told():
     shared = ["--set", "device.memory_bandwidth={scale=2}"]
     text = invoke("llama-3.1-8b", "--device", "h100-sxm,b200", *shared)

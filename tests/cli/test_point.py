@@ -49,7 +49,8 @@ def test_help_of_point_has_an_option_for_every_axis():
     for name, rule in AXIS_INPUTS.items():
         if name not in ("model", "device"):
             assert f"--{name.replace('_', '-')} " in text
-            assert f"[{rule.default}]" in " ".join(text.split())
+            told = "all" if name in ("gpu_layers", "cpu_moe_layers") else rule.default
+            assert f"[{told}]" in " ".join(text.split())
     assert "static|continuous|disaggregated" in text
 
 
@@ -252,6 +253,11 @@ def test_point_takes_overrides():
     text = invoke("point", "llama-3-8b", "h100-sxm", "--set", "device.board_power={scale=2}")
 
     assert "what if device.board_power x 2, which changes nothing here" in text
+
+
+def test_point_of_a_device_that_is_not_sold_says_so():
+    assert "rubin is not on the market" in invoke("point", "llama-3.1-8b", "rubin")
+    assert "not on the market" not in invoke("point", "llama-3.1-8b", "h100-sxm")
 
 
 def test_point_of_a_hypothetical_device_says_so():

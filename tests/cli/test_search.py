@@ -159,25 +159,27 @@ def test_faults_of_objectives(spec, objectives, message):
 def test_table_shows_what_was_asked_about(tmp_path):
     path = tmp_path / "s.toml"
     path.write_text(
-        '[axes]\nmodel = "llama-3.1-8b"\ndevice = ["h100-sxm", "hbm4-6tbs", "wse-3"]\n'
+        '[axes]\nmodel = "llama-3.1-8b"\ndevice = ["h100-sxm", "hbm4-6tbs", "wse-3", "rubin"]\n'
         'devices = "auto"\nbatch = [1, 16]\n'
     )
     lines = invoke(
         path, "--maximize", "tokens_per_s_per_device", "--by", "device", "--where", "tpot_s<1s"
     ).stdout.splitlines()
     place = lines[0].index("tokens_per_s_per_device")
-    speeds = [float(line[place:].split()[0]) for line in lines[1:4]]
+    speeds = [float(line[place:].split()[0]) for line in lines[1:5]]
 
     assert "tokens_per_s_per_device" in lines[0]
     assert "tpot_s" in lines[0]
     assert "80 % interval" in lines[0]
     assert "W/device" in lines[0]
-    assert {line.split("  ")[0] for line in lines[1:4]} == {"h100-sxm", "hbm4-6tbs *", "wse-3"}
+    names = {line.split("  ")[0] for line in lines[1:5]}
+    assert names == {"h100-sxm", "hbm4-6tbs *", "wse-3", "rubin"}
     assert speeds == sorted(speeds, reverse=True)
     text = " ".join(lines)
     assert "all rows: model llama-3.1-8b, engine default, weight_format bf16" in text
     assert "devices paid: on-demand" in text
     assert "* hypothetical: hbm4-6tbs" in text
+    assert "not on the market: rubin" in text
 
 
 def test_table_shows_every_group(tmp_path):

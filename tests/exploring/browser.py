@@ -7,7 +7,10 @@ import shutil
 import subprocess
 
 BASH = shutil.which("bash")
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
+    None,
+)
 
 
 class Browser:

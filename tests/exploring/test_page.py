@@ -6,11 +6,13 @@ import json
 import math
 import shlex
 
+import duckdb
 import pytest
 from click.testing import CliRunner
 from reporting.parsed import EVIL, Document
 
 import perfcore
+from exploring.pressing import choose, text
 from perfcore.cli import program
 from perfcore.columns import METRICS
 
@@ -28,20 +30,6 @@ def told(command):
     result = CliRunner().invoke(program, [*words[1:], "--json"])
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
-
-
-def text(browser, selector):
-    return browser.run(f"document.querySelector({selector!r}).textContent")
-
-
-def choose(browser, name, value, event="input"):
-    """Set a control as a person would."""
-    browser.run(
-        f"{{ const control = document.querySelector('[name=\"{name}\"]');"
-        f" control.value = {json.dumps(value)};"
-        f" control.dispatchEvent(new Event({event!r})); }}"
-    )
-    browser.settle()
 
 
 def columns(browser):
@@ -299,6 +287,21 @@ def test_a_row_s_command_gives_the_run_s_numbers(browser, run_page):
         expected = told(command)
         assert math.isclose(expected["tpot_s"], tpot, rel_tol=1e-3)  # a run has 12 bits
         assert math.isclose(expected["cost_per_mtok_output_usd"], cost, rel_tol=1e-3)
+
+
+def test_the_best_rows_are_those_of_the_query_over_all_rows(browser, run_page):
+    browser.open(run_page.as_uri() + "#limits=tpot_s%3C%3D9ms&where.model=llama-3.1-8b&rg=batch")
+    shown = browser.run(
+        "[...document.querySelectorAll('#bestrows tbody button')].map((one) => one.textContent)"
+    )
+    words = shlex.split(text(browser, "#search"))
+    with duckdb.connect() as connection:
+        found = connection.sql(words[2]).fetchall()
+        place = connection.sql(words[2]).columns.index("batch")
+
+    assert words[:2] == ["duckdb", "-c"]
+    assert len(shown) >= 2
+    assert shown == [str(row[place]) for row in found]
 
 
 def test_a_row_is_computed_above(browser, run_page):

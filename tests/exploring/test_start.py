@@ -78,15 +78,16 @@ def test_a_run_of_another_version_is_said_to_be(folder, monkeypatch):
     assert start([folder / "run"]).notes[-1].endswith("this page computes with 99.")
 
 
-def test_only_what_is_shown_is_embedded(tmp_path):
+def test_all_that_a_picker_offers_is_embedded(tmp_path):
     sweep = tmp_path / "sizes.toml"
     sweep.write_text(
-        '[axes]\nmodel = [{ family = "dense", params = { log = ["1B", "100B"], n = 40 } }]\n'
+        '[axes]\nmodel = [{ family = "dense", params = { log = ["1B", "100B"], n = 240 } }]\n'
         'device = "h100-sxm"\n'
     )
     begun = start([sweep])
 
-    assert len(begun.own) == 8
+    assert len(begun.own) == len(begun.offered["model"]) == 200
+    assert len(begun.state["model"]) == 8
     assert {word for _, word in begun.own} == {""}  # a size of a family has no name elsewhere
 
 

@@ -18,6 +18,7 @@ from perfcore.reporting.kinds.roofline import roofline
 from perfcore.reporting.kinds.winners import winners
 from perfcore.reporting.names import FORMER, KINDS, SIMULATED_KINDS
 from perfcore.reporting.picture import Picture
+from perfcore.reporting.ranges import ranged
 from perfcore.reporting.source import Source
 from perfcore.space.axes import DEGREES
 
@@ -85,7 +86,11 @@ def gather(source: Source, name: str, by: str | None = None, metric: str | None 
         Place(argument("metric"), "", faults).unknown("metric", metric, _NUMBERS)
     if faults:
         raise InputError(faults)
-    return kind.gather(source, by or kind.by, metric)
+
+    def drawn(one: Source) -> Picture:
+        return kind.gather(one, by or kind.by, metric)
+
+    return ranged(source, drawn(source), drawn)
 
 
 def kinds_of(source: Source) -> tuple[str, ...]:

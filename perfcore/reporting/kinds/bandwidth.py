@@ -77,6 +77,9 @@ def bandwidth(source: Source, by: str, metric: str | None) -> Picture:
         f"{top:.3g} times the bandwidth makes {high['series']} {high['y']:.1f} times {verb} at "
         f"batch {high['batch']}, {low['series']} at batch {low['batch']} only {low['y']:.1f} times"
     )
+    claim = f"{high['series']} gains most"
+    if low["series"] != high["series"]:
+        claim += f" and {low['series']} least"
     limit = max(top, *(point["y"] for point in points)) * 1.05
     panels = tuple(
         Panel(
@@ -97,7 +100,7 @@ def bandwidth(source: Source, by: str, metric: str | None) -> Picture:
         finding=finding,
         setting=setting._replace(by=f"at {unit} bandwidth cheapest").text(source),
         source=source.line,
-        series=series_of(map(str, shown)),
+        series=series_of(shown, source.axes[by]),
         panels=panels,
         legend=by,
         header=(by, *tips),
@@ -106,4 +109,6 @@ def bandwidth(source: Source, by: str, metric: str | None) -> Picture:
             "Dashed: if only bandwidth mattered. A device has no points where it cannot run.",
             *left_out(source, by, shown, "the cheapest"),
         ),
+        claim=claim,
+        held=setting.held(source),
     )

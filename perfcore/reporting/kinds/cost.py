@@ -73,7 +73,9 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
             f"Nothing breaks even at {price} USD per million output tokens: {best}, the nearest, "
             f"would need {crossings[best]:.0%} utilisation"
         )
+        claim = f"nothing breaks even, and {best} is nearest"
     else:
+        claim = f"{best} breaks even first"
         paying = sum(share <= 1.0 for share in crossings.values())
         finding = (
             f"At {price} USD per million output tokens, {best} breaks even at "
@@ -92,7 +94,7 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
         finding=finding,
         setting=setting.text(source),
         source=source.line,
-        series=series_of(map(str, shown)),
+        series=series_of(shown, source.axes[by]),
         panels=(
             Panel(
                 "",
@@ -120,6 +122,8 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
             *left_out(source, by, shown, "the cheapest"),
             *([f"Not shown, as they cost nothing: {listing(free)}."] if free else []),
         ),
+        claim=claim,
+        held=setting.held(source),
     )
 
 

@@ -72,7 +72,9 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
         f"{shares['decode']:.0%} decode, {shares['prefill']:.0%} prefill, "
         f"{shares['facility']:.0%} facility"
     )
+    claim = ""
     if len(order) > 1:
+        claim = f"{best} needs least and {order[-1]} most"
         finding += f"; {order[-1]} needs {sums[order[-1]] / sums[best]:.1f} times as much"
     names = tuple(part.name for part in parts.values())
     notes = [{"x": sums[name], "y": name, "text": significant(sums[name], 3)} for name in listed]
@@ -106,6 +108,8 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
         remarks=(f"The {len(listed)} of {len(order)} that need least.",)
         if len(listed) < len(order)
         else (),
+        claim=claim,
+        held=setting.held(source),
     )
 
 

@@ -63,7 +63,7 @@ def load(source: Source, by: str, metric: str | None) -> Picture:
         ),
         setting=setting.text(source),
         source=source.line,
-        series=series_of(map(str, shown)),
+        series=series_of(shown, source.axes[by]),
         panels=(
             Panel(
                 "",
@@ -76,6 +76,8 @@ def load(source: Source, by: str, metric: str | None) -> Picture:
         header=(by, *tips),
         table=rows_as_text(points, ("series", *tips)),
         remarks=left_out(source, by, shown, "the best"),
+        claim=f"{best['series']} is best at the highest load" if len(shown) > 1 else "",
+        held=setting.held(source),
     )
 
 

@@ -15,7 +15,7 @@ from perfcore.reporting.settling import (
     spread,
 )
 from perfcore.reporting.source import Source
-from perfcore.reporting.wording import rows_as_text
+from perfcore.reporting.wording import listing, rows_as_text
 from perfcore.space.axes import Value
 from perfcore.units import format_quantity
 
@@ -120,6 +120,8 @@ def memory_wall(source: Source, by: str, metric: str | None) -> Picture:  # noqa
         kind=kind,
         question="Where does the time per token go as the context grows?",
         finding=_wall(rows, batches),
+        claim=_crossed(rows, batches),
+        held=setting.held(source),
         setting=setting.text(source),
         source=source.line,
         series=tuple(used.values())[::-1],  # so that the legend has the order of the stack
@@ -135,6 +137,19 @@ def _term(row: Row, name: str, known: Sequence[str]) -> float:
     if name == "rest":
         return float(row["tpot_s"]) - sum(float(row[term]) for term in known)
     return float(row[name])
+
+
+def _crossed(rows: Sequence[Row], batches: Sequence[Value]) -> str:
+    """Return at which batches the KV cache takes longer than the weights, at some length."""
+    found = [
+        f"{batch:,}"
+        for batch in batches
+        if any(row["kv_s"] > row["weights_s"] for row in rows if row["batch"] == batch)
+    ]
+    where = f"only at batch {listing(found)}"
+    if not found or len(found) == len(batches):
+        where = "at every batch shown" if found else "at no batch shown"
+    return f"the KV cache takes longer than the weights {where}"
 
 
 def _wall(rows: Sequence[Row], batches: Sequence[Value]) -> str:

@@ -75,12 +75,15 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
     best = min(points, key=lambda point: sign * point["y"])
     share = winners[leader] / sum(winners.values())
     most = f"the {'highest' if second.maximize else 'lowest'} {plain(second.name)}"
+    claim = f"{fastest['series']} is fastest and {best['series']} has {most}"
     if len(shown) == 1:
+        claim = ""
         finding = (
             f"{leader} ranges from {fastest[short]}{per} ({fastest[second.name]}) "
             f"to {best[short]} ({best[second.name]})"
         )
     elif share == 1.0:
+        claim = f"{leader} is unbeaten at every speed"
         finding = (
             f"{leader} is unbeaten at every speed, from {fastest[short]}{per} to "
             f"{best[second.name]}"
@@ -100,7 +103,7 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
         finding=finding,
         setting=setting.text(source),
         source=source.line,
-        series=series_of(map(str, shown)),
+        series=series_of(shown, source.axes[by]),
         panels=(
             Panel(
                 "",
@@ -119,6 +122,8 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
             "Each line is the Pareto front of its series.",
             *left_out(source, by, shown, f"the best in {plain(second.name)}"),
         ),
+        claim=claim,
+        held=setting.held(source),
     )
 
 

@@ -92,6 +92,9 @@ def quantisation(source: Source, by: str, metric: str | None) -> Picture:  # noq
             f"; at batch {last['batch']} it is {last['y']:.1f} times, "
             f"and {best_last['series']} is best with {best_last['y']:.1f} times"
         )
+    winner = base if best_last["y"] < 1.0 else best_last["series"]
+    claim = f"{top['series']} gains most and {f'{winner} ' * (winner != top['series'])}"
+    claim += "is best at the largest batch"
     x_low, x_high = padded([point["x"] for point in points], log=True, share=0.03)
     y_low, y_high = padded([1.0, *(point["y"] for point in points)], log=False)
     tips = ("batch", "gain", objective.name)
@@ -120,6 +123,8 @@ def quantisation(source: Source, by: str, metric: str | None) -> Picture:  # noq
         remarks=(f"Shown are the {len(shown)} of {len(names)} lines with the largest gain.",)
         if len(shown) < len(names)
         else (),
+        claim=claim,
+        held=setting.held(source),
     )
 
 

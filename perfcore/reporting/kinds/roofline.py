@@ -21,7 +21,7 @@ def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
         raise nothing_runs(source, kind, setting.fixed)
     shown = most_of(source, "device", rows, THROUGHPUT, 6)
     rows = [row for row in rows if row["device"] in shown]
-    series = series_of(map(str, shown))
+    series = series_of(shown, source.axes["device"])
     points: list[Row] = []
     roofs: dict[tuple[str, str], tuple[float, float]] = {}
     for row in rows:
@@ -93,6 +93,8 @@ def roofline(source: Source, by: str, metric: str | None) -> Picture:  # noqa: A
             "Lines are roofs: peak bandwidth, then peak compute of each weight format chosen.",
             *left_out(source, "device", shown, "those with the highest throughput"),
         ),
+        claim=f"{nearest['device']} is nearest to its roof" if len(shown) > 1 else "",
+        held=setting.held(source),
     )
 
 

@@ -61,10 +61,12 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
         raise nothing_runs(source, kind, setting.fixed)
     room = MOST_SERIES if len(counts) <= MOST_SERIES else MOST_SERIES - 1
     leading = [value for value, _ in counts.most_common(room)]
-    letters = dict(zip(leading, LETTERS, strict=False))
+    leading.sort(key=source.axes[by].index)
+    known = source.axes[by] if len(source.axes[by]) <= MOST_SERIES else leading
+    letters = dict(zip(known, LETTERS, strict=False))  # the same in every map of a sweep
     series = [
         Series(f"{letters[value]}  {value}", one.colour)
-        for value, one in zip(leading, series_of(map(str, leading)), strict=True)
+        for value, one in zip(leading, series_of(leading, source.axes[by]), strict=True)
     ]
     if len(counts) > room:
         series.append(Series(_OTHERS, "#8A8A8A"))
@@ -76,7 +78,7 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
     every = max(1, math.ceil(len(lengths) / _COLUMNS_OF_LETTERS))
     lettered = set(lengths[every // 2 :: every])
     tips = ("winner", "batch", "prompt", "value", "configuration")
-    panels, table, verdicts = [], [], []
+    panels, table, verdicts, claims = [], [], [], []
     words = [CHAMPIONS.get(name, f"best in {plain(name)}") for name in found]
     for word, (name, rows) in zip(words, found.items(), strict=True):
         cells: list[Row] = []
@@ -100,6 +102,7 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
             )
         wins = Counter(row[by] for row in rows)
         first, number = wins.most_common(1)[0] if wins else ("-", 0)
+        claims.append(f"{first} is most often {'the ' * word.startswith('most')}{word}")
         verdicts.append(f"{first} is {word} ({number / max(len(rows), 1):.0%} of the map)")
         panels.append(
             Panel(
@@ -126,4 +129,6 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
         remarks=("Blank: nothing runs there.",)
         if any(len(rows) < len(batches) * len(lengths) for rows in found.values())
         else (),
+        claim=listing(claims) if len(counts) > 1 else "",
+        held=setting.held(source),
     )

@@ -1,5 +1,18 @@
 // Pictures on canvases, and numbers as people read them. Nothing here knows of the physics.
 
+const $ = (selector) => document.querySelector(selector);
+
+function el(tag, attributes, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (name in made && typeof value !== "string") made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
 const SHORT = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
 const PREFIXES = {
   s: [[1, "s"], [1e-3, "ms"], [1e-6, "µs"], [1e-9, "ns"]],
@@ -301,4 +314,71 @@ function nearest(points, x, y, within) {
     if (far < least) [best, least] = [point, far];
   }
   return best;
+}
+
+function legend(place, pairs) {
+  place.replaceChildren(...pairs.map(([colour, label]) => {
+    const swatch = el("i");
+    swatch.style.background = colour;
+    return el("span", {}, swatch, label);
+  }));
+}
+
+function hover(canvas, find, say) {
+  const tip = $("#tip");
+  canvas.addEventListener("pointermove", (event) => {
+    const found = find(event);
+    tip.hidden = !found;
+    canvas.style.cursor = found ? "pointer" : "";
+    if (!found) return;
+    tip.textContent = say(found);
+    tip.style.left = `${Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8)}px`;
+    tip.style.top = `${Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 8)}px`;
+  });
+  canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
+}
+
+// Files
+
+function save(name, parts, kind) {
+  const link = el("a", { download: name, href: URL.createObjectURL(new Blob(parts, { type: kind })) });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+const cell = (value) => (/[",\n\r]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
+const lineOf = (values) => `${values.map(cell).join(",")}\r\n`;
+
+// Pictures with their title, what they hold, and their origin; `entries` of the legend are colours with labels.
+function png(name, title, setting, source, entries, canvases) {
+  const ratio = window.devicePixelRatio || 1, sheet = el("canvas"), ink = colours(), pen = sheet.getContext("2d");
+  const widest = Math.max(...canvases.map((canvas) => canvas.width));
+  const head = (entries.length ? 64 : 44) * ratio, foot = 26 * ratio;
+  sheet.width = widest + 24 * ratio;
+  sheet.height = canvases.reduce((sum, canvas) => sum + canvas.height, 0) + head + foot;
+  pen.fillStyle = ink.paper;
+  pen.fillRect(0, 0, sheet.width, sheet.height);
+  let top = head;
+  for (const canvas of canvases) {
+    pen.drawImage(canvas, 12 * ratio, top);
+    top += canvas.height;
+  }
+  pen.scale(ratio, ratio);
+  const width = sheet.width / ratio - 24;
+  pen.fillStyle = ink.ink;
+  pen.font = 'bold 14px "Liberation Sans", Arial, sans-serif';
+  pen.fillText(fitted(pen, title, width), 12, 20);
+  pen.font = '12px "Liberation Sans", Arial, sans-serif';
+  pen.fillText(fitted(pen, setting, width), 12, 38);
+  let from = 12;
+  for (const [colour, label] of entries) {
+    pen.fillStyle = colour;
+    pen.fillRect(from, 48, 9, 9);
+    pen.fillStyle = ink.ink;
+    pen.fillText(label, from + 13, 57);
+    from += pen.measureText(label).width + 28;
+  }
+  pen.fillStyle = ink.faint;
+  pen.fillText(fitted(pen, source, width), 12, sheet.height / ratio - 9);
+  sheet.toBlob((blob) => save(`${name}.png`, [blob], "image/png"));
 }

@@ -1,25 +1,22 @@
 """The report: one page, whole, safe, offline, and drawn by a browser."""
 
-import json
 import re
 import shlex
-import shutil
-import subprocess
 import sys
 
 import pytest
 from click.testing import CliRunner
-
-import perfcore
-from perfcore.cli import program
-from perfcore.errors import InputError
-from perfcore.reporting import document
-from perfcore.reporting.names import KINDS
-from perfcore.reporting.opening import open_source
 from reporting.parsed import EVIL, Document
 
-CHROMIUM = shutil.which("chromium")
+import perfcore
+from exploring.pressing import choose, text
+from perfcore.cli import program
+from perfcore.errors import InputError
+from perfcore.exploring import document
+from perfcore.reporting.names import KINDS
+
 LARGEST = 3_000_000  # bytes
+EXPLORER = ("time", "memory", "pareto", "map", "point", "table", "open", "run")  # its sections
 SPEC = """
 name = "small <b>&amp; bold</b>"
 description = '''Which one? {evil}'''
@@ -91,10 +88,10 @@ def test_it_has_every_part(page, seen):
     ids = [attributes["id"] for attributes in seen.named("section")]
     text = page.read_text("utf-8")
 
-    assert ids == [
-        "findings",
-        *KINDS,
-        *("best", "axes", "assumptions", "errors", "sources", "again"),
+    assert [name for name in ids if name not in EXPLORER] == [
+        *("findings", "explore"),
+        *(f"picture-{kind}" for kind in KINDS),
+        *("axes", "assumptions", "errors", "sources", "again"),
     ]
     for words in (
         "Which one?",
@@ -111,7 +108,9 @@ def test_it_has_every_part(page, seen):
 
 
 def test_its_command_makes_it_again(page, seen):
-    command = shlex.split(next(text for text in seen.text["code"] if text.startswith("perfcore ")))
+    command = shlex.split(
+        next(text for text in seen.text["code"] if text.startswith("perfcore report "))
+    )
     again = page.with_name("again.html")
     command[command.index("-o") + 1] = str(again)
 
@@ -122,7 +121,7 @@ def test_its_command_makes_it_again(page, seen):
 
 
 def test_a_run_is_reported_with_its_rows(folder):
-    text = document.report(open_source(folder / "run"))
+    text = document.report(folder / "run")
     rows = perfcore.open_run(folder / "run").rows
 
     assert f"{rows:,} rows of 324 configurations" in text
@@ -130,9 +129,7 @@ def test_a_run_is_reported_with_its_rows(folder):
 
 
 def test_what_cannot_be_drawn_is_named_with_its_remedy():
-    text = document.report(
-        open_source({"axes": {"model": "llama-3.1-8b", "device": "b200", "batch": [1, 8]}})
-    )
+    text = document.report({"axes": {"model": "llama-3.1-8b", "device": "b200", "batch": [1, 8]}})
     found = Document(text)
 
     assert "not-drawn" in [attributes["id"] for attributes in found.named("section")]
@@ -146,7 +143,7 @@ def test_every_quantity_that_a_what_if_sets_is_told_as_set():
         "economics.lifetime": "3 years",
         "economics.purchase": [0, 2],
     }
-    text = document.report(open_source({"axes": axes, "what_if": what_if}))
+    text = document.report({"axes": axes, "what_if": what_if})
 
     for name, value, column in (
         ("carbon_intensity", "100", "economics_carbon_intensity_g_per_kwh"),
@@ -158,10 +155,10 @@ def test_every_quantity_that_a_what_if_sets_is_told_as_set():
 
 
 def test_nothing_that_runs_is_an_error():
-    source = open_source({"axes": {"model": "llama-3.1-405b", "device": "rtx-4090"}})
+    spec = {"axes": {"model": "llama-3.1-405b", "device": "rtx-4090"}}
 
     with pytest.raises(InputError, match="nothing runs"):
-        document.report(source)
+        document.report(spec)
 
 
 # Safe, offline, small
@@ -170,7 +167,7 @@ def test_nothing_that_runs_is_an_error():
 def test_no_string_of_the_user_becomes_markup(seen):
     assert seen.named("img") == []
     assert seen.named("b") == []
-    assert len(seen.named("script")) == 3
+    assert len(seen.named("script")) == 2
     assert "".join(seen.text["title"]) == "small <b>&amp; bold</b>"
 
 
@@ -208,9 +205,9 @@ def test_it_stays_small_for_a_large_sweep():
         "device.memory_bandwidth": {"scale": {"linear": [1, 4], "n": 13}},
         "economics.utilization": {"linear": [0.1, 1], "n": 3},
     }
-    source = open_source({"axes": axes, "what_if": what_if})
+    text = document.report({"axes": axes, "what_if": what_if})
 
-    assert len(document.report(source).encode()) < LARGEST
+    assert len(text.encode()) < LARGEST
 
 
 # For everyone
@@ -219,7 +216,7 @@ def test_it_stays_small_for_a_large_sweep():
 def test_it_can_be_read_without_seeing_it(seen):
     levels = [int(tag[1]) for tag, _ in seen.elements if re.fullmatch(r"h[1-6]", tag)]
     ids = [attributes["id"] for _, attributes in seen.elements if "id" in attributes]
-    charts = [a for a in seen.named("div") if a.get("class") == "chart"]
+    charts = [a for a in seen.named("canvas") if "aria-label" in a]  # others get theirs in scripts
 
     assert seen.named("html") == [{"lang": "en"}]
     assert levels.count(1) == 1
@@ -230,7 +227,9 @@ def test_it_can_be_read_without_seeing_it(seen):
     assert all(a["href"][1:] in ids for a in seen.named("a"))
     assert charts
     assert all(a["role"] == "img" and len(a["aria-label"]) > 40 for a in charts)
-    assert all(a["aria-labelledby"] in ids for a in seen.named("section"))
+    assert all(
+        a["aria-labelledby"] in ids for a in seen.named("section") if a["id"] not in EXPLORER
+    )
     assert len(seen.named("caption")) == len(seen.named("table"))
     assert {a["scope"] for a in seen.named("th")} == {"col", "row"}
 
@@ -238,7 +237,7 @@ def test_it_can_be_read_without_seeing_it(seen):
 def test_every_control_takes_the_keyboard(seen):
     for attributes in seen.named("button"):
         assert attributes["type"] == "button"
-        assert attributes["aria-pressed"] == "true"
+        assert attributes.get("aria-pressed", "true") == "true"
     for attributes in seen.named("div"):
         if attributes.get("class") == "scroll":
             assert attributes["tabindex"] == "0"
@@ -255,89 +254,121 @@ def test_every_picture_has_its_numbers_as_a_table(seen):
 # In a browser
 
 
-def browse(path, *options):
-    """Return what a headless browser prints of a page, and what its console says."""
-    done = subprocess.run(
-        [
-            *(CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
-            *("--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=10000"),
-            *(f"--user-data-dir={path.parent / 'browser'}", "--enable-logging=stderr"),
-            *options,
-            path.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
-PROBE = """<script>
-window.addEventListener("load", () => setTimeout(async () => {
-  const said = document.createElement("pre");
-  const figure = document.querySelector("#pareto figure");
-  const count = () => figure.querySelectorAll(".mark-symbol path").length;
-  const before = count();
-  figure.querySelector(".legend button").click();
-  await new Promise((done) => setTimeout(done, 1500));
-  said.id = "said";
-  said.textContent = JSON.stringify({
-    before, after: count(), title: document.title, width: window.innerWidth,
-    wide: document.documentElement.scrollWidth,
-    pressed: figure.querySelector(".legend button").getAttribute("aria-pressed"),
-    drawn: document.querySelectorAll("figure[data-drawn=yes]").length,
-    outside: performance.getEntriesByType("resource").length,
-  });
-  document.body.append(said);
-}, 4000));
-</script>"""
-
-
-def probe(page):
-    """Return a copy of a page that presses a button and says what became of it."""
-    probed = page.with_name("probed.html")
-    before, _, after = page.read_text("utf-8").rpartition("</body>")
-    probed.write_text(f"{before}{PROBE}</body>{after}", "utf-8")
-    return probed
-
-
-@needs_chromium
-def test_a_browser_draws_it_without_complaint(page):
-    probed = probe(page)
-
-    dom, console = browse(probed, "--dump-dom", "--window-size=1280,900")
-    said = json.loads(
-        re.search(r'<pre id="said">(.*?)</pre>', dom)[1]
-        .replace("&amp;", "&")
-        .replace("&lt;", "<")
-        .replace("&gt;", ">")
-    )
-    assert console == []
-    assert said["drawn"] == len(KINDS)
-    assert said["title"] == "small <b>&amp; bold</b>"  # nobody else's script has run
-    assert 0 < said["after"] < said["before"]
-    assert said["pressed"] == "false"
-    assert said["outside"] == 0
-    assert said["wide"] <= said["width"]
-
-
-@needs_chromium
-def test_it_fits_a_phone(page):
-    """In a frame of 390 pixels, as a browser's window does not get that narrow."""
-    framed = page.with_name("framed.html")
-    probe(page)
-    framed.write_text(
-        '<body style="margin:0"><iframe style="border:0;width:390px;height:9000px" '
-        'src="probed.html"></iframe><script>window.addEventListener("load",()=>setTimeout(()=>{'
-        'const d=document.querySelector("iframe").contentDocument.documentElement;'
-        "document.body.dataset.wide=d.scrollWidth},6000))</script>"
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_a_browser_draws_it_without_complaint(browser, page, width, height, scheme):
+    browser.open(page.as_uri(), width=width, height=height, scheme=scheme)
+    browser.settle()
+    drawn = browser.run(
+        "[...document.querySelectorAll('figure')].map((figure) => Number(figure.dataset.drawn))"
     )
 
-    dom, console = browse(framed, "--dump-dom", "--allow-file-access-from-files")
-    assert console == []
-    assert 'data-wide="390"' in dom
+    assert browser.console == []
+    assert len(drawn) == len(KINDS)
+    assert min(drawn) > 0
+    assert browser.run("document.title") == "small <b>&amp; bold</b>"  # nobody else's script ran
+    assert browser.run("document.documentElement.scrollWidth") == width
+    assert browser.run("performance.getEntriesByType('resource').length") == 0
+
+
+def test_a_button_hides_a_series_and_the_pointer_says_what_a_point_is(browser, page):
+    browser.open(page.as_uri())
+    figure = "document.querySelector('#picture-pareto figure')"
+    before = browser.run(f"Number({figure}.dataset.drawn)")
+    browser.run(f"{figure}.querySelector('.legend button').click()")
+    after = browser.run(f"Number({figure}.dataset.drawn)")
+    pressed = browser.run(f"{figure}.querySelector('.legend button').getAttribute('aria-pressed')")
+    told = browser.run(
+        "{ const canvas = document.querySelector('#picture-energy canvas');"
+        " const box = canvas.getBoundingClientRect();"
+        " canvas.dispatchEvent(new PointerEvent('pointermove',"
+        " { clientX: box.left + box.width * 0.3, clientY: box.top + 100 }));"
+        " document.querySelector('#tip').textContent; }"
+    )
+
+    assert 0 < after < before
+    assert pressed == "false"
+    assert "energy: " in told
+
+
+def test_a_device_has_the_same_colour_in_every_picture(browser, page):
+    browser.open(page.as_uri())
+    colours = browser.run(
+        "[...document.querySelectorAll('figure .legend button')]"
+        ".filter((button) => button.textContent.trim().endsWith('b200'))"
+        ".map((button) => button.querySelector('svg').getAttribute('fill'))"
+    )
+
+    assert len(colours) >= 4
+    assert len(set(colours)) == 1
+
+
+@pytest.mark.parametrize("kind", ["csv", "png"])
+def test_pictures_are_downloaded(browser, page, kind):
+    browser.open(page.as_uri())
+    name, text = browser.run(
+        "new Promise((done) => { window.save = (name, parts) => new Blob(parts).text()"
+        ".then((text) => done([name, text]));"
+        f" document.querySelector('#picture-cost .{kind}').click(); }})"
+    )
+
+    assert name == f"cost.{kind}"
+    if kind == "csv":
+        header, first, *_ = text.splitlines()
+        assert header == "panel,series,utilisation,cost,breaks even at,configuration"
+        assert "USD per million" in first
+    else:
+        assert text[1:4] == "PNG"
+
+
+def test_every_model_and_device_is_reached_and_conditions_name_the_best(browser, page, folder):
+    rows = perfcore.sweep(folder / "small.toml").to_pylist()
+    browser.open(page.as_uri())
+    browser.run(
+        "{ const pick = document.querySelector('[name=pick-device]');"
+        " pick.value = 'b200'; pick.dispatchEvent(new Event('change')); }"
+    )
+    browser.settle()
+    assert browser.run("state.device") == ["b200"]
+    assert "own-chip" in browser.run(
+        "[...document.querySelector('[name=pick-device]')].map((one) => one.value)"
+    )
+
+    choose(browser, "add-limits", "tpot_s <= 9ms", "change")
+    choose(browser, "rb", "energy_per_output_token_j", "change")
+    told = browser.run(
+        "[...document.querySelectorAll('#bestrows tbody tr')].map((row) =>"
+        " row.querySelector('button').textContent)"
+    )
+    best = {}
+    for row in rows:
+        if row["tpot_s"] <= 9e-3:
+            energy = row["energy_per_output_token_j"]
+            best[row["device"]] = min(energy, best.get(row["device"], energy))
+    assert told == sorted(best, key=best.__getitem__)
+    command = shlex.split(text(browser, "#search"))
+    assert CliRunner().invoke(program, command[1:]).exit_code == 0
+    assert "tpot_s<=0.009" in command
+
+
+def test_a_run_with_traffic_has_its_rows_and_pictures(browser, tmp_path):
+    spec = {
+        "axes": {"model": "llama-3.1-8b", "device": ["h100-sxm", "l40s"]},
+        "traffic": {
+            "request_rate": [1, 4],
+            "requests": 40,
+            "input_len": 100,
+            "output_len": 20,
+        },
+    }
+    perfcore.sweep(spec, tmp_path / "run")
+    perfcore.report(tmp_path / "run", tmp_path / "report.html")
+    browser.open((tmp_path / "report.html").as_uri())
+
+    assert browser.console == []
+    assert browser.run("dotsDrawn.length") == 4
+    assert browser.run("document.querySelector('#controls')") is None
+    assert len(browser.run("[...document.querySelectorAll('#bestrows tbody tr')].map(String)")) == 2
 
 
 # What it refuses
@@ -354,12 +385,21 @@ def test_outputs_are_checked_before_the_work(folder, output):
     assert result.stderr.startswith("error: --output: ")
 
 
-def test_without_the_library_one_line_names_the_extra(folder, monkeypatch):
+def test_it_needs_no_plotting_library(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     result = CliRunner().invoke(
-        program, ["report", str(folder / "small.toml"), "-o", str(folder / "no.html")]
+        program, ["report", str(folder / "small.toml"), "-o", str(folder / "plain.html")]
     )
 
-    assert result.exit_code == 2
-    assert "pip install 'perfcore[plot]'" in result.stderr
-    assert not (folder / "no.html").exists()
+    assert result.exit_code == 0, result.output
+    assert (folder / "plain.html").is_file()
+
+
+def test_a_plot_is_a_page_of_the_same_pictures(browser, folder):
+    picture = perfcore.draw("pareto", folder / "run", folder / "front.html")
+    browser.open((folder / "front.html").as_uri(), scheme="dark")
+
+    assert browser.console == []
+    assert browser.run("Number(document.querySelector('figure').dataset.drawn)") > 0
+    assert text(browser, ".finding") == f"{picture.finding}."
+    assert (folder / "front.html").stat().st_size < 200_000

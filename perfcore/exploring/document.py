@@ -1,7 +1,8 @@
-"""Report on a run or a sweep: findings, pictures, assumptions, sources, errors, commands."""
+"""Report on a run or a sweep: findings, an explorer, pictures, assumptions, sources, errors."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -10,20 +11,23 @@ from perfcore.accuracy.score_table import score_table
 from perfcore.accuracy.scores import Group, Score, score
 from perfcore.accuracy.table import read_measurements, shipped
 from perfcore.columns import BY_NAME
-from perfcore.errors import InputError
+from perfcore.errors import InputError, argument
+from perfcore.exploring.page import acting, explorer, style, today
+from perfcore.exploring.rows import embedded
+from perfcore.exploring.start import Start, started
 from perfcore.inputs import PURCHASES
-from perfcore.output import json_text
+from perfcore.output import check_output, json_text, replacing
 from perfcore.physics.cost import YEAR
-from perfcore.reporting.choosing import CHAMPIONS, TPOT, configured
+from perfcore.reporting.choosing import TPOT
+from perfcore.reporting.drawing import Given
 from perfcore.reporting.kinds import gather, kinds_of
+from perfcore.reporting.opening import open_source
 from perfcore.reporting.page import Page, code, details, facts, linked, paragraph, table
 from perfcore.reporting.picture import Picture
 from perfcore.reporting.run_source import RunSource
 from perfcore.reporting.settling import settle
 from perfcore.reporting.source import Source
-from perfcore.reporting.wording import value_text, with_unit
-from perfcore.searching.objectives import Objective
-from perfcore.space.axes import Value
+from perfcore.reporting.wording import value_text
 from perfcore.tables import Table, left, right
 from perfcore.units import format_quantity
 
@@ -31,6 +35,7 @@ _NOT_FACTS: Final = frozenset(
     {"name", "title", "aliases", "base", "source", "estimated", "notes", "hypothetical"}
 )
 _AS_SAID: Final = "from its source"
+ROW_BYTES: Final = 1_000_000  # of rows in a report, which has pictures, too
 _SHOWN_ENDS: Final = 8  # most values of an axis that are all listed
 _UNITS: Final = {  # of assumptions
     "electricity_price": "USD/kWh",
@@ -39,37 +44,93 @@ _UNITS: Final = {  # of assumptions
 }
 
 
-def report(source: Source, again: str = "") -> str:
-    """Return the report on a run or a sweep as one page of HTML.
+def report(
+    given: Given,
+    output: str | Path | None = None,
+    where: Iterable[str] = (),
+    overrides: Iterable[str] = (),
+    workers: int | None = None,
+    *,
+    again: str = "",
+) -> str:
+    """Return an HTML report on a run or a sweep; write it to a file if one is named.
 
-    Pictures for which the source lacks axes or columns are listed with the remedy. ``again`` is the
-    command that reproduces the page; by default it is a call from Python.
+    The page has findings, an explorer as ``perfcore.explore`` writes it, which begins with the
+    sweep's values and has its rows, pictures, assumptions, sources and errors, and works offline.
+    Pictures for which the source lacks axes or columns are listed with the remedy.
+
+    Parameters
+    ----------
+    given
+        Directory of a run, sweep file, mapping with the same structure, or ``Space``.
+    output
+        File to write, ``.html``.
+    where
+        Conditions, e.g. ``model=llama-3-70b`` or ``tpot_s<=50ms``.
+    overrides
+        Settings ``key=value`` that override the sweep file.
+    workers
+        Number of threads, all processors by default.
+    again
+        Command that reproduces the page, shown in place of a call from Python.
 
     Raises
     ------
     InputError
-        If no picture can be drawn, with the reasons for each.
+        With every fault of the specification or the conditions; if no picture can be drawn, with
+        the reasons for each; or if the file cannot be written.
     """
+    if output is not None:
+        if Path(output).suffix != ".html":
+            raise InputError(f"{argument('output')}: {str(output)!r} must end in .html")
+        inputs = [str(given)] if isinstance(given, str | Path) else []
+        check_output(argument("output"), str(output), inputs)
+    source = open_source(given, where, overrides, workers)
+    text = _report(source, again or _call(source))
+    if output is not None:
+        with replacing(Path(output)) as part:
+            part.write_text(text, encoding="utf-8", newline="")
+    return text
+
+
+def _report(source: Source, again: str) -> str:
     pictures, missing = _pictures(source)
     if not pictures:
         raise InputError(fault for faults in missing.values() for fault in faults)
+    begun = replace(started(source), rows=_rows(source))
     page = Page(source.name)
     page.section("findings", "Summary", _findings(pictures))
+    page.section("explore", "What is best, and what if?", *_explorer(begun))
     for picture in pictures:
         page.picture(picture)
     if missing:
         page.section("not-drawn", "Missing pictures and how to get them", _not_drawn(missing))
-    page.section("best", "Best configuration on each device", *_best(source))
     page.section("axes", "Sweep", *_asked(source))
     page.section("assumptions", "Assumptions", *_assumptions(source))
     page.section("errors", "Accuracy", *_errors(source))
     page.section("sources", "Sources", *_sources(source))
     page.section("again", "How to reproduce this report", *_again(source, again))
     description = paragraph(source.description) if source.description else ""
+    written = f"Written on {today()} by perfcore {source.facts['version']}"
     return page.html(
-        f"{description}\n{paragraph(source.line, 'setting')}",
-        paragraph(f"Written by perfcore {source.facts['version']}; this page works offline."),
+        f"{description}\n{paragraph(source.line, 'setting')}\n{paragraph(written, 'setting')}",
+        '<p id="source"></p><p>This page works offline.</p>',
+        style(),
+        acting(begun, again),
     )
+
+
+def _rows(source: Source) -> dict[str, Any] | None:
+    """Return rows for the explorer; a sweep with traffic has none, as each is a simulation."""
+    if source.simulated and not isinstance(source, RunSource):
+        return None
+    return embedded(source, ROW_BYTES)
+
+
+def _explorer(begun: Start) -> Iterator[str]:
+    if begun.computes:
+        yield '<p id="finding" class="finding" aria-live="polite"></p>\n<p id="setting"></p>'
+    yield f'<ul id="notes"></ul>\n{explorer(begun)}'
 
 
 def _pictures(source: Source) -> tuple[list[Picture], dict[str, tuple[str, ...]]]:
@@ -84,33 +145,14 @@ def _pictures(source: Source) -> tuple[list[Picture], dict[str, tuple[str, ...]]
 
 
 def _findings(pictures: list[Picture]) -> str:
-    items = "\n".join(f"<li>{linked(one.kind, f'{one.finding}.')}</li>" for one in pictures)
+    items = "\n".join(
+        f"<li>{linked(f'picture-{one.kind}', f'{one.finding}.')}</li>" for one in pictures
+    )
     return f"<ul>\n{items}\n</ul>"
 
 
 def _not_drawn(missing: Mapping[str, tuple[str, ...]]) -> str:
     return facts((kind, "; ".join(faults)) for kind, faults in missing.items())
-
-
-def _best(source: Source) -> Iterator[str]:
-    """Yield a table of the best configuration on each device, by each available metric."""
-    setting = settle(source, ("device",), "best")
-    yield paragraph(setting.text(source), "setting")
-    header = ["device"]
-    rows: dict[Value, list[str]] = {name: [str(name)] for name in source.axes["device"]}
-    for name, word in CHAMPIONS.items():
-        if name not in source.metrics:
-            continue
-        header += [word, "configuration"]
-        found = source.best(Objective(name), ("device",), setting.fixed, (name,))
-        best = {row["device"]: row for row in found}
-        for device, line in rows.items():
-            if device in best:
-                row = best[device]
-                line += [with_unit(row[name], name), configured(source, row, ("device",))]
-            else:
-                line += ["does not run", "-"]
-    yield table(Table.of(left(*header), rows.values(), "Best configuration on each device"))
 
 
 def _asked(source: Source) -> Iterator[str]:
@@ -264,7 +306,7 @@ def _sources(source: Source) -> Iterator[str]:
 
 
 def _again(source: Source, again: str) -> Iterator[str]:
-    lines = [again or _call(source)]
+    lines = [again]
     if isinstance(source, RunSource):
         lines.insert(0, shlex.join(["perfcore", "run", f"{source.name}.toml", "-o", source.given]))
         yield paragraph("Any sweep file with the specification below gives this run.", "note")
