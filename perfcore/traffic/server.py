@@ -574,10 +574,16 @@ def _alone(state: State, server: int, turns: int) -> State:
     """Return one of ``turns`` equal parts of the servers; they share what is not by server."""
     return State(
         **{
-            name: array if name in _SHARED else np.split(array, turns)[server]
+            name: array if name in _SHARED else _part(array, server, turns)
             for name, array in state._asdict().items()
         }
     )
+
+
+def _part(array: npt.NDArray[Any], part: int, parts: int) -> npt.NDArray[Any]:
+    """Return one of equal parts of an array."""
+    size = len(array) // parts
+    return array[part * size : (part + 1) * size]
 
 
 def _origin(requests: Requests) -> float:
@@ -597,7 +603,7 @@ def _simulation(
     ended = log.finished_s[~np.isnan(log.finished_s)]
     makespan = float(ended.max()) if len(ended) else 0.0
     per_second = 1.0 / makespan if makespan > 0.0 else 0.0
-    energy = 0.0
+    energies = []
     price = 0.0
     tokens = 0.0
     devices = 0
@@ -605,8 +611,8 @@ def _simulation(
         replica, replicas = pool.replica, pool.rules.replicas
         width = int(replica.layout.devices)
         idle_s = replicas * makespan - float(pool.state.busy_s.sum())
-        energy += float(pool.state.energy_j.sum())
-        energy += idle_power(replica.watts, 0.0) * width * idle_s
+        idle_j = idle_power(replica.watts, 0.0) * width * idle_s
+        energies.append(float(pool.state.energy_j.sum()) + idle_j)
         always = replica.economics._replace(utilization=1.0)
         price += usd_per_second(replica.device, width, always) * replicas
         tokens += replicas * pool.room.tokens
@@ -636,7 +642,8 @@ def _simulation(
         steps=sum(int(state.steps.sum()) for state in states),
         makespan_s=makespan,
         busy_s=np.concatenate([state.busy_s for state in states]),
-        energy_j=energy,
+        energy_j=sum(energies),
+        energy_by_pool_j=np.array(energies),
         cost_usd=price * makespan,
         bytes_moved=sum(float(state.bytes_moved.sum()) for state in states),
         batch_mean=sum(float(state.running_s.sum()) for state in states) * per_second,
