@@ -549,6 +549,7 @@ def state_of(offered: Offered, limits: Limits) -> State:
         )
     arrays["bin_s"][0] = FIRST_BIN_S
     arrays["next_end"][:] = np.iinfo(np.int64).max
+    arrays["least_start"][:] = np.inf
     return State(**arrays)
 
 

@@ -96,6 +96,7 @@ class State(NamedTuple):
     next_end: Integers  # write step at which a sequence ends, at the earliest
     sure_until: Integers  # write step up to which blocks certainly last
     starts: Reals  # sum of ``start`` over the sequences that write
+    least_start: Reals  # at most the least of them
     to_prefill: Integers  # prompt tokens of its requests
     twice: Integers  # uses of hashed blocks beyond the first of each
     cached: Integers  # hashed blocks that are kept

@@ -230,6 +230,7 @@ def begin_writing(
         start = offered.input_len[request] + state.written[request] - replica.step_tokens * step
         state.start[request] = start
         state.starts[server] += start
+        state.least_start[server] = min(state.least_start[server], start)
         state.end[request] = step + more
         state.next_end[server] = min(state.next_end[server], step + more)
         state.sure_until[server] = step
@@ -270,6 +271,7 @@ def finish(limits: Limits, offered: Offered, log: Log, state: State, server: int
     state.sure_until[server] = step
     if kept_writing == 0:
         state.starts[server] = 0.0  # without the rounding errors of all that have ended
+        state.least_start[server] = np.inf
 
 
 @jit.inlined
