@@ -2,9 +2,10 @@
 
     python benchmarks/bench_traffic.py
 
-Servers of Llama 3.1 8B on an H100 at several rates; then many simulations of 1,000 requests, as a
-sweep does them; then a day of chat on 8 servers of Llama 3.3 70B. The last line of stdout is a JSON
-document.
+Servers of Llama 3.1 8B on an H100 at several rates; gpt-oss-120b on two, where about one request
+ends in every step, so that requests take the time, not steps; then many simulations of 1,000
+requests, as a sweep does them; then a day of chat on 8 servers of Llama 3.3 70B. The last line of
+stdout is a JSON document.
 """
 
 import json
@@ -17,6 +18,7 @@ from perfcore.traffic.server import Rules, simulate_requests
 from perfcore.traffic.synthetic import Traffic
 
 SMALL = Configuration("llama-3.1-8b", "h100-sxm", engine="vllm")
+MIXTURE = Configuration("gpt-oss-120b", "h100-sxm", engine="vllm", tp=2)
 LARGE = Configuration(
     "llama-3.3-70b", "h100-sxm", engine="vllm", tp=4, weight_format="fp8", scheduler="continuous"
 )
@@ -46,6 +48,9 @@ def main() -> None:
             name = f"rate {rate}, {'spans' if at_once else 'step by step'}"
             found[name] = timed(SMALL, traffic, Rules(at_once=at_once))
             print(name, found[name])
+    traffic = Traffic(rate=29.3, requests=20_000, input_len=512, output_len=256)
+    found["mixture, large batch"] = timed(MIXTURE, traffic, Rules())
+    print("a mixture at a large batch", found["mixture, large batch"])
     requests = Traffic(rate=5, requests=1000, input_len=512, output_len=256).made()
     started = time.perf_counter()
     for _ in range(200):

@@ -8,21 +8,28 @@ the simulation, with equal lengths, so that requests run in step, and with lengt
 those of ``scheduler = "disaggregated"`` against two pools with Poisson arrivals at its throughput,
 of equal machines and of pairs whose prefill pool is a random other device; ``alone`` are pairs with
 one prefill server, whose number of decode servers ``prefill_ratio`` states, busy at most 85 %.
-Servers whose requests wait are left out. The last line of stdout is a JSON document of the relative
-differences: their median and 90th percentile, and the share above 10 %.
+``alone shared`` is their TTFT with the queue of a server that prefills several prompts in a step,
+in place of the closed form's M/D/1. Servers whose requests wait are left out. The last line of
+stdout is a JSON document of the relative differences: their median and 90th percentile, and the
+share above 10 %.
 """
 
 import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from math import exp
 
 import numpy as np
 
 from perfcore.configuration.configuration import Configuration
+from perfcore.physics.prefill import prompts_of
+from perfcore.physics.serving import queueing
+from perfcore.physics.stages.mixed import load_at, mixed_at, no_prompts, with_prompt
+from perfcore.physics.stages.passes import Context
 from perfcore.physics.stages.replica import OK
 from perfcore.traffic.results import summary
-from perfcore.traffic.server import Rules, simulate_pools, simulate_requests
+from perfcore.traffic.server import Rules, replica_of, simulate_pools, simulate_requests
 from perfcore.traffic.synthetic import Traffic
 
 SERVERS = [
@@ -88,14 +95,55 @@ def compared_pools(apart: Configuration) -> list[float]:
 
 
 def compared_alone(pair: Configuration) -> list[float] | None:
-    """Return the same of one prefill server; None if it is busier than 85 %, or serves too many."""
+    """Return the same of one prefill server; None if it is busier than 85 %, or serves too many.
+
+    The last figure is TTFT with steps that prompts share.
+    """
     follows = pair.evaluate()
     prompt_s = follows.prefill_pool / follows.requests_per_s
     prompt_s *= (pair.ahead or pair).records.engine.prefill_pool_load
     servers = max(round(1.0 / follows.prefill_pool), 1)
     alone = pair.changed(prefill_ratio=1.0 / servers)
-    busy = prompt_s * alone.evaluate().requests_per_s * servers
-    return simulated(alone, servers) if busy <= BUSIEST and servers <= MOST else None
+    steady = alone.evaluate()
+    busy = prompt_s * steady.requests_per_s * servers
+    if busy > BUSIEST or servers > MOST:
+        return None
+    found = simulated(alone, servers)
+    closed_s = steady.ttft_s - alone.records.engine.host_per_prefill
+    own_s = prompt_s + queueing(prompt_s, busy)
+    shared_s = in_shared_steps(pair, steady.requests_per_s * servers, prompt_s)
+    room = (pair.ahead or pair).records.engine.prefill_chunk / float(pair.input_len)
+    together = min(max(room - 1.0, 0.0), 1.0)  # share of a further prompt that fits into a step
+    changed_s = together * (shared_s - own_s)
+    return [*found, (1.0 + found[2]) * (closed_s + changed_s) / closed_s - 1.0]
+
+
+def in_shared_steps(pair: Configuration, rate: float, prompt_s: float) -> float:
+    """Return the mean time of a prompt on a server whose steps take all prompts that wait. [s]
+
+    A step of k prompts takes a + b k, where b is a third of what three further prompts add to one,
+    and a + b is ``prompt_s``. The prompts of a step are those that arrived during the one before,
+    or the first that arrives. From their first two moments the time follows by Little's law, if no
+    prompt arrives during a step with the probability exp(-rate (a + b)), that of a step with one.
+    """
+    replica = replica_of((pair.ahead or pair).changed(scheduler="continuous"))
+
+    def step_s(prompts: int) -> float:
+        work = no_prompts()
+        for _ in range(prompts):
+            work = with_prompt(work, prompts_of(replica.model, 1.0, float(pair.input_len), 0.0))
+        load = load_at(replica, 0.0, float(prompts), work.tokens, float(prompts))
+        return mixed_at(replica, load, Context(0.0, 0.0, 0.0), work).seconds
+
+    each = min((step_s(4) - step_s(1)) / 3.0, prompt_s)
+    fixed = prompt_s - each
+    none = exp(-rate * prompt_s)
+    mean = (rate * fixed + none) / (1.0 - rate * each)
+    square = rate * (fixed + each * mean) + none
+    square += rate * rate * fixed * (fixed + 2.0 * each * mean)
+    square /= 1.0 - rate * rate * each * each
+    step_square = fixed * (fixed + 2.0 * each * mean) + each * each * square
+    return (0.5 * rate * step_square + fixed * mean + each * square) / mean
 
 
 def simulated(apart: Configuration, servers: int) -> list[float]:
@@ -155,7 +203,7 @@ def main(servers: int, seed: int) -> None:
     answer = {}
     for name, rows in found.items():
         table = np.array(rows)
-        for place, figure in enumerate(FIGURES):
+        for place, figure in enumerate((*FIGURES, "shared")[: table.shape[1]]):
             off = np.abs(table[:, place])
             answer[f"{name} {figure}"] = {
                 "servers": len(off),

@@ -223,7 +223,12 @@ TRAFFIC_INPUTS: Final = {
             Limits("count", 1, 1e6, whole=True),
             form="lengths",
         ),
-        TrafficInput("think_time", "mean pause between an answer and the next turn", "s", _TIME),
+        TrafficInput(
+            "think_time",
+            "mean pause between an answer and the next turn, or a client's next session",
+            "s",
+            _TIME,
+        ),
         TrafficInput("tool_share", "share of the pauses that are a tool's", "1", SHARE),
         TrafficInput("tool_time", "mean pause of a tool", "s", _TIME),
         TrafficInput(

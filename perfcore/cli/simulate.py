@@ -58,7 +58,9 @@ TRAFFIC: Final = {
     ),
     "daily": _Option("RATIO", "Rate of the busiest hour over the mean of the day [1].", "1.0"),
     "turns": _Option("N", "Requests of a session, a distribution like --input-len [1].", "1"),
-    "think_time": _Option("TIME", "Mean pause between an answer and the next turn [0 s].", "0 s"),
+    "think_time": _Option(
+        "TIME", "Mean pause between an answer and the next request [0 s].", "0 s"
+    ),
     "tool_share": _Option("SHARE", "Share of the pauses that are a tool's [0].", "0"),
     "tool_time": _Option("TIME", "Mean pause of a tool [0 s].", "0 s"),
     "system_prompt": _Option("TOKENS", "Tokens that precede every prompt, in addition [0].", "0"),

@@ -61,6 +61,8 @@ def told(traffic: Traffic) -> str:
     parts += [f"{traffic.input_len} tokens in", f"{traffic.output_len} out"]
     if str(traffic.turns) != "1":
         parts.append(f"{traffic.turns} turns")
+    if traffic.numbers["think_time"]:
+        parts.append(f"pauses of {format_quantity(traffic.numbers['think_time'], 's', 3)}")
     if traffic.numbers["system_prompt"]:
         parts.append(f"system prompt of {traffic.numbers['system_prompt']:,.0f} tokens")
     return ", ".join([*parts, f"seed {traffic.numbers['seed']:.0f}"])

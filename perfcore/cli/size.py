@@ -20,6 +20,7 @@ from perfcore.cli.simulate import (
 )
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option, width
 from perfcore.errors import InputError, argument
+from perfcore.inputs import PREFILL_AXES
 from perfcore.limits import Limits
 from perfcore.output import check_output, json_text, replacing
 from perfcore.reading.csvfile import csv_text
@@ -37,7 +38,10 @@ LATENCIES: Final = {
 STATISTICS: Final = ("mean", "p50", "p90", "p95", "p99")
 SEVERAL: Final = ("device", "weight_format", "kv_format", "engine", "tp", "pp", "dp", "ep")
 SINGLE: Final = ("economics", "draft_len", "acceptance", "acceptance_decay")
-_OF_TRAFFIC: Final = {name: option for name, option in TRAFFIC.items() if name != "clients"}
+POOL_SEVERAL: Final = tuple(
+    name for name in PREFILL_AXES if name not in ("prefill_ratio", "prefill_link")
+)
+POOL_SINGLE: Final = ("prefill_link",)
 _OF_RULES: Final = {
     name: option for name, option in RULES.items() if name not in ("replicas", "kv_tokens")
 }
@@ -69,9 +73,17 @@ def _objective_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Objective as text: ttft_p99_s<=1s, or tpot_s<=50ms for each request. Repeatable.",
 )
 @replaced_options
-@traffic_options(_OF_TRAFFIC)
+@traffic_options(TRAFFIC)
 @axis_options(SEVERAL, several=True)
 @axis_options(SINGLE)
+@click.option(
+    "--disaggregate",
+    is_flag=True,
+    help="Prompts and answers run on different servers; of one device, unless --prefill-device is "
+    "given, which implies this like every other option of the prefill pool.",
+)
+@axis_options(POOL_SEVERAL, several=True)
+@axis_options(POOL_SINGLE)
 @click.option(
     "--max-devices", default="4096", metavar="N", help="Devices of a fleet, at most [4096]."
 )
@@ -94,6 +106,7 @@ def size(
     whole_prompts: bool,
     no_prefix_cache: bool,
     sure: bool,
+    disaggregate: bool,
     as_json: bool,
     as_markdown: bool,
     **options: Any,  # noqa: ANN401
@@ -106,7 +119,8 @@ def size(
     start the cheapest fleet in vLLM, SGLang or TensorRT-LLM.
 
     Without --device, data-centre GPUs on the market are compared; a class of devices stands for all
-    of its devices. Options of layouts and formats take lists.
+    of its devices. Options of layouts and formats take lists. With --disaggregate, prompts and
+    answers have servers of their own, whose numbers are chosen together.
 
     \b
     perfcore size llama-3.1-8b --rate 50 --input-len 2048 --output-len 512 \\
@@ -114,12 +128,16 @@ def size(
     perfcore size llama-3.3-70b --trace requests.csv --ttft-p99 2s --tpot-p95 50ms \\
         --device h100-sxm,h200-sxm,b200 --weight-format fp8 --engine vllm
     perfcore size gpt-oss-120b --rate 20 --e2e-p90 10s --device datacentre-gpu-hopper --json
+    perfcore size llama-3.1-8b --clients 200 --think-time 20s --e2e-p95 10s --device l40s,h100-sxm
+    perfcore size qwen3-32b --rate 8 --input-len 6Ki --ttft-p95 1s --tpot-p95 30ms \\
+        --device h20 --prefill-device h100-sxm,h20
     """  # noqa: D301
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown exclude each other; give one")
     _check_output(output, options["trace"])
 
     from perfcore.fleets import fleets  # noqa: PLC0415 - NumPy is slow
+    from perfcore.fleets.inputs import with_length  # noqa: PLC0415
     from perfcore.traffic.server import Rules  # noqa: PLC0415
     from perfcore.traffic.slo import objectives  # noqa: PLC0415
     from perfcore.traffic.synthetic import Traffic  # noqa: PLC0415
@@ -127,7 +145,7 @@ def size(
     changed, faults = parse_overrides(overrides)
     slos = or_faults(lambda: _limits(options) | objectives(slo), faults)
     traffic = or_faults(
-        lambda: fleets.with_length(Traffic(**{name: options[name] for name in _OF_TRAFFIC})), faults
+        lambda: with_length(Traffic(**{name: options[name] for name in TRAFFIC})), faults
     )
     rules = or_faults(
         lambda: Rules(
@@ -143,10 +161,11 @@ def size(
         raise InputError(OVERRIDES.sub("--set: ", fault) for fault in faults)
     chosen: dict[str, Any] = {
         name: [word.strip() for word in options[name].split(",")]
-        for name in SEVERAL
+        for name in (*SEVERAL, *POOL_SEVERAL)
         if options[name] is not None
     }
     chosen |= {name: options[name] for name in SINGLE}
+    chosen |= {name: options[name] for name in POOL_SINGLE if options[name] is not None}
     try:
         sizing = fleets.size(
             *(model, traffic, slos, rules),
@@ -154,6 +173,7 @@ def size(
             top=int(top),
             sure=sure,
             overrides=changed,
+            disaggregate=disaggregate,
             **chosen,
         )
     except InputError as error:

@@ -2,11 +2,13 @@
 
 import textwrap
 from collections.abc import Iterator
+from itertools import accumulate
 from math import inf
 from typing import Final
 
 from perfcore.cli.document import Block, Facts, Heading, Panel, Paragraph, Tile, Title
 from perfcore.cli.simulation_card import told
+from perfcore.configuration.configuration import Configuration
 from perfcore.fleets.fleets import Fleet, Sizing
 from perfcore.tables import Row, Table, left, right
 from perfcore.traffic.synthetic import Traffic
@@ -29,8 +31,8 @@ def card(model: str, traffic: Traffic, sizing: Sizing, columns: int | None) -> I
         yield from _search(sizing)
         return
     first = sizing.fleets[0]
-    yield from _winner(first, sizing)
-    yield from _ranking(sizing)
+    yield from _winner(first, sizing, traffic)
+    yield from _ranking(sizing, traffic)
     yield from _launch(first, sizing, columns)
     yield from _search(sizing)
     seconds = _value(first, "makespan_s")
@@ -43,16 +45,20 @@ def card(model: str, traffic: Traffic, sizing: Sizing, columns: int | None) -> I
         )
 
 
-def _winner(fleet: Fleet, sizing: Sizing) -> Iterator[Block]:
+def _winner(fleet: Fleet, sizing: Sizing, traffic: Traffic) -> Iterator[Block]:
     tiles = [
-        Tile(_machines(fleet), "devices", _layout(fleet)),
+        Tile(
+            _machines(fleet),
+            "devices",
+            "two pools" if fleet.prefill else _layout(fleet.configuration),
+        ),
         Tile(f"${_value(fleet, 'cost_per_month_usd'):,.0f}", "per month", _hourly(fleet)),
         *(
             _latency_tile(fleet, name, limit)
             for name, limit in list(sizing.slos.items())[:2]
             if name in fleet.intervals
         ),
-        Tile(_headroom(fleet), "headroom", "more rate"),
+        Tile(_headroom(fleet), "headroom", f"more {_growing(traffic)}"),
     ]
     lines = [f"The cheapest: {_name(fleet)}."]
     if not fleet.sure:
@@ -60,16 +66,16 @@ def _winner(fleet: Fleet, sizing: Sizing) -> Iterator[Block]:
     yield Panel(tiles, lines)
 
 
-def _ranking(sizing: Sizing) -> Iterator[Block]:
+def _ranking(sizing: Sizing, traffic: Traffic) -> Iterator[Block]:
+    apart = sizing.fleets[0].prefill is not None
     rows = [
         Row(
             (
                 str(place),
-                str(fleet.configuration.labels["device"]),
+                *_devices(fleet),
                 str(fleet.configuration.labels["weight_format"]),
                 *_others(fleet, sizing),
-                _machines(fleet),
-                _layout(fleet),
+                *((_machines(fleet), _layout(fleet.configuration)) if not apart else ()),
                 _headroom(fleet),
                 format_quantity(_value(fleet, "facility_power_w"), "W", 3),
                 f"{_value(fleet, 'cost_per_month_usd'):,.0f}",
@@ -78,23 +84,27 @@ def _ranking(sizing: Sizing) -> Iterator[Block]:
         )
         for place, fleet in enumerate(sizing.fleets, 1)
     ]
-    yield Heading("Fleets by price, one per device and format")
+    kind = "pair of devices" if apart else "device"
+    yield Heading(f"Fleets by price, one per {kind} and format")
     yield Table(
         (
             *right(""),
-            *left("device", "weights", *_other_names(sizing)),
-            *right("devices"),
-            *left("layout"),
+            *left(*(("prompts on", "answers on") if apart else ("device",))),
+            *left("weights", *_other_names(sizing)),
+            *(() if apart else (*right("devices"), *left("layout"))),
             *right("headroom", "power", "$/month"),
             *left("sure"),
         ),
         rows,
     )
     yield Paragraph(
-        "devices: replicas x devices of each; headroom: more rate within the objectives; power: "
-        "with hosts and cooling; sure: objectives are met at the upper ends of intervals, too.",
+        f"{'' if apart else 'devices: replicas x devices of each; '}headroom: more "
+        f"{_growing(traffic)} within the objectives; power: with hosts and cooling; sure: "
+        "objectives are met at the upper ends of intervals, too.",
         "dim",
     )
+    if apart:
+        yield from _pools(sizing)
     names = [name for name in sizing.slos if name in sizing.fleets[0].intervals]
     if not names:
         return
@@ -108,25 +118,82 @@ def _ranking(sizing: Sizing) -> Iterator[Block]:
     yield Paragraph("80 %: interval of the engine's error, around the values of all seeds.", "dim")
 
 
+def _pools(sizing: Sizing) -> Iterator[Block]:
+    """Yield the machines, power and price of both pools of each fleet."""
+    rows = []
+    for place, fleet in enumerate(sizing.fleets, 1):
+        ahead = fleet.prefill
+        if ahead is None:
+            continue
+        watts, price = ahead.figures["facility_power_w"], ahead.figures["cost_per_month_usd"]
+        rest_w = _value(fleet, "facility_power_w") - watts
+        rest = _value(fleet, "cost_per_month_usd") - price
+        for role, pool, power, usd in (
+            ("prefill", (ahead.configuration, ahead.rules.replicas), watts, price),
+            ("decode", (fleet.configuration, fleet.rules.replicas), rest_w, rest),
+        ):
+            configuration, replicas = pool
+            rows.append(
+                Row(
+                    (
+                        str(place) if role == "prefill" else "",
+                        role,
+                        str(configuration.labels["device"]),
+                        f"{replicas} x {configuration.device_count}",
+                        _layout(configuration),
+                        format_quantity(power, "W", 3),
+                        f"{usd:,.0f}",
+                    )
+                )
+            )
+    yield Heading("Pools")
+    yield Table(
+        (
+            *right(""),
+            *left("pool", "device"),
+            *right("devices"),
+            *left("layout"),
+            *right("power", "$/month"),
+        ),
+        rows,
+    )
+    yield Paragraph("devices: replicas x devices of each.", "dim")
+
+
 def _launch(first: Fleet, sizing: Sizing, columns: int | None) -> Iterator[Block]:
+    if not sizing.launch and sizing.note:
+        yield Paragraph(sizing.note, "dim")
     if not sizing.launch:
         return
-    replicas = first.rules.replicas
-    router = f", behind a {first.rules.routing} router" if replicas > 1 else ""
-    yield Heading(f"Start {plural(replicas, 'replica')} of the cheapest{router}")
-    for engine, command in sizing.launch.items():
-        yield Paragraph(f"{_ENGINES[engine]}:", "dim")
-        yield from (Paragraph(line) for line in _continued(command, columns))
+    pools = [(first.rules, sizing.launch, "replica")]
+    if first.prefill:
+        pools = [
+            (first.prefill.rules, sizing.prefill_launch, "prefill server"),
+            (first.rules, sizing.launch, "decode server"),
+        ]
+    for rules, launch, name in pools:
+        router = f", behind a {rules.routing} router" if rules.replicas > 1 else ""
+        yield Heading(f"Start {plural(rules.replicas, name)} of the cheapest{router}")
+        for engine, command in launch.items():
+            yield Paragraph(f"{_ENGINES[engine]}:", "dim")
+            yield from (Paragraph(line) for line in _continued(command, columns))
     if sizing.note:
         yield Paragraph(sizing.note, "dim")
 
 
 def _continued(command: str, columns: int | None) -> list[str]:
-    """Return a command as lines of a shell, at most as long as a terminal is wide."""
+    """Return a command as lines of a shell, at most as long as a terminal is wide.
+
+    Lines end with a backslash, but for those that end inside quotes: YAML may be broken there.
+    """
     if columns is None:
         return [command]
     lines = textwrap.wrap(command, columns - 2, break_long_words=False, break_on_hyphens=False)
-    return [*(f"{line} \\" for line in lines[:-1]), lines[-1]]
+    quotes = accumulate(line.count("'") for line in lines[:-1])
+    return [
+        *(f"{line} \\" if n % 2 == 0 else line for line, n in zip(lines, quotes, strict=False)),
+        lines[-1],
+    ]
 
 
 def _search(sizing: Sizing) -> Iterator[Block]:
@@ -161,21 +228,39 @@ def _others(fleet: Fleet, sizing: Sizing) -> list[str]:
     return [str(fleet.configuration.labels[name]) for name in _other_names(sizing)]
 
 
+def _devices(fleet: Fleet) -> list[str]:
+    """Return the devices of a fleet, those for prompts first."""
+    pools = [fleet.prefill.configuration] if fleet.prefill else []
+    return [str(one.labels["device"]) for one in (*pools, fleet.configuration)]
+
+
 def _name(fleet: Fleet) -> str:
     labels = fleet.configuration.labels
+    words = f"{plural(fleet.rules.replicas, 'replica')} on {_of_each(fleet.configuration)}"
+    if fleet.prefill:
+        ahead = fleet.prefill
+        first = f"{plural(ahead.rules.replicas, 'server')} on {_of_each(ahead.configuration)}"
+        second = f"{plural(fleet.rules.replicas, 'server')} on {_of_each(fleet.configuration)}"
+        words = f"prompts on {first}, answers on {second}"
     return (
-        f"{plural(fleet.rules.replicas, 'replica')} on {fleet.configuration.device_count} x "
-        f"{labels['device']}, weights {labels['weight_format']}, KV {labels['kv_format']}, "
+        f"{words}, weights {labels['weight_format']}, KV {labels['kv_format']}, "
         f"engine {labels['engine']}"
     )
 
 
+def _of_each(configuration: Configuration) -> str:
+    return f"{configuration.device_count} x {configuration.labels['device']}"
+
+
 def _machines(fleet: Fleet) -> str:
-    return f"{fleet.rules.replicas} x {fleet.configuration.device_count}"
+    own = f"{fleet.rules.replicas} x {fleet.configuration.device_count}"
+    if fleet.prefill is None:
+        return own
+    return f"{fleet.prefill.rules.replicas} x {fleet.prefill.configuration.device_count} + {own}"
 
 
-def _layout(fleet: Fleet) -> str:
-    numbers = fleet.configuration.numbers
+def _layout(configuration: Configuration) -> str:
+    numbers = configuration.numbers
     degrees = [f"{n} {numbers[n]:.0f}" for n in ("tp", "pp", "dp", "ep") if numbers[n] > 1]
     return " ".join(degrees) or "tp 1"
 
@@ -194,6 +279,11 @@ def _latency(fleet: Fleet, name: str) -> tuple[str, str]:
     """Return a latency and its interval as text."""
     low, high = (format_quantity(value, "s", 2) for value in fleet.intervals[name])
     return format_quantity(_value(fleet, name), "s", 3), f"{low} to {high}"
+
+
+def _growing(traffic: Traffic) -> str:
+    """Return what headroom is of."""
+    return "clients" if traffic.numbers["clients"] else "rate"
 
 
 def _headroom(fleet: Fleet) -> str:

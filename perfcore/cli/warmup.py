@@ -22,6 +22,7 @@ _SMALLEST: Final = {
 _SMALLEST_PAIR: Final = {"scheduler": "disaggregated", "prefill_tp": 1}
 _PAIRS: Final = "pairs"
 _SIMULATION: Final = "simulation"
+_SIMULATED_POOLS: Final = "simulation of two pools"  # whose requests wait for others
 _SMALLEST_SERVER: Final = ("llama-3.1-8b", "h100-sxm")
 
 
@@ -48,7 +49,7 @@ def warmup(as_json: bool) -> None:
     if CACHE is None:
         raise OutputError("no directory to cache compiled code; set PERFCORE_CACHE to one")
     started = time.perf_counter()
-    jobs = [*DTYPES, _PAIRS, _SIMULATION]
+    jobs = [*DTYPES, _PAIRS, _SIMULATION, _SIMULATED_POOLS]
     seconds: dict[str, float] = {}
     for job in jobs:
         seconds |= _compile(job)
@@ -75,6 +76,9 @@ def _compile(job: str) -> dict[str, float]:
     start = time.perf_counter()
     if job == _SIMULATION:
         simulate(*_SMALLEST_SERVER, rate=1, requests=1)
+        return {job: time.perf_counter() - start}
+    if job == _SIMULATED_POOLS:
+        simulate(*_SMALLEST_SERVER, clients=1, requests=2, prefill={"replicas": 1})
         return {job: time.perf_counter() - start}
     if job == _PAIRS:
         sweep({"axes": {**_SMALLEST["axes"], **_SMALLEST_PAIR}})

@@ -18,6 +18,7 @@ from perfcore.physics.stages.mixed import load_at, mixed_at, no_prompts
 from perfcore.physics.stages.passes import Context, prefill_at, step_at
 from perfcore.physics.stages.point import point_at
 from perfcore.physics.stages.replica import OK, Replica
+from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_DISAGGREGATED
 from perfcore.traffic.requests import Requests
 from perfcore.traffic.server import MOST, Room
 from perfcore.traffic.steps.records import Limits
@@ -40,10 +41,32 @@ class Demand(NamedTuple):
     shared: float  # share of the prompts' tokens in blocks that an earlier prompt had
     seconds: float  # in which requests arrive; infinite if turns wait for others
     per_second: float  # requests; of turns that wait for others, as if they had no answers
+    clients: int  # of a closed loop; 0: none
+    pause_s: float  # mean time between an answer and the client's next request
 
 
-def demand_of(requests: Requests) -> Demand:
-    """Return what ``requests`` demand."""
+class Steady(NamedTuple):
+    """Steady state of a replica."""
+
+    requests_per_s: float
+    batch: float  # running requests
+
+    def replicas(self, demand: Demand) -> float:
+        """Return how many replicas serve a demand; infinite if there is no telling.
+
+        A client has a request that runs, or pauses.
+        """
+        at_once = demand.per_second == inf and not demand.clients
+        if self.requests_per_s == 0.0 or at_once:
+            return inf
+        if demand.clients:
+            each = self.batch + self.requests_per_s * demand.pause_s
+            return max(ceil(demand.clients / each), 1)
+        return max(ceil(demand.per_second / self.requests_per_s), 1)
+
+
+def demand_of(requests: Requests, clients: int = 0) -> Demand:
+    """Return what ``requests`` demand, which may be those of clients in a closed loop."""
     count = len(requests.arrival_s)
     ready = requests.arrival_s.astype(np.float64)
     waiting = np.flatnonzero(requests.after >= 0)
@@ -64,6 +87,8 @@ def demand_of(requests: Requests) -> Demand:
         shared=min(again * requests.block_tokens / prompt_tokens, 0.99),
         seconds=inf if len(waiting) or seconds == 0.0 else seconds,
         per_second=count / seconds if seconds > 0.0 else inf,
+        clients=clients,
+        pause_s=float(requests.arrival_s[waiting].mean()) if len(waiting) else 0.0,
     )
 
 
@@ -109,39 +134,44 @@ def limit_of(slos: Mapping[str, float], *latencies: str) -> float:
     return min(found, default=inf)
 
 
-def steady_rate(replica: Replica, demand: Demand, slos: Mapping[str, float]) -> float:
-    """Return a guess of the requests per second that a replica serves within objectives.
+def steady_state(
+    replica: Replica, demand: Demand, slos: Mapping[str, float], *, apart: bool = False
+) -> Steady:
+    """Return a guess of what a replica serves within objectives.
 
     It is that of the steady state of ``perfcore.evaluate`` with mean lengths, whose means are held
-    against limits on any statistic; 0 if no batch is fast enough.
+    against limits on any statistic; nothing if no batch is fast enough. A replica ``apart`` only
+    writes answers.
     """
-    deployment = replica.deployment._replace(prefix_hit=demand.shared)
+    scheduler = SCHEDULER_DISAGGREGATED if apart else SCHEDULER_CONTINUOUS
+    deployment = replica.deployment._replace(prefix_hit=demand.shared, scheduler=scheduler)
     replica = replica._replace(deployment=deployment)
     lengths = (demand.input_len, demand.output_len)
     fit = capacity_at(replica, runnable(replica.engine, deployment, float(MOST)), *lengths)
     if fit.status != OK:
-        return 0.0
+        return Steady(0.0, 0.0)
 
-    def steady(batch: float) -> tuple[bool, float]:
+    def steady(batch: float) -> tuple[bool, Steady]:
         running = batch_at(replica, batch, batch)
         point = point_at(
             *(replica, running, fit, *lengths),
             prefill_at(replica, running, *lengths),
             step_at(replica, running, *lengths),
         )
+        before_s = point.ttft_s if apart else 0.0
         fast = (
             point.tpot_s <= limit_of(slos, "tpot", "itl")
-            and point.ttft_s <= limit_of(slos, "ttft")
-            and point.e2e_latency_s <= limit_of(slos, "e2e")
+            and (apart or point.ttft_s <= limit_of(slos, "ttft"))
+            and point.e2e_latency_s - before_s <= limit_of(slos, "e2e")
         )
-        return fast, point.requests_per_s
+        return fast, Steady(point.requests_per_s, batch)
 
-    low, high, best = 0.0, fit.batch, 0.0  # fast, and too slow
+    low, high, best = 0.0, fit.batch, Steady(0.0, 0.0)  # fast, and too slow
     batch = high
     for _ in range(_HALVINGS):
-        fast, rate = steady(batch)
+        fast, found = steady(batch)
         if fast:
-            low, best = batch, rate
+            low, best = batch, found
         else:
             high = batch
         if low == fit.batch or high == 1.0:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Final, NamedTuple
 
 from perfcore.catalog.native import native_format
 from perfcore.configuration.configuration import Configuration
@@ -15,25 +15,41 @@ _BLOCK: Final = 1024  # to whose multiples the longest request is rounded up [to
 _QUANTISED_ON_LOADING: Final = "fp8"  # by vLLM and SGLang; other formats need a checkpoint
 _ANY_ENGINE: Final = ("default", "ideal")
 _PUBLISHED: Final = ("bf16", "fp32")
+PREFILL, DECODE = "prefill", "decode"
+_KV_ROLES: Final = {PREFILL: "kv_producer", DECODE: "kv_consumer"}  # of vLLM's connectors
 
 
-def launch_commands(
-    configuration: Configuration, rules: Rules, limits: Limits, longest: int
-) -> dict[str, str]:
+class Started(NamedTuple):
+    """A replica to start; ``role`` is prefill or decode if prompts run on servers of their own."""
+
+    configuration: Configuration
+    rules: Rules
+    limits: Limits
+    role: str = ""
+
+    @property
+    def engine(self) -> str:
+        """Engine, of any year."""
+        return str(self.configuration.labels["engine"]).partition("-")[0]
+
+
+def launch_commands(started: Started, longest: int) -> dict[str, str]:
     """Return the command that starts one replica, by engine: that of the configuration, or all.
 
     TensorRT-LLM runs on NVIDIA's devices only, and its attention groups have one device each.
     ``limits`` are those of all attention groups of a replica; ``longest`` are the tokens of the
-    longest request. Options follow vLLM 0.11, SGLang 0.5 and TensorRT-LLM 1.0.
+    longest request. Pools send caches by NIXL, in TensorRT-LLM by what it prefers. Options follow
+    vLLM 0.12, SGLang 0.5 and TensorRT-LLM 1.0.
     """
-    engine = str(configuration.labels["engine"]).partition("-")[0]  # of any year
+    configuration = started.configuration
+    engine = started.engine
     chosen = {name: _COMMANDS[name] for name in _COMMANDS if engine in (name, *_ANY_ENGINE)}
     wide = configuration.numbers["dp"] > 1 and configuration.numbers["tp"] > 1
     if wide or configuration.entries.device.vendor != "NVIDIA":
         chosen.pop("trtllm", None)
     longest = -(-longest // _BLOCK) * _BLOCK
     context = min(longest, int(configuration.records.model.max_context))
-    return {name: made(configuration, rules, limits, context) for name, made in chosen.items()}
+    return {name: made(started, context) for name, made in chosen.items()}
 
 
 def checkpoint_note(configuration: Configuration, commands: Collection[str]) -> str:
@@ -89,7 +105,13 @@ def _fp8_cache(configuration: Configuration) -> bool:
     return str(configuration.labels["kv_format"]) == "fp8"
 
 
-def _vllm(configuration: Configuration, rules: Rules, limits: Limits, context: int) -> str:
+def _connector(role: str) -> str:
+    """Return vLLM's settings of the transfer of caches, which have no spaces."""
+    return f'{{"kv_connector":"NixlConnector","kv_role":"{_KV_ROLES[role]}"}}'
+
+
+def _vllm(started: Started, context: int) -> str:
+    configuration, rules, limits, role = started
     degrees = _degrees(configuration)
     groups = degrees["dp"]  # each has an engine core of its own, with limits of its own
     options: Options = {
@@ -104,11 +126,13 @@ def _vllm(configuration: Configuration, rules: Rules, limits: Limits, context: i
         "max-num-batched-tokens": _limit(limits.budget // groups),
         "no-enable-chunked-prefill": not rules.chunked,
         "no-enable-prefix-caching": not rules.prefix_cache,
+        "kv-transfer-config": f"'{_connector(role)}'" if role else None,
     }
     return _line(f"vllm serve {_model(configuration)}", options)
 
 
-def _sglang(configuration: Configuration, rules: Rules, limits: Limits, context: int) -> str:
+def _sglang(started: Started, context: int) -> str:
+    configuration, rules, limits, role = started
     degrees = _degrees(configuration)
     groups = degrees["dp"]  # which share tp-size, the running requests and the chunk
     options: Options = {
@@ -124,17 +148,25 @@ def _sglang(configuration: Configuration, rules: Rules, limits: Limits, context:
         "max-running-requests": _limit(limits.max_sequences),
         "chunked-prefill-size": _limit(limits.budget) if rules.chunked else -1,
         "disable-radix-cache": not rules.prefix_cache,
+        "disaggregation-mode": role or None,
+        "disaggregation-transfer-backend": "nixl" if role else None,
     }
     return _line("python -m sglang.launch_server", options)
 
 
-def _trtllm(configuration: Configuration, rules: Rules, limits: Limits, context: int) -> str:
+def _trtllm(started: Started, context: int) -> str:
+    configuration, rules, limits, role = started
     degrees = _degrees(configuration)
     groups = degrees["dp"]
+    file = f"{role or 'options'}.yaml"
     settings = [
         f"enable_chunked_prefill: {str(rules.chunked).lower()}",
         *(["enable_attention_dp: true"] if groups > 1 else []),
     ]
+    if role:
+        settings.append("cache_transceiver_config: {backend: DEFAULT}")
+    if role == PREFILL:
+        settings.append("disable_overlap_scheduler: true")
     cache = [
         *(["dtype: fp8"] if _fp8_cache(configuration) else []),
         *(["enable_block_reuse: false"] if not rules.prefix_cache else []),
@@ -148,13 +180,13 @@ def _trtllm(configuration: Configuration, rules: Rules, limits: Limits, context:
         "max_batch_size": _limit(limits.max_sequences // groups),
         "max_num_tokens": _limit(limits.budget // groups),
         "max_seq_len": context,
-        "extra_llm_api_options": "options.yaml",
+        "extra_llm_api_options": file,
     }
-    written = f"echo '{{{', '.join(settings)}}}' > options.yaml"
+    written = f"echo '{{{', '.join(settings)}}}' > {file}"
     return f"{written} && {_line(f'trtllm-serve {_model(configuration)}', options)}"
 
 
-_COMMANDS: Final[dict[str, Callable[[Configuration, Rules, Limits, int], str]]] = {
+_COMMANDS: Final[dict[str, Callable[[Started, int], str]]] = {
     "vllm": _vllm,
     "sglang": _sglang,
     "trtllm": _trtllm,

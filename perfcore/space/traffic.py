@@ -99,11 +99,11 @@ def parse_traffic(
             axis = _axis(rule, given, spot, traces, repeats=rule.name in zipped)
             if axis is not None:
                 axes[rule.name] = axis
-    _check_together(table, axes, place)
+    _check_together(axes, place)
     return TrafficSection(_objectives(table.get(SLO, ()), place), tuple(traces.values())), axes
 
 
-def _check_together(table: Mapping[str, object], axes: Mapping[str, Axis], place: Place) -> None:
+def _check_together(axes: Mapping[str, Axis], place: Place) -> None:
     """Record faults of axes that exclude each other."""
     rate, daily = axes.get("request_rate"), axes.get("daily")
     if rate and daily and rate.kind == "categorical" and max(map(float, daily.values)) > 1.0:
@@ -111,14 +111,6 @@ def _check_together(table: Mapping[str, object], axes: Mapping[str, Axis], place
     cache, tiers = axes.get("prefix_cache"), axes.get("kv_tiers")
     if cache and tiers and "off" in cache.values and set(tiers.values) != {"none"}:
         place.at("kv_tiers").fault("has no effect with prefix_cache off", "leave out one of them")
-    prefill = axes.get("prefill_replicas")
-    if prefill and any(prefill.values):
-        for name in ("clients", "turns"):
-            if name in table:
-                place.at("prefill_replicas").fault(
-                    f"requests that wait for others ({name}) are not simulated on two pools",
-                    "leave out one of them",
-                )
 
 
 def _check_source(table: Mapping[str, object], place: Place) -> None:

@@ -38,6 +38,7 @@ class Simulation(NamedTuple):
     makespan_s: float  # from the first arrival to the last end
     busy_s: Reals  # (replicas,)
     energy_j: float  # of all boards, idle ones included
+    energy_by_pool_j: Reals  # its parts: of prefill servers, if they are others, and of the rest
     cost_usd: float  # of all devices over the makespan
     bytes_moved: float
     batch_mean: float  # running requests of all replicas, over time

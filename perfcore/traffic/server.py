@@ -21,7 +21,7 @@ from perfcore.reading.places import Place
 from perfcore.records import OFFLOAD_NONE, SCHEDULER_CONTINUOUS
 from perfcore.traffic.requests import Requests
 from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation
-from perfcore.traffic.steps.loop import serve
+from perfcore.traffic.steps.loop import serve, serve_pools
 from perfcore.traffic.steps.records import (
     BINS,
     CHAINS,
@@ -31,6 +31,7 @@ from perfcore.traffic.steps.records import (
     Limits,
     Log,
     Offered,
+    Side,
     State,
 )
 from perfcore.traffic.tiers import NONE, block_bytes, loads_of, parse_tiers
@@ -190,15 +191,14 @@ def simulate_pools(
     A server of the first pool writes the first token. The KV cache of the prompt is then sent to
     a server of the second, all layers but the last during the prefill. Prompts that a decode server
     preempts are sent again. ``replica`` in the result counts decode servers, after those of the
-    first pool.
+    first pool. Answers stay on their servers: the prompt of a session's next turn finds blocks of
+    the prompt before it in the first pool, and none of its answer.
 
     Raises
     ------
     InputError
-        As ``simulate_requests``; or requests wait for the end of others.
+        As ``simulate_requests``.
     """
-    if (requests.after >= 0).any():
-        raise InputError("sessions and closed loops cannot be simulated on two pools")
     prompts_on, answers_on = replica_of(prefill), replica_of(decode)
     return simulate_replica_pools(prompts_on, answers_on, requests, prefill_rules, decode_rules)
 
@@ -210,36 +210,17 @@ def simulate_replica_pools(
     prefill_rules: Rules,
     decode_rules: Rules,
 ) -> Simulation:
-    """Return the course of ``requests``, none of which waits for another, on two pools that run.
+    """Return the course of ``requests`` on two pools that run.
+
+    Pools serve one after the other, unless requests wait for the end of others.
 
     Raises
     ------
     InputError
         There is no room for a KV cache.
     """
-    origin = _origin(requests)
-    first = requests._replace(output_len=np.minimum(requests.output_len, 1))
-    ahead = served(prompts_on, first, prefill_rules, origin)
-    prompts = np.flatnonzero((requests.output_len > 1) & ~np.isnan(ahead.log.finished_s))
-    lengths = requests.input_len[prompts].astype(np.float64)
-    took_s = ahead.log.finished_s[prompts] - ahead.log.admitted_s[prompts]
-    arrival_s = ahead.log.finished_s[prompts] + sent_s(prompts_on, replica, lengths, took_s)
-    order = np.argsort(arrival_s, kind="stable")
-    prompts, arrival_s = prompts[order], arrival_s[order]
-    none = np.full(len(prompts), NOBODY, np.int64)
-    sent = Requests(
-        arrival_s=arrival_s,
-        input_len=requests.input_len[prompts],
-        output_len=requests.output_len[prompts],
-        session=none,
-        after=none,
-        next=none,
-        priority=requests.priority[prompts],
-        block_tokens=1,
-        first_block=np.zeros(len(prompts) + 1, np.int64),
-        block_hash=np.zeros(0, np.int64),
-    )
-    behind = served(replica, sent, decode_rules, 0.0, ahead.log.finished_s[prompts])
+    serving = served_together if (requests.after >= 0).any() else served_in_turn
+    ahead, behind, prompts = serving(prompts_on, replica, requests, prefill_rules, decode_rules)
     log = ahead.log._replace(
         finished_s=ahead.log.finished_s.copy(),
         server=ahead.log.server.copy(),
@@ -254,15 +235,80 @@ def simulate_replica_pools(
     return _simulation((ahead, behind), requests, log, queued_s)
 
 
-def sent_s(prompts_on: Replica, replica: Replica, lengths: Reals, took_s: Reals) -> Reals:
-    """Return the times from the ends of prompts, which ``took_s``, to the arrivals of caches."""
+def served_in_turn(
+    prompts_on: Replica,
+    replica: Replica,
+    requests: Requests,
+    prefill_rules: Rules,
+    decode_rules: Rules,
+) -> tuple[Pool, Pool, Integers]:
+    """Return pools that have served prompts and answers, and the requests of the second."""
+    first = requests._replace(output_len=np.minimum(requests.output_len, 1))
+    ahead = served(prompts_on, first, prefill_rules, _origin(requests))
+    prompts = np.flatnonzero((requests.output_len > 1) & ~np.isnan(ahead.log.finished_s))
+    layer_s = layers_sent_s(prompts_on, replica, requests.input_len[prompts])
+    ends_s = ahead.log.finished_s[prompts]
+    took_s = ends_s - ahead.log.admitted_s[prompts]
+    arrival_s = ends_s + np.array(
+        [
+            hand_over(layer, seconds, replica.model.layers)
+            for layer, seconds in zip(layer_s.tolist(), took_s.tolist(), strict=True)
+        ]
+    )
+    order = np.argsort(arrival_s, kind="stable")
+    prompts = prompts[order]
+    sent = _sent(requests, prompts, arrival_s[order])
+    behind = served(replica, sent, decode_rules, 0.0, ends_s[order])
+    return ahead, behind, prompts
+
+
+def served_together(
+    prompts_on: Replica,
+    replica: Replica,
+    requests: Requests,
+    prefill_rules: Rules,
+    decode_rules: Rules,
+) -> tuple[Pool, Pool, Integers]:
+    """Return pools that have served prompts and answers, side by side; and the latter's requests.
+
+    The second pool has all requests, of which those with one token never arrive.
+    """
+    first = requests._replace(output_len=np.minimum(requests.output_len, 1))
+    every = np.arange(len(requests.arrival_s))
+    sent = _sent(requests, every, layers_sent_s(prompts_on, replica, requests.input_len))
+    several = requests.output_len > 1
+    answers = _sent(requests, every[several], sent.arrival_s[several]) if several.any() else sent
+    one, ahead = _side(prompts_on, first, first, prefill_rules, _origin(requests))
+    other, behind = _side(replica, sent, answers, decode_rules, 0.0, prefilled=True)
+    serve_pools((one, other))
+    prompts = np.flatnonzero(~np.isnan(behind.log.arrival_s))
+    log = Log(**{name: values[prompts] for name, values in behind.log._asdict().items()})
+    return ahead, behind._replace(log=log), prompts
+
+
+def _sent(requests: Requests, prompts: Integers, arrival_s: Reals) -> Requests:
+    """Return the requests of a decode pool, which share no blocks."""
+    none = np.full(len(prompts), NOBODY, np.int64)
+    return Requests(
+        arrival_s=arrival_s,
+        input_len=requests.input_len[prompts],
+        output_len=requests.output_len[prompts],
+        session=none,
+        after=none,
+        next=none,
+        priority=requests.priority[prompts],
+        block_tokens=1,
+        first_block=np.zeros(len(prompts) + 1, np.int64),
+        block_hash=np.zeros(0, np.int64),
+    )
+
+
+def layers_sent_s(prompts_on: Replica, replica: Replica, lengths: Integers) -> Reals:
+    """Return the times to send the caches of one layer of prompts from one pool to another. [s]"""
     per_byte = max(prompts_on.kv_hand_over_per_byte, replica.kv_hand_over_per_byte)
     model, kv_format = replica.model, replica.kv_format
     return np.array(
-        [
-            hand_over(kv_bytes_per_sequence(model, kv_format, n) * per_byte, seconds, model.layers)
-            for n, seconds in zip(lengths.tolist(), took_s.tolist(), strict=True)
-        ]
+        [kv_bytes_per_sequence(model, kv_format, float(n)) * per_byte for n in lengths.tolist()]
     )
 
 
@@ -277,13 +323,9 @@ def served(
 
     With ``token_s``, the times of first tokens, prompts arrive with their KV cache.
     """
-    room = room_of(replica, requests, rules)
-    limits = limits_of(replica, requests, rules, room)
-    limits = limits._replace(prefilled=int(token_s is not None))
-    offered = offered_of(replica, requests, limits, origin)
-    log = log_of(limits.requests)
-    state = state_of(offered, limits)
-    add_tiers(replica, limits, rules, state)
+    prefilled = token_s is not None
+    side, pool = _side(replica, requests, requests, rules, origin, prefilled=prefilled)
+    limits, offered, log, state = side[1:]
     if token_s is not None:
         state.token_s[:] = token_s
     waits = bool((requests.after >= 0).any())
@@ -294,7 +336,29 @@ def served(
         serve(replica, of_one, offered, log, alone, server, turns, waits and rules.replicas > 1)
     if turns > 1:
         log.server[:] = np.where(log.server >= 0, np.arange(limits.requests) % turns, NOBODY)
-    return Pool(replica, rules, room, log, state)
+    return pool
+
+
+def _side(
+    replica: Replica,
+    requests: Requests,
+    usual: Requests,
+    rules: Rules,
+    origin: float,
+    *,
+    prefilled: bool = False,
+) -> tuple[Side, Pool]:
+    """Return idle servers of a pool, for compiled code and for results.
+
+    ``usual`` are those of its requests that set the size of a window.
+    """
+    room = room_of(replica, usual, rules)
+    limits = limits_of(replica, requests, rules, room)._replace(prefilled=int(prefilled))
+    offered = offered_of(replica, requests, limits, origin)
+    log = log_of(limits.requests)
+    state = state_of(offered, limits)
+    add_tiers(replica, limits, rules, state)
+    return Side(replica, limits, offered, log, state), Pool(replica, rules, room, log, state)
 
 
 def replica_of(configuration: Described) -> Replica:
@@ -456,7 +520,7 @@ def log_of(count: int) -> Log:
 
 _BY_REQUEST: Final = (
     *("start", "end", "left", "shared", "link"),
-    *("written", "token_s", "kept", "kept_at", "due_s", "due"),
+    *("written", "token_s", "kept", "kept_at", "due_s", "due", "ended"),
 )
 _EMPTY: Final = ("head", "tail", "oldest", "newest", "users", "older", "newer", "link")
 
@@ -475,7 +539,7 @@ def state_of(offered: Offered, limits: Limits) -> State:
         "gaps": (GAP_BINS,),
         "timeline": (3 * BINS,),
         "bin_s": (1,),
-        "counts": (2,),
+        "counts": (3,),
     }
     arrays: dict[str, Any] = {}
     for name, kind in State.__annotations__.items():
@@ -485,6 +549,7 @@ def state_of(offered: Offered, limits: Limits) -> State:
         )
     arrays["bin_s"][0] = FIRST_BIN_S
     arrays["next_end"][:] = np.iinfo(np.int64).max
+    arrays["least_start"][:] = np.inf
     return State(**arrays)
 
 
@@ -510,10 +575,16 @@ def _alone(state: State, server: int, turns: int) -> State:
     """Return one of ``turns`` equal parts of the servers; they share what is not by server."""
     return State(
         **{
-            name: array if name in _SHARED else np.split(array, turns)[server]
+            name: array if name in _SHARED else _part(array, server, turns)
             for name, array in state._asdict().items()
         }
     )
+
+
+def _part(array: npt.NDArray[Any], part: int, parts: int) -> npt.NDArray[Any]:
+    """Return one of equal parts of an array."""
+    size = len(array) // parts
+    return array[part * size : (part + 1) * size]
 
 
 def _origin(requests: Requests) -> float:
@@ -533,7 +604,7 @@ def _simulation(
     ended = log.finished_s[~np.isnan(log.finished_s)]
     makespan = float(ended.max()) if len(ended) else 0.0
     per_second = 1.0 / makespan if makespan > 0.0 else 0.0
-    energy = 0.0
+    energies = []
     price = 0.0
     tokens = 0.0
     devices = 0
@@ -541,8 +612,8 @@ def _simulation(
         replica, replicas = pool.replica, pool.rules.replicas
         width = int(replica.layout.devices)
         idle_s = replicas * makespan - float(pool.state.busy_s.sum())
-        energy += float(pool.state.energy_j.sum())
-        energy += idle_power(replica.watts, 0.0) * width * idle_s
+        idle_j = idle_power(replica.watts, 0.0) * width * idle_s
+        energies.append(float(pool.state.energy_j.sum()) + idle_j)
         always = replica.economics._replace(utilization=1.0)
         price += usd_per_second(replica.device, width, always) * replicas
         tokens += replicas * pool.room.tokens
@@ -572,7 +643,8 @@ def _simulation(
         steps=sum(int(state.steps.sum()) for state in states),
         makespan_s=makespan,
         busy_s=np.concatenate([state.busy_s for state in states]),
-        energy_j=energy,
+        energy_j=sum(energies),
+        energy_by_pool_j=np.array(energies),
         cost_usd=price * makespan,
         bytes_moved=sum(float(state.bytes_moved.sum()) for state in states),
         batch_mean=sum(float(state.running_s.sum()) for state in states) * per_second,

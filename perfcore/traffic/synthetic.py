@@ -63,7 +63,8 @@ class Traffic:
         Sessions, of one request unless ``turns`` says more, per second: ``5``, or stages:
         ``"5@10min,50@1min,5"``.
     clients
-        Clients of a closed loop: each sends its next request when the one before has ended.
+        Clients of a closed loop: each sends its next request when the one before has ended, and its
+        pause.
     trace
         File of recorded requests. One of these three is given.
     requests
@@ -82,7 +83,7 @@ class Traffic:
         Requests of a session, a distribution like those of lengths. Each turn's prompt begins with
         the prompt and the answer of the turn before.
     think_time
-        Mean pause between an answer and the next turn, exponential. [s]
+        Mean pause between an answer and the next turn, or a client's next session, exponential. [s]
     tool_share, tool_time
         Share of the pauses that are a tool's, and their mean. [s]
     system_prompt, prompts
@@ -225,14 +226,12 @@ class Traffic:
         turn = np.arange(count) - first
 
         after = np.where(turn > 0, np.arange(count) - 1, -1)
-        pause_s = np.where(turn > 0, self._pauses(seed, count), 0.0)
         if arrival_s is None:
             clients = int(self.numbers["clients"])
             before = np.concatenate([np.full(clients, -1), ends - 1])[:sessions]
             after[starts] = before
-            times = pause_s
-        else:
-            times = np.where(turn > 0, pause_s, arrival_s[session])
+            arrival_s = np.zeros(sessions)
+        times = np.where(after >= 0, self._pauses(seed, count), arrival_s[session])
 
         added, output_len = self._lengths(drawn, seed, count)
         prompt = int(self.numbers["system_prompt"])

@@ -78,6 +78,45 @@ def test_a_trace(tmp_path):
     assert "too short to reach a steady state" in text.replace("\n", " ") or "h100-sxm" in text
 
 
+def test_two_pools(tmp_path):
+    table = tmp_path / "fleets.csv"
+    arguments = (*SIZE, *LIMITS, "--prefill-device", "h100-sxm", "--prefill-tp", "1,2")
+    text = invoke(*arguments, "-o", table)
+    found = invoke_json(*arguments, "--json")
+
+    assert "prompts on" in text
+    assert "Pools" in text
+    assert "prefill server" in text
+    assert "--disaggregation-mode decode" in text
+    assert "kv_producer" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert {fleet["prefill_device"] for fleet in found["fleets"]} == {"h100-sxm"}
+    assert set(found["prefill_launch"]) == {"vllm", "sglang", "trtllm"}
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert int(rows[0]["prefill_replicas"]) >= 1
+    same = invoke_json(*SIZE, *LIMITS, "--disaggregate", "--json")
+    assert all(fleet["prefill_device"] == fleet["device"] for fleet in same["fleets"])
+
+
+def test_commands_are_whole_when_they_are_broken_into_lines():
+    text = invoke(*SIZE, *LIMITS, "--disaggregate")
+    commands = text[text.index("prefill server") :].replace(" \\\n", " ")
+
+    quoted = commands.split("echo '")[1].split("'")[0]
+    assert "\\" not in quoted
+    assert "disable_overlap_scheduler: true}" in quoted.replace("\n", " ")
+
+
+def test_clients():
+    text = invoke(
+        *("size", "llama-3.1-8b", "--clients", "20", "--requests", "400", "--device", "l40s"),
+        *("--think-time", "2s", "--ttft-p95", "2s"),
+    )
+
+    assert "traffic: 20 clients" in text
+    assert "more clients" in text
+
+
 def test_no_fleet():
     text = invoke(*SIZE, "--tpot-mean", "1us")
 
@@ -105,6 +144,11 @@ def test_every_statistic_has_an_option():
         ((*SIZE, *LIMITS, "--set", "device.speed=1"), "--set"),
         ((*SIZE, *LIMITS, "-o", "fleets.txt"), "must end in .csv, .json"),
         (("size", "llama-3.1-8b", *LIMITS), "says when requests arrive"),
+        ((*SIZE, *LIMITS, "--clients", "5"), "leave out all but one"),
+        (("size", "llama-3.1-8b", *LIMITS, "--clients", "5", "--cv", "2"), "no effect"),
+        ((*SIZE, *LIMITS, "--prefill-device", "h9000"), "h9000"),
+        ((*SIZE, *LIMITS, "--prefill-tp", "0"), "prefill_tp"),
+        ((*SIZE, *LIMITS, "--prefill-link", "fast"), "prefill_link"),
         (("size", "nothing", *TRAFFIC, *LIMITS), "nothing"),
         (("size", "llama-3.1-8b", "--trace", "none.csv", *LIMITS), "none.csv"),
     ],

@@ -15,7 +15,8 @@ def test_warmup_compiles_every_type_of_output():
     found = invoke_json("warmup", "--json")
 
     common = {f"{dtype}, common columns" for dtype in DTYPES}
-    assert set(found["seconds"]) == {*DTYPES, *common, "pairs", "simulation"}
+    simulations = {"simulation", "simulation of two pools"}
+    assert set(found["seconds"]) == {*DTYPES, *common, "pairs", *simulations}
     assert all(COMMON in compiled_fields(dtype) for dtype in DTYPES)
     assert all(seconds > 0.0 for seconds in found["seconds"].values())
     assert list(Path(found["cache"]).rglob("*.nbc"))

@@ -10,8 +10,9 @@ from perfcore.catalog.native import native_format
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
 from perfcore.fleets.bounds import demand_of, fastest_token_s, fewest_replicas
-from perfcore.fleets.fleets import _largest_rate, _smallest, with_length
-from perfcore.fleets.launching import checkpoint_note, launch_commands
+from perfcore.fleets.inputs import with_length
+from perfcore.fleets.launching import Started, checkpoint_note, launch_commands
+from perfcore.fleets.search import largest_rate, smallest
 from perfcore.traffic.results import statistics, summary
 from perfcore.traffic.server import Rules, limits_of, replica_of, room_of, simulate_requests
 from perfcore.traffic.synthetic import Traffic
@@ -209,15 +210,15 @@ def test_smallest_number_that_is_met(target, start):
         asked.append(count)
         return count >= target
 
-    assert _smallest(enough, 1, 20, start) == (target if target <= 20 else None)
+    assert smallest(enough, 1, 20, start) == (target if target <= 20 else None)
     assert len(asked) == len(set(asked))
     assert all(1 <= count <= 20 for count in asked)
 
 
 def test_largest_rate_that_is_met():
-    assert _largest_rate(lambda _: True) == float("inf")
-    assert _largest_rate(lambda _: False) == pytest.approx(1.0)
-    assert 1.45 < _largest_rate(lambda rate: rate <= 1.5) <= 1.5
+    assert largest_rate(lambda _: True) == float("inf")
+    assert largest_rate(lambda _: False) == pytest.approx(1.0)
+    assert 1.45 < largest_rate(lambda rate: rate <= 1.5) <= 1.5
 
 
 def test_traffic_at_a_rate_lasts_ten_minutes():
@@ -238,7 +239,7 @@ def test_commands_state_what_was_sized():
     requests = TRAFFIC.made()
     replica = replica_of(configuration)
     limits = limits_of(replica, requests, rules, room_of(replica, requests, rules))
-    (command,) = launch_commands(configuration, rules, limits, 5000).values()
+    (command,) = launch_commands(Started(configuration, rules, limits), 5000).values()
     words = shlex.split(command)
     told = {words[n]: words[n + 1] for n in range(len(words) - 1) if words[n].startswith("--")}
     assert told["--tp_size"] == "4"
@@ -251,14 +252,17 @@ def test_commands_state_what_was_sized():
     assert "checkpoint" in checkpoint_note(configuration, ["trtllm"])
 
     default = configuration.changed(engine="default")
-    found = launch_commands(default, Rules(chunked=False), limits, 5000)
+    found = launch_commands(Started(default, Rules(chunked=False), limits), 5000)
     assert list(found) == ["vllm", "sglang", "trtllm"]
     assert "--quantization fp8 --kv-cache-dtype fp8 " in found["vllm"]
     assert "--no-enable-chunked-prefill" in found["vllm"]
     assert "--chunked-prefill-size -1" in found["sglang"]
-    assert launch_commands(configuration.changed(engine="llamacpp"), rules, limits, 5000) == {}
+    assert (
+        launch_commands(Started(configuration.changed(engine="llamacpp"), rules, limits), 5000)
+        == {}
+    )
     amd = default.changed(device="mi300x")
-    assert "trtllm" not in launch_commands(amd, rules, limits, 5000)
+    assert "trtllm" not in launch_commands(Started(amd, rules, limits), 5000)
     assert checkpoint_note(default.changed(weight_format="bf16"), found) == ""
     assert "nvfp4" in checkpoint_note(default.changed(weight_format="nvfp4"), found)
 

@@ -74,6 +74,27 @@ def test_dask(tmp_path, whole, dask):
     assert same(tmp_path, whole)
 
 
+def test_dask_simulates_traffic_to_the_same_bytes(tmp_path, dask):
+    """Rows of one and of two pools, of requests at a rate, of a trace, and of closed loops."""
+    (tmp_path / "day.csv").write_text("arrival_s,input_len,output_len\n0,100,20\n0.5,200,30\n")
+    axes = {"model": "llama-3.1-8b", "device": ["h100-sxm", "l40s"], "tp": 1}
+    sources = {
+        "rate": {"request_rate": [2, 8], "requests": 40, "prefill_replicas": [0, 1]},
+        "clients": {"clients": [2, 8], "requests": 40, "prefill_replicas": [0, 1]},
+        "trace": {"trace": str(tmp_path / "day.csv"), "speed": [1, 2]},
+    }
+    for name, traffic in sources.items():
+        document = {"axes": axes, "traffic": traffic, "output": {"rows_per_shard": 2}}
+        here, there = tmp_path / name / "here", tmp_path / name / "there"
+        with executors.dask_executor(dask) as executor:
+            perfcore.sweep(document, there, executor=executor)
+        run = perfcore.sweep(document, here)
+
+        assert run.rows > 2
+        assert len(hashes(here)) > 1
+        assert same(there, here)
+
+
 def test_dask_by_its_own_executor(tmp_path, whole, dask):
     with Client(dask, set_as_default=False) as client:
         perfcore.sweep(space(), tmp_path, executor=client.get_executor(pure=False))

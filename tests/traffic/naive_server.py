@@ -60,6 +60,7 @@ class Rules:
     written: float = 1.0  # tokens that a step writes, in the mean
     drafted: int = 1
     keeps: bool = True
+    receives: bool = False  # prompts arrive with their KV cache
     lower: tuple = ()  # blocks of each lower tier of memory
     load_s: tuple = ()  # time to load a block from there
 
@@ -142,10 +143,18 @@ class Server:
             place = sum(r < job.priority or (r == job.priority and not ahead) for r in ranks)
         self.queue.insert(place, job)
 
+    def meet(self, job, time):
+        """Take a job that arrives; an idle server begins then."""
+        if not self.running and not self.queue:
+            self.clock = max(self.clock, time)
+        self.enqueue(job)
+
     def preempt(self):
         job = self.running.pop()
         job.kept = job.to_prefill() - (0 if job.writes else job.left)
         job.kept_at = self.taken
+        if self.rules.receives and job.writes:
+            job.written -= 1.0  # the step that follows its return writes that token
         job.writes = False
         job.preemptions += 1
         self.give_back(job)
@@ -163,7 +172,7 @@ class Server:
         job = self.queue[0]
         found = self.hits(job)
         known = max(len(found) * rules.hashed_tokens, self.found_again(job))
-        new = job.to_prefill() - known
+        new = 0 if rules.receives else job.to_prefill() - known
         if not rules.chunked and new > room and room < rules.budget:
             return False
         tokens = job.prompt + job.output if rules.reserved else job.to_prefill()
@@ -204,6 +213,8 @@ class Server:
                 preempted = True
                 self.evict()
         writers = [job for job in self.running if job.writes]
+        if rules.receives:
+            return self.write_received(preempted)
         room = rules.budget - (len(writers) * rules.drafted if rules.chunked else 0)
         parts = []
         prompts = [job for job in self.running if not job.writes]
@@ -229,6 +240,31 @@ class Server:
         self.busy += seconds
         return self.write(writers, ending)
 
+    def write_received(self, preempted):
+        """One step of a server for answers, whose prompts write at once."""
+        rules = self.rules
+        room = rules.budget
+        if rules.chunked:
+            room -= len([job for job in self.running if job.writes]) * rules.drafted
+        while room > 0 and self.queue and len(self.running) < rules.max_sequences:
+            if preempted or not self.admit(room):
+                break
+            self.start(self.running[-1])
+        while not rules.reserved and self.free() < 0:
+            self.preempt()
+        contexts = [job.prompt + job.written for job in self.running]
+        seconds = self.step_time(contexts, [], 0)
+        self.clock += seconds
+        self.busy += seconds
+        return self.write(list(self.running), [])
+
+    def start(self, job):
+        """Let a job write from the next step on; its prompt has given it a token."""
+        rules = self.rules
+        job.written += 1.0
+        job.steps_left = ceil(max((job.output - job.written) / rules.written - 1e-9, 0.0))
+        job.writes = True
+
     def write(self, writers, ending):
         """Write the tokens of a step; return the requests that end."""
         rules = self.rules
@@ -245,9 +281,7 @@ class Server:
                     self.users[one] = 1
                     job.holds.append(one)
             job.first_token = self.clock if job.first_token is None else job.first_token
-            job.written += 1.0
-            job.steps_left = ceil(max((job.output - job.written) / rules.written - 1e-9, 0.0))
-            job.writes = True
+            self.start(job)
         for job in [one for one in self.running if one.writes and one.steps_left == 0]:
             self.running.remove(job)
             job.finished = self.clock
@@ -304,7 +338,71 @@ def simulate(jobs, arrivals, rules, replicas, step_time):
             continue
         job.server = route(servers, rules, job, routed)
         routed += 1
-        server = servers[job.server]
-        if not server.running and not server.queue:
-            server.clock = max(server.clock, time)
-        server.enqueue(job)
+        servers[job.server].meet(job, time)
+
+
+def behind_most(pools):
+    """The clock, pool and place of the server that is furthest behind; None if all are idle."""
+    busy = [
+        (server.clock, pool, place)
+        for pool, servers in enumerate(pools)
+        for place, server in enumerate(servers)
+        if server.running or server.queue
+    ]
+    return min(busy, default=None)
+
+
+def simulate_pools(jobs, arrivals, rules, replicas, step_times, sent):
+    """Run prompts on one pool and answers on another; pairs of settings, prompts first.
+
+    ``sent`` is the time from the end of a prompt to the arrival of its cache, by the length of the
+    prompt and the time that it ran. Return copies of the jobs as the second pool ran them.
+    """
+    pools = [
+        [Server(rule, step_time) for _ in range(count)]
+        for rule, count, step_time in zip(rules, replicas, step_times, strict=True)
+    ]
+    answers = [
+        Job(
+            number=job.number,
+            prompt=job.prompt,
+            output=job.output,
+            hashes=[],
+            priority=job.priority,
+        )
+        for job in jobs
+    ]
+    for job in jobs:
+        job.output = min(job.output, 1)
+    due = [(time, 0, number) for number, time in arrivals]
+    heapq.heapify(due)
+    routed = [0, 0]
+
+    def release(number, now):
+        for waiter, pause in jobs[number].waiters:
+            heapq.heappush(due, (now + pause, 0, waiter.number))
+
+    while True:
+        busy = behind_most(pools)
+        if busy and (not due or busy[0] < due[0][0]):
+            _, pool, place = busy
+            server = pools[pool][place]
+            for job in server.step():
+                if pool == 0 and answers[job.number].output > 1:
+                    after = sent(job.prompt, server.clock - job.admitted)
+                    heapq.heappush(due, (server.clock + after, 1, job.number))
+                else:
+                    release(job.number, server.clock)
+            continue
+        if not due:
+            return answers
+        time, pool, number = heapq.heappop(due)
+        job = (jobs, answers)[pool][number]
+        job.arrival = time
+        rule = rules[pool]
+        if job.prompt + job.output > rule.blocks * rule.block_tokens:
+            release(number, time)
+            continue
+        job.server = route(pools[pool], rule, job, routed[pool])
+        routed[pool] += 1
+        pools[pool][job.server].meet(job, time)

@@ -1,5 +1,7 @@
 """The simulation against a second one, against theory, and against itself."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ from perfcore.traffic.server import (
     simulate_pools,
     simulate_requests,
 )
-from perfcore.traffic.steps.loop import run
+from perfcore.traffic.steps.loop import run, run_pools
 from perfcore.traffic.synthetic import Traffic
 from perfcore.units import parse
 from traffic import naive_server
@@ -99,10 +101,8 @@ def step_time(replica):
     return seconds
 
 
-def naive(configuration, requests, rules):
-    """Run the second simulation of the same requests."""
-    replica = replica_of(configuration)
-    limits = limits_of(replica, requests, rules, room_of(replica, requests, rules))
+def naive_jobs(requests, hashed=True):
+    """The requests of the second simulation, and those that arrive without waiting for others."""
     jobs = []
     for one in range(len(requests.arrival_s)):
         places = slice(requests.first_block[one], requests.first_block[one + 1])
@@ -111,7 +111,7 @@ def naive(configuration, requests, rules):
                 number=one,
                 prompt=int(requests.input_len[one]),
                 output=int(requests.output_len[one]),
-                hashes=requests.block_hash[places].tolist() if limits.hashes else [],
+                hashes=requests.block_hash[places].tolist() if hashed else [],
                 priority=int(requests.priority[one]),
             )
         )
@@ -124,29 +124,77 @@ def naive(configuration, requests, rules):
             jobs[after].waiters.append((job, float(time)))
         else:
             arrivals.append((job.number, float(time)))
+    return jobs, arrivals
+
+
+def naive_rules(replica, limits, rules, **more):
+    """Rules of the second simulation."""
+    return naive_server.Rules(
+        budget=limits.budget,
+        max_sequences=limits.max_sequences,
+        block_tokens=limits.block_tokens,
+        blocks=limits.blocks,
+        hashed_tokens=limits.hashed_tokens,
+        chunked=bool(limits.chunked),
+        reserved=bool(limits.reserved),
+        by_priority=bool(limits.by_priority),
+        watermark=limits.watermark,
+        routing=rules.routing,
+        written=replica.step_tokens,
+        drafted=int(replica.drafted),
+        keeps=bool(limits.keeps),
+        **lower_tiers(replica, limits, rules.kv_tiers),
+        **more,
+    )
+
+
+def naive(configuration, requests, rules):
+    """Run the second simulation of the same requests."""
+    replica = replica_of(configuration)
+    limits = limits_of(replica, requests, rules, room_of(replica, requests, rules))
+    jobs, arrivals = naive_jobs(requests, hashed=limits.hashes > 0)
     servers = naive_server.simulate(
         jobs,
         arrivals,
-        naive_server.Rules(
-            budget=limits.budget,
-            max_sequences=limits.max_sequences,
-            block_tokens=limits.block_tokens,
-            blocks=limits.blocks,
-            hashed_tokens=limits.hashed_tokens,
-            chunked=bool(limits.chunked),
-            reserved=bool(limits.reserved),
-            by_priority=bool(limits.by_priority),
-            watermark=limits.watermark,
-            routing=rules.routing,
-            written=replica.step_tokens,
-            drafted=int(replica.drafted),
-            keeps=bool(limits.keeps),
-            **lower_tiers(replica, limits, rules.kv_tiers),
-        ),
+        naive_rules(replica, limits, rules),
         rules.replicas,
         step_time(replica),
     )
     return jobs, servers
+
+
+def naive_pools(prefill, decode, requests, prefill_rules, decode_rules):
+    """Run the second simulation of the same requests on two pools."""
+    alone = requests._replace(
+        block_tokens=1,
+        first_block=np.zeros(len(requests.arrival_s) + 1, np.int64),
+        block_hash=np.zeros(0, np.int64),
+    )
+    rules, replicas = [], [replica_of(prefill), replica_of(decode)]
+    for replica, given, offered in zip(
+        replicas, (prefill_rules, decode_rules), (requests, alone), strict=True
+    ):
+        limits = limits_of(replica, offered, given, room_of(replica, offered, given))
+        receives = offered is alone
+        rules.append(naive_rules(replica, limits, given, receives=receives))
+    per_byte = max(one.kv_hand_over_per_byte for one in replicas)
+
+    def sent(prompt, took):
+        """All layers but the last are sent during the prefill, or wait for the link."""
+        model = replicas[0].model
+        layer = kv_bytes_per_token(model, replicas[0].kv_format) * prompt * per_byte
+        return layer + max(layer * model.layers - took, 0.0) * (1.0 - 1.0 / model.layers)
+
+    jobs, arrivals = naive_jobs(requests, hashed=prefill_rules.prefix_cache)
+    answers = naive_server.simulate_pools(
+        jobs,
+        arrivals,
+        rules,
+        (prefill_rules.replicas, decode_rules.replicas),
+        [step_time(replica) for replica in replicas],
+        sent,
+    )
+    return jobs, answers
 
 
 def lower_tiers(replica, limits, text):
@@ -638,7 +686,159 @@ def test_pools_with_little_room_send_prompts_again():
 
     assert found.requests["preemptions"].sum() > 0
     assert not np.isnan(found.requests["finished_s"]).any()
-    with pytest.raises(InputError, match="sessions"):
+
+
+POOLS = {
+    "plain": ({}, {}),
+    "two-and-three": ({"replicas": 2}, {"replicas": 3}),
+    "least-loaded": (
+        {"replicas": 2, "routing": "prefix-aware"},
+        {"replicas": 3, "routing": "least-loaded"},
+    ),
+    "little-room": ({"kv_tokens": 9000}, {"kv_tokens": 2500, "replicas": 2}),
+    "few": ({"max_sequences": 1}, {"max_sequences": 3}),
+    "reserved": ({}, {"kv_tokens": 4000, "admission": "reserved"}),
+    "no-cache": ({"prefix_cache": False}, {"prefix_cache": False, "kv_tokens": 2500}),
+    "whole": ({"chunked": False, "budget": 600}, {"kv_tokens": 3000, "watermark": 0.1}),
+}
+
+
+@pytest.mark.parametrize("rules", POOLS.values(), ids=POOLS)
+@pytest.mark.parametrize("kind", ["free", "loop", "prefix", "session"])
+def test_a_second_simulation_of_pools_agrees_request_by_request(kind, rules):
+    prefill = Configuration(**{**PLAIN, "device": "l40s"})
+    decode = Configuration(**PLAIN)
+    requests = random_requests(16, kind=kind, rate=40.0)
+    given = [Rules(**{"budget": 256, "block_tokens": 16, "at_once": False, **r}) for r in rules]
+
+    found = simulate_pools(prefill, decode, requests, *given).requests
+    jobs, answers = naive_pools(prefill, decode, requests, *given)
+
+    several = np.array([answer.arrival is not None for answer in answers])
+    ends = np.where(several, column(answers, "finished"), column(jobs, "finished"))
+    for name, values in (
+        ("arrival", column(jobs, "arrival")),
+        ("first_token", column(jobs, "first_token")),
+        ("finished", ends),
+    ):
+        np.testing.assert_allclose(found[f"{name}_s"], values, rtol=1e-9)
+    preempted = np.array(column(jobs, "preemptions")) + column(answers, "preemptions")
+    np.testing.assert_array_equal(found["preemptions"], preempted)
+    np.testing.assert_array_equal(found["cached_tokens"], column(jobs, "cached"))
+    servers = np.array(column(jobs, "server"), float)
+    servers[several] = np.array(column(answers, "server"))[several] + given[0].replicas
+    np.testing.assert_array_equal(found["replica"], np.nan_to_num(servers, nan=-1))
+
+
+@pytest.mark.parametrize("kind", ["loop", "session"])
+def test_the_cases_of_pools_preempt_and_share(kind):
+    """Otherwise they would show nothing."""
+    configuration = Configuration(**PLAIN)
+    requests = random_requests(16, kind=kind, rate=40.0)
+    found = simulate_pools(
+        configuration, configuration, requests, Rules(budget=256), Rules(kv_tokens=2500)
+    )
+
+    assert found.requests["preemptions"].sum() > 0
+    assert (found.hit_tokens > 0) == (kind == "session")
+
+
+@pytest.mark.parametrize("kind", ["loop", "session"])
+def test_interpreted_and_compiled_pools_are_equal(kind, monkeypatch):
+    prefill, decode = Configuration(**{**PLAIN, "device": "l40s"}), Configuration(**PLAIN)
+    requests = random_requests(17, kind=kind, rate=40.0)
+    rules = Rules(replicas=2), Rules(replicas=2, routing="least-loaded", kv_tokens=4000)
+    compiled = simulate_pools(prefill, decode, requests, *rules)
+
+    monkeypatch.setattr(server, "serve_pools", run_pools)
+    interpreted = simulate_pools(prefill, decode, requests, *rules)
+
+    for name, values in compiled.requests.items():
+        np.testing.assert_array_equal(values, interpreted.requests[name])
+    np.testing.assert_array_equal(compiled.gaps, interpreted.gaps)
+    assert compiled.energy_j == interpreted.energy_j
+    for name, values in compiled.timeline.items():
+        np.testing.assert_array_equal(values, interpreted.timeline[name])
+
+
+@pytest.mark.parametrize("kind", ["loop", "session"])
+def test_equal_steps_of_pools_at_once_are_like_one_by_one(kind):
+    prefill, decode = Configuration(**{**PLAIN, "device": "l40s"}), Configuration(**PLAIN)
+    requests = random_requests(18, kind=kind, count=200, rate=20.0)
+
+    once, each = (
         simulate_pools(
-            configuration, configuration, random_requests(1, kind="loop"), Rules(), Rules()
+            *(prefill, decode, requests),
+            Rules(at_once=at_once),
+            Rules(replicas=2, kv_tokens=20000, at_once=at_once),
         )
+        for at_once in (True, False)
+    )
+
+    assert once.steps == each.steps
+    np.testing.assert_allclose(once.requests["finished_s"], each.requests["finished_s"], rtol=1e-4)
+    assert once.energy_j == pytest.approx(each.energy_j, rel=1e-4)
+
+
+def test_free_requests_are_the_same_side_by_side_and_in_turn():
+    """Pools that wait for nothing are simulated one after the other."""
+    prefill, decode = Configuration(**{**PLAIN, "device": "l40s"}), Configuration(**PLAIN)
+    requests = random_requests(19, count=200, rate=40.0)
+    rules = Rules(replicas=2, at_once=False), Rules(kv_tokens=4000, at_once=False)
+
+    given = replica_of(prefill), replica_of(decode), requests, *rules
+    results = []
+    for serving in (server.served_in_turn, server.served_together):
+        ahead, behind, prompts = serving(*given)
+        order = np.argsort(prompts)
+        results.append([ahead.log.finished_s, prompts[order], behind.log.finished_s[order]])
+
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", ["free", "loop", "session"])
+@pytest.mark.parametrize("rules", POOLS.values(), ids=POOLS)
+def test_littles_law_on_pools(kind, rules):
+    """Requests in the system are rate times latency, less the time of transfers."""
+    requests = random_requests(20, kind=kind, count=300, rate=40.0)
+    prefill, decode = Configuration(**{**PLAIN, "device": "l40s"}), Configuration(**PLAIN)
+    given = [Rules(**{"budget": 256, **one}) for one in rules]
+    found = simulate_pools(prefill, decode, requests, *given)
+    jobs, answers = naive_pools(
+        *(prefill, decode, requests), *(dataclasses.replace(one, at_once=False) for one in given)
+    )
+
+    table = found.requests
+    ended = ~np.isnan(table["finished_s"])
+    e2e = (table["finished_s"] - table["arrival_s"])[ended]
+    sent = np.nansum(np.array(column(answers, "arrival")) - column(jobs, "finished"))
+    rejected = ~ended & ~np.isnan(table["first_token_s"])
+    lost = (table["first_token_s"] - table["arrival_s"])[rejected].sum()
+    assert found.batch_mean + found.queue_mean == pytest.approx(
+        (e2e.sum() + lost - sent) / found.makespan_s, rel=1e-3
+    )
+    assert found.gaps.sum() == pytest.approx((requests.output_len[ended] - 1).sum())
+
+
+@pytest.mark.parametrize("think_s", [0.0, 0.5])
+def test_clients_of_pools_are_in_flight_or_think(think_s):
+    """N = X (R + Z), Little's law of a closed loop, until a client has sent its last request."""
+    configuration = Configuration(**PLAIN)
+    clients = 24
+    traffic = Traffic(
+        clients=clients,
+        requests=6000,
+        input_len="uniform:100..900",
+        output_len="uniform:20..200",
+        think_time=think_s,
+    )
+    table = simulate_pools(
+        configuration, configuration, traffic.made(), Rules(), Rules(replicas=2)
+    ).requests
+
+    until = table["finished_s"][-clients:].min()
+    ended = table["finished_s"] <= until
+    per_second = ended.sum() / until
+    response = (table["finished_s"] - table["arrival_s"])[ended].mean()
+    assert per_second * (response + think_s) == pytest.approx(clients, rel=0.01)

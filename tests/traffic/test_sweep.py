@@ -115,6 +115,31 @@ def test_servers_for_prompts_may_be_other_machines():
         assert row["e2e_mean_s"] > expected["e2e_mean_s"]  # of faster links
 
 
+@pytest.mark.parametrize(
+    "source", [{"clients": 8, "think_time": 1}, {"request_rate": 2, "turns": 3, "think_time": 1}]
+)
+def test_clients_and_sessions_on_two_pools_are_rows(source):
+    document = spec({"prefill_replicas": [1, 2], "replicas": 2}, {"tp": 1})
+    del document["traffic"]["request_rate"]
+    document["traffic"] |= source
+    found = listed(perfcore.sweep(document))
+
+    renamed = {"request_rate": "rate"}
+    options = {renamed.get(name, name): value for name, value in source.items()}
+    assert len(found) == 2
+    for row in found:
+        expected = perfcore.simulate(
+            *("llama-3.1-8b", "h100-sxm"),
+            **options,
+            requests=60,
+            replicas=2,
+            prefill={"replicas": row["prefill_replicas"]},
+        )
+        for name in ("ttft_p99_s", "e2e_mean_s", "energy_j", "prefix_hit_rate"):
+            assert row[name] == expected[name], name
+        assert row["devices"] == row["prefill_replicas"] + 2
+
+
 def test_a_pool_without_room_cannot_run():
     axes = {"model": "llama-3.3-70b", "tp": 4, "prefill_device": "h100-sxm", "prefill_tp": 1}
     form = {"columns": ["status"], "keep_infeasible": True}
@@ -128,7 +153,6 @@ def test_a_pool_without_room_cannot_run():
     [
         ({"kv_tiers": "flash:1GB"}, "unknown tier 'flash'"),
         ({"kv_tiers": "dram:1GB", "prefix_cache": ["on", "off"]}, "no effect with prefix_cache"),
-        ({"prefill_replicas": [0, 1], "turns": 3}, "not simulated on two pools"),
     ],
 )
 def test_tiers_and_pools_that_cannot_be_simulated_are_refused(traffic, message):

@@ -59,7 +59,17 @@ def test_a_closed_loop():
 
     assert requests.after.tolist() == [-1, -1, -1, 0, 1, 2, 3, 4]
     assert (requests.arrival_s[:3] == 0.0).all()
+    assert (requests.arrival_s[3:] > 0.0).all()  # pauses
     assert (requests.session == -1).all()
+
+
+def test_clients_pause_before_all_but_their_first_request():
+    requests = Traffic(clients=50, requests=5000, turns=3, think_time="2 s").made()
+
+    waits = requests.after >= 0
+    assert (~waits).sum() == 50
+    assert requests.arrival_s[waits].mean() == pytest.approx(2.0, rel=0.05)
+    assert (requests.arrival_s[~waits] == 0.0).all()
 
 
 def test_sessions_grow_their_context():

@@ -72,22 +72,30 @@ def add_gap(state: State, seconds: float, count: float) -> None:
 def mean_context(
     replica: Replica, limits: Limits, state: State, server: int, writing: int, step: int
 ) -> Context:
-    """Return the mean context of the sequences that write in a write step."""
+    """Return the mean context of the sequences that write in a write step.
+
+    Where all are known to be as long as a window, nothing is summed.
+    """
     if writing == 0:
         return Context(0.0, 0.0, 0.0)
     model = replica.model
     per_sequence = 1.0 / writing
     length = state.starts[server] * per_sequence + replica.step_tokens * step
+    least = state.least_start[server] + replica.step_tokens * step
     seen = length
-    if model.index_topk > 0.0:
+    if model.index_topk > 0.0 and least >= index_limit(model):
+        seen = index_limit(model)
+    elif model.index_topk > 0.0:
         seen = 0.0
         for position in range(writing):
             request = state.row[server * limits.positions + position]
             seen += min(context_of(replica, state, request, step), index_limit(model))
         seen *= per_sequence
     near = 0.0
-    if model.window_kv_elements > 0.0:
-        window = window_limit(model)
+    window = window_limit(model)
+    if model.window_kv_elements > 0.0 and model.window_chunked == 0.0 and least >= window:
+        near = window
+    elif model.window_kv_elements > 0.0:
         for position in range(writing):
             request = state.row[server * limits.positions + position]
             context = context_of(replica, state, request, step)

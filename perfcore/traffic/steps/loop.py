@@ -6,17 +6,28 @@ import numpy as np
 import numpy.typing as npt
 
 from perfcore.kernel import jit, loops
+from perfcore.physics.serving import hand_over
 from perfcore.physics.stages.replica import Replica
 from perfcore.traffic.steps.blocks import hit_blocks, prompt_of
 from perfcore.traffic.steps.clock import add_time
-from perfcore.traffic.steps.queues import join_queue, release_dependents, take_due
+from perfcore.traffic.steps.queues import (
+    add_due,
+    join_queue,
+    release_dependents,
+    release_ended,
+    take_due,
+)
 from perfcore.traffic.steps.records import (
+    DUE,
+    ENDED,
     NOBODY,
     PREFIX_AWARE,
     ROUND_ROBIN,
+    ROUTED,
     Limits,
     Log,
     Offered,
+    Side,
     State,
 )
 from perfcore.traffic.steps.scheduler import advance
@@ -34,7 +45,7 @@ def choose(limits: Limits, offered: Offered, state: State, request: int) -> int:
     """
     servers = limits.servers
     if limits.routing == ROUND_ROBIN:
-        return int(state.counts[1] % servers)
+        return int(state.counts[ROUTED] % servers)
     best = 0
     best_work = -1
     for server in range(servers):
@@ -49,21 +60,26 @@ def choose(limits: Limits, offered: Offered, state: State, request: int) -> int:
 
 
 @jit.inlined
-def arrive(limits: Limits, offered: Offered, log: Log, state: State, request: int) -> None:
-    """Route a request that arrives."""
-    now = log.arrival_s[request]
+def arrive(
+    limits: Limits, offered: Offered, log: Log, state: State, request: int, now: float
+) -> bool:
+    """Route a request that arrives; return whether it can ever run."""
+    log.arrival_s[request] = now
+    if offered.fits[request] == 0:
+        return False
     ahead = 0
     for other in range(limits.servers):
         ahead += state.waiting[other]
     log.ahead[request] = ahead
     server = choose(limits, offered, state, request)
-    state.counts[1] += 1
+    state.counts[ROUTED] += 1
     log.server[request] = server
     if state.running[server] + state.waiting[server] == 0:
         state.clock[server] = max(state.clock[server], now)
     join_queue(limits, offered, state, server, request, False)
     state.to_prefill[server] += prompt_of(offered, state, request)
     add_time(state, server, now, state.clock[server], 1.0, 0.0, 0.0)
+    return True
 
 
 @jit.inlined
@@ -100,13 +116,14 @@ def run(
         horizon = FOREVER
         if upcoming < limits.requests:
             horizon = offered.arrival_s[upcoming]
-        from_heap = state.counts[0] > 0 and state.due_s[0] < horizon
+        from_heap = state.counts[DUE] > 0 and state.due_s[0] < horizon
         if from_heap:
             horizon = state.due_s[0]
         behind = furthest_behind(limits, state)
         if behind != NOBODY and state.clock[behind] < horizon:
             until = state.clock[behind] if single == 1 else horizon
             advance(replica, limits, offered, log, state, behind, until)
+            release_ended(log, state, offered, state)
             continue
         if horizon == FOREVER:
             return
@@ -115,11 +132,99 @@ def run(
             request = take_due(state)
         else:
             upcoming += stride
-        log.arrival_s[request] = horizon
-        if offered.fits[request] == 0:
+        if not arrive(limits, offered, log, state, request, horizon):
             release_dependents(offered, state, request, horizon)
+
+
+@jit.inlined
+def hand_on(ahead: Side, behind: Side) -> None:
+    """Send the caches of the prompts that have just been prefilled to the servers for answers.
+
+    Requests of one token have ended instead. The requests of the second pool have the time of a
+    layer's transfer in place of their arrival.
+    """
+    log, state = ahead.log, ahead.state
+    for place in range(state.counts[ENDED]):
+        request = state.ended[place]
+        now = log.finished_s[request]
+        if behind.offered.output_len[request] > 1:
+            layer_s = behind.offered.arrival_s[request]
+            layers = behind.replica.model.layers
+            sent_s = hand_over(layer_s, now - log.admitted_s[request], layers)
+            behind.state.token_s[request] = now
+            add_due(behind.state, request, now + sent_s)
         else:
-            arrive(limits, offered, log, state, request)
+            release_dependents(ahead.offered, state, request, now)
+    state.counts[ENDED] = 0
+
+
+@jit.inlined
+def earliest_other(limits: Limits, state: State, server: int) -> float:
+    """Return the earliest clock of the servers that have requests, but for one of them."""
+    clock = FOREVER
+    for other in range(limits.servers):
+        works = state.running[other] + state.waiting[other] > 0
+        if works and other != server:
+            clock = min(clock, state.clock[other])
+    return clock
+
+
+@jit.inlined
+def next_due(state: State) -> float:
+    """Return the time of the earliest arrival in the heap; infinite if it is empty."""
+    return float(state.due_s[0]) if state.counts[DUE] > 0 else FOREVER
+
+
+@jit.inlined
+def advance_pools(sides: tuple[Side, Side], horizon: float) -> bool:
+    """Advance the server that is furthest behind, up to another one; False if all have arrived.
+
+    Steps that it takes at once start before all others end, whose requests others may wait for.
+    """
+    ahead, behind = sides
+    first_s = earliest_other(ahead.limits, ahead.state, NOBODY)
+    second_s = earliest_other(behind.limits, behind.state, NOBODY)
+    if min(first_s, second_s) >= horizon:
+        return False
+    pool = int(second_s < first_s)
+    side = sides[pool]
+    server = furthest_behind(side.limits, side.state)
+    until = min(horizon, max(first_s, second_s))
+    until = min(until, earliest_other(side.limits, side.state, server))
+    advance(side.replica, side.limits, side.offered, side.log, side.state, server, until)
+    if pool == 0:
+        hand_on(ahead, behind)
+    else:
+        release_ended(behind.log, behind.state, ahead.offered, ahead.state)
+    return True
+
+
+@jit.inlined
+def run_pools(sides: tuple[Side, Side]) -> None:
+    """Serve requests whose prompts run on the first pool and whose answers run on the second."""
+    ahead, behind = sides
+    upcoming = 0
+    while True:
+        while upcoming < ahead.limits.requests and ahead.offered.after[upcoming] != NOBODY:
+            upcoming += 1
+        free_s = FOREVER
+        if upcoming < ahead.limits.requests:
+            free_s = ahead.offered.arrival_s[upcoming]
+        waited_s, sent_s = next_due(ahead.state), next_due(behind.state)
+        horizon = min(free_s, waited_s, sent_s)
+        if advance_pools(sides, horizon):
+            continue
+        if horizon == FOREVER:
+            return
+        pool = int(sent_s < min(free_s, waited_s))
+        to = sides[pool]
+        request = upcoming
+        if pool == 1 or waited_s < free_s:
+            request = take_due(to.state)
+        else:
+            upcoming += 1
+        if not arrive(to.limits, to.offered, to.log, to.state, request, horizon):
+            release_dependents(ahead.offered, ahead.state, request, horizon)
 
 
 take_replica = jit.nested(Replica)
@@ -159,6 +264,42 @@ def run_compiled(
     keep(addresses)
 
 
+@jit.kernel
+def run_pools_compiled(
+    first_numbers: npt.NDArray[np.float64],
+    first_addresses: npt.NDArray[np.int64],
+    second_numbers: npt.NDArray[np.float64],
+    second_addresses: npt.NDArray[np.int64],
+) -> None:
+    """``run_pools`` with the records of each side as in ``run_compiled``."""
+    first_values = pointer(first_numbers)
+    first = pointer(first_addresses)
+    second_values = pointer(second_numbers)
+    second = pointer(second_addresses)
+    run_pools(
+        (
+            Side(
+                take_replica(first_values),
+                take_limits(first, 0, first_values),
+                take_offered(first, OFFERED_AT, first_values),
+                take_log(first, LOG_AT, first_values),
+                take_state(first, STATE_AT, first_values),
+            ),
+            Side(
+                take_replica(second_values),
+                take_limits(second, 0, second_values),
+                take_offered(second, OFFERED_AT, second_values),
+                take_log(second, LOG_AT, second_values),
+                take_state(second, STATE_AT, second_values),
+            ),
+        )
+    )
+    keep(first_numbers)
+    keep(first_addresses)
+    keep(second_numbers)
+    keep(second_addresses)
+
+
 def serve(
     replica: Replica,
     limits: Limits,
@@ -170,11 +311,20 @@ def serve(
     single: bool,
 ) -> None:
     """``run``, compiled."""
-    arrays = (*offered, *log, *state)
-    addresses = [*limits, *(array.ctypes.data for array in arrays)]
-    run_compiled(
-        np.array(flattened(replica)), np.array(addresses, np.int64), first, stride, int(single)
-    )
+    numbers, addresses = passed(Side(replica, limits, offered, log, state))
+    run_compiled(numbers, addresses, first, stride, int(single))
+
+
+def serve_pools(sides: tuple[Side, Side]) -> None:
+    """``run_pools``, compiled."""
+    run_pools_compiled(*passed(sides[0]), *passed(sides[1]))
+
+
+def passed(side: Side) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Return the records of a pool as arrays: its numbers, and its limits and addresses."""
+    arrays = (*side.offered, *side.log, *side.state)
+    addresses = [*side.limits, *(array.ctypes.data for array in arrays)]
+    return np.array(flattened(side.replica)), np.array(addresses, np.int64)
 
 
 def flattened(record: tuple[Any, ...]) -> list[float]:

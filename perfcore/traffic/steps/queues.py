@@ -1,7 +1,7 @@
 """Requests that wait: in the queue of a server, or for the end of another request."""
 
 from perfcore.kernel import jit
-from perfcore.traffic.steps.records import NOBODY, Limits, Offered, State
+from perfcore.traffic.steps.records import DUE, ENDED, NOBODY, Limits, Log, Offered, State
 
 
 @jit.inlined
@@ -60,9 +60,9 @@ def swap_due(state: State, one: int, other: int) -> None:
 @jit.inlined
 def add_due(state: State, request: int, due_s: float) -> None:
     """Add a request that arrives at ``due_s`` to the heap."""
-    place = state.counts[0]
+    place = state.counts[DUE]
     state.due_s[place], state.due[place] = due_s, request
-    state.counts[0] += 1
+    state.counts[DUE] += 1
     while place > 0 and is_due_before(state, place, (place - 1) // 2):
         swap_due(state, place, (place - 1) // 2)
         place = (place - 1) // 2
@@ -72,8 +72,8 @@ def add_due(state: State, request: int, due_s: float) -> None:
 def take_due(state: State) -> int:
     """Remove the earliest request from the heap."""
     request = state.due[0]
-    state.counts[0] -= 1
-    count = state.counts[0]
+    state.counts[DUE] -= 1
+    count = state.counts[DUE]
     swap_due(state, 0, count)
     place = 0
     while True:
@@ -93,3 +93,12 @@ def release_dependents(offered: Offered, state: State, request: int, now: float)
     while child != NOBODY:
         add_due(state, child, now + offered.arrival_s[child])
         child = offered.sibling[child]
+
+
+@jit.inlined
+def release_ended(log: Log, state: State, offered: Offered, to: State) -> None:
+    """Let the requests arrive at ``to`` that wait for those that have ended in the last steps."""
+    for place in range(state.counts[ENDED]):
+        request = state.ended[place]
+        release_dependents(offered, to, request, log.finished_s[request])
+    state.counts[ENDED] = 0

@@ -9,6 +9,7 @@ import numpy as np
 
 from perfcore.kernel.layout import Integers, Reals
 from perfcore.physics.prefill import Prompts
+from perfcore.physics.stages.replica import Replica
 
 NOBODY = -1
 BINS = 1024  # of the timeline
@@ -21,6 +22,9 @@ LEAST_LOADED = 1
 PREFIX_AWARE = 2
 LOWER = 2  # tiers of memory below that of the devices
 CHAINS = 1 + LOWER  # of blocks in order of use: on the devices, and in each lower tier
+DUE = 0  # places in ``counts``: requests in the heap,
+ROUTED = 1  # routed so far,
+ENDED = 2  # and ended in the last steps
 
 
 class Limits(NamedTuple):
@@ -92,6 +96,7 @@ class State(NamedTuple):
     next_end: Integers  # write step at which a sequence ends, at the earliest
     sure_until: Integers  # write step up to which blocks certainly last
     starts: Reals  # sum of ``start`` over the sequences that write
+    least_start: Reals  # at most the least of them
     to_prefill: Integers  # prompt tokens of its requests
     twice: Integers  # uses of hashed blocks beyond the first of each
     cached: Integers  # hashed blocks that are kept
@@ -134,11 +139,22 @@ class State(NamedTuple):
     gaps: Reals  # (bins,) numbers of times between two tokens
     timeline: Reals  # (3 x bins,) integrals of waiting, running and KV cache in use
     bin_s: Reals  # (1,) width of a bin of the timeline
-    counts: Integers  # (2,) requests in the heap, and routed
+    ended: Integers  # (requests,) those that have ended in the last steps
+    counts: Integers  # (3,) requests in the heap, routed, and ended in the last steps
     lower_blocks: Integers  # (lower tiers,) hashed blocks that each holds
     load_s: Reals  # (lower tiers,) time to load a hashed block
     load_j: Reals  # (1,) energy to write a hashed block to the memory of its devices
     load_bytes: Reals  # (1,) that this moves
+
+
+class Side(NamedTuple):
+    """One of two pools of servers: their machine, rules, requests, log and state."""
+
+    replica: Replica
+    limits: Limits
+    offered: Offered
+    log: Log
+    state: State
 
 
 class Parts(NamedTuple):

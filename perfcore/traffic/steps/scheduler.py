@@ -29,8 +29,8 @@ from perfcore.traffic.steps.blocks import (
     use_hits,
 )
 from perfcore.traffic.steps.clock import add_gap, add_time, count_gaps, span_of, used_tokens
-from perfcore.traffic.steps.queues import join_queue, leave_queue, release_dependents
-from perfcore.traffic.steps.records import LOWER, Limits, Log, Offered, Parts, Span, State
+from perfcore.traffic.steps.queues import join_queue, leave_queue
+from perfcore.traffic.steps.records import ENDED, LOWER, Limits, Log, Offered, Parts, Span, State
 
 ROUNDING = 1e-9  # of numbers of tokens and steps
 
@@ -220,7 +220,7 @@ def begin_writing(
         share_prompt(limits, offered, state, server, request)
         if np.isnan(log.first_token_s[request]):
             log.first_token_s[request] = now
-        else:
+        elif limits.prefilled == 0:
             add_gap(state, now - state.token_s[request], 1.0)
         if limits.prefilled == 0:
             state.token_s[request] = now
@@ -230,6 +230,7 @@ def begin_writing(
         start = offered.input_len[request] + state.written[request] - replica.step_tokens * step
         state.start[request] = start
         state.starts[server] += start
+        state.least_start[server] = min(state.least_start[server], start)
         state.end[request] = step + more
         state.next_end[server] = min(state.next_end[server], step + more)
         state.sure_until[server] = step
@@ -254,7 +255,8 @@ def finish(limits: Limits, offered: Offered, log: Log, state: State, server: int
             log.finished_s[request] = now
             give_back(limits, offered, state, server, request)
             keep_answer(limits, offered, state, server, request)
-            release_dependents(offered, state, request, now)
+            state.ended[state.counts[ENDED]] = request
+            state.counts[ENDED] += 1
             continue
         if position < writing:
             next_end = min(next_end, state.end[request])
@@ -269,6 +271,7 @@ def finish(limits: Limits, offered: Offered, log: Log, state: State, server: int
     state.sure_until[server] = step
     if kept_writing == 0:
         state.starts[server] = 0.0  # without the rounding errors of all that have ended
+        state.least_start[server] = np.inf
 
 
 @jit.inlined
