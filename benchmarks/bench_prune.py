@@ -16,7 +16,7 @@ import json
 import os
 import time
 
-from machine import peak_rss_bytes
+from machine import peak_rss_bytes, warn_if_busy
 
 from perfcore.searching.objectives import Objective
 from perfcore.searching.search import Found, find_best
@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--subspace", type=float, default=1e8)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
+    warn_if_busy()
     searched(1e6, given.workers, prune=False)  # compile, or load from the cache
     some = searched(given.subspace, given.workers, prune=True)
     every = searched(given.subspace, given.workers, prune=False)
