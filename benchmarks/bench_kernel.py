@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from c.baseline import FLAGS, Baseline, compiled, compilers, cpus
+from machine import warn_if_busy
 from vectorised import evaluator as vectorised
 
 from perfcore import records
@@ -253,6 +254,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--compilers", action="store_true")
     options = parser.parse_args()
+    warn_if_busy()
     # Read when OpenMP is loaded; otherwise its threads spin for 0.2 s of the next side's turn.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     repeats, threads = options.repeats, cpus()

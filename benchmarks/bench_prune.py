@@ -2,10 +2,12 @@
 
     python benchmarks/bench_prune.py [--configs 1e12] [--subspace 1e8]
 
-Bandwidth, arithmetic and price of a device scale from half to twice an H100's, in steps so small
-that there are as many configurations as asked for. Each device serves two models in two formats, in
-layouts of up to 8 devices, at every batch, prompt and answer length. What is searched for are the
-cheapest output tokens of each model, within limits on TPOT and TTFT.
+An accelerator has more or less memory, which sets its capacity, bandwidth and price; more or less
+arithmetic, and links, which cost something, too. Each costs two to three times as much at the end
+as at the beginning, so that no end is the best. There are up to 100 steps of each; every device
+serves two models in two formats of weights and of KV cache, in layouts of up to 8 devices, at every
+batch, and at many lengths of prompts and answers. What is searched for are the cheapest output
+tokens of each model, within limits on TPOT and TTFT.
 
 On a subspace, the same search evaluates every configuration, and must find the same rows. The last
 line of stdout is a JSON document.
@@ -16,7 +18,7 @@ import json
 import os
 import time
 
-from machine import peak_rss_bytes
+from machine import peak_rss_bytes, warn_if_busy
 
 from perfcore.searching.objectives import Objective
 from perfcore.searching.search import Found, find_best
@@ -24,14 +26,40 @@ from perfcore.space.space import Space
 
 MODELS = ("llama-3.3-70b", "qwen3-235b-a22b")
 WHERE = ("tpot_s<=20ms", "ttft_s<=1s")
-LENGTHS, ANSWERS, BATCHES, LAYOUTS, FORMATS = 16, 4, 64, 4, 2
+FORMATS, LAYOUTS = 4, 4
+# Batches, prompt lengths, answer lengths: of the whole space, and of a part with more devices.
+WHOLE, PART = (128, 32, 8), (32, 8, 4)
+OWNED = 2.0  # `economics.purchase`: the price follows from that of the device
 
 
-def space(configs: float) -> Space:
+def linear(low: float, high: float, steps: int) -> dict[str, object]:
+    """Return an axis of equal steps."""
+    return {"linear": [low, high], "n": steps}
+
+
+def space(configs: float, served: tuple[int, int, int]) -> Space:
     """Return the design space with about so many configurations, most of them of devices."""
-    fixed = LENGTHS * ANSWERS * BATCHES * LAYOUTS * FORMATS * len(MODELS)
-    steps = max(2, round((configs / fixed) ** (1 / 3)))
-    scales = {"scale": {"linear": [0.5, 2.0], "n": steps}}
+    batches, inputs, outputs = served
+    fixed = batches * inputs * outputs * FORMATS * LAYOUTS * len(MODELS)
+    steps = min(max(2, round((configs / fixed) ** (1 / 3))), 100)
+
+    def scale(low: float, high: float) -> dict[str, object]:
+        return {"scale": linear(low, high, steps)}
+
+    memory = {
+        "device.memory_bandwidth": scale(0.5, 2.0),
+        "device.memory_capacity": scale(0.5, 2.0),
+        "device.purchase_price": scale(0.7, 1.6),
+    }
+    arithmetic = {
+        "device.flops_fp16": scale(0.5, 2.0),
+        "device.flops_fp8": scale(0.5, 2.0),
+        "economics.price_multiplier": linear(0.8, 1.4, steps),
+    }
+    links = {
+        "device.link_bandwidth": scale(0.5, 2.0),
+        "economics.server_factor": linear(1.2, 1.8, steps),
+    }
     return Space.from_dict(
         {
             "name": "accelerators",
@@ -41,24 +69,24 @@ def space(configs: float) -> Space:
                 "engine": ["vllm"],
                 "scheduler": ["continuous"],
                 "weight_format": ["bf16", "fp8"],
+                "kv_format": ["bf16", "fp8"],
                 "tp": [1, 2, 4, 8],
-                "batch": {"linear": [1, BATCHES], "n": BATCHES},
-                "input_len": {"linear": [256, 8192], "n": LENGTHS},
-                "output_len": [128, 256, 512, 1024],
+                "batch": linear(1, batches, batches),
+                "input_len": linear(256, 8192, inputs),
+                "output_len": linear(128, 1024, outputs),
             },
-            "what_if": {
-                "device.memory_bandwidth": scales,
-                "device.flops_fp16": scales,
-                "economics.price_multiplier": {"linear": [0.5, 2.0], "n": steps},
-            },
+            "what_if": {**memory, **arithmetic, **links, "economics.purchase": [OWNED]},
+            "zip": [{"axes": list(tied)} for tied in (memory, arithmetic, links)],
         }
     )
 
 
-def searched(configs: float, workers: int, *, prune: bool) -> Found:
+def searched(
+    configs: float, workers: int, *, served: tuple[int, int, int] = PART, prune: bool
+) -> Found:
     """Return the cheapest rows of each model that meet the objectives."""
     objective = Objective("cost_per_mtok_output_usd")
-    return find_best(space(configs), objective, WHERE, ["model"], 3, workers, prune=prune)
+    return find_best(space(configs, served), objective, WHERE, ["model"], 3, workers, prune=prune)
 
 
 def main() -> None:
@@ -68,6 +96,7 @@ def main() -> None:
     parser.add_argument("--subspace", type=float, default=1e8)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
+    warn_if_busy()
     searched(1e6, given.workers, prune=False)  # compile, or load from the cache
     some = searched(given.subspace, given.workers, prune=True)
     every = searched(given.subspace, given.workers, prune=False)
@@ -76,7 +105,7 @@ def main() -> None:
     print(f"{every.configs:,} configurations, every one evaluated: {every.seconds:.1f} s")
     print(f"the same rows with boxes skipped: {some.seconds:.1f} s")
     begun = time.perf_counter()
-    found = searched(given.configs, given.workers, prune=True)
+    found = searched(given.configs, given.workers, served=WHOLE, prune=True)
     elapsed = time.perf_counter() - begun
     if found.pruned is None:
         raise RuntimeError("nothing was skipped")
@@ -86,7 +115,8 @@ def main() -> None:
         f"{skipped:.7%} skipped by bounds of {found.pruned.bounded:,} boxes"
     )
     for row in found.rows.to_pylist()[::3]:
-        print(f"  {row['model']}: {row['cost_per_mtok_output_usd']:.3f} USD/Mtok")
+        changed = [f"{key} {value:.4g}" for key, value in row.items() if key.startswith("device.")]
+        print(f"  {row['model']}: {row['cost_per_mtok_output_usd']:.3f} USD/Mtok", *changed)
     print(
         json.dumps(
             {

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
-from machine import peak_rss_bytes
+from machine import peak_rss_bytes, warn_if_busy
 
 from perfcore.runs.manifest import shard_file
 from perfcore.runs.parquet import ParquetShard, schema, writer_options
@@ -129,6 +129,7 @@ def main() -> None:
     if options.child:
         child(options.child, options.overrides, options.workers)
         return
+    warn_if_busy()
     results = {}
     for workers in sorted({1, options.workers}):
         found = compare(options.spec, options.overrides, workers, options.repeats)

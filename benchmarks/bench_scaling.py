@@ -23,7 +23,7 @@ import bench_kernel
 import bench_run
 import numpy as np
 import pyarrow as pa
-from machine import Others, machine, peak_rss_bytes
+from machine import Others, machine, peak_rss_bytes, warn_if_busy
 from scaling_page import (
     TASKS,
     Bytes,
@@ -443,6 +443,7 @@ def main(arguments: list[str] | None = None) -> None:
     output = given.output or (None if given.quick else PAGE)
     if output and not output.parent.is_dir():
         parser.error(f"--output: {str(output.parent)!r} is not a directory; create it first")
+    warn_if_busy()
     command = "python benchmarks/bench_scaling.py" + (" --quick" if given.quick else "")
     figures = measure(QUICK if given.quick else FULL, command)
     if output:

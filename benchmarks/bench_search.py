@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 
-from machine import peak_rss_bytes
+from machine import peak_rss_bytes, warn_if_busy
 
 from perfcore.columns import METRICS
 from perfcore.runs.parquet import Buffers
@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--configs", type=float, default=1e9)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
+    warn_if_busy()
     large = space(given.configs)
     objective = Objective("cost_per_mtok_output_usd")
     # compiled in another process, as the compiler's memory is not the search's

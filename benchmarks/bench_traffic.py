@@ -12,6 +12,8 @@ import json
 import resource
 import time
 
+from machine import warn_if_busy
+
 from perfcore.configuration.configuration import Configuration
 from perfcore.traffic.results import summary
 from perfcore.traffic.server import Rules, simulate_requests
@@ -40,6 +42,7 @@ def timed(configuration: Configuration, traffic: Traffic, rules: Rules) -> dict[
 
 def main() -> None:
     """Measure and print."""
+    warn_if_busy()
     simulate_requests(SMALL, Traffic(rate=1, requests=1).made(), Rules())  # loads compiled code
     found = {}
     for rate in (2, 5, 10, 20):

@@ -11,6 +11,8 @@ import resource
 import tempfile
 import time
 
+from machine import warn_if_busy
+
 from perfcore.runs.run import sweep
 from perfcore.space.space import Space
 
@@ -33,6 +35,7 @@ SPEC = {
 
 def main() -> None:
     """Measure and print."""
+    warn_if_busy()
     space = Space.from_dict(SPEC)
     with tempfile.TemporaryDirectory() as folder:
         small = {**SPEC, "traffic": {"request_rate": 1, "requests": 1}}

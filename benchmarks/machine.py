@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +44,28 @@ class Others:
         seconds = time.perf_counter() - self.started
         share = (_taken() - self.taken) / (seconds * (os.cpu_count() or 1))
         return min(1.0, max(0.0, share))  # the kernel counts ticks of 10 ms
+
+
+LOOK_SECONDS = 1.0
+BUSY = 0.03  # share of the processors above which other programs distort the results
+
+
+def warn_if_busy() -> float:
+    """Look at the machine for a second; say on standard error if other programs use it.
+
+    Returns the share of the processors that they use.
+    """
+    others = Others()
+    time.sleep(LOOK_SECONDS)
+    share = others.share()
+    if share > BUSY:
+        print(
+            f"warning: other programs use {share:.0%} of the processors: only ratios within one "
+            "run mean something; measure again on an idle machine",
+            file=sys.stderr,
+            flush=True,
+        )
+    return share
 
 
 def _taken() -> float:

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from machine import Machine
+from machine import BUSY, Machine
 
 from perfcore.cli.text import duration
 from perfcore.tables import Column, Table, markdown
@@ -18,7 +18,6 @@ CORES: Final = 64
 NODES: Final = 100
 PROCESSOR: Final = "the processor (kernel, then encoder)"
 WIDTH: Final = 100
-BUSY: Final = 0.03  # share of the processors above which other programs distort the results
 IDLE: Final = "."
 LOADED: Final = ", so the figures are worse than the machine allows: measure again when it is idle."
 

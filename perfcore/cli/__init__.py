@@ -26,6 +26,7 @@ from perfcore.cli.process import (
     handle_signals,
     open_streams,
 )
+from perfcore.cli.waiting import compilation_shown
 from perfcore.errors import InputError, PerfcoreError, RenamedWarning, one_line, spelled
 
 FAULT: Final = 2
@@ -155,7 +156,7 @@ class Program(click.Group):
         """Run, and exit with 0, 2 after an error, 130 after Ctrl-C, or 143 after SIGTERM."""
         kwargs |= {"standalone_mode": False}
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), compilation_shown():
                 warnings.simplefilter("always", RenamedWarning)
                 warnings.showwarning = _note  # type: ignore[assignment]  # has fewer parameters
                 code = super().main(*args, **kwargs)

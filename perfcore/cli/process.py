@@ -10,6 +10,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import Final, NoReturn, TextIO
 
+from perfcore.cli.waiting import ERASE
+
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 _CODES: Final = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
@@ -97,5 +99,6 @@ def _end(number: int) -> NoReturn:
             from rich.console import Console  # noqa: PLC0415 - few need it
 
             Console(stderr=True).show_cursor()  # hidden by a progress bar
+            os.write(2, ERASE.encode())  # what a kernel was waited for with
         os.write(2, b"error: interrupted\n")
     os._exit(_CODES[signal.Signals(number)])

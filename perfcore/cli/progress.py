@@ -8,6 +8,8 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from perfcore.cli.text import quantity
+from perfcore.cli.waiting import compiling
+from perfcore.kernel.compiling import COMPILATION
 from perfcore.runs.shards import ProgressDisplay
 from perfcore.runs.workers import Progress
 
@@ -33,8 +35,10 @@ class Display(ProgressDisplay):
         )
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._poll, daemon=True)
+        self.observer = COMPILATION.observer
 
     def __enter__(self) -> Self:
+        COMPILATION.observer = None  # the bar shows it
         self.bar.start()
         self.thread.start()
         return self
@@ -45,6 +49,7 @@ class Display(ProgressDisplay):
         self.thread.join()
         self._update()
         self.bar.stop()
+        COMPILATION.observer = self.observer
 
     def _poll(self) -> None:
         while not self.done.wait(_POLL_SECONDS):
@@ -54,4 +59,7 @@ class Display(ProgressDisplay):
         progress = self.progress
         rate = quantity(progress.rows / max(progress.seconds, 1e-9), digits=3)
         rows = f"{progress.rows:,} rows, {rate} rows/s"
+        seconds = COMPILATION.seconds
+        if seconds is not None:
+            rows = compiling(seconds)
         self.bar.update(self.task, completed=progress.done_points, rows=rows)

@@ -7,6 +7,7 @@ columns). No fast-math flag is set, so compiled and interpreted results are equa
 ``error_model="numpy"`` only omits the check for division by zero.
 """
 
+import gc
 import hashlib
 import inspect
 import os
@@ -14,25 +15,30 @@ import pickle
 import pkgutil
 import stat
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, cached_property
 from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import numba
 import numpy as np
 import platformdirs
 from llvmlite import ir
 from numba import types
-from numba.core import caching, codegen, config
+from numba.core import caching, codegen, config, event, typed_passes, untyped_passes
+from numba.core.compiler import CompilerBase
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import PassManager
+from numba.core.datamodel import models
+from numba.core.datamodel.registry import default_manager
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic, overload, register_jitable
 
+from perfcore.kernel.compiling import COMPILATION
 from perfcore.kernel.layout import CACHE_LINE, Integers, Reals
 from perfcore.kernel.sources import source_hash
 
@@ -94,6 +100,35 @@ def _private_directory() -> Path:
 CACHE = cache_directory()
 
 
+class _Library(codegen.JITCodeLibrary):
+    """Code of a function, which becomes machine code when its address is first asked for.
+
+    Numba does that for every function. Formulas are called from where they are inlined only. It
+    also optimises every function before it inlines others, and again after that.
+    """
+
+    _waits = False  # for somebody to ask for an address
+
+    def _optimize_functions(self, ll_module: Any) -> None:  # noqa: ANN401
+        ll_module.data_layout = self._codegen._data_layout  # noqa: SLF001
+
+    def _finalize_final_module(self) -> None:
+        self._waits = not self._disable_inspection  # which is set for code from the cache
+        if self._waits:
+            self._finalize_dynamic_globals()  # type: ignore[no-untyped-call]
+            self._finalized = True
+        else:
+            super()._finalize_final_module()  # type: ignore[no-untyped-call]
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """Return the address of a function; 0 if there is none of this name."""
+        self._ensure_finalized()  # type: ignore[no-untyped-call]
+        if self._waits and name in {one.name for one in self.get_defined_functions()}:  # type: ignore[no-untyped-call]
+            self._waits = False
+            super()._finalize_final_module()  # type: ignore[no-untyped-call]
+        return int(super().get_pointer_to_function(name))  # type: ignore[no-untyped-call]
+
+
 class _Codegen(codegen.JITCPUCodegen):
     """LLVM settings for perfcore's kernels; other packages keep Numba's.
 
@@ -103,11 +138,18 @@ class _Codegen(codegen.JITCPUCodegen):
     M rows/s. The settings are part of the cache key.
     """
 
+    _library_class = _Library
+
     def _customize_tm_features(self) -> str:
         features: str = super()._customize_tm_features()  # type: ignore[no-untyped-call]
         chosen = config.CPU_FEATURES is not None  # type: ignore[attr-defined]
         wide = not chosen and "+avx512fp16" in features
         return f"{features},-prefer-256-bit" if wide else features
+
+    def set_env(self, env_name: str, env: object) -> None:
+        """Set the environment of a function in machine code."""
+        if self._engine.is_symbol_defined(env_name):  # type: ignore[no-untyped-call]
+            super().set_env(env_name, env)  # type: ignore[no-untyped-call]
 
 
 @cache
@@ -205,6 +247,26 @@ class _Cache(caching.FunctionCache):
         return [key[0] for key in keys if key == self._index_key(key[0], _codegen())]  # type: ignore[no-untyped-call]
 
 
+class _Listener(event.Listener):
+    """Listener to Numba while it looks for a kernel: it compiles what the cache does not have."""
+
+    def __init__(self) -> None:
+        self.depth = 0  # of kernels and formulas that are compiled for one another
+
+    def on_start(self, event: Any) -> None:  # noqa: ANN401, ARG002
+        self.depth += 1
+        if self.depth == 1:
+            COMPILATION.begin()
+
+    def on_end(self, event: Any) -> None:  # noqa: ANN401, ARG002
+        self.depth -= 1
+        if self.depth == 0:
+            COMPILATION.end()
+
+
+_LISTENER = _Listener()
+
+
 class _Kernel(CPUDispatcher):
     """A compiled loop with its own LLVM settings and cache.
 
@@ -223,9 +285,85 @@ class _Kernel(CPUDispatcher):
             everyones = context._internal_codegen  # noqa: SLF001 - it has no setter
             context._internal_codegen = _codegen()  # noqa: SLF001
             try:
-                return super().compile(sig)
+                if everyones is context._internal_codegen:  # noqa: SLF001 - for another kernel
+                    return super().compile(sig)
+                with event.install_listener("numba:compile", _LISTENER), _uncollected():
+                    return super().compile(sig)
             finally:
                 context._internal_codegen = everyones  # noqa: SLF001
+
+
+class _Passed(models.DataModel):
+    """Passing of a record to functions as a whole.
+
+    Numba passes every field by itself, and looks in each for arrays to count references to. Most of
+    the code of formulas would take records of hundreds of fields apart and put them together.
+    """
+
+    @cached_property
+    def _counted(self) -> bool:
+        return bool(self.contains_nrt_meminfo())  # type: ignore[no-untyped-call]
+
+    @cached_property
+    def _same(self) -> bool:
+        return bool(self.get_value_type() == self.get_data_type())  # type: ignore[no-untyped-call]
+
+    def get_argument_type(self) -> Any:  # noqa: ANN401
+        return self.get_value_type()  # type: ignore[no-untyped-call]
+
+    def as_argument(self, builder: Any, value: Any) -> Any:  # noqa: ANN401, ARG002
+        return value
+
+    from_argument = as_argument
+
+    def as_return(self, builder: Any, value: Any) -> Any:  # noqa: ANN401
+        return value if self._same else super().as_return(builder, value)  # type: ignore[no-untyped-call]
+
+    def from_return(self, builder: Any, value: Any) -> Any:  # noqa: ANN401
+        return value if self._same else super().from_return(builder, value)  # type: ignore[no-untyped-call]
+
+    def traverse(self, builder: Any) -> Any:  # noqa: ANN401
+        return super().traverse(builder) if self._counted else []  # type: ignore[no-untyped-call]
+
+
+class _PassedTuple(_Passed, models.TupleModel):
+    pass
+
+
+class _PassedUniTuple(_Passed, models.UniTupleModel):
+    pass
+
+
+def _pass_records() -> None:
+    """Make Numba pass perfcore's records as a whole, and no others."""
+    package = __name__.partition(".")[0]
+    ways: dict[Any, tuple[Callable[..., Any], Callable[..., Any]]] = {
+        types.NamedTuple: (_PassedTuple, models.TupleModel),
+        types.NamedUniTuple: (_PassedUniTuple, models.UniTupleModel),
+    }
+
+    def model(manager: Any, kind: Any) -> Any:  # noqa: ANN401
+        ours, others = ways[type(kind)]
+        home, _, _ = kind.instance_class.__module__.partition(".")
+        return (ours if home == package else others)(manager, kind)
+
+    for kind in ways:
+        default_manager.register(kind, model)  # type: ignore[no-untyped-call]
+
+
+_pass_records()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Collect no garbage: a twelfth of the time to compile, in which little becomes garbage."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def kernel(function: F) -> F:
@@ -264,9 +402,40 @@ def dtype_of(array: Any) -> np.dtype[Any]:  # noqa: ANN401
     return np.dtype(str(_element_of(array)))
 
 
+class _FormulaCompiler(CompilerBase):
+    """Compiler of formulas: the steps of Numba's that plain arithmetic and branches need.
+
+    Others look for loops to lift, closures, array expressions and constants to propagate.
+    """
+
+    def define_pipelines(self) -> list[PassManager]:
+        manager: Any = PassManager("perfcore formula")  # type: ignore[no-untyped-call]
+        for step in (
+            untyped_passes.TranslateByteCode,
+            untyped_passes.FixupArgs,
+            untyped_passes.IRProcessing,
+            untyped_passes.GenericRewrites,  # constant slices of records
+            untyped_passes.ReconstructSSA,
+            typed_passes.NopythonTypeInference,
+            typed_passes.PreLowerStripPhis,
+            typed_passes.IRLegalization,
+            typed_passes.AnnotateTypes,
+            typed_passes.NativeLowering,
+            typed_passes.NoPythonBackend,
+        ):
+            manager.add_pass(step, step.__name__)
+        manager.finalize()
+        return [manager]
+
+
+# The second omits the wrapper for callers in C, of which there are none.
+INLINED: Final[Any] = {"forceinline": True, "no_cfunc_wrapper": True}
+FORMULA: Final[Any] = {**INLINED, "pipeline_class": _FormulaCompiler}
+
+
 def inlined(function: F) -> F:
     """Make ``function`` callable from compiled code, always inlined."""
-    return register_jitable(forceinline=True)(function)
+    return register_jitable(**INLINED)(function)
 
 
 def modules_of(package: ModuleType) -> tuple[ModuleType, ...]:
@@ -286,7 +455,7 @@ def register(*modules: ModuleType) -> None:
     for module in modules:
         for _, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ == module.__name__:
-                inlined(function)
+                register_jitable(**FORMULA)(function)
 
 
 def _compiled(definition: Callable[..., Any]) -> Any:  # noqa: ANN401
@@ -311,7 +480,7 @@ def fuse(function: Callable[[float, float, float], float]) -> None:
     def chosen(first: Any, second: Any, addend: Any) -> Any:  # noqa: ANN401, ARG001
         return lambda first, second, addend: instruction(first, second, addend)  # noqa: PLW0108
 
-    overload(function, jit_options={"forceinline": True}, strict=False)(chosen)
+    overload(function, jit_options=INLINED, strict=False)(chosen)
 
 
 N = TypeVar("N", int, float)

@@ -52,6 +52,14 @@ class Boxes(NamedTuple):
         return Boxes(self.start[:, chosen], self.stop[:, chosen])
 
 
+class Halves(NamedTuple):
+    """Halves of boxes: the first of each, then the second of each."""
+
+    boxes: Boxes
+    along: Integers  # dimension that was halved
+    width: Reals  # of the whole box's values on it, as a logarithm
+
+
 class Ranges:
     """Least and largest of numbers in any range of their positions, found in constant time."""
 
@@ -123,28 +131,30 @@ class Grid:
             found.append(Boxes(start[:, np.newaxis], stop[:, np.newaxis]))
         return found
 
-    def halves(self, boxes: Boxes) -> Boxes:
+    def halves(self, boxes: Boxes, weights: Reals) -> Halves:
         """Return both halves of each box, on the dimension on which its values differ most.
 
-        Every box has several positions on some dimension.
+        Differences count times the weights of dimensions. Every box has several positions on some
+        dimension.
         """
         widths = np.full(boxes.start.shape, -1.0)
         for name, ranges in self.ranges.items():
             number = self.place_of[name]
             low, high = ranges.ends(boxes.start[number], boxes.stop[number])
             width = np.log(np.maximum(abs(high), 1e-9)) - np.log(np.maximum(abs(low), 1e-9))
-            widths[number] = np.maximum(widths[number], abs(width) * self.weights[number])
-        widths[boxes.stop - boxes.start < 2] = -2.0
-        widest = np.argmax(widths, axis=0)
+            widths[number] = np.maximum(widths[number], abs(width))
+        single = boxes.stop - boxes.start < 2
+        widest = np.argmax(np.where(single, -2.0, widths * weights[:, np.newaxis]), axis=0)
         every = np.arange(boxes.number)
         middle = (boxes.start[widest, every] + boxes.stop[widest, every]) // 2
         start, stop = boxes.start.copy(), boxes.stop.copy()
         stop[widest, every] = middle
         start[widest, every] = middle
-        return Boxes(
+        both = Boxes(
             np.concatenate([boxes.start, start], axis=1),
             np.concatenate([stop, boxes.stop], axis=1),
         )
+        return Halves(both, np.tile(widest, 2), np.tile(widths[widest, every], 2))
 
     def first_places(self, boxes: Boxes) -> Integers:
         """Return the place in the space of the first row of each box."""

@@ -21,7 +21,7 @@ from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.replica import OK
 from perfcore.runs.parquet import Buffers
 from perfcore.runs.workers import Count, Evaluator, Progress
-from perfcore.searching.boxes import Boxes, Grid
+from perfcore.searching.boxes import Boxes, Grid, Halves
 from perfcore.searching.groups import SpaceGroups
 from perfcore.searching.intervals import ends
 from perfcore.searching.objectives import Objective
@@ -34,6 +34,7 @@ BATCH: Final = 2048  # boxes whose bounds are computed together
 CHUNKS: Final = 4  # parts of those, by their promise
 DRAWN: Final = 128  # outer points, and inner points, of a family
 DESCENTS: Final = 8  # along all axes
+LEARNT: Final = 0.5  # of a weight, from one batch of boxes
 OUTER_S: Final = 1e-6  # of the kernel, per outer point
 ROW_S: Final = 6e-9  # per row
 LEAF_S: Final = 5e-5
@@ -113,9 +114,19 @@ class _Family:
     They lie in a heap of chunks, so that taking the most promising does not move all others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Reals) -> None:
         self.chunks: list[tuple[float, int, Boxes, Reals]] = []
         self.added = 0
+        self.weights = 0.2 * weights  # of dimensions: what halving a range of unit width gained
+
+    def learn(self, halves: Halves, before: Reals, after: Reals) -> None:
+        """Adapt the weights to how much the bounds of halves are closer than those of boxes."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            gain = (after - before) / (abs(after) + abs(before)) / halves.width
+        known = np.isfinite(gain)
+        for dimension in np.unique(halves.along[known]):
+            mean = np.mean(gain[known & (halves.along == dimension)])
+            self.weights[dimension] += LEARNT * (mean - self.weights[dimension])
 
     @property
     def least(self) -> float:
@@ -177,7 +188,7 @@ class _Search(Generic[K]):
 
     def run(self, pool: ThreadPoolExecutor) -> None:
         """Halve, skip and evaluate boxes until none is left."""
-        families = [_Family() for _ in self.grid.families()]
+        families = [_Family(self.grid.weights) for _ in self.grid.families()]
         queue: list[tuple[float, int]] = []
         for number, boxes in enumerate(self.grid.families()):
             self._add(families[number], boxes)
@@ -196,7 +207,9 @@ class _Search(Generic[K]):
             small = self._seconds(boxes) <= LEAF_S
             self._evaluate(boxes.at(small), pool)
             if not small.all():
-                self._add(family, self.grid.halves(boxes.at(~small)))
+                halves = self.grid.halves(boxes.at(~small), family.weights)
+                before = np.tile(values[:, left][0, ~small], 2)
+                self._add(family, halves.boxes, (halves, before))
             if family.chunks:
                 heapq.heappush(queue, (family.least, number))
 
@@ -210,8 +223,14 @@ class _Search(Generic[K]):
         with self.lock:
             self.progress.done_points += int(boxes.rows.sum())
 
-    def _add(self, family: _Family, boxes: Boxes) -> None:
-        """Add those boxes to a family in which there may be a result."""
+    def _add(
+        self, family: _Family, boxes: Boxes, halved: tuple[Halves, Reals] | None = None
+    ) -> None:
+        """Add those boxes to a family in which there may be a result.
+
+        ``halved`` tells how they were made, and bounds of the whole boxes' first objective.
+        """
+        found: list[Reals] = []
         for first in range(0, boxes.number, BATCH):
             some = boxes.at(np.arange(first, min(first + BATCH, boxes.number)))
             self.bounded += some.number
@@ -223,9 +242,13 @@ class _Search(Generic[K]):
                     low, high = self._ends(point, name, some.number)
                     values[row] = low if self.signs[row] > 0.0 else -high
                 possible = self._possible(point, some.number)
+            found.append(values[0])
             possible &= ~self._settled(some, values)
             self._skip(some.at(~possible))
             family.add(some.at(possible), values[:, possible])
+        if halved is not None:
+            halves, before = halved
+            family.learn(halves, before, np.concatenate(found))
 
     def _ends(self, point: Point, name: str, count: int) -> tuple[Any, Any]:
         """Return bounds of a column in each box, as the kernel writes them."""
