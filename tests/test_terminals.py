@@ -373,7 +373,7 @@ def test_pictures_are_harmless():
     assert r"\x1b" in vega.svg(picture)
     written = re.sub(r"<script>.*?</script>", "", page.picture_page(picture), flags=re.DOTALL)
     assert_harmless(written)
-    (data,) = re.findall('id="pictures">(.*?)</script>', written)
+    (data,) = re.findall('id="drawn">(.*?)</script>', written)
     assert all(text.isprintable() for text in texts_of(json.loads(data)))
 
 

@@ -54,7 +54,7 @@ GROUPS = ["models", "devices", "formats", "engines", "economics", "columns"]
 
 def test_program_alone_prints_help():
     assert invoke() == invoke("--help")
-    assert "perfcore point llama-3-70b h100-sxm" in invoke()
+    assert "perfcore point llama-3.3-70b h100" in invoke()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
