@@ -88,8 +88,40 @@ def _quantised(fields: Fields, values: Facts) -> Quantisation:
     name = str(method).lower().replace("_", "-")
     reader = _METHODS.get(name)
     found = reader(fields, values) if reader else _unknown(f"quant_method {show(method)}")
-    cache = _cache_of(values)
-    return found._replace(notes=(*found.notes, cache)) if cache else found
+    more = filter(None, (_cache_of(values), _unread_of(values)))
+    return found._replace(notes=(*found.notes, *more))
+
+
+# Keys that say which modules are quantised and how, of which one that is not known may matter.
+_TELLING: Final = re.compile(
+    r"ignore|exclud|skip|convert|modules|layers|bits|group|block|algo|target"
+)
+_KNOWN: Final = frozenset(
+    [
+        *("modules_to_not_convert", "ignore", "ignored_layers", "exclude_modules", "exclude"),
+        *("llm_int8_skip_modules", "skip_modules", "linear_weights_not_to_quantize"),
+        *("bits", "w_bit", "nbits", "num_bits", "head_bits", "nbits_per_codebook"),
+        *("group_size", "q_group_size", "in_group_size", "out_group_size", "static_groups"),
+        *("config_groups", "weight_block_size", "modules_block_size", "quant_algo"),
+        *("kv_cache_quant_algo", "quantized_layers", "kv_cache_group", "algo_config"),
+        *("block_name_to_quantize", "modules_in_block_to_quantize", "target_modules"),
+        *("config_for_layers", "to_quant_block_names", "layers_to_quantize", "damp_auto_increment"),
+        *("hadamard_group_size", "tune_metadata", "beta1", "beta2"),
+    ]
+)
+
+
+def _unread_of(values: Facts) -> str:
+    """Return a note on keys that may say which modules are quantised, and are not known."""
+    strange = sorted(
+        key
+        for key, value in values.items()
+        if _TELLING.search(key)
+        and key not in _KNOWN
+        and "." not in key  # the name of a module
+        and value not in (None, False, "", [], {})
+    )
+    return f"not read, of the quantisation: {', '.join(strange[:5])}" if strange else ""
 
 
 def _unknown(what: str) -> Quantisation:

@@ -450,6 +450,15 @@ def test_what_is_counted_otherwise_is_said(values, words):
     assert words in quantised(**values).notes
 
 
+def test_keys_of_a_quantisation_that_are_not_known_are_said():
+    entry = quantised(**FP8, modules_left_alone=["model.layers.0"])
+
+    assert "not read, of the quantisation: modules_left_alone" in entry.notes
+    for name, (values, *_) in FORMATS.items():
+        given_values = {key: value for key, value in values.items() if key != "base"}
+        assert "of the quantisation" not in quantised(**given_values).notes, name
+
+
 def test_output_matrices_may_have_bits_of_their_own():
     """ExLlama: 4 bits, an output matrix of 6 bits and an embedding of 16, which make 11 each."""
     entry = quantised(quant_method="exl3", bits=4.0, head_bits=6)
