@@ -144,7 +144,7 @@ class Grid:
             width = np.log(np.maximum(abs(high), 1e-9)) - np.log(np.maximum(abs(low), 1e-9))
             widths[number] = np.maximum(widths[number], abs(width))
         single = boxes.stop - boxes.start < 2
-        widest = np.argmax(np.where(single, -2.0, widths * weights[:, np.newaxis]), axis=0)
+        widest = np.argmax(np.where(single, -np.inf, widths * weights[:, np.newaxis]), axis=0)
         every = np.arange(boxes.number)
         middle = (boxes.start[widest, every] + boxes.stop[widest, every]) // 2
         start, stop = boxes.start.copy(), boxes.stop.copy()

@@ -125,7 +125,7 @@ class _Family:
             gain = (after - before) / (abs(after) + abs(before)) / halves.width
         known = np.isfinite(gain)
         for dimension in np.unique(halves.along[known]):
-            mean = np.mean(gain[known & (halves.along == dimension)])
+            mean = max(np.mean(gain[known & (halves.along == dimension)]), 0.0)
             self.weights[dimension] += LEARNT * (mean - self.weights[dimension])
 
     @property

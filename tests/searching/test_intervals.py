@@ -181,7 +181,7 @@ def test_bounds_are_close():
     )
     grid = Grid(space)
     (family,) = grid.families()
-    whole, halves = grid.bounds(family), grid.bounds(grid.halves(family))
+    whole, halves = grid.bounds(family), grid.bounds(grid.halves(family, grid.weights).boxes)
 
     for name in ("tpot_s", "cost_per_mtok_output_usd"):
         exact = getattr(halves, name)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import perfcore
 from perfcore.errors import InputError
+from perfcore.records import PURCHASE_OWNED
 from perfcore.searching import pruning
 from perfcore.searching.objectives import Objective
 from perfcore.searching.search import find_best, find_front
@@ -113,6 +114,31 @@ def test_equal_rows_are_the_first_of_the_space():
 
     assert same_rows(pruned, whole)
     assert pruned.pruned.evaluated < 0.2 * pruned.configs
+
+
+@pytest.mark.usefixtures("splits")
+def test_ranges_are_halved_where_that_has_paid(monkeypatch):
+    """With prices that follow from bandwidth and links, fewer boxes do."""
+    changed = {
+        "device.memory_bandwidth": {"scale": {"linear": [0.5, 2.0], "n": 16}},
+        "device.purchase_price": {"scale": {"linear": [0.7, 1.6], "n": 16}},
+        "device.link_bandwidth": {"scale": {"linear": [0.5, 2.0], "n": 16}},
+        "economics.server_factor": {"linear": [1.2, 1.8], "n": 16},
+    }
+    first, second, third, fourth = changed
+    tied = [{"axes": [first, second]}, {"axes": [third, fourth]}]
+    what_if = {**changed, "economics.purchase": [PURCHASE_OWNED]}
+    space = Space.from_dict({**LARGE, "what_if": what_if, "zip": tied})
+    objective = Objective("cost_per_mtok_output_usd")
+
+    whole = find_best(space, objective, ["tpot_s<=20ms"], ["model"], 3)
+    learnt = find_best(space, objective, ["tpot_s<=20ms"], ["model"], 3, prune=True)
+    monkeypatch.setattr(pruning, "LEARNT", 0.0)
+    fixed = find_best(space, objective, ["tpot_s<=20ms"], ["model"], 3, prune=True)
+
+    assert same_rows(learnt, whole)
+    assert same_rows(fixed, whole)
+    assert learnt.pruned.bounded < 0.75 * fixed.pruned.bounded
 
 
 @pytest.mark.usefixtures("splits")
