@@ -50,8 +50,7 @@ def rhythm(
     prefill_steps = max(own_steps, 1.0) + ahead_share * beside * own_steps
     crowded = sequences * (own_steps + drafted * per_chunk * decode_steps)
     prefill = max(prefill_steps, crowded - decode_steps)
-    among = min(beside, 1.0) * prefill
-    company = min(beside * portion(decode_steps, among), 1.0)
+    company = min(beside * portion(decode_steps, prefill), 1.0)
     return Rhythm(
         decode=decode_steps,
         prefill=prefill,

@@ -65,7 +65,7 @@ def test_faster_memory_is_faster_in_proportion():
             "deepseek-v3",
             "rtx-4090",
             {"offload": "experts", "weight_format": "q4_k_m", "host": "ddr5-6000"},
-            "of layers and experts, 192 GB of host memory",
+            "of layers, experts and tables, 192 GB of host memory",
         ),
         (
             "gpt-oss-120b",
@@ -83,7 +83,7 @@ def test_faster_memory_is_faster_in_proportion():
             "llama-3-70b",
             "m3-ultra",
             {"gpu_layers": 10, "weight_format": "q4_k_m"},
-            "of layers and experts, 0 B of host memory",
+            "of layers, experts and tables, 0 B of host memory",
         ),
     ],
 )

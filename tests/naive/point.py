@@ -273,7 +273,7 @@ class Naive(Bill):
         waits = max(waits, tokens / room - writes)
         # All that run write all their tokens while one of them runs.
         beside = max(self.sequences - 1, 0)  # in the same passes
-        company = min(beside * writes / (writes + min(beside, 1) * waits), 1) if writes else 0
+        company = min(beside * writes / (writes + waits), 1)
         share = writes / (writes + company * waits) if writes else 1 / (1 + beside)
         return Pace(writes, waits, share, company, 1 / share, ahead, between)
 
