@@ -50,6 +50,17 @@ class PrefillCosts(NamedTuple):
     state_flops_per_token: float
 
 
+class PassAttention(NamedTuple):
+    """Attention of a pass, whose parts go through the stages, and in turn. [s]"""
+
+    seconds: float
+    reads: float  # part of seconds
+    scores: float  # the rest
+    arithmetic: float  # of all devices in turn, whatever it waits for
+    reads_in_turn: float
+    scores_in_turn: float
+
+
 class PassParts(NamedTuple):
     """Parts of a time by the resource that limits them. [s]"""
 
@@ -193,20 +204,6 @@ def attention_time(costs: PrefillCosts, model: Model, engine: Engine, work: Prom
     )
 
 
-def read_once(costs: PrefillCosts, work: Prompts, fill: float) -> float:
-    """Time of reading the context that ``fill`` leaves out: each part of a prompt reads it. [s]"""
-    reads = costs.attention_bytes_per_context * work.context
-    return reads * costs.per_attention_byte * (1.0 - fill)
-
-
-def pipelined_attention(
-    costs: PrefillCosts, model: Model, engine: Engine, work: Prompts, fill: float
-) -> float:
-    """Time of ``attention_time`` in a pipeline. [s]"""
-    total = attention_time(costs, model, engine, work).total
-    return fma(total, fill, read_once(costs, work, fill))
-
-
 def pipelined_parts(engine: Engine, layout: Layout, tokens: float) -> float:
     """Parts of a prefill that are in different stages at once; 1 without stages.
 
@@ -222,6 +219,67 @@ def chunk_fill(engine: Engine, layout: Layout, tokens: float) -> float:
     if layout.stages == 1.0:
         return 1.0
     return pipeline_fill(layout.stages, pipelined_parts(engine, layout, tokens))
+
+
+def last_part(
+    model: Model,
+    engine: Engine,
+    layout: Layout,
+    work: Prompts,
+    prompts: float,
+    new: float,
+    cached: float,
+) -> Prompts:
+    """Work of the last of the parts of ``work`` that go through the stages; all without stages.
+
+    It has as many of the ``new`` tokens as the others, and sees all before them: it takes longest.
+    """
+    if layout.stages == 1.0:
+        return work
+    part = new * (1.0 / pipelined_parts(engine, layout, prompts * new))
+    return prompts_of(model, prompts, part, cached + new - part)
+
+
+def through_stages(layout: Layout, all_parts: float, longest: float) -> float:
+    """Time in which parts pass through p stages, all of which take ``all_parts`` in turn. [s]
+
+    sum / p + (1 - 1/p) longest, if none overtakes another.
+    """
+    per_stage = 1.0 / layout.stages
+    return fma(longest, 1.0 - per_stage, all_parts * per_stage)
+
+
+def pipelined_attention(
+    costs: PrefillCosts,
+    model: Model,
+    engine: Engine,
+    layout: Layout,
+    prompts: float,
+    new: float,
+    cached: float,
+) -> float:
+    """Time of ``attention_time`` of a pass of ``prompts`` through the stages. [s]"""
+    work = prompts_of(model, prompts, new, cached)
+    last = last_part(model, engine, layout, work, prompts, new, cached)
+    return pass_attention(costs, model, engine, layout, work, last).seconds
+
+
+def pass_attention(
+    costs: PrefillCosts, model: Model, engine: Engine, layout: Layout, work: Prompts, last: Prompts
+) -> PassAttention:
+    """Attention of a pass through the stages, the ``last`` part of which takes longest."""
+    time = attention_time(costs, model, engine, work)
+    arithmetic = attention_arithmetic(costs, model, work)
+    reads = time.memory_duty * attention_bytes(costs, work) * costs.per_attention_byte
+    scores = time.compute_duty * arithmetic
+    if layout.stages == 1.0:
+        return PassAttention(time.total, reads, scores, arithmetic, reads, scores)
+    longest = attention_time(costs, model, engine, last)
+    longest_s = attention_bytes(costs, last) * costs.per_attention_byte
+    seconds = through_stages(layout, time.total, longest.total)
+    reads_s = through_stages(layout, reads, longest.memory_duty * longest_s)
+    scores_s = max(seconds - reads_s, 0.0)
+    return PassAttention(seconds, reads_s, scores_s, arithmetic, reads, scores)
 
 
 def passes_at_once(layout: Layout, groups: float, micro_batches: float, pipelined: float) -> float:
@@ -270,11 +328,11 @@ def prefill_terms(
     expert_links: Exchange,
     grouped: bool,
     work: Prompts,
+    last: Prompts,
     groups: float,
     prompts: float,
     experts_read: float,
     chunks: float,
-    fill: float,
     head_s: float,
     split: bool,
 ) -> PrefillTerms:
@@ -283,8 +341,8 @@ def prefill_terms(
     ``prompts`` is the number of prompts per group, ``head_s`` the time of the lm_head for them,
     which is recomputed if ``split``. A server reads weights and starts operators for each of
     ``chunks``. Parts of a long prefill can be in different pipeline stages at once, so that all of
-    it takes ``fill`` of its time, and each of them starts operators; reading the weights and the
-    context once takes as long as without.
+    it takes ``fill`` of its time, and each of them starts operators; reading the weights once takes
+    as long as without, and attention is that of unequal parts, the ``last`` of which takes longest.
     """
     tokens = work.tokens
     residue = engine.residue
@@ -303,7 +361,8 @@ def prefill_terms(
     elementwise = (
         operators.elementwise.weights + operators.elementwise.activations_per_token * tokens
     )
-    attention = attention_time(costs, model, engine, work)
+    attention = pass_attention(costs, model, engine, layout, work, last)
+    fill = chunk_fill(engine, layout, tokens)
     per_fill = 1.0 / fill
     starts = max(chunks, pipelined_parts(engine, layout, tokens)) * fill
     network = exchanges(links, tokens * fill, expert_links, expert_tokens * fill, grouped)
@@ -313,48 +372,48 @@ def prefill_terms(
     once = layer_weights(operators) + operators.experts.weights * experts_read
     once += operators.elementwise.weights
     once *= costs.narrowing - narrowing
-    context_once = read_once(costs, work, fill)
-    once += context_once
     if not split:
         passed = (linear.compute + elementwise) * narrowing + once
-        passed += attention.total * fill + head_s
+        passed += attention.seconds + head_s
         seconds = passed + (network.total + hand_over + fixed)
-        in_turn = once + head_s + hand_over
+        in_turn = once + attention.seconds + head_s + hand_over
+        alone = attention.reads_in_turn + attention.scores_in_turn + head_s + hand_over
         unknown = PassParts(memory=NOTHING, compute=NOTHING, transfer=NOTHING, latency=NOTHING)
         return PrefillTerms(
             seconds=seconds,
-            serial=fma(seconds - in_turn, per_fill, in_turn - once),
+            serial=fma(seconds - in_turn, per_fill, alone),
             parts=unknown,
             serial_parts=unknown,
             arithmetic=NOTHING,
-            attention=fma(attention.total, fill, context_once),
+            attention=attention.seconds,
         )
     head = add_prefill_operator(none, operators.lm_head, prompts, 1.0, residue, split)
-    memory = (linear.weights + elementwise) * narrowing + once
-    attention_memory = attention_bytes(costs, work) * costs.per_attention_byte
-    memory += attention.memory_duty * attention_memory * fill + head.weights
-    compute = linear.compute * narrowing
-    attention_compute = attention_arithmetic(costs, model, work)
-    compute += attention.compute_duty * attention_compute * fill + head.compute
+    linear_memory = (linear.weights + elementwise) * narrowing
+    linear_compute = linear.compute * narrowing
+    memory = linear_memory + once + (attention.reads + head.weights)
+    compute = linear_compute + (attention.scores + head.compute)
     arithmetic = layer_compute(operators) * tokens
     arithmetic += operators.experts.compute_per_token * expert_tokens
-    arithmetic = arithmetic * costs.narrowing + attention_compute
+    arithmetic = arithmetic * costs.narrowing + attention.arithmetic
     transfer = network.transfer + hand_over
     latency = max(network.total - network.transfer, 0.0) + fixed
     seconds = (memory + compute) + (transfer + latency)
-    in_turn = once + (head.weights + head.compute) + hand_over
+    own = head.weights + head.compute + hand_over
+    in_turn = once + attention.seconds + own
     return PrefillTerms(
         seconds=seconds,
-        serial=fma(seconds - in_turn, per_fill, in_turn - once),
+        serial=fma(
+            seconds - in_turn, per_fill, attention.reads_in_turn + attention.scores_in_turn + own
+        ),
         parts=PassParts(memory=memory, compute=compute, transfer=transfer, latency=latency),
         serial_parts=PassParts(
-            memory=fma(memory - once - head.weights, per_fill, head.weights),
-            compute=fma(compute - head.compute, per_fill, head.compute),
+            memory=fma(linear_memory, per_fill, attention.reads_in_turn + head.weights),
+            compute=fma(linear_compute, per_fill, attention.scores_in_turn + head.compute),
             transfer=fma(transfer - hand_over, per_fill, hand_over),
             latency=latency * per_fill,
         ),
         arithmetic=arithmetic,
-        attention=fma(attention.total, fill, context_once),
+        attention=attention.seconds,
     )
 
 
@@ -384,7 +443,7 @@ def cached_token_time(
     input_len: float,
     prefix_hit: float,
     attention_s: float,
-    fill: float,
+    layout: Layout,
 ) -> float:
     """Time that a cached token adds to a prefill of ``prompts``, of all of which it is one. [s]
 
@@ -393,8 +452,7 @@ def cached_token_time(
     """
     new = new_tokens(prefix_hit, input_len)
     if prefix_hit > 0.0:
-        alone = prompts_of(model, prompts, new, 0.0)
-        added = attention_s - pipelined_attention(costs, model, engine, alone, fill)
+        added = attention_s - pipelined_attention(costs, model, engine, layout, prompts, new, 0.0)
         return max(added, 0.0) * (1.0 / (input_len - new + TINY))
-    behind = prompts_of(model, prompts, new, 1.0)
-    return max(pipelined_attention(costs, model, engine, behind, fill) - attention_s, 0.0)
+    behind_s = pipelined_attention(costs, model, engine, layout, prompts, new, 1.0)
+    return max(behind_s - attention_s, 0.0)

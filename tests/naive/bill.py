@@ -272,12 +272,10 @@ class Bill(Passes):
         if self.deployment.prefix_hit and not self.cached:  # a prompt of one token
             return 0.0
         cached = self.cached or 1.0  # the first one
-        fill, seconds = self.fill(), []
+        seconds = []
         for before in (0.0, cached):
-            piecewise, once = (Sum(self.engine.residue, self.device) for _ in range(2))
-            self.attention_of_prompts(piecewise, before)
-            self.context_of_prompts(once, before)
-            seconds.append(fill * piecewise.total + (1 - fill) * once.total)
+            shares = self.through_stages(*self.parts_of_attention(before))
+            seconds.append(sum(part.total * share for part, share in shares))
         each = max(seconds[1] - seconds[0], 0.0) / cached / (self.prompts() * self.groups)
         return min(each / self.at_once(), input_s / self.input_len)
 

@@ -341,7 +341,7 @@ class Passes(Replica):
             return 1.0
         return max(self.prompts() * self.new / self.engine.prefill_chunk, 1.0)
 
-    def prefill_attention(self, cached):
+    def prefill_attention(self, cached, new=None):
         """Return cache bytes, state bytes, activation bytes and FLOP of a group's prompts.
 
         The new tokens of each come after ``cached`` ones. The last two are the FLOP of scores and
@@ -349,7 +349,8 @@ class Passes(Replica):
         """
         cache = moved = state = flop = indexed = 0.0
         counted = {}
-        length = cached + self.new
+        new = self.new if new is None else new
+        length = cached + new
         full = (length**2 + length - cached**2 - cached) / 2
         for layer in self.layers:
             kept = layer.attention
@@ -360,11 +361,11 @@ class Passes(Replica):
             chosen = kept.topk and length > kept.topk
             flop += (kept.decode_score if chosen else kept.prefill_score) * counted[kept]
             indexed += kept.index_score * full
-            flop += 8 * kept.state * self.new
-            written, read = self.new, length
+            flop += 8 * kept.state * new
+            written, read = new, length
             cache += (written + read) * kept.kv * self.kv.bits / 8 + read * kept.index
-            state += self.new * 2 * 4 * kept.state / 64
-            moved += self.new * self.activation * kept.io
+            state += new * 2 * 4 * kept.state / 64
+            moved += new * self.activation * kept.io
         return tuple(self.prompts() * value for value in (cache, state, moved, flop, indexed))
 
     def all_prompt_tokens(self):
@@ -397,10 +398,10 @@ class Passes(Replica):
         weights, _ = self.offloaded()
         return self.longer_read(weights * self.read_share(self.touching_tokens()))
 
-    def attention_of_prompts(self, total, cached):
+    def attention_of_prompts(self, total, cached, new=None):
         """Add the attention of a group's prompts, whose new tokens come after ``cached`` ones."""
         engine, width = self.engine, self.prefill_width
-        cache, state, moved, flop, indexed = self.prefill_attention(cached)
+        cache, state, moved, flop, indexed = self.prefill_attention(cached, new)
         efficiency = engine.attention_prefill_memory_efficiency
         total.operator(
             [
@@ -414,16 +415,18 @@ class Passes(Replica):
             ],
         )
 
-    def context_of_prompts(self, total, cached):
-        """Add the reading of the cache of a group's prompts, cached tokens and new ones."""
-        size = 0.0
-        for layer in self.layers:
-            if layer.attention:
-                size += layer.attention.kv * self.kv.bits / 8 + layer.attention.index
-        size *= self.prompts() * (cached + self.new)
-        share = self.kv_share(self.prefill_width)
-        efficiency = self.engine.attention_prefill_memory_efficiency
-        total.operator([("kv", size * share, efficiency)], [])
+    def parts_of_attention(self, cached):
+        """Return the attention of a group's prompts, and that of their last part."""
+        whole, longest = (Sum(self.engine.residue, self.device) for _ in range(2))
+        self.attention_of_prompts(whole, cached)
+        part = self.new / self.parts()
+        self.attention_of_prompts(longest, cached + self.new - part, part)
+        return whole, longest
+
+    def through_stages(self, whole, longest):
+        """Return sums and the share in which each is seen: the longest part passes alone."""
+        stages = 1 if self.spatial else self.pp
+        return (whole, 1 / stages), (longest, 1 - 1 / stages)
 
     def prefill(self):
         """Return the time of one prefill pass, without the host's."""
@@ -439,11 +442,12 @@ class Passes(Replica):
         self.linear_operators(once, 0, (loads[0], 0), width, expert_width)
         self.small_operators(parts, tokens, width, side_by_side)
         self.small_operators(once, 0, width, side_by_side)
-        self.attention_of_prompts(parts, self.cached)
-        self.context_of_prompts(once, self.cached)
+        attention, longest = self.parts_of_attention(self.cached)
         fill = self.fill()
         total.add(parts, fill)
         total.add(once, 1 - fill)
+        for each, share in self.through_stages(attention, longest):
+            total.add(each, share)
 
         # Every part, and every step of a server, starts anew.
         starts = max(self.weight_reads(), self.parts()) * fill
@@ -461,8 +465,8 @@ class Passes(Replica):
             head.wait("network_transfer", (self.pp - 1) * size / device.link_bandwidth)
         total.add(head, 1)
 
-        self.prefill_work = parts.total + links.total / fill + head.total
-        self.prefill_arithmetic = parts.arithmetic
+        self.prefill_work = parts.total + attention.total + links.total / fill + head.total
+        self.prefill_arithmetic = parts.arithmetic + attention.arithmetic
         return total
 
     def pipelined(self):

@@ -271,6 +271,7 @@ class Naive(Bill):
         waits += first * max(self.sequences - 1, 0) * of_a_prompt
         tokens = self.sequences * (self.new + self.queries * writes)
         waits = max(waits, tokens / room - writes)
+        waits += 0.5  # it arrives in the middle of a step, which does not carry its prompt
         # All that run write all their tokens while one of them runs.
         beside = max(self.sequences - 1, 0)  # in the same passes
         company = min(beside * writes / (writes + waits), 1)
@@ -326,7 +327,7 @@ class Naive(Bill):
         slowed.add(beside, between / accepted / prompts / self.at_once())
         between_s = beside.total * between * writes / prompts / self.at_once()
 
-        outside = engine.host_per_prefill + company * wall / 2
+        outside = engine.host_per_prefill
         first = outside + company * waits * wall + own_s + ahead * ahead_s
         tpot = step.total + slowed.total
         runs = first + (self.output_len - 1) * tpot

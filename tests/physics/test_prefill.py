@@ -17,15 +17,17 @@ from perfcore.physics.prefill import (
     attention_work,
     cached_token_time,
     chunk_fill,
+    last_part,
     new_tokens,
+    pass_attention,
     pipelined_attention,
     pipelined_parts,
     prefill_costs,
     prefill_terms,
     prompts_of,
-    read_once,
     score_work,
     shared_parts,
+    through_stages,
 )
 from perfcore.physics.roofline import Operator, operator_time
 from physics.worked import (
@@ -133,18 +135,46 @@ def test_chunks_fill_stages():
     assert chunk_fill(engine, layout, 100.0) == 1.0
 
 
-def test_every_part_of_a_prompt_reads_the_context():
-    """2048 tokens read 2048 x 327,680 bytes at 3.35 TB/s; 5/8 of all other time, not of this."""
+def test_last_part_of_a_prompt_takes_longest():
+    """8 tokens behind 8, in 4 parts of 2: queries 15 and 16 see 15 + 16 keys, of 16 tokens."""
+    engine = IDEAL._replace(pipeline_chunk=2.0, prefill_overlap=64.0)
+    layout = lay_out(LLAMA, H100, deployed(pp=2.0))
+    work = prompts_of(LLAMA, 1.0, 8.0, 8.0)
+    last = last_part(LLAMA, engine, layout, work, 1.0, 8.0, 8.0)
+
+    assert (last.tokens, last.context, last.global_pairs) == (2.0, 16.0, 31.0)
+    assert last_part(LLAMA, ENGINE, layout, work, 1.0, 8.0, 8.0) == work
+
+
+def test_parts_pass_through_stages_in_order():
+    """Parts of 1, 2 and 3 s in 2 stages: 0.5 s, 1 s and 1.5 s in the first, 1.5 s in the second."""
+    two = lay_out(LLAMA, H100, deployed(pp=2.0))
     costs, work = llama_prefill(IDEAL, batch=1.0, input_len=2_048.0)
-    reads = 2_048 * 327_680 / 3.35e12
     alone = attention_time(costs, LLAMA, IDEAL, work).total
 
-    assert read_once(costs, work, 1.0) == 0.0
-    assert read_once(costs, work, 5 / 8) == digits(reads * 3 / 8)
-    assert pipelined_attention(costs, LLAMA, IDEAL, work, 1.0) == alone
-    assert pipelined_attention(costs, LLAMA, IDEAL, work, 5 / 8) == digits(
-        (alone - reads) * 5 / 8 + reads
+    assert through_stages(two, 6.0, 3.0) == 4.5
+    assert through_stages(lay_out(LLAMA, H100, ALONE), 6.0, 3.0) == 6.0
+    one, engine = (IDEAL._replace(pipeline_chunk=size) for size in (2_048.0, 1_024.0))
+    assert pipelined_attention(costs, LLAMA, one, two, 1.0, 2_048.0, 0.0) == digits(alone)
+    half = prompts_of(LLAMA, 1.0, 1_024.0, 1_024.0)
+    longest = attention_time(costs, LLAMA, engine, half).total
+    assert pipelined_attention(costs, LLAMA, engine, two, 1.0, 2_048.0, 0.0) == digits(
+        (alone + longest) / 2
     )
+
+
+def test_attention_of_a_pass_by_resource():
+    costs, work = llama_prefill(IDEAL, batch=1.0, input_len=2_048.0)
+    two = lay_out(LLAMA, H100, deployed(pp=2.0))
+    half = prompts_of(LLAMA, 1.0, 1_024.0, 1_024.0)
+    longest = attention_time(costs, LLAMA, IDEAL, half).total
+    alone = attention_time(costs, LLAMA, IDEAL, work).total
+    attention = pass_attention(costs, LLAMA, IDEAL, two, work, half)
+
+    assert attention.seconds == digits((alone + longest) / 2)
+    assert attention.reads + attention.scores == digits(attention.seconds)
+    assert attention.reads_in_turn + attention.scores_in_turn == digits(alone)
+    assert attention.arithmetic == attention_arithmetic(costs, LLAMA, work)
 
 
 def test_prefill_operator():
@@ -179,10 +209,10 @@ def test_prefill_is_bound_by_compute():
             links,
             False,
             work,
+            work,
             1.0,
             1.0,
             0.0,
-            1.0,
             1.0,
             operator_time(ops.lm_head, 1.0, 1.0, IDEAL.residue).total,
             split,
@@ -251,7 +281,8 @@ def test_first_cached_token():
     costs, work = llama_prefill(IDEAL, batch=1.0, input_len=2_048.0)
     time = attention_time(costs, LLAMA, IDEAL, work).total
     point = whole(LLAMA, IDEAL, device=device)
-    seconds = cached_token_time(costs, LLAMA, IDEAL, 1.0, 2_048.0, 0.0, time, 1.0)
+    layout = lay_out(LLAMA, H100, ALONE)
+    seconds = cached_token_time(costs, LLAMA, IDEAL, 1.0, 2_048.0, 0.0, time, layout)
 
     assert seconds == pytest.approx(2_048 * LLAMA.global_prefill_score_flops / 989e12, rel=1e-6)
     dollars = usd_per_second(device, 1.0, MONEY) * 1e6
@@ -265,7 +296,7 @@ def test_chunks_of_a_prompt_fill_the_stages():
     """Compute time: 8 chunks through 4 stages take (8 + 3) / 32."""
     engine = IDEAL._replace(pipeline_chunk=256.0, prefill_overlap=64.0)
     device = H100._replace(memory_bandwidth=1e30, link_bandwidth=1e30)
-    record = LLAMA._replace(lm_head_elements=0.0)
+    record = LLAMA._replace(lm_head_elements=0.0, global_prefill_score_flops=0.0)
     one, four = (whole(record, engine, device=device, pp=pp).ttft_s for pp in (1.0, 4.0))
 
     assert four / one == digits(11 / 32)

@@ -151,15 +151,16 @@ def paced(batch=9.0, new_tokens=2_048.0, decode_steps=255.0, drafted=1.0, stages
 def test_rhythm():
     """8 others: 2 in a wave, and of 6 each in one of 256 places; 2 steps a prompt.
 
-    Own prompt: 2 steps, others ahead 2 x 2.0234375; 6.046875 steps; 255 of 261.046875 write.
+    Half a step until the next one, 2 of the own prompt, 2 x 2.0234375 of others ahead: 6.546875
+    steps; 255 of 261.546875 write.
     """
     pace = paced()
 
     assert pace.decode == 255.0
     assert pace.ahead == digits(2 + 6 / 256)
     assert pace.between == digits(6 / 256)
-    assert pace.prefill == digits(2 + 2 * (2 + 6 / 256))
-    assert pace.decode_share == digits(255 / 261.046875)
+    assert pace.prefill == digits(0.5 + 2 + 2 * (2 + 6 / 256))
+    assert pace.decode_share == digits(255 / 261.546875)
     assert pace.company == 1.0
 
 
@@ -170,11 +171,11 @@ def test_every_other_request_is_prefilled_once():
 
 
 def test_rhythm_has_room_for_all_tokens():
-    """9 requests of 2048 + 10 tokens fill 18.09 steps of 1024 tokens: 8.09 before the first."""
+    """9 requests of 2048 + 10 tokens fill 18.09 steps of 1024: 8.09 before the first, and half."""
     pace = paced(decode_steps=10.0)
 
-    assert pace.prefill == digits(9 * 2_058 / 1_024 - 10)
-    assert paced(decode_steps=10.0, drafted=3.0).prefill == digits(9 * 2_078 / 1_024 - 10)
+    assert pace.prefill == digits(9 * 2_058 / 1_024 - 10 + 0.5)
+    assert paced(decode_steps=10.0, drafted=3.0).prefill == digits(9 * 2_078 / 1_024 - 10 + 0.5)
 
 
 def test_rhythm_of_a_request_alone():
@@ -182,20 +183,20 @@ def test_rhythm_of_a_request_alone():
     pace = paced(batch=1.0, new_tokens=100.0)
 
     assert (pace.ahead, pace.between, pace.company) == (0.0, 0.0, 0.0)
-    assert (pace.prefill, pace.decode_share) == (1.0, 1.0)
+    assert (pace.prefill, pace.decode_share) == (1.5, 1.0)
     assert paced(batch=1.0, decode_steps=0.0).decode_share == 1.0
     assert paced(decode_steps=0.0).decode_share == digits(1 / 9)
 
 
 def test_requests_in_other_stages_are_no_company():
-    """8 requests in 8 stages are each alone in their passes; 16 meet another in 20 of 22."""
+    """8 requests in 8 stages are each alone in their passes; 16 meet another in 20 of 22.5."""
     alone = paced(batch=8.0, stages=8.0)
     pairs = paced(batch=16.0, new_tokens=1_024.0, decode_steps=20.0, stages=8.0, queue_weight=1.0)
 
     assert (alone.company, alone.decode_share) == (0.0, 1.0)
-    assert pairs.prefill == 2.0
-    assert pairs.company == digits(20 / 22)
-    assert pairs.decode_share == digits(20 / (20 + 20 / 22 * 2))
+    assert pairs.prefill == 2.5
+    assert pairs.company == digits(20 / 22.5)
+    assert pairs.decode_share == digits(20 / (20 + 20 / 22.5 * 2.5))
 
 
 @given(

@@ -25,7 +25,6 @@ from perfcore.physics.prefill import (
     attention_time,
     attention_work,
     chunk_fill,
-    read_once,
 )
 from perfcore.physics.stages.batch import add_draft, linear_at
 from perfcore.physics.stages.passes import Context, add_context, context_reads
@@ -213,11 +212,10 @@ def mixed_at(replica: Replica, load: Load, context: Context, work: Prompts) -> M
             index_pairs=work.index_pairs * load.prompt_share,
         )
         attention = attention_time(prefill, model, replica.engine, part)
-        once = read_once(prefill, part, load.overlap) * per_output
-        device_s += attention.total * (load.overlap * per_output) + once
+        device_s += attention.total * (load.overlap * per_output)
         moved = attention_bytes(prefill, part)
         streamed = attention.memory_duty * (moved * prefill.per_attention_byte)
-        streaming_s += streamed * (load.overlap * per_output) + once
+        streaming_s += streamed * (load.overlap * per_output)
         mean = load.mean_share / load.prompt_share
         bytes_moved += moved * mean
         work_flops = attention_work(prefill, model, part) * mean

@@ -30,6 +30,7 @@ from perfcore.physics.prefill import (
     attention_work,
     cached_token_time,
     chunk_fill,
+    last_part,
     new_tokens,
     passes_at_once,
     prefill_terms,
@@ -145,7 +146,7 @@ def prefill_at(
     per_prompt = 1.0 / together if served else running.per_batch
     work = prompts_of(model, per_group, new, input_len - new)
     chunks = max(work.tokens * (1.0 / engine.prefill_chunk), 1.0) if served else 1.0
-    fill = chunk_fill(engine, layout, work.tokens)
+    last = last_part(model, engine, layout, work, per_group, new, input_len - new)
     experts_read = touched_experts(
         layout.expert_slots, engine, replica.passed_over, work.tokens * running.groups
     )
@@ -159,11 +160,11 @@ def prefill_at(
         replica.expert_links,
         replica.expert_reduces > 0.0,
         work,
+        last,
         running.groups,
         per_group,
         experts_read,
         chunks,
-        fill,
         running.head_s,
         served,
     )
@@ -226,7 +227,7 @@ def prefill_at(
         latency_s=parts.latency,
         chunks=chunks,
         further_host_s=(chunks - 1.0) * (replica.host_s * running.per_micro_batches),
-        saved_share=at_once * running.per_micro_batches * fill,
+        saved_share=at_once * running.per_micro_batches * chunk_fill(engine, layout, work.tokens),
         per_prompt=per_prompt,
         per_at_once=1.0 / at_once,
         cached_token_s=per_prompt
@@ -238,7 +239,7 @@ def prefill_at(
             input_len,
             hit,
             terms.attention,
-            fill,
+            layout,
         ),
         weight_read_share=read_share,
         cpu_s=elsewhere.seconds,

@@ -277,7 +277,6 @@ def point_at(
         passes = weight * more + fused
         others_s = pace.ahead * ahead_s
         shared_steps = pace.company * pace.prefill
-        outside_s += 0.5 * pace.company * step_s
         steps_s = (pace.decode + shared_steps) * step_s
         if replica.on_cpu == 1.0:  # behind which nothing hides
             on_cpu_s = prefill.cpu_s * prefill.per_prompt
