@@ -280,7 +280,7 @@ def point_at(
         steps_s = (pace.decode + shared_steps) * step_s
         if replica.on_cpu == 1.0:  # behind which nothing hides
             on_cpu_s = prefill.cpu_s * prefill.per_prompt
-            own_s += on_cpu_s
+            own_s += prefill.cpu_s  # a prompt waits for all of its pass
             others_s += pace.ahead * on_cpu_s
             beside_s += on_cpu_s
             between_cpu = between * prefill.per_prompt

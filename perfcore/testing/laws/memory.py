@@ -1,5 +1,6 @@
 """Laws of memory: bytes add up, and the status follows from them."""
 
+from perfcore.physics.hybrid import tables_here
 from perfcore.physics.memory import second_tier_bandwidth, second_tier_bytes, usable_bytes
 from perfcore.physics.moe import log_passed_over
 from perfcore.physics.operators import body_read_bytes, expert_read_bytes, touched_experts
@@ -11,6 +12,7 @@ from perfcore.physics.stages.replica import (
     OK,
     WEIGHTS_DO_NOT_FIT,
 )
+from perfcore.physics.weights import table_bytes
 from perfcore.records import (
     OFFLOAD_EXPERTS,
     OFFLOAD_KV,
@@ -104,7 +106,11 @@ def first_tokens_wait_for_offloaded_weights(scenario: Scenario) -> None:
     passed_over = log_passed_over(layout.expert_slots, model.experts_per_token)
     experts = touched_experts(layout.expert_slots, engine, passed_over, tokens)
     read = body_read_bytes(model, form) + experts * expert_read_bytes(model, form)
-    away = point.offloaded_bytes_per_device * read / held_bytes(model, form, layout)
+    tables = (1.0 - tables_here(scenario.device)) * table_bytes(model, form) / layout.devices
+    away = max(
+        point.offloaded_bytes_per_device - tables, 0.0
+    )  # hardly read
+    away *= read / held_bytes(model, form, layout)
     least = away / second_tier_bandwidth(scenario.device, engine)
     not_below(point.ttft_s, least, "TTFT includes reading offloaded weights")
 
