@@ -9,9 +9,9 @@ those of ``scheduler = "disaggregated"`` against two pools with Poisson arrivals
 of equal machines and of pairs whose prefill pool is a random other device; ``alone`` are pairs with
 one prefill server, whose number of decode servers ``prefill_ratio`` states, busy at most 85 %.
 ``alone shared`` is their TTFT with the queue of a server that prefills several prompts in a step,
-in place of the closed form's M/D/1. Servers whose requests wait are left out. The last line of
-stdout is a JSON document of the relative differences: their median and 90th percentile, and the
-share above 10 %.
+in place of the closed form's M/D/1. ``stages`` are the servers of ``spread`` with 2 or 4 pipeline
+stages. Servers whose requests wait are left out. The last line of stdout is a JSON document of the
+relative differences: their median and 90th percentile, and the share above 10 %.
 """
 
 import json
@@ -41,6 +41,7 @@ SERVERS = [
 ]
 DEVICES = ("h100-sxm", "h200-sxm", "b200", "mi300x", "a100-80gb-sxm")
 ENGINES = ("vllm", "sglang", "trtllm")
+STAGES = (2, 4)
 FIGURES = ("requests_per_s", "tpot", "ttft", "e2e")
 BUSIEST = 0.85  # of a prefill server that has all prompts
 MOST = 30  # decode servers
@@ -183,7 +184,7 @@ def main(servers: int, seed: int) -> None:
     """Measure and print."""
     draws = np.random.default_rng(seed)
     found: dict[str, list[list[float]]] = {
-        name: [] for name in (*SPREADS, "pools", "pairs", "alone")
+        name: [] for name in (*SPREADS, "pools", "pairs", "alone", "stages")
     }
     for _ in range(servers):
         configuration = drawn(draws)
@@ -200,6 +201,9 @@ def main(servers: int, seed: int) -> None:
             found["pairs"].append(compared_pools(pair))
             alone = compared_alone(pair)
             found["alone"] += [alone] if alone else []
+        staged = configuration.changed(pp=int(draws.choice(STAGES)))
+        if staged.evaluate().running_batch >= configuration.batch:
+            found["stages"].append(compared(staged, SPREADS["spread"]))
     answer = {}
     for name, rows in found.items():
         table = np.array(rows)
