@@ -107,9 +107,7 @@ def first_tokens_wait_for_offloaded_weights(scenario: Scenario) -> None:
     experts = touched_experts(layout.expert_slots, engine, passed_over, tokens)
     read = body_read_bytes(model, form) + experts * expert_read_bytes(model, form)
     tables = (1.0 - tables_here(scenario.device)) * table_bytes(model, form) / layout.devices
-    away = max(
-        point.offloaded_bytes_per_device - tables, 0.0
-    )  # hardly read
+    away = max(point.offloaded_bytes_per_device - tables, 0.0)  # hardly read
     away *= read / held_bytes(model, form, layout)
     least = away / second_tier_bandwidth(scenario.device, engine)
     not_below(point.ttft_s, least, "TTFT includes reading offloaded weights")
