@@ -96,7 +96,8 @@ static __attribute__((noinline)) void fit_rows(const Replica *restrict replica,
 
 #define AS_IT_IS(r) ((void)0)
 #define AS_STATIC_PLAIN(r) (AS_UNCAPPED(r), AS_STATIC(r), AS_PLAIN(r))
-#define AS_UNCAPPED_STATIC(r) (AS_UNCAPPED(r), AS_STATIC(r))
+#define AS_UNCAPPED_ONE_STAGE(r) (AS_UNCAPPED(r), AS_ONE_STAGE(r))
+#define AS_UNCAPPED_STATIC(r) (AS_UNCAPPED_ONE_STAGE(r), AS_STATIC(r))
 #define AS_UNCAPPED_PLAIN(r) (AS_UNCAPPED(r), AS_PLAIN(r))
 #define AS_UNDRAFTED_PLAIN(r) (AS_UNDRAFTED(r), AS_PLAIN(r))
 
@@ -149,6 +150,7 @@ static void batch_rows(const Replica *replica, const Scratch *s, double *runs, l
 
 LOOP(any, AS_IT_IS)
 LOOP(uncapped, AS_UNCAPPED)
+LOOP(one_stage, AS_UNCAPPED_ONE_STAGE)
 LOOP(static, AS_UNCAPPED_STATIC)
 LOOP(plain, AS_UNCAPPED_PLAIN)
 LOOP(static_plain, AS_STATIC_PLAIN)
@@ -320,6 +322,8 @@ static long fill_columns(const Sweep *sweep, long first, long last, const Output
                 run_rows(&replica, s, start, filled - start);
                 if (!IS_UNCAPPED(replica))
                     evaluate_any(&replica, s, start, part);
+                else if (!IS_ONE_STAGE(replica))
+                    evaluate_uncapped(&replica, s, start, part);
                 else if (IS_STATIC(replica) && IS_PLAIN(replica))
                     evaluate_static_plain(&replica, s, start, part);
                 else if (IS_STATIC(replica))
@@ -327,7 +331,7 @@ static long fill_columns(const Sweep *sweep, long first, long last, const Output
                 else if (IS_PLAIN(replica))
                     evaluate_plain(&replica, s, start, part);
                 else
-                    evaluate_uncapped(&replica, s, start, part);
+                    evaluate_one_stage(&replica, s, start, part);
             }
             if (filled == TILE) {
                 flush_tile(sweep, s, out, filled, rows);

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from perfcore import records
-from perfcore.kernel.loops import FORMULAS, PLAIN, STATIC, UNCAPPED, UNDRAFTED
+from perfcore.kernel.loops import FORMULAS, ONE_STAGE, PLAIN, STATIC, UNCAPPED, UNDRAFTED
 from perfcore.physics.stages.batch import RunningBatch
 from perfcore.physics.stages.capacity import Capacity
 from perfcore.physics.stages.point import Point
@@ -302,7 +302,13 @@ def translated() -> str:
                 formulas.append(Formula(found, vars(module)))
     heads = "".join(f"{formula.head};\n" for formula in formulas)
     access = [row_access(Capacity), row_access(RunningBatch), column_access(Point)]
-    specialised = {"STATIC": STATIC, "PLAIN": PLAIN, "UNDRAFTED": UNDRAFTED, "UNCAPPED": UNCAPPED}
+    specialised = {
+        "STATIC": STATIC,
+        "PLAIN": PLAIN,
+        "UNDRAFTED": UNDRAFTED,
+        "UNCAPPED": UNCAPPED,
+        "ONE_STAGE": ONE_STAGE,
+    }
     access += [constants(name, values) for name, values in specialised.items()]
     bodies = (formula.text for formula in formulas)
     return "\n".join([PRELUDE, *definitions, heads, *bodies, *access])

@@ -110,6 +110,7 @@ class Scratch(NamedTuple):
 # Values of fields for which the compiler specialises the loops: terms that they switch off cost
 # nothing.
 STATIC = {"deployment.scheduler": SCHEDULER_STATIC}
+ONE_STAGE = {"layout.stages": 1.0, "layout.micro_batches": 1.0}
 PLAIN = {
     "model.experts": 0.0,
     "layout.expert_slots": 0.0,
@@ -118,9 +119,8 @@ PLAIN = {
     "operators.shared.weights": 0.0,
     "operators.experts.weights": 0.0,
     "expert_reduces": 0.0,
-    "layout.stages": 1.0,
-    "layout.micro_batches": 1.0,
     "deployment.offload": OFFLOAD_NONE,
+    **ONE_STAGE,
 }
 
 UNDRAFTED = {"deployment.draft_len": 0.0}
@@ -133,6 +133,7 @@ has_plain, as_plain = jit.constants(Replica, PLAIN)
 has_undrafted, as_undrafted = jit.constants(Replica, UNDRAFTED)
 has_on_devices, as_on_devices = jit.constants(Replica, ON_DEVICES)
 has_uncapped, as_uncapped = jit.constants(Replica, UNCAPPED)
+has_one_stage, as_one_stage = jit.constants(Replica, ONE_STAGE)
 _, as_unsized = jit.constants(Replica, UNSIZED)
 spread = jit.Spread(("asked", "fits", "distinct", "runs", *Point._fields))
 load_asked, store_asked = spread.fields_of(Asked, "asked", STRIDE)
@@ -357,6 +358,10 @@ def evaluate_replica(
         evaluate_rows(replica, scratch, tile, stored, start, count)
         return
     replica = as_uncapped(replica)
+    if not has_one_stage(replica):
+        evaluate_rows(replica, scratch, tile, stored, start, count)
+        return
+    replica = as_one_stage(replica)
     if has_static(replica):
         if has_plain(replica):
             evaluate_rows(as_plain(as_static(replica)), scratch, tile, stored, start, count)
