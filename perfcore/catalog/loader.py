@@ -7,7 +7,7 @@ file is checked as a whole, so that all its faults are reported at once.
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -152,8 +152,23 @@ def _index(kind: str) -> dict[str, _Found]:
 
     The user's entries take precedence over built-in ones, and names over aliases.
     """
+    user = _user_file(_kind(kind))
+    built_in = _built_in_index(kind)
+    if not user:
+        return built_in
+    own = _index_of([(user, False)])
+    return own | built_in | own  # in this order, which messages keep
+
+
+@cache
+def _built_in_index(kind: str) -> dict[str, _Found]:
+    return _index_of([(path, True) for path in sorted(_BUILT_IN.glob(_kind(kind).built_in))])
+
+
+def _index_of(files: Iterable[tuple[Path, bool]]) -> dict[str, _Found]:
+    """Return the location of every entry of some files by normalised name or alias."""
     index: dict[str, _Found] = {}
-    for path, built_in in _files(kind):
+    for path, built_in in files:
         tables = _tables(path, built_in=built_in)
         place = path.name if built_in else str(path)
         found = {name: _Found(path, place, name, built_in) for name in tables}
@@ -166,11 +181,11 @@ def _index(kind: str) -> dict[str, _Found]:
 
 
 def _new(own: dict[str, _Found], index: dict[str, _Found]) -> dict[str, _Found]:
-    """Return the names that the index lacks, or has only as an alias of a built-in entry."""
+    """Return the names that the index lacks, or has only as an alias."""
     return {
         key: entry
         for key, entry in own.items()
-        if key not in index or (index[key].built_in and normalise(index[key].name) != key)
+        if key not in index or normalise(index[key].name) != key
     }
 
 

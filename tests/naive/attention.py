@@ -1,6 +1,7 @@
 """Context that queries see, position by position."""
 
 import math
+from functools import lru_cache
 
 
 def visible(layer, position):
@@ -14,6 +15,7 @@ def visible(layer, position):
     return position
 
 
+@lru_cache(1000)
 def mean_visible(layer, input_len, output_len):
     """Return the mean of ``visible`` over the decode positions, one by one (midpoints).
 
@@ -27,6 +29,7 @@ def mean_visible(layer, input_len, output_len):
     return math.fsum(total) / output_len
 
 
+@lru_cache(1000)
 def pairs(layer, first, last):
     """Return the (query, key) pairs of the queries after ``first`` up to ``last``, one by one.
 
