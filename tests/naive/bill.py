@@ -2,7 +2,7 @@
 
 from naive.architecture import routed
 from naive.machine import Sum
-from naive.passes import Passes
+from naive.passes import GROUPS, Passes
 
 
 class Bill(Passes):
@@ -42,12 +42,13 @@ class Bill(Passes):
         size = flop = 0.0
         for layer in self.layers:
             size += 10 * a * entry.hidden_size * tokens * self.sharers
-            for matrix in layer.matrices:
-                size += a * tokens * self.moved_by(matrix)
-                flop += 2 * tokens * matrix.elements
             if layer.expert:
                 size += a * tokens * routed(entry) * self.moved_by_expert(layer.expert)
                 flop += 2 * tokens * routed(entry) * layer.expert.elements
+        for group in GROUPS:
+            elements, parts, whole = self.products(group)
+            size += a * tokens * (parts + self.sharers * whole)
+            flop += 2 * tokens * elements
         return size, flop
 
     def products_at_peak(self, tokens, logits, all_tokens, touched):

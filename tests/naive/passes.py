@@ -1,11 +1,14 @@
 """The time of a decode step and of a prefill pass."""
 
+import functools
 import math
 
 from naive.architecture import routed, small_outside_layers
 from naive.attention import pairs
 from naive.machine import Sum, all_reduce, to_experts_and_back
 from naive.replica import Replica
+
+GROUPS = ("attention_in", "attention_out", "ffn_in", "ffn_out", "shared")  # of matrices
 
 
 class Passes(Replica):
@@ -39,17 +42,13 @@ class Passes(Replica):
         ``reads`` times.
         """
         entry, a = self.entry, self.activation
-        for group in ("attention_in", "attention_out", "ffn_in", "ffn_out", "shared"):
+        for group in GROUPS:
             kernel = self.body_kernel
-            weight_bytes = flop = moved = 0.0
             more = self.padding() if group.startswith("attention") else 1.0
-            for layer in self.layers:
-                for matrix in layer.matrices:
-                    if matrix.group == group:
-                        elements = matrix.elements * more
-                        weight_bytes += reads * elements * kernel.bits / 8
-                        flop += 2 * tokens * elements
-                        moved += a * tokens * self.moved_by(matrix, more)
+            elements, parts, whole = self.products(group)
+            weight_bytes = reads * elements * more * kernel.bits / 8
+            flop = 2 * tokens * elements * more
+            moved = a * tokens * (parts * more + self.sharers * whole)
             total.operator(
                 [
                     ("weights", weight_bytes / width, kernel.memory_efficiency),
@@ -100,10 +99,20 @@ class Passes(Replica):
         """Return the devices on which whole activations lie."""
         return 1 if self.spatial else int(self.tp)
 
-    def moved_by(self, matrix, padded=1.0):
-        """Return the elements that a token moves in all devices' shares of a product."""
-        whole = matrix.launches * self.entry.hidden_size
-        return (matrix.moved - whole) * padded + self.sharers * whole
+    @functools.cache  # noqa: B019 - an oracle is asked for one point
+    def products(self, group):
+        """Return the elements of a group's matrices, and those that a token moves through them.
+
+        The latter are those in shares of a device, and those that each device has whole.
+        """
+        elements = parts = whole = 0
+        for layer in self.layers:
+            for matrix in layer.matrices:
+                if matrix.group == group:
+                    elements += matrix.elements
+                    whole += matrix.launches * self.entry.hidden_size
+                    parts += matrix.moved - matrix.launches * self.entry.hidden_size
+        return elements, parts, whole
 
     def moved_by_expert(self, expert):
         """Return the same of a routed expert: its rank's devices have whole inputs and outputs."""

@@ -164,6 +164,7 @@ class Replica:
                     total += layer.expert.elements * self.experts_kernel.bits / 8
         return total
 
+    @functools.cache  # noqa: B019
     def body_bytes(self):
         """Return the bytes that every pass reads: all weights but experts and the embedding."""
         total = 2.0 * small_outside_layers(self.entry)
