@@ -3,8 +3,10 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
+import pyarrow as pa
 from pydantic import ValidationError
 
 from perfcore.catalog.engine_entry import EngineEntry
@@ -95,6 +97,11 @@ class Side:
         told = read_facts(label, data.schema, getattr(data, "manifest", None))
         versions = told.versions or {"perfcore": told.version}
         return cls(label, data, told.spec, told.entries, told.bases, versions, told.complete)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns, read from the files once."""
+        return self.data.schema
 
     def values(self, axis: str) -> list[Any] | None:
         """Return the values of an axis; None if they are too many to be listed in a file."""

@@ -191,7 +191,7 @@ def _keys(before: Side, after: Side) -> tuple[list[str], list[str]]:
     apart: list[str] = []
     chosen = before.chooses_devices and after.chooses_devices
     axes = {*before.spec["axes"], *after.spec["axes"]}
-    for name in dict.fromkeys((*before.data.columns, *after.data.columns)):
+    for name in dict.fromkeys((*before.schema.names, *after.schema.names)):
         if name not in axes:
             continue
         ours, theirs = before.values(name), after.values(name)
@@ -225,7 +225,7 @@ def _metrics(side: Side) -> list[str]:
     axes = set(side.spec["axes"])
     return [
         name
-        for name in side.data.columns
+        for name in side.schema.names
         if name not in axes or (side.chooses_devices and name in DEGREES)
     ]
 
@@ -259,7 +259,7 @@ def _uncompared(before: Side, after: Side) -> dict[str, list[str]]:
 
 
 def _is_text(side: Side, name: str) -> bool:
-    kind = side.data.schema.field(name).type
+    kind = side.schema.field(name).type
     return bool(pa.types.is_dictionary(kind) or pa.types.is_string(kind))
 
 
@@ -357,7 +357,7 @@ class _Query:
         for name in self.metrics:
             if _is_text(before, name):
                 self.text.add(name)
-            elif before.data.schema.field(name).type != after.data.schema.field(name).type:
+            elif before.schema.field(name).type != after.schema.field(name).type:
                 self.narrow.add(name)
 
     def pair(self, before: Side, after: Side) -> tuple[int, OnlyIn, OnlyIn]:
