@@ -8,7 +8,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -348,6 +348,7 @@ def _may_mean(word: str, candidate: str) -> bool:
     return len(pairs) == said.count("-") + 1 and all(_alike(*pair) for pair in pairs)
 
 
+@lru_cache(100_000)
 def _alike(one: str, other: str) -> bool:
     """Return whether a word may mean another; with digits, it has to be its beginning."""
     if re.search(r"\d", one + other):

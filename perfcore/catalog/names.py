@@ -1,12 +1,14 @@
 """Names of entries: their spelling, their comparison, and names that refer to foreign files."""
 
 import re
+from functools import lru_cache
 
 HUB = "hf:"  # prefix of a model on the Hugging Face hub
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 
 
+@lru_cache(10_000)
 def normalise(name: str) -> str:
     """Return a name in the form used for comparison: lower case, ``-`` for blanks and ``_``."""
     return re.sub(r"[\s_]+", "-", name.strip().lower())
