@@ -170,7 +170,9 @@ TRAFFIC_INPUTS: Final = {
         ),
         TrafficInput("admission", "KV cache of an admission", choices=("on-demand", "reserved")),
         TrafficInput("order", "order of the queue", choices=("fcfs", "priority")),
-        TrafficInput("budget", "tokens of a step of one attention group", "tokens", _COUNT),
+        TrafficInput(
+            "budget", "tokens of a pass: one attention group, one micro-batch", "tokens", _COUNT
+        ),
         TrafficInput("max_sequences", "requests that an attention group runs at once", "1", _COUNT),
         TrafficInput("chunked", "prompts join the steps of others", choices=("on", "off")),
         TrafficInput("block_tokens", "tokens of a block of the KV cache", "tokens", _COUNT),

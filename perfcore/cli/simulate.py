@@ -73,7 +73,7 @@ RULES: Final = {
     "replicas": _Option("N", "Equal servers [1].", "1"),
     "routing": _Option("NAME", "round-robin, least-loaded or prefix-aware.", "round-robin"),
     "kv_tokens": _Option("TOKENS", "KV cache, as the engine's log states it [what fits]."),
-    "budget": _Option("TOKENS", "Tokens of a step [the engine's]."),
+    "budget": _Option("TOKENS", "Tokens of a pass, such as max_num_batched_tokens [the engine's]."),
     "max_sequences": _Option("N", "Requests that run at once [the engine's]."),
     "admission": _Option("NAME", "KV cache on-demand, or reserved for whole requests."),
     "order": _Option("NAME", "fcfs, or priority, a column of the trace.", "fcfs"),

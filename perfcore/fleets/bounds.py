@@ -122,7 +122,7 @@ def fewest_replicas(
     )
     work_s = demand.written_tokens * written_s / replica.step_tokens
     if demand.prompt_tokens > 0.0:
-        budget = min(float(limits.budget), demand.prompt_tokens)
+        budget = min(float(limits.budget * limits.passes), demand.prompt_tokens)
         read_s = _least([(part, _step_s(replica, 0.0, part, 0)) for part in _grid(budget)])
         work_s = max(work_s, demand.prompt_tokens * read_s)
     return max(ceil(work_s / (_GRACE * demand.seconds + _allowed_s(demand, slos))), 1)

@@ -55,7 +55,7 @@ class Rules:
     order
         ``fcfs``, first come first served, or ``priority``, lower values first.
     budget
-        Tokens of a step of one attention group.
+        Tokens of a pass, of which a step has one for each attention group and pipeline stage.
     max_sequences
         Requests that one attention group runs at once.
     chunked
@@ -438,14 +438,16 @@ def room_of(replica: Replica, requests: Requests, rules: Rules) -> Room:
 
 def limits_of(replica: Replica, requests: Requests, rules: Rules, room: Room) -> Limits:
     """Return the rules of one replica as numbers: those of all its attention groups together."""
-    engine, groups = replica.engine, replica.layout.groups
+    engine, layout = replica.engine, replica.layout
+    groups = layout.groups
     reserved = engine.reserves_output == 1.0
     if rules.admission is not None:
         reserved = rules.admission == "reserved"
     sequences = min((rules.max_sequences or engine.max_sequences) * groups, MOST)
     hashed = max(int(requests.block_tokens), 1)
     return Limits(
-        budget=int(min((rules.budget or engine.prefill_chunk) * groups, MOST)),
+        budget=int(min(rules.budget or engine.prefill_chunk, MOST)),
+        passes=int(groups * layout.micro_batches),
         max_sequences=int(sequences),
         chunked=int(rules.chunked),
         reserved=int(reserved),

@@ -47,7 +47,8 @@ class Job:
 class Rules:
     """Rules of ``docs/traffic.md``."""
 
-    budget: int
+    budget: int  # of a pass
+    passes: int
     max_sequences: int
     block_tokens: int
     blocks: int
@@ -173,7 +174,7 @@ class Server:
         found = self.hits(job)
         known = max(len(found) * rules.hashed_tokens, self.found_again(job))
         new = 0 if rules.receives else job.to_prefill() - known
-        if not rules.chunked and new > room and room < rules.budget:
+        if not rules.chunked and new > room and room < rules.passes * rules.budget:
             return False
         tokens = job.prompt + job.output if rules.reserved else job.to_prefill()
         needed = rules.blocks_of(tokens) - len(found) * rules.hashed_blocks
@@ -215,7 +216,8 @@ class Server:
         writers = [job for job in self.running if job.writes]
         if rules.receives:
             return self.write_received(preempted)
-        room = rules.budget - (len(writers) * rules.drafted if rules.chunked else 0)
+        most = self.room_of_a_pass(writers)
+        room = most * rules.passes
         parts = []
         prompts = [job for job in self.running if not job.writes]
         while room > 0:
@@ -225,7 +227,7 @@ class Server:
                     break
                 prompts = [self.running[-1]]
             job = prompts.pop(0)
-            take = min(job.left, room) if rules.chunked else job.left
+            take = min(job.left, most, room) if rules.chunked else job.left
             parts.append((job, take, job.to_prefill() - job.left))
             job.left -= take
             room -= take
@@ -240,12 +242,16 @@ class Server:
         self.busy += seconds
         return self.write(writers, ending)
 
+    def room_of_a_pass(self, writers):
+        """Tokens of prompts, beside the sequences that write in the fullest pass."""
+        if not self.rules.chunked:
+            return self.rules.budget
+        return self.rules.budget - ceil(len(writers) / self.rules.passes) * self.rules.drafted
+
     def write_received(self, preempted):
         """One step of a server for answers, whose prompts write at once."""
         rules = self.rules
-        room = rules.budget
-        if rules.chunked:
-            room -= len([job for job in self.running if job.writes]) * rules.drafted
+        room = rules.passes * self.room_of_a_pass([job for job in self.running if job.writes])
         while room > 0 and self.queue and len(self.running) < rules.max_sequences:
             if preempted or not self.admit(room):
                 break
@@ -282,6 +288,7 @@ class Server:
                     job.holds.append(one)
             job.first_token = self.clock if job.first_token is None else job.first_token
             self.start(job)
+        self.running.sort(key=lambda job: not job.writes)
         for job in [one for one in self.running if one.writes and one.steps_left == 0]:
             self.running.remove(job)
             job.finished = self.clock

@@ -31,6 +31,7 @@ PLAIN = {"model": "llama-3.1-8b", "device": "h100-sxm", "engine": "vllm"}
 LAYOUTS = [
     PLAIN,
     {**PLAIN, "tp": 2, "pp": 2},
+    {**PLAIN, "dp": 2, "pp": 2},
     {**PLAIN, "draft_len": 2, "acceptance": 0.7},
     {**PLAIN, "model": "deepseek-v3", "device": "h200-sxm", "weight_format": "fp8", "tp": 4}
     | {"dp": 4, "ep": 16},
@@ -131,6 +132,7 @@ def naive_rules(replica, limits, rules, **more):
     """Rules of the second simulation."""
     return naive_server.Rules(
         budget=limits.budget,
+        passes=limits.passes,
         max_sequences=limits.max_sequences,
         block_tokens=limits.block_tokens,
         blocks=limits.blocks,
@@ -439,13 +441,13 @@ def test_tiers_without_a_prefix_cache_are_refused():
         Rules(kv_tiers="dram:1GB", prefix_cache=False)
 
 
-def one_by_one(count, rate, seed, lengths):
+def one_by_one(count, rate, seed, lengths, input_len=512):
     """Requests for a server that runs one at a time."""
     draws = np.random.default_rng(seed)
     none = np.full(count, -1)
     return Requests(
         arrival_s=np.cumsum(draws.exponential(1.0 / rate, count)),
-        input_len=np.full(count, 512),
+        input_len=np.full(count, input_len),
         output_len=lengths,
         session=none,
         after=none,
@@ -475,6 +477,43 @@ def test_closed_loops_are_those_of_the_steady_state(engine, clients, input_len, 
     assert found["requests_per_s"] == pytest.approx(clients / e2e_s, rel=0.03)
     assert found["tpot_mean_s"] <= steady.tpot_s * 1.03
     assert found["ttft_mean_s"] > steady.ttft_s - one.records.engine.host_per_prefill
+
+
+@pytest.mark.parametrize("degrees", [{"pp": 1}, {"pp": 2}, {"pp": 4}, {"tp": 1, "dp": 2, "pp": 2}])
+def test_a_request_alone_is_that_of_the_steady_state_in_every_layout(degrees):
+    """A prompt passes through all stages of a pipeline, whoever else could run beside it."""
+    one = Configuration(
+        "llama-3.1-70b",
+        "h200-sxm",
+        **{"engine": "vllm", "weight_format": "fp8", "tp": 2} | degrees,
+        scheduler="continuous",
+        input_len=1500,
+        output_len=64,
+    )
+    steady = one.evaluate()
+    found = simulate_requests(one, one_by_one(3, 0.01, 1, np.full(3, 64), 1500), Rules())
+
+    first_s = found.requests["first_token_s"] - found.requests["arrival_s"]
+    expected_s = steady.ttft_s - one.records.engine.host_per_prefill
+    assert first_s == pytest.approx(expected_s, rel=0.01)
+    whole_s = found.requests["finished_s"] - found.requests["arrival_s"]
+    assert whole_s - first_s == pytest.approx(63 * steady.tpot_s, rel=0.01)
+
+
+@pytest.mark.parametrize("degrees", [{"dp": 2}, {"pp": 2}])
+def test_prompts_take_the_room_of_one_pass_and_short_ones_overtake(degrees):
+    """Two passes of 100 tokens: the long prompt takes five steps, the short one the first."""
+    configuration = Configuration(**PLAIN, **degrees)
+    lengths = np.array([490, 80])
+    requests = one_by_one(2, 1e9, 1, np.full(2, 3))._replace(
+        arrival_s=np.zeros(2), input_len=lengths
+    )
+    found = simulate_requests(configuration, requests, Rules(budget=100, at_once=False))
+
+    first_s = found.requests["first_token_s"]
+    assert first_s[1] < 0.35 * first_s[0]
+    # five steps with a part of the long prompt, and two that write its second and third token
+    assert found.steps == 5 + 2
 
 
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.8])

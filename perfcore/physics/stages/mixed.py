@@ -85,7 +85,8 @@ def load_at(
 
     The step carries ``prompt_tokens`` of ``prompts``, ``finished`` of which end in it, beside
     ``writing`` sequences. Attention groups take turns with sequences and prompts, and wait for the
-    fullest of them, which has whole ones.
+    fullest of them, which has whole ones. So do the passes of a pipeline with prompts: the part of
+    a prompt is in one of them, and all others are as slow as it, stage by stage.
     """
     model = replica.model
     device = replica.device
@@ -95,19 +96,21 @@ def load_at(
     ops = replica.operators
     groups = min(layout.groups, writing + prompts)
     own_writing = ceil(writing / layout.groups)
-    own_share = ceil(prompts / layout.groups) / max(prompts, 1.0)
-    own_prompts = prompts * own_share
+    own_prompts = ceil(prompts / layout.groups)
+    own_share = own_prompts / max(prompts, 1.0)
     micro_batches = min(own_writing + own_prompts, layout.micro_batches)
     per_micro_batch = 1.0 / micro_batches
     sequences = own_writing * per_micro_batch
-    prompt_share = own_share * per_micro_batch
+    fullest_share = ceil(own_prompts / micro_batches) / max(own_prompts, 1.0)
+    prompt_share = own_share * fullest_share
     tokens = sequences * replica.drafted
     all_tokens = writing * per_micro_batch * replica.drafted
     added = prompt_tokens * prompt_share
-    all_added = prompt_tokens * per_micro_batch
+    all_added = prompt_tokens * fullest_share
     ending = finished * prompt_share
     logits = tokens + ending
-    overlap = max(chunk_fill(engine, layout, added), micro_batches / layout.stages)
+    with_prompts = min(own_prompts, micro_batches)
+    overlap = max(chunk_fill(engine, layout, added), with_prompts / layout.stages)
     if layout.prefill_width > layout.width:
         overlap = 1.0
 
@@ -123,13 +126,23 @@ def load_at(
     )
     terms = linear.terms
     network_s = network.total
-    if overlap < 1.0 and prompt_tokens > 0.0:
-        alone = linear_at(replica, tokens, all_tokens)
-        without = exchanges(
-            replica.links, tokens, replica.expert_links, all_tokens, replica.expert_reduces > 0.0
-        )
-        terms = summed(scaled(alone.terms, 1.0 - overlap), scaled(terms, overlap))
-        network_s = without.total + overlap * (network.total - without.total)
+    experts_read = linear.experts_read
+    if layout.stages > 1.0 and prompt_tokens > 0.0:
+        terms = scaled(terms, overlap)
+        network_s *= overlap
+        if writing > 0.0:
+            alone = linear_at(replica, tokens, all_tokens)
+            without = exchanges(
+                replica.links,
+                tokens,
+                replica.expert_links,
+                all_tokens,
+                replica.expert_reduces > 0.0,
+            )
+            terms = summed(terms, scaled(alone.terms, 1.0 - overlap))
+            network_s += without.total * (1.0 - overlap)
+            more_experts = experts_read - alone.experts_read
+            experts_read = alone.experts_read + more_experts * (with_prompts * per_micro_batch)
     network_s += replica.hand_over_per_token * (tokens + added) + replica.hand_over_s
     terms = state_terms(terms, model, device, engine, layout, tokens)
     head_reads = 1.0 if logits > 0.0 else 0.0
@@ -161,8 +174,8 @@ def load_at(
         model,
         tokens + added,
         tokens + ending,
-        all_tokens + all_added,
-        linear.experts_read,
+        all_tokens + prompt_tokens * per_micro_batch,
+        experts_read,
         per_groups,
     )
     per_output = replica.per_step_token
@@ -175,7 +188,7 @@ def load_at(
         overlap=overlap,
         terms=scaled(terms, per_output),
         bytes_moved=replica.body_bytes
-        + replica.expert_bytes * linear.experts_read * per_groups
+        + replica.expert_bytes * experts_read * per_groups
         + replica.token_bytes * tokens
         + replica.prefill_bytes_per_token * added
         + replica.head_bytes * ending,

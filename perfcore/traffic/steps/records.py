@@ -30,7 +30,8 @@ ENDED = 2  # and ended in the last steps
 class Limits(NamedTuple):
     """Rules and sizes of one server, as numbers."""
 
-    budget: int  # tokens of a step
+    budget: int  # tokens of a pass
+    passes: int  # that a step takes at once, of all attention groups and stages of a pipeline
     max_sequences: int
     chunked: int  # 1: prompts in steps of others; 0: whole prompts in steps of their own
     reserved: int  # 1: all blocks of a request on admission; 0: those of its answer on demand

@@ -122,7 +122,7 @@ def admit(
     new = tokens - known
     if limits.prefilled == 1:
         new = 0
-    if limits.chunked == 0 and new > room and room < limits.budget:
+    if limits.chunked == 0 and new > room and room < limits.budget * limits.passes:
         return False
     if limits.reserved == 1:
         tokens = offered.input_len[request] + offered.output_len[request]
@@ -170,15 +170,18 @@ def fill_step(
 ) -> Parts:
     """Return the prompts of a step: those that run, then those that it admits.
 
-    They take the tokens that the sequences which write leave of the budget. Without chunks, whole
-    prompts have steps of their own, a longer one alone.
+    They take the tokens that the sequences which write leave of the budget of each pass, and a
+    prompt those of one pass at most. Without chunks, whole prompts have steps of their own, a
+    longer one alone.
     """
     work = no_prompts()
     prompts = 0.0
     finished = 0.0
-    room = limits.budget
+    most = limits.budget
     if limits.chunked == 1:
-        room -= int(state.writing[server] * replica.drafted)
+        fullest = (state.writing[server] + limits.passes - 1) // limits.passes
+        most -= int(fullest * replica.drafted)
+    room = most * limits.passes
     position = state.writing[server]
     while room > 0:
         if position == state.running[server]:
@@ -189,7 +192,7 @@ def fill_step(
                 break
         request = state.row[server * limits.positions + position]
         left = state.left[request]
-        take = min(left, room) if limits.chunked == 1 else left
+        take = min(left, most, room) if limits.chunked == 1 else left
         if take > 0:
             done = prompt_of(offered, state, request) - left
             part = prompts_of(replica.model, 1.0, float(take), float(done))
@@ -199,8 +202,6 @@ def fill_step(
         state.left[request] = left - take
         state.to_prefill[server] -= take
         room -= take
-        if take < left:
-            break
         position += 1
     return Parts(work, prompts, finished)
 
@@ -212,11 +213,16 @@ def begin_writing(
     """Let the requests write whose prompts have ended; they have a token more."""
     now = state.clock[server]
     step = state.write_steps[server]
-    position = state.writing[server]
-    while position < state.running[server]:
-        request = state.row[server * limits.positions + position]
+    writing = state.writing[server]
+    first = server * limits.positions
+    for position in range(writing, state.running[server]):
+        request = state.row[first + position]
         if state.left[request] > 0:
-            break
+            continue
+        for place in range(position, writing, -1):  # ahead of prompts that take longer
+            state.row[first + place] = state.row[first + place - 1]
+        state.row[first + writing] = request
+        writing += 1
         share_prompt(limits, offered, state, server, request)
         if np.isnan(log.first_token_s[request]):
             log.first_token_s[request] = now
@@ -234,8 +240,7 @@ def begin_writing(
         state.end[request] = step + more
         state.next_end[server] = min(state.next_end[server], step + more)
         state.sure_until[server] = step
-        position += 1
-    state.writing[server] = position
+    state.writing[server] = writing
 
 
 @jit.inlined
