@@ -15,10 +15,18 @@ from perfcore.catalog.importing.architectures import (
 )
 from perfcore.catalog.importing.defaults import CLASS_DEFAULTS
 from perfcore.catalog.importing.document import REMEDY, Fields, NotModelledError
+from perfcore.catalog.importing.family_rules import FAMILY_RULES
 from perfcore.catalog.importing.mistral import as_config, is_params
 from perfcore.catalog.importing.modules import Patterns
 from perfcore.catalog.importing.quantization import Quantisation, quantisation
-from perfcore.catalog.importing.rules import RULES, Reading, grouped_query, size, windows
+from perfcore.catalog.importing.rules import (
+    RULES,
+    Reading,
+    grouped_query,
+    layer_widths,
+    size,
+    windows,
+)
 from perfcore.catalog.importing.shares import wide_shares
 from perfcore.catalog.importing.unread import unread
 from perfcore.catalog.model_entry import ModelEntry
@@ -268,7 +276,12 @@ def make_entry(fields: Mapping[str, Any], place: str) -> ModelEntry:
         raise InputError(faults_from_validation_error(error, place, ModelEntry)) from None
 
 
-_SAID: Final = ("gated_mlp", "tie_word_embeddings", "norm")  # false and "none" mean something
+_SAID: Final = (
+    "gated_mlp",
+    "tie_word_embeddings",
+    "norm",
+    "mamba_norm",
+)  # false and "none" mean something
 
 
 def _text_model(outer: Fields) -> tuple[str, Mapping[str, object], str]:
@@ -319,12 +332,12 @@ def _read(fields: Fields, architecture: Architecture) -> Reading:
     if not recurrent:
         grouped_query(reading)
         windows(reading)
-        reading.entry["intermediate_size"] = reading.whole("intermediate_size")
+        layer_widths(reading)
     reading.entry.update(architecture.fixed)
     for name, (keys, on, off, default) in architecture.switches.items():
         reading.entry[name] = on if fields.flag(*keys, default=default) else off
     for rule in architecture.rules:
-        RULES[rule](reading)
+        (RULES.get(rule) or FAMILY_RULES[rule])(reading)
     entry = reading.entry
     if not (recurrent or entry["intermediate_size"] or entry.get("num_experts")):
         entry["intermediate_size"] = reading.need("intermediate_size")
