@@ -258,6 +258,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "gemma4_unified_text": _GEMMA4.but(defaults={"sliding_window": 1024}),
     "phi": Architecture(fixed={**_CLASSIC, **_BIASED, **_ONE_NORM, "lm_head_bias": True}),
     "phi3": _PHI3,
+    "phi3_v": _PHI3,
     "phi4_multimodal": _PHI3,
     "phi4mm": _PHI3.but(tied=True),
     "phimoe": Architecture(
@@ -559,6 +560,13 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("deci", "nemotron-nas"), "layers that all differ (block_configs)"),
     "xlstm": "the mLSTM recurrence",
     "axk2": "norms with low-rank gates",
+    **dict.fromkeys(
+        ("eagle", "eagle3", "medusa", "mlp_speculator", "deepseek_mtp", "speculators"),
+        "a draft head, which needs the model for which it drafts (axes draft_len and acceptance)",
+    ),
+    **dict.fromkeys(
+        ("minicpmv", "minicpmo"), "the file does not say which text model it has (by version)"
+    ),
     "hy_v4": "hyper-connections",
     "hy_v4_vl_text": "hyper-connections",
     "dots3_note_text": "latent attention of two widths, in windows and with indexers",

@@ -200,9 +200,16 @@ def _integers(family: str) -> Callable[[Fields, Facts], Quantisation]:
         if values.get("lm_head") is True:
             notes.append("lm_head is quantised, and counted at 16 bits")
         kept += _names(values.get("modules_to_not_convert"))
-        return found._replace(kept=tuple(kept), notes=(*found.notes, *notes))
+        blocks = values.get("modules_in_block_to_quantize")
+        targets = _names(*(blocks if isinstance(blocks, list) else ()))
+        return found._replace(kept=tuple(kept), targets=targets, notes=(*found.notes, *notes))
 
     return read
+
+
+def _experts_int8(_: Fields, __: Facts) -> Quantisation:
+    """Read vLLM's ``experts_int8``, which leaves everything beside the experts at 16 bits."""
+    return Quantisation("int8 experts", "int8", targets=(r"re:.*mlp\.experts\..*",))
 
 
 def _bitsandbytes(_: Fields, values: Facts) -> Quantisation:
@@ -315,8 +322,11 @@ def _compressed(fields: Fields, values: Facts) -> Quantisation:
     notes = [*first.notes]
     if len(told) > 1:
         notes.append(f"mixed precision ({', '.join(sorted(told))}) is counted as {first.dtype}")
-    if isinstance(sparse, dict) and sparse.get("format", "dense") != "dense":
-        notes.append(f"sparsity ({sparse.get('format')}) is not counted")
+    stored = sparse.get("format", "dense") if isinstance(sparse, dict) else "dense"
+    if values.get("format") == "marlin-24":  # two of four weights, and where they are
+        stored = "marlin-24"
+    if stored != "dense":
+        notes.append(f"sparsity ({stored}) is not counted")
     return first._replace(kept=kept, targets=() if classes else targets, notes=tuple(notes))
 
 
@@ -587,7 +597,7 @@ _METHODS: Final[dict[str, Callable[[Fields, Facts], Quantisation]]] = {
     "mlx": _mlx,
     "mxfp4": _fixed("mxfp4", "mxfp4", experts=True),
     "eetq": _fixed("int8", "int8"),
-    "experts-int8": _fixed("int8", "int8"),
+    "experts-int8": _experts_int8,
     "quanto": _quanto,
     "aqlm": _aqlm,
     "fp-quant": _fp_quant,

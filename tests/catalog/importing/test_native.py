@@ -699,13 +699,84 @@ def test_inner_objects_leave_out_defaults_of_their_class():
         ({"type": "dynamic", "factor": 2.0}, 81_920),
         ({"rope_type": "llama3", "factor": 8.0}, 40_960),
         ({"rope_type": "default"}, 40_960),
-        ({"rope_type": "yarn", "factor": "4"}, 40_960),
     ],
 )
 def test_scaled_positions_lengthen_the_context(scaling, context):
     config = changed(LLAMA, max_position_embeddings=40_960, rope_scaling=scaling)
 
     assert read(config).max_position_embeddings == context
+
+
+def test_a_factor_of_positions_that_is_no_number_is_refused():
+    config = changed(LLAMA, rope_scaling={"rope_type": "yarn", "factor": "4"})
+
+    (fault,) = faults_of(config)
+    assert "rope_scaling.factor: '4' must be a number from 1 to 10000; correct it" in fault
+
+
+def test_only_the_modules_that_a_block_lists_are_quantised():
+    attention = [["self_attn.q_proj", "self_attn.k_proj"], ["self_attn.v_proj", "self_attn.o_proj"]]
+    gptq = {"quant_method": "gptq", "bits": 4, "modules_in_block_to_quantize": attention}
+    experts = {"quant_method": "experts_int8"}
+
+    entry = read(changed(LLAMA, quantization_config=gptq))
+    assert (entry.wide_attention, entry.wide_ffn) == (0.0, 1.0)
+    entry = read(changed(CASES["qwen3_moe"]["config"], quantization_config=experts))
+    assert (entry.native_dtype, entry.wide_attention, entry.wide_experts) == ("int8 experts", 1, 0)
+
+
+def test_weights_of_which_two_of_four_are_stored_are_told():
+    weights = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128}
+    sparse = {
+        "quant_method": "compressed-tensors",
+        "format": "marlin-24",
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
+    }
+
+    assert (
+        "sparsity (marlin-24) is not counted"
+        in read(changed(LLAMA, quantization_config=sparse)).notes
+    )
+
+
+def test_a_size_given_twice_is_told():
+    notes = read(changed(LLAMA, n_layer=40)).notes
+
+    assert "num_hidden_layers = 32 is taken, not n_layer = 40" in notes
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"architectures": ["LlamaForCausalLMEagle"]}, "'LlamaForCausalLMEagle' is a draft head"),
+        ({"architectures": ["DFlashDraftModel"]}, "'DFlashDraftModel' is a draft head"),
+        ({"model_type": "medusa"}, "not modelled: a draft head"),
+        ({"model_type": "minicpmv"}, "does not say which text model it has"),
+        (
+            {"model_type": "other", "architectures": ["OtherV"]},
+            "'OtherV' is no causal language model by its name",
+        ),
+    ],
+)
+def test_draft_heads_and_models_without_a_name_are_refused(changes, words):
+    assert any(words in fault for fault in faults_of(changed(LLAMA, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("config", "what"),
+    [
+        ({"peft_type": "LORA", "r": 16}, "the configuration of an adapter"),
+        ({"metadata": {}, "weight_map": {"a": "b"}}, "the index of a model's weights"),
+        ({"_class_name": "A", "_diffusers_version": "0.30"}, "of a diffusion model"),
+        ({"do_sample": True, "bos_token_id": 1}, "the configuration of generation"),
+        ({"tokenizer_class": "LlamaTokenizer"}, "the configuration of a tokenizer"),
+    ],
+)
+def test_other_files_of_a_model_are_told_by_what_they_are(config, what):
+    (fault,) = faults_of(config)
+
+    assert what in fault
+    assert fault.endswith("give the config.json of a model")
 
 
 def test_a_vision_tower_is_said_where_memory_is():
