@@ -271,7 +271,9 @@ def _far(row: Measurement, expected: float) -> str:
         remedy = "multiply" if ratio < 1.0 else "divide"
         return f"{shown}, about {many} times, so probably {guess}; {remedy} the values by {divisor}"
     if _THOUSAND[0] <= apart <= _THOUSAND[1]:
-        return f"{shown}, about a thousand times; is the value in {row.unit}?"
+        seconds = row.unit == "s" and ratio < 1.0
+        asked = "were seconds taken for ms" if seconds else f"is the value in {row.unit}"
+        return f"{shown}, about a {'thousandth' if ratio < 1.0 else 'thousand times'}; {asked}?"
     return shown if apart > far else ""
 
 
