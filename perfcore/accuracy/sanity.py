@@ -277,6 +277,9 @@ def _far(row: Measurement, expected: float) -> str:
     return shown if apart > far else ""
 
 
+_RARE: Final = math.log(2.0)  # a rate in place of a time is rarer than another unit
+
+
 def other_unit(row: Measurement, expected: float) -> str:
     """Return the unit that a value is probably in, if it is not its own; ``""`` if nothing fits.
 
@@ -292,7 +295,7 @@ def other_unit(row: Measurement, expected: float) -> str:
     ]
     inverse = abs(math.log(row.value * expected))
     if row.unit == "s" and ratio > _FAR and inverse < math.log(_FITS):
-        guesses.append((inverse, "a rate"))
+        guesses.append((inverse + _RARE, "a rate"))
     return min(guesses, default=(0.0, ""))[1]
 
 
