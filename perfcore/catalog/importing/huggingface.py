@@ -70,7 +70,8 @@ def from_config(
     identity
         Name, title, source and, if known, ``hf_id`` of the entry.
     beside
-        Contents of ``hf_quant_config.json`` in the same directory.
+        Contents of ``hf_quant_config.json`` or another file of ``quantization.BESIDE`` in the same
+        directory.
 
     Raises
     ------

@@ -138,138 +138,6 @@ def test_what_a_known_architecture_adds_and_is_not_modelled_is_refused():
     assert fault.startswith("config.json: text_config: num_loops: not read for model_type")
 
 
-@pytest.mark.parametrize(
-    ("name", "changes", "problem"),
-    [
-        ("falcon_h1", {"projectors_bias": True}, "projectors_bias: projections with biases"),
-        ("falcon_h1", {"mamba_d_ssm": 1000}, "1000 is not mamba_n_heads times mamba_d_head"),
-        ("gemma3n_text", {"intermediate_size": [8192] * 3}, "3 widths for 35 layers"),
-        ("gemma3n_text", {"num_kv_shared_layers": 31}, "31 of 35: leaves no cache to share"),
-        ("laguna", {"gating": "both"}, "'both' must be per-head, per-element or false"),
-        ("laguna", {"num_attention_heads_per_layer": [48, 64]}, "2 items for 40 layers"),
-        (
-            "laguna, gating per-head",
-            {"num_attention_heads_per_layer": [48, 64, 64, 32] * 10},
-            "differ between layers of the same kind",
-        ),
-        ("cohere2_moe", {"first_k_dense_replace": 2, "mlp_layer_types": ...}, "lacks prefix_dense"),
-        ("mimo_v2_flash", {"swa_head_dim": 64}, "swa_head_dim: 64 is not head_dim"),
-        ("bailing_hybrid", {"use_kda_lora": True}, "low-rank delta attention"),
-        (
-            "minimax_m3_vl_text",
-            {"sparse_attention_config": {"sparse_attention_freq": [1, 1]}},
-            "2 items for 60 layers",
-        ),
-    ],
-)
-def test_what_a_family_s_rules_do_not_know_is_refused(name, changes, problem):
-    assert any(problem in fault for fault in faults_of(changed(SAVED[name]["config"], **changes)))
-
-
-def test_layers_that_share_a_cache_read_it_and_keep_none():
-    entry = read(SAVED["gemma3n_text"]["config"])
-    record, alone = (
-        entry.record(),
-        read(changed(SAVED["gemma3n_text"]["config"], num_kv_shared_layers=0)).record(),
-    )
-
-    assert entry.layers == {"S": 16, "F": 4, "s": 12, "f": 3}
-    assert record.global_kv_elements * 7 == alone.global_kv_elements * 4
-    assert record.global_read_elements == alone.global_read_elements == alone.global_kv_elements
-    assert record.window_read_elements == alone.window_kv_elements
-    assert record.global_score_flops == alone.global_score_flops
-    assert alone.attention_in_elements - record.attention_in_elements == 15 * 2048 * 1024
-
-
-def test_published_files_of_other_names_are_read_like_the_library_s():
-    """Step 3.5, MiMo-V2 and MiniMax-M3 have other keys than the classes that read them."""
-    kinds = ["full_attention", *["sliding_attention"] * 3] * 12
-    step = {
-        "model_type": "step3p5",
-        "vocab_size": 128_896,
-        "hidden_size": 4096,
-        "intermediate_size": 11_264,
-        "num_hidden_layers": 45,
-        "num_attention_heads": 64,
-        "num_attention_groups": 8,
-        "head_dim": 128,
-        "moe_layers_enum": ",".join(map(str, range(3, 45))),
-        "moe_num_experts": 288,
-        "moe_top_k": 8,
-        "moe_intermediate_size": 1280,
-        "share_expert_dim": 1280,
-        "use_head_wise_attn_gate": True,
-        "attention_other_setting": {"num_attention_heads": 96, "num_attention_groups": 8},
-        "sliding_window": 512,
-        "num_nextn_predict_layers": 3,
-        "layer_types": kinds,
-    }
-    assert parameter_count(read(step)) == SAVED["step3p7"]["params"]
-
-    saved = SAVED["mimo_v2_flash"]["config"]
-    window = [int(kind == "sliding_attention") for kind in saved["layer_types"]]
-    mimo = changed(
-        saved,
-        layer_types=...,
-        mlp_layer_types=...,
-        hybrid_layer_pattern=window,
-        moe_layer_freq=[0] + [1] * 47,
-        swa_num_key_value_heads=8,
-        swa_head_dim=192,
-        add_swa_attention_sink_bias=True,
-    )
-    assert read(mimo).record() == read(saved).record()
-
-    frequency = [0] * 3 + [1] * 57
-    saved = SAVED["minimax_m3_vl_text, index_topk_blocks 16"]["config"]
-    m3 = changed(
-        saved,
-        layer_types=...,
-        mlp_layer_types=...,
-        index_n_heads=...,
-        index_head_dim=...,
-        moe_layer_freq=frequency,
-        sparse_attention_config={
-            "sparse_num_index_heads": 4,
-            "sparse_index_dim": 128,
-            "sparse_attention_freq": frequency,
-        },
-    )
-    assert read(m3).record() == read(saved).record()
-
-
-def test_ling_2_has_lightning_layers_and_ling_3_kimi_delta_ones():
-    """Counts are those of the published files, the first without multi-token prediction."""
-    saved = SAVED["bailing_hybrid"]["config"]
-    ling_2 = changed(
-        saved,
-        kda_safe_gate=...,
-        kda_lower_bound=...,
-        layer_types=...,
-        mlp_layer_types=...,
-        hidden_size=8192,
-        intermediate_size=18_432,
-        num_hidden_layers=80,
-        num_attention_heads=64,
-        num_key_value_heads=64,
-        layer_group_size=8,
-        first_k_dense_replace=4,
-        moe_intermediate_size=2048,
-        num_experts=256,
-        num_local_experts=256,
-        q_lora_rank=1536,
-        head_dim=128,
-        linear_head_dim=128,
-        linear_num_heads=64,
-        linear_conv_kernel_dim=...,
-        short_conv_kernel_size=...,
-    )
-
-    assert read(saved).layers == {"K": 35, "A": 7}
-    assert read(ling_2).layers == {"T": 70, "A": 10}
-    assert parameter_count(read(ling_2)) == 1_012_231_160_320
-
-
 def test_tied_outside_of_the_text_model():
     config = changed(CASES["qwen3_5, text inside"]["config"], tie_word_embeddings=True)
 
@@ -354,3 +222,53 @@ def test_layers_are_bounded():
     assert "at most 10,000" in faults_of(changed(LLAMA, num_hidden_layers=10**9))[0]
     with pytest.raises(ValueError, match="num_hidden_layers"):
         ModelEntry(name="a", source="b", hidden_size=1, vocab_size=1, num_hidden_layers=10**6)
+
+
+# Other files, and what is said twice
+
+
+def test_a_factor_of_positions_that_is_no_number_is_refused():
+    config = changed(LLAMA, rope_scaling={"rope_type": "yarn", "factor": "4"})
+
+    (fault,) = faults_of(config)
+    assert "rope_scaling.factor: '4' must be a number from 1 to 10000; correct it" in fault
+
+
+def test_a_size_given_twice_is_told():
+    notes = read(changed(LLAMA, n_layer=40)).notes
+
+    assert "num_hidden_layers = 32 is taken, not n_layer = 40" in notes
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"architectures": ["LlamaForCausalLMEagle"]}, "'LlamaForCausalLMEagle' is a draft head"),
+        ({"architectures": ["DFlashDraftModel"]}, "'DFlashDraftModel' is a draft head"),
+        ({"model_type": "medusa"}, "not modelled: a draft head"),
+        ({"model_type": "minicpmv"}, "does not say which text model it has"),
+        (
+            {"model_type": "other", "architectures": ["OtherV"]},
+            "'OtherV' is no causal language model by its name",
+        ),
+    ],
+)
+def test_draft_heads_and_models_without_a_name_are_refused(changes, words):
+    assert any(words in fault for fault in faults_of(changed(LLAMA, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("config", "what"),
+    [
+        ({"peft_type": "LORA", "r": 16}, "the configuration of an adapter"),
+        ({"metadata": {}, "weight_map": {"a": "b"}}, "the index of a model's weights"),
+        ({"_class_name": "A", "_diffusers_version": "0.30"}, "of a diffusion model"),
+        ({"do_sample": True, "bos_token_id": 1}, "the configuration of generation"),
+        ({"tokenizer_class": "LlamaTokenizer"}, "the configuration of a tokenizer"),
+    ],
+)
+def test_other_files_of_a_model_are_told_by_what_they_are(config, what):
+    (fault,) = faults_of(config)
+
+    assert what in fault
+    assert fault.endswith("give the config.json of a model")
