@@ -62,6 +62,7 @@ _DEVICES: Final = (  # lines of the log before the table, by back end
 _INSERT: Final = re.compile(r"INSERT INTO (\w+) \(([^)]*)\) VALUES \((.*)\);")
 _SAME_BITS: Final = 0.6  # least bits per weight over those of the named format
 _OPTIONS: Final = ("flash_attn", "n_ubatch", "n_threads")  # that no column holds
+_AUTO: Final = "-1"  # of an option that llama-bench chooses itself
 _OUTPUT_FIRST: Final = "2025-12-18"  # of -ngl, the output layer is one (ggml-org/llama.cpp#18148)
 _ALL_EXPERTS: Final = re.compile(  # of -ot, as --cpu-moe and users write it
     r"(?:blk\\?\.)?(?:\.\*|\\d\+|\[0-9\]\+|\(\[0-9\]\+\))?\\?\.?(?:ffn_)?"
@@ -165,7 +166,9 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
 def _note(record: Record) -> str:
     """Return the back end and the options that no column holds, so that rows can be told apart."""
     options = (
-        f"{name} {int(count(record, name))}" for name in _OPTIONS if record.get(name) is not None
+        f"{name} {'auto' if str(record[name]) == _AUTO else int(count(record, name))}"
+        for name in _OPTIONS
+        if record.get(name) is not None
     )
     return ", ".join(filter(None, (text_of(record, "backends"), *options)))
 

@@ -174,3 +174,9 @@ def test_only_a_back_end_other_than_the_vendors_is_stated(save):
     )
 
     assert (cuda.backend, vulkan.backend) == ("", "vulkan")
+
+
+def test_an_option_that_llama_bench_chooses_is_told_as_auto(save):
+    row = rows_of(save([LLAMA | {"flash_attn": -1}]))["tpot_s"]
+
+    assert "flash_attn auto" in row.task_note
