@@ -279,6 +279,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         defaults={"index_topk": 2048, "index_n_heads": 32, "index_head_dim": 128}
     ),
     "glm4_moe_lite": _DEEPSEEK_V3,
+    "glm5_next_text": _SPARSE.but(rules=(*_SPARSE.rules, "kimi_delta", "glm_next")),
     "kimi_k2": _DEEPSEEK_V3,
     "mistral4": _DEEPSEEK,
     "sarvam_mla": _DEEPSEEK_V3,
@@ -526,6 +527,7 @@ TEXT_MODELS: Final[Mapping[str, str]] = {
     "kimi_vl": "deepseek_v3",
     "kimi_k25": "deepseek_v3",
     "glm4v": "glm4v_text",
+    "glm5_next": "glm5_next_text",
     "glm46v": "glm4v_text",
     "glm4v_moe": "glm4v_moe_text",
     "glm_ocr": "glm_ocr_text",
@@ -560,6 +562,13 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("deci", "nemotron-nas"), "layers that all differ (block_configs)"),
     "xlstm": "the mLSTM recurrence",
     "axk2": "norms with low-rank gates",
+    **dict.fromkeys(
+        ("qwen4_exp", "qwen4_exp_text"), "n-gram tables and low-rank hyper-connections"
+    ),
+    **dict.fromkeys(
+        ("llada", "llada2_moe", "Dream", "sdar", "diffusion_gemma", "nemotron_labs_diffusion"),
+        "diffusion, which writes several tokens at once",
+    ),
     **dict.fromkeys(
         ("eagle", "eagle3", "medusa", "mlp_speculator", "deepseek_mtp", "speculators"),
         "a draft head, which needs the model for which it drafts (axes draft_len and acceptance)",

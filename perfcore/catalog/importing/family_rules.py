@@ -281,6 +281,24 @@ def bailing_hybrid(reading: Reading) -> None:
         entry["notes"] = "extra_parameters: norms of queries and keys in lightning layers"
 
 
+def glm_next(reading: Reading) -> None:
+    """Read GLM-5.3: indexers of pools of tokens, and hyper-connections between layers.
+
+    Those have matrices from n streams of width d to 2 n + n² coefficients, twice a layer.
+    """
+    config, entry = reading.config, reading.entry
+    if "shared" in config.items("indexer_types"):
+        config.fault("indexer_types", "shared beside delta attention", REMEDY)
+    config.read |= {"index_kpool_always_select_tail", "linear_lower_bound", "hc_sinkhorn_iters"}
+    entry["index_kpool"] = config.need("index_kpool")
+    streams = config.whole("hc_mult")
+    if streams > 1:
+        made = 2 * streams + streams**2
+        each = made * streams * entry["hidden_size"] + made + 3
+        entry["extra_parameters"] = 2 * reading.layers * each
+        entry["notes"] = "extra_parameters: hyper-connections, whose arithmetic is left out"
+
+
 def block_sparse(reading: Reading) -> None:
     """Read MiniMax-M3: indexers choose blocks of the context in most layers.
 
@@ -324,6 +342,7 @@ FAMILY_RULES: Final[dict[str, Callable[[Reading], None]]] = {
         step_3,
         mimo_v2,
         bailing_hybrid,
+        glm_next,
         block_sparse,
     )
 }

@@ -361,9 +361,9 @@ def dense_layers(reading: Reading, dense: int) -> None:
 def latent(reading: Reading) -> None:
     """Read MLA: ranks, and widths of heads with and without rotary positions."""
     config, entry = reading.config, reading.entry
-    entry |= {
-        name: config.need(name) for name in ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim")
-    }
+    entry |= {name: config.need(name) for name in ("kv_lora_rank", "qk_nope_head_dim")}
+    bare = "glm_next" in reading.architecture.rules  # attention without rotary positions
+    entry["qk_rope_head_dim"] = (config.whole if bare else config.need)("qk_rope_head_dim")
     entry |= {
         "q_lora_rank": config.whole("q_lora_rank"),
         "v_head_dim": entry.get("v_head_dim") or config.need("v_head_dim"),
