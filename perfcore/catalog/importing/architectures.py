@@ -275,6 +275,11 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "deepseek_v2": _DEEPSEEK,
     "deepseek_v3": _DEEPSEEK_V3,
     "deepseek_v32": _SPARSE,
+    "deepseek_v4": Architecture(
+        fixed={"router_bias": True},
+        windows="none",
+        rules=("experts", "shared_count", "deepseek_v4"),
+    ),
     "glm_moe_dsa": _SPARSE.but(
         defaults={"index_topk": 2048, "index_n_heads": 32, "index_head_dim": 128}
     ),
@@ -562,6 +567,7 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("deci", "nemotron-nas"), "layers that all differ (block_configs)"),
     "xlstm": "the mLSTM recurrence",
     "axk2": "norms with low-rank gates",
+    "deepseek_v41": "compressed caches that layers share, and n-gram tables (Engram)",
     **dict.fromkeys(
         ("qwen4_exp", "qwen4_exp_text"), "n-gram tables and low-rank hyper-connections"
     ),
@@ -595,5 +601,4 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
         ),
         "encoder and decoder",
     ),
-    "deepseek_v4": "compressed attention and hyper-connections",
 }

@@ -19,6 +19,7 @@ from perfcore.catalog.importing.rules import (
     set_layers,
     shared_count,
 )
+from perfcore.catalog.mixers.compressed import CSA_RATIO, HCA_RATIO
 from perfcore.errors import show
 
 
@@ -281,21 +282,74 @@ def bailing_hybrid(reading: Reading) -> None:
         entry["notes"] = "extra_parameters: norms of queries and keys in lightning layers"
 
 
-def glm_next(reading: Reading) -> None:
-    """Read GLM-5.3: indexers of pools of tokens, and hyper-connections between layers.
+def _hyper_connections(reading: Reading, *, head: bool) -> int:
+    """Return the parameters of hyper-connections: from n streams of width d, twice a layer.
 
-    Those have matrices from n streams of width d to 2 n + n² coefficients, twice a layer.
+    They make 2 n + n² coefficients, with a bias each and three scales; a head makes n of them.
     """
+    config, width = reading.config, int(reading.entry["hidden_size"])
+    config.read |= {"hc_sinkhorn_iters", "hc_eps"}
+    streams = config.whole("hc_mult")
+    if streams < 2:
+        return 0
+    made = 2 * streams + streams**2
+    last = streams * streams * width + streams + 1 if head else 0
+    return 2 * reading.layers * (made * streams * width + made + 3) + last
+
+
+_RATIOS: Final = {0: "V", 1: "V", CSA_RATIO: "C", HCA_RATIO: "H"}
+_COMPRESSED: Final = {
+    "compressed_sparse_attention": "C",
+    "heavily_compressed_attention": "H",
+    "sliding_attention": "V",
+}
+
+
+def deepseek_v4(reading: Reading) -> None:
+    """Read DeepSeek-V4: layers that compress 4 or 128 tokens, or see a window only."""
+    config, entry, layers = reading.config, reading.entry, reading.layers
+    _wide_head(reading)
+    entry["num_key_value_heads"] = 0  # one latent head for all
+    for name in ("q_lora_rank", "o_lora_rank", "o_groups", "sliding_window"):
+        entry[name] = config.need(name)
+    for name in ("index_topk", "index_n_heads", "index_head_dim"):
+        entry[name] = config.need(name)
+    entry["qk_rope_head_dim"] = config.whole("qk_rope_head_dim")
+    rates = config.inner("compress_rates")
+    for kind, rate in (("C", CSA_RATIO), ("H", HCA_RATIO)):
+        key = next(name for name, letter in _COMPRESSED.items() if letter == kind)
+        if key in rates.values and rates.whole(key) != rate:
+            rates.fault(key, f"{rates.whole(key)} is not {rate}", REMEDY)
+    ratios = config.wholes("compress_ratios")
+    kinds = config.items("layer_types")
+    if kinds:
+        letters = "".join(_COMPRESSED.get(str(kind), "?") for kind in kinds)
+    elif ratios:
+        letters = "".join(_RATIOS.get(ratio, "?") for ratio in ratios[:layers])
+    else:
+        config.need("compress_ratios")
+        return
+    if len(letters) != layers or "?" in letters:
+        key = "layer_types" if kinds else "compress_ratios"
+        config.fault(key, f"must name one of {len(_COMPRESSED)} kinds for each layer", REMEDY)
+        return
+    set_layers(entry, letters)
+    experts = config.items("mlp_layer_types")
+    hashed = sum(kind == "hash_moe" for kind in experts) or config.whole("num_hash_layers")
+    extra = _hyper_connections(reading, head=True) - hashed * entry.get("num_experts", 0)
+    entry["extra_parameters"] = max(extra, 0)
+    entry["notes"] = "extra_parameters: hyper-connections, whose arithmetic is left out"
+
+
+def glm_next(reading: Reading) -> None:
+    """Read GLM-5.3: indexers of pools of tokens, and hyper-connections between layers."""
     config, entry = reading.config, reading.entry
     if "shared" in config.items("indexer_types"):
         config.fault("indexer_types", "shared beside delta attention", REMEDY)
-    config.read |= {"index_kpool_always_select_tail", "linear_lower_bound", "hc_sinkhorn_iters"}
+    config.read |= {"index_kpool_always_select_tail", "linear_lower_bound"}
     entry["index_kpool"] = config.need("index_kpool")
-    streams = config.whole("hc_mult")
-    if streams > 1:
-        made = 2 * streams + streams**2
-        each = made * streams * entry["hidden_size"] + made + 3
-        entry["extra_parameters"] = 2 * reading.layers * each
+    entry["extra_parameters"] = _hyper_connections(reading, head=False)
+    if entry["extra_parameters"]:
         entry["notes"] = "extra_parameters: hyper-connections, whose arithmetic is left out"
 
 
@@ -342,6 +396,7 @@ FAMILY_RULES: Final[dict[str, Callable[[Reading], None]]] = {
         step_3,
         mimo_v2,
         bailing_hybrid,
+        deepseek_v4,
         glm_next,
         block_sparse,
     )

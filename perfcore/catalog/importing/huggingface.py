@@ -107,6 +107,7 @@ def from_config(
     found = quantisation(config, values, fields, beside)
     kept = Patterns(found.kept, place)
     entry = {**reading.entry, **identity, **_as_quantised(found, reading.entry, kept)}
+    entry |= _of_experts(fields, entry)
     if not model_type.startswith("gemma3"):  # which states the context after stretching
         entry["max_position_embeddings"] = _context(fields, entry["max_position_embeddings"])
     entry["left_out"] = ", ".join(_left_out(values, key))
@@ -220,6 +221,19 @@ def _as_quantised(found: Quantisation, entry: Mapping[str, Any], kept: Patterns)
         if found.head_bits and not entry[_TIED]  # an embedding and an output matrix
         else found.embedding_bits,
     }
+
+
+def _of_experts(fields: Fields, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the format of a checkpoint whose experts have one of their own (DeepSeek-V4)."""
+    if "expert_dtype" not in fields.values:
+        return {}
+    given = fields.text("expert_dtype").lower()
+    dtype = str(entry["native_dtype"])
+    if given in ("fp4", "mxfp4"):
+        return {"native_dtype": f"{dtype}+mxfp4 experts", "native_format": ""}
+    if given and given.removeprefix("torch.") not in (dtype, "bfloat16", "float8_e4m3fn"):
+        fields.fault("expert_dtype", f"{show(given)}: not a known format of experts", REMEDY)
+    return {}
 
 
 _TOWERS: Final = {

@@ -3,6 +3,7 @@
 import pytest
 
 from catalog.importing.configs import SAVED, changed, faults_of, read
+from perfcore.catalog.loader import load_model
 from perfcore.catalog.parameters import parameter_count
 
 
@@ -136,3 +137,37 @@ def test_ling_2_has_lightning_layers_and_ling_3_kimi_delta_ones():
     assert read(saved).layers == {"K": 35, "A": 7}
     assert read(ling_2).layers == {"T": 70, "A": 10}
     assert parameter_count(read(ling_2)) == 1_012_231_160_320
+
+
+def test_deepseek_v4_s_own_file_is_the_entry_of_the_catalogue():
+    config = changed(
+        SAVED["deepseek_v4"]["config"],
+        layer_types=...,
+        mlp_layer_types=...,
+        compress_rates=...,
+        compress_ratios=[0, 0, *[4, 128] * 20, 4, 0],  # the last is of multi-token prediction
+        num_hash_layers=3,
+        expert_dtype="fp4",
+        quantization_config={"quant_method": "fp8", "weight_block_size": [128, 128]},
+    )
+    entry, known = read(config), load_model("deepseek-v4-flash")
+
+    assert entry.record()._replace(token_price=known.token_price) == known.record()
+    assert entry.native_dtype == known.native_dtype == "fp8+mxfp4 experts"
+    (fault,) = faults_of(changed(config, compress_ratios=[0, 8] * 22))
+    assert "compress_ratios: must name one of 3 kinds for each layer" in fault
+    (fault,) = faults_of(changed(config, expert_dtype="int3"))
+    assert "expert_dtype: 'int3': not a known format of experts" in fault
+
+
+def test_glm_5_3_has_the_shapes_of_the_catalogue():
+    entry = read(changed_inside(SAVED["glm5_next"]["config"], index_kpool=4))
+    known = load_model("glm-5.3-flash")
+    same = {"token_price": 0.0, "other_elements": 0.0}  # hyper-connections, in whole or in part
+
+    assert entry.record()._replace(**same) == known.record()._replace(**same)
+    assert abs(entry.extra_parameters - known.extra_parameters) < 3_000
+
+
+def changed_inside(config, **changes):
+    return {**config, "text_config": {**config["text_config"], **changes}}
