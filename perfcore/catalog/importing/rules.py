@@ -861,7 +861,8 @@ def _of_global_layers(reading: Reading) -> int:
     if numbers != full or len(widths) != 1:
         config.fault("per_layer_config", "does not give all full layers the same head_dim", REMEDY)
         return 0
-    number, values = next(iter(table.values.items()))
+    number = next(iter(table.values))
+    table.read |= set(table.values)
     return table.inner(number).need("head_dim")
 
 

@@ -171,3 +171,26 @@ def test_glm_5_3_has_the_shapes_of_the_catalogue():
 
 def changed_inside(config, **changes):
     return {**config, "text_config": {**config["text_config"], **changes}}
+
+
+@pytest.mark.parametrize(
+    ("name", "ignored", "wide"),
+    [  # weights of these modules over all of the mixers, as transformers 5.24 counts them
+        ("falcon_h1", "re:.*mamba.*", 486_539_264 / (486_539_264 + 1_342_177_280)),
+        ("falcon_h1", "re:.*self_attn.*", 1_342_177_280 / (486_539_264 + 1_342_177_280)),
+        ("mimo_v2_flash", "re:.*o_proj", 1_610_612_736 / 4_482_662_400),
+        ("laguna, gating per-head", "re:.*self_attn.*", 1.0),
+    ],
+)
+def test_shares_of_mixers_that_stay_at_16_bits(name, ignored, wide):
+    weights = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128}
+    quantised = {
+        "quant_method": "compressed-tensors",
+        "format": "pack-quantized",
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
+        "ignore": [ignored],
+    }
+    entry = read(changed(SAVED[name]["config"], quantization_config=quantised))
+
+    assert entry.wide_attention == pytest.approx(wide, abs=1e-3)
+    assert entry.wide_ffn == 0.0
