@@ -144,6 +144,15 @@ class Model(NamedTuple):
     window_kv_elements: Annotated[
         float, PER_TOKEN, "KV-cache elements per token of context, all window layers"
     ]
+    global_read_elements: Annotated[
+        float,
+        PER_TOKEN,
+        "KV-cache elements that all global layers read per token of context: "
+        "more than there are where layers share a cache",
+    ]
+    window_read_elements: Annotated[
+        float, PER_TOKEN, "KV-cache elements that all window layers read per token of context"
+    ]
     latent_cache: Annotated[float, FLAG, "1 if the KV cache is a latent shared by all heads (MLA)"]
     attention_io_elements: Annotated[
         float, PER_TOKEN, "q in and o out, per new token, all attention layers"

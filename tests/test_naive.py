@@ -62,6 +62,11 @@ KINDS = (
     "kimi-k3",  # Kimi delta attention and latent attention
     "lfm2-8b-a1b",  # short convolutions
     "glm-5.3-flash",  # Kimi delta attention beside latent attention with an indexer of pools
+    "gemma-3n-e4b",  # layers that share a cache, per-layer embeddings, streams updated in turn
+    "gemma-4-e2b",  # the same with heads of two widths, and FFNs twice as wide
+    "falcon-h1-34b",  # attention and Mamba-2 side by side
+    "laguna-xs.2",  # more heads in window layers, gates by head
+    "ling-3.0-flash",  # Kimi delta attention with full rank, latent attention with gates by head
     "qwen3.8-flash-next",  # grouped queries with an indexer, n-gram tables in host memory
 )
 

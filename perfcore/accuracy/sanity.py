@@ -271,8 +271,13 @@ def _far(row: Measurement, expected: float) -> str:
         remedy = "multiply" if ratio < 1.0 else "divide"
         return f"{shown}, about {many} times, so probably {guess}; {remedy} the values by {divisor}"
     if _THOUSAND[0] <= apart <= _THOUSAND[1]:
-        return f"{shown}, about a thousand times; is the value in {row.unit}?"
+        seconds = row.unit == "s" and ratio < 1.0
+        asked = "were seconds taken for ms" if seconds else f"is the value in {row.unit}"
+        return f"{shown}, about a {'thousandth' if ratio < 1.0 else 'thousand times'}; {asked}?"
     return shown if apart > far else ""
+
+
+_RARE: Final = math.log(2.0)  # a rate in place of a time is rarer than another unit
 
 
 def other_unit(row: Measurement, expected: float) -> str:
@@ -290,7 +295,7 @@ def other_unit(row: Measurement, expected: float) -> str:
     ]
     inverse = abs(math.log(row.value * expected))
     if row.unit == "s" and ratio > _FAR and inverse < math.log(_FITS):
-        guesses.append((inverse, "a rate"))
+        guesses.append((inverse + _RARE, "a rate"))
     return min(guesses, default=(0.0, ""))[1]
 
 

@@ -69,11 +69,13 @@ class Architecture(Entry):
     v_head_dim: Count = 0  # 0: as head_dim
     global_head_dim: Count = 0  # of the "F" layers, if it differs from the "S" layers
     num_global_key_value_heads: Count = 0
+    swa_num_attention_heads: Count = 0  # of the "S" layers, if it differs from the "F" layers
     swa_num_key_value_heads: Count = 0  # of the "S" layers, if it differs from the "F" layers
     attention_k_eq_v: bool = False  # "F" layers project keys and values with one matrix
     attention_bias: Literal["none", "qkv", "all"] = "none"
     qk_norm: Literal["none", "head-dim", "full"] = "none"  # over one head, or over all heads
     attn_output_gate: bool = False  # a full-width gate on the mixer's output
+    attn_head_gate: bool = False  # attention has one gate a head in place of a full-width one
     attention_sinks: bool = False
     sliding_window: Count = 0
     attention_chunk_size: Count = 0  # a window that restarts instead of sliding (Llama 4)
@@ -94,6 +96,7 @@ class Architecture(Entry):
     linear_key_head_dim: Count = 0
     linear_value_head_dim: Count = 0
     linear_conv_kernel_dim: Count = 0
+    linear_full_rank: bool = False  # a full-rank decay in Kimi delta attention
     mamba_num_heads: Count = 0
     mamba_head_dim: Count = 0
     n_groups: Count = 0
@@ -102,6 +105,7 @@ class Architecture(Entry):
     mamba_intermediate_size: Count = 0  # Mamba 1
     time_step_rank: Count = 0
     mamba_inner_norms: bool = False  # Jamba
+    mamba_norm: bool = True  # a gated norm before the output of Mamba-2
 
     intermediate_size: Count = 0
     intermediate_sizes: tuple[tuple[Size, Size], ...] = ()  # (width, layers) if widths differ
@@ -122,6 +126,10 @@ class Architecture(Entry):
     decoder_sparse_step: Size = 1  # every n-th FFN is an MoE
     dense_beside_moe: bool = False  # MoE layers have a dense FFN as well
 
+    vocab_size_per_layer_input: Count = 0  # rows of per-layer embeddings (Gemma 3n)
+    hidden_size_per_layer_input: Count = 0  # width of a layer's part of a row; 0: there are none
+    altup_num_inputs: Count = 0  # streams that every layer updates (Gemma 3n); 0: one, as usual
+    laurel_rank: Count = 0  # of a learned residual beside every mixer (Gemma 3n)
     ngram_table_parameters: Table = 0  # looked up by the last tokens (Engram), in host memory
     extra_parameters: Count = 0  # in small tensors that the formulas omit; list them in notes
 

@@ -47,6 +47,19 @@ def _mixer_faults(entry: Architecture) -> list[Rule]:
             )
         ),
         (
+            entry.swa_num_attention_heads
+            % (entry.swa_num_key_value_heads or entry.num_key_value_heads or 1)
+            != 0,
+            (
+                f"swa_num_attention_heads = {entry.swa_num_attention_heads}: not a multiple of the"
+                " KV heads of window layers"
+            ),
+        ),
+        (
+            bool(entry.hidden_size_per_layer_input) != bool(entry.vocab_size_per_layer_input),
+            "per-layer embeddings need hidden_size_per_layer_input and vocab_size_per_layer_input",
+        ),
+        (
             bool(entry.sliding_window and entry.attention_chunk_size),
             "sliding_window and attention_chunk_size: give only one of the two",
         ),

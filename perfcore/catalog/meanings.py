@@ -61,11 +61,13 @@ MODEL: Final[dict[str, Meaning]] = {
     "v_head_dim": Meaning("width of a value head, if different [elements]"),
     "global_head_dim": Meaning("width of a head in full layers, if different [elements]"),
     "num_global_key_value_heads": Meaning("KV heads of full layers, if different"),
+    "swa_num_attention_heads": Meaning("query heads of window layers, if different"),
     "swa_num_key_value_heads": Meaning("KV heads of window layers, if different"),
     "attention_k_eq_v": Meaning("whether full layers use one matrix for keys and values"),
     "attention_bias": Meaning("biases of attention: none, qkv or all"),
     "qk_norm": Meaning("norms of queries and keys: none, head-dim (per head) or full"),
     "attn_output_gate": Meaning("whether the mixer's output has a full-width gate"),
+    "attn_head_gate": Meaning("whether attention has one gate a head, and no full-width one"),
     "attention_sinks": Meaning("whether heads have a learned sink"),
     "sliding_window": Meaning("tokens that a window layer (S) sees [tokens]"),
     "attention_chunk_size": Meaning("window that restarts instead of sliding [tokens]"),
@@ -84,6 +86,7 @@ MODEL: Final[dict[str, Meaning]] = {
     "linear_key_head_dim": Meaning("linear attention: width of a key head [elements]"),
     "linear_value_head_dim": Meaning("linear attention: width of a value head [elements]"),
     "linear_conv_kernel_dim": Meaning("linear attention: length of the convolution [tokens]"),
+    "linear_full_rank": Meaning("Kimi delta attention: whether its decay has full rank"),
     "mamba_num_heads": Meaning("Mamba-2: heads"),
     "mamba_head_dim": Meaning("Mamba-2: width of a head [elements]"),
     "n_groups": Meaning("Mamba-2: groups"),
@@ -92,6 +95,7 @@ MODEL: Final[dict[str, Meaning]] = {
     "mamba_intermediate_size": Meaning("Mamba-1: inner width [elements]"),
     "time_step_rank": Meaning("Mamba-1: rank of the time step"),
     "mamba_inner_norms": Meaning("Mamba-1: whether it has Jamba's inner norms"),
+    "mamba_norm": Meaning("Mamba-2: whether it has a norm before its output"),
     "intermediate_size": Meaning("width of a dense FFN [elements]"),
     "intermediate_sizes": Meaning("pairs of width and number of layers, if widths differ"),
     "gated_mlp": Meaning("whether FFNs have a gate (three matrices, not two)"),
@@ -109,6 +113,12 @@ MODEL: Final[dict[str, Meaning]] = {
     "first_k_dense_replace": Meaning("first layers with a dense FFN in place of experts"),
     "decoder_sparse_step": Meaning("every n-th FFN has experts"),
     "dense_beside_moe": Meaning("whether layers with experts have a dense FFN as well"),
+    "vocab_size_per_layer_input": Meaning("rows of the table of per-layer embeddings"),
+    "hidden_size_per_layer_input": Meaning(
+        "width of per-layer embeddings in one layer, 0 without them [elements]"
+    ),
+    "altup_num_inputs": Meaning("streams that layers update in turn (AltUp)"),
+    "laurel_rank": Meaning("rank of the learned residual beside each mixer (LAuReL)"),
     "ngram_table_parameters": Meaning(
         "parameters of n-gram tables that tokens look up (Engram), in host memory"
     ),

@@ -24,6 +24,7 @@ def model_record(entry: Architecture) -> records.Model:
     reach: Counter[str] = Counter()
     for mixer, layers in mixers.items():
         reach[mixer.reach] += layers
+        reach[mixer.beside] += layers
     return records.Model(
         layers=float(entry.num_hidden_layers),
         hidden_size=float(entry.hidden_size),
@@ -61,6 +62,12 @@ def model_record(entry: Architecture) -> records.Model:
         window_chunked=1.0 if entry.attention_chunk_size else 0.0,
         global_kv_elements=float(attention.global_kv_elements),
         window_kv_elements=float(attention.window_kv_elements),
+        global_read_elements=float(
+            attention.global_kv_elements + attention.global_borrowed_elements
+        ),
+        window_read_elements=float(
+            attention.window_kv_elements + attention.window_borrowed_elements
+        ),
         latent_cache=1.0 if any(mixer.latent_cache for mixer in mixers) else 0.0,
         attention_io_elements=float(attention.attention_io_elements),
         global_score_flops=float(attention.global_score_flops),
@@ -89,7 +96,11 @@ def _index_tokens(mixers: Iterable[Mixer]) -> int:
 def _all_reduces(entry: Architecture) -> int:
     """Return the number of all-reduces per pass: one after each mixer and each FFN.
 
+    vLLM and ``transformers`` sum over devices before they add attention and Mamba side by side.
+
     Shoeybi et al., Megatron-LM, arXiv:1909.08053. A parallel block adds its branches first.
     """
     ffns = entry.dense_layers + entry.moe_layers
-    return max(entry.mixers, ffns) if entry.parallel_block else entry.mixers + ffns
+    twice = sum(layers for mixer, layers in mixers_of(entry).items() if mixer.beside)
+    mixers = entry.mixers + twice
+    return max(mixers, ffns) if entry.parallel_block else mixers + ffns

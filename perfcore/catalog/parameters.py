@@ -8,6 +8,7 @@ buffers there.
 from perfcore.catalog.architecture import Architecture
 from perfcore.catalog.linear import Linear, matrices, times, total
 from perfcore.catalog.mixers import all_layers
+from perfcore.catalog.side_paths import side_paths
 
 
 def mlp(entry: Architecture, inputs: int, width: int) -> tuple[Linear, Linear]:
@@ -27,10 +28,11 @@ def mlp_biases(entry: Architecture, width: int) -> int:
 
 
 def dense_ffn(entry: Architecture) -> tuple[Linear, Linear]:
-    """Return both projections of all dense FFNs, and of all latent-MoE layers.
+    """Return both projections of all dense FFNs, of all latent-MoE layers and of paths beside them.
 
     Every token passes through the projections into and out of the latent space of the experts, as
-    through a dense FFN, so they are counted with the dense FFNs.
+    through a dense FFN, so they are counted with the dense FFNs. So are those of per-layer
+    embeddings, learned residuals and alternating updates.
     """
     dense = [
         (mlp(entry, entry.hidden_size, width), layers)
@@ -43,7 +45,8 @@ def dense_ffn(entry: Architecture) -> tuple[Linear, Linear]:
         shape = (entry.hidden_size, entry.moe_latent_size)
         into.append(times(matrices(shape), entry.moe_layers))
         out.append(times(matrices(shape[::-1]), entry.moe_layers))
-    return total(into), total(out)
+    beside = side_paths(entry)
+    return total([*into, beside.into]), total([*out, beside.out])
 
 
 def shared_experts(entry: Architecture) -> Linear:
@@ -68,9 +71,11 @@ def routed_expert(entry: Architecture) -> Linear:
 
 
 def input_embedding(entry: Architecture) -> int:
-    """Return the parameters that are only looked up: V d if untied, positions and their norm."""
+    """Return the parameters that are only looked up: V d if untied, per layer, positions, norms."""
     d, scales = entry.hidden_size, {"scale": 1, "scale-and-bias": 2, "none": 0}[entry.norm]
     tokens = 0 if entry.tie_word_embeddings else entry.vocab_size * d
+    layers = entry.num_hidden_layers * entry.hidden_size_per_layer_input
+    tokens += entry.vocab_size_per_layer_input * layers
     return tokens + entry.learned_positions * d + (scales * d if entry.embedding_norm else 0)
 
 
@@ -91,6 +96,7 @@ def other_parameters(entry: Architecture) -> int:
     biases = sum(layers * mlp_biases(entry, width) for width, layers in entry.dense_widths if width)
     return (
         all_layers(entry).other
+        + side_paths(entry).other
         + norms
         + (entry.moe_layers * (router + gate + latent_norm) if entry.num_experts else 0)
         + biases

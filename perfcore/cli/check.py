@@ -10,7 +10,7 @@ import click
 
 from perfcore.accuracy.checking import Finding
 from perfcore.accuracy.checking import check as findings_of
-from perfcore.accuracy.importing import read_results, settings
+from perfcore.accuracy.importing import SETTABLE, read_results, settings
 from perfcore.accuracy.importing.template import typed_row
 from perfcore.accuracy.table import METRICS, Measurement, read_measurements
 from perfcore.cli.completion import entry_name
@@ -39,6 +39,9 @@ _SPELLINGS: Final = {  # of metrics, as people type them
     "prefill": "prefill_tokens_per_s",
     "tokens_per_s": "output_tokens_per_s",
     "throughput": "output_tokens_per_s",
+    "tok/s": "output_tokens_per_s",
+    "tokens/s": "output_tokens_per_s",
+    "t/s": "output_tokens_per_s",
     "power": "power_w_per_device",
     "energy": "energy_j_per_output_token",
 }
@@ -99,7 +102,7 @@ def check(
 
     RESULT is a file that `perfcore measurements import` or `perfcore validate` reads. Or type a
     result in: METRIC=VALUE with a unit, e.g. tpot=10.5ms, ttft=85ms, throughput=1500 (tokens/s of
-    all devices), prefill=21000, and the configuration as options.
+    all devices), prefill=21000, and the configuration as options, or as COLUMN=VALUE.
 
     For each number, check prints the physical bound, the prediction, its 80 % interval, what takes
     the time, and what would explain a difference. The exit code is 0 whatever the verdict.
@@ -112,11 +115,15 @@ def check(
     told = {column: value for column, value in columns.items() if value is not None}
     if "mode" in told:
         told["mode"] = _MODES.get(told["mode"], told["mode"])
-    values = [word for word in results if _is_value(word)]
+    values = [word for word in results if _is_value(word) and not _column(word)]
     files = [word for word in results if not _is_value(word)]
     if values and files:
         raise click.UsageError("give a file, or metrics with their values, not both")
-    stated = settings((*(f"{column}={value}" for column, value in told.items()), *given))
+    in_words = [_column(word) for word in results if _is_value(word) and _column(word)]
+    if not values and not files:
+        raise click.UsageError("give a file, or a metric with its value, such as tpot=10.5ms")
+    typed_in = (*(f"{column}={value}" for column, value in told.items()), *in_words, *given)
+    stated = settings(typed_in)
     notes: list[str] = []
     rows = _typed(values, stated) if values else _read(files, stated, notes)
     found = findings_of(rows)
@@ -130,7 +137,18 @@ def check(
 
 def _is_value(word: str) -> bool:
     name, equals, _ = word.partition("=")
-    return bool(equals) and not Path(word).exists() and name.strip().isidentifier()
+    spelled = name.strip().lower() in _SPELLINGS or name.strip().replace("-", "_").isidentifier()
+    return bool(equals) and spelled and not Path(word).exists()
+
+
+def _column(word: str) -> str:
+    """Return a column and its value, as ``--set`` has them; empty if the word is a metric."""
+    name, _, value = (part.strip() for part in word.partition("="))
+    column = name.replace("-", "_")
+    column = {"device": "hardware"}.get(column, column)
+    if column not in SETTABLE or column in _WORDS:
+        return ""
+    return f"{column}={_MODES.get(value, value) if column == 'mode' else value}"
 
 
 def _typed(words: Sequence[str], stated: dict[str, object]) -> list[Measurement]:
@@ -148,7 +166,9 @@ def _typed(words: Sequence[str], stated: dict[str, object]) -> list[Measurement]
         name, _, text = (part.strip() for part in word.partition("="))
         metric = _SPELLINGS.get(name.lower(), name)
         if metric not in _WORDS:
-            faults.append(f"{word}: no metric {name!r}; use one of {', '.join(_SPELLINGS)}")
+            faults.append(
+                f"{word}: no metric or column {name!r}; use one of {', '.join(_SPELLINGS)}"
+            )
             continue
         try:
             value = _number(metric, text)

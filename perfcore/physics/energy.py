@@ -123,8 +123,8 @@ def executed(
     per_flop = 1.0 / (reached_flops(device, engine, arithmetic) * width)
     per_expert_flop = 1.0 / (reached_flops(device, engine, weight_format.arithmetic) * width)
     per_flop_16 = 1.0 / (reached_flops(device, engine, MATH_FP16) * width)
-    global_rows = attention_rows(model.global_score_flops, model.global_kv_elements, tokens)
-    window_rows = attention_rows(model.window_score_flops, model.window_kv_elements, tokens)
+    global_rows = attention_rows(model.global_score_flops, model.global_read_elements, tokens)
+    window_rows = attention_rows(model.window_score_flops, model.window_read_elements, tokens)
     return Executed(
         body_s=2.0 * body_elements(model) * per_flop,
         body_rows=tile_rows(kernel_on(device, kernel, arithmetic)),

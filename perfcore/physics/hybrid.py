@@ -84,6 +84,8 @@ def part_of(model: Model, layers: float, experts: float, outside: float, tables:
         window_chunked=model.window_chunked,
         global_kv_elements=model.global_kv_elements * layers,
         window_kv_elements=model.window_kv_elements * layers,
+        global_read_elements=model.global_read_elements * layers,
+        window_read_elements=model.window_read_elements * layers,
         latent_cache=model.latent_cache,
         attention_io_elements=model.attention_io_elements * layers,
         global_score_flops=model.global_score_flops * layers,

@@ -137,11 +137,13 @@ def prefill_costs(
     """Costs of a prefill that do not depend on its length.
 
     Attention computes the causal half of the scores, which are not written to memory. It moves q
-    and o, and writes and reads K and V once. A latent cache is expanded to all heads on the fly.
+    and o, and in each layer reads K and V once and writes those that it keeps. A latent cache is
+    expanded to all heads on the fly.
     """
     copies = layout.width / layout.kv_width
-    kv_elements = model.global_kv_elements + model.window_kv_elements
-    kv_bytes = copies * kv_elements * kv_format.bits / 8.0
+    kv_bytes = copies * kv_format.bits / 8.0
+    written_bytes = (model.global_kv_elements + model.window_kv_elements) * kv_bytes
+    read_bytes = (model.global_read_elements + model.window_read_elements) * kv_bytes
     state_bytes = 2.0 * model.state_elements * STATE_BYTES / STATE_CHUNK
     flops = attention_flops(device, engine, engine.attention_prefill_efficiency)
     indexed = index_flops(device, engine, engine.attention_prefill_efficiency)
@@ -155,9 +157,9 @@ def prefill_costs(
         per_index_flop=1.0 / (indexed * layout.prefill_width),
         per_attention_byte=1.0 / (bandwidth * layout.prefill_width),
         attention_bytes_per_token=model.attention_io_elements * weight_format.activation_bytes
-        + kv_bytes
+        + written_bytes
         + state_bytes,
-        attention_bytes_per_context=kv_bytes + copies * model.index_elements * INDEX_BYTES,
+        attention_bytes_per_context=read_bytes + copies * model.index_elements * INDEX_BYTES,
         state_flops_per_token=STATE_FLOPS * model.state_elements,
     )
 

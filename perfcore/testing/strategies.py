@@ -90,7 +90,10 @@ def _architectures(draw: st.DrawFn, max_layers: int) -> ModelEntry:
     }
     mixer = draw(
         st.sampled_from(
-            ("F", "S", "SF", "SSSF", "A", "GF", "GGGF", "M", "MF", "LLF", "GGGQ", "QS", "GA")
+            (
+                *("F", "S", "SF", "SSSF", "A", "GF", "GGGF", "M", "MF", "LLF", "GGGQ", "QS", "GA"),
+                *("SFsf", "Ff", "P"),
+            )
         )
     )
     unit = mixer[:layers]
@@ -123,7 +126,18 @@ def _architectures(draw: st.DrawFn, max_layers: int) -> ModelEntry:
         }
     if "L" in unit:
         fields["conv_kernel"] = 3
-    if "M" in unit:
+    if "f" in unit:
+        fields |= {
+            "vocab_size_per_layer_input": 10_000,
+            "hidden_size_per_layer_input": 64,
+            "altup_num_inputs": draw(st.sampled_from((0, 1, 4))),
+            "laurel_rank": draw(st.sampled_from((0, 64))),
+            "swa_num_attention_heads": draw(st.sampled_from((0, 3 * kv_heads))),
+        }
+    fields["attn_head_gate"] = draw(st.booleans())
+    if "P" in unit:
+        fields["mamba_norm"] = draw(st.booleans())
+    if "M" in unit or "P" in unit:
         fields |= {
             "mamba_num_heads": 64,
             "mamba_head_dim": 64,

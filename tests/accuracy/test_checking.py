@@ -66,6 +66,13 @@ def test_other_units_and_users_are_suggested(finding, metric, value, change):
     assert finding(metric, value).explanations[0].change == change
 
 
+def test_a_cache_explains_early_first_tokens_and_no_wrong_unit(finding):
+    cached = "prompts that are in the prefix cache"
+
+    assert cached in [one.change for one in finding("ttft_s", 0.03).explanations]
+    assert not finding("ttft_s", 0.00009).explanations
+
+
 def test_what_binds_is_said(finding):
     found = finding("tpot_s", 0.0105)
 

@@ -23,7 +23,7 @@ def checked(write):
     ("line", "words"),
     [
         (row(value=10.5), "probably milliseconds"),
-        (row(value=0.0000105), "about a thousand times; is the value in s?"),
+        (row(value=0.0000105), "about a thousandth; were seconds taken for ms?"),
         (row(value=95), "probably a rate; give tpot_s as 0.01053"),
         (row("ttft_s", 80), "probably milliseconds; divide the values by 1000"),
         (row("ttft_s", 32, concurrency=1), "probably milliseconds; divide the values by 1000"),

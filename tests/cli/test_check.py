@@ -31,6 +31,13 @@ def test_a_line_that_is_typed_in():
     assert len(printed.splitlines()) < 24
 
 
+def test_the_configuration_may_be_typed_like_the_metrics():
+    words = ("model=llama-3.1-8b", "device=h100-sxm", "engine=vllm", "concurrency=16")
+    words += ("input-len=1024", "output_len=256", "mode=continuous")
+
+    assert invoke("tok/s=1500", *words, "--json") == invoke("throughput=1500", *LINE, "--json")
+
+
 def test_a_result_file(tmp_path):
     path = tmp_path / "serve.json"
     path.write_text(json.dumps(SERVE), encoding="utf-8")
@@ -75,7 +82,8 @@ def test_bare_numbers_are_in_si_units():
     ("arguments", "words"),
     [
         (("tpot=10ms",), "--model and --device: needed"),
-        (("speed=3", *LINE), "no metric 'speed'"),
+        (("model=llama-3.1-8b", "device=l4"), "a metric with its value, such as tpot=10.5ms"),
+        (("speed=3", *LINE), "no metric or column 'speed'"),
         (("tpot=soon", *LINE), "tpot=soon"),
         (("tpot=-1", *LINE), "must be above 0"),
         (("tpot=inf", *LINE), "no finite number"),

@@ -35,7 +35,8 @@ class Attention(NamedTuple):
     """What one layer keeps of the context and how it looks at it. [elements]"""
 
     kind: str  # global, window or state
-    kv: int = 0  # cache elements per token
+    kv: int = 0  # cache elements per token that it keeps
+    read: int = 0  # and that it reads, which may be another layer's
     io: int = 0  # queries in, outputs out, per new token
     decode_score: int = 0  # FLOP per (new token, context token)
     prefill_score: int = 0  # FLOP per (query, key) pair
@@ -60,6 +61,12 @@ class Layer(NamedTuple):
     expert: Expert | None
     small: int  # norms, biases, routers
     exchanges: int
+    second: Attention | None = None  # a state beside the attention
+
+    @property
+    def mixers(self):
+        """What it has of attention and states, one by one."""
+        return [one for one in (self.attention, self.second) if one is not None]
 
 
 def mixer_letters(entry):
@@ -67,34 +74,43 @@ def mixer_letters(entry):
     return [unit[index % len(unit)] for index in range(entry.num_hidden_layers)]
 
 
+def grouped_heads(entry, letter):
+    """Return the query heads, KV heads, and widths of a key and a value of one layer."""
+    heads, kv_heads = entry.num_attention_heads, entry.num_key_value_heads
+    head = entry.head_dim or entry.hidden_size // heads
+    if letter in "Ss":
+        heads = entry.swa_num_attention_heads or heads
+        return heads, entry.swa_num_key_value_heads or kv_heads, head, entry.v_head_dim or head
+    kv_heads = entry.num_global_key_value_heads or kv_heads
+    if entry.global_head_dim:
+        return heads, kv_heads, entry.global_head_dim, entry.global_head_dim
+    return heads, kv_heads, head, entry.v_head_dim or head
+
+
 def grouped_attention(entry, letter):
     """Return the matrices, the cache and the small tensors of one layer of grouped attention."""
-    d, heads = entry.hidden_size, entry.num_attention_heads
-    head = entry.head_dim or d // heads
-    kv_heads = entry.num_key_value_heads
-    if letter in "FQ":
-        head = entry.global_head_dim or head
-        kv_heads = entry.num_global_key_value_heads or kv_heads
-    else:
-        kv_heads = entry.swa_num_key_value_heads or kv_heads
-    value = entry.v_head_dim or head
-    if letter in "FQ" and entry.global_head_dim:
-        value = head
-    same = letter in "FQ" and entry.attention_k_eq_v
+    d = entry.hidden_size
+    heads, kv_heads, head, value = grouped_heads(entry, letter)
+    borrows, window = letter in "fs", letter in "Ss"
+    same = not window and entry.attention_k_eq_v
     q, k, v = heads * head, kv_heads * head, 0 if same else kv_heads * value
+    cached = kv_heads * (head + value)
+    if borrows:
+        k = v = 0
     gate = heads * value if entry.attn_output_gate else 0
+    if entry.attn_head_gate:
+        gate = heads
     small = 0
     if entry.attention_bias != "none":
         small += q + k + v
     if entry.attention_bias == "all":
         small += d
     if entry.qk_norm == "head-dim":
-        small += head + head
+        small += head if borrows else head + head
     if entry.qk_norm == "full":
         small += q + k
     if entry.attention_sinks:
         small += heads
-    window = letter == "S"
     matrices = [
         Matrix("attention_in", d, q + k + v + gate),
         Matrix("attention_out", heads * value, d),
@@ -111,7 +127,8 @@ def grouped_attention(entry, letter):
         index_score = 2 * index_heads * index_dim / entry.index_kpool
     attention = Attention(
         kind="window" if window else "global",
-        kv=kv_heads * (head + value),
+        kv=0 if borrows else cached,
+        read=cached,
         io=heads * (head + value),
         decode_score=2 * heads * (head + value),
         prefill_score=2 * heads * (head + value),
@@ -147,7 +164,9 @@ def latent_attention(entry, letter):
         Matrix("attention_in", rank, v, heads),
         Matrix("attention_out", heads * v, d),
     ]
-    if entry.attn_output_gate:
+    if entry.attn_head_gate:
+        matrices.append(Matrix("attention_in", d, heads))
+    elif entry.attn_output_gate:
         matrices.append(Matrix("attention_in", d, heads * v))
     index = index_score = 0
     if entry.index_topk and letter == "A":
@@ -166,6 +185,7 @@ def latent_attention(entry, letter):
     attention = Attention(
         kind="global",
         kv=rank + rope,
+        read=rank + rope,
         io=heads * (rank + rope) + heads * rank,
         decode_score=2 * heads * (2 * rank + rope),
         prefill_score=2 * heads * (nope + rope + v),
@@ -191,6 +211,8 @@ def recurrent_layer(entry, letter):
             small += 2 * v_heads + v_dim
         else:  # q, k, v, beta and the first half of the decay; its second half; the gate
             shapes = [(d, 2 * keys + values + v_heads + v_dim), (v_dim, keys)]
+            if entry.linear_full_rank:  # the decay in one piece
+                shapes = [(d, 2 * keys + values + v_heads + keys)]
             shapes += [(d, values)] if entry.attn_output_gate else [(d, v_dim), (v_dim, values)]
             small += v_heads + keys + v_dim
         matrices = [Matrix("attention_in", *shape) for shape in shapes]
@@ -215,7 +237,9 @@ def recurrent_layer(entry, letter):
             Matrix("attention_in", d, 2 * inner + 2 * groups + heads),
             Matrix("attention_out", inner, d),
         ]
-        small = (entry.conv_kernel + 1) * (inner + 2 * groups) + 3 * heads + inner
+        small = (entry.conv_kernel + 1) * (inner + 2 * groups) + 3 * heads
+        if entry.mamba_norm:
+            small += inner
         state = inner * entry.ssm_state_size
         state += (inner + 2 * groups) * max(entry.conv_kernel - 1, 0)
     else:
@@ -232,6 +256,38 @@ def recurrent_layer(entry, letter):
             small += rank + 2 * size
         state = inner * size + inner * max(entry.conv_kernel - 1, 0)
     return matrices, Attention(kind="state", state=state), small
+
+
+def beside(entry):
+    """Return the matrices and small tensors of one layer beside its mixer and its FFN."""
+    d, p, r, n = (
+        entry.hidden_size,
+        entry.hidden_size_per_layer_input,
+        entry.laurel_rank,
+        entry.altup_num_inputs,
+    )
+    matrices, small = [], 0
+    if p:
+        matrices += [Matrix("ffn_in", d, p), Matrix("ffn_out", p, d)]
+        small += d
+    if r:
+        matrices += [Matrix("ffn_in", d, r), Matrix("ffn_out", r, d)]
+        small += d
+    if n > 1:
+        small += d + d + d * n + n * n + n * n**2
+    return matrices, small
+
+
+def once(entry):
+    """Return the matrices of a pass outside of its layers: of streams and per-layer embeddings."""
+    d, n = entry.hidden_size, entry.altup_num_inputs
+    found = []
+    for _ in range(n - 1):
+        found += [Matrix("ffn_in", d, d), Matrix("ffn_out", d, d)]
+    if entry.hidden_size_per_layer_input:
+        width = entry.num_hidden_layers * entry.hidden_size_per_layer_input
+        found.append(Matrix("ffn_in", d, width))
+    return found
 
 
 def dense_ffn(entry, width):
@@ -268,6 +324,25 @@ def expert_ffn(entry):
     return matrices, Expert(seen * up + f * seen + bias, seen + up + f + seen), small
 
 
+def mixer_of(entry, letter):
+    """Return the matrices, the attention, a state beside it and the small tensors of one mixer."""
+    if letter == "-":
+        return [], None, None, 0
+    if letter in RECURRENT:
+        matrices, attention, small = recurrent_layer(entry, letter)
+        return matrices, attention, None, small
+    if letter in "Aa":
+        matrices, attention, small = latent_attention(entry, letter)
+        return matrices, attention, None, small
+    if letter not in "FSQfsP":
+        raise NotImplementedError(letter)
+    matrices, attention, small = grouped_attention(entry, letter)
+    if letter != "P":
+        return matrices, attention, None, small
+    more, second, more_small = recurrent_layer(entry, "M")
+    return matrices + more, attention, second, small + more_small
+
+
 def layers_of(entry):
     """Return every layer of a model, one by one."""
     letters = mixer_letters(entry)
@@ -277,16 +352,13 @@ def layers_of(entry):
     ffn_index = dense_index = 0
     layers = []
     for letter in letters:
-        matrices, attention, expert, small, exchanges = [], None, None, 0, 0
-        if letter in "FSQ":
-            matrices, attention, small = grouped_attention(entry, letter)
-        elif letter in "Aa":
-            matrices, attention, small = latent_attention(entry, letter)
-        elif letter in RECURRENT:
-            matrices, attention, small = recurrent_layer(entry, letter)
-        elif letter != "-":
-            raise NotImplementedError(letter)
+        expert = None
+        matrices, attention, second, small = mixer_of(entry, letter)
         mixer = letter != "-"
+        more, more_small = beside(entry)
+        matrices, small = matrices + more, small + more_small
+        if not layers:
+            matrices = matrices + once(entry)
         blocks = int(mixer)
         ffn = (not mixer) if entry.mixer_or_ffn else has_ffn
         if ffn:
@@ -310,7 +382,8 @@ def layers_of(entry):
         norms = entry.norms_per_layer if mixer and ffn else entry.norms_per_layer / 2
         small += norms * norm
         exchanges = 1 if entry.parallel_block and mixer and ffn else blocks
-        layers.append(Layer(matrices, attention, expert, small, exchanges))
+        exchanges += 1 if second else 0
+        layers.append(Layer(matrices, attention, expert, small, exchanges, second))
     return layers
 
 
@@ -319,6 +392,7 @@ def small_outside_layers(entry):
     total = norm  # the final one
     if entry.lm_head_bias:
         total += entry.vocab_size
+    total += entry.hidden_size_per_layer_input  # a norm of all embeddings
     return total + entry.extra_parameters
 
 
@@ -326,6 +400,8 @@ def embedding_elements(entry):
     """Return what is looked up only: the input embedding unless tied, positions, their norm."""
     table = 0 if entry.tie_word_embeddings else entry.vocab_size * entry.hidden_size
     table += entry.learned_positions * entry.hidden_size
+    for _ in range(entry.num_hidden_layers):
+        table += entry.vocab_size_per_layer_input * entry.hidden_size_per_layer_input
     if entry.embedding_norm:
         table += {"scale": 1, "scale-and-bias": 2, "none": 0}[entry.norm] * entry.hidden_size
     return table

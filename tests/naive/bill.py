@@ -77,10 +77,9 @@ class Bill(Passes):
         seconds = self.products_at_peak(tokens, tokens, everyone, touched)
         context = self.input_len + self.decoded / 2
         for kind in ("global", "window", "state"):
-            kept = [layer.attention for layer in self.layers if layer.attention]
-            kept = [one for one in kept if one.kind == kind]
+            kept = [one for layer in self.layers for one in layer.mixers if one.kind == kind]
             heads = sum(one.decode_score for one in kept) * self.queries
-            elements = 2 * sum(one.kv for one in kept)
+            elements = 2 * sum(one.read for one in kept)
             empty = max(32.0 * elements / heads, 1.0) if heads and elements else 1.0
             flop = 0.0
             for one in kept:

@@ -52,7 +52,7 @@ class Hybrid(Naive):
         )
         total = (self.launches() - of_experts) * dense + of_experts * experts
         if not attention:
-            kept = sum(self.engine.launch_attention for layer in self.layers if layer.attention)
+            kept = self.engine.launch_attention * sum(len(layer.mixers) for layer in self.layers)
             total -= dense * kept
         return total
 

@@ -146,7 +146,7 @@ class Passes(Replica):
             total += 4 * engine.launch_elementwise
             total += sum(matrix.launches * self.body_kernel.launch for matrix in layer.matrices)
             total += self.experts_kernel.launch_experts if layer.expert else 0
-            total += engine.launch_attention if layer.attention else 0
+            total += engine.launch_attention * len(layer.mixers)
             if self.spatial:
                 total += self.device.layer_latency * engine.spatial_latency
         return total
@@ -172,14 +172,13 @@ class Passes(Replica):
         """
         cache = state = moved = flop = indexed = 0.0
         context = self.input_len + self.decoded / 2
-        for layer in self.layers:
-            kept = layer.attention
-            if kept is None or kept.kind != kind:
+        for kept in (one for layer in self.layers for one in layer.mixers):
+            if kept.kind != kind:
                 continue
             seen = context
             if kept.window or kept.topk:
                 seen = self.means[kept]
-            cache += kept.kv * self.kv.bits / 8 * seen + kept.index * context
+            cache += kept.read * self.kv.bits / 8 * seen + kept.index * context
             for _ in range(int(self.queries)):
                 state += 2 * 4 * kept.state
                 moved += self.activation * self.mean_io if kind != "state" else 0
@@ -361,18 +360,15 @@ class Passes(Replica):
         new = self.new if new is None else new
         length = cached + new
         full = (length**2 + length - cached**2 - cached) / 2
-        for layer in self.layers:
-            kept = layer.attention
-            if kept is None:
-                continue
+        for kept in (one for layer in self.layers for one in layer.mixers):
             if kept not in counted:
                 counted[kept] = pairs(kept, cached, length)
             chosen = kept.topk and length > kept.topk
             flop += (kept.decode_score if chosen else kept.prefill_score) * counted[kept]
             indexed += kept.index_score * full
             flop += 8 * kept.state * new
-            written, read = new, length
-            cache += (written + read) * kept.kv * self.kv.bits / 8 + read * kept.index
+            written, read = new * kept.kv, length * kept.read
+            cache += (written + read) * self.kv.bits / 8 + length * kept.index
             state += new * 2 * 4 * kept.state / 64
             moved += new * self.activation * kept.io
         return tuple(self.prompts() * value for value in (cache, state, moved, flop, indexed))

@@ -83,7 +83,7 @@ class Replica:
         self.heads = entry.num_attention_heads if attending else 0
         self.means = {
             kept: mean_visible(kept, input_len, self.decoded)
-            for kept in {layer.attention for layer in self.layers if layer.attention}
+            for kept in {one for layer in self.layers for one in layer.mixers}
             if kept.window or kept.topk
         }
 
@@ -123,7 +123,7 @@ class Replica:
         entry, letters = self.entry, mixer_letters(self.entry)
         if self.latent:
             return 1
-        if "F" in letters or "Q" in letters:
+        if "F" in letters or "Q" in letters or "P" in letters:
             return entry.num_global_key_value_heads or entry.num_key_value_heads
         if "S" in letters:
             return entry.swa_num_key_value_heads or entry.num_key_value_heads
@@ -210,18 +210,16 @@ class Replica:
         Tokens ``since`` the context take up a part of its windows.
         """
         total = 0.0
-        for layer in self.layers:
-            kept = layer.attention
-            if kept:
-                length = context
-                if kept.window:
-                    length = min(since + context, kept.window) - min(since, kept.window)
-                total += kept.kv * length * self.kv.bits / 8 + kept.index * context
+        for kept in (one for layer in self.layers for one in layer.mixers):
+            length = context
+            if kept.window:
+                length = min(since + context, kept.window) - min(since, kept.window)
+            total += kept.kv * length * self.kv.bits / 8 + kept.index * context
         return total
 
     def state_bytes(self):
         """Return the bytes of a sequence's recurrent states."""
-        return sum(4 * layer.attention.state for layer in self.layers if layer.attention)
+        return sum(4 * one.state for layer in self.layers for one in layer.mixers)
 
     def kept_answer(self):
         """Return the output tokens in the cache of a running sequence.

@@ -14,6 +14,7 @@ from perfcore.accuracy.importing.fields import Reading, Run, Tool, count, measur
 from perfcore.accuracy.importing.names import native_format
 from perfcore.accuracy.importing.tables import cells_of
 from perfcore.catalog import loader
+from perfcore.catalog.parameters import parameter_count
 from perfcore.errors import InputError, argument, show
 
 _KEYS: Final = {"model_filename", "model_type", "n_prompt", "n_gen", "avg_ts"}
@@ -62,6 +63,8 @@ _DEVICES: Final = (  # lines of the log before the table, by back end
 _INSERT: Final = re.compile(r"INSERT INTO (\w+) \(([^)]*)\) VALUES \((.*)\);")
 _SAME_BITS: Final = 0.6  # least bits per weight over those of the named format
 _OPTIONS: Final = ("flash_attn", "n_ubatch", "n_threads")  # that no column holds
+_ALIKE: Final = 0.01  # share of parameters by which a table's model may differ, as it rounds them
+_AUTO: Final = "-1"  # of an option that llama-bench chooses itself
 _OUTPUT_FIRST: Final = "2025-12-18"  # of -ngl, the output layer is one (ggml-org/llama.cpp#18148)
 _ALL_EXPERTS: Final = re.compile(  # of -ot, as --cpu-moe and users write it
     r"(?:blk\\?\.)?(?:\.\*|\\d\+|\[0-9\]\+|\(\[0-9\]\+\))?\\?\.?(?:ffn_)?"
@@ -156,16 +159,39 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
     }
     if count(record, "n_gen"):
         lengths = {"input_len": count(record, "n_depth"), "output_len": count(record, "n_gen")}
-        yield Run(stated | lengths, {"tpot_s": 1.0 / rate}, note=_note(record))
+        values: dict[str, float | None] = {"tpot_s": 1.0 / rate}
     else:
         lengths = {"input_len": count(record, "n_prompt"), "output_len": 1.0}
-        yield Run(stated | lengths, {"prefill_tokens_per_s": rate}, note=_note(record))
+        values = {"prefill_tokens_per_s": rate}
+    unnamed = not (model or file or "model" in reading.given)
+    doubts = {"model": _like(text_of(record, "model_type"), parameters)} if unnamed else {}
+    yield Run(stated | lengths, values, note=_note(record), doubts=doubts)
+
+
+def _like(printed_name: str, parameters: float) -> str:
+    """Return the models of the catalogue that a table may mean, by their size and first letters."""
+    family = re.match(r"[a-z]+", printed_name.lower())
+    if family is None:
+        return ""
+    apart = {
+        name: abs(parameter_count(loader.load_model(name)) / parameters - 1.0)
+        for name in loader.names("model")
+        if name.startswith(family[0])
+    }
+    near = sorted((far, name) for name, far in apart.items() if far < _ALIKE)
+    listed = " or ".join(name for _, name in near[:4])
+    shown = show(printed_name)
+    return (
+        f" ({shown} has the size of {listed})" if listed else f" ({shown} is not in the catalogue)"
+    )
 
 
 def _note(record: Record) -> str:
     """Return the back end and the options that no column holds, so that rows can be told apart."""
     options = (
-        f"{name} {int(count(record, name))}" for name in _OPTIONS if record.get(name) is not None
+        f"{name} {'auto' if str(record[name]) == _AUTO else int(count(record, name))}"
+        for name in _OPTIONS
+        if record.get(name) is not None
     )
     return ", ".join(filter(None, (text_of(record, "backends"), *options)))
 

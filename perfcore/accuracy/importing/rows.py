@@ -121,6 +121,8 @@ def _example(column: str, example: str, run: Run, cells: Mapping[str, Any]) -> s
     if column == "weight_format":
         native = native_format(str(cells["model"])) if cells.get("model") else ""
         return native or _USUAL_FORMATS.get(str(cells.get("engine")), example)
+    if column == "model" and column in run.doubts:  # which says what it may be
+        return "NAME"
     return example
 
 

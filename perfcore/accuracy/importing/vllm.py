@@ -59,6 +59,7 @@ _DAY: Final = re.compile(r"(\d{4})(\d\d)(\d\d)-\d{6}")
 _COMPLETED: Final = 0.9  # least share of completed requests in a meaningful run
 _COLD: Final = 3.0  # mean over median from which a few first requests rule a mean
 _SPREAD: Final = 2.0  # median over mean that no distribution of times exceeds
+_ROUNDED: Final = 1.25  # ratio up to which two statements of one figure agree
 _STATISTICS: Final = ("median", "p90", "p95", "p99")
 
 # Lines of the tables that vLLM's, SGLang's and LMDeploy's clients print, and keys of their JSON.
@@ -292,6 +293,8 @@ def _serve(record: Record, reading: Reading) -> Iterator[Run | str]:
     }
     for metric in _TIMES:
         _contradiction(record, metric, reading)
+    for contradiction in _of_totals(record, completed, tokens_out):
+        reading.notes[f"{reading.place.file}: {contradiction}"] = None
     stated["hardware"] = _hardware(record.get("hardware"), reading)
     assumed = {"engine": "vllm"} if "endpoint_type" in record or "table" in record else {}
     doubts = reading.names.doubt(model) | ({} if concurrency else {"concurrency": why})
@@ -359,6 +362,26 @@ def _contradiction(record: Record, metric: str, reading: Reading) -> None:
             f"{reading.place.file}: {key} {mean:g} and a median of {median:g} contradict each "
             "other: no more than half of the times can exceed twice their mean"
         ] = None
+
+
+def _of_totals(record: Record, completed: float, tokens_out: float) -> Iterator[str]:
+    """Yield what times, throughput, tokens and the duration of a run say against each other."""
+    duration, stated = count(record, "duration"), count(record, "output_throughput")
+    rate = tokens_out / duration if duration else 0.0
+    if rate and stated and not 1.0 / _ROUNDED < stated / rate < _ROUNDED:
+        yield (
+            f"output_throughput {stated:g} contradicts {tokens_out:,.0f} tokens in {duration:g} s, "
+            f"which are {rate:.4g} a second"
+        )
+    limit = count(record, "max_concurrency")
+    first, further = count(record, "mean_ttft_ms"), count(record, "mean_tpot_ms")
+    request = (first + further * max(tokens_out / completed - 1.0, 0.0)) * _MS
+    flying = completed * request / duration if duration else 0.0
+    if limit and flying > _ROUNDED * limit:
+        yield (
+            f"{completed:,.0f} requests of {request:.4g} s in {duration:g} s are {flying:.4g} in "
+            f"flight, which contradicts max_concurrency {limit:g}"
+        )
 
 
 def _reason(record: Record, info: Record) -> str:

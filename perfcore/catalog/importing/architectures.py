@@ -97,6 +97,7 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 LLAMA: Final = Architecture(switches={**_all("attention_bias"), **_mlp("mlp_bias")})
+_APERTUS: Final = LLAMA.but(fixed={**_HEAD_NORM, "gated_mlp": False})
 _NO_BIAS: Final = Architecture()
 _QWEN2: Final = Architecture(fixed={"attention_bias": "qkv"}, windows="late")
 _QWEN3: Final = Architecture(fixed=_HEAD_NORM, switches=_all("attention_bias"), windows="late")
@@ -161,9 +162,40 @@ _GEMMA4: Final = _GEMMA.but(
     fixed={**_HEAD_NORM, "norms_per_layer": 4},
     windows="every 6",
     defaults={"global_head_dim": 512, "sliding_window": 512},
-    rules=("experts", "gemma_4"),
+    rules=("experts", "gemma_4", "per_layer_embeddings", "shared_caches"),
+)
+_GEMMA3N: Final = _GEMMA.but(
+    fixed={**_HEAD_NORM, "norms_per_layer": 4},
+    windows="every 5",
+    defaults={
+        "head_dim": 256,
+        "num_key_value_heads": 2,
+        "sliding_window": 512,
+        "vocab_size_per_layer_input": 262_144,
+        "hidden_size_per_layer_input": 256,
+        "altup_num_inputs": 4,
+        "laurel_rank": 64,
+        "num_kv_shared_layers": 15,
+    },
+    rules=("per_layer_embeddings", "gemma_3n", "shared_caches"),
 )
 _MAMBA: Final = Architecture(tied=True, windows="none", rules=("mamba_1",))
+_MINIMAX_M3: Final = Architecture(
+    fixed={**_HEAD_NORM, "router_bias": True},
+    keys={
+        "moe_intermediate_size": ("intermediate_size",),
+        "intermediate_size": ("dense_intermediate_size",),
+        "shared_expert_intermediate_size": ("shared_intermediate_size",),
+    },
+    windows="none",
+    rules=("experts", "shared_width", "first_dense", "block_sparse"),
+)
+_MIMO_V2: Final = Architecture(
+    fixed={"router_bias": True},
+    switches=_qkv("attention_bias"),
+    windows="none",
+    rules=("experts", "shared_count", "first_dense", "mimo_v2"),
+)
 _BAILING: Final = Architecture(
     switches={
         **_qkv("use_qkv_bias"),
@@ -190,7 +222,12 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "seed_oss": LLAMA.but(switches=_qkv("attention_bias"), rules=("output_bias",)),
     "smollm3": LLAMA.but(tied=True, windows="late"),
     "arcee": LLAMA.but(fixed={"gated_mlp": False}),
-    "apertus": LLAMA.but(fixed={**_HEAD_NORM, "gated_mlp": False}),
+    "apertus": _APERTUS,
+    "apertus1p5_text": _APERTUS,
+    "cosmos3_edge_text": LLAMA.but(fixed={"gated_mlp": False}),
+    "muse_glimmer_text": Architecture(
+        fixed={"attn_output_gate": True, "norms_per_layer": 4}, switches=_qkv("attention_bias")
+    ),
     "mistral": _PHI3,
     "ministral": _PHI3,
     "ministral3": _PHI3,
@@ -216,10 +253,12 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "vaultgemma": _GEMMA.but(windows="every 2"),
     "gemma3": _GEMMA3,
     "gemma3_text": _GEMMA3,
+    "gemma3n_text": _GEMMA3N,
     "gemma4_text": _GEMMA4,
     "gemma4_unified_text": _GEMMA4.but(defaults={"sliding_window": 1024}),
     "phi": Architecture(fixed={**_CLASSIC, **_BIASED, **_ONE_NORM, "lm_head_bias": True}),
     "phi3": _PHI3,
+    "phi3_v": _PHI3,
     "phi4_multimodal": _PHI3,
     "phi4mm": _PHI3.but(tied=True),
     "phimoe": Architecture(
@@ -236,10 +275,16 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "deepseek_v2": _DEEPSEEK,
     "deepseek_v3": _DEEPSEEK_V3,
     "deepseek_v32": _SPARSE,
+    "deepseek_v4": Architecture(
+        fixed={"router_bias": True},
+        windows="none",
+        rules=("experts", "shared_count", "deepseek_v4"),
+    ),
     "glm_moe_dsa": _SPARSE.but(
         defaults={"index_topk": 2048, "index_n_heads": 32, "index_head_dim": 128}
     ),
     "glm4_moe_lite": _DEEPSEEK_V3,
+    "glm5_next_text": _SPARSE.but(rules=(*_SPARSE.rules, "kimi_delta", "glm_next")),
     "kimi_k2": _DEEPSEEK_V3,
     "mistral4": _DEEPSEEK,
     "sarvam_mla": _DEEPSEEK_V3,
@@ -257,6 +302,9 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     ),
     "dots1": _QWEN3.but(
         fixed={"router_bias": True}, rules=("experts", "shared_count", "first_dense")
+    ),
+    "bailing_hybrid": Architecture(
+        fixed={"router_bias": True}, rules=("latent", *_SHARED, "bailing_hybrid")
     ),
     "bailing_moe": _BAILING,
     "bailing_moe_v2": _BAILING.but(
@@ -316,6 +364,14 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     ),
     "cohere": _COHERE.but(switches={"qk_norm": (("use_qk_norm",), "full", "none", False)}),
     "cohere2": _COHERE.but(windows="every 4"),
+    "cohere2_moe": _COHERE.but(
+        keys={
+            **_EXPERT_IS_FFN,
+            "num_shared_experts": ("num_shared_experts",),
+        },
+        windows="after dense",
+        rules=("experts", "cohere_moe"),
+    ),
     "starcoder2": Architecture(
         fixed=_CLASSIC,
         switches={**_all("use_bias", default=True), **_mlp("use_bias", default=True)},
@@ -382,6 +438,29 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         keys={"head_dim": ("kv_channels",), "intermediate_size": ("ffn_hidden_size",)},
         rules=("chatglm",),
     ),
+    "laguna": Architecture(
+        fixed={**_HEAD_NORM, "router_bias": True},
+        switches=_all("attention_bias"),
+        defaults={"mlp_only_layers": [0]},
+        rules=("experts", "shared_width", "some_dense", "laguna"),
+    ),
+    "mimo_v2": _MIMO_V2,
+    "mimo_v2_flash": _MIMO_V2,
+    "nanochat": Architecture(
+        fixed={"norm": "none", "gated_mlp": False}, switches=_all("attention_bias")
+    ),
+    "step3p5": Architecture(
+        fixed={**_HEAD_NORM, "router_bias": True},
+        switches=_all("attention_bias"),
+        keys={
+            "num_key_value_heads": ("num_attention_groups", "num_key_value_heads"),
+            "num_experts": ("n_routed_experts", "moe_num_experts", "num_local_experts"),
+            "num_experts_per_tok": ("num_experts_per_tok", "moe_top_k"),
+            "shared_expert_intermediate_size": ("share_expert_dim", "share_expert_dims"),
+        },
+        windows="none",
+        rules=("experts", "shared_width", "step_3"),
+    ),
     "llama4_text": Architecture(
         switches=_all("attention_bias"),
         keys=_EXPERT_IS_FFN,
@@ -399,6 +478,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         fixed={"router_bias": True},
         rules=("short_convolution", "experts", "dense_start"),
     ),
+    "falcon_h1": LLAMA.but(windows="none", rules=("falcon_h1",)),
     "mamba": _MAMBA,
     "falcon_mamba": _MAMBA,
     "mamba2": Architecture(windows="none", rules=("mamba_2",)),
@@ -419,6 +499,8 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "minimax": _MINIMAX,
     "minimax_text_01": _MINIMAX,
     "minimax_m1": _MINIMAX,
+    "minimax_m3": _MINIMAX_M3,
+    "minimax_m3_vl_text": _MINIMAX_M3,
     "minimax_m2": Architecture(
         switches={  # a later class has neither key, and both things
             "qk_norm": (("use_qk_norm",), "full", "none", True),
@@ -433,8 +515,11 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
 # Text model inside a vision or audio model that does not give the text model's model_type.
 TEXT_MODELS: Final[Mapping[str, str]] = {
     "gemma3": "gemma3_text",
+    "gemma3n": "gemma3n_text",
     "gemma4": "gemma4_text",
     "llama4": "llama4_text",
+    "minimax_m3_vl": "minimax_m3_vl_text",
+    "step3p7": "step3p5",
     "mistral3": "mistral",
     "llava": "llama",
     "llava_next": "llama",
@@ -447,6 +532,7 @@ TEXT_MODELS: Final[Mapping[str, str]] = {
     "kimi_vl": "deepseek_v3",
     "kimi_k25": "deepseek_v3",
     "glm4v": "glm4v_text",
+    "glm5_next": "glm5_next_text",
     "glm46v": "glm4v_text",
     "glm4v_moe": "glm4v_moe_text",
     "glm_ocr": "glm_ocr_text",
@@ -474,10 +560,45 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("rwkv", "rwkv5", "rwkv6", "rwkv7"), "RWKV's recurrence"),
     "recurrent_gemma": "RG-LRU recurrence",
     **dict.fromkeys(("zamba", "zamba2"), "attention blocks shared between layers"),
-    "falcon_h1": "attention and Mamba side by side in one layer",
-    **dict.fromkeys(("gemma3n", "gemma3n_text"), "per-layer embeddings and alternating updates"),
+    **dict.fromkeys(
+        ("gemma4_assistant", "gemma4_unified_assistant"), "a draft that reads its target's cache"
+    ),
     **dict.fromkeys(("mllama", "mllama_text_model"), "cross-attention to an image"),
     **dict.fromkeys(("deci", "nemotron-nas"), "layers that all differ (block_configs)"),
     "xlstm": "the mLSTM recurrence",
-    "deepseek_v4": "compressed attention and hyper-connections",
+    "axk2": "norms with low-rank gates",
+    "deepseek_v41": "compressed caches that layers share, and n-gram tables (Engram)",
+    **dict.fromkeys(
+        ("qwen4_exp", "qwen4_exp_text"), "n-gram tables and low-rank hyper-connections"
+    ),
+    **dict.fromkeys(
+        ("llada", "llada2_moe", "Dream", "sdar", "diffusion_gemma", "nemotron_labs_diffusion"),
+        "diffusion, which writes several tokens at once",
+    ),
+    **dict.fromkeys(
+        ("eagle", "eagle3", "medusa", "mlp_speculator", "deepseek_mtp", "speculators"),
+        "a draft head, which needs the model for which it drafts (axes draft_len and acceptance)",
+    ),
+    **dict.fromkeys(
+        ("minicpmv", "minicpmo"), "the file does not say which text model it has (by version)"
+    ),
+    "hy_v4": "hyper-connections",
+    "hy_v4_vl_text": "hyper-connections",
+    "dots3_note_text": "latent attention of two widths, in windows and with indexers",
+    **dict.fromkeys(("inkling_text", "inkling2_text"), "several windows beside convolutions"),
+    **dict.fromkeys(("inkling2_loop_text", "dory", "hrm_text"), "layers that run several times"),
+    "jetmoe": "experts of attention",
+    "doge": "masks that depend on values, and experts of single rows",
+    "zaya": "convolutions of queries and keys, and a router with layers",
+    "blt": "patches of bytes instead of tokens",
+    "ernie4_5_vl_moe_text": "experts of two widths, for text and for images",
+    **dict.fromkeys(("moshi", "musicgen", "musicgen_melody"), "several streams of sound tokens"),
+    **dict.fromkeys(("reformer", "xlm", "xlnet"), "another attention than causal softmax"),
+    **dict.fromkeys(
+        (
+            *("blenderbot", "blenderbot-small", "bigbird_pegasus", "mvp", "plbart", "prophetnet"),
+            *("trocr", "udop", "pix2struct_text_model", "pp_formulanet_text", "t5gemma2"),
+        ),
+        "encoder and decoder",
+    ),
 }

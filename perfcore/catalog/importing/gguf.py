@@ -24,6 +24,7 @@ _MOST_SPLITS: Final = 1000
 _LARGEST_REST: Final = 0.02  # share of all parameters in tensors without a field in the schema
 _SPLIT: Final = re.compile(r"-00001-of-(\d{5})\.gguf$", re.IGNORECASE)
 _BLOCK: Final = re.compile(r"blk\.(\d{1,6})\.(.+)", re.ASCII)
+_PER_LAYER: Final = "per_layer_token_embd.weight"
 _BUFFERS: Final = ("rope_freqs", "rope_factors", "attn_rot_embd")
 
 # Architectures whose window layers are hard-coded in llama.cpp: every n-th is full.
@@ -50,7 +51,8 @@ _UNDERSTOOD: Final = re.compile(
     r"(attn_(q|k|v|qkv|output|norm|norm_2|q_norm|k_norm|q_a|q_b|q_a_norm|kv_a_mqa|kv_a_norm|kv_b|"
     r"k_b|v_b|gate)|ffn_(up|down|gate|gate_up|norm|gate_inp|gate_inp_shexp)(\.\d+)?|"
     r"ffn_(up|down|gate|gate_up)_(exps|shexp)|post_attention_norm|post_ffw_norm|attn_sinks|"
-    r"exp_probs_b|ssm_\w+|indexer\.\w+|ffn_latent_\w+)(\.weight|\.bias)?"
+    r"exp_probs_b|ssm_\w+|indexer\.\w+|ffn_latent_\w+|laurel_\w+|inp_gate|proj|"
+    r"post_norm|layer_output_scale)(\.weight|\.bias)?"
 )
 
 # general.file_type -> common name of the mix of types
@@ -214,6 +216,11 @@ class _Model:
 
     def _size(self, fields: dict[str, Any]) -> None:
         embedding = self.others.get("token_embd.weight")
+        if any(name.startswith(("enc.blk.", "dec.blk.")) for name in self.others):
+            raise InputError(
+                f"{self.path}: architecture {self.shown!r} is not modelled: encoder and decoder; "
+                "use another model"
+            )
         if embedding is None or len(embedding.shape) != 2:
             raise InputError(
                 f"{self.path}: lacks the tensor token_embd.weight; it is not a language model"
@@ -233,9 +240,25 @@ class _Model:
             "lm_head_bias": "output.bias" in self.others,
             "embedding_norm": "token_embd_norm.weight" in self.others,
         }
+        self._side_paths(fields)
         positions = self.others.get("position_embd.weight")
         if positions is not None and len(positions.shape) == 2:
             fields["learned_positions"] = positions.shape[1]
+
+    def _side_paths(self, fields: dict[str, Any]) -> None:
+        """Read per-layer embeddings, learned residuals and streams (Gemma 3n and 4)."""
+        table = self.others.get(_PER_LAYER)
+        if table is not None and len(table.shape) == 2:
+            fields |= {
+                "hidden_size_per_layer_input": table.shape[0] // self.layers,
+                "vocab_size_per_layer_input": table.shape[1],
+            }
+        streams = self.others.get("altup_proj.weight")
+        if streams is not None and len(streams.shape) == 3:
+            fields["altup_num_inputs"] = streams.shape[2] + 1
+        residual = self._one("laurel_l.weight").get("laurel_l.weight")
+        if residual is not None:
+            fields["laurel_rank"] = residual.shape[-1]
 
     def _letter(self, block: Block) -> str:
         if "attn_kv_a_mqa.weight" in block:
@@ -244,7 +267,7 @@ class _Model:
         if "ssm_ba.weight" in block or "ssm_beta.weight" in block:
             return "G"
         if "ssm_in.weight" in block:
-            return "M"
+            return "P" if "attn_q.weight" in block else "M"
         return "F" if "attn_q.weight" in block or "attn_qkv.weight" in block else "-"
 
     @property
@@ -260,10 +283,12 @@ class _Model:
 
     def _attention(self, fields: dict[str, Any], letters: str) -> None:
         read = self.fields
-        if not set(letters) & set("FA"):
+        if not set(letters) & set("FAP"):
             set_layers(fields, letters)
             return
-        heads = self._alike("attention.head_count")
+        letters = letters if "A" in letters else self._windows(fields, letters)
+        code = next(letter for letter in "FPSA" if letter in letters)
+        heads = self._alike("attention.head_count", letters, "" if code == "A" else code)
         if not heads:
             read.missing.append("attention.head_count")
             return
@@ -271,11 +296,15 @@ class _Model:
         if "A" in letters:
             self._latent(fields, letters)
             return
-        letters = self._windows(fields, letters)
-        set_layers(fields, letters)
+        set_layers(fields, self._borrowed(letters))
         self._heads(fields, letters)
-        code = "S" if "S" in letters else "F"
+        code = next(letter for letter in "SFP" if letter in letters)
         block, width = self.blocks[letters.index(code)], fields["head_dim"]
+        if code == "S":
+            heads = self._alike("attention.head_count", letters, "S") or heads
+            fields["swa_num_attention_heads"] = (
+                heads if heads != fields["num_attention_heads"] else 0
+            )
         fields |= {
             "head_dim": 0 if width * heads == fields["hidden_size"] else width,
             "attention_sinks": "attn_sinks" in block or "attn_sinks.weight" in block,
@@ -283,22 +312,36 @@ class _Model:
         }
         queries = block.get("attn_q.weight")
         fields["attn_output_gate"] = bool(queries and queries.shape[-1] == 2 * heads * width)
+        gate = block.get("attn_gate.weight")
+        if gate is not None:
+            fields["attn_head_gate"] = gate.shape[-1] == heads
+            fields["attn_output_gate"] = gate.shape[-1] == heads * width
         norm = block.get("attn_q_norm.weight")
         if norm is not None:
             fields["qk_norm"] = "head-dim" if norm.elements == width else "full"
+
+    def _borrowed(self, letters: str) -> str:
+        """Return the letters with those of the last layers small, which share others' caches."""
+        shared = self.fields.whole("attention.shared_kv_layers")
+        own = letters[: max(self.layers - shared, 0)]
+        if set(letters[len(own) :]) - set(own):
+            problem = f"{shared} of {self.layers}: leaves no cache to share"
+            self.fields.fault("attention.shared_kv_layers", problem, "correct it")
+            return letters
+        return own + letters[len(own) :].lower()
 
     def _heads(self, fields: dict[str, Any], letters: str) -> None:
         """Read KV heads and widths, which may differ between full and window layers."""
         read, heads = self.fields, fields["num_attention_heads"]
         groups = {
             code: self._alike("attention.head_count_kv", letters, code) or heads
-            for code in "FS"
+            for code in "FSP"
             if code in letters
         }
         width = read.whole("attention.key_length") or fields["hidden_size"] // heads
         value = read.whole("attention.value_length") or width
         fields |= {
-            "num_key_value_heads": groups.get("S") or groups["F"],
+            "num_key_value_heads": groups.get("S") or groups.get("F") or groups["P"],
             "head_dim": width,
             "v_head_dim": 0 if value == width else value,
         }
@@ -395,7 +438,7 @@ class _Model:
 
     def _recurrent(self, fields: dict[str, Any], letters: str) -> None:
         read = self.fields
-        if not set(letters) & set("GM"):
+        if not set(letters) & set("GMP"):
             return
         inner, rank = read.need("ssm.inner_size"), read.need("ssm.time_step_rank")
         state, kernel = read.need("ssm.state_size"), read.need("ssm.conv_kernel")
@@ -421,6 +464,7 @@ class _Model:
                 "mamba_num_heads": rank,
                 "mamba_head_dim": inner // rank,
                 "n_groups": read.whole("ssm.group_count", default=1) or 1,
+                "mamba_norm": "ssm_norm.weight" in block,
             }
 
     # FFN
@@ -517,7 +561,7 @@ class _Model:
             return {}
         made = entry.record()
         tables = made.embedding_elements + made.lm_head_elements
-        names = ("token_embd.weight", "output.weight")
+        names = ("token_embd.weight", "output.weight", _PER_LAYER)
         outer = sum(weights[name].bytes for name in names if name in weights)
         routed = sum(tensor.bytes for name, tensor in weights.items() if _ROUTED.search(name))
         total = sum(tensor.bytes for tensor in weights.values())

@@ -15,10 +15,18 @@ from perfcore.catalog.importing.architectures import (
 )
 from perfcore.catalog.importing.defaults import CLASS_DEFAULTS
 from perfcore.catalog.importing.document import REMEDY, Fields, NotModelledError
+from perfcore.catalog.importing.family_rules import FAMILY_RULES
 from perfcore.catalog.importing.mistral import as_config, is_params
 from perfcore.catalog.importing.modules import Patterns
 from perfcore.catalog.importing.quantization import Quantisation, quantisation
-from perfcore.catalog.importing.rules import RULES, Reading, grouped_query, size, windows
+from perfcore.catalog.importing.rules import (
+    RULES,
+    Reading,
+    grouped_query,
+    layer_widths,
+    size,
+    windows,
+)
 from perfcore.catalog.importing.shares import wide_shares
 from perfcore.catalog.importing.unread import unread
 from perfcore.catalog.model_entry import ModelEntry
@@ -62,7 +70,8 @@ def from_config(
     identity
         Name, title, source and, if known, ``hf_id`` of the entry.
     beside
-        Contents of ``hf_quant_config.json`` in the same directory.
+        Contents of ``hf_quant_config.json`` or another file of ``quantization.BESIDE`` in the same
+        directory.
 
     Raises
     ------
@@ -98,12 +107,14 @@ def from_config(
     found = quantisation(config, values, fields, beside)
     kept = Patterns(found.kept, place)
     entry = {**reading.entry, **identity, **_as_quantised(found, reading.entry, kept)}
+    entry |= _of_experts(fields, entry)
     if not model_type.startswith("gemma3"):  # which states the context after stretching
         entry["max_position_embeddings"] = _context(fields, entry["max_position_embeddings"])
     entry["left_out"] = ", ".join(_left_out(values, key))
     entry["source"] = f"{identity['source']}, model_type {show(model_type)}"
     inner = f"text model only{_tied_twice(values, key)}" if key else ""
     noted = _notes(fields, outer, model_type, known=architecture is not None)
+    noted += _contradictions(reading)
     left_out = f"left out: {entry['left_out']}" if entry["left_out"] else ""
     strange = _not_understood(kept)
     notes = (entry.get("notes", ""), inner, left_out, *found.notes, strange, *noted)
@@ -162,6 +173,30 @@ def _notes(fields: Fields, outer: Fields, model_type: str, *, known: bool) -> li
     return notes
 
 
+_COUNTED: Final = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
+    *("intermediate_size", "num_experts", "num_experts_per_tok"),
+)
+
+
+def _contradictions(reading: Reading) -> list[str]:
+    """Return a note for each size that a file gives twice, differently, under two names."""
+    notes = []
+    for name in _COUNTED:
+        given = {
+            key: value
+            for key in reading.keys(name)
+            if isinstance(value := reading.config.values.get(key), int) and value
+        }
+        (taken, first), *others = [*given.items()] or [("", 0)]
+        notes += [
+            f"{taken} = {first} is taken, not {key} = {value}"
+            for key, value in others
+            if value != first
+        ]
+    return notes
+
+
 _HALF_BYTE: Final = 6.0  # bits, from which a format is run as one of 8 bits
 
 
@@ -188,12 +223,26 @@ def _as_quantised(found: Quantisation, entry: Mapping[str, Any], kept: Patterns)
     }
 
 
+def _of_experts(fields: Fields, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the format of a checkpoint whose experts have one of their own (DeepSeek-V4)."""
+    if "expert_dtype" not in fields.values:
+        return {}
+    given = fields.text("expert_dtype").lower()
+    dtype = str(entry["native_dtype"])
+    if given in ("fp4", "mxfp4"):
+        return {"native_dtype": f"{dtype}+mxfp4 experts", "native_format": ""}
+    if given and given.removeprefix("torch.") not in (dtype, "bfloat16", "float8_e4m3fn"):
+        fields.fault("expert_dtype", f"{show(given)}: not a known format of experts", REMEDY)
+    return {}
+
+
 _TOWERS: Final = {
     "vision_config": "vision tower",
     "vision_tower_config": "vision tower",
     "vision_encoder": "vision tower",
     "multimodal": "audio tower",
     "visual": "vision tower",
+    "img_processor": "vision tower",
     "vit_config": "vision tower",
     "audio_config": "audio tower",
     "speech_config": "audio tower",
@@ -215,6 +264,7 @@ def _left_out(values: Mapping[str, object], key: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+_MOST_STRETCHED: Final = 1e4
 _STRETCHING: Final = ("yarn", "linear", "dynamic", "ntk", "deepseek_yarn")
 
 
@@ -228,9 +278,12 @@ def _context(fields: Fields, stated: int) -> int:
         for table in nested or [given]:
             kind = table.get("rope_type", table.get("type"))
             factor = table.get("factor")
-            if kind not in _STRETCHING or isinstance(factor, bool):
+            if kind not in _STRETCHING or factor is None:
                 continue
-            if not isinstance(factor, int | float) or not 1.0 <= factor <= 1e4:
+            number = isinstance(factor, int | float) and not isinstance(factor, bool)
+            if not number or not 1.0 <= factor <= _MOST_STRETCHED:
+                problem = f"{show(factor)} must be a number from 1 to {_MOST_STRETCHED:g}"
+                fields.fault(f"{key}.factor", problem, "correct it")
                 continue
             first = table.get("original_max_position_embeddings")
             base = first if isinstance(first, int) and not isinstance(first, bool) else stated
@@ -238,6 +291,7 @@ def _context(fields: Fields, stated: int) -> int:
     return stated
 
 
+_DRAFTS: Final = re.compile(r"Eagle3?(?![a-z])|Draft|Speculator|Medusa|MTPModel$|DFlash|DSpark")
 _GENERATES_NOTHING: Final = re.compile(
     r"For(SequenceClassification|TokenClassification|MultipleChoice|QuestionAnswering|"
     r"RewardModel|Reward|Embedding|Retrieval|MaskedLM|Ranking|TextEncoding)$|RewardModel$|"
@@ -251,6 +305,11 @@ def _check_generates(
     """Refuse rerankers, reward models and the like, which generate no tokens."""
     names = values.get("architectures") or config.get("architectures")
     listed = [str(name) for name in names] if isinstance(names, list) else []
+    if listed and all(_DRAFTS.search(name) for name in listed):
+        raise InputError(
+            f"{place}: architectures: {show(listed[0])} is a draft head; give the model for which "
+            "it drafts, with draft_len and acceptance"
+        )
     if listed and all(_GENERATES_NOTHING.search(name) for name in listed):
         raise InputError(
             f"{place}: architectures: {show(listed[0])} generates no tokens; "
@@ -268,7 +327,12 @@ def make_entry(fields: Mapping[str, Any], place: str) -> ModelEntry:
         raise InputError(faults_from_validation_error(error, place, ModelEntry)) from None
 
 
-_SAID: Final = ("gated_mlp", "tie_word_embeddings", "norm")  # false and "none" mean something
+_SAID: Final = (
+    "gated_mlp",
+    "tie_word_embeddings",
+    "norm",
+    "mamba_norm",
+)  # false and "none" mean something
 
 
 def _text_model(outer: Fields) -> tuple[str, Mapping[str, object], str]:
@@ -319,16 +383,29 @@ def _read(fields: Fields, architecture: Architecture) -> Reading:
     if not recurrent:
         grouped_query(reading)
         windows(reading)
-        reading.entry["intermediate_size"] = reading.whole("intermediate_size")
+        layer_widths(reading)
     reading.entry.update(architecture.fixed)
     for name, (keys, on, off, default) in architecture.switches.items():
         reading.entry[name] = on if fields.flag(*keys, default=default) else off
     for rule in architecture.rules:
-        RULES[rule](reading)
+        (RULES.get(rule) or FAMILY_RULES[rule])(reading)
     entry = reading.entry
     if not (recurrent or entry["intermediate_size"] or entry.get("num_experts")):
         entry["intermediate_size"] = reading.need("intermediate_size")
     return reading
+
+
+_OTHER_FILES: Final = {  # by a key that a config.json has not
+    "peft_type": "the configuration of an adapter, which has no model of its own",
+    "weight_map": "the index of a model's weights",
+    "_diffusers_version": "the configuration of a diffusion model",
+    "tokenizer_class": "the configuration of a tokenizer",
+    "added_tokens_decoder": "the configuration of a tokenizer",
+    "image_processor_type": "the configuration of an image processor",
+    "do_sample": "the configuration of generation",
+    "max_length": "the configuration of generation",
+    "max_new_tokens": "the configuration of generation",
+}
 
 
 def _missing(fields: Fields, model_type: str, *, known: bool) -> str:
@@ -340,6 +417,9 @@ def _missing(fields: Fields, model_type: str, *, known: bool) -> str:
             f"add {'it' if len(fields.missing) == 1 else 'them'}, or {REMEDY}"
         )
     if not model_type:
+        kind = next((what for key, what in _OTHER_FILES.items() if key in fields.values), "")
+        if kind:
+            return f"{fields.place}: is {kind}; give the config.json of a model"
         return f"{fields.place}: {missing}; give the config.json of a model, or {REMEDY}"
     near = nearest(model_type, ARCHITECTURES)
     hint = f" (did you mean {near!r}?)" if near else ""
@@ -354,7 +434,8 @@ def _check_unknown(fields: Fields, model_type: str) -> None:
     place = f"{fields.place}: model_type {show(model_type)} is unknown"
     if listed and not any(str(name).endswith(_DECODERS) for name in listed):
         fields.faults.append(
-            f"{place}, and {show(listed[0])} generates no tokens; use a causal language model"
+            f"{place}, and {show(listed[0])} is no causal language model by its name; use one, or "
+            f"{REMEDY}"
         )
     other = [
         key

@@ -42,6 +42,14 @@ class Quantisation(NamedTuple):
     head_bits: float = 0.0  # of the output matrix, if it has others than the embedding
 
 
+FILE: Final = "_file"  # key of the name of a file beside config.json
+BESIDE: Final = {  # such files, in order, and their method if they do not name one
+    "hf_quant_config.json": "",
+    "quantize_config.json": "gptq",
+    "quant_config.json": "awq",
+}
+
+
 def quantisation(
     config: Facts, outer: Facts, fields: Fields, beside: Facts | None = None
 ) -> Quantisation:
@@ -52,24 +60,50 @@ def quantisation(
     config, outer
         Fields of the text model, and of the file.
     beside
-        Contents of the file ``hf_quant_config.json`` in the same directory.
+        Contents of a file of ``BESIDE`` in the same directory, with its name as ``FILE``.
     """
     for key in ("quantization_config", "compression_config", "quantization"):
         fields.read.add(key)
         given = config.get(key) or outer.get(key)
         if isinstance(given, dict) and given:
-            return _quantised(Fields(given, f"{fields.place}: {key}", faults=fields.faults), given)
+            place = f"{fields.place}: {key}"
+            found = _quantised(Fields(given, place, faults=fields.faults), given)
+            return _unless_contradicted(found, beside)
         if given:
             return _unknown(f"{key} {show(given)}")
     if beside:
-        inner = beside.get("quantization")
-        values = inner if isinstance(inner, dict) else beside
-        found = _modelopt(Fields(values, _BESIDE), values)
-        return found._replace(notes=(*found.notes, f"quantisation read from {_BESIDE}"))
+        found = _of_file(beside)
+        return found._replace(notes=(*found.notes, f"quantisation read from {_name_of(beside)}"))
     dtype = config.get("dtype") or config.get("torch_dtype") or outer.get("torch_dtype")
     dtype = dtype or outer.get("dtype")
     name = dtype.removeprefix("torch.") if isinstance(dtype, str) else ""
     return Quantisation(_DTYPES.get(name, _UNQUANTISED))
+
+
+def _name_of(beside: Facts) -> str:
+    return str(beside.get(FILE, _BESIDE))
+
+
+def _of_file(beside: Facts) -> Quantisation:
+    """Return the format that a file beside ``config.json`` states."""
+    name, method = _name_of(beside), BESIDE.get(_name_of(beside), "")
+    values = {key: value for key, value in beside.items() if key != FILE}
+    if not method:
+        inner = values.get("quantization")
+        values = inner if isinstance(inner, dict) else values
+        return _modelopt(Fields(values, name), values)
+    if not any(key in values for key in ("quant_method", "bits", "w_bit")):
+        return _unknown(name)
+    return _quantised(Fields(values, name), {"quant_method": method, **values})
+
+
+def _unless_contradicted(found: Quantisation, beside: Facts | None) -> Quantisation:
+    """Return a format with a note if a file beside ``config.json`` has another."""
+    other = _of_file(beside) if beside else found
+    if other.dtype in (found.dtype, "unknown", _UNQUANTISED):
+        return found
+    note = f"{_name_of(beside or {})} says {other.dtype}, and config.json, which is followed, not"
+    return found._replace(notes=(*found.notes, note))
 
 
 def _quantised(fields: Fields, values: Facts) -> Quantisation:
@@ -200,9 +234,16 @@ def _integers(family: str) -> Callable[[Fields, Facts], Quantisation]:
         if values.get("lm_head") is True:
             notes.append("lm_head is quantised, and counted at 16 bits")
         kept += _names(values.get("modules_to_not_convert"))
-        return found._replace(kept=tuple(kept), notes=(*found.notes, *notes))
+        blocks = values.get("modules_in_block_to_quantize")
+        targets = _names(*(blocks if isinstance(blocks, list) else ()))
+        return found._replace(kept=tuple(kept), targets=targets, notes=(*found.notes, *notes))
 
     return read
+
+
+def _experts_int8(_: Fields, __: Facts) -> Quantisation:
+    """Read vLLM's ``experts_int8``, which leaves everything beside the experts at 16 bits."""
+    return Quantisation("int8 experts", "int8", targets=(r"re:.*mlp\.experts\..*",))
 
 
 def _bitsandbytes(_: Fields, values: Facts) -> Quantisation:
@@ -315,8 +356,11 @@ def _compressed(fields: Fields, values: Facts) -> Quantisation:
     notes = [*first.notes]
     if len(told) > 1:
         notes.append(f"mixed precision ({', '.join(sorted(told))}) is counted as {first.dtype}")
-    if isinstance(sparse, dict) and sparse.get("format", "dense") != "dense":
-        notes.append(f"sparsity ({sparse.get('format')}) is not counted")
+    stored = sparse.get("format", "dense") if isinstance(sparse, dict) else "dense"
+    if values.get("format") == "marlin-24":  # two of four weights, and where they are
+        stored = "marlin-24"
+    if stored != "dense":
+        notes.append(f"sparsity ({stored}) is not counted")
     return first._replace(kept=kept, targets=() if classes else targets, notes=tuple(notes))
 
 
@@ -587,7 +631,7 @@ _METHODS: Final[dict[str, Callable[[Fields, Facts], Quantisation]]] = {
     "mlx": _mlx,
     "mxfp4": _fixed("mxfp4", "mxfp4", experts=True),
     "eetq": _fixed("int8", "int8"),
-    "experts-int8": _fixed("int8", "int8"),
+    "experts-int8": _experts_int8,
     "quanto": _quanto,
     "aqlm": _aqlm,
     "fp-quant": _fp_quant,

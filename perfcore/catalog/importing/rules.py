@@ -4,6 +4,7 @@ A rule reads fields of ``config.json`` and writes fields of an entry. ``Fields``
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -79,6 +80,26 @@ def grouped_query(reading: Reading) -> None:
     }
 
 
+def layer_widths(reading: Reading) -> None:
+    """Read the widths of FFNs if they are listed layer by layer (Gemma 3n)."""
+    entry, config = reading.entry, reading.config
+    listed = isinstance(config.values.get("intermediate_size"), list)
+    if not listed or "gemma_3n" not in reading.architecture.rules:
+        entry["intermediate_size"] = reading.whole("intermediate_size")
+        return
+    widths = config.wholes("intermediate_size")
+    if len(widths) != reading.layers or min(widths) < 1:
+        config.fault(
+            "intermediate_size", f"{len(widths)} widths for {reading.layers} layers", "correct it"
+        )
+        entry["intermediate_size"] = 1
+        return
+    counted = Counter(widths)
+    entry["intermediate_size"] = widths[0]
+    if len(counted) > 1:
+        entry["intermediate_sizes"] = tuple(counted.items())
+
+
 def four_times(reading: Reading) -> None:
     """Set the FFN to four times the model's width, if no width is given."""
     reading.entry["intermediate_size"] = (
@@ -88,7 +109,7 @@ def four_times(reading: Reading) -> None:
 
 # Windows
 
-_LETTERS: Final = {
+LETTERS: Final = {
     "full_attention": "F",
     "attention": "F",
     "global": "F",
@@ -108,7 +129,7 @@ def listed_layers(reading: Reading, key: str = "layer_types") -> str:
     kinds = reading.config.items(key)
     indexed = "indexer" in reading.architecture.rules
     for number, kind in enumerate(kinds):
-        letter = _LETTERS.get(kind) if isinstance(kind, str) else None
+        letter = LETTERS.get(kind) if isinstance(kind, str) else None
         if letter is None and indexed and kind in _INDEXED:
             letter = "F"
         if letter is None:
@@ -147,9 +168,21 @@ def _unlisted(reading: Reading, rule: str, window: int) -> str:
         return "F" * first + "S" * (layers - first)
     if rule == "rope":
         return _chunked(reading)
+    if rule == "after dense" and window:
+        return _after_dense(reading)
     if rule.startswith("every") and window:
         return _every(reading, int(rule.split()[1]))
     return "F" * layers
+
+
+def _after_dense(reading: Reading) -> str:
+    """Return letters whose pattern starts again after the first, dense layers (Cohere)."""
+    config, layers = reading.config, reading.layers
+    dense = min(config.whole("first_k_dense_replace"), layers)
+    first = config.whole("prefix_dense_sliding_window_pattern", default=1) or 1
+    period = config.whole("sliding_window_pattern", "_sliding_window_pattern", default=4) or 4
+    letters = ["S" if (n + 1) % first else "F" for n in range(dense)]
+    return "".join(letters + ["S" if (n + 1) % period else "F" for n in range(layers - dense)])
 
 
 def _every(reading: Reading, period: int) -> str:
@@ -273,7 +306,7 @@ def first_dense(reading: Reading) -> None:
         first = config.whole(*_FIRST_DENSE)
         period = max(config.whole("moe_layer_freq", default=1), 1)
         dense = sum(n < first or n % period != 0 for n in range(layers))
-    _dense_layers(reading, min(dense, layers))
+    dense_layers(reading, min(dense, layers))
 
 
 def some_dense(reading: Reading) -> None:
@@ -286,7 +319,7 @@ def some_dense(reading: Reading) -> None:
         step = max(config.whole("decoder_sparse_step", default=1), 1)
         never = set(config.wholes("mlp_only_layers"))
         dense = sum(n in never or (n + 1) % step != 0 for n in range(reading.layers))
-    _dense_layers(reading, dense)
+    dense_layers(reading, dense)
 
 
 def ernie_layers(reading: Reading) -> None:
@@ -299,10 +332,10 @@ def ernie_layers(reading: Reading) -> None:
     last = end if isinstance(end, int) and 0 <= end < layers else layers - 1
     step = max(config.whole("moe_layer_interval", default=1), 1)
     sparse = sum(start <= n <= last and (n + 1) % step == 0 for n in range(layers))
-    _dense_layers(reading, layers - sparse)
+    dense_layers(reading, layers - sparse)
 
 
-def _dense_layers(reading: Reading, dense: int) -> None:
+def dense_layers(reading: Reading, dense: int) -> None:
     """Write the number of layers with a dense FFN; their positions make no difference."""
     entry, layers = reading.entry, reading.layers
     if not entry.get("num_experts"):
@@ -328,9 +361,9 @@ def _dense_layers(reading: Reading, dense: int) -> None:
 def latent(reading: Reading) -> None:
     """Read MLA: ranks, and widths of heads with and without rotary positions."""
     config, entry = reading.config, reading.entry
-    entry |= {
-        name: config.need(name) for name in ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim")
-    }
+    entry |= {name: config.need(name) for name in ("kv_lora_rank", "qk_nope_head_dim")}
+    bare = "glm_next" in reading.architecture.rules  # attention without rotary positions
+    entry["qk_rope_head_dim"] = (config.whole if bare else config.need)("qk_rope_head_dim")
     entry |= {
         "q_lora_rank": config.whole("q_lora_rank"),
         "v_head_dim": entry.get("v_head_dim") or config.need("v_head_dim"),
@@ -549,7 +582,7 @@ def jamba(reading: Reading) -> None:
         entry["intermediate_size"] = reading.need("intermediate_size")
         return
     period, offset = config.need("expert_layer_period"), config.whole("expert_layer_offset")
-    _dense_layers(reading, sum(n % period != offset for n in range(layers)))
+    dense_layers(reading, sum(n % period != offset for n in range(layers)))
 
 
 def short_convolution(reading: Reading) -> None:
@@ -585,7 +618,7 @@ def adjusted_width(reading: Reading) -> None:
 def dense_start(reading: Reading) -> None:
     """Read the number of first layers with a dense FFN (LFM2)."""
     dense = reading.config.whole("num_dense_layers", default=2)
-    _dense_layers(reading, min(dense, reading.layers))
+    dense_layers(reading, min(dense, reading.layers))
 
 
 def granite_hybrid(reading: Reading) -> None:
@@ -597,7 +630,7 @@ def granite_hybrid(reading: Reading) -> None:
     else:
         entry["intermediate_size"] = shared
     set_layers(entry, listed_layers(reading).replace("G", "M") or "M" * reading.layers)
-    _mamba_2_layers(reading)
+    mamba_2_layers(reading)
 
 
 def bamba(reading: Reading) -> None:
@@ -606,10 +639,10 @@ def bamba(reading: Reading) -> None:
     attending = set(config.wholes("attn_layer_indices"))
     letters = "".join("F" if n in attending else "M" for n in range(reading.layers))
     set_layers(reading.entry, listed_layers(reading).replace("G", "M") or letters)
-    _mamba_2_layers(reading)
+    mamba_2_layers(reading)
 
 
-def _mamba_2_layers(reading: Reading) -> None:
+def mamba_2_layers(reading: Reading) -> None:
     """Read the widths of Mamba-2 layers beside attention."""
     config, entry = reading.config, reading.entry
     _check_biases(config, "mamba_proj_bias", "mamba_conv_bias")
@@ -828,17 +861,14 @@ def _of_global_layers(reading: Reading) -> int:
     if numbers != full or len(widths) != 1:
         config.fault("per_layer_config", "does not give all full layers the same head_dim", REMEDY)
         return 0
-    number, values = next(iter(table.values.items()))
+    number = next(iter(table.values))
+    table.read |= set(table.values)
     return table.inner(number).need("head_dim")
 
 
 def gemma_4(reading: Reading) -> None:
     """Read Gemma 4: full layers have wider heads and may share keys with values."""
     config, entry = reading.config, reading.entry
-    config.read.add("vocab_size_per_layer_input")  # of embeddings that the next line refuses
-    for key in ("hidden_size_per_layer_input", "num_kv_shared_layers"):
-        if config.whole(key):
-            config.fault(key, f"{config.whole(key)}: not modelled", REMEDY)
     entry["global_head_dim"] = _of_global_layers(reading) or config.whole("global_head_dim")
     if config.flag("attention_k_eq_v"):
         entry["attention_k_eq_v"] = True
@@ -858,7 +888,7 @@ def llama_4(reading: Reading) -> None:
     config.whole("intermediate_size_mlp")  # said even where no layer is dense
     if sparse < layers:
         entry["intermediate_size"] = config.need("intermediate_size_mlp")
-        _dense_layers(reading, layers - min(sparse, layers))
+        dense_layers(reading, layers - min(sparse, layers))
 
 
 def hunyuan(reading: Reading) -> None:

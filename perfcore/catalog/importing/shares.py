@@ -28,9 +28,11 @@ def wide_shares(
     dense, routed = _ffn_layers(entry, letters)
     beside = entry.get("dense_beside_moe") and not entry.get("zero_expert_num")
     mixers = (
-        ("attention", "FSQAa", _latent(entry) if entry.get("kv_lora_rank") else _grouped(entry)),
+        ("attention", "Aa", _latent(entry) if entry.get("kv_lora_rank") else {}),
+        *(("attention", kinds, _grouped(entry, kinds)) for kinds in ("FQP", "S", "f", "s")),
+        ("attention", "CHV", _compressed(entry)),
         ("attention", "KT", _linear(entry)),  # in modules of that name, too
-        ("recurrent", "GM", _recurrent(entry)),
+        ("recurrent", "GMP", _recurrent(entry)),
         ("recurrent", "L", _convolution(entry)),
     )
     weights = kept_weights = 0.0
@@ -71,12 +73,35 @@ def _ffn_layers(entry: Mapping[str, Any], letters: str) -> tuple[list[int], list
     return [n for n in layers if n not in set(routed)], routed
 
 
-def _grouped(entry: Mapping[str, Any]) -> dict[str, float]:
+def _grouped(entry: Mapping[str, Any], kinds: str) -> dict[str, float]:
+    """Return the matrices of full or window attention, with keys and values of its own or not."""
     heads, width = entry.get("num_attention_heads") or 0, entry["hidden_size"]
+    groups = entry.get("num_key_value_heads") or heads
     each = entry.get("head_dim") or (width // heads if heads else 0)
-    queries = float(width * heads * each)
-    keys = float(width * (entry.get("num_key_value_heads") or heads) * each)
-    return {"q_proj": queries, "k_proj": keys, "v_proj": keys, "o_proj": queries}
+    value = entry.get("v_head_dim") or each
+    if kinds in ("S", "s"):
+        heads = entry.get("swa_num_attention_heads") or heads
+        groups = entry.get("swa_num_key_value_heads") or groups
+    elif entry.get("global_head_dim"):
+        each = value = entry["global_head_dim"]
+        groups = entry.get("num_global_key_value_heads") or groups
+    own = {"q_proj": float(width * heads * each), "o_proj": float(width * heads * value)}
+    if kinds in ("f", "s"):
+        return own
+    return {**own, "k_proj": float(width * groups * each), "v_proj": float(width * groups * value)}
+
+
+def _compressed(entry: Mapping[str, Any]) -> dict[str, float]:
+    """Return the large matrices of DeepSeek-V4's attention."""
+    width, low = entry["hidden_size"], entry.get("o_lora_rank") or 0
+    rank = entry.get("q_lora_rank") or 0
+    inner = (entry.get("num_attention_heads") or 0) * (entry.get("head_dim") or 0)
+    return {
+        "q_a_proj": float(width * rank),
+        "q_b_proj": float(rank * inner),
+        "o_a_proj": float(inner * low),
+        "o_b_proj": float((entry.get("o_groups") or 0) * low * width),
+    }
 
 
 def _latent(entry: Mapping[str, Any]) -> dict[str, float]:

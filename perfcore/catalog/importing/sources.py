@@ -9,6 +9,7 @@ from perfcore.catalog.importing import hub
 from perfcore.catalog.importing.document import read_json
 from perfcore.catalog.importing.gguf import from_gguf
 from perfcore.catalog.importing.huggingface import from_config
+from perfcore.catalog.importing.quantization import BESIDE, FILE
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.names import HUB
 from perfcore.catalog.printed import QUANTISED
@@ -51,8 +52,7 @@ def import_model(source: str) -> ModelEntry:
     stem = (
         path.stem if path.name not in (CONFIG, PARAMS) else _directory_name(path.absolute().parent)
     )
-    beside = path.with_name(QUANTISATION)
-    quantised = read_json(beside) if path.name == CONFIG and beside.is_file() else None
+    quantised = _quantisation_beside(path) if path.name == CONFIG else None
     identity = _identity(stem, f"{path.name} of {stem}")
     entry = from_config(read_json(path), str(path), identity, quantised)
     named = _NAMED.search(stem)
@@ -63,6 +63,13 @@ def import_model(source: str) -> ModelEntry:
         f"its name says {named[1]} and the file nothing of the kind (a {QUANTISATION} beside it "
         "would): give a weight format",
     )
+
+
+def _quantisation_beside(path: Path) -> dict[str, object] | None:
+    """Return the contents of the file that says how a model is quantised, if there is one."""
+    found = (path.with_name(name) for name in BESIDE)
+    beside = next((other for other in found if other.is_file()), None)
+    return {**read_json(beside), FILE: beside.name} if beside else None
 
 
 def _noted(entry: ModelEntry, note: str) -> ModelEntry:

@@ -22,7 +22,7 @@ _HARMLESS: Final = re.compile(
     r".*(aux|z)_?loss.*|.*_coeff?(icient)?|.*jitter.*|.*noise.*|.*router_.*|seq_aux|norm_topk.*|"
     r"scoring_func|score_function|topk_method|n_group|topk_group|num_expert_groups?|.*scaling.*|"
     r"moe_(router|gate|aux|z|use_aux|norm|capacity|dispatch|token)_?.*|use_grouped_topk|"
-    r"use_expert_bias|max_window_layers|use_sliding_window|logit.*|.*soft_?cap(ping)?|.*multiplier|"
+    r"use_expert_bias|max_window_layers|use_sliding_window|logit.*|.*soft_?cap(ping)?|.*multipliers?|"
     r"query_pre_attn_scalar|.*_scale(_.*)?|scale_.*|mup_.*|dim_model_base|.*attn_implementation|"
     r"use_(flash|fused|dynamic_ntk|logn|cache|qk_norm|conv_bias|mamba_kernels|rmsnorm|swiglu).*|"
     r"flash.*|fused_.*|full_attention_interval|no_rope_layer.*|use_bidirectional.*|"

@@ -24,7 +24,9 @@ def latent_attention(entry: Architecture) -> Layer:
         matrices(*down, *([(rank, queries)] if rank else [])),
         Linear(latent * heads * (nope + value), heads * (nope + value + 2 * latent), 2),
     ]
-    if entry.attn_output_gate:
+    if entry.attn_head_gate:
+        into.append(matrices((d, heads)))
+    elif entry.attn_output_gate:
         into.append(matrices((d, heads * value)))
     return Layer(
         total(into),

@@ -27,13 +27,17 @@ def gated_delta_net(entry: Architecture) -> Layer:
 def kimi_delta_attention(entry: Architecture) -> Layer:
     """Kimi delta attention: q, k, v, a low-rank decay, an output gate and a convolution.
 
-    The gate is low-rank as well, unless ``attn_output_gate`` is set (Kimi K3).
+    The gate is low-rank as well, unless ``attn_output_gate`` is set (Kimi K3), and the decay has
+    full rank with ``linear_full_rank`` (Ling 3).
     Kimi Team, Kimi Linear, arXiv:2510.26692.
     """
     d, n_v, h = entry.hidden_size, entry.linear_num_value_heads, entry.linear_value_head_dim
     keys = entry.linear_num_key_heads * entry.linear_key_head_dim
     values = n_v * h
-    shapes = [(d, 2 * keys + values + n_v + h), (h, keys)]
+    if entry.linear_full_rank:
+        shapes = [(d, 3 * keys + values + n_v)]
+    else:
+        shapes = [(d, 2 * keys + values + n_v + h), (h, keys)]
     shapes += [(d, values)] if entry.attn_output_gate else [(d, h), (h, values)]
     return Layer(
         matrices(*shapes),

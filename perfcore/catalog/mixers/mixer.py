@@ -21,8 +21,8 @@ Rule = tuple[bool, str]  # whether an entry breaks it, and the message
 class Layer(NamedTuple):
     """Matrices, cache, scores and state of one attention or state layer. [elements, FLOP]
 
-    The names are those of ``records.Model``. A cache entry that covers several tokens counts per
-    token, as a fraction.
+    The names are those of ``records.Model``, whose layers read what they keep and what they borrow.
+    A cache entry that covers several tokens counts per token, as a fraction.
     """
 
     into: Linear = Linear()
@@ -33,6 +33,8 @@ class Layer(NamedTuple):
     global_score_flops: int | Fraction = 0
     global_prefill_score_flops: int | Fraction = 0
     window_kv_elements: int = 0
+    global_borrowed_elements: int = 0  # of an earlier layer's cache, read by this one as well
+    window_borrowed_elements: int = 0
     window_score_flops: int = 0
     index_elements: int | Fraction = 0
     index_score_flops: int | Fraction = 0
@@ -50,6 +52,8 @@ class Mixer:
     reach
         Group of layers of ``records.Model`` in which it is counted: attention over the whole
         context ("global") or over a window, a recurrent state, or none.
+    beside
+        A second group, if a layer has two mixers side by side.
     layer
         Function that returns one layer of an architecture.
     rules
@@ -69,6 +73,7 @@ class Mixer:
     rules: Callable[[Architecture], list[Rule]]
     kv_heads: Callable[[Architecture], int] | None = None
     index_tokens: int = 1
+    beside: Literal["", "state"] = ""
 
     @property
     def attends(self) -> bool:

@@ -39,7 +39,7 @@ def mamba_2(entry: Architecture) -> Layer:
     return Layer(
         matrices((d, inner + convolved + heads)),
         matrices((inner, d)),
-        convolved * (entry.conv_kernel + 1) + 3 * heads + inner,
+        convolved * (entry.conv_kernel + 1) + 3 * heads + (inner if entry.mamba_norm else 0),
         state_elements=_state(entry),
     )
 

@@ -278,8 +278,9 @@ def cpu_prefill(replica: Replica, running: RunningBatch, work: Prompts) -> PassP
     experts_read = touched_experts(
         replica.layout.expert_slots, engine, replica.passed_over, together
     )
-    cache_elements = model.global_kv_elements + model.window_kv_elements
-    cache_bytes = cache_elements * (replica.kv_format.bits / 8.0) * (work.tokens + work.context)
+    written = (model.global_kv_elements + model.window_kv_elements) * work.tokens
+    read = (model.global_read_elements + model.window_read_elements) * work.context
+    cache_bytes = (written + read) * (replica.kv_format.bits / 8.0)
     cache_bytes += model.index_elements * INDEX_BYTES * work.context
     own_layers = cpu.cached * groups
     attention_s = roofline(
@@ -498,7 +499,8 @@ def cpu_step(
     drafts = replica.deployment.draft_len * replica.draft_share
     experts_drafted = touched_experts(slots, engine, replica.passed_over, sequences)
     seconds += drafts * cpu_linear(cpu, sequences, experts_drafted, 1.0, engine.residue)
-    cache_bytes = model.global_kv_elements * context.seen + model.window_kv_elements * context.near
+    cache_bytes = model.global_read_elements * context.seen
+    cache_bytes += model.window_read_elements * context.near
     cache_bytes *= replica.kv_format.bits / 8.0
     cache_bytes += model.index_elements * INDEX_BYTES * context.length
     cache_bytes += 2.0 * replica.state_bytes * replica.drafted

@@ -316,7 +316,7 @@ def attention_of(
     global_io = model.attention_io_elements * whole.global_layers / max(attention_layers, 1.0)
     window_io = max(model.attention_io_elements - global_io, 0.0)
     wide = context_costs(
-        model.global_kv_elements,
+        model.global_read_elements,
         model.global_score_flops,
         global_io,
         device,
@@ -330,7 +330,7 @@ def attention_of(
         share,
     )
     narrow = context_costs(
-        model.window_kv_elements,
+        model.window_read_elements,
         model.window_score_flops,
         window_io,
         device,
@@ -480,8 +480,8 @@ def prepare(
         global_attention=attending.wide,
         window_attention=attending.narrow,
         indexer=attending.indexer,
-        global_context_bytes=model.global_kv_elements * kv_bytes,
-        window_context_bytes=model.window_kv_elements * kv_bytes,
+        global_context_bytes=model.global_read_elements * kv_bytes,
+        window_context_bytes=model.window_read_elements * kv_bytes,
         index_context_bytes=model.index_elements * INDEX_BYTES * copies,
         global_context_flops=model.global_score_flops * drafted,
         window_context_flops=model.window_score_flops * drafted,

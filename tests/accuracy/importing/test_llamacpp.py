@@ -174,3 +174,32 @@ def test_only_a_back_end_other_than_the_vendors_is_stated(save):
     )
 
     assert (cuda.backend, vulkan.backend) == ("", "vulkan")
+
+
+def test_an_option_that_llama_bench_chooses_is_told_as_auto(save):
+    row = rows_of(save([LLAMA | {"flash_attn": -1}]))["tpot_s"]
+
+    assert "flash_attn auto" in row.task_note
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "like"),
+    [
+        (
+            "gpt-oss 20B MXFP4 MoE",
+            "20.91 B",
+            "('gpt-oss 20B MXFP4 MoE' has the size of gpt-oss-20b)",
+        ),
+        ("rwkv7 3B Q8_0", "2.95 B", "('rwkv7 3B Q8_0' is not in the catalogue)"),
+    ],
+)
+def test_a_table_that_names_no_file_says_which_model_it_may_be(tmp_path, name, parameters, like):
+    path = tmp_path / "bench.md"
+    path.write_text(
+        "| model | size | params | backend | ngl | test | t/s |\n"
+        "| --- | ---: | ---: | --- | --: | ---: | ---: |\n"
+        f"| {name} | 11.27 GiB | {parameters} | CUDA | 99 | tg128 | 180.0 ± 1.0 |\n"
+    )
+    (fault,) = faults_of(str(path), hardware="rtx-4090")
+
+    assert like in fault

@@ -193,3 +193,19 @@ def test_bursts_and_steps_are_noted(save):
 
     assert "burstiness 0.5" in rows_of(save(SERVE | more), **WHERE)["tpot_s"].task_note
     assert "num_scheduler_steps 8" in rows_of(save(SERVE | more), **WHERE)["tpot_s"].task_note
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"output_throughput": 16_384.0}, "contradicts 163,840 tokens in 100 s, which are 1638"),
+        ({"duration": 10.0, "output_throughput": 16_384.0}, "which contradicts max_concurrency 64"),
+    ],
+)
+def test_totals_that_contradict_each_other_are_told(save, changes, words):
+    found = read_results([save(SERVE | changes)], WHERE)
+    told = [note for note in found.notes if "contradicts" in note]
+
+    assert len(told) == bool(words)
+    assert all(words in note for note in told)

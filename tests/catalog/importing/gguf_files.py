@@ -452,23 +452,6 @@ def nemotron_super():
     )
 
 
-GGUF = {
-    "llama-3.1-8b": llama_8b,
-    "mixtral-8x7b": mixtral_8x7b,
-    "gemma-2-9b": gemma_2_9b,
-    "gemma-4-31b": gemma_4_31b,
-    "gpt-oss-20b": gpt_oss_20b,
-    "deepseek-v3": deepseek_v3,
-    "qwen3-next-80b-a3b": qwen3_next,
-    "mamba-2.8b": mamba_2_8b,
-    "falcon-40b": falcon_40b,
-    "gpt-2-124m": gpt_2,
-    "phi-3-mini": phi_3_mini,
-    "command-r+-104b": command_r_plus,
-    "qwen2.5-7b": qwen2_5_7b,
-}
-
-
 def header(tmp_path, made, name="model.gguf"):
     path = tmp_path / name
     path.write_bytes(made if isinstance(made, bytes) else gguf_bytes(*made))
@@ -485,3 +468,132 @@ SMALL = model(
     rope__freq_base=1e4,
     **attention([4, 4], [2, 2]),
 )
+
+
+def gemma_3n_e2b():
+    """Keys and values of layers that share a cache are in the file, and nothing uses them."""
+    d, layers = 2048, 30
+    vectors = ("post_attention_norm", "post_ffw_norm", "laurel_post_norm", "post_norm")
+    vectors += ("altup_correct_scale", "altup_router_norm")
+    block = dense_block(d, 2048, 512, 8192) | {f"{name}.weight": ((d,), F32) for name in vectors}
+    block |= {f"attn_{name}_norm.weight": ((256,), F32) for name in "qk"}
+    block |= {
+        "altup_correct_coef.weight": ((4, 4), F32),
+        "altup_predict_coef.weight": ((4, 16), F32),
+        "altup_router.weight": ((d, 4), F16),
+        "laurel_l.weight": ((d, 64), F16),
+        "laurel_r.weight": ((64, d), F16),
+        "inp_gate.weight": ((d, 256), Q4_K),
+        "proj.weight": ((256, d), Q4_K),
+    }
+    extra = {
+        "per_layer_token_embd.weight": ((layers * 256, 262_144), Q6_K),
+        "per_layer_model_proj.weight": ((d, layers * 256), F16),
+        "per_layer_proj_norm.weight": ((256,), F32),
+        "altup_proj.weight": ((d, d, 3), F16),
+        "altup_unembd_proj.weight": ((d, d, 3), F16),
+    }
+    return model(
+        "gemma3n",
+        d,
+        262_400,
+        [block] * layers,
+        tied=True,
+        extra=extra,
+        context_length=32_768,
+        general__file_type=15,
+        attention__key_length=256,
+        attention__value_length=256,
+        attention__sliding_window=512,
+        attention__sliding_window_pattern=[True, True, True, True, False] * 6,
+        attention__shared_kv_layers=10.0,
+        **attention(8, 2),
+    )
+
+
+def falcon_h1_7b():
+    d, inner = 3072, 3072
+    convolved = inner + 2 * 256
+    block = dense_block(d, 12 * 128, 2 * 128, 12_288) | {
+        "ssm_in.weight": ((d, inner + convolved + 24), Q4_K),
+        "ssm_conv1d.weight": ((4, convolved), F32),
+        "ssm_conv1d.bias": ((convolved,), F32),
+        "ssm_dt.bias": ((24,), F32),
+        "ssm_a": ((1, 24), F32),
+        "ssm_d": ((1, 24), F32),
+        "ssm_norm.weight": ((inner,), F32),
+        "ssm_out.weight": ((inner, d), Q4_K),
+    }
+    return model(
+        "falcon-h1",
+        d,
+        130_049,
+        [block] * 44,
+        context_length=262_144,
+        general__file_type=15,
+        attention__key_length=128,
+        attention__value_length=128,
+        ssm__inner_size=inner,
+        ssm__time_step_rank=24,
+        ssm__state_size=256,
+        ssm__conv_kernel=4,
+        ssm__group_count=1,
+        **attention(12, 2),
+    )
+
+
+def step_3_5_flash():
+    d, f = 4096, 1280
+    blocks = []
+    for layer in range(45):
+        heads = 96 if layer % 4 else 64
+        block = dense_block(d, heads * 128, 1024, 11_264) | {
+            "attn_gate.weight": ((d, heads), Q4_K),
+            "attn_q_norm.weight": ((128,), F32),
+            "attn_k_norm.weight": ((128,), F32),
+        }
+        if layer >= 3:
+            block = without(block, "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight") | {
+                "ffn_gate_inp.weight": ((d, 288), F32),
+                "exp_probs_b.bias": ((288,), F32),
+                "ffn_gate_exps.weight": ((d, f, 288), Q4_K),
+                "ffn_up_exps.weight": ((d, f, 288), Q4_K),
+                "ffn_down_exps.weight": ((f, d, 288), Q4_K),
+                "ffn_gate_shexp.weight": ((d, f), Q4_K),
+                "ffn_up_shexp.weight": ((d, f), Q4_K),
+                "ffn_down_shexp.weight": ((f, d), Q4_K),
+            }
+        blocks.append(block)
+    return model(
+        "step35",
+        d,
+        128_896,
+        blocks,
+        context_length=262_144,
+        general__file_type=15,
+        expert_used_count=8,
+        attention__key_length=128,
+        attention__value_length=128,
+        attention__sliding_window=512,
+        attention__sliding_window_pattern=[layer % 4 > 0 for layer in range(45)],
+        **attention([96 if layer % 4 else 64 for layer in range(45)], [8] * 45),
+    )
+
+
+GGUF = {
+    "llama-3.1-8b": llama_8b,
+    "mixtral-8x7b": mixtral_8x7b,
+    "gemma-2-9b": gemma_2_9b,
+    "gemma-4-31b": gemma_4_31b,
+    "gpt-oss-20b": gpt_oss_20b,
+    "deepseek-v3": deepseek_v3,
+    "qwen3-next-80b-a3b": qwen3_next,
+    "mamba-2.8b": mamba_2_8b,
+    "falcon-40b": falcon_40b,
+    "gpt-2-124m": gpt_2,
+    "phi-3-mini": phi_3_mini,
+    "command-r+-104b": command_r_plus,
+    "qwen2.5-7b": qwen2_5_7b,
+    "falcon-h1-7b": falcon_h1_7b,
+    "step-3.5-flash": step_3_5_flash,
+}

@@ -8,6 +8,7 @@ from catalog.importing.gguf_files import (
     F32,
     GGUF,
     gemma_2_9b,
+    gemma_3n_e2b,
     gpt_2,
     gpt_oss_20b,
     header,
@@ -30,6 +31,32 @@ def test_gguf_header_is_the_model_of_the_catalogue(tmp_path, name):
     assert ours == known.record()._replace(token_price=ours.token_price)  # a file has no price
     assert not entry.extra_parameters
     assert parameter_count(entry) == parameter_count(known)
+
+
+def test_gguf_with_layers_that_share_a_cache(tmp_path):
+    entry = perfcore.load_model(str(header(tmp_path, gemma_3n_e2b())))
+    known = loader.load_model("gemma-3n-e2b")
+    unused = 10 * (2 * 2048 * 512 + 256)  # keys, values and their norm, which the file has
+
+    assert entry.layer_pattern == known.layer_pattern
+    assert parameter_count(entry) == parameter_count(known) + unused
+    ours, theirs = entry.record(), known.record()
+    assert ours._replace(other_elements=0.0, token_price=0.0) == theirs._replace(
+        other_elements=0.0, token_price=0.0
+    )
+    metadata, tensors = gemma_3n_e2b()
+    metadata["gemma3n.attention.shared_kv_layers"] = 27.0
+    with pytest.raises(InputError, match="27 of 30: leaves no cache to share"):
+        perfcore.load_model(str(header(tmp_path, (metadata, tensors))))
+
+
+def test_gguf_of_an_encoder_and_decoder_is_refused(tmp_path):
+    metadata, tensors = model("t5", 64, 100, [])
+    metadata["t5.block_count"] = 2
+    tensors = {**tensors, "enc.blk.0.attn_q.weight": ((64, 64), F16)}
+
+    with pytest.raises(InputError, match="architecture 't5' is not modelled: encoder and decoder"):
+        perfcore.load_model(str(header(tmp_path, (metadata, tensors))))
 
 
 def test_gguf_of_2024_has_a_tensor_for_each_expert(tmp_path):

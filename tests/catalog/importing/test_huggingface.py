@@ -130,12 +130,12 @@ def test_newer_files_list_layers_by_name():
 
 def test_what_a_known_architecture_adds_and_is_not_modelled_is_refused():
     config = copy.deepcopy(CASES["gemma4"]["config"])
-    config["text_config"] |= {"hidden_size_per_layer_input": 256, "num_kv_shared_layers": 20}
-
-    assert [fault.split(": ")[:3] for fault in faults_of(config)] == [
-        ["config.json", "text_config", "hidden_size_per_layer_input"],
-        ["config.json", "text_config", "num_kv_shared_layers"],
-    ]
+    config["text_config"] |= {"num_kv_shared_layers": 60, "use_double_wide_mlp": True}
+    (fault,) = faults_of(config)
+    assert fault.startswith("config.json: text_config: num_kv_shared_layers: 60 of 60: leaves no")
+    config["text_config"] |= {"num_kv_shared_layers": 20, "num_loops": 2}
+    (fault,) = faults_of(config)
+    assert fault.startswith("config.json: text_config: num_loops: not read for model_type")
 
 
 def test_tied_outside_of_the_text_model():
@@ -222,3 +222,53 @@ def test_layers_are_bounded():
     assert "at most 10,000" in faults_of(changed(LLAMA, num_hidden_layers=10**9))[0]
     with pytest.raises(ValueError, match="num_hidden_layers"):
         ModelEntry(name="a", source="b", hidden_size=1, vocab_size=1, num_hidden_layers=10**6)
+
+
+# Other files, and what is said twice
+
+
+def test_a_factor_of_positions_that_is_no_number_is_refused():
+    config = changed(LLAMA, rope_scaling={"rope_type": "yarn", "factor": "4"})
+
+    (fault,) = faults_of(config)
+    assert "rope_scaling.factor: '4' must be a number from 1 to 10000; correct it" in fault
+
+
+def test_a_size_given_twice_is_told():
+    notes = read(changed(LLAMA, n_layer=40)).notes
+
+    assert "num_hidden_layers = 32 is taken, not n_layer = 40" in notes
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"architectures": ["LlamaForCausalLMEagle"]}, "'LlamaForCausalLMEagle' is a draft head"),
+        ({"architectures": ["DFlashDraftModel"]}, "'DFlashDraftModel' is a draft head"),
+        ({"model_type": "medusa"}, "not modelled: a draft head"),
+        ({"model_type": "minicpmv"}, "does not say which text model it has"),
+        (
+            {"model_type": "other", "architectures": ["OtherV"]},
+            "'OtherV' is no causal language model by its name",
+        ),
+    ],
+)
+def test_draft_heads_and_models_without_a_name_are_refused(changes, words):
+    assert any(words in fault for fault in faults_of(changed(LLAMA, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("config", "what"),
+    [
+        ({"peft_type": "LORA", "r": 16}, "the configuration of an adapter"),
+        ({"metadata": {}, "weight_map": {"a": "b"}}, "the index of a model's weights"),
+        ({"_class_name": "A", "_diffusers_version": "0.30"}, "of a diffusion model"),
+        ({"do_sample": True, "bos_token_id": 1}, "the configuration of generation"),
+        ({"tokenizer_class": "LlamaTokenizer"}, "the configuration of a tokenizer"),
+    ],
+)
+def test_other_files_of_a_model_are_told_by_what_they_are(config, what):
+    (fault,) = faults_of(config)
+
+    assert what in fault
+    assert fault.endswith("give the config.json of a model")

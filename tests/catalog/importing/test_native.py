@@ -699,7 +699,6 @@ def test_inner_objects_leave_out_defaults_of_their_class():
         ({"type": "dynamic", "factor": 2.0}, 81_920),
         ({"rope_type": "llama3", "factor": 8.0}, 40_960),
         ({"rope_type": "default"}, 40_960),
-        ({"rope_type": "yarn", "factor": "4"}, 40_960),
     ],
 )
 def test_scaled_positions_lengthen_the_context(scaling, context):

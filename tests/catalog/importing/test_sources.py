@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 import perfcore
-from catalog.importing.configs import LLAMA, written
+from catalog.importing.configs import LLAMA, changed, written
 from catalog.importing.gguf_files import SMALL, header
 from perfcore.cli import program
 from perfcore.errors import InputError
@@ -124,3 +124,32 @@ def test_a_name_that_says_more_than_the_file_is_told(tmp_path, name):
     quantised = {"quantization_config": {"quant_method": "fp8"}}
     path.write_text(json.dumps(LLAMA | quantised))
     assert "give a weight format" not in perfcore.load_model(str(path)).notes
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "form"),
+    [
+        ("quantize_config.json", {"bits": 4, "group_size": 128}, "int4-g128-gptq"),
+        ("quantize_config.json", {"bits": 8, "group_size": -1, "desc_act": True}, "int8"),
+        ("quant_config.json", {"w_bit": 4, "q_group_size": 128}, "int4-g128-awq"),
+        ("quant_config.json", {"scheme": "own"}, ""),
+    ],
+)
+def test_older_files_beside_say_how_a_model_is_quantised(directory, name, contents, form):
+    (directory / name).write_text(json.dumps(contents))
+    entry = perfcore.load_model(str(directory))
+
+    assert entry.native_format == form
+    assert f"quantisation read from {name}" in entry.notes
+    assert form or f"{name} is not understood: give a weight format" in entry.notes
+
+
+def test_a_file_beside_that_contradicts_the_config_is_told(directory):
+    config = changed(LLAMA, quantization_config={"quant_method": "fp8"})
+    (directory / "config.json").write_text(json.dumps(config))
+    beside = {"quantization": {"quant_algo": "NVFP4", "kv_cache_quant_algo": None}}
+    (directory / "hf_quant_config.json").write_text(json.dumps(beside))
+    entry = perfcore.load_model(str(directory))
+
+    assert entry.native_format == "fp8"
+    assert "hf_quant_config.json says nvfp4, and config.json, which is followed" in entry.notes
