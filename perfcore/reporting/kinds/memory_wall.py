@@ -103,13 +103,16 @@ def memory_wall(source: Source, by: str, metric: str | None) -> Picture:  # noqa
             )
         layers = [Layer("area", layer, tips)]
         longest = max(row["input_len"] for row in mine)
-        if longest < high:
+        title = f"batch {batch:,}"
+        if len(mine) == 1 < len(lengths):  # no room for a note beside it
+            title += f": fits at {longest:,} tokens only"
+        elif longest < high:
             note = {"x": float(longest), "y": 0.0, "text": "does not fit →"}
             layers.append(Layer("note", [note]))
         top = max(row["tpot_s"] * 1e3 for row in mine)
         panels.append(
             Panel(
-                f"batch {batch:,}",
+                title,
                 Axis("prompt length [tokens]", log=True, low=low, high=high, doubling=True),
                 Axis("time per output token [ms]", low=0.0, high=top * 1.12),
                 tuple(layers),
