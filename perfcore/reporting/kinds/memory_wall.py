@@ -7,6 +7,7 @@ from typing import Final
 from perfcore.reporting.choosing import COST, TPOT
 from perfcore.reporting.picture import Axis, Layer, Panel, Picture, Row, Series
 from perfcore.reporting.settling import (
+    middle,
     need_axes,
     need_columns,
     nothing_runs,
@@ -45,7 +46,7 @@ def memory_wall(source: Source, by: str, metric: str | None) -> Picture:  # noqa
     setting.fixed["device"] = source.axes["device"][0]
     batches = spread(source.axes["batch"])
     lengths = spread(source.axes["input_len"], MOST_PLACES)
-    at = {"batch": batches[len(batches) // 2], "input_len": lengths[len(lengths) // 2]}
+    at = {"batch": middle(batches), "input_len": middle(lengths)}
     if "device" in source.zipped:
         setting = setting._replace(free=tuple(n for n in setting.free if n != "device"))
     need_columns(source, kind, (COST.name,) if setting.free else ())
