@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from perfcore.configuration.configuration import POOL, Configuration
+from perfcore.configuration.figures import Figures
 from perfcore.errors import InputError, argument
 from perfcore.reading.places import Place
 from perfcore.traffic.intervals import intervals
@@ -30,7 +31,7 @@ def simulate(
     slo: Iterable[str] = (),
     prefill: Mapping[str, object] | None = None,
     **options: object,
-) -> dict[str, float | str]:
+) -> Figures:
     """Return the figures of servers under traffic, by name: latencies, throughput, energy, cost.
 
     ``perfcore.simulate("llama-3-70b", "h100-sxm", tp=8, rate=5, replicas=2)["ttft_p99_s"]``
@@ -116,7 +117,7 @@ def course(
 
 def figures(
     configuration: Configuration, simulation: Simulation, slos: Mapping[str, float]
-) -> dict[str, float | str]:
+) -> Figures:
     """Return the figures of a simulation with their intervals, by name."""
     found = summary(simulation, slos)
-    return found | intervals(configuration.records.engine, found)
+    return Figures(found | intervals(configuration.records.engine, found))
