@@ -34,12 +34,12 @@ class Place(NamedTuple):
         """Record one fault."""
         self.relay(f"{problem}; {remedy}")
 
-    def unknown(self, noun: str, word: str, known: Iterable[str]) -> None:
-        """Record an unknown name, with the nearest known name or a list of all."""
+    def unknown(self, noun: str, word: str, known: Iterable[str], meant: str = "") -> None:
+        """Record an unknown name, with the nearest known name, that which it means, or a list."""
         if len(self.faults) >= MOST_FAULTS:  # searching for the nearest name is slow
             self.faults.append(FURTHER)
             return
-        self.relay(unknown(noun, word, known))
+        self.relay(unknown(noun, word, known, meant))
 
     def relay(self, fault: str) -> None:
         """Record a fault that is a complete message already."""

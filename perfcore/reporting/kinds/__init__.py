@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from perfcore.columns import METRICS, SIMULATED
+from perfcore.columns import METRICS, SIMULATED, usual
 from perfcore.errors import InputError, argument
 from perfcore.reading.places import Place
 from perfcore.reporting.choosing import BANDWIDTH, SCALE, UTILIZATION
@@ -86,7 +86,9 @@ def gather(source: Source, name: str, by: str | None = None, metric: str | None 
     if metric is not None and not kind.metric:
         faults.append(f"{argument('metric')}: {name} plots fixed columns; leave it out")
     elif metric is not None and metric not in _NUMBERS:
-        Place(argument("metric"), "", faults).unknown("metric", metric, _NUMBERS)
+        Place(argument("metric"), "", faults).unknown(
+            "metric", metric, _NUMBERS, usual(metric, _NUMBERS)
+        )
     if faults:
         raise InputError(faults)
 
