@@ -24,6 +24,7 @@ def devices_of(word: str) -> tuple[DeviceEntry, ...]:
 
 
 def class_with(word: str) -> str:
-    """Return the class of devices that has a word in its name, such as ``hopper``; or nothing."""
+    """Return the only class of devices with a word in its name, such as ``hopper``; or nothing."""
     wanted = word.strip().casefold()
-    return next((name for name in get_args(DeviceClass) if wanted in name.split("-")), "")
+    found = [name for name in get_args(DeviceClass) if wanted in name.split("-")]
+    return found[0] if len(found) == 1 else ""
