@@ -139,6 +139,7 @@ def size(
     as "ttft_p95_s<=1s"; options may list device, weight_format, engine, tp.
     """
     import perfcore  # noqa: PLC0415
+    from perfcore.reading.other_words import meant_by  # noqa: PLC0415
     from perfcore.reading.places import Place  # noqa: PLC0415
     from perfcore.traffic.slo import objectives  # noqa: PLC0415
 
@@ -146,7 +147,7 @@ def size(
     faults: list[str] = []
     for name in traffic:
         if name not in known:
-            Place("traffic", "", faults).unknown("option", name, known)
+            Place("traffic", "", faults).unknown("option", name, known, meant_by(name, known))
     if faults:
         raise InputError(faults)
     made = perfcore.Traffic(**traffic)

@@ -21,6 +21,7 @@ from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, RECORDS
 from perfcore.physics.stages.point import Point
 from perfcore.reading.files import read_toml
+from perfcore.reading.other_words import meant_by
 from perfcore.reading.places import Place
 from perfcore.reading.words import nearest
 from perfcore.space.axes import located
@@ -201,7 +202,7 @@ def _options(options: Mapping[str, object], faults: list[str]) -> dict[str, list
     found: dict[str, list[Any]] = {}
     for name, given in options.items():
         if name not in _KEYS:
-            Place("compare", "", faults).unknown("option", name, _KEYS)
+            Place("compare", "", faults).unknown("option", name, _KEYS, meant_by(name, _KEYS))
             continue
         values = list(given) if isinstance(given, list | tuple) else [given]
         if not values:

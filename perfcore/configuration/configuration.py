@@ -38,6 +38,7 @@ from perfcore.physics.sizing import LARGEST_DEGREE, fewest_devices, with_degrees
 from perfcore.physics.stages.point import Point, PromptMachine
 from perfcore.physics.stages.point import evaluate as evaluate_point
 from perfcore.physics.stages.replica import PREFILL_POOL_FAILS, kv_hand_over
+from perfcore.reading.other_words import meant_by
 from perfcore.reading.places import Place, number
 from perfcore.space.axes import DEGREES, POOL_DEGREES, WhatIf, is_share, parse_what_ifs, share_of
 
@@ -757,7 +758,7 @@ def configured(
     faults: list[str] = []
     for name in options:
         if name not in known:
-            Place("evaluate", "", faults).unknown("option", name, known)
+            Place("evaluate", "", faults).unknown("option", name, known, meant_by(name, known))
     if faults:
         raise InputError(faults)
     return Configuration(model, device, **options)  # type: ignore[arg-type]  # it checks

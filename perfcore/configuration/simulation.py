@@ -7,6 +7,7 @@ from typing import Any, Final
 from perfcore.configuration.configuration import POOL, Configuration
 from perfcore.configuration.figures import Figures
 from perfcore.errors import InputError, argument
+from perfcore.reading.other_words import meant_by
 from perfcore.reading.places import Place
 from perfcore.traffic.intervals import intervals
 from perfcore.traffic.requests import Requests, check_context
@@ -58,7 +59,7 @@ def simulate(
     faults: list[str] = []
     for name in options:
         if name not in known:
-            Place("simulate", "", faults).unknown("option", name, known)
+            Place("simulate", "", faults).unknown("option", name, known, meant_by(name, known))
     if faults:
         raise InputError(faults)
 

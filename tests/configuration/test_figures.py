@@ -110,3 +110,17 @@ def test_options_of_evaluate_are_those_of_a_configuration():
     assert ours.return_annotation is Figures
     with pytest.raises(InputError, match="did you mean 'batch'"):
         perfcore.evaluate("llama-3.1-8b", "h100-sxm", bach=8)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: perfcore.evaluate("llama-3.1-8b", "h100-sxm", isl=8), "'input_len'"),
+        (lambda: perfcore.evaluate("llama-3.1-8b", "h100-sxm", concurrency=8), "'batch'"),
+        (lambda: perfcore.compare("llama-3.1-8b", device=["h100"], num_gpus=8), "'devices'"),
+        (lambda: perfcore.simulate("llama-3.1-8b", "h100-sxm", qps=8), "'rate'"),
+    ],
+)
+def test_words_of_other_tools_lead_to_parameters(call, words):
+    with pytest.raises(InputError, match=f"did you mean {words}"):
+        call()
