@@ -53,7 +53,7 @@ def _share(value: float) -> str:
 
 
 def _use(value: float) -> str:
-    return f"{value:.1%}" if value <= 1.0 else "above 100%"
+    return f"{value:.1%}" if value <= 1.0 else ">100%"
 
 
 def _increase(value: float) -> str:
