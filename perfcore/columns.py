@@ -4,6 +4,7 @@ The kernel's output, the Arrow schema, the CLI and the tables in the documentati
 declarations. Metrics are in the order of ``perfcore.physics.stages.point.Point``; a test checks it.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -369,6 +370,30 @@ BY_NAME: dict[str, Column] = {
     **{column.name: column for column in (*PREFILL, *TRAFFIC_AXES, *SIMULATED)},
     **{column.name: column for column in COLUMNS},  # of two results, that without traffic
 }
+# Words that people use for columns, of rows in closed form and of simulated ones.
+_USUAL = {
+    "cost": ("cost_per_mtok_output_usd",),
+    "price": ("cost_per_mtok_output_usd",),
+    "latency": ("e2e_latency_s", "e2e_p95_s"),
+    "speed": ("tpot_s", "tpot_p95_s"),
+    "ttft": ("ttft_s", "ttft_p95_s"),
+    "tpot": ("tpot_s", "tpot_p95_s"),
+    "throughput": ("tokens_per_s_per_device", "output_tokens_per_s"),
+    "tokens_per_s": ("tokens_per_s_per_device", "output_tokens_per_s"),
+    "energy": ("energy_per_output_token_j",),
+    "power": ("power_w",),
+    "memory": ("total_bytes_per_device", "kv_use_max"),
+    "carbon": ("carbon_per_mtok_output_g",),
+    "quality": ("perplexity_increase",),
+}
+
+
+def usual(word: str, known: Collection[str]) -> str:
+    """Return the column that people mean by a word, empty if there is none."""
+    meant = _USUAL.get(word.strip().lower().replace("-", "_"), ())
+    return next((name for name in meant if name in known), "")
+
+
 DEFAULT_METRICS: tuple[str, ...] = tuple(column.name for column in METRICS if column.default)
 SOUGHT: tuple[str, ...] = tuple(column.name for column in METRICS if column.better)
 

@@ -21,3 +21,10 @@ def devices_of(word: str) -> tuple[DeviceEntry, ...]:
     if wanted in get_args(DeviceClass):
         return tuple(entry for entry in found if entry.device_class == wanted)
     return tuple(entry for entry in found if entry.vendor.casefold() == wanted)
+
+
+def class_with(word: str) -> str:
+    """Return the only class of devices with a word in its name, such as ``hopper``; or nothing."""
+    wanted = word.strip().casefold()
+    found = [name for name in get_args(DeviceClass) if wanted in name.split("-")]
+    return found[0] if len(found) == 1 else ""

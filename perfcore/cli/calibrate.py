@@ -107,7 +107,7 @@ def calibrate(
 
     The output lists the errors of the fit, and those of fits that left out a whole model or device,
     or a load if there is only one of both.
-    --leave-out prints the errors that a stranger gets: on rows of a source (or engine, model,
+    --leave-out prints the errors to expect elsewhere: on rows of a source (or engine, model,
     device) that the fit has not seen, by metric and by the evidence for engine and device.
     The same input always gives the same output. The TOML file is an engine; use it with --engine
     FILE.toml.
@@ -263,7 +263,7 @@ def as_dict(found: Calibrated, skipped: int) -> dict[str, object]:
 def _show_strangers(strangers: Sequence[Stranger]) -> None:
     kinds = {one.kind for one in strangers}
     shown = kinds if len(kinds) <= len(STRANGERS) else {*STRANGERS, "engines"}
-    heading("What a stranger gets: errors on rows of groups that the fit has not seen, %")
+    heading("Errors on rows of groups that the fit has not seen, %")
     columns = (*left("left out", "metric", "level"), *right("rows", "groups", "median", "p90"))
     lines = [
         (
@@ -303,13 +303,13 @@ def _show(found: Calibrated, skipped: int, output: str | None) -> None:
     if rows:
         print_table(Table.of((*left("constants"), *right("factor", "error", "prior")), rows))
         paragraph(
-            "factor: what the rows make of the catalogue's value; error: its standard error; "
-            "prior: how far it was believed to differ. An error near the prior says that the rows "
-            "say little.",
+            "factor: fitted multiple of the catalogue's value; error: its standard error; prior: "
+            "how far it was expected to differ. If error and prior are close, the rows say little "
+            "about a constant.",
             "",
         )
     else:
-        say("none: the rows move no constant, and predictions stay as they are")
+        say("none: the rows change no constant, and predictions stay as they are")
     if found.fit.undetermined:
         heading("Left at the catalogue's value, as not determined by these rows")
         paragraph(", ".join(found.fit.undetermined), "")

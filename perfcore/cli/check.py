@@ -264,11 +264,11 @@ def _show(found: Sequence[Finding]) -> None:
 def _background(found: Sequence[Finding]) -> Iterator[tuple[str, str]]:
     """Yield what takes the time, and what the predictions rest on."""
     binds = dict.fromkeys(f"{one.question.measurement.metric}: {one.binds}" for one in found)
-    yield "binds", "; ".join(binds)
+    yield "bottleneck", "; ".join(binds)
     parts = next((one.shares for one in found if one.shares), {})
     if parts:
         shown = list(parts.items())[:_MOST_SHARES]
-        yield "a step", ", ".join(f"{name} {share:.0%}" for name, share in shown)
+        yield "one step", ", ".join(f"{name} {share:.0%}" for name, share in shown)
     question = found[0].question
     level = question.engine.calibration(question.device, question.weight_format)
     yield "evidence", _EVIDENCE[level].format(question.engine.name, question.device.name)

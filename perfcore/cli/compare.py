@@ -52,6 +52,10 @@ def _share(value: float) -> str:
     return f"{value:.1%}"
 
 
+def _use(value: float) -> str:
+    return f"{value:.1%}" if value <= 1.0 else ">100%"
+
+
 def _increase(value: float) -> str:
     return _NONE if math.isnan(value) else f"{value:+.1%}"
 
@@ -109,7 +113,7 @@ _SECTIONS: Final = (
     (
         "cost",
         (
-            _Line("break-even use", "break_even_utilization", _share),
+            _Line("break-even use", "break_even_utilization", _use),
             _Line("CO2e, g/Mtok out", "carbon_per_mtok_output_g", significant),
         ),
     ),
@@ -272,6 +276,18 @@ def _lines(comparison: Comparison) -> Iterator[_Filled]:
             found = [row[line.metric] for row in rows]
             if any(value != 0.0 for value in found):
                 yield _filled(comparison, line, found)
+    if "device" in comparison.differing:  # a wafer is not a card
+        yield from _of_devices(comparison)
+
+
+def _of_devices(comparison: Comparison) -> Iterator[_Filled]:
+    """Yield what a device draws and costs, which figures per device are about."""
+    yield _Filled("one device", ("",) * len(comparison.names), section=True)
+    sheets = [configuration.records.device for configuration in comparison.configurations]
+    drawn = [f"{sheet.board_power:,.0f}" for sheet in sheets]
+    paid = [f"{sheet.price_per_hour:,.2f}" for sheet in sheets]
+    for name, texts in (("board power, W", drawn), ("rent, $/h", paid)):
+        yield _Filled(name, tuple(f"{text}{_pad(n)}" for n, text in enumerate(texts)))
 
 
 def _setting(value: float | str | None) -> str:
@@ -290,8 +306,9 @@ def _filled(comparison: Comparison, line: _Line, values: Sequence[float | str]) 
             cells.append(f"{_NONE}{_pad(number)}")
             continue
         text = BINDS[value] if isinstance(value, str) else line.text(value * line.scale)
-        told = "" if ratio is None or number == 0 else _ratio(ratio)
-        mark = "*" if number in best else " "
+        never = line.text is _use and isinstance(value, float) and value > 1.0
+        told = "" if ratio is None or number == 0 or never else _ratio(ratio)
+        mark = "*" if number in best and not never else " "
         cells.append(f"{text}{told:>{_RATIO}}{mark}" if number else f"{text}{mark}")
     return _Filled(line.name, tuple(cells), best)
 

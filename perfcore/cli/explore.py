@@ -22,9 +22,9 @@ def explore(given: tuple[str, ...], output: str) -> None:
     FLOP/s, capacity, power and price. It shows the parts of a token's time, memory, latency against
     throughput, 80 % intervals, and the command that computes each point again.
 
-    It begins with the models given, the axes of a sweep file (SPEC), or those of a directory
-    written by `perfcore run` (RUN), whose rows it has as well. Files of other runs are opened in
-    the browser: Parquet, CSV or JSON.
+    It begins with the models given, or with the axes and rows of a sweep file (SPEC) or of a
+    directory written by `perfcore run` (RUN). Files of other runs are opened in the browser:
+    Parquet, CSV or JSON.
 
     \b
     perfcore explore -o page.html

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
 
 Options = dict[str, Any]  # of a library function, by name
-Kind = Literal["model", "device", "engine", "weight_format", "kv_format", "economics", "column"]
+Kind = Literal[
+    "model", "device", "host", "engine", "weight_format", "kv_format", "economics", "column"
+]
+MOST_WHOLE = 12  # entries of the catalogue that an answer has with all their facts
 
 _INSTRUCTIONS = """\
 perfcore predicts latency, throughput, memory, energy and cost of LLM inference from physics. Names
@@ -82,8 +85,8 @@ def point(model: str, device: str, options: Options | None = None) -> dict[str, 
 
     options are engine, weight_format, kv_format, economics, scheduler (static or continuous),
     offload, tp, pp, dp, ep, devices, batch, prefix_hit, draft_len, acceptance, input_len,
-    output_len, engine_version, backend, power_limit and overrides such as
-    {"device.memory_bandwidth": "4 TB/s"}.
+    output_len, engine_version, backend, power_limit, host, those of a prefill pool
+    (prefill_device, prefill_tp, ...) and overrides such as {"device.memory_bandwidth": "4 TB/s"}.
     """
     from perfcore.configuration.configuration import configured, told  # noqa: PLC0415
 
@@ -136,6 +139,7 @@ def size(
     as "ttft_p95_s<=1s"; options may list device, weight_format, engine, tp.
     """
     import perfcore  # noqa: PLC0415
+    from perfcore.reading.other_words import meant_by  # noqa: PLC0415
     from perfcore.reading.places import Place  # noqa: PLC0415
     from perfcore.traffic.slo import objectives  # noqa: PLC0415
 
@@ -143,7 +147,7 @@ def size(
     faults: list[str] = []
     for name in traffic:
         if name not in known:
-            Place("traffic", "", faults).unknown("option", name, known)
+            Place("traffic", "", faults).unknown("option", name, known, meant_by(name, known))
     if faults:
         raise InputError(faults)
     made = perfcore.Traffic(**traffic)
@@ -175,7 +179,10 @@ def audit(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def catalogue(kind: Kind, match: str = "") -> list[dict[str, Any]]:
-    """List the catalogue's entries of a kind, or the output columns, whose name has a text."""
+    """List the catalogue's entries of a kind, or the output columns, whose name has a text.
+
+    Of more than 12 entries, names and titles are listed; ask for fewer to see their facts.
+    """
     from perfcore.catalog import loader  # noqa: PLC0415
     from perfcore.columns import COLUMNS  # noqa: PLC0415
 
@@ -186,5 +193,12 @@ def catalogue(kind: Kind, match: str = "") -> list[dict[str, Any]]:
             for column in COLUMNS
             if wanted in column.name or wanted in column.meaning
         ]
-    found = [loader.load(kind, name) for name in loader.names(kind) if wanted in name]
+    entries = [loader.load(kind, name) for name in loader.names(kind)]
+    found = [
+        entry
+        for entry in entries
+        if any(wanted in word.lower() for word in (entry.name, entry.title, *entry.aliases))
+    ]
+    if len(found) > MOST_WHOLE:
+        return [{"name": entry.name, "title": entry.title} for entry in found]
     return [entry.model_dump(mode="json", exclude_defaults=True) for entry in found]

@@ -1,57 +1,10 @@
 """Commands that refuse an option given twice, and know the words of other tools."""
 
 from collections import Counter
-from typing import Final
 
 import click
 
-# Options of vLLM, SGLang, TensorRT-LLM, llama.cpp and benchmarks, and what perfcore calls them:
-# the first that a command has.
-OTHER_WORDS: Final = {
-    ("--isl", "--input-length", "--prompt-len", "--prompt-tokens", "--n-prompt"): ("--input-len",),
-    ("--random-input-len", "--random-input", "--input-tokens"): ("--input-len",),
-    ("--osl", "--output-length", "--gen-len", "--n-gen", "--max-tokens"): ("--output-len",),
-    ("--random-output-len", "--random-output", "--output-tokens"): ("--output-len",),
-    ("--max-new-tokens", "--n-predict"): ("--output-len",),
-    ("--gpus", "--num-gpus", "--gpu-count", "--n-gpus", "--num-devices", "--device-count"): (
-        "--devices",
-        "--max-devices",
-        "--tp",
-    ),
-    ("--gpu", "--accelerator", "--hardware", "--chip"): ("--device", "DEVICE"),
-    ("--device",): ("DEVICE",),
-    ("--model", "--model-path", "--hf-model"): ("MODEL",),
-    ("--concurrency", "--max-concurrency", "--users", "--parallel"): (
-        "--clients",
-        "--batch with --scheduler continuous",
-    ),
-    ("--batch-size", "--bs", "--max-batch-size"): ("--batch", "--max-sequences"),
-    ("--max-num-seqs", "--max-running-requests"): (  # the sampler keeps room for as many
-        "--max-sequences",
-        "--set engine.max_sequences=N with --set engine.sampled_sequences=N",
-    ),
-    ("--dtype", "--precision", "--quant", "--quantization", "--quantize", "--weights"): (
-        "--weight-format",
-    ),
-    ("--weight-dtype", "--load-format"): ("--weight-format",),
-    ("--kv-cache-dtype", "--kv-dtype", "--kv-quant", "--cache-type-k"): ("--kv-format",),
-    ("--tensor-parallel-size", "--tensor-parallel", "--tp-size"): ("--tp",),
-    ("--pipeline-parallel-size", "--pipeline-parallel", "--pp-size"): ("--pp",),
-    ("--data-parallel-size", "--data-parallel", "--dp-size"): ("--dp",),
-    ("--expert-parallel-size", "--enable-expert-parallel", "--ep-size"): ("--ep",),
-    ("--num-speculative-tokens", "--draft-tokens", "--speculative-num-steps"): ("--draft-len",),
-    ("--acceptance-rate", "--accept-rate"): ("--acceptance",),
-    ("--request-rate", "--qps", "--rps", "--arrival-rate"): ("--rate",),
-    ("--num-prompts", "--num-requests"): ("--requests",),
-    ("--max-num-batched-tokens", "--chunked-prefill-size"): ("--budget", "--prefill-chunk"),
-    ("--enforce-eager",): ("--eager",),
-    ("--gpu-memory-utilization", "--mem-fraction-static"): ("--set engine.memory_fraction=SHARE",),
-    ("--cpu-offload-gb",): ("--offload",),
-    ("--cpu-moe", "-cmoe"): ("--offload experts",),
-    ("--ngl", "--n-gpu-layers"): ("--gpu-layers",),
-    ("--power-cap", "--tdp"): ("--power-limit",),
-    ("--out", "--output-file", "--out-file"): ("--output",),
-}
+from perfcore.reading.other_words import OTHER_WORDS
 
 
 class Command(click.Command):
@@ -86,11 +39,11 @@ class Command(click.Command):
         options = {name for param in self.params for name in param.opts}
         arguments = {p.human_readable_name for p in self.params if isinstance(p, click.Argument)}
         for words, meant in OTHER_WORDS.items():
-            if option not in words:
+            if option.lstrip("-") not in words:
                 continue
             for word in meant:
-                if word.split()[0] in options:
-                    return f"here it is {word}"
+                if _spelled(word).split()[0] in options:
+                    return f"here it is {_spelled(word)}"
                 if word in arguments:
                     return f"here it is the argument {word}"
         return ""
@@ -100,6 +53,12 @@ class Group(click.Group):
     """Group of such commands."""
 
     command_class = Command
+
+
+def _spelled(word: str) -> str:
+    """Return what perfcore calls something as it is typed: ``--offload experts``."""
+    parts = (part.replace("=", " ", 1) for part in word.split())
+    return " with ".join(f"--{part}" for part in parts)
 
 
 def _takes_one(option: click.Option) -> bool:

@@ -64,7 +64,8 @@ def plot(
 
     RUN is a directory written by `perfcore run`; SPEC is a sweep file, which is evaluated first.
     Axes that are not plotted are fixed at one value or optimised. The plot says which, and --where
-    selects other values.
+    selects other values. Columns that the run has not written, and the what-ifs of cost and
+    bandwidth, are evaluated again for the plot, which says so.
 
     \b
     perfcore plot memory_wall results -o wall.png --where model=llama-3.1-70b

@@ -16,13 +16,16 @@ from perfcore.configuration.configuration import (
     faults_of,
     told,
 )
+from perfcore.configuration.figures import unit_of, value_of
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, RECORDS
 from perfcore.physics.stages.point import Point
 from perfcore.reading.files import read_toml
+from perfcore.reading.other_words import meant_by
 from perfcore.reading.places import Place
 from perfcore.reading.words import nearest
 from perfcore.space.axes import located
+from perfcore.tables import NOTEBOOK, Row, Table, html, left, right
 
 MOST: Final = 64
 _NAME: Final = "name"
@@ -88,6 +91,22 @@ class Comparison:
             float(row[metric]) / first if runs and self.runs[0] and first else None
             for row, runs in zip(self.rows, self.runs, strict=True)
         )
+
+    def _repr_html_(self) -> str:
+        """Return the HTML that a notebook shows: the best of each metric is bold."""
+        names = ["status", "bound", *SOUGHT]
+        lines = []
+        styles: dict[tuple[int, int], str] = {}
+        for number, name in enumerate(names):
+            cells = [
+                value_of(row, name) if runs or name == "status" else "-"
+                for row, runs in zip(self.rows, self.runs, strict=True)
+            ]
+            lines.append(Row((name, unit_of(name), *cells)))
+            if name in SOUGHT:
+                styles |= {(number, place + 2): "bold" for place in self.best(name)}
+        table = Table((*left("column", "unit"), *right(*self.names)), lines, styles=styles)
+        return html(table, style=NOTEBOOK)
 
     def to_dict(self) -> dict[str, object]:
         """Return names, rows, bounds, the best and ratios, for JSON."""
@@ -183,7 +202,7 @@ def _options(options: Mapping[str, object], faults: list[str]) -> dict[str, list
     found: dict[str, list[Any]] = {}
     for name, given in options.items():
         if name not in _KEYS:
-            Place("compare", "", faults).unknown("option", name, _KEYS)
+            Place("compare", "", faults).unknown("option", name, _KEYS, meant_by(name, _KEYS))
             continue
         values = list(given) if isinstance(given, list | tuple) else [given]
         if not values:

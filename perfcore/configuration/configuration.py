@@ -1,12 +1,13 @@
 """One configuration: names resolved to entries and records, and its result."""
 
 import contextlib
+import inspect
 import operator
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final, NamedTuple, SupportsFloat, SupportsIndex, cast
+from typing import Final, NamedTuple, ParamSpec, SupportsFloat, SupportsIndex, TypeVar, cast
 
 from perfcore import records
 from perfcore.catalog import loader, stack
@@ -23,6 +24,7 @@ from perfcore.catalog.schema import (
     WeightFormatEntry,
 )
 from perfcore.columns import AXES, METRICS, STATUS
+from perfcore.configuration.figures import KNOWN_WITHOUT_RUNNING, Figures
 from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, LIMITS, PREFILL, PREFILL_AXES, PURCHASES, broken_ties
@@ -36,9 +38,12 @@ from perfcore.physics.sizing import LARGEST_DEGREE, fewest_devices, with_degrees
 from perfcore.physics.stages.point import Point, PromptMachine
 from perfcore.physics.stages.point import evaluate as evaluate_point
 from perfcore.physics.stages.replica import PREFILL_POOL_FAILS, kv_hand_over
+from perfcore.reading.other_words import meant_by
 from perfcore.reading.places import Place, number
 from perfcore.space.axes import DEGREES, POOL_DEGREES, WhatIf, is_share, parse_what_ifs, share_of
 
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 NUMBERS: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.limits is not None)
 CHOICES: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.choices)
 KINDS: Final = tuple(name for name in AXIS_INPUTS if name not in (*NUMBERS, *CHOICES))
@@ -54,15 +59,6 @@ _OF_ENGINE: Final = {
     "prefill_chunk": None,
 }
 _SPELLED: Final = {"true": True, "false": False}
-_KNOWN_WITHOUT_RUNNING: Final = (
-    "status",
-    "weight_bytes_per_device",
-    "kv_bytes_per_device",
-    "total_bytes_per_device",
-    "offloaded_bytes_per_device",
-    "max_batch",
-    "devices_needed",
-)
 NATIVE: Final = "native"  # weight format that a model is published in
 _WEIGHTS: Final = "weight_format"
 _BOUND_ENGINE: Final = "ideal"
@@ -670,6 +666,10 @@ class Configuration:
             fields.add("network_bandwidth")
         return fields
 
+    def _repr_html_(self) -> str:
+        """Return the HTML that a notebook shows."""
+        return Figures(self.to_dict())._repr_html_()
+
     def to_dict(self) -> dict[str, float | str]:
         """Return axes, overridden fields and all metrics, by column name."""
         row: dict[str, float | str] = {**self.labels, **self.of_pool, **self.stated}
@@ -704,13 +704,29 @@ def told(row: Mapping[str, float | str]) -> dict[str, float | str | None]:
     """Return a row of ``to_dict`` with None for results of a configuration that does not run."""
     if row["status"] == STATUS[0]:
         return dict(row)
-    results = {column.name for column in METRICS} - set(_KNOWN_WITHOUT_RUNNING)
+    results = {column.name for column in METRICS} - set(KNOWN_WITHOUT_RUNNING)
     return {name: None if name in results else value for name, value in row.items()}
 
 
-def evaluate(
-    model: str | ModelEntry, device: str | DeviceEntry, **options: object
-) -> dict[str, float | str]:
+def _with_parameters_of(
+    constructor: Callable[_Parameters, object],
+) -> Callable[[Callable[..., _Result]], Callable[_Parameters, _Result]]:
+    """Return a decorator of functions with a constructor's parameters.
+
+    Type checkers and editors know them from their types, notebooks and ``help`` from the signature.
+    """
+
+    def decorated(function: Callable[..., _Result]) -> Callable[_Parameters, _Result]:
+        own = inspect.signature(function)
+        taken = inspect.signature(constructor).replace(return_annotation=own.return_annotation)
+        function.__signature__ = taken  # type: ignore[attr-defined]  # what inspect reads
+        return function
+
+    return decorated
+
+
+@_with_parameters_of(Configuration)
+def evaluate(model: str | ModelEntry, device: str | DeviceEntry, **options: object) -> Figures:
     """Return one configuration's axes and metrics, by column name.
 
     ``perfcore.evaluate("llama-3-70b", "h100-sxm", tp=8, batch=32)["tpot_s"]``
@@ -725,7 +741,7 @@ def evaluate(
     InputError
         There are faults; all of them are listed.
     """
-    return configured(model, device, options).to_dict()
+    return Figures(configured(model, device, options).to_dict())
 
 
 def configured(
@@ -742,7 +758,7 @@ def configured(
     faults: list[str] = []
     for name in options:
         if name not in known:
-            Place("evaluate", "", faults).unknown("option", name, known)
+            Place("evaluate", "", faults).unknown("option", name, known, meant_by(name, known))
     if faults:
         raise InputError(faults)
     return Configuration(model, device, **options)  # type: ignore[arg-type]  # it checks

@@ -5,7 +5,9 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from perfcore.configuration.configuration import POOL, Configuration
+from perfcore.configuration.figures import Figures
 from perfcore.errors import InputError, argument
+from perfcore.reading.other_words import meant_by
 from perfcore.reading.places import Place
 from perfcore.traffic.intervals import intervals
 from perfcore.traffic.requests import Requests, check_context
@@ -30,7 +32,7 @@ def simulate(
     slo: Iterable[str] = (),
     prefill: Mapping[str, object] | None = None,
     **options: object,
-) -> dict[str, float | str]:
+) -> Figures:
     """Return the figures of servers under traffic, by name: latencies, throughput, energy, cost.
 
     ``perfcore.simulate("llama-3-70b", "h100-sxm", tp=8, rate=5, replicas=2)["ttft_p99_s"]``
@@ -57,7 +59,7 @@ def simulate(
     faults: list[str] = []
     for name in options:
         if name not in known:
-            Place("simulate", "", faults).unknown("option", name, known)
+            Place("simulate", "", faults).unknown("option", name, known, meant_by(name, known))
     if faults:
         raise InputError(faults)
 
@@ -116,7 +118,7 @@ def course(
 
 def figures(
     configuration: Configuration, simulation: Simulation, slos: Mapping[str, float]
-) -> dict[str, float | str]:
+) -> Figures:
     """Return the figures of a simulation with their intervals, by name."""
     found = summary(simulation, slos)
-    return found | intervals(configuration.records.engine, found)
+    return Figures(found | intervals(configuration.records.engine, found))

@@ -57,7 +57,7 @@ def report(
 
     The page has findings, an explorer as ``perfcore.explore`` writes it, which begins with the
     sweep's values and has its rows, pictures, assumptions, sources and errors, and works offline.
-    Pictures for which the source lacks axes or columns are listed with the remedy.
+    Pictures for which the source lacks axes are listed with the remedy.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ def explore(
     ----------
     given
         Models that the page begins with, by names or files as in ``Configuration``; and at most one
-        sweep file, whose axes it begins with, or directory of a run, whose rows it has as well.
+        sweep file or directory of a run, with whose axes and rows it begins.
     output
         File to write, ``.html``.
     again

@@ -127,6 +127,12 @@ function tellingAxis() {
   return SERIES.find((name) => state[name].length > 1) || SERIES[0];
 }
 
+// Values of an axis in the order of their colours: that of the sweep, as in its pictures, if it has few enough.
+function inOrder(axis) {
+  const every = [...new Set([...(data.offered[axis] || []), ...state[axis]])];
+  return every.length > LIGHT.length ? state[axis] : every;
+}
+
 function batches() {
   const given = (data.state.batch || []).map(Number);
   const listed = given.length > 2 ? given : Array.from({ length: 13 }, (_, power) => 2 ** power);
@@ -140,7 +146,7 @@ function compute() {
     const made = resolve(state, one);
     made.label = labelled(made, by);
     const other = by.slice(1).reduce((place, name) => place * state[name].length + state[name].indexOf(one[name]), 0);
-    made.shade = state[telling].indexOf(one[telling]) % LIGHT.length;
+    made.shade = inOrder(telling).indexOf(one[telling]) % LIGHT.length;
     made.dash = DASHES[other % DASHES.length];
     made.short = labelled(made, by, false);
     Object.assign(made, pointOf(state, made, state.batch));

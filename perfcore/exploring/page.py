@@ -114,7 +114,7 @@ def style() -> str:
 
 def acting(start: Start, again: str) -> str:
     """Return all scripts of an explorer, which follow those that draw."""
-    acts = "".join(text_of(_ROOM, name) for name in ("reading.js", "rows.js", "page.js"))
+    acts = "".join(text_of(_ROOM, name) for name in ("zstd.js", "reading.js", "rows.js", "page.js"))
     return script(start, again) + acts
 
 

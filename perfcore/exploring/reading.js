@@ -101,12 +101,12 @@ function snappy(bytes, out) {
   return out;
 }
 
-const CODECS = { 1: ["snappy", snappy], 2: ["gzip"], 3: ["lzo"], 4: ["brotli"], 5: ["lz4 with frames"], 6: ["zstd"], 7: ["lz4", lz4] };
+const CODECS = { 1: ["snappy", snappy], 2: ["gzip"], 3: ["lzo"], 4: ["brotli"], 5: ["lz4 with frames"], 6: ["zstd", zstd], 7: ["lz4", lz4] };
 
 function unpackedPage(codec, bytes, size) {
   if (!codec) return bytes;
   const [name, decode] = CODECS[codec] || [`codec ${codec}`];
-  if (!decode) throw new Error(`is compressed with ${name}, which this page does not read; run with --set output.profile=fast, or ${EXPORT}`);
+  if (!decode) throw new Error(`is compressed with ${name}, which this page does not read; ${EXPORT}`);
   const out = sized(size);
   if (!out) throw new Error("is damaged");
   return decode(bytes, out);

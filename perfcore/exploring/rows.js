@@ -23,6 +23,7 @@ function showRows(found) {
   const { axes, metrics, name } = rows;
   const measured = Object.keys(metrics), varying = Object.keys(axes);
   $("#run").hidden = false;
+  $("#run").classList.toggle("none", !rows.count);
   $("#run h2").textContent = rows.kind === "spec" ? `Configurations of ${name}` : `Rows of ${rows.kind === "file" ? "" : "the run "}${name}`;
   settleRows();
   const named = measured.map((one) => [one, worded(one)]), across = varying.map((axis) => [axis, axis]);
@@ -227,7 +228,7 @@ function drawRows() {
   const { rx, ry, rc, rb, rg, limits, where } = state;
   const values = rows.axes[rc] ? rows.axes[rc].values : [];
   // what has a colour above has the same here
-  const order = [...new Set([...(rc === tellingAxis() ? state[rc] : []), ...values])];
+  const order = [...new Set([...(rc === tellingAxis() ? inOrder(rc) : []), ...values])];
   const now = JSON.stringify([order, rx, ry, rc, rb, rg, limits, where, box, brushed && [...brushed], picked, innerWidth, scheme.matches]);
   if (now === rowsDrawn) return; // choices above change no row
   rowsDrawn = now;

@@ -47,7 +47,7 @@ class Start:
     notes
         What of the sweep or run the page leaves out.
     rows
-        Rows of a run, as ``perfcore.exploring.rows`` embeds them.
+        Rows of a run or a sweep, as ``perfcore.exploring.rows`` embeds them.
     offered
         All values of the sweep or run on axes of which a page shows several.
     computes
@@ -112,8 +112,7 @@ def _of(given: str | Path) -> Start:
             f"{given}: is a {kind} with traffic, whose rows a page does not compute; use "
             "perfcore report"
         )
-    begun = started(source)
-    return replace(begun, rows=rows.embedded(source)) if _is_run(given) else begun
+    return replace(started(source), rows=rows.embedded(source))
 
 
 def started(source: Source) -> Start:

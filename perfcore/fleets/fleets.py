@@ -1,5 +1,6 @@
 """The cheapest fleets that serve traffic within objectives."""
 
+import html as markup
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Final, NamedTuple
 
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.configuration.configuration import Configuration
+from perfcore.configuration.figures import unit_of, value_of
 from perfcore.configuration.simulation import figures as figures_of
 from perfcore.fleets.inputs import DEGREES, KINDS, load_of, space_of
 from perfcore.fleets.launching import DECODE, PREFILL, Started, checkpoint_note, launch_commands
@@ -17,6 +19,7 @@ from perfcore.fleets.pairs import PairSearch
 from perfcore.fleets.search import Choice, Counts, Search, Tally
 from perfcore.physics.cost import HOUR
 from perfcore.physics.energy import JOULES_PER_KWH, facility_factor
+from perfcore.tables import NOTEBOOK, Column, Table, escape_html, html
 from perfcore.traffic.requests import Requests, check_context
 from perfcore.traffic.results import LATENCIES, MONTH, STATISTICS
 from perfcore.traffic.server import Rules, limits_of, replica_of, room_of
@@ -94,6 +97,32 @@ class Sizing:
     prefill_launch: Mapping[str, str]
     note: str
     reason: str
+
+    def _repr_html_(self) -> str:
+        """Return the HTML that a notebook shows: the fleets, and how the first is started."""
+        if not self.fleets:
+            return f"<div><strong>No fleet: {escape_html(self.reason)}</strong></div>"
+        names = ("device", "weight_format", *DEGREES)
+        pool = tuple(f"prefill_{name}" for name in names if name != "weight_format")
+        apart = pool if any(fleet.prefill for fleet in self.fleets) else ()
+        figures = (*self.slos, "devices", "power_w", "cost_per_month_usd", "headroom")
+        lines = [
+            [value_of(row, name) for name in (*names, "replicas", *apart, *figures)]
+            for row in (fleet.to_dict() for fleet in self.fleets)
+        ]
+        columns = [Column(name) for name in names]
+        columns += [Column("replicas", align="right"), *map(Column, apart)]
+        columns += [Column(name, unit_of(name), align="right") for name in figures]
+        started = {**self.prefill_launch, **self.launch}
+        commands = "".join(
+            f"<div>{escape_html(engine)}</div><pre>{markup.escape(command)}</pre>"
+            for engine, command in started.items()
+        )
+        commands += f"<div>{escape_html(self.note)}</div>"
+        return (
+            f"{html(Table.of(columns, lines), style=NOTEBOOK)}\n<details>"
+            f"<summary>How to start a server of the first fleet</summary>\n{commands}</details>"
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Return everything by name, for JSON."""

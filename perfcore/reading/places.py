@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from perfcore import units
 from perfcore.errors import FURTHER, MOST_FAULTS, show
-from perfcore.limits import Limits
+from perfcore.limits import FINITE, Limits
 from perfcore.reading.words import unknown
 
 
@@ -34,12 +34,12 @@ class Place(NamedTuple):
         """Record one fault."""
         self.relay(f"{problem}; {remedy}")
 
-    def unknown(self, noun: str, word: str, known: Iterable[str]) -> None:
-        """Record an unknown name, with the nearest known name or a list of all."""
+    def unknown(self, noun: str, word: str, known: Iterable[str], meant: str = "") -> None:
+        """Record an unknown name, with the nearest known name, that which it means, or a list."""
         if len(self.faults) >= MOST_FAULTS:  # searching for the nearest name is slow
             self.faults.append(FURTHER)
             return
-        self.relay(unknown(noun, word, known))
+        self.relay(unknown(noun, word, known, meant))
 
     def relay(self, fault: str) -> None:
         """Record a fault that is a complete message already."""
@@ -50,10 +50,21 @@ class Place(NamedTuple):
         self.faults.append(" ".join((where + fault).splitlines()))
 
 
+def wanted(bound: Limits) -> str:
+    """Return what to write in place of a number that is none, or that is out of bounds."""
+    kind = "a whole number" if bound.whole else "a number"
+    if bound.high == FINITE:
+        return "write a finite number"
+    least = f"{bound.low:g}, or from {bound.least:g}" if bound.least else f"from {bound.low:g}"
+    known = units.DIMENSIONS[bound.dimension]
+    told = f"write {kind} {least} to {bound.high:g}"
+    return f"{told} {known.unit}, or text such as {show(known.example)}" if known.unit else told
+
+
 def number(value: object, bound: Limits, place: Place) -> float | None:
     """Return a number in SI units, an int if the limits require it; None after a fault."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        place.fault(f"{show(value)} is not a number", f"write a number, {bound}")
+        place.fault(f"{show(value)} is not a number", wanted(bound))
         return None
     try:
         parsed = units.parse(value, bound.dimension) if isinstance(value, str) else value
@@ -61,13 +72,13 @@ def number(value: object, bound: Limits, place: Place) -> float | None:
         place.relay(str(error))
         return None
     except ArithmeticError:  # exponent beyond the range of Decimal
-        place.fault(f"{show(value)} is out of bounds", f"write a number, {bound}")
+        place.fault(f"{show(value)} is out of bounds", wanted(bound))
         return None
     if isinstance(parsed, float) and not math.isfinite(parsed):
-        place.fault(f"{show(value)} is not finite", f"write a number, {bound}")
+        place.fault(f"{show(value)} is not finite", wanted(bound))
         return None
     if not bound.admits(parsed):
-        place.fault(f"{show(value)} is out of bounds", f"write a number, {bound}")
+        place.fault(f"{show(value)} is out of bounds", wanted(bound))
         return None
     return int(parsed) if bound.whole else float(parsed)
 

@@ -3,8 +3,12 @@
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Final
 
 from perfcore.errors import show
+
+MOST_LISTED: Final = 60
+FEW_LISTED: Final = 12
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
@@ -25,12 +29,18 @@ def suggest(word: str, candidates: Iterable[str]) -> str:
     return f"; did you mean {near!r}?" if near else ""
 
 
-def unknown(noun: str, word: str, known: Iterable[str]) -> str:
-    """Return the message for an unknown name, with the nearest known name or a list of all."""
+def unknown(noun: str, word: str, known: Iterable[str], meant: str = "") -> str:
+    """Return the message for an unknown name, with the nearest known name or a list.
+
+    ``meant`` is the name that the word stands for elsewhere, if that is known; a long list is cut.
+    """
     listed = list(known)
-    return f"unknown {noun} {show(word)}" + (
-        suggest(word, listed) or f"; use one of: {', '.join(listed)}"
-    )
+    found = f"; did you mean {meant!r}?" if meant else suggest(word, listed)
+    if not found:
+        shown = listed if len(listed) <= MOST_LISTED else listed[:FEW_LISTED]
+        more = len(listed) - len(shown)
+        found = f"; use one of: {', '.join(shown)}{f' and {more} more' if more else ''}"
+    return f"unknown {noun} {show(word)}{found}"
 
 
 def _fold(name: str) -> str:

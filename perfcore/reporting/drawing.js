@@ -40,8 +40,9 @@ function ranged(value, low, high, unit) {
   return `${told(value, unit)} (${SHORT.format(low / size)}–${SHORT.format(high / size)})`;
 }
 
-const LIGHT = ["#0072b2", "#d55e00", "#009e73", "#b5489a", "#b37400", "#1c8fc9", "#6a4fb3", "#7c5c22"];
-const DARK = ["#5db6f0", "#ff8d55", "#3fd1a0", "#ee9fd0", "#f2b94d", "#9ad8ff", "#b79cf0", "#d1ad74"];
+// Hues in the order of pictures' series, so that a device has the same in all of a report; dark enough for letters.
+const LIGHT = ["#0072b2", "#b07d00", "#009e73", "#c43c00", "#b5489a", "#1c8fc9", "#1b1b1f", "#77777f"];
+const DARK = ["#5db6f0", "#f5c64f", "#3fd1a0", "#ff7d4d", "#ee9fd0", "#9ad8ff", "#ffffff", "#b8b8c0"];
 const TERMS = ["#0072b2", "#56b4e9", "#8c8c94", "#d55e00", "#cc79a7", "#e0b000", "#009e73", "#7a5195", "#5d8a2a", "#b5489a"];
 const DASHES = [[], [6, 4], [2, 3], [9, 3, 2, 3], [1, 5], [12, 4]];
 

@@ -56,7 +56,8 @@ def draw(
     ------
     InputError
         With every fault of the specification or the conditions; if the source lacks an axis or a
-        column that the kind needs, no configuration can run, or the file cannot be written.
+        column that the kind needs and that cannot be evaluated again, no configuration can run, or
+        the file cannot be written.
     """
     if output is not None:
         _check(output, source)

@@ -40,10 +40,10 @@ def ranged(source: Source, picture: Picture, draw: Callable[[Source], Picture]) 
                 continue
             (same if found.claim == picture.claim else other).setdefault(name, []).append(changed)
     if same:
-        told += f". That {picture.claim} also holds with {_listed(same)}"
-        told += f", but not with {_listed(other, 'or')}" if other else ""
+        but = f", but not with {_listed(other, 'or')}," if other else ""
+        told += f". It is also true with {_listed(same)}{but} that {picture.claim}"
     elif other:
-        told += f". That {picture.claim} does not hold with {_listed(other, 'or')}"
+        told += f". It is not true with {_listed(other, 'or')} that {picture.claim}"
     return replace(picture, finding=told)
 
 

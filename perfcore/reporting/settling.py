@@ -60,29 +60,56 @@ def said(name: str, value: Value) -> str:
     return f"{name} {value_text(value)}{' tokens' if unit == 'tokens' else ''}"
 
 
+class LackError(InputError):
+    """Source without columns, or without axes, that a picture needs.
+
+    Parameters
+    ----------
+    settings
+        Overrides of a sweep that add the axes, if all of these are what-ifs.
+    """
+
+    def __init__(
+        self,
+        faults: Sequence[str],
+        columns: Sequence[str] = (),
+        axes: Sequence[str] = (),
+        settings: Sequence[str] = (),
+    ) -> None:
+        super().__init__(faults)
+        self.columns = tuple(columns)
+        self.axes = tuple(axes)
+        self.settings = tuple(settings)
+
+
 def need_axes(source: Source, kind: str, needed: dict[str, str]) -> None:
     """Refuse a source that has fewer than two values of an axis; ``needed`` has examples."""
     faults = []
+    missing = [name for name in needed if len(source.axes.get(name, ())) < 2]
     for name, example in needed.items():
         values = source.axes.get(name, ())
-        if len(values) < 2:
+        if name in missing:
             has = f"only {name} = {value_text(values[0])}" if values else f"no {name}"
             faults.append(
                 f"{source.given}: {kind} needs several values of {name}, but there is {has}; "
                 f"{source.axis_remedy(example)}"
             )
     if faults:
-        raise InputError(faults)
+        absent = all(name not in source.axes for name in missing)
+        settings = [needed[name] for name in missing]
+        known = absent and not any(text.startswith("axes.") for text in settings)
+        raise LackError(faults, axes=missing, settings=settings if known else ())
 
 
 def need_columns(source: Source, kind: str, columns: Sequence[str]) -> None:
     """Refuse a source without some columns."""
     missing = [name for name in columns if name not in source.metrics]
     if missing:
-        raise InputError(
+        fault = (
             f"{source.given}: {kind} needs {listing(missing, 9)}, which the run does not have; "
             f"{source.remedy}"
         )
+        raise LackError([fault], columns=missing)
 
 
 def settle(source: Source, shown: Sequence[str], by: str = "best") -> Setting:

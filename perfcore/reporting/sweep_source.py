@@ -17,7 +17,10 @@ from perfcore.searching.search import find_best, find_front, rows_at
 from perfcore.space.axes import Value
 from perfcore.space.space import Space, distinct
 
-_MOST_EVALUATED: Final = 2_000_000  # rows for a sample: all lengths and batches of a point at once
+# A sample evaluates all lengths and batches of a point at once, in about 10 ms.
+_MOST_POINTS: Final = 600
+_MOST_EVALUATED: Final = 2_000_000  # rows
+_GOLDEN: Final = 0.6180339887498949  # its multiples are spread evenly over the unit interval
 
 
 class SweepSource(Source):
@@ -98,11 +101,13 @@ class SweepSource(Source):
         count = min(total, most)
         places = np.unique(np.linspace(0, total - 1, count).astype(np.int64))
         points = np.unique(places // inner)
-        room = max(_MOST_EVALUATED // inner, 1)
-        if points.size > room:  # whole points instead, as each is evaluated whole
+        room = max(min(_MOST_EVALUATED // inner, _MOST_POINTS), 1)
+        if points.size > room:  # several rows of fewer points, at other lengths for each point
             points = points[np.unique(np.linspace(0, points.size - 1, room).astype(np.int64))]
-            each = np.unique(np.linspace(0, inner - 1, max(count // room, 1)).astype(np.int64))
-            places = (points[:, None] * inner + each).ravel()
+            each = min(max(count // room, 1), inner)
+            shifts = np.arange(points.size) * _GOLDEN % 1
+            rows = ((np.arange(each) + shifts[:, None]) / each * inner).astype(np.int64)
+            places = (points[:, None] * inner + rows).ravel()
         table = rows_at(self.space, places)
         keep = np.ones(table.num_rows, np.bool_)
         for condition in self.space.spec.where:

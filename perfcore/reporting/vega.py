@@ -214,6 +214,8 @@ def _area(base: Json, picture: Picture, panel: Panel, layer: Layer) -> list[Json
         "mark": {"type": "rule", "strokeWidth": 7},
         "encoding": {**encoding, "color": {"value": "transparent"}, "tooltip": tip},
     }
+    if len({row["x"] for row in layer.rows}) == 1:  # an area of no width
+        area["mark"] = {"type": "bar", "orient": "vertical", "width": 12, "xOffset": 6}
     return [base | {"layer": [area, tips]}]
 
 

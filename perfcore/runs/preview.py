@@ -17,7 +17,6 @@ ROWS: Final = 5
 WIDEST: Final = 100  # characters per line
 MOST_COLUMNS: Final = 14  # in a notebook's table
 MOST_NAMES: Final = 20
-_STYLE: Final = "padding: 0.1em 0.6em; white-space: nowrap"
 
 _Shown = tuple[Column, list[str]]  # a column, and its cells in the first rows
 
@@ -78,7 +77,7 @@ def html(dataset: Previewed) -> str:
     columns = _columns(dataset)
     fitting = columns[:MOST_COLUMNS]
     if dataset.num_rows and fitting:
-        parts.append(tables.html(_table(fitting), style=_STYLE))
+        parts.append(tables.html(_table(fitting), style=tables.NOTEBOOK))
         more = _more(dataset, columns[len(fitting) :])
         parts += [f"<div>{escape_html(paragraph)}</div>" for paragraph in more]
     return "\n".join(parts)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
-from perfcore.columns import METRICS, SIMULATED, Column
+from perfcore.columns import METRICS, SIMULATED, Column, usual
 from perfcore.errors import InputError, argument
 from perfcore.reading.places import Place
 
@@ -20,7 +20,9 @@ class Objective(NamedTuple):
         numbers = _numbers((*METRICS, *SIMULATED))
         if name not in numbers:
             faults: list[str] = []
-            Place(argument(parameter), "", faults).unknown("metric", name, numbers)
+            Place(argument(parameter), "", faults).unknown(
+                "metric", name, numbers, usual(name, numbers)
+            )
             raise InputError(faults)
         return cls(name, maximize)
 
@@ -47,7 +49,9 @@ def check_objectives(objectives: Iterable[Objective], results: tuple[Column, ...
     faults: list[str] = []
     for objective in objectives:
         if objective.name not in known:
-            Place(argument("objectives"), "", faults).unknown("metric", objective.name, known)
+            Place(argument("objectives"), "", faults).unknown(
+                "metric", objective.name, known, usual(objective.name.removesuffix("_usd"), known)
+            )
     if faults:
         raise InputError(faults)
 

@@ -8,7 +8,7 @@ from typing import Final, Literal, cast
 
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
-from perfcore.catalog.groups import ALL, devices_of
+from perfcore.catalog.groups import ALL, class_with, devices_of
 from perfcore.catalog.hosts import FIELDS, HostEntry
 from perfcore.catalog.names import HUB
 from perfcore.errors import MOST_FAULTS, InputError, renamed, show
@@ -216,6 +216,10 @@ def _entries(kind: str, item: object, place: Place) -> Iterator[tuple[str, Entry
         except InputError as error:
             group = devices_of(item) if kind == "device" else ()
             yield from ((entry.name, entry) for entry in group)
+            alike = class_with(item) if kind == "device" else ""
+            if alike and not group:
+                place.fault(f"unknown device {item!r}", f"did you mean the class {alike!r}?")
+                return
             for fault in () if group else error.faults:
                 place.relay(
                     f"{fault}{_GROUPS}" if fault.startswith(f"unknown device {item!r} (") else fault

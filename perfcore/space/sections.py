@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from perfcore.columns import AXES, METRICS, PREFILL, SIMULATED, TRAFFIC_AXES, Column
+from perfcore.columns import AXES, METRICS, PREFILL, SIMULATED, TRAFFIC_AXES, Column, usual
 from perfcore.errors import show
 from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES, TRAFFIC_INPUTS
 from perfcore.limits import FINITE, Limits
@@ -372,7 +372,8 @@ def _where_metric(
         if name in AXIS_INPUTS:
             place.at("metric").fault(f"{name!r} is an axis", f"write axis = '{name}'")
         else:
-            place.at("metric").unknown("metric", name, [column.name for column in results])
+            known = [column.name for column in results]
+            place.at("metric").unknown("metric", name, known, usual(name, known))
         return None
     if column.kind == "code":
         return _where_label(name, column.categories, table, place)

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from perfcore.errors import one_line
 from perfcore.tables.table import Column, Table
 
+NOTEBOOK: Final = "padding: 0.1em 0.6em; white-space: nowrap"  # style of cells in notebooks
 _SPECIAL: Final = re.compile(r"([\\|$*<`])")
 _STRONG: Final = ("bold", "good")
 _LONG: Final = 48  # characters above which the text of a cell is wrapped

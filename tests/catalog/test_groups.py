@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+import perfcore
 from perfcore.catalog import loader
 from perfcore.catalog.groups import devices_of
 from perfcore.catalog.names import normalise
@@ -43,3 +44,8 @@ def test_an_unknown_word_says_what_stands_for_several():
         Spec.from_dict({"axes": {"model": "llama-3.1-8b", "device": "gpu"}})
 
     assert told.value.faults[0].endswith("'all', a vendor or a class stands for its devices")
+
+
+def test_a_part_of_the_name_of_a_class_leads_to_it():
+    with pytest.raises(perfcore.InputError, match="did you mean the class 'datacentre-gpu-hopper'"):
+        perfcore.plan({"axes": {"model": "llama-3.1-8b", "device": "hopper"}})

@@ -26,7 +26,7 @@ def test_a_line_that_is_typed_in():
 
     assert "llama-3.1-8b, bf16, h100-sxm, vllm, closed_loop, 16 in flight" in printed
     assert printed.count("as expected") == 2
-    assert "binds" in printed
+    assert "bottleneck" in printed
     assert "This is what should be expected." in printed
     assert len(printed.splitlines()) < 24
 

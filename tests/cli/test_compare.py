@@ -133,6 +133,16 @@ def test_quality_is_compared_if_formats_differ():
     assert [row["perplexity_increase"] for row in rows] == [pytest.approx(2.4e-4, rel=0.1), None]
 
 
+def test_what_a_device_draws_and_costs_is_told_if_devices_differ():
+    text = invoke("llama-3.3-70b", "--device", "h100-sxm,wse-3", "--weight-format", "fp8")
+    lines = {line[:18].strip(): line[18:].split() for line in text.splitlines()}
+
+    assert lines["board power, W"] == ["700", "23,000"]
+    assert lines["rent, $/h"] == ["2.95", "118.00"]
+    assert lines["break-even use"] == [">100%", ">100%"]  # without a ratio or mark
+    assert "board power" not in invoke("llama-3.1-8b", "--device", "h100-sxm", "--batch", "1,8")
+
+
 def test_comparing_imports_nothing_heavy():
     import subprocess  # noqa: PLC0415
     import sys  # noqa: PLC0415

@@ -30,6 +30,13 @@ def test_tools_compare_search_audit_and_list():
     assert (best["device"], best["batch"]) == ("b200", 1)
     assert found["verdicts"][0]["code"] == "beats-bound"
     assert {"h100-sxm", "h100-pcie"} <= {entry["name"] for entry in mcp.catalogue("device", "h100")}
+    assert mcp.catalogue("device", "H100")[0]["board_power"] == 700
+    (exact,) = mcp.catalogue("model", "Llama-3.3-70B-Instruct")  # an alias
+    assert exact["num_hidden_layers"] == 80
+    every = mcp.catalogue("model")
+    assert len(every) > mcp.MOST_WHOLE
+    assert set(every[0]) == {"name", "title"}
+    assert mcp.catalogue("host", "ddr5")
     assert "ttft_s" in {column["name"] for column in mcp.catalogue("column", "ttft")}
 
 

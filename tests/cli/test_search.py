@@ -118,6 +118,11 @@ def test_command_explains_an_empty_result(spec):
         (["--minimize", "tpot_s", "--maximize", "mfu"], "give one of"),
         (["--minimize", "tpot"], "--minimize: unknown metric 'tpot'; did you mean 'tpot_s'?"),
         (["--minimize", "bound"], "--minimize: unknown metric 'bound'"),
+        (["--minimize", "cost"], "did you mean 'cost_per_mtok_output_usd'?"),
+        (["--minimize", "cost_usd"], "did you mean 'cost_per_mtok_output_usd'?"),  # of simulations
+        (["--maximize", "throughput"], "did you mean 'tokens_per_s_per_device'?"),
+        (["--minimize", "tpot_s", "--where", "latency<=1"], "did you mean 'e2e_latency_s'?"),
+        (["--minimize", "happiness"], "e2e_latency_s, tokens_per_s_per_user"),
         (["--minimize", "tpot_s", "--by", "devise"], "--by: unknown axis 'devise'; did you mean"),
         (["--minimize", "tpot_s", "--where", "tpot_s"], "not a condition; write COLUMN<=VALUE"),
         (["--minimize", "tpot_s", "--where", "tpot<=1"], "unknown metric 'tpot'"),

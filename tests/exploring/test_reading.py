@@ -67,6 +67,7 @@ def check(browser, table):
     [
         [],
         ["output.profile=compatible"],
+        ["output.profile=small"],
         ["output.compression=none"],
         ["output.dtype=float64", "output.significant_bits=53"],
         ["output.keep_infeasible=true", "axes.device=['h100-sxm','rtx-4090']"],
@@ -85,6 +86,7 @@ def test_runs_in_the_profiles_of_perfcore(browser, opened, folder, tmp_path, set
     [
         {"compression": "snappy"},  # as pandas and DuckDB write
         {"compression": "lz4", "data_page_version": "2.0"},
+        {"compression": "zstd", "data_page_version": "2.0"},
         {"compression": "snappy", "data_page_version": "2.0", "data_page_size": 500},
         {"compression": "none", "use_dictionary": False},
         {"compression": "snappy", "use_dictionary": True, "row_group_size": 17},
@@ -196,8 +198,9 @@ def test_many_rows_are_thinned_and_said_to_be(opened, tmp_path):
 
 
 def test_what_cannot_be_read_says_why_and_what_helps(browser, opened, table, tmp_path):
-    pq.write_table(table, tmp_path / "small.parquet", compression="zstd")
-    whole = (tmp_path / "small.parquet").read_bytes()
+    pq.write_table(table, tmp_path / "gzip.parquet", compression="gzip")
+    pq.write_table(table, tmp_path / "zstd.parquet", compression="zstd")
+    whole = (tmp_path / "zstd.parquet").read_bytes()
     pq.write_table(table, tmp_path / "lz4.parquet", compression="lz4")
     good = bytearray((tmp_path / "lz4.parquet").read_bytes())
     (tmp_path / "cut.parquet").write_bytes(whole[:-100])
@@ -211,8 +214,8 @@ def test_what_cannot_be_read_says_why_and_what_helps(browser, opened, table, tmp
     (tmp_path / "one.csv").write_text("device,tpot_s\na,1\n")
     (tmp_path / "two.csv").write_text("device,ttft_s\na,1\n")
 
-    assert "is compressed with zstd, which this page does not read; run with --set" in opened(
-        tmp_path / "small.parquet"
+    assert "is compressed with gzip, which this page does not read; export it as CSV" in opened(
+        tmp_path / "gzip.parquet"
     )
     assert opened(tmp_path / "cut.parquet") == "cut.parquet is not a whole Parquet file."
     assert opened(tmp_path / "bad.parquet").startswith("bad.parquet ")

@@ -55,6 +55,19 @@ def test_many_rows_are_thinned_evenly_and_said_to_be(source, rows):
     assert set(axis(told, "device")) == {"h100-sxm", "own-chip"}
 
 
+def test_a_sample_of_a_large_sweep_has_all_values_of_all_axes(folder, monkeypatch):
+    axes = ["model", "device", "tp", "batch", "input_len", "device_memory_bandwidth_scale"]
+    source = open_source(folder / "small.toml")
+    every, total = source.sample(1000, axes)
+    monkeypatch.setattr("perfcore.reporting.sweep_source._MOST_POINTS", 11)
+    found, _ = source.sample(40, axes)
+
+    assert len(every) == total == 288
+    assert len({tuple(row.items()) for row in found}) == len(found) == 33  # three of each point
+    for name in axes:
+        assert {row[name] for row in found} == set(source.axes[name])
+
+
 def test_rows_that_cannot_run_are_left_out_and_said_to_be(folder, tmp_path):
     kept = ["output.keep_infeasible=true", "axes.device=['h100-sxm', 'rtx-4090']"]
     run = perfcore.sweep(folder / "small.toml", tmp_path / "kept", overrides=kept)

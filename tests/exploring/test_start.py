@@ -49,6 +49,8 @@ def test_a_sweep_file_brings_its_axes_and_entries(folder):
     assert "tp has 2 values, of which the page begins with 1." in begun.notes
     assert sum("what-if" in note for note in begun.notes) == 1
     assert state["sets"] == ["economics.utilization=0.5"]
+    assert begun.rows["total"] == 288
+    assert begun.rows["kind"] == "spec"
 
 
 def test_chosen_devices_stay_chosen(tmp_path):

@@ -175,10 +175,11 @@ def is_true(kind, claim, rows):
 def parted(finding):
     """Return where a sentence says that its claim holds, and where not."""
     found = re.search(
-        r"\. That (.+?) (?:also holds with (.+?)(?:, but not with (.+))?|does not hold with (.+))$",
+        r"\. It is (?:also true with (.+?)(?:, but not with (.+?),)?|not true with (.+?))"
+        " that (.+)$",
         finding,
     )
-    claim, same, other, only = found.groups()
+    same, other, only, claim = found.groups()
     return claim, same or "", other or only or ""
 
 
@@ -195,7 +196,7 @@ def named(text, axis, value):
 def check(source, kind, rows, truth):
     picture = gather(source, kind)
     sentence, picture_held = picture.finding, dict(picture.held)
-    held = re.split(r"\. That ", sentence)[0]
+    held = re.split(r"\. It is ", sentence)[0]
     claim, same, other = parted(sentence)
     mine = [row for row in rows if all(row[name] == at for name, at in picture_held.items())]
     compared = 0

@@ -1,12 +1,14 @@
 """Kinds of pictures: the function that gathers the data of each, and its options."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
-from perfcore.columns import METRICS, SIMULATED
+from perfcore.columns import METRICS, SIMULATED, usual
 from perfcore.errors import InputError, argument
 from perfcore.reading.places import Place
 from perfcore.reporting.choosing import BANDWIDTH, SCALE, UTILIZATION
+from perfcore.reporting.completing import completed
 from perfcore.reporting.kinds.bandwidth import bandwidth
 from perfcore.reporting.kinds.cost import cost
 from perfcore.reporting.kinds.energy import energy
@@ -19,6 +21,7 @@ from perfcore.reporting.kinds.winners import winners
 from perfcore.reporting.names import FORMER, KINDS, SIMULATED_KINDS
 from perfcore.reporting.picture import Picture
 from perfcore.reporting.ranges import ranged
+from perfcore.reporting.settling import LackError
 from perfcore.reporting.source import Source
 from perfcore.space.axes import DEGREES
 
@@ -83,14 +86,35 @@ def gather(source: Source, name: str, by: str | None = None, metric: str | None 
     if metric is not None and not kind.metric:
         faults.append(f"{argument('metric')}: {name} plots fixed columns; leave it out")
     elif metric is not None and metric not in _NUMBERS:
-        Place(argument("metric"), "", faults).unknown("metric", metric, _NUMBERS)
+        Place(argument("metric"), "", faults).unknown(
+            "metric", metric, _NUMBERS, usual(metric, _NUMBERS)
+        )
     if faults:
         raise InputError(faults)
 
     def drawn(one: Source) -> Picture:
         return kind.gather(one, by or kind.by, metric)
 
-    return ranged(source, drawn(source), drawn)
+    source, picture = _with_what_it_lacks(source, drawn)
+    return ranged(source, picture, drawn)
+
+
+def _with_what_it_lacks(
+    source: Source, drawn: Callable[[Source], Picture]
+) -> tuple[Source, Picture]:
+    """Return a picture and its source, which has what-ifs or columns that the given one lacks."""
+    told: list[str] = []
+    while True:
+        try:
+            picture = drawn(source)
+        except LackError as lack:
+            found = completed(source, lack) if len(told) < 2 else None  # once for axes and columns
+            if found is None:
+                raise
+            source = found[0]
+            told.append(found[1])
+        else:
+            return source, replace(picture, remarks=(*picture.remarks, *told))
 
 
 def kinds_of(source: Source) -> tuple[str, ...]:

@@ -77,7 +77,9 @@ def bandwidth(source: Source, by: str, metric: str | None) -> Picture:
         f"{top:.3g} times the bandwidth makes {high['series']} {high['y']:.1f} times {verb} at "
         f"batch {high['batch']}, {low['series']} at batch {low['batch']} only {low['y']:.1f} times"
     )
-    claim = f"{high['series']} gains most"
+    if len(shown) == 1:
+        finding = finding.replace(f", {low['series']} at", ", and at")
+    claim = f"{high['series']} gains most" if len(shown) > 1 else ""
     if low["series"] != high["series"]:
         claim += f" and {low['series']} least"
     limit = max(top, *(point["y"] for point in points)) * 1.05

@@ -68,7 +68,8 @@ def energy(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG
     mine = next(row for row in rows if str(row[by]) == best)
     shares = {part: value / sums[best] for part, value in _joules(mine).items()}
     finding = (
-        f"{best} needs least, {significant(sums[best], 3)} J per output token at the meter: "
+        f"{best} needs {'least, ' * (len(order) > 1)}{significant(sums[best], 3)} J per output "
+        "token at the meter: "
         f"{shares['decode']:.0%} decode, {shares['prefill']:.0%} prefill, "
         f"{shares['facility']:.0%} facility"
     )

@@ -7,6 +7,7 @@ from typing import Final
 from perfcore.reporting.choosing import COST, TPOT
 from perfcore.reporting.picture import Axis, Layer, Panel, Picture, Row, Series
 from perfcore.reporting.settling import (
+    middle,
     need_axes,
     need_columns,
     nothing_runs,
@@ -45,7 +46,7 @@ def memory_wall(source: Source, by: str, metric: str | None) -> Picture:  # noqa
     setting.fixed["device"] = source.axes["device"][0]
     batches = spread(source.axes["batch"])
     lengths = spread(source.axes["input_len"], MOST_PLACES)
-    at = {"batch": batches[len(batches) // 2], "input_len": lengths[len(lengths) // 2]}
+    at = {"batch": middle(batches), "input_len": middle(lengths)}
     if "device" in source.zipped:
         setting = setting._replace(free=tuple(n for n in setting.free if n != "device"))
     need_columns(source, kind, (COST.name,) if setting.free else ())
@@ -103,13 +104,16 @@ def memory_wall(source: Source, by: str, metric: str | None) -> Picture:  # noqa
             )
         layers = [Layer("area", layer, tips)]
         longest = max(row["input_len"] for row in mine)
-        if longest < high:
+        title = f"batch {batch:,}"
+        if len(mine) == 1 < len(lengths):  # no room for a note beside it
+            title += f": fits at {longest:,} tokens only"
+        elif longest < high:
             note = {"x": float(longest), "y": 0.0, "text": "does not fit →"}
             layers.append(Layer("note", [note]))
         top = max(row["tpot_s"] * 1e3 for row in mine)
         panels.append(
             Panel(
-                f"batch {batch:,}",
+                title,
                 Axis("prompt length [tokens]", log=True, low=low, high=high, doubling=True),
                 Axis("time per output token [ms]", low=0.0, high=top * 1.12),
                 tuple(layers),

@@ -85,8 +85,8 @@ def pareto(source: Source, by: str, metric: str | None) -> Picture:
     elif share == 1.0:
         claim = f"{leader} is unbeaten at every speed"
         finding = (
-            f"{leader} is unbeaten at every speed, from {fastest[short]}{per} to "
-            f"{best[second.name]}"
+            f"{leader} is unbeaten at every speed, from {fastest[short]}{per} to {most} "
+            f"({best[second.name]})"
         )
     else:
         finding = (

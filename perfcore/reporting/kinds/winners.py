@@ -103,7 +103,8 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
         wins = Counter(row[by] for row in rows)
         first, number = wins.most_common(1)[0] if wins else ("-", 0)
         claims.append(f"{first} is most often {'the ' * word.startswith('most')}{word}")
-        verdicts.append(f"{first} is {word} ({number / max(len(rows), 1):.0%} of the map)")
+        where = "everywhere" if number == len(rows) else f"on {number / len(rows):.0%} of the map"
+        verdicts.append(f"{first} is {word} {where}")
         panels.append(
             Panel(
                 f"{word}, by {plain(name)}" if name in CHAMPIONS else word,
@@ -113,7 +114,9 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
             )
         )
         table += cells
-    finding = f"Mostly {', '.join(verdicts)}"
+    finding = ", ".join(verdicts)
+    if len(source.axes[by]) == 1:
+        finding = f"{leading[0]} is the only {by}, so that it is best wherever it runs"
     header = ("metric", *tips)
     return Picture(
         kind=kind,

@@ -8,6 +8,7 @@ import pytest
 import perfcore
 from perfcore.reporting.kinds import gather
 from perfcore.reporting.opening import open_source
+from perfcore.reporting.vega import svg
 from reporting.swept import points
 
 
@@ -54,3 +55,15 @@ def test_terms_without_a_column_are_named(folder, columns, rest):
 
     assert picture.series[0].name == rest
     assert len(set(colours)) == len(colours)
+
+
+def test_a_single_length_that_fits_is_drawn_and_named(folder):
+    where = ["device=rtx-4090", "batch=64", "weight_format=bf16", "tp=1", "input_len<=1024"]
+    where.append("model=llama-3.1-8b")
+    picture = gather(open_source(folder / "small.toml", where), "memory_wall")
+    (panel,) = picture.panels
+
+    assert {row["x"] for row in points(picture, "area")} == {128}
+    assert panel.title == "batch 64: fits at 128 tokens only"
+    assert [layer.mark for layer in panel.layers] == ["area"]
+    assert svg(picture).count('aria-roledescription="bar"') == len(points(picture, "area"))

@@ -1,0 +1,126 @@
+"""Results as a notebook shows them."""
+
+import inspect
+from html.parser import HTMLParser
+
+import pytest
+
+import perfcore
+from perfcore.configuration.figures import Figures
+from perfcore.errors import InputError
+
+
+class Cells(HTMLParser):
+    """Rows of all tables as text, and the tags of the page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.tags, self.bold = [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, _):
+        self.tags.add(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1] and self.get_starttag_text() and data.strip():
+            self.rows[-1][-1] += data
+        if (self.get_starttag_text() or "").startswith("<strong"):
+            self.bold.append(data)
+
+
+def shown(result):
+    return Cells(result._repr_html_())
+
+
+def by_name(cells):
+    return {row[0]: row[1:] for row in cells.rows if row}
+
+
+def test_a_point_is_a_dictionary_and_a_table():
+    point = perfcore.evaluate("llama-3.1-8b", "h100-sxm", batch=8)
+    rows = by_name(shown(point))
+
+    assert point == dict(point)
+    value, unit, interval, meaning = rows["tpot_s"]
+    assert float(value) == pytest.approx(point["tpot_s"], rel=1e-3)
+    assert (unit, meaning.split(" (")[0]) == ("s", "time per output token")
+    assert float(interval.split(" to ")[1]) == pytest.approx(point["tpot_high_s"], rel=1e-3)
+    assert rows["batch"][0] == "8"
+    assert set(point) == set(rows) - {"column"}
+    same = perfcore.Configuration("llama-3.1-8b", "h100-sxm", batch=8)
+    assert same._repr_html_() == point._repr_html_()
+
+
+def test_what_does_not_run_says_why_and_has_no_figures():
+    cells = shown(perfcore.evaluate("llama-3.3-70b", "rtx-4090", devices=1))
+
+    assert "weights do not fit" in cells.bold[0]
+    assert "weight_bytes_per_device" in by_name(cells)
+    assert "tpot_s" not in by_name(cells)
+
+
+def test_a_comparison_marks_the_best():
+    compared = perfcore.compare("llama-3.3-70b", device=["h100", "b200", "rtx-4090"], devices=2)
+    cells = shown(compared)
+    rows = by_name(cells)
+
+    assert rows["column"] == ["unit", "h100-sxm", "b200", "rtx-4090"]
+    assert rows["status"][1:] == ["ok", "ok", "weights do not fit"]
+    assert rows["tpot_s"][3] == "-"
+    assert rows["tpot_s"][2] in cells.bold
+    assert rows["tpot_s"][1] not in cells.bold
+
+
+def test_a_simulation_has_the_meanings_of_simulations():
+    traffic = {"rate": 4, "requests": 50, "input_len": 128, "output_len": 16}
+    found = perfcore.simulate("llama-3.1-8b", "h100-sxm", slo=["ttft_p99_s<=1s"], **traffic)
+    cells = shown(found)
+
+    assert isinstance(found, Figures)
+    assert cells.bold[0] == "status ok, slo met"
+    assert by_name(cells)["energy_per_output_token_j"][3] == "energy_j by output tokens"
+
+
+def test_fleets_are_rows_and_commands():
+    traffic = perfcore.Traffic(rate=4, requests=50, input_len=128, output_len=16)
+    sizing = perfcore.size("llama-3.1-8b", traffic, {"ttft_p95_s": 1.0}, device=["h100-sxm"])
+    cells = shown(sizing)
+
+    assert [row[0] for row in cells.rows[2:]] == ["h100-sxm"] * len(sizing.fleets)
+    assert "vllm serve" in sizing._repr_html_()
+    none = perfcore.size("llama-3.1-8b", traffic, {"ttft_p95_s": 1e-9}, device=["h100-sxm"])
+    assert shown(none).bold[0].startswith("No fleet: ")
+
+
+def test_names_from_files_stay_text():
+    point = Figures(model="<script>alert(1)</script>", status="ok", tpot_s=1.0)
+
+    assert "script" not in shown(point).tags
+
+
+def test_options_of_evaluate_are_those_of_a_configuration():
+    ours = inspect.signature(perfcore.evaluate)
+    theirs = inspect.signature(perfcore.Configuration)
+
+    assert list(ours.parameters.values()) == list(theirs.parameters.values())
+    assert ours.return_annotation is Figures
+    with pytest.raises(InputError, match="did you mean 'batch'"):
+        perfcore.evaluate("llama-3.1-8b", "h100-sxm", bach=8)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: perfcore.evaluate("llama-3.1-8b", "h100-sxm", isl=8), "'input_len'"),
+        (lambda: perfcore.evaluate("llama-3.1-8b", "h100-sxm", concurrency=8), "'batch'"),
+        (lambda: perfcore.compare("llama-3.1-8b", device=["h100"], num_gpus=8), "'devices'"),
+        (lambda: perfcore.simulate("llama-3.1-8b", "h100-sxm", qps=8), "'rate'"),
+    ],
+)
+def test_words_of_other_tools_lead_to_parameters(call, words):
+    with pytest.raises(InputError, match=f"did you mean {words}"):
+        call()
