@@ -2,9 +2,10 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Sequence
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -107,7 +108,16 @@ def _is_worth_a_process() -> bool:
 def _send(jobs: Sequence[str], sender: Connection) -> None:
     """Compile kernels in this process, which ends with the one that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to both
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     sender.send(_all(jobs))
+
+
+def _end_with_parent() -> None:
+    """End this process with the one that started it, however that ends."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _all(jobs: Sequence[str]) -> dict[str, float]:
