@@ -1,10 +1,13 @@
 """Cost per row by rows, axes, columns and threads, compared with physical limits.
 
-    python benchmarks/bench_scaling.py                      # writes docs/performance.md, 4 minutes
+    python benchmarks/bench_scaling.py                      # writes docs/performance.md, 8 minutes
     python benchmarks/bench_scaling.py --quick -o FILE.md   # small sizes, for a test
 
 Needs about 2 GB for temporary files, which are deleted. ``scaling_page.py`` writes the page and
-extrapolates to larger machines. The last line of stdout is a JSON document.
+extrapolates to larger machines. Searches by question, blocks that are skipped, simulations and
+compilation are measured by the benchmarks of those, one after another. The machine must be idle:
+other programs on its processors, a laptop on battery or another tenant of the host make every
+figure worse, and those of memory and disk most. The last line of stdout is a JSON document.
 """
 
 import argparse
@@ -17,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import bench_kernel
 import bench_run
@@ -26,12 +29,17 @@ import pyarrow as pa
 from machine import Others, machine, peak_rss_bytes, warn_if_busy
 from scaling_page import (
     TASKS,
+    Answers,
     Bytes,
     Columns,
+    Compiled,
     Cost,
     Figures,
     MainSweep,
+    Pruned,
+    Question,
     Rates,
+    Simulated,
     Size,
     document,
     page,
@@ -75,6 +83,7 @@ class Plan(NamedTuple):
     rows_per_thread: int  # at least, when threads are compared
     repeats: int
     main_sweep: tuple[str, ...]  # overrides of the main sweep
+    others: bool  # whether other benchmarks measure, too
 
 
 FULL = Plan(
@@ -88,6 +97,7 @@ FULL = Plan(
     rows_per_thread=4 * Output().rows_per_shard,
     repeats=3,
     main_sweep=(),
+    others=True,
 )
 QUICK = Plan(
     search_rows=(10**5, 10**6),
@@ -100,6 +110,7 @@ QUICK = Plan(
     rows_per_thread=0,
     repeats=1,
     main_sweep=("axes.batch=[1]", "axes.input_len=[1024]"),
+    others=False,
 )
 
 
@@ -380,6 +391,49 @@ def bytes_of_search() -> int:
     return columns // BLOCK + 2 * np.dtype(np.int64).itemsize
 
 
+def by_script(name: str, *arguments: str) -> dict[str, Any]:
+    """Return the JSON document that another benchmark prints last."""
+    script = Path(__file__).with_name(name)
+    done = subprocess.run(
+        [sys.executable, str(script), *arguments], check=True, stdout=subprocess.PIPE, text=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def answers() -> Answers:
+    """Measure with other benchmarks."""
+    search = by_script("bench_search.py")
+    prune = by_script("bench_prune.py")
+    traffic = by_script("bench_traffic.py")
+    compiled = by_script("bench_compile.py", "--ours", "--repeats", "1")
+    return Answers(
+        Question(
+            search["configs"],
+            search["full_wall_s"],
+            search["wall_s"],
+            search["all_values_wall_s"],
+            search["idle_wall_s"],
+            search["peak_rss_bytes"],
+        ),
+        Pruned(
+            prune["configs"],
+            prune["wall_s"],
+            prune["evaluated"],
+            prune["boxes"],
+            prune["subspace_configs"],
+            prune["subspace_exhaustive_wall_s"],
+            prune["subspace_wall_s"],
+        ),
+        [
+            Simulated(name, one["batch"], one["steps"], one["steps_per_s"])
+            for name, one in traffic.items()
+            if isinstance(one, dict)
+        ],
+        [Compiled(name, one["processor_s"], one["wall_s"]) for name, one in compiled.items()],
+    )
+
+
 def measure(plan: Plan, command: str) -> Figures:
     """Measure all figures of the page."""
     made = machine()
@@ -406,6 +460,7 @@ def measure(plan: Plan, command: str) -> Figures:
         say("threads and limits measured")
     main = Space.from_toml(bench_run.SPEC, plan.main_sweep)
     seconds, rows_of_main, size_of_main = bench_run.timed_sweep(main, cores)
+    by_others = answers() if plan.others else None
     largest = by_task["run"][-1]
     return Figures(
         command,
@@ -421,6 +476,7 @@ def measure(plan: Plan, command: str) -> Figures:
         by_threads,
         disk,
         Bytes(bytes_of_search(), raw, largest.file_bytes / largest.rows),
+        by_others,
     )
 
 

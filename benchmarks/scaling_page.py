@@ -84,6 +84,55 @@ class Bytes(NamedTuple):
     file: float
 
 
+class Question(NamedTuple):
+    """Searches of one space, as ``bench_search.py`` measures them. [s]"""
+
+    configs: int
+    full_s: float  # with every column computed
+    narrow_s: float  # with one
+    all_values_s: float  # with one that an axis does not change, of which all values are evaluated
+    idle_s: float  # one value
+    peak_rss_bytes: int
+
+
+class Pruned(NamedTuple):
+    """Search that skips blocks, as ``bench_prune.py`` measures it."""
+
+    configs: int
+    seconds: float
+    evaluated: int
+    boxes: int
+    part_configs: int
+    part_every_s: float  # every configuration of a part evaluated
+    part_pruned_s: float  # blocks of it skipped
+
+
+class Simulated(NamedTuple):
+    """Simulation of a server, as ``bench_traffic.py`` measures it on one core."""
+
+    name: str
+    batch: float  # mean
+    steps: int
+    steps_per_s: float
+
+
+class Compiled(NamedTuple):
+    """Kernel compiled in a process of its own, as ``bench_compile.py`` measures it. [s]"""
+
+    name: str
+    processor_s: float
+    wall_s: float
+
+
+class Answers(NamedTuple):
+    """Measurements by other benchmarks."""
+
+    question: Question
+    pruned: Pruned
+    simulated: list[Simulated]
+    compiled: list[Compiled]
+
+
 class Figures(NamedTuple):
     """All measurements."""
 
@@ -100,6 +149,7 @@ class Figures(NamedTuple):
     rates: list[Rates]  # by threads, one first
     disk_bytes_per_s: float
     bytes: Bytes
+    answers: Answers | None  # None if only small sizes are measured
 
 
 class Limit(NamedTuple):
@@ -237,10 +287,22 @@ def document(figures: Figures) -> dict[str, object]:
         "machine": figures.machine._asdict(),
         "main_sweep": figures.main_sweep._asdict(),
         "bytes": figures.bytes._asdict(),
+        "answers": _plain_answers(figures.answers),
         "efficiency": {task: efficiency(figures, task) for task in TASKS},
         "limits": {task: [limit._asdict() for limit in limits(figures, task)] for task in TASKS},
         "binds": {task: binding(figures, task).name for task in TASKS},
         "projections": [projection._asdict() for projection in projections(figures)],
+    }
+
+
+def _plain_answers(answers: Answers | None) -> dict[str, object] | None:
+    if answers is None:
+        return None
+    return {
+        "question": answers.question._asdict(),
+        "pruned": answers.pruned._asdict(),
+        "simulated": [one._asdict() for one in answers.simulated],
+        "compiled": [one._asdict() for one in answers.compiled],
     }
 
 
@@ -252,6 +314,10 @@ def page(figures: Figures) -> str:
         _shape,
         _columns,
         _threads,
+        _question,
+        _pruned,
+        _simulated,
+        _compiled,
         _limits,
         _larger,
     )
@@ -421,6 +487,114 @@ def _threads(figures: Figures) -> Iterator[str]:
         f"On {last.threads} threads, the {worst[1]} has the lowest efficiency: it is "
         f"{getattr(last, worst[0]) / getattr(one, worst[0]):.2f} times as fast as on one thread."
     )
+
+
+UNMEASURED: Final = "Not measured with `--quick`."
+
+
+def _question(figures: Figures) -> Iterator[str]:
+    yield "## Kernels for a question"
+    if figures.answers is None:
+        yield UNMEASURED
+        return
+    found = figures.answers.question
+    yield (
+        f"A search through {found.configs:,} configurations of one dense model on four devices, by "
+        f"`bench_search.py`: with the kernel for every column and with one for the column that is "
+        f"sought; then for the fastest row, whose time does not depend on the utilisation that "
+        f"money is reckoned with, so that one of its values is evaluated. The rows are the same, "
+        f"in {_size(found.peak_rss_bytes)} of memory."
+    )
+    yield _table(
+        ("search", "time", "M rows/s"),
+        [
+            (name, _time(seconds), f"{found.configs / seconds / 1e6:.0f}")
+            for name, seconds in (
+                ("cheapest row, every column computed", found.full_s),
+                ("cheapest row, one column computed", found.narrow_s),
+                ("fastest row, all values of an axis that changes nothing", found.all_values_s),
+                ("fastest row, one of its values", found.idle_s),
+            )
+        ],
+    )
+    yield (
+        f"One column is {found.full_s / found.narrow_s:.1f} times as fast as all, and one value "
+        f"{found.all_values_s / found.idle_s:.1f} times as fast as all."
+    )
+
+
+def _pruned(figures: Figures) -> Iterator[str]:
+    yield "## Blocks that are skipped"
+    if figures.answers is None:
+        yield UNMEASURED
+        return
+    found = figures.answers.pruned
+    yield (
+        f"A search with `--prune` through {found.configs:,} configurations of a design space of "
+        f"accelerators, by `bench_prune.py`. In a part of {found.part_configs:,} configurations, "
+        f"it finds the rows that an exhaustive search finds."
+    )
+    yield _table(
+        ("configurations", "time", "evaluated", "skipped", "blocks bounded"),
+        [
+            (
+                f"{found.configs:,}",
+                _time(found.seconds),
+                f"{found.evaluated:,}",
+                f"{1.0 - found.evaluated / found.configs:.5%}",
+                f"{found.boxes:,}",
+            )
+        ],
+    )
+    yield (
+        f"The part takes {_time(found.part_pruned_s)} with blocks skipped and "
+        f"{_time(found.part_every_s)} with every configuration evaluated."
+    )
+
+
+def _simulated(figures: Figures) -> Iterator[str]:
+    yield "## Simulation"
+    if figures.answers is None:
+        yield UNMEASURED
+        return
+    yield (
+        "Steps of simulated servers per second on one core, by `bench_traffic.py`. *Spans* "
+        "computes the steps between two events together; the results are the same."
+    )
+    yield _table(
+        ("server", "mean batch", "steps", "M steps/s"),
+        [
+            (one.name, f"{one.batch:.1f}", f"{one.steps:,}", f"{one.steps_per_s / 1e6:.2f}")
+            for one in figures.answers.simulated
+        ],
+    )
+
+
+def _compiled(figures: Figures) -> Iterator[str]:
+    yield "## Compilation"
+    if figures.answers is None:
+        yield UNMEASURED
+        return
+    yield (
+        "Seconds to compile a kernel in a process that has compiled nothing, except the last, by "
+        "`bench_compile.py`. This happens once per version of the sources and per machine."
+    )
+    yield _table(
+        ("kernel", "processor, s", "clock, s"),
+        [
+            (COMPILED[one.name], f"{one.processor_s:.1f}", f"{one.wall_s:.1f}")
+            for one in figures.answers.compiled
+        ],
+    )
+
+
+COMPILED: Final = {
+    "float32": "every column, float32",
+    "float64": "every column, float64",
+    "pairs": "pairs of prefill and decode pools",
+    "one": "one column",
+    "again": "one column, after every column",
+}
 
 
 def _limits(figures: Figures) -> Iterator[str]:

@@ -71,6 +71,7 @@ def _as_json(found: "Plan") -> None:
             "seconds": forecast.seconds,
             "workers": forecast.workers,
             "kernel": found.kernel.to_dict(),
+            "idle_axes": list(found.idle),
             "memory_bytes": forecast.memory_bytes,
             "memory_free_bytes": found.memory_free,
             "disk_free_bytes": found.disk_free,
@@ -120,6 +121,7 @@ def _for_people(found: "Plan") -> None:
             ),
         ),
         ("kernel", f"{found.kernel}: {found.kernel.why}"),
+        *([("idle", f"{', '.join(found.idle)}: no column depends on it")] if found.idle else []),
         ("memory", f"about {quantity(forecast.memory_bytes, 'B', 3)} at most"),
     ]
     if not found.fits:

@@ -322,6 +322,7 @@ def _written(found: "Found", options: dict[str, Any]) -> bool:
                 "feasible": found.feasible,
                 "seconds": found.seconds,
                 "kernel": found.kernel.to_dict(),
+                "idle_axes": list(found.idle),
                 **({} if found.pruned is None else {"pruned": found.pruned._asdict()}),
                 "rows": _plain(found.rows),
             }
@@ -345,6 +346,7 @@ def _summary(found: "Found", options: dict[str, Any]) -> None:
             ("rows", f"{found.rows.num_rows:,}"),
             ("of", total),
             ("time", f"{duration(found.seconds)}, {rate} rows/s, {found.kernel}"),
+            *([("same for all", ", ".join(found.idle))] if found.idle else []),
             *([("written", str(options["output"]))] if options["output"] is not None else []),
         ]
     )

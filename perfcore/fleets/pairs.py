@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from math import ceil, inf
 from typing import Final
 
 from perfcore.fleets.bounds import Steady, fastest_token_s, limit_of, steady_state
-from perfcore.fleets.inputs import Load, Space
+from perfcore.fleets.inputs import Space
 from perfcore.fleets.layouts import Candidate
 from perfcore.fleets.search import (
     GUESS,
     Choice,
     Search,
-    Tally,
     meets,
     one_by_one,
     price_limit,
@@ -51,20 +50,15 @@ class PairSearch(_Answers):
     servers that keep up and meet the objectives of prompts are a bound for both pools together.
     """
 
-    def __init__(
-        self,
-        load: Load,
-        slos: Mapping[str, float],
-        rules: Rules,
-        max_devices: int,
-        top: float,
-        tally: Tally,
-        *,
-        sure: bool = False,
-    ) -> None:
-        super().__init__(load, slos, rules, max_devices, top, tally, sure=sure)
-        self.prefill_rules = replace(rules, kv_tokens=None)
-        self.whole = any(name.startswith("e2e") for name in slos)
+    @cached_property
+    def prefill_rules(self) -> Rules:
+        """Rules of the prefill pool, whose cache is as large as its own devices allow."""
+        return replace(self.rules, kv_tokens=None)
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether there is an objective of time end to end."""
+        return any(name.startswith("e2e") for name in self.slos)
 
     def found(self, space: Space) -> list[Choice]:
         """Return the cheapest choice of each pair of machines, the cheapest pairs first."""

@@ -9,6 +9,7 @@ from perfcore.catalog.estimates import EstimatedFact, estimates
 from perfcore.catalog.schema import EconomicsEntry
 from perfcore.inputs import PURCHASES
 from perfcore.runs.forecast import Forecast, forecast
+from perfcore.runs.influences import idle_axes
 from perfcore.runs.kernels import Kernel, kernel_of_run
 from perfcore.runs.preflight import shortages
 from perfcore.runs.resources import disk_free, memory_free
@@ -20,8 +21,9 @@ class Plan:
     """Size of a sweep, and whether it fits on this machine.
 
     ``space`` knows ``rows``, ``shards`` and axes; ``forecast`` has bytes, seconds and memory, from
-    a sample, ``kernel`` the columns that the run would compute. ``memory_free`` and ``disk_free``
-    are in bytes, None where nobody says. ``faults`` has a line for memory and disk if there is too
+    a sample, ``kernel`` the columns that the run would compute, ``idle`` the axes that change none
+    of the columns that it writes. ``memory_free`` and ``disk_free`` are in bytes, None where nobody
+    says. ``faults`` has a line for memory and disk if there is too
     little, with a remedy each; ``estimated`` the facts of its entries that no vendor publishes, and
     ``hypothetical`` the names of those that do not exist as products.
     """
@@ -29,6 +31,7 @@ class Plan:
     space: Space
     forecast: Forecast
     kernel: Kernel
+    idle: tuple[str, ...]
     memory_free: int | None
     disk_free: int | None
     faults: tuple[str, ...]
@@ -72,6 +75,8 @@ def plan(
     threads = workers or os.cpu_count() or 1
     kernel = kernel_of_run(space, threads)  # before the forecast compiles the full one
     known = forecast(space, threads)
+    asked = [column.name for column in space.columns]
+    asked += [space.results[field].name for field in space.rules.fields]
     purchases = _purchases(space)
     offloads = any(axis.name == "offload" and set(axis.values) != {"none"} for axis in space.axes)
     entries = [(entry.kind, entry) for axis in space.axes for entry in axis.entries]
@@ -79,6 +84,7 @@ def plan(
         space=space,
         forecast=known,
         kernel=kernel,
+        idle=idle_axes(space, asked),
         memory_free=memory_free(),
         disk_free=disk_free(place or "."),
         faults=shortages(space, place, workers, known=known),

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from types import BuiltinFunctionType, FunctionType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ Number = Any  # an ``Interval`` or a float: the same code computes with either
 LIBRARY_ERROR: Final = 1e-14  # relative error of logarithms and exponentials, generous
 DECAY_ERROR: Final = 2e-13  # that of `rounding.decay`, stated there
 DUTY_ERROR: Final = 1e-14  # of the shares of a roofline: a few roundings
+CLOCK_ERROR: Final = 1e-12  # of power at a clock, relative: roundings of differences
 MEAN_ERROR: Final = 2e-15  # of a mean, relative to the larger of its ends: a few roundings
 LEAST_S: Final = 1e-140  # s
 SLOWEST: Final = 2.0 ** (energy.HALVINGS + 1)  # a clock halved as often
@@ -474,12 +475,67 @@ def _capacity_at(replica: Any, batch: Number, input_len: Number, output_len: Num
 def _slower_clock(
     watts: energy.Watts, busy_s: Number, busy_j: Number, memory_s: Number, streaming_s: Number
 ) -> Number:
-    """Bounds of ``slower_clock``, whose bisection has an undecided branch in every step."""
+    """Bounds of ``slower_clock``, whose bisection has an undecided branch in every step.
+
+    At any clock, boards draw most with the most power at full clocks, as much of it as possible by
+    memory, which saves less than cores, and as much of the time as possible in streaming. If one
+    board draws more than another at every clock, its clock is not the higher one: the bisections
+    take the same steps up to the first in which only it is above the limit. With less streaming, a
+    clock takes longer.
+    """
     given = (*watts, busy_s, busy_j, memory_s, streaming_s)
     if not any(isinstance(number, Interval) for number in given):
         return energy.slower_clock(watts, busy_s, busy_j, memory_s, streaming_s)
-    slowed = np.asarray((watts.limit < busy_j * (1.0 / busy_s)).true)
-    return Interval(np.ones(slowed.shape), np.where(slowed, SLOWEST, 1.0))
+    per_busy = 1.0 / busy_s
+    power = busy_j * per_busy
+    limited = power > watts.limit
+    memory_w = _least(watts.memory * memory_s * per_busy, power)
+    room = _most(watts.limit - watts.idle, energy.LEAST_ROOM * watts.limit)
+    streaming = _least(streaming_s * per_busy, 1.0)
+    names = (power, watts.idle, memory_w, room, streaming)
+    (power_w, idle_w, memory, room_w, share) = (ends(number) for number in names)
+    hot = _Board(power_w[1], idle_w[0], memory[1], room_w[0], share[1])
+    cold = _Board(power_w[0], idle_w[1], memory[0], room_w[1], share[0])
+    slow = hot.clock(1.0 - CLOCK_ERROR)
+    fast = cold.clock(1.0 + CLOCK_ERROR)
+    least = _longer(fast, share[1]) * (1.0 - DUTY_ERROR)
+    most = np.where(slow > 0.0, _longer(slow, share[0]) * (1.0 + DUTY_ERROR), SLOWEST)
+    possible, certain = np.asarray(limited.true), ~np.asarray(limited.false)
+    return Interval(
+        np.where(certain, least, np.minimum(least, 1.0)),
+        np.where(possible, np.maximum(most, 1.0), 1.0),
+    )
+
+
+class _Board(NamedTuple):
+    """Board that draws more, or less, than all those of each lane."""
+
+    power_w: Any
+    idle_w: Any
+    memory_w: Any
+    room_w: Any
+    streaming: Any
+
+    def clock(self, room: float) -> Reals:
+        """Return the clock that ``slower_clock`` finds with ``room`` times the power."""
+        power_w, idle_w, memory_w, room_w, streaming = np.broadcast_arrays(*self)
+        core_w = np.maximum(power_w - idle_w - memory_w, 0.0)
+        low, high = np.zeros(power_w.shape), np.ones(power_w.shape)
+        for _ in range(energy.HALVINGS):
+            clock = 0.5 * (low + high)
+            voltage = np.maximum(clock, energy.CLOCK_AT_LEAST_VOLTAGE)
+            drawn_w = memory_w / _longer(clock, streaming) + core_w * (clock * voltage * voltage)
+            above = drawn_w > room * room_w
+            high = np.where(above, clock, high)
+            low = np.where(above, low, clock)
+        return low
+
+
+def _longer(clock: Reals, streaming: Any) -> Reals:  # noqa: ANN401
+    """Return the time at a clock, relative to that at the highest."""
+    slowed = streaming * np.maximum(energy.CLOCK_AT_FULL_BANDWIDTH / clock, 1.0)
+    longer: Reals = slowed + (1.0 - streaming) / clock
+    return longer
 
 
 _BY_FUNCTION: Final[dict[Any, Callable[..., Any]]] = {

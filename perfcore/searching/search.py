@@ -20,6 +20,7 @@ from perfcore.runs.parquet import schema
 from perfcore.runs.shards import ProgressDisplay, facts
 from perfcore.runs.workers import Progress, evaluate_rows
 from perfcore.searching.conditions import narrowed
+from perfcore.searching.factoring import Factored, factored
 from perfcore.searching.groups import SpaceGroups
 from perfcore.searching.objectives import Objective, check_objectives
 from perfcore.searching.pruning import Pruned, check_prunable, search_pruned
@@ -42,6 +43,7 @@ class Found(NamedTuple):
     seconds: float
     kernel: Kernel
     pruned: Pruned | None = None  # of a search that skips rows
+    idle: tuple[str, ...] = ()  # axes that change nothing, of which one value was evaluated
 
 
 def find_best(
@@ -95,7 +97,8 @@ def find_best(
         )
     dtype = space.spec.output.dtype
     make = partial(Best, groups.count, top, dtype)
-    return _found(space, [objective], groups, make, workers, show, executor, kernel, prune=prune)
+    asked = _Asked(space, [objective], by, workers, show, executor, kernel)
+    return _found(asked, make, top, prune=prune)
 
 
 def find_front(
@@ -134,7 +137,8 @@ def find_front(
         )
     dtype = space.spec.output.dtype
     make = partial(Front, groups.count, len(names), dtype)
-    return _found(space, objectives, groups, make, workers, show, executor, kernel, prune=prune)
+    asked = _Asked(space, objectives, by, workers, show, executor, kernel)
+    return _found(asked, make, 1, prune=prune)
 
 
 def count_by_value(
@@ -167,8 +171,10 @@ def count_by_value(
     if groups.count * edges.size > LARGEST_RESULT * 10:
         raise InputError(f"{argument('by')}: {groups.count:,} groups are too many; name fewer axes")
     make = partial(Counts, groups.count, edges)
-    sink, progress, used = _looked(space, [metric], groups, make, workers, show, executor, kernel)
-    counts = sink.counts
+    asked = _Asked(space, [metric], by, workers, show, executor, kernel)
+    parts = asked.factored()
+    sink, progress, used = _looked(asked, parts.space, make)
+    counts = sink.counts * parts.copies
     limits = [None, *edges.tolist(), None]
     totals = counts.sum(axis=1)
     rows = [
@@ -184,78 +190,90 @@ def count_by_value(
     names = list(groups.axes)
     empty: dict[str, list[float]] = {name: [] for name in (*names, "low", "high", "rows", "share")}
     table = pa.Table.from_pylist(rows) if rows else pa.table(empty)
-    return Found(table, space.rows, progress.rows, progress.seconds, used)
+    feasible = progress.rows * parts.copies
+    return Found(table, space.rows, feasible, progress.seconds, used, None, parts.idle)
 
 
-def _looked(
-    space: Space,
-    objectives: Sequence[Objective],
-    groups: SpaceGroups,
-    make: Callable[[], S],
-    workers: int | None,
-    show: Callable[[Progress], ProgressDisplay] | None,
-    executor: Executor | None,
-    choice: str,
-) -> tuple[S, Progress, Kernel]:
+class _Asked(NamedTuple):
+    """What every kind of search is given."""
+
+    space: Space
+    objectives: Sequence[Objective]
+    by: Sequence[str]
+    workers: int | None
+    show: Callable[[Progress], ProgressDisplay] | None
+    executor: Executor | None
+    kernel: str
+
+    def factored(self) -> Factored:
+        """Return the space without idle axes, once objectives and the whole space are checked."""
+        check_objectives(self.objectives, self.space.results)
+        # raise their errors before progress is shown
+        _ = self.space.tables, self.space.rules, self.space.inner
+        return factored(self.space, [one.name for one in self.objectives], self.by)
+
+
+def _looked(asked: _Asked, space: Space, make: Callable[[], S]) -> tuple[S, Progress, Kernel]:
     """Return the reduction of all rows of a space, and the kernel that evaluated them."""
-    check_objectives(objectives, space.results)
-    # raise their errors before progress is shown
-    _ = space.tables, space.rules, space.inner
+    objectives, executor = asked.objectives, asked.executor
     kernel = kernel_for(
         space,
         [objective.name for objective in objectives],
-        workers or os.cpu_count() or 1,
-        choice,
+        asked.workers or os.cpu_count() or 1,
+        asked.kernel,
         elsewhere=executor is not None,
     )
     computed = kernel.computed
+    groups = SpaceGroups(space, asked.by)
     progress = Progress(shards=space.shards, points=space.rows)
-    with show(progress) if show else ProgressDisplay():
+    with asked.show(progress) if asked.show else ProgressDisplay():
         if executor is not None:
             sink = search_on(executor, space, objectives, groups, make, progress, computed)
         else:
             worker = SearchWorker(space, objectives, groups, make, progress, computed)
-            sink = worker.over(range(space.shards), workers)
+            sink = worker.over(range(space.shards), asked.workers)
     return sink, progress, kernel
 
 
-def _found(
-    space: Space,
-    objectives: Sequence[Objective],
-    groups: SpaceGroups,
-    make: Callable[[], Kept],
-    workers: int | None,
-    show: Callable[[Progress], ProgressDisplay] | None,
-    executor: Executor | None,
-    choice: str,
-    *,
-    prune: bool,
-) -> Found:
-    if not prune:
-        first, progress, kernel = _looked(
-            space, objectives, groups, make, workers, show, executor, choice
-        )
-        seconds = progress.seconds
-        rows = rows_at(space, places_in_order(first))
-        return Found(rows, space.rows, progress.rows, seconds, kernel)
-    check_objectives(objectives, space.results)
-    check_prunable(space)
-    if executor is not None:
+def _found(asked: _Asked, make: Callable[[], Kept], top: int, *, prune: bool) -> Found:
+    """Return the rows that are kept, ``top`` of each group."""
+    whole = asked.space
+    if prune:
+        return _found_pruned(asked, make, top)
+    parts = asked.factored()
+    first, progress, kernel = _looked(asked, parts.space, make)
+    first = parts.expanded(first, top, make)
+    seconds = progress.seconds
+    rows = rows_at(whole, places_in_order(first))
+    feasible = progress.rows * parts.copies
+    return Found(rows, whole.rows, feasible, seconds, kernel, None, parts.idle)
+
+
+def _found_pruned(asked: _Asked, make: Callable[[], Kept], top: int) -> Found:
+    """Return the rows that are kept, without evaluating all."""
+    whole, objectives = asked.space, asked.objectives
+    check_objectives(objectives, whole.results)
+    check_prunable(whole)
+    if asked.executor is not None:
         raise InputError(
             f"{argument('prune')}: boxes are skipped by one process; drop the executor"
         )
+    parts = asked.factored()
+    space = parts.space
     _ = space.tables, space.rules, space.inner
-    threads = workers or os.cpu_count() or 1
+    threads = asked.workers or os.cpu_count() or 1
     # few rows are evaluated, for which no kernel is worth compiling
-    kernel = kernel_for(space, [one.name for one in objectives], threads, choice, rows=0)
+    kernel = kernel_for(space, [one.name for one in objectives], threads, asked.kernel, rows=0)
+    groups = SpaceGroups(space, asked.by)
     progress = Progress(shards=space.shards, points=space.rows)
-    with show(progress) if show else ProgressDisplay():
+    with asked.show(progress) if asked.show else ProgressDisplay():
         first, pruned = search_pruned(
-            space, objectives, groups, make, progress, kernel.computed, workers
+            space, objectives, groups, make, progress, kernel.computed, asked.workers
         )
+    first = parts.expanded(first, top, make)
     seconds = progress.seconds
-    rows = rows_at(space, places_in_order(first))
-    return Found(rows, space.rows, progress.rows, seconds, kernel, pruned)
+    rows = rows_at(whole, places_in_order(first))
+    return Found(rows, whole.rows, progress.rows, seconds, kernel, pruned, parts.idle)
 
 
 def rows_at(space: Space, places: Integers) -> pa.Table:

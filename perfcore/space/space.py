@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final, Self, cast
@@ -18,7 +17,7 @@ from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.native import native_format
 from perfcore.catalog.schema import DeviceEntry, WeightFormatEntry
 from perfcore.columns import BY_NAME, Column, results_of
-from perfcore.errors import MOST_FAULTS, InputError
+from perfcore.errors import InputError
 from perfcore.inputs import (
     AXIS_INPUTS,
     LIMITS,
@@ -464,39 +463,52 @@ class Space:
 
     def _table(self, kind: str, base: list[Record]) -> Reals:
         groups = self._what_ifs(kind)
-        what_ifs = [what_if for together in groups for what_if in together]
-        variants = math.prod(len(together[0].values) for together in groups)
+        sizes = [len(together[0].values) for together in groups]
+        variants = math.prod(sizes)
         if len(base) * variants > LARGEST_TABLE:
             raise InputError(
                 f"what_if: {len(base) * variants:,} variants of {kind} records are too many; "
                 f"use at most {LARGEST_TABLE:,}, fewer values or fewer what-ifs"
             )
+        rows = np.repeat(np.array(base, np.float64), variants, axis=0)
+        chosen = np.unravel_index(np.arange(variants), sizes) if sizes else ()
         fields = type(base[0])._fields
-        places = [fields.index(what_if.field) for what_if in what_ifs]
-        rows = []
-        faults = set()
-        for record in base:
-            for chosen in product(*(zip(*(w.values for w in one), strict=True) for one in groups)):
-                values = [value for one in chosen for value in one]
-                row = list(record)
-                for what_if, place, value in zip(what_ifs, places, values, strict=True):
-                    row[place] = row[place] * value if what_if.mode == "scale" else value
-                    bound = LIMITS[kind][what_if.field]
-                    if not bound.admits(row[place]):
-                        faults.add(
-                            f"what_if.{what_if.key}: scale {value:g} makes it {row[place]:g}; "
-                            f"keep it {bound}"
-                        )
-                if what_ifs and kind in TIES:
-                    changed = SimpleNamespace(**dict(zip(fields, row, strict=True)))
-                    broken = broken_ties(kind, changed)
-                    faults.update(f"what_if: {tie}; change both, or zip them" for tie in broken)
-                rows.append(row)
-            if len(faults) > MOST_FAULTS:
-                break
+        faults: set[str] = set()
+        for together, positions in zip(groups, chosen, strict=True):
+            for what_if in together:
+                column = rows[:, fields.index(what_if.field)]
+                values = np.tile(np.array(what_if.values)[positions], len(base))
+                column[:] = column * values if what_if.mode == "scale" else values
+                faults |= _outside(what_if, values, column)
+        if groups:
+            ties = _broken(kind, fields, rows)
+            faults.update(f"what_if: {tie}; change both, or zip them" for tie in ties)
         if faults:
             raise InputError(sorted(faults))
-        return np.array(rows, np.float64)
+        return rows
+
+
+def _outside(what_if: WhatIf, values: Reals, results: Reals) -> set[str]:
+    """Return faults of a what-if whose values give a field results outside its limits."""
+    limits = LIMITS[what_if.record][what_if.field]
+    wrong = [result for result in np.unique(results).tolist() if not limits.admits(result)]
+    places = np.flatnonzero(np.isin(results, wrong)) if wrong else ()
+    pairs = zip(values[places].tolist(), results[places].tolist(), strict=True) if wrong else ()
+    return {
+        f"what_if.{what_if.key}: scale {value:g} makes it {result:g}; keep it {limits}"
+        for value, result in set(pairs)
+    }
+
+
+def _broken(kind: str, fields: Sequence[str], rows: Reals) -> set[str]:
+    """Return the contradictions in rows of records."""
+    tied = sorted({name for pair in TIES.get(kind, ()) for name in pair})
+    columns = [rows[:, fields.index(name)].tolist() for name in tied]
+    return {
+        tie
+        for values in set(zip(*columns, strict=True))
+        for tie in broken_ties(kind, SimpleNamespace(**dict(zip(tied, values, strict=True))))
+    }
 
 
 def _filtered(spec: Spec) -> tuple[Axis, ...]:

@@ -7,6 +7,8 @@ import pytest
 import perfcore
 from cli.command import invoke, invoke_json
 
+CARBON = "economics_carbon_intensity_g_per_kwh"
+
 
 def test_plan_of_a_small_sweep_is_exact(tmp_path, spec):
     planned = invoke_json("plan", spec, "--json")
@@ -28,6 +30,15 @@ def test_plan_is_for_people_too(spec):
 
     for word in ("small", "24 rows", "batch", "1 … 8", "disk", "time", "memory", "estimated"):
         assert word in text
+
+
+def test_plan_names_axes_that_change_no_column(spec):
+    carbon = '--set=what_if={"economics.carbon_intensity"=[50, 400]}'
+    times = ("--set", 'output.columns=["tpot_s"]', carbon)
+
+    assert invoke_json("plan", spec, *times, "--json")["idle_axes"] == [CARBON]
+    assert f"{CARBON}: no column depends on it" in " ".join(invoke("plan", spec, *times).split())
+    assert invoke_json("plan", spec, "--json")["idle_axes"] == []
 
 
 def test_plan_shows_the_space_as_a_table(tmp_path):

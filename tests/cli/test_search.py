@@ -27,6 +27,17 @@ def spec(tmp_path):
     return path
 
 
+def test_search_names_axes_that_change_nothing(spec, monkeypatch):
+    monkeypatch.setattr("perfcore.searching.factoring.FEWEST", 0)
+    spec.write_text(spec.read_text() + '[what_if]\n"economics.utilization" = [0.5, 0.6]\n')
+    told = invoke(spec, "--minimize", "tpot_s")
+    found = json.loads(invoke(spec, "--minimize", "tpot_s", "--json").stdout)
+
+    assert "same for all  economics_utilization" in told.stdout
+    assert found["idle_axes"] == ["economics_utilization"]
+    assert (found["configs"], found["rows"][0]["economics_utilization"]) == (8, 0.5)
+
+
 def test_command_writes_what_it_finds(spec, tmp_path):
     for suffix, read in (
         ("parquet", lambda path: pq.read_table(path).to_pylist()),

@@ -5,7 +5,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from cli.command import invoke, invoke_json
-from perfcore.cli import program
+from perfcore.cli import program, warmup
 from perfcore.kernel.loops import compiled_fields
 from perfcore.runs.kernels import COMMON
 from perfcore.space.sections import DTYPES
@@ -31,3 +31,14 @@ def test_warmup_without_a_place_for_compiled_code(monkeypatch):
     assert result.stderr == (
         "error: no directory to cache compiled code; set PERFCORE_CACHE to one\n"
     )
+
+
+def test_warmup_compiles_what_another_process_did_not(monkeypatch):
+    """A process that ends without a result, for lack of memory, leaves its kernels to this one."""
+    compiled = []
+    monkeypatch.setattr(warmup, "_is_worth_a_process", lambda: True)
+    monkeypatch.setattr(warmup, "_compile", lambda job: compiled.append(job) or {job: 1.0})
+    monkeypatch.setattr(warmup, "_send", print)
+
+    assert warmup.compile_all(["float32"], ["simulation"]) == {"float32": 1.0, "simulation": 1.0}
+    assert compiled == ["float32", "simulation"]

@@ -5,7 +5,7 @@ from types import BuiltinFunctionType
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfcore.kernel.loops import FORMULAS
@@ -124,6 +124,34 @@ def test_functions_of_the_library_are_known():
     }
     assert called <= set(_BY_FUNCTION)
     assert energy.slower_clock in _BY_FUNCTION
+
+
+@given(
+    limit=ranges(st.floats(100.0, 900.0)),
+    drawn=ranges(st.floats(50.0, 1500.0)),
+    memory=ranges(st.floats(0.0, 1.2)),
+    streaming=ranges(st.floats(0.0, 1.2)),
+    busy=ranges(st.floats(1e-6, 1.0)),
+)
+@settings(max_examples=30)
+def test_clocks_under_a_power_limit(limit, drawn, memory, streaming, busy):
+    """They are bounded for any board in a box, closely for one."""
+    watts = energy.Watts(0.0, 1000.0, 80.0, 100.0, 300.0, 600.0, 50.0, 60.0)
+    pairs = (limit, busy, drawn, memory, streaming)
+
+    def clocks(function, limit_w, busy_s, drawn_w, *shares):
+        times = (share * busy_s for share in shares)
+        board = watts._replace(limit=limit_w)
+        return function(board, busy_s, drawn_w * busy_s, *times)
+
+    number = clocks(energy.slower_clock, *(number for _, number in pairs))
+    with np.errstate(all="ignore"):
+        bounds = clocks(bounding(energy.slower_clock), *(bounds for bounds, _ in pairs))
+        exact = (interval(number, number) for _, number in pairs)
+        close = clocks(bounding(energy.slower_clock), *exact)
+    assert holds(bounds, number)
+    assert holds(close, number)
+    assert abs(number - 1.0) < 1e-9 or close.high / close.low - 1.0 < 1e-9
 
 
 @st.composite

@@ -239,6 +239,20 @@ LOG_AT = OFFERED_AT + len(Offered._fields)
 STATE_AT = LOG_AT + len(Log._fields)
 
 
+@jit.inlined
+def side_of(numbers: npt.NDArray[np.float64], addresses: npt.NDArray[np.int64]) -> Side:
+    """Pool from its records as ``passed`` makes them."""
+    values = pointer(numbers)
+    places = pointer(addresses)
+    return Side(
+        take_replica(values),
+        take_limits(places, 0, values),
+        take_offered(places, OFFERED_AT, values),
+        take_log(places, LOG_AT, values),
+        take_state(places, STATE_AT, values),
+    )
+
+
 @jit.kernel
 def run_compiled(
     numbers: npt.NDArray[np.float64],
@@ -248,18 +262,8 @@ def run_compiled(
     single: int,
 ) -> None:
     """``run`` with its records as one array, and its limits and addresses of arrays as another."""
-    values = pointer(numbers)
-    places = pointer(addresses)
-    run(
-        take_replica(values),
-        take_limits(places, 0, values),
-        take_offered(places, OFFERED_AT, values),
-        take_log(places, LOG_AT, values),
-        take_state(places, STATE_AT, values),
-        first,
-        stride,
-        single,
-    )
+    side = side_of(numbers, addresses)
+    run(side.replica, side.limits, side.offered, side.log, side.state, first, stride, single)
     keep(numbers)
     keep(addresses)
 
@@ -272,28 +276,7 @@ def run_pools_compiled(
     second_addresses: npt.NDArray[np.int64],
 ) -> None:
     """``run_pools`` with the records of each side as in ``run_compiled``."""
-    first_values = pointer(first_numbers)
-    first = pointer(first_addresses)
-    second_values = pointer(second_numbers)
-    second = pointer(second_addresses)
-    run_pools(
-        (
-            Side(
-                take_replica(first_values),
-                take_limits(first, 0, first_values),
-                take_offered(first, OFFERED_AT, first_values),
-                take_log(first, LOG_AT, first_values),
-                take_state(first, STATE_AT, first_values),
-            ),
-            Side(
-                take_replica(second_values),
-                take_limits(second, 0, second_values),
-                take_offered(second, OFFERED_AT, second_values),
-                take_log(second, LOG_AT, second_values),
-                take_state(second, STATE_AT, second_values),
-            ),
-        )
-    )
+    run_pools((side_of(first_numbers, first_addresses), side_of(second_numbers, second_addresses)))
     keep(first_numbers)
     keep(first_addresses)
     keep(second_numbers)
