@@ -13,11 +13,14 @@ from perfcore.configuration.alternatives import Alternative, alternatives, fitti
 from perfcore.configuration.configuration import Configuration
 from perfcore.configuration.provenance import VERDICT, Figure, figures
 from perfcore.physics.cost import sale_price
+from perfcore.physics.hybrid import tables_here
 from perfcore.physics.memory import activation_bytes, second_tier_bytes
 from perfcore.physics.parallelism import lay_out
 from perfcore.physics.speculation import accepted_tokens
+from perfcore.physics.stages.capacity import HostShares
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.replica import OK
+from perfcore.physics.weights import table_bytes
 from perfcore.tables import Column, Row, Table, left, right
 from perfcore.units import format_quantity, plural, significant
 
@@ -361,9 +364,10 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     activations = activation_bytes(made.model, made.engine, layout)
     together = point.total_bytes_per_device
     here = together - point.offloaded_bytes_per_device
+    moved = _moved(configuration, point)
     held = [
-        ("weights", point.weight_bytes_per_device, "cyan"),
-        ("KV cache", point.kv_bytes_per_device, "cyan"),
+        ("weights", point.weight_bytes_per_device - moved.weights, "cyan"),
+        ("KV cache", point.kv_bytes_per_device - moved.cache, "cyan"),
     ]
     if configuration.computes_on_cpu:
         held = [("its part", here, "cyan")]
@@ -414,6 +418,18 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     if point.max_batch > 0.0:
         pairs.append(("max batch", f"{point.max_batch:,.0f} at these lengths"))
     yield Facts(pairs)
+
+
+def _moved(configuration: Configuration, point: Point) -> HostShares:
+    """Return what is not in a device's memory, of its weights and of its cache."""
+    made = configuration.records
+    away = point.offloaded_bytes_per_device
+    if configuration.offload != "kv":
+        return HostShares(weights=away, cache=0.0)
+    tables = 0.0
+    if tables_here(made.device) == 0.0:
+        tables = table_bytes(made.model, made.weight_format) / configuration.device_count
+    return HostShares(weights=tables, cache=away - tables)
 
 
 def _host_memory(configuration: Configuration, point: Point) -> str:

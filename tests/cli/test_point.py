@@ -1,5 +1,7 @@
 """The command point."""
 
+import re
+
 import pytest
 
 import perfcore
@@ -154,6 +156,23 @@ def test_a_pool_that_cannot_run_says_why():
     assert "prefill pool: 141.1 GB of weights" in text
     assert "prefill tp 2" in text
     assert "raise --prefill-tp or --prefill-pp" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["llama-3.3-70b", "rtx-4090", "--offload", "weights"],
+        ["llama-3.1-8b", "rtx-4090", "--offload", "kv", "--batch", "64", "--input-len", "8Ki"],
+        ["qwen3.8-flash-next", "h100-sxm", "--offload", "kv", "--batch", "900", "--tp", "4"],
+        ["gpt-oss-120b", "rtx-4090", "--offload", "experts"],
+    ],
+)
+def test_parts_of_memory_fill_it_whatever_lies_on_the_host(options):
+    """What is offloaded is told apart from what the device holds, n-gram tables included."""
+    card = invoke("point", *options).split("Memory per device")[1].split("max batch")[0]
+    shares = [float(share) for share in re.findall(r" (\d+\.\d)% ", card)]
+
+    assert sum(shares) == pytest.approx(100.0, abs=0.3)  # rounded
 
 
 def test_card_of_an_offloaded_model_names_the_second_tier():
