@@ -720,8 +720,9 @@ class Engine(NamedTuple):
 class Deployment(NamedTuple):
     """Setup of one replica of a model: scheduler, devices, speculation, batch.
 
-    Fields are in the order of a sweep's axes, outermost first. Those of the prefill pool are axes
-    that a sweep has only if it names them; 0 stands for what holds without them.
+    Fields are in the order of a sweep's axes, outermost first. Those of other machines (a prefill
+    pool, experts or a draft on devices of their own) are axes that a sweep has only if it names
+    them; 0 stands for what holds without them.
     """
 
     scheduler: Annotated[
@@ -776,6 +777,23 @@ class Deployment(NamedTuple):
         BANDWIDTH,
         "bandwidth of each device to the other pool; that of the slower network if not given",
     ] = 0.0
+    expert_devices: Annotated[
+        float,
+        DEGREE,
+        "devices that hold the routed experts; if not given, the fewest that do, 1 in a sweep",
+    ] = 0.0
+    expert_parts: Annotated[
+        float,
+        Limits("count", 1, 64, whole=True),
+        "parts of a batch that attention and experts on other devices work on in turn; 2 if not "
+        "given",
+    ] = 0.0
+    expert_link: Annotated[
+        float,
+        BANDWIDTH,
+        "bandwidth of each device between attention and experts; that of the slower network if not "
+        "given",
+    ] = 0.0
     prefix_hit: Annotated[
         float, Limits("fraction", 0, 0.999), "share of the prompt that is in the prefix cache"
     ] = 0.0
@@ -788,6 +806,16 @@ class Deployment(NamedTuple):
     acceptance_decay: Annotated[
         float, SHARE, "acceptance of a drafted token relative to that of the one before it"
     ] = 0.95  # Qwen3.5 0.955, GLM-5.2 0.945, Kimi-K3 0.935, MiniMax-M3 0.975, DeepSeek-V4 0.755
+    draft_devices: Annotated[
+        float,
+        DEGREE,
+        "devices that the draft model shares; if not given, the fewest that hold it, 1 in a sweep",
+    ] = 0.0
+    draft_link: Annotated[
+        float,
+        BANDWIDTH,
+        "bandwidth between the draft and its model; that of the slower network if not given",
+    ] = 0.0
     batch: Annotated[
         float,
         Limits("count", 1, 1e6, whole=True),

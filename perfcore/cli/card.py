@@ -35,7 +35,6 @@ TERMS: Final = (
     ("offload_s", "offload", "second memory tier, CPU"),
 )
 BINDS: Final = dict(zip(BOUND, (name for _, name, _ in TERMS), strict=True))
-_MEANINGS: Final = dict(zip(BOUND, (meaning for *_, meaning in TERMS), strict=True))
 _OFFLOADED: Final = {
     "weights": "weights may be offloaded",
     "kv": "KV cache may be offloaded",
@@ -71,7 +70,7 @@ def card(configuration: Configuration, *, sources: bool = False) -> list[Block]:
         blocks = [
             *_opening(configuration),
             *_verdict(configuration, point, bound),
-            *_time(point, bound),
+            *_time(configuration, point, bound),
             *_memory(configuration, point),
             *_physics(point, bound),
             *_help(configuration),
@@ -87,7 +86,8 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
     labels = configuration.labels
     ahead = configuration.ahead
     prompts = f", prompts on {ahead.device_count} x {ahead.labels['device']}" if ahead else ""
-    yield Title(f"{labels['model']} on {configuration.device_count} x {labels['device']}{prompts}")
+    name = f"{labels['model']} on {configuration.device_count} x {labels['device']}"
+    yield Title(f"{name}{prompts}{_beside(configuration)}")
     yield Paragraph(", ".join(setting(configuration)), "dim")
     if configuration.chosen:
         yield Paragraph(configuration.chosen, "dim")
@@ -102,6 +102,25 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
         yield Paragraph(f"{entry} is hypothetical: it does not exist", "doubt")
     for device in configuration.unsold:
         yield Paragraph(f"{device} is not on the market: its figures are announcements", "doubt")
+
+
+def _beside(configuration: Configuration) -> str:
+    """Return the devices of a draft or of experts, if they are others."""
+    beside = configuration.beside
+    if beside is None:
+        return ""
+    if configuration.draft_model:
+        devices = f"{configuration.pool['draft_devices']:.0f} x {beside.labels['device']}"
+        return f", draft {beside.labels['model']} on {devices}"
+    return f", experts on {configuration.pool['expert_devices']:.0f} x {beside.labels['device']}"
+
+
+def _terms(configuration: Configuration) -> tuple[tuple[str, str, str], ...]:
+    """Return the parts of a token's time by column: name and meaning."""
+    if configuration.beside is None:
+        return TERMS
+    name = "draft" if configuration.draft_model else "experts"
+    return (*TERMS[:-1], ("offload_s", name, "waiting for their devices"))
 
 
 def _refusal(configuration: Configuration, point: Point) -> Iterator[Block]:
@@ -120,9 +139,9 @@ def _refusal(configuration: Configuration, point: Point) -> Iterator[Block]:
 
 
 def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterator[Block]:
-    code = BOUND[int(point.bound)]
+    column, binds, meaning = _terms(configuration)[int(point.bound)]
     request = configuration.per_request()
-    share = getattr(point, TERMS[int(point.bound)][0]) / point.tpot_s
+    share = getattr(point, column) / point.tpot_s
     yield Panel(
         (
             Tile(
@@ -146,7 +165,7 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
             ),
         ),
         (
-            f"Bottleneck: {BINDS[code]}, {share:.1%} of the time per token ({_MEANINGS[code]}).",
+            f"Bottleneck: {binds}, {share:.1%} of the time per token ({meaning}).",
             (
                 f"{point.tpot_s / bound.tpot_s:.2f} x the physical bound of "
                 f"{format_quantity(bound.tpot_s, 's')}. Ranges are 80 % intervals."
@@ -328,11 +347,11 @@ def _bar_size() -> int:
     return min(max(width() - _TEXT, _BARS[0]), _BARS[1])
 
 
-def _time(point: Point, bound: Point) -> Iterator[Block]:
+def _time(configuration: Configuration, point: Point, bound: Point) -> Iterator[Block]:
     size = _bar_size()
     rows = []
     before = 0.0
-    for column, name, meaning in TERMS:
+    for column, name, meaning in _terms(configuration):
         seconds = getattr(point, column)
         if seconds == 0.0:
             continue
@@ -344,8 +363,9 @@ def _time(point: Point, bound: Point) -> Iterator[Block]:
         Row((*_term("TPOT", point.tpot_s, point), part_bar(0.0, 1.0, size), ""), "bold"),
         Row((*_term("bound", bound.tpot_s, point), whole, "ideal engine"), "dim"),
     ]
+    binding = _terms(configuration)[int(point.bound)][1]
     styles = {
-        (number, 3): "bad" if row.cells[0] == BINDS[BOUND[int(point.bound)]] else "cyan"
+        (number, 3): "bad" if row.cells[0] == binding else "cyan"
         for number, row in enumerate(rows[:-2])
     }
     yield Heading("Where the time per token goes")

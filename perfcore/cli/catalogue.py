@@ -34,7 +34,7 @@ from perfcore.cli.text import (
     quantity,
     say,
 )
-from perfcore.columns import AXES, BY_NAME, METRICS, PREFILL, SIMULATED, TRAFFIC_AXES, Column
+from perfcore.columns import AXES, BY_NAME, METRICS, PAIRS, SIMULATED, TRAFFIC_AXES, Column
 from perfcore.errors import InputError
 from perfcore.inputs import LIMITS
 from perfcore.reading.words import suggest
@@ -733,7 +733,7 @@ def columns(ctx: click.Context, match: str, traffic: bool, as_json: bool) -> Non
         return
     wanted = match.lower()
     results = (*TRAFFIC_AXES, *SIMULATED) if traffic else METRICS
-    known = (*AXES, *PREFILL, *results)
+    known = (*AXES, *PAIRS, *results)
     found = [c for c in known if wanted in c.name or wanted in c.meaning.lower()]
     if as_json:
         dump([_column(column) for column in found])

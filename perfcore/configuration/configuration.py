@@ -25,7 +25,18 @@ from perfcore.catalog.schema import (
 from perfcore.columns import AXES, METRICS, STATUS
 from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError, argument, show
-from perfcore.inputs import AXIS_INPUTS, LIMITS, PREFILL, PREFILL_AXES, PURCHASES, broken_ties
+from perfcore.inputs import (
+    AXIS_INPUTS,
+    DRAFT_AXES,
+    EXPERT_AXES,
+    LIMITS,
+    NEEDED,
+    PAIR_AXES,
+    PREFILL,
+    PREFILL_AXES,
+    PURCHASES,
+    broken_ties,
+)
 from perfcore.limits import POWER, Limits
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.cost import TOKENS_PER_MTOK
@@ -33,9 +44,16 @@ from perfcore.physics.memory import usable_bytes
 from perfcore.physics.parallelism import heads_fit, lay_out
 from perfcore.physics.roofline import peak_flops
 from perfcore.physics.sizing import LARGEST_DEGREE, fewest_devices, with_degrees
+from perfcore.physics.stages.beside import DraftMachine, ExpertMachine, fewest_expert_devices
 from perfcore.physics.stages.point import Point, PromptMachine
 from perfcore.physics.stages.point import evaluate as evaluate_point
-from perfcore.physics.stages.replica import PREFILL_POOL_FAILS, kv_hand_over
+from perfcore.physics.stages.replica import (
+    DRAFT_FAILS,
+    EXPERTS_DO_NOT_FIT,
+    OK,
+    PREFILL_POOL_FAILS,
+    kv_hand_over,
+)
 from perfcore.reading.places import Place, number
 from perfcore.space.axes import DEGREES, POOL_DEGREES, WhatIf, is_share, parse_what_ifs, share_of
 
@@ -43,6 +61,7 @@ NUMBERS: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.limits
 CHOICES: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.choices)
 KINDS: Final = tuple(name for name in AXIS_INPUTS if name not in (*NUMBERS, *CHOICES))
 POOL: Final = tuple(PREFILL_AXES)  # of a disaggregated server, if it is not as decode
+BESIDE: Final = (*EXPERT_AXES, *DRAFT_AXES)  # of experts or a draft on devices of their own
 STACK: Final = stack.NAMES
 _REPLACES: Final = {"prefill_chunk": "engine.prefill_chunk", "power_limit": "device.board_power"}
 _OF_DEVICE: Final = {"backend": "", "power_limit": None, "host": ""}
@@ -98,6 +117,8 @@ class Records(NamedTuple):
     input_len: float
     output_len: float
     prompts: PromptMachine | None = None
+    draft: DraftMachine | None = None
+    experts: ExpertMachine | None = None
 
     @property
     def usable_bytes(self) -> float:
@@ -151,6 +172,11 @@ class Configuration:
         Prefill replicas for each decode replica; as many as the engine's load asks for if None.
     prefill_link
         Bandwidth of each device to the other pool: ``"10 GB/s"``; the slower network's if None.
+    expert_device, expert_devices, expert_parts, expert_link
+        Devices of the routed experts, if they are not those of attention: as few as hold them if
+        their number is None. Attention and experts work on parts of the batch in turn, 2 if None.
+    draft_model, draft_device, draft_devices, draft_link
+        Model that drafts tokens, and its devices: as few as hold it if their number is None.
     prefix_hit
         Share of the prompt whose KV cache is already present.
     draft_len, acceptance, acceptance_decay
@@ -207,6 +233,14 @@ class Configuration:
     prefill_ep: int | str | None = None
     prefill_ratio: float | str | None = None
     prefill_link: float | str | None = None
+    expert_device: str | DeviceEntry = ""
+    expert_devices: int | str | None = None
+    expert_parts: int | str | None = None
+    expert_link: float | str | None = None
+    draft_model: str | ModelEntry = ""
+    draft_device: str | DeviceEntry = ""
+    draft_devices: int | str | None = None
+    draft_link: float | str | None = None
     batch: int | str = 1
     prefix_hit: float | str = 0.0
     draft_len: int | str = 0
@@ -227,8 +261,11 @@ class Configuration:
     numbers: Mapping[str, float] = field(init=False, repr=False, compare=False)
     what_ifs: tuple[WhatIf, ...] = field(init=False, repr=False, compare=False)
     resolved: stack.Resolved = field(init=False, repr=False, compare=False)
-    pool: Mapping[str, float] = field(init=False, repr=False, compare=False)  # numbers of it
+    # numbers that are given, or chosen, for other machines
+    pool: Mapping[str, float] = field(init=False, repr=False, compare=False)
     ahead: "Configuration | None" = field(init=False, repr=False, compare=False)  # runs prompts
+    # has the draft, or the experts
+    beside: "Configuration | None" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         faults: list[str] = []
@@ -254,9 +291,7 @@ class Configuration:
             faults.append(f"devices: {show(self.devices)} beside tp or pp; leave out one of them")
         if count > 0 and count % max(numbers["dp"], 1):
             faults.append(f"devices: {count} is no multiple of dp = {numbers['dp']:.0f}")
-        pool = self._checked_pool(numbers, faults)
-        if numbers["draft_len"] > 0 and numbers["acceptance"] == 0:
-            faults.append(f"draft_len: all drafts are rejected; use {argument('acceptance', 0.7)}")
+        pool = self._checked_others(numbers, found["model"], faults)
         if faults:
             raise InputError(dict.fromkeys(faults))
         entries = Entries(**found)  # type: ignore[arg-type]  # no fault: the right entries
@@ -273,6 +308,9 @@ class Configuration:
         object.__setattr__(self, "what_ifs", what_ifs)
         object.__setattr__(self, "pool", pool)
         object.__setattr__(self, "ahead", None)
+        object.__setattr__(self, "beside", None)
+        if self._states("draft_device") or self._states("expert_device"):
+            self._add_devices_beside()
         if count or self._is_to_be_laid_out:
             deployment = self._deployment(count)
             chosen = {"tp": int(deployment.tp), "pp": int(deployment.pp)}
@@ -291,6 +329,18 @@ class Configuration:
     def _states(self, name: str) -> bool:
         """Return whether a parameter of the prefill pool is given."""
         return getattr(self, name) not in ("", None)
+
+    def _checked_others(
+        self, own: Mapping[str, float], model: Entry | None, faults: list[str]
+    ) -> dict[str, float]:
+        """Return the numbers that are given for other machines, after checking all about them.
+
+        ``own`` are those of the servers that write, without drafts and experts elsewhere.
+        """
+        if own["draft_len"] > 0 and own["acceptance"] == 0:
+            faults.append(f"draft_len: all drafts are rejected; use {argument('acceptance', 0.7)}")
+        pool = self._checked_pool(own, faults)
+        return pool | self._checked_beside(own, model, faults)
 
     def _checked_pool(self, own: Mapping[str, float], faults: list[str]) -> dict[str, float]:
         """Return the numbers that are given for the prefill pool, after checking all about it.
@@ -315,6 +365,86 @@ class Configuration:
             ]
         numbers = [name for name in given if PREFILL_AXES[name].limits is not None]
         return {name: _number(name, getattr(self, name), faults) for name in numbers}
+
+    def _checked_beside(
+        self, own: Mapping[str, float], model: Entry | None, faults: list[str]
+    ) -> dict[str, float]:
+        """Return the numbers that are given for experts or a draft on devices of their own.
+
+        All about these devices is checked. ``own`` are the numbers of the others.
+        """
+        given = [name for name in BESIDE if self._states(name)]
+        for name in given:
+            if PAIR_AXES[name].limits is None:
+                _entry(PAIR_AXES[name].entry, getattr(self, name), faults)
+        if given:
+            faults += self._faults_beside(given, own, model)
+        numbers = [name for name in given if PAIR_AXES[name].limits is not None]
+        return {name: _number(name, getattr(self, name), faults) for name in numbers}
+
+    def _faults_beside(
+        self, given: list[str], own: Mapping[str, float], model: Entry | None
+    ) -> Iterable[str]:
+        """Yield why experts or a draft, of which axes are ``given``, have no devices of their own.
+
+        ``own`` are the numbers of the others.
+        """
+        experts = [name for name in given if name in EXPERT_AXES]
+        drafts = [name for name in given if name in DRAFT_AXES]
+        others: dict[str, object] = {"offload": self.offload, "gpu_layers": own["gpu_layers"]}
+        if experts:
+            others |= {"ep": own["ep"], "pp": own["pp"]}
+        beside = [other for other, value in others.items() if value != AXIS_INPUTS[other].default]
+        beside += [name for name in POOL if self._states(name)][:1]
+        beside += drafts[:1] if experts else []
+        if self.scheduler == "disaggregated":
+            beside.append(argument("scheduler", "disaggregated"))
+        for other in beside:
+            told = argument(other) if other in PAIR_AXES else other
+            yield f"{argument(given[0])}: beside {told}; leave out one of them"
+        for kind, names in (("expert", experts), ("draft", drafts)):
+            for needed in NEEDED[kind]:
+                if names and not self._states(needed):
+                    yield f"{argument(names[0])}: {argument(needed)} is missing; add it"
+        if drafts and own["draft_len"] == 0:
+            yield f"{argument(drafts[0])}: no tokens are drafted; add {argument('draft_len', 4)}"
+        if experts and isinstance(model, ModelEntry) and not model.record().experts:
+            yield f"{argument(experts[0])}: {model.name} has no routed experts; leave it out"
+
+    def _add_devices_beside(self) -> None:
+        """Set what is about the draft or the experts, on devices of their own.
+
+        Raises
+        ------
+        InputError
+            They are none.
+        """
+        kind = "draft" if self._states("draft_device") else "expert"
+        devices = f"{kind}_devices"
+        count = self.pool.get(devices)
+        own: dict[str, object] = {name: "" for name in BESIDE if PAIR_AXES[name].limits is None}
+        own |= {name: None for name in BESIDE if PAIR_AXES[name].limits is not None}
+        own |= {"device": getattr(self, f"{kind}_device"), "power_limit": self.power_limit}
+        own |= {"tp": 1, "pp": 1, "dp": 1, "ep": 1}
+        if kind == "draft":
+            own |= {"model": self.draft_model, "draft_len": 0, "acceptance": 0.0}
+            own |= {"scheduler": "static", "tp": count, "pp": None if count is None else 1}
+        try:
+            beside = self.changed(**own)
+            if count is not None and kind == "draft" and beside.entries.device.record().spatial:
+                beside = beside.changed(tp=1, pp=count)
+        except InputError as error:
+            raise InputError(f"{kind}: {fault}" for fault in error.faults) from None
+        if count is None:
+            count = beside.device_count
+            if kind == "expert":
+                made = beside.records
+                count = fewest_expert_devices(
+                    made.model, made.device, made.engine, made.weight_format
+                )
+        object.__setattr__(self, "beside", beside)
+        object.__setattr__(self, "pool", {**self.pool, devices: float(count)})
+        self.__dict__.pop("records", None)
 
     def _pool_of_prompts(self) -> "Configuration":
         """Return the configuration of a prefill replica, with room for one prompt in each group.
@@ -409,6 +539,13 @@ class Configuration:
         if self.ahead:
             apart = self.ahead.with_overrides(what_ifs)
             base = base._replace(prompts=PromptMachine(apart.device, apart.engine))
+        if self.beside:
+            other = self.beside.with_overrides(what_ifs)
+            if self._states("draft_device"):
+                draft = DraftMachine(other.model, other.device, other.engine, other.weight_format)
+                base = base._replace(draft=draft)
+            else:
+                base = base._replace(experts=ExpertMachine(other.device, other.engine))
         changed = {kind: getattr(base, kind) for kind in KINDS}
         for what_if in what_ifs:
             record, (value,) = changed[what_if.record], what_if.values
@@ -419,7 +556,7 @@ class Configuration:
 
     def _coordinate(self, name: str) -> float:
         """Return the value on a numeric axis, or the code of a choice."""
-        if name in PREFILL_AXES:
+        if name in PAIR_AXES:
             if self.ahead and name in POOL_DEGREES:
                 return float(self.ahead.numbers[name.removeprefix(PREFILL)])
             return float(self.pool.get(name, 0.0))
@@ -507,6 +644,8 @@ class Configuration:
         if self.of_pool:
             labels["offload"] = ""  # beside which there is no prefill pool
         made = self.records
+        if self.beside and point.status in (DRAFT_FAILS, EXPERTS_DO_NOT_FIT):
+            return self._remedy_beside(self.beside, point)
         if not self.ahead or point.status != PREFILL_POOL_FAILS:
             return remedy(made.model, made.device, made.usable_bytes, point, labels)
         ahead = self.ahead
@@ -517,6 +656,24 @@ class Configuration:
             own = re.escape(argument(name.removeprefix(PREFILL)))
             reason = re.sub(rf"(?<![\w-]){own}\b", argument(name), reason)
         return f"prefill pool: {reason}"
+
+    def _remedy_beside(self, beside: "Configuration", point: Point) -> str:
+        """Return why a draft or experts cannot run on their devices, and the remedy."""
+        if point.status == EXPERTS_DO_NOT_FIT:
+            made = beside.records
+            least = fewest_expert_devices(made.model, made.device, made.engine, made.weight_format)
+            return (
+                f"experts do not fit into {self.pool['expert_devices']:.0f} x "
+                f"{beside.labels['device']}; use {argument('expert_devices', int(least))}"
+            )
+        needs = beside.changed(tp=None, pp=None)
+        if needs.evaluate().status == OK:
+            more = argument("draft_devices", needs.device_count)
+            return f"draft: {beside.labels['model']} and its KV cache do not fit; use {more}"
+        made = beside.records
+        alone = beside.evaluate()
+        reason = remedy(made.model, made.device, made.usable_bytes, alone, beside.labels)
+        return f"draft: {reason}"
 
     def bound(self) -> Point:
         """Return the result with an ideal engine: the physical bound on this machine.
@@ -530,7 +687,8 @@ class Configuration:
 
     def without_speculation(self) -> Point:
         """Return the result without speculative decoding."""
-        return self.changed(draft_len=0).evaluate()
+        own = {name: "" if PAIR_AXES[name].limits is None else None for name in DRAFT_AXES}
+        return self.changed(draft_len=0, **own).evaluate()
 
     def changed(self, **fields: object) -> "Configuration":
         """Return a configuration on the same devices with some fields changed.
@@ -541,6 +699,8 @@ class Configuration:
         kept |= {name: self.numbers[name] for name in ("tp", "pp")}
         if self.ahead:
             kept |= {name: self._coordinate(name) for name in POOL_DEGREES}
+        if self.beside:
+            kept |= {name: self.pool[name] for name in self.pool if name in BESIDE}
         if "engine" in fields:
             kept |= _OF_ENGINE
         if "device" in fields:
@@ -561,11 +721,12 @@ class Configuration:
 
     @property
     def of_pool(self) -> dict[str, str | float]:
-        """What is given for the prefill pool, and its degrees if it is one of its own, by name."""
+        """What is given for other machines by name, and their degrees and numbers."""
         found: dict[str, str | float] = {}
-        for name, rule in PREFILL_AXES.items():
-            if rule.limits is None and self.ahead and self._states(name):
-                found[name] = str(self.ahead.labels[rule.entry])
+        for name, rule in PAIR_AXES.items():
+            other = self.beside if name in BESIDE else self.ahead
+            if rule.limits is None and other and self._states(name):
+                found[name] = str(other.labels[rule.entry])
             elif self.ahead and name in POOL_DEGREES:
                 found[name] = self.ahead.numbers[name.removeprefix(PREFILL)]
             elif name in self.pool:
@@ -610,7 +771,7 @@ class Configuration:
         """Return the estimated facts that the result depends on and that no override replaces."""
         replaced = {(w.record, w.field) for w in self.what_ifs if w.mode == "set"}
         untouched = self._untouched()
-        apart = self.ahead.estimated if self.ahead else ()
+        apart = [fact for other in self.others for fact in other.estimated]
         own = (
             estimate
             for kind in KINDS
@@ -634,13 +795,20 @@ class Configuration:
     def hypothetical(self) -> tuple[str, ...]:
         """Names of entries that do not exist as products."""
         own = [self._name(kind) for kind in KINDS if getattr(self.entries, kind).hypothetical]
-        return tuple(dict.fromkeys((*own, *(self.ahead.hypothetical if self.ahead else ()))))
+        own += [name for other in self.others for name in other.hypothetical]
+        return tuple(dict.fromkeys(own))
 
     @property
     def unsold(self) -> tuple[str, ...]:
         """Names of devices that are announced, or used by their makers alone."""
-        own = [self.labels["device"]] if self.entries.device.status in UNSOLD else []
-        return tuple(dict.fromkeys((*map(str, own), *(self.ahead.unsold if self.ahead else ()))))
+        own = [str(self.labels["device"])] if self.entries.device.status in UNSOLD else []
+        own += [name for other in self.others for name in other.unsold]
+        return tuple(dict.fromkeys(own))
+
+    @property
+    def others(self) -> tuple["Configuration", ...]:
+        """What runs on other machines: prompts, a draft, or experts."""
+        return tuple(other for other in (self.ahead, self.beside) if other)
 
     def _untouched(self) -> set[str]:
         """Return the fields of the device that have no effect on the result."""
@@ -666,7 +834,7 @@ class Configuration:
             fields.add("layer_latency")
         if joined * self.numbers["pp"] == 1:
             fields |= {"link_bandwidth", "scale_up_domain"}
-        if joined <= domain and self.scheduler != "disaggregated":
+        if joined <= domain and self.scheduler != "disaggregated" and not self.beside:
             fields.add("network_bandwidth")
         return fields
 
@@ -738,7 +906,7 @@ def configured(
     InputError
         There are faults, of which unknown names come first; all of them are listed.
     """
-    known = (*list(AXIS_INPUTS)[2:], *POOL, "devices", "overrides", *STACK)
+    known = (*list(AXIS_INPUTS)[2:], *PAIR_AXES, "devices", "overrides", *STACK)
     faults: list[str] = []
     for name in options:
         if name not in known:
@@ -759,9 +927,9 @@ def faults_of(name: str, given: object) -> list[str]:
         _check_choice(name, given, faults)
     elif name in NUMBERS:
         _number(name, given, faults)
-    elif name in POOL and PREFILL_AXES[name].limits is None:
-        _entry(PREFILL_AXES[name].entry, given, faults)
-    elif name in POOL:
+    elif name in PAIR_AXES and PAIR_AXES[name].limits is None:
+        _entry(PAIR_AXES[name].entry, given, faults)
+    elif name in PAIR_AXES:
         _number(name, given, faults)
     elif name == "devices":
         _device_count(given, faults)
@@ -887,7 +1055,7 @@ def _plain(given: object, bound: Limits) -> object:
 
 
 def _number(name: str, given: object, faults: list[str]) -> float:
-    bound = (AXIS_INPUTS.get(name) or PREFILL_AXES[name]).limits
+    bound = (AXIS_INPUTS.get(name) or PAIR_AXES[name]).limits
     if bound is None:
         raise KeyError(name)
     return number(_plain(given, bound), bound, Place(name, "", faults)) or 0
@@ -896,9 +1064,9 @@ def _number(name: str, given: object, faults: list[str]) -> float:
 def _what_ifs(overrides: Mapping[str, object], faults: list[str]) -> tuple[WhatIf, ...]:
     place = Place("overrides", "", faults)
     for key in overrides:
-        if key in AXIS_INPUTS or key in POOL:
+        if key in AXIS_INPUTS or key in PAIR_AXES:
             place.fault(f"{key!r} is an axis", "give it as an option")
-    fields = {k: v for k, v in overrides.items() if k not in AXIS_INPUTS and k not in POOL}
+    fields = {k: v for k, v in overrides.items() if k not in AXIS_INPUTS and k not in PAIR_AXES}
     what_ifs = parse_what_ifs(fields, place)
     for what_if in what_ifs.values():
         if len(what_if.values) != 1:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, Final
 
-from perfcore.configuration.configuration import POOL, Configuration
+from perfcore.configuration.configuration import BESIDE, POOL, Configuration
 from perfcore.errors import InputError, argument
 from perfcore.reading.places import Place
 from perfcore.traffic.intervals import intervals
@@ -19,7 +19,8 @@ _OF_RULES: Final = tuple(one.name for one in fields(Rules))
 _OF_CONFIGURATION: Final = tuple(
     one.name
     for one in fields(Configuration)
-    if one.init and one.name not in {"model", "device", "scheduler", "batch", *POOL, *_OF_TRAFFIC}
+    if one.init
+    and one.name not in {"model", "device", "scheduler", "batch", *POOL, *BESIDE, *_OF_TRAFFIC}
 )
 
 

@@ -112,7 +112,12 @@ def expert_slots(experts: float, ranks: float) -> float:
 
 
 def experts_fit(model: Model, deployment: Deployment) -> bool:
-    """Return whether ``ep`` is 1, or divides a stage's devices, which have experts to share."""
+    """Return whether ``ep`` is 1, or divides a stage's devices, which have experts to share.
+
+    Experts on devices of their own are spread over these, for a model in one stage.
+    """
+    if deployment.expert_devices > 0.0:
+        return model.experts > 0.0 and deployment.ep <= 1.0 and deployment.pp <= 1.0
     divides = (deployment.tp * deployment.dp) % deployment.ep == 0.0
     return deployment.ep <= 1.0 or (divides and model.experts > 0.0)
 

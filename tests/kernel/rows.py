@@ -6,7 +6,7 @@ from functools import cache
 
 from perfcore import catalog, records
 from perfcore.columns import METRICS
-from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES
+from perfcore.inputs import AXIS_INPUTS, PAIR_AXES
 from perfcore.physics.stages.point import evaluate
 from perfcore.runs.parquet import schema
 from perfcore.runs.workers import evaluate_rows
@@ -52,7 +52,7 @@ def axis_record(kind, name, device=None, weights=None):
 def deployment_of(row):
     """Return the deployment of a row's axes, with choices as codes."""
     fields = records.Deployment._fields
-    deployment = {name: row[name] for name in fields if name not in PREFILL_AXES}
+    deployment = {name: row[name] for name in fields if name not in PAIR_AXES}
     for name in ("scheduler", "offload"):
         deployment[name] = AXIS_INPUTS[name].choices.index(row[name])
     return records.Deployment(**{name: float(value) for name, value in deployment.items()})
