@@ -13,7 +13,8 @@ from perfcore.cli.document import markdown, show
 from perfcore.cli.parsing import Command
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
 from perfcore.columns import BY_NAME
-from perfcore.configuration.configuration import NATIVE, NUMBERS, Configuration, told
+from perfcore.configuration.configuration import NUMBERS, Configuration, told
+from perfcore.configuration.parameters import NATIVE
 from perfcore.errors import InputError
 from perfcore.inputs import AXIS_INPUTS, PAIR_AXES, RECORDS, AxisInput
 from perfcore.reading.places import Place

@@ -1,20 +1,18 @@
 """One configuration: names resolved to entries and records, and its result."""
 
-import contextlib
-import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final, NamedTuple, SupportsFloat, SupportsIndex, cast
+from typing import Final, NamedTuple, cast
 
 from perfcore import records
-from perfcore.catalog import loader, stack
+from perfcore.catalog import stack
 from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.estimates import HOST, SECOND_TIER, EstimatedFact, estimates
 from perfcore.catalog.model_entry import ModelEntry
-from perfcore.catalog.native import as_published, native_format
+from perfcore.catalog.native import as_published
 from perfcore.catalog.schema import (
     UNSOLD,
     DeviceEntry,
@@ -23,27 +21,35 @@ from perfcore.catalog.schema import (
     WeightFormatEntry,
 )
 from perfcore.columns import AXES, METRICS, STATUS
+from perfcore.configuration.beside import BESIDE, alone, faults_beside, remedy_of_experts
+from perfcore.configuration.parameters import (
+    AUTO_DEVICES,
+    NATIVE,
+    check_choice,
+    device_count,
+    entry_of,
+    number_of,
+    stated_input,
+    weights_of,
+    what_ifs_of,
+)
 from perfcore.configuration.remedy import remedy
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import (
     AXIS_INPUTS,
-    DRAFT_AXES,
-    EXPERT_AXES,
     LIMITS,
-    NEEDED,
     PAIR_AXES,
     PREFILL,
     PREFILL_AXES,
     PURCHASES,
     broken_ties,
 )
-from perfcore.limits import POWER, Limits
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.cost import TOKENS_PER_MTOK
 from perfcore.physics.memory import usable_bytes
 from perfcore.physics.parallelism import heads_fit, lay_out
 from perfcore.physics.roofline import peak_flops
-from perfcore.physics.sizing import LARGEST_DEGREE, fewest_devices, with_degrees
+from perfcore.physics.sizing import fewest_devices, with_degrees
 from perfcore.physics.stages.beside import DraftMachine, ExpertMachine, fewest_expert_devices
 from perfcore.physics.stages.point import Point, PromptMachine
 from perfcore.physics.stages.point import evaluate as evaluate_point
@@ -54,14 +60,13 @@ from perfcore.physics.stages.replica import (
     PREFILL_POOL_FAILS,
     kv_hand_over,
 )
-from perfcore.reading.places import Place, number
-from perfcore.space.axes import DEGREES, POOL_DEGREES, WhatIf, is_share, parse_what_ifs, share_of
+from perfcore.reading.places import Place
+from perfcore.space.axes import DEGREES, POOL_DEGREES, WhatIf, is_share
 
 NUMBERS: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.limits is not None)
 CHOICES: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.choices)
 KINDS: Final = tuple(name for name in AXIS_INPUTS if name not in (*NUMBERS, *CHOICES))
 POOL: Final = tuple(PREFILL_AXES)  # of a disaggregated server, if it is not as decode
-BESIDE: Final = (*EXPERT_AXES, *DRAFT_AXES)  # of experts or a draft on devices of their own
 STACK: Final = stack.NAMES
 _REPLACES: Final = {"prefill_chunk": "engine.prefill_chunk", "power_limit": "device.board_power"}
 _OF_DEVICE: Final = {"backend": "", "power_limit": None, "host": ""}
@@ -72,7 +77,6 @@ _OF_ENGINE: Final = {
     "runner": "",
     "prefill_chunk": None,
 }
-_SPELLED: Final = {"true": True, "false": False}
 _KNOWN_WITHOUT_RUNNING: Final = (
     "status",
     "weight_bytes_per_device",
@@ -82,11 +86,8 @@ _KNOWN_WITHOUT_RUNNING: Final = (
     "max_batch",
     "devices_needed",
 )
-NATIVE: Final = "native"  # weight format that a model is published in
 _WEIGHTS: Final = "weight_format"
 _BOUND_ENGINE: Final = "ideal"
-AUTO_DEVICES: Final = "auto"
-_DEVICES: Final = Limits("count", 1, LARGEST_DEGREE, whole=True)
 ARITHMETIC_FIELD: Final = {
     float(code): f"flops_{name}"
     for code, name in enumerate(LIMITS["weight_format"]["arithmetic"].choices)
@@ -270,13 +271,13 @@ class Configuration:
     def __post_init__(self) -> None:
         faults: list[str] = []
         others = (kind for kind in KINDS if kind != _WEIGHTS)
-        found = {kind: _entry(kind, getattr(self, kind), faults) for kind in others}
-        found[_WEIGHTS] = _weights(self.weight_format, found["model"], found["engine"], faults)
+        found = {kind: entry_of(kind, getattr(self, kind), faults) for kind in others}
+        found[_WEIGHTS] = weights_of(self.weight_format, found["model"], found["engine"], faults)
         for name in CHOICES:
-            _check_choice(name, getattr(self, name), faults)
-        numbers = {name: _number(name, self._given(name), faults) for name in NUMBERS}
-        what_ifs = _what_ifs(self.overrides, faults)
-        stated = {name: _stated(name, getattr(self, name), faults) for name in STACK}
+            check_choice(name, getattr(self, name), faults)
+        numbers = {name: number_of(name, self._given(name), faults) for name in NUMBERS}
+        what_ifs = what_ifs_of(self.overrides, faults)
+        stated = {name: stated_input(name, getattr(self, name), faults) for name in STACK}
         device, limit = found["device"], stated["power_limit"]
         if is_share(self.power_limit) and isinstance(limit, float):
             rated = device.record().rated_power if isinstance(device, DeviceEntry) else 0.0
@@ -286,7 +287,7 @@ class Configuration:
             for name, key in _REPLACES.items()
             if stated[name] is not None and key in self.overrides
         ]
-        count = _device_count(self.devices, faults)
+        count = device_count(self.devices, faults)
         if count != 0 and (numbers["tp"], numbers["pp"]) != (1, 1):
             faults.append(f"devices: {show(self.devices)} beside tp or pp; leave out one of them")
         if count > 0 and count % max(numbers["dp"], 1):
@@ -310,7 +311,7 @@ class Configuration:
         object.__setattr__(self, "ahead", None)
         object.__setattr__(self, "beside", None)
         if self._states("draft_device") or self._states("expert_device"):
-            self._add_devices_beside()
+            self._add_devices_beside("draft" if self._states("draft_device") else "expert")
         if count or self._is_to_be_laid_out:
             deployment = self._deployment(count)
             chosen = {"tp": int(deployment.tp), "pp": int(deployment.pp)}
@@ -340,7 +341,15 @@ class Configuration:
         if own["draft_len"] > 0 and own["acceptance"] == 0:
             faults.append(f"draft_len: all drafts are rejected; use {argument('acceptance', 0.7)}")
         pool = self._checked_pool(own, faults)
-        return pool | self._checked_beside(own, model, faults)
+        beside = [name for name in BESIDE if self._states(name)]
+        for name in beside:
+            if PAIR_AXES[name].limits is None:
+                entry_of(PAIR_AXES[name].entry, getattr(self, name), faults)
+        if beside:
+            stated = {name: getattr(self, name) for name in PAIR_AXES if self._states(name)}
+            faults += faults_beside(stated, own, self.offload, self.scheduler, model)
+        numbers = [name for name in beside if PAIR_AXES[name].limits is not None]
+        return pool | {name: number_of(name, getattr(self, name), faults) for name in numbers}
 
     def _checked_pool(self, own: Mapping[str, float], faults: list[str]) -> dict[str, float]:
         """Return the numbers that are given for the prefill pool, after checking all about it.
@@ -350,7 +359,7 @@ class Configuration:
         given = [name for name in POOL if self._states(name)]
         for name in given:
             if PREFILL_AXES[name].limits is None:
-                _entry(PREFILL_AXES[name].entry, getattr(self, name), faults)
+                entry_of(PREFILL_AXES[name].entry, getattr(self, name), faults)
         for name in given[:1]:
             if self.scheduler != "disaggregated":
                 faults.append(
@@ -364,54 +373,9 @@ class Configuration:
                 if value != AXIS_INPUTS[other].default
             ]
         numbers = [name for name in given if PREFILL_AXES[name].limits is not None]
-        return {name: _number(name, getattr(self, name), faults) for name in numbers}
+        return {name: number_of(name, getattr(self, name), faults) for name in numbers}
 
-    def _checked_beside(
-        self, own: Mapping[str, float], model: Entry | None, faults: list[str]
-    ) -> dict[str, float]:
-        """Return the numbers that are given for experts or a draft on devices of their own.
-
-        All about these devices is checked. ``own`` are the numbers of the others.
-        """
-        given = [name for name in BESIDE if self._states(name)]
-        for name in given:
-            if PAIR_AXES[name].limits is None:
-                _entry(PAIR_AXES[name].entry, getattr(self, name), faults)
-        if given:
-            faults += self._faults_beside(given, own, model)
-        numbers = [name for name in given if PAIR_AXES[name].limits is not None]
-        return {name: _number(name, getattr(self, name), faults) for name in numbers}
-
-    def _faults_beside(
-        self, given: list[str], own: Mapping[str, float], model: Entry | None
-    ) -> Iterable[str]:
-        """Yield why experts or a draft, of which axes are ``given``, have no devices of their own.
-
-        ``own`` are the numbers of the others.
-        """
-        experts = [name for name in given if name in EXPERT_AXES]
-        drafts = [name for name in given if name in DRAFT_AXES]
-        others: dict[str, object] = {"offload": self.offload, "gpu_layers": own["gpu_layers"]}
-        if experts:
-            others |= {"ep": own["ep"], "pp": own["pp"]}
-        beside = [other for other, value in others.items() if value != AXIS_INPUTS[other].default]
-        beside += [name for name in POOL if self._states(name)][:1]
-        beside += drafts[:1] if experts else []
-        if self.scheduler == "disaggregated":
-            beside.append(argument("scheduler", "disaggregated"))
-        for other in beside:
-            told = argument(other) if other in PAIR_AXES else other
-            yield f"{argument(given[0])}: beside {told}; leave out one of them"
-        for kind, names in (("expert", experts), ("draft", drafts)):
-            for needed in NEEDED[kind]:
-                if names and not self._states(needed):
-                    yield f"{argument(names[0])}: {argument(needed)} is missing; add it"
-        if drafts and own["draft_len"] == 0:
-            yield f"{argument(drafts[0])}: no tokens are drafted; add {argument('draft_len', 4)}"
-        if experts and isinstance(model, ModelEntry) and not model.record().experts:
-            yield f"{argument(experts[0])}: {model.name} has no routed experts; leave it out"
-
-    def _add_devices_beside(self) -> None:
+    def _add_devices_beside(self, kind: str) -> None:
         """Set what is about the draft or the experts, on devices of their own.
 
         Raises
@@ -419,13 +383,17 @@ class Configuration:
         InputError
             They are none.
         """
-        kind = "draft" if self._states("draft_device") else "expert"
         devices = f"{kind}_devices"
         count = self.pool.get(devices)
-        own: dict[str, object] = {name: "" for name in BESIDE if PAIR_AXES[name].limits is None}
-        own |= {name: None for name in BESIDE if PAIR_AXES[name].limits is not None}
-        own |= {"device": getattr(self, f"{kind}_device"), "power_limit": self.power_limit}
-        own |= {"tp": 1, "pp": 1, "dp": 1, "ep": 1}
+        own = {
+            **alone(),
+            "device": getattr(self, f"{kind}_device"),
+            "power_limit": self.power_limit,
+            "tp": 1,
+            "pp": 1,
+            "dp": 1,
+            "ep": 1,
+        }
         if kind == "draft":
             own |= {"model": self.draft_model, "draft_len": 0, "acceptance": 0.0}
             own |= {"scheduler": "static", "tp": count, "pp": None if count is None else 1}
@@ -436,12 +404,9 @@ class Configuration:
         except InputError as error:
             raise InputError(f"{kind}: {fault}" for fault in error.faults) from None
         if count is None:
-            count = beside.device_count
-            if kind == "expert":
-                made = beside.records
-                count = fewest_expert_devices(
-                    made.model, made.device, made.engine, made.weight_format
-                )
+            made = beside.records
+            known = (made.model, made.device, made.engine, made.weight_format)
+            count = beside.device_count if kind == "draft" else fewest_expert_devices(*known)
         object.__setattr__(self, "beside", beside)
         object.__setattr__(self, "pool", {**self.pool, devices: float(count)})
         self.__dict__.pop("records", None)
@@ -644,8 +609,14 @@ class Configuration:
         if self.of_pool:
             labels["offload"] = ""  # beside which there is no prefill pool
         made = self.records
-        if self.beside and point.status in (DRAFT_FAILS, EXPERTS_DO_NOT_FIT):
-            return self._remedy_beside(self.beside, point)
+        if self.beside and point.status == EXPERTS_DO_NOT_FIT:
+            return remedy_of_experts(self.beside.records, self.beside.labels, self.pool)
+        if self.beside and point.status == DRAFT_FAILS:
+            needs = self.beside.changed(tp=None, pp=None)
+            if needs.evaluate().status == OK:
+                more = argument("draft_devices", needs.device_count)
+                return f"draft: {needs.labels['model']} and its KV cache do not fit; use {more}"
+            return f"draft: {needs.remedy}"
         if not self.ahead or point.status != PREFILL_POOL_FAILS:
             return remedy(made.model, made.device, made.usable_bytes, point, labels)
         ahead = self.ahead
@@ -656,24 +627,6 @@ class Configuration:
             own = re.escape(argument(name.removeprefix(PREFILL)))
             reason = re.sub(rf"(?<![\w-]){own}\b", argument(name), reason)
         return f"prefill pool: {reason}"
-
-    def _remedy_beside(self, beside: "Configuration", point: Point) -> str:
-        """Return why a draft or experts cannot run on their devices, and the remedy."""
-        if point.status == EXPERTS_DO_NOT_FIT:
-            made = beside.records
-            least = fewest_expert_devices(made.model, made.device, made.engine, made.weight_format)
-            return (
-                f"experts do not fit into {self.pool['expert_devices']:.0f} x "
-                f"{beside.labels['device']}; use {argument('expert_devices', int(least))}"
-            )
-        needs = beside.changed(tp=None, pp=None)
-        if needs.evaluate().status == OK:
-            more = argument("draft_devices", needs.device_count)
-            return f"draft: {beside.labels['model']} and its KV cache do not fit; use {more}"
-        made = beside.records
-        alone = beside.evaluate()
-        reason = remedy(made.model, made.device, made.usable_bytes, alone, beside.labels)
-        return f"draft: {reason}"
 
     def bound(self) -> Point:
         """Return the result with an ideal engine: the physical bound on this machine.
@@ -687,8 +640,7 @@ class Configuration:
 
     def without_speculation(self) -> Point:
         """Return the result without speculative decoding."""
-        own = {name: "" if PAIR_AXES[name].limits is None else None for name in DRAFT_AXES}
-        return self.changed(draft_len=0, **own).evaluate()
+        return self.changed(draft_len=0, **alone()).evaluate()
 
     def changed(self, **fields: object) -> "Configuration":
         """Return a configuration on the same devices with some fields changed.
@@ -922,158 +874,27 @@ def faults_of(name: str, given: object) -> list[str]:
     if name == _WEIGHTS and given == NATIVE:
         return faults
     if name in KINDS:
-        _entry(name, given, faults)
+        entry_of(name, given, faults)
     elif name in CHOICES:
-        _check_choice(name, given, faults)
+        check_choice(name, given, faults)
     elif name in NUMBERS:
-        _number(name, given, faults)
+        number_of(name, given, faults)
     elif name in PAIR_AXES and PAIR_AXES[name].limits is None:
-        _entry(PAIR_AXES[name].entry, given, faults)
+        entry_of(PAIR_AXES[name].entry, given, faults)
     elif name in PAIR_AXES:
-        _number(name, given, faults)
+        number_of(name, given, faults)
     elif name == "devices":
-        _device_count(given, faults)
+        device_count(given, faults)
     elif name in STACK:
-        _stated(name, given, faults)
+        stated_input(name, given, faults)
     elif isinstance(given, Mapping):
-        _what_ifs(given, faults)
+        what_ifs_of(given, faults)
     else:
         faults.append(
             f"{name}: {show(given)} is not a table; "
             'write { "device.memory_bandwidth" = "4 TB/s" }'
         )
     return faults
-
-
-def _device_count(given: object, faults: list[str]) -> int:
-    """Return a stated number of devices; 0 if none is stated, -1 for as few as are needed."""
-    if given in ("", None):
-        return 0
-    if given == AUTO_DEVICES:
-        return -1
-    before = len(faults)
-    found = number(_plain(given, _DEVICES), _DEVICES, Place("devices", "", faults))
-    if len(faults) > before:
-        faults[before:] = [f"{fault}, or 'auto'" for fault in faults[before:]]
-    return int(found or 0)
-
-
-def _weights(
-    given: object, model: Entry | None, engine: Entry | None, faults: list[str]
-) -> Entry | None:
-    """Return the weight format; ``native`` is that of published weights in the engine's files."""
-    published = given == NATIVE or (
-        isinstance(model, ModelEntry) and isinstance(given, str) and given == model.native_dtype
-    )
-    if not published:
-        return _entry(_WEIGHTS, given, faults)
-    if not isinstance(model, ModelEntry):
-        return None
-    name = native_format(model)
-    if not name:
-        faults.append(
-            f"{argument('weight_format')}: {model.name} is published in "
-            f"{show(model.native_dtype)}, which is no weight format here; give one "
-            "(perfcore formats lists all)"
-        )
-        return None
-    if isinstance(engine, EngineEntry):
-        name = engine.file_format(name)
-    return _entry(_WEIGHTS, name, faults)
-
-
-def _entry(kind: str, given: object, faults: list[str]) -> Entry | None:
-    if isinstance(given, Entry):
-        if given.kind == kind:
-            return given
-        faults.append(f"{kind}: {given.name!r} is a {given.kind}; give a {kind}")
-        return None
-    if not isinstance(given, str):
-        faults.append(f"{kind}: {show(given)} is not a name; write it in quotes")
-        return None
-    try:
-        return loader.load(kind, given)
-    except InputError as error:
-        faults += error.faults
-        return None
-
-
-def _check_choice(name: str, given: object, faults: list[str]) -> None:
-    choices = AXIS_INPUTS[name].choices
-    if given not in choices:
-        place = Place(name, "", faults)
-        place.unknown("value", given if isinstance(given, str) else show(given), choices)
-
-
-def _stated(name: str, given: object, faults: list[str]) -> object:
-    """Return an input of the stack; after a fault, or if it is empty, as if it were not stated."""
-    place = Place(name, "", faults)
-    if name in stack.NUMBERS:
-        return None if given in (None, "") else _stated_number(name, given, place)
-    if name == "eager":
-        if isinstance(given, bool):
-            return given
-        if given not in ("", *_SPELLED):
-            place.fault(f"{show(given)} is neither true nor false", "write one of them")
-        return _SPELLED.get(str(given), False)
-    if not isinstance(given, str):
-        place.fault(f"{show(given)} is no text", "write it in quotes")
-        return ""
-    choices = {"backend": stack.BACKENDS, "runner": stack.RUNNERS}.get(name)
-    if choices and given not in ("", *choices):
-        place.unknown("value", given, choices)
-    return given
-
-
-def _stated_number(name: str, given: object, place: Place) -> float | None:
-    bound = stack.NUMBERS[name]
-    if name == "power_limit" and is_share(given):
-        return share_of(str(given), place)
-    if name == "power_limit" and isinstance(given, str) and not _is_bare(given):
-        bound = POWER
-    return number(_plain(given, bound), bound, place)
-
-
-def _is_bare(text: str) -> bool:
-    """Return whether a text is a number without a unit."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _plain(given: object, bound: Limits) -> object:
-    """Return a number of NumPy or another library as one of Python."""
-    if not isinstance(given, bool | str | float):
-        with contextlib.suppress(TypeError):
-            if isinstance(given, SupportsIndex):
-                return operator.index(given)
-            if isinstance(given, SupportsFloat) and not bound.whole:
-                return float(given)
-    return given
-
-
-def _number(name: str, given: object, faults: list[str]) -> float:
-    bound = (AXIS_INPUTS.get(name) or PAIR_AXES[name]).limits
-    if bound is None:
-        raise KeyError(name)
-    return number(_plain(given, bound), bound, Place(name, "", faults)) or 0
-
-
-def _what_ifs(overrides: Mapping[str, object], faults: list[str]) -> tuple[WhatIf, ...]:
-    place = Place("overrides", "", faults)
-    for key in overrides:
-        if key in AXIS_INPUTS or key in PAIR_AXES:
-            place.fault(f"{key!r} is an axis", "give it as an option")
-    fields = {k: v for k, v in overrides.items() if k not in AXIS_INPUTS and k not in PAIR_AXES}
-    what_ifs = parse_what_ifs(fields, place)
-    for what_if in what_ifs.values():
-        if len(what_if.values) != 1:
-            place.at(what_if.key).fault(
-                f"{len(what_if.values)} values", "give one; a sweep takes several"
-            )
-    return tuple(what_ifs.values())
 
 
 def _check_overridden(made: Records, what_ifs: tuple[WhatIf, ...], entries: Entries) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, Final
 
-from perfcore.configuration.configuration import BESIDE, POOL, Configuration
+from perfcore.configuration.beside import BESIDE
+from perfcore.configuration.configuration import POOL, Configuration
 from perfcore.errors import InputError, argument
 from perfcore.reading.places import Place
 from perfcore.traffic.intervals import intervals

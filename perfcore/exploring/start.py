@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
-from perfcore.configuration.configuration import AUTO_DEVICES
+from perfcore.configuration.parameters import AUTO_DEVICES
 from perfcore.errors import InputError, argument
 from perfcore.exploring import rows
 from perfcore.inputs import AXIS_INPUTS, PAIR_AXES, RECORDS

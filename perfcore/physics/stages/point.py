@@ -296,7 +296,8 @@ def point_at(
         steps_s = (pace.decode + shared_steps) * step_s
         if replica.waits == 1.0:  # behind which nothing hides
             on_cpu_s = prefill.cpu_s * prefill.per_prompt
-            own_s += prefill.cpu_s  # a prompt waits for all of its pass
+            # a prompt waits for all of its pass in the CPU, which reads weights for all prompts
+            own_s += prefill.cpu_s if replica.on_cpu == 1.0 else on_cpu_s
             others_s += pace.ahead * on_cpu_s
             beside_s += on_cpu_s
             between_cpu = between * prefill.per_prompt
