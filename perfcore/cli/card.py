@@ -109,18 +109,20 @@ def _beside(configuration: Configuration) -> str:
     beside = configuration.beside
     if beside is None:
         return ""
+    devices = f"{configuration.devices_beside} x {beside.labels['device']}"
     if configuration.draft_model:
-        devices = f"{configuration.pool['draft_devices']:.0f} x {beside.labels['device']}"
         return f", draft {beside.labels['model']} on {devices}"
-    return f", experts on {configuration.pool['expert_devices']:.0f} x {beside.labels['device']}"
+    return f", experts on {devices}"
 
 
 def _terms(configuration: Configuration) -> tuple[tuple[str, str, str], ...]:
     """Return the parts of a token's time by column: name and meaning."""
     if configuration.beside is None:
         return TERMS
-    name = "draft" if configuration.draft_model else "experts"
-    return (*TERMS[:-1], ("offload_s", name, "waiting for their devices"))
+    name, meaning = "experts", "on their devices, links"
+    if configuration.draft_model:
+        name, meaning = "draft", "on its devices, links"
+    return (*TERMS[:-1], ("offload_s", name, meaning))
 
 
 def _refusal(configuration: Configuration, point: Point) -> Iterator[Block]:
@@ -197,6 +199,7 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
                     f"{significant(point.requests_per_s * configuration.records.output_len)} "
                     f"tokens/s, {significant(point.requests_per_s, 3)} requests/s on "
                     f"{plural(configuration.device_count, 'device')}"
+                    + (f" and {configuration.devices_beside}" if configuration.beside else "")
                 ),
             ),
             (

@@ -38,6 +38,8 @@ _METAVARS: Final = {
     "output_len": "TOKENS",
     "prefill_ratio": "RATIO",
     "prefill_link": "BANDWIDTH",
+    "expert_link": "BANDWIDTH",
+    "draft_link": "BANDWIDTH",
 }
 _TOLD: Final = {"gpu_layers": "all", "cpu_moe_layers": "all"}  # defaults that no model exceeds
 _ARGUMENTS: Final = ("model", "device")

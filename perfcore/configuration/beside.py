@@ -1,16 +1,12 @@
 """Experts, or a draft model, on devices beside those of a configuration: faults and remedies."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.errors import argument
 from perfcore.inputs import AXIS_INPUTS, DRAFT_AXES, EXPERT_AXES, NEEDED, PAIR_AXES, PREFILL_AXES
-from perfcore.physics.stages.beside import fewest_expert_devices
-
-if TYPE_CHECKING:
-    from perfcore.configuration.configuration import Records
 
 BESIDE: Final = (*EXPERT_AXES, *DRAFT_AXES)
 
@@ -59,12 +55,9 @@ def faults_beside(
         yield f"{argument(experts[0])}: {model.name} has no routed experts; leave it out"
 
 
-def remedy_of_experts(
-    made: "Records", labels: Mapping[str, str | float], numbers: Mapping[str, float]
-) -> str:
-    """Return how experts that do not fit would, on devices with ``labels``."""
-    least = fewest_expert_devices(made.model, made.device, made.engine, made.weight_format)
+def remedy_of_experts(device: str, devices: float, least: float) -> str:
+    """Return why experts do not fit into some devices, and the remedy: ``least`` of them."""
     return (
-        f"experts do not fit into {numbers['expert_devices']:.0f} x {labels['device']}; use "
+        f"experts do not fit into {devices:.0f} x {device}; use "
         f"{argument('expert_devices', int(least))} or more"
     )

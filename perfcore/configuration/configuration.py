@@ -404,9 +404,8 @@ class Configuration:
         except InputError as error:
             raise InputError(f"{kind}: {fault}" for fault in error.faults) from None
         if count is None:
-            made = beside.records
-            known = (made.model, made.device, made.engine, made.weight_format)
-            count = beside.device_count if kind == "draft" else fewest_expert_devices(*known)
+            drafts = kind == "draft"
+            count = beside.device_count if drafts else beside.least_expert_devices
         object.__setattr__(self, "beside", beside)
         object.__setattr__(self, "pool", {**self.pool, devices: float(count)})
         self.__dict__.pop("records", None)
@@ -546,6 +545,18 @@ class Configuration:
         """Number of devices of one replica."""
         return int(self.numbers["tp"] * self.numbers["pp"] * self.numbers["dp"])
 
+    @property
+    def least_expert_devices(self) -> float:
+        """Fewest devices that hold the routed experts alone."""
+        made = self.records
+        return fewest_expert_devices(made.model, made.device, made.engine, made.weight_format)
+
+    @property
+    def devices_beside(self) -> int:
+        """Number of devices of a draft or of experts beside those of the rest; 0 if none are."""
+        devices = "draft_devices" if self._states("draft_device") else "expert_devices"
+        return int(self.pool[devices]) if self.beside else 0
+
     def evaluate(self) -> Point:
         """Return every metric, computed in plain Python."""
         try:
@@ -610,7 +621,11 @@ class Configuration:
             labels["offload"] = ""  # beside which there is no prefill pool
         made = self.records
         if self.beside and point.status == EXPERTS_DO_NOT_FIT:
-            return remedy_of_experts(self.beside.records, self.beside.labels, self.pool)
+            return remedy_of_experts(
+                str(self.beside.labels["device"]),
+                self.pool["expert_devices"],
+                self.beside.least_expert_devices,
+            )
         if self.beside and point.status == DRAFT_FAILS:
             needs = self.beside.changed(tp=None, pp=None)
             if needs.evaluate().status == OK:

@@ -7,6 +7,8 @@ from perfcore.configuration.alternatives import alternatives, gains
 from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
 from perfcore.inputs import PAIR_AXES
+from perfcore.traffic.server import Rules, simulate_requests
+from perfcore.traffic.synthetic import Traffic
 
 DRAFT = {
     "draft_model": "llama-3.2-1b",
@@ -92,6 +94,13 @@ def test_faults_are_one_line_each(make, changes, words):
     with pytest.raises(InputError, match=words) as caught:
         make(**changes)
     assert len(caught.value.faults) == 1
+
+
+def test_simulations_refuse_them():
+    requests = Traffic(rate=1.0, requests=2).made()
+    for made, name in ((drafted(), "draft_devices"), (apart(), "expert_devices")):
+        with pytest.raises(InputError, match=f"{name}: devices of their own are not simulated"):
+            simulate_requests(made, requests, Rules())
 
 
 def test_what_does_not_fit_names_its_remedy():
