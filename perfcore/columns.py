@@ -50,6 +50,7 @@ STATUS = (
     "prefill pool cannot run",
     "draft cannot run",
     "experts do not fit",
+    "engine cannot run it",
 )
 BOUND = (
     "weights",

@@ -110,7 +110,12 @@ ENTRY_AXES: Final = (
     AxisInput("kv_format", "format of the KV cache", "bf16"),
     AxisInput("economics", "facility and prices", "default"),
 )
-_ORDERED: Final = (*_axes_of(records.Deployment), *_axes_of(records.Request))
+_OF_ENGINE: Final = ("layouts", "barred")  # in a deployment, but no axes: of the engine's entry
+_ORDERED: Final = tuple(
+    axis
+    for axis in (*_axes_of(records.Deployment), *_axes_of(records.Request))
+    if axis.name not in _OF_ENGINE
+)
 DEPLOYMENT_AXES: Final = tuple(axis for axis in _ORDERED if not _OF_OTHERS.match(axis.name))
 AXIS_INPUTS: Final = {axis.name: axis for axis in (*ENTRY_AXES, *DEPLOYMENT_AXES)}
 

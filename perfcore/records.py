@@ -821,6 +821,11 @@ class Deployment(NamedTuple):
         Limits("count", 1, 1e6, whole=True),
         "sequences in a static batch, or requests kept in flight",
     ] = 1.0
+    # of the engine's entry, no axes
+    layouts: Annotated[
+        float, one_of("any", "tp-pp", "dp-single", "ep-all"), "layouts that the engine can run"
+    ] = 0.0
+    barred: Annotated[float, FLAG, "1 if the engine cannot multiply weights in their format"] = 0.0
 
 
 class Request(NamedTuple):
@@ -903,6 +908,10 @@ MATH_FP4 = 4.0
 SCHEDULER_STATIC = 0.0
 SCHEDULER_CONTINUOUS = 1.0
 SCHEDULER_DISAGGREGATED = 2.0
+
+LAYOUTS_TP_PP = 1.0  # no attention groups, no expert parallelism
+LAYOUTS_DP_SINGLE = 2.0  # attention groups of one device each
+LAYOUTS_EP_ALL = 3.0  # expert parallelism over all devices of a stage, or none
 
 OFFLOAD_NONE = 0.0
 OFFLOAD_WEIGHTS = 1.0

@@ -197,6 +197,14 @@ def _model_facts(entry: ModelEntry) -> dict[str, object]:
     }
 
 
+_LAYOUTS: Final = {
+    "any": "all",
+    "tp-pp": "tp and pp; no attention groups (dp), no expert parallelism (ep)",
+    "dp-single": "attention groups (dp) of one device each, or tp; ep within them",
+    "ep-all": "experts on all tp x dp devices (ep) or tensor-parallel (ep 1)",
+}
+
+
 @click.group(cls=Group, invoke_without_command=True)
 @match_option
 @json_option
@@ -519,6 +527,7 @@ def _tables(entry: EngineEntry) -> None:
     ):
         for key, constants in cast("dict[str, dict[str, Constant]]", tables).items():
             _constants(f"{noun} {key}", constants)
+    _limits_of(entry)
     _evidence(entry)
 
 
@@ -550,6 +559,20 @@ def _factors(title: str, factors: Mapping[str, Constant]) -> None:
         ),
         "  ",
     )
+
+
+def _limits_of(entry: EngineEntry) -> None:
+    """Tell which layouts and formats an engine can run, if not all of them."""
+    if entry.can is None:
+        return
+    heading("what it can run")
+    kernels = ", ".join(entry.can.kernels) or "all"
+    told = (
+        ("layouts", f"{entry.can.layouts}: {_LAYOUTS[entry.can.layouts]}"),
+        ("formats", f"kernels {kernels}"),
+        ("source", entry.can.source),
+    )
+    facts(told, "  ")
 
 
 def _evidence(entry: EngineEntry) -> None:

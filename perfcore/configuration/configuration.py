@@ -33,7 +33,7 @@ from perfcore.configuration.parameters import (
     weights_of,
     what_ifs_of,
 )
-from perfcore.configuration.remedy import remedy
+from perfcore.configuration.remedy import remedy, remedy_of_engine
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import (
     AXIS_INPUTS,
@@ -55,6 +55,7 @@ from perfcore.physics.stages.point import Point, PromptMachine
 from perfcore.physics.stages.point import evaluate as evaluate_point
 from perfcore.physics.stages.replica import (
     DRAFT_FAILS,
+    ENGINE_CANNOT,
     EXPERTS_DO_NOT_FIT,
     OK,
     PREFILL_POOL_FAILS,
@@ -519,7 +520,11 @@ class Configuration:
         return base._replace(**changed)
 
     def _coordinate(self, name: str) -> float:
-        """Return the value on a numeric axis, or the code of a choice."""
+        """Return the value on a numeric axis, the code of a choice, or what the engine can run."""
+        if name == "layouts":
+            return float(self.entries.engine.layouts)
+        if name == "barred":
+            return float(not self.entries.engine.multiplies(self.entries.weight_format))
         if name in PAIR_AXES:
             if self.ahead and name in POOL_DEGREES:
                 return float(self.ahead.numbers[name.removeprefix(PREFILL)])
@@ -620,6 +625,8 @@ class Configuration:
         if self.of_pool:
             labels["offload"] = ""  # beside which there is no prefill pool
         made = self.records
+        if point.status == ENGINE_CANNOT:
+            return remedy_of_engine(self.entries.engine, made.deployment, labels)
         if self.beside and point.status == EXPERTS_DO_NOT_FIT:
             return remedy_of_experts(
                 str(self.beside.labels["device"]),

@@ -40,7 +40,7 @@ from perfcore.physics.stages.beside import (
 )
 from perfcore.physics.stages.capacity import Capacity, capacity_at, with_prompts
 from perfcore.physics.stages.passes import prefill_at, step_at
-from perfcore.physics.stages.point import Point, paid_for_both, point_at
+from perfcore.physics.stages.point import Point, point_at, point_beside
 from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.records import (
     OFFLOAD_NONE,
@@ -396,7 +396,7 @@ def evaluate_drafted(
         running = load_running(scratch.runs, row)
         fit = load_capacity(scratch.fits, row)
         work = drafted_at(replica, drafter, running, asked.input_len, asked.output_len)
-        result = paid_for_both(replica, running, fit, asked.input_len, asked.output_len, work)
+        result = point_beside(replica, running, fit, asked.input_len, asked.output_len, work)
         store_point(columns, row, result, stored)
 
 
@@ -419,7 +419,7 @@ def evaluate_apart(
         running = load_running(scratch.runs, row)
         fit = load_capacity(scratch.fits, row)
         work = apart_at(replica, side, running, asked.input_len, asked.output_len)
-        result = paid_for_both(replica, running, fit, asked.input_len, asked.output_len, work)
+        result = point_beside(replica, running, fit, asked.input_len, asked.output_len, work)
         store_point(columns, row, result, stored)
 
 

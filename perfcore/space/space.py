@@ -366,6 +366,8 @@ class Space:
                 deployments[:, fields.index(name)] = self.axis_values[name][place]
             elif name in LENGTHS and name in self.axis_values:
                 lengths[LENGTHS.index(name)] = self.axis_values[name][place]
+        for name, codes in self.engine_rules(places["engine"], places["weight_format"]).items():
+            deployments[:, fields.index(name)] = codes
         for device, numbers in DEVICES_OF.items():
             missing = [one for one in numbers if device in places and one not in places]
             deployments[:, [fields.index(one) for one in missing]] = 1.0
@@ -377,6 +379,19 @@ class Space:
         chosen = [names.index(name) if self.chooses_devices else 0 for name in CHOSEN]
         degrees = np.array(chosen, np.int64)
         return Block(np.array(rows, np.int64), deployments, lengths, axes, degrees)
+
+    def engine_rules(self, engine: Integers, weight_format: Integers) -> dict[str, Reals]:
+        """Return what engines can run of formats, by field of a deployment.
+
+        Both are positions on the axes of their names.
+        """
+        engines = cast("tuple[EngineEntry, ...]", self._axis("engine").entries)
+        formats = cast("tuple[WeightFormatEntry, ...]", self._axis("weight_format").entries)
+        layouts = np.array([float(one.layouts) for one in engines])
+        barred = np.array(
+            [[float(not one.multiplies(form)) for form in formats] for one in engines]
+        )
+        return {"layouts": layouts[engine], "barred": barred[engine, weight_format]}
 
     def engine_row(
         self,

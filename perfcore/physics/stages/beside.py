@@ -158,12 +158,15 @@ def of_draft(deployment: Deployment, device: Device) -> Deployment:
         devices if spatial else 1.0,
         1.0,
         1.0,
-        *deployment[6:8],
-        *(0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-        *(0.0, 0.0, 0.0),
-        deployment.prefix_hit,
-        *(0.0, 0.0, 0.0, 0.0, 0.0),
+        *deployment[6:18],
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
         deployment.batch,
+        0.0,
+        0.0,
     )
 
 

@@ -21,6 +21,7 @@ from perfcore.physics.serving import hand_over, pool_load, portion, prefill_pool
 from perfcore.physics.sizing import AUTO, fewest_devices, of_prompts
 from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
 from perfcore.physics.stages.beside import (
+    Beside,
     DraftMachine,
     ExpertMachine,
     WithOthers,
@@ -478,7 +479,7 @@ def point_at(
     )
 
 
-def paid_for_both(
+def point_beside(
     replica: Replica,
     running: RunningBatch,
     fit: Capacity,
@@ -486,13 +487,19 @@ def paid_for_both(
     output_len: float,
     work: WithOthers,
 ) -> Point:
-    """Stage 4 with devices beside the model's: their energy and their price are paid, too.
+    """Stage 4 with devices beside the model's: their energy and their price are paid, too."""
+    point = point_at(replica, running, fit, input_len, output_len, work.prefill, work.step)
+    return paid_for_both(replica, point, work.beside, input_len, output_len)
+
+
+def paid_for_both(
+    replica: Replica, point: Point, beside: Beside, input_len: float, output_len: float
+) -> Point:
+    """``point`` with the energy and the price of ``beside``, which is paid for as long.
 
     An output token pays for as many seconds of both as of the model's devices, and so does an
     input token for the rest of a request.
     """
-    point = point_at(replica, running, fit, input_len, output_len, work.prefill, work.step)
-    beside = work.beside
     economics = replica.economics
     engine = replica.engine
     devices = replica.layout.devices
@@ -575,13 +582,13 @@ def evaluate(
         fit = with_draft(replica, fit, capacity_at(drafter, 1.0, input_len, output_len))
         running = batch_at(replica, fit.batch, deployment.batch)
         drafted = drafted_at(replica, drafter, running, input_len, output_len)
-        return paid_for_both(replica, running, fit, input_len, output_len, drafted)
+        return point_beside(replica, running, fit, input_len, output_len, drafted)
     if experts is not None:
         side = expert_side(model, replica, experts.device, experts.engine, weight_format, economics)
         fit = with_experts(fit, side.status)
         running = batch_at(replica, fit.batch, deployment.batch)
         apart = apart_at(replica, side, running, input_len, output_len)
-        return paid_for_both(replica, running, fit, input_len, output_len, apart)
+        return point_beside(replica, running, fit, input_len, output_len, apart)
     running = batch_at(replica, fit.batch, deployment.batch)
     if prompts is None or deployment.scheduler != SCHEDULER_DISAGGREGATED:
         prefill = prefill_at(replica, running, input_len, output_len)

@@ -46,7 +46,7 @@ from perfcore.physics.operators import (
     operators,
     start_up,
 )
-from perfcore.physics.parallelism import Layout, experts_fit, heads_fit, lay_out
+from perfcore.physics.parallelism import Layout, engine_runs, experts_fit, heads_fit, lay_out
 from perfcore.physics.prefill import PrefillCosts, prefill_costs
 from perfcore.physics.roofline import peak_flops, reached_flops, ridge_batch
 from perfcore.physics.sizing import draft_bytes, held_bytes, read_shares, weight_bytes_per_device
@@ -77,6 +77,7 @@ HOST_MEMORY_TOO_SMALL = 8.0
 PREFILL_POOL_FAILS = 9.0
 DRAFT_FAILS = 10.0
 EXPERTS_DO_NOT_FIT = 11.0
+ENGINE_CANNOT = 12.0
 
 
 class Spread(NamedTuple):
@@ -201,8 +202,8 @@ def configuration_status(
             return FEWER_LAYERS_THAN_STAGES
     if not experts_fit(model, deployment):
         return EXPERTS_NOT_SPREAD
-    if peak <= 0.0:
-        return NO_COMPUTE_PATH
+    if peak <= 0.0 or not engine_runs(deployment):
+        return NO_COMPUTE_PATH if peak <= 0.0 else ENGINE_CANNOT
     if weight_bytes_per_device > room:
         return WEIGHTS_DO_NOT_FIT
     return HOST_MEMORY_TOO_SMALL if host_bytes > device.host_memory_capacity else OK
