@@ -136,6 +136,22 @@ PAIR = [
 ]
 
 
+def test_cards_name_the_devices_of_a_draft_and_of_experts():
+    draft = ["--draft-model", "llama-3.2-1b", "--draft-device", "l40s", "--draft-len", "4"]
+    drafted = ["point", "llama-3.3-70b", "h100-sxm", "--tp", "4", "--acceptance", "0.8", *draft]
+    apart = ["point", "deepseek-v3", "h20", "--tp", "8", "--expert-device", "h100-sxm"]
+    row, text, other = invoke_json(*drafted, "--json"), invoke(*drafted), invoke(*apart)
+
+    assert (row["draft_model"], row["draft_device"], row["draft_devices"]) == (*draft[1:4:2], 1)
+    assert "llama-3.3-70b on 4 x h100-sxm, draft llama-3.2-1b on 1 x l40s" in text
+    assert "on its devices, links" in text
+    assert "requests/s on 4 devices and 1" in text
+    assert "deepseek-v3 on 8 x h20, experts on 9 x h100-sxm" in other
+    assert max(map(len, (text + other).splitlines())) <= 80
+    for command in ("simulate", "size"):
+        assert "no such option" in refused(command, "llama-3-8b", *draft[2:4])
+
+
 def test_card_of_a_pair_names_both_machines():
     row = invoke_json(*PAIR, "--prefill-tp", "8", "--prefill-ratio", "2", "--json")
     text = invoke(*PAIR, "--prefill-tp", "8", "--prefill-ratio", "2")
