@@ -115,6 +115,14 @@ def _beside(configuration: Configuration) -> str:
     return f", experts on {devices}"
 
 
+def _counted_beside(configuration: Configuration) -> str:
+    """Return how many more devices are paid for, if any are."""
+    if configuration.beside is None:
+        return ""
+    whose = "the draft" if configuration.draft_model else "experts"
+    return f" and {configuration.devices_beside} for {whose}"
+
+
 def _terms(configuration: Configuration) -> tuple[tuple[str, str, str], ...]:
     """Return the parts of a token's time by column: name and meaning."""
     if configuration.beside is None:
@@ -199,7 +207,7 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
                     f"{significant(point.requests_per_s * configuration.records.output_len)} "
                     f"tokens/s, {significant(point.requests_per_s, 3)} requests/s on "
                     f"{plural(configuration.device_count, 'device')}"
-                    + (f" and {configuration.devices_beside}" if configuration.beside else "")
+                    + _counted_beside(configuration)
                 ),
             ),
             (

@@ -145,7 +145,7 @@ def test_cards_name_the_devices_of_a_draft_and_of_experts():
     assert (row["draft_model"], row["draft_device"], row["draft_devices"]) == (*draft[1:4:2], 1)
     assert "llama-3.3-70b on 4 x h100-sxm, draft llama-3.2-1b on 1 x l40s" in text
     assert "on its devices, links" in text
-    assert "requests/s on 4 devices and 1" in text
+    assert "requests/s on 4 devices and 1 for the draft" in text
     assert "deepseek-v3 on 8 x h20, experts on 9 x h100-sxm" in other
     assert max(map(len, (text + other).splitlines())) <= 80
     for command in ("simulate", "size"):
