@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES, TRAFFIC_INPUTS, AxisInput
+from perfcore.inputs import AXIS_INPUTS, PAIR_AXES, TRAFFIC_INPUTS, AxisInput
 from perfcore.records import Request
 
 Kind = Literal["axis", "code", "count", "metric"]
@@ -49,6 +49,9 @@ STATUS = (
     "kv cache does not fit",
     "host memory too small",
     "prefill pool cannot run",
+    "draft cannot run",
+    "experts do not fit",
+    "engine cannot run it",
 )
 BOUND = (
     "weights",
@@ -154,7 +157,12 @@ METRICS: tuple[Column, ...] = (
     _default("network_s", "s", "part of tpot_s: communication between devices"),
     _default("latency_s", "s", "part of tpot_s: operator start-up, sampling and host time"),
     _default("prefill_s", "s", "part of tpot_s: other requests' prefill"),
-    _metric("offload_s", "s", "part of tpot_s: reading the second memory tier; the CPU"),
+    _metric(
+        "offload_s",
+        "s",
+        "part of tpot_s: reading the second memory tier; waiting for the CPU, or for experts or a "
+        "draft on other devices",
+    ),
     _metric("weights_share", "1", "weights_s / tpot_s"),
     _metric("kv_share", "1", "kv_s / tpot_s"),
     _metric("activations_share", "1", "activations_s / tpot_s"),
@@ -252,10 +260,10 @@ METRICS: tuple[Column, ...] = (
     ),
 )
 
-# Of the prefill pool of a disaggregated server, in sweeps that name them.
-PREFILL: tuple[Column, ...] = tuple(
+# Of a prefill pool, of experts and of a draft on devices of their own, in sweeps that name them.
+PAIRS: tuple[Column, ...] = tuple(
     Column(axis.name, _unit(axis), "axis", axis.meaning, default=True)
-    for axis in PREFILL_AXES.values()
+    for axis in PAIR_AXES.values()
 )
 
 # Of traffic. Lengths are declared above.
@@ -367,7 +375,7 @@ SIMULATED: tuple[Column, ...] = (
 
 COLUMNS: tuple[Column, ...] = AXES + METRICS
 BY_NAME: dict[str, Column] = {
-    **{column.name: column for column in (*PREFILL, *TRAFFIC_AXES, *SIMULATED)},
+    **{column.name: column for column in (*PAIRS, *TRAFFIC_AXES, *SIMULATED)},
     **{column.name: column for column in COLUMNS},  # of two results, that without traffic
 }
 # Words that people use for columns, of rows in closed form and of simulated ones.

@@ -1,5 +1,6 @@
 """Inputs of the physics: every field of every record, as declared in ``perfcore.records``."""
 
+import re
 from typing import Any, Final, Literal, NamedTuple, get_type_hints
 
 from perfcore import records
@@ -20,6 +21,9 @@ class Input(NamedTuple):
 
 
 PREFILL: Final = "prefill_"  # before the names of axes of the prefill pool
+EXPERT: Final = "expert_"  # of experts on devices of their own
+DRAFT: Final = "draft_"  # of a draft model on devices of its own
+_OF_OTHERS: Final = re.compile(rf"^(?:{PREFILL}|{EXPERT}|{DRAFT}(?!len))")  # other machines
 
 
 class AxisInput(NamedTuple):
@@ -34,7 +38,7 @@ class AxisInput(NamedTuple):
     @property
     def entry(self) -> str:
         """Kind of the entries that are the axis' values, if they are entries."""
-        return self.name.removeprefix(PREFILL)
+        return _OF_OTHERS.sub("", self.name, count=1)
 
     @property
     def kind(self) -> Literal["categorical", "integer", "real"]:
@@ -106,23 +110,39 @@ ENTRY_AXES: Final = (
     AxisInput("kv_format", "format of the KV cache", "bf16"),
     AxisInput("economics", "facility and prices", "default"),
 )
-_ORDERED: Final = (*_axes_of(records.Deployment), *_axes_of(records.Request))
-DEPLOYMENT_AXES: Final = tuple(axis for axis in _ORDERED if not axis.name.startswith(PREFILL))
+_OF_ENGINE: Final = ("layouts", "barred")  # in a deployment, but no axes: of the engine's entry
+_ORDERED: Final = tuple(
+    axis
+    for axis in (*_axes_of(records.Deployment), *_axes_of(records.Request))
+    if axis.name not in _OF_ENGINE
+)
+DEPLOYMENT_AXES: Final = tuple(axis for axis in _ORDERED if not _OF_OTHERS.match(axis.name))
 AXIS_INPUTS: Final = {axis.name: axis for axis in (*ENTRY_AXES, *DEPLOYMENT_AXES)}
 
-# Of the prefill pool of a disaggregated server: a sweep has these axes only if it names them.
-PREFILL_AXES: Final = {
-    axis.name: axis
-    for axis in (
-        AxisInput(
-            "prefill_device", "device of the prefill pool; that of decode if not given", None
-        ),
-        AxisInput(
-            "prefill_engine", "engine of the prefill pool; that of decode if not given", None
-        ),
-        *(axis._replace(default=None) for axis in _ORDERED if axis.name.startswith(PREFILL)),
-    )
-}
+
+def _axes_of_others(prefix: str, *entries: AxisInput) -> dict[str, AxisInput]:
+    """Return the axes of other machines, which a sweep has only if it names them."""
+    numbers = (axis for axis in _ORDERED if _OF_OTHERS.match(axis.name))
+    own = (axis._replace(default=None) for axis in numbers if axis.name.startswith(prefix))
+    return {axis.name: axis for axis in (*entries, *own)}
+
+
+PREFILL_AXES: Final = _axes_of_others(  # of a disaggregated server
+    PREFILL,
+    AxisInput("prefill_device", "device of the prefill pool; that of decode if not given", None),
+    AxisInput("prefill_engine", "engine of the prefill pool; that of decode if not given", None),
+)
+EXPERT_AXES: Final = _axes_of_others(
+    EXPERT,
+    AxisInput("expert_device", "device of the routed experts, apart from that of attention", None),
+)
+DRAFT_AXES: Final = _axes_of_others(
+    DRAFT,
+    AxisInput("draft_model", "model that drafts tokens on devices of its own", None),
+    AxisInput("draft_device", "device of the draft model", None),
+)
+NEEDED: Final = {"expert": ("expert_device",), "draft": ("draft_model", "draft_device")}
+PAIR_AXES: Final = {**PREFILL_AXES, **EXPERT_AXES, **DRAFT_AXES}
 ORDER: Final = tuple(axis.name for axis in _ORDERED)  # of axes after entries and what-ifs
 
 

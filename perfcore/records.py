@@ -729,8 +729,9 @@ class Engine(NamedTuple):
 class Deployment(NamedTuple):
     """Setup of one replica of a model: scheduler, devices, speculation, batch.
 
-    Fields are in the order of a sweep's axes, outermost first. Those of the prefill pool are axes
-    that a sweep has only if it names them; 0 stands for what holds without them.
+    Fields are in the order of a sweep's axes, outermost first. Those of other machines (a prefill
+    pool, experts or a draft on devices of their own) are axes that a sweep has only if it names
+    them; 0 stands for what holds without them.
     """
 
     scheduler: Annotated[
@@ -785,6 +786,23 @@ class Deployment(NamedTuple):
         BANDWIDTH,
         "bandwidth of each device to the other pool; that of the slower network if not given",
     ] = 0.0
+    expert_devices: Annotated[
+        float,
+        DEGREE,
+        "devices that hold the routed experts; if not given, the fewest that do, 1 in a sweep",
+    ] = 0.0
+    expert_parts: Annotated[
+        float,
+        Limits("count", 1, 64, whole=True),
+        "parts of a batch that attention and experts on other devices work on in turn; 2 if not "
+        "given",
+    ] = 0.0
+    expert_link: Annotated[
+        float,
+        BANDWIDTH,
+        "bandwidth of each device between attention and experts; that of the slower network if not "
+        "given",
+    ] = 0.0
     prefix_hit: Annotated[
         float, Limits("fraction", 0, 0.999), "share of the prompt that is in the prefix cache"
     ] = 0.0
@@ -797,11 +815,26 @@ class Deployment(NamedTuple):
     acceptance_decay: Annotated[
         float, SHARE, "acceptance of a drafted token relative to that of the one before it"
     ] = 0.95  # Qwen3.5 0.955, GLM-5.2 0.945, Kimi-K3 0.935, MiniMax-M3 0.975, DeepSeek-V4 0.755
+    draft_devices: Annotated[
+        float,
+        DEGREE,
+        "devices that the draft model shares; if not given, the fewest that hold it, 1 in a sweep",
+    ] = 0.0
+    draft_link: Annotated[
+        float,
+        BANDWIDTH,
+        "bandwidth between the draft and its model; that of the slower network if not given",
+    ] = 0.0
     batch: Annotated[
         float,
         Limits("count", 1, 1e6, whole=True),
         "sequences in a static batch, or requests kept in flight",
     ] = 1.0
+    # of the engine's entry, no axes
+    layouts: Annotated[
+        float, one_of("any", "tp-pp", "dp-single", "ep-all"), "layouts that the engine can run"
+    ] = 0.0
+    barred: Annotated[float, FLAG, "1 if the engine cannot multiply weights in their format"] = 0.0
 
 
 class Request(NamedTuple):
@@ -884,6 +917,10 @@ MATH_FP4 = 4.0
 SCHEDULER_STATIC = 0.0
 SCHEDULER_CONTINUOUS = 1.0
 SCHEDULER_DISAGGREGATED = 2.0
+
+LAYOUTS_TP_PP = 1.0  # no attention groups, no expert parallelism
+LAYOUTS_DP_SINGLE = 2.0  # attention groups of one device each
+LAYOUTS_EP_ALL = 3.0  # expert parallelism over all devices of a stage, or none
 
 OFFLOAD_NONE = 0.0
 OFFLOAD_WEIGHTS = 1.0

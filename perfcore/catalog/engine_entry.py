@@ -4,7 +4,15 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 from perfcore import records
 from perfcore.catalog.schema import (
@@ -135,6 +143,28 @@ class FitEvidence(BaseModel):
     strangers: tuple[StrangerErrors, ...] = ()
 
 
+Layouts = Literal["any", "tp-pp", "dp-single", "ep-all"]  # by code; a test holds both together
+
+
+class Runs(BaseModel):
+    """What an engine can run. What it does not say, it can."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    layouts: Layouts = "any"
+    kernels: tuple[str, ...] = ()  # of weight formats; all if empty
+    source: Text
+
+    @field_validator("kernels")
+    @classmethod
+    def _known(cls, kernels: tuple[str, ...]) -> tuple[str, ...]:
+        known = LIMITS["weight_format"]["kernel"].choices
+        unknown = [kernel for kernel in kernels if kernel not in known]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no kernel; use some of {', '.join(known)}")
+        return kernels
+
+
 class EngineEntry(Sourced):
     """Constants of an inference engine, with overrides by device class, link and device.
 
@@ -168,6 +198,7 @@ class EngineEntry(Sourced):
     intervals: dict[Calibration, ConstantTable] = Field(default_factory=dict)
     fit: FitEvidence | None = None
     remarks: dict[str, str] = Field(default_factory=dict)  # on runs in a weight format
+    runs: Runs | None = None  # that of its base if None
     # published weight formats that its own model files hold in another one
     file_formats: dict[str, str] = Field(default_factory=dict)
 
@@ -244,6 +275,20 @@ class EngineEntry(Sourced):
         if published in self.file_formats or self._parent is None:
             return self.file_formats.get(published, published)
         return self._parent.file_format(published)
+
+    @property
+    def can(self) -> Runs | None:
+        """What this engine can run; None if nothing is known to be beyond it."""
+        return self.runs or (self._parent.can if self._parent else None)
+
+    @property
+    def layouts(self) -> int:
+        """Code of the layouts that this engine can run, as in a deployment."""
+        return get_args(Layouts).index(self.can.layouts) if self.can else 0
+
+    def multiplies(self, weight_format: WeightFormatEntry) -> bool:
+        """Return whether this engine has a kernel for a weight format."""
+        return not self.can or not self.can.kernels or weight_format.kernel in self.can.kernels
 
     @property
     def peers(self) -> tuple["EngineEntry", ...]:

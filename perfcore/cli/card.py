@@ -13,11 +13,14 @@ from perfcore.configuration.alternatives import Alternative, alternatives, fitti
 from perfcore.configuration.configuration import Configuration
 from perfcore.configuration.provenance import VERDICT, Figure, figures
 from perfcore.physics.cost import sale_price
+from perfcore.physics.hybrid import tables_here
 from perfcore.physics.memory import activation_bytes, second_tier_bytes
 from perfcore.physics.parallelism import lay_out
 from perfcore.physics.speculation import accepted_tokens
+from perfcore.physics.stages.capacity import HostShares
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.replica import OK
+from perfcore.physics.weights import table_bytes
 from perfcore.tables import Column, Row, Table, left, right
 from perfcore.units import format_quantity, plural, significant
 
@@ -32,7 +35,6 @@ TERMS: Final = (
     ("offload_s", "offload", "second memory tier, CPU"),
 )
 BINDS: Final = dict(zip(BOUND, (name for _, name, _ in TERMS), strict=True))
-_MEANINGS: Final = dict(zip(BOUND, (meaning for *_, meaning in TERMS), strict=True))
 _OFFLOADED: Final = {
     "weights": "weights may be offloaded",
     "kv": "KV cache may be offloaded",
@@ -68,7 +70,7 @@ def card(configuration: Configuration, *, sources: bool = False) -> list[Block]:
         blocks = [
             *_opening(configuration),
             *_verdict(configuration, point, bound),
-            *_time(point, bound),
+            *_time(configuration, point, bound),
             *_memory(configuration, point),
             *_physics(point, bound),
             *_help(configuration),
@@ -84,7 +86,8 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
     labels = configuration.labels
     ahead = configuration.ahead
     prompts = f", prompts on {ahead.device_count} x {ahead.labels['device']}" if ahead else ""
-    yield Title(f"{labels['model']} on {configuration.device_count} x {labels['device']}{prompts}")
+    name = f"{labels['model']} on {configuration.device_count} x {labels['device']}"
+    yield Title(f"{name}{prompts}{_beside(configuration)}")
     yield Paragraph(", ".join(setting(configuration)), "dim")
     if configuration.chosen:
         yield Paragraph(configuration.chosen, "dim")
@@ -99,6 +102,35 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
         yield Paragraph(f"{entry} is hypothetical: it does not exist", "doubt")
     for device in configuration.unsold:
         yield Paragraph(f"{device} is not on the market: its figures are announcements", "doubt")
+
+
+def _beside(configuration: Configuration) -> str:
+    """Return the devices of a draft or of experts, if they are others."""
+    beside = configuration.beside
+    if beside is None:
+        return ""
+    devices = f"{configuration.devices_beside} x {beside.labels['device']}"
+    if configuration.draft_model:
+        return f", draft {beside.labels['model']} on {devices}"
+    return f", experts on {devices}"
+
+
+def _counted_beside(configuration: Configuration) -> str:
+    """Return how many more devices are paid for, if any are."""
+    if configuration.beside is None:
+        return ""
+    whose = "the draft" if configuration.draft_model else "experts"
+    return f" and {configuration.devices_beside} for {whose}"
+
+
+def _terms(configuration: Configuration) -> tuple[tuple[str, str, str], ...]:
+    """Return the parts of a token's time by column: name and meaning."""
+    if configuration.beside is None:
+        return TERMS
+    name, meaning = "experts", "on their devices, links"
+    if configuration.draft_model:
+        name, meaning = "draft", "on its devices, links"
+    return (*TERMS[:-1], ("offload_s", name, meaning))
 
 
 def _refusal(configuration: Configuration, point: Point) -> Iterator[Block]:
@@ -117,9 +149,9 @@ def _refusal(configuration: Configuration, point: Point) -> Iterator[Block]:
 
 
 def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterator[Block]:
-    code = BOUND[int(point.bound)]
+    column, binds, meaning = _terms(configuration)[int(point.bound)]
     request = configuration.per_request()
-    share = getattr(point, TERMS[int(point.bound)][0]) / point.tpot_s
+    share = getattr(point, column) / point.tpot_s
     yield Panel(
         (
             Tile(
@@ -143,7 +175,7 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
             ),
         ),
         (
-            f"Bottleneck: {BINDS[code]}, {share:.1%} of the time per token ({_MEANINGS[code]}).",
+            f"Bottleneck: {binds}, {share:.1%} of the time per token ({meaning}).",
             (
                 f"{point.tpot_s / bound.tpot_s:.2f} x the physical bound of "
                 f"{format_quantity(bound.tpot_s, 's')}. Ranges are 80 % intervals."
@@ -175,6 +207,7 @@ def _verdict(configuration: Configuration, point: Point, bound: Point) -> Iterat
                     f"{significant(point.requests_per_s * configuration.records.output_len)} "
                     f"tokens/s, {significant(point.requests_per_s, 3)} requests/s on "
                     f"{plural(configuration.device_count, 'device')}"
+                    + _counted_beside(configuration)
                 ),
             ),
             (
@@ -325,11 +358,11 @@ def _bar_size() -> int:
     return min(max(width() - _TEXT, _BARS[0]), _BARS[1])
 
 
-def _time(point: Point, bound: Point) -> Iterator[Block]:
+def _time(configuration: Configuration, point: Point, bound: Point) -> Iterator[Block]:
     size = _bar_size()
     rows = []
     before = 0.0
-    for column, name, meaning in TERMS:
+    for column, name, meaning in _terms(configuration):
         seconds = getattr(point, column)
         if seconds == 0.0:
             continue
@@ -341,8 +374,9 @@ def _time(point: Point, bound: Point) -> Iterator[Block]:
         Row((*_term("TPOT", point.tpot_s, point), part_bar(0.0, 1.0, size), ""), "bold"),
         Row((*_term("bound", bound.tpot_s, point), whole, "ideal engine"), "dim"),
     ]
+    binding = _terms(configuration)[int(point.bound)][1]
     styles = {
-        (number, 3): "bad" if row.cells[0] == BINDS[BOUND[int(point.bound)]] else "cyan"
+        (number, 3): "bad" if row.cells[0] == binding else "cyan"
         for number, row in enumerate(rows[:-2])
     }
     yield Heading("Where the time per token goes")
@@ -361,9 +395,10 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     activations = activation_bytes(made.model, made.engine, layout)
     together = point.total_bytes_per_device
     here = together - point.offloaded_bytes_per_device
+    moved = _moved(configuration, point)
     held = [
-        ("weights", point.weight_bytes_per_device, "cyan"),
-        ("KV cache", point.kv_bytes_per_device, "cyan"),
+        ("weights", point.weight_bytes_per_device - moved.weights, "cyan"),
+        ("KV cache", point.kv_bytes_per_device - moved.cache, "cyan"),
     ]
     if configuration.computes_on_cpu:
         held = [("its part", here, "cyan")]
@@ -414,6 +449,18 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
     if point.max_batch > 0.0:
         pairs.append(("max batch", f"{point.max_batch:,.0f} at these lengths"))
     yield Facts(pairs)
+
+
+def _moved(configuration: Configuration, point: Point) -> HostShares:
+    """Return what is not in a device's memory, of its weights and of its cache."""
+    made = configuration.records
+    away = point.offloaded_bytes_per_device
+    if configuration.offload != "kv":
+        return HostShares(weights=away, cache=0.0)
+    tables = 0.0
+    if tables_here(made.device) == 0.0:
+        tables = table_bytes(made.model, made.weight_format) / configuration.device_count
+    return HostShares(weights=tables, cache=away - tables)
 
 
 def _host_memory(configuration: Configuration, point: Point) -> str:

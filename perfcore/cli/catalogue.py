@@ -34,7 +34,7 @@ from perfcore.cli.text import (
     quantity,
     say,
 )
-from perfcore.columns import AXES, BY_NAME, METRICS, PREFILL, SIMULATED, TRAFFIC_AXES, Column
+from perfcore.columns import AXES, BY_NAME, METRICS, PAIRS, SIMULATED, TRAFFIC_AXES, Column
 from perfcore.errors import InputError
 from perfcore.inputs import LIMITS
 from perfcore.reading.words import suggest
@@ -195,6 +195,14 @@ def _model_facts(entry: ModelEntry) -> dict[str, object]:
         / _LONG,
         "state_bytes_per_sequence": state_bytes_per_sequence(record),
     }
+
+
+_LAYOUTS: Final = {
+    "any": "all",
+    "tp-pp": "tp and pp; no attention groups (dp), no expert parallelism (ep)",
+    "dp-single": "attention groups (dp) of one device each, or tp; ep within them",
+    "ep-all": "experts on all tp x dp devices (ep) or tensor-parallel (ep 1)",
+}
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -519,6 +527,7 @@ def _tables(entry: EngineEntry) -> None:
     ):
         for key, constants in cast("dict[str, dict[str, Constant]]", tables).items():
             _constants(f"{noun} {key}", constants)
+    _limits_of(entry)
     _evidence(entry)
 
 
@@ -550,6 +559,20 @@ def _factors(title: str, factors: Mapping[str, Constant]) -> None:
         ),
         "  ",
     )
+
+
+def _limits_of(entry: EngineEntry) -> None:
+    """Tell which layouts and formats an engine can run, if not all of them."""
+    if entry.can is None:
+        return
+    heading("what it can run")
+    kernels = ", ".join(entry.can.kernels) or "all"
+    told = (
+        ("layouts", f"{entry.can.layouts}: {_LAYOUTS[entry.can.layouts]}"),
+        ("formats", f"kernels {kernels}"),
+        ("source", entry.can.source),
+    )
+    facts(told, "  ")
 
 
 def _evidence(entry: EngineEntry) -> None:
@@ -733,7 +756,7 @@ def columns(ctx: click.Context, match: str, traffic: bool, as_json: bool) -> Non
         return
     wanted = match.lower()
     results = (*TRAFFIC_AXES, *SIMULATED) if traffic else METRICS
-    known = (*AXES, *PREFILL, *results)
+    known = (*AXES, *PAIRS, *results)
     found = [c for c in known if wanted in c.name or wanted in c.meaning.lower()]
     if as_json:
         dump([_column(column) for column in found])

@@ -23,7 +23,7 @@ from perfcore.columns import SOUGHT, STATUS
 from perfcore.configuration.comparison import Comparison
 from perfcore.configuration.comparison import compare as compare_configurations
 from perfcore.errors import InputError
-from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES
+from perfcore.inputs import AXIS_INPUTS, PAIR_AXES
 from perfcore.records import UNMEASURED
 from perfcore.tables import GAP, Row, Table, left, right
 from perfcore.units import significant
@@ -123,7 +123,7 @@ _ALWAYS: Final = ("weight_bytes_per_device", "kv_bytes_per_device")  # if it can
 
 @click.command(cls=Command)
 @click.argument("subjects", nargs=-1, metavar="[FILE|MODEL]...")
-@axis_options([*AXIS_INPUTS, *PREFILL_AXES], several=True)
+@axis_options([*AXIS_INPUTS, *PAIR_AXES], several=True)
 @devices_option(several=True)
 @stack_options(several=True)
 @set_option(EXAMPLE)

@@ -13,9 +13,10 @@ from perfcore.cli.document import markdown, show
 from perfcore.cli.parsing import Command
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
 from perfcore.columns import BY_NAME
-from perfcore.configuration.configuration import NATIVE, NUMBERS, Configuration, told
+from perfcore.configuration.configuration import NUMBERS, Configuration, told
+from perfcore.configuration.parameters import NATIVE
 from perfcore.errors import InputError
-from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES, RECORDS, AxisInput
+from perfcore.inputs import AXIS_INPUTS, PAIR_AXES, RECORDS, AxisInput
 from perfcore.reading.places import Place
 from perfcore.space import overrides as command_line
 
@@ -37,6 +38,8 @@ _METAVARS: Final = {
     "output_len": "TOKENS",
     "prefill_ratio": "RATIO",
     "prefill_link": "BANDWIDTH",
+    "expert_link": "BANDWIDTH",
+    "draft_link": "BANDWIDTH",
 }
 _TOLD: Final = {"gpu_layers": "all", "cpu_moe_layers": "all"}  # defaults that no model exceeds
 _ARGUMENTS: Final = ("model", "device")
@@ -69,12 +72,12 @@ def axis_options(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for name in reversed(names):
-            rule = AXIS_INPUTS.get(name) or PREFILL_AXES[name]
+            rule = AXIS_INPUTS.get(name) or PAIR_AXES[name]
             metavar = _METAVARS.get(name, "NAME" if rule.limits is None else "N")
             meaning = BY_NAME[name].meaning
             default = "" if rule.default is None else f" [{_TOLD.get(name) or default_of(name)}]"
             default = " [chosen]" if name in CHOSEN else default
-            optional = several or name in CHOSEN or name in PREFILL_AXES
+            optional = several or name in CHOSEN or name in PAIR_AXES
             command = click.option(
                 name,
                 *_ALSO.get(name, ()),
@@ -126,7 +129,7 @@ def devices_option(*, several: bool = False) -> Callable[..., Any]:
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL", shell_complete=entry_name("model"))
 @click.argument("device", metavar="DEVICE", shell_complete=entry_name("device"))
-@axis_options([name for name in (*AXIS_INPUTS, *PREFILL_AXES) if name not in _ARGUMENTS])
+@axis_options([name for name in (*AXIS_INPUTS, *PAIR_AXES) if name not in _ARGUMENTS])
 @devices_option()
 @stack_options()
 @set_option(EXAMPLE)
@@ -216,7 +219,7 @@ def parse_overrides(texts: tuple[str, ...]) -> tuple[dict[str, object], list[str
             continue
         path, value = parsed
         path = path[1:] if path[0] in ("axes", "what_if") and len(path) > 1 else path
-        if (path[0] in AXIS_INPUTS or path[0] in PREFILL_AXES) and len(path) == 1:
+        if (path[0] in AXIS_INPUTS or path[0] in PAIR_AXES) and len(path) == 1:
             option = path[0].replace("_", "-")
             place.fault("is an axis", f"use {_usage_of(option)}")
         elif len(path) > 2 and path[0] in RECORDS:

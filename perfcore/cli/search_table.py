@@ -9,7 +9,7 @@ import pyarrow as pa
 from perfcore.catalog.schema import UNSOLD, DeviceEntry, EconomicsEntry
 from perfcore.cli.text import facts, paragraph, print_table, say
 from perfcore.columns import BY_NAME
-from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES
+from perfcore.inputs import AXIS_INPUTS, PAIR_AXES
 from perfcore.searching.objectives import Objective
 from perfcore.space.space import Space
 from perfcore.tables import Table, left
@@ -134,7 +134,7 @@ def _captions(
     shared = [
         f"{name} {first[name]}"
         for name in rows.column_names
-        if name in (*AXIS_INPUTS, *PREFILL_AXES)
+        if name in (*AXIS_INPUTS, *PAIR_AXES)
         and name not in shown
         and _is_worth_telling(name, first[name])
     ]
@@ -155,5 +155,5 @@ def _captions(
 
 
 def _is_worth_telling(name: str, value: object) -> bool:
-    told = (*_TOLD, *_WORK, *PREFILL_AXES)
+    told = (*_TOLD, *_WORK, *PAIR_AXES)
     return name in told or value != AXIS_INPUTS[name].default

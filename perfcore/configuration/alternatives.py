@@ -7,10 +7,10 @@ from perfcore.catalog import loader
 from perfcore.catalog.schema import WeightFormatEntry
 from perfcore.configuration.configuration import (
     ARITHMETIC_FIELD,
-    AUTO_DEVICES,
     Configuration,
     Records,
 )
+from perfcore.configuration.parameters import AUTO_DEVICES
 from perfcore.inputs import AXIS_INPUTS, LIMITS
 from perfcore.physics.stages.point import Point
 from perfcore.physics.stages.point import evaluate as evaluate_point

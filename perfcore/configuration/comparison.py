@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 from perfcore.columns import BY_NAME, METRICS, SOUGHT, STATUS
 from perfcore.configuration.configuration import (
     KINDS,
-    POOL,
     STACK,
     Configuration,
     faults_of,
@@ -18,7 +17,7 @@ from perfcore.configuration.configuration import (
 )
 from perfcore.configuration.figures import unit_of, value_of
 from perfcore.errors import InputError, argument, show
-from perfcore.inputs import AXIS_INPUTS, RECORDS
+from perfcore.inputs import AXIS_INPUTS, PAIR_AXES, RECORDS
 from perfcore.physics.stages.point import Point
 from perfcore.reading.files import read_toml
 from perfcore.reading.other_words import meant_by
@@ -30,7 +29,7 @@ from perfcore.tables import NOTEBOOK, Row, Table, html, left, right
 MOST: Final = 64
 _NAME: Final = "name"
 _OVERRIDES: Final = "overrides"
-_KEYS: Final = (*AXIS_INPUTS, *POOL, "devices", _OVERRIDES, *STACK)
+_KEYS: Final = (*AXIS_INPUTS, *PAIR_AXES, "devices", _OVERRIDES, *STACK)
 _UNSTATED: Final = {"eager": "false"}
 _METRICS: Final = frozenset(column.name for column in METRICS)
 

@@ -1,21 +1,19 @@
 """One configuration: names resolved to entries and records, and its result."""
 
-import contextlib
 import inspect
-import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final, NamedTuple, ParamSpec, SupportsFloat, SupportsIndex, TypeVar, cast
+from typing import Final, NamedTuple, ParamSpec, TypeVar, cast
 
 from perfcore import records
-from perfcore.catalog import loader, stack
+from perfcore.catalog import stack
 from perfcore.catalog.engine_entry import Constant, EngineEntry
 from perfcore.catalog.entry import Entry
 from perfcore.catalog.estimates import HOST, SECOND_TIER, EstimatedFact, estimates
 from perfcore.catalog.model_entry import ModelEntry
-from perfcore.catalog.native import as_published, native_format
+from perfcore.catalog.native import as_published
 from perfcore.catalog.schema import (
     UNSOLD,
     DeviceEntry,
@@ -24,23 +22,50 @@ from perfcore.catalog.schema import (
     WeightFormatEntry,
 )
 from perfcore.columns import AXES, METRICS, STATUS
+from perfcore.configuration.beside import BESIDE, alone, faults_beside, remedy_of_experts
 from perfcore.configuration.figures import KNOWN_WITHOUT_RUNNING, Figures
-from perfcore.configuration.remedy import remedy
+from perfcore.configuration.parameters import (
+    AUTO_DEVICES,
+    NATIVE,
+    check_choice,
+    device_count,
+    entry_of,
+    number_of,
+    stated_input,
+    weights_of,
+    what_ifs_of,
+)
+from perfcore.configuration.remedy import remedy, remedy_of_engine
 from perfcore.errors import InputError, argument, show
-from perfcore.inputs import AXIS_INPUTS, LIMITS, PREFILL, PREFILL_AXES, PURCHASES, broken_ties
-from perfcore.limits import POWER, Limits
+from perfcore.inputs import (
+    AXIS_INPUTS,
+    LIMITS,
+    PAIR_AXES,
+    PREFILL,
+    PREFILL_AXES,
+    PURCHASES,
+    broken_ties,
+)
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.cost import TOKENS_PER_MTOK
 from perfcore.physics.memory import usable_bytes
 from perfcore.physics.parallelism import heads_fit, lay_out
 from perfcore.physics.roofline import peak_flops
-from perfcore.physics.sizing import LARGEST_DEGREE, fewest_devices, with_degrees
+from perfcore.physics.sizing import fewest_devices, with_degrees
+from perfcore.physics.stages.beside import DraftMachine, ExpertMachine, fewest_expert_devices
 from perfcore.physics.stages.point import Point, PromptMachine
 from perfcore.physics.stages.point import evaluate as evaluate_point
-from perfcore.physics.stages.replica import PREFILL_POOL_FAILS, kv_hand_over
+from perfcore.physics.stages.replica import (
+    DRAFT_FAILS,
+    ENGINE_CANNOT,
+    EXPERTS_DO_NOT_FIT,
+    OK,
+    PREFILL_POOL_FAILS,
+    kv_hand_over,
+)
 from perfcore.reading.other_words import meant_by
-from perfcore.reading.places import Place, number
-from perfcore.space.axes import DEGREES, POOL_DEGREES, WhatIf, is_share, parse_what_ifs, share_of
+from perfcore.reading.places import Place
+from perfcore.space.axes import DEGREES, POOL_DEGREES, WhatIf, is_share
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -58,12 +83,8 @@ _OF_ENGINE: Final = {
     "runner": "",
     "prefill_chunk": None,
 }
-_SPELLED: Final = {"true": True, "false": False}
-NATIVE: Final = "native"  # weight format that a model is published in
 _WEIGHTS: Final = "weight_format"
 _BOUND_ENGINE: Final = "ideal"
-AUTO_DEVICES: Final = "auto"
-_DEVICES: Final = Limits("count", 1, LARGEST_DEGREE, whole=True)
 ARITHMETIC_FIELD: Final = {
     float(code): f"flops_{name}"
     for code, name in enumerate(LIMITS["weight_format"]["arithmetic"].choices)
@@ -94,6 +115,8 @@ class Records(NamedTuple):
     input_len: float
     output_len: float
     prompts: PromptMachine | None = None
+    draft: DraftMachine | None = None
+    experts: ExpertMachine | None = None
 
     @property
     def usable_bytes(self) -> float:
@@ -147,6 +170,11 @@ class Configuration:
         Prefill replicas for each decode replica; as many as the engine's load asks for if None.
     prefill_link
         Bandwidth of each device to the other pool: ``"10 GB/s"``; the slower network's if None.
+    expert_device, expert_devices, expert_parts, expert_link
+        Devices of the routed experts, if they are not those of attention: as few as hold them if
+        their number is None. Attention and experts work on parts of the batch in turn, 2 if None.
+    draft_model, draft_device, draft_devices, draft_link
+        Model that drafts tokens, and its devices: as few as hold it if their number is None.
     prefix_hit
         Share of the prompt whose KV cache is already present.
     draft_len, acceptance, acceptance_decay
@@ -203,6 +231,14 @@ class Configuration:
     prefill_ep: int | str | None = None
     prefill_ratio: float | str | None = None
     prefill_link: float | str | None = None
+    expert_device: str | DeviceEntry = ""
+    expert_devices: int | str | None = None
+    expert_parts: int | str | None = None
+    expert_link: float | str | None = None
+    draft_model: str | ModelEntry = ""
+    draft_device: str | DeviceEntry = ""
+    draft_devices: int | str | None = None
+    draft_link: float | str | None = None
     batch: int | str = 1
     prefix_hit: float | str = 0.0
     draft_len: int | str = 0
@@ -223,19 +259,22 @@ class Configuration:
     numbers: Mapping[str, float] = field(init=False, repr=False, compare=False)
     what_ifs: tuple[WhatIf, ...] = field(init=False, repr=False, compare=False)
     resolved: stack.Resolved = field(init=False, repr=False, compare=False)
-    pool: Mapping[str, float] = field(init=False, repr=False, compare=False)  # numbers of it
+    # numbers that are given, or chosen, for other machines
+    pool: Mapping[str, float] = field(init=False, repr=False, compare=False)
     ahead: "Configuration | None" = field(init=False, repr=False, compare=False)  # runs prompts
+    # has the draft, or the experts
+    beside: "Configuration | None" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         faults: list[str] = []
         others = (kind for kind in KINDS if kind != _WEIGHTS)
-        found = {kind: _entry(kind, getattr(self, kind), faults) for kind in others}
-        found[_WEIGHTS] = _weights(self.weight_format, found["model"], found["engine"], faults)
+        found = {kind: entry_of(kind, getattr(self, kind), faults) for kind in others}
+        found[_WEIGHTS] = weights_of(self.weight_format, found["model"], found["engine"], faults)
         for name in CHOICES:
-            _check_choice(name, getattr(self, name), faults)
-        numbers = {name: _number(name, self._given(name), faults) for name in NUMBERS}
-        what_ifs = _what_ifs(self.overrides, faults)
-        stated = {name: _stated(name, getattr(self, name), faults) for name in STACK}
+            check_choice(name, getattr(self, name), faults)
+        numbers = {name: number_of(name, self._given(name), faults) for name in NUMBERS}
+        what_ifs = what_ifs_of(self.overrides, faults)
+        stated = {name: stated_input(name, getattr(self, name), faults) for name in STACK}
         device, limit = found["device"], stated["power_limit"]
         if is_share(self.power_limit) and isinstance(limit, float):
             rated = device.record().rated_power if isinstance(device, DeviceEntry) else 0.0
@@ -245,14 +284,12 @@ class Configuration:
             for name, key in _REPLACES.items()
             if stated[name] is not None and key in self.overrides
         ]
-        count = _device_count(self.devices, faults)
+        count = device_count(self.devices, faults)
         if count != 0 and (numbers["tp"], numbers["pp"]) != (1, 1):
             faults.append(f"devices: {show(self.devices)} beside tp or pp; leave out one of them")
         if count > 0 and count % max(numbers["dp"], 1):
             faults.append(f"devices: {count} is no multiple of dp = {numbers['dp']:.0f}")
-        pool = self._checked_pool(numbers, faults)
-        if numbers["draft_len"] > 0 and numbers["acceptance"] == 0:
-            faults.append(f"draft_len: all drafts are rejected; use {argument('acceptance', 0.7)}")
+        pool = self._checked_others(numbers, found["model"], faults)
         if faults:
             raise InputError(dict.fromkeys(faults))
         entries = Entries(**found)  # type: ignore[arg-type]  # no fault: the right entries
@@ -269,6 +306,9 @@ class Configuration:
         object.__setattr__(self, "what_ifs", what_ifs)
         object.__setattr__(self, "pool", pool)
         object.__setattr__(self, "ahead", None)
+        object.__setattr__(self, "beside", None)
+        if self._states("draft_device") or self._states("expert_device"):
+            self._add_devices_beside("draft" if self._states("draft_device") else "expert")
         if count or self._is_to_be_laid_out:
             deployment = self._deployment(count)
             chosen = {"tp": int(deployment.tp), "pp": int(deployment.pp)}
@@ -288,6 +328,26 @@ class Configuration:
         """Return whether a parameter of the prefill pool is given."""
         return getattr(self, name) not in ("", None)
 
+    def _checked_others(
+        self, own: Mapping[str, float], model: Entry | None, faults: list[str]
+    ) -> dict[str, float]:
+        """Return the numbers that are given for other machines, after checking all about them.
+
+        ``own`` are those of the servers that write, without drafts and experts elsewhere.
+        """
+        if own["draft_len"] > 0 and own["acceptance"] == 0:
+            faults.append(f"draft_len: all drafts are rejected; use {argument('acceptance', 0.7)}")
+        pool = self._checked_pool(own, faults)
+        beside = [name for name in BESIDE if self._states(name)]
+        for name in beside:
+            if PAIR_AXES[name].limits is None:
+                entry_of(PAIR_AXES[name].entry, getattr(self, name), faults)
+        if beside:
+            stated = {name: getattr(self, name) for name in PAIR_AXES if self._states(name)}
+            faults += faults_beside(stated, own, self.offload, self.scheduler, model)
+        numbers = [name for name in beside if PAIR_AXES[name].limits is not None]
+        return pool | {name: number_of(name, getattr(self, name), faults) for name in numbers}
+
     def _checked_pool(self, own: Mapping[str, float], faults: list[str]) -> dict[str, float]:
         """Return the numbers that are given for the prefill pool, after checking all about it.
 
@@ -296,7 +356,7 @@ class Configuration:
         given = [name for name in POOL if self._states(name)]
         for name in given:
             if PREFILL_AXES[name].limits is None:
-                _entry(PREFILL_AXES[name].entry, getattr(self, name), faults)
+                entry_of(PREFILL_AXES[name].entry, getattr(self, name), faults)
         for name in given[:1]:
             if self.scheduler != "disaggregated":
                 faults.append(
@@ -310,7 +370,42 @@ class Configuration:
                 if value != AXIS_INPUTS[other].default
             ]
         numbers = [name for name in given if PREFILL_AXES[name].limits is not None]
-        return {name: _number(name, getattr(self, name), faults) for name in numbers}
+        return {name: number_of(name, getattr(self, name), faults) for name in numbers}
+
+    def _add_devices_beside(self, kind: str) -> None:
+        """Set what is about the draft or the experts, on devices of their own.
+
+        Raises
+        ------
+        InputError
+            They are none.
+        """
+        devices = f"{kind}_devices"
+        count = self.pool.get(devices)
+        own = {
+            **alone(),
+            "device": getattr(self, f"{kind}_device"),
+            "power_limit": self.power_limit,
+            "tp": 1,
+            "pp": 1,
+            "dp": 1,
+            "ep": 1,
+        }
+        if kind == "draft":
+            own |= {"model": self.draft_model, "draft_len": 0, "acceptance": 0.0}
+            own |= {"scheduler": "static", "tp": count, "pp": None if count is None else 1}
+        try:
+            beside = self.changed(**own)
+            if count is not None and kind == "draft" and beside.entries.device.record().spatial:
+                beside = beside.changed(tp=1, pp=count)
+        except InputError as error:
+            raise InputError(f"{kind}: {fault}" for fault in error.faults) from None
+        if count is None:
+            drafts = kind == "draft"
+            count = beside.device_count if drafts else beside.least_expert_devices
+        object.__setattr__(self, "beside", beside)
+        object.__setattr__(self, "pool", {**self.pool, devices: float(count)})
+        self.__dict__.pop("records", None)
 
     def _pool_of_prompts(self) -> "Configuration":
         """Return the configuration of a prefill replica, with room for one prompt in each group.
@@ -405,6 +500,13 @@ class Configuration:
         if self.ahead:
             apart = self.ahead.with_overrides(what_ifs)
             base = base._replace(prompts=PromptMachine(apart.device, apart.engine))
+        if self.beside:
+            other = self.beside.with_overrides(what_ifs)
+            if self._states("draft_device"):
+                draft = DraftMachine(other.model, other.device, other.engine, other.weight_format)
+                base = base._replace(draft=draft)
+            else:
+                base = base._replace(experts=ExpertMachine(other.device, other.engine))
         changed = {kind: getattr(base, kind) for kind in KINDS}
         for what_if in what_ifs:
             record, (value,) = changed[what_if.record], what_if.values
@@ -414,8 +516,12 @@ class Configuration:
         return base._replace(**changed)
 
     def _coordinate(self, name: str) -> float:
-        """Return the value on a numeric axis, or the code of a choice."""
-        if name in PREFILL_AXES:
+        """Return the value on a numeric axis, the code of a choice, or what the engine can run."""
+        if name == "layouts":
+            return float(self.entries.engine.layouts)
+        if name == "barred":
+            return float(not self.entries.engine.multiplies(self.entries.weight_format))
+        if name in PAIR_AXES:
             if self.ahead and name in POOL_DEGREES:
                 return float(self.ahead.numbers[name.removeprefix(PREFILL)])
             return float(self.pool.get(name, 0.0))
@@ -439,6 +545,18 @@ class Configuration:
     def device_count(self) -> int:
         """Number of devices of one replica."""
         return int(self.numbers["tp"] * self.numbers["pp"] * self.numbers["dp"])
+
+    @property
+    def least_expert_devices(self) -> float:
+        """Fewest devices that hold the routed experts alone."""
+        made = self.records
+        return fewest_expert_devices(made.model, made.device, made.engine, made.weight_format)
+
+    @property
+    def devices_beside(self) -> int:
+        """Number of devices of a draft or of experts beside those of the rest; 0 if none are."""
+        devices = "draft_devices" if self._states("draft_device") else "expert_devices"
+        return int(self.pool[devices]) if self.beside else 0
 
     def evaluate(self) -> Point:
         """Return every metric, computed in plain Python."""
@@ -503,6 +621,20 @@ class Configuration:
         if self.of_pool:
             labels["offload"] = ""  # beside which there is no prefill pool
         made = self.records
+        if point.status == ENGINE_CANNOT:
+            return remedy_of_engine(self.entries.engine, made.deployment, labels)
+        if self.beside and point.status == EXPERTS_DO_NOT_FIT:
+            return remedy_of_experts(
+                str(self.beside.labels["device"]),
+                self.pool["expert_devices"],
+                self.beside.least_expert_devices,
+            )
+        if self.beside and point.status == DRAFT_FAILS:
+            needs = self.beside.changed(tp=None, pp=None)
+            if needs.evaluate().status == OK:
+                more = argument("draft_devices", needs.device_count)
+                return f"draft: {needs.labels['model']} and its KV cache do not fit; use {more}"
+            return f"draft: {needs.remedy}"
         if not self.ahead or point.status != PREFILL_POOL_FAILS:
             return remedy(made.model, made.device, made.usable_bytes, point, labels)
         ahead = self.ahead
@@ -526,7 +658,7 @@ class Configuration:
 
     def without_speculation(self) -> Point:
         """Return the result without speculative decoding."""
-        return self.changed(draft_len=0).evaluate()
+        return self.changed(draft_len=0, **alone()).evaluate()
 
     def changed(self, **fields: object) -> "Configuration":
         """Return a configuration on the same devices with some fields changed.
@@ -537,6 +669,8 @@ class Configuration:
         kept |= {name: self.numbers[name] for name in ("tp", "pp")}
         if self.ahead:
             kept |= {name: self._coordinate(name) for name in POOL_DEGREES}
+        if self.beside:
+            kept |= {name: self.pool[name] for name in self.pool if name in BESIDE}
         if "engine" in fields:
             kept |= _OF_ENGINE
         if "device" in fields:
@@ -557,11 +691,12 @@ class Configuration:
 
     @property
     def of_pool(self) -> dict[str, str | float]:
-        """What is given for the prefill pool, and its degrees if it is one of its own, by name."""
+        """What is given for other machines by name, and their degrees and numbers."""
         found: dict[str, str | float] = {}
-        for name, rule in PREFILL_AXES.items():
-            if rule.limits is None and self.ahead and self._states(name):
-                found[name] = str(self.ahead.labels[rule.entry])
+        for name, rule in PAIR_AXES.items():
+            other = self.beside if name in BESIDE else self.ahead
+            if rule.limits is None and other and self._states(name):
+                found[name] = str(other.labels[rule.entry])
             elif self.ahead and name in POOL_DEGREES:
                 found[name] = self.ahead.numbers[name.removeprefix(PREFILL)]
             elif name in self.pool:
@@ -606,7 +741,7 @@ class Configuration:
         """Return the estimated facts that the result depends on and that no override replaces."""
         replaced = {(w.record, w.field) for w in self.what_ifs if w.mode == "set"}
         untouched = self._untouched()
-        apart = self.ahead.estimated if self.ahead else ()
+        apart = [fact for other in self.others for fact in other.estimated]
         own = (
             estimate
             for kind in KINDS
@@ -630,13 +765,20 @@ class Configuration:
     def hypothetical(self) -> tuple[str, ...]:
         """Names of entries that do not exist as products."""
         own = [self._name(kind) for kind in KINDS if getattr(self.entries, kind).hypothetical]
-        return tuple(dict.fromkeys((*own, *(self.ahead.hypothetical if self.ahead else ()))))
+        own += [name for other in self.others for name in other.hypothetical]
+        return tuple(dict.fromkeys(own))
 
     @property
     def unsold(self) -> tuple[str, ...]:
         """Names of devices that are announced, or used by their makers alone."""
-        own = [self.labels["device"]] if self.entries.device.status in UNSOLD else []
-        return tuple(dict.fromkeys((*map(str, own), *(self.ahead.unsold if self.ahead else ()))))
+        own = [str(self.labels["device"])] if self.entries.device.status in UNSOLD else []
+        own += [name for other in self.others for name in other.unsold]
+        return tuple(dict.fromkeys(own))
+
+    @property
+    def others(self) -> tuple["Configuration", ...]:
+        """What runs on other machines: prompts, a draft, or experts."""
+        return tuple(other for other in (self.ahead, self.beside) if other)
 
     def _untouched(self) -> set[str]:
         """Return the fields of the device that have no effect on the result."""
@@ -662,7 +804,7 @@ class Configuration:
             fields.add("layer_latency")
         if joined * self.numbers["pp"] == 1:
             fields |= {"link_bandwidth", "scale_up_domain"}
-        if joined <= domain and self.scheduler != "disaggregated":
+        if joined <= domain and self.scheduler != "disaggregated" and not self.beside:
             fields.add("network_bandwidth")
         return fields
 
@@ -754,7 +896,7 @@ def configured(
     InputError
         There are faults, of which unknown names come first; all of them are listed.
     """
-    known = (*list(AXIS_INPUTS)[2:], *POOL, "devices", "overrides", *STACK)
+    known = (*list(AXIS_INPUTS)[2:], *PAIR_AXES, "devices", "overrides", *STACK)
     faults: list[str] = []
     for name in options:
         if name not in known:
@@ -770,158 +912,27 @@ def faults_of(name: str, given: object) -> list[str]:
     if name == _WEIGHTS and given == NATIVE:
         return faults
     if name in KINDS:
-        _entry(name, given, faults)
+        entry_of(name, given, faults)
     elif name in CHOICES:
-        _check_choice(name, given, faults)
+        check_choice(name, given, faults)
     elif name in NUMBERS:
-        _number(name, given, faults)
-    elif name in POOL and PREFILL_AXES[name].limits is None:
-        _entry(PREFILL_AXES[name].entry, given, faults)
-    elif name in POOL:
-        _number(name, given, faults)
+        number_of(name, given, faults)
+    elif name in PAIR_AXES and PAIR_AXES[name].limits is None:
+        entry_of(PAIR_AXES[name].entry, given, faults)
+    elif name in PAIR_AXES:
+        number_of(name, given, faults)
     elif name == "devices":
-        _device_count(given, faults)
+        device_count(given, faults)
     elif name in STACK:
-        _stated(name, given, faults)
+        stated_input(name, given, faults)
     elif isinstance(given, Mapping):
-        _what_ifs(given, faults)
+        what_ifs_of(given, faults)
     else:
         faults.append(
             f"{name}: {show(given)} is not a table; "
             'write { "device.memory_bandwidth" = "4 TB/s" }'
         )
     return faults
-
-
-def _device_count(given: object, faults: list[str]) -> int:
-    """Return a stated number of devices; 0 if none is stated, -1 for as few as are needed."""
-    if given in ("", None):
-        return 0
-    if given == AUTO_DEVICES:
-        return -1
-    before = len(faults)
-    found = number(_plain(given, _DEVICES), _DEVICES, Place("devices", "", faults))
-    if len(faults) > before:
-        faults[before:] = [f"{fault}, or 'auto'" for fault in faults[before:]]
-    return int(found or 0)
-
-
-def _weights(
-    given: object, model: Entry | None, engine: Entry | None, faults: list[str]
-) -> Entry | None:
-    """Return the weight format; ``native`` is that of published weights in the engine's files."""
-    published = given == NATIVE or (
-        isinstance(model, ModelEntry) and isinstance(given, str) and given == model.native_dtype
-    )
-    if not published:
-        return _entry(_WEIGHTS, given, faults)
-    if not isinstance(model, ModelEntry):
-        return None
-    name = native_format(model)
-    if not name:
-        faults.append(
-            f"{argument('weight_format')}: {model.name} is published in "
-            f"{show(model.native_dtype)}, which is no weight format here; give one "
-            "(perfcore formats lists all)"
-        )
-        return None
-    if isinstance(engine, EngineEntry):
-        name = engine.file_format(name)
-    return _entry(_WEIGHTS, name, faults)
-
-
-def _entry(kind: str, given: object, faults: list[str]) -> Entry | None:
-    if isinstance(given, Entry):
-        if given.kind == kind:
-            return given
-        faults.append(f"{kind}: {given.name!r} is a {given.kind}; give a {kind}")
-        return None
-    if not isinstance(given, str):
-        faults.append(f"{kind}: {show(given)} is not a name; write it in quotes")
-        return None
-    try:
-        return loader.load(kind, given)
-    except InputError as error:
-        faults += error.faults
-        return None
-
-
-def _check_choice(name: str, given: object, faults: list[str]) -> None:
-    choices = AXIS_INPUTS[name].choices
-    if given not in choices:
-        place = Place(name, "", faults)
-        place.unknown("value", given if isinstance(given, str) else show(given), choices)
-
-
-def _stated(name: str, given: object, faults: list[str]) -> object:
-    """Return an input of the stack; after a fault, or if it is empty, as if it were not stated."""
-    place = Place(name, "", faults)
-    if name in stack.NUMBERS:
-        return None if given in (None, "") else _stated_number(name, given, place)
-    if name == "eager":
-        if isinstance(given, bool):
-            return given
-        if given not in ("", *_SPELLED):
-            place.fault(f"{show(given)} is neither true nor false", "write one of them")
-        return _SPELLED.get(str(given), False)
-    if not isinstance(given, str):
-        place.fault(f"{show(given)} is no text", "write it in quotes")
-        return ""
-    choices = {"backend": stack.BACKENDS, "runner": stack.RUNNERS}.get(name)
-    if choices and given not in ("", *choices):
-        place.unknown("value", given, choices)
-    return given
-
-
-def _stated_number(name: str, given: object, place: Place) -> float | None:
-    bound = stack.NUMBERS[name]
-    if name == "power_limit" and is_share(given):
-        return share_of(str(given), place)
-    if name == "power_limit" and isinstance(given, str) and not _is_bare(given):
-        bound = POWER
-    return number(_plain(given, bound), bound, place)
-
-
-def _is_bare(text: str) -> bool:
-    """Return whether a text is a number without a unit."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _plain(given: object, bound: Limits) -> object:
-    """Return a number of NumPy or another library as one of Python."""
-    if not isinstance(given, bool | str | float):
-        with contextlib.suppress(TypeError):
-            if isinstance(given, SupportsIndex):
-                return operator.index(given)
-            if isinstance(given, SupportsFloat) and not bound.whole:
-                return float(given)
-    return given
-
-
-def _number(name: str, given: object, faults: list[str]) -> float:
-    bound = (AXIS_INPUTS.get(name) or PREFILL_AXES[name]).limits
-    if bound is None:
-        raise KeyError(name)
-    return number(_plain(given, bound), bound, Place(name, "", faults)) or 0
-
-
-def _what_ifs(overrides: Mapping[str, object], faults: list[str]) -> tuple[WhatIf, ...]:
-    place = Place("overrides", "", faults)
-    for key in overrides:
-        if key in AXIS_INPUTS or key in POOL:
-            place.fault(f"{key!r} is an axis", "give it as an option")
-    fields = {k: v for k, v in overrides.items() if k not in AXIS_INPUTS and k not in POOL}
-    what_ifs = parse_what_ifs(fields, place)
-    for what_if in what_ifs.values():
-        if len(what_if.values) != 1:
-            place.at(what_if.key).fault(
-                f"{len(what_if.values)} values", "give one; a sweep takes several"
-            )
-    return tuple(what_ifs.values())
 
 
 def _check_overridden(made: Records, what_ifs: tuple[WhatIf, ...], entries: Entries) -> None:

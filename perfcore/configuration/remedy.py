@@ -4,11 +4,18 @@ from collections.abc import Mapping
 from typing import Final
 
 from perfcore import records
+from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.errors import argument
 from perfcore.physics.stages.point import Point
 from perfcore.units import format_quantity, plural
 
 _MOST_DIVISORS: Final = 8
+_OF_LAYOUTS: Final = (  # by code: what an engine lacks, and what it has
+    ("", ""),
+    ("has no attention groups and no expert parallelism", "dp 1 and ep 1"),
+    ("has attention groups of one device each", "tp 1 with dp, or dp 1"),
+    ("spreads experts over all devices or none", "ep 1 or ep {joined}"),
+)
 
 
 def remedy(
@@ -85,6 +92,23 @@ def remedy(
         ),
     )
     return f"{problem[status]}: {advice[status]}" if status else ""
+
+
+def remedy_of_engine(
+    engine: EngineEntry, deployment: records.Deployment, labels: Mapping[str, str | float]
+) -> str:
+    """Return what of a deployment the engine cannot run, and the remedy."""
+    name = labels["engine"]
+    if deployment.barred and engine.can:
+        kernels = ", ".join(engine.can.kernels)
+        return (
+            f"{name} has no kernel for {labels['weight_format']}: use a "
+            f"{argument('weight_format')} with one of the kernels {kernels} (perfcore formats "
+            f"lists them), or another {argument('engine')}"
+        )
+    problem, advice = _OF_LAYOUTS[int(deployment.layouts)]
+    joined = int(deployment.tp * deployment.dp)
+    return f"{name} {problem}: use {advice.format(joined=joined)}, or another {argument('engine')}"
 
 
 def _divisors(number: int) -> str:

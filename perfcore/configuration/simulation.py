@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, Final
 
+from perfcore.configuration.beside import BESIDE
 from perfcore.configuration.configuration import POOL, Configuration
 from perfcore.configuration.figures import Figures
 from perfcore.errors import InputError, argument
@@ -21,7 +22,8 @@ _OF_RULES: Final = tuple(one.name for one in fields(Rules))
 _OF_CONFIGURATION: Final = tuple(
     one.name
     for one in fields(Configuration)
-    if one.init and one.name not in {"model", "device", "scheduler", "batch", *POOL, *_OF_TRAFFIC}
+    if one.init
+    and one.name not in {"model", "device", "scheduler", "batch", *POOL, *BESIDE, *_OF_TRAFFIC}
 )
 
 

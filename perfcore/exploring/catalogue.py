@@ -44,8 +44,18 @@ def catalogue(own: Iterable[tuple[Entry, str]]) -> dict[str, Any]:
     engines = cast("list[EngineEntry]", list(entries["engine"].values()))
     constants, uses = _constants(engines, devices, formats)
     for engine, use in zip(engines, uses, strict=True):
-        told["engine"][engine.name]["uses"] = use
+        told["engine"][engine.name] |= {"uses": use, **_rules(engine)}
     return {**told, "constants": constants}
+
+
+def _rules(engine: EngineEntry) -> dict[str, Any]:
+    """Return the code of the layouts that an engine can run, and the kernels that it lacks."""
+    kernels = LIMITS["weight_format"]["kernel"].choices
+    has = (engine.can and engine.can.kernels) or kernels
+    return {
+        "layouts": engine.layouts,
+        "lacks": [code for code, kernel in enumerate(kernels) if kernel not in has],
+    }
 
 
 def _word(word: str | None) -> dict[str, str]:

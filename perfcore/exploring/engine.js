@@ -139,9 +139,11 @@ function layOut(state, made) {
 }
 
 function deploymentOf(state, made, batch) {
+  const engine = data.catalogue.engine[state.engine];
   const value = {
     ...state, tp: made.tp, pp: made.pp, batch,
     scheduler: codeOf("scheduler", state.scheduler), offload: codeOf("offload", state.offload),
+    layouts: engine.layouts, barred: engine.lacks.includes(made.records.weight_format.kernel) ? 1 : 0,
   };
   return new Deployment(...Deployment.fields.map((field) => value[field] ?? data.deployment[field]));
 }

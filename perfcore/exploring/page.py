@@ -9,7 +9,7 @@ from perfcore.columns import BOUND, METRICS, SIMULATED, STATUS, Column
 from perfcore.exploring.catalogue import catalogue
 from perfcore.exploring.javascript import translate
 from perfcore.exploring.start import Start
-from perfcore.inputs import AXIS_INPUTS, LIMITS, PREFILL_AXES, RECORDS, TIES, TRAFFIC_INPUTS
+from perfcore.inputs import AXIS_INPUTS, LIMITS, PAIR_AXES, RECORDS, TIES, TRAFFIC_INPUTS
 from perfcore.limits import Limits
 from perfcore.physics.sizing import fewest_devices
 from perfcore.physics.stages.point import evaluate
@@ -49,7 +49,7 @@ def embedded(start: Start, again: str) -> dict[str, Any]:
         "again": again,
         "computes": start.computes,
         "offered": start.offered,
-        "beyond": sorted({*PREFILL_AXES, *TRAFFIC_INPUTS} - {*AXIS_INPUTS}),
+        "beyond": sorted({*PAIR_AXES, *TRAFFIC_INPUTS} - {*AXIS_INPUTS}),
         "state": start.state,
         "notes": start.notes,
         "rows": start.rows,

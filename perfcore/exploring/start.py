@@ -9,10 +9,10 @@ from typing import Any, Final, cast
 
 from perfcore.catalog import loader
 from perfcore.catalog.entry import Entry
-from perfcore.configuration.configuration import AUTO_DEVICES
+from perfcore.configuration.parameters import AUTO_DEVICES
 from perfcore.errors import InputError, argument
 from perfcore.exploring import rows
-from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES, RECORDS
+from perfcore.inputs import AXIS_INPUTS, PAIR_AXES, RECORDS
 from perfcore.output import MANIFEST
 from perfcore.reading.files import read_toml
 from perfcore.reporting.opening import open_source
@@ -155,8 +155,8 @@ def _state(
         if name in what_ifs and len(values) == 1:
             state["sets"].append(f"{what_ifs[name]}{values[0]}")
             continue
-        if name in PREFILL_AXES:
-            notes.append(f"{name} is left out: this page computes servers without prefill pools.")
+        if name in PAIR_AXES:
+            notes.append(f"{name} is left out: this page computes servers on machines of one kind.")
             continue
         if name not in AXIS_INPUTS:
             notes.append(f"The what-if {name} has {len(values)} values; the page begins with none.")

@@ -16,7 +16,9 @@ VECTOR: Final = 8  # rows that the kernel's loops process at once
 class Block(NamedTuple):
     """A contiguous range of outer points."""
 
-    records: Integers  # (6, points) rows in the tables; 8 with a prefill pool: its device, engine
+    # (6, points) rows in the tables, followed by those of other machines: device and engine of a
+    # prefill pool or of experts; model, device and engine of a draft
+    records: Integers
     deployments: Reals  # (points, fields) one `Deployment` each; batch 0 if it is inner
     lengths: Reals  # (2, points) input and output length; 0 if inner
     axes: Codes  # (varying outer axes, points) values of integer axes, else codes

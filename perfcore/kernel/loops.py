@@ -29,9 +29,18 @@ from perfcore.kernel.layout import CACHE_LINE, VECTOR, Block, Inner, Output, Rul
 from perfcore.physics import fused
 from perfcore.physics.sizing import AUTO, fewest_devices, of_prompts
 from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
+from perfcore.physics.stages.beside import (
+    ExpertSide,
+    apart_at,
+    drafted_at,
+    expert_side,
+    of_draft,
+    with_draft,
+    with_experts,
+)
 from perfcore.physics.stages.capacity import Capacity, capacity_at, with_prompts
 from perfcore.physics.stages.passes import prefill_at, step_at
-from perfcore.physics.stages.point import Point, point_at
+from perfcore.physics.stages.point import Point, point_at, point_beside
 from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.records import (
     OFFLOAD_NONE,
@@ -76,7 +85,7 @@ class Source(NamedTuple):
     kv_formats: Reals
     economics: Reals
     deployments: Reals
-    records: Whole  # (6, points) rows in the tables; 8 with a prefill pool: its device, engine
+    records: Whole  # (6, points) rows in the tables, and more of other machines (``Block``)
     outer_points: int
     lengths: Reals  # (2, points)
     labels: Codes  # (axes, points)
@@ -124,7 +133,7 @@ PLAIN = {
 }
 
 UNDRAFTED = {"deployment.draft_len": 0.0}
-ON_DEVICES = {"on_cpu": 0.0}
+ON_DEVICES = {"on_cpu": 0.0, "waits": 0.0}
 UNCAPPED = {"capped": 0.0, **ON_DEVICES}
 UNSIZED = {"deployment.prefill_ratio": 0.0}  # of all but pairs
 
@@ -160,25 +169,54 @@ def whole_vectors(rows: int) -> int:
     return (rows + VECTOR - 1) & -VECTOR
 
 
+class Kind(NamedTuple):
+    """What runs beside the replica of a row, if anything: one of these is not None.
+
+    The compiler drops the loops of the others.
+    """
+
+    prompts: int | None = None
+    draft: int | None = None
+    experts: int | None = None
+
+
 @jit.inlined
 def fit_requests(
-    replica: Replica, ahead: Replica, pairs: int | None, scratch: Scratch, start: int, count: int
+    replica: Replica,
+    other: Replica,
+    prompts: int | None,
+    draft: int | None,
+    experts: int | None,
+    lacks: float,
+    scratch: Scratch,
+    start: int,
+    count: int,
 ) -> None:
-    """Store how much of what rows request fits into memory; prompts of pairs into ``ahead``'s."""
+    """Store how much of what rows request fits into memory, that of other machines included.
+
+    ``lacks`` is the status of experts on devices of their own.
+    """
     for row in range(start, start + whole_vectors(count)):
         asked = load_asked(scratch.asked, row)
         runs = runnable(replica.engine, replica.deployment, asked.requested)
         fit = capacity_at(replica, runs, asked.input_len, asked.output_len)
-        if pairs is not None:
-            fit = with_prompts(fit, capacity_at(ahead, 1.0, asked.input_len, 1.0))
+        if prompts is not None:
+            fit = with_prompts(fit, capacity_at(other, 1.0, asked.input_len, 1.0))
+        if draft is not None:
+            one = capacity_at(other, 1.0, asked.input_len, asked.output_len)
+            fit = with_draft(replica, fit, one)
+        if experts is not None:
+            fit = with_experts(fit, lacks)
         store_capacity(scratch.fits, row, fit)
 
 
 @jit.inlined
 def fit_rows(
     replica: Replica,
-    ahead: Replica,
-    pairs: int | None,
+    other: Replica,
+    prompts: int | None,
+    draft: int | None,
+    experts: int | None,
     source: Source,
     outer: int,
     first: int,
@@ -201,10 +239,14 @@ def fit_rows(
         store_asked(scratch.asked, start + row, asked)
         tile.outer_of[start + row] = outer
         tile.inner_of[start + row] = inner
+    lacks = OK
+    if experts is not None:
+        lacks = prepare_experts(source, outer, replica).status
     if has_on_devices(replica):
-        fit_requests(as_on_devices(replica), ahead, pairs, scratch, start, count)
+        plain = as_on_devices(replica)
+        fit_requests(plain, other, prompts, draft, experts, lacks, scratch, start, count)
     else:
-        fit_requests(replica, ahead, pairs, scratch, start, count)
+        fit_requests(replica, other, prompts, draft, experts, lacks, scratch, start, count)
 
 
 @jit.inlined
@@ -338,10 +380,58 @@ def evaluate_pair(
 
 
 @jit.inlined
+def evaluate_drafted(
+    replica: Replica,
+    drafter: Replica,
+    scratch: Scratch,
+    tile: Tile,
+    stored: Results,
+    start: int,
+    count: int,
+) -> None:
+    """Compute the results of rows whose draft runs on ``drafter``."""
+    columns = find_columns(tile.values, tile.places, stored)
+    for row in range(start, start + whole_vectors(count)):
+        asked = load_asked(scratch.asked, row)
+        running = load_running(scratch.runs, row)
+        fit = load_capacity(scratch.fits, row)
+        work = drafted_at(replica, drafter, running, asked.input_len, asked.output_len)
+        result = point_beside(replica, running, fit, asked.input_len, asked.output_len, work)
+        store_point(columns, row, result, stored)
+
+
+@jit.inlined
+def evaluate_apart(
+    replica: Replica,
+    source: Source,
+    outer: int,
+    scratch: Scratch,
+    tile: Tile,
+    stored: Results,
+    start: int,
+    count: int,
+) -> None:
+    """Compute the results of rows whose experts are on devices of their own."""
+    side = prepare_experts(source, outer, replica)
+    columns = find_columns(tile.values, tile.places, stored)
+    for row in range(start, start + whole_vectors(count)):
+        asked = load_asked(scratch.asked, row)
+        running = load_running(scratch.runs, row)
+        fit = load_capacity(scratch.fits, row)
+        work = apart_at(replica, side, running, asked.input_len, asked.output_len)
+        result = point_beside(replica, running, fit, asked.input_len, asked.output_len, work)
+        store_point(columns, row, result, stored)
+
+
+@jit.inlined
 def evaluate_replica(
     replica: Replica,
-    ahead: Replica,
-    pairs: int | None,
+    other: Replica,
+    prompts: int | None,
+    draft: int | None,
+    experts: int | None,
+    source: Source,
+    outer: int,
     scratch: Scratch,
     tile: Tile,
     stored: Results,
@@ -350,8 +440,14 @@ def evaluate_replica(
 ) -> None:
     """Compute the results of rows, in the loop that is specialised for the replica."""
     run_rows(replica, scratch, start, count)
-    if pairs is not None:
-        evaluate_pair(replica, ahead, scratch, tile, stored, start, count)
+    if prompts is not None:
+        evaluate_pair(replica, other, scratch, tile, stored, start, count)
+        return
+    if draft is not None:
+        evaluate_drafted(replica, other, scratch, tile, stored, start, count)
+        return
+    if experts is not None:
+        evaluate_apart(replica, source, outer, scratch, tile, stored, start, count)
         return
     replica = as_unsized(replica)
     if not has_uncapped(replica):
@@ -410,10 +506,56 @@ def prepare_point(source: Source, outer: int) -> Replica:
 
 
 @jit.inlined
-def prepare_ahead(source: Source, outer: int, replica: Replica, pairs: int | None) -> Replica:
+def prepare_draft(source: Source, outer: int, replica: Replica) -> Replica:
+    """Stage 1 of the draft of an outer point."""
+    points = source.outer_points
+    rows = source.records
+    device = load_record(Device, source.devices, rows[7 * points + outer])
+    return prepare(
+        load_record(Model, source.models, rows[6 * points + outer]),
+        device,
+        load_record(Engine, source.engines, rows[8 * points + outer]),
+        replica.weight_format,
+        replica.kv_format,
+        of_draft(replica.deployment, device),
+        replica.economics,
+    )
+
+
+@jit.inlined
+def prepare_experts(source: Source, outer: int, replica: Replica) -> ExpertSide:
+    """Stage 1 of the experts of an outer point."""
+    points = source.outer_points
+    rows = source.records
+    return expert_side(
+        load_record(Model, source.models, rows[outer]),
+        replica,
+        load_record(Device, source.devices, rows[6 * points + outer]),
+        load_record(Engine, source.engines, rows[7 * points + outer]),
+        replica.weight_format,
+        replica.economics,
+    )
+
+
+@jit.inlined
+def prepare_other(
+    source: Source,
+    outer: int,
+    replica: Replica,
+    prompts: int | None,
+    draft: int | None,
+) -> Replica:
+    """Stage 1 of what runs prompts or drafts of an outer point; the replica if it does both."""
+    if prompts is not None:
+        return prepare_ahead(source, outer, replica)
+    if draft is not None:
+        return prepare_draft(source, outer, replica)
+    return replica
+
+
+@jit.inlined
+def prepare_ahead(source: Source, outer: int, replica: Replica) -> Replica:
     """Stage 1 of what runs the prompts of an outer point: a pool of its own if disaggregated."""
-    if pairs is None:
-        return replica
     points = source.outer_points
     rows = source.records
     device = replica.device
@@ -501,7 +643,9 @@ def fill_columns(
     keep_infeasible: bool,
     cursor: Integers,
     dropped: Integers,
-    pairs: int | None = None,
+    prompts: int | None = None,
+    draft: int | None = None,
+    experts: int | None = None,
 ) -> int:
     """Evaluate outer points from ``cursor`` on until the output is full or the block ends.
 
@@ -516,9 +660,9 @@ def fill_columns(
         (2,) next outer and inner position; updated.
     dropped
         Rows left out, by status; the last element counts rows excluded by rules; updated.
-    pairs
-        None if no prefill pool differs from its decode replicas: the loops of pairs are then not
-        compiled, and cost the others nothing.
+    prompts, draft, experts
+        None if no prefill pool differs from its decode replicas, and no draft or experts are on
+        devices of their own: their loops are then not compiled, and cost the others nothing.
 
     Returns
     -------
@@ -564,7 +708,7 @@ def fill_columns(
     position = cursor[1]
     while outer < source.outer_points and target.capacity - rows >= TILE:
         replica = prepare_point(source, outer)
-        ahead = prepare_ahead(source, outer, replica, pairs)
+        other = prepare_other(source, outer, replica, prompts, draft)
         scratch.ran[0] = 0.0
         if replica.status > OK and not keep_infeasible:
             scratch.dropped[int(replica.status)] += source.inner_points - position
@@ -572,7 +716,20 @@ def fill_columns(
         start = filled
         while position < source.inner_points and target.capacity - rows >= TILE:
             count = min(source.inner_points - position, TILE - filled)
-            fit_rows(replica, ahead, pairs, source, outer, position, scratch, tile, filled, count)
+            fit_rows(
+                replica,
+                other,
+                prompts,
+                draft,
+                experts,
+                source,
+                outer,
+                position,
+                scratch,
+                tile,
+                filled,
+                count,
+            )
             position += count
             if not keep_infeasible:
                 count = drop_rows(scratch, tile, filled, count)
@@ -580,7 +737,20 @@ def fill_columns(
             if filled > start and (filled == TILE or position == source.inner_points):
                 size = filled - start
                 results = pointer(stored)
-                evaluate_replica(replica, ahead, pairs, scratch, tile, results, start, size)
+                evaluate_replica(
+                    replica,
+                    other,
+                    prompts,
+                    draft,
+                    experts,
+                    source,
+                    outer,
+                    scratch,
+                    tile,
+                    results,
+                    start,
+                    size,
+                )
             if filled == TILE:
                 rows += flush_tile(tile, filled, target, rows)
                 filled = 0
@@ -605,16 +775,18 @@ def record_of(fields: Iterable[str], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.empty(0, [(name, dtype) for name in Point._fields if name in chosen])
 
 
-def compiled_fields(dtype: npt.DTypeLike, *, pairs: bool = False) -> tuple[frozenset[str], ...]:
+def compiled_fields(dtype: npt.DTypeLike, other: str = "") -> tuple[frozenset[str], ...]:
     """Return the sets of fields that a kernel is compiled for, in this process or on disk.
 
-    With ``pairs``, that of prompts that may run on other servers than answers.
+    With ``other``, one of ``Kind``, a part of the work runs on other machines.
     """
     every = frozenset(Point._fields)
+    wanted = [name == other for name in Kind._fields]
     kinds = [
         (jit.names_of(stored) or every)
-        for _, stored, *_, given in jit.compiled_signatures(fill_columns)
-        if jit.dtype_of(stored) == np.dtype(dtype) and jit.is_absent(given) != pairs
+        for _, stored, _, _, _, *given in jit.compiled_signatures(fill_columns)
+        if jit.dtype_of(stored) == np.dtype(dtype)
+        and [not jit.is_absent(one) for one in given] == wanted
     ]
     return tuple(frozenset(names) for names in kinds)
 
@@ -628,8 +800,8 @@ class Filling:
         Records as rows: models, devices, engines, weight formats, KV formats, economics.
     fields
         Fields of ``Point`` to compute; all by default. They include those of output and rules.
-    pairs
-        Whether prompts may run on other servers than answers.
+    other
+        What may run on other machines than the rest: one of ``Kind``, or nothing.
     """
 
     def __init__(
@@ -641,7 +813,7 @@ class Filling:
         output: Output,
         fields: Iterable[str] | None = None,
         *,
-        pairs: bool = False,
+        other: str = "",
     ) -> None:
         arrays = [array for part in (tables, block, inner, rules, output) for array in part]
         if any(isinstance(array, np.ndarray) and not array.flags.c_contiguous for array in arrays):
@@ -657,7 +829,7 @@ class Filling:
         moves = np.zeros(POINT_FIELDS, np.int64)
         moves[output.metric_fields] = -1
         self.stored = metrics if fields is None else record_of(fields, metrics.dtype)
-        self.pairs = 1 if pairs else None
+        self.kind = Kind(**{other: 1} if other else {})
         self.bound = np.empty(SOURCE_FIELDS + len(Target._fields), np.int64)
         # keeps alive what `bound` points at
         self.kept = (tables, block, inner, rules, output, places, moves, out_of_the_way)
@@ -666,4 +838,4 @@ class Filling:
     def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
         """Fill the output from ``cursor`` on, as ``fill_columns``; return its number of rows."""
         bound, stored = self.bound, self.stored
-        return fill_columns(bound, stored, keep_infeasible, cursor, dropped, self.pairs)
+        return fill_columns(bound, stored, keep_infeasible, cursor, dropped, *self.kind)

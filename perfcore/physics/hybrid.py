@@ -32,9 +32,20 @@ def split_of(model: Model, deployment: Deployment) -> Split:
     return Split(layers=layers, experts=experts if model.experts > 0.0 else 0.0)
 
 
+def experts_away(split: Split, deployment: Deployment) -> float:
+    """Share of the layers whose routed experts are not on the devices that compute attention."""
+    return 1.0 if deployment.expert_devices > 0.0 else split.experts
+
+
 def on_cpu(split: Split) -> float:
     """Whether the CPU computes anything, as a flag."""
     return 1.0 if split.layers + split.experts > 0.0 else 0.0
+
+
+def waits(split: Split, deployment: Deployment) -> float:
+    """Whether devices wait for another machine, the CPU or others of their kind, as a flag."""
+    others = deployment.expert_devices + deployment.draft_devices
+    return 1.0 if others > 0.0 else on_cpu(split)
 
 
 def tables_here(device: Device) -> float:

@@ -3,7 +3,16 @@
 from math import ceil
 from typing import NamedTuple
 
-from perfcore.records import SCHEDULER_STATIC, Deployment, Device, Engine, Model
+from perfcore.records import (
+    LAYOUTS_DP_SINGLE,
+    LAYOUTS_EP_ALL,
+    LAYOUTS_TP_PP,
+    SCHEDULER_STATIC,
+    Deployment,
+    Device,
+    Engine,
+    Model,
+)
 
 
 class Layout(NamedTuple):
@@ -112,9 +121,27 @@ def expert_slots(experts: float, ranks: float) -> float:
 
 
 def experts_fit(model: Model, deployment: Deployment) -> bool:
-    """Return whether ``ep`` is 1, or divides a stage's devices, which have experts to share."""
+    """Return whether ``ep`` is 1, or divides a stage's devices, which have experts to share.
+
+    Experts on devices of their own are spread over these, for a model in one stage.
+    """
+    if deployment.expert_devices > 0.0:
+        return model.experts > 0.0 and deployment.ep <= 1.0 and deployment.pp <= 1.0
     divides = (deployment.tp * deployment.dp) % deployment.ep == 0.0
     return deployment.ep <= 1.0 or (divides and model.experts > 0.0)
+
+
+def engine_runs(deployment: Deployment) -> bool:
+    """Return whether the engine has such a layout, and kernels for the weights' format."""
+    if deployment.barred == 1.0:
+        return False
+    if deployment.layouts == LAYOUTS_TP_PP:
+        return deployment.dp <= 1.0 and deployment.ep <= 1.0
+    if deployment.layouts == LAYOUTS_DP_SINGLE:
+        return deployment.dp <= 1.0 or deployment.tp <= 1.0
+    if deployment.layouts == LAYOUTS_EP_ALL:
+        return deployment.ep <= 1.0 or deployment.ep == deployment.tp * deployment.dp
+    return True
 
 
 def head_padding(model: Model, tp: float) -> float:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from perfcore.physics.attention import kv_bytes_per_sequence, state_bytes_per_sequence
-from perfcore.physics.hybrid import part_of, split_of, tables_here
+from perfcore.physics.hybrid import experts_away, part_of, split_of, tables_here
 from perfcore.physics.memory import usable_bytes
 from perfcore.physics.operators import body_read_bytes, expert_read_bytes
 from perfcore.physics.parallelism import Layout, groups_at_work, heads_fit, lay_out
@@ -95,7 +95,8 @@ def fits(
     waste = 0.0 if deployment.scheduler == SCHEDULER_STATIC else wasted_tokens(engine)
     drafts = draft_share(model, engine, deployment)
     split = split_of(model, deployment)
-    model = part_of(model, 1.0 - split.layers, 1.0 - split.experts, 1.0, tables_here(device))
+    experts = 1.0 - experts_away(split, deployment)
+    model = part_of(model, 1.0 - split.layers, experts, 1.0, tables_here(device))
     kept = (1.0 + drafts) * (
         kv_bytes_per_sequence(model, kv_format, length + waste) * layout.kv_share
         + state_bytes_per_sequence(model) * layout.state_share

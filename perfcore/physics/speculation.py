@@ -24,6 +24,11 @@ def accepted_tokens(draft_len: float, acceptance: float, decay: float) -> float:
     return tokens
 
 
+def drafted_here(deployment: Deployment) -> float:
+    """Tokens that the devices of the model draft in a step: none, if the draft has its own."""
+    return deployment.draft_len if deployment.draft_devices == 0.0 else 0.0
+
+
 def draft_share(model: Model, engine: Engine, deployment: Deployment) -> float:
     """Layers of the draft relative to those of the model, whose kind they are; 0 without one."""
-    return engine.draft_layers / model.layers if deployment.draft_len > 0.0 else 0.0
+    return engine.draft_layers / model.layers if drafted_here(deployment) > 0.0 else 0.0

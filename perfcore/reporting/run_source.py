@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from perfcore.columns import BY_NAME, results_of
 from perfcore.errors import InputError, argument, show
-from perfcore.inputs import AXIS_INPUTS, ENTRY_AXES, PREFILL_AXES, TRAFFIC_INPUTS
+from perfcore.inputs import AXIS_INPUTS, ENTRY_AXES, PAIR_AXES, TRAFFIC_INPUTS
 from perfcore.kernel.layout import Integers
 from perfcore.output import MANIFEST
 from perfcore.reporting.pieces import (
@@ -299,7 +299,7 @@ def _kind_of(name: str, values: tuple[Value, ...]) -> Kind:
     """Return the kind of an axis, numeric or not."""
     if isinstance(values[0], str):
         return "categorical"
-    rule = AXIS_INPUTS.get(name) or PREFILL_AXES.get(name) or TRAFFIC_INPUTS.get(name)
+    rule = AXIS_INPUTS.get(name) or PAIR_AXES.get(name) or TRAFFIC_INPUTS.get(name)
     return rule.kind if rule else "real"
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from perfcore.errors import InputError
-from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES, TRAFFIC_INPUTS
+from perfcore.inputs import AXIS_INPUTS, PAIR_AXES, TRAFFIC_INPUTS
 from perfcore.reading.jsontext import parse
 
 _PREFIX: Final = "perfcore."
@@ -51,7 +51,7 @@ def _takes_texts(name: str, *, traffic: bool) -> bool:
     if traffic and name in TRAFFIC_INPUTS:
         rule = TRAFFIC_INPUTS[name]
         return rule.kind == "categorical" or bool(rule.form)
-    known = {**AXIS_INPUTS, **PREFILL_AXES}
+    known = {**AXIS_INPUTS, **PAIR_AXES}
     return name not in known or known[name].kind == "categorical"
 
 

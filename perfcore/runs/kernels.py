@@ -97,7 +97,7 @@ def kernel_for(
     results = [column.name for column in space.results]
     every = frozenset(results)
     needed = frozenset(names) | {results[field] for field in space.rules.fields}
-    available = compiled_fields(space.spec.output.dtype, pairs=space.pairs)
+    available = compiled_fields(space.spec.output.dtype, other=space.other)
     if choice == "narrow" and needed:
         return Kernel(needed, needed in available, "as asked")
     if choice != "auto" or elsewhere or not needed:

@@ -164,7 +164,7 @@ class Evaluator:
         if self.offer is None:
             filling = self.filling(
                 *(space.tables, block, inner, space.rules, output, self.computed),
-                pairs=space.pairs,
+                other=space.other,
             )
         else:
             traffic = space.traffic(start, stop)

@@ -197,6 +197,8 @@ class Grid:
             for name in records.Deployment._fields
             if name in self.place_of  # others: of prefill pools, which there are none of
         }
+        rules = space.engine_rules(first["engine"], first["weight_format"])
+        values |= {name: float(codes[0]) for name, codes in rules.items()}
         deployment = records.Deployment(**values)
         made.insert(5, deployment)
         return (*made, *(self._value(name, boxes) for name in INNER[1:]))

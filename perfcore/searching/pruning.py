@@ -79,7 +79,9 @@ def check_prunable(space: Space) -> None:
         "[sample]": space.spec.sample is not None,
         "[traffic]": space.spec.traffic is not None,
         'devices = "auto"': space.chooses_devices,
-        "axes of a prefill pool": space.pairs,
+        "axes of a prefill pool": space.other == "prompts",
+        "axes of a draft's devices": space.other == "draft",
+        "axes of experts' devices": space.other == "experts",
     }
     for name, given in reasons.items():
         if given:

@@ -12,7 +12,7 @@ from perfcore.catalog.groups import ALL, class_with, devices_of
 from perfcore.catalog.hosts import FIELDS, HostEntry
 from perfcore.catalog.names import HUB
 from perfcore.errors import MOST_FAULTS, InputError, renamed, show
-from perfcore.inputs import AXIS_INPUTS, FORMER, LIMITS, PREFILL, PREFILL_AXES, AxisInput
+from perfcore.inputs import AXIS_INPUTS, FORMER, LIMITS, PAIR_AXES, PREFILL, AxisInput
 from perfcore.limits import POSITIVE, Limits
 from perfcore.reading.places import Place
 from perfcore.reading.ranges import MAX_VALUES, expand
@@ -98,7 +98,7 @@ def parse_axes(table: object, place: Place, zipped: Container[str] = ()) -> dict
         place.fault(f"{show(table)} is not a table", 'write [axes] and below it model = ["..."]')
         return {}
     table, chosen = _chosen_devices(table, place)
-    known = {**AXIS_INPUTS, **PREFILL_AXES}
+    known = {**AXIS_INPUTS, **PAIR_AXES}
     for key in table:
         if key not in known:
             if str(key).partition(".")[0] in LIMITS:
@@ -106,7 +106,7 @@ def parse_axes(table: object, place: Place, zipped: Container[str] = ()) -> dict
             else:
                 place.unknown("axis", str(key), known)
     axes = {}
-    named = [rule for rule in PREFILL_AXES.values() if rule.name in table]
+    named = [rule for rule in PAIR_AXES.values() if rule.name in table]
     for rule in (*AXIS_INPUTS.values(), *named):
         if rule.name not in table and rule.default is None:
             place.fault(

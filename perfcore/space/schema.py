@@ -16,11 +16,11 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from perfcore import units
 from perfcore.catalog import loader
-from perfcore.columns import AXES, BY_NAME, METRICS, PREFILL, SIMULATED
+from perfcore.columns import AXES, BY_NAME, METRICS, PAIRS, SIMULATED
 from perfcore.inputs import (
     AXIS_INPUTS,
     LIMITS,
-    PREFILL_AXES,
+    PAIR_AXES,
     TRAFFIC_INPUTS,
     AxisInput,
     TrafficInput,
@@ -102,7 +102,7 @@ class _Schema:
 
     def axes(self) -> Schema:
         """Return the schema of [axes]."""
-        rules = (*AXIS_INPUTS.values(), *PREFILL_AXES.values())
+        rules = (*AXIS_INPUTS.values(), *PAIR_AXES.values())
         properties = {rule.name: self.axis(rule) for rule in rules}
         properties["devices"] = {
             "description": f"choose {' and '.join(DEGREES)} per row: the fewest devices that fit",
@@ -239,7 +239,7 @@ class _Schema:
     def axis_name(self) -> Schema:
         """Return the schema of the name of an axis, of a what-if, or of a what-if's column."""
         known = [
-            *dict.fromkeys([*AXIS_INPUTS, *PREFILL_AXES, *TRAFFIC_INPUTS]),
+            *dict.fromkeys([*AXIS_INPUTS, *PAIR_AXES, *TRAFFIC_INPUTS]),
             *(f"{record}.{field}" for record, bounds in LIMITS.items() for field in bounds),
         ]
         column = "|".join(LIMITS)
@@ -285,11 +285,11 @@ class _Schema:
         for dimension, names in measured.items():
             limit = self.number(Limits(dimension, -FINITE, FINITE))
             yield _about("metric", names, {"min": limit, "max": limit, "in": False})
-        known = {**AXIS_INPUTS, **PREFILL_AXES}
+        known = {**AXIS_INPUTS, **PAIR_AXES}
         text = [rule.name for rule in known.values() if rule.limits is None]
         words = {"items": {"type": "string"}}
         yield _about("axis", text, {"min": False, "max": False, "in": words})
-        for column in (*AXES, *PREFILL):
+        for column in (*AXES, *PAIRS):
             bound = known[column.name].limits
             # with traffic, lengths may be distributions, which are text
             if bound is not None and column.name not in traffic.LENGTHS:

@@ -20,9 +20,9 @@ from pydantic import (
     model_validator,
 )
 
-from perfcore.columns import AXES, METRICS, PREFILL, SIMULATED, TRAFFIC_AXES, Column, usual
+from perfcore.columns import AXES, METRICS, PAIRS, SIMULATED, TRAFFIC_AXES, Column, usual
 from perfcore.errors import show
-from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES, TRAFFIC_INPUTS
+from perfcore.inputs import AXIS_INPUTS, PAIR_AXES, TRAFFIC_INPUTS
 from perfcore.limits import FINITE, Limits
 from perfcore.reading.faults import fault_within, record_validation_error
 from perfcore.reading.places import Place, number
@@ -87,7 +87,7 @@ def _columns(value: object, info: ValidationInfo) -> tuple[str, ...]:
     The context of the validation has the results of the sweep's rows.
     """
     results: tuple[Column, ...] = info.context or METRICS
-    axes = (*AXES, *PREFILL, *(TRAFFIC_AXES if results is SIMULATED else ()))
+    axes = (*AXES, *PAIRS, *(TRAFFIC_AXES if results is SIMULATED else ()))
     known = [column.name for column in (*axes, *results)]
     if value == "default":
         return tuple(column.name for column in results if column.default)
@@ -154,7 +154,7 @@ _LIST_OF_COLUMNS: Final = {
     "items": {
         "enum": list(
             dict.fromkeys(
-                column.name for column in (*AXES, *PREFILL, *METRICS, *TRAFFIC_AXES, *SIMULATED)
+                column.name for column in (*AXES, *PAIRS, *METRICS, *TRAFFIC_AXES, *SIMULATED)
             )
         )
     },
@@ -281,7 +281,7 @@ def parse_zips(
             spot.at("axes").fault(f"{show(given)} is not a group", "name at least two axes")
         for name in names:
             if name not in sizes and name not in AXIS_INPUTS:
-                known = [*AXIS_INPUTS, *PREFILL_AXES, *what_ifs]
+                known = [*AXIS_INPUTS, *PAIR_AXES, *what_ifs]
                 spot.at("axes").unknown("axis", name, known)
             elif name in taken:
                 spot.at("axes").fault(
@@ -342,7 +342,7 @@ def parse_condition(
         if name in by_name:
             where = _where_axis(by_name[name], what_ifs, table, place)
         elif name not in AXIS_INPUTS:  # else the axis itself has a fault
-            place.at("axis").unknown("axis", subject, [*AXIS_INPUTS, *PREFILL_AXES, *what_ifs])
+            place.at("axis").unknown("axis", subject, [*AXIS_INPUTS, *PAIR_AXES, *what_ifs])
     else:
         where = _where_metric(subject, table, place, results)
     return where if len(place.faults) == before else None
@@ -353,8 +353,8 @@ def _where_axis(
 ) -> Where | None:
     if axis.kind == "categorical":
         return _where_label(axis.name, map(str, axis.values), table, place)
-    if axis.name in AXIS_INPUTS or axis.name in PREFILL_AXES:
-        bound = {**AXIS_INPUTS, **PREFILL_AXES}[axis.name].limits
+    if axis.name in AXIS_INPUTS or axis.name in PAIR_AXES:
+        bound = {**AXIS_INPUTS, **PAIR_AXES}[axis.name].limits
     elif axis.name in TRAFFIC_INPUTS:
         bound = TRAFFIC_INPUTS[axis.name].limits
     else:

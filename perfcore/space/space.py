@@ -20,6 +20,10 @@ from perfcore.columns import BY_NAME, Column, results_of
 from perfcore.errors import InputError
 from perfcore.inputs import (
     AXIS_INPUTS,
+    DRAFT,
+    DRAFT_AXES,
+    EXPERT,
+    EXPERT_AXES,
     LIMITS,
     PREFILL,
     PREFILL_AXES,
@@ -35,6 +39,16 @@ from perfcore.space.spec import Spec
 LENGTHS: Final = ("input_len", "output_len")
 INNER: Final = ("batch", *LENGTHS)
 POOL_RECORDS: Final = ("device", "engine")  # of a prefill pool, where they are its own
+OTHERS: Final = {  # what may run on other machines, with the first part of names of their axes
+    "prompts": (PREFILL, PREFILL_AXES),
+    "draft": (DRAFT, DRAFT_AXES),
+    "experts": (EXPERT, EXPERT_AXES),
+}
+DEVICES_OF: Final = {  # numbers of another machine's devices, 1 if they are not given
+    "prefill_device": POOL_DEGREES,
+    "draft_device": ("draft_devices",),
+    "expert_device": ("expert_devices",),
+}
 TABLES: Final = ("model", "device", "engine", "weight_format", "kv_format", "economics")
 ENGINE_AXES: Final = ("engine", "device", "weight_format")  # that an engine's record depends on
 CHOSEN: Final = ("tp", "pp")  # degrees chosen for each row by `devices = "auto"`
@@ -97,7 +111,15 @@ class Space:
             if group[0] == axis.name:
                 dimensions.append(Dimension(tuple(by_name[name] for name in group)))
         self.chooses_devices = by_name["tp"].values == (0,)
-        self.pairs = any(name in by_name for name in PREFILL_AXES if name != LINK)
+        self.other = next(
+            (
+                other
+                for other, (_, axes) in OTHERS.items()
+                if any(name in by_name for name in axes if name != LINK)
+            ),
+            "",
+        )
+        self.pairs = self.other == "prompts"
         inner: list[Dimension] = []
         self.results = results_of(simulated=spec.traffic is not None)
         if spec.sample is None and spec.traffic is None and not self.chooses_devices:
@@ -246,8 +268,8 @@ class Space:
 
         The row is ``base * variants + variant``. ``base`` is the index of the entry on its axis
         (for engines, ``(engine * devices + device) * kernels + kernel``), ``variant`` that of the
-        combination of the record's what-ifs. Devices and engines of prefill pools follow those of
-        decode.
+        combination of the record's what-ifs. Entries of other machines, such as a prefill pool,
+        follow those of decode.
         """
         model, device, engine, weight_format, kv_format, economics = (
             self._table(kind, self.base_records[kind]) for kind in TABLES
@@ -259,16 +281,17 @@ class Space:
         """Records of each kind without what-ifs, in the order of ``tables``."""
         base: dict[str, list[Record]] = {
             kind: [entry.record() for entry in self._axis(kind).entries]  # type: ignore[attr-defined]
-            for kind in ("model", "weight_format", "kv_format", "economics")
+            for kind in ("weight_format", "kv_format", "economics")
         }
-        base["device"] = [
-            entry.record()  # type: ignore[attr-defined]
-            for axis in (self._axis("device"), *self._pools_own("device"))
-            for entry in axis.entries
-        ]
+        for kind in ("model", "device"):
+            base[kind] = [
+                entry.record()  # type: ignore[attr-defined]
+                for axis in (self._axis(kind), *self._others_own(kind))
+                for entry in axis.entries
+            ]
         base["engine"] = self._engines(self._axis("engine"), self._axis("device"))
-        if self.pairs:
-            base["engine"] += self._engines(self._pools("engine"), self._pools("device"))
+        if self.other:
+            base["engine"] += self._engines(self._others("engine"), self._others("device"))
         return base
 
     @property
@@ -287,13 +310,16 @@ class Space:
         formats = cast("tuple[WeightFormatEntry, ...]", self._axis("weight_format").entries)
         return {entry.kernel: entry for entry in formats}
 
-    def _pools_own(self, kind: str) -> tuple[Axis, ...]:
-        """Return the axis of a prefill pool's own entries, if there is one."""
-        return tuple(axis for axis in self.axes if axis.name == PREFILL + kind)
+    def _others_own(self, kind: str) -> tuple[Axis, ...]:
+        """Return the axis of another machine's own entries, if there is one."""
+        if not self.other:
+            return ()
+        prefix, _ = OTHERS[self.other]
+        return tuple(axis for axis in self.axes if axis.name == prefix + kind)
 
-    def _pools(self, kind: str) -> Axis:
-        """Return the axis of a prefill pool's entries: its own, or that of decode."""
-        return (*self._pools_own(kind), self._axis(kind))[0]
+    def _others(self, kind: str) -> Axis:
+        """Return the axis of another machine's entries: its own, or that of decode."""
+        return (*self._others_own(kind), self._axis(kind))[0]
 
     def _engines(self, engines: Axis, devices: Axis) -> list[Record]:
         """Return the record of every engine on every device with every kernel."""
@@ -323,8 +349,8 @@ class Space:
         bases = {kind: places.get(kind, np.zeros(points, np.int64)) for kind in TABLES}
         bases["engine"] = self.engine_row(*(places[name] for name in ENGINE_AXES))
         kinds = [(kind, bases[kind]) for kind in TABLES]
-        if self.pairs:
-            kinds += zip(POOL_RECORDS, self._pool_rows(places), strict=True)
+        if self.other:
+            kinds += self._other_rows(places)
         rows = []
         for kind, base in kinds:
             row = base
@@ -339,9 +365,11 @@ class Space:
                 deployments[:, fields.index(name)] = self.axis_values[name][place]
             elif name in LENGTHS and name in self.axis_values:
                 lengths[LENGTHS.index(name)] = self.axis_values[name][place]
-        if "prefill_device" in places:
-            missing = [name for name in POOL_DEGREES if name not in places]
-            deployments[:, [fields.index(name) for name in missing]] = 1.0
+        for name, codes in self.engine_rules(places["engine"], places["weight_format"]).items():
+            deployments[:, fields.index(name)] = codes
+        for device, numbers in DEVICES_OF.items():
+            missing = [one for one in numbers if device in places and one not in places]
+            deployments[:, [fields.index(one) for one in missing]] = 1.0
         axes = np.empty((len(self.varying_outer), points), np.int32)
         for number, axis in enumerate(self.varying_outer):
             place = places[axis.name]
@@ -350,6 +378,19 @@ class Space:
         chosen = [names.index(name) if self.chooses_devices else 0 for name in CHOSEN]
         degrees = np.array(chosen, np.int64)
         return Block(np.array(rows, np.int64), deployments, lengths, axes, degrees)
+
+    def engine_rules(self, engine: Integers, weight_format: Integers) -> dict[str, Reals]:
+        """Return what engines can run of formats, by field of a deployment.
+
+        Both are positions on the axes of their names.
+        """
+        engines = cast("tuple[EngineEntry, ...]", self._axis("engine").entries)
+        formats = cast("tuple[WeightFormatEntry, ...]", self._axis("weight_format").entries)
+        layouts = np.array([float(one.layouts) for one in engines])
+        barred = np.array(
+            [[float(not one.multiplies(form)) for form in formats] for one in engines]
+        )
+        return {"layouts": layouts[engine], "barred": barred[engine, weight_format]}
 
     def engine_row(
         self,
@@ -370,15 +411,17 @@ class Space:
         rows: Integers = row * len(order) + kernels[weight_format]
         return rows
 
-    def _pool_rows(self, places: Mapping[str, Integers]) -> tuple[Integers, Integers]:
-        """Return the rows of prefill pools' devices and engines, without what-ifs."""
-        engines, devices = self._pools("engine"), self._pools("device")
+    def _other_rows(self, places: Mapping[str, Integers]) -> list[tuple[str, Integers]]:
+        """Return the rows of another machine's records by kind, without what-ifs."""
+        engines, devices = self._others("engine"), self._others("device")
         own = len(self._axis("device")) if devices.name != "device" else 0
         before = len(self._axis("engine")) * len(self._axis("device")) * len(self._kernels)
         engine = self.engine_row(
             places[engines.name], places[devices.name], places["weight_format"], devices=devices
         )
-        return places[devices.name] + own, engine + before
+        rows = [("device", places[devices.name] + own), ("engine", engine + before)]
+        models = [("model", places[axis.name]) for axis in self._others_own("model")]
+        return [(kind, row + len(self._axis("model"))) for kind, row in models] + rows
 
     def traffic(self, start: int, stop: int) -> list[dict[str, Value]]:
         """Return the values on the axes of traffic at outer points ``start`` … ``stop - 1``."""

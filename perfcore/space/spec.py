@@ -15,9 +15,13 @@ from perfcore.columns import results_of
 from perfcore.errors import InputError, show
 from perfcore.inputs import (
     AXIS_INPUTS,
+    DRAFT_AXES,
     ENTRY_AXES,
+    EXPERT_AXES,
     LIMITS,
+    NEEDED,
     ORDER,
+    PAIR_AXES,
     PREFILL_AXES,
     TRAFFIC_INPUTS,
 )
@@ -191,7 +195,7 @@ def _digest(entry: Entry) -> str:
 def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]) -> Spec:
     document = command_line.apply(mapping, overrides, place)
     for key in document:
-        if key in AXIS_INPUTS or key in PREFILL_AXES:
+        if key in AXIS_INPUTS or key in PAIR_AXES:
             place.fault(f"key {show(key)} is outside [axes]", f"write axes.{key} = ...")
         elif key not in KEYS:
             place.unknown("key", str(key), KEYS)
@@ -209,8 +213,9 @@ def _parse(mapping: Mapping[str, object], place: Place, overrides: Iterable[str]
         listed = list(given_axes) if isinstance(given_axes, Mapping) else []
         by_name = replace_axes(by_name, added, listed, place.at("axes"))
     _check_pools(by_name, place.at("axes"))
+    _check_others(by_name, place.at("axes"))
     inner = dict.fromkeys([*ORDER, *TRAFFIC_INPUTS])
-    entries = [rule for rule in PREFILL_AXES.values() if rule.limits is None]
+    entries = [rule for rule in PAIR_AXES.values() if rule.limits is None]
     axes = (
         *(by_name[rule.name] for rule in (*ENTRY_AXES, *entries) if rule.name in by_name),
         *(what_if.axis for what_if in by_key.values()),
@@ -290,9 +295,42 @@ def _check_pools(axes: Mapping[str, Axis], place: Place) -> None:
                 "only a disaggregated server has a prefill pool",
                 'add scheduler = "disaggregated"',
             )
-        for other in ("offload", "gpu_layers"):
-            if other in axes and set(axes[other].values) != {AXIS_INPUTS[other].default}:
-                place.at(name).fault(f"beside {other}", "leave out one of them")
+        _check_beside(name, ("offload", "gpu_layers"), axes, place)
+
+
+def _check_beside(name: str, others: Iterable[str], axes: Mapping[str, Axis], place: Place) -> None:
+    """Report axes that have other values than their default beside another one."""
+    for other in others:
+        default = AXIS_INPUTS[other].default
+        # 0 is a degree that is chosen for each row
+        if other in axes and not set(axes[other].values) <= {default, 0}:
+            place.at(name).fault(f"beside {other}", "leave out one of them")
+
+
+def _check_others(axes: Mapping[str, Axis], place: Place) -> None:
+    """Report axes of experts and drafts on devices of their own that describe none."""
+    found = {
+        kind: [name for name in own if name in axes]
+        for kind, own in (("expert", EXPERT_AXES), ("draft", DRAFT_AXES))
+    }
+    given = [names[0] for names in found.values() if names]
+    pools = [name for name in PREFILL_AXES if name in axes]
+    for name in given[:1]:
+        for other in (*pools[:1], *given[1:]):
+            place.at(name).fault(f"beside {other}", "leave out one of them")
+        if "replicas" in axes:
+            place.at(name).fault("simulated servers are of one kind of machine", "leave it out")
+        elif "scheduler" in axes and "disaggregated" in axes["scheduler"].values:
+            place.at(name).fault("beside disaggregated servers", "leave out one of them")
+        _check_beside(name, ("offload", "gpu_layers"), axes, place)
+    missing = [(name, kind) for kind, names in found.items() for name in names[:1]]
+    for name, needed in ((name, needed) for name, kind in missing for needed in NEEDED[kind]):
+        if needed not in axes:
+            place.at(name).fault(f"{needed} is missing", f'add {needed} = "NAME"')
+    if found["expert"]:
+        _check_beside(found["expert"][0], ("pp", "ep"), axes, place)
+    if found["draft"] and "draft_len" in axes and not any(axes["draft_len"].values):
+        place.at(found["draft"][0]).fault("no tokens are drafted", "add draft_len = 4")
 
 
 def _text(value: object, place: Place, *, empty: bool = False) -> str:

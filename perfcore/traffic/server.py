@@ -375,6 +375,11 @@ def replica_of(configuration: Described) -> Replica:
         faults.append(f"{argument('offload')}: is not simulated; use {argument('offload', 'none')}")
     if made.deployment.gpu_layers < made.model.layers:
         faults.append(f"{argument('gpu_layers')}: is not simulated; leave it out")
+    faults += [
+        f"{argument(name)}: devices of their own are not simulated; leave it out"
+        for name in ("expert_devices", "draft_devices")
+        if getattr(made.deployment, name) > 0.0
+    ]
     if made.deployment.prefix_hit > 0.0:
         faults.append(
             f"{argument('prefix_hit')}: follows from the requests in a simulation; leave it out"

@@ -1,13 +1,21 @@
 """Engines of the catalogue: layers, names, intervals."""
 
+import csv
 import math
 from itertools import pairwise
+from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
+import perfcore
 from perfcore import catalog, records
-from perfcore.catalog.engine_entry import ENGINE_DIMENSIONS
+from perfcore.catalog.engine_entry import ENGINE_DIMENSIONS, Layouts, Runs
+from perfcore.columns import STATUS
+from perfcore.configuration.configuration import Configuration
 from perfcore.errors import InputError
+from perfcore.physics.parallelism import engine_runs
+from perfcore.space.space import Space
 
 DEVICES = catalog.names("device")
 
@@ -343,3 +351,99 @@ def test_formats_in_files_are_inherited():
 
     assert child.file_format("mxfp4") == "mxfp4-gguf-q8"
     assert child.file_format("fp8") == "fp8"
+
+
+# --- what engines can run
+
+
+CANNOT = "engine cannot run it"
+COMBINATIONS = [  # engine, layout, format, status
+    ("vllm", {"dp": 16, "ep": 2}, "fp8", CANNOT),
+    ("vllm", {"dp": 16, "ep": 16}, "fp8", "ok"),
+    ("vllm", {"tp": 2, "dp": 8, "ep": 16}, "fp8", "ok"),
+    ("vllm", {"tp": 8, "ep": 4}, "fp8", CANNOT),
+    ("vllm-2024", {"tp": 8, "dp": 2, "ep": 8}, "bf16", CANNOT),
+    ("vllm-2026", {"dp": 16, "ep": 2}, "fp8", CANNOT),
+    ("sglang", {"tp": 4, "dp": 4, "ep": 8}, "fp8", "ok"),
+    ("sglang", {"dp": 16, "ep": 16}, "fp8-block128", "ok"),
+    ("trtllm", {"dp": 16, "ep": 4}, "fp8", "ok"),
+    ("trtllm", {"tp": 2, "dp": 8, "ep": 16}, "fp8", CANNOT),
+    ("trtllm", {"tp": 16}, "q4_k_m", CANNOT),
+    ("trtllm-2024", {"tp": 16}, "int4-g128-awq", "ok"),
+    ("llamacpp", {"pp": 16}, "q4_k_m", "ok"),
+    ("llamacpp", {"dp": 16}, "q4_k_m", CANNOT),
+    ("llamacpp", {"tp": 16}, "fp8", CANNOT),
+    ("llamacpp-2024", {"tp": 16, "ep": 16}, "q8_0", CANNOT),
+    ("ktransformers", {"pp": 16}, "int4-g128-gptq", CANNOT),
+    ("mlx", {"pp": 16}, "int4-g64", "ok"),
+    ("mlx", {"pp": 16}, "q4_k_m", CANNOT),
+    ("gpt-fast", {"tp": 16}, "int8", "ok"),
+    ("gpt-fast", {"tp": 16}, "mxfp4", CANNOT),
+    ("exllamav2", {"pp": 16}, "int4-g128-gptq", "ok"),
+    ("exllamav2", {"pp": 16}, "nvfp4", CANNOT),
+    ("default", {"dp": 16, "ep": 2}, "q4_k_m", "ok"),
+    ("ideal", {"dp": 16, "ep": 2}, "mxfp4", "ok"),
+]
+
+
+@pytest.mark.parametrize(("engine", "layout", "weights", "status"), COMBINATIONS)
+def test_engines_run_what_they_say_and_tell_why_not(engine, layout, weights, status):
+    made = Configuration(
+        "qwen3-235b-a22b", "h200-sxm", engine=engine, weight_format=weights, **{"tp": 1, **layout}
+    )
+    assert STATUS[int(made.evaluate().status)] == status
+    assert made.remedy.startswith(f"{engine} ") == (status == CANNOT)
+
+
+def test_sweeps_know_what_engines_can_run():
+    """Every row of a grid has the rule of its engine and format."""
+    axes = {
+        "model": ["qwen3-235b-a22b"],
+        "device": ["h200-sxm"],
+        "engine": ["vllm", "trtllm", "default"],
+        "weight_format": ["fp8", "q4_k_m"],
+        "tp": [1, 8],
+    }
+    space = Space.from_dict({"axes": axes})
+    deployments = space.block(0, space.outer_points).deployments
+    fields = records.Deployment._fields
+    rules = deployments[:, [fields.index("layouts"), fields.index("barred")]]
+
+    assert [tuple(rule) for rule in rules[::2]] == [(3, 0), (3, 0), (2, 0), (2, 1), (0, 0), (0, 0)]
+
+
+def test_everything_measured_can_be_run():
+    """No published row contradicts what its engine says."""
+    folder = Path(perfcore.__file__).parent / "accuracy" / "measurements"
+    data = Path(__file__).parents[1] / "data"
+    known = set(catalog.names("weight_format"))
+    seen = set()
+    for path in (folder / "dev_licensed.csv", data / "published.csv", data / "hybrid.csv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                degrees = (float(row.get(name) or 1) for name in ("tp", "dp", "ep"))
+                seen.add((row["engine"], row["weight_format"], *degrees))
+    ran = 0
+    for engine, weights, tp, dp, ep in seen:
+        try:
+            entry = catalog.load_engine(engine)
+        except InputError:
+            continue
+        deployment = records.Deployment(tp=tp, dp=dp, ep=ep, layouts=float(entry.layouts))
+        assert engine_runs(deployment), (engine, tp, dp, ep)
+        if weights in known:
+            assert entry.multiplies(catalog.load_weight_format(weights)), (engine, weights)
+            ran += 1
+    assert ran > 30
+
+
+def test_codes_of_layouts_are_those_of_a_deployment():
+    limits = _axis_limits()
+    assert get_args(Layouts) == limits.choices
+    with pytest.raises(ValueError, match="'gif' is no kernel"):
+        Runs(kernels=("gif",), source="none")
+
+
+def _axis_limits():
+    hints = get_type_hints(records.Deployment, include_extras=True)
+    return hints["layouts"].__metadata__[0]

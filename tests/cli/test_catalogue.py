@@ -137,7 +137,7 @@ def test_formats_lists_both_kinds():
 
 def test_columns_are_those_that_are_declared():
     assert [column["name"] for column in invoke_json("columns", "--json")] == [
-        column.name for column in (*columns.AXES, *columns.PREFILL, *columns.METRICS)
+        column.name for column in (*columns.AXES, *columns.PAIRS, *columns.METRICS)
     ]
     assert [c["name"] for c in invoke_json("columns", "--match", "carbon", "--json")] == [
         "carbon_per_mtok_output_g",

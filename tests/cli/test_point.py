@@ -1,5 +1,7 @@
 """The command point."""
 
+import re
+
 import pytest
 
 import perfcore
@@ -134,6 +136,22 @@ PAIR = [
 ]
 
 
+def test_cards_name_the_devices_of_a_draft_and_of_experts():
+    draft = ["--draft-model", "llama-3.2-1b", "--draft-device", "l40s", "--draft-len", "4"]
+    drafted = ["point", "llama-3.3-70b", "h100-sxm", "--tp", "4", "--acceptance", "0.8", *draft]
+    apart = ["point", "deepseek-v3", "h20", "--tp", "8", "--expert-device", "h100-sxm"]
+    row, text, other = invoke_json(*drafted, "--json"), invoke(*drafted), invoke(*apart)
+
+    assert (row["draft_model"], row["draft_device"], row["draft_devices"]) == (*draft[1:4:2], 1)
+    assert "llama-3.3-70b on 4 x h100-sxm, draft llama-3.2-1b on 1 x l40s" in text
+    assert "on its devices, links" in text
+    assert "requests/s on 4 devices and 1 for the draft" in text
+    assert "deepseek-v3 on 8 x h20, experts on 9 x h100-sxm" in other
+    assert max(map(len, (text + other).splitlines())) <= 80
+    for command in ("simulate", "size"):
+        assert "no such option" in refused(command, "llama-3-8b", *draft[2:4])
+
+
 def test_card_of_a_pair_names_both_machines():
     row = invoke_json(*PAIR, "--prefill-tp", "8", "--prefill-ratio", "2", "--json")
     text = invoke(*PAIR, "--prefill-tp", "8", "--prefill-ratio", "2")
@@ -154,6 +172,23 @@ def test_a_pool_that_cannot_run_says_why():
     assert "prefill pool: 141.1 GB of weights" in text
     assert "prefill tp 2" in text
     assert "raise --prefill-tp or --prefill-pp" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["llama-3.3-70b", "rtx-4090", "--offload", "weights"],
+        ["llama-3.1-8b", "rtx-4090", "--offload", "kv", "--batch", "64", "--input-len", "8Ki"],
+        ["qwen3.8-flash-next", "h100-sxm", "--offload", "kv", "--batch", "900", "--tp", "4"],
+        ["gpt-oss-120b", "rtx-4090", "--offload", "experts"],
+    ],
+)
+def test_parts_of_memory_fill_it_whatever_lies_on_the_host(options):
+    """What is offloaded is told apart from what the device holds, n-gram tables included."""
+    card = invoke("point", *options).split("Memory per device")[1].split("max batch")[0]
+    shares = [float(share) for share in re.findall(r" (\d+\.\d)% ", card)]
+
+    assert sum(shares) == pytest.approx(100.0, abs=0.3)  # rounded
 
 
 def test_card_of_an_offloaded_model_names_the_second_tier():

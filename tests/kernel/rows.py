@@ -6,7 +6,7 @@ from functools import cache
 
 from perfcore import catalog, records
 from perfcore.columns import METRICS
-from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES
+from perfcore.inputs import AXIS_INPUTS, DEPLOYMENT_AXES
 from perfcore.physics.stages.point import evaluate
 from perfcore.runs.parquet import schema
 from perfcore.runs.workers import evaluate_rows
@@ -24,6 +24,8 @@ SMALL = {
     },
     "output": {"columns": "all"},
 }
+
+DEPLOYMENT = [axis.name for axis in DEPLOYMENT_AXES if axis.name in records.Deployment._fields]
 
 
 def changed(**sections):
@@ -51,10 +53,12 @@ def axis_record(kind, name, device=None, weights=None):
 
 def deployment_of(row):
     """Return the deployment of a row's axes, with choices as codes."""
-    fields = records.Deployment._fields
-    deployment = {name: row[name] for name in fields if name not in PREFILL_AXES}
+    deployment = {name: row[name] for name in DEPLOYMENT}
     for name in ("scheduler", "offload"):
         deployment[name] = AXIS_INPUTS[name].choices.index(row[name])
+    engine = catalog.load_engine(row["engine"])
+    deployment["layouts"] = engine.layouts
+    deployment["barred"] = not engine.multiplies(catalog.load_weight_format(row["weight_format"]))
     return records.Deployment(**{name: float(value) for name, value in deployment.items()})
 
 

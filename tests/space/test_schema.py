@@ -14,7 +14,7 @@ from paths import ROOT
 from perfcore import testing
 from perfcore.cli import program
 from perfcore.errors import InputError
-from perfcore.inputs import AXIS_INPUTS, LIMITS, PREFILL_AXES
+from perfcore.inputs import AXIS_INPUTS, LIMITS, PAIR_AXES
 from perfcore.limits import FINITE, Limits
 from perfcore.reading.places import Place, number
 from perfcore.space import schema as sweep_schema
@@ -67,7 +67,7 @@ def test_the_schema_is_a_schema():
     jsonschema.Draft7Validator.check_schema(SHIPPED)
     assert set(SHIPPED["properties"]) == {*KEYS, *LIMITS}
     axes = SHIPPED["properties"]["axes"]["properties"]
-    assert list(axes) == [*AXIS_INPUTS, *PREFILL_AXES, "devices", "power_limit", "host"]
+    assert list(axes) == [*AXIS_INPUTS, *PAIR_AXES, "devices", "power_limit", "host"]
     assert all(axis["description"] for axis in axes.values())
     assert list(SHIPPED["properties"]["output"]["properties"]) == list(Output.model_fields)
     for record, bounds in LIMITS.items():

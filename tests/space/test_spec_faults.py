@@ -59,6 +59,8 @@ def write(tmp_path):
 
 
 # Lines of a file, and words that its only fault must contain.
+DRAFT = 'draft_model = "llama-3.2-1b"\ndraft_device = "l40s"\n'
+DRAFTS = "draft_len = 4\nacceptance = 0.8\n"
 AXIS_FAULTS = [
     ("batch = 0", "axes.batch", "0"),
     ("batch = -4", "axes.batch", "-4"),
@@ -121,6 +123,17 @@ AXIS_FAULTS = [
         "axes.prefill_tp",
         "beside offload",
     ),
+    (f'{DRAFTS}draft_device = "l40s"', "axes.draft_device", "draft_model is missing"),
+    (DRAFT, "axes.draft_model", "no tokens are drafted"),
+    (f"{DRAFT}{DRAFTS}draft_devices = 0", "axes.draft_devices", "0"),
+    (f'{DRAFT}{DRAFTS}draft_link = "3 GB"', "axes.draft_link", "3 GB"),
+    (f'{DRAFT}{DRAFTS}offload = ["none", "kv"]', "axes.draft_model", "beside offload"),
+    (f'{DRAFT}{DRAFTS}scheduler = "disaggregated"', "axes.draft_model", "beside disaggregated"),
+    (f'{DRAFT}{DRAFTS}expert_device = "h20"', "axes.expert_device", "beside draft_model"),
+    ("expert_parts = 2", "axes.expert_parts", "expert_device is missing"),
+    ('expert_device = "h20"\nexpert_parts = 0', "axes.expert_parts", "0"),
+    ('expert_device = "h20"\npp = 2', "axes.expert_device", "beside pp"),
+    ('expert_device = "h20"\ndp = 2\nep = [1, 2]', "axes.expert_device", "beside ep"),
     ('"device.memory_bandwidth" = 4', "axes", "[what_if]"),
 ]
 SECTION_FAULTS = [

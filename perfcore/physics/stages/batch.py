@@ -18,7 +18,7 @@ from perfcore.physics.operators import touched_experts
 from perfcore.physics.parallelism import groups_at_work, micro_batches_at_once
 from perfcore.physics.roofline import operator_time
 from perfcore.physics.stages.replica import Replica
-from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_STATIC, Deployment, Engine
+from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_STATIC, Deployment, Engine, Model
 
 UNLIMITED = 1e300  # sequences
 
@@ -59,6 +59,29 @@ def runnable(engine: Engine, deployment: Deployment, batch: float) -> float:
     return min(batch, engine.max_sequences * deployment.dp)
 
 
+class Routed(NamedTuple):
+    """Routed experts of a layer in one pass."""
+
+    read: float  # distinct ones
+    waited: float  # those of the expert rank with the most, times ranks
+    tokens: float  # of the expert rank with the most, times ranks
+
+
+def routed_at(
+    model: Model, engine: Engine, slots: float, ranks: float, passed_over: float, tokens: float
+) -> Routed:
+    """Experts that ``tokens`` of a pass choose among ``slots`` on ``ranks``."""
+    uneven = engine.expert_imbalance == 1.0 and engine.dense_experts == 0.0
+    if not uneven:
+        ranks = 1.0
+    read = touched_experts(slots, engine, passed_over, tokens)
+    waited = read
+    if model.experts > 0.0:
+        waited = fullest_rank_experts(slots, read, ranks)
+        tokens *= load_imbalance(tokens, model.experts_per_token, ranks)
+    return Routed(read=read, waited=waited, tokens=tokens)
+
+
 class Linear(NamedTuple):
     """Linear operators of all layers in one pass, without start-up."""
 
@@ -69,21 +92,15 @@ class Linear(NamedTuple):
 
 def linear_at(replica: Replica, tokens: float, all_tokens: float) -> Linear:
     """Linear operators of a pass over ``tokens`` of a group, ``all_tokens`` of all groups."""
-    model = replica.model
     engine = replica.engine
-    uneven = engine.expert_imbalance == 1.0 and engine.dense_experts == 0.0
-    ranks = replica.deployment.ep if uneven else 1.0
     slots = replica.layout.expert_slots
-    experts_read = touched_experts(slots, engine, replica.passed_over, all_tokens)
-    waited_experts = experts_read
-    waited_tokens = all_tokens
-    if model.experts > 0.0:
-        waited_experts = fullest_rank_experts(slots, experts_read, ranks)
-        waited_tokens *= load_imbalance(all_tokens, model.experts_per_token, ranks)
+    routed = routed_at(
+        replica.model, engine, slots, replica.deployment.ep, replica.passed_over, all_tokens
+    )
     return Linear(
-        terms=layer_terms(replica.operators, tokens, waited_tokens, waited_experts, engine.residue),
-        experts_read=experts_read,
-        expert_tokens=waited_tokens,
+        terms=layer_terms(replica.operators, tokens, routed.tokens, routed.waited, engine.residue),
+        experts_read=routed.read,
+        expert_tokens=routed.tokens,
     )
 
 
@@ -145,7 +162,7 @@ def batch_at(replica: Replica, batch: float, requested: float) -> RunningBatch:
     arithmetic_s = (
         replica.compute_per_token + ops.lm_head.compute_per_token
     ) * tokens + ops.experts.compute_per_token * waited_tokens
-    if deployment.draft_len > 0.0:
+    if deployment.draft_len > 0.0 and deployment.draft_devices == 0.0:
         drafted_share = deployment.draft_len * replica.draft_share
         terms = add_draft(replica, terms, writing, all_writing)
         arithmetic_s += (

@@ -150,7 +150,7 @@ def load_at(
     start_s = replica.prefill.fixed - replica.hand_over_s
     if writing > 0.0:
         start_s = replica.launched_s
-        if deployment.draft_len > 0.0:
+        if deployment.draft_len > 0.0 and deployment.draft_devices == 0.0:
             terms = add_draft(replica, terms, sequences, writing * per_micro_batch)
 
     # The host, which handles whole groups.

@@ -14,11 +14,13 @@ from perfcore.physics.attention import (
 from perfcore.physics.decode import Terms, add_attention, layer_terms, scaled
 from perfcore.physics.energy import (
     Demand,
+    Watts,
     busy_energy,
     idle_power,
     linear_seconds,
     no_demand,
     slower_clock,
+    waiting_energy,
 )
 from perfcore.physics.hybrid import cpu_linear
 from perfcore.physics.memory import second_tier_bandwidth
@@ -78,8 +80,8 @@ class Prefill(NamedTuple):
     per_at_once: float  # 1 / prefill passes that share the pipeline stages
     weight_read_share: float  # share of the resident weights read in the pass
     cached_token_s: float  # that one cached token of one prompt adds to the pass
-    cpu_s: float  # of what is in host memory, in the CPU or copied; nothing overlaps with it
-    cpu_parts: PassParts  # of cpu_s; the CPU and copies count as transfer
+    cpu_s: float  # of what is in host memory or on devices beside; nothing overlaps with it
+    cpu_parts: PassParts  # of cpu_s; the CPU, copies and other devices count as transfer
     power_w: float  # of one board
     demand: Demand  # under a power limit
     rhythm: Rhythm
@@ -107,7 +109,7 @@ class Step(NamedTuple):
     latency_s: float
     host_s: float  # the part of latency_s in which the device waits for the host
     offload_s: float
-    cpu_s: float  # in which devices wait for the CPU
+    cpu_s: float  # in which devices wait for the CPU, or for other devices beside them
     cpu_bare_s: float  # likewise, without tokens
     away_bytes: float  # per device, in the second memory tier
     away_weights_s: float  # to read all offloaded weights once
@@ -586,6 +588,13 @@ def step_at(replica: Replica, running: RunningBatch, input_len: float, output_le
     )
 
 
+def decode_power(watts: Watts, step: Step, active_share: float) -> float:
+    """Mean power of a board while steps follow each other; all work for ``active_share``. [W]"""
+    step_j = step.busy_j
+    step_j += waiting_energy(watts, step.network_s + step.offload_s, step.host_s + step.cpu_s)
+    return step_j * (active_share * step.per_second) + idle_power(watts, active_share)
+
+
 def between(start: float, end: float, share: float) -> float:
     """Value at a ``share`` of the way from ``start`` to ``end``, on a line."""
     return start + share * (end - start)
@@ -606,7 +615,7 @@ def thinned(replica: Replica, step: Step, share: float) -> Step:
     host_s = between(bare.host_s, step.host_s, share)
     device_s = weights_s + kv_s + activations_s + compute_s + (latency_s - host_s)
     cpu_s = step.cpu_s
-    if replica.on_cpu == 1.0:
+    if replica.waits == 1.0:
         cpu_s = step.cpu_bare_s + share * (step.cpu_s - step.cpu_bare_s)
     seconds = device_s + (network_s + host_s) + step.offload_s + cpu_s
     return Step(

@@ -11,9 +11,7 @@ from perfcore.physics.cost import TOKENS_PER_MTOK, sale_price
 from perfcore.physics.energy import (
     carbon_per_joule,
     facility_factor,
-    idle_power,
     slower_together,
-    waiting_energy,
 )
 from perfcore.physics.memory import LARGEST_BATCH
 from perfcore.physics.prefill import PassParts
@@ -22,6 +20,18 @@ from perfcore.physics.rounding import NOTHING, ceil_of
 from perfcore.physics.serving import hand_over, pool_load, portion, prefill_pool, queueing
 from perfcore.physics.sizing import AUTO, fewest_devices, of_prompts
 from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
+from perfcore.physics.stages.beside import (
+    Beside,
+    DraftMachine,
+    ExpertMachine,
+    WithOthers,
+    apart_at,
+    drafted_at,
+    expert_side,
+    of_draft,
+    with_draft,
+    with_experts,
+)
 from perfcore.physics.stages.capacity import (
     Capacity,
     cache_at,
@@ -29,7 +39,14 @@ from perfcore.physics.stages.capacity import (
     host_shares,
     with_prompts,
 )
-from perfcore.physics.stages.passes import Prefill, Step, prefill_at, step_at, thinned
+from perfcore.physics.stages.passes import (
+    Prefill,
+    Step,
+    decode_power,
+    prefill_at,
+    step_at,
+    thinned,
+)
 from perfcore.physics.stages.replica import Replica, prepare
 from perfcore.physics.weights import perplexity_increase
 from perfcore.records import (
@@ -126,8 +143,8 @@ class Point(NamedTuple):
 
 
 def waited_parts(replica: Replica, prefill: Prefill, passes: float) -> PassParts:
-    """Time that a token waits while ``passes`` of other prompts use what is in host memory."""
-    if replica.on_cpu == 0.0:
+    """Time that a token waits while ``passes`` of other prompts use other machines."""
+    if replica.waits == 0.0:
         return PassParts(memory=NOTHING, compute=NOTHING, transfer=NOTHING, latency=NOTHING)
     parts = prefill.cpu_parts
     return PassParts(
@@ -278,9 +295,10 @@ def point_at(
         others_s = pace.ahead * ahead_s
         shared_steps = pace.company * pace.prefill
         steps_s = (pace.decode + shared_steps) * step_s
-        if replica.on_cpu == 1.0:  # behind which nothing hides
+        if replica.waits == 1.0:  # behind which nothing hides
             on_cpu_s = prefill.cpu_s * prefill.per_prompt
-            own_s += prefill.cpu_s  # a prompt waits for all of its pass
+            # a prompt waits for all of its pass in the CPU, which reads weights for all prompts
+            own_s += prefill.cpu_s if replica.on_cpu == 1.0 else on_cpu_s
             others_s += pace.ahead * on_cpu_s
             beside_s += on_cpu_s
             between_cpu = between * prefill.per_prompt
@@ -322,9 +340,7 @@ def point_at(
 
     # Power and energy.
     watts = replica.watts
-    step_j = step.busy_j
-    step_j += waiting_energy(watts, step.network_s + step.offload_s, step.host_s + step.cpu_s)
-    decode_power_w = step_j * active_per_second + idle_power(watts, active_share)
+    decode_power_w = decode_power(watts, step, active_share)
     request_device_s = running.per_batch * running_s
     seconds_per_output = step.seconds * running.per_batch * busy
     prompt_device_s = request_device_s - written * seconds_per_output
@@ -463,6 +479,60 @@ def point_at(
     )
 
 
+def point_beside(
+    replica: Replica,
+    running: RunningBatch,
+    fit: Capacity,
+    input_len: float,
+    output_len: float,
+    work: WithOthers,
+) -> Point:
+    """Stage 4 with devices beside the model's: their energy and their price are paid, too."""
+    point = point_at(replica, running, fit, input_len, output_len, work.prefill, work.step)
+    return paid_for_both(replica, point, work.beside, input_len, output_len)
+
+
+def paid_for_both(
+    replica: Replica, point: Point, beside: Beside, input_len: float, output_len: float
+) -> Point:
+    """``point`` with the energy and the price of ``beside``, which is paid for as long.
+
+    An output token pays for as many seconds of both as of the model's devices, and so does an
+    input token for the rest of a request.
+    """
+    economics = replica.economics
+    engine = replica.engine
+    devices = replica.layout.devices
+    output_s = point.energy_per_output_token_j / (point.decode_power_w * devices)
+    written = output_len - 1.0
+    input_s = max(1.0 / point.requests_per_s - written * output_s, 0.0) / input_len
+    output_j = point.energy_per_output_token_j + beside.decode_w * beside.devices * output_s
+    input_j = point.energy_per_input_token_j + beside.prompt_w * beside.devices * input_s
+    usd = beside.usd_per_second * TOKENS_PER_MTOK
+    usd_output = point.cost_per_mtok_output_usd + usd * output_s
+    dearer = 1.0 + beside.usd_per_second / (replica.usd_per_second + TINY)
+    carbon = carbon_per_joule(economics) * TOKENS_PER_MTOK
+    return Point(
+        *point[:6],
+        point.tokens_per_s_per_device * (devices / (devices + beside.devices)),
+        *point[7:45],
+        output_j,
+        input_j,
+        written * output_j + input_len * input_j,
+        output_j * facility_factor(economics),
+        usd_output,
+        point.cost_per_mtok_input_usd + usd * input_s,
+        point.cost_per_mtok_cached_input_usd * dearer,
+        usd_output * (economics.utilization / sale_price(replica.model, economics)),
+        output_j * carbon,
+        input_j * carbon,
+        *point[55:61],
+        output_j * engine.low_energy,
+        output_j * engine.high_energy,
+        *point[63:],
+    )
+
+
 def evaluate(
     model: Model,
     device: Device,
@@ -474,13 +544,16 @@ def evaluate(
     input_len: float,
     output_len: float,
     prompts: PromptMachine | None = None,
+    draft: DraftMachine | None = None,
+    experts: ExpertMachine | None = None,
 ) -> Point:
     """All metrics of one configuration: the stages in sequence, in plain Python.
 
     A server runs as many of the requests in flight as its KV cache holds; the others wait for a
     generation to finish. A tensor-parallel degree of 0 selects the fewest devices that fit. With
     ``prompts``, a disaggregated server has a prefill pool of its own, with the degrees that
-    ``deployment`` has for it.
+    ``deployment`` has for it. With ``draft`` or ``experts``, the draft or the routed experts are on
+    devices beside those of the model, as many as ``deployment`` says.
     """
     if deployment.tp == AUTO:
         deployment = fewest_devices(
@@ -496,6 +569,26 @@ def evaluate(
     fit = capacity_at(
         replica, runnable(engine, deployment, deployment.batch), input_len, output_len
     )
+    if draft is not None:
+        drafter = prepare(
+            draft.model,
+            draft.device,
+            draft.engine,
+            draft.weight_format,
+            kv_format,
+            of_draft(deployment, draft.device),
+            economics,
+        )
+        fit = with_draft(replica, fit, capacity_at(drafter, 1.0, input_len, output_len))
+        running = batch_at(replica, fit.batch, deployment.batch)
+        drafted = drafted_at(replica, drafter, running, input_len, output_len)
+        return point_beside(replica, running, fit, input_len, output_len, drafted)
+    if experts is not None:
+        side = expert_side(model, replica, experts.device, experts.engine, weight_format, economics)
+        fit = with_experts(fit, side.status)
+        running = batch_at(replica, fit.batch, deployment.batch)
+        apart = apart_at(replica, side, running, input_len, output_len)
+        return point_beside(replica, running, fit, input_len, output_len, apart)
     running = batch_at(replica, fit.batch, deployment.batch)
     if prompts is None or deployment.scheduler != SCHEDULER_DISAGGREGATED:
         prefill = prefill_at(replica, running, input_len, output_len)

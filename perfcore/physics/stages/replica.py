@@ -23,11 +23,13 @@ from perfcore.physics.hybrid import (
     CpuCosts,
     Split,
     cpu_costs,
+    experts_away,
     host_weight_bytes,
     on_cpu,
     part_of,
     split_of,
     tables_here,
+    waits,
 )
 from perfcore.physics.memory import second_tier_bytes, usable_bytes
 from perfcore.physics.moe import log_passed_over
@@ -44,11 +46,11 @@ from perfcore.physics.operators import (
     operators,
     start_up,
 )
-from perfcore.physics.parallelism import Layout, experts_fit, heads_fit, lay_out
+from perfcore.physics.parallelism import Layout, engine_runs, experts_fit, heads_fit, lay_out
 from perfcore.physics.prefill import PrefillCosts, prefill_costs
 from perfcore.physics.roofline import peak_flops, reached_flops, ridge_batch
 from perfcore.physics.sizing import draft_bytes, held_bytes, read_shares, weight_bytes_per_device
-from perfcore.physics.speculation import accepted_tokens, draft_share
+from perfcore.physics.speculation import accepted_tokens, draft_share, drafted_here
 from perfcore.physics.weights import table_bytes
 from perfcore.records import (
     OFFLOAD_KV,
@@ -73,6 +75,9 @@ CONTEXT_TOO_LONG = 6.0
 KV_DOES_NOT_FIT = 7.0
 HOST_MEMORY_TOO_SMALL = 8.0
 PREFILL_POOL_FAILS = 9.0
+DRAFT_FAILS = 10.0
+EXPERTS_DO_NOT_FIT = 11.0
+ENGINE_CANNOT = 12.0
 
 
 class Spread(NamedTuple):
@@ -163,6 +168,7 @@ class Replica(NamedTuple):
     usable_bytes: float  # of one device
     second_tier_bytes: float  # of one device; 0 without offloading
     on_cpu: float  # 1 if the CPU computes a part of the model, which `model` leaves out
+    waits: float  # 1 if devices wait for the CPU, for experts elsewhere or for a draft elsewhere
     away: InHostMemory
     prefill: PrefillCosts
     prefill_bytes_per_token: float
@@ -196,8 +202,8 @@ def configuration_status(
             return FEWER_LAYERS_THAN_STAGES
     if not experts_fit(model, deployment):
         return EXPERTS_NOT_SPREAD
-    if peak <= 0.0:
-        return NO_COMPUTE_PATH
+    if peak <= 0.0 or not engine_runs(deployment):
+        return NO_COMPUTE_PATH if peak <= 0.0 else ENGINE_CANNOT
     if weight_bytes_per_device > room:
         return WEIGHTS_DO_NOT_FIT
     return HOST_MEMORY_TOO_SMALL if host_bytes > device.host_memory_capacity else OK
@@ -282,7 +288,7 @@ def bare_step(
     Drafting reads its own layers, ``drafted_share`` of a pass, and the lm_head for every draft.
     """
     weights_s = (layer_weights(ops) + ops.elementwise.weights) * (1.0 + drafted_share)
-    weights_s += ops.lm_head.weights * (1.0 + deployment.draft_len)
+    weights_s += ops.lm_head.weights * (1.0 + drafted_here(deployment))
     return BareStep(
         weights_s=weights_s * per_output,
         network_s=network_s * per_output,
@@ -359,7 +365,13 @@ def prepare(
     """Stage 1: reduce a configuration to what is independent of its batch and lengths."""
     whole = model
     split = split_of(whole, deployment)
-    model = part_of(whole, 1.0 - split.layers, 1.0 - split.experts, 1.0, tables_here(device))
+    model = part_of(
+        whole,
+        1.0 - split.layers,
+        1.0 - experts_away(split, deployment),
+        1.0,
+        tables_here(device),
+    )
     layout = lay_out(whole, device, deployment)
     ops = operators(model, device, engine, weight_format, layout, deployment.tp, deployment.ep)
     drafted = 1.0 + deployment.draft_len
@@ -369,11 +381,11 @@ def prepare(
     per_output = 1.0 / step_tokens
     drafts = draft_share(whole, engine, deployment)
     launches_s = start_up(model, device, engine, ops)
-    drafted_share = deployment.draft_len * drafts
+    drafted_share = drafted_here(deployment) * drafts
     launched_s = (
         launches_s
         + (launches_s - ops.lm_head.start_up) * drafted_share
-        + ops.lm_head.start_up * deployment.draft_len
+        + ops.lm_head.start_up * drafted_here(deployment)
     )
 
     away = in_host_memory(
@@ -506,6 +518,7 @@ def prepare(
         usable_bytes=usable,
         second_tier_bytes=second_tier,
         on_cpu=on_cpu(split),
+        waits=waits(split, deployment),
         away=away,
         prefill=prefill_costs(
             model,
