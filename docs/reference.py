@@ -30,8 +30,8 @@ from perfcore.catalog.schema import (
 )
 from perfcore.cli import program
 from perfcore.cli.catalogue import number_text
-from perfcore.columns import AXES, METRICS, PREFILL, SIMULATED, TRAFFIC_AXES, Column
-from perfcore.inputs import DEPLOYMENT_AXES, INPUTS, LIMITS, PREFILL_AXES, RECORDS
+from perfcore.columns import AXES, METRICS, PAIRS, SIMULATED, TRAFFIC_AXES, Column
+from perfcore.inputs import DEPLOYMENT_AXES, INPUTS, LIMITS, PAIR_AXES, RECORDS
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.tables import Column as TableColumn
 from perfcore.tables import Table, left, markdown, right
@@ -102,7 +102,7 @@ def unit(column: Column) -> str:
 
 def axes() -> str:
     """Return the table of axes, those of prefill pools last."""
-    return columns_table((*AXES, *PREFILL))
+    return columns_table((*AXES, *PAIRS))
 
 
 def metrics() -> str:
@@ -153,7 +153,7 @@ def record_fields() -> str:
             inspect.getdoc(record) or "",
             table(left("field", "unit", "meaning"), rows),
         ]
-    axes = (*DEPLOYMENT_AXES, *PREFILL_AXES.values())
+    axes = (*DEPLOYMENT_AXES, *PAIR_AXES.values())
     rows = [(f"`{axis.name}`", axis.meaning) for axis in axes]
     return paragraphs(*parts, "### Deployment and request", table(left("axis", "meaning"), rows))
 

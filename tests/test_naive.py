@@ -157,12 +157,14 @@ deployments = st.builds(
     offload=st.sampled_from(OFFLOADS),
     gpu_layers=st.just(PLAIN.gpu_layers),  # others: test_naive_hybrid.py
     cpu_moe_layers=st.just(PLAIN.cpu_moe_layers),
-    # prefill pools of their own: test_every_pair
+    # prefill pools of their own: test_every_pair; experts and drafts: test_naive_beside.py
     **{
         name: st.just(value)
         for name, value in PLAIN._asdict().items()
-        if name.startswith("prefill_")
+        if name.startswith(("prefill_", "expert_", "draft_")) and name != "draft_len"
     },
+    layouts=st.sampled_from((0.0, 0.0, 1.0, 2.0, 3.0)),
+    barred=st.sampled_from((0.0, 0.0, 0.0, 1.0)),
 )
 input_lens = st.sampled_from((1.0, 128.0, 8_192.0)) | st.integers(1, 12_000).map(float)
 output_lens = st.sampled_from((1.0, 2.0, 1_000.0)) | st.integers(1, 3_000).map(float)

@@ -31,7 +31,7 @@ _HEAD: Final = (
     "source",
     "notes",
 )
-_FLAT: Final = ("constants", "factors")
+_FLAT: Final = ("runs", "constants", "factors")
 _OF_RUNS: Final = ("eager", "offline")
 _NESTED: Final = ("class_factors", "device_class", "link", "device", "intervals")
 
@@ -222,9 +222,10 @@ def _of_runs(table: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "backend", backends
 
 
-def _ordered(constants: Table) -> Table:
-    order = list(LIMITS["engine"])
-    return {name: constants[name] for name in sorted(constants, key=order.index)}
+def _ordered(table: Table) -> Table:
+    """Return a table with constants in the order of the record, after other keys as they are."""
+    order = {name: place for place, name in enumerate(LIMITS["engine"])}
+    return {name: table[name] for name in sorted(table, key=lambda name: order.get(name, -1))}
 
 
 def read_engine(path: Path) -> tuple[str, Table, str]:

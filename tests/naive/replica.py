@@ -397,6 +397,17 @@ class Replica:
             return LARGEST_BATCH
         return min(math.ceil(everything / self.usable()), LARGEST_BATCH)
 
+    def engine_runs(self):
+        """Return whether the engine has the layout, and kernels for the weights."""
+        tp, dp, ep = self.deployment.tp, self.deployment.dp, self.deployment.ep
+        can = {
+            "any": True,
+            "tp-pp": dp == ep == 1,
+            "dp-single": dp == 1 or tp == 1,
+            "ep-all": ep in (1, tp * dp),
+        }
+        return list(can.values())[int(self.deployment.layouts)] and not self.deployment.barred
+
     def status(self):
         """Return the first reason, in the document's order, why this cannot run."""
         entry, layout = self.entry, self.deployment
@@ -409,6 +420,7 @@ class Replica:
             2: not self.spatial and len(self.layers) < self.pp,
             3: self.ep > 1 and unlike,
             4: not self.experts_kernel.flops,
+            12: not self.engine_runs(),
             5: self.weight_bytes_per_device() > room,
             8: self.tables_on_host() > self.device.host_memory_capacity,
             6: self.input_len + self.output_len > limit,

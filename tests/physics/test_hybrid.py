@@ -7,11 +7,13 @@ from perfcore.physics.hybrid import (
     Split,
     cpu_costs,
     cpu_linear,
+    experts_away,
     host_weight_bytes,
     on_cpu,
     part_of,
     split_of,
     tables_here,
+    waits,
 )
 from perfcore.physics.weights import weight_bytes
 from perfcore.records import OFFLOAD_EXPERTS, Deployment
@@ -53,6 +55,20 @@ def test_tables_here():
     """Tables are in host memory, unless a device has none beside its own."""
     assert tables_here(DEVICE._replace(host_memory_capacity=1e9)) == 0.0
     assert tables_here(DEVICE._replace(host_memory_capacity=0.0)) == 1.0
+
+
+def test_experts_away():
+    """On the host those of some layers, on other devices all of them."""
+    assert experts_away(Split(0.0, 0.25), Deployment()) == 0.25
+    assert experts_away(Split(0.0, 0.0), Deployment(expert_devices=4.0)) == 1.0
+
+
+def test_waits():
+    """For the CPU, for devices with experts, and for those of a draft."""
+    assert waits(Split(0.0, 0.0), Deployment()) == 0.0
+    assert waits(Split(0.5, 0.0), Deployment()) == 1.0
+    assert waits(Split(0.0, 0.0), Deployment(expert_devices=8.0)) == 1.0
+    assert waits(Split(0.0, 0.0), Deployment(draft_devices=1.0)) == 1.0
 
 
 def test_on_cpu():

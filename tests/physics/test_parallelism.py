@@ -3,6 +3,7 @@
 import pytest
 
 from perfcore.physics.parallelism import (
+    engine_runs,
     expert_slots,
     experts_fit,
     groups_at_work,
@@ -14,6 +15,7 @@ from perfcore.physics.parallelism import (
     pipeline_fill,
 )
 from perfcore.physics.weights import expert_bytes, weight_bytes
+from perfcore.records import LAYOUTS_DP_SINGLE, LAYOUTS_EP_ALL, LAYOUTS_TP_PP, Deployment
 from physics.worked import (
     CONTINUOUS,
     DEEPSEEK,
@@ -176,3 +178,22 @@ def test_every_micro_batch_reads_the_weights():
     assert staged.weights_s == digits(alone.weights_s)
     assert staged.kv_s == digits(alone.kv_s)
     assert staged.step_bytes == digits(4 * alone.step_bytes)
+
+
+@pytest.mark.parametrize(
+    ("layouts", "degrees", "runs"),
+    [
+        (LAYOUTS_TP_PP, {"tp": 8.0, "pp": 2.0}, True),
+        (LAYOUTS_TP_PP, {"dp": 2.0}, False),
+        (LAYOUTS_DP_SINGLE, {"dp": 8.0}, True),
+        (LAYOUTS_DP_SINGLE, {"tp": 2.0, "dp": 4.0}, False),
+        (LAYOUTS_EP_ALL, {"tp": 2.0, "dp": 8.0, "ep": 16.0}, True),
+        (LAYOUTS_EP_ALL, {"dp": 16.0, "ep": 2.0}, False),
+    ],
+)
+def test_engine_runs(layouts, degrees, runs):
+    """As engines document it; any layout unless they say so, and no format that they lack."""
+    plan = Deployment(**degrees)
+    assert engine_runs(plan)
+    assert engine_runs(plan._replace(layouts=layouts)) is runs
+    assert not engine_runs(plan._replace(barred=1.0))

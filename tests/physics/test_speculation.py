@@ -5,8 +5,9 @@ import pytest
 from perfcore.physics.operators import body_read_bytes
 from perfcore.physics.parallelism import lay_out
 from perfcore.physics.sizing import draft_bytes
-from perfcore.physics.speculation import accepted_tokens, draft_share
+from perfcore.physics.speculation import accepted_tokens, draft_share, drafted_here
 from perfcore.physics.weights import layer_bytes, weight_bytes
+from perfcore.records import Deployment
 from physics.worked import (
     BF16,
     ENGINE,
@@ -104,3 +105,9 @@ def test_speculation_touches_more_experts():
     experts = (5.46875 - 2) * mixtral.expert_elements * 2
 
     assert refused.weights_s - plain.weights_s == digits((experts + head) / 3.35e12)
+
+
+def test_drafted_here():
+    """Four tokens a step, which devices of a draft's own draft themselves."""
+    assert drafted_here(Deployment(draft_len=4.0)) == 4.0
+    assert drafted_here(Deployment(draft_len=4.0, draft_devices=1.0)) == 0.0

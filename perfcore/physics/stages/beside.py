@@ -23,7 +23,7 @@ from perfcore.physics.operators import expert_read_bytes, operators
 from perfcore.physics.parallelism import Layout, lay_out
 from perfcore.physics.prefill import PassParts, new_tokens
 from perfcore.physics.roofline import Operator, operator_time
-from perfcore.physics.rounding import ceil_of
+from perfcore.physics.rounding import ceil_of, floor_of
 from perfcore.physics.stages.batch import RunningBatch, batch_at, routed_at
 from perfcore.physics.stages.capacity import Capacity
 from perfcore.physics.stages.passes import Prefill, Step, decode_power, prefill_at, step_at
@@ -338,12 +338,10 @@ def fewest_expert_devices(
     one = lay_out(model, device, Deployment(expert_devices=1.0))
     size = model.experts * expert_read_bytes(model, weight_format)
     room = max(usable_bytes(model, device, engine, one), 1.0)
-    devices = max(ceil_of(size / room), 1.0)
-    while ceil_of(model.experts / devices) * size / max(model.experts, 1.0) > room:
-        devices += 1.0
-        if device.spatial == 1.0 or devices > model.experts:
-            break
-    return devices
+    if device.spatial == 1.0 or size == 0.0:
+        return max(ceil_of(size / room), 1.0)
+    held = max(floor_of(room * model.experts / size), 1.0)
+    return ceil_of(model.experts / held)
 
 
 class Expert(NamedTuple):
@@ -422,11 +420,11 @@ def apart_at(
 ) -> WithOthers:
     """Steps and prompts of ``replica`` whose experts are on the devices of ``side``.
 
-    Attention and experts work on m parts of the batch in turn (MegaScale-Infer, arXiv:2504.02263,
-    section 4.1). In all layers a part takes T_a with attention, T_e with experts and T_c on the
-    link; a step takes max(T_a + T_e + T_c, m max(T_a, T_e, T_l)), T_l the busier direction of the
-    link: the parts wait for each other, or for the busiest of the three. Prompts take turns: they
-    are not divided.
+    Attention and experts work on m parts of the batch in turn (the ping-pong pipeline of
+    MegaScale-Infer, arXiv:2504.02263). In all layers a part takes T_a with attention, T_e with
+    experts and T_c on the link; a step takes max(T_a + T_e + T_c, m max(T_a, T_e, T_l)), T_l the
+    busier direction of the link: the parts wait for each other, or for the busiest of the three.
+    Prompts take turns: they are not divided.
     """
     prefill = prefill_at(replica, running, input_len, output_len)
     deployment = replica.deployment
