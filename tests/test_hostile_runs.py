@@ -18,7 +18,7 @@ import perfcore
 from perfcore.cli import program
 from perfcore.errors import PerfcoreError
 
-COUNT = int(os.environ.get("PERFCORE_HOSTILE", "24"))
+COUNT = int(os.environ.get("PERFCORE_HOSTILE", "12"))
 CHUNKS = 12
 SECONDS = 10
 RAW = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

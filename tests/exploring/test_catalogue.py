@@ -1,5 +1,6 @@
 """Records of the catalogue in a page: those that a configuration uses."""
 
+import functools
 import math
 
 from hypothesis import example, given
@@ -10,7 +11,10 @@ from perfcore.configuration.configuration import Configuration
 from perfcore.exploring.catalogue import catalogue
 from perfcore.inputs import RECORDS
 
-TOLD = catalogue(())
+
+@functools.cache
+def everything():
+    return catalogue(())
 
 
 def names(kind):
@@ -19,9 +23,11 @@ def names(kind):
 
 def test_every_entry_is_there():
     for kind, record in RECORDS.items():
-        assert list(TOLD[kind]) == catalog.names(kind)
+        assert list(everything()[kind]) == catalog.names(kind)
         if kind != "engine":
-            assert {len(told["record"]) for told in TOLD[kind].values()} == {len(record._fields)}
+            assert {len(told["record"]) for told in everything()[kind].values()} == {
+                len(record._fields)
+            }
 
 
 @given(names("model"), names("device"), names("engine"), names("weight_format"))
@@ -29,14 +35,14 @@ def test_every_entry_is_there():
 def test_records_are_those_of_a_configuration(model, device, engine, form):
     configuration = Configuration(model, device, engine, form)
     made, form = configuration.records, configuration.entries.weight_format.name
-    use = TOLD["engine"][engine]["uses"][device]
+    use = everything()["engine"][engine]["uses"][device]
     place = use[int(made.weight_format.kernel)] if isinstance(use, list) else use
 
-    assert TOLD["model"][model]["record"] == list(made.model)
-    assert TOLD["device"][device]["record"] == list(made.device)
-    assert TOLD["weight_format"][form]["record"] == list(made.weight_format)
-    assert TOLD["constants"][place] == list(made.engine)
-    assert all(map(math.isfinite, TOLD["constants"][place]))
+    assert everything()["model"][model]["record"] == list(made.model)
+    assert everything()["device"][device]["record"] == list(made.device)
+    assert everything()["weight_format"][form]["record"] == list(made.weight_format)
+    assert everything()["constants"][place] == list(made.engine)
+    assert all(map(math.isfinite, everything()["constants"][place]))
 
 
 def test_a_model_of_a_file_replaces_the_catalogue_s_and_brings_its_bits():
@@ -47,4 +53,4 @@ def test_a_model_of_a_file_replaces_the_catalogue_s_and_brings_its_bits():
     assert told["word"] == "my own.toml"
     assert told["formats"]["fp8"] == list(made)
     assert "bf16" not in told["formats"]
-    assert "formats" not in TOLD["model"]["llama-3.1-8b"]
+    assert "formats" not in everything()["model"]["llama-3.1-8b"]

@@ -1,6 +1,6 @@
 """All ways in which perfcore computes the same rows, on random sweeps.
 
-``PERFCORE_FUZZ_SPECS`` is the number of sweeps, 50 by default; ``differential.py`` checks others.
+``PERFCORE_FUZZ_SPECS`` is the number of sweeps, 20 by default; ``differential.py`` checks others.
 """
 
 import os
@@ -9,7 +9,7 @@ import differential
 import pytest
 import specs
 
-SPECS = int(os.environ.get("PERFCORE_FUZZ_SPECS", "50"))
+SPECS = int(os.environ.get("PERFCORE_FUZZ_SPECS", "20"))
 CHUNKS = 10  # for processes to share
 
 
