@@ -20,7 +20,10 @@ class SidePaths(NamedTuple):
 
 def side_paths(entry: Architecture) -> SidePaths:
     """Return the sum over per-layer embeddings, learned residuals and alternating updates."""
-    paths = [per_layer_embeddings(entry), learned_residuals(entry), alternating_updates(entry)]
+    kinds = (per_layer_embeddings(entry), learned_residuals(entry), alternating_updates(entry))
+    paths = [path for path in kinds if path.other]
+    if not paths:
+        return SidePaths()
     return SidePaths(
         total(path.into for path in paths),
         total(path.out for path in paths),

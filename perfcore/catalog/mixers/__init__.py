@@ -36,7 +36,8 @@ MIXERS: Final = {  # by the letters of ``Architecture.layer_types``
 def mixers_of(entry: Architecture) -> dict[Mixer, int]:
     """Return the mixers of a model, in the order of ``MIXERS``, with their numbers of layers."""
     has = entry.layers
-    return {mixer: has[letter] for letter, mixer in MIXERS.items() if has[letter]}
+    letters = sorted(has, key=list(MIXERS).index)
+    return {MIXERS[letter]: has[letter] for letter in letters if has[letter]}
 
 
 def all_layers(entry: Architecture) -> Layer:
