@@ -101,7 +101,7 @@ def unit(column: Column) -> str:
 
 
 def axes() -> str:
-    """Return the table of axes, those of prefill pools last."""
+    """Return the table of axes, those of other machines last."""
     return columns_table((*AXES, *PAIRS))
 
 
