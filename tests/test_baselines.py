@@ -20,6 +20,8 @@ from c.baseline import STRICT, Baseline, compiled, compilers
 from vectorised import FUNCTIONS
 from vectorised import evaluator as vectorised
 
+pytestmark = pytest.mark.slow
+
 SPACES = {
     "dense": {"model": ["llama-3.1-8b"], "tp": [1, 4]},
     "experts": {"model": ["qwen3-30b-a3b"], "scheduler": ["static", "continuous"], "tp": [2]},

@@ -42,6 +42,8 @@ from scaling_page import (
     serial_share,
 )
 
+pytestmark = pytest.mark.slow
+
 FIGURES = Figures(
     command="python benchmarks/bench_scaling.py",
     date="2026-01-02",

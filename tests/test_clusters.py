@@ -16,6 +16,8 @@ from runs import ROWS_PER_SHARD, SPEC
 from perfcore.cli import program
 from perfcore.runs.check import verify
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
 SCRIPTS = dict(
     re.findall(r"<!-- script (\w+) -->\n```\w+\n(.*?)```\n<!-- end \1 -->", PAGE, re.DOTALL)

@@ -11,6 +11,8 @@ from perfcore.errors import InputError
 from perfcore.runs.run import sweep
 from perfcore.space.space import Space
 
+pytestmark = pytest.mark.slow
+
 SPEC = {
     "name": "determinism",
     "axes": {

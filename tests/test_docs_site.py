@@ -16,6 +16,8 @@ from perfcore.catalog import loader
 from perfcore.cli import program
 from perfcore.columns import COLUMNS
 
+pytestmark = pytest.mark.slow
+
 for package in ("sphinx", "myst_parser", "furo"):
     pytest.importorskip(package)
 

@@ -18,6 +18,8 @@ from perfcore.runs import executors
 from perfcore.runs.executors import dask_executor
 from perfcore.runs.store import open_store
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 5.0  # s from a signal to the end of the process
 NOBODY = 54_321  # a user without an entry in /etc/passwd
 SIGNALS = pytest.mark.parametrize(

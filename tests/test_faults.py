@@ -28,6 +28,8 @@ from perfcore.runs.run import open_run, sweep
 from perfcore.runs.shards import facts
 from perfcore.runs.workers import evaluate_rows
 
+pytestmark = pytest.mark.slow
+
 KILLS = 20
 SOME = 15  # shards that are there when a fault is injected
 

@@ -34,6 +34,8 @@ from perfcore.reading.files import read_text
 from perfcore.space.space import Space
 from perfcore.space.spec import Spec
 
+pytestmark = pytest.mark.slow
+
 AXES = '[axes]\nmodel = "llama-3-8b"\ndevice = "h100-sxm"\n'
 
 

@@ -18,6 +18,8 @@ import perfcore
 from perfcore.cli import program
 from perfcore.errors import PerfcoreError
 
+pytestmark = pytest.mark.slow
+
 COUNT = int(os.environ.get("PERFCORE_HOSTILE", "12"))
 CHUNKS = 12
 SECONDS = 10

@@ -11,6 +11,8 @@ import os
 import pytest
 from paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 
 

@@ -31,6 +31,8 @@ import perfcore
 from perfcore.cli import program
 from perfcore.space.space import Space
 
+pytestmark = pytest.mark.slow
+
 ELSEWHERE = {  # and the test that executes it
     "docs/analysis.md": "tests/test_docs.py",  # R and Spark where they are installed
     "docs/clusters.md": "tests/test_clusters.py",

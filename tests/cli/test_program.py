@@ -83,6 +83,7 @@ def test_version():
     assert invoke("--version") == f"perfcore {perfcore.__version__}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "absent"),
     [

@@ -5,7 +5,11 @@ import pty
 import subprocess
 import sys
 
+import pytest
+
 from cli.command import START
+
+pytestmark = pytest.mark.slow
 
 
 def test_progress_is_drawn_on_a_terminal_only(tmp_path, spec):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from cli.command import invoke, invoke_json
@@ -9,6 +10,8 @@ from perfcore.cli import program, warmup
 from perfcore.kernel.loops import compiled_fields
 from perfcore.runs.kernels import COMMON
 from perfcore.space.sections import DTYPES
+
+pytestmark = pytest.mark.slow
 
 
 def test_warmup_compiles_every_type_of_output():

@@ -193,6 +193,7 @@ def test_it_is_small(page):
     assert page.stat().st_size < LARGEST
 
 
+@pytest.mark.slow
 def test_it_stays_small_for_a_large_sweep():
     axes = {
         "model": ["llama-3.1-8b"],

@@ -18,7 +18,7 @@ from perfcore.runs.check import verify
 from perfcore.runs.run import sweep
 
 WHY_NOT = lacking()
-pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 
 SCALES = 10  # of the memory's bandwidth, for two shards
 EACH = 15  # faults of a kind, unless all are asked for

@@ -9,6 +9,8 @@ import differential
 import pytest
 import specs
 
+pytestmark = pytest.mark.slow
+
 SPECS = int(os.environ.get("PERFCORE_FUZZ_SPECS", "20"))
 CHUNKS = 10  # for processes to share
 

@@ -15,6 +15,8 @@ from perfcore.runs.run import sweep
 from perfcore.runs.shards import ProgressDisplay
 from runs import SHARDS, cli, hashes, manifest_of, space
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def dask():

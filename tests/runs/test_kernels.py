@@ -20,6 +20,8 @@ from perfcore.searching.search import count_by_value, find_best, find_front
 from perfcore.space.space import Space
 from perfcore.testing import spaces
 
+pytestmark = pytest.mark.slow
+
 NAMES = [column.name for column in METRICS]
 RANDOM = random.Random(25)  # noqa: S311 - the same sets in every run, so that they are compiled once
 SETS = [COMMON, *(frozenset(RANDOM.sample(NAMES, count)) for count in (3, 20))]

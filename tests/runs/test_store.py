@@ -405,6 +405,7 @@ ALL = [(fault, request, name) for fault in REFUSALS for request in REQUESTS for 
 SOME = [*ALL[: len(ALL) // 2 : 3], ("drop", "part", OBJECTS[0]), (500, "end", OBJECTS[1])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "request_kind", "name"), ALL if os.environ.get("PERFCORE_ALL_FAULTS") else SOME
 )
