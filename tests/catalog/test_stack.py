@@ -29,9 +29,10 @@ def record(engine, device, **stated):
         ("vllm", "0.7.3", "vllm-0.7"),
         ("vllm", "0.7/0.8 (V0)", "vllm-0.7"),
         ("vllm", "0.8.0", "vllm"),
-        ("vllm", "0.19.1rc1.dev339+gedc364896", "vllm"),
+        ("vllm", "0.19.1rc1.dev339+gedc364896", "vllm-0.14"),
         ("vllm", "0.10.2", "vllm"),  # not before 0.7
-        ("vllm", "0.20.2", "vllm"),
+        ("vllm", "0.14.0", "vllm-0.14"),
+        ("vllm", "0.20.2", "vllm-0.14"),
         ("vllm", "0.21", "vllm-2026"),
         ("vllm", "0.21.0rc1", "vllm-2026"),
         ("vllm", "v0.23.1", "vllm-2026"),
