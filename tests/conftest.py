@@ -1,6 +1,7 @@
 """Fixtures of runs, Hypothesis profiles, and which tests are left for later.
 
-``PERFCORE_HYPOTHESIS_PROFILE`` names one of the profiles, on CI it is ``ci``.
+``PERFCORE_HYPOTHESIS_PROFILE`` names a profile: ``usual`` tries the same examples each time, so
+that a failure says something about a change; ``nightly`` searches at random.
 
 Tests that start processes, kill them, build pages or drive a browser are marked ``slow``. They run
 if they are asked for: by a path (``pytest tests``), by ``-k``, or by ``-m slow``.
@@ -20,12 +21,13 @@ sys.dont_write_bytecode = False
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
-settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=SLOW)
-settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
-settings.register_profile("nightly", settings.get_profile("dev"), max_examples=10_000)
-settings.load_profile(
-    os.environ.get("PERFCORE_HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+settings.register_profile(
+    "usual", max_examples=50, derandomize=True, deadline=None, suppress_health_check=SLOW
 )
+settings.register_profile(
+    "nightly", settings.get_profile("usual"), max_examples=10_000, derandomize=False
+)
+settings.load_profile(os.environ.get("PERFCORE_HYPOTHESIS_PROFILE") or "usual")
 
 
 def pytest_configure(config):
