@@ -175,6 +175,7 @@ def _notes(fields: Fields, outer: Fields, model_type: str, *, known: bool) -> li
 
 _COUNTED: Final = (
     *("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
+    "max_position_embeddings",
     *("intermediate_size", "num_experts", "num_experts_per_tok"),
 )
 

@@ -50,6 +50,18 @@ BESIDE: Final = {  # such files, in order, and their method if they do not name 
 }
 
 
+# formats in which model types are published: a file without a format is a conversion, or lost it
+_PUBLISHED: Final = {
+    "deepseek_v3": "fp8",
+    "deepseek_v32": "fp8",
+    "gpt_oss": "mxfp4",
+    "kimi_k2": "fp8",
+    "kimi_k25": "int4",
+    "minimax_m2": "fp8",
+    "mistral4": "fp8",
+}
+
+
 def quantisation(
     config: Facts, outer: Facts, fields: Fields, beside: Facts | None = None
 ) -> Quantisation:
@@ -77,7 +89,12 @@ def quantisation(
     dtype = config.get("dtype") or config.get("torch_dtype") or outer.get("torch_dtype")
     dtype = dtype or outer.get("dtype")
     name = dtype.removeprefix("torch.") if isinstance(dtype, str) else ""
-    return Quantisation(_DTYPES.get(name, _UNQUANTISED))
+    found = Quantisation(_DTYPES.get(name, _UNQUANTISED))
+    narrower = _PUBLISHED.get(str(outer.get("model_type")))
+    if narrower is None:
+        return found
+    note = f"no quantization_config: {found.dtype}, though models of this type come in {narrower}"
+    return found._replace(notes=(*found.notes, note))
 
 
 def _name_of(beside: Facts) -> str:
