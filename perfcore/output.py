@@ -60,7 +60,7 @@ def check_output(option: str, output: str, inputs: Sequence[str] = ()) -> None:
     if path.is_dir():
         raise InputError(f"{option}: {output!r} is a directory; name a file")
     if not path.parent.is_dir():
-        raise InputError(f"{option}: {str(path.parent)!r} is not a directory; make it first")
+        raise InputError(f"{option}: {str(path.parent)!r} is not a directory; create it first")
     if path.exists() and not path.is_file():
         raise InputError(f"{option}: {output!r} is not a regular file; name another")
     if run := enclosing_run(path):

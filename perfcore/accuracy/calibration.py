@@ -206,7 +206,7 @@ def _refuse_insane(problem: Problem, fitted: Fit) -> None:
         faults.append(f"{parameter.name} x {np.exp(log):.3g} ({asking})")
     if faults:
         raise InputError(
-            "the rows ask for a factor of a constant beyond what is believed: "
+            "the rows need an implausible factor on a constant: "
             f"{', '.join(faults)}; check their units, engine and formats, or give "
             f"{argument('keep_suspect', value=True)}"
         )

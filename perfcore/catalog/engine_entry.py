@@ -161,7 +161,7 @@ class Runs(BaseModel):
         known = LIMITS["weight_format"]["kernel"].choices
         unknown = [kernel for kernel in kernels if kernel not in known]
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is no kernel; use some of {', '.join(known)}")
+            raise ValueError(f"{unknown[0]!r} is not a kernel; use some of {', '.join(known)}")
         return kernels
 
 

@@ -26,11 +26,11 @@ NUMBERS: Final = {
 MEANINGS: Final = {
     "engine_version": "version of the engine, e.g. 0.7.3 or b4567; it selects the release",
     "backend": "back end of the engine: cuda, hip, vulkan, metal or cpu; empty means the vendor's",
-    "eager": "true if no CUDA graphs are used, which multiplies start-ups of operators",
+    "eager": "true without CUDA graphs, which lengthens the start-up of operators",
     "runner": "server or offline; offline leaves out the time of an HTTP server",
     "prefill_chunk": "token budget of a step, such as max_num_batched_tokens",
     "power_limit": "power limit of each device [W], if below the rated power",
-    "host": "memory and CPU of the machine, from `perfcore hosts`; empty means the usual one",
+    "host": "memory and CPU of the host, from `perfcore hosts`; empty means the usual one",
 }
 NAMES: Final = tuple(MEANINGS)
 
@@ -176,7 +176,7 @@ def stated_release(named: EngineEntry, version: str) -> EngineEntry:
             f"engine_version: {named.name} has one entry for all its versions; leave it out"
         )
     raise InputError(
-        f"engine_version: {show(version)} is no version of {named.name}; write it like {lasts[0]}"
+        f"engine_version: {show(version)} is not a version of {named.name}; write it like {lasts[0]}"
     )
 
 

@@ -42,10 +42,10 @@ _OFFLOADED: Final = {
 }
 _RESTS_ON: Final = {
     "own": "{engine} was fitted to measurements on {device}",
-    "class": "{engine} was fitted to measurements in the class of {device}, but on other devices "
-    "or with other kernels than that of {weight_format}",
+    "class": "{engine} was fitted to measurements on the class of {device}, but not on {device} itself "
+    "or not with the kernel of {weight_format}",
     "unseen": "{engine} was not measured on the class and vendor of {device}, or neither on "
-    "{device} nor with the kernel of {weight_format}: data sheet and class defaults",
+    "{device} nor with the kernel of {weight_format}; data sheet and class defaults are used",
     "claim": "only the vendor's own figures are known for {device}",
 }
 _MATTERS: Final = 0.1  # least effect that the card shows: % of the verdict per % of a figure

@@ -192,10 +192,10 @@ def _number(metric: str, text: str) -> float:
         value = float(text)
     except ValueError:
         if METRICS.get(metric) != ("s",):
-            raise ValueError(f"{text!r} is no number; write it like 1500") from None
+            raise ValueError(f"{text!r} is not a number; write it like 1500") from None
         return float(parse(text, "time"))
     if not math.isfinite(value):
-        raise ValueError(f"{text!r} is no finite number; write it like 0.0105")
+        raise ValueError(f"{text!r} is not a finite number; write it like 0.0105")
     return value
 
 
@@ -256,7 +256,7 @@ def _show(found: Sequence[Finding]) -> None:
         paragraph(one, "")
     verdicts = Counter(one.verdict for one in found)
     if set(verdicts) == {"as expected"}:
-        say("This is what should be expected.", bold=True)
+        say("The result is as expected.", bold=True)
         return
     _show_explanations(found)
 
@@ -290,7 +290,7 @@ def _show_explanations(found: Sequence[Finding]) -> None:
             "",
         )
         return
-    heading("What would explain the difference, and the number that it would give")
+    heading("Possible explanations, and the value that each would give")
     ranked = sorted(listed.items(), key=lambda pair: (not _narrow(pair[0], found), -len(pair[1])))
     facts((change, ", ".join(values[:3])) for change, values in ranked[:6])
 

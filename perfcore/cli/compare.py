@@ -144,7 +144,7 @@ def compare(
     value makes a configuration. Options override files.
 
     What-ifs (--set) may have several values, too. A single configuration with a what-if is compared
-    with itself as it is.
+    with the same configuration without it.
 
     The best value of each metric is marked, among configurations that can run. Ratios are relative
     to the first configuration.
@@ -223,7 +223,7 @@ def _stacked(name: str) -> list[str]:
 
 def _losses(comparison: Comparison) -> Iterator[str]:
     """Yield what perplexity is measured on, and the formats that nobody has measured."""
-    yield "perplexity: increase of Llama 3 8B's on wikitext-2; other models lose more or less"
+    yield "perplexity: increase of Llama 3 8B on wikitext-2; other models lose more or less"
     forms = [configuration.entries.weight_format for configuration in comparison.configurations]
     for form in {form.name: form for form in forms}.values():
         if form.record().perplexity_increase == UNMEASURED:

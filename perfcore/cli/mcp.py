@@ -29,9 +29,9 @@ of 80 % intervals: quote them. An error names the faulty argument and its remedy
 
 @click.command(cls=Command)
 def mcp() -> None:
-    """Serve agents by the Model Context Protocol.
+    """Serve agents over the Model Context Protocol.
 
-    The server speaks on standard input and output.
+    The server communicates over standard input and output.
 
     Tools: point, compare, search, size, simulate, audit, catalogue. It needs the extra mcp
     (pip install 'perfcore[mcp]'). An agent's configuration names this command:

@@ -108,7 +108,7 @@ _prune_option = click.option(
 def search(spec: str, minimize: str | None, maximize: str | None, top: int, **options: Any) -> None:  # noqa: ANN401
     """Find the best configurations of a sweep.
 
-    Every configuration is evaluated, but only the best are kept, so that memory does not grow with
+    Every configuration is evaluated, but only the best are kept, so memory use does not grow with
     the sweep. Rows have all axes and columns. Configurations that cannot run are left out. With
     --prune, blocks of a large sweep in which bounds rule out any result are skipped; the result is
     the same.

@@ -288,7 +288,7 @@ class Configuration:
         if count != 0 and (numbers["tp"], numbers["pp"]) != (1, 1):
             faults.append(f"devices: {show(self.devices)} beside tp or pp; leave out one of them")
         if count > 0 and count % max(numbers["dp"], 1):
-            faults.append(f"devices: {count} is no multiple of dp = {numbers['dp']:.0f}")
+            faults.append(f"devices: {count} is not a multiple of dp = {numbers['dp']:.0f}")
         pool = self._checked_others(numbers, found["model"], faults)
         if faults:
             raise InputError(dict.fromkeys(faults))

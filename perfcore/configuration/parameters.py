@@ -98,7 +98,7 @@ def stated_input(name: str, given: object, faults: list[str]) -> object:
             place.fault(f"{show(given)} is neither true nor false", "write one of them")
         return _SPELLED.get(str(given), False)
     if not isinstance(given, str):
-        place.fault(f"{show(given)} is no text", "write it in quotes")
+        place.fault(f"{show(given)} is not a text", "write it in quotes")
         return ""
     choices = {"backend": stack.BACKENDS, "runner": stack.RUNNERS}.get(name)
     if choices and given not in ("", *choices):

@@ -82,7 +82,7 @@ def test_a_simulation_has_the_meanings_of_simulations():
 
     assert isinstance(found, Figures)
     assert cells.bold[0] == "status ok, slo met"
-    assert by_name(cells)["energy_per_output_token_j"][3] == "energy_j by output tokens"
+    assert by_name(cells)["energy_per_output_token_j"][3] == "energy_j per output token"
 
 
 def test_fleets_are_rows_and_commands():
