@@ -394,9 +394,9 @@ def _shape(figures: Figures) -> Iterator[str]:
     yield "## Axes and inner points"
     yield (
         "Cost of the kernel on one thread, with every column. All spaces have the same number of "
-        "rows. In the first table, 256 prompt lengths are the inner points, and the outer points are spread "
-        "over a varying number of axes. The second table varies the number of inner points: an "
-        "outer point is prepared once for all of its inner points."
+        "rows. In the first table, 256 prompt lengths are the inner points, and the outer points "
+        "are spread over a varying number of axes. The second table varies the number of inner "
+        "points: an outer point is prepared once for all of its inner points."
     )
     yield _table(
         ("axes with more than one value", "ns/row"),
@@ -426,7 +426,9 @@ def _preparation(short: Cost, long: Cost) -> tuple[float, float]:
 
 def _columns(figures: Figures) -> Iterator[str]:
     yield "## Columns"
-    yield "Measured on one thread. A run always writes the axes in addition to the selected metrics."
+    yield (
+        "Measured on one thread. A run always writes the axes in addition to the selected metrics."
+    )
     yield _table(
         ("columns", "metrics", "kernel, ns/row", "run, ns/row", "bytes/row on disk"),
         [

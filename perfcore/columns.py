@@ -332,7 +332,12 @@ SIMULATED: tuple[Column, ...] = (
     ),
     _metric("queued_mean_s", "s", "mean time until a request first runs", "least"),
     _default("good_share", "1", "share of requests that meet all objectives individually", "most"),
-    _default("goodput_requests_per_s", "1/s", "requests per second that meet all objectives individually", "most"),
+    _default(
+        "goodput_requests_per_s",
+        "1/s",
+        "requests per second that meet all objectives individually",
+        "most",
+    ),
     _metric("makespan_s", "s", "time from the first arrival to the last end"),
     _metric("steps", "1", "engine steps of all replicas"),
     _metric("requests_per_s", "1/s", "completed requests per second", "most"),
@@ -352,7 +357,9 @@ SIMULATED: tuple[Column, ...] = (
     _metric("kv_load_share", "1", "share of time by which loads from lower tiers lengthen steps"),
     _default("busy_share", "1", "share of time in which a replica runs steps"),
     _metric("power_w", "W", "mean power of one board, including idle time", "least"),
-    _metric("energy_j", "J", "energy of all boards over the makespan, including idle time", "least"),
+    _metric(
+        "energy_j", "J", "energy of all boards over the makespan, including idle time", "least"
+    ),
     _metric("energy_per_request_j", "J", "energy_j per completed request", "least"),
     _default("energy_per_output_token_j", "J", "energy_j per output token", "least"),
     *(

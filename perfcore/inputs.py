@@ -134,7 +134,7 @@ PREFILL_AXES: Final = _axes_of_others(  # of a disaggregated server
 )
 EXPERT_AXES: Final = _axes_of_others(
     EXPERT,
-    AxisInput("expert_device", "device of the routed experts, if they run on separate devices", None),
+    AxisInput("expert_device", "device of the routed experts, if it is a separate one", None),
 )
 DRAFT_AXES: Final = _axes_of_others(
     DRAFT,
@@ -188,22 +188,37 @@ TRAFFIC_INPUTS: Final = {
             "rule that assigns requests to replicas",
             choices=("round-robin", "least-loaded", "prefix-aware"),
         ),
-        TrafficInput("admission", "KV-cache blocks: taken on demand, or reserved for the whole request on admission", choices=("on-demand", "reserved")),
+        TrafficInput(
+            "admission",
+            "KV cache: taken on demand, or reserved on admission",
+            choices=("on-demand", "reserved"),
+        ),
         TrafficInput("order", "order of the queue", choices=("fcfs", "priority")),
         TrafficInput(
-            "budget", "token budget of a pass: one attention group, one micro-batch", "tokens", _COUNT
+            "budget",
+            "token budget of a pass, i.e. an attention group and micro-batch",
+            "tokens",
+            _COUNT,
         ),
-        TrafficInput("max_sequences", "maximum number of requests that an attention group runs at once", "1", _COUNT),
-        TrafficInput("chunked", "whether prompts are prefilled in chunks, in the steps of other requests", choices=("on", "off")),
+        TrafficInput(
+            "max_sequences", "maximum running requests of an attention group", "1", _COUNT
+        ),
+        TrafficInput("chunked", "whether prompts are prefilled in chunks", choices=("on", "off")),
         TrafficInput("block_tokens", "tokens per KV-cache block", "tokens", _COUNT),
-        TrafficInput("kv_tokens", "capacity of the KV cache of one attention group", "tokens", _COUNT),
+        TrafficInput(
+            "kv_tokens", "capacity of the KV cache of one attention group", "tokens", _COUNT
+        ),
         TrafficInput(
             "watermark",
             "share of the KV cache that an admission leaves free",
             "1",
             Limits("fraction", 0.0, 0.99),
         ),
-        TrafficInput("prefix_cache", "whether blocks of prompts are kept for other requests", choices=("on", "off")),
+        TrafficInput(
+            "prefix_cache",
+            "whether blocks of prompts are kept for other requests",
+            choices=("on", "off"),
+        ),
         TrafficInput(
             "kv_tiers",
             "lower memory tiers of each device (DRAM, NVMe), for evicted blocks of prompts",
@@ -260,7 +275,10 @@ TRAFFIC_INPUTS: Final = {
             Limits("count", 0, 1e8, whole=True),
         ),
         TrafficInput(
-            "prompts", "number of different system prompts", "1", Limits("count", 1, 1e6, whole=True)
+            "prompts",
+            "number of different system prompts",
+            "1",
+            Limits("count", 1, 1e6, whole=True),
         ),
         TrafficInput(
             "seed", "seed of the random numbers", "1", Limits("count", 0, _MOST, whole=True)

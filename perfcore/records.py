@@ -314,7 +314,7 @@ class Device(NamedTuple):
     host_flops: Annotated[
         float,
         COMPUTE._replace(low=1e6),
-        "dense arithmetic rate of the host's CPU in 16 bits, or fp32 if it has no 16-bit arithmetic",
+        "dense arithmetic rate of the host's CPU in 16 bits, or in fp32 without 16-bit arithmetic",
         Absent(None),
         Cited("host", "cpu"),
     ]
@@ -344,8 +344,8 @@ class Device(NamedTuple):
     energy_per_flop: Annotated[
         float,
         ENERGY_PER_FLOP,
-        "energy per FLOP in 16 bits, or fp32 without a 16-bit path; narrower arithmetic takes less in "
-        "proportion to its rate",
+        "energy per FLOP in 16 bits, or fp32 without a 16-bit path; narrower arithmetic takes "
+        "less in proportion to its rate",
         Absent(None),
         Cited("energy per flop", "pj/flop"),
     ]
@@ -430,13 +430,19 @@ class Engine(NamedTuple):
         float, EFFICIENCY, "share of memory bandwidth when reading 8-bit weights"
     ]
     memory_efficiency_8_block: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth when reading 8-bit weights with scales per block"
+        float,
+        EFFICIENCY,
+        "share of memory bandwidth when reading 8-bit weights with scales per block",
     ]
     memory_efficiency_8_weight_only: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth when reading 8-bit weights for 16-bit products"
+        float,
+        EFFICIENCY,
+        "share of memory bandwidth when reading 8-bit weights for 16-bit products",
     ]
     memory_efficiency_4_weight_only: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth when reading 4-bit weights for 16-bit products"
+        float,
+        EFFICIENCY,
+        "share of memory bandwidth when reading 4-bit weights for 16-bit products",
     ]
     memory_efficiency_gguf: Annotated[
         float, EFFICIENCY, "share of memory bandwidth when reading GGUF weights"
@@ -476,7 +482,7 @@ class Engine(NamedTuple):
         "the same for int4 weights that kernels expand to 16 bits",
     ]
     dense_experts: Annotated[
-        float, FLAG, "1 if every token passes through all experts, as in graphs compiled ahead of time"
+        float, FLAG, "1 if every token passes through all experts, as in precompiled graphs"
     ]
     kv_efficiency: Annotated[
         float, EFFICIENCY, "share of memory bandwidth when attention reads a 16-bit KV cache"
@@ -584,7 +590,7 @@ class Engine(NamedTuple):
         "1 + squared coefficient of variation of output lengths",
     ]
     routing_independence: Annotated[
-        float, SHARE, "independence of the experts chosen by different tokens; 0: all choose the same"
+        float, SHARE, "independence of experts chosen by different tokens; 0: all choose the same"
     ]
     prefill_chunk: Annotated[float, AT_LEAST_ONE, "maximum number of prompt tokens in one pass"]
     pipeline_chunk: Annotated[
@@ -626,7 +632,7 @@ class Engine(NamedTuple):
         float, EFFICIENCY, "share of bandwidth when a device reads its second memory tier"
     ]
     cpu_memory_efficiency: Annotated[
-        float, EFFICIENCY, "share of host memory bandwidth that the CPU reaches when reading weights"
+        float, EFFICIENCY, "share of host memory bandwidth when the CPU reads weights"
     ]
     cpu_compute_efficiency: Annotated[
         float, EFFICIENCY, "share of the CPU's arithmetic rate in products of weights and scores"
@@ -667,9 +673,7 @@ class Engine(NamedTuple):
         Limits("count", 0, 1e9, whole=True),
         "sequences for whose sampling memory is reserved, as many as the server admits",
     ]
-    sampler_width: Annotated[
-        float, Limits("bytes", 0, 1e3), "bytes per logit during sampling"
-    ]
+    sampler_width: Annotated[float, Limits("bytes", 0, 1e3), "bytes per logit during sampling"]
     power_floor: Annotated[
         float, SHARE, "share of rated power that leakage and clocks draw while operators run"
     ]
@@ -742,7 +746,8 @@ class Deployment(NamedTuple):
     offload: Annotated[
         float,
         one_of("none", "weights", "kv", "experts"),
-        "data in the second memory tier if memory is short; experts: the CPU computes routed experts",
+        "data kept in the second memory tier: weights or kv if memory is short, or routed experts, "
+        "which the CPU computes",
     ] = 0.0
     tp: Annotated[float, DEGREE, "tensor-parallel degree"] = 1.0
     pp: Annotated[
@@ -765,16 +770,24 @@ class Deployment(NamedTuple):
         "number of first layers whose routed experts the CPU computes, if experts are offloaded",
     ] = 1_000_000.0
     prefill_tp: Annotated[
-        float, DEGREE, "tensor parallelism of the prefill pool; default: that of decode, or 1 on another device"
+        float,
+        DEGREE,
+        "tensor parallelism of the prefill pool; default: that of decode, or 1 on another device",
     ] = 0.0
     prefill_pp: Annotated[
-        float, DEGREE, "pipeline parallelism of the prefill pool; default: that of decode, or 1 on another device"
+        float,
+        DEGREE,
+        "pipeline parallelism of the prefill pool; default: that of decode, or 1 on another device",
     ] = 0.0
     prefill_dp: Annotated[
-        float, DEGREE, "attention groups of the prefill pool; default: those of decode, or 1 on another device"
+        float,
+        DEGREE,
+        "attention groups of the prefill pool; default: those of decode, or 1 on another device",
     ] = 0.0
     prefill_ep: Annotated[
-        float, DEGREE, "expert parallelism of the prefill pool; default: that of decode, or 1 on another device"
+        float,
+        DEGREE,
+        "expert parallelism of the prefill pool; default: that of decode, or 1 on another device",
     ] = 0.0
     prefill_ratio: Annotated[
         float,

@@ -27,7 +27,7 @@ MODEL: Final[dict[str, Meaning]] = {
     "hf_id": Meaning("name on the Hugging Face hub"),
     "release": Meaning("year and month of publication"),
     "native_dtype": Meaning("format of the published weights"),
-    "native_format": Meaning("weight format of the published weights, if native_dtype does not name one"),
+    "native_format": Meaning("weight format of the published weights, unless native_dtype is one"),
     "wide_attention": Meaning("share of attention's matrices that stay at 16 bits"),
     "wide_ffn": Meaning("share of the dense FFNs' matrices that stay at 16 bits"),
     "wide_shared_experts": Meaning("share of the shared experts that stays at 16 bits"),
@@ -67,7 +67,7 @@ MODEL: Final[dict[str, Meaning]] = {
     "attention_bias": Meaning("biases of attention: none, qkv or all"),
     "qk_norm": Meaning("norms of queries and keys: none, head-dim (per head) or full"),
     "attn_output_gate": Meaning("whether the mixer's output has a full-width gate"),
-    "attn_head_gate": Meaning("whether attention has one gate per head instead of a full-width gate"),
+    "attn_head_gate": Meaning("whether attention has a gate per head, not a full-width one"),
     "attention_sinks": Meaning("whether heads have a learned sink"),
     "sliding_window": Meaning("window of a window layer (S) [tokens]"),
     "attention_chunk_size": Meaning("window that restarts instead of sliding [tokens]"),
@@ -119,9 +119,7 @@ MODEL: Final[dict[str, Meaning]] = {
     ),
     "altup_num_inputs": Meaning("streams that layers update in turn (AltUp)"),
     "laurel_rank": Meaning("rank of the learned residual beside each mixer (LAuReL)"),
-    "ngram_table_parameters": Meaning(
-        "parameters of the n-gram tables (Engram), in host memory"
-    ),
+    "ngram_table_parameters": Meaning("parameters of the n-gram tables (Engram), in host memory"),
     "extra_parameters": Meaning("parameters in small tensors that no other field counts"),
 }
 

@@ -125,7 +125,7 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
     on_chip_bandwidth: Bandwidth | None = Field(
         None, description="bandwidth of the on-chip memory", examples=["5.5 TB/s"]
     )
-    memory2_kind: str = Field("", description="type of memory in the second tier", examples=["DDR5"])
+    memory2_kind: str = Field("", description="memory type of the second tier", examples=["DDR5"])
     link_kind: LinkKind = Field("pcie", description="link between devices", examples=["nvlink"])
     link_latency: Seconds | None = Field(
         None, description="start-up latency of the link", examples=["1 us"]

@@ -176,7 +176,8 @@ def stated_release(named: EngineEntry, version: str) -> EngineEntry:
             f"engine_version: {named.name} has one entry for all its versions; leave it out"
         )
     raise InputError(
-        f"engine_version: {show(version)} is not a version of {named.name}; write it like {lasts[0]}"
+        f"engine_version: {show(version)} is not a version of {named.name}; "
+        f"write it like {lasts[0]}"
     )
 
 

@@ -214,7 +214,8 @@ def add_device(name: str, output: str | None, replace: bool, **given: Any) -> No
     """Add a device to your catalogue, or write it to a file.
 
     Memory capacity, memory bandwidth, one arithmetic rate, power, price, class and source are
-    required. Every other field is written as a comment to fill in, or as an estimate with its origin.
+    required. Every other field is written as a comment to fill in, or as an estimate with its
+    origin.
 
     \b
     perfcore devices add my-chip --memory '80 GB' --memory-bandwidth '3.35 TB/s' \\

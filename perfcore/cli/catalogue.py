@@ -249,7 +249,7 @@ def show_model(ctx: click.Context, name: str, as_json: bool) -> None:
     """Show a model's architecture, parameter counts and KV cache.
 
     NAME is a model in the catalogue, a TOML file, a Hugging Face config.json or the directory that
-    holds one, a GGUF file, or hf:ORG/NAME. KV bytes per token are those of a 16-bit cache, including
+    holds one, a GGUF file, or hf:ORG/NAME. KV bytes per token are those of a 16-bit cache, with
     windows and indexer keys; KV bytes per further token are those of a long context, beyond all
     windows.
 
@@ -346,9 +346,7 @@ def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
         "figures and prices that are not listed, and what is used instead": [
             field for field in entry.fallbacks if field not in HOST
         ],
-        "the host, unless another is given": [
-            field for field in entry.fallbacks if field in HOST
-        ],
+        "the host, unless another is given": [field for field in entry.fallbacks if field in HOST],
     }
     for title, fields in groups.items():
         if fields:

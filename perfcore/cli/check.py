@@ -262,7 +262,7 @@ def _show(found: Sequence[Finding]) -> None:
 
 
 def _background(found: Sequence[Finding]) -> Iterator[tuple[str, str]]:
-    """Yield what takes the time, and what the predictions rest on."""
+    """Yield the bottlenecks, and the evidence for the predictions."""
     binds = dict.fromkeys(f"{one.question.measurement.metric}: {one.binds}" for one in found)
     yield "bottleneck", "; ".join(binds)
     parts = next((one.shares for one in found if one.shares), {})
@@ -302,7 +302,7 @@ def _narrow(change: str, found: Sequence[Finding]) -> bool:
 
 
 def _configuration(finding: Finding) -> dict[str, str]:
-    """Return what was measured, in words by heading."""
+    """Return descriptions of the measured configuration by heading."""
     row, question = finding.question.measurement, finding.question
     lengths = " + ".join(
         "?" if length is None else f"{length:.6g}" for length in (row.input_len, row.output_len)

@@ -1,4 +1,4 @@
-"""``perfcore mcp``: a server of the Model Context Protocol, so that agents can ask perfcore."""
+"""``perfcore mcp``: a server of the Model Context Protocol for agents."""
 
 import functools
 import json
@@ -179,9 +179,9 @@ def audit(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def catalogue(kind: Kind, match: str = "") -> list[dict[str, Any]]:
-    """List the catalogue's entries of a kind, or the output columns, whose name has a text.
+    """List the catalogue's entries of a kind, or the output columns, whose name contains a text.
 
-    Of more than 12 entries, names and titles are listed; ask for fewer to see their facts.
+    More than 12 entries are listed with names and titles only; ask for fewer to see their facts.
     """
     from perfcore.catalog import loader  # noqa: PLC0415
     from perfcore.columns import COLUMNS  # noqa: PLC0415

@@ -55,7 +55,7 @@ MEANINGS: Final = {
     **{name: meaning for name, meaning in stack.MEANINGS.items() if name != "engine_version"},
     "offload": "none, or what is in host memory: weights, kv or experts",
     "gpu_layers": "layers on the devices; empty means all",
-    "cpu_moe_layers": "number of first layers whose experts the CPU computes; empty means all, if offloaded",
+    "cpu_moe_layers": "first layers with experts on the CPU; empty means all, if offloaded",
 }
 
 
@@ -63,7 +63,7 @@ class _Measurements(Group):
     """Group whose help ends with the tools that are read."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what each tool states."""
+        """Write a description of each tool."""
         super().format_epilog(ctx, formatter)
         for tool in TOOLS:
             with formatter.section(tool.name):
@@ -86,7 +86,7 @@ def measurements(ctx: click.Context) -> None:
 
 
 def _declared(tool: Tool) -> list[tuple[str, str]]:
-    """Return what a reader declares of its tool, by label."""
+    """Return a reader's declarations about its tool, by label."""
     return [
         ("read", tool.files),
         ("rows", tool.rows),

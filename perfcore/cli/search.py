@@ -300,7 +300,7 @@ def _report(
 
 
 def _say_unmeasured(space: "Space", metrics: list[str], options: dict[str, Any]) -> None:
-    """Say which formats nobody has measured, if a search is about quality."""
+    """Name the formats without a measurement, if a search is about quality."""
     from perfcore.searching.conditions import narrowed  # noqa: PLC0415 - Arrow is slow to import
 
     limited = [where.column for where in narrowed(space, options["where"]).spec.where]

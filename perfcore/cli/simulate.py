@@ -29,7 +29,7 @@ _SHARE: Final = Limits("fraction", 0, 0.99)
 
 
 class _Option(NamedTuple):
-    """Option whose text a description of traffic or of a scheduler reads."""
+    """Option whose text the description of traffic or of a scheduler parses."""
 
     metavar: str
     help: str
@@ -103,13 +103,14 @@ REPLACED: Final = {  # options of ``point`` that traffic replaces
 
 
 def replaced_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add hidden options that say what replaces them."""
+    """Add hidden options whose errors name their replacement."""
 
     def refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         if value is not None:
             name = str(param.name)
             raise click.UsageError(
-                f"--{name.replace('_', '-')} cannot be combined with traffic: it {REPLACED[name]}", ctx
+                f"--{name.replace('_', '-')} cannot be combined with traffic: it {REPLACED[name]}",
+                ctx,
             )
 
     for name in REPLACED:

@@ -85,7 +85,7 @@ def _objective_options(command: Callable[..., None]) -> Callable[..., None]:
 @axis_options(POOL_SEVERAL, several=True)
 @axis_options(POOL_SINGLE)
 @click.option(
-    "--max-devices", default="4096", metavar="N", help="Maximum number of devices of a fleet [4096]."
+    "--max-devices", default="4096", metavar="N", help="Maximum devices of a fleet [4096]."
 )
 @click.option("--top", default="8", metavar="N", help="Number of fleets to show [8].")
 @traffic_options(_OF_RULES)
@@ -193,7 +193,7 @@ def size(
 
 
 def _limits(options: dict[str, Any]) -> dict[str, float]:
-    """Return the objectives that options of their own state. [s]"""
+    """Return the objectives given by separate options. [s]"""
     faults: list[str] = []
     found: dict[str, float] = {}
     for latency in LATENCIES:

@@ -73,7 +73,7 @@ def warmup(as_json: bool) -> None:
 
 
 def compile_all(jobs: Sequence[str], others: Sequence[str]) -> dict[str, float]:
-    """Compile kernels, some in another process if that pays; return the seconds of each."""
+    """Compile kernels, some in another process if that is faster; return the seconds of each."""
     if not _is_worth_a_process():
         return _all((*jobs, *others))
     context = get_context("spawn")

@@ -25,7 +25,7 @@ _WEIGHTS: Final = "weight_format"
 
 
 def device_count(given: object, faults: list[str]) -> int:
-    """Return a stated number of devices; 0 if none is stated, -1 for as few as are needed."""
+    """Return a stated number of devices; 0 if none is stated, -1 for the fewest possible."""
     if given in ("", None):
         return 0
     if given == AUTO_DEVICES:
@@ -79,7 +79,7 @@ def entry_of(kind: str, given: object, faults: list[str]) -> Entry | None:
 
 
 def check_choice(name: str, given: object, faults: list[str]) -> None:
-    """Report what is none of an axis' choices."""
+    """Report a value that is not among an axis' choices."""
     choices = AXIS_INPUTS[name].choices
     if given not in choices:
         place = Place(name, "", faults)
@@ -125,7 +125,7 @@ def _is_bare(text: str) -> bool:
 
 
 def _plain(given: object, bound: Limits) -> object:
-    """Return a number of NumPy or another library as one of Python."""
+    """Return a number of NumPy or another library as a Python number."""
     if not isinstance(given, bool | str | float):
         with contextlib.suppress(TypeError):
             if isinstance(given, SupportsIndex):

@@ -1,7 +1,7 @@
-"""Bounds on a replica without simulating it: the fewest that keep up, and its fastest token.
+"""Bounds without simulation: the fewest replicas that keep up, and the fastest token.
 
 They hold if a step takes no less time with more sequences, more prompt tokens or longer contexts,
-which the laws of the physics state. The steady state of a replica is a guess, not a bound.
+which the laws of the physics guarantee. The steady state of a replica is a guess, not a bound.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _HALVINGS: Final = 6  # of the range of batches, in which the steady state is fa
 
 
 class Demand(NamedTuple):
-    """Work that requests bring, on whatever servers."""
+    """Work that requests bring to servers of any kind."""
 
     requests: int
     input_len: float  # means, in tokens
@@ -52,9 +52,9 @@ class Steady(NamedTuple):
     batch: float  # running requests
 
     def replicas(self, demand: Demand) -> float:
-        """Return how many replicas serve a demand; infinite if there is no telling.
+        """Return the number of replicas that serve a demand; infinite if unknown.
 
-        A client has a request that runs, or pauses.
+        A client either has a running request or pauses.
         """
         at_once = demand.per_second == inf and not demand.clients
         if self.requests_per_s == 0.0 or at_once:
@@ -139,9 +139,9 @@ def steady_state(
 ) -> Steady:
     """Return a guess of what a replica serves within objectives.
 
-    It is that of the steady state of ``perfcore.evaluate`` with mean lengths, whose means are held
-    against limits on any statistic; nothing if no batch is fast enough. A replica ``apart`` only
-    writes answers.
+    The guess is the steady state of ``perfcore.evaluate`` with mean lengths, whose means must meet
+    the limits on every statistic; nothing if no batch is fast enough. A replica ``apart`` runs only
+    decode.
     """
     scheduler = SCHEDULER_DISAGGREGATED if apart else SCHEDULER_CONTINUOUS
     deployment = replica.deployment._replace(prefix_hit=demand.shared, scheduler=scheduler)

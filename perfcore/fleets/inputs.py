@@ -1,4 +1,4 @@
-"""What a search for fleets chooses from, and the requests that they must serve."""
+"""Inputs of a search for fleets: the machines to choose from, and the requests to serve."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -66,7 +66,7 @@ def space_of(
     top: int,
     options: Mapping[str, object],
 ) -> Space:
-    """Return what to choose from.
+    """Return the machines to choose from.
 
     Raises
     ------
@@ -170,7 +170,7 @@ class Load(NamedTuple):
         return bool((self.requests[0].after >= 0).any())
 
     def share(self, rate: float) -> float:
-        """Return a relative rate, or number of clients, that can be had: there are whole ones."""
+        """Return the nearest possible relative rate, as the number of clients is whole."""
         return floor(rate * self.clients) / self.clients if self.clients and rate < inf else rate
 
     def faster(self, rate: float) -> tuple[Requests, ...]:

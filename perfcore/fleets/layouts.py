@@ -42,7 +42,7 @@ class Candidate:
 
     @property
     def replica(self) -> Replica:
-        """What physics knows of a replica."""
+        """Physics of a replica."""
         return self.layout.replica
 
     @property

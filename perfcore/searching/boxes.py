@@ -1,4 +1,4 @@
-"""Boxes of a space: ranges of positions on every dimension, and bounds of their rows' results."""
+"""Boxes of a space: ranges of positions on every dimension, and bounds on their rows' results."""
 
 from typing import Any, Final, NamedTuple
 
@@ -61,7 +61,7 @@ class Halves(NamedTuple):
 
 
 class Ranges:
-    """Least and largest of numbers in any range of their positions, found in constant time."""
+    """Minimum and maximum of numbers in any range of positions, found in constant time."""
 
     def __init__(self, values: Reals) -> None:
         self.low, self.high = [values], [values]

@@ -33,7 +33,7 @@ class Requests(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """Prompts that begin alike: the prefix of each request, and the tokens that it shares."""
+    """Shared prefixes of prompts: the prefix of each request, and the tokens that it shares."""
 
     prefix: Integers  # (requests,) number of the prefix, -1: none
     tokens: Integers  # (requests,) leading tokens of the prompt that are the prefix's
@@ -136,7 +136,7 @@ def _blocks(
 
 
 def _contexts(before: Integers) -> Integers:
-    """Return the number of the context of each request: that of the turn that it extends."""
+    """Return the context number of each request: that of the turn that it extends."""
     context = np.arange(len(before))
     for request in np.flatnonzero(before >= 0):  # in order: the turn before comes first
         context[request] = context[before[request]]

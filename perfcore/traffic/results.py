@@ -20,7 +20,7 @@ QUEUE_SHARE: Final = 0.02  # of all requests, which wait at the end if a server 
 
 
 class Simulation(NamedTuple):
-    """Course of requests on servers. Arrays of ``requests`` have one element for each request.
+    """Result of a simulation. Arrays of ``requests`` have one element for each request.
 
     ``requests`` has ``arrival_s``, ``first_token_s`` and ``finished_s`` on the clock of the
     traffic, NaN for requests that never fit; ``queued_s``, the time before the request was first
@@ -161,8 +161,8 @@ def summary(
 ) -> dict[str, float | str]:
     """Return the figures of a simulation, by name; latencies that no request has are NaN.
 
-    Energy and money include idle time. ``slos`` are those of ``goodput``, whose figures are left
-    out without any.
+    Energy and cost include idle time. ``slos`` are the objectives of ``goodput``, whose figures are
+    left out if there are none.
     """
     table = simulation.requests
     ended = ~np.isnan(table["finished_s"])
