@@ -302,7 +302,7 @@ class WeightFormatEntry(sheet_of(records.WeightFormat, _Bounded), _Bounded):  # 
 
     @property
     def loss(self) -> str:
-        """What is known of the loss of quality, in words."""
+        """Description of the quality loss, as far as it is known."""
         increase = self.record().perplexity_increase
         if increase == records.UNMEASURED:
             return f"no open measurement of what {self.name} loses"

@@ -1,4 +1,4 @@
-"""Software, settings and host under a model: what a question or a measurement states of them.
+"""Stack under a model: software, settings and host, as stated by a question or a measurement.
 
 They decide which release of an engine it is, which of its constants hold, and the power that a
 device may draw.
@@ -51,7 +51,7 @@ class Stack(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """An engine and a device as a stack sets them, and what it could not change."""
+    """Engine and device with the settings of a stack, and remarks on what it could not change."""
 
     stack: Stack
     engine: EngineEntry
@@ -100,7 +100,7 @@ def engines() -> list[EngineEntry]:
 def release_by_version(
     named: EngineEntry, version: str, known: Iterable[EngineEntry]
 ) -> EngineEntry | None:
-    """Return the release of an engine that a version belongs to; None if nobody can say.
+    """Return the release of an engine that a version belongs to; None if unknown.
 
     Each older release states its last version, the newest its first; the engine itself is between.
     """

@@ -1,4 +1,4 @@
-"""Sources with what a picture lacks: columns that a run has not written, what-ifs of its question.
+"""Sources completed for a picture: columns that a run has not written, and its what-ifs.
 
 A picture of bandwidth or utilisation varies what few sweeps vary, and a run on disk has the columns
 that most questions need. Both follow from the sweep, which is evaluated again for the picture.

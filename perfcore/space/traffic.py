@@ -114,7 +114,7 @@ def _check_together(axes: Mapping[str, Axis], place: Place) -> None:
 
 
 def _check_source(table: Mapping[str, object], place: Place) -> None:
-    """Record faults of the source of arrivals, and of keys that have no effect beside it."""
+    """Record faults of the source of arrivals, and of keys that have no effect with it."""
     sources = [name for name in SOURCES if name in table]
     if len(sources) != 1:
         remedy = "leave out all but one" if sources else "add one"

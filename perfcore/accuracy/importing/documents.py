@@ -35,7 +35,7 @@ Printed = Callable[[str], list[dict[str, object]]]
 
 
 class Document(NamedTuple):
-    """Results in a file, and remarks on what was passed over."""
+    """Results in a file, and remarks on skipped parts."""
 
     records: list[Record]
     notes: list[str]

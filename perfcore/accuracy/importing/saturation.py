@@ -1,4 +1,4 @@
-"""Tests whether a run had enough requests for what its mode says."""
+"""Tests whether a run had enough requests for its mode."""
 
 from collections.abc import Sequence
 from typing import Final

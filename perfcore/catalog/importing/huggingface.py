@@ -141,7 +141,7 @@ def _tied_twice(values: Mapping[str, object], key: str) -> str:
 
 
 def _not_understood(kept: Patterns) -> str:
-    """Return a note on patterns that are not followed: what they name counts as quantised."""
+    """Return a note on unsupported patterns; the modules that they name count as quantised."""
     if not kept.unread:
         return ""
     listed = ", ".join(show(text) for text in kept.unread[:3])
@@ -149,7 +149,7 @@ def _not_understood(kept: Patterns) -> str:
 
 
 def _notes(fields: Fields, outer: Fields, model_type: str, *, known: bool) -> list[str]:
-    """Return what was taken for granted or not read; record what may change arithmetic."""
+    """Return notes on assumed and unread keys; record faults of keys that may change arithmetic."""
     notes = []
     noted, serious = unread(fields, outer)
     if noted:
@@ -366,7 +366,7 @@ _BESIDE_THINKER: Final = ("talker_config", "code2wav_config", "token2wav_config"
 
 
 def _without_speech(values: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the part of a model that writes text; what speaks it is beside it (Qwen omni)."""
+    """Return the text-generating part of a model, without the part for speech (Qwen omni)."""
     thinker = values.get("thinker_config")
     if not isinstance(thinker, dict):
         return values
