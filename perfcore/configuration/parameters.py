@@ -52,7 +52,7 @@ def weights_of(
     if not name:
         faults.append(
             f"{argument('weight_format')}: {model.name} is published in "
-            f"{show(model.native_dtype)}, which is no weight format here; give one "
+            f"{show(model.native_dtype)}, which is not a weight format here; give one "
             "(perfcore formats lists all)"
         )
         return None

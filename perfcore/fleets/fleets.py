@@ -59,7 +59,7 @@ class Fleet(NamedTuple):
     rules: Rules
     figures: dict[str, float | str]
     intervals: dict[str, tuple[float, float]]
-    headroom: float  # share by which rate or clients may grow; infinite: more than was tried
+    headroom: float  # share by which rate or clients may grow; infinite: beyond the rates tried
     sure: bool  # objectives are met at the upper ends of the intervals, too
     prefill: PrefillPool | None = None
 

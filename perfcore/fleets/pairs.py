@@ -22,13 +22,13 @@ from perfcore.physics.stages.replica import Replica
 from perfcore.traffic.results import Simulation
 from perfcore.traffic.server import MOST, Rules, simulate_pools
 
-_SHARES: Final = (1.0, 0.5, 0.25)  # of a limit end to end that prompts may take
-_TRIED: Final = 3  # prefill layouts of a machine whose number only both pools together decide
+_SHARES: Final = (1.0, 0.5, 0.25)  # of an end-to-end limit that prefill may take
+_TRIED: Final = 3  # prefill layouts per machine, if both pools are only simulated together
 _DOUBLINGS: Final = 4  # of prefill servers, while no number of decode servers is enough
-_FAILURES: Final = 8  # numbers of prefill servers in a row for which no cheaper fleet is met
-_BUSY: Final = 0.85  # share of the time, by a guess, of prefill servers whose requests wait
+_FAILURES: Final = 8  # successive numbers of prefill servers without a cheaper fleet
+_BUSY: Final = 0.85  # guessed utilisation of prefill servers whose requests wait
 
-Counts = tuple[int, int]  # servers for prompts, and for answers
+Counts = tuple[int, int]  # numbers of prefill and decode servers
 
 
 class _Answers(Search):

@@ -27,10 +27,10 @@ from perfcore.traffic.results import MONTH, Simulation, goodput, statistics
 from perfcore.traffic.server import MOST, Rules, limits_of, room_of, simulate_requests
 from perfcore.units import format_quantity
 
-GUESS: Final = 1.5  # cost by the steady state over the limit, above which nothing is simulated
-_APART: Final = 1e4  # between requests that meet no others; slower ones are too slow [s]
+GUESS: Final = 1.5  # ratio of steady-state cost to limit above which nothing is simulated
+_APART: Final = 1e4  # time between requests that meet no others [s]
 _HEADROOM: Final = (1.1, 1.3, 1.6, 2.0, 3.0, 4.0)  # rates tried, relative to the given one
-_EXACT: Final = 0.02  # of a headroom
+_EXACT: Final = 0.02  # tolerance of a headroom
 
 
 class Counts(NamedTuple):
@@ -56,7 +56,7 @@ class Tally:
         self.guessed = 0
         self.simulated = 0
         self.sizes: list[int] = []  # replicas of each simulation, also of threads
-        self.nearest: tuple[float, str] = (inf, "")  # idle servers that are too slow: ratio, words
+        self.nearest: tuple[float, str] = (inf, "")  # fastest idle servers: ratio, words
 
     def counts(self) -> Counts:
         """Return the number of layouts decided on by each step."""

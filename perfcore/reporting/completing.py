@@ -28,7 +28,7 @@ def completed(source: Source, lack: LackError) -> tuple[Source, str] | None:
     """Return a source with what another one lacks, and how it was made, in one sentence.
 
     None if that cannot be had: rows are simulations, a run is of other physics or entries, the
-    sweep is not a file, an axis is no what-if, or there are too many rows.
+    sweep is not a file, an axis is not a what-if, or there are too many rows.
     """
     if source.simulated or (lack.axes and not lack.settings):
         return None

@@ -109,7 +109,7 @@ def _reach(scheduler: str, given: str) -> None:
         if isinstance(error, InputError):
             raise
         why = "another program answers" if isinstance(error, MemoryError) else str(error)
-        why = why or f"nothing came within {SECONDS} s"
+        why = why or f"no answer within {SECONDS} s"
         raise InputError(
             f"{argument('address')}: {given}: no scheduler answers ({why}); "
             "start `dask scheduler`, or give tcp://HOST:PORT"

@@ -29,11 +29,11 @@ COMMON: Final = frozenset(
     }
 )
 # Measured on one core on 2026-11-29 (bench_search.py). Both times follow the processor's speed.
-COMPILE_S: Final = 18.0  # in a process that has compiled nothing
-AGAIN_S: Final = 4.0  # in one that compiles the full kernel, too
-ROW_S: Final = 11.5e-9  # of the full kernel
-SAVED: Final = 0.7  # share of it that a kernel for one column saves
-SAVED_PER_COLUMN: Final = 0.0175  # less for each further one
+COMPILE_S: Final = 18.0  # compile time in a process that has compiled nothing
+AGAIN_S: Final = 4.0  # compile time in a process that also compiles the full kernel
+ROW_S: Final = 11.5e-9  # time per row in the full kernel
+SAVED: Final = 0.7  # share of that time that a kernel for one column saves
+SAVED_PER_COLUMN: Final = 0.0175  # reduction of this share for each further column
 
 
 @dataclass(frozen=True)

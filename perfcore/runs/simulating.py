@@ -33,9 +33,9 @@ OF_RULES: Final = (
     *("admission", "order", "budget", "max_sequences", "chunked", "block_tokens", "kv_tokens"),
     *("watermark", "prefix_cache", "kv_tiers", "replicas", "routing"),
 )
-PREFILL: Final = "prefill_replicas"  # servers for prompts, equal to the others
+PREFILL: Final = "prefill_replicas"  # prefill servers
 RENAMED: Final = {"requests": "requests_offered", "kv_tokens": "kv_capacity_tokens"}  # figures
-MOST_KEPT: Final = 2_000_000  # requests of all traffics that are kept, about 100 bytes each
+MOST_KEPT: Final = 2_000_000  # requests kept over all traffics, about 100 bytes each
 _REPLACED: Final = {  # axes that rows lack
     name: records.Deployment._field_defaults[name] for name in WITHOUT_EFFECT
 }

@@ -12,7 +12,7 @@ from perfcore.searching.intervals import Interval, Number, UnboundedError, bound
 from perfcore.space.axes import Axis
 from perfcore.space.space import ENGINE_AXES, INNER, TABLES, Dimension, Space
 
-# A loop runs once per drafted token, so that boxes have one number of them.
+# A loop runs once per drafted token, so all rows of a box have the same number of them.
 _UNMIXED: Final = frozenset({"draft_len"})
 # Bounds are close over wide ranges of rates and prices, less so of what many terms of opposite sign
 # depend on: such ranges count as so many times as wide.

@@ -32,13 +32,13 @@ Lanes = npt.NDArray[np.bool_]
 Number = Any  # an ``Interval`` or a float: the same code computes with either
 
 LIBRARY_ERROR: Final = 1e-14  # relative error of logarithms and exponentials, generous
-DECAY_ERROR: Final = 2e-13  # that of `rounding.decay`, stated there
+DECAY_ERROR: Final = 2e-13  # relative error of `rounding.decay`, stated there
 DUTY_ERROR: Final = 1e-14  # of the shares of a roofline: a few roundings
 CLOCK_ERROR: Final = 1e-12  # of power at a clock, relative: roundings of differences
 MEAN_ERROR: Final = 2e-15  # of a mean, relative to the larger of its ends: a few roundings
 LEAST_S: Final = 1e-140  # s
-SLOWEST: Final = 2.0 ** (energy.HALVINGS + 1)  # a clock halved as often
-MOST_WAYS: Final = 256  # through one function
+SLOWEST: Final = 2.0 ** (energy.HALVINGS + 1)  # inverse of the lowest clock of the bisection
+MOST_WAYS: Final = 256  # paths through one function
 
 
 class UnboundedError(Exception):

@@ -32,11 +32,11 @@ from perfcore.space.space import Space
 BATCH: Final = 2048  # boxes whose bounds are computed together
 # Boxes are evaluated if that takes about as long as bounds of a few halves would.
 CHUNKS: Final = 4  # parts of those, by their promise
-DRAWN: Final = 128  # outer points, and inner points, of a family
-DESCENTS: Final = 8  # along all axes
-LEARNT: Final = 0.5  # of a weight, from one batch of boxes
-OUTER_S: Final = 1e-6  # of the kernel, per outer point
-ROW_S: Final = 6e-9  # per row
+DRAWN: Final = 128  # outer points and inner points drawn from a family
+DESCENTS: Final = 8  # descents along all axes
+LEARNT: Final = 0.5  # share of a weight that one batch of boxes replaces
+OUTER_S: Final = 1e-6  # kernel time per outer point
+ROW_S: Final = 6e-9  # kernel time per row
 LEAF_S: Final = 5e-5
 
 

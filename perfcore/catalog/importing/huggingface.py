@@ -434,8 +434,8 @@ def _check_unknown(fields: Fields, model_type: str) -> None:
     place = f"{fields.place}: model_type {show(model_type)} is unknown"
     if listed and not any(str(name).endswith(_DECODERS) for name in listed):
         fields.faults.append(
-            f"{place}, and {show(listed[0])} is no causal language model by its name; use one, or "
-            f"{REMEDY}"
+            f"{place}, and {show(listed[0])} is not a causal language model by its name; "
+            f"use one, or {REMEDY}"
         )
     other = [
         key
