@@ -144,7 +144,7 @@ def _state(
     what_ifs: Mapping[str, str],
     known: Mapping[str, set[str]],
 ) -> tuple[State, tuple[str, ...]]:
-    """Return the values of axes that a page can have, and notes on what it leaves out.
+    """Return the values of axes that a page supports, and notes on those left out.
 
     ``what_ifs`` has the field and sign of each, ``device.memory_bandwidth*``, by its column.
     """

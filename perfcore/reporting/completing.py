@@ -25,9 +25,9 @@ _METRICS: Final = frozenset(column.name for column in METRICS)
 
 
 def completed(source: Source, lack: LackError) -> tuple[Source, str] | None:
-    """Return a source with what another one lacks, and how it was made, in one sentence.
+    """Return a completed source, and a sentence on how it was made.
 
-    None if that cannot be had: rows are simulations, a run is of other physics or entries, the
+    None if that is impossible: rows are simulations, a run is of other physics or entries, the
     sweep is not a file, an axis is not a what-if, or there are too many rows.
     """
     if source.simulated or (lack.axes and not lack.settings):
