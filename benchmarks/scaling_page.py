@@ -1,4 +1,4 @@
-"""Page of ``bench_scaling.py``: figures, limits, bottlenecks and larger machines."""
+"""Page of ``bench_scaling.py``: figures, limits, bottlenecks and extrapolations."""
 
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -89,9 +89,9 @@ class Question(NamedTuple):
 
     configs: int
     full_s: float  # with every column computed
-    narrow_s: float  # with one
-    all_values_s: float  # with one that an axis does not change, of which all values are evaluated
-    idle_s: float  # one value
+    narrow_s: float  # with one column computed
+    all_values_s: float  # all values of an axis that does not change the objective
+    idle_s: float  # one value of that axis
     peak_rss_bytes: int
 
 
@@ -117,7 +117,7 @@ class Simulated(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """Kernel compiled in a process of its own, as ``bench_compile.py`` measures it. [s]"""
+    """Kernel compiled in a separate process, as ``bench_compile.py`` measures it. [s]"""
 
     name: str
     processor_s: float
@@ -358,12 +358,12 @@ def _opening(figures: Figures) -> Iterator[str]:
         f"{_binds(figures, 'search')} {_binds(figures, 'run')}"
     )
     yield (
-        "The rows are of one dense model on four devices. Batches, prompt lengths and output "
-        "lengths are the inner points of the kernel; what-ifs of bandwidth and utilisation "
-        "multiply the outer points. All rows are feasible, and *row* means a row that is evaluated "
+        "The rows cover one dense model on four devices. Batch sizes, prompt lengths and output "
+        "lengths are the inner points of the kernel; what-ifs on bandwidth and utilisation "
+        "multiply the outer points. All rows are feasible; *row* means a row that is evaluated "
         "and, in a run, written. Processes are warm: the times exclude compilation, which happens "
         "once per version of the sources. Measurements are repeated in turn, and the fastest "
-        "counts, because other load only slows them down."
+        "counts, because other load can only slow them down."
     )
 
 
@@ -372,9 +372,9 @@ def _rows(figures: Figures) -> Iterator[str]:
     yield (
         "A search keeps the cheapest row of each device and writes nothing; a run writes the "
         "default columns as Parquet. Each thread takes one shard of about a million rows at a "
-        "time, so a job of one shard keeps only one thread busy; the cost counts busy threads "
-        "only. The sizes of a table are measured one after another in one process; peak RSS is its "
-        "peak so far."
+        "time, so a job of one shard keeps only one thread busy; the cost counts only busy "
+        "threads. The sizes of a table are measured one after another in one process; peak RSS is "
+        "the peak of that process so far."
     )
     yield f"Search:\n\n{_sizes(figures.search, written=False)}"
     yield _flat(figures.search)
@@ -393,10 +393,10 @@ def _rows(figures: Figures) -> Iterator[str]:
 def _shape(figures: Figures) -> Iterator[str]:
     yield "## Axes and inner points"
     yield (
-        "The kernel on one thread with every column. All spaces have the same number of rows. In "
-        "the first table, 256 prompt lengths are the inner points, and the outer points are spread "
-        "over a varying number of axes. The second table varies the number of inner points: an "
-        "outer point is prepared once for all of its inner points."
+        "Cost of the kernel on one thread, with every column. All spaces have the same number of "
+        "rows. In the first table, 256 prompt lengths are the inner points, and the outer points "
+        "are spread over a varying number of axes. The second table varies the number of inner "
+        "points: an outer point is prepared once for all of its inner points."
     )
     yield _table(
         ("axes with more than one value", "ns/row"),
@@ -426,7 +426,9 @@ def _preparation(short: Cost, long: Cost) -> tuple[float, float]:
 
 def _columns(figures: Figures) -> Iterator[str]:
     yield "## Columns"
-    yield "One thread. A run always writes the axes in addition to the selected metrics."
+    yield (
+        "Measured on one thread. A run always writes the axes in addition to the selected metrics."
+    )
     yield _table(
         ("columns", "metrics", "kernel, ns/row", "run, ns/row", "bytes/row on disk"),
         [
@@ -500,10 +502,10 @@ def _question(figures: Figures) -> Iterator[str]:
     found = figures.answers.question
     yield (
         f"A search through {found.configs:,} configurations of one dense model on four devices, by "
-        f"`bench_search.py`: with the kernel for every column and with one for the column that is "
-        f"sought; then for the fastest row, whose time does not depend on the utilisation that "
-        f"money is reckoned with, so that one of its values is evaluated. The rows are the same, "
-        f"in {_size(found.peak_rss_bytes)} of memory."
+        f"`bench_search.py`. The search for the cheapest row runs with the kernel for every column "
+        f"and with one for the objective alone. The search for the fastest row runs over all "
+        f"values of the utilisation and over one of them, since time does not depend on it. The "
+        f"rows found are the same. The searches take {_size(found.peak_rss_bytes)} of memory."
     )
     yield _table(
         ("search", "time", "M rows/s"),
@@ -512,19 +514,20 @@ def _question(figures: Figures) -> Iterator[str]:
             for name, seconds in (
                 ("cheapest row, every column computed", found.full_s),
                 ("cheapest row, one column computed", found.narrow_s),
-                ("fastest row, all values of an axis that changes nothing", found.all_values_s),
-                ("fastest row, one of its values", found.idle_s),
+                ("fastest row, all values of the utilisation", found.all_values_s),
+                ("fastest row, one value", found.idle_s),
             )
         ],
     )
     yield (
-        f"One column is {found.full_s / found.narrow_s:.1f} times as fast as all, and one value "
-        f"{found.all_values_s / found.idle_s:.1f} times as fast as all."
+        f"Computing one column is {found.full_s / found.narrow_s:.1f} times as fast as computing "
+        f"all of them, and evaluating one value {found.all_values_s / found.idle_s:.1f} times as "
+        f"fast as evaluating all."
     )
 
 
 def _pruned(figures: Figures) -> Iterator[str]:
-    yield "## Blocks that are skipped"
+    yield "## Skipping blocks"
     if figures.answers is None:
         yield UNMEASURED
         return
@@ -532,7 +535,7 @@ def _pruned(figures: Figures) -> Iterator[str]:
     yield (
         f"A search with `--prune` through {found.configs:,} configurations of a design space of "
         f"accelerators, by `bench_prune.py`. In a part of {found.part_configs:,} configurations, "
-        f"it finds the rows that an exhaustive search finds."
+        f"it finds the same rows as an exhaustive search."
     )
     yield _table(
         ("configurations", "time", "evaluated", "skipped", "blocks bounded"),
@@ -547,7 +550,7 @@ def _pruned(figures: Figures) -> Iterator[str]:
         ],
     )
     yield (
-        f"The part takes {_time(found.part_pruned_s)} with blocks skipped and "
+        f"That part takes {_time(found.part_pruned_s)} with `--prune` and "
         f"{_time(found.part_every_s)} with every configuration evaluated."
     )
 
@@ -558,7 +561,7 @@ def _simulated(figures: Figures) -> Iterator[str]:
         yield UNMEASURED
         return
     yield (
-        "Steps of simulated servers per second on one core, by `bench_traffic.py`. *Spans* "
+        "Simulated steps of servers per second on one core, by `bench_traffic.py`. *Spans* "
         "computes the steps between two events together; the results are the same."
     )
     yield _table(
@@ -576,11 +579,11 @@ def _compiled(figures: Figures) -> Iterator[str]:
         yield UNMEASURED
         return
     yield (
-        "Seconds to compile a kernel in a process that has compiled nothing, except the last, by "
-        "`bench_compile.py`. This happens once per version of the sources and per machine."
+        "Time to compile a kernel in a process that has compiled nothing else (except in the last "
+        "row), by `bench_compile.py`. This happens once per version of the sources and per machine."
     )
     yield _table(
-        ("kernel", "processor, s", "clock, s"),
+        ("kernel", "CPU time, s", "elapsed, s"),
         [
             (COMPILED[one.name], f"{one.processor_s:.1f}", f"{one.wall_s:.1f}")
             for one in figures.answers.compiled
@@ -665,7 +668,7 @@ def _assumptions(figures: Figures) -> Iterator[str]:
     yield f"""*Efficiency as here*: {CORES} cores have the efficiency of {threads} here,
         `r(c)=r(1)·c·e` with `e=r(n)/(n·r(1))`, at most 1, and n = {threads}:
         {_both(figures, efficiency, 2)}."""
-    yield f"""*Amdahl*: the whole loss is due to serial work,
+    yield f"""*Amdahl*: all of the loss is due to serial work,
         `r(c)=r(1)/(s+(1-s)/c)` with `s=(1/e-1)/(n-1)`, at most 1:
         {_both(figures, serial_share, 3)}. There is almost no serial work (handing out
         shards, and holding the interpreter lock between batches of many rows), but threads do
@@ -702,8 +705,8 @@ def _taken_over(found: Sequence[Projection]) -> str:
     names = {"cores": "the cores", "memory": "memory bandwidth", "disk": "the disk"}
     by_law = {one.law: names[one.limit] for one in found if one.nodes > 1}
     if len(set(by_law.values())) == 1:
-        return f"By both laws, the bottleneck of a node is {next(iter(by_law.values()))}."
-    said = " and ".join(f"{what} by the law *{law}*" for law, what in by_law.items())
+        return f"Under both laws, the bottleneck of a node is {next(iter(by_law.values()))}."
+    said = " and ".join(f"{what} under the law *{law}*" for law, what in by_law.items())
     return f"The bottleneck of a node is {said}."
 
 

@@ -71,7 +71,7 @@ def sweep(
         ``dask_client.get_executor()``. Its workers must reach ``output``.
     kernel
         Columns that are computed for a run on disk: ``full`` for all, ``narrow`` for those that are
-        written, ``auto`` for what is done sooner. Rows do not depend on them.
+        written, ``auto`` for whichever is faster. Rows do not depend on them.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def search(
         Number of rows to return for each group.
     kernel
         Columns that are computed before the best rows are known: ``full`` for all, ``narrow`` for
-        those that decide, ``auto`` for what is done sooner. Results do not depend on them.
+        those that decide, ``auto`` for whichever is faster. Results do not depend on them.
     prune
         Skip blocks of the space that have no result, by bounds of their rows. Results do not depend
         on it; spaces of 10¹² configurations may take minutes.

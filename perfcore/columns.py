@@ -97,8 +97,8 @@ METRICS: tuple[Column, ...] = (
         "status", "", "code", "ok, or the reason why the configuration cannot run", True, STATUS
     ),
     Column("bound", "", "code", "bottleneck: the largest part of tpot_s", True, BOUND),
-    _default("ttft_s", "s", "time to first token (TTFT), with queueing on a server", "least"),
-    _default("tpot_s", "s", "time per output token (TPOT), mean after the first token", "least"),
+    _default("ttft_s", "s", "time to first token (TTFT), including queueing on a server", "least"),
+    _default("tpot_s", "s", "mean time per output token after the first (TPOT)", "least"),
     _metric(
         "e2e_latency_s", "s", "end-to-end latency: ttft_s + (output_len - 1) x tpot_s", "least"
     ),
@@ -111,10 +111,10 @@ METRICS: tuple[Column, ...] = (
     _default(
         "tokens_per_s_per_device",
         "1/s",
-        "output tokens of whole requests per second, prefill included, per device",
+        "output tokens per second and device over whole requests, including prefill",
         "most",
     ),
-    _metric("requests_per_s", "1/s", "requests per second that a replica finishes", "most"),
+    _metric("requests_per_s", "1/s", "requests that a replica finishes per second", "most"),
     _count(
         "running_batch", "requests that run at once; the others wait", default=True, better="most"
     ),
@@ -143,7 +143,7 @@ METRICS: tuple[Column, ...] = (
         "fewest devices that hold the weights and the batch's KV cache, split evenly",
     ),
     _metric("step_bytes", "bytes", "bytes read and written in one decode step, all devices"),
-    _metric("step_flops", "FLOP", "arithmetic of one decode step, all devices"),
+    _metric("step_flops", "FLOP", "FLOP of one decode step, all devices"),
     _metric("arithmetic_intensity", "FLOP/byte", "step_flops / step_bytes"),
     _default("mbu", "1", "memory-bandwidth utilisation (MBU) in decode: share of the peak", "most"),
     _metric("mfu", "1", "model FLOP/s utilisation (MFU) in decode: share of the peak", "most"),
@@ -160,7 +160,7 @@ METRICS: tuple[Column, ...] = (
     _metric(
         "offload_s",
         "s",
-        "part of tpot_s: reading the second memory tier; waiting for the CPU, or for experts or a "
+        "part of tpot_s: reading the second memory tier, or waiting for the CPU, for experts or a "
         "draft on other devices",
     ),
     _metric("weights_share", "1", "weights_s / tpot_s"),
@@ -171,14 +171,14 @@ METRICS: tuple[Column, ...] = (
     _metric("latency_share", "1", "latency_s / tpot_s"),
     _metric("prefill_share", "1", "prefill_s / tpot_s"),
     _metric("offload_share", "1", "offload_s / tpot_s"),
-    _metric("elasticity_bandwidth", "1", "% decrease of tpot_s per % more memory bandwidth"),
-    _metric("elasticity_compute", "1", "% decrease of tpot_s per % more FLOP/s"),
+    _metric("elasticity_bandwidth", "1", "% decrease in tpot_s per % more memory bandwidth"),
+    _metric("elasticity_compute", "1", "% decrease in tpot_s per % more FLOP/s"),
     _metric(
         "elasticity_link",
         "1",
-        "% decrease of tpot_s per % more link, network and second-tier bandwidth",
+        "% decrease in tpot_s per % more link, network and second-tier bandwidth",
     ),
-    _metric("elasticity_latency", "1", "% decrease of tpot_s per % less of every fixed latency"),
+    _metric("elasticity_latency", "1", "% decrease in tpot_s per % less of every fixed latency"),
     _default("decode_power_w", "W", "mean power of one board in decode"),
     _metric("prefill_power_w", "W", "mean power of one board in prefill"),
     _metric("power_w", "W", "mean power of one board over the time of a request"),
@@ -191,7 +191,7 @@ METRICS: tuple[Column, ...] = (
     _metric(
         "energy_per_input_token_j",
         "J",
-        "energy of all boards per input token: the rest of the request's",
+        "energy of all boards per input token: the rest of the request's energy",
         "least",
     ),
     _metric(
@@ -209,7 +209,7 @@ METRICS: tuple[Column, ...] = (
     _default(
         "cost_per_mtok_output_usd",
         "USD",
-        "cost of a million output tokens, not the first",
+        "cost of a million output tokens after the first",
         "least",
     ),
     _default("cost_per_mtok_input_usd", "USD", "cost of a million input tokens", "least"),
@@ -255,8 +255,8 @@ METRICS: tuple[Column, ...] = (
     _metric(
         "perplexity_increase",
         "1",
-        "loss of quality by weight_format: increase of the perplexity of Llama 3 8B on wikitext-2, "
-        "as a fraction; NaN if it is not measured",
+        "quality loss of weight_format: perplexity increase of Llama 3 8B on wikitext-2, "
+        "as a fraction; NaN if not measured",
     ),
 )
 
@@ -297,16 +297,16 @@ SIMULATED: tuple[Column, ...] = (
         "status",
         "",
         "code",
-        "ok, overloaded: the queue grows, or the reason why nothing can run",
+        "ok, overloaded (the queue grows), or the reason why nothing can run",
         True,
         SIMULATED_STATUS,
     ),
     Column("slo", "", "code", "whether all objectives are met", True, SLO),
-    _count("requests_offered", "requests of the traffic"),
-    _count("sessions", "sessions of the traffic that has ended; 0 without sessions"),
-    _count("completed", "requests that have ended"),
-    _count("rejected", "requests that never fit the context or the KV cache", default=True),
-    _count("preemptions", "times that a request lost its KV cache", better="least"),
+    _count("requests_offered", "requests that arrive"),
+    _count("sessions", "sessions with a completed request; 0 without sessions"),
+    _count("completed", "completed requests"),
+    _count("rejected", "requests that can never fit the context or the KV cache", default=True),
+    _count("preemptions", "number of times that a request lost its KV cache", better="least"),
     _count("devices", "devices of all replicas", default=True, better="least"),
     *(
         Column(
@@ -330,31 +330,38 @@ SIMULATED: tuple[Column, ...] = (
         for statistic in _STATISTICS
         for end, side in _ENDS.items()
     ),
-    _metric("queued_mean_s", "s", "mean time before a request first runs", "least"),
-    _default("good_share", "1", "share of requests within all limits themselves", "most"),
-    _default("goodput_requests_per_s", "1/s", "such requests per second", "most"),
+    _metric("queued_mean_s", "s", "mean time until a request first runs", "least"),
+    _default("good_share", "1", "share of requests that meet all objectives individually", "most"),
+    _default(
+        "goodput_requests_per_s",
+        "1/s",
+        "requests per second that meet all objectives individually",
+        "most",
+    ),
     _metric("makespan_s", "s", "time from the first arrival to the last end"),
     _metric("steps", "1", "engine steps of all replicas"),
-    _metric("requests_per_s", "1/s", "requests that end per second", "most"),
-    _metric("input_tokens_per_s", "1/s", "prompt tokens per second, cached ones included", "most"),
+    _metric("requests_per_s", "1/s", "completed requests per second", "most"),
+    _metric("input_tokens_per_s", "1/s", "prompt tokens per second, including cached ones", "most"),
     _default("output_tokens_per_s", "1/s", "output tokens per second of all replicas", "most"),
     _metric("output_tokens_per_s_per_device", "1/s", "output tokens per second and device", "most"),
     _default("batch_mean", "1", "running requests of all replicas, mean over time"),
     _metric("queue_mean", "1", "waiting requests of all replicas, mean over time", "least"),
     _metric("queue_growth_per_s", "1/s", "growth of the queue over the second half of arrivals"),
-    _metric("kv_capacity_tokens", "tokens", "KV cache of one replica"),
+    _metric("kv_capacity_tokens", "tokens", "capacity of one replica's KV cache"),
     _metric("kv_use_mean", "1", "share of the KV cache in use, mean over time"),
-    _default("kv_use_max", "1", "share of the KV cache in use at most, on the fullest replica"),
+    _default("kv_use_max", "1", "maximum share of the KV cache in use, on the fullest replica"),
     _metric("prefix_hit_rate", "1", "share of prompt tokens found in the prefix cache", "most"),
     _metric("prefix_hit_rate_hbm", "1", "share of prompt tokens found in the devices' own memory"),
     _metric("prefix_hit_rate_dram", "1", "share of prompt tokens found in DRAM"),
     _metric("prefix_hit_rate_nvme", "1", "share of prompt tokens found on NVMe"),
     _metric("kv_load_share", "1", "share of time by which loads from lower tiers lengthen steps"),
     _default("busy_share", "1", "share of time in which a replica runs steps"),
-    _metric("power_w", "W", "mean power of one board, idle time included", "least"),
-    _metric("energy_j", "J", "energy of all boards over the makespan, idle time included", "least"),
-    _metric("energy_per_request_j", "J", "energy_j by requests that have ended", "least"),
-    _default("energy_per_output_token_j", "J", "energy_j by output tokens", "least"),
+    _metric("power_w", "W", "mean power of one board, including idle time", "least"),
+    _metric(
+        "energy_j", "J", "energy of all boards over the makespan, including idle time", "least"
+    ),
+    _metric("energy_per_request_j", "J", "energy_j per completed request", "least"),
+    _default("energy_per_output_token_j", "J", "energy_j per output token", "least"),
     *(
         _metric(
             f"energy_per_output_token_{end}_j",
@@ -363,14 +370,14 @@ SIMULATED: tuple[Column, ...] = (
         )
         for end, side in _ENDS.items()
     ),
-    _metric("energy_per_session_j", "J", "energy_j by sessions; NaN without sessions", "least"),
+    _metric("energy_per_session_j", "J", "energy_j per session; NaN without sessions", "least"),
     _metric(
-        "cost_usd", "USD", "cost of all devices over the makespan, idle time included", "least"
+        "cost_usd", "USD", "cost of all devices over the makespan, including idle time", "least"
     ),
-    _metric("cost_per_request_usd", "USD", "cost_usd by requests that have ended", "least"),
-    _metric("cost_per_session_usd", "USD", "cost_usd by sessions; NaN without sessions", "least"),
-    _default("cost_per_mtok_output_usd", "USD", "cost_usd by million output tokens", "least"),
-    _default("cost_per_month_usd", "USD", "cost of all devices in a month", "least"),
+    _metric("cost_per_request_usd", "USD", "cost_usd per completed request", "least"),
+    _metric("cost_per_session_usd", "USD", "cost_usd per session; NaN without sessions", "least"),
+    _default("cost_per_mtok_output_usd", "USD", "cost_usd per million output tokens", "least"),
+    _default("cost_per_month_usd", "USD", "cost of all devices per month", "least"),
 )
 
 COLUMNS: tuple[Column, ...] = AXES + METRICS

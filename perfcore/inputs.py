@@ -103,7 +103,7 @@ def _axes_of(kind: type[Any]) -> tuple[AxisInput, ...]:
 
 # In canonical order, outermost first. What-ifs come between entries and deployment.
 ENTRY_AXES: Final = (
-    AxisInput("model", "model: a catalogue name, an entry of a file, or a family and size", None),
+    AxisInput("model", "model: a catalogue name, an entry in a file, or a family and size", None),
     AxisInput("device", "accelerator, card or socket", None),
     AxisInput("engine", "inference engine; `ideal` is the physical bound", "default"),
     AxisInput("weight_format", "format of the weights", "bf16"),
@@ -129,16 +129,16 @@ def _axes_of_others(prefix: str, *entries: AxisInput) -> dict[str, AxisInput]:
 
 PREFILL_AXES: Final = _axes_of_others(  # of a disaggregated server
     PREFILL,
-    AxisInput("prefill_device", "device of the prefill pool; that of decode if not given", None),
-    AxisInput("prefill_engine", "engine of the prefill pool; that of decode if not given", None),
+    AxisInput("prefill_device", "device of the prefill pool; default: the decode device", None),
+    AxisInput("prefill_engine", "engine of the prefill pool; default: the decode engine", None),
 )
 EXPERT_AXES: Final = _axes_of_others(
     EXPERT,
-    AxisInput("expert_device", "device of the routed experts, apart from that of attention", None),
+    AxisInput("expert_device", "device of the routed experts, if it is a separate one", None),
 )
 DRAFT_AXES: Final = _axes_of_others(
     DRAFT,
-    AxisInput("draft_model", "model that drafts tokens on devices of its own", None),
+    AxisInput("draft_model", "draft model that runs on separate devices", None),
     AxisInput("draft_device", "device of the draft model", None),
 )
 NEEDED: Final = {"expert": ("expert_device",), "draft": ("draft_model", "draft_device")}
@@ -173,43 +173,58 @@ TRAFFIC_INPUTS: Final = {
     axis.name: axis
     for axis in (
         TrafficInput(
-            "input_len", "tokens that a turn adds to its context", "tokens", TOKENS, form="lengths"
+            "input_len", "tokens that a turn adds to the context", "tokens", TOKENS, form="lengths"
         ),
         TrafficInput("output_len", "tokens of an answer", "tokens", TOKENS, form="lengths"),
-        TrafficInput("replicas", "equal servers", "1", Limits("count", 1, 10_000, whole=True)),
+        TrafficInput("replicas", "identical servers", "1", Limits("count", 1, 10_000, whole=True)),
         TrafficInput(
             "prefill_replicas",
-            "equal servers that run prompts only, and send their KV cache to replicas; 0: none",
+            "identical prefill servers, which send the KV cache to the replicas; 0: none",
             "1",
             Limits("count", 0, 10_000, whole=True),
         ),
         TrafficInput(
             "routing",
-            "how requests are spread over replicas",
+            "rule that assigns requests to replicas",
             choices=("round-robin", "least-loaded", "prefix-aware"),
         ),
-        TrafficInput("admission", "KV cache of an admission", choices=("on-demand", "reserved")),
+        TrafficInput(
+            "admission",
+            "KV cache: taken on demand, or reserved on admission",
+            choices=("on-demand", "reserved"),
+        ),
         TrafficInput("order", "order of the queue", choices=("fcfs", "priority")),
         TrafficInput(
-            "budget", "tokens of a pass: one attention group, one micro-batch", "tokens", _COUNT
+            "budget",
+            "token budget of a pass, i.e. an attention group and micro-batch",
+            "tokens",
+            _COUNT,
         ),
-        TrafficInput("max_sequences", "requests that an attention group runs at once", "1", _COUNT),
-        TrafficInput("chunked", "prompts join the steps of others", choices=("on", "off")),
-        TrafficInput("block_tokens", "tokens of a block of the KV cache", "tokens", _COUNT),
-        TrafficInput("kv_tokens", "KV cache of one attention group", "tokens", _COUNT),
+        TrafficInput(
+            "max_sequences", "maximum running requests of an attention group", "1", _COUNT
+        ),
+        TrafficInput("chunked", "whether prompts are prefilled in chunks", choices=("on", "off")),
+        TrafficInput("block_tokens", "tokens per KV-cache block", "tokens", _COUNT),
+        TrafficInput(
+            "kv_tokens", "capacity of the KV cache of one attention group", "tokens", _COUNT
+        ),
         TrafficInput(
             "watermark",
             "share of the KV cache that an admission leaves free",
             "1",
             Limits("fraction", 0.0, 0.99),
         ),
-        TrafficInput("prefix_cache", "blocks of prompts are kept", choices=("on", "off")),
+        TrafficInput(
+            "prefix_cache",
+            "whether blocks of prompts are kept for other requests",
+            choices=("on", "off"),
+        ),
         TrafficInput(
             "kv_tiers",
-            "memory of each device below its own, for evicted blocks of prompts",
+            "lower memory tiers of each device (DRAM, NVMe), for evicted blocks of prompts",
             form="tiers",
         ),
-        TrafficInput("trace", "file of recorded requests", form="file"),
+        TrafficInput("trace", "file with recorded requests", form="file"),
         TrafficInput(
             "repeat", "repetitions of the trace", "1", Limits("count", 1, 1e6, whole=True)
         ),
@@ -219,13 +234,13 @@ TRAFFIC_INPUTS: Final = {
         ),
         TrafficInput(
             "request_rate",
-            "sessions, of one request unless turns says more, that arrive per second",
+            "sessions that arrive per second, each with one request unless turns is given",
             "1/s",
             Limits("ratio", POSITIVE, 1e6),
             form="stages",
         ),
         TrafficInput("requests", "requests", "1", Limits("count", 1, 5e6, whole=True)),
-        TrafficInput("duration", "time in which sessions arrive", "s", _TIME),
+        TrafficInput("duration", "time span in which sessions arrive", "s", _TIME),
         TrafficInput(
             "cv",
             "coefficient of variation of the gaps between arrivals; 1: Poisson",
@@ -234,13 +249,13 @@ TRAFFIC_INPUTS: Final = {
         ),
         TrafficInput(
             "daily",
-            "rate of the busiest hour over the mean of the day",
+            "rate of the busiest hour, relative to the daily mean",
             "1",
             Limits("ratio", 1.0, 2.0),
         ),
         TrafficInput(
             "turns",
-            "requests of a session",
+            "requests per session",
             "1",
             Limits("count", 1, 1e6, whole=True),
             form="lengths",
@@ -251,16 +266,19 @@ TRAFFIC_INPUTS: Final = {
             "s",
             _TIME,
         ),
-        TrafficInput("tool_share", "share of the pauses that are a tool's", "1", SHARE),
-        TrafficInput("tool_time", "mean pause of a tool", "s", _TIME),
+        TrafficInput("tool_share", "share of the pauses that are tool calls", "1", SHARE),
+        TrafficInput("tool_time", "mean pause for a tool call", "s", _TIME),
         TrafficInput(
             "system_prompt",
-            "tokens with which prompts begin",
+            "tokens of the system prompt with which prompts begin",
             "tokens",
             Limits("count", 0, 1e8, whole=True),
         ),
         TrafficInput(
-            "prompts", "different such beginnings", "1", Limits("count", 1, 1e6, whole=True)
+            "prompts",
+            "number of different system prompts",
+            "1",
+            Limits("count", 1, 1e6, whole=True),
         ),
         TrafficInput(
             "seed", "seed of the random numbers", "1", Limits("count", 0, _MOST, whole=True)

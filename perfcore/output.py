@@ -41,7 +41,7 @@ def _escaped(line: str) -> str:
 
 
 def enclosing_run(path: Path) -> Path | None:
-    """Return the run among whose files a path is; None if there is none."""
+    """Return the run that contains a path; None if there is none."""
     for folder in (path.absolute(), *path.absolute().parents):
         if folder.name in {DATA, RECEIPTS} and (folder.parent / MANIFEST).exists():
             return folder.parent
@@ -60,7 +60,7 @@ def check_output(option: str, output: str, inputs: Sequence[str] = ()) -> None:
     if path.is_dir():
         raise InputError(f"{option}: {output!r} is a directory; name a file")
     if not path.parent.is_dir():
-        raise InputError(f"{option}: {str(path.parent)!r} is not a directory; make it first")
+        raise InputError(f"{option}: {str(path.parent)!r} is not a directory; create it first")
     if path.exists() and not path.is_file():
         raise InputError(f"{option}: {output!r} is not a regular file; name another")
     if run := enclosing_run(path):
@@ -73,7 +73,7 @@ def check_output(option: str, output: str, inputs: Sequence[str] = ()) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file beside ``path``, which replaces it once it is complete."""
+    """Yield a temporary file next to ``path``, which replaces it once it is complete."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part

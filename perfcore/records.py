@@ -6,9 +6,9 @@ for the kernel, and plain Python everywhere else.
 Units: seconds, bytes, FLOP, bytes/s, FLOP/s, watts, US dollars; "elements" are tensor elements
 whose width depends on the format.
 
-Each field is declared here and nowhere else: its limits (with its dimension and thus its unit), its
-meaning and, if needed, a label, a default, former names, and the words that sources use for it.
-``perfcore.inputs`` reads these declarations; code that asks for, checks or shows an input reads
+Each field is declared only here: its limits (with its dimension and thus its unit), its meaning
+and, if needed, a label, a default, former names, and the words that sources use for it.
+``perfcore.inputs`` reads these declarations; code that asks for, checks or shows an input uses
 ``perfcore.inputs``.
 """
 
@@ -48,7 +48,7 @@ from perfcore.limits import (
     one_of,
 )
 
-UNMEASURED = -1.0  # increase of perplexity of a format that nobody has measured
+UNMEASURED = -1.0  # perplexity increase of a format without a measurement
 
 
 class Model(NamedTuple):
@@ -125,7 +125,7 @@ class Model(NamedTuple):
     table_elements: Annotated[
         float,
         COUNT,
-        "n-gram tables that tokens look up (Engram), in host memory if the device has any",
+        "elements of n-gram tables (Engram), in host memory if there is any",
     ]
     other_elements: Annotated[float, COUNT, "norms, biases, routers: 16-bit, read every step"]
 
@@ -147,15 +147,15 @@ class Model(NamedTuple):
     global_read_elements: Annotated[
         float,
         PER_TOKEN,
-        "KV-cache elements that all global layers read per token of context: "
-        "more than there are where layers share a cache",
+        "KV-cache elements read per token of context, all global layers; a shared cache counts "
+        "for each layer that reads it",
     ]
     window_read_elements: Annotated[
-        float, PER_TOKEN, "KV-cache elements that all window layers read per token of context"
+        float, PER_TOKEN, "KV-cache elements read per token of context, all window layers"
     ]
     latent_cache: Annotated[float, FLAG, "1 if the KV cache is a latent shared by all heads (MLA)"]
     attention_io_elements: Annotated[
-        float, PER_TOKEN, "q in and o out, per new token, all attention layers"
+        float, PER_TOKEN, "activations in and out of attention (q and o), per new token, all layers"
     ]
     global_score_flops: Annotated[
         float, PER_TOKEN, "decode FLOP per (new token, context token), all global layers"
@@ -166,12 +166,12 @@ class Model(NamedTuple):
     global_prefill_score_flops: Annotated[
         float,
         PER_TOKEN,
-        "prefill FLOP per (query, key) pair, all global layers, before an indexer leaves any out",
+        "prefill FLOP per (query, key) pair, all global layers, before an indexer drops any",
     ]
     index_topk: Annotated[
         float,
         Limits("count", 0, 1e9),
-        "tokens that a sparse-attention indexer keeps; 0 if there is none",
+        "tokens that a sparse-attention indexer selects; 0 without an indexer",
     ]
     index_elements: Annotated[
         float, PER_TOKEN, "indexer keys per token of context (held at 1 byte), all layers"
@@ -197,13 +197,13 @@ class Device(NamedTuple):
     memory_capacity: Annotated[
         float,
         MEMORY,
-        "memory that the driver reports",
+        "memory capacity, as the driver reports it",
         Former("memory_bytes"),
         Label("memory"),
         Cited("memory"),
     ]
     memory_bandwidth: Annotated[
-        float, BANDWIDTH, "bandwidth of that memory", Cited("bw", "bandwidth", "memory")
+        float, BANDWIDTH, "bandwidth of the device memory", Cited("bw", "bandwidth", "memory")
     ]
     flops_fp32: Annotated[
         float,
@@ -256,7 +256,7 @@ class Device(NamedTuple):
     board_power: Annotated[
         float, POWER, "power limit of the board (TDP)", Label("power"), Cited("tdp", "power")
     ]
-    idle_power: Annotated[float, POWER._replace(low=0), "power when idle", Cited("idle", "power")]
+    idle_power: Annotated[float, POWER._replace(low=0), "idle power", Cited("idle", "power")]
     link_bandwidth: Annotated[
         float,
         BANDWIDTH,
@@ -304,17 +304,17 @@ class Device(NamedTuple):
     host_memory_capacity: Annotated[
         float,
         RESERVE,
-        "memory of the host, for layers and experts that its CPU computes",
+        "capacity of host memory, for layers and experts that the CPU computes",
         Absent(None),
         Cited("host", "dram"),
     ]
     host_memory_bandwidth: Annotated[
-        float, BANDWIDTH, "bandwidth of the host's memory", Absent(None), Cited("host", "dram")
+        float, BANDWIDTH, "bandwidth of host memory", Absent(None), Cited("host", "dram")
     ]
     host_flops: Annotated[
         float,
         COMPUTE._replace(low=1e6),
-        "arithmetic rate of the host's CPU in the narrowest of 16 bit and fp32 that it has, dense",
+        "dense arithmetic rate of the host's CPU in 16 bits, or in fp32 without 16-bit arithmetic",
         Absent(None),
         Cited("host", "cpu"),
     ]
@@ -330,22 +330,22 @@ class Device(NamedTuple):
     rated_power: Annotated[
         float,
         POWER,
-        "power limit at which the rates above are reached; a lower board_power lowers clocks",
+        "power limit at which the peak rates are reached; a lower board_power lowers the clocks",
         Absent(None),
         Cited("tdp", "power"),
     ]
     energy_per_bit: Annotated[
         float,
         ENERGY_PER_BIT,
-        "energy to move a bit between memory and cores, controllers included",
+        "energy per bit moved between memory and cores, including controllers",
         Absent(None),
         Cited("energy per bit", "pj/bit"),
     ]
     energy_per_flop: Annotated[
         float,
         ENERGY_PER_FLOP,
-        "energy of a FLOP in 16 bit (fp32 without such a path); narrower ones take less in "
-        "proportion to their rate",
+        "energy per FLOP in 16 bits, or fp32 without a 16-bit path; narrower arithmetic takes "
+        "less in proportion to its rate",
         Absent(None),
         Cited("energy per flop", "pj/flop"),
     ]
@@ -355,7 +355,7 @@ class WeightFormat(NamedTuple):
     """Storage format of the weights, and the arithmetic of their products."""
 
     bits: Annotated[
-        float, BITS, "bits per weight of the quantised matrices, scales and zero points included"
+        float, BITS, "bits per weight of the quantised matrices, including scales and zero points"
     ]
     embedding_bits: Annotated[float, BITS, "bits per weight of the embedding and lm_head"]
     activation_bytes: Annotated[
@@ -387,7 +387,7 @@ class WeightFormat(NamedTuple):
     perplexity_increase: Annotated[
         float,
         Limits("ratio", UNMEASURED, 1e6),
-        "increase of the perplexity of Llama 3 8B on wikitext-2, as a fraction; -1: not measured",
+        "perplexity increase of Llama 3 8B on wikitext-2, as a fraction; -1: not measured",
         Absent(None),
     ]
 
@@ -395,7 +395,7 @@ class WeightFormat(NamedTuple):
 class KVFormat(NamedTuple):
     """Storage format of the KV cache."""
 
-    bits: Annotated[float, BITS, "bits per element, scales included"]
+    bits: Annotated[float, BITS, "bits per element, including scales"]
     quantised: Annotated[
         float, FLAG, "1 if the cache is quantised, 0 if it is 16-bit", Former("kernel")
     ]
@@ -410,73 +410,79 @@ class Engine(NamedTuple):
     residue: Annotated[
         float, SHARE, "weight of the faster resource in sqrt(slow^2 + residue fast^2); 0: max()"
     ]
-    launch: Annotated[float, LATENCY, "start-up of one linear operator"]
-    launch_fp8: Annotated[float, LATENCY, "start-up of a linear operator in fp8"]
+    launch: Annotated[float, LATENCY, "start-up time of one linear operator"]
+    launch_fp8: Annotated[float, LATENCY, "start-up time of a linear operator in fp8"]
     launch_fp8_block: Annotated[
-        float, LATENCY, "start-up of a linear operator in fp8 with scales per block"
+        float, LATENCY, "start-up time of a linear operator in fp8 with scales per block"
     ]
-    launch_attention: Annotated[float, LATENCY, "start-up of one layer's attention"]
+    launch_attention: Annotated[float, LATENCY, "start-up time of one layer's attention"]
     launch_experts: Annotated[
-        float, LATENCY, "start-up of an MoE layer: routing, both matrix products and the sum"
+        float, LATENCY, "start-up time of an MoE layer: routing, both matrix products and the sum"
     ]
     launch_experts_block: Annotated[
-        float, LATENCY, "start-up of an MoE layer in fp8 with scales per block"
+        float, LATENCY, "start-up time of an MoE layer in fp8 with scales per block"
     ]
-    launch_elementwise: Annotated[float, LATENCY, "start-up of one element-wise operator"]
+    launch_elementwise: Annotated[float, LATENCY, "start-up time of one element-wise operator"]
     memory_efficiency_16: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth, reading 16-bit weights"
+        float, EFFICIENCY, "share of memory bandwidth when reading 16-bit weights"
     ]
     memory_efficiency_8: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth, reading 8-bit weights"
+        float, EFFICIENCY, "share of memory bandwidth when reading 8-bit weights"
     ]
     memory_efficiency_8_block: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth, reading 8-bit weights with scales per block"
+        float,
+        EFFICIENCY,
+        "share of memory bandwidth when reading 8-bit weights with scales per block",
     ]
     memory_efficiency_8_weight_only: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth, reading 8-bit weights for 16-bit products"
+        float,
+        EFFICIENCY,
+        "share of memory bandwidth when reading 8-bit weights for 16-bit products",
     ]
     memory_efficiency_4_weight_only: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth, reading 4-bit weights for 16-bit products"
+        float,
+        EFFICIENCY,
+        "share of memory bandwidth when reading 4-bit weights for 16-bit products",
     ]
     memory_efficiency_gguf: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth, reading GGUF weights"
+        float, EFFICIENCY, "share of memory bandwidth when reading GGUF weights"
     ]
     memory_efficiency_4: Annotated[
-        float, EFFICIENCY, "share of memory bandwidth, reading 4-bit weights for 4-bit products"
+        float, EFFICIENCY, "share of memory bandwidth when reading 4-bit weights for 4-bit products"
     ]
     memory_efficiency_experts: Annotated[
         float, EFFICIENCY, "factor on the share of memory bandwidth for routed experts"
     ]
-    compute_efficiency_16: Annotated[float, EFFICIENCY, "share of peak FLOP/s, 16-bit products"]
-    compute_efficiency_8: Annotated[float, EFFICIENCY, "share of peak FLOP/s, 8-bit products"]
+    compute_efficiency_16: Annotated[float, EFFICIENCY, "share of peak FLOP/s in 16-bit products"]
+    compute_efficiency_8: Annotated[float, EFFICIENCY, "share of peak FLOP/s in 8-bit products"]
     compute_efficiency_8_block: Annotated[
-        float, EFFICIENCY, "share of peak FLOP/s, 8-bit products with scales per block"
+        float, EFFICIENCY, "share of peak FLOP/s in 8-bit products with scales per block"
     ]
     compute_efficiency_8_weight_only: Annotated[
-        float, EFFICIENCY, "share of peak FLOP/s, 16-bit products of 8-bit weights"
+        float, EFFICIENCY, "share of peak FLOP/s in 16-bit products of 8-bit weights"
     ]
     compute_efficiency_4_weight_only: Annotated[
-        float, EFFICIENCY, "share of peak FLOP/s, 16-bit products of 4-bit weights"
+        float, EFFICIENCY, "share of peak FLOP/s in 16-bit products of 4-bit weights"
     ]
     compute_efficiency_gguf: Annotated[
-        float, EFFICIENCY, "share of peak FLOP/s, products of GGUF weights"
+        float, EFFICIENCY, "share of peak FLOP/s in products of GGUF weights"
     ]
-    compute_efficiency_4: Annotated[float, EFFICIENCY, "share of peak FLOP/s, 4-bit products"]
+    compute_efficiency_4: Annotated[float, EFFICIENCY, "share of peak FLOP/s in 4-bit products"]
     compute_efficiency_experts: Annotated[
         float, EFFICIENCY, "factor on the share of peak FLOP/s for routed experts"
     ]
     expert_half_width: Annotated[
         float,
         Limits("ratio", 0, 1e5),
-        "FFN width of an expert on one device at which 16-bit products reach half of that share",
+        "FFN width of an expert per device at which 16-bit products reach half their efficiency",
     ]
     expert_half_width_4_weight_only: Annotated[
         float,
         Limits("ratio", 0, 1e5),
-        "the same for integers of 4 bits that kernels expand to 16",
+        "the same for int4 weights that kernels expand to 16 bits",
     ]
     dense_experts: Annotated[
-        float, FLAG, "1 if every token passes through all experts, as in batches compiled ahead"
+        float, FLAG, "1 if every token passes through all experts, as in precompiled graphs"
     ]
     kv_efficiency: Annotated[
         float, EFFICIENCY, "share of memory bandwidth when attention reads a 16-bit KV cache"
@@ -488,7 +494,7 @@ class Engine(NamedTuple):
         float, SHARE, "efficiency loss per additional query head that shares a KV head"
     ]
     narrow_accumulation: Annotated[
-        float, FLAG, "1 if fp16 products are accumulated in fp16 if that is faster"
+        float, FLAG, "1 if fp16 products are accumulated in fp16 where that is faster"
     ]
     attention_prefill_efficiency: Annotated[
         float, EFFICIENCY, "share of peak FLOP/s in prefill attention, counting causal FLOP only"
@@ -537,7 +543,7 @@ class Engine(NamedTuple):
         "expert dispatch and combine, many tokens: share of link bandwidth",
     ]
     expert_imbalance: Annotated[
-        float, FLAG, "1 if the slowest expert rank sets the time, 0 for evenly loaded experts"
+        float, FLAG, "1 if the most loaded expert rank sets the time, 0 for evenly loaded experts"
     ]
     hop_latency: Annotated[
         float, LATENCY, "latency of passing activations to the next pipeline stage"
@@ -548,7 +554,7 @@ class Engine(NamedTuple):
     host_per_step: Annotated[float, LATENCY, "host time per step"]
     host_per_sequence: Annotated[float, LATENCY, "host time per step and sequence"]
     host_per_device: Annotated[
-        float, LATENCY, "host time per step and additional device of a group that the host drives"
+        float, LATENCY, "host time per step and additional device of an attention group"
     ]
     host_per_prefill: Annotated[float, LATENCY, "host time per prefill pass"]
     sampling_per_sequence: Annotated[
@@ -558,7 +564,7 @@ class Engine(NamedTuple):
     server_per_device: Annotated[
         float,
         LATENCY,
-        "additional host time per step and additional device of a group on a server",
+        "additional host time per step and additional device of an attention group on a server",
     ]
     server_per_sequence: Annotated[
         float,
@@ -568,12 +574,12 @@ class Engine(NamedTuple):
     interference: Annotated[
         float,
         SHARE,
-        "share of the time that other requests' prompts add to a step that delays it",
+        "share of the time added by other requests' prompts that delays a step",
     ]
     queue_weight: Annotated[
         float,
         SHARE,
-        "share of the running requests that are prefilled ahead of a new prompt",
+        "share of the running requests that are prefilled before a new prompt",
     ]
     random_arrivals: Annotated[
         float, FLAG, "1 if requests arrive at random and queue, 0 for the bound"
@@ -586,7 +592,7 @@ class Engine(NamedTuple):
     routing_independence: Annotated[
         float, SHARE, "independence of experts chosen by different tokens; 0: all choose the same"
     ]
-    prefill_chunk: Annotated[float, AT_LEAST_ONE, "prompt tokens in one pass"]
+    prefill_chunk: Annotated[float, AT_LEAST_ONE, "maximum number of prompt tokens in one pass"]
     pipeline_chunk: Annotated[
         float, AT_LEAST_ONE, "prompt tokens that pass through the pipeline stages together"
     ]
@@ -609,7 +615,7 @@ class Engine(NamedTuple):
     max_sequences: Annotated[
         float,
         AT_LEAST_ONE._replace(whole=True),
-        "most sequences that the scheduler runs at once, per attention group",
+        "maximum number of sequences that run at once, per attention group",
     ]
     pads_heads: Annotated[
         float, FLAG, "1 if heads not divisible by tp are padded, 0 if they are refused"
@@ -620,13 +626,13 @@ class Engine(NamedTuple):
         "layers of the speculative draft head, of the same kind as the model's",
     ]
     host_memory_bytes: Annotated[
-        float, RESERVE, "host memory per device, the second tier if the device has none"
+        float, RESERVE, "host memory per device, used as second tier if the device has none"
     ]
     second_tier_efficiency: Annotated[
-        float, EFFICIENCY, "share of bandwidth when a device reads the second memory tier"
+        float, EFFICIENCY, "share of bandwidth when a device reads its second memory tier"
     ]
     cpu_memory_efficiency: Annotated[
-        float, EFFICIENCY, "share of host memory bandwidth that the CPU reaches, reading weights"
+        float, EFFICIENCY, "share of host memory bandwidth when the CPU reads weights"
     ]
     cpu_compute_efficiency: Annotated[
         float, EFFICIENCY, "share of the CPU's arithmetic rate in products of weights and scores"
@@ -637,14 +643,14 @@ class Engine(NamedTuple):
     cpu_stream_tokens: Annotated[
         float,
         Limits("count", 0, 1e9),
-        "tokens of a pass from which weights in host memory are copied to the device, which "
-        "computes; 0: whichever is faster",
+        "tokens of a pass from which weights in host memory are copied to the device instead of "
+        "being used by the CPU; 0: whichever is faster",
     ]
     memory_fraction: Annotated[float, EFFICIENCY, "share of device memory that the engine may use"]
     memory_reserve: Annotated[
         float,
         RESERVE,
-        "device memory kept for context and graphs, and for activations that are not counted",
+        "device memory reserved for context and graphs, and for activations not counted elsewhere",
     ]
     memory_driver_share: Annotated[
         float, SHARE, "share of device memory that the driver withholds from programs"
@@ -655,31 +661,29 @@ class Engine(NamedTuple):
     activation_width: Annotated[
         float,
         Limits("bytes", 0, 64),
-        "bytes of an activation for which room is kept; 0: they are part of `memory_reserve`",
+        "bytes reserved per activation; 0: activations are part of `memory_reserve`",
     ]
     activation_tokens: Annotated[
         float,
         Limits("count", 0, 1e9, whole=True),
-        "tokens of a step for whose activations room is kept: the server's token budget",
+        "tokens for whose activations memory is reserved: the server's token budget",
     ]
     sampled_sequences: Annotated[
         float,
         Limits("count", 0, 1e9, whole=True),
-        "sequences for whose sampling room is kept, as many as the server admits",
+        "sequences for whose sampling memory is reserved, as many as the server admits",
     ]
-    sampler_width: Annotated[
-        float, Limits("bytes", 0, 1e3), "bytes per logit while tokens are sampled"
-    ]
+    sampler_width: Annotated[float, Limits("bytes", 0, 1e3), "bytes per logit during sampling"]
     power_floor: Annotated[
         float, SHARE, "share of rated power that leakage and clocks draw while operators run"
     ]
     power_network: Annotated[float, SHARE, "share of rated power while devices exchange data"]
     power_host: Annotated[float, SHARE, "share of rated power while the device waits for the host"]
     memory_energy_factor: Annotated[
-        float, Limits("ratio", 0, 100), "energy of a byte moved, relative to the device's own"
+        float, Limits("ratio", 0, 100), "factor on the device's energy per byte moved"
     ]
     compute_energy_factor: Annotated[
-        float, Limits("ratio", 0, 100), "energy of a FLOP executed, relative to the device's own"
+        float, Limits("ratio", 0, 100), "factor on the device's energy per FLOP executed"
     ]
     # 80 % intervals: factors on a prediction, from residuals of rows held out of the fit
     low_tpot_single: Annotated[
@@ -729,9 +733,9 @@ class Engine(NamedTuple):
 class Deployment(NamedTuple):
     """Setup of one replica of a model: scheduler, devices, speculation, batch.
 
-    Fields are in the order of a sweep's axes, outermost first. Those of other machines (a prefill
-    pool, experts or a draft on devices of their own) are axes that a sweep has only if it names
-    them; 0 stands for what holds without them.
+    Fields are in the order of a sweep's axes, outermost first. Those of additional machines (a
+    prefill pool, experts or a draft model on separate devices) are axes only of sweeps that name
+    them; 0 stands for their default.
     """
 
     scheduler: Annotated[
@@ -742,7 +746,8 @@ class Deployment(NamedTuple):
     offload: Annotated[
         float,
         one_of("none", "weights", "kv", "experts"),
-        "data in the second memory tier if memory is short; experts: the CPU computes routed ones",
+        "data kept in the second memory tier: weights or kv if memory is short, or routed experts, "
+        "which the CPU computes",
     ] = 0.0
     tp: Annotated[float, DEGREE, "tensor-parallel degree"] = 1.0
     pp: Annotated[
@@ -752,59 +757,66 @@ class Deployment(NamedTuple):
     ep: Annotated[
         float,
         DEGREE,
-        "expert-parallel degree; divides tp x dp, experts have redundant copies if needed",
+        "expert-parallel degree; divides tp x dp; experts get redundant copies if needed",
     ] = 1.0
     gpu_layers: Annotated[
         float,
         LAYERS._replace(low=1, whole=True),
-        "layers on the devices; the CPU of the host computes the others",
+        "layers on the devices; the host's CPU computes the others",
     ] = 1_000_000.0
     cpu_moe_layers: Annotated[
         float,
         LAYERS._replace(whole=True),
-        "first layers whose routed experts the CPU computes if they are offloaded",
+        "number of first layers whose routed experts the CPU computes, if experts are offloaded",
     ] = 1_000_000.0
     prefill_tp: Annotated[
-        float, DEGREE, "tp of the prefill pool; that of decode if not given, 1 on another device"
+        float,
+        DEGREE,
+        "tensor parallelism of the prefill pool; default: that of decode, or 1 on another device",
     ] = 0.0
     prefill_pp: Annotated[
-        float, DEGREE, "pp of the prefill pool; that of decode if not given, 1 on another device"
+        float,
+        DEGREE,
+        "pipeline parallelism of the prefill pool; default: that of decode, or 1 on another device",
     ] = 0.0
     prefill_dp: Annotated[
-        float, DEGREE, "dp of the prefill pool; that of decode if not given, 1 on another device"
+        float,
+        DEGREE,
+        "attention groups of the prefill pool; default: those of decode, or 1 on another device",
     ] = 0.0
     prefill_ep: Annotated[
-        float, DEGREE, "ep of the prefill pool; that of decode if not given, 1 on another device"
+        float,
+        DEGREE,
+        "expert parallelism of the prefill pool; default: that of decode, or 1 on another device",
     ] = 0.0
     prefill_ratio: Annotated[
         float,
         Limits("ratio", 1e-4, 1e4),
-        "prefill replicas per decode replica; if not given, as many as the engine's load asks for",
+        "prefill replicas per decode replica; default: as many as the engine's pool load requires",
     ] = 0.0
     prefill_link: Annotated[
         float,
         BANDWIDTH,
-        "bandwidth of each device to the other pool; that of the slower network if not given",
+        "bandwidth of each device to the other pool; default: that of the slower network",
     ] = 0.0
     expert_devices: Annotated[
         float,
         DEGREE,
-        "devices that hold the routed experts; if not given, the fewest that do, 1 in a sweep",
+        "devices that hold the routed experts; default: the fewest that fit, 1 in a sweep",
     ] = 0.0
     expert_parts: Annotated[
         float,
         Limits("count", 1, 64, whole=True),
-        "parts of a batch that attention and experts on other devices work on in turn; 2 if not "
-        "given",
+        "micro-batches on which attention and separate experts work in turn; default: 2",
     ] = 0.0
     expert_link: Annotated[
         float,
         BANDWIDTH,
-        "bandwidth of each device between attention and experts; that of the slower network if not "
-        "given",
+        "bandwidth of each device between attention and experts; default: that of the slower "
+        "network",
     ] = 0.0
     prefix_hit: Annotated[
-        float, Limits("fraction", 0, 0.999), "share of the prompt that is in the prefix cache"
+        float, Limits("fraction", 0, 0.999), "share of the prompt found in the prefix cache"
     ] = 0.0
     draft_len: Annotated[
         float, Limits("count", 0, 64, whole=True), "tokens drafted per step; 0: no speculation"
@@ -813,24 +825,24 @@ class Deployment(NamedTuple):
         float, SHARE, "probability that the first drafted token of a step is accepted"
     ] = 0.0
     acceptance_decay: Annotated[
-        float, SHARE, "acceptance of a drafted token relative to that of the one before it"
+        float, SHARE, "acceptance of each later drafted token, relative to the previous one"
     ] = 0.95  # Qwen3.5 0.955, GLM-5.2 0.945, Kimi-K3 0.935, MiniMax-M3 0.975, DeepSeek-V4 0.755
     draft_devices: Annotated[
         float,
         DEGREE,
-        "devices that the draft model shares; if not given, the fewest that hold it, 1 in a sweep",
+        "devices of one draft model; default: the fewest that hold it, 1 in a sweep",
     ] = 0.0
     draft_link: Annotated[
         float,
         BANDWIDTH,
-        "bandwidth between the draft and its model; that of the slower network if not given",
+        "bandwidth between the draft and the main model; default: that of the slower network",
     ] = 0.0
     batch: Annotated[
         float,
         Limits("count", 1, 1e6, whole=True),
         "sequences in a static batch, or requests kept in flight",
     ] = 1.0
-    # of the engine's entry, no axes
+    # from the engine's entry; not axes
     layouts: Annotated[
         float, one_of("any", "tp-pp", "dp-single", "ep-all"), "layouts that the engine can run"
     ] = 0.0
@@ -841,7 +853,7 @@ class Request(NamedTuple):
     """Lengths of one request."""
 
     input_len: Annotated[float, TOKENS, "prompt length"] = 1024.0
-    output_len: Annotated[float, TOKENS, "generated length"] = 256.0
+    output_len: Annotated[float, TOKENS, "output length"] = 256.0
 
 
 class Economics(NamedTuple):
@@ -867,7 +879,7 @@ class Economics(NamedTuple):
     server_factor: Annotated[
         float,
         Limits("ratio", 1, 100),
-        "price of a device with its share of server and network, relative to its own",
+        "price of a device including its share of server and network, relative to the device alone",
     ]
     operations: Annotated[
         float, SHARE, "yearly cost of staff and space, as a share of the purchase price"
@@ -894,7 +906,7 @@ class Economics(NamedTuple):
     carbon_intensity: Annotated[
         float,
         Limits("carbon_intensity", 0, 1e5),
-        "emissions of electricity in CO2 equivalent",
+        "CO2-equivalent emissions of electricity",
         Cited("carbon"),
     ]
 

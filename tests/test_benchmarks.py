@@ -144,7 +144,7 @@ def test_quick_run_ends_in_json(quick):
 
 
 def test_shipped_page_is_of_this_script(quick):
-    """Whoever changes the page's form writes it anew: `python benchmarks/bench_scaling.py`."""
+    """After a change of its form, write the page again: `python benchmarks/bench_scaling.py`."""
     text, _ = quick
     shipped = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 
@@ -184,7 +184,8 @@ def test_figures_of_other_benchmarks():
     text = flowing(page(FIGURES))
 
     assert UNMEASURED not in text
-    assert "One column is 2.6 times as fast as all, and one value 6.0 times as fast" in text
+    assert "Computing one column is 2.6 times as fast as computing all of them" in text
+    assert "and evaluating one value 6.0 times as fast as evaluating all." in text
     assert "| 1,000,000,000,000 | 60 s | 10,000,000 | 99.99900% | 100,000 |" in text
     assert "| rate 2, spans | 3.1 | 1,000,000 | 4.00 |" in text
     assert "| one column, after every column | 4.0 | 4.1 |" in text
@@ -260,7 +261,7 @@ def test_larger_machines_follow_from_the_figures():
     assert found["run", 1, "efficiency as here"].limit == "disk"
     assert found["run", 1, "efficiency as here"].rows_per_s == pytest.approx(1e8)
     assert found["run", 1, "Amdahl"].limit == "cores"
-    assert "the disk by the law *efficiency as here*" in flowing(page(FIGURES))
+    assert "the disk under the law *efficiency as here*" in flowing(page(FIGURES))
 
 
 def test_one_core_claims_no_efficiency():

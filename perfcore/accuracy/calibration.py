@@ -206,7 +206,7 @@ def _refuse_insane(problem: Problem, fitted: Fit) -> None:
         faults.append(f"{parameter.name} x {np.exp(log):.3g} ({asking})")
     if faults:
         raise InputError(
-            "the rows ask for a factor of a constant beyond what is believed: "
+            "the rows need implausible factors on constants: "
             f"{', '.join(faults)}; check their units, engine and formats, or give "
             f"{argument('keep_suspect', value=True)}"
         )
@@ -312,7 +312,7 @@ def strangers_of(rows: Sequence[Judged], inside: Sequence[bool]) -> tuple[Strang
 
 
 def _add_strangers(table: Table, strangers: Sequence[Stranger]) -> None:
-    """Add what a stranger gets to the evidence of the engine that all engines share."""
+    """Add the errors of unknown stacks to the evidence of the base engine."""
     table["fit"]["strangers"] = [
         {
             "left_out": one.kind,

@@ -55,14 +55,14 @@ _POWER: Final = 0.6  # of the rated power, a usual limit
 
 
 class Explanation(NamedTuple):
-    """A change of what was stated, and the prediction with it."""
+    """Change of a stated setting, and the prediction with it."""
 
     change: str
     predicted: float
 
 
 class Finding(NamedTuple):
-    """A measured number beside its bound and its prediction."""
+    """Measured number with its bound and its prediction."""
 
     question: Question
     bound: float
@@ -172,7 +172,7 @@ def _shares(point: Floats) -> dict[str, float]:
 
 
 def _binds(question: Question, point: Floats, shares: dict[str, float]) -> str:
-    """Return what takes most of the time that a metric measures."""
+    """Return the bottleneck of the time that a metric measures."""
     if question.measurement.metric in ("ttft_s", "prefill_tokens_per_s"):
         return "prefill" if question.measurement.mode == "static" else "prefill and the queue"
     if not shares:
@@ -230,7 +230,7 @@ def _allowed(row: Measurement, before: float, after: float, bound: float) -> flo
 
 
 def _of_values(row: Measurement, expected: float) -> Iterator[Explanation]:
-    """Yield explanations that concern what the number is, not what was run."""
+    """Yield explanations by the meaning of the number instead of the configuration."""
     ratio = row.value / expected
     unit = other_unit(row, expected)
     if unit == "a rate":

@@ -269,7 +269,7 @@ def _group(question: Question) -> tuple[str, ...]:
 
 
 def _between_sources(asked: Sequence[Question], weights: Floats) -> Floats:
-    """Return factors on the weights of rows, so that no source rules by its number of rows."""
+    """Return factors on the weights of rows that keep large sources from dominating."""
     sources = [question.measurement.source for question in asked]
     sizes: dict[str, float] = {}
     for source, weight in zip(sources, weights, strict=True):

@@ -63,7 +63,7 @@ STRANGERS: Final = ("sources", HELD_OUT)  # what a user brings: rows of a source
 
 
 class Evidence(NamedTuple):
-    """What some rows tell of engines: the devices and the kernels that they were measured with."""
+    """Evidence for engines in some rows: the devices and kernels that they were measured with."""
 
     measured: dict[str, dict[str, set[str]]]  # by engine and device class
     kernels: dict[str, dict[str, set[str]]]  # by engine and vendor

@@ -176,7 +176,7 @@ def family_of(engine: EngineEntry) -> str:
 
 
 def without_engine(question: Question) -> Question:
-    """Return a question as it would be asked if nobody had measured its engine."""
+    """Return a question with its engine treated as unknown."""
     others = [e for e in stack.engines() if family_of(e) != family_of(question.engine)]
     engine, assumed = _unknown(question.measurement, loader.load_engine("default"), others)
     made = stack.resolve(engine, question.device, question.stack)

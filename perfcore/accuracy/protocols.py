@@ -76,7 +76,7 @@ class _Artefact(BaseModel):
     reason: str = Field(min_length=1)
 
     def is_of(self, row: Measurement) -> bool:
-        """Return whether a row is such an artefact."""
+        """Return whether a row is an artefact of the measurement."""
         return (
             row.source == self.source
             and self.engine_version in ("", row.engine_version)
@@ -126,7 +126,7 @@ def artefact(row: Measurement) -> str:
 
 
 def weight_of(row: Measurement) -> float:
-    """Return the weight of a row in a fit, by what its source measured; artefacts have none."""
+    """Return the weight of a row in a fit by its kind of measurement; 0 for artefacts."""
     rules = _protocols().weights
     return 0.0 if artefact(row) else min((r.weight for r in rules if r.is_of(row)), default=1.0)
 

@@ -242,7 +242,7 @@ def _beats(question: Question, bound: float) -> str:
 def _over_power(row: Measurement, limit: float) -> str:
     if row.value <= _OVER_POWER * limit:
         return ""
-    return f"{row.value:.0f} W are above the {limit:.0f} W of a board; is it of several boards?"
+    return f"{row.value:.0f} W exceed the {limit:.0f} W of a board; are they of several boards?"
 
 
 def _far(row: Measurement, expected: float) -> str:
@@ -357,7 +357,7 @@ def _company(asked: Sequence[Question], known: Sequence[str]) -> Iterator[tuple[
             row = asked[index].measurement
             reason = (
                 f"{beyond} of {len(rows)} rows of {row.model} ({row.weight_format}) on "
-                f"{row.hardware} beat the bound: what they share is wrong here, too"
+                f"{row.hardware} beat the bound: a setting that they share is wrong here, too"
             )
             yield index, reason
 
@@ -376,7 +376,7 @@ def _contradictions(asked: Sequence[Question], known: Sequence[str]) -> Iterator
             for index in rows:
                 reason = (
                     f"rows of this configuration contradict each other: {row.metric} is {lines} "
-                    f"{row.unit}; what differs is in no column"
+                    f"{row.unit}; the difference is in no column"
                 )
                 yield index, reason
     yield from _sums(asked, groups)

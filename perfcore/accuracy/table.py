@@ -67,7 +67,7 @@ _VALUE: Final = Limits("ratio", 1e-12, 1e12)
 
 
 class Measurement(NamedTuple):
-    """One measured number in SI units, and what was measured. Names are as in the file."""
+    """One measured number in SI units, with its configuration. Names are as in the file."""
 
     row_id: str
     set: str

@@ -147,7 +147,7 @@ Layouts = Literal["any", "tp-pp", "dp-single", "ep-all"]  # by code; a test hold
 
 
 class Runs(BaseModel):
-    """What an engine can run. What it does not say, it can."""
+    """Capabilities of an engine; it can run whatever is not restricted here."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -161,7 +161,7 @@ class Runs(BaseModel):
         known = LIMITS["weight_format"]["kernel"].choices
         unknown = [kernel for kernel in kernels if kernel not in known]
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is no kernel; use some of {', '.join(known)}")
+            raise ValueError(f"{unknown[0]!r} is not a kernel; use some of {', '.join(known)}")
         return kernels
 
 
@@ -278,7 +278,7 @@ class EngineEntry(Sourced):
 
     @property
     def can(self) -> Runs | None:
-        """What this engine can run; None if nothing is known to be beyond it."""
+        """Capabilities of this engine; None if no restriction is known."""
         return self.runs or (self._parent.can if self._parent else None)
 
     @property
@@ -292,7 +292,7 @@ class EngineEntry(Sourced):
 
     @property
     def peers(self) -> tuple["EngineEntry", ...]:
-        """Engines of which this one is the mean; empty if it is one of its own."""
+        """Engines whose mean this one is; empty if it is not a mean."""
         return self._peers
 
     @property

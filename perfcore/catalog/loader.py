@@ -456,7 +456,7 @@ def _over_base(
         raise InputError(f"{place}: [{name}]: base: unknown economics {given!r}{hint}")
     base = _tables(found.file, built_in=found.built_in)[found.name]
     if not isinstance(base, dict):
-        raise InputError(f"{found.place}: {found.name!r} is no table")
+        raise InputError(f"{found.place}: {found.name!r} is not a table")
     base = _over_base(place, found.name, base, (*seen, name))
     inherited = {key: value for key, value in base.items() if key not in _OWN}
     own = table.get("estimated", {})
@@ -488,7 +488,7 @@ def _load_base(name: str, place: str, seen: tuple[str, ...]) -> EngineEntry:
         raise InputError(f"unknown engine {name!r}{hint}{_listing(_KINDS['engine'])}")
     table = _tables(found.file, built_in=found.built_in)[found.name]
     if not isinstance(table, dict):
-        raise InputError(f"{found.place}: {found.name!r} is no table")
+        raise InputError(f"{found.place}: {found.name!r} is not a table")
     try:
         entry = EngineEntry.model_validate({**table, "name": found.name})
     except ValidationError as error:

@@ -118,14 +118,14 @@ class DeviceEntry(sheet_of(records.Device, _Product), _Product):  # type: ignore
         "price_list_whole": "purchase_price_whole",
     }
 
-    memory_kind: Text = Field(description="kind of memory", examples=["HBM3"])
+    memory_kind: Text = Field(description="type of memory", examples=["HBM3"])
     on_chip_memory: Bytes | None = Field(
         None, description="last-level cache or on-chip SRAM", examples=["50 MB"]
     )
     on_chip_bandwidth: Bandwidth | None = Field(
         None, description="bandwidth of the on-chip memory", examples=["5.5 TB/s"]
     )
-    memory2_kind: str = Field("", description="kind of the second tier", examples=["DDR5"])
+    memory2_kind: str = Field("", description="memory type of the second tier", examples=["DDR5"])
     link_kind: LinkKind = Field("pcie", description="link between devices", examples=["nvlink"])
     link_latency: Seconds | None = Field(
         None, description="start-up latency of the link", examples=["1 us"]
@@ -302,7 +302,7 @@ class WeightFormatEntry(sheet_of(records.WeightFormat, _Bounded), _Bounded):  # 
 
     @property
     def loss(self) -> str:
-        """What is known of the loss of quality, in words."""
+        """Description of the quality loss, as far as it is known."""
         increase = self.record().perplexity_increase
         if increase == records.UNMEASURED:
             return f"no open measurement of what {self.name} loses"

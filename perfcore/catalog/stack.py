@@ -1,4 +1,4 @@
-"""Software, settings and host under a model: what a question or a measurement states of them.
+"""Stack under a model: software, settings and host, as stated by a question or a measurement.
 
 They decide which release of an engine it is, which of its constants hold, and the power that a
 device may draw.
@@ -26,11 +26,11 @@ NUMBERS: Final = {
 MEANINGS: Final = {
     "engine_version": "version of the engine, e.g. 0.7.3 or b4567; it selects the release",
     "backend": "back end of the engine: cuda, hip, vulkan, metal or cpu; empty means the vendor's",
-    "eager": "true if no CUDA graphs are used, which multiplies start-ups of operators",
+    "eager": "true without CUDA graphs, which lengthens the start-up of operators",
     "runner": "server or offline; offline leaves out the time of an HTTP server",
     "prefill_chunk": "token budget of a step, such as max_num_batched_tokens",
     "power_limit": "power limit of each device [W], if below the rated power",
-    "host": "memory and CPU of the machine, from `perfcore hosts`; empty means the usual one",
+    "host": "memory and CPU of the host, from `perfcore hosts`; empty means the usual one",
 }
 NAMES: Final = tuple(MEANINGS)
 
@@ -51,7 +51,7 @@ class Stack(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """An engine and a device as a stack sets them, and what it could not change."""
+    """Engine and device with the settings of a stack, and remarks on what it could not change."""
 
     stack: Stack
     engine: EngineEntry
@@ -100,7 +100,7 @@ def engines() -> list[EngineEntry]:
 def release_by_version(
     named: EngineEntry, version: str, known: Iterable[EngineEntry]
 ) -> EngineEntry | None:
-    """Return the release of an engine that a version belongs to; None if nobody can say.
+    """Return the release of an engine that a version belongs to; None if unknown.
 
     Each older release states its last version, the newest its first; the engine itself is between.
     """
@@ -176,7 +176,8 @@ def stated_release(named: EngineEntry, version: str) -> EngineEntry:
             f"engine_version: {named.name} has one entry for all its versions; leave it out"
         )
     raise InputError(
-        f"engine_version: {show(version)} is no version of {named.name}; write it like {lasts[0]}"
+        f"engine_version: {show(version)} is not a version of {named.name}; "
+        f"write it like {lasts[0]}"
     )
 
 

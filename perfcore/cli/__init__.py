@@ -70,7 +70,7 @@ _COMMANDS: Final = {
     "columns": _Home("catalogue", "List the output columns, or show one."),
     "show": _Home("catalogue", "Show a model, a device, or anything else by its name."),
     "schema": _Home("schema", "Print the JSON Schema of sweep files, for editors."),
-    "mcp": _Home("mcp", "Serve agents by the Model Context Protocol."),
+    "mcp": _Home("mcp", "Serve agents over the Model Context Protocol."),
     "completion": _Home("completion", "Print a shell completion script."),
 }
 

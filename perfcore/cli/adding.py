@@ -213,8 +213,9 @@ def _device_options(command: Callable[..., None]) -> Callable[..., None]:
 def add_device(name: str, output: str | None, replace: bool, **given: Any) -> None:  # noqa: ANN401 - click's
     """Add a device to your catalogue, or write it to a file.
 
-    Required are memory capacity, memory bandwidth, one arithmetic rate, power, price, class and
-    source. Every other field is written as a comment to fill in, or as an estimate with its origin.
+    Memory capacity, memory bandwidth, one arithmetic rate, power, price, class and source are
+    required. Every other field is written as a comment to fill in, or as an estimate with its
+    origin.
 
     \b
     perfcore devices add my-chip --memory '80 GB' --memory-bandwidth '3.35 TB/s' \\

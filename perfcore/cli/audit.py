@@ -39,10 +39,10 @@ def audit(claims: str, as_json: bool, markdown: bool, output: str | None) -> Non
     requires, and a verdict.
 
     CLAIMS.csv has the columns claim, model, device, devices, batch, weight_format, input_len,
-    output_len, ms_per_token, tokens_per_s, usd_per_mtok, scope and source. Required are model,
-    device and one of ms_per_token, tokens_per_s and usd_per_mtok. scope is user or system: whose
-    tokens_per_s these are; the batch of a system may be left open. The exit code is 0 whatever the
-    verdicts.
+    output_len, ms_per_token, tokens_per_s, usd_per_mtok, scope and source. model, device
+    and one of ms_per_token, tokens_per_s and usd_per_mtok are required. scope says whether
+    tokens_per_s is that of one user or of the whole system; the batch of a system may be omitted.
+    The exit code is 0 whatever the verdicts.
 
     \b
     perfcore audit sweeps/claims.csv

@@ -78,7 +78,7 @@ _SHOWN: Final = 0.02  # smallest logarithm of a factor that is shown
 @click.option(
     "--keep-suspect",
     is_flag=True,
-    help="Also fit rows that look wrong, and accept factors that are not believed.",
+    help="Also fit rows that look wrong, and accept implausible factors.",
 )
 @json_option
 def calibrate(
@@ -98,17 +98,17 @@ def calibrate(
 
     The constants are those of one engine on one device class: launch latency, efficiency at each
     precision, communication, host time and power. Each is fitted as a factor on the catalogue's
-    value. A prior keeps the factor near 1, so that a few rows change little. Kernel timings, if
+    value. A prior keeps the factor near 1, so a few rows change little. Kernel timings, if
     given, set the starting values.
 
     Rows that look wrong (beyond the physical bound, a thousand times off, contradicting each other)
-    are named and left out, and factors that no engine is known to have are refused, unless
-    --keep-suspect. Constants that the rows do not determine keep the catalogue's value.
+    are named and left out, and implausible factors are refused, unless --keep-suspect is given.
+    Constants that the rows do not determine keep the catalogue's value.
 
-    The output lists the errors of the fit, and those of fits that left out a whole model or device,
-    or a load if there is only one of both.
-    --leave-out prints the errors to expect elsewhere: on rows of a source (or engine, model,
-    device) that the fit has not seen, by metric and by the evidence for engine and device.
+    The output lists the errors of the fit, and those of fits that left out a whole model or device
+    (or a load, if there is only one model and device). --leave-out prints the errors to expect
+    elsewhere: on rows of a source (or engine, model, device) that the fit has not seen, by metric
+    and by the evidence for engine and device.
     The same input always gives the same output. The TOML file is an engine; use it with --engine
     FILE.toml.
 
@@ -197,7 +197,7 @@ def _check_output(output: str | None, files: Sequence[str], *, directory: bool) 
     path = Path(output)
     if directory:
         if not path.is_dir():
-            raise InputError(f"--output: {output!r} is not a directory; make it first")
+            raise InputError(f"--output: {output!r} is not a directory; create it first")
     elif path.suffix != ".toml":
         raise InputError(f"--output: {output!r} must end in .toml")
     else:
@@ -320,7 +320,7 @@ def _show(found: Calibrated, skipped: int, output: str | None) -> None:
                 "",
             )
     if found.fit.at_limit:
-        heading("At the end of the range that is believed")
+        heading("At the end of the plausible range")
         paragraph(", ".join(found.fit.at_limit), "")
     heading("Errors: median and 90th percentile, %")
     kinds = [kind for kind in OF_ONE if any(kind in report.left_out for report in found.reports)]
@@ -350,7 +350,7 @@ def _show(found: Calibrated, skipped: int, output: str | None) -> None:
     print_table(Table.of(columns, lines))
     if not any(report.left_out for report in found.reports):
         paragraph(
-            "All rows have one load, so that nothing could be left out to test the fit; its own "
+            "All rows have the same load, so nothing could be left out to test the fit; its own "
             "error says nothing about other loads.",
             "",
         )

@@ -42,10 +42,10 @@ _OFFLOADED: Final = {
 }
 _RESTS_ON: Final = {
     "own": "{engine} was fitted to measurements on {device}",
-    "class": "{engine} was fitted to measurements in the class of {device}, but on other devices "
-    "or with other kernels than that of {weight_format}",
+    "class": "{engine} was fitted to measurements on the class of {device}, but not on {device} "
+    "itself or not with the kernel of {weight_format}",
     "unseen": "{engine} was not measured on the class and vendor of {device}, or neither on "
-    "{device} nor with the kernel of {weight_format}: data sheet and class defaults",
+    "{device} nor with the kernel of {weight_format}; data sheet and class defaults are used",
     "claim": "only the vendor's own figures are known for {device}",
 }
 _MATTERS: Final = 0.1  # least effect that the card shows: % of the verdict per % of a figure
@@ -336,7 +336,7 @@ def _money(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
 
 
 def _token_price(configuration: Configuration) -> str:
-    """Return whose price of tokens the break-even is about."""
+    """Return the source of the token price of the break-even."""
     entry = configuration.entries.model
     if configuration.records.economics.token_price > 0.0:
         return "as stated in economics.token_price"
@@ -452,7 +452,7 @@ def _memory(configuration: Configuration, point: Point) -> Iterator[Block]:
 
 
 def _moved(configuration: Configuration, point: Point) -> HostShares:
-    """Return what is not in a device's memory, of its weights and of its cache."""
+    """Return the parts of weights and cache that are not in device memory."""
     made = configuration.records
     away = point.offloaded_bytes_per_device
     if configuration.offload != "kv":
@@ -464,7 +464,7 @@ def _moved(configuration: Configuration, point: Point) -> HostShares:
 
 
 def _host_memory(configuration: Configuration, point: Point) -> str:
-    """Return what is in host memory, and what the CPU can do."""
+    """Return the contents of host memory, and the speed of the host."""
     device = configuration.records.device
     away = point.offloaded_bytes_per_device * configuration.device_count
     return (

@@ -250,7 +250,8 @@ def show_model(ctx: click.Context, name: str, as_json: bool) -> None:
 
     NAME is a model in the catalogue, a TOML file, a Hugging Face config.json or the directory that
     holds one, a GGUF file, or hf:ORG/NAME. KV bytes per token are those of a 16-bit cache, with
-    windows and indexer keys; those per further token are of a long context, beyond all windows.
+    windows and indexer keys; KV bytes per further token are those of a long context, beyond all
+    windows.
 
     \b
     perfcore models show mixtral-8x7b --json
@@ -345,9 +346,7 @@ def show_device(ctx: click.Context, name: str, as_json: bool) -> None:
         "figures and prices that are not listed, and what is used instead": [
             field for field in entry.fallbacks if field not in HOST
         ],
-        "the host, unless a question names another": [
-            field for field in entry.fallbacks if field in HOST
-        ],
+        "the host, unless another is given": [field for field in entry.fallbacks if field in HOST],
     }
     for title, fields in groups.items():
         if fields:
@@ -679,7 +678,7 @@ def show_economics(ctx: click.Context, name: str, as_json: bool) -> None:
 def hosts(ctx: click.Context, match: str, as_json: bool) -> None:
     """List hosts of devices, or show one.
 
-    Their memory may hold layers and experts, which their CPU computes.
+    Host memory may hold layers and experts, which the host's CPU computes.
 
     \b
     perfcore hosts

@@ -192,10 +192,10 @@ def _number(metric: str, text: str) -> float:
         value = float(text)
     except ValueError:
         if METRICS.get(metric) != ("s",):
-            raise ValueError(f"{text!r} is no number; write it like 1500") from None
+            raise ValueError(f"{text!r} is not a number; write it like 1500") from None
         return float(parse(text, "time"))
     if not math.isfinite(value):
-        raise ValueError(f"{text!r} is no finite number; write it like 0.0105")
+        raise ValueError(f"{text!r} is not a finite number; write it like 0.0105")
     return value
 
 
@@ -256,13 +256,13 @@ def _show(found: Sequence[Finding]) -> None:
         paragraph(one, "")
     verdicts = Counter(one.verdict for one in found)
     if set(verdicts) == {"as expected"}:
-        say("This is what should be expected.", bold=True)
+        say("The result is as expected.", bold=True)
         return
     _show_explanations(found)
 
 
 def _background(found: Sequence[Finding]) -> Iterator[tuple[str, str]]:
-    """Yield what takes the time, and what the predictions rest on."""
+    """Yield the bottlenecks, and the evidence for the predictions."""
     binds = dict.fromkeys(f"{one.question.measurement.metric}: {one.binds}" for one in found)
     yield "bottleneck", "; ".join(binds)
     parts = next((one.shares for one in found if one.shares), {})
@@ -290,7 +290,7 @@ def _show_explanations(found: Sequence[Finding]) -> None:
             "",
         )
         return
-    heading("What would explain the difference, and the number that it would give")
+    heading("Possible explanations, and the value that each would give")
     ranked = sorted(listed.items(), key=lambda pair: (not _narrow(pair[0], found), -len(pair[1])))
     facts((change, ", ".join(values[:3])) for change, values in ranked[:6])
 
@@ -302,7 +302,7 @@ def _narrow(change: str, found: Sequence[Finding]) -> bool:
 
 
 def _configuration(finding: Finding) -> dict[str, str]:
-    """Return what was measured, in words by heading."""
+    """Return descriptions of the measured configuration by heading."""
     row, question = finding.question.measurement, finding.question
     lengths = " + ".join(
         "?" if length is None else f"{length:.6g}" for length in (row.input_len, row.output_len)

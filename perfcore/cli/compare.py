@@ -144,7 +144,7 @@ def compare(
     value makes a configuration. Options override files.
 
     What-ifs (--set) may have several values, too. A single configuration with a what-if is compared
-    with itself as it is.
+    with the same configuration without it.
 
     The best value of each metric is marked, among configurations that can run. Ratios are relative
     to the first configuration.
@@ -222,8 +222,8 @@ def _stacked(name: str) -> list[str]:
 
 
 def _losses(comparison: Comparison) -> Iterator[str]:
-    """Yield what perplexity is measured on, and the formats that nobody has measured."""
-    yield "perplexity: increase of Llama 3 8B's on wikitext-2; other models lose more or less"
+    """Yield notes on the perplexity, and on formats without a measurement."""
+    yield "perplexity: increase of Llama 3 8B on wikitext-2; other models lose more or less"
     forms = [configuration.entries.weight_format for configuration in comparison.configurations]
     for form in {form.name: form for form in forms}.values():
         if form.record().perplexity_increase == UNMEASURED:
@@ -281,7 +281,7 @@ def _lines(comparison: Comparison) -> Iterator[_Filled]:
 
 
 def _of_devices(comparison: Comparison) -> Iterator[_Filled]:
-    """Yield what a device draws and costs, which figures per device are about."""
+    """Yield the power and price of each device, for figures per device."""
     yield _Filled("one device", ("",) * len(comparison.names), section=True)
     sheets = [configuration.records.device for configuration in comparison.configurations]
     drawn = [f"{sheet.board_power:,.0f}" for sheet in sheets]
@@ -323,7 +323,7 @@ def _pad(number: int) -> str:
 
 
 def _fitting(lines: Sequence[_Filled], parts: Sequence[Sequence[str]], start: int) -> int:
-    """Return the number of columns that fit beside the names of the rows, at least one."""
+    """Return the number of columns, at least one, that fit next to the row names."""
     room = width() - max(len(line.name) for line in lines)
     fitting = 0
     for number in range(start, len(parts)):

@@ -1,4 +1,4 @@
-"""``perfcore mcp``: a server of the Model Context Protocol, so that agents can ask perfcore."""
+"""``perfcore mcp``: a server of the Model Context Protocol for agents."""
 
 import functools
 import json
@@ -29,9 +29,9 @@ of 80 % intervals: quote them. An error names the faulty argument and its remedy
 
 @click.command(cls=Command)
 def mcp() -> None:
-    """Serve agents by the Model Context Protocol.
+    """Serve agents over the Model Context Protocol.
 
-    The server speaks on standard input and output.
+    The server communicates over standard input and output.
 
     Tools: point, compare, search, size, simulate, audit, catalogue. It needs the extra mcp
     (pip install 'perfcore[mcp]'). An agent's configuration names this command:
@@ -179,9 +179,9 @@ def audit(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def catalogue(kind: Kind, match: str = "") -> list[dict[str, Any]]:
-    """List the catalogue's entries of a kind, or the output columns, whose name has a text.
+    """List the catalogue's entries of a kind, or the output columns, whose name contains a text.
 
-    Of more than 12 entries, names and titles are listed; ask for fewer to see their facts.
+    More than 12 entries are listed with names and titles only; ask for fewer to see their facts.
     """
     from perfcore.catalog import loader  # noqa: PLC0415
     from perfcore.columns import COLUMNS  # noqa: PLC0415

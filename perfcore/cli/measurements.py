@@ -29,7 +29,7 @@ MEANINGS: Final = {
     "mode": "load on the server: static, closed_loop, saturation or disaggregated [static]",
     "source": "origin of the measurement; own for imported rows",
     "source_ref": "where to look it up; imported rows name the file",
-    "licence": "licence under which the number may be passed on",
+    "licence": "licence of the number",
     "date": "date of the measurement, e.g. 2026-03-31; it selects the release of the engine "
     "unless engine_version does",
     "engine": "inference engine, from the catalogue [default]",
@@ -38,8 +38,8 @@ MEANINGS: Final = {
     "hardware": "device, from the catalogue or a TOML file",
     "model": "model, from the catalogue or a TOML file",
     "weight_format": "weight format, from the catalogue [bf16]",
-    "weight_bits": "bits per quantised weight, scales included, if known",
-    "kv_format": "KV-cache format, from the catalogue; empty means 16 bit",
+    "weight_bits": "bits per quantised weight, including scales, if known",
+    "kv_format": "KV-cache format, from the catalogue; empty means 16 bits",
     "tp": "tensor-parallel degree [1]",
     "pp": "pipeline-parallel degree [1]",
     "ep": "expert-parallel degree [1]",
@@ -55,7 +55,7 @@ MEANINGS: Final = {
     **{name: meaning for name, meaning in stack.MEANINGS.items() if name != "engine_version"},
     "offload": "none, or what is in host memory: weights, kv or experts",
     "gpu_layers": "layers on the devices; empty means all",
-    "cpu_moe_layers": "first layers whose experts the CPU computes; empty means all, if offloaded",
+    "cpu_moe_layers": "first layers with experts on the CPU; empty means all, if offloaded",
 }
 
 
@@ -63,7 +63,7 @@ class _Measurements(Group):
     """Group whose help ends with the tools that are read."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what each tool states."""
+        """Write a description of each tool."""
         super().format_epilog(ctx, formatter)
         for tool in TOOLS:
             with formatter.section(tool.name):
@@ -86,7 +86,7 @@ def measurements(ctx: click.Context) -> None:
 
 
 def _declared(tool: Tool) -> list[tuple[str, str]]:
-    """Return what a reader declares of its tool, by label."""
+    """Return a reader's declarations about its tool, by label."""
     return [
         ("read", tool.files),
         ("rows", tool.rows),
@@ -129,7 +129,7 @@ def template(output: str, given: tuple[str, ...], force: bool) -> None:
 def columns() -> None:
     """List the columns of a table of measurements.
 
-    Required are model, hardware, metric and value; a default is in brackets.
+    model, hardware, metric and value are required; defaults are in brackets.
     """
     facts(MEANINGS.items())
 

@@ -35,7 +35,7 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
     def _own_word(self, option: str) -> str:
-        """Return what another tool's option is called here; empty if nothing is known."""
+        """Return perfcore's name for another tool's option; empty if unknown."""
         options = {name for param in self.params for name in param.opts}
         arguments = {p.human_readable_name for p in self.params if isinstance(p, click.Argument)}
         for words, meant in OTHER_WORDS.items():
@@ -56,7 +56,7 @@ class Group(click.Group):
 
 
 def _spelled(word: str) -> str:
-    """Return what perfcore calls something as it is typed: ``--offload experts``."""
+    """Return perfcore's spelling of an argument on the command line: ``--offload experts``."""
     parts = (part.replace("=", " ", 1) for part in word.split())
     return " with ".join(f"--{part}" for part in parts)
 

@@ -110,7 +110,9 @@ def stack_options(*, several: bool = False) -> Callable[[Callable[..., None]], C
                     option, default="", metavar=_STACK_METAVARS[name], help=text
                 )(command)
             else:
-                command = click.option(option, is_flag=True, help="Use no CUDA graphs.")(command)
+                command = click.option(option, is_flag=True, help="Run without CUDA graphs.")(
+                    command
+                )
         return command
 
     return decorate

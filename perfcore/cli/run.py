@@ -105,7 +105,7 @@ def run(
     if missing:
         raise InputError(
             f"{finished.location}: {plural(len(missing), 'shard')} missing: {spans(missing)}; run "
-            "the same command again, which computes these"
+            "the same command again to compute them"
         )
 
 

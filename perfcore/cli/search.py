@@ -108,7 +108,7 @@ _prune_option = click.option(
 def search(spec: str, minimize: str | None, maximize: str | None, top: int, **options: Any) -> None:  # noqa: ANN401
     """Find the best configurations of a sweep.
 
-    Every configuration is evaluated, but only the best are kept, so that memory does not grow with
+    Every configuration is evaluated, but only the best are kept, so memory use does not grow with
     the sweep. Rows have all axes and columns. Configurations that cannot run are left out. With
     --prune, blocks of a large sweep in which bounds rule out any result are skipped; the result is
     the same.
@@ -300,7 +300,7 @@ def _report(
 
 
 def _say_unmeasured(space: "Space", metrics: list[str], options: dict[str, Any]) -> None:
-    """Say which formats nobody has measured, if a search is about quality."""
+    """Name the formats without a measurement, if a search is about quality."""
     from perfcore.searching.conditions import narrowed  # noqa: PLC0415 - Arrow is slow to import
 
     limited = [where.column for where in narrowed(space, options["where"]).spec.where]

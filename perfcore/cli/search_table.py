@@ -1,4 +1,4 @@
-"""Table of a search's rows: the axes that differ, the results asked about, and what all share."""
+"""Table of a search's rows: differing axes, requested results, and what all rows share."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -129,7 +129,7 @@ def _of_device(entry: DeviceEntry | None) -> list[str]:
 def _captions(
     rows: pa.Table, space: Space, shown: Sequence[str], unreal: set[str]
 ) -> Iterator[str]:
-    """Yield what all rows share, how devices are paid, and what does not exist."""
+    """Yield common settings, the way devices are paid for, and hypothetical entries."""
     first = rows.slice(0, 1).to_pylist()[0]
     shared = [
         f"{name} {first[name]}"

@@ -29,7 +29,7 @@ _SHARE: Final = Limits("fraction", 0, 0.99)
 
 
 class _Option(NamedTuple):
-    """Option whose text a description of traffic or of a scheduler reads."""
+    """Option whose text the description of traffic or of a scheduler parses."""
 
     metavar: str
     help: str
@@ -45,43 +45,43 @@ TRAFFIC: Final = {
         "Azure's or Mooncake's format, vLLM's detailed results, AIPerf's profile_export.jsonl.",
     ),
     "requests": _Option("N", "Number of requests [1000, or those in --duration or the stages]."),
-    "duration": _Option("TIME", "Time in which sessions arrive, e.g. 24h."),
+    "duration": _Option("TIME", "Time span in which sessions arrive, e.g. 24h."),
     "input_len": _Option(
         "TOKENS",
         "Tokens that a turn adds: 2048, uniform:100..4000, lognormal:2048,cv=1.5,max=8000, "
         "histogram:128=3,1024=1 or trace:FILE [1024].",
         "1024",
     ),
-    "output_len": _Option("TOKENS", "Tokens of an answer, likewise [256].", "256"),
+    "output_len": _Option("TOKENS", "Tokens of an answer, in the same forms [256].", "256"),
     "cv": _Option(
-        "RATIO", "Variation of the gaps between arrivals: 0 constant, 1 Poisson [1].", "1.0"
+        "RATIO", "Coefficient of variation of arrival gaps: 0 constant, 1 Poisson [1].", "1.0"
     ),
-    "daily": _Option("RATIO", "Rate of the busiest hour over the mean of the day [1].", "1.0"),
-    "turns": _Option("N", "Requests of a session, a distribution like --input-len [1].", "1"),
+    "daily": _Option("RATIO", "Rate of the busiest hour, relative to the daily mean [1].", "1.0"),
+    "turns": _Option("N", "Requests per session, in the forms of --input-len [1].", "1"),
     "think_time": _Option(
         "TIME", "Mean pause between an answer and the next request [0 s].", "0 s"
     ),
-    "tool_share": _Option("SHARE", "Share of the pauses that are a tool's [0].", "0"),
-    "tool_time": _Option("TIME", "Mean pause of a tool [0 s].", "0 s"),
-    "system_prompt": _Option("TOKENS", "Tokens that precede every prompt, in addition [0].", "0"),
-    "prompts": _Option("N", "Different system prompts [1].", "1"),
+    "tool_share": _Option("SHARE", "Share of the pauses that are tool calls [0].", "0"),
+    "tool_time": _Option("TIME", "Mean pause for a tool call [0 s].", "0 s"),
+    "system_prompt": _Option("TOKENS", "Additional tokens at the start of every prompt [0].", "0"),
+    "prompts": _Option("N", "Number of different system prompts [1].", "1"),
     "repeat": _Option("N", "Repetitions of the trace [1].", "1"),
     "speed": _Option("RATIO", "Factor on the trace's rate [1].", "1.0"),
-    "seed": _Option("N", "Seed of random numbers [0].", "0"),
+    "seed": _Option("N", "Seed of the random numbers [0].", "0"),
 }
 RULES: Final = {
-    "replicas": _Option("N", "Equal servers [1].", "1"),
+    "replicas": _Option("N", "Identical servers [1].", "1"),
     "routing": _Option("NAME", "round-robin, least-loaded or prefix-aware.", "round-robin"),
-    "kv_tokens": _Option("TOKENS", "KV cache, as the engine's log states it [what fits]."),
-    "budget": _Option("TOKENS", "Tokens of a pass, such as max_num_batched_tokens [the engine's]."),
-    "max_sequences": _Option("N", "Requests that run at once [the engine's]."),
-    "admission": _Option("NAME", "KV cache on-demand, or reserved for whole requests."),
-    "order": _Option("NAME", "fcfs, or priority, a column of the trace.", "fcfs"),
-    "block_tokens": _Option("TOKENS", "Tokens of a block of the KV cache [the engine's]."),
-    "watermark": _Option("SHARE", "KV cache that an admission leaves free [0].", "0"),
+    "kv_tokens": _Option("TOKENS", "Capacity of the KV cache, as in the engine's log [what fits]."),
+    "budget": _Option("TOKENS", "Token budget of a pass: max_num_batched_tokens [the engine's]."),
+    "max_sequences": _Option("N", "Maximum number of running requests [the engine's]."),
+    "admission": _Option("NAME", "KV cache: on-demand, or reserved for whole requests."),
+    "order": _Option("NAME", "fcfs, or priority (a column of the trace).", "fcfs"),
+    "block_tokens": _Option("TOKENS", "Tokens per KV-cache block [the engine's]."),
+    "watermark": _Option("SHARE", "Share of the KV cache that an admission leaves free [0].", "0"),
     "kv_tiers": _Option(
         "TIERS",
-        "Memory of each device below its own, for evicted blocks of prompts: "
+        "Lower memory tiers of each device, for evicted blocks of prompts: "
         "dram:512GB@50GB/s,nvme:4TB@6GB/s, or none.",
         "none",
     ),
@@ -103,13 +103,14 @@ REPLACED: Final = {  # options of ``point`` that traffic replaces
 
 
 def replaced_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add hidden options that say what replaces them."""
+    """Add hidden options whose errors name their replacement."""
 
     def refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         if value is not None:
             name = str(param.name)
             raise click.UsageError(
-                f"--{name.replace('_', '-')} has no place beside traffic: it {REPLACED[name]}", ctx
+                f"--{name.replace('_', '-')} cannot be combined with traffic: it {REPLACED[name]}",
+                ctx,
             )
 
     for name in REPLACED:
@@ -143,14 +144,14 @@ def traffic_options(
 @replaced_options
 @traffic_options(TRAFFIC)
 @traffic_options(RULES)
-@click.option("--whole-prompts", is_flag=True, help="Prompts have steps of their own, unsplit.")
-@click.option("--no-prefix-cache", is_flag=True, help="Keep no blocks of prompts for others.")
+@click.option("--whole-prompts", is_flag=True, help="Prefill whole prompts, in separate steps.")
+@click.option("--no-prefix-cache", is_flag=True, help="Switch off the prefix cache.")
 @click.option(
     "--prefill",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Setting in which servers for prompts differ from those for answers: replicas=2, tp=4, "
-    "device=h200-sxm. Without any, servers do both. Repeatable.",
+    help="Setting of separate prefill servers that differs from the decode servers: replicas=2, "
+    "tp=4, device=h200-sxm. Without this option, servers do both. Repeatable.",
 )
 @click.option(
     "--slo",
@@ -179,8 +180,8 @@ def simulate(
 ) -> None:
     """Simulate servers under traffic, request by request.
 
-    simulate shows the distribution of TTFT, TPOT, ITL and time end to end, the running batch, KV
-    cache, energy and cost at this traffic, and whether objectives are met. Requests come from a
+    simulate shows the distribution of TTFT, TPOT, ITL and end-to-end latency, the running batch,
+    KV-cache use, energy and cost, and whether objectives are met. Requests come from a
     trace, arrive at a rate, or are sent by clients that wait for answers; the scheduler forms
     batches step by step, as vLLM, SGLang and TensorRT-LLM do.
 

@@ -69,7 +69,7 @@ def told(traffic: Traffic) -> str:
 
 
 def subject(configuration: Configuration, rules: Rules, ahead: Pool | None) -> str:
-    """Return the name of what is simulated."""
+    """Return the name of the simulated system."""
     name = f"{configuration.labels['model']} on {_servers_of(configuration, rules)}"
     return f"{name}, prompts on {_servers_of(*ahead)}" if ahead else name
 
@@ -144,8 +144,9 @@ def _percentiles(found: Figures) -> Iterator[Block]:
         (*left(""), *right(*_STATISTICS), Column("p50 of p99", picture=True, style="cyan")), rows
     )
     yield Paragraph(
-        "TTFT: time to the first token; TPOT: mean time per further token of a request; ITL: time "
-        "between two tokens, of all requests together. Ranges above are 80 % intervals.",
+        "TTFT: time to first token; TPOT: a request's mean time per output token after the "
+        "first; ITL: time between two tokens, of all requests together. Ranges above are "
+        "80 % intervals.",
         "dim",
     )
 
@@ -164,7 +165,9 @@ def _objectives(found: Figures, slos: Mapping[str, float]) -> Iterator[Block]:
             rows.append(Row((name, limit, "", "of each request")))
     yield Heading(f"Objectives: {found['slo']}")
     yield Table((*left("latency"), *right("limit", "this"), *left("")), rows, styles=styles)
-    goodput = f"{_value(found, 'good_share'):.1%} of the requests meet all limits themselves, "
+    goodput = (
+        f"{_value(found, 'good_share'):.1%} of the requests meet all objectives individually, "
+    )
     goodput += f"{significant(_value(found, 'goodput_requests_per_s'), 3)} per second"
     yield Facts((("goodput", goodput),))
 
@@ -206,7 +209,7 @@ def _hits(found: Figures) -> str:
 
 
 def _money(configuration: Configuration, found: Figures) -> Iterator[Block]:
-    yield Heading("Energy and cost, idle time included")
+    yield Heading("Energy and cost, including idle time")
     rows = [
         Row(
             (

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 LATENCIES: Final = {
     "ttft": "time to the first token",
-    "tpot": "mean time per further token of a request",
+    "tpot": "time per output token after the first",
     "itl": "time between two tokens",
-    "e2e": "time of a request, end to end",
+    "e2e": "end-to-end latency",
 }
 STATISTICS: Final = ("mean", "p50", "p90", "p95", "p99")
 SEVERAL: Final = ("device", "weight_format", "kv_format", "engine", "tp", "pp", "dp", "ep")
@@ -79,18 +79,18 @@ def _objective_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--disaggregate",
     is_flag=True,
-    help="Prompts and answers run on different servers; of one device, unless --prefill-device is "
-    "given, which implies this like every other option of the prefill pool.",
+    help="Run prefill and decode on separate servers, of the same device unless --prefill-device "
+    "is given. Every option of the prefill pool implies this.",
 )
 @axis_options(POOL_SEVERAL, several=True)
 @axis_options(POOL_SINGLE)
 @click.option(
-    "--max-devices", default="4096", metavar="N", help="Devices of a fleet, at most [4096]."
+    "--max-devices", default="4096", metavar="N", help="Maximum devices of a fleet [4096]."
 )
-@click.option("--top", default="8", metavar="N", help="Fleets to show [8].")
+@click.option("--top", default="8", metavar="N", help="Number of fleets to show [8].")
 @traffic_options(_OF_RULES)
-@click.option("--whole-prompts", is_flag=True, help="Prompts have steps of their own, unsplit.")
-@click.option("--no-prefix-cache", is_flag=True, help="Keep no blocks of prompts for others.")
+@click.option("--whole-prompts", is_flag=True, help="Prefill whole prompts, in separate steps.")
+@click.option("--no-prefix-cache", is_flag=True, help="Switch off the prefix cache.")
 @click.option("--sure", is_flag=True, help="Meet objectives at the upper ends of intervals.")
 @set_option(EXAMPLE)
 @click.option(
@@ -113,14 +113,14 @@ def size(
 ) -> None:
     """Find the cheapest fleets that serve traffic within objectives.
 
-    size chooses devices, weight formats, layouts and the number of replicas: candidates are ordered
-    by their steady state, ruled out by bounds, and decided by simulation. Each device and format
+    size chooses devices, weight formats, layouts and the number of replicas: candidates are ranked
+    by their steady state, ruled out by bounds, and confirmed by simulation. Each device and format
     has one row, with its percentiles, the headroom in rate, power and price, and the commands that
     start the cheapest fleet in vLLM, SGLang or TensorRT-LLM.
 
-    Without --device, data-centre GPUs on the market are compared; a class of devices stands for all
-    of its devices. Options of layouts and formats take lists. With --disaggregate, prompts and
-    answers have servers of their own, whose numbers are chosen together.
+    Without --device, data-centre GPUs on the market are compared; the name of a device class
+    selects all its devices. Options of layouts and formats take lists. With --disaggregate, prefill
+    and decode run on separate servers, whose numbers are chosen together.
 
     \b
     perfcore size llama-3.1-8b --rate 50 --input-len 2048 --output-len 512 \\
@@ -193,7 +193,7 @@ def size(
 
 
 def _limits(options: dict[str, Any]) -> dict[str, float]:
-    """Return the objectives that options of their own state. [s]"""
+    """Return the objectives given by separate options. [s]"""
     faults: list[str] = []
     found: dict[str, float] = {}
     for latency in LATENCIES:

@@ -204,9 +204,9 @@ def _search(sizing: Sizing) -> Iterator[Block]:
             ("layouts", f"{counts.layouts:,}, of which {counts.do_not_run:,} do not fit"),
             (
                 "by a bound",
-                f"{counts.too_slow:,} too slow, {counts.too_dear:,} dearer than what was found",
+                f"{counts.too_slow:,} too slow, {counts.too_dear:,} dearer than the best found",
             ),
-            ("by a guess", f"{counts.guessed:,} far dearer in the steady state"),
+            ("by a guess", f"{counts.guessed:,} far dearer by the steady state"),
             (
                 "simulated",
                 f"{counts.simulated:,}, {plural(counts.simulations, 'simulation')}",
@@ -282,7 +282,7 @@ def _latency(fleet: Fleet, name: str) -> tuple[str, str]:
 
 
 def _growing(traffic: Traffic) -> str:
-    """Return what headroom is of."""
+    """Return the quantity that the headroom refers to."""
     return "clients" if traffic.numbers["clients"] else "rate"
 
 

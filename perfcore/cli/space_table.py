@@ -16,7 +16,7 @@ _SHORT: Final = 2  # most values that are all shown
 
 
 def show(space: Space) -> None:
-    """Print a line for every axis with several values, and below them the number of rows."""
+    """Print a line for each axis with several values, and below them the number of rows."""
     several = [axis for axis in space.axes if len(axis) > 1]
     if several:
         columns = (*left("axis"), *right("values"), *left("first … last", "unit", "loop"))

@@ -54,7 +54,7 @@ def kernel_option(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(KERNELS),
         default="auto",
         show_default=True,
-        help="Compute every column, or only those needed; auto takes what is done sooner.",
+        help="Compute every column, or only those needed; auto picks the faster.",
     )(command)
 
 

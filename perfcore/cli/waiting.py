@@ -15,12 +15,12 @@ _POLL_SECONDS: Final = 0.25
 
 
 def compiling(seconds: float) -> str:
-    """Return what there is to wait for."""
+    """Return the message shown while waiting."""
     return f"compiling a kernel, kept for later: {seconds:.0f} s"
 
 
 class Line:
-    """Line on standard error, updated by a thread of its own and erased at the end."""
+    """Line on standard error, updated by a separate thread and erased at the end."""
 
     def __init__(self) -> None:
         self.done = threading.Event()

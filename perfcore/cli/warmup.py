@@ -40,13 +40,13 @@ def warmup(as_json: bool) -> None:
     """Compile the kernels ahead of later runs.
 
     Later runs then start at once. Use warmup when you build a container image, or before you start
-    many processes together. Besides kernels for every column, there is one for the columns that
-    searches are about most often: TTFT, TPOT, latency, throughput and cost. On two processors, the
+    many processes together. Besides kernels for every column, warmup compiles one for the columns
+    that searches use most often: TTFT, TPOT, latency, throughput and cost. On two processors, the
     simulations' kernels are compiled in a second process.
 
     Compiled code is cached in the user's cache directory, or in PERFCORE_CACHE if that is set. The
-    cache key covers perfcore's sources, the version of Numba and the processor, so that stale code
-    is never used and an update compiles again.
+    cache key covers perfcore's sources, the version of Numba and the processor, so stale code is
+    never used and an update compiles again.
 
     \b
     perfcore warmup
@@ -73,7 +73,7 @@ def warmup(as_json: bool) -> None:
 
 
 def compile_all(jobs: Sequence[str], others: Sequence[str]) -> dict[str, float]:
-    """Compile kernels, some in another process if that pays; return the seconds of each."""
+    """Compile kernels, some in another process if that is faster; return the seconds of each."""
     if not _is_worth_a_process():
         return _all((*jobs, *others))
     context = get_context("spawn")

@@ -1,4 +1,4 @@
-"""Experts, or a draft model, on devices beside those of a configuration: faults and remedies."""
+"""Experts, or a draft model, on separate devices: faults and remedies."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -12,7 +12,7 @@ BESIDE: Final = (*EXPERT_AXES, *DRAFT_AXES)
 
 
 def alone() -> dict[str, object]:
-    """Return the parameters of a configuration that has no devices beside it."""
+    """Return the parameters of a configuration without additional devices."""
     return {name: "" if PAIR_AXES[name].limits is None else None for name in BESIDE}
 
 
@@ -23,7 +23,7 @@ def faults_beside(
     scheduler: str,
     model: Entry | None,
 ) -> Iterable[str]:
-    """Yield why experts or a draft have no devices of their own.
+    """Yield the reasons why experts or a draft cannot run on separate devices.
 
     Parameters
     ----------

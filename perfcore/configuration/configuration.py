@@ -154,32 +154,32 @@ class Configuration:
         ``experts``.
     tp, pp, dp, ep
         Tensor-, pipeline-, attention-data- and expert-parallel degree. Without tp, pp and offload,
-        devices is ``auto`` for devices of servers.
+        ``devices`` is ``auto`` for server devices.
     devices
         ``auto`` chooses tp and pp: the fewest devices that hold the weights and the batch. A number
-        is that of all devices, as wide in tp as the scale-up domain and the heads allow.
+        is the total, with tp as large as the scale-up domain and the heads allow.
     gpu_layers, cpu_moe_layers
-        Layers on the devices, of which the last ones are there; and with offloaded experts, the
-        first layers whose experts are in host memory. The CPU of the host computes the rest.
+        Number of layers on the devices (the last ones) and, with offloaded experts, number of first
+        layers whose experts are in host memory. The host's CPU computes the rest.
     batch
         Sequences that start together; for a server, requests kept in flight.
     prefill_device, prefill_engine, prefill_tp, prefill_pp, prefill_dp, prefill_ep
-        Prefill pool of a disaggregated server. Without a device it has that of decode, and its
-        engine and degrees; on a device of its own, tp and pp are chosen as for decode.
+        Prefill pool of a disaggregated server. Without a device it has the device, engine and
+        degrees of decode; on another device, tp and pp are chosen as for decode.
     prefill_ratio
-        Prefill replicas for each decode replica; as many as the engine's load asks for if None.
+        Prefill replicas per decode replica; None: as many as the engine's pool load requires.
     prefill_link
-        Bandwidth of each device to the other pool: ``"10 GB/s"``; the slower network's if None.
+        Bandwidth of each device to the other pool: ``"10 GB/s"``; None: that of the slower network.
     expert_device, expert_devices, expert_parts, expert_link
-        Devices of the routed experts, if they are not those of attention: as few as hold them if
-        their number is None. Attention and experts work on parts of the batch in turn, 2 if None.
+        Separate devices of the routed experts; if their number is None, the fewest that hold them.
+        Attention and experts work in turn on ``expert_parts`` micro-batches; None: 2.
     draft_model, draft_device, draft_devices, draft_link
-        Model that drafts tokens, and its devices: as few as hold it if their number is None.
+        Draft model and its devices; if their number is None, the fewest that hold it.
     prefix_hit
         Share of the prompt whose KV cache is already present.
     draft_len, acceptance, acceptance_decay
         Tokens drafted per step, the probability that the first of them is accepted, and that of
-        each other relative to the one before it.
+        each later one relative to the previous one.
     input_len, output_len
         Lengths of prompt and output. Numbers may be text: ``"128Ki"``. [tokens]
     overrides
@@ -190,7 +190,7 @@ class Configuration:
     backend
         ``cuda``, ``hip``, ``vulkan``, ``metal`` or ``cpu``; that of the device's vendor if empty.
     eager
-        Whether steps run without CUDA graphs, so that operators take longer to start.
+        Whether steps run without CUDA graphs; operators then take longer to start.
     runner
         ``offline`` leaves out the time of an HTTP server; empty is the same as ``server``.
     prefill_chunk
@@ -199,8 +199,8 @@ class Configuration:
         Power limit of each device; its rated power if None. ``"300 W"``, ``"70 %"`` of the rated
         power, or a number. [W]
     host
-        Memory and CPU of the machine, from ``perfcore hosts``; the usual one of the device's class
-        if empty.
+        Memory and CPU of the host, from ``perfcore hosts``; if empty, the usual one of the device's
+        class.
 
     Raises
     ------
@@ -288,7 +288,7 @@ class Configuration:
         if count != 0 and (numbers["tp"], numbers["pp"]) != (1, 1):
             faults.append(f"devices: {show(self.devices)} beside tp or pp; leave out one of them")
         if count > 0 and count % max(numbers["dp"], 1):
-            faults.append(f"devices: {count} is no multiple of dp = {numbers['dp']:.0f}")
+            faults.append(f"devices: {count} is not a multiple of dp = {numbers['dp']:.0f}")
         pool = self._checked_others(numbers, found["model"], faults)
         if faults:
             raise InputError(dict.fromkeys(faults))
@@ -331,9 +331,9 @@ class Configuration:
     def _checked_others(
         self, own: Mapping[str, float], model: Entry | None, faults: list[str]
     ) -> dict[str, float]:
-        """Return the numbers that are given for other machines, after checking all about them.
+        """Check the settings of other machines, and return the numbers given for them.
 
-        ``own`` are those of the servers that write, without drafts and experts elsewhere.
+        ``own`` are those of the decode servers, without drafts and experts on separate devices.
         """
         if own["draft_len"] > 0 and own["acceptance"] == 0:
             faults.append(f"draft_len: all drafts are rejected; use {argument('acceptance', 0.7)}")
@@ -349,9 +349,9 @@ class Configuration:
         return pool | {name: number_of(name, getattr(self, name), faults) for name in numbers}
 
     def _checked_pool(self, own: Mapping[str, float], faults: list[str]) -> dict[str, float]:
-        """Return the numbers that are given for the prefill pool, after checking all about it.
+        """Check the settings of the prefill pool, and return the numbers given for it.
 
-        ``own`` are those of the servers that write.
+        ``own`` are those of the decode servers.
         """
         given = [name for name in POOL if self._states(name)]
         for name in given:
@@ -373,7 +373,7 @@ class Configuration:
         return {name: number_of(name, getattr(self, name), faults) for name in numbers}
 
     def _add_devices_beside(self, kind: str) -> None:
-        """Set what is about the draft or the experts, on devices of their own.
+        """Set the configuration of a draft or of experts on separate devices.
 
         Raises
         ------
@@ -444,7 +444,7 @@ class Configuration:
 
     @property
     def _is_to_be_laid_out(self) -> bool:
-        """Whether devices are chosen although nothing is said about them: those of servers."""
+        """Whether the number of devices is chosen by default, as for server devices."""
         unsaid = (self.tp, self.pp) == (None, None) and not self.uses_host
         return unsaid and self.entries.device.has_neighbours
 
@@ -554,7 +554,7 @@ class Configuration:
 
     @property
     def devices_beside(self) -> int:
-        """Number of devices of a draft or of experts beside those of the rest; 0 if none are."""
+        """Number of separate devices of a draft or of experts; 0 if there are none."""
         devices = "draft_devices" if self._states("draft_device") else "expert_devices"
         return int(self.pool[devices]) if self.beside else 0
 
@@ -588,7 +588,7 @@ class Configuration:
         return Link(size, max(receiving_s, sending_s), point.requests_per_s * busiest_s)
 
     def per_request(self) -> "PerRequest":
-        """Return the cost and emissions of a request, its prompt included.
+        """Return the cost and emissions of a request, including its prompt.
 
         They are the prices of all its tokens: output tokens after the first, and input tokens.
         """
@@ -603,7 +603,7 @@ class Configuration:
 
     @property
     def without_effect(self) -> tuple[WhatIf, ...]:
-        """Overrides that change no result, as without them it would be the same."""
+        """Overrides without an effect on the result."""
         point = self.evaluate()
         return tuple(
             one
@@ -663,7 +663,7 @@ class Configuration:
     def changed(self, **fields: object) -> "Configuration":
         """Return a configuration on the same devices with some fields changed.
 
-        What is stated about an engine or a device does not hold for another one.
+        Statements about an engine or a device are dropped if it changes.
         """
         kept: dict[str, object] = {"devices": ""}
         kept |= {name: self.numbers[name] for name in ("tp", "pp")}
@@ -691,7 +691,7 @@ class Configuration:
 
     @property
     def of_pool(self) -> dict[str, str | float]:
-        """What is given for other machines by name, and their degrees and numbers."""
+        """Settings of other machines by name, with their degrees and numbers."""
         found: dict[str, str | float] = {}
         for name, rule in PAIR_AXES.items():
             other = self.beside if name in BESIDE else self.ahead
@@ -708,7 +708,7 @@ class Configuration:
 
     @property
     def stated(self) -> dict[str, str | float]:
-        """What is stated about the engine's stack and the power limit, by name."""
+        """Settings of the engine's stack and the power limit, by name."""
         defaults = stack.Stack()
         found = {}
         for name, value in self.resolved.stack._asdict().items():
@@ -718,7 +718,7 @@ class Configuration:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the stated stack leaves out, could not change, or changes without effect here."""
+        """Remarks on settings of the stack that are left out, unknown or without effect here."""
         point = self.evaluate()
         idle = [
             f"{name.replace('_', ' ')} changes nothing here"
@@ -770,14 +770,14 @@ class Configuration:
 
     @property
     def unsold(self) -> tuple[str, ...]:
-        """Names of devices that are announced, or used by their makers alone."""
+        """Names of devices that are only announced, or used only by their makers."""
         own = [str(self.labels["device"])] if self.entries.device.status in UNSOLD else []
         own += [name for other in self.others for name in other.unsold]
         return tuple(dict.fromkeys(own))
 
     @property
     def others(self) -> tuple["Configuration", ...]:
-        """What runs on other machines: prompts, a draft, or experts."""
+        """Kind of work on other machines: prefill, a draft, or experts."""
         return tuple(other for other in (self.ahead, self.beside) if other)
 
     def _untouched(self) -> set[str]:

@@ -81,7 +81,7 @@ def _table(figures: Mapping[str, object], shown: Sequence[Column]) -> str:
 
 
 def _interval(figures: Mapping[str, object], name: str) -> str:
-    """Return the ends of a figure's interval, which are columns of their own."""
+    """Return the ends of a figure's interval, which are separate columns."""
     stem, _, unit = name.rpartition("_")
     ends = [value_of(figures, f"{stem}_{end}_{unit}") for end in ("low", "high")]
     return "" if _NONE in ends else " to ".join(ends)

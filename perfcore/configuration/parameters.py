@@ -25,7 +25,7 @@ _WEIGHTS: Final = "weight_format"
 
 
 def device_count(given: object, faults: list[str]) -> int:
-    """Return a stated number of devices; 0 if none is stated, -1 for as few as are needed."""
+    """Return a stated number of devices; 0 if none is stated, -1 for the fewest possible."""
     if given in ("", None):
         return 0
     if given == AUTO_DEVICES:
@@ -52,7 +52,7 @@ def weights_of(
     if not name:
         faults.append(
             f"{argument('weight_format')}: {model.name} is published in "
-            f"{show(model.native_dtype)}, which is no weight format here; give one "
+            f"{show(model.native_dtype)}, which is not a weight format here; give one "
             "(perfcore formats lists all)"
         )
         return None
@@ -79,7 +79,7 @@ def entry_of(kind: str, given: object, faults: list[str]) -> Entry | None:
 
 
 def check_choice(name: str, given: object, faults: list[str]) -> None:
-    """Report what is none of an axis' choices."""
+    """Report a value that is not among an axis' choices."""
     choices = AXIS_INPUTS[name].choices
     if given not in choices:
         place = Place(name, "", faults)
@@ -98,7 +98,7 @@ def stated_input(name: str, given: object, faults: list[str]) -> object:
             place.fault(f"{show(given)} is neither true nor false", "write one of them")
         return _SPELLED.get(str(given), False)
     if not isinstance(given, str):
-        place.fault(f"{show(given)} is no text", "write it in quotes")
+        place.fault(f"{show(given)} is not a text", "write it in quotes")
         return ""
     choices = {"backend": stack.BACKENDS, "runner": stack.RUNNERS}.get(name)
     if choices and given not in ("", *choices):
@@ -125,7 +125,7 @@ def _is_bare(text: str) -> bool:
 
 
 def _plain(given: object, bound: Limits) -> object:
-    """Return a number of NumPy or another library as one of Python."""
+    """Return a number of NumPy or another library as a Python number."""
     if not isinstance(given, bool | str | float):
         with contextlib.suppress(TypeError):
             if isinstance(given, SupportsIndex):

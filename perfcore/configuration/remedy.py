@@ -97,7 +97,7 @@ def remedy(
 def remedy_of_engine(
     engine: EngineEntry, deployment: records.Deployment, labels: Mapping[str, str | float]
 ) -> str:
-    """Return what of a deployment the engine cannot run, and the remedy."""
+    """Return the part of a deployment that the engine cannot run, and the remedy."""
     name = labels["engine"]
     if deployment.barred and engine.can:
         kernels = ", ".join(engine.can.kernels)

@@ -47,7 +47,7 @@ def simulate(
     slo
         Objectives, ``ttft_p99_s<=1s``.
     prefill
-        Settings in which a pool of servers for prompts differs, ``{"replicas": 2, "tp": 4}``:
+        Settings of a separate prefill pool that differ from decode, ``{"replicas": 2, "tp": 4}``:
         ``device``, and those of ``Rules`` and ``Configuration``. Without it there is one pool.
     options
         Parameters of ``Traffic``, ``Rules`` and ``Configuration``.
@@ -83,9 +83,9 @@ def simulate(
 def prefill_pool(
     configuration: Configuration, rules: Rules, settings: Mapping[str, object]
 ) -> tuple[Configuration, Rules]:
-    """Return servers for prompts, which differ from those for answers in some settings.
+    """Return the prefill servers, which differ from the decode servers in some settings.
 
-    The size of their KV cache is that of their own memory, unless ``kv_tokens`` is among these.
+    Their KV cache fills their own memory, unless ``kv_tokens`` is among these settings.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def course(
     rules: Rules,
     ahead: tuple[Configuration, Rules] | None,
 ) -> Simulation:
-    """Return the course of requests on equal servers, or on two pools: ``ahead`` runs prompts."""
+    """Simulate requests on identical servers, or on two pools if ``ahead`` runs prefill."""
     if ahead is None:
         return simulate_requests(configuration, requests, rules)
     return simulate_pools(ahead[0], configuration, requests, ahead[1], rules)

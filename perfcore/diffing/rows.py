@@ -206,7 +206,7 @@ def _keys(before: Side, after: Side) -> tuple[list[str], list[str]]:
                 many = "many" if values is None else f"{len(values)}"
                 faults.append(
                     f"{having.label}: has {many} values of {name}, which {lacking.label} lacks, "
-                    "so that rows cannot be paired; keep one of them, or add the axis there"
+                    "so rows cannot be paired; keep one of them, or add the axis there"
                 )
             else:
                 apart.append(name)

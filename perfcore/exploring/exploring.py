@@ -1,4 +1,4 @@
-"""Pages to explore configurations: what is given is read, then the page is made and written."""
+"""Pages to explore configurations: read the inputs, make the page and write it."""
 
 from collections.abc import Sequence
 from pathlib import Path

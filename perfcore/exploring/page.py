@@ -1,4 +1,4 @@
-"""The page: one HTML file with the physics, the catalogue, and what draws both."""
+"""The page: one HTML file with the physics, the catalogue and the scripts that draw it."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -91,7 +91,7 @@ def embedded(start: Start, again: str) -> dict[str, Any]:
 
 
 def script(start: Start, again: str) -> str:
-    """Return what computes in a page: the physics, its data, and points from choices."""
+    """Return the script that computes: the physics, its data, and points from choices."""
     told = json_of(embedded(start, again))
     return f"const physics = {physics()};\nconst data = {told};\n{text_of(_ROOM, 'engine.js')}"
 

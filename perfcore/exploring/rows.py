@@ -71,7 +71,7 @@ def _sentence(source: Source, total: int, chosen: int, shown: int) -> str:
         part, whose, kind = "", "of ", "configurations"
     where = f" with {', '.join(source.where)}" if source.where else ""
     if chosen < total:
-        spread = "evenly spread, so that the page stays small"
+        spread = "evenly spread to keep the page small"
         told = f"{chosen:,} {whose}{total:,} {kind}{where}, {spread}"
     else:
         told = f"All {total:,} {kind}{' of the run' if kind == 'rows' else ''}{where}"

@@ -1,4 +1,4 @@
-"""What a page begins with: models, a sweep's axes, or a run with its rows."""
+"""Initial content of a page: models, a sweep's axes, or a run with its rows."""
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ State = dict[str, list[Value]]  # of axes, by name
 
 @dataclass(frozen=True)
 class Start:
-    """What a page begins with.
+    """Initial content of a page.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Start:
 
 
 def start(given: Sequence[str | Path]) -> Start:
-    """Return what a page on models, and on one run or sweep file at most, begins with.
+    """Return the initial content of a page on models and at most one run or sweep file.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _of(given: str | Path) -> Start:
 
 
 def started(source: Source) -> Start:
-    """Return what a page on a run or a sweep begins with, without rows."""
+    """Return the initial content of a page on a run or a sweep, without rows."""
     if source.simulated:
         return Start({"model": list(source.axes["model"])}, computes=False)
     own: tuple[tuple[Entry, str], ...] = ()
@@ -144,7 +144,7 @@ def _state(
     what_ifs: Mapping[str, str],
     known: Mapping[str, set[str]],
 ) -> tuple[State, tuple[str, ...]]:
-    """Return the values of axes that a page can have, and notes on what it leaves out.
+    """Return the values of axes that a page supports, and notes on those left out.
 
     ``what_ifs`` has the field and sign of each, ``device.memory_bandwidth*``, by its column.
     """

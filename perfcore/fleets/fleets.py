@@ -33,7 +33,7 @@ _OTHER_ENGINES: Final = (
 
 
 class PrefillPool(NamedTuple):
-    """Equal servers that run the prompts of a fleet."""
+    """Identical prefill servers of a fleet."""
 
     configuration: Configuration
     rules: Rules
@@ -47,19 +47,19 @@ class PrefillPool(NamedTuple):
 
 
 class Fleet(NamedTuple):
-    """Equal replicas that meet the objectives, and their figures.
+    """Identical replicas that meet the objectives, and their figures.
 
     ``figures`` are those of ``perfcore.simulate`` and of the fleet as a whole. ``intervals`` are
     the ends of 80 % intervals of the engine's error around the values of all seeds, by latency
-    (``ttft_p95_s``). With ``prefill``, other servers run the prompts, and ``configuration`` and
-    ``rules`` are those of servers for answers.
+    (``ttft_p95_s``). With ``prefill``, separate servers run prefill, and ``configuration`` and
+    ``rules`` are those of the decode servers.
     """
 
     configuration: Configuration
     rules: Rules
     figures: dict[str, float | str]
     intervals: dict[str, tuple[float, float]]
-    headroom: float  # share by which rate or clients may grow; infinite: more than was tried
+    headroom: float  # share by which rate or clients may grow; infinite: beyond the rates tried
     sure: bool  # objectives are met at the upper ends of the intervals, too
     prefill: PrefillPool | None = None
 
@@ -153,37 +153,38 @@ def size(
 
     ``perfcore.size("llama-3.1-8b", perfcore.Traffic(rate=50), {"ttft_p95_s": 1.0})``
 
-    Each device, format and engine has one fleet at most, that with the cheapest layout. Layouts are
-    ordered by a guess from their steady state, left out if a bound shows that they are too slow or
-    too dear or the guess is far too dear, and otherwise simulated with ever fewer replicas. More
-    replicas are taken to be no slower. Traffic that is drawn meets the objectives for three seeds;
-    figures are those of its own.
+    Each device, format and engine has at most one fleet, the one with the cheapest layout. Layouts
+    are ordered by a guess from their steady state. They are left out if a bound shows that they are
+    too slow or too expensive, or if the guess is far too expensive; the others are simulated with
+    fewer and fewer replicas. More replicas are assumed to be no slower. Synthetic traffic meets the
+    objectives for three seeds; figures are those of its own seed.
 
     Parameters
     ----------
     traffic
         Its description or its requests. A description with a ``rate`` but without ``requests`` and
-        ``duration`` lasts ten minutes, one with ``clients`` has 100 requests of each, but both have
-        1,000 requests at least and 50,000 at most.
+        ``duration`` lasts ten minutes, one with ``clients`` has 100 requests per client, but both
+        have at least 1,000 and at most 50,000 requests.
     slos
         Limits on latencies, ``{"ttft_p95_s": 1.0}``. [s]
     rules
         Those of the scheduler; ``replicas`` is chosen, and ``kv_tokens`` follows from the memory.
     max_devices
-        Of a fleet.
+        Maximum number of devices of a fleet.
     top
-        Fleets to return.
+        Number of fleets to return.
     sure
-        Objectives are met at the upper ends of the 80 % intervals of the engine's error.
+        Whether objectives must hold at the upper ends of the engine's 80 % intervals.
     options
         ``device`` (names, or classes of devices), ``weight_format``, ``kv_format``, ``engine``,
         ``tp``, ``pp``, ``dp`` and ``ep``: one value or several to choose from. Without ``device``,
-        data-centre GPUs on the market; without ``weight_format``, the published format, and fp8 in
-        place of 16 bit. Other parameters of ``Configuration`` have one value.
+        data-centre GPUs on the market; without ``weight_format``, the published format, and fp8
+        instead of 16 bits. Other parameters of ``Configuration`` have one value.
         With ``disaggregate=True`` or any of ``prefill_device``, ``prefill_engine``, ``prefill_tp``,
-        ``prefill_pp``, ``prefill_dp`` and ``prefill_ep``, likewise, every fleet has servers for
-        prompts and others for answers, whose numbers are chosen together; without
-        ``prefill_device`` they are of one device. ``prefill_link`` is the bandwidth between them.
+        ``prefill_pp``, ``prefill_dp`` and ``prefill_ep`` (one value or several), every fleet has
+        separate prefill and decode servers, whose numbers are chosen together; without
+        ``prefill_device`` both have the same device. ``prefill_link`` is the bandwidth between
+        them.
 
     Raises
     ------
@@ -263,7 +264,7 @@ def _fleet(search: Search, choice: Choice) -> Fleet:
 
 
 def _prefill(search: Search, choice: Choice) -> PrefillPool | None:
-    """Return the servers for prompts of a choice."""
+    """Return the prefill servers of a choice."""
     prompts, simulation = choice.prompts, choice.simulations[0]
     if prompts is None:
         return None

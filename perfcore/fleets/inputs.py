@@ -1,4 +1,4 @@
-"""What a search for fleets chooses from, and the requests that they must serve."""
+"""Inputs of a search for fleets: the machines to choose from, and the requests to serve."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -34,10 +34,10 @@ CLASSES: Final = (
     "datacentre-gpu-blackwell",
     "datacentre-gpu-amd",
 )
-SECONDS: Final = 600.0  # of traffic at a rate
-ROUNDS: Final = 100  # requests of each client: those that start together are 1 % of all
-FEWEST_REQUESTS, MOST_REQUESTS = 1_000, 50_000  # of such traffic
-SEEDS: Final = 2  # further ones of synthetic traffic, for which objectives are met, too
+SECONDS: Final = 600.0  # duration of traffic at a rate
+ROUNDS: Final = 100  # requests per client, so those that start together are 1 %
+FEWEST_REQUESTS, MOST_REQUESTS = 1_000, 50_000  # limits for both
+SEEDS: Final = 2  # additional seeds of synthetic traffic that must meet the objectives
 _COUNT: Final = Bounds("count", 1, 2**20, whole=True)
 _FIXED: Final = (
     *("economics", "offload", "draft_len", "acceptance", "acceptance_decay"),
@@ -54,8 +54,8 @@ class Space(NamedTuple):
     degrees: dict[str, list[int] | None]
     fixed: dict[str, Any]
     max_devices: int
-    apart: bool  # prompts run on servers of their own,
-    prefill_kinds: dict[str, list[Entry]]  # with these devices and engines; others are as theirs
+    apart: bool  # prefill runs on separate servers
+    prefill_kinds: dict[str, list[Entry]]  # their kinds; the rest are those of decode
     prefill_degrees: dict[str, list[int] | None]
 
 
@@ -66,7 +66,7 @@ def space_of(
     top: int,
     options: Mapping[str, object],
 ) -> Space:
-    """Return what to choose from.
+    """Return the machines to choose from.
 
     Raises
     ------
@@ -170,7 +170,7 @@ class Load(NamedTuple):
         return bool((self.requests[0].after >= 0).any())
 
     def share(self, rate: float) -> float:
-        """Return a relative rate, or number of clients, that can be had: there are whole ones."""
+        """Return the nearest possible relative rate, as the number of clients is whole."""
         return floor(rate * self.clients) / self.clients if self.clients and rate < inf else rate
 
     def faster(self, rate: float) -> tuple[Requests, ...]:

@@ -29,7 +29,7 @@ class Started(NamedTuple):
 
     @property
     def engine(self) -> str:
-        """Engine, of any year."""
+        """Engine, of any release."""
         return str(self.configuration.labels["engine"]).partition("-")[0]
 
 
@@ -53,7 +53,7 @@ def launch_commands(started: Started, longest: int) -> dict[str, str]:
 
 
 def checkpoint_note(configuration: Configuration, commands: Collection[str]) -> str:
-    """Return which checkpoint the commands of engines need; empty if the published one will do."""
+    """Return the checkpoint that the commands need; empty if the published one is enough."""
     name = str(configuration.labels["weight_format"])
     if name in (*_PUBLISHED, _native(configuration)) or not commands:
         return ""

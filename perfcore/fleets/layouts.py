@@ -15,8 +15,8 @@ from perfcore.traffic.server import Room
 from perfcore.traffic.steps.records import Limits
 
 _DEGREES: Final = (1, 2, 4, 8, 16)
-_MOST_PER_REPLICA: Final = 8  # devices, or
-_MORE_PER_REPLICA: Final = 4  # times as many as hold the weights
+_MOST_PER_REPLICA: Final = 8  # devices of a replica, or
+_MORE_PER_REPLICA: Final = 4  # this multiple of the fewest that hold the weights
 
 
 class Layout(NamedTuple):
@@ -42,7 +42,7 @@ class Candidate:
 
     @property
     def replica(self) -> Replica:
-        """What physics knows of a replica."""
+        """Physics of a replica."""
         return self.layout.replica
 
     @property

@@ -22,17 +22,17 @@ from perfcore.physics.stages.replica import Replica
 from perfcore.traffic.results import Simulation
 from perfcore.traffic.server import MOST, Rules, simulate_pools
 
-_SHARES: Final = (1.0, 0.5, 0.25)  # of a limit end to end that prompts may take
-_TRIED: Final = 3  # prefill layouts of a machine whose number only both pools together decide
+_SHARES: Final = (1.0, 0.5, 0.25)  # of an end-to-end limit that prefill may take
+_TRIED: Final = 3  # prefill layouts per machine, if both pools are only simulated together
 _DOUBLINGS: Final = 4  # of prefill servers, while no number of decode servers is enough
-_FAILURES: Final = 8  # numbers of prefill servers in a row for which no cheaper fleet is met
-_BUSY: Final = 0.85  # share of the time, by a guess, of prefill servers whose requests wait
+_FAILURES: Final = 8  # successive numbers of prefill servers without a cheaper fleet
+_BUSY: Final = 0.85  # guessed utilisation of prefill servers whose requests wait
 
-Counts = tuple[int, int]  # servers for prompts, and for answers
+Counts = tuple[int, int]  # numbers of prefill and decode servers
 
 
 class _Answers(Search):
-    """Search for servers of answers, whose prompts are somebody else's work."""
+    """Search for decode servers, whose prefill runs on other servers."""
 
     def __init__(self, *given: object, **named: object) -> None:
         super().__init__(*given, **named)  # type: ignore[arg-type]  # those of Search
@@ -46,8 +46,8 @@ class _Answers(Search):
 class PairSearch(_Answers):
     """Search for the cheapest two pools of each pair of machines.
 
-    Where no request waits for another, the prefill pool is simulated alone first: its fewest
-    servers that keep up and meet the objectives of prompts are a bound for both pools together.
+    If no request waits for another, the prefill pool is simulated alone first: the fewest servers
+    that keep up and meet the objectives of prefill are a bound for both pools together.
     """
 
     @cached_property
@@ -237,7 +237,7 @@ class _Pair:
         return devices <= self.max_devices
 
     def most(self, counts: Counts, limit: float) -> int:
-        """Return the most decode servers beside some prefill servers that cost less than limit."""
+        """Return the most decode servers that cost less than a limit with the prefill servers."""
         most = (self.max_devices - counts[0] * self.prompts.devices) // self.answers.devices
         if limit == inf:
             return most
@@ -246,7 +246,7 @@ class _Pair:
 
 
 def _may_serve(space: Space, prompts: Candidate, answers: Candidate) -> bool:
-    """Return whether a prefill layout goes with a decode layout: formats, machine and engine."""
+    """Return whether a prefill layout matches a decode layout in formats, machine and engine."""
     own, others = (dict(zip(space.kinds, one.group, strict=True)) for one in (prompts, answers))
     return all(own[kind] == others[kind] for kind in own if kind not in space.prefill_kinds)
 
@@ -259,11 +259,12 @@ def _cheapest_of(
     most: int,
     doublings: int,
 ) -> Counts | None:
-    """Return the cheapest numbers of servers that are met; None if there are none.
+    """Return the cheapest numbers of servers that meet the objectives; None if there are none.
 
-    The fewest decode servers beside ``start`` prefill servers, which double ``doublings`` times at
-    most; then fewer of one pool with more of the other, while that is cheaper and met. All numbers
-    above those that are met are taken to be met.
+    The search begins with the fewest decode servers for ``start`` prefill servers, which are
+    doubled at most ``doublings`` times. It then tries fewer servers in one pool with more in the
+    other, while that is cheaper and meets the objectives. More servers than enough are assumed to
+    be enough.
     """
     first, second = start[0], None
     for _ in range(doublings + 1):
@@ -294,5 +295,5 @@ def _cheapest_of(
 
 
 def _meets_beside(met: Callable[[Counts], bool], prompts: int, answers: int) -> bool:
-    """Return whether so many servers of answers are met beside those of prompts."""
+    """Return whether these numbers of decode and prefill servers meet the objectives."""
     return met((prompts, answers))

@@ -1,4 +1,4 @@
-"""Search for the cheapest fleets of equal servers."""
+"""Search for the cheapest fleets of identical servers."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -27,14 +27,14 @@ from perfcore.traffic.results import MONTH, Simulation, goodput, statistics
 from perfcore.traffic.server import MOST, Rules, limits_of, room_of, simulate_requests
 from perfcore.units import format_quantity
 
-GUESS: Final = 1.5  # cost by the steady state over the limit, above which nothing is simulated
-_APART: Final = 1e4  # between requests that meet no others; slower ones are too slow [s]
+GUESS: Final = 1.5  # ratio of steady-state cost to limit above which nothing is simulated
+_APART: Final = 1e4  # time between requests that meet no others [s]
 _HEADROOM: Final = (1.1, 1.3, 1.6, 2.0, 3.0, 4.0)  # rates tried, relative to the given one
-_EXACT: Final = 0.02  # of a headroom
+_EXACT: Final = 0.02  # tolerance of a headroom
 
 
 class Counts(NamedTuple):
-    """Layouts by the way in which the search decided on them."""
+    """Counts of layouts by the step of the search that decided on them."""
 
     layouts: int
     do_not_run: int  # the model or one request does not fit, or degrees do not divide it
@@ -56,10 +56,10 @@ class Tally:
         self.guessed = 0
         self.simulated = 0
         self.sizes: list[int] = []  # replicas of each simulation, also of threads
-        self.nearest: tuple[float, str] = (inf, "")  # idle servers that are too slow: ratio, words
+        self.nearest: tuple[float, str] = (inf, "")  # fastest idle servers: ratio, words
 
     def counts(self) -> Counts:
-        """Return how many layouts were decided on in which way."""
+        """Return the number of layouts decided on by each step."""
         return Counts(
             self.layouts,
             self.do_not_run,
@@ -285,7 +285,7 @@ def without_blocks(requests: Requests) -> Requests:
 
 
 def one_by_one(requests: Requests) -> Requests:
-    """Return requests that meet no others, but for those that they wait for."""
+    """Return requests that meet no others, except those that they wait for."""
     free = requests.after < 0
     arrival_s = requests.arrival_s.copy()
     arrival_s[free] = np.arange(int(free.sum())) * _APART
@@ -298,7 +298,7 @@ def meets(simulation: Simulation, slos: Mapping[str, float]) -> bool:
 
 
 def smallest(met: Callable[[int], bool], least: int, most: int, start: int) -> int | None:
-    """Return the smallest number from ``least`` to ``most`` that is met, all above it being met."""
+    """Return the smallest number from ``least`` to ``most`` that is enough, as all above are."""
     failed, passed = least - 1, most + 1
     step, place = 1, start
     while passed - failed > 1:

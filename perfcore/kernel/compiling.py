@@ -1,4 +1,4 @@
-"""Whether a kernel is being compiled, for those who wait for it. Imports no compiler."""
+"""Notification of kernel compilation, for code that waits for it. Imports no compiler."""
 
 import time
 from typing import Protocol
@@ -15,7 +15,7 @@ class Observer(Protocol):
 
 
 class Compilation:
-    """Compilation of kernels in this process: since when, and who is told of it."""
+    """State of compilation in this process: its start, and the observers to notify."""
 
     def __init__(self) -> None:
         self.begun: float | None = None

@@ -11,7 +11,7 @@ from perfcore.kernel import jit
 from perfcore.kernel.layout import VECTOR
 
 TILE = 64  # rows
-STRIDE = TILE + VECTOR  # between fields: loops over rows run to the end of a vector
+STRIDE = TILE + VECTOR  # distance between fields, as loops over rows run to the end of a vector
 ANY = -1  # a mask that excludes no code
 
 Pointer = jit.Pointer

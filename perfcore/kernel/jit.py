@@ -85,7 +85,7 @@ def _private_directory() -> Path:
     Raises
     ------
     OSError
-        It cannot be created, or is not ours: code that others could replace must not be loaded.
+        It cannot be created, or is not owned by this user: others could replace its code.
     """
     user = getattr(os, "geteuid", lambda: None)()  # on Windows, each has their own
     directory = Path(tempfile.gettempdir()) / f"perfcore-{user}"
@@ -101,10 +101,10 @@ CACHE = cache_directory()
 
 
 class _Library(codegen.JITCodeLibrary):
-    """Code of a function, which becomes machine code when its address is first asked for.
+    """Code of a function, which becomes machine code when its address is first requested.
 
-    Numba does that for every function. Formulas are called from where they are inlined only. It
-    also optimises every function before it inlines others, and again after that.
+    Numba does this for every function, and optimises each function both before and after inlining.
+    Formulas need no machine code, because they are always inlined.
     """
 
     _waits = False  # for somebody to ask for an address
@@ -248,7 +248,7 @@ class _Cache(caching.FunctionCache):
 
 
 class _Listener(event.Listener):
-    """Listener to Numba while it looks for a kernel: it compiles what the cache does not have."""
+    """Listener to Numba's search for a kernel, which compiles what the cache does not have."""
 
     def __init__(self) -> None:
         self.depth = 0  # of kernels and formulas that are compiled for one another
@@ -294,10 +294,10 @@ class _Kernel(CPUDispatcher):
 
 
 class _Passed(models.DataModel):
-    """Passing of a record to functions as a whole.
+    """Data model that passes a record to functions as a whole.
 
-    Numba passes every field by itself, and looks in each for arrays to count references to. Most of
-    the code of formulas would take records of hundreds of fields apart and put them together.
+    Numba passes every field separately, and searches each for arrays whose references it counts.
+    Most of the code of formulas would take apart and reassemble records of hundreds of fields.
     """
 
     @cached_property
@@ -356,7 +356,7 @@ _pass_records()
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Collect no garbage: a twelfth of the time to compile, in which little becomes garbage."""
+    """Disable garbage collection, which takes a twelfth of the compile time and frees little."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -403,9 +403,9 @@ def dtype_of(array: Any) -> np.dtype[Any]:  # noqa: ANN401
 
 
 class _FormulaCompiler(CompilerBase):
-    """Compiler of formulas: the steps of Numba's that plain arithmetic and branches need.
+    """Compiler of formulas: only those of Numba's passes that plain arithmetic and branches need.
 
-    Others look for loops to lift, closures, array expressions and constants to propagate.
+    The others look for loops to lift, closures, array expressions and constants to propagate.
     """
 
     def define_pipelines(self) -> list[PassManager]:

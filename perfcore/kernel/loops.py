@@ -170,7 +170,7 @@ def whole_vectors(rows: int) -> int:
 
 
 class Kind(NamedTuple):
-    """What runs beside the replica of a row, if anything: one of these is not None.
+    """Kind of work on additional machines, if any: at most one of these is not None.
 
     The compiler drops the loops of the others.
     """
@@ -192,7 +192,7 @@ def fit_requests(
     start: int,
     count: int,
 ) -> None:
-    """Store how much of what rows request fits into memory, that of other machines included.
+    """Store how much of what rows request fits into memory, including that of other machines.
 
     ``lacks`` is the status of experts on devices of their own.
     """
@@ -344,7 +344,7 @@ def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None
 def evaluate_rows(
     replica: Replica, scratch: Scratch, tile: Tile, stored: Results, start: int, count: int
 ) -> None:
-    """Compute the results of rows and store them, or some, at their places."""
+    """Compute the results of rows and store them, or some of them, at their places."""
     columns = find_columns(tile.values, tile.places, stored)
     for row in range(start, start + whole_vectors(count)):
         asked = load_asked(scratch.asked, row)
@@ -479,7 +479,7 @@ def choose_devices(
     deployment: Deployment,
     length: float,
 ) -> Deployment:
-    """``fewest_devices`` as a compiled function, not inlined: a search that is rarely needed."""
+    """Compiled ``fewest_devices``, not inlined, because the search is rarely needed."""
     return fewest_devices(model, device, engine, weight_format, kv_format, deployment, length)
 
 
@@ -545,7 +545,7 @@ def prepare_other(
     prompts: int | None,
     draft: int | None,
 ) -> Replica:
-    """Stage 1 of what runs prompts or drafts of an outer point; the replica if it does both."""
+    """Stage 1 of the machine that runs prompts or drafts of an outer point; else the replica."""
     if prompts is not None:
         return prepare_ahead(source, outer, replica)
     if draft is not None:
@@ -555,7 +555,7 @@ def prepare_other(
 
 @jit.inlined
 def prepare_ahead(source: Source, outer: int, replica: Replica) -> Replica:
-    """Stage 1 of what runs the prompts of an outer point: a pool of its own if disaggregated."""
+    """Stage 1 of the machine that runs the prompts of an outer point: the pool if disaggregated."""
     points = source.outer_points
     rows = source.records
     device = replica.device
@@ -801,7 +801,7 @@ class Filling:
     fields
         Fields of ``Point`` to compute; all by default. They include those of output and rules.
     other
-        What may run on other machines than the rest: one of ``Kind``, or nothing.
+        Work that may run on other machines than the rest: one of ``Kind``, or nothing.
     """
 
     def __init__(

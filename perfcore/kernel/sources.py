@@ -11,7 +11,7 @@ SOURCES: Final = ("records.py", "kernel/**/*.py", "physics/**/*.py", "traffic/st
 
 @cache
 def source_hash() -> str:
-    """Return a hash of all sources that results are computed by, found by room."""
+    """Return the hash of all sources that determine results."""
     return hash_of(SOURCES)
 
 

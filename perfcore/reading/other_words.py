@@ -1,4 +1,4 @@
-"""Words of other tools for what perfcore calls otherwise."""
+"""Terms of other tools, and perfcore's names for them."""
 
 from collections.abc import Collection
 from typing import Final

@@ -51,7 +51,7 @@ class Place(NamedTuple):
 
 
 def wanted(bound: Limits) -> str:
-    """Return what to write in place of a number that is none, or that is out of bounds."""
+    """Return a remedy for a value that is not a number or is out of bounds."""
     kind = "a whole number" if bound.whole else "a number"
     if bound.high == FINITE:
         return "write a finite number"

@@ -1,4 +1,4 @@
-"""Sources with what a picture lacks: columns that a run has not written, what-ifs of its question.
+"""Sources completed for a picture: columns that a run has not written, and its what-ifs.
 
 A picture of bandwidth or utilisation varies what few sweeps vary, and a run on disk has the columns
 that most questions need. Both follow from the sweep, which is evaluated again for the picture.
@@ -25,10 +25,10 @@ _METRICS: Final = frozenset(column.name for column in METRICS)
 
 
 def completed(source: Source, lack: LackError) -> tuple[Source, str] | None:
-    """Return a source with what another one lacks, and how it was made, in one sentence.
+    """Return a completed source, and a sentence on how it was made.
 
-    None if that cannot be had: rows are simulations, a run is of other physics or entries, the
-    sweep is not a file, an axis is no what-if, or there are too many rows.
+    None if that is impossible: rows are simulations, a run is of other physics or entries, the
+    sweep is not a file, an axis is not a what-if, or there are too many rows.
     """
     if source.simulated or (lack.axes and not lack.settings):
         return None

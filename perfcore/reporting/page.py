@@ -180,7 +180,7 @@ def _swatch(series: Series, *, plain: bool) -> str:
 
 
 def _data(picture: Picture) -> dict[str, Any]:
-    """Return what the page's script needs of a picture."""
+    """Return the data of a picture for the page's script."""
     data = asdict(picture)
     for name in ("question", "header", "table", "remarks", "claim", "held"):
         del data[name]

@@ -1,4 +1,4 @@
-"""Ranges of findings: at which other values of what a picture holds its claim is true, too."""
+"""Ranges of findings: the other values of a picture's fixed axes at which its claim holds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -213,7 +213,7 @@ class RunSource(Source):
         return self.run.rows
 
     def at(self, fixed: Mapping[str, Value]) -> "RunSource":
-        """Return the rows with axes at values; what was read of the files is shared."""
+        """Return the rows with axes at values, sharing what was read from the files."""
         found = copy(self)
         found.axes = self.axes | {name: (value,) for name, value in fixed.items()}
         found.conditions = (*self.conditions, *where_of(fixed))

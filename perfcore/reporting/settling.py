@@ -34,7 +34,7 @@ class Setting(NamedTuple):
     by: str  # the meaning of best, e.g. "cheapest"
 
     def held(self, source: Source) -> dict[str, Value]:
-        """Return the fixed axes of which the source has other values, too."""
+        """Return the fixed axes that have other values in the source, too."""
         return {name: value for name, value in self.fixed.items() if len(source.axes[name]) > 1}
 
     def text(self, source: Source) -> str:

@@ -18,7 +18,7 @@ Fixed = Mapping[str, Value | tuple[Value, ...]]
 
 
 class Source(ABC):
-    """Sweep or run, with what pictures need of it.
+    """Interface of a sweep or run as a source of pictures.
 
     ``axes`` has the values of each axis that meet the conditions, ``metrics`` the available
     columns, ``zipped`` the axes that are zipped with others, and ``sampled`` whether the points are

@@ -23,8 +23,8 @@ _QUERY: Final = "query of "
 class Dataset(ABC):
     """Rows with a name, and counts of the configurations that were left out.
 
-    Arrow tables and data frames are made when asked for. Whatever reads the Arrow C stream
-    interface (DuckDB, Polars, ``pyarrow.table``, pandas 3) takes the object itself, too.
+    Arrow tables and data frames are made on request. Libraries that read the Arrow C stream
+    interface (DuckDB, Polars, ``pyarrow.table``, pandas 3) also accept the object itself.
     """
 
     @property
@@ -115,8 +115,9 @@ class Dataset(ABC):
     def sql(self, query: str) -> "Rows":
         """Return the result of a DuckDB SQL query as a data set.
 
-        The rows are the table ``run``, also called ``rows``; a run on disk is read as far as the
-        query needs it. Text comes back categorical, and columns that keep their name their unit.
+        The rows are the table ``run``, also called ``rows``; only the part of a run on disk that
+        the query needs is read. Text columns are returned as categories, and columns that keep
+        their name keep their unit.
 
         Raises
         ------

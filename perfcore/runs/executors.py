@@ -1,8 +1,8 @@
 """Executors for shards: Dask, or any ``concurrent.futures.Executor``.
 
-A task is some shards. Its worker makes the space from the specification, stores the shards where
-the run lies, or returns what a search keeps of them, and holds nothing that another task needs:
-a task that is lost is done again.
+A task consists of some shards. Its worker makes the space from the specification, and stores the
+shards in the run's directory or returns the rows that a search keeps. It holds nothing that another
+task needs, so a lost task is simply repeated.
 """
 
 import asyncio
@@ -85,7 +85,7 @@ def _address_in(path: str) -> str:
 
 
 def _reach(scheduler: str, given: str) -> None:
-    """Connect once, as a client that cannot connect blocks for a minute when it is closed."""
+    """Connect once, because closing a client that cannot connect takes a minute."""
     from distributed import Security  # noqa: PLC0415 - optional dependency
     from distributed.comm import connect  # noqa: PLC0415
 
@@ -109,7 +109,7 @@ def _reach(scheduler: str, given: str) -> None:
         if isinstance(error, InputError):
             raise
         why = "another program answers" if isinstance(error, MemoryError) else str(error)
-        why = why or f"nothing came within {SECONDS} s"
+        why = why or f"no answer within {SECONDS} s"
         raise InputError(
             f"{argument('address')}: {given}: no scheduler answers ({why}); "
             "start `dask scheduler`, or give tcp://HOST:PORT"

@@ -63,11 +63,11 @@ def _check_values(spec: _Spec) -> None:
         texts = sum(isinstance(value, str) for value in values)
         allowed = _takes_texts(name, traffic=spec.traffic is not None)
         if texts and (texts < len(values) or not allowed):
-            raise ValueError(f"axis {name} has values that are no numbers")
+            raise ValueError(f"axis {name} has values that are not numbers")
     for what_if in spec.what_if.values():
         values = spec.axes.get(what_if.column, [])
         if isinstance(values, list) and any(isinstance(value, str) for value in values):
-            raise ValueError(f"axis {what_if.column} has values that are no numbers")
+            raise ValueError(f"axis {what_if.column} has values that are not numbers")
 
 
 class RunFacts(BaseModel):

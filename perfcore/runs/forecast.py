@@ -31,9 +31,9 @@ _SEED: Final = 0
 
 
 class Drawn(Space):
-    """Contiguous stretches of another space, one after the other.
+    """Contiguous stretches of another space, one after another.
 
-    Stretches and not single points, so that they compress like the whole.
+    Unlike single points, stretches compress like the whole space.
     """
 
     def __init__(self, space: Space, simulations: int = MOST_SIMULATIONS) -> None:

@@ -116,7 +116,7 @@ def _traced_point(space: Space) -> Point:
 
 
 def _number(values: Reals, names: Iterable[str]) -> float | Unknown:
-    """Return the number that all values are, bit for bit, or an unknown one."""
+    """Return the common value if all values are equal bit for bit, else an unknown number."""
     same = len(set(np.ascontiguousarray(values).view(np.int64).tolist())) == 1
     return float(values[0]) if same else Unknown(names)
 

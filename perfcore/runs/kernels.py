@@ -1,8 +1,8 @@
-"""Kernels by question: which columns the compiled loop computes, all of them or those needed.
+"""Choice of the kernel for a question: the columns that it computes, all or only those needed.
 
-A kernel for a few columns takes a third of the time of the full one, as the compiler drops the
-arithmetic that no column needs (``benchmarks/bench_search.py``), and has the same results. It is
-worth compiling for a large space only, but once compiled it serves every question about its
+A kernel for a few columns takes a third of the time of the full one, because the compiler drops
+arithmetic that no column needs (``benchmarks/bench_search.py``); its results are the same. It is
+worth compiling only for a large space, but once compiled it serves every question about its
 columns.
 """
 
@@ -29,11 +29,11 @@ COMMON: Final = frozenset(
     }
 )
 # Measured on one core on 2026-11-29 (bench_search.py). Both times follow the processor's speed.
-COMPILE_S: Final = 18.0  # in a process that has compiled nothing
-AGAIN_S: Final = 4.0  # in one that compiles the full kernel, too
-ROW_S: Final = 11.5e-9  # of the full kernel
-SAVED: Final = 0.7  # share of it that a kernel for one column saves
-SAVED_PER_COLUMN: Final = 0.0175  # less for each further one
+COMPILE_S: Final = 18.0  # compile time in a process that has compiled nothing
+AGAIN_S: Final = 4.0  # compile time in a process that also compiles the full kernel
+ROW_S: Final = 11.5e-9  # time per row in the full kernel
+SAVED: Final = 0.7  # share of that time that a kernel for one column saves
+SAVED_PER_COLUMN: Final = 0.0175  # reduction of this share for each further column
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def kernel_for(
     choice
         ``auto``, or ``full`` for every column, or ``narrow`` for those needed.
     elsewhere
-        Whether other processes evaluate, of which nobody knows what they have compiled.
+        Whether other processes evaluate, whose compiled kernels are unknown.
     rows
         Rows to evaluate, all of the space by default.
 

@@ -1,7 +1,7 @@
 """Manifest of a run, and a receipt for every shard.
 
-A receipt is written after its shard, so that what a killed process has finished counts. Receipts
-hold where the manifest, which is written at the end, says something else or nothing.
+A receipt is written after its shard, so the finished shards of a killed process count. Receipts
+take precedence over the manifest, which is written at the end.
 """
 
 import hashlib
@@ -62,11 +62,11 @@ def receipt_file(shard: int) -> str:
 def fingerprints(space: Space) -> Document:
     """Return hashes of everything that determines a run's bytes, by kind.
 
-    The catalogue and the calibration are the numbers that the kernel is given, wherever they come
-    from: an engine stands on others, of which the specification says nothing. The physics is the
-    sources of formulas and kernel, so that parts of two checkouts are not parts of one run; the
-    writer is the release of pyarrow, which encodes the files. Simulated rows depend on the sources
-    that make requests, too; the specification has the hashes of traces.
+    The catalogue and the calibration are the numbers passed to the kernel, whatever their origin,
+    because an engine may be based on others that the specification does not name. The physics is
+    the sources of formulas and kernel, so parts from different checkouts are not mixed in one run;
+    the writer is the release of pyarrow, which encodes the files. Simulated rows also depend on the
+    sources that generate requests; the specification has the hashes of traces.
     """
     tables = dict(zip(TABLES, space.tables, strict=True))
     engine = tables.pop("engine")
@@ -160,7 +160,7 @@ class Archive:
         return StoredShard(self, shard)
 
     def check_owner(self) -> None:
-        """Refuse to write if another run has started here since, e.g. while this one was paused."""
+        """Refuse to write if another run has started here, e.g. while this one was paused."""
         owner = read_owner(self.store)
         if owner != self.run:
             raise OutputError(
@@ -479,8 +479,8 @@ def _summed(head: Document, receipts: Mapping[int, Receipt], seconds: object) ->
 def changes(there: Document, here: Document) -> str:
     """Return the differences between two manifests: ``axes.batch: [1, 2], was [1]``.
 
-    Facts are named by the entry that has them; constants of engines that others stand on are not
-    entries, and neither are formulas and versions.
+    Facts are named by their entries. Constants of base engines, formulas and versions do not belong
+    to entries.
     """
     found = list(_differences("", there.get("spec"), json.loads(json.dumps(here["spec"]))))
     parts, now = there.get("fingerprints"), here["fingerprints"]

@@ -153,11 +153,12 @@ class Shaper:
 def writer_options(arrow_schema: pa.Schema, output: Output) -> dict[str, Any]:
     """Return the options of Arrow's writer for an output profile.
 
-    Only text goes through a dictionary. Trying one on real numbers costs two thirds of the speed;
-    on whole numbers it costs half and, as they run in long stretches, saves nothing. So do real
-    axes, whose bytes stay together, too. Statistics, a sixth of the time if all real numbers have
-    them, stand where readers look for few of the rows: on the outermost axes, on what-ifs, and on
-    metrics whose best rows are sought (``benchmarks/explore_parquet.py``).
+    Only text is dictionary-encoded. Trying a dictionary on real numbers costs two thirds of the
+    speed; on whole numbers it costs half of it and saves nothing, because they run in long
+    stretches. The same holds for real axes, whose bytes are not split either. Statistics would take
+    a sixth of the time on all real numbers; they are written only where readers select few rows: on
+    the outermost axes, on what-ifs, and on metrics whose best rows are sought
+    (``benchmarks/explore_parquet.py``).
     """
     profile = PROFILES[output.profile]
     level = LEVELS.get(output.compression)

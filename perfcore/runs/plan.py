@@ -20,12 +20,12 @@ from perfcore.space.space import Space, Sweep, as_space
 class Plan:
     """Size of a sweep, and whether it fits on this machine.
 
-    ``space`` knows ``rows``, ``shards`` and axes; ``forecast`` has bytes, seconds and memory, from
-    a sample, ``kernel`` the columns that the run would compute, ``idle`` the axes that change none
-    of the columns that it writes. ``memory_free`` and ``disk_free`` are in bytes, None where nobody
-    says. ``faults`` has a line for memory and disk if there is too
-    little, with a remedy each; ``estimated`` the facts of its entries that no vendor publishes, and
-    ``hypothetical`` the names of those that do not exist as products.
+    ``space`` has ``rows``, ``shards`` and axes; ``forecast`` has bytes, seconds and memory, from a
+    sample; ``kernel`` the columns that the run would compute; ``idle`` the axes that change none of
+    the columns that it writes. ``memory_free`` and ``disk_free`` are in bytes, None if unknown.
+    ``faults`` has a line with a remedy for a shortage of memory or disk; ``estimated`` the facts of
+    its entries that no vendor publishes, and ``hypothetical`` the names of those that do not exist
+    as products.
     """
 
     space: Space

@@ -22,7 +22,7 @@ def shortages(
 ) -> tuple[str, ...]:
     """Return the shortages of memory and disk, one line each.
 
-    A line has what it takes, what there is, and how to take less.
+    A line says how much is needed, how much is available, and how to need less.
 
     Parameters
     ----------

@@ -174,8 +174,7 @@ def sweep(
 ) -> Run:
     """Evaluate ``space`` into ``path``, or resume a run that was interrupted.
 
-    Shards of the same run that are there and have the bytes that were written are kept; others are
-    computed.
+    Existing shards of the same run are kept if their bytes are unchanged; the others are computed.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ LONG_AXIS = 1000  # values; longer axes are listed in the manifest only, not in 
 def facts(space: Space) -> dict[str, object]:
     """Return the facts that a file states: specification, entries with sources, version.
 
-    ``bases`` are what the engines stand on.
+    ``bases`` are the engines on which those of the space are based.
     """
     entries = {
         axis.name: {

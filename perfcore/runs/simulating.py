@@ -1,7 +1,7 @@
 """Simulated rows: servers of an outer point under its traffic, written to a kernel's output.
 
-A row depends on its configuration and its traffic alone. Requests and what physics prepares of a
-configuration are kept for the rows that share them.
+A row depends only on its configuration and its traffic. Requests and prepared configurations are
+kept for the rows that share them.
 """
 
 import threading
@@ -33,9 +33,9 @@ OF_RULES: Final = (
     *("admission", "order", "budget", "max_sequences", "chunked", "block_tokens", "kv_tokens"),
     *("watermark", "prefix_cache", "kv_tiers", "replicas", "routing"),
 )
-PREFILL: Final = "prefill_replicas"  # servers for prompts, equal to the others
+PREFILL: Final = "prefill_replicas"  # prefill servers
 RENAMED: Final = {"requests": "requests_offered", "kv_tokens": "kv_capacity_tokens"}  # figures
-MOST_KEPT: Final = 2_000_000  # requests of all traffics that are kept, about 100 bytes each
+MOST_KEPT: Final = 2_000_000  # requests kept over all traffics, about 100 bytes each
 _REPLACED: Final = {  # axes that rows lack
     name: records.Deployment._field_defaults[name] for name in WITHOUT_EFFECT
 }
@@ -183,7 +183,7 @@ class Simulating:
         return np.array([figures.get(column.name, np.nan) for column in SIMULATED], np.float64)
 
     def _replica(self, outer: int, *, prompts: bool = False) -> Replica:
-        """Return what physics prepares of a point's configuration, or of its prefill pool."""
+        """Return the prepared configuration of a point, or of its prefill pool."""
         rows = self.block.records[:, outer]
         deployment = self.block.deployments[outer]
         key = rows.tobytes() + deployment.tobytes() + bytes([prompts])

@@ -1,7 +1,7 @@
 """Storage of runs: a directory, or a prefix in an object store.
 
-A file appears under its name whole or not at all, and replaces an older one of the same name, so
-that several processes may work on one run: what they write under one name is the same.
+A file appears under its name whole or not at all, and replaces an older one of the same name.
+Several processes may therefore work on one run: what they write under one name is the same.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""Boxes of a space: ranges of positions on every dimension, and bounds of their rows' results."""
+"""Boxes of a space: ranges of positions on every dimension, and bounds on their rows' results."""
 
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +12,7 @@ from perfcore.searching.intervals import Interval, Number, UnboundedError, bound
 from perfcore.space.axes import Axis
 from perfcore.space.space import ENGINE_AXES, INNER, TABLES, Dimension, Space
 
-# A loop runs once per drafted token, so that boxes have one number of them.
+# A loop runs once per drafted token, so all rows of a box have the same number of them.
 _UNMIXED: Final = frozenset({"draft_len"})
 # Bounds are close over wide ranges of rates and prices, less so of what many terms of opposite sign
 # depend on: such ranges count as so many times as wide.
@@ -61,7 +61,7 @@ class Halves(NamedTuple):
 
 
 class Ranges:
-    """Least and largest of numbers in any range of their positions, found in constant time."""
+    """Minimum and maximum of numbers in any range of positions, found in constant time."""
 
     def __init__(self, values: Reals) -> None:
         self.low, self.high = [values], [values]

@@ -1,7 +1,7 @@
-"""Spaces without the axes that change nothing that a search looks at.
+"""Spaces without the axes that have no effect on a search.
 
-Rows that differ in such axes only have the same results, bit for bit. One of them is evaluated, and
-the others are added to what is kept.
+Rows that differ only in these axes have the same results, bit for bit. One of them is evaluated,
+and the others are added to the rows kept.
 """
 
 from collections.abc import Callable, Iterable
@@ -33,7 +33,7 @@ class Factored(NamedTuple):
         return self.whole.rows // self.space.rows
 
     def expanded(self, kept: K, top: int, make: Callable[[], K]) -> K:
-        """Return the reduction of the whole space's rows, of each group of which ``top`` are kept.
+        """Return the reduction of the whole space's rows, which keeps ``top`` rows of each group.
 
         ``kept`` is that of the rows of ``space``.
         """
@@ -69,7 +69,7 @@ class Factored(NamedTuple):
         return found
 
     def _copies(self, count: int) -> Integers:
-        """Return how many places after its first copy the first copies of a row are."""
+        """Return the distances of the first copies of a row from its first copy."""
         number = [place for place, one in enumerate(_dimensions(self.whole)) if self._idles(one)]
         sizes, strides = _sizes(self.whole), _strides(self.whole)
         positions = np.unravel_index(np.arange(count), [sizes[place] for place in number])
@@ -119,7 +119,7 @@ def _sizes(space: Space) -> tuple[int, ...]:
 
 
 def _strides(space: Space) -> list[int]:
-    """Return how many rows lie between neighbours on each dimension."""
+    """Return the number of rows between neighbours on each dimension."""
     strides = [1]
     for size in reversed(_sizes(space)[1:]):
         strides.insert(0, strides[0] * size)

@@ -32,17 +32,17 @@ Lanes = npt.NDArray[np.bool_]
 Number = Any  # an ``Interval`` or a float: the same code computes with either
 
 LIBRARY_ERROR: Final = 1e-14  # relative error of logarithms and exponentials, generous
-DECAY_ERROR: Final = 2e-13  # that of `rounding.decay`, stated there
+DECAY_ERROR: Final = 2e-13  # relative error of `rounding.decay`, stated there
 DUTY_ERROR: Final = 1e-14  # of the shares of a roofline: a few roundings
 CLOCK_ERROR: Final = 1e-12  # of power at a clock, relative: roundings of differences
 MEAN_ERROR: Final = 2e-15  # of a mean, relative to the larger of its ends: a few roundings
 LEAST_S: Final = 1e-140  # s
-SLOWEST: Final = 2.0 ** (energy.HALVINGS + 1)  # a clock halved as often
-MOST_WAYS: Final = 256  # through one function
+SLOWEST: Final = 2.0 ** (energy.HALVINGS + 1)  # inverse of the lowest clock of the bisection
+MOST_WAYS: Final = 256  # paths through one function
 
 
 class UnboundedError(Exception):
-    """No bounds: a formula needs the number itself, or has too many undecided branches."""
+    """Error: a formula needs the number itself, or has too many undecided branches."""
 
 
 class Interval:
@@ -206,7 +206,7 @@ def _quotient(low: Any, high: Any, by: Interval) -> Interval:  # noqa: ANN401
 
 
 class _Way:
-    """A way through a function: the outcomes of undecided comparisons, for some lanes."""
+    """Path through a function: the outcomes of undecided comparisons, for some lanes."""
 
     def __init__(self, lanes: Lanes | None, outcomes: Sequence[bool]) -> None:
         self.lanes = lanes  # None: all
@@ -377,8 +377,8 @@ def _fma(first: Number, second: Number, addend: Number) -> Number:
 def _roofline(compute_s: Number, memory_s: Number, residue: Number) -> Any:  # noqa: ANN401
     """Bounds of ``roofline``: each share rises with its own resource and falls with the other.
 
-    The shares of one resource and the time of the other depend on each other, which operations one
-    by one do not see. A ``residue`` is at most 1.
+    The shares of one resource and the time of the other depend on each other, which single
+    operations do not see. A ``residue`` is at most 1.
     """
     (low_c, high_c), (low_m, high_m) = ends(compute_s), ends(memory_s)
     varies = isinstance(compute_s, Interval) or isinstance(memory_s, Interval)

@@ -1,8 +1,8 @@
-"""Searches that skip whole boxes of a space, with proof that no result lies in them.
+"""Searches that skip whole boxes of a space that provably contain no result.
 
-Boxes are halved, the most promising first. One is skipped if the bounds of its results say that
-none of its rows can run, or meets a condition, or would change the result so far. Boxes of few rows
-are evaluated by the kernel. The result is that of evaluating every row.
+Boxes are halved, the most promising first. A box is skipped if the bounds on its results show that
+none of its rows can run, meet the conditions and change the result so far. Boxes of few rows are
+evaluated by the kernel. The result is the same as with every row evaluated.
 """
 
 import heapq
@@ -32,16 +32,16 @@ from perfcore.space.space import Space
 BATCH: Final = 2048  # boxes whose bounds are computed together
 # Boxes are evaluated if that takes about as long as bounds of a few halves would.
 CHUNKS: Final = 4  # parts of those, by their promise
-DRAWN: Final = 128  # outer points, and inner points, of a family
-DESCENTS: Final = 8  # along all axes
-LEARNT: Final = 0.5  # of a weight, from one batch of boxes
-OUTER_S: Final = 1e-6  # of the kernel, per outer point
-ROW_S: Final = 6e-9  # per row
+DRAWN: Final = 128  # outer points and inner points drawn from a family
+DESCENTS: Final = 8  # descents along all axes
+LEARNT: Final = 0.5  # share of a weight that one batch of boxes replaces
+OUTER_S: Final = 1e-6  # kernel time per outer point
+ROW_S: Final = 6e-9  # kernel time per row
 LEAF_S: Final = 5e-5
 
 
 class Pruned(NamedTuple):
-    """Numbers of a search that skips boxes."""
+    """Statistics of a search that skips boxes."""
 
     evaluated: int  # rows
     bounded: int  # boxes whose bounds were computed
@@ -72,8 +72,8 @@ def check_prunable(space: Space) -> None:
     Raises
     ------
     InputError
-        Rows are a sample, or simulated, or the number of devices is chosen for each, or prompts may
-        run on other servers than answers.
+        Rows are a sample, or simulated, or the number of devices is chosen for each, or prefill may
+        run on separate servers.
     """
     reasons = {
         "[sample]": space.spec.sample is not None,
@@ -216,7 +216,7 @@ class _Search(Generic[K]):
                 heapq.heappush(queue, (family.least, number))
 
     def _seconds(self, boxes: Boxes) -> Reals:
-        """Return about how long the kernel takes for each box; nothing for a single row. [s]"""
+        """Return the approximate kernel time of each box; 0 for a single row. [s]"""
         outer = np.prod(boxes.stop[: self.outer] - boxes.start[: self.outer], axis=0)
         rows = boxes.rows
         return np.where(rows > 1, outer * OUTER_S + rows * ROW_S, 0.0)
@@ -350,7 +350,7 @@ class _Search(Generic[K]):
     def _descend(self, family: Boxes) -> None:
         """Look for good rows of a family: a few at random, then along one axis after the other.
 
-        They are not part of the result, but say which boxes are skipped. No row counts twice.
+        They are not part of the result, but let boxes be skipped earlier. No row counts twice.
         """
         start, stop = family.start[:, 0], family.stop[:, 0]
         sizes = stop - start

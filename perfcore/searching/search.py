@@ -195,7 +195,7 @@ def count_by_value(
 
 
 class _Asked(NamedTuple):
-    """What every kind of search is given."""
+    """Arguments that all kinds of search share."""
 
     space: Space
     objectives: Sequence[Objective]

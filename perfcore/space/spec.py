@@ -299,7 +299,7 @@ def _check_pools(axes: Mapping[str, Axis], place: Place) -> None:
 
 
 def _check_beside(name: str, others: Iterable[str], axes: Mapping[str, Axis], place: Place) -> None:
-    """Report axes that have other values than their default beside another one."""
+    """Report axes with values other than their defaults that exclude another axis."""
     for other in others:
         default = AXIS_INPUTS[other].default
         # 0 is a degree that is chosen for each row
@@ -308,7 +308,7 @@ def _check_beside(name: str, others: Iterable[str], axes: Mapping[str, Axis], pl
 
 
 def _check_others(axes: Mapping[str, Axis], place: Place) -> None:
-    """Report axes of experts and drafts on devices of their own that describe none."""
+    """Report axes of experts and drafts on separate devices that have no effect."""
     found = {
         kind: [name for name in own if name in axes]
         for kind, own in (("expert", EXPERT_AXES), ("draft", DRAFT_AXES))

@@ -39,7 +39,7 @@ _USABLE: Final = 0.8  # share of the memory for weights
 _TEMPLATE: Final = """\
 #:schema {schema}
 # Every combination of the values below [axes] is one row of the result.
-#   perfcore plan {file}         rows, bytes and seconds, before anything runs
+#   perfcore plan {file}         estimate rows, bytes and seconds before a run
 #   perfcore run {file} -o RUN   evaluate all rows and write them as Parquet
 # A value is a number, text with a unit ("8Ki", "50 ms"), a list, or a range:
 # {{ linear = [a, b], n = 8 }}, {{ log = [a, b], n = 8 }} or {{ pow2 = [a, b] }}.

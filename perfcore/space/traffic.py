@@ -114,7 +114,7 @@ def _check_together(axes: Mapping[str, Axis], place: Place) -> None:
 
 
 def _check_source(table: Mapping[str, object], place: Place) -> None:
-    """Record faults of the source of arrivals, and of keys that have no effect beside it."""
+    """Record faults of the source of arrivals, and of keys that have no effect with it."""
     sources = [name for name in SOURCES if name in table]
     if len(sources) != 1:
         remedy = "leave out all but one" if sources else "add one"
@@ -131,7 +131,7 @@ def _check_source(table: Mapping[str, object], place: Place) -> None:
 def _objectives(given: object, place: Place) -> tuple[tuple[str, float], ...]:
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-        place.at(SLO).fault(f"{show(given)} is no list of text", 'write ["ttft_p99_s<=1s"]')
+        place.at(SLO).fault(f"{show(given)} is not a list of texts", 'write ["ttft_p99_s<=1s"]')
         return ()
     try:
         return tuple(objectives(texts).items())

@@ -1,4 +1,4 @@
-"""Times of arrival: a renewal process of any burstiness under a rate that changes by stages."""
+"""Arrival times: a renewal process of any burstiness under a rate that changes by stages."""
 
 import math
 from typing import Final, NamedTuple
@@ -50,7 +50,7 @@ def parse_stages(value: str | float, place: Place) -> tuple[Stage, ...]:
 
 
 def daily(rate: float, peak: float) -> tuple[Stage, ...]:
-    """Return the hours of a day from midnight, with a mean rate and ``peak`` times it at most.
+    """Return the hourly rates of a day from midnight, with a mean and at most ``peak`` times it.
 
     The profile is a cosine with its maximum between 14 and 15 o'clock.
     """

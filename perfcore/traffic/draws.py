@@ -1,4 +1,4 @@
-"""Random numbers by position: the number of a request depends on the seed and its index alone.
+"""Random numbers by position: a number depends only on the seed, its use and the request's index.
 
 The bits are those of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) at a position of its sequence,
 one sequence per seed and use. They are therefore the same on any machine, in any library's version,
@@ -166,8 +166,8 @@ def gamma(numbers: Reals, cv: float) -> Reals:
 def _gamma_quantiles(numbers: Reals, shape: float) -> Reals:
     """Return quantiles of the gamma distribution of scale 1, by Newton's method from a table.
 
-    Newton's method runs in the logarithm of the quantile, within the interval of the table. Less
-    than 2^-40 of the mean is returned as that.
+    Newton's method runs in the logarithm of the quantile, within the interval of the table. Values
+    below 2^-40 of the mean are returned as 2^-40.
     """
     places, below = _gamma_table(shape)
     first = np.clip(np.searchsorted(below, numbers) - 1, 0, _PLACES - 2)

@@ -9,9 +9,9 @@ from perfcore.traffic.results import STATISTICS
 def intervals(engine: Engine, found: Mapping[str, float | str]) -> dict[str, float]:
     """Return the ends of 80 % intervals: ``ttft_p99_low_s`` and ``_high_s``, and so on.
 
-    TTFT and times between tokens have the factors of a server in its steady state, which
-    measurements gave; time end to end has both, each for its part. Queues of servers close to
-    saturation spread further.
+    TTFT and times between tokens have the factors of a server in steady state, which come from
+    measurements; end-to-end latency has both, each for its part. Queues close to saturation vary
+    more than that.
     """
     ends = {
         "low": (engine.low_ttft_served, engine.low_tpot_served, engine.low_energy),

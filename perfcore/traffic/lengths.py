@@ -103,7 +103,7 @@ def _histogram(text: str, place: Place) -> Lengths | None:
 
 
 def of_rows(values: Integers) -> Lengths:
-    """Return the distribution of a trace's rows: its values in their order, equally probable."""
+    """Return the distribution of a trace's rows: its values in order, all equally probable."""
     rows = len(values)
 
     def draw(numbers: Reals) -> Integers:

@@ -21,7 +21,7 @@ class Requests(NamedTuple):
     """
 
     arrival_s: Reals  # without ``after``: ascending; otherwise the pause after that request's end
-    input_len: Integers  # tokens of the prompt, cached ones included, at least 1
+    input_len: Integers  # tokens of the prompt, including cached ones, at least 1
     output_len: Integers  # at least 1
     session: Integers  # -1: none
     after: Integers  # index of the request that must have finished first, -1: none
@@ -33,10 +33,10 @@ class Requests(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """Prompts that begin alike: the prefix of each request, and the tokens that it shares."""
+    """Shared prefixes of prompts: the prefix of each request, and the tokens that it shares."""
 
     prefix: Integers  # (requests,) number of the prefix, -1: none
-    tokens: Integers  # (requests,) leading tokens of the prompt that are the prefix's
+    tokens: Integers  # (requests,) leading tokens of the prompt that belong to the prefix
 
 
 def gathered(
@@ -136,7 +136,7 @@ def _blocks(
 
 
 def _contexts(before: Integers) -> Integers:
-    """Return the number of the context of each request: that of the turn that it extends."""
+    """Return the context number of each request: that of the turn that it extends."""
     context = np.arange(len(before))
     for request in np.flatnonzero(before >= 0):  # in order: the turn before comes first
         context[request] = context[before[request]]

@@ -15,12 +15,12 @@ PERCENTILES: Final = (50, 90, 95, 99)
 STATISTICS: Final = ("mean", *(f"p{percentile}" for percentile in PERCENTILES))
 MONTH: Final = YEAR / 12.0  # s
 LATENCIES: Final = ("ttft", "tpot", "itl", "e2e")
-QUEUE_GROWTH: Final = 1.5  # of an overloaded server's queue over the second half of its requests
-QUEUE_SHARE: Final = 0.02  # of all requests, which wait at the end if a server is overloaded
+QUEUE_GROWTH: Final = 1.5  # growth of an overloaded queue over the second half of the requests
+QUEUE_SHARE: Final = 0.02  # share of all requests that wait at the end of an overload
 
 
 class Simulation(NamedTuple):
-    """Course of requests on servers. Arrays of ``requests`` have one element for each request.
+    """Result of a simulation. Arrays of ``requests`` have one element for each request.
 
     ``requests`` has ``arrival_s``, ``first_token_s`` and ``finished_s`` on the clock of the
     traffic, NaN for requests that never fit; ``queued_s``, the time before the request was first
@@ -37,18 +37,18 @@ class Simulation(NamedTuple):
     steps: int
     makespan_s: float  # from the first arrival to the last end
     busy_s: Reals  # (replicas,)
-    energy_j: float  # of all boards, idle ones included
-    energy_by_pool_j: Reals  # its parts: of prefill servers, if they are others, and of the rest
+    energy_j: float  # of all boards, including idle ones
+    energy_by_pool_j: Reals  # energy of separate prefill servers, if any, and of the rest
     cost_usd: float  # of all devices over the makespan
     bytes_moved: float
-    batch_mean: float  # running requests of all replicas, over time
-    queue_mean: float  # waiting requests
+    batch_mean: float  # running requests of all replicas, mean over time
+    queue_mean: float  # waiting requests, mean over time
     kv_use_mean: float  # share of KV cache in use
     kv_use_max: float  # share of KV cache in use or reserved at once, on the fullest replica
     kv_tokens: float  # of one replica
     hit_tokens: int  # cached tokens of admitted prompts
-    lower_hit_tokens: Integers  # (lower tiers,) those of them in lower tiers of memory
-    stalled_s: float  # sum over replicas of the time by which loads from there lengthen steps
+    lower_hit_tokens: Integers  # (lower tiers,) cached tokens found in each lower tier
+    stalled_s: float  # time by which loads from lower tiers lengthen steps, sum over replicas
     prompt_tokens: int
     queue_growth_per_s: float  # over the second half of the requests
     gaps: Reals  # numbers of times between two tokens, by bin
@@ -161,8 +161,8 @@ def summary(
 ) -> dict[str, float | str]:
     """Return the figures of a simulation, by name; latencies that no request has are NaN.
 
-    Energy and money include idle time. ``slos`` are those of ``goodput``, whose figures are left
-    out without any.
+    Energy and cost include idle time. ``slos`` are the objectives of ``goodput``, whose figures are
+    left out if there are none.
     """
     table = simulation.requests
     ended = ~np.isnan(table["finished_s"])

@@ -55,29 +55,30 @@ class Rules:
     order
         ``fcfs``, first come first served, or ``priority``, lower values first.
     budget
-        Tokens of a pass, of which a step has one for each attention group and pipeline stage.
+        Token budget of a pass; a step has one pass for each attention group and pipeline stage.
     max_sequences
-        Requests that one attention group runs at once.
+        Maximum number of requests that one attention group runs at once.
     chunked
-        Prompts join steps of others in parts; otherwise whole prompts have steps of their own.
+        Whether prompts are prefilled in chunks, in the steps of other requests; otherwise whole
+        prompts have separate steps.
     block_tokens
-        Tokens of a block of the KV cache.
+        Tokens per block of the KV cache.
     kv_tokens
-        KV cache of one attention group, as the engine's log states; ``None``: what the memory
-        holds. [tokens]
+        Capacity of the KV cache of one attention group, as the engine's log states it; ``None``:
+        what the memory holds. [tokens]
     watermark
         Share of the KV cache that an admission leaves free.
     prefix_cache
-        Blocks of prompts are kept for others, until their room is needed.
+        Whether blocks of prompts are kept for other requests until their room is needed.
     kv_tiers
-        Memory of each device below its own, into which blocks of prompts are evicted:
+        Lower memory tiers of each device, into which blocks of prompts are evicted:
         ``dram:512GB@50GB/s,nvme:4TB@6GB/s``, or ``none``. Without a bandwidth, DRAM has that of the
         link between device and host.
     replicas, routing
-        Equal servers, and how requests are spread over them: ``round-robin``, ``least-loaded`` by
-        requests, or ``prefix-aware``, by prompt tokens left to prefill.
+        Number of identical servers, and the rule that assigns requests to them: ``round-robin``,
+        ``least-loaded`` by requests, or ``prefix-aware``, by prompt tokens left to prefill.
     at_once
-        Equal steps are computed together; otherwise one by one, which is the reference.
+        Whether equal steps are computed together; otherwise one by one, which is the reference.
 
     Raises
     ------
@@ -131,7 +132,7 @@ class Room(NamedTuple):
 
 
 class Described(Protocol):
-    """Configuration, whose room is above this one: its records, and why it cannot run."""
+    """Interface of ``Configuration``, which this package cannot import."""
 
     @property
     def records(self) -> Any:  # noqa: ANN401 - NamedTuple of the records of physics
@@ -152,7 +153,7 @@ class Pool(NamedTuple):
 
 
 def simulate_requests(configuration: Described, requests: Requests, rules: Rules) -> Simulation:
-    """Return the course of ``requests`` on servers of a configuration.
+    """Simulate ``requests`` on servers of a configuration.
 
     Its ``batch`` and lengths have no effect; a static scheduler counts as a continuous one. Data
     parallelism with uneven groups runs as fast as its fullest group.
@@ -167,7 +168,7 @@ def simulate_requests(configuration: Described, requests: Requests, rules: Rules
 
 
 def simulate_replica(replica: Replica, requests: Requests, rules: Rules) -> Simulation:
-    """Return the course of ``requests`` on servers that are known to run.
+    """Simulate ``requests`` on servers that are known to run.
 
     Raises
     ------
@@ -186,13 +187,13 @@ def simulate_pools(
     prefill_rules: Rules,
     decode_rules: Rules,
 ) -> Simulation:
-    """Return the course of ``requests`` whose prompts and answers run on different servers.
+    """Simulate ``requests`` whose prefill and decode run on separate servers.
 
-    A server of the first pool writes the first token. The KV cache of the prompt is then sent to
-    a server of the second, all layers but the last during the prefill. Prompts that a decode server
-    preempts are sent again. ``replica`` in the result counts decode servers, after those of the
-    first pool. Answers stay on their servers: the prompt of a session's next turn finds blocks of
-    the prompt before it in the first pool, and none of its answer.
+    A prefill server generates the first token. The KV cache of the prompt is then sent to a decode
+    server, all layers but the last during the prefill. If a decode server preempts a request, its
+    cache is sent again. ``replica`` in the result numbers decode servers after the prefill servers.
+    Answers stay on their servers: the next turn of a session finds blocks of the previous prompt
+    in the prefill pool, but none of its answer.
 
     Raises
     ------
@@ -210,9 +211,9 @@ def simulate_replica_pools(
     prefill_rules: Rules,
     decode_rules: Rules,
 ) -> Simulation:
-    """Return the course of ``requests`` on two pools that run.
+    """Simulate ``requests`` on two pools that are known to run.
 
-    Pools serve one after the other, unless requests wait for the end of others.
+    The pools are simulated one after the other, unless requests wait for the end of others.
 
     Raises
     ------
@@ -362,7 +363,7 @@ def _side(
 
 
 def replica_of(configuration: Described) -> Replica:
-    """Return what physics knows of a configuration that serves continuously.
+    """Return the physics of a configuration with continuous batching.
 
     Raises
     ------
@@ -695,10 +696,9 @@ def _timeline(
 
 
 def _queue_growth(log: Log) -> tuple[float, bool]:
-    """Return how fast the queue grows over the second half of the arrivals, and if it always does.
+    """Return the growth of the queue over the second half of the arrivals, and whether it lasts.
 
-    A queue that is long at the end and has grown over the second half is one of a server that is
-    overloaded.
+    A server is overloaded if its queue is long at the end and has grown over the second half.
     """
     order = np.argsort(log.arrival_s, kind="stable")
     order = order[~np.isnan(log.arrival_s[order])]

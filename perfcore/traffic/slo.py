@@ -1,4 +1,4 @@
-"""Service-level objectives as text: bounds on a latency of each request, or of a percentile."""
+"""Service-level objectives as text: bounds on the latency of each request or on a percentile."""
 
 import re
 from collections.abc import Iterable

@@ -60,34 +60,34 @@ class Traffic:
     Parameters
     ----------
     rate
-        Sessions, of one request unless ``turns`` says more, per second: ``5``, or stages:
+        Sessions per second, each with one request unless ``turns`` is given: ``5``, or stages:
         ``"5@10min,50@1min,5"``.
     clients
-        Clients of a closed loop: each sends its next request when the one before has ended, and its
-        pause.
+        Clients of a closed loop: each sends its next request after the previous one has ended and a
+        pause has passed.
     trace
-        File of recorded requests. One of these three is given.
+        File of recorded requests. Exactly one of these three is given.
     requests
-        Number of requests; without it, 1,000, or those that arrive in ``duration`` or the stages.
+        Number of requests; default: 1,000, or those that arrive in ``duration`` or the stages.
     duration
-        Time in which sessions arrive. [s]
+        Time span in which sessions arrive. [s]
     input_len, output_len
         Tokens that a turn adds to its context, and of its answer: a number,
         ``uniform:100..4000``, ``lognormal:2048,cv=1.5,max=8000``, ``histogram:128=3,1024=1``, or
         ``trace:FILE``; both from the same trace are drawn together.
     cv
-        Coefficient of variation of the gaps between arrivals: 0 constant, 1 Poisson, above bursts.
+        Coefficient of variation of the gaps between arrivals: 0 constant, 1 Poisson.
     daily
-        Rate of the busiest hour over the mean of the day; the traffic begins at midnight.
+        Rate of the busiest hour, relative to the daily mean; the traffic begins at midnight.
     turns
-        Requests of a session, a distribution like those of lengths. Each turn's prompt begins with
-        the prompt and the answer of the turn before.
+        Requests per session, a distribution like those of lengths. Each turn's prompt begins with
+        the prompt and the answer of the previous turn.
     think_time
         Mean pause between an answer and the next turn, or a client's next session, exponential. [s]
     tool_share, tool_time
-        Share of the pauses that are a tool's, and their mean. [s]
+        Share of the pauses that are tool calls, and their mean. [s]
     system_prompt, prompts
-        Tokens with which prompts begin, and how many different such beginnings there are.
+        Tokens of the system prompt with which prompts begin, and the number of different ones.
     repeat, speed
         Repetitions of a trace, and the factor on its rate.
     seed
@@ -252,7 +252,7 @@ class Traffic:
         )
 
     def _pauses(self, seed: int, count: int) -> Reals:
-        """Return the pause before each request that follows an answer: a person's or a tool's."""
+        """Return the pause before each request that follows an answer, of a user or a tool call."""
         tool = uniform(seed, Use.TOOL, count) < self.numbers["tool_share"]
         mean = np.where(tool, self.numbers["tool_time"], self.numbers["think_time"])
         pauses: Reals = mean * exponential(uniform(seed, Use.PAUSE, count))

@@ -11,16 +11,16 @@ from perfcore.output import json_text, replacing
 from perfcore.traffic.results import Simulation
 
 MEANINGS: Final = {
-    "arrival_s": ("s", "arrival, since the traffic began"),
-    "queued_s": ("s", "time before it first ran"),
-    "first_token_s": ("s", "first token, since the traffic began; NaN: it never fits"),
-    "finished_s": ("s", "last token, since the traffic began; NaN: it never fits"),
+    "arrival_s": ("s", "arrival, from the start of the traffic"),
+    "queued_s": ("s", "time until it first ran"),
+    "first_token_s": ("s", "first token, from the start of the traffic; NaN if it never fits"),
+    "finished_s": ("s", "last token, from the start of the traffic; NaN if it never fits"),
     "replica": ("", "replica that served it, -1 for none"),
-    "cached_tokens": ("tokens", "of its prompt, in the prefix cache when it first ran"),
-    "preemptions": ("", "times that it lost its KV cache"),
-    "input_len": ("tokens", "prompt, cached tokens included"),
+    "cached_tokens": ("tokens", "prompt tokens found in the prefix cache when it first ran"),
+    "preemptions": ("", "number of times that it lost its KV cache"),
+    "input_len": ("tokens", "prompt, including cached tokens"),
     "output_len": ("tokens", "answer"),
-    "session": ("", "number of its session, -1 for none"),
+    "session": ("", "index of its session, -1 for none"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Tiers of memory below that of the devices, in which the KV cache of prompts is kept."""
+"""Memory tiers below device memory, which keep the KV cache of prompts."""
 
 from typing import Final, NamedTuple
 
@@ -22,7 +22,7 @@ class Tier(NamedTuple):
 
 
 class Loads(NamedTuple):
-    """What a tier holds and how fast, in blocks of hashed tokens of one replica."""
+    """Capacity and speed of a tier, in blocks of hashed tokens of one replica."""
 
     blocks: int
     seconds: float  # to load a block
@@ -58,9 +58,9 @@ def block_bytes(replica: Replica, hashed_tokens: int) -> float:
 
 
 def loads_of(replica: Replica, hashed_tokens: int, text: str, most: int) -> list[Loads]:
-    """Return what the tiers hold, ``most`` blocks each; those that are not given hold nothing.
+    """Return the capacity of the tiers, at most ``most`` blocks each; 0 for tiers not given.
 
-    Attention groups load side by side.
+    Attention groups load in parallel.
 
     Raises
     ------

@@ -126,8 +126,8 @@ def first_rows(trace: Trace, rows: int) -> Trace:
 def replayed(trace: Trace, repeat: int = 1, speed: float = 1.0) -> Requests:
     """Return the requests of a trace, repeated and accelerated.
 
-    A repetition starts one mean gap after the last arrival of the one before. It brings new
-    sessions and new prompts: nothing of it is in a cache.
+    A repetition starts one mean gap after the last arrival of the previous one. Its sessions and
+    prompts are new, so no cache has them.
     """
     rows = len(trace.arrival_s)
     if rows * repeat > MOST_REQUESTS:
@@ -369,7 +369,7 @@ def _refuse(place: Place, problem: str) -> NoReturn:
 
 
 class _Names:
-    """Numbers of names, in the order of their first appearance."""
+    """Numbering of names in the order of their first appearance."""
 
     def __init__(self) -> None:
         self._known: dict[object, int] = {}
@@ -494,7 +494,7 @@ class _Columns:
         self._last = float(arrival_s[-1])
 
     def _add_hashes(self, rows: list[_Row], input_len: Reals) -> None:
-        """Append the ids of whole blocks: a block is the same only after the same prefix."""
+        """Append the ids of whole blocks; blocks are equal only if their prefixes are, too."""
         for row, length in zip(rows, input_len, strict=True):
             previous = -1
             for name in row.hashes[: int(length) // MOONCAKE_BLOCK]:
@@ -523,7 +523,7 @@ def _checked(value: object, limits: Limits, place: Place, name: str) -> float:
 
 
 def _sorted(trace: Trace) -> Trace:
-    """Return a trace in order of arrival; sessions of one request each are none."""
+    """Return a trace in order of arrival, without sessions that have a single request."""
     order = np.argsort(trace.arrival_s, kind="stable")
     several = len(np.unique(trace.session)) < len(order)
     return trace._replace(

@@ -35,7 +35,7 @@ def checked(write):
         (row(value=0.0031), "times faster than the physical bound"),
         (row("ttft_s", 0.003), "times faster than the physical bound"),
         (row("output_tokens_per_s_per_device", 9000), "times faster than the physical bound"),
-        (row("power_w_per_device", 1900), "above the 700 W of a board"),
+        (row("power_w_per_device", 1900), "exceed the 700 W of a board"),
         (row("ttft_s", 0.9, note="median 0.05"), "a cold start"),
         (row("output_tokens_per_s_per_device", 900, "saturation", 4), "not saturated"),
         (row(note="example values: replace them"), "an example of the template"),

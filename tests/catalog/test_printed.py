@@ -84,5 +84,5 @@ def test_other_models_are_not_found_and_none_is_suggested_in_their_place(name):
 
 
 def test_a_gguf_file_of_unknown_width_asks_for_the_format():
-    with pytest.raises(InputError, match="published in 'gguf', which is no weight format here"):
+    with pytest.raises(InputError, match="published in 'gguf', which is not a weight format here"):
         Configuration("unsloth/DeepSeek-R1-GGUF", "b200", tp=8)

@@ -72,10 +72,10 @@ def test_the_date_decides_without_a_version():
 @pytest.mark.parametrize(
     ("engine", "version", "fault"),
     [
-        ("vllm", f"{'9' * 5000}.1", "is no version of vllm"),
-        ("vllm", "newest", "'newest' is no version of vllm; write it like 0.7"),
-        ("vllm", "b4567", "'b4567' is no version of vllm"),
-        ("llamacpp", "0.7.3", "'0.7.3' is no version of llamacpp; write it like b3050"),
+        ("vllm", f"{'9' * 5000}.1", "is not a version of vllm"),
+        ("vllm", "newest", "'newest' is not a version of vllm; write it like 0.7"),
+        ("vllm", "b4567", "'b4567' is not a version of vllm"),
+        ("llamacpp", "0.7.3", "'0.7.3' is not a version of llamacpp; write it like b3050"),
         ("sglang", "0.5.6", "sglang has one entry for all its versions; leave it out"),
         ("vllm-2024", "0.5.1", "vllm-2024 is one release of vllm; leave out the version"),
         ("vllm-2026", "0.22", "vllm-2026 is one release of vllm; leave out the version"),

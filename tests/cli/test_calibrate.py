@@ -201,11 +201,11 @@ def test_one_model_on_one_device_gets_a_held_out_figure(table):
     assert "load left out" in invoke("calibrate", "--measurements", table())
 
 
-def test_a_factor_that_is_not_believed_is_refused(table):
+def test_an_implausible_factor_is_refused(table):
     path = table(12.0)
     (line,) = invoke("calibrate", "--measurements", path, code=2).splitlines()
 
-    assert "the rows ask for a factor of" in line
+    assert "the rows need implausible factors on constants" in line
     assert "(line " in line
     assert "--keep-suspect" in line
     assert "factor" in invoke("calibrate", "--measurements", path, "--keep-suspect")

@@ -25,9 +25,9 @@ def test_a_line_that_is_typed_in():
     printed = invoke("tpot=10.5ms", "ttft=85ms", *LINE)
 
     assert "llama-3.1-8b, bf16, h100-sxm, vllm, closed_loop, 16 in flight" in printed
-    assert printed.count("as expected") == 2
+    assert printed.replace("The result is as expected.", "").count("as expected") == 2
     assert "bottleneck" in printed
-    assert "This is what should be expected." in printed
+    assert "The result is as expected." in printed
     assert len(printed.splitlines()) < 24
 
 
@@ -86,7 +86,7 @@ def test_bare_numbers_are_in_si_units():
         (("speed=3", *LINE), "no metric or column 'speed'"),
         (("tpot=soon", *LINE), "tpot=soon"),
         (("tpot=-1", *LINE), "must be above 0"),
-        (("tpot=inf", *LINE), "no finite number"),
+        (("tpot=inf", *LINE), "not a finite number"),
         (("missing.json", *LINE), "no such file"),
         (("tpot=10ms", "--model", "nonsense", "--device", "l4"), "unknown model 'nonsense'"),
         (("tpot=10ms", *LINE, "--mode", "fast"), "fast"),

@@ -129,7 +129,7 @@ def test_outputs_that_the_system_refuses(save, tmp_path):
     path = save(LLAMA)
 
     assert "is a directory" in refused("import", path, "-o", tmp_path)[0]
-    assert "make it first" in refused("import", path, "-o", tmp_path / "missing" / "own.csv")[0]
+    assert "create it first" in refused("import", path, "-o", tmp_path / "missing" / "own.csv")[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.json"]
 
 

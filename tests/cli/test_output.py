@@ -33,7 +33,7 @@ def test_what_cannot_be_written_is_refused(tmp_path):
     os.mkfifo(pipe)
 
     assert refusal(tmp_path) == f"--rows: {str(tmp_path)!r} is a directory; name a file"
-    assert "'missing' is not a directory; make it first" in refusal("missing/x.csv")
+    assert "'missing' is not a directory; create it first" in refusal("missing/x.csv")
     assert "not a directory" in refusal(read / "x.csv")
     assert "not a regular file" in refusal(pipe)
     assert "is also an input file" in refusal(tmp_path / "." / "read.csv", [read])
@@ -84,4 +84,4 @@ def test_commands_check_their_output(command):
     result = CliRunner().invoke(program, command)
 
     assert result.exit_code == 2
-    assert "'missing' is not a directory; make it first" in result.stderr
+    assert "'missing' is not a directory; create it first" in result.stderr

@@ -142,7 +142,7 @@ def test_command_explains_an_empty_result(spec):
         (["--minimize", "tpot_s", "--top", "600000"], "--top: 600,000 is not from 1 to 10,000"),
         (["--minimize", "tpot_s", "--top", "0"], "--top: 0 is not from 1 to 10,000"),
         (["--minimize", "tpot_s", "-o", "best.xlsx"], "must end in .parquet, .csv, .json"),
-        (["--minimize", "tpot_s", "-o", "missing/best.csv"], "make it first"),
+        (["--minimize", "tpot_s", "-o", "missing/best.csv"], "create it first"),
     ],
 )
 def test_faults(spec, arguments, message):

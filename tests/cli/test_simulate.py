@@ -220,7 +220,7 @@ def test_every_setting_of_traffic_and_of_the_configuration_has_an_option():
 def test_options_of_a_point_say_what_replaces_them(command, name):
     option = f"--{name.replace('_', '-')}"
 
-    assert f"{option} has no place beside traffic" in refused(*command, option, "4")[0]
+    assert f"{option} cannot be combined with traffic" in refused(*command, option, "4")[0]
 
 
 @pytest.mark.parametrize("option", ["--routing", "--admission", "--order", "--kv-tiers"])

@@ -424,9 +424,9 @@ def test_the_bound_has_the_power_limit_but_not_the_engines_stack():
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        ({"engine": "vllm", "engine_version": "new"}, "engine_version: 'new' is no version"),
+        ({"engine": "vllm", "engine_version": "new"}, "engine_version: 'new' is not a version"),
         ({"engine_version": "0.7.3"}, "engine_version: default has one entry"),
-        ({"engine_version": 7}, "engine_version: 7 is no text; write it in quotes"),
+        ({"engine_version": 7}, "engine_version: 7 is not a text; write it in quotes"),
         ({"backend": "cud"}, "backend: unknown value 'cud'; did you mean 'cuda'?"),
         ({"backend": "metal"}, "backend: h100-sxm has no back end 'metal'; use cuda or vulkan"),
         ({"eager": "perhaps"}, "eager: 'perhaps' is neither true nor false"),

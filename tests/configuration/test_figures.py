@@ -47,7 +47,7 @@ def test_a_point_is_a_dictionary_and_a_table():
     assert point == dict(point)
     value, unit, interval, meaning = rows["tpot_s"]
     assert float(value) == pytest.approx(point["tpot_s"], rel=1e-3)
-    assert (unit, meaning.split(" (")[0]) == ("s", "time per output token")
+    assert (unit, meaning.split(" (")[0]) == ("s", "mean time per output token after the first")
     assert float(interval.split(" to ")[1]) == pytest.approx(point["tpot_high_s"], rel=1e-3)
     assert rows["batch"][0] == "8"
     assert set(point) == set(rows) - {"column"}
@@ -82,7 +82,7 @@ def test_a_simulation_has_the_meanings_of_simulations():
 
     assert isinstance(found, Figures)
     assert cells.bold[0] == "status ok, slo met"
-    assert by_name(cells)["energy_per_output_token_j"][3] == "energy_j by output tokens"
+    assert by_name(cells)["energy_per_output_token_j"][3] == "energy_j per output token"
 
 
 def test_fleets_are_rows_and_commands():

@@ -18,7 +18,7 @@ def test_the_page_is_returned_and_written(page):
     ("output", "fault"),
     [
         ("page.txt", "must end in .html"),
-        ("none/page.html", "is not a directory; make it first"),
+        ("none/page.html", "is not a directory; create it first"),
         ("run/data/page.html", "is among the files of the run"),
     ],
 )

@@ -111,7 +111,7 @@ def test_a_device_of_ones_own_is_found_from_the_file(tmp_path, monkeypatch):
     [
         (["there.toml"], "'there.toml' exists; name another, or delete it"),
         (["sweep.json"], "must end in .toml; write sweep.toml"),
-        (["missing/sweep.toml"], "is not a directory; make it first"),
+        (["missing/sweep.toml"], "is not a directory; create it first"),
         *(
             ([name], f"FILE: {name!r} must end in .toml; write sweep.toml")
             for name in ("", ".", "..")

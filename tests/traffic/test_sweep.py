@@ -359,7 +359,7 @@ def test_runs_are_compared(tmp_path):
             "traffic.input_len[2]: 'uniform:1..2' is a duplicate",
         ),
         ({"slo": "mtbf<=3"}, "unknown latency 'mtbf'"),
-        ({"slo": 3}, "traffic.slo: 3 is no list of text"),
+        ({"slo": 3}, "traffic.slo: 3 is not a list of texts"),
         ({"daily": 2, "request_rate": "1@1s,2"}, "traffic.daily: beside stages of request_rate"),
         ({"prefix_cache": 3}, "traffic.prefix_cache: unknown value of prefix_cache '3'"),
         ({"routing": [["a"]]}, "traffic.routing[1]: ['a'] is not text"),

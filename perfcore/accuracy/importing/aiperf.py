@@ -211,7 +211,7 @@ def _unusual_prompts(config: Record) -> str:
         return "prompts share a prefix, which may be cached"
     kind = text_of(inner, "custom_dataset_type") or text_of(config, "custom_dataset_type")
     if kind in ("mooncake_trace", "multi_turn"):
-        return f"prompts of a {kind} share their beginnings, which may be cached"
+        return f"prompts of a {kind} share prefixes, which may be cached"
     image = section(inner, "image")
     if count(section(image, "width"), "mean") or count(config, "image_width_mean"):
         return "prompts have images, whose time is not modelled"
@@ -262,7 +262,7 @@ def _reason(record: Record, config: Record) -> str:
     if record.get("was_cancelled"):
         return "the run was cancelled"
     if False in (config.get("streaming"), section(config, "endpoint").get("streaming")):
-        return "answers were not streamed, so that tokens have no times; use --streaming"
+        return "answers were not streamed, so tokens have no times; use --streaming"
     done = count(section(record, "request_count"), "avg")
     failed = count(section(record, "error_request_count"), "avg")
     if failed and done < _COMPLETED * (done + failed):

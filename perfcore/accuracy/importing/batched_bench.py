@@ -41,7 +41,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
     values = {"ttft_s": first, "tpot_s": None if whole is None else whole / tokens}
     if count(record, "is_pp_shared"):
         del values["ttft_s"]
-        yield "t_pp: the prompt is shared, so that it was processed once for all sequences"
+        yield "t_pp: the prompt is shared, so it was processed once for all sequences"
     options = ("n_batch", "n_ubatch", "flash_attn", "n_threads")
     shown = (f"{name} {count(record, name):g}" for name in options if name in record)
     yield Run(

@@ -35,7 +35,7 @@ Printed = Callable[[str], list[dict[str, object]]]
 
 
 class Document(NamedTuple):
-    """Results in a file, and remarks on what was passed over."""
+    """Results in a file, and remarks on skipped parts."""
 
     records: list[Record]
     notes: list[str]
@@ -156,7 +156,7 @@ def _json(path: str, text: str, notes: list[str]) -> Iterator[object]:
 def _decoded(decoder: json.JSONDecoder, text: str, place: int) -> tuple[object, int]:
     """Return the object or list at a place and the place after it."""
     if text[place] not in "{[":
-        raise json.JSONDecodeError("text that is no JSON", text, place)
+        raise json.JSONDecodeError("text that is not JSON", text, place)
     document, after = decoder.raw_decode(text, place)
     return document, after
 

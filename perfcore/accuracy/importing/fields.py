@@ -53,7 +53,7 @@ class Run(NamedTuple):
 
 
 class Tool(NamedTuple):
-    """Reader of one tool's results, and its declaration of what they state."""
+    """Reader of one tool's results, with a declaration of their contents."""
 
     name: str
     files: str  # forms that are read

@@ -81,7 +81,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
     if cached:
         yield f"{cached:g} tokens of the prompt came from the cache"
     elif prompt < SHORT_PROMPT or not took:
-        yield f"the rate of a prompt of {prompt:g} tokens says little"
+        yield f"a prompt of {prompt:g} tokens is too short to measure a rate"
     else:
         rate = {"prefill_tokens_per_s": prompt / (took * _MS)}
         yield Run(stated | {"output_len": 1.0}, rate, doubts=doubts)

@@ -187,7 +187,7 @@ def _like(printed_name: str, parameters: float) -> str:
 
 
 def _note(record: Record) -> str:
-    """Return the back end and the options that no column holds, so that rows can be told apart."""
+    """Return the back end and the options without a column, which distinguish rows."""
     options = (
         f"{name} {'auto' if str(record[name]) == _AUTO else int(count(record, name))}"
         for name in _OPTIONS

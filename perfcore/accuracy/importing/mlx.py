@@ -55,7 +55,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
     answer = {"output_len": count(record, "generation_tokens")}
     yield Run(stated | answer, {"tpot_s": batch / decode}, doubts=doubts)
     if prompt < SHORT_PROMPT:
-        yield f"the rate of a prompt of {prompt:g} tokens says little"
+        yield f"a prompt of {prompt:g} tokens is too short to measure a rate"
     else:
         yield Run(stated | {"output_len": 1.0}, {"prefill_tokens_per_s": prefill}, doubts=doubts)
 

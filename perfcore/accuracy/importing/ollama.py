@@ -78,7 +78,7 @@ def read(record: Record, reading: Reading) -> Iterator[Run | str]:
         note="ollama",
     )
     if prompt < SHORT_PROMPT or not took:
-        yield f"the rate of a prompt of {prompt:g} tokens says little"
+        yield f"a prompt of {prompt:g} tokens is too short to measure a rate"
         return
     yield Run(
         stated | {"output_len": 1.0},

@@ -1,4 +1,4 @@
-"""Tests whether a run had enough requests for what its mode says."""
+"""Tests whether a run had enough requests for its mode."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -30,9 +30,9 @@ def _of_few(
         return list(rows), ""
     burst = requests <= concurrency
     why = (
-        "no request was followed by another, so that the mode is static"
+        "no request was followed by another, so the mode is static"
         if burst
-        else "start and end of the run rule its means"
+        else "the start and end of the run dominate its means"
     )
     remark = (
         f"{requests:g} requests for {concurrency:.4g} in flight: {why}; ask for at least ten times "
@@ -53,6 +53,6 @@ def _unsaturated(rows: Sequence[Measurement], requests: float) -> tuple[list[Mea
         return list(rows), ""
     remark = (
         f"{requests:g} requests are fewer than the {fit:g} that fit at once: not saturated, so "
-        f"that the row is a static batch of {requests:g}; ask for more"
+        f"the row is a static batch of {requests:g}; ask for more"
     )
     return [row._replace(mode="static", concurrency=requests) for row in rows], remark

@@ -128,7 +128,7 @@ def unsuitable(record: Record) -> str:
         ):
             return f"{what} have no column ({next(name for name in names if info.get(name))})"
     if text_of(info, "ramp_up_strategy"):
-        return "a rate that rises during the run has no mean that lasts"
+        return "a rate that rises during the run has no steady mean"
     kind = f"{text_of(info, 'endpoint_type')} {text_of(info, 'backend')}"
     if any(word in kind for word in ("pooling", "embed", "rerank", "audio")):
         return f"{kind.split(maxsplit=1)[0]} generates no text"
@@ -139,7 +139,7 @@ def unusual_prompts(record: Record) -> str:
     """Return why the time of prompts is not that of their tokens, or ``""``."""
     name = text_of(record, "dataset_name").replace("-", "_")
     if name in ("generated_shared_prefix", "prefix_repetition", "mooncake", "multi_turn"):
-        return f"prompts of {name} share their beginnings, which may be cached"
+        return f"prompts of {name} share prefixes, which may be cached"
     if name in ("image", "random_mm", "mmmu", "vision_arena", "lmms_eval"):
         return f"prompts of {name} have images, whose time is not modelled"
     return ""

@@ -64,7 +64,7 @@ def template_rows(given: Mapping[str, object]) -> Iterator[Measurement]:
 
 
 def typed_row(given: Mapping[str, object]) -> Measurement:
-    """Return a row of one sequence for a number that is typed in, with what is given."""
+    """Return a row of one sequence for a typed-in number and the given columns."""
     plain = _EXAMPLE._replace(
         mode="static" if given.get("concurrency", 1.0) == 1.0 else "closed_loop",
         engine="default",

@@ -365,7 +365,7 @@ def _contradiction(record: Record, metric: str, reading: Reading) -> None:
 
 
 def _of_totals(record: Record, completed: float, tokens_out: float) -> Iterator[str]:
-    """Yield what times, throughput, tokens and the duration of a run say against each other."""
+    """Yield contradictions between times, throughput, tokens and the duration of a run."""
     duration, stated = count(record, "duration"), count(record, "output_throughput")
     rate = tokens_out / duration if duration else 0.0
     if rate and stated and not 1.0 / _ROUNDED < stated / rate < _ROUNDED:

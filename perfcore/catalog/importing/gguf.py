@@ -109,7 +109,7 @@ _WIDTHS: Final = ((3.0, "q2_k"), (4.0, "q3_k_m"), (5.2, "q4_k_m"), (6.2, "q5_k_m
 
 
 def _nearest(bits: float) -> str:
-    """Return the format whose kernels a file with bits of its own runs on."""
+    """Return the format whose kernels run a file with mixed bits."""
     return next((name for most, name in _WIDTHS if bits <= most), "q8_0")
 
 

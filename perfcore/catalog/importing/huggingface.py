@@ -141,7 +141,7 @@ def _tied_twice(values: Mapping[str, object], key: str) -> str:
 
 
 def _not_understood(kept: Patterns) -> str:
-    """Return a note on patterns that are not followed: what they name counts as quantised."""
+    """Return a note on unsupported patterns; the modules that they name count as quantised."""
     if not kept.unread:
         return ""
     listed = ", ".join(show(text) for text in kept.unread[:3])
@@ -149,7 +149,7 @@ def _not_understood(kept: Patterns) -> str:
 
 
 def _notes(fields: Fields, outer: Fields, model_type: str, *, known: bool) -> list[str]:
-    """Return what was taken for granted or not read; record what may change arithmetic."""
+    """Return notes on assumed and unread keys; record faults of keys that may change arithmetic."""
     notes = []
     noted, serious = unread(fields, outer)
     if noted:
@@ -367,7 +367,7 @@ _BESIDE_THINKER: Final = ("talker_config", "code2wav_config", "token2wav_config"
 
 
 def _without_speech(values: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the part of a model that writes text; what speaks it is beside it (Qwen omni)."""
+    """Return the text-generating part of a model, without the part for speech (Qwen omni)."""
     thinker = values.get("thinker_config")
     if not isinstance(thinker, dict):
         return values
@@ -435,8 +435,8 @@ def _check_unknown(fields: Fields, model_type: str) -> None:
     place = f"{fields.place}: model_type {show(model_type)} is unknown"
     if listed and not any(str(name).endswith(_DECODERS) for name in listed):
         fields.faults.append(
-            f"{place}, and {show(listed[0])} is no causal language model by its name; use one, or "
-            f"{REMEDY}"
+            f"{place}, and {show(listed[0])} is not a causal language model by its name; "
+            f"use one, or {REMEDY}"
         )
     other = [
         key

@@ -40,7 +40,7 @@ def is_params(values: Mapping[str, object]) -> bool:
 
 
 def as_config(values: Mapping[str, object]) -> dict[str, object]:
-    """Return a ``params.json`` as a ``config.json``; what is not understood stays as it is."""
+    """Return a ``params.json`` as a ``config.json``; unknown keys are left unchanged."""
     config: dict[str, object] = {"model_type": "mistral"}
     config |= {key: value for key, value in values.items() if key not in _READ}
     config |= {name: values[key] for key, name in _KEYS.items() if key in values}

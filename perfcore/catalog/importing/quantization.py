@@ -102,7 +102,7 @@ def _name_of(beside: Facts) -> str:
 
 
 def _of_file(beside: Facts) -> Quantisation:
-    """Return the format that a file beside ``config.json`` states."""
+    """Return the format stated by another file in the directory of ``config.json``."""
     name, method = _name_of(beside), BESIDE.get(_name_of(beside), "")
     values = {key: value for key, value in beside.items() if key != FILE}
     if not method:
@@ -115,7 +115,7 @@ def _of_file(beside: Facts) -> Quantisation:
 
 
 def _unless_contradicted(found: Quantisation, beside: Facts | None) -> Quantisation:
-    """Return a format with a note if a file beside ``config.json`` has another."""
+    """Return a format, with a note if another file in the directory states a different one."""
     other = _of_file(beside) if beside else found
     if other.dtype in (found.dtype, "unknown", _UNQUANTISED):
         return found
@@ -259,7 +259,7 @@ def _integers(family: str) -> Callable[[Fields, Facts], Quantisation]:
 
 
 def _experts_int8(_: Fields, __: Facts) -> Quantisation:
-    """Read vLLM's ``experts_int8``, which leaves everything beside the experts at 16 bits."""
+    """Read vLLM's ``experts_int8``, which leaves everything but the experts at 16 bits."""
     return Quantisation("int8 experts", "int8", targets=(r"re:.*mlp\.experts\..*",))
 
 

@@ -116,7 +116,7 @@ def winners(source: Source, by: str, metric: str | None) -> Picture:
         table += cells
     finding = ", ".join(verdicts)
     if len(source.axes[by]) == 1:
-        finding = f"{leading[0]} is the only {by}, so that it is best wherever it runs"
+        finding = f"{leading[0]} is the only {by}, so it is best wherever it runs"
     header = ("metric", *tips)
     return Picture(
         kind=kind,

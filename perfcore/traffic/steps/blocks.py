@@ -8,19 +8,19 @@ from perfcore.traffic.steps.records import CHAINS, LOWER, NOBODY, Limits, Offere
 
 @jit.inlined
 def blocks_of(limits: Limits, context: float) -> int:
-    """Return the blocks of a sequence with ``context`` tokens of KV cache, hashed ones included."""
+    """Return the blocks of a sequence with ``context`` tokens, including hashed ones."""
     return int(ceil_of(context * (1.0 / limits.block_tokens))) + limits.fixed_blocks
 
 
 @jit.inlined
 def prompt_of(offered: Offered, state: State, request: int) -> int:
-    """Return the tokens to prefill: the prompt, and what was written before a preemption."""
+    """Return the tokens to prefill: the prompt, and those generated before a preemption."""
     return int(offered.input_len[request] + int(state.written[request]))
 
 
 @jit.inlined
 def context_of(replica: Replica, state: State, request: int, step: int) -> float:
-    """Return the context of a sequence in a write step, its own token included."""
+    """Return the context of a sequence in a decode step, including its own token."""
     return float(state.start[request] + replica.step_tokens * step)
 
 
@@ -28,7 +28,7 @@ def context_of(replica: Replica, state: State, request: int, step: int) -> float
 def own_blocks(
     replica: Replica, limits: Limits, offered: Offered, state: State, server: int
 ) -> int:
-    """Return the blocks of running requests in the next write step, without hashed ones."""
+    """Return the blocks of running requests in the next decode step, without hashed ones."""
     total = 0
     step = state.write_steps[server]
     for position in range(state.running[server]):
@@ -65,7 +65,7 @@ def own_at_most(
 
 @jit.inlined
 def hit_blocks(limits: Limits, offered: Offered, state: State, server: int, request: int) -> int:
-    """Return the leading blocks of a prompt that any tier has; its last token is never cached."""
+    """Return the leading blocks of a prompt found in any tier; its last token is never cached."""
     first = offered.first_block[request]
     tokens = prompt_of(offered, state, request) - 1
     most = min(offered.first_block[request + 1] - first, tokens // limits.hashed_tokens)
@@ -80,10 +80,10 @@ def hit_blocks(limits: Limits, offered: Offered, state: State, server: int, requ
 
 @jit.inlined
 def found_again(limits: Limits, offered: Offered, state: State, server: int, request: int) -> int:
-    """Return the leading tokens that a preempted request finds in blocks that nobody has taken.
+    """Return the leading tokens of a preempted request whose blocks have not been reused.
 
-    Blocks are free in the order in which they are taken, its last ones first. The last token of
-    its prompt is never among them.
+    Its freed blocks are reused from the last to the first. The last token of its prompt never
+    counts.
     """
     left = min(
         state.kept[request] - (state.taken[server] - state.kept_at[request]),
@@ -228,7 +228,7 @@ def use_hits(
 
 @jit.inlined
 def share_prompt(limits: Limits, offered: Offered, state: State, server: int, request: int) -> None:
-    """Offer the whole blocks of a prompt that has been prefilled to others."""
+    """Offer the whole blocks of a prefilled prompt to other requests."""
     first = offered.first_block[request]
     whole = prompt_of(offered, state, request) // limits.hashed_tokens
     for place in range(first, min(offered.first_block[request + 1], first + whole)):

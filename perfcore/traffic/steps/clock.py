@@ -1,4 +1,4 @@
-"""Time of steps, and what is counted over it."""
+"""Time of steps, and the quantities counted over it."""
 
 import numpy as np
 
@@ -72,9 +72,9 @@ def add_gap(state: State, seconds: float, count: float) -> None:
 def mean_context(
     replica: Replica, limits: Limits, state: State, server: int, writing: int, step: int
 ) -> Context:
-    """Return the mean context of the sequences that write in a write step.
+    """Return the mean context of the sequences in a decode step.
 
-    Where all are known to be as long as a window, nothing is summed.
+    If all are known to be as long as a window, nothing is summed.
     """
     if writing == 0:
         return Context(0.0, 0.0, 0.0)
@@ -109,7 +109,7 @@ def mean_context(
 def used_tokens(
     replica: Replica, limits: Limits, offered: Offered, state: State, server: int
 ) -> float:
-    """Return the tokens in the KV cache of running requests, shared ones counted once."""
+    """Return the tokens in the KV cache of running requests, counting shared ones once."""
     step = state.write_steps[server]
     writers = state.writing[server]
     used = state.starts[server] + writers * (replica.step_tokens * step)
@@ -121,7 +121,7 @@ def used_tokens(
 
 @jit.inlined
 def count_gaps(limits: Limits, state: State, server: int, writing: int, span: Span) -> None:
-    """Count the times between tokens in a span of steps in which ``writing`` sequences write."""
+    """Count the times between tokens in a span of steps with ``writing`` sequences in decode."""
     begin = state.clock[server]
     steady = state.steady[server]
     if steady > 0:
@@ -136,7 +136,7 @@ def count_gaps(limits: Limits, state: State, server: int, writing: int, span: Sp
 
 @jit.inlined
 def equal_steps(replica: Replica, limits: Limits, state: State, server: int) -> int:
-    """Return the write steps for which nothing changes but contexts, at least one."""
+    """Return the number of decode steps, at least one, in which only contexts change."""
     step = state.write_steps[server]
     steps = state.next_end[server] - step
     if limits.reserved == 0:

@@ -38,10 +38,10 @@ PHYSICS = loops.FORMULAS  # importing them makes them callable from compiled cod
 
 @jit.inlined
 def choose(limits: Limits, offered: Offered, state: State, request: int) -> int:
-    """Return the server of a request.
+    """Return the server for a request.
 
-    In turn; or the one with the fewest requests; or the one with the fewest prompt tokens to
-    prefill, those of the request that it has not cached included. The first of equals.
+    It is the next one in turn, the one with the fewest requests, or the one with the fewest prompt
+    tokens to prefill, including those of the request that it has not cached. Ties go to the first.
     """
     servers = limits.servers
     if limits.routing == ROUND_ROBIN:
@@ -138,7 +138,7 @@ def run(
 
 @jit.inlined
 def hand_on(ahead: Side, behind: Side) -> None:
-    """Send the caches of the prompts that have just been prefilled to the servers for answers.
+    """Send the caches of the prompts that have just been prefilled to the decode servers.
 
     Requests of one token have ended instead. The requests of the second pool have the time of a
     layer's transfer in place of their arrival.
@@ -160,7 +160,7 @@ def hand_on(ahead: Side, behind: Side) -> None:
 
 @jit.inlined
 def earliest_other(limits: Limits, state: State, server: int) -> float:
-    """Return the earliest clock of the servers that have requests, but for one of them."""
+    """Return the earliest clock of the servers that have requests, except one of them."""
     clock = FOREVER
     for other in range(limits.servers):
         works = state.running[other] + state.waiting[other] > 0

@@ -12,43 +12,43 @@ from perfcore.physics.prefill import Prompts
 from perfcore.physics.stages.replica import Replica
 
 NOBODY = -1
-BINS = 1024  # of the timeline
-DROPPED_BITS = 45  # of a gap's float64: 128 bins per octave, at most 0.8 % wide
+BINS = 1024  # bins of the timeline
+DROPPED_BITS = 45  # of a gap's float64, which leaves 128 bins per octave, at most 0.8 % wide
 GAP_BINS = 128 * 48
-LEAST_GAP = 2.0**-24  # s, of the first bin
+LEAST_GAP = 2.0**-24  # lower end of the first bin [s]
 FIRST_GAP_BIN = int(np.float64(LEAST_GAP).view(np.int64)) >> DROPPED_BITS
 ROUND_ROBIN = 0
 LEAST_LOADED = 1
 PREFIX_AWARE = 2
-LOWER = 2  # tiers of memory below that of the devices
-CHAINS = 1 + LOWER  # of blocks in order of use: on the devices, and in each lower tier
-DUE = 0  # places in ``counts``: requests in the heap,
-ROUTED = 1  # routed so far,
-ENDED = 2  # and ended in the last steps
+LOWER = 2  # number of memory tiers below device memory
+CHAINS = 1 + LOWER  # chains of blocks in order of use: on the devices, and in each lower tier
+DUE = 0  # index in ``counts`` of the number of requests in the heap
+ROUTED = 1  # of the number of routed requests
+ENDED = 2  # of the number of requests that ended in the last steps
 
 
 class Limits(NamedTuple):
     """Rules and sizes of one server, as numbers."""
 
-    budget: int  # tokens of a pass
-    passes: int  # that a step takes at once, of all attention groups and stages of a pipeline
+    budget: int  # tokens per pass
+    passes: int  # passes per step: one for each attention group and pipeline stage
     max_sequences: int
-    chunked: int  # 1: prompts in steps of others; 0: whole prompts in steps of their own
-    reserved: int  # 1: all blocks of a request on admission; 0: those of its answer on demand
+    chunked: int  # 1: prompts share steps with decode; 0: whole prompts in separate steps
+    reserved: int  # 1: all blocks are reserved on admission; 0: those of the answer on demand
     by_priority: int
     block_tokens: int
-    blocks: int  # of the KV cache
-    fixed_blocks: int  # that each sequence takes apart from its tokens: windows, states
+    blocks: int  # blocks of the KV cache
+    fixed_blocks: int  # blocks of each sequence that do not depend on its tokens: windows, states
     watermark: int  # blocks that an admission leaves free
-    hashed_tokens: int  # of a block of a prompt that may be shared
-    hashed_blocks: int  # blocks of the KV cache that it takes
+    hashed_tokens: int  # tokens of a hashed block, which prompts may share
+    hashed_blocks: int  # KV-cache blocks per hashed block
     routing: int
     at_once: int  # 1: equal steps are taken at once; 0: one by one, the reference
-    keeps: int  # 1: free blocks keep their content until they are taken (prefix cache)
+    keeps: int  # 1: free blocks keep their content until they are reused (prefix cache)
     prefilled: int  # 1: prompts arrive with their KV cache, from a pool of prefill servers
     requests: int
     servers: int
-    positions: int  # most running requests of a server
+    positions: int  # maximum number of running requests of a server
     hashes: int
 
 
@@ -59,7 +59,7 @@ class Offered(NamedTuple):
     input_len: Integers
     output_len: Integers
     after: Integers
-    next: Integers  # turn of the session
+    next: Integers  # next turn of the session
     priority: Integers
     first_block: Integers
     block_hash: Integers
@@ -71,14 +71,14 @@ class Offered(NamedTuple):
 class Log(NamedTuple):
     """Course of each request."""
 
-    arrival_s: Reals  # known once the request before it has ended
+    arrival_s: Reals  # known once the request that it waits for has ended
     admitted_s: Reals
     first_token_s: Reals
     finished_s: Reals
     server: Integers
     cached_tokens: Integers
     preemptions: Integers
-    ahead: Integers  # requests that wait when it arrives, on all servers
+    ahead: Integers  # requests waiting at its arrival, on all servers
 
 
 class State(NamedTuple):
@@ -89,22 +89,22 @@ class State(NamedTuple):
     write_steps: Integers  # steps in which sequences wrote
     steps: Integers
     running: Integers
-    writing: Integers  # the first of those that run; the others are in their prompts
-    steady: Integers  # the first of those that write, which also did in the last such step
+    writing: Integers  # number in decode, the first of the running ones; the rest are in prefill
+    steady: Integers  # number of those that were also in the last decode step, which come first
     waiting: Integers
-    head: Integers  # of the queue
-    tail: Integers
-    next_end: Integers  # write step at which a sequence ends, at the earliest
-    sure_until: Integers  # write step up to which blocks certainly last
+    head: Integers  # first request of the queue
+    tail: Integers  # last request of the queue
+    next_end: Integers  # earliest write step at which a sequence ends
+    sure_until: Integers  # write step until which blocks are certain to suffice
     starts: Reals  # sum of ``start`` over the sequences that write
-    least_start: Reals  # at most the least of them
+    least_start: Reals  # lower bound on their ``start``
     to_prefill: Integers  # prompt tokens of its requests
     twice: Integers  # uses of hashed blocks beyond the first of each
     cached: Integers  # hashed blocks that are kept
-    unused: Integers  # those of them that no request uses
-    oldest: Integers  # (servers x chains,) unused hashed block, least recently used
-    newest: Integers  # (servers x chains,)
-    lower: Integers  # (servers x lower tiers,) hashed blocks there
+    unused: Integers  # kept blocks that no request uses
+    oldest: Integers  # (servers x chains,) least recently used of the unused hashed blocks
+    newest: Integers  # (servers x chains,) most recently used one
+    lower: Integers  # (servers x lower tiers,) hashed blocks in each tier
     busy_s: Reals
     energy_j: Reals  # while busy
     bytes_moved: Reals
@@ -112,40 +112,40 @@ class State(NamedTuple):
     waiting_s: Reals  # integral of waiting requests
     used_s: Reals  # integral of the tokens in the KV cache of running requests
     hit_tokens: Integers
-    lower_hit_tokens: Integers  # (servers x lower tiers,) those of them found there
+    lower_hit_tokens: Integers  # (servers x lower tiers,) hits found in each tier
     loads: Integers  # hashed blocks that the next step loads
     loads_s: Reals  # time of these loads
-    stalled_s: Reals  # by which loads have lengthened steps
-    prompt_tokens: Integers  # admitted, cached ones included
+    stalled_s: Reals  # time by which loads have lengthened steps
+    prompt_tokens: Integers  # prompt tokens admitted, including cached ones
     preempted: Integers
-    taken: Reals  # tokens for which sequences that write and admissions have taken room
-    most_used: Reals  # tokens in the KV cache of running requests
+    taken: Reals  # tokens for which decode and admissions have taken room
+    most_used: Reals  # maximum of the tokens in the KV cache of running requests
     row: Integers  # (servers x positions,) running requests in order of admission
     start: Reals  # (requests,) context at write step 0, had it written since
     end: Integers  # (requests,) write step at which it ends
     left: Integers  # (requests,) prompt tokens to prefill
     shared: Integers  # (requests,) hashed blocks that it uses
-    users: Integers  # (servers x hashes,) requests that use the block; -1: it is not kept,
-    # -2 - tier: it is in a lower tier
+    users: Integers  # (servers x hashes,) requests that use the block; -1: not kept,
+    # -2 - tier: in a lower tier
     older: Integers  # (servers x hashes,) neighbours of unused blocks in order of use
     newer: Integers  # (servers x hashes,)
     link: Integers  # (requests,) next in the queue
     written: Reals  # (requests,) tokens up to the last prefill or preemption
-    token_s: Reals  # (requests,) time of the last token, if it is not from a step of others
+    token_s: Reals  # (requests,) time of the token from prefill, or of the last before a preemption
     kept: Reals  # (requests,) tokens that its last preemption left in free blocks
-    kept_at: Reals  # (requests,) ``taken`` at that time
+    kept_at: Reals  # (requests,) ``taken`` at the last preemption
     held: Integers  # (hashes of all requests,) 1: the request uses the block
     due_s: Reals  # (requests,) heap of requests whose predecessor has ended
-    due: Integers  # (requests,)
+    due: Integers  # (requests,) requests in the heap
     gaps: Reals  # (bins,) numbers of times between two tokens
     timeline: Reals  # (3 x bins,) integrals of waiting, running and KV cache in use
     bin_s: Reals  # (1,) width of a bin of the timeline
-    ended: Integers  # (requests,) those that have ended in the last steps
+    ended: Integers  # (requests,) requests that ended in the last steps
     counts: Integers  # (3,) requests in the heap, routed, and ended in the last steps
-    lower_blocks: Integers  # (lower tiers,) hashed blocks that each holds
+    lower_blocks: Integers  # (lower tiers,) capacity in hashed blocks
     load_s: Reals  # (lower tiers,) time to load a hashed block
     load_j: Reals  # (1,) energy to write a hashed block to the memory of its devices
-    load_bytes: Reals  # (1,) that this moves
+    load_bytes: Reals  # (1,) bytes that this moves
 
 
 class Side(NamedTuple):
@@ -170,7 +170,7 @@ class Span(NamedTuple):
     """Equal steps of a server, one after the other."""
 
     steps: int
-    first_s: float  # the first of them
+    first_s: float  # time of the first step
     seconds: float
     energy_j: float
     bytes_moved: float

@@ -1,8 +1,9 @@
 """Rules of the scheduler, one function each.
 
-A step of a server carries one token of each sequence that writes (all that it verifies, with
-speculation) and parts of prompts. Sequences that write are always in a step; prompts take what they
-leave of its budget.
+A step of a server carries one token of each sequence in decode (with speculation, all tokens to
+verify) and parts of prompts. Sequences in decode are always in a step; prompts take the rest of its
+token budget. In this package, sequences in decode are said to write, and their steps are write
+steps.
 """
 
 import numpy as np
@@ -39,7 +40,7 @@ ROUNDING = 1e-9  # of numbers of tokens and steps
 def preempt(
     replica: Replica, limits: Limits, offered: Offered, log: Log, state: State, server: int
 ) -> None:
-    """Stop the request that was admitted last; it is prefilled again, with what it has written."""
+    """Stop the request that was admitted last; it is prefilled again with its generated tokens."""
     position = state.running[server] - 1
     request = state.row[server * limits.positions + position]
     state.running[server] = position
@@ -168,11 +169,11 @@ def fill_step(
     server: int,
     admits: bool,
 ) -> Parts:
-    """Return the prompts of a step: those that run, then those that it admits.
+    """Return the prompts of a step: running ones, then those that it admits.
 
-    They take the tokens that the sequences which write leave of the budget of each pass, and a
-    prompt those of one pass at most. Without chunks, whole prompts have steps of their own, a
-    longer one alone.
+    They take what sequences in decode leave of the token budget of each pass; a prompt takes the
+    budget of one pass at most. Without chunks, whole prompts have separate steps, and a prompt
+    longer than the budget runs alone.
     """
     work = no_prompts()
     prompts = 0.0
@@ -210,7 +211,7 @@ def fill_step(
 def begin_writing(
     replica: Replica, limits: Limits, offered: Offered, log: Log, state: State, server: int
 ) -> None:
-    """Let the requests write whose prompts have ended; they have a token more."""
+    """Move requests whose prompts have ended to decode; each gains a token."""
     now = state.clock[server]
     step = state.write_steps[server]
     writing = state.writing[server]
@@ -281,7 +282,7 @@ def finish(limits: Limits, offered: Offered, log: Log, state: State, server: int
 
 @jit.inlined
 def with_loads(replica: Replica, state: State, server: int, span: Span) -> Span:
-    """Return a step that loads blocks from lower tiers beside its work, and lasts as long."""
+    """Return a step that also loads blocks from lower tiers, and lasts at least as long as that."""
     longer_s = max(state.loads_s[server] - span.seconds, 0.0)
     waiting_w = replica.watts.network * replica.layout.devices
     loads = float(state.loads[server])

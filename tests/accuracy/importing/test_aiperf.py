@@ -57,7 +57,7 @@ def test_units_of_times_are_heard(save, unit):
     [
         ({"conversation": {"turn": {"mean": 3}}}, "3 turns of a session"),
         ({"prompt": {"prefix_prompt": {"length": 2000}}}, "prompts share a prefix"),
-        ({"custom_dataset_type": "mooncake_trace"}, "share their beginnings"),
+        ({"custom_dataset_type": "mooncake_trace"}, "share prefixes"),
         ({"image": {"width": {"mean": 512}}}, "have images"),
     ],
 )

@@ -147,9 +147,9 @@ def test_runs_that_no_column_expresses(save, more, reason):
 @pytest.mark.parametrize(
     ("dataset", "words"),
     [
-        ("prefix_repetition", "share their beginnings, which may be cached"),
-        ("generated-shared-prefix", "share their beginnings, which may be cached"),
-        ("mooncake", "share their beginnings, which may be cached"),
+        ("prefix_repetition", "share prefixes, which may be cached"),
+        ("generated-shared-prefix", "share prefixes, which may be cached"),
+        ("mooncake", "share prefixes, which may be cached"),
         ("random-mm", "have images, whose time is not modelled"),
         ("random", ""),
         ("sharegpt", ""),

@@ -249,7 +249,7 @@ def test_a_size_given_twice_is_told():
         ({"model_type": "minicpmv"}, "does not say which text model it has"),
         (
             {"model_type": "other", "architectures": ["OtherV"]},
-            "'OtherV' is no causal language model by its name",
+            "'OtherV' is not a causal language model by its name",
         ),
     ],
 )

@@ -408,7 +408,7 @@ def test_what_is_not_understood_is_said(values):
 
     assert entry.native_dtype == "unknown"
     assert "is not understood" in entry.notes
-    with pytest.raises(InputError, match="which is no weight format here; give one"):
+    with pytest.raises(InputError, match="which is not a weight format here; give one"):
         Configuration(entry, "b200")
     assert Configuration(entry, "b200", weight_format="fp8").evaluate().tpot_s > 0.0
 
