@@ -4,6 +4,8 @@ from math import ceil
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from naive.beside import pace
 
 from perfcore.configuration.configuration import Configuration
@@ -13,7 +15,7 @@ from perfcore.physics.stages.beside import crossing, experts_at
 from perfcore.physics.stages.mixed import host_at, load_at, mixed_at, no_prompts, with_prompt
 from perfcore.physics.stages.passes import Context
 from perfcore.traffic import server
-from perfcore.traffic.others import NO_OTHERS, others_beside
+from perfcore.traffic.others import NO_OTHERS, others_beside, price_of_time
 from perfcore.traffic.results import MONTH, latencies, summary
 from perfcore.traffic.server import (
     Rules,
@@ -207,6 +209,77 @@ def test_littles_law_energy_and_money(options, seed):
     hourly *= economics.price_multiplier
     assert figures["cost_usd"] == pytest.approx(hourly / 3600 * found.makespan_s, rel=1e-12)
     assert figures["cost_per_month_usd"] == pytest.approx(hourly / 3600 * MONTH, rel=1e-12)
+
+
+HERE = st.sampled_from(["h100-sxm", "h20", "mi300x", "b200"])
+THERE = st.sampled_from(["l40s", "h100-sxm", "rtx-4090", "m1-max", "groq-lpu", "h20"])
+ENGINE = st.sampled_from(["vllm", "sglang", "default", "ideal"])
+PAIRS = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "model": st.sampled_from(["qwen3-32b", "gpt-oss-20b", "llama-3.1-8b"]),
+            "device": HERE,
+            "engine": ENGINE,
+            "tp": st.sampled_from([1, 2, 4]),
+            "draft_model": st.sampled_from(["llama-3.2-1b", "gemma-3-1b"]),
+            "draft_device": THERE,
+            "draft_len": st.integers(1, 6),
+            "acceptance": st.floats(0.1, 1.0),
+            "draft_link": st.sampled_from([None, "1 MB/s", "1 TB/s"]),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "model": st.sampled_from(["gpt-oss-20b", "qwen3-30b-a3b"]),
+            "device": HERE,
+            "engine": ENGINE,
+            "dp": st.sampled_from([1, 2]),
+            "weight_format": st.just("fp8"),
+            "expert_device": THERE,
+            "expert_parts": st.integers(1, 5),
+            "expert_link": st.sampled_from([None, "100 MB/s", "1 TB/s"]),
+        }
+    ),
+)
+
+
+@given(PAIRS, st.integers(0, 10**6), st.floats(0.05, 200.0), st.integers(1, 3))
+def test_laws_of_any_pair(options, seed, rate, replicas):
+    """Little's law; boards draw between idle and limit; all are paid; a quiet server is no slower.
+
+    What runs on two devices takes at least as long as the same with links that take no time.
+    """
+    try:
+        configuration = Configuration(**options, scheduler="continuous")
+        replica, others = prepared(configuration)
+    except InputError:
+        assume(False)
+    requests = random_requests(seed, count=30, rate=rate)
+    found = simulate_requests(configuration, requests, Rules(replicas=replicas))
+    figures = summary(found)
+
+    assert figures["completed"] == 30
+    e2e = latencies(found)["e2e"]
+    in_system = found.batch_mean + found.queue_mean
+    assert in_system == pytest.approx(e2e.sum() / found.makespan_s, rel=1e-9)
+    there = configuration.beside.records.device
+    counts = (replicas * replica.layout.devices, replicas * others.devices)
+    idle_w = counts[0] * replica.watts.idle + counts[1] * there.idle_power
+    most_w = counts[0] * replica.watts.limit + counts[1] * there.rated_power
+    mean_w = found.energy_j / found.makespan_s
+    assert idle_w * (1.0 - 1e-9) <= mean_w <= most_w * (1.0 + 1e-9)
+    assert figures["power_w"] * figures["devices"] == pytest.approx(mean_w, rel=1e-12)
+    assert figures["devices"] == sum(counts)
+    rent = found.cost_usd / found.makespan_s
+    own = price_of_time(replica.device, counts[0], replica.economics)
+    assert rent == pytest.approx(own + price_of_time(there, counts[1], replica.economics))
+    link = "draft_link" if "draft_model" in options else "expert_link"
+    apart = requests._replace(arrival_s=np.arange(30) * 1e6)
+    free = configuration.changed(**{link: 1e15})
+    alone, near = (
+        latencies(simulate_requests(one, apart, Rules()))["e2e"] for one in (configuration, free)
+    )
+    assert (alone >= near * (1.0 - 1e-12)).all()
 
 
 @pytest.mark.parametrize("options", BOTH.values(), ids=BOTH)
