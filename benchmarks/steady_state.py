@@ -10,7 +10,8 @@ of equal machines and of pairs whose prefill pool is a random other device; ``al
 one prefill server, whose number of decode servers ``prefill_ratio`` states, busy at most 85 %.
 ``alone shared`` is their TTFT with the queue of a server that prefills several prompts in a step,
 in place of the closed form's M/D/1. ``stages`` are the servers of ``spread`` with 2 or 4 pipeline
-stages. Servers whose requests wait are left out. The last line of stdout is a JSON document of the
+stages; ``drafts`` and ``experts`` those of ``equal`` with a draft, or the experts, on another
+device. Servers whose requests wait are left out. The last line of stdout is a JSON document of the
 relative differences: their median and 90th percentile, and the share above 10 %.
 """
 
@@ -42,6 +43,7 @@ SERVERS = [
 DEVICES = ("h100-sxm", "h200-sxm", "b200", "mi300x", "a100-80gb-sxm")
 ENGINES = ("vllm", "sglang", "trtllm")
 STAGES = (2, 4)
+DRAFT = {"draft_model": "llama-3.2-1b", "draft_len": 3, "acceptance": 0.8}
 FIGURES = ("requests_per_s", "tpot", "ttft", "e2e")
 BUSIEST = 0.85  # of a prefill server that has all prompts
 MOST = 30  # decode servers
@@ -180,12 +182,22 @@ def differences(
     return [one / float(found[name]) - 1.0 for one, name in zip(closed, names, strict=True)]
 
 
+def beside(configuration: Configuration, draws: np.random.Generator) -> dict[str, Configuration]:
+    """Return a server with a draft, and with experts if it has any, on a random other device."""
+    device = str(draws.choice(DEVICES))
+    found = {"drafts": configuration.changed(**DRAFT, draft_device=device)}
+    if configuration.records.model.experts:
+        parts = int(draws.integers(1, 4))
+        found["experts"] = configuration.changed(expert_device=device, expert_parts=parts)
+    return found
+
+
 def main(servers: int, seed: int) -> None:
     """Measure and print."""
     draws = np.random.default_rng(seed)
-    found: dict[str, list[list[float]]] = {
-        name: [] for name in (*SPREADS, "pools", "pairs", "alone", "stages")
-    }
+    others = np.random.default_rng(seed)
+    kinds = ("pools", "pairs", "alone", "stages", "drafts", "experts")
+    found: dict[str, list[list[float]]] = {name: [] for name in (*SPREADS, *kinds)}
     for _ in range(servers):
         configuration = drawn(draws)
         steady = configuration.evaluate()
@@ -204,6 +216,9 @@ def main(servers: int, seed: int) -> None:
         staged = configuration.changed(pp=int(draws.choice(STAGES)))
         if staged.evaluate().running_batch >= configuration.batch:
             found["stages"].append(compared(staged, SPREADS["spread"]))
+        for name, one in beside(configuration, others).items():
+            if one.evaluate().running_batch >= configuration.batch:
+                found[name].append(compared(one, SPREADS["equal"]))
     answer = {}
     for name, rows in found.items():
         table = np.array(rows)

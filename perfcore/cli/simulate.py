@@ -11,7 +11,7 @@ from perfcore.cli.parsing import Command
 from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, devices_option, parse_overrides
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
 from perfcore.errors import InputError, argument
-from perfcore.inputs import AXIS_INPUTS
+from perfcore.inputs import AXIS_INPUTS, DRAFT_AXES, EXPERT_AXES
 from perfcore.limits import Limits
 from perfcore.output import check_output
 from perfcore.reading.places import Place, number
@@ -24,6 +24,7 @@ _OF_TRAFFIC: Final = (
     *("offload", "gpu_layers", "cpu_moe_layers"),
 )
 AXES: Final = tuple(name for name in AXIS_INPUTS if name not in (*_FIXED, *_OF_TRAFFIC))
+BESIDE: Final = (*EXPERT_AXES, *DRAFT_AXES)  # on devices of their own
 _COUNT: Final = Limits("count", 1, 2**40, whole=True)
 _SHARE: Final = Limits("fraction", 0, 0.99)
 
@@ -159,7 +160,7 @@ def traffic_options(
     multiple=True,
     help="Objective: ttft_p99_s<=1s, or tpot_s<=50ms for each request. Repeatable.",
 )
-@axis_options(AXES)
+@axis_options((*AXES, *BESIDE))
 @devices_option()
 @set_option(EXAMPLE)
 @click.option("-o", "--output", metavar="FILE", help="Parquet file to write, one row per request.")
@@ -183,7 +184,8 @@ def simulate(
     simulate shows the distribution of TTFT, TPOT, ITL and end-to-end latency, the running batch,
     KV-cache use, energy and cost, and whether objectives are met. Requests come from a
     trace, arrive at a rate, or are sent by clients that wait for answers; the scheduler forms
-    batches step by step, as vLLM, SGLang and TensorRT-LLM do.
+    batches step by step, as vLLM, SGLang and TensorRT-LLM do. A draft, or routed experts, may be on
+    devices of their own, for which every step waits.
 
     \b
     perfcore simulate llama-3.1-8b h100-sxm --rate 5 --input-len 2048 --output-len 512
@@ -191,6 +193,8 @@ def simulate(
         --slo 'ttft_p99_s<=2s' --slo 'tpot_p95_s<=50ms'
     perfcore simulate llama-3.1-8b h100-sxm --rate 2 --cv 3 --input-len lognormal:1000 --json
     perfcore simulate llama-3.1-8b h100-sxm --rate 20 --replicas 2 --prefill replicas=1
+    perfcore simulate llama-3.3-70b h100-sxm --rate 1 --weight-format fp8 --draft-len 4 \\
+        --acceptance 0.8 --draft-model llama-3.2-1b --draft-device l40s
     perfcore simulate llama-3.1-8b h100-sxm --clients 64 -o requests.parquet --plot timeline.svg
     """  # noqa: D301
     if as_json and as_markdown:
@@ -206,6 +210,7 @@ def simulate(
 
     changed, faults = parse_overrides(overrides)
     setup = {name: options[name] for name in ("model", "device", "devices", *AXES)}
+    setup |= {name: options[name] for name in BESIDE if options[name] is not None}
     configuration = or_faults(
         lambda: Configuration(**setup, scheduler="continuous", overrides=changed),
         faults,
@@ -229,6 +234,7 @@ def simulate(
     simulation = course(configuration, requests, rules, ahead)
     found = {
         **{name: configuration.labels[name] for name in (*_FIXED, *AXES)},
+        **configuration.of_pool,
         **{f"prefill_{name}": value for name, value in settings.items()},
         **figures(configuration, simulation, slos),
     }

@@ -76,7 +76,17 @@ def subject(configuration: Configuration, rules: Rules, ahead: Pool | None) -> s
 
 def _servers_of(configuration: Configuration, rules: Rules) -> str:
     servers = f"{rules.replicas} x " if rules.replicas > 1 else ""
-    return f"{servers}{configuration.device_count} x {configuration.labels['device']}"
+    return f"{servers}{machines(configuration)}"
+
+
+def machines(configuration: Configuration) -> str:
+    """Return the devices of a server, those of a draft or of experts after the others."""
+    own = f"{configuration.device_count} x {configuration.labels['device']}"
+    if configuration.beside is None:
+        return own
+    kind = "the experts" if "expert_device" in configuration.of_pool else "the draft"
+    there = f"{configuration.devices_beside} x {configuration.beside.labels['device']}"
+    return f"{own} and {there} for {kind}"
 
 
 def _opening(pool: Pool, ahead: Pool | None, traffic: Traffic) -> Iterator[Block]:
@@ -98,6 +108,11 @@ def _setting(configuration: Configuration, rules: Rules) -> str:
         f"KV {labels['kv_format']}",
     ]
     parts += [f"{name} {labels[name]}" for name in ("tp", "pp", "dp", "ep") if numbers[name] > 1]
+    parts += [
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in configuration.of_pool.items()
+        if name in ("draft_model", "expert_parts")
+    ]
     parts += [f"KV tiers {rules.kv_tiers}"] if rules.kv_tiers != NONE else []
     parts += [f"routing {rules.routing}"] if rules.replicas > 1 else []
     return ", ".join(parts)

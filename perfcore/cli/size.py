@@ -11,6 +11,7 @@ from perfcore.cli.document import markdown, show
 from perfcore.cli.parsing import Command
 from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, parse_overrides
 from perfcore.cli.simulate import (
+    BESIDE,
     RULES,
     TRAFFIC,
     or_faults,
@@ -42,6 +43,8 @@ POOL_SEVERAL: Final = tuple(
     name for name in PREFILL_AXES if name not in ("prefill_ratio", "prefill_link")
 )
 POOL_SINGLE: Final = ("prefill_link",)
+BESIDE_SEVERAL: Final = tuple(name for name in BESIDE if not name.endswith("_link"))
+BESIDE_SINGLE: Final = ("expert_link", "draft_link")
 _OF_RULES: Final = {
     name: option for name, option in RULES.items() if name not in ("replicas", "kv_tokens")
 }
@@ -84,6 +87,8 @@ def _objective_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @axis_options(POOL_SEVERAL, several=True)
 @axis_options(POOL_SINGLE)
+@axis_options(BESIDE_SEVERAL, several=True)
+@axis_options(BESIDE_SINGLE)
 @click.option(
     "--max-devices", default="4096", metavar="N", help="Maximum devices of a fleet [4096]."
 )
@@ -120,7 +125,8 @@ def size(
 
     Without --device, data-centre GPUs on the market are compared; the name of a device class
     selects all its devices. Options of layouts and formats take lists. With --disaggregate, prefill
-    and decode run on separate servers, whose numbers are chosen together.
+    and decode run on separate servers, whose numbers are chosen together. With --draft-device or
+    --expert-device, every server has further devices beside it, which are paid, too.
 
     \b
     perfcore size llama-3.1-8b --rate 50 --input-len 2048 --output-len 512 \\
@@ -131,6 +137,8 @@ def size(
     perfcore size llama-3.1-8b --clients 200 --think-time 20s --e2e-p95 10s --device l40s,h100-sxm
     perfcore size qwen3-32b --rate 8 --input-len 6Ki --ttft-p95 1s --tpot-p95 30ms \\
         --device h20 --prefill-device h100-sxm,h20
+    perfcore size gpt-oss-120b --rate 20 --ttft-p95 2s --tpot-p95 50ms --device h20 \\
+        --expert-device h100-sxm,h20 --expert-devices 1,2
     """  # noqa: D301
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown exclude each other; give one")
@@ -161,11 +169,12 @@ def size(
         raise InputError(OVERRIDES.sub("--set: ", fault) for fault in faults)
     chosen: dict[str, Any] = {
         name: [word.strip() for word in options[name].split(",")]
-        for name in (*SEVERAL, *POOL_SEVERAL)
+        for name in (*SEVERAL, *POOL_SEVERAL, *BESIDE_SEVERAL)
         if options[name] is not None
     }
     chosen |= {name: options[name] for name in SINGLE}
-    chosen |= {name: options[name] for name in POOL_SINGLE if options[name] is not None}
+    links = (*POOL_SINGLE, *BESIDE_SINGLE)
+    chosen |= {name: options[name] for name in links if options[name] is not None}
     try:
         sizing = fleets.size(
             *(model, traffic, slos, rules),

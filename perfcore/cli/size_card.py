@@ -7,7 +7,7 @@ from math import inf
 from typing import Final
 
 from perfcore.cli.document import Block, Facts, Heading, Panel, Paragraph, Tile, Title
-from perfcore.cli.simulation_card import told
+from perfcore.cli.simulation_card import machines, told
 from perfcore.configuration.configuration import Configuration
 from perfcore.fleets.fleets import Fleet, Sizing
 from perfcore.tables import Row, Table, left, right
@@ -15,6 +15,12 @@ from perfcore.traffic.synthetic import Traffic
 from perfcore.units import format_quantity, plural, significant
 
 _ENGINES: Final = {"vllm": "vLLM", "sglang": "SGLang", "trtllm": "TensorRT-LLM"}
+_TITLES: Final = {  # of axes of devices beside those of a server, whose numbers stand elsewhere
+    "draft_model": "draft",
+    "draft_device": "draft on",
+    "expert_device": "experts on",
+    "expert_parts": "parts",
+}
 _LEAST_SPAN: Final = 10.0  # times of a request, in which traffic reaches its steady state
 
 
@@ -84,13 +90,14 @@ def _ranking(sizing: Sizing, traffic: Traffic) -> Iterator[Block]:
         )
         for place, fleet in enumerate(sizing.fleets, 1)
     ]
-    kind = "pair of devices" if apart else "device"
+    pairs = apart or sizing.fleets[0].configuration.beside is not None
+    kind = "pair of devices" if pairs else "device"
     yield Heading(f"Fleets by price, one per {kind} and format")
     yield Table(
         (
             *right(""),
             *left(*(("prompts on", "answers on") if apart else ("device",))),
-            *left("weights", *_other_names(sizing)),
+            *left("weights", *(_TITLES.get(name, name) for name in _other_names(sizing))),
             *(() if apart else (*right("devices"), *left("layout"))),
             *right("headroom", "power", "$/month"),
             *left("sure"),
@@ -219,13 +226,22 @@ def _other_names(sizing: Sizing) -> list[str]:
     """Return the names of further axes in which fleets differ."""
     return [
         name
-        for name in ("kv_format", "engine")
-        if len({str(fleet.configuration.labels[name]) for fleet in sizing.fleets}) > 1
+        for name in ("kv_format", "engine", *_TITLES)
+        if len({_labels(fleet).get(name) for fleet in sizing.fleets}) > 1
     ]
 
 
+def _labels(fleet: Fleet) -> dict[str, str]:
+    """Return the axes of a fleet as text, those of devices beside it included."""
+    axes = {**fleet.configuration.labels, **fleet.configuration.of_pool}
+    return {
+        name: f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in axes.items()
+    }
+
+
 def _others(fleet: Fleet, sizing: Sizing) -> list[str]:
-    return [str(fleet.configuration.labels[name]) for name in _other_names(sizing)]
+    return [_labels(fleet)[name] for name in _other_names(sizing)]
 
 
 def _devices(fleet: Fleet) -> list[str]:
@@ -249,11 +265,18 @@ def _name(fleet: Fleet) -> str:
 
 
 def _of_each(configuration: Configuration) -> str:
-    return f"{configuration.device_count} x {configuration.labels['device']}"
+    return machines(configuration)
+
+
+def _count(configuration: Configuration) -> str:
+    """Return the number of devices of a server, with those beside it."""
+    beside = configuration.devices_beside
+    own = configuration.device_count
+    return f"({own}+{beside})" if beside else str(own)
 
 
 def _machines(fleet: Fleet) -> str:
-    own = f"{fleet.rules.replicas} x {fleet.configuration.device_count}"
+    own = f"{fleet.rules.replicas} x {_count(fleet.configuration)}"
     if fleet.prefill is None:
         return own
     return f"{fleet.prefill.rules.replicas} x {fleet.prefill.configuration.device_count} + {own}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -25,13 +25,28 @@ _SMALLEST: Final = {
         "output_len": [256],
     }
 }
-_SMALLEST_PAIR: Final = {"scheduler": "disaggregated", "prefill_tp": 1}
-_PAIRS: Final = "pairs"
-_SIMULATION: Final = "simulation"
-_SIMULATED_POOLS: Final = "simulation of two pools"  # whose requests wait for others
-_SIMULATIONS: Final = (_SIMULATION, _SIMULATED_POOLS)  # which share little with the other kernels
+_DRAFT: Final[dict[str, object]] = {
+    "draft_model": "llama-3.2-1b",
+    "draft_device": "h100-sxm",
+    "draft_len": 1,
+    "acceptance": 0.5,
+}
+_EXPERTS: Final[dict[str, object]] = {"model": "gpt-oss-20b", "expert_device": "h100-sxm"}
+_PAIRS: Final[dict[str, dict[str, object]]] = {  # axes
+    "pairs": {"scheduler": "disaggregated", "prefill_tp": 1},
+    "drafts apart": _DRAFT,
+    "experts apart": _EXPERTS,
+}
+_ONE: Final[dict[str, object]] = {"rate": 1, "requests": 1}
+_TWO: Final[dict[str, object]] = {"clients": 1, "requests": 2}  # one of which waits for the other
+_SIMULATIONS: Final[dict[str, dict[str, object]]] = {  # share little with the other kernels
+    "simulation": _ONE,
+    "simulation of two pools": {**_TWO, "prefill": {"replicas": 1}},
+    "simulation with drafts apart": {**_ONE, **_DRAFT},
+    "simulation with experts apart": {**_ONE, **_EXPERTS},
+}
 PROCESS_BYTES: Final = 1 << 30  # of a process that compiles, with room to spare; measured: 520 MB
-_SMALLEST_SERVER: Final = ("llama-3.1-8b", "h100-sxm")
+_SMALLEST_SERVER: Final[dict[str, object]] = {"model": "llama-3.1-8b", "device": "h100-sxm"}
 
 
 @click.command(cls=Command)
@@ -41,7 +56,8 @@ def warmup(as_json: bool) -> None:
 
     Later runs then start at once. Use warmup when you build a container image, or before you start
     many processes together. Besides kernels for every column, warmup compiles one for the columns
-    that searches use most often: TTFT, TPOT, latency, throughput and cost. On two processors, the
+    that searches use most often: TTFT, TPOT, latency, throughput and cost. Kernels for prefill
+    pools, drafts and experts on separate devices are compiled in single precision. On two processors, the
     simulations' kernels are compiled in a second process.
 
     Compiled code is cached in the user's cache directory, or in PERFCORE_CACHE if that is set. The
@@ -58,7 +74,7 @@ def warmup(as_json: bool) -> None:
     if CACHE is None:
         raise OutputError("no directory to cache compiled code; set PERFCORE_CACHE to one")
     started = time.perf_counter()
-    seconds = compile_all([*DTYPES, _PAIRS], _SIMULATIONS)
+    seconds = compile_all([*DTYPES, *_PAIRS], [*_SIMULATIONS])
     elapsed = time.perf_counter() - started
     if as_json:
         dump({"cache": str(CACHE), "seconds": seconds, "elapsed_s": elapsed})
@@ -102,7 +118,8 @@ def _is_worth_a_process() -> bool:
     free = memory_free()
     if (os.cpu_count() or 1) < 2 or (free is not None and free < 2 * PROCESS_BYTES):
         return False
-    return not (compiled_signatures(run_compiled) and compiled_signatures(run_pools_compiled))
+    compiled = (*compiled_signatures(run_compiled), *compiled_signatures(run_pools_compiled))
+    return len(compiled) < len(_SIMULATIONS)
 
 
 def _send(jobs: Sequence[str], sender: Connection) -> None:
@@ -136,14 +153,12 @@ def _compile(job: str) -> dict[str, float]:
     from perfcore.space.space import Space  # noqa: PLC0415
 
     start = time.perf_counter()
-    if job == _SIMULATION:
-        simulate(*_SMALLEST_SERVER, rate=1, requests=1)
+    if job in _SIMULATIONS:
+        given: Any = {**_SMALLEST_SERVER, **_SIMULATIONS[job]}
+        simulate(**given)
         return {job: time.perf_counter() - start}
-    if job == _SIMULATED_POOLS:
-        simulate(*_SMALLEST_SERVER, clients=1, requests=2, prefill={"replicas": 1})
-        return {job: time.perf_counter() - start}
-    if job == _PAIRS:
-        sweep({"axes": {**_SMALLEST["axes"], **_SMALLEST_PAIR}})
+    if job in _PAIRS:
+        sweep({"axes": {**_SMALLEST["axes"], **_PAIRS[job]}})
         return {job: time.perf_counter() - start}
     spec = {**_SMALLEST, "output": {"dtype": job}}
     sweep(spec)

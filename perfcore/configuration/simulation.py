@@ -22,8 +22,11 @@ _OF_RULES: Final = tuple(one.name for one in fields(Rules))
 _OF_CONFIGURATION: Final = tuple(
     one.name
     for one in fields(Configuration)
-    if one.init
-    and one.name not in {"model", "device", "scheduler", "batch", *POOL, *BESIDE, *_OF_TRAFFIC}
+    if one.init and one.name not in {"model", "device", "scheduler", "batch", *POOL, *_OF_TRAFFIC}
+)
+_OF_PREFILL: Final = (
+    "device",
+    *(name for name in _OF_CONFIGURATION if name not in ("devices", *BESIDE)),
 )
 
 
@@ -92,12 +95,11 @@ def prefill_pool(
     InputError
         There are faults in the settings.
     """
-    of_configuration = ("device", *(name for name in _OF_CONFIGURATION if name != "devices"))
     faults: list[str] = []
     for name in settings:
-        if name not in (*of_configuration, *_OF_RULES):
+        if name not in (*_OF_PREFILL, *_OF_RULES):
             place = Place(argument("prefill"), "", faults)
-            place.unknown("setting", name, (*of_configuration, *_OF_RULES))
+            place.unknown("setting", name, (*_OF_PREFILL, *_OF_RULES))
     if faults:
         raise InputError(faults)
     of_rules: dict[str, Any] = {"kv_tokens": None}

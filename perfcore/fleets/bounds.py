@@ -13,12 +13,15 @@ import numpy as np
 from perfcore.physics.attention import index_limit, window_limit
 from perfcore.physics.prefill import Prompts
 from perfcore.physics.stages.batch import batch_at, runnable
+from perfcore.physics.stages.beside import apart_at, drafted_at, with_draft
 from perfcore.physics.stages.capacity import capacity_at
 from perfcore.physics.stages.mixed import load_at, mixed_at, no_prompts
+from perfcore.physics.stages.mixed_beside import apart_step, drafted_step, parts_of_step
 from perfcore.physics.stages.passes import Context, prefill_at, step_at
-from perfcore.physics.stages.point import point_at
+from perfcore.physics.stages.point import point_at, point_beside
 from perfcore.physics.stages.replica import OK, Replica
-from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_DISAGGREGATED
+from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_DISAGGREGATED, Model
+from perfcore.traffic.others import NO_OTHERS, Others
 from perfcore.traffic.requests import Requests
 from perfcore.traffic.server import MOST, Room
 from perfcore.traffic.steps.records import Limits
@@ -92,9 +95,9 @@ def demand_of(requests: Requests, clients: int = 0) -> Demand:
     )
 
 
-def fastest_token_s(replica: Replica, demand: Demand) -> float:
+def fastest_token_s(replica: Replica, demand: Demand, others: Others = NO_OTHERS) -> float:
     """Return the least TPOT of any request: that of a short one alone. [s]"""
-    return _step_s(replica, 1.0, 0.0, demand.shortest_input) / replica.step_tokens
+    return _step_s(replica, others, 1.0, 0.0, demand.shortest_input) / replica.step_tokens
 
 
 def longest_fits(room: Room, demand: Demand) -> bool:
@@ -103,7 +106,12 @@ def longest_fits(room: Room, demand: Demand) -> bool:
 
 
 def fewest_replicas(
-    replica: Replica, limits: Limits, room: Room, demand: Demand, slos: Mapping[str, float]
+    replica: Replica,
+    limits: Limits,
+    room: Room,
+    demand: Demand,
+    slos: Mapping[str, float],
+    others: Others = NO_OTHERS,
 ) -> int:
     """Return a lower bound on the replicas that keep up with ``demand``.
 
@@ -116,14 +124,14 @@ def fewest_replicas(
     sequences = min(limits.max_sequences, max(room.blocks // per_sequence, 1), demand.requests)
     written_s = _least(
         [
-            (part, _step_s(replica, part, 0.0, demand.shortest_input))
+            (part, _step_s(replica, others, part, 0.0, demand.shortest_input))
             for part in _grid(float(sequences))
         ]
     )
     work_s = demand.written_tokens * written_s / replica.step_tokens
     if demand.prompt_tokens > 0.0:
         budget = min(float(limits.budget * limits.passes), demand.prompt_tokens)
-        read_s = _least([(part, _step_s(replica, 0.0, part, 0)) for part in _grid(budget)])
+        read_s = _least([(part, _step_s(replica, others, 0.0, part, 0)) for part in _grid(budget)])
         work_s = max(work_s, demand.prompt_tokens * read_s)
     return max(ceil(work_s / (_GRACE * demand.seconds + _allowed_s(demand, slos))), 1)
 
@@ -135,7 +143,12 @@ def limit_of(slos: Mapping[str, float], *latencies: str) -> float:
 
 
 def steady_state(
-    replica: Replica, demand: Demand, slos: Mapping[str, float], *, apart: bool = False
+    replica: Replica,
+    demand: Demand,
+    slos: Mapping[str, float],
+    others: Others = NO_OTHERS,
+    *,
+    apart: bool = False,
 ) -> Steady:
     """Return a guess of what a replica serves within objectives.
 
@@ -148,16 +161,28 @@ def steady_state(
     replica = replica._replace(deployment=deployment)
     lengths = (demand.input_len, demand.output_len)
     fit = capacity_at(replica, runnable(replica.engine, deployment, float(MOST)), *lengths)
+    draft = others.draft
+    if draft is not None:
+        shared = draft.deployment._replace(prefix_hit=demand.shared)
+        draft = draft._replace(deployment=shared)
+        fit = with_draft(replica, fit, capacity_at(draft, 1.0, *lengths))
     if fit.status != OK:
         return Steady(0.0, 0.0)
 
     def steady(batch: float) -> tuple[bool, Steady]:
         running = batch_at(replica, batch, batch)
-        point = point_at(
-            *(replica, running, fit, *lengths),
-            prefill_at(replica, running, *lengths),
-            step_at(replica, running, *lengths),
-        )
+        if draft is not None:
+            work = drafted_at(replica, draft, running, *lengths)
+            point = point_beside(replica, running, fit, *lengths, work)
+        elif others.experts is not None:
+            work = apart_at(replica, others.experts, running, *lengths)
+            point = point_beside(replica, running, fit, *lengths, work)
+        else:
+            point = point_at(
+                *(replica, running, fit, *lengths),
+                prefill_at(replica, running, *lengths),
+                step_at(replica, running, *lengths),
+            )
         before_s = point.ttft_s if apart else 0.0
         fast = (
             point.tpot_s <= limit_of(slos, "tpot", "itl")
@@ -202,26 +227,46 @@ def _least(steps: list[tuple[float, float]]) -> float:
     return min([*bounds, steps[0][1] / steps[0][0]])
 
 
-def _step_s(replica: Replica, writing: float, tokens: float, context: float) -> float:
+def _step_s(
+    replica: Replica, others: Others, writing: float, tokens: float, context: float
+) -> float:
     """Time of a step of ``writing`` sequences, or of prompt tokens without their attention. [s]
 
-    The tokens are of as many prompts as make the step fastest.
+    The tokens are of as many prompts as make the step fastest. A draft reads prompts meanwhile.
     """
-    model, layout = replica.model, replica.layout
+    layout = replica.layout
     prompts = {1.0, layout.groups, layout.groups * layout.micro_batches} if tokens else {0.0}
+    seen, work = _context_of(replica.model, context), _work_of(replica.model, tokens)
+    steps = []
+    for several in prompts:
+        if others.experts is not None:
+            part = writing / parts_of_step(replica, writing)
+            load = load_at(replica, part, several, tokens, 0.0)
+            step = apart_step(replica, others.experts, load, writing, several, seen, work)
+        elif others.draft is not None:
+            load = load_at(replica, writing, several, tokens, 0.0)
+            own = others.draft.model
+            step = drafted_step(
+                *(replica, others.draft, load, writing, several, 0.0),
+                *(seen, _context_of(own, context), work, no_prompts()),
+            )
+        else:
+            step = mixed_at(replica, load_at(replica, writing, several, tokens, 0.0), seen, work)
+        steps.append(step.seconds)
+    return min(steps)
+
+
+def _context_of(model: Model, context: float) -> Context:
+    """Return what the layers of a model see of a context at least."""
     seen = min(context, index_limit(model)) if model.index_topk > 0.0 else context
     near = 0.0
     if model.window_kv_elements > 0.0 and model.window_chunked == 0.0:
         near = min(context, window_limit(model))
-    work = no_prompts()
-    if tokens > 0.0:
-        work = Prompts(tokens, tokens, model.global_prefill_score_flops, 0.0, 0.0, 0.0)
-    return min(
-        mixed_at(
-            replica,
-            load_at(replica, writing, several, tokens, 0.0),
-            Context(context, seen, near),
-            work,
-        ).seconds
-        for several in prompts
-    )
+    return Context(context, seen, near)
+
+
+def _work_of(model: Model, tokens: float) -> Prompts:
+    """Return prompt tokens without attention over those before them."""
+    if tokens == 0.0:
+        return no_prompts()
+    return Prompts(tokens, tokens, model.global_prefill_score_flops, 0.0, 0.0, 0.0)

@@ -27,6 +27,7 @@ from perfcore.traffic.synthetic import Traffic
 
 MOST_DEVICES: Final = 4096
 TOP: Final = 8
+_NO_COMMAND: Final = "No engine's command starts devices beside those of the model."
 _OTHER_ENGINES: Final = (
     "Prompts and answers run on different engines, none of which takes the other's cache."
 )
@@ -73,6 +74,7 @@ class Fleet(NamedTuple):
         axes = ("model", *KINDS, *DEGREES, "economics")
         return {
             **{name: self.configuration.labels[name] for name in axes},
+            **self.configuration.of_pool,
             **(self.prefill.to_dict() if self.prefill else {}),
             **self.figures,
             **ends,
@@ -184,7 +186,10 @@ def size(
         ``prefill_pp``, ``prefill_dp`` and ``prefill_ep`` (one value or several), every fleet has
         separate prefill and decode servers, whose numbers are chosen together; without
         ``prefill_device`` both have the same device. ``prefill_link`` is the bandwidth between
-        them.
+        them. With ``draft_model`` and ``draft_device``, or ``expert_device``, every server has
+        devices beside it, as many as hold a draft and one request or the routed experts, unless
+        ``draft_devices`` or ``expert_devices`` are given. ``expert_parts`` is the number of
+        micro-batches; ``draft_link`` and ``expert_link`` are the bandwidths to these devices.
 
     Raises
     ------
@@ -206,6 +211,8 @@ def size(
 
 def _launch(first: Fleet, search: Search) -> tuple[dict[str, str], dict[str, str], str]:
     """Return the commands that start a replica and a prefill server, and what they need."""
+    if first.configuration.beside:
+        return {}, {}, _NO_COMMAND
     longest = search.demand.longest
     pools = [(first.configuration, first.rules, search.requests)]
     if first.prefill:

@@ -14,7 +14,7 @@ from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.native import native_format
 from perfcore.configuration.configuration import faults_of
 from perfcore.errors import InputError, argument
-from perfcore.inputs import AXIS_INPUTS, PREFILL_AXES
+from perfcore.inputs import AXIS_INPUTS, PAIR_AXES
 from perfcore.limits import Limits as Bounds
 from perfcore.reading.places import Place, number
 from perfcore.traffic.requests import Requests
@@ -28,6 +28,10 @@ PREFILL_KINDS: Final = ("prefill_device", "prefill_engine")
 PREFILL_DEGREES: Final = tuple(f"{PREFILL}{name}" for name in DEGREES)
 LINK: Final = "prefill_link"
 OF_POOL: Final = (*PREFILL_KINDS, *PREFILL_DEGREES, LINK)
+BESIDE_KINDS: Final = ("draft_model", "draft_device", "expert_device")
+BESIDE_DEGREES: Final = ("draft_devices", "expert_devices", "expert_parts")
+BESIDE_LINKS: Final = ("draft_link", "expert_link")
+OF_BESIDE: Final = (*BESIDE_KINDS, *BESIDE_DEGREES, *BESIDE_LINKS)
 CLASSES: Final = (
     "datacentre-gpu-ampere",
     "datacentre-gpu-hopper",
@@ -43,7 +47,7 @@ _FIXED: Final = (
     *("economics", "offload", "draft_len", "acceptance", "acceptance_decay"),
     "overrides",
 )
-_KNOWN: Final = (*KINDS, *DEGREES, *_FIXED, *OF_POOL, "disaggregate")
+_KNOWN: Final = (*KINDS, *DEGREES, *_FIXED, *OF_POOL, *OF_BESIDE, "disaggregate")
 
 
 class Space(NamedTuple):
@@ -52,6 +56,7 @@ class Space(NamedTuple):
     model: ModelEntry
     kinds: dict[str, list[Entry]]
     degrees: dict[str, list[int] | None]
+    beside: dict[str, list[int]]  # numbers of a draft's devices, or of experts', if given
     fixed: dict[str, Any]
     max_devices: int
     apart: bool  # prefill runs on separate servers
@@ -99,14 +104,46 @@ def space_of(
         name.removeprefix(PREFILL): _degrees(name, own.get(name), faults)
         for name in PREFILL_DEGREES
     }
+    given = {name: options[name] for name in OF_BESIDE if options.get(name) not in (None, "")}
+    others, beside = _beside(given, entry, faults)
     fixed = {name: options[name] for name in _FIXED if name in options}
     fixed |= {LINK: own[LINK]} if LINK in own else {}
+    fixed |= {name: given[name] for name in BESIDE_LINKS if name in given}
     for name, value in fixed.items():
         faults += faults_of(name, value)
+    apart = bool(options.get("disaggregate") or own)
+    pools = argument(next(iter(own), "disaggregate"))
+    faults += [
+        f"{argument(name)}: beside {pools}; leave out one of them"
+        for name in list(given)[: int(apart)]
+    ]
     if faults:
         raise InputError(faults)
-    apart = bool(options.get("disaggregate") or own)
-    return Space(entry, kinds, degrees, fixed, max_devices, apart, pool_kinds, pool_degrees)
+    return Space(
+        model=entry,
+        kinds=kinds | others,
+        degrees=degrees,
+        beside=beside,
+        fixed=fixed,
+        max_devices=max_devices,
+        apart=apart,
+        prefill_kinds=pool_kinds,
+        prefill_degrees=pool_degrees,
+    )
+
+
+def _beside(
+    given: Mapping[str, object], model: ModelEntry, faults: list[str]
+) -> tuple[dict[str, list[Entry]], dict[str, list[int]]]:
+    """Return the entries and numbers of a draft or of experts on devices of their own."""
+    kinds: dict[str, list[Entry]] = {}
+    numbers: dict[str, list[int]] = {}
+    for name, values in given.items():
+        if name in BESIDE_KINDS:
+            kinds[name] = _entries(name, values, model, faults)
+        elif name in BESIDE_DEGREES:
+            numbers[name] = _degrees(name, values, faults) or []
+    return kinds, numbers
 
 
 def _several(given: object) -> list[Any]:
@@ -115,7 +152,7 @@ def _several(given: object) -> list[Any]:
 
 def _entries(name: str, given: object, model: ModelEntry, faults: list[str]) -> list[Entry]:
     """Return the entries of a kind that are chosen from."""
-    kind = PREFILL_AXES[name].entry if name in PREFILL_AXES else name
+    kind = PAIR_AXES[name].entry if name in PAIR_AXES else name
     names = _several(given)
     if given is None and kind == "weight_format":
         native = native_format(model) or "bf16"
@@ -140,7 +177,7 @@ def _entries(name: str, given: object, model: ModelEntry, faults: list[str]) -> 
 def _degrees(name: str, given: object, faults: list[str]) -> list[int] | None:
     if given is None:
         return None
-    bound = (AXIS_INPUTS.get(name) or PREFILL_AXES[name]).limits
+    bound = (AXIS_INPUTS.get(name) or PAIR_AXES[name]).limits
     found = []
     for value in _several(given):
         wrong = faults_of(name, value)

@@ -11,6 +11,7 @@ from perfcore.configuration.configuration import Configuration
 from perfcore.fleets.bounds import Steady
 from perfcore.fleets.inputs import LINK, Space
 from perfcore.physics.stages.replica import OK, Replica, prepare
+from perfcore.traffic.others import Others, others_beside
 from perfcore.traffic.server import Room
 from perfcore.traffic.steps.records import Limits
 
@@ -25,6 +26,7 @@ class Layout(NamedTuple):
     base: Configuration  # the same on one device
     degrees: dict[str, int]
     replica: Replica
+    others: Others  # on devices beside those of the replica
     group: tuple[str, ...]  # names of device, formats and engine
 
 
@@ -35,7 +37,7 @@ class Candidate:
     layout: Layout
     limits: Limits
     room: Room
-    devices: int  # of a replica
+    devices: int  # of a replica, with those beside it
     usd_per_month: float  # of a replica
     steady: Steady  # within the objectives
     guess: float  # replicas; infinite if the steady state is too slow at any batch
@@ -44,6 +46,11 @@ class Candidate:
     def replica(self) -> Replica:
         """Physics of a replica."""
         return self.layout.replica
+
+    @property
+    def others(self) -> Others:
+        """What is on devices beside those of the replica."""
+        return self.layout.others
 
     @property
     def group(self) -> tuple[str, ...]:
@@ -58,7 +65,9 @@ class Candidate:
     @property
     def words(self) -> str:
         """Device and degrees."""
-        degrees = ", ".join(f"{key} {n}" for key, n in self.layout.degrees.items() if n > 1)
+        degrees = ", ".join(
+            f"{key.replace('_', ' ')} {n}" for key, n in self.layout.degrees.items() if n > 1
+        )
         return f"{self.layout.base.labels['device']}, {degrees or 'tp 1'}"
 
 
@@ -87,8 +96,9 @@ def _of_machine(
             **{name: float(value) for name, value in degrees.items()}
         )
         replica = prepare(*made[:5], deployment, made.economics)
-        if replica.status == OK:
-            found.append(Layout(base, degrees, replica, group))
+        others = others_beside(made.model, replica, made.draft, made.experts)
+        if replica.status == others.status == OK:
+            found.append(Layout(base, degrees, replica, others, group))
         else:
             yield None
     smallest = min((one.replica.layout.devices for one in found), default=1.0)
@@ -102,16 +112,19 @@ def _degrees_of(space: Space, base: Configuration) -> Iterator[dict[str, int]]:
     """Yield degrees of parallelism: those given, or powers of two within the scale-up domain.
 
     Attention groups (dp) are of one replica only if it has experts to share, with ep 1 or over all
-    of its devices.
+    of its devices. Experts on devices of their own leave neither ep nor pp.
     """
     device, model = base.records.device, base.records.model
+    several = bool(model.experts) and base.records.experts is None  # degrees of experts
     tps = space.degrees["tp"] or _DEGREES
-    pps = space.degrees["pp"] or _DEGREES
+    pps = space.degrees["pp"] or (_DEGREES if base.records.experts is None else (1,))
     dps = space.degrees["dp"] or (_DEGREES if model.experts else (1,))
     domain = inf if space.degrees["tp"] and space.degrees["dp"] else device.scale_up_domain
     for tp, pp, dp in product(tps, pps, dps):
         joined = tp * dp
         if joined > domain or joined * pp > space.max_devices:
             continue
-        for ep in space.degrees["ep"] or sorted({1, joined} if model.experts else {1}):
-            yield {"tp": tp, "pp": pp, "dp": dp, "ep": ep}
+        for ep in space.degrees["ep"] or sorted({1, joined} if several else {1}):
+            for beside in product(*space.beside.values()):
+                numbers = dict(zip(space.beside, beside, strict=True))
+                yield {"tp": tp, "pp": pp, "dp": dp, "ep": ep, **numbers}

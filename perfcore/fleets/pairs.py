@@ -19,6 +19,7 @@ from perfcore.fleets.search import (
     smallest,
 )
 from perfcore.physics.stages.replica import Replica
+from perfcore.traffic.others import Others
 from perfcore.traffic.results import Simulation
 from perfcore.traffic.server import MOST, Rules, simulate_pools
 
@@ -38,7 +39,7 @@ class _Answers(Search):
         super().__init__(*given, **named)  # type: ignore[arg-type]  # those of Search
         self.demand = self.demand._replace(prompt_tokens=0.0)
 
-    def steady(self, replica: Replica) -> Steady:
+    def steady(self, replica: Replica, others: Others) -> Steady:  # noqa: ARG002 - there are none
         """Return a guess of the answers that a replica writes within objectives."""
         return steady_state(replica, self.demand, self.limits_for(replica), apart=True)
 

@@ -20,8 +20,8 @@ from perfcore.fleets.bounds import (
 )
 from perfcore.fleets.inputs import Load, Space
 from perfcore.fleets.layouts import Candidate, Layout, layouts_of
-from perfcore.physics.cost import usd_per_second
 from perfcore.physics.stages.replica import Replica
+from perfcore.traffic.others import Others, price_of_time
 from perfcore.traffic.requests import Requests
 from perfcore.traffic.results import MONTH, Simulation, goodput, statistics
 from perfcore.traffic.server import MOST, Rules, limits_of, room_of, simulate_requests
@@ -126,9 +126,9 @@ class Search:
         factors = {"ttft": ttft, "tpot": tpot, "itl": tpot, "e2e": max(ttft, tpot)}
         return {name: limit / factors[name.partition("_")[0]] for name, limit in self.slos.items()}
 
-    def steady(self, replica: Replica) -> Steady:
+    def steady(self, replica: Replica, others: Others) -> Steady:
         """Return a guess of what a replica serves within objectives."""
-        return steady_state(replica, self.demand, self.limits_for(replica))
+        return steady_state(replica, self.demand, self.limits_for(replica), others)
 
     def candidates(self, space: Space) -> list[Candidate]:
         """Return the layouts that run, the cheapest by the guess first."""
@@ -144,22 +144,22 @@ class Search:
 
     def candidate(self, layout: Layout) -> Candidate | None:
         """Return a layout with the guess of its replicas; None if a request does not fit."""
-        replica = layout.replica
+        replica, others = layout.replica, layout.others
         try:
-            room = room_of(replica, self.bare, self.rules)
+            room = room_of(replica, self.bare, self.rules, others)
         except InputError:  # the weights leave no room
             return None
         if not longest_fits(room, self.demand):
             return None
-        always = layout.base.records.economics._replace(utilization=1.0)
         devices = int(replica.layout.devices)
-        steady = self.steady(replica)
+        price = price_of_time(replica.device, devices, replica.economics) + others.usd_per_second
+        steady = self.steady(replica, others)
         return Candidate(
             layout,
             limits_of(replica, self.bare, self.rules, room),
             room,
-            devices,
-            usd_per_month=usd_per_second(layout.base.records.device, devices, always) * MONTH,
+            devices + others.devices,
+            usd_per_month=price * MONTH,
             steady=steady,
             guess=steady.replicas(self.demand),
         )
@@ -188,14 +188,20 @@ class Search:
     def least_of(self, candidate: Candidate, slos: Mapping[str, float]) -> int:
         """Return a bound on the replicas that keep up."""
         return fewest_replicas(
-            candidate.replica, candidate.limits, candidate.room, self.demand, slos
+            candidate.replica,
+            candidate.limits,
+            candidate.room,
+            self.demand,
+            slos,
+            candidate.others,
         )
 
     def _chosen(self, candidate: Candidate, limit: float) -> Choice | None:
         """Return the fewest replicas that meet the objectives for less than ``limit``."""
         tally = self.tally
         slos = self.limits_for(candidate.replica)
-        if fastest_token_s(candidate.replica, self.demand) > limit_of(slos, "tpot"):
+        fastest_s = fastest_token_s(candidate.replica, self.demand, candidate.others)
+        if fastest_s > limit_of(slos, "tpot"):
             tally.too_slow += 1
             return None
         most, least = self.most_of(candidate, limit), self.least_of(candidate, slos)

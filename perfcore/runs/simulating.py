@@ -18,6 +18,7 @@ from perfcore.columns import SIMULATED, SIMULATED_STATUS, SLO
 from perfcore.errors import InputError
 from perfcore.kernel.layout import Block, Integers, Output, Reals
 from perfcore.physics.sizing import of_prompts
+from perfcore.physics.stages.beside import DraftMachine, ExpertMachine
 from perfcore.physics.stages.replica import OK, PREFILL_POOL_FAILS, Replica, prepare
 from perfcore.space.axes import Value
 from perfcore.space.overrides import OF_TRACE
@@ -25,6 +26,7 @@ from perfcore.space.space import POOL_RECORDS, TABLES, Space
 from perfcore.space.traffic import FIELDS, WITHOUT_EFFECT, TrafficSection
 from perfcore.traffic import results, server
 from perfcore.traffic.intervals import intervals
+from perfcore.traffic.others import NO_OTHERS, Others, others_beside
 from perfcore.traffic.requests import Requests
 from perfcore.traffic.synthetic import Traffic
 
@@ -120,6 +122,7 @@ class Simulating:
         }
         self.replicas: dict[bytes, Replica] = {}
         self.pairs = space.pairs
+        self.other = space.other
 
     def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
         """Fill the output from ``cursor`` on; return its number of rows.
@@ -157,6 +160,9 @@ class Simulating:
             return _nothing(int(replica.status))
         if prompts_on.status != OK:
             return _nothing(int(PREFILL_POOL_FAILS))
+        others = self._others(outer, replica)
+        if others.status != OK:
+            return _nothing(int(others.status))
         input_len, output_len = self.block.lengths[:, outer].tolist()
         lengths = {} if input_len == 0.0 else {"input_len": int(input_len)}
         lengths |= {} if output_len == 0.0 else {"output_len": int(output_len)}
@@ -171,7 +177,7 @@ class Simulating:
                     prompts_on, replica, requests, on_prompts, rules
                 )
             else:
-                simulation = server.simulate_replica(replica, requests, rules)
+                simulation = server.simulate_replica(replica, requests, rules, others)
         except InputError:  # the only fault of a replica that runs
             return _nothing(NO_ROOM)
         found = results.summary(simulation)
@@ -197,10 +203,36 @@ class Simulating:
             self.replicas[key] = self._prepared(rows, made)
         return self.replicas[key]
 
+    def _others(self, outer: int, replica: Replica) -> Others:
+        """Return the draft, or the experts, of a point that are on devices of their own."""
+        if self.other not in ("draft", "experts"):
+            return NO_OTHERS
+        rows = self.block.records[:, outer]
+        own = rows[len(TABLES) :]
+        model = records.Model(*self._record("model", rows[TABLES.index("model")]))
+        draft, experts = None, None
+        if self.other == "draft":
+            draft = DraftMachine(
+                records.Model(*self._record("model", own[0])),
+                records.Device(*self._record("device", own[1])),
+                records.Engine(*self._record("engine", own[2])),
+                replica.weight_format,
+            )
+        else:
+            experts = ExpertMachine(
+                records.Device(*self._record("device", own[0])),
+                records.Engine(*self._record("engine", own[1])),
+            )
+        return others_beside(model, replica, draft, experts)
+
+    def _record(self, kind: str, row: int) -> list[float]:
+        """Return the numbers of a record."""
+        numbers: list[float] = self.tables[kind][row].tolist()
+        return numbers
+
     def _prepared(self, rows: Integers, deployment: records.Deployment) -> Replica:
         def record(kind: str) -> list[float]:
-            numbers: list[float] = self.tables[kind][rows[TABLES.index(kind)]].tolist()
-            return numbers
+            return self._record(kind, int(rows[TABLES.index(kind)]))
 
         return prepare(
             records.Model(*record("model")),

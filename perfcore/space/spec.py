@@ -318,8 +318,8 @@ def _check_others(axes: Mapping[str, Axis], place: Place) -> None:
     for name in given[:1]:
         for other in (*pools[:1], *given[1:]):
             place.at(name).fault(f"beside {other}", "leave out one of them")
-        if "replicas" in axes:
-            place.at(name).fault("simulated servers are of one kind of machine", "leave it out")
+        if "prefill_replicas" in axes and any(axes["prefill_replicas"].values):
+            place.at(name).fault("beside prefill_replicas", "leave out one of them")
         elif "scheduler" in axes and "disaggregated" in axes["scheduler"].values:
             place.at(name).fault("beside disaggregated servers", "leave out one of them")
         _check_beside(name, ("offload", "gpu_layers"), axes, place)

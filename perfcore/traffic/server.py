@@ -1,6 +1,6 @@
 """Simulation of requests on the servers of a configuration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -13,12 +13,12 @@ from perfcore.physics.attention import (
     kv_bytes_per_token,
     state_bytes_per_sequence,
 )
-from perfcore.physics.cost import usd_per_second
 from perfcore.physics.energy import idle_power
 from perfcore.physics.serving import hand_over
 from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.reading.places import Place
 from perfcore.records import OFFLOAD_NONE, SCHEDULER_CONTINUOUS
+from perfcore.traffic.others import NO_OTHERS, Others, others_beside, price_of_time
 from perfcore.traffic.requests import Requests
 from perfcore.traffic.results import QUEUE_GROWTH, QUEUE_SHARE, Simulation
 from perfcore.traffic.steps.loop import serve, serve_pools
@@ -146,6 +146,7 @@ class Pool(NamedTuple):
     """Equal servers, and what they logged of the requests that they served."""
 
     replica: Replica
+    others: Others
     rules: Rules
     room: Room
     log: Log
@@ -156,7 +157,8 @@ def simulate_requests(configuration: Described, requests: Requests, rules: Rules
     """Simulate ``requests`` on servers of a configuration.
 
     Its ``batch`` and lengths have no effect; a static scheduler counts as a continuous one. Data
-    parallelism with uneven groups runs as fast as its fullest group.
+    parallelism with uneven groups runs as fast as its fullest group. A draft, or experts, on
+    devices of their own are part of each server.
 
     Raises
     ------
@@ -164,10 +166,13 @@ def simulate_requests(configuration: Described, requests: Requests, rules: Rules
         The configuration cannot run, or offloads, or sets ``prefix_hit``, which follows from the
         requests here.
     """
-    return simulate_replica(replica_of(configuration), requests, rules)
+    replica = replica_of(configuration)
+    return simulate_replica(replica, requests, rules, others_of(configuration, replica))
 
 
-def simulate_replica(replica: Replica, requests: Requests, rules: Rules) -> Simulation:
+def simulate_replica(
+    replica: Replica, requests: Requests, rules: Rules, others: Others = NO_OTHERS
+) -> Simulation:
     """Simulate ``requests`` on servers that are known to run.
 
     Raises
@@ -175,7 +180,7 @@ def simulate_replica(replica: Replica, requests: Requests, rules: Rules) -> Simu
     InputError
         There is no room for a KV cache.
     """
-    pool = served(replica, requests, rules, _origin(requests))
+    pool = served(replica, requests, rules, _origin(requests), others=others)
     log = pool.log
     return _simulation((pool,), requests, log, log.admitted_s - log.arrival_s)
 
@@ -198,8 +203,15 @@ def simulate_pools(
     Raises
     ------
     InputError
-        As ``simulate_requests``.
+        As ``simulate_requests``, or there are drafts or experts on devices of their own.
     """
+    faults = [
+        f"{argument(name)}: beside {argument('prefill')}; leave out one of them"
+        for name in ("expert_devices", "draft_devices")
+        if getattr(decode.records.deployment, name) or getattr(prefill.records.deployment, name)
+    ]
+    if faults:
+        raise InputError(faults)
     prompts_on, answers_on = replica_of(prefill), replica_of(decode)
     return simulate_replica_pools(prompts_on, answers_on, requests, prefill_rules, decode_rules)
 
@@ -319,13 +331,16 @@ def served(
     rules: Rules,
     origin: float,
     token_s: Reals | None = None,
+    others: Others = NO_OTHERS,
 ) -> Pool:
     """Return a pool that has served ``requests``; clocks count from ``origin``.
 
     With ``token_s``, the times of first tokens, prompts arrive with their KV cache.
     """
     prefilled = token_s is not None
-    side, pool = _side(replica, requests, requests, rules, origin, prefilled=prefilled)
+    side, pool = _side(
+        replica, requests, requests, rules, origin, prefilled=prefilled, others=others
+    )
     limits, offered, log, state = side[1:]
     if token_s is not None:
         state.token_s[:] = token_s
@@ -334,7 +349,9 @@ def served(
     for server in range(turns):  # which meet nothing but their own requests
         alone = _alone(state, server, turns) if turns > 1 else state
         of_one = limits._replace(servers=rules.replicas // turns)
-        serve(replica, of_one, offered, log, alone, server, turns, waits and rules.replicas > 1)
+        single = waits and rules.replicas > 1
+        side = Side(replica, of_one, offered, log, alone)
+        serve(*side, server, turns, single, others.draft, others.experts)
     if turns > 1:
         log.server[:] = np.where(log.server >= 0, np.arange(limits.requests) % turns, NOBODY)
     return pool
@@ -348,18 +365,20 @@ def _side(
     origin: float,
     *,
     prefilled: bool = False,
+    others: Others = NO_OTHERS,
 ) -> tuple[Side, Pool]:
     """Return idle servers of a pool, for compiled code and for results.
 
     ``usual`` are those of its requests that set the size of a window.
     """
-    room = room_of(replica, usual, rules)
+    room = room_of(replica, usual, rules, others)
     limits = limits_of(replica, requests, rules, room)._replace(prefilled=int(prefilled))
-    offered = offered_of(replica, requests, limits, origin)
+    offered = offered_of(replica, requests, limits, origin, others)
     log = log_of(limits.requests)
     state = state_of(offered, limits)
-    add_tiers(replica, limits, rules, state)
-    return Side(replica, limits, offered, log, state), Pool(replica, rules, room, log, state)
+    add_tiers(replica, limits, rules, state, others)
+    pool = Pool(replica, others, rules, room, log, state)
+    return Side(replica, limits, offered, log, state), pool
 
 
 def replica_of(configuration: Described) -> Replica:
@@ -376,11 +395,6 @@ def replica_of(configuration: Described) -> Replica:
         faults.append(f"{argument('offload')}: is not simulated; use {argument('offload', 'none')}")
     if made.deployment.gpu_layers < made.model.layers:
         faults.append(f"{argument('gpu_layers')}: is not simulated; leave it out")
-    faults += [
-        f"{argument(name)}: devices of their own are not simulated; leave it out"
-        for name in ("expert_devices", "draft_devices")
-        if getattr(made.deployment, name) > 0.0
-    ]
     if made.deployment.prefix_hit > 0.0:
         faults.append(
             f"{argument('prefix_hit')}: follows from the requests in a simulation; leave it out"
@@ -402,16 +416,53 @@ def replica_of(configuration: Described) -> Replica:
     return replica
 
 
-def room_of(replica: Replica, requests: Requests, rules: Rules) -> Room:
+def others_of(configuration: Described, replica: Replica) -> Others:
+    """Return the draft, or the experts, of a configuration that are on devices of their own.
+
+    ``replica`` is what ``replica_of`` returns of it.
+
+    Raises
+    ------
+    InputError
+        They cannot run.
+    """
+    made = configuration.records
+    others = others_beside(made.model, replica, made.draft, made.experts)
+    if others.status != OK:
+        raise InputError(configuration.changed(batch=1).remedy)
+    return others
+
+
+def room_of(replica: Replica, requests: Requests, rules: Rules, others: Others = NO_OTHERS) -> Room:
     """Return the KV cache of a replica: all of its attention groups, as one.
 
-    Without a given size, it is what weights leave of the memory. Windows and recurrent states then
-    take room for each sequence apart from its tokens; a window as much as the mean request fills.
+    Without a given size, it is what weights leave of the memory. A draft on devices of its own has
+    a cache of the same sequences there, and the smaller of both counts: that which holds fewer
+    requests of mean length.
 
     Raises
     ------
     InputError
         There is no room.
+    """
+    own = _room_of(replica, requests, rules)
+    if others.draft is None or rules.kv_tokens is not None:
+        return own
+    try:
+        drafts = _room_of(others.draft, requests, replace(rules, block_tokens=own.block_tokens))
+    except InputError:
+        more = argument("draft_devices")
+        raise InputError(f"the draft leaves no room for its KV cache; raise {more}") from None
+    length = float((requests.input_len + requests.output_len).mean())
+    held = [one.blocks / (length / one.block_tokens + one.fixed_blocks) for one in (own, drafts)]
+    return drafts if held[1] < held[0] else own
+
+
+def _room_of(replica: Replica, requests: Requests, rules: Rules) -> Room:
+    """Return the KV cache of a replica.
+
+    Windows and recurrent states take room for each sequence apart from its tokens; a window as much
+    as the mean request fills.
     """
     model, layout, engine = replica.model, replica.layout, replica.engine
     groups = layout.groups
@@ -475,15 +526,24 @@ def limits_of(replica: Replica, requests: Requests, rules: Rules, room: Room) ->
     )
 
 
-def offered_of(replica: Replica, requests: Requests, limits: Limits, origin: float) -> Offered:
+def offered_of(
+    replica: Replica,
+    requests: Requests,
+    limits: Limits,
+    origin: float,
+    others: Others = NO_OTHERS,
+) -> Offered:
     """Return requests as the scheduler reads them, and which of them can never run.
 
-    Arrivals count from ``origin``. Without a prefix cache, prompts have no hashes.
+    No request is longer than the context of the model, or of its draft. Arrivals count from
+    ``origin``. Without a prefix cache, prompts have no hashes.
     """
     count = len(requests.arrival_s)
     lengths = requests.input_len + requests.output_len
     blocks = np.ceil(lengths / limits.block_tokens) + limits.fixed_blocks
-    fits = (lengths <= replica.model.max_context) & (blocks <= limits.blocks)
+    models = [one.model for one in (replica, others.draft) if one is not None]
+    longest = min(model.max_context for model in models)
+    fits = (lengths <= longest) & (blocks <= limits.blocks)
     free = requests.after < 0
     arrival_s = requests.arrival_s.astype(np.float64)
     arrival_s[free] -= origin
@@ -541,7 +601,7 @@ def state_of(offered: Offered, limits: Limits) -> State:
         **dict.fromkeys(("oldest", "newest"), (limits.servers * CHAINS,)),
         **dict.fromkeys(("lower", "lower_hit_tokens"), (limits.servers * LOWER,)),
         **dict.fromkeys(("lower_blocks", "load_s"), (LOWER,)),
-        **dict.fromkeys(("load_j", "load_bytes"), (1,)),
+        **dict.fromkeys(("load_j", "load_bytes", "stalled_w"), (1,)),
         **dict.fromkeys(_BY_REQUEST, (limits.requests,)),
         "held": (len(offered.block_hash),),
         "gaps": (GAP_BINS,),
@@ -561,21 +621,29 @@ def state_of(offered: Offered, limits: Limits) -> State:
     return State(**arrays)
 
 
-def add_tiers(replica: Replica, limits: Limits, rules: Rules, state: State) -> None:
-    """Add what lower tiers of memory hold, and what loads from there take."""
-    loads = loads_of(replica, limits.hashed_tokens, rules.kv_tiers, limits.hashes)
-    state.lower_blocks[:] = [one.blocks for one in loads]
-    state.load_s[:] = [one.seconds for one in loads]
-    size = block_bytes(replica, limits.hashed_tokens)
-    devices = replica.layout.devices / replica.layout.groups  # that have a part of a block
-    state.load_bytes[0] = size * devices
-    state.load_j[0] = size / replica.device.memory_bandwidth * replica.watts.memory * devices
+def add_tiers(
+    replica: Replica, limits: Limits, rules: Rules, state: State, others: Others = NO_OTHERS
+) -> None:
+    """Add what lower tiers of memory hold, and what loads from there take.
+
+    A draft on devices of its own loads its cache of the same blocks from tiers beside these.
+    """
+    pools = [one for one in (replica, others.draft) if one is not None]
+    loads = [loads_of(one, limits.hashed_tokens, rules.kv_tiers, limits.hashes) for one in pools]
+    state.lower_blocks[:] = [min(one.blocks for one in tier) for tier in zip(*loads, strict=True)]
+    state.load_s[:] = [max(one.seconds for one in tier) for tier in zip(*loads, strict=True)]
+    for one in pools:
+        size = block_bytes(one, limits.hashed_tokens)
+        devices = one.layout.devices / one.layout.groups  # that have a part of a block
+        state.load_bytes[0] += size * devices if one is replica else 0.0
+        state.load_j[0] += size / one.device.memory_bandwidth * one.watts.memory * devices
+    state.stalled_w[0] = replica.watts.network * replica.layout.devices + others.waiting_w
 
 
 _SHARED: Final = {
     *_BY_REQUEST,
     *("held", "gaps", "timeline", "bin_s", "counts"),
-    *("lower_blocks", "load_s", "load_j", "load_bytes"),
+    *("lower_blocks", "load_s", "load_j", "load_bytes", "stalled_w"),
 }
 
 
@@ -617,15 +685,15 @@ def _simulation(
     tokens = 0.0
     devices = 0
     for pool in pools:
-        replica, replicas = pool.replica, pool.rules.replicas
+        replica, others, replicas = pool.replica, pool.others, pool.rules.replicas
         width = int(replica.layout.devices)
         idle_s = replicas * makespan - float(pool.state.busy_s.sum())
-        idle_j = idle_power(replica.watts, 0.0) * width * idle_s
+        idle_j = (idle_power(replica.watts, 0.0) * width + others.idle_w) * idle_s
         energies.append(float(pool.state.energy_j.sum()) + idle_j)
-        always = replica.economics._replace(utilization=1.0)
-        price += usd_per_second(replica.device, width, always) * replicas
+        price += price_of_time(replica.device, width, replica.economics) * replicas
+        price += others.usd_per_second * replicas
         tokens += replicas * pool.room.tokens
-        devices += replicas * width
+        devices += replicas * (width + others.devices)
     growth, overloaded = _queue_growth(log)
     for pool in pools[1:]:
         overloaded |= _queue_growth(pool.log)[1]

@@ -128,6 +128,31 @@ def test_servers_for_prompts():
     assert "prompts: engine vllm" in text
 
 
+def test_a_draft_on_devices_of_its_own():
+    drafts = ("--draft-len", "3", "--acceptance", "0.8", "--draft-model", "llama-3.2-1b")
+    arguments = (*POISSON, *drafts, "--draft-device", "l40s", "--replicas", "2")
+    found = invoke_json(*arguments, "--json")
+    text = invoke(*arguments)
+
+    assert found["draft_model"] == "llama-3.2-1b"
+    assert found["draft_devices"] == 1
+    assert found["devices"] == 2 * (1 + 1)
+    assert text.startswith("llama-3.1-8b on 2 x 1 x h100-sxm and 1 x l40s for the draft\n")
+    assert "for 4 devices" in text
+    (line,) = refused(*arguments, "--prefill", "replicas=1")
+    assert line == "error: --draft-devices: beside --prefill; leave out one of them"
+
+
+def test_experts_on_devices_of_their_own():
+    arguments = ("simulate", "gpt-oss-120b", "h20", "--rate", "2", "--requests", "20")
+    found = invoke_json(*arguments, "--expert-device", "h100-sxm", "--expert-parts", "3", "--json")
+    (line,) = refused(*arguments, "--expert-parts", "3")
+
+    assert found["expert_device"] == "h100-sxm"
+    assert found["devices"] == 1 + found["expert_devices"]
+    assert line == "error: --expert-parts: --expert-device is missing; add it"
+
+
 @pytest.mark.parametrize(
     ("setting", "fault"),
     [

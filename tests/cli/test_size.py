@@ -98,6 +98,22 @@ def test_two_pools(tmp_path):
     assert all(fleet["prefill_device"] == fleet["device"] for fleet in same["fleets"])
 
 
+def test_devices_beside_those_of_a_server(tmp_path):
+    table = tmp_path / "fleets.csv"
+    arguments = ("size", "gpt-oss-20b", "--rate", "4", "--requests", "100", *LIMITS)
+    arguments = (*arguments, "--device", "l40s", "--expert-device", "h100-sxm,l40s")
+    text = invoke(*arguments, "-o", table)
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+
+    assert "1 x l40s and 1 x h100-sxm for the experts," in text
+    assert "1 x (1+1)" in text
+    assert "one per pair of devices and format" in text
+    assert "No engine's command starts devices beside those of the model." in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert {row["expert_device"] for row in rows} == {"h100-sxm", "l40s"}
+    assert all(int(row["devices"]) == 2 * int(row["replicas"]) for row in rows)
+
+
 def test_commands_are_whole_when_they_are_broken_into_lines():
     text = invoke(*SIZE, *LIMITS, "--disaggregate")
     commands = text[text.index("prefill server") :].replace(" \\\n", " ")

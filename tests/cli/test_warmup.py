@@ -7,9 +7,12 @@ from click.testing import CliRunner
 
 from cli.command import invoke, invoke_json
 from perfcore.cli import program, warmup
+from perfcore.kernel.jit import compiled_signatures
 from perfcore.kernel.loops import compiled_fields
 from perfcore.runs.kernels import COMMON
 from perfcore.space.sections import DTYPES
+from perfcore.space.space import OTHERS
+from perfcore.traffic.steps.loop import run_compiled
 
 pytestmark = pytest.mark.slow
 
@@ -18,8 +21,12 @@ def test_warmup_compiles_every_type_of_output():
     found = invoke_json("warmup", "--json")
 
     common = {f"{dtype}, common columns" for dtype in DTYPES}
+    pairs = {"pairs", "drafts apart", "experts apart"}
     simulations = {"simulation", "simulation of two pools"}
-    assert set(found["seconds"]) == {*DTYPES, *common, "pairs", *simulations}
+    simulations |= {"simulation with drafts apart", "simulation with experts apart"}
+    assert set(found["seconds"]) == {*DTYPES, *common, *pairs, *simulations}
+    assert all(compiled_fields("float32", other=one) for one in OTHERS)
+    assert len(compiled_signatures(run_compiled)) >= 3  # alone, with drafts, with experts
     assert all(COMMON in compiled_fields(dtype) for dtype in DTYPES)
     assert all(seconds > 0.0 for seconds in found["seconds"].values())
     assert list(Path(found["cache"]).rglob("*.nbc"))

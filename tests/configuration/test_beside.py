@@ -96,11 +96,22 @@ def test_faults_are_one_line_each(make, changes, words):
     assert len(caught.value.faults) == 1
 
 
-def test_simulations_refuse_them():
-    requests = Traffic(rate=1.0, requests=2).made()
-    for made, name in ((drafted(), "draft_devices"), (apart(), "expert_devices")):
-        with pytest.raises(InputError, match=f"{name}: devices of their own are not simulated"):
-            simulate_requests(made, requests, Rules())
+def test_simulations_have_them():
+    """And name them; a pool of servers for prompts beside them is refused."""
+    lengths = {"input_len": 300, "output_len": 40, "rate": 1.0, "requests": 20}
+    drafts = {name: value for name, value in DRAFT.items() if name != "batch"}
+    apart = {"expert_device": "h100-sxm", "tp": 8}
+    for model, device, options, devices in (
+        ("llama-3.3-70b", "h100-sxm", drafts, 4 + 1),
+        ("deepseek-v3", "h20", apart, 8 + 9),
+    ):
+        found = perfcore.simulate(model, device, **options, **lengths)
+        made = Configuration(model, device, **options)
+        same = simulate_requests(made, Traffic(**lengths).made(), Rules())
+        assert found["devices"] == same.devices == devices
+        assert found["energy_j"] == same.energy_j
+        with pytest.raises(InputError, match="beside prefill; leave out one of them"):
+            perfcore.simulate(model, device, **options, **lengths, prefill={"replicas": 1})
 
 
 def test_what_does_not_fit_names_its_remedy():

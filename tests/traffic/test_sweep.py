@@ -140,6 +140,48 @@ def test_clients_and_sessions_on_two_pools_are_rows(source):
         assert row["devices"] == row["prefill_replicas"] + 2
 
 
+BESIDE = {
+    "draft": {"model": "llama-3.3-70b", "device": "h100-sxm", "tp": 4, "weight_format": "fp8"}
+    | {"draft_model": "llama-3.2-1b", "draft_device": ["l40s", "h100-sxm"], "draft_len": 3}
+    | {"acceptance": 0.8, "draft_devices": [1, 2]},
+    "experts": {"model": "deepseek-v3", "device": "h20", "tp": 8, "weight_format": "fp8-block128"}
+    | {"expert_device": ["h100-sxm", "h20"], "expert_devices": [10, 16], "expert_parts": 3},
+}
+
+
+@pytest.mark.parametrize("axes", BESIDE.values(), ids=BESIDE)
+def test_drafts_and_experts_on_devices_of_their_own_are_axes(axes):
+    found = rows({"request_rate": 2, "requests": 20, "replicas": 2}, axes)
+
+    assert len(found) == 4
+    for row in found:
+        given = {name: row[name] for name in axes if name not in ("model", "device")}
+        expected = perfcore.simulate(
+            axes["model"], axes["device"], **given, rate=2, requests=20, replicas=2
+        )
+        count = row.get("draft_devices") or row["expert_devices"]
+        assert row["devices"] == expected["devices"] == 2 * (axes["tp"] + count)
+        for name in ("ttft_p99_s", "e2e_mean_s", "energy_j", "cost_usd", "kv_use_max"):
+            assert row[name] == expected[name], name
+
+
+@pytest.mark.parametrize(
+    ("axes", "status"),
+    [
+        (
+            BESIDE["draft"]
+            | {"draft_model": "llama-3.1-70b", "draft_device": "l40s", "draft_devices": 1},
+            "draft cannot run",
+        ),
+        (BESIDE["experts"] | {"expert_devices": 4}, "experts do not fit"),
+    ],
+)
+def test_devices_beside_that_are_too_small_have_a_status(axes, status):
+    form = {"columns": ["status"], "keep_infeasible": True}
+
+    assert {row["status"] for row in rows({"request_rate": 2}, axes, output=form)} == {status}
+
+
 def test_a_pool_without_room_cannot_run():
     axes = {"model": "llama-3.3-70b", "tp": 4, "prefill_device": "h100-sxm", "prefill_tp": 1}
     form = {"columns": ["status"], "keep_infeasible": True}
@@ -388,6 +430,8 @@ def test_faults_of_axes_beside_traffic(axes, said):
     [
         (0, {"prefill_device": "h20"}, "axes.prefill_device: there is no prefill pool; add"),
         (1, {"prefill_ratio": 2}, "axes.prefill_ratio: beside prefill_replicas; leave it out"),
+        ([0, 1], BESIDE["draft"], "axes.draft_model: beside prefill_replicas; leave out one"),
+        (1, BESIDE["experts"], "axes.expert_device: beside prefill_replicas; leave out one"),
     ],
 )
 def test_faults_of_pools(replicas, axes, said):

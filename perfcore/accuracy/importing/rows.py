@@ -51,7 +51,7 @@ _DEFAULTS: Final = {
     "task_note": "",
 }
 _ASSUMED: Final = {"engine": "default", "weight_format": "bf16", "tp": 1}
-UNCATALOGUED: Final = ("lmdeploy", "tgi")  # engines of tools that are read
+UNCATALOGUED: Final = ("tgi",)  # engines of tools that are read
 _USUAL_FORMATS: Final = {"llamacpp": "q4_k_m", "mlx": "int4-g64"}  # by engine
 _DIGITS: Final = 12  # of a value; further digits are artefacts of its conversion
 

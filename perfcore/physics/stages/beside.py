@@ -186,6 +186,26 @@ def with_draft(replica: Replica, fit: Capacity, one: Capacity) -> Capacity:
     )
 
 
+class Crossing(NamedTuple):
+    """Tokens on their way between a model and its draft, in one pass. [s]"""
+
+    seconds: float
+    start_s: float  # the part that does not depend on sequences
+
+
+def crossing(replica: Replica, drafter: Replica, sequences: float) -> Crossing:
+    """Drafted tokens of ``sequences`` on their way to the model, and accepted ones back."""
+    drafts = replica.deployment.draft_len
+    link = replica.deployment.draft_link
+    rate = min(
+        port(replica.device, replica.engine, link), port(drafter.device, drafter.engine, link)
+    )
+    sent = 1.0 if drafts > 0.0 else 0.0
+    start_s = sent * (replica.engine.network_latency + drafter.engine.network_latency)
+    seconds = start_s + sequences * (2.0 * drafts + sent) * TOKEN_BYTES / rate
+    return Crossing(seconds=seconds, start_s=start_s)
+
+
 def drafted_at(
     replica: Replica,
     drafter: Replica,
@@ -210,17 +230,11 @@ def drafted_at(
     written = output_len * replica.engine.length_spread if served else output_len
     drafting = batch_at(drafter, sequences, sequences)
     one = step_at(drafter, drafting, input_len, written)
-    rate = min(
-        port(replica.device, replica.engine, deployment.draft_link),
-        port(drafter.device, drafter.engine, deployment.draft_link),
-    )
-    sent = 1.0 if drafts > 0.0 else 0.0
-    start_s = sent * (replica.engine.network_latency + drafter.engine.network_latency)
-    crossing_s = start_s + sequences * (2.0 * drafts + sent) * TOKEN_BYTES / rate
+    sent = crossing(replica, drafter, sequences)
     bare = drafter.bare_step
-    bare_s = drafts * (bare.weights_s + bare.network_s + bare.latency_s) + start_s
+    bare_s = drafts * (bare.weights_s + bare.network_s + bare.latency_s) + sent.start_s
     working_s = drafts * one.seconds * in_turn
-    waiting = waiting_step(step, working_s + crossing_s * in_turn, bare_s * in_turn)
+    waiting = waiting_step(step, working_s + sent.seconds * in_turn, bare_s * in_turn)
 
     together = 1.0 / prefill.per_prompt
     reading = prefill_at(drafter, batch_at(drafter, together, together), input_len, output_len)
@@ -373,6 +387,26 @@ def experts_at(side: ExpertSide, tokens: float) -> Expert:
     )
 
 
+def parts_of(deployment: Deployment, per_group: float) -> float:
+    """Parts of a batch of ``per_group`` sequences that attention and experts take in turn."""
+    wanted = deployment.expert_parts if deployment.expert_parts > 0.0 else PARTS
+    return max(min(wanted, per_group), 1.0)
+
+
+def waited_for_experts(
+    parts: float, attention_s: float, experts_s: float, link_s: float, link_busy_s: float
+) -> float:
+    """Time that attention waits in a step of ``parts``, each of which takes the times given. [s]
+
+    In all layers a part takes T_a with attention, T_e with experts and T_c on the link; a step
+    takes max(T_a + T_e + T_c, m max(T_a, T_e, T_l)), T_l the busier direction of the link: the
+    parts wait for each other, or for the busiest of the three.
+    """
+    through_s = attention_s + experts_s + link_s
+    busiest_s = max(max(attention_s, experts_s), link_busy_s)
+    return max(through_s - parts * attention_s, parts * (busiest_s - attention_s))
+
+
 def in_parts(
     part: Step, running: RunningBatch, parts: float, waited_s: float, bare_s: float
 ) -> Step:
@@ -421,16 +455,12 @@ def apart_at(
     """Steps and prompts of ``replica`` whose experts are on the devices of ``side``.
 
     Attention and experts work on m parts of the batch in turn (the ping-pong pipeline of
-    MegaScale-Infer, arXiv:2504.02263). In all layers a part takes T_a with attention, T_e with
-    experts and T_c on the link; a step takes max(T_a + T_e + T_c, m max(T_a, T_e, T_l)), T_l the
-    busier direction of the link: the parts wait for each other, or for the busiest of the three.
-    Prompts take turns: they are not divided.
+    MegaScale-Infer, arXiv:2504.02263). Prompts take turns: they are not divided.
     """
     prefill = prefill_at(replica, running, input_len, output_len)
     deployment = replica.deployment
     per_output = replica.per_step_token
-    wanted = deployment.expert_parts if deployment.expert_parts > 0.0 else PARTS
-    parts = max(min(wanted, running.per_group), 1.0)
+    parts = parts_of(deployment, running.per_group)
     share = running.batch / parts
     own = batch_at(replica, share, share)
     part = step_at(replica, own, input_len, output_len)
@@ -438,9 +468,13 @@ def apart_at(
     experts = experts_at(side, tokens)
     attention_s = part.device_s + part.network_s
     experts_s = experts.seconds * per_output
-    through_s = attention_s + experts_s + experts.link_s * per_output
-    busiest_s = max(max(attention_s, experts_s), experts.link_busy_s * per_output)
-    waited_s = max(through_s - parts * attention_s, parts * (busiest_s - attention_s))
+    waited_s = waited_for_experts(
+        parts,
+        attention_s,
+        experts_s,
+        experts.link_s * per_output,
+        experts.link_busy_s * per_output,
+    )
     bare_s = (side.start_s + side.crossings_s) * per_output
     step = in_parts(part, running, parts, waited_s, bare_s)
     seconds = step.seconds

@@ -78,6 +78,24 @@ def with_prompt(work: Prompts, part: Prompts) -> Prompts:
     )
 
 
+class Worked(NamedTuple):
+    """What one pass does on devices, without exchanges. Time and energy are per output token."""
+
+    device_s: float  # under the power limit, start-ups included
+    busy_j: float  # of a board, meanwhile
+    bytes_moved: float
+    flops: float
+
+
+def host_at(replica: Replica, requests: float) -> float:
+    """Time of the host in a step that carries ``requests`` of the fullest group. [s]"""
+    engine = replica.engine
+    per_sequence = engine.host_per_sequence
+    if replica.deployment.scheduler != SCHEDULER_STATIC:
+        per_sequence += engine.server_per_sequence
+    return replica.host_s + per_sequence * requests
+
+
 def load_at(
     replica: Replica, writing: float, prompts: float, prompt_tokens: float, finished: float
 ) -> Load:
@@ -154,11 +172,7 @@ def load_at(
             terms = add_draft(replica, terms, sequences, writing * per_micro_batch)
 
     # The host, which handles whole groups.
-    host_s = replica.host_s
-    per_sequence = engine.host_per_sequence
-    if deployment.scheduler != SCHEDULER_STATIC:
-        per_sequence += engine.server_per_sequence
-    host_s += per_sequence * (own_writing + own_prompts)
+    host_s = host_at(replica, own_writing + own_prompts)
     start_s += engine.sampling_per_sequence * (own_writing + finished * own_share)
 
     # Traffic and arithmetic of the mean pass.
@@ -202,8 +216,8 @@ def load_at(
     )
 
 
-def mixed_at(replica: Replica, load: Load, context: Context, work: Prompts) -> Mixed:
-    """One step: ``load``, attention over the mean ``context``, and that of prompts, ``work``."""
+def worked_at(replica: Replica, load: Load, context: Context, work: Prompts) -> Worked:
+    """Operators of ``load``, of attention over the mean ``context``, and of prompts, ``work``."""
     model = replica.model
     prefill = replica.prefill
     watts = replica.watts
@@ -240,13 +254,27 @@ def mixed_at(replica: Replica, load: Load, context: Context, work: Prompts) -> M
         longer = slower_clock(watts, device_s, busy_j, memory_s, streaming_s)
         busy_j = min(busy_j / device_s, watts.limit) * (device_s * longer)
         device_s *= longer
-    seconds = device_s + (load.network_s + load.host_s)
-    busy_j += waiting_energy(watts, load.network_s, load.host_s)
-    active_share = replica.active_share * load.passes
-    board_j = active_share * busy_j + idle_power(watts, active_share) * seconds
+    return Worked(device_s=device_s, busy_j=busy_j, bytes_moved=bytes_moved, flops=flops)
+
+
+def mixed_at(replica: Replica, load: Load, context: Context, work: Prompts) -> Mixed:
+    """One step: ``load``, attention over the mean ``context``, and that of prompts, ``work``."""
+    done = worked_at(replica, load, context, work)
+    seconds = done.device_s + (load.network_s + load.host_s)
+    busy_j = done.busy_j + waiting_energy(replica.watts, load.network_s, load.host_s)
     return Mixed(
         seconds=seconds * replica.step_tokens,
-        energy_j=board_j * (replica.layout.devices * replica.step_tokens),
-        bytes_moved=bytes_moved * load.passes,
-        flops=flops * load.passes,
+        energy_j=energy_of_step(replica, load, busy_j, seconds),
+        bytes_moved=done.bytes_moved * load.passes,
+        flops=done.flops * load.passes,
     )
+
+
+def energy_of_step(replica: Replica, load: Load, busy_j: float, seconds: float) -> float:
+    """Energy of all boards in a step, of which one takes ``busy_j`` in each of its passes. [J]
+
+    Time and energy given are per output token; boards idle while others are in their passes.
+    """
+    active_share = replica.active_share * load.passes
+    board_j = active_share * busy_j + idle_power(replica.watts, active_share) * seconds
+    return board_j * (replica.layout.devices * replica.step_tokens)

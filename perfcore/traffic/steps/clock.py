@@ -5,9 +5,12 @@ import numpy as np
 from perfcore.kernel import jit
 from perfcore.physics.attention import index_limit, window_limit
 from perfcore.physics.rounding import floor_of
-from perfcore.physics.stages.mixed import load_at, mixed_at
+from perfcore.physics.stages.beside import ExpertSide
+from perfcore.physics.stages.mixed import Load, Mixed, load_at, mixed_at
+from perfcore.physics.stages.mixed_beside import apart_step, drafted_step, parts_of_step
 from perfcore.physics.stages.passes import Context
 from perfcore.physics.stages.replica import Replica
+from perfcore.records import Model
 from perfcore.traffic.steps.blocks import context_of, prompt_of
 from perfcore.traffic.steps.records import (
     BINS,
@@ -70,15 +73,20 @@ def add_gap(state: State, seconds: float, count: float) -> None:
 
 @jit.inlined
 def mean_context(
-    replica: Replica, limits: Limits, state: State, server: int, writing: int, step: int
+    replica: Replica,
+    model: Model,
+    limits: Limits,
+    state: State,
+    server: int,
+    writing: int,
+    step: int,
 ) -> Context:
-    """Return the mean context of the sequences in a decode step.
+    """Return the mean context of the sequences in a decode step, by layers of ``model``.
 
     If all are known to be as long as a window, nothing is summed.
     """
     if writing == 0:
         return Context(0.0, 0.0, 0.0)
-    model = replica.model
     per_sequence = 1.0 / writing
     length = state.starts[server] * per_sequence + replica.step_tokens * step
     least = state.least_start[server] + replica.step_tokens * step
@@ -166,8 +174,58 @@ def steps_before(begin: float, horizon: float, first_s: float, slower: float, mo
 
 
 @jit.inlined
+def load_of_step(
+    replica: Replica, experts: ExpertSide | None, writing: float, parts: Parts
+) -> Load:
+    """Return the part of a step that does not depend on contexts.
+
+    With experts elsewhere, it is that of the part of the sequences that prompts join.
+    """
+    if experts is not None:
+        writing = writing / parts_of_step(replica, writing)
+    return load_at(replica, writing, parts.prompts, parts.work.tokens, parts.finished)
+
+
+@jit.inlined
+def step_of(
+    replica: Replica,
+    draft: Replica | None,
+    experts: ExpertSide | None,
+    limits: Limits,
+    state: State,
+    server: int,
+    writing: int,
+    parts: Parts,
+    load: Load,
+    step: int,
+) -> Mixed:
+    """Return a step of ``load`` in which the sequences that write have written ``step`` times."""
+    context = mean_context(replica, replica.model, limits, state, server, writing, step)
+    if draft is not None:
+        return drafted_step(
+            replica,
+            draft,
+            load,
+            float(writing),
+            parts.prompts,
+            parts.finished,
+            context,
+            mean_context(replica, draft.model, limits, state, server, writing, step),
+            parts.work,
+            parts.own_work,
+        )
+    if experts is not None:
+        return apart_step(
+            replica, experts, load, float(writing), parts.prompts, context, parts.work
+        )
+    return mixed_at(replica, load, context, parts.work)
+
+
+@jit.inlined
 def span_of(
     replica: Replica,
+    draft: Replica | None,
+    experts: ExpertSide | None,
     limits: Limits,
     state: State,
     server: int,
@@ -181,17 +239,16 @@ def span_of(
     """
     begin = state.clock[server]
     step = state.write_steps[server]
-    load = load_at(replica, float(writing), parts.prompts, parts.work.tokens, parts.finished)
-    context = mean_context(replica, limits, state, server, writing, step)
-    first = mixed_at(replica, load, context, parts.work)
+    load = load_of_step(replica, experts, float(writing), parts)
+    first = step_of(replica, draft, experts, limits, state, server, writing, parts, load, step)
     one = Span(1, first.seconds, first.seconds, first.energy_j, first.bytes_moved)
     if limits.at_once == 0 or parts.prompts > 0.0 or begin + first.seconds >= horizon:
         return one
     most = equal_steps(replica, limits, state, server)
     if most == 1:
         return one
-    context = mean_context(replica, limits, state, server, writing, step + most - 1)
-    last = mixed_at(replica, load, context, parts.work)
+    until = step + most - 1
+    last = step_of(replica, draft, experts, limits, state, server, writing, parts, load, until)
     per_pair = 0.5 / (most - 1)
     slower = per_pair * (last.seconds - first.seconds)
     steps = steps_before(begin, horizon, first.seconds, slower, most)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from perfcore.kernel import jit, loops
 from perfcore.physics.serving import hand_over
+from perfcore.physics.stages.beside import ExpertSide
 from perfcore.physics.stages.replica import Replica
 from perfcore.traffic.steps.blocks import hit_blocks, prompt_of
 from perfcore.traffic.steps.clock import add_time
@@ -103,11 +104,14 @@ def run(
     first: int,
     stride: int,
     single: int,
+    draft: Replica | None,
+    experts: ExpertSide | None,
 ) -> None:
     """Serve each ``stride``-th request from the ``first`` one on, and those that wait for them.
 
     The server that is furthest behind advances until all have reached the next arrival. With
-    ``single`` steps, requests that wait for others meet all servers as they are.
+    ``single`` steps, requests that wait for others meet all servers as they are. A draft, or
+    experts, are on devices beside each server.
     """
     upcoming = first
     while True:
@@ -122,7 +126,7 @@ def run(
         behind = furthest_behind(limits, state)
         if behind != NOBODY and state.clock[behind] < horizon:
             until = state.clock[behind] if single == 1 else horizon
-            advance(replica, limits, offered, log, state, behind, until)
+            advance(replica, draft, experts, limits, offered, log, state, behind, until)
             release_ended(log, state, offered, state)
             continue
         if horizon == FOREVER:
@@ -191,7 +195,9 @@ def advance_pools(sides: tuple[Side, Side], horizon: float) -> bool:
     server = furthest_behind(side.limits, side.state)
     until = min(horizon, max(first_s, second_s))
     until = min(until, earliest_other(side.limits, side.state, server))
-    advance(side.replica, side.limits, side.offered, side.log, side.state, server, until)
+    advance(
+        side.replica, None, None, side.limits, side.offered, side.log, side.state, server, until
+    )
     if pool == 0:
         hand_on(ahead, behind)
     else:
@@ -228,6 +234,7 @@ def run_pools(sides: tuple[Side, Side]) -> None:
 
 
 take_replica = jit.nested(Replica)
+take_experts = jit.nested(ExpertSide)
 take_limits = jit.taken(Limits)
 take_offered = jit.taken(Offered)
 take_log = jit.taken(Log)
@@ -260,10 +267,28 @@ def run_compiled(
     first: int,
     stride: int,
     single: int,
+    draft: npt.NDArray[np.float64] | None,
+    experts: npt.NDArray[np.float64] | None,
 ) -> None:
-    """``run`` with its records as one array, and its limits and addresses of arrays as another."""
-    side = side_of(numbers, addresses)
-    run(side.replica, side.limits, side.offered, side.log, side.state, first, stride, single)
+    """``run`` with its records as one array, and its limits and addresses of arrays as another.
+
+    So are the numbers of a draft or of experts on devices of their own. Without them, the code is
+    compiled as if there were none anywhere.
+    """
+    one = side_of(numbers, addresses)
+    given = one.replica
+    if draft is not None:
+        drafter = take_replica(pointer(draft))
+        run(
+            given, one.limits, one.offered, one.log, one.state, first, stride, single, drafter, None
+        )
+        keep(draft)
+    elif experts is not None:
+        theirs = take_experts(pointer(experts))
+        run(given, one.limits, one.offered, one.log, one.state, first, stride, single, None, theirs)
+        keep(experts)
+    else:
+        run(given, one.limits, one.offered, one.log, one.state, first, stride, single, None, None)
     keep(numbers)
     keep(addresses)
 
@@ -292,10 +317,14 @@ def serve(
     first: int,
     stride: int,
     single: bool,
+    draft: Replica | None = None,
+    experts: ExpertSide | None = None,
 ) -> None:
     """``run``, compiled."""
     numbers, addresses = passed(Side(replica, limits, offered, log, state))
-    run_compiled(numbers, addresses, first, stride, int(single))
+    own = None if draft is None else np.array(flattened(draft))
+    theirs = None if experts is None else np.array(flattened(experts))
+    run_compiled(numbers, addresses, first, stride, int(single), own, theirs)
 
 
 def serve_pools(sides: tuple[Side, Side]) -> None:

@@ -146,6 +146,7 @@ class State(NamedTuple):
     load_s: Reals  # (lower tiers,) time to load a hashed block
     load_j: Reals  # (1,) energy to write a hashed block to the memory of its devices
     load_bytes: Reals  # (1,) bytes that this moves
+    stalled_w: Reals  # (1,) power of a server that waits for loads, with devices beside it
 
 
 class Side(NamedTuple):
@@ -162,6 +163,7 @@ class Parts(NamedTuple):
     """Prompts of one step."""
 
     work: Prompts
+    own_work: Prompts  # of a draft on devices of its own
     prompts: float
     finished: float
 

@@ -11,6 +11,7 @@ import numpy as np
 from perfcore.kernel import jit
 from perfcore.physics.prefill import prompts_of
 from perfcore.physics.rounding import ceil_of
+from perfcore.physics.stages.beside import ExpertSide
 from perfcore.physics.stages.mixed import no_prompts, with_prompt
 from perfcore.physics.stages.replica import Replica
 from perfcore.traffic.steps.blocks import (
@@ -162,6 +163,7 @@ def admit(
 @jit.inlined
 def fill_step(
     replica: Replica,
+    draft: Replica | None,
     limits: Limits,
     offered: Offered,
     log: Log,
@@ -176,6 +178,7 @@ def fill_step(
     longer than the budget runs alone.
     """
     work = no_prompts()
+    own_work = no_prompts()
     prompts = 0.0
     finished = 0.0
     most = limits.budget
@@ -198,13 +201,16 @@ def fill_step(
             done = prompt_of(offered, state, request) - left
             part = prompts_of(replica.model, 1.0, float(take), float(done))
             work = with_prompt(work, part)
+            if draft is not None:
+                own_part = prompts_of(draft.model, 1.0, float(take), float(done))
+                own_work = with_prompt(own_work, own_part)
             prompts += 1.0
             finished += 1.0 if take == left else 0.0
         state.left[request] = left - take
         state.to_prefill[server] -= take
         room -= take
         position += 1
-    return Parts(work, prompts, finished)
+    return Parts(work, own_work, prompts, finished)
 
 
 @jit.inlined
@@ -281,10 +287,9 @@ def finish(limits: Limits, offered: Offered, log: Log, state: State, server: int
 
 
 @jit.inlined
-def with_loads(replica: Replica, state: State, server: int, span: Span) -> Span:
+def with_loads(state: State, server: int, span: Span) -> Span:
     """Return a step that also loads blocks from lower tiers, and lasts at least as long as that."""
     longer_s = max(state.loads_s[server] - span.seconds, 0.0)
-    waiting_w = replica.watts.network * replica.layout.devices
     loads = float(state.loads[server])
     state.loads[server] = 0
     state.loads_s[server] = 0.0
@@ -293,7 +298,7 @@ def with_loads(replica: Replica, state: State, server: int, span: Span) -> Span:
         steps=span.steps,
         first_s=span.first_s + longer_s,
         seconds=span.seconds + longer_s,
-        energy_j=span.energy_j + waiting_w * longer_s + state.load_j[0] * loads,
+        energy_j=span.energy_j + state.stalled_w[0] * longer_s + state.load_j[0] * loads,
         bytes_moved=span.bytes_moved + state.load_bytes[0] * loads,
     )
 
@@ -301,6 +306,8 @@ def with_loads(replica: Replica, state: State, server: int, span: Span) -> Span:
 @jit.inlined
 def advance(
     replica: Replica,
+    draft: Replica | None,
+    experts: ExpertSide | None,
     limits: Limits,
     offered: Offered,
     log: Log,
@@ -310,15 +317,15 @@ def advance(
 ) -> None:
     """Take one step, or several equal ones of which the last starts before ``horizon``."""
     preempted = make_room(replica, limits, offered, log, state, server)
-    parts = fill_step(replica, limits, offered, log, state, server, not preempted)
+    parts = fill_step(replica, draft, limits, offered, log, state, server, not preempted)
     if limits.prefilled == 1:
         begin_writing(replica, limits, offered, log, state, server)
         make_room(replica, limits, offered, log, state, server)
     stalled = limits.chunked == 0 and parts.prompts > 0.0
     writing = 0 if stalled else int(state.writing[server])
-    span = span_of(replica, limits, state, server, writing, parts, horizon)
+    span = span_of(replica, draft, experts, limits, state, server, writing, parts, horizon)
     if state.loads[server] > 0:
-        span = with_loads(replica, state, server, span)
+        span = with_loads(state, server, span)
     begin = state.clock[server]
     end = begin + span.seconds
     used = used_tokens(replica, limits, offered, state, server)
