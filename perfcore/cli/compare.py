@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -159,7 +159,7 @@ def compare(
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown exclude each other; give one")
     changed, faults = parse_overrides(overrides)
-    given: dict[str, object] = {
+    given: dict[str, Any] = {
         name: [value.strip() for value in text.split(",")]
         for name, text in options.items()
         if text is not None

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Unpack
 
 from perfcore.columns import BY_NAME, METRICS, SOUGHT, STATUS
 from perfcore.configuration.configuration import (
@@ -16,6 +16,8 @@ from perfcore.configuration.configuration import (
     told,
 )
 from perfcore.configuration.figures import unit_of, value_of
+from perfcore.configuration.options import Compared
+from perfcore.configuration.signatures import with_options
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, PAIR_AXES, RECORDS
 from perfcore.physics.stages.point import Point
@@ -29,7 +31,7 @@ from perfcore.tables import NOTEBOOK, Row, Table, html, left, right
 MOST: Final = 64
 _NAME: Final = "name"
 _OVERRIDES: Final = "overrides"
-_KEYS: Final = (*AXIS_INPUTS, *PAIR_AXES, "devices", _OVERRIDES, *STACK)
+VARIED: Final = (*AXIS_INPUTS, *PAIR_AXES, "devices", _OVERRIDES, *STACK)  # may have several values
 _UNSTATED: Final = {"eager": "false"}
 _METRICS: Final = frozenset(column.name for column in METRICS)
 
@@ -129,8 +131,9 @@ class _Base(NamedTuple):
     fields: dict[str, Any]
 
 
+@with_options(Compared, {})
 def compare(
-    *subjects: str | Path | Mapping[str, object] | Configuration, **options: object
+    *subjects: str | Path | Mapping[str, object] | Configuration, **options: Unpack[Compared]
 ) -> Comparison:
     """Return a comparison of configurations.
 
@@ -200,10 +203,12 @@ def _options(options: Mapping[str, object], faults: list[str]) -> dict[str, list
     """Return the values of each option, each checked on its own."""
     found: dict[str, list[Any]] = {}
     for name, given in options.items():
-        if name not in _KEYS:
-            Place("compare", "", faults).unknown("option", name, _KEYS, meant_by(name, _KEYS))
+        if name not in VARIED:
+            Place("compare", "", faults).unknown("option", name, VARIED, meant_by(name, VARIED))
             continue
-        values = list(given) if isinstance(given, list | tuple) else [given]
+        values = [given]
+        if isinstance(given, Sequence) and not isinstance(given, str):
+            values = list(given)
         if not values:
             faults.append(f"{name}: [] is empty; give at least one value")
         if name == _OVERRIDES:
@@ -236,7 +241,7 @@ def _bases(
     subject: object, number: int, given: Mapping[str, list[Any]], faults: list[str]
 ) -> Iterator[_Base]:
     if isinstance(subject, Configuration):
-        fields = {name: getattr(subject, name) for name in _KEYS}
+        fields = {name: getattr(subject, name) for name in VARIED}
         yield _Base("", f"configuration {number}", fields)
         return
     if isinstance(subject, Mapping):
@@ -264,7 +269,7 @@ def _bases(
 def _is_catalogue(tables: Mapping[str, object]) -> bool:
     """Return whether a file holds catalogue entries (tables only) instead of a configuration."""
     return bool(tables) and all(
-        isinstance(table, Mapping) and key not in _KEYS for key, table in tables.items()
+        isinstance(table, Mapping) and key not in VARIED for key, table in tables.items()
     )
 
 
@@ -281,9 +286,9 @@ def _checked(
             else:
                 faults.append(f"{place}: name: {show(value)} is not a name; write it in quotes")
             continue
-        if spelled not in _KEYS:
-            Place(place, "", faults).unknown("key", str(key), (*_KEYS, _NAME))
-            fields.setdefault(nearest(spelled, _KEYS), None)  # misspelled, so not missing
+        if spelled not in VARIED:
+            Place(place, "", faults).unknown("key", str(key), (*VARIED, _NAME))
+            fields.setdefault(nearest(spelled, VARIED), None)  # misspelled, so not missing
             continue
         if isinstance(value, list):
             faults.append(
@@ -316,7 +321,7 @@ def _flat(overrides: Mapping[str, object]) -> dict[str, object]:
 
 def _varied(given: Mapping[str, list[Any]], *, alone: bool) -> dict[str, list[Any]]:
     """Return the values of each option; one configuration with overrides is also without them."""
-    varied = {name: given[name] for name in _KEYS if name in given}
+    varied = {name: given[name] for name in VARIED if name in given}
     if alone and _OVERRIDES in varied and all(len(values) == 1 for values in varied.values()):
         varied[_OVERRIDES] = [{}, *varied[_OVERRIDES]]
     return varied

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import inf
 from os import cpu_count
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Unpack
 
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.configuration.configuration import Configuration
 from perfcore.configuration.figures import unit_of, value_of
+from perfcore.configuration.options import Sized
+from perfcore.configuration.signatures import defaults_of, with_options
 from perfcore.configuration.simulation import figures as figures_of
-from perfcore.fleets.inputs import DEGREES, KINDS, load_of, space_of
+from perfcore.fleets.inputs import CHOSEN, DEGREES, KINDS, load_of, space_of
 from perfcore.fleets.launching import DECODE, PREFILL, Started, checkpoint_note, launch_commands
 from perfcore.fleets.pairs import PairSearch
 from perfcore.fleets.search import Choice, Counts, Search, Tally
@@ -138,6 +140,7 @@ class Sizing:
         }
 
 
+@with_options(Sized, defaults_of(Configuration) | dict.fromkeys(CHOSEN) | {"disaggregate": False})
 def size(
     model: str | ModelEntry,
     traffic: Traffic | Requests,
@@ -147,7 +150,7 @@ def size(
     top: int = TOP,
     *,
     sure: bool = False,
-    **options: object,
+    **options: Unpack[Sized],
 ) -> Sizing:
     """Return the cheapest fleets that serve ``traffic`` within objectives.
 

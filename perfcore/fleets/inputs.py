@@ -1,6 +1,6 @@
 """What a search for fleets chooses from, and the requests that they must serve."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil, floor, inf
 from typing import Any, Final, NamedTuple
@@ -39,11 +39,12 @@ ROUNDS: Final = 100  # requests of each client: those that start together are 1 
 FEWEST_REQUESTS, MOST_REQUESTS = 1_000, 50_000  # of such traffic
 SEEDS: Final = 2  # further ones of synthetic traffic, for which objectives are met, too
 _COUNT: Final = Bounds("count", 1, 2**20, whole=True)
-_FIXED: Final = (
+CHOSEN: Final = (*KINDS, *DEGREES, *PREFILL_KINDS, *PREFILL_DEGREES)  # one value or several
+FIXED: Final = (
     *("economics", "offload", "draft_len", "acceptance", "acceptance_decay"),
-    "overrides",
+    *("overrides", LINK),
 )
-_KNOWN: Final = (*KINDS, *DEGREES, *_FIXED, *OF_POOL, "disaggregate")
+_KNOWN: Final = (*CHOSEN, *FIXED, "disaggregate")
 
 
 class Space(NamedTuple):
@@ -99,7 +100,7 @@ def space_of(
         name.removeprefix(PREFILL): _degrees(name, own.get(name), faults)
         for name in PREFILL_DEGREES
     }
-    fixed = {name: options[name] for name in _FIXED if name in options}
+    fixed = {name: options[name] for name in FIXED if name in options and name != LINK}
     fixed |= {LINK: own[LINK]} if LINK in own else {}
     for name, value in fixed.items():
         faults += faults_of(name, value)
@@ -110,7 +111,7 @@ def space_of(
 
 
 def _several(given: object) -> list[Any]:
-    return list(given) if isinstance(given, list | tuple) else [given]
+    return list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
 
 
 def _entries(name: str, given: object, model: ModelEntry, faults: list[str]) -> list[Entry]:

@@ -1,12 +1,16 @@
 """Results as a notebook shows them."""
 
+import importlib.util
 import inspect
 from html.parser import HTMLParser
+from typing import get_type_hints
 
 import pytest
+from paths import ROOT
 
 import perfcore
 from perfcore.configuration.figures import Figures
+from perfcore.configuration.options import Compared, Simulated, Sized
 from perfcore.errors import InputError
 
 
@@ -110,6 +114,55 @@ def test_options_of_evaluate_are_those_of_a_configuration():
     assert ours.return_annotation is Figures
     with pytest.raises(InputError, match="did you mean 'batch'"):
         perfcore.evaluate("llama-3.1-8b", "h100-sxm", bach=8)
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "own"),
+    [
+        (perfcore.compare, Compared, {"subjects"}),
+        (perfcore.simulate, Simulated, {"model", "device", "traffic", "slo", "prefill"}),
+        (perfcore.size, Sized, {"model", "traffic", "slos", "rules", "max_devices", "top", "sure"}),
+    ],
+)
+def test_options_of_other_functions_are_typed_and_shown(function, options, own):
+    shown = inspect.signature(function).parameters
+    hints = get_type_hints(options)
+
+    assert set(shown) == own | set(hints)
+    assert all(shown[name].annotation == hint for name, hint in hints.items())
+    assert all(shown[name].kind is inspect.Parameter.KEYWORD_ONLY for name in hints)
+    assert {"kv_format", "tp", "overrides", "offload"} <= set(hints)
+
+
+def test_options_are_written_down_from_the_parameters_that_they_are():
+    path = ROOT / "docs" / "options.py"
+    spec = importlib.util.spec_from_file_location("options", path)
+    written = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(written)
+    module = ROOT / "perfcore" / "configuration" / "options.py"
+
+    assert module.read_text(encoding="utf-8") == written.source()
+
+
+def test_every_option_of_a_function_is_one_that_it_takes():
+    compared = perfcore.compare("llama-3.1-8b", device="h100-sxm", batch=range(1, 3))
+    fixed = {name: inspect.signature(perfcore.simulate).parameters for name in ("rate", "tp")}
+
+    assert [row["batch"] for row in compared.rows] == [1, 2]
+    assert fixed["rate"]["rate"].default == perfcore.Traffic.rate
+    assert fixed["tp"]["tp"].default is None
+    for call, options in (
+        (perfcore.compare, Compared),
+        (perfcore.simulate, Simulated),
+        (lambda **wrong: perfcore.size("llama-3.1-8b", None, {"ttft_s": 1.0}, **wrong), Sized),
+    ):
+        given = dict.fromkeys(get_type_hints(options), "?") | {"nonsense": 1}
+        first = () if options is not Simulated else ("llama-3.1-8b", "h100-sxm")
+        with pytest.raises(InputError) as fault:
+            call(*first, **given)
+        unknown = [one for one in fault.value.faults if "unknown option" in one]
+        assert len(unknown) == 1, unknown
+        assert "nonsense" in unknown[0]
 
 
 @pytest.mark.parametrize(
