@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Unpack
 
+from perfcore.catalog.groups import devices_of
 from perfcore.columns import BY_NAME, METRICS, SOUGHT, STATUS
 from perfcore.configuration.configuration import (
     KINDS,
@@ -213,10 +214,18 @@ def _options(options: Mapping[str, object], faults: list[str]) -> dict[str, list
             faults.append(f"{name}: [] is empty; give at least one value")
         if name == _OVERRIDES:
             values = [each for value in values for each in _spread(value)]
+        if name == KINDS[1]:
+            values = [each for value in values for each in _devices(value)]
         for value in values:
             faults += faults_of(name, value)
         found[name] = values
     return found
+
+
+def _devices(given: object) -> Iterator[object]:
+    """Yield the devices that a word stands for, such as a vendor; otherwise what is given."""
+    group = devices_of(given) if isinstance(given, str) and faults_of(KINDS[1], given) else ()
+    yield from (entry.name for entry in group) if group else (given,)
 
 
 def _spread(overrides: object) -> Iterator[object]:

@@ -767,6 +767,17 @@ class Configuration:
         return tuple(dict.fromkeys(own))
 
     @property
+    def unreal(self) -> tuple[str, ...]:
+        """Sentences on the machines that do not exist, or cannot be had."""
+        return (
+            *(f"{name} is hypothetical: it does not exist" for name in self.hypothetical),
+            *(
+                f"{name} is not on the market: its figures are announcements"
+                for name in self.unsold
+            ),
+        )
+
+    @property
     def unsold(self) -> tuple[str, ...]:
         """Names of devices that are announced, or used by their makers alone."""
         own = [str(self.labels["device"])] if self.entries.device.status in UNSOLD else []

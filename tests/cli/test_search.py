@@ -198,6 +198,16 @@ def test_table_shows_what_was_asked_about(tmp_path):
     assert "not on the market: rubin" in text
 
 
+def test_ways_of_paying_have_the_names_of_their_economics(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(
+        '[axes]\nmodel = "llama-3.1-8b"\ndevice = "h100-sxm"\neconomics = ["default", "owned"]\n'
+    )
+    text = invoke(path, "--minimize", "cost_per_mtok_output_usd", "--by", "economics").stdout
+
+    assert "devices paid: on-demand (default), owned (owned)" in text
+
+
 def test_table_shows_every_group(tmp_path):
     path = tmp_path / "s.toml"
     path.write_text(
