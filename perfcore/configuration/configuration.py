@@ -719,7 +719,7 @@ class Configuration:
         """What the stated stack leaves out, could not change, or changes without effect here."""
         point = self.evaluate()
         idle = [
-            f"{name.replace('_', ' ')} changes nothing here"
+            f"{name.replace('_', ' ')} {self._idle(name)}"
             for name in self.stated
             if name in ("eager", "prefill_chunk", "power_limit", "host")
             and self.changed(**{name: getattr(stack.Stack(), name)}).evaluate() == point
@@ -728,6 +728,12 @@ class Configuration:
         without = [f"without the model's {left_out}"] if left_out else []
         of_format = self.entries.engine.remarks.get(self._name(_WEIGHTS), "")
         return (*self.resolved.remarks, *idle, *without, *filter(None, [of_format]))
+
+    def _idle(self, name: str) -> str:
+        """Return why a stated input changes nothing."""
+        if name == "host" and self.records.device == self.changed(host="").records.device:
+            return f"{self.host} is what this device has anyway"
+        return "changes nothing here"
 
     @property
     def constants(self) -> dict[str, Constant]:

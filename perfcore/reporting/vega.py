@@ -49,7 +49,7 @@ def converter() -> Any:  # noqa: ANN401 - an untyped module
     try:
         import vl_convert  # noqa: PLC0415 - an optional dependency
     except ImportError:
-        raise InputError("pictures need vl-convert-python; pip install 'perfcore[plot]'") from None
+        raise InputError("pictures need vl-convert-python; pip install vl-convert-python") from None
     return vl_convert
 
 
