@@ -17,6 +17,7 @@ from perfcore.configuration.configuration import (
     told,
 )
 from perfcore.configuration.figures import unit_of, value_of
+from perfcore.configuration.frames import Frames
 from perfcore.configuration.options import Compared
 from perfcore.configuration.signatures import with_options
 from perfcore.errors import InputError, argument, show
@@ -27,7 +28,7 @@ from perfcore.reading.other_words import meant_by
 from perfcore.reading.places import Place
 from perfcore.reading.words import nearest
 from perfcore.space.axes import located
-from perfcore.tables import NOTEBOOK, Row, Table, html, left, right
+from perfcore.tables import NOTEBOOK, Row, Table, html, left, plain_text, right
 
 MOST: Final = 64
 _NAME: Final = "name"
@@ -38,7 +39,7 @@ _METRICS: Final = frozenset(column.name for column in METRICS)
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Frames):
     """Named configurations in the order given, with their results.
 
     ``rows`` are results of ``perfcore.evaluate``. Configurations that cannot run are never the best
@@ -94,8 +95,19 @@ class Comparison:
             for row, runs in zip(self.rows, self.runs, strict=True)
         )
 
+    def __str__(self) -> str:
+        return plain_text(self._table())
+
+    def _lines(self) -> list[dict[str, object]]:
+        return [
+            {"name": name, **told(row)} for name, row in zip(self.names, self.rows, strict=True)
+        ]
+
     def _repr_html_(self) -> str:
         """Return the HTML that a notebook shows: the best of each metric is bold."""
+        return html(self._table(), style=NOTEBOOK)
+
+    def _table(self) -> Table:
         names = ["status", "bound", *SOUGHT]
         lines = []
         styles: dict[tuple[int, int], str] = {}
@@ -107,8 +119,7 @@ class Comparison:
             lines.append(Row((name, unit_of(name), *cells)))
             if name in SOUGHT:
                 styles |= {(number, place + 2): "bold" for place in self.best(name)}
-        table = Table((*left("column", "unit"), *right(*self.names)), lines, styles=styles)
-        return html(table, style=NOTEBOOK)
+        return Table((*left("column", "unit"), *right(*self.names)), lines, styles=styles)
 
     def to_dict(self) -> dict[str, object]:
         """Return names, rows, bounds, the best and ratios, for JSON."""

@@ -177,3 +177,46 @@ def test_every_option_of_a_function_is_one_that_it_takes():
 def test_words_of_other_tools_lead_to_parameters(call, words):
     with pytest.raises(InputError, match=f"did you mean {words}"):
         call()
+
+
+# Printed, and as frames
+
+
+def test_results_are_printed_as_tables():
+    point = perfcore.evaluate("llama-3.1-8b", "h100-sxm")
+    none = perfcore.evaluate("llama-3.3-70b", "h100-sxm", tp=1)
+    compared = str(perfcore.compare("llama-3.1-8b", device=["h100-sxm", "b200"]))
+    lines = str(point).splitlines()
+
+    assert lines[0] == "llama-3.1-8b, h100-sxm, status ok"
+    assert lines[1].split() == ["column", "value", "unit", "80", "%", "interval"]
+    assert any(line.split()[:3] == ["tpot_s", "0.007247", "s"] for line in lines)
+    assert "weights do not fit" in str(none)
+    assert "devices_needed" in str(none)
+    assert compared.splitlines()[0].split() == ["column", "unit", "h100-sxm", "b200"]
+    assert "Configuration(" not in compared
+
+
+def test_results_are_frames():
+    point = perfcore.evaluate("llama-3.1-8b", "h100-sxm")
+    given = {"engine_version": ["0.6.0", ""], "tp": [1, 3]}
+    compared = perfcore.compare("llama-3.1-8b", device="h100-sxm", engine="vllm", **given)
+    arrow = compared.to_arrow()
+
+    assert point.to_arrow().to_pylist() == [dict(point)]
+    assert point.to_pandas()["tpot_s"].tolist() == [point["tpot_s"]]
+    assert arrow["name"].to_pylist() == list(compared.names)
+    assert [time is None for time in arrow["tpot_s"].to_pylist()] == [False, False, True, True]
+    assert arrow["engine_version"].to_pylist() == ["0.6.0", None, "0.6.0", None]
+    assert compared.to_polars().height == len(compared.to_pandas()) == 4
+
+
+def test_fleets_are_printed_and_frames():
+    traffic = perfcore.Traffic(rate=5, requests=1000)
+    found = perfcore.size("llama-3.1-8b", traffic, {"ttft_p95_s": 1.0}, device="h100-sxm")
+    none = perfcore.size("llama-3.1-8b", traffic, {"ttft_p95_s": 1e-9}, device="h100-sxm")
+
+    assert str(found).splitlines()[0].split()[:2] == ["device", "weight_format"]
+    assert found.to_arrow()["device"].to_pylist() == ["h100-sxm"] * len(found.fleets)
+    assert str(none).startswith("No fleet: ")
+    assert none.to_arrow().num_rows == 0
