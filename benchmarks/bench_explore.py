@@ -27,7 +27,7 @@ SWEEP = {
         "weight_format": ["fp8"],
         "tp": [1, 2, 4, 8],
         "batch": {"pow2": [1, 256]},
-        "input_len": {"log": [128, 16384], "n": 40},
+        "input_len": {"log": [128, 16384], "n": 44},
     },
 }
 STEPS = f"""(async () => {{

@@ -1,6 +1,6 @@
-"""Generate the tables of README and docs, and the pictures of README, from the model.
+"""Generate the tables of README and docs, the pictures of README, and typed options.
 
-    python docs/generate.py            write tables and pictures
+    python docs/generate.py            write them
     python docs/generate.py --check    fail if a table is out of date
 
 Tables are between ``<!-- table NAME -->`` and ``<!-- end NAME -->``; do not edit them by hand.
@@ -32,6 +32,7 @@ ACCURACY = ROOT / "docs" / "accuracy.md"
 RELIABILITY = ROOT / "docs" / "reliability.md"
 FAULTS = ROOT / "docs" / "faults.json"
 IMAGES = ROOT / "docs" / "img"
+OPTIONS = ROOT / "perfcore" / "configuration" / "options.py"
 
 ARTICLE = {
     "8 × H100 SXM, bf16": ("h100-sxm", "bf16", 8, 1),
@@ -373,7 +374,9 @@ def draw_pictures() -> None:
 
 
 def main() -> int:
-    """Write the tables and pictures, or check the tables."""
+    """Write the tables, options and pictures, or check the tables."""
+    from options import source  # noqa: PLC0415 - beside this script, which tests import alone
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="only check tables")
     check = parser.parse_args().check
@@ -384,6 +387,7 @@ def main() -> int:
         return 1 if stale else 0
     for path in stale:
         path.write_text(filled(path), encoding="utf-8")
+    OPTIONS.write_text(source(), encoding="utf-8")
     draw_pictures()
     return 0
 

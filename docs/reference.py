@@ -539,19 +539,38 @@ def helps(command: click.Command, name: str, parent: click.Context) -> list[str]
     return found
 
 
+# Public names of the package in the order in which a reader needs them, by heading.
+API = {
+    "One configuration, and several": (
+        *("evaluate", "compare", "Configuration", "Comparison", "load_model", "load_device"),
+    ),
+    "Servers under traffic": ("simulate", "size", "Traffic", "Sizing", "Fleet"),
+    "Sweeps and searches": (
+        *("sweep", "plan", "search", "pareto", "histogram", "open_run", "diff"),
+        *("Dataset", "Run", "Space", "Plan", "Diff"),
+    ),
+    "Pictures, reports and pages": ("plot", "report", "explore", "Picture"),
+    "Claims and accuracy": ("audit", "validate", "Finding", "Score"),
+    "Errors": ("PerfcoreError", "InputError"),
+}
+
+
 def api() -> str:
     """Return autodoc directives for every public name of the package."""
-    lines = ["```{eval-rst}"]
-    for name in perfcore.__all__:
-        public = getattr(perfcore, name)
-        if isinstance(public, type) and issubclass(public, BaseException):
-            lines += [f".. autoexception:: perfcore.{name}"]
-        elif isinstance(public, type):
-            lines += [f".. autoclass:: perfcore.{name}", "   :members:"]
-        elif callable(public):
-            lines += [f".. autofunction:: perfcore.{name}"]
-        lines += [""]
-    return "\n".join([*lines, "```"])
+    lines = []
+    for heading, members in API.items():
+        lines += [f"## {heading}", "", "```{eval-rst}"]
+        for name in members:
+            public = getattr(perfcore, name)
+            if isinstance(public, type) and issubclass(public, BaseException):
+                lines += [f".. autoexception:: perfcore.{name}"]
+            elif isinstance(public, type):
+                lines += [f".. autoclass:: perfcore.{name}", "   :members:"]
+            else:
+                lines += [f".. autofunction:: perfcore.{name}"]
+            lines += [""]
+        lines += ["```", ""]
+    return "\n".join(lines)
 
 
 def explore() -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from perfcore.exploring.document import report
     from perfcore.exploring.exploring import explore
     from perfcore.fleets.fleets import Fleet, Sizing, size
-    from perfcore.reporting.drawing import draw
+    from perfcore.reporting.drawing import draw, plot
     from perfcore.reporting.picture import Picture
     from perfcore.runs.dataset import Dataset
     from perfcore.runs.plan import Plan, plan
@@ -55,6 +55,7 @@ __all__ = [
     "open_run",
     "pareto",
     "plan",
+    "plot",
     "report",
     "search",
     "simulate",
@@ -92,6 +93,7 @@ _HOMES = {
     "open_run": "runs.run",
     "pareto": "api",
     "plan": "runs.plan",
+    "plot": "reporting.drawing",
     "report": "exploring.document",
     "search": "api",
     "simulate": "configuration.simulation",

@@ -223,10 +223,10 @@ def _unknown_unit(value: str, unit: str, known: Dimension) -> str:
     folded = unit.casefold()
     near = [name for name in by_folded if name.startswith(folded)]
     near = near or difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.5)
-    hint = f"did you mean {by_folded[near[0]]!r}? " if near else ""
+    hint = f"; did you mean {by_folded[near[0]]!r}?" if near else ""
     common = [name for name in known.units if "µ" not in name][:13]
     shown = ", ".join(common) + (", …" if len(common) < len(known.units) else "")
-    return f"{value!r}: {unit!r} is not a unit of {known.noun}; {hint}(accepted: {shown})"
+    return f"{value!r}: {unit!r} is not a unit of {known.noun}{hint} (accepted: {shown})"
 
 
 _SHOWN = (

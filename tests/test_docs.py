@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -175,3 +176,12 @@ def test_blocks_of_a_page(tmp_path):
         Block("", "", "plain\n", 14),
     ]
     assert code_blocks(page, "sh") == code_blocks(page)[:1]
+
+
+def test_nobody_is_told_to_install_a_package_that_is_not_published():
+    written = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "perfcore").rglob("*.py")]
+    pages = [*ROOT.glob("*.md"), *written]
+    named = re.compile(r"pip install (?:-\S+ )*['\"]?perfcore")
+    told = [page.name for page in pages if named.search(page.read_text(encoding="utf-8"))]
+
+    assert told == []

@@ -136,6 +136,16 @@ def test_marks_say_what_to_beware_of():
     assert "hypothetical" in reference.marks(hypothetical)
 
 
+def test_the_interface_is_in_reading_order(site):
+    listed = [name for members in reference.API.values() for name in members]
+    page = (site / "api.html").read_text(encoding="utf-8")
+    places = [page.index(f'id="perfcore.{name}"') for name in listed]
+
+    assert sorted(listed) == sorted({*perfcore.__all__} - {"__version__", "draw"})  # once each
+    assert places == sorted(places)
+    assert listed[0] == "evaluate"
+
+
 def test_reference_pages_have_every_name(site):
     python, commands = shown(site / "api.html"), shown(site / "commands.html")
 

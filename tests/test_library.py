@@ -125,7 +125,8 @@ def test_draw_and_report(spec, tmp_path):
     page = perfcore.report(spec, tmp_path / "page.html", overrides=["axes.batch=[1,8]"])
 
     assert (tmp_path / "front.html").read_bytes() == (tmp_path / "same.html").read_bytes()
-    assert perfcore.draw("pareto", spec, by="device") == picture
+    assert perfcore.plot("pareto", spec, by="device") == picture
+    assert perfcore.draw is perfcore.plot
     assert (tmp_path / "page.html").read_text("utf-8") == page
     assert "perfcore.report(" in page
     assert "overrides=[&#x27;axes.batch=[1,8]&#x27;]" in page

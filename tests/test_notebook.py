@@ -35,7 +35,7 @@ def test_it_is_a_notebook_that_any_reader_opens(cells):
 
     assert (told["nbformat"], told["nbformat_minor"]) == (4, 5)
     assert len({cell["id"] for cell in cells}) == len(cells)
-    for word in ("evaluate", "sweep", "read_table", "draw", "simulate", "size"):
+    for word in ("evaluate", "sweep", "read_table", "plot", "simulate", "size"):
         assert any(f"{word}(" in source(cell) for cell in cells if cell["cell_type"] == "code")
 
 

@@ -119,7 +119,7 @@ def calibrate(
     perfcore calibrate --measurements all.csv --leave-out source
     """  # noqa: D301
     if find_spec("scipy") is None and kernels is not None:
-        raise InputError("--kernels: fitting needs scipy; pip install 'perfcore[calibrate]'")
+        raise InputError("--kernels: fitting needs scipy; pip install scipy")
     if all_engines and (engine or device_class or name or kernels):
         raise click.UsageError(
             "--all-engines fits every engine; "

@@ -98,10 +98,8 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
         yield Paragraph(f"what if {what_if.key}{sign} {what_if.values[0]:g}{idle}", "doubt")
     for remark in configuration.remarks:
         yield Paragraph(remark, "doubt")
-    for entry in configuration.hypothetical:
-        yield Paragraph(f"{entry} is hypothetical: it does not exist", "doubt")
-    for device in configuration.unsold:
-        yield Paragraph(f"{device} is not on the market: its figures are announcements", "doubt")
+    for remark in configuration.unreal:
+        yield Paragraph(remark, "doubt")
 
 
 def _beside(configuration: Configuration) -> str:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -159,7 +159,7 @@ def compare(
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown exclude each other; give one")
     changed, faults = parse_overrides(overrides)
-    given: dict[str, object] = {
+    given: dict[str, Any] = {
         name: [value.strip() for value in text.split(",")]
         for name, text in options.items()
         if text is not None
@@ -206,6 +206,9 @@ def _blocks(comparison: Comparison, abreast: int | None) -> Iterator[Block]:
         yield _table(lines, parts, start, stop, stacked=abreast is None)
         start = stop
     yield Paragraph("* best of those that run; x: ratio to the first", "dim")
+    yield Paragraph(f"devices paid: {', '.join(_paid(comparison))}", "dim")
+    remarks = (remark for one in comparison.configurations for remark in one.unreal)
+    yield from (Paragraph(remark, "doubt") for remark in dict.fromkeys(remarks))
     if "weight_format" in comparison.differing:
         yield from map(Paragraph, _losses(comparison))
     for name, configuration, runs in zip(
@@ -214,6 +217,17 @@ def _blocks(comparison: Comparison, abreast: int | None) -> Iterator[Block]:
         if not runs:
             status = STATUS[int(configuration.evaluate().status)]
             yield Paragraph(f"{name}: {status}: {configuration.remedy}", "doubt")
+
+
+def _paid(comparison: Comparison) -> list[str]:
+    """Return the ways in which devices are paid, with their economics if there are several."""
+    found = {
+        str(configuration.labels["economics"]): configuration.purchase
+        for configuration in comparison.configurations
+    }
+    if len(set(found.values())) == 1:
+        return list(dict.fromkeys(found.values()))
+    return [f"{way} ({name})" for name, way in found.items()]
 
 
 def _stacked(name: str) -> list[str]:

@@ -33,8 +33,8 @@ def mcp() -> None:
 
     The server communicates over standard input and output.
 
-    Tools: point, compare, search, size, simulate, audit, catalogue. It needs the extra mcp
-    (pip install 'perfcore[mcp]'). An agent's configuration names this command:
+    Tools: point, compare, search, size, simulate, audit, catalogue. It needs the package mcp
+    (pip install 'mcp>=2'). An agent's configuration names this command:
 
     \b
     perfcore mcp
@@ -53,9 +53,7 @@ def server() -> "MCPServer":
     try:
         from mcp.server.mcpserver import MCPServer  # noqa: PLC0415 - optional
     except ImportError as error:
-        raise PerfcoreError(
-            "perfcore mcp needs the package mcp; install perfcore[mcp] (pip install 'mcp>=2')"
-        ) from error
+        raise PerfcoreError("perfcore mcp needs the package mcp; pip install 'mcp>=2'") from error
     import perfcore  # noqa: PLC0415 - NumPy is slow to import
 
     made = MCPServer("perfcore", instructions=_INSTRUCTIONS, version=perfcore.__version__)

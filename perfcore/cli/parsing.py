@@ -1,10 +1,13 @@
 """Commands that refuse an option given twice, and know the words of other tools."""
 
 from collections import Counter
+from typing import Final
 
 import click
 
-from perfcore.reading.other_words import OTHER_WORDS
+from perfcore.reading.other_words import OTHER_WORDS, meant_by
+
+_SWEEP: Final = ("spec", "source")  # arguments that are sweeps
 
 
 class Command(click.Command):
@@ -23,7 +26,7 @@ class Command(click.Command):
             try:
                 _, _, given = self.make_parser(ctx).parse_args(list(args))
             except click.NoSuchOption as error:
-                hint = self._own_word(error.option_name)
+                hint = self._own_word(error.option_name) or self._axis(error.option_name)
                 if not hint:
                     raise
                 raise click.UsageError(
@@ -47,6 +50,17 @@ class Command(click.Command):
                 if word in arguments:
                     return f"here it is the argument {word}"
         return ""
+
+    def _axis(self, option: str) -> str:
+        """Return how an axis of a sweep is set that has no option; empty if it is none."""
+        from perfcore.inputs import AXIS_INPUTS  # noqa: PLC0415 - after a fault only
+
+        name = option.lstrip("-").replace("-", "_")
+        axis = name if name in AXIS_INPUTS else meant_by(name, AXIS_INPUTS)
+        takes_sweep = any(param.name in _SWEEP for param in self.params)
+        if not (axis and takes_sweep and any("--set" in param.opts for param in self.params)):
+            return ""
+        return f"it is an axis of the sweep: --set axes.{axis}=VALUE"
 
 
 class Group(click.Group):

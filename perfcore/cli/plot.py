@@ -72,7 +72,7 @@ def plot(
     perfcore plot pareto sweep.toml -o front.svg --by weight_format
     perfcore plot winners results -o map.html --metric cost_per_mtok_output_usd
     """  # noqa: D301
-    from perfcore.reporting.drawing import draw  # noqa: PLC0415 - Arrow and NumPy are slow to import
+    from perfcore.reporting.drawing import plot as draw  # noqa: PLC0415 - Arrow and NumPy are slow to import
 
     picture = draw(kind, source, output, by, metric, where, overrides, workers)
     say(picture.finding)

@@ -141,8 +141,11 @@ def _captions(
     if shared:
         yield f"all rows: {', '.join(shared)}"
     entries = space.spec.axis("economics").entries
-    paid = {entry.purchase for entry in entries if isinstance(entry, EconomicsEntry)}
-    yield f"devices paid: {', '.join(sorted(paid))}"
+    ways = {entry.name: entry.purchase for entry in entries if isinstance(entry, EconomicsEntry)}
+    paid = sorted(set(ways.values()))
+    if len(paid) > 1:
+        paid = [f"{way} ({name})" for name, way in ways.items()]
+    yield f"devices paid: {', '.join(paid)}"
     yield from space.notes[:_NOTES]
     marked = {row for name in shown for row in rows[name].to_pylist()} & unreal
     if marked:

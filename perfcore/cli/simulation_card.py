@@ -95,9 +95,8 @@ def _opening(pool: Pool, ahead: Pool | None, traffic: Traffic) -> Iterator[Block
     if ahead:
         yield Paragraph(f"prompts: {_setting(*ahead)}", "dim")
     yield Paragraph(f"traffic: {told(traffic)}", "dim")
-    known = (*pool[0].hypothetical, *(ahead[0].hypothetical if ahead else ()))
-    for entry in dict.fromkeys(known):
-        yield Paragraph(f"{entry} is hypothetical: it does not exist", "doubt")
+    for remark in dict.fromkeys((*pool[0].unreal, *(ahead[0].unreal if ahead else ()))):
+        yield Paragraph(remark, "doubt")
 
 
 def _setting(configuration: Configuration, rules: Rules) -> str:

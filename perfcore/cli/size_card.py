@@ -110,6 +110,7 @@ def _ranking(sizing: Sizing, traffic: Traffic) -> Iterator[Block]:
         "objectives are met at the upper ends of intervals, too.",
         "dim",
     )
+    yield from (Paragraph(remark, "doubt") for remark in dict.fromkeys(_remarks(sizing)))
     if apart:
         yield from _pools(sizing)
     names = [name for name in sizing.slos if name in sizing.fleets[0].intervals]
@@ -123,6 +124,15 @@ def _ranking(sizing: Sizing, traffic: Traffic) -> Iterator[Block]:
     yield Heading("Latencies")
     yield Table((*right(""), *right(*titles)), lines)
     yield Paragraph("80 %: interval of the engine's error, around the values of all seeds.", "dim")
+
+
+def _remarks(sizing: Sizing) -> Iterator[str]:
+    """Yield how devices are paid, and which of them do not exist or cannot be had."""
+    yield f"devices paid: {sizing.fleets[0].configuration.purchase}"
+    for fleet in sizing.fleets:
+        yield from fleet.configuration.unreal
+        if fleet.prefill:
+            yield from fleet.prefill.configuration.unreal
 
 
 def _pools(sizing: Sizing) -> Iterator[Block]:

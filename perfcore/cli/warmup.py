@@ -57,8 +57,8 @@ def warmup(as_json: bool) -> None:
     Later runs then start at once. Use warmup when you build a container image, or before you start
     many processes together. Besides kernels for every column, warmup compiles one for the columns
     that searches use most often: TTFT, TPOT, latency, throughput and cost. Kernels for prefill
-    pools, drafts and experts on separate devices are compiled in single precision. On two processors, the
-    simulations' kernels are compiled in a second process.
+    pools, drafts and experts on separate devices are compiled in single precision. On two
+    processors, the simulations' kernels are compiled in a second process.
 
     Compiled code is cached in the user's cache directory, or in PERFCORE_CACHE if that is set. The
     cache key covers perfcore's sources, the version of Numba and the processor, so stale code is

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Unpack
 
+from perfcore.catalog.groups import devices_of
 from perfcore.columns import BY_NAME, METRICS, SOUGHT, STATUS
 from perfcore.configuration.configuration import (
     KINDS,
@@ -16,6 +17,9 @@ from perfcore.configuration.configuration import (
     told,
 )
 from perfcore.configuration.figures import unit_of, value_of
+from perfcore.configuration.frames import Frames
+from perfcore.configuration.options import Compared
+from perfcore.configuration.signatures import with_options
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import AXIS_INPUTS, PAIR_AXES, RECORDS
 from perfcore.physics.stages.point import Point
@@ -24,18 +28,18 @@ from perfcore.reading.other_words import meant_by
 from perfcore.reading.places import Place
 from perfcore.reading.words import nearest
 from perfcore.space.axes import located
-from perfcore.tables import NOTEBOOK, Row, Table, html, left, right
+from perfcore.tables import NOTEBOOK, Row, Table, html, left, plain_text, right
 
 MOST: Final = 64
 _NAME: Final = "name"
 _OVERRIDES: Final = "overrides"
-_KEYS: Final = (*AXIS_INPUTS, *PAIR_AXES, "devices", _OVERRIDES, *STACK)
+VARIED: Final = (*AXIS_INPUTS, *PAIR_AXES, "devices", _OVERRIDES, *STACK)  # may have several values
 _UNSTATED: Final = {"eager": "false"}
 _METRICS: Final = frozenset(column.name for column in METRICS)
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Frames):
     """Named configurations in the order given, with their results.
 
     ``rows`` are results of ``perfcore.evaluate``. Configurations that cannot run are never the best
@@ -91,8 +95,19 @@ class Comparison:
             for row, runs in zip(self.rows, self.runs, strict=True)
         )
 
+    def __str__(self) -> str:
+        return plain_text(self._table())
+
+    def _lines(self) -> list[dict[str, object]]:
+        return [
+            {"name": name, **told(row)} for name, row in zip(self.names, self.rows, strict=True)
+        ]
+
     def _repr_html_(self) -> str:
         """Return the HTML that a notebook shows: the best of each metric is bold."""
+        return html(self._table(), style=NOTEBOOK)
+
+    def _table(self) -> Table:
         names = ["status", "bound", *SOUGHT]
         lines = []
         styles: dict[tuple[int, int], str] = {}
@@ -104,8 +119,7 @@ class Comparison:
             lines.append(Row((name, unit_of(name), *cells)))
             if name in SOUGHT:
                 styles |= {(number, place + 2): "bold" for place in self.best(name)}
-        table = Table((*left("column", "unit"), *right(*self.names)), lines, styles=styles)
-        return html(table, style=NOTEBOOK)
+        return Table((*left("column", "unit"), *right(*self.names)), lines, styles=styles)
 
     def to_dict(self) -> dict[str, object]:
         """Return names, rows, bounds, the best and ratios, for JSON."""
@@ -129,8 +143,9 @@ class _Base(NamedTuple):
     fields: dict[str, Any]
 
 
+@with_options(Compared, {})
 def compare(
-    *subjects: str | Path | Mapping[str, object] | Configuration, **options: object
+    *subjects: str | Path | Mapping[str, object] | Configuration, **options: Unpack[Compared]
 ) -> Comparison:
     """Return a comparison of configurations.
 
@@ -200,18 +215,28 @@ def _options(options: Mapping[str, object], faults: list[str]) -> dict[str, list
     """Return the values of each option, each checked on its own."""
     found: dict[str, list[Any]] = {}
     for name, given in options.items():
-        if name not in _KEYS:
-            Place("compare", "", faults).unknown("option", name, _KEYS, meant_by(name, _KEYS))
+        if name not in VARIED:
+            Place("compare", "", faults).unknown("option", name, VARIED, meant_by(name, VARIED))
             continue
-        values = list(given) if isinstance(given, list | tuple) else [given]
+        values = [given]
+        if isinstance(given, Sequence) and not isinstance(given, str):
+            values = list(given)
         if not values:
             faults.append(f"{name}: [] is empty; give at least one value")
         if name == _OVERRIDES:
             values = [each for value in values for each in _spread(value)]
+        if name == KINDS[1]:
+            values = [each for value in values for each in _devices(value)]
         for value in values:
             faults += faults_of(name, value)
         found[name] = values
     return found
+
+
+def _devices(given: object) -> Iterator[object]:
+    """Yield the devices that a word stands for, such as a vendor; otherwise what is given."""
+    group = devices_of(given) if isinstance(given, str) and faults_of(KINDS[1], given) else ()
+    yield from (entry.name for entry in group) if group else (given,)
 
 
 def _spread(overrides: object) -> Iterator[object]:
@@ -236,7 +261,7 @@ def _bases(
     subject: object, number: int, given: Mapping[str, list[Any]], faults: list[str]
 ) -> Iterator[_Base]:
     if isinstance(subject, Configuration):
-        fields = {name: getattr(subject, name) for name in _KEYS}
+        fields = {name: getattr(subject, name) for name in VARIED}
         yield _Base("", f"configuration {number}", fields)
         return
     if isinstance(subject, Mapping):
@@ -264,7 +289,7 @@ def _bases(
 def _is_catalogue(tables: Mapping[str, object]) -> bool:
     """Return whether a file holds catalogue entries (tables only) instead of a configuration."""
     return bool(tables) and all(
-        isinstance(table, Mapping) and key not in _KEYS for key, table in tables.items()
+        isinstance(table, Mapping) and key not in VARIED for key, table in tables.items()
     )
 
 
@@ -281,9 +306,9 @@ def _checked(
             else:
                 faults.append(f"{place}: name: {show(value)} is not a name; write it in quotes")
             continue
-        if spelled not in _KEYS:
-            Place(place, "", faults).unknown("key", str(key), (*_KEYS, _NAME))
-            fields.setdefault(nearest(spelled, _KEYS), None)  # misspelled, so not missing
+        if spelled not in VARIED:
+            Place(place, "", faults).unknown("key", str(key), (*VARIED, _NAME))
+            fields.setdefault(nearest(spelled, VARIED), None)  # misspelled, so not missing
             continue
         if isinstance(value, list):
             faults.append(
@@ -316,7 +341,7 @@ def _flat(overrides: Mapping[str, object]) -> dict[str, object]:
 
 def _varied(given: Mapping[str, list[Any]], *, alone: bool) -> dict[str, list[Any]]:
     """Return the values of each option; one configuration with overrides is also without them."""
-    varied = {name: given[name] for name in _KEYS if name in given}
+    varied = {name: given[name] for name in VARIED if name in given}
     if alone and _OVERRIDES in varied and all(len(values) == 1 for values in varied.values()):
         varied[_OVERRIDES] = [{}, *varied[_OVERRIDES]]
     return varied

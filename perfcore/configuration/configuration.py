@@ -1,11 +1,10 @@
 """One configuration: names resolved to entries and records, and its result."""
 
-import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Final, NamedTuple, cast
 
 from perfcore import records
 from perfcore.catalog import stack
@@ -36,6 +35,7 @@ from perfcore.configuration.parameters import (
     what_ifs_of,
 )
 from perfcore.configuration.remedy import remedy, remedy_of_engine
+from perfcore.configuration.signatures import with_parameters_of
 from perfcore.errors import InputError, argument, show
 from perfcore.inputs import (
     AXIS_INPUTS,
@@ -67,8 +67,6 @@ from perfcore.reading.other_words import meant_by
 from perfcore.reading.places import Place
 from perfcore.space.axes import DEGREES, POOL_DEGREES, WhatIf, is_share
 
-_Parameters = ParamSpec("_Parameters")
-_Result = TypeVar("_Result")
 NUMBERS: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.limits is not None)
 CHOICES: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.choices)
 KINDS: Final = tuple(name for name in AXIS_INPUTS if name not in (*NUMBERS, *CHOICES))
@@ -721,7 +719,7 @@ class Configuration:
         """Remarks on settings of the stack that are left out, unknown or without effect here."""
         point = self.evaluate()
         idle = [
-            f"{name.replace('_', ' ')} changes nothing here"
+            f"{name.replace('_', ' ')} {self._idle(name)}"
             for name in self.stated
             if name in ("eager", "prefill_chunk", "power_limit", "host")
             and self.changed(**{name: getattr(stack.Stack(), name)}).evaluate() == point
@@ -730,6 +728,12 @@ class Configuration:
         without = [f"without the model's {left_out}"] if left_out else []
         of_format = self.entries.engine.remarks.get(self._name(_WEIGHTS), "")
         return (*self.resolved.remarks, *idle, *without, *filter(None, [of_format]))
+
+    def _idle(self, name: str) -> str:
+        """Return why a stated input changes nothing."""
+        if name == "host" and self.records.device == self.changed(host="").records.device:
+            return f"{self.host} is what this device has anyway"
+        return "changes nothing here"
 
     @property
     def constants(self) -> dict[str, Constant]:
@@ -767,6 +771,17 @@ class Configuration:
         own = [self._name(kind) for kind in KINDS if getattr(self.entries, kind).hypothetical]
         own += [name for other in self.others for name in other.hypothetical]
         return tuple(dict.fromkeys(own))
+
+    @property
+    def unreal(self) -> tuple[str, ...]:
+        """Sentences on the machines that do not exist, or cannot be had."""
+        return (
+            *(f"{name} is hypothetical: it does not exist" for name in self.hypothetical),
+            *(
+                f"{name} is not on the market: its figures are announcements"
+                for name in self.unsold
+            ),
+        )
 
     @property
     def unsold(self) -> tuple[str, ...]:
@@ -850,24 +865,7 @@ def told(row: Mapping[str, float | str]) -> dict[str, float | str | None]:
     return {name: None if name in results else value for name, value in row.items()}
 
 
-def _with_parameters_of(
-    constructor: Callable[_Parameters, object],
-) -> Callable[[Callable[..., _Result]], Callable[_Parameters, _Result]]:
-    """Return a decorator of functions with a constructor's parameters.
-
-    Type checkers and editors know them from their types, notebooks and ``help`` from the signature.
-    """
-
-    def decorated(function: Callable[..., _Result]) -> Callable[_Parameters, _Result]:
-        own = inspect.signature(function)
-        taken = inspect.signature(constructor).replace(return_annotation=own.return_annotation)
-        function.__signature__ = taken  # type: ignore[attr-defined]  # what inspect reads
-        return function
-
-    return decorated
-
-
-@_with_parameters_of(Configuration)
+@with_parameters_of(Configuration)
 def evaluate(model: str | ModelEntry, device: str | DeviceEntry, **options: object) -> Figures:
     """Return one configuration's axes and metrics, by column name.
 

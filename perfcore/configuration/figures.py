@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from perfcore.columns import BY_NAME, SIMULATED, Column
-from perfcore.tables import NOTEBOOK, Table, escape_html, html, left, right
+from perfcore.configuration.frames import Frames
+from perfcore.tables import NOTEBOOK, Table, escape_html, html, left, plain_text, right
 from perfcore.units import significant
 
 KNOWN_WITHOUT_RUNNING: Final = (  # metrics
@@ -22,14 +23,21 @@ _RUNS: Final = ("ok", "overloaded")
 _OF_SIMULATIONS: Final = "makespan_s"  # a figure that no configuration has
 
 
-class Figures(dict[str, float | str]):
+class Figures(dict[str, float | str], Frames):
     """Axes and metrics of a configuration, or results of a simulation, by column name.
 
-    It is a dictionary; a notebook shows it as a table with meanings, units and intervals.
+    It is a dictionary; printed, and in a notebook, it is a table with units and intervals.
     """
 
-    def _repr_html_(self) -> str:
-        """Return the HTML that a notebook shows, without scripts."""
+    def __str__(self) -> str:
+        title, sought, rest = self._shown()
+        return f"{title}\n{plain_text(_of(self, sought or rest, brief=True))}"
+
+    def _lines(self) -> list[dict[str, float | str]]:
+        return [self]
+
+    def _shown(self) -> tuple[str, list[Column], list[Column]]:
+        """Return a title, the columns that are sought, and the others."""
         columns = dict(BY_NAME)
         if _OF_SIMULATIONS in self:  # some columns mean something else there
             columns |= {column.name: column for column in SIMULATED}
@@ -44,8 +52,13 @@ class Figures(dict[str, float | str]):
         rest.sort(key=lambda column: column.kind != "axis")
         names = [str(self[name]) for name in ("model", "device") if name in self]
         states = [f"{name} {self[name]}" for name in ("status", "slo") if name in self]
+        return ", ".join([*names, *states]), sought, rest
+
+    def _repr_html_(self) -> str:
+        """Return the HTML that a notebook shows, without scripts."""
+        title, sought, rest = self._shown()
         return (
-            f"<div><strong>{escape_html(', '.join([*names, *states]))}</strong></div>\n"
+            f"<div><strong>{escape_html(title)}</strong></div>\n"
             f"{_table(self, sought)}\n"
             f"<details><summary>All other columns</summary>\n{_table(self, rest)}\n</details>"
         )
@@ -66,18 +79,23 @@ def unit_of(name: str) -> str:
 
 
 def _table(figures: Mapping[str, object], shown: Sequence[Column]) -> str:
+    return html(_of(figures, shown), style=NOTEBOOK) if shown else ""
+
+
+def _of(figures: Mapping[str, object], shown: Sequence[Column], *, brief: bool = False) -> Table:
+    """Return a table of columns, without their meanings if it is to be brief."""
     lines = [
         (
             column.name,
             value_of(figures, column.name),
             unit_of(column.name),
             _interval(figures, column.name),
-            column.meaning,
+            *(() if brief else (column.meaning,)),
         )
         for column in shown
     ]
-    columns = (*left("column"), *right("value"), *left("unit", "80 % interval", "meaning"))
-    return html(Table.of(columns, lines), style=NOTEBOOK) if lines else ""
+    names = ("unit", "80 % interval", *(() if brief else ("meaning",)))
+    return Table.of((*left("column"), *right("value"), *left(*names)), lines)
 
 
 def _interval(figures: Mapping[str, object], name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Final, SupportsFloat, SupportsIndex
 from perfcore.catalog import loader, stack
 from perfcore.catalog.engine_entry import EngineEntry
 from perfcore.catalog.entry import Entry
+from perfcore.catalog.groups import class_with, devices_of
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.catalog.native import native_format
 from perfcore.errors import InputError, argument, show
@@ -74,8 +75,23 @@ def entry_of(kind: str, given: object, faults: list[str]) -> Entry | None:
     try:
         return loader.load(kind, given)
     except InputError as error:
-        faults += error.faults
+        faults += (kind == "device" and _of_group(given)) or error.faults
         return None
+
+
+def _of_group(word: str) -> list[str]:
+    """Return the fault of a word that stands for several devices; empty if it does not."""
+    faults: list[str] = []
+    place = Place("device", "", faults)
+    group, alike = devices_of(word), class_with(word)
+    if group:
+        place.fault(
+            f"{word!r} stands for {len(group)} devices, and one is needed here",
+            f"name one, e.g. {group[0].name}; comparisons and sweeps take such words",
+        )
+    elif alike:
+        place.fault(f"unknown device {word!r}", f"did you mean the class {alike!r}?")
+    return faults
 
 
 def check_choice(name: str, given: object, faults: list[str]) -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
+from perfcore.catalog.model_entry import ModelEntry
+from perfcore.catalog.schema import DeviceEntry
 from perfcore.configuration.beside import BESIDE
 from perfcore.configuration.configuration import POOL, Configuration
 from perfcore.configuration.figures import Figures
+from perfcore.configuration.options import Simulated
+from perfcore.configuration.signatures import defaults_of, with_options
 from perfcore.errors import InputError, argument
 from perfcore.reading.other_words import meant_by
 from perfcore.reading.places import Place
@@ -17,26 +21,27 @@ from perfcore.traffic.server import Rules, simulate_pools, simulate_requests
 from perfcore.traffic.slo import objectives
 from perfcore.traffic.synthetic import Traffic
 
-_OF_TRAFFIC: Final = tuple(one.name for one in fields(Traffic) if one.init)
-_OF_RULES: Final = tuple(one.name for one in fields(Rules))
-_OF_CONFIGURATION: Final = tuple(
+OF_TRAFFIC: Final = tuple(one.name for one in fields(Traffic) if one.init)
+OF_RULES: Final = tuple(one.name for one in fields(Rules))
+OF_CONFIGURATION: Final = tuple(
     one.name
     for one in fields(Configuration)
-    if one.init and one.name not in {"model", "device", "scheduler", "batch", *POOL, *_OF_TRAFFIC}
+    if one.init and one.name not in {"model", "device", "scheduler", "batch", *POOL, *OF_TRAFFIC}
 )
 _OF_PREFILL: Final = (
     "device",
-    *(name for name in _OF_CONFIGURATION if name not in ("devices", *BESIDE)),
+    *(name for name in OF_CONFIGURATION if name not in ("devices", *BESIDE)),
 )
 
 
+@with_options(Simulated, defaults_of(Traffic, Rules, Configuration))
 def simulate(
-    model: str,
-    device: str,
+    model: str | ModelEntry,
+    device: str | DeviceEntry,
     traffic: Traffic | Requests | None = None,
     slo: Iterable[str] = (),
     prefill: Mapping[str, object] | None = None,
-    **options: object,
+    **options: Unpack[Simulated],
 ) -> Figures:
     """Return the figures of servers under traffic, by name: latencies, throughput, energy, cost.
 
@@ -60,7 +65,7 @@ def simulate(
     InputError
         There are faults; all of those of the options' names, or of the first part with faults.
     """
-    known = (*(() if traffic else _OF_TRAFFIC), *_OF_RULES, *_OF_CONFIGURATION)
+    known = (*(() if traffic else OF_TRAFFIC), *OF_RULES, *OF_CONFIGURATION)
     faults: list[str] = []
     for name in options:
         if name not in known:
@@ -69,13 +74,13 @@ def simulate(
         raise InputError(faults)
 
     def those(names: tuple[str, ...]) -> dict[str, Any]:
-        return {name: options[name] for name in names if name in options}
+        return {name: given for name, given in options.items() if name in names}
 
-    configuration = Configuration(model, device, scheduler="continuous", **those(_OF_CONFIGURATION))
-    rules = Rules(**those(_OF_RULES))
+    configuration = Configuration(model, device, scheduler="continuous", **those(OF_CONFIGURATION))
+    rules = Rules(**those(OF_RULES))
     slos = objectives(slo)
     if traffic is None:
-        traffic = Traffic(**those(_OF_TRAFFIC))
+        traffic = Traffic(**those(OF_TRAFFIC))
     requests = traffic.made() if isinstance(traffic, Traffic) else traffic
     longest = configuration.records.model.max_context
     check_context(requests, longest, configuration.entries.model.name)
@@ -97,14 +102,14 @@ def prefill_pool(
     """
     faults: list[str] = []
     for name in settings:
-        if name not in (*_OF_PREFILL, *_OF_RULES):
+        if name not in (*_OF_PREFILL, *OF_RULES):
             place = Place(argument("prefill"), "", faults)
-            place.unknown("setting", name, (*_OF_PREFILL, *_OF_RULES))
+            place.unknown("setting", name, (*_OF_PREFILL, *OF_RULES))
     if faults:
         raise InputError(faults)
     of_rules: dict[str, Any] = {"kv_tokens": None}
-    of_rules |= {key: one for key, one in settings.items() if key in _OF_RULES}
-    changed = {key: one for key, one in settings.items() if key not in _OF_RULES}
+    of_rules |= {key: one for key, one in settings.items() if key in OF_RULES}
+    changed = {key: one for key, one in settings.items() if key not in OF_RULES}
     return configuration.changed(**changed), replace(rules, **of_rules)
 
 

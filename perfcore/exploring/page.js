@@ -194,11 +194,14 @@ function setting(all) {
   });
   const number = (value) => value.toLocaleString("en-US");
   words.push(`${state.scheduler}${state.scheduler === "static" ? " batch of" : " batching,"} ${number(state.batch)}`,
-    `${number(state.input_len)} tokens in, ${number(state.output_len)} out`, `engine ${state.engine}`);
+    `${number(state.input_len)} tokens in, ${number(state.output_len)} out`, `engine ${state.engine}`, `prices ${state.economics}`);
   for (const [name, [label]] of Object.entries(FACTORS)) if (state[name] !== 1) words.push(`${label.toLowerCase()} × ${state[name]}`);
   words.push(...state.sets);
   const rest = all > shown.length ? ` The first ${shown.length} of ${all} combinations are shown.` : "";
-  return `${words.join(" · ")}. Intervals are 80 %.${rest}`;
+  const named = ["model", "device"].flatMap((kind) => shown.map((made) => [kind, made[kind]]));
+  const unreal = [...new Set(named.filter(([kind, name]) => (data.catalogue[kind][name] || {}).hypothetical).map(([, name]) => name))];
+  const doubt = unreal.length ? ` Hypothetical: ${unreal.join(", ")}.` : "";
+  return `${words.join(" · ")}. Intervals are 80 %.${doubt}${rest}`;
 }
 
 // What is drawn

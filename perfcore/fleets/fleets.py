@@ -7,19 +7,22 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import inf
 from os import cpu_count
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Unpack
 
 from perfcore.catalog.model_entry import ModelEntry
 from perfcore.configuration.configuration import Configuration
 from perfcore.configuration.figures import unit_of, value_of
+from perfcore.configuration.frames import Frames
+from perfcore.configuration.options import Sized
+from perfcore.configuration.signatures import defaults_of, with_options
 from perfcore.configuration.simulation import figures as figures_of
-from perfcore.fleets.inputs import DEGREES, KINDS, load_of, space_of
+from perfcore.fleets.inputs import CHOSEN, DEGREES, KINDS, load_of, space_of
 from perfcore.fleets.launching import DECODE, PREFILL, Started, checkpoint_note, launch_commands
 from perfcore.fleets.pairs import PairSearch
 from perfcore.fleets.search import Choice, Counts, Search, Tally
 from perfcore.physics.cost import HOUR
 from perfcore.physics.energy import JOULES_PER_KWH, facility_factor
-from perfcore.tables import NOTEBOOK, Column, Table, escape_html, html
+from perfcore.tables import NOTEBOOK, Column, Table, escape_html, html, plain_text
 from perfcore.traffic.requests import Requests, check_context
 from perfcore.traffic.results import LATENCIES, MONTH, STATISTICS
 from perfcore.traffic.server import Rules, limits_of, replica_of, room_of
@@ -84,7 +87,7 @@ class Fleet(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sizing:
+class Sizing(Frames):
     """Fleets that serve traffic within objectives, cheapest first, and how they were found.
 
     ``launch`` has the commands that start one replica of the first fleet, by engine,
@@ -100,10 +103,13 @@ class Sizing:
     note: str
     reason: str
 
-    def _repr_html_(self) -> str:
-        """Return the HTML that a notebook shows: the fleets, and how the first is started."""
-        if not self.fleets:
-            return f"<div><strong>No fleet: {escape_html(self.reason)}</strong></div>"
+    def __str__(self) -> str:
+        return plain_text(self._table()) if self.fleets else f"No fleet: {self.reason}"
+
+    def _lines(self) -> list[dict[str, object]]:
+        return [fleet.to_dict() for fleet in self.fleets]
+
+    def _table(self) -> Table:
         names = ("device", "weight_format", *DEGREES)
         pool = tuple(f"prefill_{name}" for name in names if name != "weight_format")
         apart = pool if any(fleet.prefill for fleet in self.fleets) else ()
@@ -115,6 +121,12 @@ class Sizing:
         columns = [Column(name) for name in names]
         columns += [Column("replicas", align="right"), *map(Column, apart)]
         columns += [Column(name, unit_of(name), align="right") for name in figures]
+        return Table.of(columns, lines)
+
+    def _repr_html_(self) -> str:
+        """Return the HTML that a notebook shows: the fleets, and how the first is started."""
+        if not self.fleets:
+            return f"<div><strong>No fleet: {escape_html(self.reason)}</strong></div>"
         started = {**self.prefill_launch, **self.launch}
         commands = "".join(
             f"<div>{escape_html(engine)}</div><pre>{markup.escape(command)}</pre>"
@@ -122,7 +134,7 @@ class Sizing:
         )
         commands += f"<div>{escape_html(self.note)}</div>"
         return (
-            f"{html(Table.of(columns, lines), style=NOTEBOOK)}\n<details>"
+            f"{html(self._table(), style=NOTEBOOK)}\n<details>"
             f"<summary>How to start a server of the first fleet</summary>\n{commands}</details>"
         )
 
@@ -140,6 +152,7 @@ class Sizing:
         }
 
 
+@with_options(Sized, defaults_of(Configuration) | dict.fromkeys(CHOSEN) | {"disaggregate": False})
 def size(
     model: str | ModelEntry,
     traffic: Traffic | Requests,
@@ -149,7 +162,7 @@ def size(
     top: int = TOP,
     *,
     sure: bool = False,
-    **options: object,
+    **options: Unpack[Sized],
 ) -> Sizing:
     """Return the cheapest fleets that serve ``traffic`` within objectives.
 

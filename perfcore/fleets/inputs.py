@@ -1,6 +1,6 @@
 """Inputs of a search for fleets: the machines to choose from, and the requests to serve."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil, floor, inf
 from typing import Any, Final, NamedTuple
@@ -43,11 +43,15 @@ ROUNDS: Final = 100  # requests per client, so those that start together are 1 %
 FEWEST_REQUESTS, MOST_REQUESTS = 1_000, 50_000  # limits for both
 SEEDS: Final = 2  # additional seeds of synthetic traffic that must meet the objectives
 _COUNT: Final = Bounds("count", 1, 2**20, whole=True)
-_FIXED: Final = (
-    *("economics", "offload", "draft_len", "acceptance", "acceptance_decay"),
-    "overrides",
+CHOSEN: Final = (  # one value or several
+    *(*KINDS, *DEGREES, *PREFILL_KINDS, *PREFILL_DEGREES, *BESIDE_KINDS, *BESIDE_DEGREES),
 )
-_KNOWN: Final = (*KINDS, *DEGREES, *_FIXED, *OF_POOL, *OF_BESIDE, "disaggregate")
+LINKS: Final = (LINK, *BESIDE_LINKS)
+FIXED: Final = (
+    *("economics", "offload", "draft_len", "acceptance", "acceptance_decay"),
+    *("overrides", *LINKS),
+)
+_KNOWN: Final = (*CHOSEN, *FIXED, "disaggregate")
 
 
 class Space(NamedTuple):
@@ -106,7 +110,7 @@ def space_of(
     }
     given = {name: options[name] for name in OF_BESIDE if options.get(name) not in (None, "")}
     others, beside = _beside(given, entry, faults)
-    fixed = {name: options[name] for name in _FIXED if name in options}
+    fixed = {name: options[name] for name in FIXED if name in options and name not in LINKS}
     fixed |= {LINK: own[LINK]} if LINK in own else {}
     fixed |= {name: given[name] for name in BESIDE_LINKS if name in given}
     for name, value in fixed.items():
@@ -147,7 +151,7 @@ def _beside(
 
 
 def _several(given: object) -> list[Any]:
-    return list(given) if isinstance(given, list | tuple) else [given]
+    return list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
 
 
 def _entries(name: str, given: object, model: ModelEntry, faults: list[str]) -> list[Entry]:

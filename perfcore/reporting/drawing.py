@@ -18,7 +18,7 @@ from perfcore.traffic.results import Simulation
 Given = str | Path | Mapping[str, object] | Space
 
 
-def draw(
+def plot(
     kind: str,
     source: Given,
     output: str | Path | None = None,
@@ -30,7 +30,7 @@ def draw(
 ) -> Picture:
     """Return a picture of a run or a sweep as data; draw it to a file if one is named.
 
-    ``perfcore.draw("pareto", "sweep.toml", "front.svg", by="weight_format").finding``
+    ``perfcore.plot("pareto", "sweep.toml", "front.svg", by="weight_format").finding``
 
     Parameters
     ----------
@@ -66,6 +66,9 @@ def draw(
         with replacing(Path(output)) as part:
             part.write_bytes(_drawn(picture, Path(output).suffix))
     return picture
+
+
+draw = plot  # its former name
 
 
 def check_picture(output: str | Path, inputs: Sequence[str] = ()) -> None:

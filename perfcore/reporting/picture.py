@@ -58,6 +58,15 @@ class Axis:
     percent: bool = False
     doubling: bool = False  # whether labels of a logarithmic axis are powers of two
 
+    def share(self, value: float) -> float:
+        """Return the place of a number between the ends of the axis' range, from 0 to 1."""
+        low, high = self.low or 0.0, self.high or 0.0
+        if high == low:
+            return 0.5
+        if self.log:
+            return math.log(value / low) / math.log(high / low)
+        return (value - low) / (high - low)
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -118,6 +127,34 @@ def series_of(names: Iterable[object], values: Sequence[object] = ()) -> tuple[S
     known = len(every) <= MOST_SERIES and set(listed) <= set(every)
     looks = dict(zip(every if known else listed, zip(COLOURS, SHAPES, strict=True), strict=False))
     return tuple(Series(name, *looks[name]) for name in listed[:MOST_SERIES])
+
+
+def ends_of_lines(panel: Panel) -> dict[str, Row]:
+    """Return the right end of the line of each series; empty for panels without such lines."""
+    found: dict[str, Row] = {}
+    for layer in panel.layers:
+        if layer.mark not in {"line", "step"} or layer.dash:
+            continue
+        for row in layer.rows:
+            name = row.get("series")
+            if name is not None and (name not in found or row["x"] >= found[name]["x"]):
+                found[name] = row
+    return found
+
+
+def apart(places: Mapping[str, float], most: float, least: float) -> dict[str, float]:
+    """Return places from 0 to ``most`` that are ``least`` apart, in the same order."""
+    names = sorted(places, key=lambda name: places[name])
+    found: dict[str, float] = {}
+    floor = 0.0
+    for name in names:
+        found[name] = max(places[name], floor)
+        floor = found[name] + least
+    ceiling = most
+    for name in reversed(names):
+        found[name] = min(found[name], ceiling)
+        ceiling = found[name] - least
+    return found
 
 
 def described(picture: Picture, panels: Iterable[Panel]) -> str:

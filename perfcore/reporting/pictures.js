@@ -7,7 +7,7 @@ const OUTLINES = { // of shapes, in a square from -6 to 6
   "triangle-right": [[5, 0], [-5, 5], [-5, -5]], "triangle-left": [[-5, 0], [5, 5], [5, -5]], diamond: [[0, -6], [4, 0], [0, 6], [-4, 0]],
   cross: [[-2, -5], [2, -5], [2, -2], [5, -2], [5, 2], [2, 2], [2, 5], [-2, 5], [-2, 2], [-5, 2], [-5, -2], [-2, -2]],
 };
-const SIZES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
+const SIZES = [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 
 function marked(axis, value) {
   if (axis.percent) return `${SHORT.format(value * 100)} %`;
@@ -41,7 +41,9 @@ function scaled(axis, from, to) {
 // One panel; returns what can be pointed at: circles and rectangles with their rows.
 function drawPanel(canvas, picture, panel, hidden, height) {
   const { pen, width, ink } = sheet(canvas, height);
-  const { x, y } = panel, top = 8, bottom = height - 40, right = width - 10;
+  const ends = endsOf(panel, hidden), longest = Math.max(0, ...[...ends.keys()].map((name) => pen.measureText(name).width));
+  const room = ends.size ? Math.min(longest + 16, width * 0.3) : 0; // for names of lines, beside their ends
+  const { x, y } = panel, top = 8, bottom = height - 40, right = width - 10 - room;
   const names = y.categories.length ? y.categories : scaled(y, bottom, top).ticks.map(([, label]) => label);
   const left = 24 + Math.min(Math.max(...names.map((name) => pen.measureText(name).width), 10), width * 0.34);
   const xs = scaled(x, left, right), ys = scaled(y, y.categories.length ? top : bottom, y.categories.length ? bottom : top);
@@ -58,7 +60,7 @@ function drawPanel(canvas, picture, panel, hidden, height) {
       pen.lineTo(at, bottom);
       pen.stroke();
     }
-    if (at - half > last + 8 && at + half < width) {
+    if (at - half > last + 8 && at + half < right + 10) {
       pen.fillText(label, at, bottom + 12);
       last = at + half;
     }
@@ -99,7 +101,37 @@ function drawPanel(canvas, picture, panel, hidden, height) {
     pen.setLineDash([]);
   }
   pen.restore();
+  nameLines(pen, ends, { xs, ys, right, bottom, room, colour });
   return seen;
+}
+
+// The right end of each line that has a name.
+function endsOf(panel, hidden) {
+  const ends = new Map();
+  for (const { mark, dash, rows } of panel.layers) {
+    if (!["line", "step"].includes(mark) || dash) continue;
+    for (const row of rows) if (row.series !== undefined && !hidden.has(row.series) && !(ends.get(row.series)?.x > row.x)) ends.set(row.series, row);
+  }
+  return ends;
+}
+
+function nameLines(pen, ends, { xs, ys, right, bottom, room, colour }) {
+  const names = [...ends.values()].map((row) => ({ row, at: ys.at(row.y), y: ys.at(row.y) })).sort((one, other) => one.y - other.y);
+  names.forEach((one, place) => { if (place) one.y = Math.max(one.y, names[place - 1].y + 14); });
+  for (let place = names.length - 1, most = bottom; place >= 0; place--) {
+    names[place].y = Math.min(names[place].y, most);
+    most = names[place].y - 14;
+  }
+  pen.textAlign = "left";
+  pen.lineWidth = 0.75;
+  for (const { row, at, y } of names) {
+    pen.strokeStyle = pen.fillStyle = colour(row);
+    pen.beginPath();
+    pen.moveTo(xs.at(row.x), at);
+    pen.lineTo(right + 6, y);
+    pen.stroke();
+    pen.fillText(fitted(pen, row.series, room - 4), right + 9, y);
+  }
 }
 
 function bySeries(rows) {

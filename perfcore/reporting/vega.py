@@ -2,11 +2,22 @@
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from perfcore.errors import InputError, one_line
-from perfcore.reporting.picture import Axis, Layer, Panel, Picture, described, doublings, ticks
+from perfcore.reporting.picture import (
+    Axis,
+    Layer,
+    Panel,
+    Picture,
+    Row,
+    apart,
+    described,
+    doublings,
+    ends_of_lines,
+    ticks,
+)
 
 Json = dict[str, Any]
 
@@ -21,6 +32,7 @@ _BINARY: Final = (
     "datum.value >= 1048576 ? format(datum.value / 1048576, '.3~g') + 'Mi' : "
     "datum.value >= 1024 ? format(datum.value / 1024, '.3~g') + 'Ki' : format(datum.value, '.3~g')"
 )
+_LABEL_PX: Final = 14  # between names of lines
 _MOST_CATEGORIES: Final = 8  # most labels on a horizontal axis of categories
 _DARK: Final = frozenset({"#0072B2", "#009E73", "#D55E00", "#000000"})
 _DRAWN: Final = ("x", "y", "x2", "y2", "series")  # entries for a row's place and colour
@@ -37,7 +49,7 @@ def converter() -> Any:  # noqa: ANN401 - an untyped module
     try:
         import vl_convert  # noqa: PLC0415 - an optional dependency
     except ImportError:
-        raise InputError("pictures need vl-convert-python; pip install 'perfcore[plot]'") from None
+        raise InputError("pictures need vl-convert-python; pip install vl-convert-python") from None
     return vl_convert
 
 
@@ -67,7 +79,8 @@ def whole(picture: Picture) -> Json:
     width, height = _SIZES.get(len(picture.panels), _SIZES[3])
     last = len(picture.panels) - 1
     panels = [
-        _panel(picture, panel, legend=place == last) | {"width": width, "height": height}
+        _panel(picture, panel, (width, height), legend=place == last)
+        | {"width": width, "height": height}
         for place, panel in enumerate(picture.panels)
     ]
     for panel, json in zip(picture.panels, panels, strict=True):
@@ -140,9 +153,12 @@ def _config() -> Json:
     }
 
 
-def _panel(picture: Picture, panel: Panel, *, legend: bool) -> Json:
+def _panel(picture: Picture, panel: Panel, size: tuple[int, int], *, legend: bool) -> Json:
     layers = [drawn for layer in panel.layers for drawn in _layer(picture, panel, layer)]
-    if legend:
+    ends = ends_of_lines(panel)
+    if legend and ends:
+        layers += _labels(picture, panel, ends, size)
+    elif legend:
         for drawn in [inner for layer in layers for inner in layer.get("layer", [layer])]:
             color = drawn["encoding"].get("color", {})
             if "scale" in color:
@@ -150,6 +166,40 @@ def _panel(picture: Picture, panel: Panel, *, legend: bool) -> Json:
             if "shape" in drawn["encoding"]:
                 drawn["encoding"]["shape"]["legend"] = {"title": picture.legend}
     return {"layer": layers}
+
+
+def _labels(
+    picture: Picture, panel: Panel, ends: Mapping[str, Row], size: tuple[int, int]
+) -> list[Json]:
+    """Return the names of lines beside the panel, each with a thin line to the end of its own."""
+    width, height = size
+    places = {name: (1.0 - panel.y.share(row["y"])) * height for name, row in ends.items()}
+    looks = {one.name: one.colour for one in picture.series}
+    drawn = []
+    for name, place in apart(places, height, _LABEL_PX).items():
+        at = {"x": {"value": panel.x.share(ends[name]["x"]) * width}, "y": {"value": places[name]}}
+        beside = {"x2": {"value": width + 6}, "y2": {"value": place}}
+        values: Json = {"data": {"values": [{}]}}
+        drawn += [
+            values
+            | {
+                "mark": {"type": "rule", "strokeWidth": 0.75, "color": looks[name]},
+                "encoding": {**at, **beside},
+            },
+            values
+            | {
+                "mark": {
+                    "type": "text",
+                    "text": name,
+                    "align": "left",
+                    "baseline": "middle",
+                    "limit": 220,
+                    "color": looks[name],
+                },
+                "encoding": {"x": {"value": width + 9}, "y": {"value": place}},
+            },
+        ]
+    return drawn
 
 
 def _layer(picture: Picture, panel: Panel, layer: Layer) -> list[Json]:

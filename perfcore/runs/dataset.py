@@ -216,7 +216,7 @@ def needed(package: str) -> Any:  # noqa: ANN401 - a module
     try:
         return import_module(package)
     except ImportError:
-        raise InputError(f"{package} is not installed; pip install 'perfcore[analysis]'") from None
+        raise InputError(f"{package} is not installed; pip install {package}") from None
 
 
 def _described(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -129,7 +129,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
         from distributed import Client  # noqa: PLC0415 - optional dependency
     except ImportError:
         raise InputError(
-            f"{argument('address')}: needs distributed; pip install 'perfcore[dask]'"
+            f"{argument('address')}: needs distributed; pip install distributed"
         ) from None
     scheduler = _address_in(address) if address.endswith(".json") else address
     _reach(scheduler, address)

@@ -13,9 +13,19 @@ from perfcore.space.axes import Axis, WhatIf
 from perfcore.space.sections import Where, parse_condition
 from perfcore.space.space import Space
 
-_CONDITION: Final = re.compile(r"\s*([\w.]+)\s*(<=|>=|<|>|=)\s*(\S.*?)\s*")
+_CONDITION: Final = re.compile(r"\s*([\w.]+)\s*(<=|>=|=<|=>|==|<|>|=)\s*([^\s=<>].*?)\s*")
 
-_KEYS: Final = {"<=": "max", "<": "max", ">=": "min", ">": "min", "=": "in"}
+_KEYS: Final = {
+    "<=": "max",
+    "=<": "max",
+    "<": "max",
+    ">=": "min",
+    "=>": "min",
+    ">": "min",
+    "=": "in",
+    "==": "in",
+}
+_PLACES: Final = re.compile(r"(?:in\[1\]|max|min|metric|axis): ")  # in a table, which a text is not
 
 
 def narrowed(space: Space, where: Sequence[str]) -> Space:
@@ -45,20 +55,27 @@ def conditions(
     """
     names = [axis.name for axis in axes]
     what_ifs = {what_if.key: what_if for what_if in listed}
+    real = {column.name for column in results if not column.categories}
     faults: list[str] = []
     found = []
     for text in texts:
-        place = Place(f"{argument('where')} {text}", "", faults)
+        told = f"{argument('where')} {text}: "
+        own: list[str] = []
+        place = Place(told.removesuffix(": "), "", own)
         matched = _CONDITION.fullmatch(text)
         if matched is None:
             place.fault("not a condition", "write COLUMN<=VALUE, >=, <, > or =")
+            faults += own
             continue
         name, sign, value = matched.groups()
+        if _KEYS[sign] == "in" and name in real:
+            place.fault(f"{name} is a real number, equal to few others", "write <= and >=")
         subject = "axis" if name in names or name in what_ifs else "metric"
-        given: object = [_number_or_text(value)] if sign == "=" else _number_or_text(value)
+        given: object = [_number_or_text(value)] if _KEYS[sign] == "in" else _number_or_text(value)
         table = {subject: name, _KEYS[sign]: given}
         parsed = parse_condition(table, axes, what_ifs, place, results)
         found.append(_strict(parsed) if parsed and sign in ("<", ">") else parsed)
+        faults += [told + _PLACES.sub("", fault.removeprefix(told), count=1) for fault in own]
     if faults:
         raise InputError(faults)
     return tuple(condition for condition in found if condition is not None)

@@ -1,6 +1,7 @@
 """Axes and what-ifs of a sweep, read from a sweep file."""
 
 import math
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ DEGREES: Final = ("tp", "pp")  # chosen by `devices = "auto"`
 POOL_DEGREES: Final = tuple(f"{PREFILL}{name}" for name in ("tp", "pp", "dp", "ep"))
 POWER_LIMIT: Final = "power_limit"  # below [axes]; rows have it as a what-if of the device
 HOST: Final = "host"  # likewise, as three what-ifs that vary together
+_FACTOR: Final = re.compile(r"(\d*\.?\d+)\s*x|x\s*(\d*\.?\d+)")
 _POWER_FIELD: Final = "device.board_power"
 SCALE: Final = Limits("ratio", POSITIVE, 1e6)
 
@@ -366,5 +368,20 @@ def _what_if(key: str, given: object, place: Place) -> WhatIf | None:
     if isinstance(given, Mapping) and "scale" in given:
         spot.fault(f"{show(dict(given))} has keys besides scale", "write { scale = [1, 2, 4] }")
         return None
+    factors = factors_in(given)
+    if factors:
+        spot.fault(f"{show(given)} is a factor", f"write {{ scale = {factors} }}")
+        return None
     values = expand(given, LIMITS[record][field], spot)
     return None if values is None else WhatIf(record, field, "set", tuple(map(float, values)))
+
+
+def factors_in(given: object) -> str:
+    """Return factors as they are written, if a value is text like ``2x``, ``x2`` or ``1x,2x``."""
+    if not isinstance(given, str):
+        return ""
+    parts = [_FACTOR.fullmatch(part.strip()) for part in given.strip("[]").split(",")]
+    numbers = [part[1] or part[2] for part in parts if part]
+    if not numbers or len(numbers) < len(parts):
+        return ""
+    return numbers[0] if len(numbers) == 1 else f"[{', '.join(numbers)}]"

@@ -8,7 +8,7 @@ from pathlib import Path
 from perfcore.errors import argument, show
 from perfcore.inputs import RECORDS
 from perfcore.reading.places import Place
-from perfcore.space.axes import located
+from perfcore.space.axes import factors_in, located
 
 _SPLIT = re.compile(r"""((?:"[^"\n]*"|'[^'\n]*'|[^"'=\n])+)=(.*)""", re.DOTALL)
 _OPENS_TOML = ("[", "{", '"', "'")
@@ -69,7 +69,8 @@ def parse(text: str, place: Place) -> tuple[tuple[str, ...], object] | None:
     try:
         loaded = tomllib.loads(f"value = {raw}")
     except (ValueError, RecursionError) as error:
-        if raw.startswith(_OPENS_TOML) or not raw.isprintable():
+        opens = raw.startswith(_OPENS_TOML) and not factors_in(raw)
+        if opens or not raw.isprintable():
             place.fault(f"{show(raw)} is not a TOML value ({error})", REMEDY)
             return None
         loaded = {"value": raw}

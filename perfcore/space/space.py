@@ -616,7 +616,7 @@ def _sobol(dimensions: int, seed: int, first: int, count: int) -> Reals:
         from scipy.stats import qmc  # noqa: PLC0415
     except ImportError:
         raise InputError(
-            "sample.method: 'sobol' needs scipy; pip install 'perfcore[sample]', or use 'random'"
+            "sample.method: 'sobol' needs scipy; pip install scipy, or use 'random'"
         ) from None
     engine = qmc.Sobol(dimensions, scramble=True, rng=seed)
     if first:  # SciPy refuses to skip 0 points

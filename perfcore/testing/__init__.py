@@ -1,7 +1,7 @@
 """Hypothesis strategies for every record, and laws that every configuration must satisfy.
 
 They are public: ``check_laws(Scenario(...))`` tests entries of a user's own catalogue. The package
-``hypothesis`` is required (``pip install 'perfcore[test]'``).
+``hypothesis`` is required (``pip install hypothesis``).
 """
 
 from perfcore.testing.laws import LAWS, check_laws

@@ -11,7 +11,7 @@ from perfcore.reading.places import Place, number
 LATENCIES: Final = ("ttft", "tpot", "itl", "e2e")
 STATISTICS: Final = ("", "_mean", "_p50", "_p90", "_p95", "_p99")  # empty: of each request
 NAMES: Final = tuple(f"{latency}{each}_s" for latency in LATENCIES for each in STATISTICS)
-_OBJECTIVE: Final = re.compile(r"\s*([\w.]+)\s*<=\s*(\S.*?)\s*")
+_OBJECTIVE: Final = re.compile(r"\s*([\w.]+)\s*<=?\s*([^\s=].*?)\s*")
 _BOUND: Final = Limits("time", 0.0, 1e9, least=1e-9)
 
 

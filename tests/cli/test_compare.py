@@ -300,3 +300,26 @@ def test_json_has_no_results_of_what_does_not_run():
     assert not_divisible["tpot_s"] is None
     assert not_divisible["status"] == "heads not divisible by tp"
     assert found["bound_tpot_s"][1] is None
+
+
+# Devices
+
+
+def test_machines_that_cannot_be_had_are_named_and_prices_say_what_they_are():
+    text = invoke("llama-3.1-8b", "--device", "h100-sxm,hbm4-6tbs,rubin")
+    ways = invoke("llama-3.1-8b", "--device", "h100-sxm", "--economics", "default,spot,owned")
+
+    assert "hbm4-6tbs is hypothetical: it does not exist" in text
+    assert "rubin is not on the market: its figures are announcements" in text
+    assert "devices paid: on-demand" in text
+    assert "devices paid: on-demand (default), spot (spot), owned (owned)" in ways
+
+
+def test_a_vendor_or_class_stands_for_its_devices():
+    found = compare("llama-3.1-8b", device=["datacentre-gpu-hopper", "l40s"])
+    names = [row["device"] for row in found.rows]
+
+    assert {"h100-sxm", "h200-sxm", "l40s"} <= set(names)
+    assert names == [str(one.labels["device"]) for one in found.configurations]
+    assert faults("llama-3.1-8b", "--device", "all")[0].startswith("compare: ")
+    assert "the class 'datacentre-gpu-hopper'" in faults("qwen3-8b", "--device", "hopper")[0]

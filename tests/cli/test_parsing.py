@@ -54,6 +54,9 @@ def test_lists_and_flags_may_be_given_twice():
         ),
         (["point", "m", "--device", "d"], "here it is the argument DEVICE"),
         (["size", "m", "--qps", "4"], "here it is --rate"),
+        (["search", "s.toml", "--isl", "5"], "an axis of the sweep: --set axes.input_len=VALUE"),
+        (["plan", "s.toml", "--batch", "5"], "an axis of the sweep: --set axes.batch=VALUE"),
+        (["plot", "cost", "run", "--dtype", "x"], "the sweep: --set axes.weight_format=VALUE"),
     ],
 )
 def test_options_of_other_tools_are_translated(arguments, own):

@@ -102,11 +102,11 @@ def test_outputs_are_checked_before_the_work(folder, output):
     assert line.startswith("error: --output: ")
 
 
-def test_without_the_library_one_line_names_the_extra(folder, monkeypatch):
+def test_without_the_library_one_line_names_it(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "vl_convert", None)
 
     (line,) = refused("pareto", folder / "small.toml", "-o", folder / "no.png")
-    assert "pip install 'perfcore[plot]'" in line
+    assert "pip install vl-convert-python" in line
 
 
 def test_an_empty_run_is_refused(folder):

@@ -339,6 +339,9 @@ def test_devices_are_chosen_and_the_choice_is_told():
     [
         (["llama-3.1-8b", "h100", "--batch", "1,2"], "--batch: '1,2' has 2 values"),
         (["llama-3.1-8b", "h100,b200"], "DEVICE: 'h100,b200' has 2 values"),
+        (["llama-3.1-8b", "AMD"], "'AMD' stands for "),
+        (["llama-3.1-8b", "all"], "one is needed here; name one, e.g. "),
+        (["llama-3.1-8b", "hopper"], "did you mean the class 'datacentre-gpu-hopper'?"),
         (["h100", "llama-3.1-8b"], "unknown model 'h100'; it is a device"),
         (["llama-3.1-8b", "b200", "--devices", "8", "--tp", "2"], "beside tp or pp"),
     ],

@@ -136,7 +136,11 @@ def test_command_explains_an_empty_result(spec):
         (["--minimize", "happiness"], "e2e_latency_s, tokens_per_s_per_user"),
         (["--minimize", "tpot_s", "--by", "devise"], "--by: unknown axis 'devise'; did you mean"),
         (["--minimize", "tpot_s", "--where", "tpot_s"], "not a condition; write COLUMN<=VALUE"),
-        (["--minimize", "tpot_s", "--where", "tpot<=1"], "unknown metric 'tpot'"),
+        (["--minimize", "tpot_s", "--where", "tpot<=1"], "tpot<=1: unknown metric 'tpot'"),
+        (["--minimize", "tpot_s", "--where", "tpot_s<=9 ells"], "9 ells: '9 ells': 'ells' is not"),
+        (["--minimize", "tpot_s", "--where", "device=h9"], "device=h9: unknown value of device"),
+        (["--minimize", "tpot_s", "--where", "tpot_s=1"], "a real number, equal to few others"),
+        (["--minimize", "tpot_s", "--where", "tpot_s<>1"], "not a condition; write COLUMN<=VALUE"),
         (["--minimize", "tpot_s", "--where", "tpot_s<=fast"], "tpot_s<=fast"),
         (["--minimize", "tpot_s", "--where", "device=h200-sxm"], "device=h200-sxm"),
         (["--minimize", "tpot_s", "--top", "600000"], "--top: 600,000 is not from 1 to 10,000"),
@@ -196,6 +200,29 @@ def test_table_shows_what_was_asked_about(tmp_path):
     assert "devices paid: on-demand" in text
     assert "* hypothetical: hbm4-6tbs" in text
     assert "not on the market: rubin" in text
+
+
+@pytest.mark.parametrize(
+    ("usual", "other"),
+    [("tpot_s<=5ms", "tpot_s=<5ms"), ("batch=8", "batch==8"), ("tp>=1", "tp=>1")],
+)
+def test_signs_of_other_languages_are_understood(spec, usual, other):
+    found, same = (
+        invoke(spec, "--minimize", "tpot_s", "--json", "--where", condition).stdout
+        for condition in (usual, other)
+    )
+
+    assert json.loads(found)["rows"] == json.loads(same)["rows"]
+
+
+def test_ways_of_paying_have_the_names_of_their_economics(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(
+        '[axes]\nmodel = "llama-3.1-8b"\ndevice = "h100-sxm"\neconomics = ["default", "owned"]\n'
+    )
+    text = invoke(path, "--minimize", "cost_per_mtok_output_usd", "--by", "economics").stdout
+
+    assert "devices paid: on-demand (default), owned (owned)" in text
 
 
 def test_table_shows_every_group(tmp_path):

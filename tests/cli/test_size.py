@@ -35,6 +35,14 @@ def test_card():
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
+def test_card_names_what_does_not_exist_and_how_devices_are_paid():
+    machines = ["--device", "hbm4-6tbs", "--economics", "owned"]
+    text = invoke("size", "llama-3.1-8b", "--rate", "5", "--requests", "300", *machines, *LIMITS)
+
+    assert "hbm4-6tbs is hypothetical: it does not exist" in text
+    assert "devices paid: owned" in text
+
+
 def test_card_as_markdown():
     text = invoke(*SIZE, *LIMITS, "--top", "1", "--markdown")
 

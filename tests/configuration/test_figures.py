@@ -1,12 +1,16 @@
 """Results as a notebook shows them."""
 
+import importlib.util
 import inspect
 from html.parser import HTMLParser
+from typing import get_type_hints
 
 import pytest
+from paths import ROOT
 
 import perfcore
 from perfcore.configuration.figures import Figures
+from perfcore.configuration.options import Compared, Simulated, Sized
 from perfcore.errors import InputError
 
 
@@ -113,6 +117,55 @@ def test_options_of_evaluate_are_those_of_a_configuration():
 
 
 @pytest.mark.parametrize(
+    ("function", "options", "own"),
+    [
+        (perfcore.compare, Compared, {"subjects"}),
+        (perfcore.simulate, Simulated, {"model", "device", "traffic", "slo", "prefill"}),
+        (perfcore.size, Sized, {"model", "traffic", "slos", "rules", "max_devices", "top", "sure"}),
+    ],
+)
+def test_options_of_other_functions_are_typed_and_shown(function, options, own):
+    shown = inspect.signature(function).parameters
+    hints = get_type_hints(options)
+
+    assert set(shown) == own | set(hints)
+    assert all(shown[name].annotation == hint for name, hint in hints.items())
+    assert all(shown[name].kind is inspect.Parameter.KEYWORD_ONLY for name in hints)
+    assert {"kv_format", "tp", "overrides", "offload"} <= set(hints)
+
+
+def test_options_are_written_down_from_the_parameters_that_they_are():
+    path = ROOT / "docs" / "options.py"
+    spec = importlib.util.spec_from_file_location("options", path)
+    written = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(written)
+    module = ROOT / "perfcore" / "configuration" / "options.py"
+
+    assert module.read_text(encoding="utf-8") == written.source()
+
+
+def test_every_option_of_a_function_is_one_that_it_takes():
+    compared = perfcore.compare("llama-3.1-8b", device="h100-sxm", batch=range(1, 3))
+    fixed = {name: inspect.signature(perfcore.simulate).parameters for name in ("rate", "tp")}
+
+    assert [row["batch"] for row in compared.rows] == [1, 2]
+    assert fixed["rate"]["rate"].default == perfcore.Traffic.rate
+    assert fixed["tp"]["tp"].default is None
+    for call, options in (
+        (perfcore.compare, Compared),
+        (perfcore.simulate, Simulated),
+        (lambda **wrong: perfcore.size("llama-3.1-8b", None, {"ttft_s": 1.0}, **wrong), Sized),
+    ):
+        given = dict.fromkeys(get_type_hints(options), "?") | {"nonsense": 1}
+        first = () if options is not Simulated else ("llama-3.1-8b", "h100-sxm")
+        with pytest.raises(InputError) as fault:
+            call(*first, **given)
+        unknown = [one for one in fault.value.faults if "unknown option" in one]
+        assert len(unknown) == 1, unknown
+        assert "nonsense" in unknown[0]
+
+
+@pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: perfcore.evaluate("llama-3.1-8b", "h100-sxm", isl=8), "'input_len'"),
@@ -124,3 +177,46 @@ def test_options_of_evaluate_are_those_of_a_configuration():
 def test_words_of_other_tools_lead_to_parameters(call, words):
     with pytest.raises(InputError, match=f"did you mean {words}"):
         call()
+
+
+# Printed, and as frames
+
+
+def test_results_are_printed_as_tables():
+    point = perfcore.evaluate("llama-3.1-8b", "h100-sxm")
+    none = perfcore.evaluate("llama-3.3-70b", "h100-sxm", tp=1)
+    compared = str(perfcore.compare("llama-3.1-8b", device=["h100-sxm", "b200"]))
+    lines = str(point).splitlines()
+
+    assert lines[0] == "llama-3.1-8b, h100-sxm, status ok"
+    assert lines[1].split() == ["column", "value", "unit", "80", "%", "interval"]
+    assert any(line.split()[:3] == ["tpot_s", "0.007247", "s"] for line in lines)
+    assert "weights do not fit" in str(none)
+    assert "devices_needed" in str(none)
+    assert compared.splitlines()[0].split() == ["column", "unit", "h100-sxm", "b200"]
+    assert "Configuration(" not in compared
+
+
+def test_results_are_frames():
+    point = perfcore.evaluate("llama-3.1-8b", "h100-sxm")
+    given = {"engine_version": ["0.6.0", ""], "tp": [1, 3]}
+    compared = perfcore.compare("llama-3.1-8b", device="h100-sxm", engine="vllm", **given)
+    arrow = compared.to_arrow()
+
+    assert point.to_arrow().to_pylist() == [dict(point)]
+    assert point.to_pandas()["tpot_s"].tolist() == [point["tpot_s"]]
+    assert arrow["name"].to_pylist() == list(compared.names)
+    assert [time is None for time in arrow["tpot_s"].to_pylist()] == [False, False, True, True]
+    assert arrow["engine_version"].to_pylist() == ["0.6.0", None, "0.6.0", None]
+    assert compared.to_polars().height == len(compared.to_pandas()) == 4
+
+
+def test_fleets_are_printed_and_frames():
+    traffic = perfcore.Traffic(rate=5, requests=1000)
+    found = perfcore.size("llama-3.1-8b", traffic, {"ttft_p95_s": 1.0}, device="h100-sxm")
+    none = perfcore.size("llama-3.1-8b", traffic, {"ttft_p95_s": 1e-9}, device="h100-sxm")
+
+    assert str(found).splitlines()[0].split()[:2] == ["device", "weight_format"]
+    assert found.to_arrow()["device"].to_pylist() == ["h100-sxm"] * len(found.fleets)
+    assert str(none).startswith("No fleet: ")
+    assert none.to_arrow().num_rows == 0

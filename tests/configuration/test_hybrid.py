@@ -25,6 +25,14 @@ def test_a_host_has_its_figures():
     assert sources["host_memory_bandwidth"].startswith("host epyc-9004 of this question")
 
 
+def test_a_host_that_changes_nothing_says_why():
+    usual = Configuration("gpt-oss-120b", "rtx-4090", host="ddr5-6000", **GPT_OSS)
+    unused = Configuration("llama-3.1-8b", "rtx-3090", host="epyc-9004")
+
+    assert "host ddr5-6000 is what this device has anyway" in usual.remarks
+    assert "host changes nothing here" in unused.remarks
+
+
 def test_each_device_has_the_usual_host_of_its_class():
     entries = [loader.load_device(name) for name in loader.names("device")]
     for entry in entries:

@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+from itertools import pairwise
 
 import pytest
 from click.testing import CliRunner
@@ -290,6 +291,29 @@ def test_a_button_hides_a_series_and_the_pointer_says_what_a_point_is(browser, p
     assert 0 < after < before
     assert pressed == "false"
     assert "energy: " in told
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_lines_have_their_names_at_their_ends(browser, page, width):
+    browser.open(page.as_uri(), width=width)
+    told = browser.run(
+        "{ window.told = []; const own = CanvasRenderingContext2D.prototype.fillText;"
+        " CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {"
+        " if (this.canvas.closest('#picture-pareto'))"
+        " told.push([text, x, y, this.canvas.clientWidth]);"
+        " own.call(this, text, x, y); }; dispatchEvent(new Event('resize'));"
+        " new Promise((done) => setTimeout(() => done(told), 200)); }"
+    )
+    names = browser.run(
+        "[...document.querySelectorAll('#picture-pareto .legend button')]"
+        ".map((button) => button.textContent.trim())"
+    )
+    beside = [one for one in told if one[0] in names]
+    places = sorted(y for _, _, y, _ in beside)
+
+    assert {one[0] for one in beside} == set(names)
+    assert all(x > wide * 0.6 for _, x, _, wide in beside)
+    assert all(below - above > 13.9 for above, below in pairwise(places))
 
 
 def test_a_device_has_the_same_colour_in_every_picture(browser, page):

@@ -174,6 +174,21 @@ def test_a_point_of_the_picture_is_chosen(browser, page):
     assert expected["device"] == "h200-sxm"
 
 
+def test_what_does_not_exist_is_said_and_which_prices_hold(browser, page):
+    browser.open(page.as_uri())
+    browser.run("change({ device: ['h100-sxm'] })")
+    browser.settle()
+    real = browser.run("document.querySelector('#setting').textContent")
+    browser.run("change({ device: ['h100-sxm', 'hbm4-6tbs'], economics: 'owned' })")
+    browser.settle()
+    unreal = browser.run("document.querySelector('#setting').textContent")
+
+    assert "Hypothetical" not in real
+    assert " · prices default. " in real
+    assert " Hypothetical: hbm4-6tbs." in unreal
+    assert " · prices owned. " in unreal
+
+
 def test_what_does_not_run_says_why(browser, page):
     browser.open(page.as_uri() + "#device=rtx-4090&weight_format=bf16&tp=1")
 

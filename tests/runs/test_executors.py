@@ -157,7 +157,7 @@ def test_without_dask_one_line_says_what_to_install(tmp_path, spec, monkeypatch)
     done = cli("run", spec, "-o", tmp_path / "run", "--dask", "tcp://127.0.0.1:1")
 
     assert done.exit_code == 2
-    assert done.stderr == "error: --dask: needs distributed; pip install 'perfcore[dask]'\n"
+    assert done.stderr == "error: --dask: needs distributed; pip install distributed\n"
     assert not (tmp_path / "run").exists()
 
 

@@ -7,6 +7,8 @@ import pytest
 from perfcore.catalog import loader
 from perfcore.columns import AXES
 from perfcore.errors import InputError
+from perfcore.reading.places import Place
+from perfcore.space.axes import factors_in, parse_what_ifs
 from perfcore.space.space import Space
 from perfcore.space.spec import Spec
 
@@ -201,3 +203,25 @@ def test_faulty_hosts(given, message):
         spec({"host": given})
     with pytest.raises(InputError, match=r"beside device\.host_flops"):
         spec({"host": "ddr5-6000"}, what_if={"device.host_flops": "2 TFLOP/s"})
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("2x", "{ scale = 2 }"),
+        ("x1.5", "{ scale = 1.5 }"),
+        ("1x, 2x", "{ scale = [1, 2] }"),
+        ("[1x,.5x]", "{ scale = [1, .5] }"),
+    ],
+)
+def test_a_factor_leads_to_scale(text, remedy):
+    faults = []
+    found = parse_what_ifs({"device.memory_bandwidth": text}, Place("spec", "", faults))
+
+    assert found == {}
+    assert faults == [f'spec: "device.memory_bandwidth": {text!r} is a factor; write {remedy}']
+
+
+@pytest.mark.parametrize("given", ["2 TB/s", 3, "x", "", "2x, 3 TB/s", ["2x"]])
+def test_what_is_no_factor(given):
+    assert factors_in(given) == ""

@@ -13,6 +13,11 @@ def test_objectives():
     assert {name for name in NAMES if objectives([f"{name}<=1s"]) == {name: 1.0}} == {*NAMES}
 
 
+@pytest.mark.parametrize("text", ["ttft_p99_s<1s", " ttft_p99_s < 1s ", "ttft_p99_s <= 1s"])
+def test_below_is_as_good_as_at_most(text):
+    assert objectives([text]) == {"ttft_p99_s": 1.0}
+
+
 def test_two_bounds():
     with pytest.raises(InputError, match="ttft_s has two bounds; leave out one"):
         objectives(["ttft_s<=1s", "ttft_s<=2s"])
@@ -23,6 +28,8 @@ def test_two_bounds():
     [
         ("ttft_p99_s", "slo ttft_p99_s: not an objective; write it like ttft_p99_s<=1s"),
         ("ttft_p99_s>=1s", "not an objective"),
+        ("ttft_p99_s<==1s", "not an objective"),
+        ("ttft_p99_s<", "not an objective"),
         ("ttfft_p99_s<=1s", "unknown latency 'ttfft_p99_s'; did you mean 'ttft_p99_s'?"),
         ("ttft_s<=-1", "out of bounds"),
         ("ttft_s<=1 apple", "'apple' is not a unit of a time"),

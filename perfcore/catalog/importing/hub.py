@@ -30,7 +30,7 @@ def download(name: str) -> str:
         from huggingface_hub import hf_hub_download  # noqa: PLC0415 - optional
     except ImportError:
         raise InputError(
-            f"{HUB}{name}: needs huggingface_hub; pip install 'perfcore[hf]', "
+            f"{HUB}{name}: needs huggingface_hub; pip install huggingface_hub, "
             "or download config.json and give its path"
         ) from None
     repository, _, revision = name.partition("@")

@@ -21,6 +21,7 @@ from perfcore.reporting.kinds.winners import winners
 from perfcore.reporting.names import FORMER, KINDS, SIMULATED_KINDS
 from perfcore.reporting.picture import Picture
 from perfcore.reporting.ranges import ranged
+from perfcore.reporting.remarks import remarks_on_devices
 from perfcore.reporting.settling import LackError
 from perfcore.reporting.source import Source
 from perfcore.space.axes import DEGREES
@@ -114,7 +115,8 @@ def _with_what_it_lacks(
             source = found[0]
             told.append(found[1])
         else:
-            return source, replace(picture, remarks=(*picture.remarks, *told))
+            remarks = (*picture.remarks, *remarks_on_devices(source, picture), *told)
+            return source, replace(picture, remarks=remarks)
 
 
 def kinds_of(source: Source) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ def cost(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG00
         header=(by, *tips),
         table=rows_as_text(points, ("series", *tips)),
         remarks=(
-            f"Dashed lines mark where each {by} breaks even.",
+            *([f"Dashed lines mark where each {by} breaks even."] if marks else []),
             *left_out(source, by, shown, "the cheapest"),
             *([f"Not shown, as they cost nothing: {listing(free)}."] if free else []),
         ),

@@ -24,6 +24,7 @@ from perfcore.reporting.settling import (
 from perfcore.reporting.source import Source
 from perfcore.reporting.wording import is_more_better, plain, rows_as_text, value_text, with_unit
 from perfcore.searching.objectives import Objective
+from perfcore.space.axes import Value
 
 
 def quantisation(source: Source, by: str, metric: str | None) -> Picture:  # noqa: ARG001
@@ -76,25 +77,7 @@ def quantisation(source: Source, by: str, metric: str | None) -> Picture:  # noq
     ranked = sorted(names, key=lambda name: -_gain_at_first(points, name))
     shown = [name for name in names if name in ranked[:MOST_SERIES]]
     points = [point for point in points if point["series"] in shown]
-    top = max(points, key=lambda point: point["y"])
-    last = [p for p in points if p["series"] == top["series"]][-1]
-    best_last = max((p for p in points if p["x"] == last["x"]), key=lambda p: p["y"])
-    than = f"faster than {base}"
-    if objective.name != TPOT.name:
-        than = f"better than {base} in {plain(objective.name)}"
-    finding = f"{top['series']} is {top['y']:.1f} times {than} at batch {top['batch']}"
-    if best_last["y"] < 1.0:
-        finding += f"; at batch {last['batch']} it is {last['y']:.1f} times, and {base} is best"
-    elif best_last["series"] == top["series"]:
-        finding += f", and still best with {last['y']:.1f} times at batch {last['batch']}"
-    else:
-        finding += (
-            f"; at batch {last['batch']} it is {last['y']:.1f} times, "
-            f"and {best_last['series']} is best with {best_last['y']:.1f} times"
-        )
-    winner = base if best_last["y"] < 1.0 else best_last["series"]
-    claim = f"{top['series']} gains most and {f'{winner} ' * (winner != top['series'])}"
-    claim += "is best at the largest batch"
+    finding, claim = _finding(points, base, objective)
     x_low, x_high = padded([point["x"] for point in points], log=True, share=0.03)
     y_low, y_high = padded([1.0, *(point["y"] for point in points)], log=False)
     tips = ("batch", "gain", objective.name)
@@ -126,6 +109,40 @@ def quantisation(source: Source, by: str, metric: str | None) -> Picture:  # noq
         claim=claim,
         held=setting.held(source),
     )
+
+
+def _finding(points: Sequence[Row], base: Value, objective: Objective) -> tuple[str, str]:
+    """Return the finding and the claim: which format gains most, and whether the gain lasts."""
+    top = max(points, key=lambda point: point["y"])
+    last = [p for p in points if p["series"] == top["series"]][-1]
+    best_last = max((p for p in points if p["x"] == last["x"]), key=lambda p: p["y"])
+    than = f"faster than {base}"
+    if objective.name != TPOT.name:
+        than = f"better than {base} in {plain(objective.name)}"
+    finding = f"{top['series']} is {top['y']:.1f} times {than} at batch {top['batch']}"
+    if best_last["y"] < 1.0:
+        finding += f"; at batch {last['batch']} it is {last['y']:.1f} times, and {base} is best"
+    elif best_last["series"] == top["series"]:
+        finding += f", and still best with {last['y']:.1f} times at batch {last['batch']}"
+        finding += _losses([p for p in points if p["series"] == top["series"]], objective)
+    else:
+        finding += (
+            f"; at batch {last['batch']} it is {last['y']:.1f} times, "
+            f"and {best_last['series']} is best with {best_last['y']:.1f} times"
+        )
+    winner = base if best_last["y"] < 1.0 else best_last["series"]
+    claim = f"{top['series']} gains most and {f'{winner} ' * (winner != top['series'])}"
+    claim += "is best at the largest batch"
+    return finding, claim
+
+
+def _losses(points: Sequence[Row], objective: Objective) -> str:
+    """Return at how many batches a format gains nothing but loses; empty at none."""
+    lost = sum(point["y"] < 0.995 for point in points)
+    if not lost:
+        return ""
+    word = "slower" if objective.name == TPOT.name else "worse"
+    return f", but {word} at {lost} of {len(points)} batches"
 
 
 def _merged(points: Sequence[Row]) -> list[Row]:
