@@ -14,7 +14,7 @@ class Rhythm(NamedTuple):
     """Steps of a server while a request runs, on average, and the prompts that come first."""
 
     decode: float  # steps in which it writes tokens
-    prefill: float  # steps up to the end of its prompt, half of one before it starts
+    prefill: float  # steps up to the end of its prompt, including those before it starts
     company: float  # probability that others write tokens in a step that carries its prompt
     decode_share: float  # share of the running requests that write, in steps in which any do
     ahead: float  # prompts of others that are prefilled before its own
@@ -36,7 +36,8 @@ def rhythm(
     first n / M each. Of these others, each is prefilled once while the request runs, a share q
     comes first, as requests arrive in waves, and of the rest 1 / (D + 1), or more if a step has no
     room for what is left. All steps K of all requests have room for all tokens:
-    K M >= sequences (n + drafted D). The step in which a request arrives does not carry its prompt.
+    K M >= sequences (n + drafted D). The step in which a request arrives does not carry its prompt,
+    nor does the next one if it is already scheduled.
     Each of the others writes tokens in a share D / K of all, and all B write B D while a request
     runs.
     """
@@ -51,7 +52,7 @@ def rhythm(
     ahead_share = ahead_of(first, decode_steps, per_other)
     prefill_steps = max(own_steps, 1.0) + ahead_share * beside * own_steps
     crowded = sequences * (own_steps + drafted * per_chunk * decode_steps)
-    prefill = max(prefill_steps, crowded - decode_steps) + ARRIVAL
+    prefill = max(prefill_steps, crowded - decode_steps) + ARRIVAL + engine.scheduled_ahead
     company = min(beside * portion(decode_steps, prefill), 1.0)
     return Rhythm(
         decode=decode_steps,

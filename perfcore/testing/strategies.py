@@ -251,6 +251,7 @@ def _constant(name: str) -> st.SearchStrategy[float]:
         "compute_energy_": st.just(0.0) | _reals(0.01, 100.0),
         "expert_imbalance": st.sampled_from((0.0, 1.0)),
         "random_arrivals": st.sampled_from((0.0, 1.0)),
+        "scheduled_ahead": st.sampled_from((0.0, 1.0)),
         "reserves_output": st.sampled_from((0.0, 1.0)),
         "expert_half_width": st.just(0.0) | _reals(1.0, 1e4),
         "dense_experts": st.sampled_from((0.0, 1.0)),

@@ -518,6 +518,7 @@ def limits_of(replica: Replica, requests: Requests, rules: Rules, room: Room) ->
         routing=ROUTINGS.index(rules.routing),
         at_once=int(rules.at_once),
         keeps=int(rules.prefix_cache),
+        ahead=int(engine.scheduled_ahead),
         prefilled=0,
         requests=len(requests.arrival_s),
         servers=rules.replicas,

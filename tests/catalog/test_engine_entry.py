@@ -440,7 +440,7 @@ def test_everything_measured_can_be_run():
 def test_codes_of_layouts_are_those_of_a_deployment():
     limits = _axis_limits()
     assert get_args(Layouts) == limits.choices
-    with pytest.raises(ValueError, match="'gif' is no kernel"):
+    with pytest.raises(ValueError, match="'gif' is not a kernel"):
         Runs(kernels=("gif",), source="none")
 
 

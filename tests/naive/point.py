@@ -272,6 +272,7 @@ class Naive(Bill):
         tokens = self.sequences * (self.new + self.queries * writes)
         waits = max(waits, tokens / room - writes)
         waits += 0.5  # it arrives in the middle of a step, which does not carry its prompt
+        waits += self.engine.scheduled_ahead  # nor does the next, if it is planned already
         # All that run write all their tokens while one of them runs.
         beside = max(self.sequences - 1, 0)  # in the same passes
         company = min(beside * writes / (writes + waits), 1)

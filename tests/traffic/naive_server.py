@@ -61,6 +61,7 @@ class Rules:
     written: float = 1.0  # tokens that a step writes, in the mean
     drafted: int = 1
     keeps: bool = True
+    ahead: bool = False  # a step is scheduled when the one before it starts
     receives: bool = False  # prompts arrive with their KV cache
     lower: tuple = ()  # blocks of each lower tier of memory
     load_s: tuple = ()  # time to load a block from there
@@ -80,6 +81,7 @@ class Server:
         self.rules = rules
         self.step_time = step_time
         self.clock = 0.0
+        self.scheduled = 0.0  # when the next step is
         self.busy = 0.0
         self.running = []
         self.queue = []
@@ -205,6 +207,20 @@ class Server:
     def step(self):
         """One step; return the requests that end with it."""
         rules = self.rules
+        begin = self.clock
+        if not rules.ahead or not self.running:
+            self.scheduled = begin
+        done = self.serve()
+        self.scheduled = begin
+        return done
+
+    def has_one_to_admit(self):
+        """Whether the head of the queue was there when the step was scheduled."""
+        return bool(self.queue) and self.queue[0].arrival <= self.scheduled
+
+    def serve(self):
+        """Fill and take a step."""
+        rules = self.rules
         writers = [job for job in self.running if job.writes]
         preempted = False
         if writers and not rules.reserved:
@@ -222,7 +238,8 @@ class Server:
         prompts = [job for job in self.running if not job.writes]
         while room > 0:
             if not prompts:
-                may = self.queue and len(self.running) < rules.max_sequences and not preempted
+                may = len(self.running) < rules.max_sequences and not preempted
+                may = may and self.has_one_to_admit()
                 if not may or not self.admit(room):
                     break
                 prompts = [self.running[-1]]
@@ -252,7 +269,7 @@ class Server:
         """One step of a server for answers, whose prompts write at once."""
         rules = self.rules
         room = rules.passes * self.room_of_a_pass([job for job in self.running if job.writes])
-        while room > 0 and self.queue and len(self.running) < rules.max_sequences:
+        while room > 0 and self.has_one_to_admit() and len(self.running) < rules.max_sequences:
             if preempted or not self.admit(room):
                 break
             self.start(self.running[-1])

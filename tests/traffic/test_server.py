@@ -36,6 +36,7 @@ LAYOUTS = [
     {**PLAIN, "model": "deepseek-v3", "device": "h200-sxm", "weight_format": "fp8", "tp": 4}
     | {"dp": 4, "ep": 16},
     {**PLAIN, "model": "gpt-oss-20b"},
+    {**PLAIN, "engine": "vllm-0.14"},
 ]
 
 
@@ -145,6 +146,7 @@ def naive_rules(replica, limits, rules, **more):
         written=replica.step_tokens,
         drafted=int(replica.drafted),
         keeps=bool(limits.keeps),
+        ahead=bool(limits.ahead),
         **lower_tiers(replica, limits, rules.kv_tiers),
         **more,
     )

@@ -241,7 +241,7 @@ def span_of(
     step = state.write_steps[server]
     load = load_of_step(replica, experts, float(writing), parts)
     first = step_of(replica, draft, experts, limits, state, server, writing, parts, load, step)
-    one = Span(1, first.seconds, first.seconds, first.energy_j, first.bytes_moved)
+    one = Span(1, first.seconds, 0.0, first.seconds, first.energy_j, first.bytes_moved)
     if limits.at_once == 0 or parts.prompts > 0.0 or begin + first.seconds >= horizon:
         return one
     most = equal_steps(replica, limits, state, server)
@@ -256,6 +256,7 @@ def span_of(
     return Span(
         steps=steps,
         first_s=first.seconds,
+        before_s=(steps - 1) * (first.seconds + slower * (steps - 2)),
         seconds=steps * first.seconds + slower * pairs,
         energy_j=steps * first.energy_j + per_pair * (last.energy_j - first.energy_j) * pairs,
         bytes_moved=steps * first.bytes_moved

@@ -45,6 +45,7 @@ class Limits(NamedTuple):
     routing: int
     at_once: int  # 1: equal steps are taken at once; 0: one by one, the reference
     keeps: int  # 1: free blocks keep their content until they are reused (prefix cache)
+    ahead: int  # 1: a step is scheduled while the one before it runs; 0: when that has ended
     prefilled: int  # 1: prompts arrive with their KV cache, from a pool of prefill servers
     requests: int
     servers: int
@@ -85,6 +86,7 @@ class State(NamedTuple):
     """Servers, and the requests that they hold. Arrays by server, unless stated."""
 
     clock: Reals  # end of the last step
+    planned_at: Reals  # start of the last step, at which the next one is scheduled if ahead
     wrote_at: Reals  # end of the last step in which sequences wrote
     write_steps: Integers  # steps in which sequences wrote
     steps: Integers
@@ -173,6 +175,7 @@ class Span(NamedTuple):
 
     steps: int
     first_s: float  # time of the first step
+    before_s: float  # time before the last step
     seconds: float
     energy_j: float
     bytes_moved: float

@@ -170,8 +170,11 @@ def fill_step(
     state: State,
     server: int,
     admits: bool,
+    planned_at: float,
 ) -> Parts:
     """Return the prompts of a step: running ones, then those that it admits.
+
+    It admits what had arrived when it was planned, in the order of the queue.
 
     They take what sequences in decode leave of the token budget of each pass; a prompt takes the
     budget of one pass at most. Without chunks, whole prompts have separate steps, and a prompt
@@ -190,7 +193,7 @@ def fill_step(
     while room > 0:
         if position == state.running[server]:
             full = position == limits.max_sequences or state.waiting[server] == 0
-            if full or not admits:
+            if full or not admits or log.arrival_s[state.head[server]] > planned_at:
                 break
             if not admit(replica, limits, offered, log, state, server, room):
                 break
@@ -297,6 +300,7 @@ def with_loads(state: State, server: int, span: Span) -> Span:
     return Span(
         steps=span.steps,
         first_s=span.first_s + longer_s,
+        before_s=span.before_s,
         seconds=span.seconds + longer_s,
         energy_j=span.energy_j + state.stalled_w[0] * longer_s + state.load_j[0] * loads,
         bytes_moved=span.bytes_moved + state.load_bytes[0] * loads,
@@ -316,8 +320,14 @@ def advance(
     horizon: float,
 ) -> None:
     """Take one step, or several equal ones of which the last starts before ``horizon``."""
-    preempted = make_room(replica, limits, offered, log, state, server)
-    parts = fill_step(replica, draft, limits, offered, log, state, server, not preempted)
+    begin = state.clock[server]
+    planned_at = begin
+    if limits.ahead == 1 and state.running[server] > 0:
+        planned_at = state.planned_at[server]
+    admits = not make_room(replica, limits, offered, log, state, server)
+    parts = fill_step(replica, draft, limits, offered, log, state, server, admits, planned_at)
+    if state.waiting[server] > 0 and log.arrival_s[state.head[server]] > planned_at:
+        horizon = begin
     if limits.prefilled == 1:
         begin_writing(replica, limits, offered, log, state, server)
         make_room(replica, limits, offered, log, state, server)
@@ -326,7 +336,6 @@ def advance(
     span = span_of(replica, draft, experts, limits, state, server, writing, parts, horizon)
     if state.loads[server] > 0:
         span = with_loads(state, server, span)
-    begin = state.clock[server]
     end = begin + span.seconds
     used = used_tokens(replica, limits, offered, state, server)
     used += 0.5 * replica.step_tokens * writing * (span.steps - 1)
@@ -344,6 +353,7 @@ def advance(
         state.wrote_at[server] = end
         state.write_steps[server] += span.steps
     state.clock[server] = end
+    state.planned_at[server] = begin + span.before_s
     if limits.prefilled == 0 and parts.finished > 0.0:
         begin_writing(replica, limits, offered, log, state, server)
     if state.next_end[server] <= state.write_steps[server]:
