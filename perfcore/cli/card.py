@@ -87,7 +87,7 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
     ahead = configuration.ahead
     prompts = f", prompts on {ahead.device_count} x {ahead.labels['device']}" if ahead else ""
     name = f"{labels['model']} on {configuration.device_count} x {labels['device']}"
-    yield Title(f"{name}{prompts}{_beside(configuration)}")
+    yield Title(f"{name}{prompts}{beside_of(configuration)}")
     yield Paragraph(", ".join(setting(configuration)), "dim")
     if configuration.chosen:
         yield Paragraph(configuration.chosen, "dim")
@@ -102,7 +102,7 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
         yield Paragraph(remark, "doubt")
 
 
-def _beside(configuration: Configuration) -> str:
+def beside_of(configuration: Configuration) -> str:
     """Return the devices of a draft or of experts, if they are others."""
     beside = configuration.beside
     if beside is None:

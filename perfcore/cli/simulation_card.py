@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from perfcore.cli.card import interval
+from perfcore.cli.card import beside_of, interval
 from perfcore.cli.document import Block, Facts, Heading, Panel, Paragraph, Tile, Title
 from perfcore.cli.text import bar, quantity
 from perfcore.configuration.configuration import Configuration
@@ -82,11 +82,7 @@ def _servers_of(configuration: Configuration, rules: Rules) -> str:
 def machines(configuration: Configuration) -> str:
     """Return the devices of a server, those of a draft or of experts after the others."""
     own = f"{configuration.device_count} x {configuration.labels['device']}"
-    if configuration.beside is None:
-        return own
-    kind = "the experts" if "expert_device" in configuration.of_pool else "the draft"
-    there = f"{configuration.devices_beside} x {configuration.beside.labels['device']}"
-    return f"{own} and {there} for {kind}"
+    return f"{own}{beside_of(configuration)}"
 
 
 def _opening(pool: Pool, ahead: Pool | None, traffic: Traffic) -> Iterator[Block]:
@@ -110,7 +106,7 @@ def _setting(configuration: Configuration, rules: Rules) -> str:
     parts += [
         f"{name.replace('_', ' ')} {value}"
         for name, value in configuration.of_pool.items()
-        if name in ("draft_model", "expert_parts")
+        if name == "expert_parts"
     ]
     parts += [f"KV tiers {rules.kv_tiers}"] if rules.kv_tiers != NONE else []
     parts += [f"routing {rules.routing}"] if rules.replicas > 1 else []

@@ -148,8 +148,6 @@ def test_cards_name_the_devices_of_a_draft_and_of_experts():
     assert "requests/s on 4 devices and 1 for the draft" in text
     assert "deepseek-v3 on 8 x h20, experts on 9 x h100-sxm" in other
     assert max(map(len, (text + other).splitlines())) <= 80
-    for command in ("simulate", "size"):
-        assert "no such option" in refused(command, "llama-3-8b", *draft[2:4])
 
 
 def test_card_of_a_pair_names_both_machines():

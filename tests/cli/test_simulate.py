@@ -137,7 +137,7 @@ def test_a_draft_on_devices_of_its_own():
     assert found["draft_model"] == "llama-3.2-1b"
     assert found["draft_devices"] == 1
     assert found["devices"] == 2 * (1 + 1)
-    assert text.startswith("llama-3.1-8b on 2 x 1 x h100-sxm and 1 x l40s for the draft\n")
+    assert text.startswith("llama-3.1-8b on 2 x 1 x h100-sxm, draft llama-3.2-1b on 1 x l40s\n")
     assert "for 4 devices" in text
     (line,) = refused(*arguments, "--prefill", "replicas=1")
     assert line == "error: --draft-devices: beside --prefill; leave out one of them"

@@ -113,7 +113,7 @@ def test_devices_beside_those_of_a_server(tmp_path):
     text = invoke(*arguments, "-o", table)
     rows = list(csv.DictReader(table.read_text().splitlines()))
 
-    assert "1 x l40s and 1 x h100-sxm for the experts," in text
+    assert "1 replica on 1 x l40s, experts on 1 x h100-sxm, weights" in text
     assert "1 x (1+1)" in text
     assert "one per pair of devices and format" in text
     assert "No engine's command starts devices beside those of the model." in text
