@@ -208,7 +208,7 @@ class Output(BaseModel):
         description="bits of a metric's mantissa to keep; default: the profile's",
     )
     rows_per_shard: int = Field(
-        1 << 20,
+        1 << 21,
         ge=1,
         le=MAX_ROWS_PER_SHARD,
         description="maximum rows of a file, counted before conditions apply",

@@ -65,7 +65,7 @@ def test_output_columns_are_in_the_order_of_their_declaration():
 
 @pytest.mark.parametrize(
     ("rows_per_shard", "points", "shards"),
-    [({}, (1 << 20) // 7, 1), ({"rows_per_shard": 14}, 2, 3), ({"rows_per_shard": 1}, 1, 5)],
+    [({}, (1 << 21) // 7, 1), ({"rows_per_shard": 14}, 2, 3), ({"rows_per_shard": 1}, 1, 5)],
 )
 def test_a_shard_has_at_most_so_many_rows_but_a_whole_point(rows_per_shard, points, shards):
     layers = {"model.layers": {"linear": [10, 50], "n": 5}}
