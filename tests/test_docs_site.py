@@ -16,7 +16,7 @@ from perfcore.catalog import loader
 from perfcore.cli import program
 from perfcore.columns import COLUMNS
 
-for package in ("sphinx", "myst_parser", "furo"):
+for package in ("sphinx", "myst_parser", "furo", "math_core"):
     pytest.importorskip(package)
 
 DOCS = ROOT / "docs"
@@ -85,6 +85,18 @@ def test_every_page_is_built_and_filled(site):
 def test_the_first_page_leads_to_one_that_computes(site):
     assert '<a href="explore.html">' in (site / "index.html").read_text(encoding="utf-8")
     assert "function evaluate(" in (site / "explore.html").read_text(encoding="utf-8")
+
+
+def test_equations_are_set(site):
+    text = (DOCS / "physics.md").read_text(encoding="utf-8")
+    page = (site / "physics.html").read_text(encoding="utf-8")
+    fences = re.findall(r"^```math\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+    assert len(fences) >= 20
+    assert page.count('<math display="block">') == len(fences)
+    assert "\\frac" not in page
+    assert "\\text" not in page
+    assert not re.search(r"^    \S.*=", text, re.MULTILINE)  # none is left as code
 
 
 def test_nothing_is_fetched_from_elsewhere(site):
