@@ -3,6 +3,7 @@
 import fcntl
 import html
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -144,6 +145,20 @@ def test_marks_say_what_to_beware_of():
     assert "second-hand" in reference.marks(loader.load_device("h100-sxm"))
     assert "estimated" not in reference.marks(loader.load_device("h100-sxm"))
     assert "hypothetical" in reference.marks(hypothetical)
+
+
+def test_the_sweep_file_has_every_key(site):
+    page = shown(site / "sweep-file.html")
+    schema = json.loads((ROOT / "perfcore" / "sweep.schema.json").read_text("utf-8"))["properties"]
+    keys = [
+        key
+        for name in ("axes", "traffic", "sample", "output")
+        for key in schema[name]["properties"]
+    ]
+
+    assert [key for key in keys if key not in page] == []
+    assert [name for name in schema if name not in page] == []
+    assert "whole numbers, 1 to 65536" in page
 
 
 def test_the_interface_is_in_reading_order(site):
