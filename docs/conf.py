@@ -10,10 +10,14 @@ import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
+from docutils.nodes import SkipNode, math, math_block
+from math_core import LatexToMathML
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.writers.html5 import HTML5Translator
 
 HERE = Path(__file__).resolve().parent
+EQUATIONS = LatexToMathML()
 SWEEPS = HERE.parent / "sweeps" / "README.md"
 os.environ["PERFCORE_CATALOG"] = str(HERE)  # the user's own entries do not belong on the site
 sys.path.insert(0, str(HERE))
@@ -30,6 +34,8 @@ exclude_patterns = ["_build"]
 highlight_language = "none"
 smartquotes = False  # sources are quoted verbatim
 myst_heading_anchors = 3
+myst_fence_as_directive = ["math"]  # which GitHub sets with MathJax
+html_math_renderer = "mathml"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = False
@@ -52,6 +58,20 @@ def fill(_: Sphinx, name: str, source: list[str]) -> None:
     source[0] = reference.filled(text)
 
 
+def set_equation(translator: HTML5Translator, node: math_block) -> None:
+    """Write an equation as MathML, which browsers set without a script from elsewhere."""
+    told = EQUATIONS.convert_with_local_state(node.astext(), displaystyle=True)
+    translator.body.append(f'<div class="math">{told}</div>\n')
+    raise SkipNode
+
+
+def set_inline(translator: HTML5Translator, node: math) -> None:
+    """Write a formula in a line."""
+    told = EQUATIONS.convert_with_local_state(node.astext(), displaystyle=False)
+    translator.body.append(told)
+    raise SkipNode
+
+
 def outdated(_: Sphinx, env: BuildEnvironment, *__: set[str]) -> list[str]:
     """Return the pages that depend on the code or on files outside ``docs``."""
     return [
@@ -69,6 +89,7 @@ def explore(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the event handlers with Sphinx."""
+    app.add_html_math_renderer("mathml", (set_inline, None), (set_equation, None))
     app.connect("source-read", fill)
     app.connect("env-get-outdated", outdated)
     app.connect("build-finished", explore)

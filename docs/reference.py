@@ -5,9 +5,11 @@ it when the site is built, so no copy is stored. All these functions return Mark
 """
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import click
 from pydantic import BaseModel
@@ -539,6 +541,72 @@ def helps(command: click.Command, name: str, parent: click.Context) -> list[str]
     return found
 
 
+def sweep_keys() -> str:
+    """Return tables of the keys of each section of a sweep file."""
+    sections: dict[str, Any] = json.loads(SCHEMA.read_text("utf-8"))["properties"]
+    parts = []
+    for name in ("axes", "traffic", "sample", "output"):
+        rows = [
+            (f"`{key}`", escaped(_meaning(key, told)), _values(told), _default(told))
+            for key, told in sections[name]["properties"].items()
+        ]
+        heading = f"### {name}"
+        parts += [heading, table(left("key", "meaning", "values", "default"), rows)]
+    return paragraphs(*parts)
+
+
+SCHEMA = Path(perfcore.__file__).parent / "sweep.schema.json"
+_MEANINGS = {  # of keys without a description
+    "method": "how points are spread: `sobol` evenly",
+    "n": "number of points",
+    "seed": "seed of the random numbers",
+}
+
+
+def _meaning(key: str, told: dict[str, Any]) -> str:
+    return str(told.get("description") or _MEANINGS[key])
+
+
+def _values(told: dict[str, Any]) -> str:
+    """Return what a key may be: its choices, or the kind and ends of its numbers."""
+    kinds = {"const": _constant, "enum": _choices, "$ref": _numbers, "anyOf": _either}
+    for key, words in kinds.items():
+        if key in told:
+            return words(told[key])
+    if "minimum" in told:
+        return f"whole numbers, {told['minimum']:,} to {told['maximum']:,}"
+    return {"string": "text", "boolean": "`true`, `false`"}.get(told.get("type", ""), "")
+
+
+def _constant(value: object) -> str:
+    return f"`{value}`"
+
+
+def _choices(values: list[object]) -> str:
+    words = [f"`{one}`" for one in values if not isinstance(one, bool)]
+    return ", ".join(words) if len(words) <= 8 else "names"
+
+
+def _numbers(reference: str) -> str:
+    """Return the numbers of a definition, whose name has their kind and ends."""
+    found = re.search(r"values-of-(whole|real)-[\w-]+?-(\S+)-to-(\S+)$", reference)
+    if found is None:
+        return "names"
+    return f"{'whole numbers' if found[1] == 'whole' else 'numbers'}, {found[2]} to {found[3]}"
+
+
+def _either(options: list[dict[str, Any]]) -> str:
+    words = dict.fromkeys(_values(one) for one in options if one.get("type") != "array")
+    return " or ".join(filter(None, words)) or "names"
+
+
+def _default(told: dict[str, Any]) -> str:
+    default = told.get("default")
+    if default is None:
+        return ""
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
 # Public names of the package in the order in which a reader needs them, by heading.
 API = {
     "One configuration, and several": (
@@ -582,6 +650,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     function.__name__: function
     for function in (
         axes,
+        sweep_keys,
         metrics,
         traffic_axes,
         simulated,

@@ -582,7 +582,9 @@ class Engine(NamedTuple):
         "share of the running requests that are prefilled before a new prompt",
     ]
     scheduled_ahead: Annotated[
-        float, FLAG, "1 if a step is scheduled while the one before it runs; new prompts wait for it"
+        float,
+        FLAG,
+        "1 if a step is scheduled while the one before it runs; new prompts wait for it",
     ]
     random_arrivals: Annotated[
         float, FLAG, "1 if requests arrive at random and queue, 0 for the bound"

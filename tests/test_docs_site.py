@@ -3,6 +3,7 @@
 import fcntl
 import html
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -18,7 +19,7 @@ from perfcore.columns import COLUMNS
 
 pytestmark = pytest.mark.slow
 
-for package in ("sphinx", "myst_parser", "furo"):
+for package in ("sphinx", "myst_parser", "furo", "math_core"):
     pytest.importorskip(package)
 
 DOCS = ROOT / "docs"
@@ -89,6 +90,18 @@ def test_the_first_page_leads_to_one_that_computes(site):
     assert "function evaluate(" in (site / "explore.html").read_text(encoding="utf-8")
 
 
+def test_equations_are_set(site):
+    text = (DOCS / "physics.md").read_text(encoding="utf-8")
+    page = (site / "physics.html").read_text(encoding="utf-8")
+    fences = re.findall(r"^```math\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+    assert len(fences) >= 20
+    assert page.count('<math display="block">') == len(fences)
+    assert "\\frac" not in page
+    assert "\\text" not in page
+    assert not re.search(r"^    \S.*=", text, re.MULTILINE)  # none is left as code
+
+
 def test_nothing_is_fetched_from_elsewhere(site):
     for page in site.rglob("*.html"):
         for addresses in FETCHED.findall(page.read_text(encoding="utf-8")):
@@ -134,6 +147,20 @@ def test_marks_say_what_to_beware_of():
     assert "second-hand" in reference.marks(loader.load_device("h100-sxm"))
     assert "estimated" not in reference.marks(loader.load_device("h100-sxm"))
     assert "hypothetical" in reference.marks(hypothetical)
+
+
+def test_the_sweep_file_has_every_key(site):
+    page = shown(site / "sweep-file.html")
+    schema = json.loads((ROOT / "perfcore" / "sweep.schema.json").read_text("utf-8"))["properties"]
+    keys = [
+        key
+        for name in ("axes", "traffic", "sample", "output")
+        for key in schema[name]["properties"]
+    ]
+
+    assert [key for key in keys if key not in page] == []
+    assert [name for name in schema if name not in page] == []
+    assert "whole numbers, 1 to 65536" in page
 
 
 def test_the_interface_is_in_reading_order(site):

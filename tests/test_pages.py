@@ -71,13 +71,13 @@ def comments(lines, block):
 
 
 def blocks_of(page):
-    """The blocks of a page with their comments; directives of the site are none."""
+    """The blocks of a page with their comments; directives of the site and equations are none."""
     path = ROOT / page
     lines = path.read_text(encoding="utf-8").splitlines()
     return [
         (block, comments(lines, block))
         for block in code_blocks(path)
-        if not block.info.startswith("{")
+        if not block.info.startswith("{") and block.language != "math"
     ]
 
 

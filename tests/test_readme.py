@@ -19,6 +19,13 @@ def test_tables_are_what_the_model_says(page):
     assert generate.filled(path) == path.read_text(encoding="utf-8")
 
 
+def test_a_price_in_sql_stands_beside_the_time_of_its_own_row():
+    (query,) = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
+
+    assert len(re.findall(r"\bmin\(", query.replace("arg_min(", ""))) == 1
+    assert "arg_min(tpot_s, cost_per_mtok_output_usd)" in query
+
+
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", README))
 def test_links_lead_somewhere(link):
     assert (ROOT / link).exists()

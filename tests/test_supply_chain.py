@@ -19,7 +19,8 @@ NEEDS = {
     for need in needs
     if not need.startswith("perfcore[")
 }
-TOOLS = {"furo", "mypy", "myst-parser", "ruff", "sphinx"}  # what no test of .ci/oldest needs
+# What no test of .ci/oldest needs.
+TOOLS = {"furo", "math-core", "mypy", "myst-parser", "ruff", "sphinx"}
 PINS = dict(
     line.split("==")
     for line in (ROOT / "constraints" / "oldest.txt").read_text("utf-8").splitlines()
