@@ -114,6 +114,14 @@ class Simulated(TypedDict, total=False):
     gpu_layers: int | str
     cpu_moe_layers: int | str
     devices: int | str
+    expert_device: str | DeviceEntry
+    expert_devices: int | str | None
+    expert_parts: int | str | None
+    expert_link: float | str | None
+    draft_model: str | ModelEntry
+    draft_device: str | DeviceEntry
+    draft_devices: int | str | None
+    draft_link: float | str | None
     prefix_hit: float | str
     draft_len: int | str
     acceptance: float | str
@@ -145,6 +153,12 @@ class Sized(TypedDict, total=False):
     prefill_pp: int | str | Sequence[int | str | None] | None
     prefill_dp: int | str | Sequence[int | str | None] | None
     prefill_ep: int | str | Sequence[int | str | None] | None
+    draft_model: str | ModelEntry | Sequence[str | ModelEntry | None] | None
+    draft_device: str | DeviceEntry | Sequence[str | DeviceEntry | None] | None
+    expert_device: str | DeviceEntry | Sequence[str | DeviceEntry | None] | None
+    draft_devices: int | str | Sequence[int | str | None] | None
+    expert_devices: int | str | Sequence[int | str | None] | None
+    expert_parts: int | str | Sequence[int | str | None] | None
     economics: str | EconomicsEntry
     offload: str
     draft_len: int | str
@@ -152,4 +166,6 @@ class Sized(TypedDict, total=False):
     acceptance_decay: float | str
     overrides: Mapping[str, object]
     prefill_link: float | str | None
+    draft_link: float | str | None
+    expert_link: float | str | None
     disaggregate: bool

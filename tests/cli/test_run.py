@@ -43,7 +43,8 @@ def test_interrupted_run_keeps_complete_shards_and_goes_on(tmp_path):
         "[axes]\nmodel = ['llama-3-8b']\ndevice = ['h100-sxm', 'b200']\n"
         "batch = { linear = [1, 300], n = 300 }\n"
         "input_len = { linear = [1, 3000], n = 1500 }\noutput_len = { linear = [1, 12], n = 12 }\n"
-        "[output]\nkeep_infeasible = true\ncolumns = ['tpot_s', 'ttft_s']\nrows_per_shard = 1048576\n"
+        "[output]\nkeep_infeasible = true\ncolumns = ['tpot_s', 'ttft_s']\n"
+        "rows_per_shard = 1048576\n"
     )
     output = tmp_path / "run"
     arguments = ["run", str(path), "-o", str(output), "--workers", "1"]
