@@ -78,10 +78,18 @@ def _fault(detail: ErrorDetails, model: type[BaseModel] | None) -> tuple[Locatio
     table = _inner_model(model, location)
     if detail["type"] == "missing":
         field = table.model_fields.get(key) if table else None
-        example = f"{key} = {field.examples[0]}" if field and field.examples else "it"
+        example = "it"
+        if field and field.examples:
+            example = f"{key} = {_written(str(field.examples[0]))}, for example"
         return location, f"key {key!r} is missing; add {example}"
     keys = _keys(table)
     return location, unknown("key", key, keys) if keys else f"unknown key {show(key)}; remove it"
+
+
+def _written(example: str) -> str:
+    """Return an example as TOML: numbers and booleans bare, all else in quotes."""
+    bare = example in {"true", "false"} or example.replace(".", "", 1).isdigit()
+    return example if bare or example.startswith(("[", "{", '"')) else f'"{example}"'
 
 
 def _without_tags(location: Location) -> Location:

@@ -183,7 +183,7 @@ def _labels(
         drawn += [
             values
             | {
-                "mark": {"type": "rule", "strokeWidth": 0.75, "color": looks[name]},
+                "mark": {"type": "rule", "strokeWidth": 0.75, "color": looks.get(name, _INK)},
                 "encoding": {**at, **beside},
             },
             values
@@ -194,7 +194,7 @@ def _labels(
                     "align": "left",
                     "baseline": "middle",
                     "limit": 220,
-                    "color": looks[name],
+                    "color": looks.get(name, _INK),
                 },
                 "encoding": {"x": {"value": width + 9}, "y": {"value": place}},
             },

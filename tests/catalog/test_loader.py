@@ -145,6 +145,10 @@ def edited(old, new):
             ],
         ),
         (edited('source = "a test"', ""), ["[h100-x]: key 'source' is missing; add it"]),
+        (
+            edited('memory_bandwidth = "3.35 TB/s"', ""),
+            ['is missing; add memory_bandwidth = "3.35 TB/s", for example'],
+        ),
         (edited('"3.35 TB/s"', '"3.35 TB"'), ["'TB' is not a unit of a bandwidth"]),
         (edited('"3.35 TB/s"', '"-1 TB/s"'), ["memory_bandwidth: '-1 TB/s' must be above 0"]),
         (edited('"3.35 TB/s"', "0"), ["memory_bandwidth: 0 must be above 0"]),
