@@ -2,7 +2,8 @@
 
     python benchmarks/bench_explore.py
 
-The page has a run of 10,000 rows or more besides the configurations that it computes. A change is a
+The second page has rows of a run, as many as fit, besides the configurations that it computes. A
+change is a
 step of the batch's slider: all points, pictures and tables are computed and drawn again. The last
 line of stdout is a JSON document. Times are in milliseconds.
 """
