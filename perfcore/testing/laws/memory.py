@@ -50,8 +50,15 @@ def bytes_add_up(scenario: Scenario) -> None:
         equal(twice.kv_bytes_per_device, 2.0 * once.kv_bytes_per_device, "nothing is shared")
 
 
+def tables_of_device(scenario: Scenario) -> float:
+    """Bytes of n-gram tables in host memory, divided by devices. [bytes]"""
+    layout = lay_out(scenario.model, scenario.device, scenario.deployment)
+    tables = table_bytes(scenario.model, scenario.weight_format)
+    return (1.0 - tables_here(scenario.device)) * tables / layout.devices
+
+
 def status_follows_from_bytes(scenario: Scenario) -> None:
-    """Status, bytes, largest batch and memory are consistent, if nothing is on the CPU."""
+    """Status, bytes, largest batch and memory are consistent, if only tables are on the CPU."""
     if scenario.deployment.offload == OFFLOAD_EXPERTS:
         scenario = scenario.with_deployment(offload=OFFLOAD_NONE)
     scenario = scenario.with_deployment(gpu_layers=Deployment().gpu_layers)
@@ -61,7 +68,9 @@ def status_follows_from_bytes(scenario: Scenario) -> None:
     if deployment.offload != OFFLOAD_NONE:
         room += second_tier_bytes(scenario.device, scenario.engine)
     more, less = room * (1.0 + ROUNDING), room * (1.0 - ROUNDING)
-    total, weights = point.total_bytes_per_device, point.weight_bytes_per_device
+    tables = tables_of_device(scenario)
+    total = point.total_bytes_per_device - tables
+    weights = point.weight_bytes_per_device - tables
     context = scenario.input_len + scenario.output_len
     if point.status == OK:
         require(total <= more, "ok means that it fits", total, room)
@@ -106,7 +115,7 @@ def first_tokens_wait_for_offloaded_weights(scenario: Scenario) -> None:
     passed_over = log_passed_over(layout.expert_slots, model.experts_per_token)
     experts = touched_experts(layout.expert_slots, engine, passed_over, tokens)
     read = body_read_bytes(model, form) + experts * expert_read_bytes(model, form)
-    tables = (1.0 - tables_here(scenario.device)) * table_bytes(model, form) / layout.devices
+    tables = tables_of_device(scenario)
     away = max(point.offloaded_bytes_per_device - tables, 0.0)  # hardly read
     away *= read / held_bytes(model, form, layout)
     least = away / second_tier_bandwidth(scenario.device, engine)
