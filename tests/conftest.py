@@ -8,10 +8,14 @@ if they are asked for: by a path (``pytest tests``), by ``-k``, or by ``-m slow`
 """
 
 import os
+import pkgutil
 import sys
+from importlib import import_module
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+import perfcore
 
 pytest_plugins = ["runs", "faults.record"]
 
@@ -44,3 +48,10 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "browser" in item.fixturenames:
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish():
+    """Import all modules: Hypothesis draws their constants, which depend on no other test then."""
+    for module in pkgutil.walk_packages(perfcore.__path__, "perfcore."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
