@@ -371,7 +371,7 @@ def _rows(figures: Figures) -> Iterator[str]:
     yield "## Rows"
     yield (
         "A search keeps the cheapest row of each device and writes nothing; a run writes the "
-        "default columns as Parquet. Each thread takes one shard of about a million rows at a "
+        "default columns as Parquet. Each thread takes one shard of about two million rows at a "
         "time, so a job of one shard keeps only one thread busy; the cost counts only busy "
         "threads. The sizes of a table are measured one after another in one process; peak RSS is "
         "the peak of that process so far."
