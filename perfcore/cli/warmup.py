@@ -79,9 +79,9 @@ def warmup(as_json: bool) -> None:
     if as_json:
         dump({"cache": str(CACHE), "seconds": seconds, "elapsed_s": elapsed})
         return
+    click.echo(f"cached in {CACHE}")  # in one line, to copy
     facts(
         [
-            ("cache", str(CACHE)),
             *((name, f"{value:.2f} s") for name, value in seconds.items()),
             ("elapsed", f"{elapsed:.2f} s"),
         ]
