@@ -3,8 +3,8 @@
 ``PERFCORE_HYPOTHESIS_PROFILE`` names a profile: ``usual`` tries the same examples each time, so
 that a failure says something about a change; ``nightly`` searches at random.
 
-Tests that start processes, kill them, build pages or drive a browser are marked ``slow``. They run
-if they are asked for: by a path (``pytest tests``), by ``-k``, or by ``-m slow``.
+Tests that start or kill processes, build pages, drive a browser or repeat whole runs are marked
+``slow``. They run if they are asked for: by a path (``pytest tests``), ``-k`` or ``-m slow``.
 """
 
 import os

@@ -22,6 +22,8 @@ from perfcore.space.axes import located
 from perfcore.space.space import Space
 from perfcore.space.starter import starter
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = json.loads((ROOT / "tests" / "data" / "hf_configs.json").read_text("utf-8"))
 MODULES = sorted((ROOT / "perfcore").rglob("*.py"))
 POSIX = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}

@@ -29,6 +29,8 @@ from perfcore.reading.csvfile import csv_text
 from perfcore.reporting import page, vega
 from perfcore.tables import Column, Row, Table
 
+pytestmark = pytest.mark.slow
+
 # the title of the window, an empty screen, colours, and text that runs the other way
 HOSTILE = "\x1b]0;mine\x07\x1b[2J\x9b31m\x7f\u061c\u202e\u2066\u200b\u2028\u2029\ufeff\ry\nz"
 SEEN = r"\x1b["

@@ -16,6 +16,8 @@ from perfcore.errors import InputError
 from perfcore.exploring import document
 from perfcore.reporting.names import KINDS
 
+pytestmark = pytest.mark.slow
+
 LARGEST = 3_000_000  # bytes
 EXPLORER = ("time", "memory", "pareto", "map", "point", "table", "open", "run")  # its sections
 SPEC = """

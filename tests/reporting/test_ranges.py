@@ -12,6 +12,8 @@ from perfcore.reporting.opening import open_source
 from perfcore.reporting.ranges import MOST_VALUES, others
 from perfcore.reporting.settling import said
 
+pytestmark = pytest.mark.slow
+
 CELL = ("batch", "input_len")
 METRIC = {
     "cheapest": "cost_per_mtok_output_usd",

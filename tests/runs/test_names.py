@@ -9,6 +9,8 @@ import pytest
 import perfcore
 from perfcore.runs.run import open_run
 
+pytestmark = pytest.mark.slow
+
 SPEC = {
     "name": "small",
     "axes": {"model": ["llama-3-8b"], "device": ["h100-sxm", "l40s"], "batch": [1, 8]},
