@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from perfcore.cli.parsing import Command
-from perfcore.cli.text import dump, facts, json_option
+from perfcore.cli.text import dump, facts, json_option, say
 from perfcore.errors import OutputError
 from perfcore.space.sections import DTYPES
 
@@ -79,7 +79,7 @@ def warmup(as_json: bool) -> None:
     if as_json:
         dump({"cache": str(CACHE), "seconds": seconds, "elapsed_s": elapsed})
         return
-    click.echo(f"cached in {CACHE}")  # in one line, to copy
+    say(f"cached in {CACHE}")  # in one line, to copy
     facts(
         [
             *((name, f"{value:.2f} s") for name, value in seconds.items()),
