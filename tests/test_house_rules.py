@@ -196,3 +196,9 @@ def test_no_file_names_a_registry_or_a_path_of_one_machine():
         ]
 
     assert found == []
+
+
+def test_no_file_has_marks_of_a_merge():
+    marks = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
+
+    assert [relative(path) for path in files() if marks.search(path.read_text("utf-8"))] == []
