@@ -41,7 +41,7 @@ def as_many_run(before: Point, after: Point) -> bool:
 
 
 def not_faster(slow: Point, fast: Point, deployment: Deployment, law: str) -> None:
-    """Require no time of ``slow`` to be below that of ``fast``: of a server, the end of a request.
+    """Require no time of ``slow`` to be below that of ``fast``; of a server, only the end counts.
 
     In a server the first token and the others share the time: if prompts take less of it, more
     requests write tokens in a step.
