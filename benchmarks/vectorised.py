@@ -82,7 +82,8 @@ def evaluator() -> Callable[..., Point]:
         prefilled = found["prefill_at"](replica, running, input_len, output_len)
         step = found["step_at"](replica, running, input_len, output_len)
         result: Point = found["point_at"](
-            replica, running, fit, input_len, output_len, prefilled, step
+            *(replica, found["pool_of"](replica), running, fit),
+            *(input_len, output_len, prefilled, step),
         )
         return result
 

@@ -137,8 +137,9 @@ static void batch_rows(const Replica *replica, const Scratch *s, double *runs, l
             Capacity fit = load_Capacity(fits, row);                                                         \
             Prefill prefill = prefill_at(&replica, &running, input_len[row], output_len[row]);     \
             Step step = step_at(&replica, &running, input_len[row], output_len[row]);              \
-            Point point = point_at(&replica, &running, &fit, input_len[row], output_len[row],    \
-                                     &prefill, &step);                                             \
+            PromptsPool ahead = pool_of(&replica);                                                 \
+            Point point = point_at(&replica, &ahead, &running, &fit, input_len[row],               \
+                                   output_len[row], &prefill, &step);                              \
             store_Point(columns, row, &point);                                                     \
         }                                                                                          \
     }                                                                                              \

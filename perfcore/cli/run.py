@@ -10,7 +10,7 @@ import click
 from perfcore.cli.dask import check_dask, dask_option, executor_of
 from perfcore.cli.parsing import Command
 from perfcore.cli.process import INTERRUPTED, TERMINATED, Terminated
-from perfcore.cli.text import duration, facts, kernel_option, quantity, say, set_option
+from perfcore.cli.text import KERNELS, duration, facts, kernel_option, quantity, say, set_option
 from perfcore.errors import InputError
 from perfcore.units import plural
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @set_option("axes.batch=[1,2,4]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Threads [all processors].")
 @click.option("--shard", "part", metavar="I/N", help="Run only part I of N, to split a run [1/1].")
-@kernel_option
+@kernel_option(KERNELS, "Compute every column, or only those needed; auto picks the faster.")
 @dask_option
 @click.option("--force", is_flag=True, help="Run even if memory or disk space is too small.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")

@@ -13,6 +13,7 @@ from perfcore.cli.completion import column_name
 from perfcore.cli.dask import check_dask, dask_option, executor_of
 from perfcore.cli.parsing import Command
 from perfcore.cli.text import (
+    SEARCH_KERNELS,
     bar,
     dump,
     duration,
@@ -72,7 +73,11 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--workers", type=click.IntRange(1, 1024), help="Threads [all processors]."
             ),
-            kernel_option,
+            kernel_option(
+                SEARCH_KERNELS,
+                "Compute every column, or only those needed, of each row or of rows that differ "
+                "just in prices together; auto picks the fastest.",
+            ),
             dask_option,
             json_option,
         )

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import click
@@ -34,6 +34,7 @@ markdown_option: Callable[[Any], Any] = click.option(
 )
 
 KERNELS: Final = ("auto", "full", "narrow")  # a test compares them with `runs.kernels`
+SEARCH_KERNELS: Final = (*KERNELS, "together")
 
 
 def set_option(example: str, name: str = "overrides") -> Callable[[Any], Any]:
@@ -47,15 +48,11 @@ def set_option(example: str, name: str = "overrides") -> Callable[[Any], Any]:
     )
 
 
-def kernel_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the option ``--kernel`` to a command that evaluates many rows."""
+def kernel_option(choices: Sequence[str], help_text: str) -> Callable[[Any], Any]:
+    """Return the option ``--kernel`` of a command that evaluates many rows."""
     return click.option(
-        "--kernel",
-        type=click.Choice(KERNELS),
-        default="auto",
-        show_default=True,
-        help="Compute every column, or only those needed; auto picks the faster.",
-    )(command)
+        "--kernel", type=click.Choice(choices), default="auto", show_default=True, help=help_text
+    )
 
 
 def width() -> int:

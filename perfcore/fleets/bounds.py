@@ -17,7 +17,7 @@ from perfcore.physics.stages.beside import apart_at, drafted_at, with_draft
 from perfcore.physics.stages.capacity import capacity_at
 from perfcore.physics.stages.mixed import load_at, mixed_at, no_prompts
 from perfcore.physics.stages.mixed_beside import apart_step, drafted_step, parts_of_step
-from perfcore.physics.stages.passes import Context, prefill_at, step_at
+from perfcore.physics.stages.passes import Context, pool_of, prefill_at, step_at
 from perfcore.physics.stages.point import point_at, point_beside
 from perfcore.physics.stages.replica import OK, Replica
 from perfcore.records import SCHEDULER_CONTINUOUS, SCHEDULER_DISAGGREGATED, Model
@@ -179,7 +179,7 @@ def steady_state(
             point = point_beside(replica, running, fit, *lengths, work)
         else:
             point = point_at(
-                *(replica, running, fit, *lengths),
+                *(replica, pool_of(replica), running, fit, *lengths),
                 prefill_at(replica, running, *lengths),
                 step_at(replica, running, *lengths),
             )

@@ -507,6 +507,15 @@ def _pointer(typing_context: Any, array: Any) -> Any:  # noqa: ANN401, ARG001
     return types.CPointer(array.dtype)(array), generate  # type: ignore[no-untyped-call]
 
 
+def _shifted(typing_context: Any, array: Any, distance: Any) -> Any:  # noqa: ANN401, ARG001
+    """Pointer to the element that is ``distance`` elements behind that of another pointer."""
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return array(array, types.intp), generate
+
+
 def _aligned_pointer(typing_context: Any, array: Any, position: Any) -> Any:  # noqa: ANN401, ARG001
     """Pointer to an element of a contiguous array, counted from the first whole cache line."""
 
@@ -583,6 +592,11 @@ def nested(record: Any) -> Callable[[Any], Any]:  # noqa: ANN401
     return found
 
 
+def columns(record: Any, copy: int) -> tuple[str, ...]:  # noqa: ANN401
+    """Return the names of the columns of a copy of a record, for ``Spread``."""
+    return tuple(f"{field}/{copy}" for field in record._fields)
+
+
 class Spread:
     """Access to records of floats that are stored in arrays by field, for loops over rows.
 
@@ -632,24 +646,29 @@ class Spread:
 
         return _compiled(load), _compiled(store)
 
-    def columns_of(self, record: Any) -> tuple[Callable[..., Any], Callable[..., None]]:  # noqa: ANN401
+    def columns_of(
+        self,
+        record: Any,  # noqa: ANN401
+        copy: int = 0,
+    ) -> tuple[Callable[..., Any], Callable[..., None]]:
         """Return two functions for compiled code that store records in columns.
 
         ``find(pointer, places, asked)``, called before a loop, returns the columns: that of field f
         starts at element ``places[f]`` of ``pointer``. ``store(found, position, record, asked)``
-        writes a record there, converted to the pointer's element type. Each field of the record is
-        one of ``arrays``, as no two columns overlap.
+        writes a record there, converted to the pointer's element type. Each of ``columns``, of a
+        ``copy`` of the record, is one of ``arrays``, as no two columns overlap.
 
         The type of ``asked`` says which fields: those of its elements if they are records, else
         all. Fields that are not stored are not computed, as the compiler drops arithmetic without
         a use.
         """
         fields = record._fields
+        names = columns(record, copy)
 
         def stored(asked: Any) -> list[int]:  # noqa: ANN401
             kind = asked.dtype
-            names = kind.fields if isinstance(kind, types.Record) else fields
-            return [fields.index(name) for name in names]
+            chosen = kind.fields if isinstance(kind, types.Record) else fields
+            return [fields.index(name) for name in chosen]
 
         def find(typing_context: Any, pointer: Any, places: Any, asked: Any) -> Any:  # noqa: ANN401, ARG001
             numbers = stored(asked)
@@ -674,7 +693,7 @@ class Spread:
                         value = builder.fptrunc(value, element)
                     first = builder.extract_value(arguments[0], column)
                     address = builder.gep(first, [arguments[1]])
-                    self._alone(builder, builder.store(value, address), fields[field])
+                    self._alone(builder, builder.store(value, address), names[field])
                 return context.get_dummy_value()
 
             return types.void(found, types.intp, given, asked), generate
@@ -845,6 +864,52 @@ def constants(
     return _compiled(has), _compiled(with_values)
 
 
+def paths_of(record: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return the dotted paths of all numbers of a NamedTuple of numbers and NamedTuples."""
+    if getattr(record, "__origin__", record) is float:  # annotated, or not
+        return ("",)
+    return tuple(
+        f"{name}.{path}".rstrip(".")
+        for name, kind in record.__annotations__.items()
+        for path in paths_of(kind)
+    )
+
+
+def leaves_of(record: type) -> tuple[Callable[..., None], Callable[..., Any]]:
+    """Return two functions for compiled code that store and replace some numbers of a record.
+
+    They are ``take(record, pointer, row, asked)`` and ``replaced(record, pointer, row, asked)``.
+    The element type of ``asked``, a record, names the numbers by their dotted paths; each row of
+    ``pointer`` has one after the other.
+    """
+
+    def addresses(context: Any, builder: Any, arguments: Any, asked: Any) -> Any:  # noqa: ANN401
+        paths = [_path(record, name) for name in asked.dtype.fields]
+        first = builder.mul(arguments[2], context.get_constant(types.intp, len(paths)))
+        for place, path in enumerate(paths):
+            index = builder.add(first, context.get_constant(types.intp, place))
+            yield path, builder.gep(arguments[1], [index])
+
+    def take(typing_context: Any, given: Any, numbers: Any, row: Any, asked: Any) -> Any:  # noqa: ANN401, ARG001
+        def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401
+            for path, address in addresses(context, builder, arguments, sig.args[3]):
+                builder.store(builder.extract_value(arguments[0], path), address)
+            return context.get_dummy_value()
+
+        return types.void(given, numbers, types.intp, asked), generate
+
+    def replaced(typing_context: Any, given: Any, numbers: Any, row: Any, asked: Any) -> Any:  # noqa: ANN401, ARG001
+        def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:  # noqa: ANN401
+            result = arguments[0]
+            for path, address in addresses(context, builder, arguments, sig.args[3]):
+                result = builder.insert_value(result, builder.load(address), path)
+            return result
+
+        return given(given, numbers, types.intp, asked), generate
+
+    return _compiled(take), _compiled(replaced)
+
+
 def _path(record: Any, name: str) -> list[int]:  # noqa: ANN401
     """Indices of nested fields."""
     path = []
@@ -857,6 +922,7 @@ def _path(record: Any, name: str) -> list[int]:  # noqa: ANN401
 load_record: Callable[..., Any] = _compiled(_load_record)
 pointer: Callable[[Any], Any] = _compiled(_pointer)
 aligned_pointer: Callable[[Any, int], Any] = _compiled(_aligned_pointer)
+shifted: Callable[[Any, int], Any] = _compiled(_shifted)
 align_stack: Callable[[], None] = _compiled(_align_stack)
 keep: Callable[[Any], None] = _compiled(_keep)
 put: Callable[[Any, int, Any], None] = _compiled(_put)
@@ -867,6 +933,7 @@ __all__ = [
     "Spread",
     "align_stack",
     "aligned_pointer",
+    "columns",
     "compiled_signatures",
     "constants",
     "dtype_of",
@@ -875,13 +942,16 @@ __all__ = [
     "is_absent",
     "keep",
     "kernel",
+    "leaves_of",
     "load_record",
     "names_of",
     "nested",
+    "paths_of",
     "pointer",
     "put",
     "register",
     "rounded",
+    "shifted",
     "source_hash",
     "taken",
 ]

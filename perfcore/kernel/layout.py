@@ -25,6 +25,21 @@ class Block(NamedTuple):
     degrees: Integers  # (2,) indices of the axes of chosen tp and pp
 
 
+class Late(NamedTuple):
+    """In what the outer points of a group differ, whose rows are evaluated together.
+
+    Only the last stage of the formulas depends on it: prices, but no time and no memory.
+    """
+
+    dimensions: tuple[int, ...]  # numbers of the space's outer dimensions
+    axes: tuple[str, ...]
+    leaves: tuple[str, ...]  # numbers in ``Replica``, by dotted paths
+
+
+ALONE: Final = Late((), (), ())
+TOGETHER: Final = 4  # outer points of a group
+
+
 class Inner(NamedTuple):
     """Inner points, the same for each outer point: batches and sequence lengths."""
 

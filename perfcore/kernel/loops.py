@@ -25,7 +25,16 @@ from perfcore.kernel.flushing import (
     Whole,
     flush_tile,
 )
-from perfcore.kernel.layout import CACHE_LINE, VECTOR, Block, Inner, Output, Rules, aligned
+from perfcore.kernel.layout import (
+    CACHE_LINE,
+    TOGETHER,
+    VECTOR,
+    Block,
+    Inner,
+    Output,
+    Rules,
+    aligned,
+)
 from perfcore.physics import fused
 from perfcore.physics.sizing import AUTO, fewest_devices, of_prompts
 from perfcore.physics.stages.batch import RunningBatch, batch_at, runnable
@@ -39,7 +48,7 @@ from perfcore.physics.stages.beside import (
     with_experts,
 )
 from perfcore.physics.stages.capacity import Capacity, capacity_at, with_prompts
-from perfcore.physics.stages.passes import prefill_at, step_at
+from perfcore.physics.stages.passes import Prefill, Step, pool_of, prefill_at, step_at
 from perfcore.physics.stages.point import Point, point_at, point_beside
 from perfcore.physics.stages.replica import OK, Replica, prepare
 from perfcore.records import (
@@ -73,6 +82,7 @@ ASKED_FIELDS = len(Asked._fields)
 POINT_FIELDS = len(Point._fields)
 CAPACITY_FIELDS = len(Capacity._fields)
 RUNNING_FIELDS = len(RunningBatch._fields)
+REPLICA_LEAVES = len(jit.paths_of(Replica))
 
 
 class Source(NamedTuple):
@@ -96,6 +106,7 @@ class Source(NamedTuple):
 
 
 SOURCE_FIELDS = len(Source._fields)
+TARGET_FIELDS = len(Target._fields)
 
 
 class Scratch(NamedTuple):
@@ -144,17 +155,27 @@ has_on_devices, as_on_devices = jit.constants(Replica, ON_DEVICES)
 has_uncapped, as_uncapped = jit.constants(Replica, UNCAPPED)
 has_one_stage, as_one_stage = jit.constants(Replica, ONE_STAGE)
 _, as_unsized = jit.constants(Replica, UNSIZED)
-spread = jit.Spread(("asked", "fits", "distinct", "runs", *Point._fields))
+spread = jit.Spread(
+    (
+        *("asked", "fits", "distinct", "runs"),
+        *(column for copy in range(TOGETHER) for column in jit.columns(Point, copy)),
+    )
+)
 load_asked, store_asked = spread.fields_of(Asked, "asked", STRIDE)
 load_capacity, store_capacity = spread.fields_of(Capacity, "fits", STRIDE)
 load_running, store_running = spread.fields_of(RunningBatch, "runs", STRIDE)
 load_distinct, store_distinct = spread.fields_of(RunningBatch, "distinct", STRIDE)
 find_columns, store_point = spread.columns_of(Point)
+_, store_second = spread.columns_of(Point, 1)
+_, store_third = spread.columns_of(Point, 2)
+_, store_fourth = spread.columns_of(Point, 3)
+take_leaves, with_leaves = jit.leaves_of(Replica)
 take_source = jit.taken(Source)
 take_target = jit.taken(Target)
 put = jit.put
 load_record = jit.load_record
 pointer = jit.pointer
+shifted = jit.shifted
 aligned_pointer = jit.aligned_pointer
 align_stack = jit.align_stack
 keep = jit.keep
@@ -340,20 +361,91 @@ def run_rows(replica: Replica, scratch: Scratch, start: int, count: int) -> None
                 store_running(scratch.runs, row, running)
 
 
+class Copies(NamedTuple):
+    """Copies of outer points, whose replicas differ in leaves that only their results depend on."""
+
+    values: Reals  # (TOGETHER, leaves)
+    bound: Whole  # addresses, as written by ``bind``
+    leaves: Any  # pointer whose type names the leaves
+
+
+@jit.inlined
+def copies_of(values: Floats, bound: Integers, leaves: npt.NDArray[Any] | None) -> Copies | None:
+    """Return where copies are, if there are any."""
+    if leaves is None:
+        return None
+    return Copies(values=pointer(values), bound=pointer(bound), leaves=pointer(leaves))
+
+
+@jit.inlined
+def result_of(
+    replica: Replica,
+    running: RunningBatch,
+    fit: Capacity,
+    asked: Asked,
+    prefill: Prefill,
+    step: Step,
+) -> Point:
+    """Stage 4 of a row whose replica runs its own prompts."""
+    ahead = pool_of(replica)
+    return point_at(replica, ahead, running, fit, asked.input_len, asked.output_len, prefill, step)
+
+
+@jit.inlined
+def copy_of(tile: Tile, late: Copies, copy: int, stored: Results) -> Tile:
+    """Return the tile of a copy's rows."""
+    target = take_target(late.bound, SOURCE_FIELDS + copy * TARGET_FIELDS, stored)
+    return Tile(
+        values=target.metrics,
+        places=shifted(tile.places, copy * POINT_FIELDS),
+        outer_of=tile.outer_of,
+        inner_of=tile.inner_of,
+        kept=tile.kept,
+        unmet=tile.unmet,
+    )
+
+
 @jit.inlined
 def evaluate_rows(
-    replica: Replica, scratch: Scratch, tile: Tile, stored: Results, start: int, count: int
+    replica: Replica,
+    late: Copies | None,
+    scratch: Scratch,
+    tile: Tile,
+    stored: Results,
+    start: int,
+    count: int,
 ) -> None:
-    """Compute the results of rows and store them, or some of them, at their places."""
+    """Compute the results of rows and store them, or some of them, at their places.
+
+    The compiler computes once what results of copies have in common: all that does not depend on
+    the leaves in which their replicas differ.
+    """
     columns = find_columns(tile.values, tile.places, stored)
+    if late is not None:
+        second = with_leaves(replica, late.values, 1, late.leaves)
+        third = with_leaves(replica, late.values, 2, late.leaves)
+        fourth = with_leaves(replica, late.values, 3, late.leaves)
+        of_second = copy_of(tile, late, 1, stored)
+        of_third = copy_of(tile, late, 2, stored)
+        of_fourth = copy_of(tile, late, 3, stored)
+        columns_second = find_columns(of_second.values, of_second.places, stored)
+        columns_third = find_columns(of_third.values, of_third.places, stored)
+        columns_fourth = find_columns(of_fourth.values, of_fourth.places, stored)
     for row in range(start, start + whole_vectors(count)):
         asked = load_asked(scratch.asked, row)
         running = load_running(scratch.runs, row)
         fit = load_capacity(scratch.fits, row)
         prefill = prefill_at(replica, running, asked.input_len, asked.output_len)
         step = step_at(replica, running, asked.input_len, asked.output_len)
-        result = point_at(replica, running, fit, asked.input_len, asked.output_len, prefill, step)
+        result = result_of(replica, running, fit, asked, prefill, step)
         store_point(columns, row, result, stored)
+        if late is not None:
+            result = result_of(second, running, fit, asked, prefill, step)
+            store_second(columns_second, row, result, stored)
+            result = result_of(third, running, fit, asked, prefill, step)
+            store_third(columns_third, row, result, stored)
+            result = result_of(fourth, running, fit, asked, prefill, step)
+            store_fourth(columns_fourth, row, result, stored)
 
 
 @jit.inlined
@@ -367,6 +459,7 @@ def evaluate_pair(
     count: int,
 ) -> None:
     """Compute the results of rows whose prompts run on ``ahead``."""
+    pool = pool_of(ahead)
     columns = find_columns(tile.values, tile.places, stored)
     for row in range(start, start + whole_vectors(count)):
         asked = load_asked(scratch.asked, row)
@@ -375,7 +468,9 @@ def evaluate_pair(
         before = batch_at(ahead, running.batch, asked.requested)
         prefill = prefill_at(ahead, before, asked.input_len, asked.output_len)
         step = step_at(replica, running, asked.input_len, asked.output_len)
-        result = point_at(replica, running, fit, asked.input_len, asked.output_len, prefill, step)
+        result = point_at(
+            replica, pool, running, fit, asked.input_len, asked.output_len, prefill, step
+        )
         store_point(columns, row, result, stored)
 
 
@@ -430,6 +525,7 @@ def evaluate_replica(
     prompts: int | None,
     draft: int | None,
     experts: int | None,
+    late: Copies | None,
     source: Source,
     outer: int,
     scratch: Scratch,
@@ -451,22 +547,22 @@ def evaluate_replica(
         return
     replica = as_unsized(replica)
     if not has_uncapped(replica):
-        evaluate_rows(replica, scratch, tile, stored, start, count)
+        evaluate_rows(replica, late, scratch, tile, stored, start, count)
         return
     replica = as_uncapped(replica)
     if not has_one_stage(replica):
-        evaluate_rows(replica, scratch, tile, stored, start, count)
+        evaluate_rows(replica, late, scratch, tile, stored, start, count)
         return
     replica = as_one_stage(replica)
     if has_static(replica):
         if has_plain(replica):
-            evaluate_rows(as_plain(as_static(replica)), scratch, tile, stored, start, count)
+            evaluate_rows(as_plain(as_static(replica)), late, scratch, tile, stored, start, count)
         else:
-            evaluate_rows(as_static(replica), scratch, tile, stored, start, count)
+            evaluate_rows(as_static(replica), late, scratch, tile, stored, start, count)
     elif has_plain(replica):
-        evaluate_rows(as_plain(replica), scratch, tile, stored, start, count)
+        evaluate_rows(as_plain(replica), late, scratch, tile, stored, start, count)
     else:
-        evaluate_rows(replica, scratch, tile, stored, start, count)
+        evaluate_rows(replica, late, scratch, tile, stored, start, count)
 
 
 @jit.kernel
@@ -503,6 +599,14 @@ def prepare_point(source: Source, outer: int) -> Replica:
         source.labels[source.degrees[0] * points + outer] = int(deployment.tp)
         source.labels[source.degrees[1] * points + outer] = int(deployment.pp)
     return prepare(model, device, engine, weight_format, kv_format, deployment, economics)
+
+
+@jit.inlined
+def prepare_copies(source: Source, outer: int, late: Copies | None) -> None:
+    """Store in what replicas of a group of outer points differ."""
+    if late is not None:
+        for copy in range(TOGETHER):
+            take_leaves(prepare_point(source, outer + copy), late.values, copy, late.leaves)
 
 
 @jit.inlined
@@ -576,6 +680,38 @@ def prepare_ahead(source: Source, outer: int, replica: Replica) -> Replica:
     )
 
 
+@jit.inlined
+def place_columns(bound: Whole, stored: Results, copies: int, places: Whole, rows: Whole) -> None:
+    """Place the columns of outputs at their first row, for the fields of tiles."""
+    for copy in range(copies):
+        rows[copy] = 0
+        target = take_target(bound, SOURCE_FIELDS + copy * TARGET_FIELDS, stored)
+        for field in range(POINT_FIELDS):
+            places[copy * POINT_FIELDS + field] = target.places[field]
+
+
+@jit.inlined
+def fullest(rows: Whole, copies: int) -> int:
+    """Return the rows of the fullest output."""
+    most = 0
+    for copy in range(copies):
+        most = max(most, rows[copy])
+    return most
+
+
+@jit.inlined
+def flush_copies(
+    first: Tile, late: Copies | None, filled: int, target: Target, rows: Whole, stored: Results
+) -> None:
+    """Write the rows of a tile, and of its copies, to their outputs; update their ``rows``."""
+    rows[0] += flush_tile(first, filled, target, rows[0])
+    if late is not None:
+        for copy in range(1, TOGETHER):
+            target = take_target(late.bound, SOURCE_FIELDS + copy * TARGET_FIELDS, stored)
+            tile = copy_of(first, late, copy, stored)
+            rows[copy] += flush_tile(tile, filled, target, rows[copy])
+
+
 @jit.kernel
 def bind(
     tables: tuple[Floats, Floats, Floats, Floats, Floats, Floats],
@@ -586,8 +722,12 @@ def bind(
     places: Integers,
     moves: Integers,
     bound: Integers,
+    copy: int,
 ) -> None:
-    """Write all addresses to ``bound``; ``places`` and ``moves`` are those of ``Target``."""
+    """Write all addresses to ``bound``; ``places`` and ``moves`` are those of ``Target``.
+
+    The target is that of a copy: the points behind the first of each group of copies.
+    """
     source = Source(
         models=pointer(tables[0]),
         devices=pointer(tables[1]),
@@ -613,7 +753,7 @@ def bind(
         rule_masks=pointer(rules.masks),
         outer_points=block.axes.shape[1],
         outer_axes=block.axes.shape[0],
-        outer_labels=pointer(block.axes),
+        outer_labels=shifted(pointer(block.axes), copy),
         inner_points=inner.axes.shape[1],
         inner_axes=inner.axes.shape[0],
         inner_labels=pointer(inner.axes),
@@ -633,7 +773,7 @@ def bind(
         code_fields=pointer(output.code_fields),
     )
     put(pointer(bound), 0, source)
-    put(pointer(bound), SOURCE_FIELDS, target)
+    put(pointer(bound), SOURCE_FIELDS + copy * TARGET_FIELDS, target)
 
 
 @jit.kernel
@@ -643,10 +783,12 @@ def fill_columns(
     keep_infeasible: bool,
     cursor: Integers,
     dropped: Integers,
+    written: Integers,
     prompts: int | None = None,
     draft: int | None = None,
     experts: int | None = None,
-) -> int:
+    leaves: npt.NDArray[Any] | None = None,
+) -> None:
     """Evaluate outer points from ``cursor`` on until the output is full or the block ends.
 
     Parameters
@@ -660,25 +802,25 @@ def fill_columns(
         (2,) next outer and inner position; updated.
     dropped
         Rows left out, by status; the last element counts rows excluded by rules; updated.
+    written
+        (1,) or (TOGETHER,) rows written from position 0 of each output; replaced.
     prompts, draft, experts
         None if no prefill pool differs from its decode replicas, and no draft or experts are on
         devices of their own: their loops are then not compiled, and cost the others nothing.
-
-    Returns
-    -------
-    int
-        Rows written from position 0 of the output.
+    leaves
+        Array whose type says that outer points come in groups of ``TOGETHER``, and in which leaves
+        their replicas differ; None if each point is alone.
     """
     align_stack()
     # the loops use pointers to these arrays; `keep` below keeps them alive
     stages = np.empty((ASKED_FIELDS + CAPACITY_FIELDS + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
-    places = np.empty(POINT_FIELDS, np.int64)
+    places = np.empty(TOGETHER * POINT_FIELDS, np.int64)
+    values = np.empty(TOGETHER * REPLICA_LEAVES)
     positions = np.arange(TILE)
     points_of = np.empty(2 * STRIDE, np.int64)
     ran = np.zeros(2)
     first = np.empty(STRIDE, np.int64)
     stretches = np.ones((2 + RUNNING_FIELDS) * STRIDE + CACHE_LINE)
-    unmet = dropped[dropped.size - 1 :]
     source = take_source(pointer(bound), 0, pointer(stored))
     target = take_target(pointer(bound), SOURCE_FIELDS, pointer(stored))
     scratch = Scratch(
@@ -698,23 +840,26 @@ def fill_columns(
         outer_of=pointer(points_of),
         inner_of=pointer(points_of[STRIDE:]),
         kept=pointer(positions),
-        unmet=pointer(unmet),
+        unmet=pointer(dropped[dropped.size - 1 :]),
     )
-    for field in range(POINT_FIELDS):
-        places[field] = target.places[field]
-    rows = 0
+    late = copies_of(values, bound, leaves)
+    rows = pointer(written)
+    place_columns(pointer(bound), pointer(stored), written.size, pointer(places), rows)
     filled = 0
     outer = cursor[0]
     position = cursor[1]
-    while outer < source.outer_points and target.capacity - rows >= TILE:
+    while outer < source.outer_points and target.capacity - fullest(rows, written.size) >= TILE:
         replica = prepare_point(source, outer)
+        prepare_copies(source, outer, late)
         other = prepare_other(source, outer, replica, prompts, draft)
         scratch.ran[0] = 0.0
         if replica.status > OK and not keep_infeasible:
             scratch.dropped[int(replica.status)] += source.inner_points - position
             position = source.inner_points
         start = filled
-        while position < source.inner_points and target.capacity - rows >= TILE:
+        while (
+            position < source.inner_points and target.capacity - fullest(rows, written.size) >= TILE
+        ):
             count = min(source.inner_points - position, TILE - filled)
             fit_rows(
                 replica,
@@ -735,35 +880,33 @@ def fill_columns(
                 count = drop_rows(scratch, tile, filled, count)
             filled += count
             if filled > start and (filled == TILE or position == source.inner_points):
-                size = filled - start
-                results = pointer(stored)
                 evaluate_replica(
                     replica,
                     other,
                     prompts,
                     draft,
                     experts,
+                    late,
                     source,
                     outer,
                     scratch,
                     tile,
-                    results,
+                    pointer(stored),
                     start,
-                    size,
+                    filled - start,
                 )
             if filled == TILE:
-                rows += flush_tile(tile, filled, target, rows)
+                flush_copies(tile, late, filled, target, rows, pointer(stored))
                 filled = 0
                 start = 0
         if position == source.inner_points:
-            outer += 1
+            outer += written.size
             position = 0
     if outer == source.outer_points:
-        rows += flush_tile(tile, filled, target, rows)
+        flush_copies(tile, late, filled, target, rows, pointer(stored))
     cursor[0] = outer
     cursor[1] = position
-    keep((stages, places, positions, points_of, ran, first, stretches))
-    return rows
+    keep((stages, places, values, positions, points_of, ran, first, stretches))
 
 
 def record_of(fields: Iterable[str], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -775,20 +918,24 @@ def record_of(fields: Iterable[str], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.empty(0, [(name, dtype) for name in Point._fields if name in chosen])
 
 
-def compiled_fields(dtype: npt.DTypeLike, other: str = "") -> tuple[frozenset[str], ...]:
+def compiled_fields(
+    dtype: npt.DTypeLike, other: str = "", leaves: Iterable[str] = ()
+) -> tuple[frozenset[str], ...]:
     """Return the sets of fields that a kernel is compiled for, in this process or on disk.
 
-    With ``other``, one of ``Kind``, a part of the work runs on other machines.
+    With ``other``, one of ``Kind``, a part of the work runs on other machines; with ``leaves``,
+    points of a group differ in these.
     """
     every = frozenset(Point._fields)
     wanted = [name == other for name in Kind._fields]
-    kinds = [
-        (jit.names_of(stored) or every)
-        for _, stored, _, _, _, *given in jit.compiled_signatures(fill_columns)
-        if jit.dtype_of(stored) == np.dtype(dtype)
-        and [not jit.is_absent(one) for one in given] == wanted
-    ]
-    return tuple(frozenset(names) for names in kinds)
+    named = frozenset(leaves)
+    found = []
+    for _, stored, _, _, _, _, *kind, given in jit.compiled_signatures(fill_columns):
+        differing = frozenset() if jit.is_absent(given) else frozenset(jit.names_of(given))
+        alike = [not jit.is_absent(one) for one in kind] == wanted
+        if alike and differing == named and jit.dtype_of(stored) == np.dtype(dtype):
+            found.append(frozenset(jit.names_of(stored) or every))
+    return tuple(found)
 
 
 class Filling:
@@ -802,6 +949,9 @@ class Filling:
         Fields of ``Point`` to compute; all by default. They include those of output and rules.
     other
         Work that may run on other machines than the rest: one of ``Kind``, or nothing.
+    leaves
+        Leaves of ``Replica`` in which the outer points of each group of ``TOGETHER`` differ. There
+        are then as many outputs, one for each of a group.
     """
 
     def __init__(
@@ -811,31 +961,52 @@ class Filling:
         inner: Inner,
         rules: Rules,
         output: Output,
+        *copies: Output,
         fields: Iterable[str] | None = None,
-        *,
         other: str = "",
+        leaves: Iterable[str] = (),
     ) -> None:
-        arrays = [array for part in (tables, block, inner, rules, output) for array in part]
+        parts = (tables, block, inner, rules, output, *copies)
+        arrays = [array for part in parts for array in part]
         if any(isinstance(array, np.ndarray) and not array.flags.c_contiguous for array in arrays):
             raise ValueError("arrays must be C-contiguous: the loops read them by address")
+        named = tuple(leaves)
+        outputs = (output, *copies)
+        if len(outputs) != (TOGETHER if named else 1):
+            raise ValueError(f"there are {len(outputs)} outputs")
         metrics = output.metrics
-        columns, pitch = metrics.shape
-        if pitch < output.capacity + VECTOR:
-            raise ValueError(f"columns have {pitch} rows, not {output.capacity} and a vector")
-        out_of_the_way = aligned(POINT_FIELDS, STRIDE, metrics.dtype)
-        ahead = out_of_the_way.ctypes.data - metrics.ctypes.data
-        places = ahead // metrics.itemsize + np.arange(POINT_FIELDS) * STRIDE
-        places[output.metric_fields] = np.arange(columns) * pitch
-        moves = np.zeros(POINT_FIELDS, np.int64)
-        moves[output.metric_fields] = -1
         self.stored = metrics if fields is None else record_of(fields, metrics.dtype)
+        self.leaves = np.empty(0, [(name, np.float64) for name in named]) if named else None
         self.kind = Kind(**{other: 1} if other else {})
-        self.bound = np.empty(SOURCE_FIELDS + len(Target._fields), np.int64)
+        self.bound = np.empty(SOURCE_FIELDS + len(outputs) * TARGET_FIELDS, np.int64)
+        self.written = np.zeros(len(outputs), np.int64)
         # keeps alive what `bound` points at
-        self.kept = (tables, block, inner, rules, output, places, moves, out_of_the_way)
-        bind(*self.kept[:-1], self.bound)
+        self.kept: list[Any] = [tables, block, inner, rules]
+        for copy, one in enumerate(outputs):
+            placed = _placed(one)
+            bind(tables, block, inner, rules, one, *placed[:2], self.bound, copy)
+            self.kept += [one, *placed]
 
     def fill(self, cursor: Integers, dropped: Integers, *, keep_infeasible: bool) -> int:
-        """Fill the output from ``cursor`` on, as ``fill_columns``; return its number of rows."""
-        bound, stored = self.bound, self.stored
-        return fill_columns(bound, stored, keep_infeasible, cursor, dropped, *self.kind)
+        """Fill outputs from ``cursor`` on, as ``fill_columns``; return the rows of the first.
+
+        ``written`` has those of all.
+        """
+        arrays = (cursor, dropped, self.written)
+        fill_columns(self.bound, self.stored, keep_infeasible, *arrays, *self.kind, self.leaves)
+        return int(self.written[0])
+
+
+def _placed(output: Output) -> tuple[Integers, Integers, npt.NDArray[Any]]:
+    """Return ``places`` and ``moves`` of ``Target``, and the memory of fields without a column."""
+    metrics = output.metrics
+    columns, pitch = metrics.shape
+    if pitch < output.capacity + VECTOR:
+        raise ValueError(f"columns have {pitch} rows, not {output.capacity} and a vector")
+    out_of_the_way = aligned(POINT_FIELDS, STRIDE, metrics.dtype)
+    ahead = out_of_the_way.ctypes.data - metrics.ctypes.data
+    places = ahead // metrics.itemsize + np.arange(POINT_FIELDS) * STRIDE
+    places[output.metric_fields] = np.arange(columns) * pitch
+    moves = np.zeros(POINT_FIELDS, np.int64)
+    moves[output.metric_fields] = -1
+    return places, moves, out_of_the_way

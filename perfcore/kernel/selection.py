@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from perfcore.kernel import jit
 
+STRETCH = 64  # rows, as many as in a tile
+
 Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.integer]
 
@@ -18,18 +20,37 @@ Integers = npt.NDArray[np.integer]
 def locate(
     outer_of: Integers,
     inner_of: Integers,
-    first: int,
+    outers: Integers,
     inner_points: int,
     outer_groups: Integers,
     inner_groups: Integers,
     groups: Integers,
     places: Integers,
 ) -> None:
-    """Write each row's group and place in the space; ``first`` is the block's first outer point."""
+    """Write each row's group and place in the space; ``outers`` are the block's outer points."""
     for row in range(outer_of.size):
         outer, inner = outer_of[row], inner_of[row]
         groups[row] = outer_groups[outer] + inner_groups[inner]
-        places[row] = (first + outer) * inner_points + inner
+        places[row] = outers[outer] * inner_points + inner
+
+
+@jit.inlined
+def insert(
+    value: float, place: int, best: Floats, best_places: Integers, group: int, last: int
+) -> None:
+    """Insert a row that is no worse than the last of its group, unless it comes later."""
+    if value == best[group, last] and place > best_places[group, last]:
+        return
+    rank = last
+    while rank > 0 and (
+        value < best[group, rank - 1]
+        or (value == best[group, rank - 1] and place < best_places[group, rank - 1])
+    ):
+        best[group, rank] = best[group, rank - 1]
+        best_places[group, rank] = best_places[group, rank - 1]
+        rank -= 1
+    best[group, rank] = value
+    best_places[group, rank] = place
 
 
 @jit.kernel
@@ -43,22 +64,51 @@ def keep_best(
     """Insert rows into the sorted (groups, K) best values so far. NaN is never inserted."""
     last = best.shape[1] - 1
     for row in range(values.size):
-        value, group, place = values[row], groups[row], places[row]
-        # the common case
-        if not value <= best[group, last]:
-            continue
-        if value == best[group, last] and place > best_places[group, last]:
-            continue
-        rank = last
-        while rank > 0 and (
-            value < best[group, rank - 1]
-            or (value == best[group, rank - 1] and place < best_places[group, rank - 1])
-        ):
-            best[group, rank] = best[group, rank - 1]
-            best_places[group, rank] = best_places[group, rank - 1]
-            rank -= 1
-        best[group, rank] = value
-        best_places[group, rank] = place
+        if values[row] <= best[groups[row], last]:
+            insert(values[row], places[row], best, best_places, groups[row], last)
+
+
+@jit.kernel
+def keep_best_of_block(
+    values: Floats,
+    maximize: bool,
+    outer_of: Integers,
+    inner_of: Integers,
+    outers: Integers,
+    inner_points: int,
+    outer_groups: Integers,
+    inner_groups: Integers,
+    best: Floats,
+    best_places: Integers,
+) -> None:
+    """Insert a block's rows, as ``locate`` and ``keep_best`` do, but locate few of them.
+
+    Most rows are in stretches of one group that are all worse than its last.
+    """
+    last = best.shape[1] - 1
+    grouped = inner_groups.max() > inner_groups.min()
+    start = 0
+    while start < values.size:
+        stop = min(start + STRETCH, values.size)
+        group = outer_groups[outer_of[start]] + inner_groups[inner_of[start]]
+        limit = best[group, last]
+        better = 0
+        if maximize:
+            for row in range(start, stop):
+                better += -values[row] <= limit
+        else:
+            for row in range(start, stop):
+                better += values[row] <= limit
+        # rows are in the order of their outer points
+        if better > 0 or grouped or outer_of[stop - 1] != outer_of[start]:
+            for row in range(start, stop):
+                outer, inner = outer_of[row], inner_of[row]
+                value = -values[row] if maximize else values[row]
+                group = outer_groups[outer] + inner_groups[inner]
+                if value <= best[group, last]:
+                    place = outers[outer] * inner_points + inner
+                    insert(value, place, best, best_places, group, last)
+        start = stop
 
 
 @jit.kernel

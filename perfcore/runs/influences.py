@@ -12,7 +12,7 @@ import builtins
 import inspect
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Final
@@ -21,10 +21,14 @@ import numpy as np
 
 from perfcore import physics, records
 from perfcore.kernel.jit import modules_of
-from perfcore.kernel.layout import Reals
+from perfcore.kernel.layout import ALONE, Late, Reals
 from perfcore.physics import fused
+from perfcore.physics.stages.batch import batch_at, runnable
+from perfcore.physics.stages.capacity import capacity_at
+from perfcore.physics.stages.passes import prefill_at, step_at
 from perfcore.physics.stages.point import Point, evaluate
-from perfcore.space.space import ENGINE_AXES, LENGTHS, TABLES, Space
+from perfcore.physics.stages.replica import Replica, prepare
+from perfcore.space.space import ENGINE_AXES, INNER, LENGTHS, TABLES, Space
 
 FORMULAS: Final = modules_of(physics)
 
@@ -37,6 +41,7 @@ _RECORDS: Final[dict[str, Any]] = {
     "kv_format": records.KVFormat,
     "economics": records.Economics,
 }
+_RULES_OF: Final = ("engine", "weight_format")  # axes that ``engine_rules`` depends on
 Names = frozenset[str]
 Scope = dict[str, Any]  # local names of a function
 
@@ -88,8 +93,77 @@ def idle_axes(space: Space, results: Iterable[str]) -> tuple[str, ...]:
     )
 
 
+def late_axes(space: Space) -> Late:
+    """Return the outer dimensions with several values that only the last stage depends on.
+
+    Rows that differ only there have the same memory, prefill pass and decode step, bit for bit.
+    None is known of a sample, of simulated rows, of chosen degrees and of other machines.
+    """
+    spec = space.spec
+    if spec.sample is not None or spec.traffic is not None or space.other or space.chooses_devices:
+        return ALONE
+    entries, deployment, economics = _traced_inputs(space)
+    replica = traced(prepare, *entries, deployment, economics)
+    read = _read_before_the_last()
+    leaves = {path: names_of(value) for path, value in _leaves(replica)}
+    early = frozenset().union(*(names for path, names in leaves.items() if path in read))
+    found = {
+        number: {axis.name for axis in dimension.axes}
+        for number, dimension in enumerate(space.outer_dimensions)
+        if len(dimension) > 1
+        and not any(axis.name in early or axis.name in INNER for axis in dimension.axes)
+    }
+    axes = frozenset().union(*found.values())
+    return Late(
+        tuple(found),
+        tuple(axis.name for axis in space.outer_axes if axis.name in axes),
+        tuple(path for path, names in leaves.items() if names & axes),
+    )
+
+
+@cache
+def _read_before_the_last() -> Names:
+    """Return the paths of all numbers in ``Replica`` that stages before the last depend on."""
+    replica = _unknown(Replica)
+    batch, requested, input_len, output_len = (Unknown(()) for _ in range(4))
+    runs = traced(runnable, replica.engine, replica.deployment, requested)
+    fit = traced(capacity_at, replica, runs, input_len, output_len)
+    running = traced(batch_at, replica, batch, requested)
+    passes = (
+        traced(stage, replica, running, input_len, output_len) for stage in (prefill_at, step_at)
+    )
+    return names_of((runs, fit, running, *passes))
+
+
+def _unknown(kind: Any, path: str = "") -> Any:  # noqa: ANN401
+    """Return a record of unknown numbers, which have their dotted paths as names."""
+    if getattr(kind, "__origin__", kind) is float:  # annotated, or not
+        return Unknown([path])
+    parts = kind.__annotations__.items()
+    return kind(*(_unknown(one, f"{path}.{name}".lstrip(".")) for name, one in parts))
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Return all numbers of a record of numbers and records, with their dotted paths."""
+    if not isinstance(value, tuple):
+        yield path, value
+        return
+    for name, part in zip(value._fields, value, strict=True):  # type: ignore[attr-defined]
+        yield from _leaves(part, f"{path}.{name}".lstrip("."))
+
+
 def _traced_point(space: Space) -> Point:
     """Return the results of a space's rows; those that differ have the names of axes."""
+    entries, deployment, economics = _traced_inputs(space)
+    lengths = (_number(space.axis_values[name], [name]) for name in LENGTHS)
+    point = traced(evaluate, *entries, deployment, economics, *lengths)
+    if not isinstance(point, Point):
+        raise TypeError(f"{point!r} is not a point")
+    return point
+
+
+def _traced_inputs(space: Space) -> tuple[list[Any], records.Deployment, records.Economics]:
+    """Return the records of a space's rows; numbers that differ have the names of axes."""
     made: list[Any] = []
     for kind in TABLES:
         names = ENGINE_AXES if kind == "engine" else (kind,)
@@ -107,12 +181,11 @@ def _traced_point(space: Space) -> Point:
     given: dict[str, Any] = {
         name: numbers[name] for name in records.Deployment._fields if name in numbers
     }
-    lengths = (numbers[name] for name in LENGTHS)
+    pairs = np.indices([len(space.spec.axis(name)) for name in _RULES_OF]).reshape(2, -1)
+    for name, codes in space.engine_rules(*pairs).items():
+        given[name] = _number(codes, _RULES_OF)
     *entries, economics = made
-    point = traced(evaluate, *entries, records.Deployment(**given), economics, *lengths)
-    if not isinstance(point, Point):
-        raise TypeError(f"{point!r} is not a point")
-    return point
+    return entries, records.Deployment(**given), economics
 
 
 def _number(values: Reals, names: Iterable[str]) -> float | Unknown:

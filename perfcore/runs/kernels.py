@@ -3,21 +3,24 @@
 A kernel for a few columns takes a third of the time of the full one, because the compiler drops
 arithmetic that no column needs (``benchmarks/bench_search.py``); its results are the same. It is
 worth compiling only for a large space, but once compiled it serves every question about its
-columns.
+columns. In a search, such a kernel may evaluate rows together that differ only in prices and the
+like.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import Final
 
 from perfcore.columns import METRICS
 from perfcore.errors import InputError, argument
+from perfcore.kernel.layout import ALONE, TOGETHER, Late
 from perfcore.runs.parquet import Buffers
 from perfcore.runs.workers import Evaluator
 from perfcore.space.space import Space
 
 SMALLEST: Final = 256  # rows of a buffer: more than a tile
-CHOICES: Final = ("auto", "full", "narrow")
+CHOICES: Final = ("auto", "full", "narrow", "together")
 # Columns by which people choose, for which `perfcore warmup` compiles one kernel.
 COMMON: Final = frozenset(
     {
@@ -34,6 +37,9 @@ AGAIN_S: Final = 4.0  # compile time in a process that also compiles the full ke
 ROW_S: Final = 11.5e-9  # time per row in the full kernel
 SAVED: Final = 0.7  # share of that time that a kernel for one column saves
 SAVED_PER_COLUMN: Final = 0.0175  # reduction of this share for each further column
+GROUP: Final = 1.6  # time of a group of rows, relative to one row alone
+GROUP_S: Final = 2.0  # further compile time of a kernel for groups
+FEWEST: Final = 10_000_000  # rows that take about as long to evaluate as the formulas to look at
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Kernel:
     computed: frozenset[str] | None
     compiled: bool  # before, by this process or another
     why: str
+    late: Late = ALONE  # in what rows differ that are evaluated together
 
     @property
     def columns(self) -> int:
@@ -51,12 +58,18 @@ class Kernel:
 
     def __str__(self) -> str:
         """Return what the kernel computes."""
-        return f"{self.columns} of {len(METRICS)} columns computed"
+        together = f", once for all {', '.join(self.late.axes)}" if self.late.axes else ""
+        return f"{self.columns} of {len(METRICS)} columns computed{together}"
 
     def to_dict(self) -> dict[str, object]:
         """Return the kernel for JSON; ``columns`` are null if all are computed."""
         columns = None if self.computed is None else sorted(self.computed)
-        return {"columns": columns, "compiled": self.compiled, "why": self.why}
+        return {
+            "columns": columns,
+            "together": list(self.late.axes),
+            "compiled": self.compiled,
+            "why": self.why,
+        }
 
 
 def kernel_for(
@@ -75,7 +88,8 @@ def kernel_for(
     workers
         Threads that share the rows.
     choice
-        ``auto``, or ``full`` for every column, or ``narrow`` for those needed.
+        ``auto``, or ``full`` for every column, or ``narrow`` for those needed. ``together`` is for
+        searches only: ``kernel_of_search``.
     elsewhere
         Whether other processes evaluate, whose compiled kernels are unknown.
     rows
@@ -88,6 +102,8 @@ def kernel_for(
     """
     if choice not in CHOICES:
         raise InputError(f"{argument('kernel')}: {choice!r} is not one of {', '.join(CHOICES)}")
+    if choice == "together":
+        raise InputError(f"{argument('kernel')}: together is for searches of all rows; use auto")
     if space.spec.traffic is not None:
         if choice == "narrow":
             raise InputError(f"{argument('kernel')}: rows with [traffic] are simulated; use auto")
@@ -115,6 +131,57 @@ def kernel_for(
         return Kernel(needed, compiled=False, why=why)
     why = f"one for {len(needed)} would save {saved_s:.0f} s and take {compile_s:.0f} s to compile"
     return Kernel(None, every in available, why)
+
+
+def kernel_of_search(
+    space: Space, names: Iterable[str], workers: int, choice: str = "auto", *, elsewhere: bool
+) -> Kernel:
+    """Return the kernel that searches a space soonest, as ``kernel_for``.
+
+    Rows that differ only in prices and the like are evaluated together where that pays, or if
+    ``choice`` is ``together``.
+
+    Raises
+    ------
+    InputError
+        As ``kernel_for``; or ``choice`` is ``together``, and rows differ in other ways, or other
+        processes evaluate.
+    """
+    names = frozenset(names)
+    asked = choice == "together"
+    alone = kernel_for(space, names, workers, "narrow" if asked else choice, elsewhere=elsewhere)
+    if not asked and (choice != "auto" or elsewhere or space.rows < FEWEST):
+        return alone
+    from perfcore.kernel.loops import compiled_fields  # noqa: PLC0415 - Numba is slow to import
+    from perfcore.runs.influences import late_axes  # noqa: PLC0415
+
+    late = late_axes(space)
+    if asked and (elsewhere or not late.axes):
+        why = "other processes evaluate" if elsewhere else "no axis changes just prices"
+        raise InputError(f"{argument('kernel')}: together: {why}; use auto")
+    needed = names | {space.results[field].name for field in space.rules.fields}
+    if not late.axes or not needed:
+        return alone
+    dtype = space.spec.output.dtype
+    there = [one for one in compiled_fields(dtype, leaves=late.leaves) if needed <= one]
+    columns = min(there, key=lambda one: (len(one), sorted(one)), default=needed)
+    if asked:
+        return Kernel(columns, bool(there), "as asked", late)
+    copies = prod(len(space.outer_dimensions[number]) for number in late.dimensions)
+    share = GROUP * -(-copies // TOGETHER) / copies  # of the time of rows that are alone
+    row_s = ROW_S if alone.computed is None else ROW_S - saved_row_s(len(alone.computed))
+    together_s = share * (ROW_S - saved_row_s(len(columns)))
+    saved_s = space.rows * (row_s - together_s) / max(min(workers, space.shards), 1)
+    compile_s = GROUP_S
+    if alone.compiled:
+        every = frozenset(column.name for column in space.results)
+        compile_s += COMPILE_S if every in compiled_fields(dtype) else AGAIN_S
+    if there and saved_s > 0.0:
+        return Kernel(columns, compiled=True, why="compiled before", late=late)
+    if saved_s > compile_s:
+        why = f"saves {saved_s:.0f} s and takes {compile_s:.0f} s to compile"
+        return Kernel(columns, compiled=False, why=why, late=late)
+    return alone
 
 
 def saved_row_s(columns: int) -> float:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from perfcore.columns import SIMULATED_STATUS, STATUS
 from perfcore.errors import VanishedError
-from perfcore.kernel.layout import Integers, Output
+from perfcore.kernel.layout import Block, Inner, Integers, Output
 from perfcore.runs.parquet import Buffers, Shaper
 from perfcore.space.space import Space
 
@@ -150,20 +150,13 @@ class Evaluator:
     ) -> Count:
         """Evaluate outer points ``start`` … ``stop - 1``; call ``consume`` for each full buffer."""
         space = self.space
-        block = space.block(start, stop)
-        inner = space.inner
-        if self.located:
-            points = np.arange(stop - start, dtype=np.int32)
-            outer_axes = np.array([points, *([points] * 2 if space.chooses_devices else [])])
-            # the kernel writes the degrees it chooses to these extra rows, not over positions
-            block = block._replace(axes=outer_axes, degrees=np.array([1, 2]))
-            inner_axes = np.arange(space.inner_points, dtype=np.int32)[np.newaxis]
-            inner = inner._replace(axes=inner_axes)
+        block, inner = self._points(space.block(start, stop))
         output = self.output(buffers)
         filling: Filler
         if self.offer is None:
             filling = self.filling(
-                *(space.tables, block, inner, space.rules, output, self.computed),
+                *(space.tables, block, inner, space.rules, output),
+                fields=self.computed,
                 other=space.other,
             )
         else:
@@ -181,6 +174,55 @@ class Evaluator:
                 total += rows
         counted = zip(reasons, dropped[1:].tolist(), strict=True)
         return Count(total, {reason: count for reason, count in counted if count})
+
+    def evaluate_copies(
+        self,
+        block: Block,
+        leaves: Sequence[str],
+        buffers: Sequence[Buffers],
+        consume: Callable[[int, int], None],
+    ) -> None:
+        """Evaluate outer points in groups that differ in some leaves of their replicas.
+
+        Parameters
+        ----------
+        block
+            As many points of each group, one after another, as there are ``buffers``.
+        consume
+            Called for full buffers with their number and that of their rows.
+        """
+        block, inner = self._points(block)
+        outputs = [self.output(one) for one in buffers]
+        filling = self.filling(
+            self.space.tables,
+            block,
+            inner,
+            self.space.rules,
+            *outputs,
+            fields=self.computed,
+            leaves=leaves,
+        )
+        keep = self.space.spec.output.keep_infeasible
+        dropped = np.zeros(len(REASONS) + 1, np.int64)
+        cursor = np.zeros(2, np.int64)
+        while cursor[0] < block.axes.shape[1]:
+            filling.fill(cursor, dropped, keep_infeasible=keep)
+            for number, rows in enumerate(filling.written.tolist()):
+                if rows:
+                    consume(number, rows)
+
+    def _points(self, block: Block) -> tuple[Block, Inner]:
+        """Return outer and inner points, with positions in place of axes for a search."""
+        inner = self.space.inner
+        if not self.located:
+            return block, inner
+        chooses = self.space.chooses_devices
+        outer = np.arange(block.axes.shape[1], dtype=np.int32)
+        # the kernel writes the degrees it chooses to these extra rows, not over positions
+        axes = np.array([outer, *([outer] * 2 if chooses else [])])
+        positions = np.arange(self.space.inner_points, dtype=np.int32)[np.newaxis]
+        block = block._replace(axes=axes, degrees=np.array([1, 2]))
+        return block, inner._replace(axes=positions)
 
 
 class ShardWorker:

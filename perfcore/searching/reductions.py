@@ -25,8 +25,42 @@ class Candidates(NamedTuple):
     places: Integers
 
 
+class Rows(NamedTuple):
+    """Rows as the kernel writes them: objectives, and positions in a block of outer points."""
+
+    metrics: npt.NDArray[np.floating]  # (objectives, rows)
+    maximize: tuple[bool, ...]
+    outer_of: npt.NDArray[np.int32]
+    inner_of: npt.NDArray[np.int32]
+    outers: Integers  # numbers of the block's outer points in the space
+    inner_points: int
+    outer_groups: Integers  # contributions to the number of a row's group
+    inner_groups: Integers
+
+    def located(self) -> Candidates:
+        """Return the rows with their groups and places."""
+        from perfcore.kernel.selection import locate  # noqa: PLC0415 - Numba is slow to import
+
+        groups, places = np.empty((2, len(self.outer_of)), np.int64)
+        locate(
+            self.outer_of,
+            self.inner_of,
+            self.outers,
+            self.inner_points,
+            self.outer_groups,
+            self.inner_groups,
+            groups,
+            places,
+        )
+        signs = np.array([-1.0 if one else 1.0 for one in self.maximize], self.metrics.dtype)
+        return Candidates(signs[:, np.newaxis] * self.metrics, groups, places)
+
+
 class Sink(Protocol):
     """Reduction of the rows that one thread sees."""
+
+    def see(self, rows: Rows) -> None:
+        """Add rows as the kernel writes them."""
 
     def take(self, rows: Candidates) -> None:
         """Add rows."""
@@ -57,6 +91,25 @@ class Best:
     def __init__(self, groups: int, top: int, dtype: npt.DTypeLike) -> None:
         self.values = np.full((groups, top), np.inf, dtype)
         self.places = np.full((groups, top), _NOWHERE)
+
+    def see(self, rows: Rows) -> None:
+        """Add rows as the kernel writes them."""
+        from perfcore.kernel.selection import (  # noqa: PLC0415 - Numba is slow to import
+            keep_best_of_block,
+        )
+
+        keep_best_of_block(
+            rows.metrics[0],
+            rows.maximize[0],
+            rows.outer_of,
+            rows.inner_of,
+            rows.outers,
+            rows.inner_points,
+            rows.outer_groups,
+            rows.inner_groups,
+            self.values,
+            self.places,
+        )
 
     def take(self, rows: Candidates) -> None:
         """Add rows."""
@@ -92,6 +145,10 @@ class Front:
         self.values = np.empty((groups, _ROOM, objectives), dtype)
         self.places = np.empty((groups, _ROOM), np.int64)
         self.sizes = np.zeros(groups, np.int64)
+
+    def see(self, rows: Rows) -> None:
+        """Add rows as the kernel writes them."""
+        self.take(rows.located())
 
     def take(self, rows: Candidates) -> None:
         """Add rows; enlarge the arrays if a front outgrows them."""
@@ -141,6 +198,10 @@ class Counts:
     def __init__(self, groups: int, edges: Reals) -> None:
         self.edges = edges
         self.counts = np.zeros((groups, edges.size + 1), np.int64)
+
+    def see(self, rows: Rows) -> None:
+        """Add rows as the kernel writes them."""
+        self.take(rows.located())
 
     def take(self, rows: Candidates) -> None:
         """Add rows."""

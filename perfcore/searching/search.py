@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from perfcore.errors import InputError, argument
 from perfcore.kernel.layout import Integers
-from perfcore.runs.kernels import Kernel, kernel_for
+from perfcore.runs.kernels import Kernel, kernel_for, kernel_of_search
 from perfcore.runs.parquet import schema
 from perfcore.runs.shards import ProgressDisplay, facts
 from perfcore.runs.workers import Progress, evaluate_rows
@@ -27,6 +27,7 @@ from perfcore.searching.pruning import Pruned, check_prunable, search_pruned
 from perfcore.searching.reductions import LARGEST_RESULT, Best, Counts, Front, Kept, S
 from perfcore.searching.scan import places_in_order
 from perfcore.searching.tasks import search_on
+from perfcore.searching.together import Together, TogetherWorker
 from perfcore.searching.workers import SearchWorker
 from perfcore.space.space import Space
 
@@ -216,22 +217,21 @@ class _Asked(NamedTuple):
 def _looked(asked: _Asked, space: Space, make: Callable[[], S]) -> tuple[S, Progress, Kernel]:
     """Return the reduction of all rows of a space, and the kernel that evaluated them."""
     objectives, executor = asked.objectives, asked.executor
-    kernel = kernel_for(
-        space,
-        [objective.name for objective in objectives],
-        asked.workers or os.cpu_count() or 1,
-        asked.kernel,
-        elsewhere=executor is not None,
-    )
+    names = [objective.name for objective in objectives]
+    threads = asked.workers or os.cpu_count() or 1
+    kernel = kernel_of_search(space, names, threads, asked.kernel, elsewhere=executor is not None)
     computed = kernel.computed
     groups = SpaceGroups(space, asked.by)
-    progress = Progress(shards=space.shards, points=space.rows)
+    points = Together(space, kernel.late) if kernel.late.axes else None
+    parts = space.shards if points is None else points.parts
+    progress = Progress(shards=parts, points=space.rows)
     with asked.show(progress) if asked.show else ProgressDisplay():
         if executor is not None:
             sink = search_on(executor, space, objectives, groups, make, progress, computed)
         else:
-            worker = SearchWorker(space, objectives, groups, make, progress, computed)
-            sink = worker.over(range(space.shards), asked.workers)
+            common = (objectives, groups, make, progress, computed)
+            worker = TogetherWorker(points, *common) if points else SearchWorker(space, *common)
+            sink = worker.over(range(parts), asked.workers)
     return sink, progress, kernel
 
 

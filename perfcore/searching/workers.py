@@ -5,11 +5,12 @@ from typing import Final
 
 import numpy as np
 
+from perfcore.kernel.layout import Integers
 from perfcore.runs.parquet import Buffers
 from perfcore.runs.workers import Evaluator, Progress
 from perfcore.searching.groups import SpaceGroups
 from perfcore.searching.objectives import Objective
-from perfcore.searching.reductions import Candidates, S
+from perfcore.searching.reductions import Rows, S
 from perfcore.searching.scan import Scan
 from perfcore.space.space import Space
 
@@ -33,42 +34,48 @@ class SearchWorker(Scan[S]):
         self.progress = progress
         self.evaluator = Evaluator(space, [objective.name for objective in objectives], computed)
         self.stopped = self.evaluator.stopped
-        self.signs = np.array([-1.0 if o.maximize else 1.0 for o in objectives])
+        self.maximize = tuple(objective.maximize for objective in objectives)
         self.groups = groups
         self.inner_groups = groups.inner()
 
     def begin(self) -> None:
         """Allocate the buffers of a thread."""
-        self.local.buffers = Buffers(self.space, BLOCK, len(self.signs))
-        self.local.places = np.empty((2, BLOCK), np.int64)
+        self.local.buffers = Buffers(self.space, BLOCK, len(self.maximize))
 
     def look(self, shard: int, sink: S) -> None:
         """Evaluate a shard and reduce its rows."""
-        from perfcore.kernel.selection import locate  # noqa: PLC0415 - Numba is slow to import
-
         buffers: Buffers = self.local.buffers
         start, stop = self.space.shard_range(shard)
+        outers = np.arange(start, stop)
         outer_groups = self.groups.outer(start, stop)
-        signs = self.signs.astype(buffers.metrics.dtype)[:, np.newaxis]
 
         def consume(rows: int) -> None:
-            if self.stopped.is_set():
-                return
-            groups, places = self.local.places[:, :rows]
-            locate(
+            if not self.stopped.is_set():
+                self.reduce(buffers, rows, outers, outer_groups, sink)
+
+        count = self.evaluator.evaluate(start, stop, buffers, consume)
+        self.count(count.rows, stop - start)
+
+    def reduce(
+        self, buffers: Buffers, rows: int, outers: Integers, outer_groups: Integers, sink: S
+    ) -> None:
+        """Reduce the rows of a buffer, given their block's outer points and groups."""
+        sink.see(
+            Rows(
+                buffers.metrics[:, :rows],
+                self.maximize,
                 buffers.axes[0, :rows],
                 buffers.axes[-1, :rows],
-                start,
+                outers,
                 self.space.inner_points,
                 outer_groups,
                 self.inner_groups,
-                groups,
-                places,
             )
-            sink.take(Candidates(signs * buffers.metrics[:, :rows], groups, places))
+        )
 
-        count = self.evaluator.evaluate(start, stop, buffers, consume)
+    def count(self, rows: int, points: int) -> None:
+        """Count rows, of so many outer points, as done."""
         with self.lock:
-            self.progress.rows += count.rows
+            self.progress.rows += rows
             self.progress.done_shards += 1
-            self.progress.done_points += (stop - start) * self.space.inner_points
+            self.progress.done_points += points * self.space.inner_points

@@ -134,7 +134,6 @@ def waiting_prefill(replica: Replica, prefill: Prefill, moved_s: float, fixed_s:
         power_w=energy_j / (prefill.seconds + waited_s),
         demand=prefill.demand,
         rhythm=prefill.rhythm,
-        pool=prefill.pool,
     )
 
 

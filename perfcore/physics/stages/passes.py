@@ -85,7 +85,6 @@ class Prefill(NamedTuple):
     power_w: float  # of one board
     demand: Demand  # under a power limit
     rhythm: Rhythm
-    pool: PromptsPool
 
 
 class Step(NamedTuple):
@@ -117,6 +116,21 @@ class Step(NamedTuple):
     pass_flops: float
     busy_j: float  # of a board that works, while device_s
     demand: Demand  # under a power limit
+
+
+def pool_of(replica: Replica) -> PromptsPool:
+    """Return what is known of servers that run prompts, whatever the prompts."""
+    engine = replica.engine
+    return PromptsPool(
+        devices=replica.layout.devices,
+        usd_per_second=replica.usd_per_second,
+        outside_s=engine.host_per_prefill,
+        random_arrivals=engine.random_arrivals,
+        load=engine.prefill_pool_load,
+        kv_hand_over_per_byte=replica.kv_hand_over_per_byte,
+        low_ttft=replica.spread.low_ttft,
+        high_ttft=replica.spread.high_ttft,
+    )
 
 
 def prefill_at(
@@ -249,16 +263,6 @@ def prefill_at(
         power_w=elsewhere.power_w,
         demand=demand,
         rhythm=pace,
-        pool=PromptsPool(
-            devices=layout.devices,
-            usd_per_second=replica.usd_per_second,
-            outside_s=engine.host_per_prefill,
-            random_arrivals=engine.random_arrivals,
-            load=engine.prefill_pool_load,
-            kv_hand_over_per_byte=replica.kv_hand_over_per_byte,
-            low_ttft=replica.spread.low_ttft,
-            high_ttft=replica.spread.high_ttft,
-        ),
     )
 
 

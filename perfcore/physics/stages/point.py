@@ -41,8 +41,10 @@ from perfcore.physics.stages.capacity import (
 )
 from perfcore.physics.stages.passes import (
     Prefill,
+    PromptsPool,
     Step,
     decode_power,
+    pool_of,
     prefill_at,
     step_at,
     thinned,
@@ -181,6 +183,7 @@ def pool_size(
 
 def point_at(
     replica: Replica,
+    ahead: PromptsPool,
     running: RunningBatch,
     fit: Capacity,
     input_len: float,
@@ -191,9 +194,10 @@ def point_at(
     """Stage 4: metrics of a prefill pass and a decode step.
 
     ``prefill`` and ``full`` are ``prefill_at`` and ``step_at`` of the same lengths; all requests
-    that the step has room for write tokens in it. Prefill of a disaggregated server may be that of
-    another replica. Every branch is on a field of ``replica``, so
-    that the kernel's loop over lengths has none. There is only plain arithmetic, and ``sqrt``.
+    that the step has room for write tokens in it. ``ahead`` are the servers that run prompts: the
+    replica's own, unless they are apart, and the pass is then theirs, too. Every branch is on a
+    field of ``replica``, so that the kernel's loop over lengths has none. There is only plain
+    arithmetic, and ``sqrt``.
     """
     engine = replica.engine
     economics = replica.economics
@@ -221,7 +225,6 @@ def point_at(
 
     # Time of a request once it runs: its prompt, that of others, its tokens.
     written = output_len - 1.0
-    ahead = prefill.pool  # the servers that run prompts: these ones, unless they are apart
     outside_s = ahead.outside_s  # in which no device works for it
     per_prompt = prefill.per_prompt * prefill.per_at_once  # passes of all devices
     passes = 0.0
@@ -488,7 +491,8 @@ def point_beside(
     work: WithOthers,
 ) -> Point:
     """Stage 4 with devices beside the model's: their energy and their price are paid, too."""
-    point = point_at(replica, running, fit, input_len, output_len, work.prefill, work.step)
+    ahead = pool_of(replica)
+    point = point_at(replica, ahead, running, fit, input_len, output_len, work.prefill, work.step)
     return paid_for_both(replica, point, work.beside, input_len, output_len)
 
 
@@ -591,6 +595,7 @@ def evaluate(
         return point_beside(replica, running, fit, input_len, output_len, apart)
     running = batch_at(replica, fit.batch, deployment.batch)
     if prompts is None or deployment.scheduler != SCHEDULER_DISAGGREGATED:
+        pool = pool_of(replica)
         prefill = prefill_at(replica, running, input_len, output_len)
     else:
         ahead = prepare(
@@ -604,6 +609,7 @@ def evaluate(
         )
         fit = with_prompts(fit, capacity_at(ahead, 1.0, input_len, 1.0))
         running_ahead = batch_at(ahead, fit.batch, deployment.batch)
+        pool = pool_of(ahead)
         prefill = prefill_at(ahead, running_ahead, input_len, output_len)
     step = step_at(replica, running, input_len, output_len)
-    return point_at(replica, running, fit, input_len, output_len, prefill, step)
+    return point_at(replica, pool, running, fit, input_len, output_len, prefill, step)

@@ -6,7 +6,7 @@ from perfcore.physics.attention import kv_bytes_per_token
 from perfcore.physics.operators import body_read_bytes
 from perfcore.physics.stages.batch import batch_at
 from perfcore.physics.stages.capacity import capacity_at
-from perfcore.physics.stages.passes import prefill_at, step_at
+from perfcore.physics.stages.passes import pool_of, prefill_at, step_at
 from perfcore.physics.stages.point import evaluate, point_at
 from perfcore.physics.stages.replica import prepare, spread_of
 from physics.worked import (
@@ -39,7 +39,7 @@ def test_stages_make_the_point(scheduler):
     running = batch_at(replica, 4.0, 4.0)
     prefill = prefill_at(replica, running, 512.0, 64.0)
     step = step_at(replica, running, 512.0, 64.0)
-    point = point_at(replica, running, fit, 512.0, 64.0, prefill, step)
+    point = point_at(replica, pool_of(replica), running, fit, 512.0, 64.0, prefill, step)
 
     assert point == evaluate(*common, 512.0, 64.0)
 
