@@ -34,7 +34,7 @@ def record(engine, device, **stated):
         ("vllm", "0.14.0", "vllm-0.14"),
         ("vllm", "0.16.0", "vllm-0.14"),
         ("vllm", "0.17.0", "vllm-0.17"),
-        ("vllm", "0.20.2", "vllm-0.17"),
+        ("vllm", "0.20.2", "vllm-2026"),
         ("vllm", "0.21", "vllm-2026"),
         ("vllm", "0.21.0rc1", "vllm-2026"),
         ("vllm", "v0.23.1", "vllm-2026"),
