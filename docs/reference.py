@@ -43,7 +43,6 @@ OWN_PLACE = {"name", "title", "aliases", "source", "estimated", "hypothetical", 
 MARKS = {
     "claimed": re.compile(r"\bclaim"),
     "second-hand": re.compile(r"\bsecond-hand\b"),
-    "recalled": re.compile(r"\brecalled\b"),
 }
 
 

@@ -79,7 +79,7 @@ def test_an_older_release_is_found_by_its_date(licensed):
 
     assert by_source["argonne"] == {"vllm-2024", "trtllm-2024"}
     assert by_source["ml_energy_v2"] == {"vllm-2024"}
-    assert by_source["inferencex"] == {"vllm", "vllm-0.14", "trtllm", "sglang"}
+    assert by_source["inferencex"] == {"vllm", "vllm-0.14", "vllm-0.17", "trtllm", "sglang"}
 
 
 @pytest.mark.parametrize(

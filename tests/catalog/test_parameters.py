@@ -14,6 +14,7 @@ KNOWN_DEVIATIONS = {
     "falcon-7b": -0.0409,  # the published file stores the tied output head a second time
     "mimo-7b": -0.0265,  # published with one multi-token-prediction layer
     "deepseek-v4-pro": -0.0169,  # "1.6T" is rounded
+    "opt-13b": -0.0113,  # "13B" is rounded
     "llama-4-scout-17b-16e": -0.0113,  # published with the vision tower
     "glm-4.6": -0.0112,  # published with one multi-token-prediction layer, as the next four
     "glm-4.7": -0.0155,

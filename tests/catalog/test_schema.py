@@ -1,9 +1,11 @@
 """Devices, formats and economics: every entry is complete and sourced."""
 
 import math
+import re
 import statistics
 
 import pytest
+from paths import ROOT
 
 from catalog.entries import FACT_KINDS
 from perfcore import catalog, records
@@ -81,6 +83,11 @@ def test_every_entry_has_a_source(kind):
         entry = catalog.load(kind, name)
         assert len(entry.source) >= 8, name
         assert all(len(reason) >= 5 for reason in entry.estimated.values()), name
+
+
+def test_no_figure_is_written_from_memory():
+    for path in (ROOT / "perfcore" / "catalog").rglob("*.toml"):
+        assert not re.search(r"\brecalled\b|\bfrom memory\b", path.read_text("utf-8")), path
 
 
 @pytest.mark.parametrize("name", DEVICES)
