@@ -2,8 +2,8 @@
 
     python benchmarks/bench_search.py [--configs 1e9]
 
-The search keeps the cheapest row of each device, with the kernel that computes every column and
-with the one that computes just the cost. The full kernel alone evaluates a part of the same space
+The search keeps the cheapest row of each device, with the kernel that computes every column, with
+the one that computes just the cost, and with the one that does so for several prices at once. The full kernel alone evaluates a part of the same space
 into buffers that are not read, with the same number of threads, before and after the searches. The
 last line of stdout is a JSON document.
 """
@@ -82,7 +82,7 @@ def kernel_rate(whole: Space, workers: int) -> float:
 
 def search_small() -> None:
     """Compile the kernels, or load them from the cache."""
-    for choice in ("full", "narrow"):
+    for choice in ("full", "narrow", "together"):
         find_best(space(1e6), Objective("cost_per_mtok_output_usd"), kernel=choice)
     find_best(space(1e6), Objective("tpot_s"), kernel="narrow")
 
@@ -101,9 +101,9 @@ def main() -> None:
         other.submit(search_small).result()
     search_small()
     rates = [kernel_rate(large, given.workers)]
-    full, found = (
+    full, found, together = (
         find_best(large, objective, by=["device"], workers=given.workers, kernel=choice)
-        for choice in ("full", "narrow")
+        for choice in ("full", "narrow", "together")
     )
     fastest = Objective("tpot_s")
     idle = find_best(large, fastest, by=["device"], workers=given.workers, kernel="narrow")
@@ -111,12 +111,13 @@ def main() -> None:
     every = find_best(large, fastest, by=["device"], workers=given.workers, kernel="narrow")
     rates.append(kernel_rate(large, given.workers))
     rss = peak_rss_bytes()
-    if not (full.rows.equals(found.rows) and idle.rows.equals(every.rows)):
+    alike = full.rows.equals(found.rows) and full.rows.equals(together.rows)
+    if not (alike and idle.rows.equals(every.rows)):
         raise RuntimeError("the searches found different rows")
     rate = found.configs / found.seconds
     kernel = statistics.mean(rates)
     print(f"{found.configs:,} configurations on {given.workers} threads, {rss / 2**20:.0f} MiB")
-    for one in (full, found):
+    for one in (full, found, together):
         print(f"{one.seconds:.1f} s, {one.configs / one.seconds / 1e6:.1f} M/s: {one.kernel}")
     values = math.prod(len(large.spec.axis(name)) for name in idle.idle)
     print(f"fastest, whose time does not depend on {', '.join(idle.idle)} ({values} values):")
@@ -131,6 +132,8 @@ def main() -> None:
                 "peak_rss_bytes": rss,
                 "full_wall_s": round(full.seconds, 3),
                 "speedup_vs_full": round(full.seconds / found.seconds, 3),
+                "together_wall_s": round(together.seconds, 3),
+                "together_speedup": round(found.seconds / together.seconds, 3),
                 "all_values_wall_s": round(every.seconds, 3),
                 "idle_wall_s": round(idle.seconds, 3),
                 "idle_speedup": round(every.seconds / idle.seconds, 3),
