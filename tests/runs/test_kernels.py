@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 import perfcore
-from perfcore.cli.text import KERNELS
+from perfcore.cli.text import KERNELS, SEARCH_KERNELS
 from perfcore.columns import METRICS
 from perfcore.errors import InputError
 from perfcore.kernel import loops
@@ -125,9 +125,11 @@ def test_columns_that_kernels_are_compiled_for_are_known():
 
 
 def test_choices():
-    assert KERNELS == kernels.CHOICES
+    assert kernels.CHOICES == SEARCH_KERNELS == (*KERNELS, "together")
     assert set(NAMES) > COMMON
-    with pytest.raises(InputError, match=r"kernel: 'fast' is not one of auto, full, narrow"):
+    with pytest.raises(
+        InputError, match=r"kernel: 'fast' is not one of auto, full, narrow, together"
+    ):
         perfcore.search(SPEC, minimize="tpot_s", kernel="fast")
     simulated = {
         "axes": {"model": ["llama-3-8b"], "device": ["h100-sxm"]},
