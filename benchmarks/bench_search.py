@@ -3,9 +3,9 @@
     python benchmarks/bench_search.py [--configs 1e9]
 
 The search keeps the cheapest row of each device, with the kernel that computes every column, with
-the one that computes just the cost, and with the one that does so for several prices at once. The full kernel alone evaluates a part of the same space
-into buffers that are not read, with the same number of threads, before and after the searches. The
-last line of stdout is a JSON document.
+the one that computes just the cost, and with the one that does so for several prices at once. The
+full kernel alone evaluates a part of the same space into buffers that are not read, with the same
+number of threads, before and after the searches. The last line of stdout is a JSON document.
 """
 
 import argparse
