@@ -66,9 +66,11 @@ from perfcore.physics.stages.replica import (
 from perfcore.reading.other_words import meant_by
 from perfcore.reading.places import Place
 from perfcore.space.axes import DEGREES, POOL_DEGREES, WhatIf, is_share
+from perfcore.units import format_quantity
 
 NUMBERS: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.limits is not None)
 CHOICES: Final = tuple(rule.name for rule in AXIS_INPUTS.values() if rule.choices)
+_MUCH: Final = 0.08  # of a device's memory
 KINDS: Final = tuple(name for name in AXIS_INPUTS if name not in (*NUMBERS, *CHOICES))
 POOL: Final = tuple(PREFILL_AXES)  # of a disaggregated server, if it is not as decode
 STACK: Final = stack.NAMES
@@ -727,7 +729,27 @@ class Configuration:
         left_out = self.entries.model.left_out
         without = [f"without the model's {left_out}"] if left_out else []
         of_format = self.entries.engine.remarks.get(self._name(_WEIGHTS), "")
-        return (*self.resolved.remarks, *idle, *without, *filter(None, [of_format]))
+        return (
+            *self.resolved.remarks,
+            *idle,
+            *without,
+            *filter(None, [of_format, self._sampler()]),
+        )
+
+    def _sampler(self) -> str:
+        """Return what an engine keeps to sample requests, if it is much of a device's memory."""
+        model, device, engine = self.records.model, self.records.device, self.records.engine
+        layout = lay_out(model, device, self.records.deployment)
+        without = engine._replace(sampled_sequences=0.0)
+        usable = usable_bytes(model, device, engine, layout)
+        taken = usable_bytes(model, device, without, layout) - usable
+        if taken < _MUCH * device.memory_capacity:
+            return ""
+        return (
+            f"{format_quantity(taken, 'B')} of each device are kept to sample "
+            f"{engine.sampled_sequences:,.0f} requests at once; fewer of them "
+            "(engine.max_sequences and engine.sampled_sequences) leave more for the KV cache"
+        )
 
     def _idle(self, name: str) -> str:
         """Return why a stated input changes nothing."""
