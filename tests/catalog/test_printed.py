@@ -35,6 +35,35 @@ def test_enough_names_are_known_and_are_found_by_the_command():
 
 
 @pytest.mark.parametrize(
+    ("whole", "found"),
+    [
+        ("NVIDIA GeForce RTX 5060", []),
+        ("AMD Radeon RX 7900 XT", []),
+        ("Snapdragon X2 Elite", []),
+        ("AMD Radeon RX 9060 XT", ["rx-9060-xt-16gb"]),  # a size is missing
+        ("AMD Instinct MI50", ["mi50-16gb", "mi50-32gb"]),
+        ("Apple M4", ["m4"]),
+    ],
+)
+def test_a_whole_name_lists_no_other_product(whole, found):
+    assert [entry.name for entry in loader.matching("device", whole)] == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("device", name) for name in ("rx-7900-xt", "rx-9070", "snapdragon-x2-elite")),
+        *(("engine", name) for name in ("ollama", "transformers", "exllamav3", "ik_llama.cpp")),
+    ],
+)
+def test_no_other_thing_is_suggested(kind, name):
+    with pytest.raises(InputError, match="unknown") as refused:
+        loader.load(kind, name)
+
+    assert "did you mean" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("printed", "model", "weights"),
     [
         ("Qwen/Qwen3-30B-A3B-Instruct-2507", "qwen3-30b-a3b", "bf16"),
