@@ -322,7 +322,7 @@ def _as_printed(kind: str, name: str) -> Entry | None:
         stem = shorter
     entry = load_model(stem)
     implied = "" if printed_names.is_whole(suffixes) or "4" in entry.native_dtype else fallback
-    dtype = printed_names.format_of(suffixes) or implied
+    dtype = printed_names.format_of(suffixes, entry.native_dtype) or implied
     if not dtype:
         return entry
     form = dtype if dtype in names("weight_format") else ""

@@ -13,7 +13,8 @@ QUANTISED: Final = (
 _LONGEST: Final = 1_000  # characters of a name; longer texts are not names
 SUFFIX: Final = re.compile(
     rf"[-_.](?:gguf|\d{{5}}-of-\d{{5}}|{QUANTISED}|b?f16|fp16|f32|quantized|dynamic|block|kv|"
-    r"i1|instruct|chat|it|base|hf|text|thinking|latest|dwq|mlx|moe|2[3-6](?:0[1-9]|1[0-2]))$",
+    r"i1|instruct|chat|it|base|hf|text|thinking|latest|dwq|mlx|moe|exp|preview|"
+    r"2[3-6](?:0[1-9]|1[0-2])|(?:0[1-9]|1[0-2])[0-3]\d)$",  # year and month, month and day
     re.IGNORECASE,
 )
 
@@ -233,6 +234,11 @@ def goes_on(text: str, spelling: str) -> bool:
     return not words_on & _OTHER_PRODUCT and not (said[-1:].isalpha() and rest == "x")
 
 
+_OWNER: Final = re.compile(  # as bartowski's files have it: Qwen_Qwen3-32B
+    r"^(qwen|google|meta-llama|mistralai|deepseek-ai|microsoft|openai|nvidia|zai-org|moonshotai|"
+    r"ai21labs|allenai|ibm-granite|cohereforai|tencent|minimaxai|xiaomimimo|liquidai)_",
+    re.IGNORECASE,
+)
 _HUB: Final = re.compile(r"^(?:https?://)?(?:hf\.co|huggingface\.co)/", re.IGNORECASE)
 _MIX_SIZE: Final = re.compile(r"(?<=_k) - (small|medium|large)\b", re.IGNORECASE)  # llama-bench
 _EXPERTS: Final = re.compile(r"^(\w+?)moe (\d+B)\.(A\d+B)\b", re.IGNORECASE)  # llama-bench
@@ -252,7 +258,7 @@ def model_of(text: str) -> Printed:
     A tag after a colon is a part of the name: ``llama3.3:70b-instruct-q4_K_M`` (ollama, whose tags
     mean Q4_K_M unless they say otherwise: docs.ollama.com) or ``org/Name-GGUF:Q4_K_M``.
     """
-    name = _HUB.sub("", text.strip()).rstrip("/").rpartition("/")[2]
+    name = _OWNER.sub("", _HUB.sub("", text.strip()).rstrip("/").rpartition("/")[2])
     name = _MIX_SIZE.sub(lambda size: f"_{size[1][0]}", _EXPERTS.sub(r"\1 \2 \3", name))
     family, colon, tag = name.partition(":")
     of_ollama = colon and not family.lower().endswith("gguf")
@@ -286,11 +292,14 @@ _VERSION: Final = re.compile(r"-v\d$")
 _NARROW: Final = re.compile(rf"gguf|quantized|{QUANTISED}", re.IGNORECASE)
 
 
-def format_of(suffixes: Sequence[str]) -> str:
+def format_of(suffixes: Sequence[str], native: str = "") -> str:
     """Return the weight format that the ends of a model's name state.
 
     It is ``""`` if they state none, and the end itself if it says only that weights are quantised.
+    GGUF files of a model whose ``native`` experts are MXFP4 keep them, whatever they are called.
     """
+    if native.startswith("mxfp4") and any(end.lower() == "gguf" for end in suffixes):
+        return "mxfp4-gguf-f16" if is_whole(suffixes) else "mxfp4-gguf-q8"
     narrow = [_VERSION.sub("", suffix.lower()) for suffix in suffixes if _NARROW.fullmatch(suffix)]
     known = [_FORMATS.get(end, "") for end in narrow]
     mixes = [end for end in narrow if _MIX.fullmatch(end)]

@@ -96,6 +96,8 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
         sign = " x" if what_if.mode == "scale" else " ="
         idle = ", which changes nothing here" if what_if in without_effect else ""
         yield Paragraph(f"what if {what_if.key}{sign} {what_if.values[0]:g}{idle}", "doubt")
+    if configuration.in_the_rent:
+        yield Paragraph(configuration.in_the_rent, "doubt")
     for remark in configuration.remarks:
         yield Paragraph(remark, "doubt")
     for remark in configuration.unreal:
@@ -262,6 +264,12 @@ def setting(configuration: Configuration) -> list[str]:
         told[-1] += f" in {labels['cpu_moe_layers']} of {layers:.0f} layers"
     if numbers["gpu_layers"] < layers:
         told.append(f"{labels['gpu_layers']} of {layers:.0f} layers on the GPU")
+    return told + stated_of(configuration)
+
+
+def stated_of(configuration: Configuration) -> list[str]:
+    """Return the settings of the engine's stack and the power limit, in words."""
+    told = []
     for name, value in configuration.stated.items():
         text = value if isinstance(value, str) else f"{value:g}"
         unit = {"prefill_chunk": " tokens", "power_limit": " W"}.get(name, "")
