@@ -206,6 +206,12 @@ METRICS: tuple[Column, ...] = (
         "energy from the grid in decode steps, per output token: boards, hosts, fans, PUE",
         "least",
     ),
+    _metric(
+        "tokens_per_s_per_mw",
+        "1/s",
+        "output tokens per second from a megawatt of the grid, over whole requests",
+        "most",
+    ),
     _default(
         "cost_per_mtok_output_usd",
         "USD",
@@ -216,11 +222,24 @@ METRICS: tuple[Column, ...] = (
     _metric(
         "cost_per_mtok_cached_input_usd", "USD", "cost of a million cached input tokens", "least"
     ),
+    _metric("cost_per_request_usd", "USD", "cost of a request, prompt and answer", "least"),
+    _metric(
+        "cost_per_mtok_blended_usd",
+        "USD",
+        "cost of a million tokens, input and output in the ratio of input_len and output_len",
+        "least",
+    ),
     _metric(
         "break_even_utilization",
         "1",
         "utilisation at which the token price covers the cost of output tokens",
         "least",
+    ),
+    _metric(
+        "margin",
+        "1",
+        "share of the token price that the cost of output tokens leaves; negative: a loss",
+        "most",
     ),
     _metric(
         "carbon_per_mtok_output_g",

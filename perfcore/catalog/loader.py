@@ -277,6 +277,30 @@ def printed_device(text: str) -> str:
     return printed_names.device_of(text, spellings())
 
 
+def matching(kind: str, text: str) -> list[Entry]:
+    """Return the entries whose name, title or alias contains a text.
+
+    A whole name of a device, as tools print it, means that device, or one that differs in a size.
+    """
+    wanted = normalise(text)
+    known = [load(kind, name) for name in names(kind)]
+    printed = printed_device(text) if kind == "device" else ""
+    whole = kind == "device" and printed_names.is_full(text)
+    found = [
+        entry
+        for entry in known
+        if (whole and printed_names.may_be(text, entry.title))
+        or (not whole and any(wanted in normalise(t) for t in _words_of(entry)))
+    ]
+    if printed and (whole or not found):
+        return [entry for entry in known if entry.name == printed]
+    return found
+
+
+def _words_of(entry: Entry) -> tuple[str, ...]:
+    return (entry.name, entry.title, *entry.aliases)
+
+
 def _as_printed(kind: str, name: str) -> Entry | None:
     """Return the entry that a name means as tools print it, or publishers name their models.
 
@@ -298,7 +322,7 @@ def _as_printed(kind: str, name: str) -> Entry | None:
         stem = shorter
     entry = load_model(stem)
     implied = "" if printed_names.is_whole(suffixes) or "4" in entry.native_dtype else fallback
-    dtype = printed_names.format_of(suffixes) or implied
+    dtype = printed_names.format_of(suffixes, entry.native_dtype) or implied
     if not dtype:
         return entry
     form = dtype if dtype in names("weight_format") else ""
@@ -330,10 +354,20 @@ def _hint(kind: str, name: str) -> str:
     for other in ("model", "device"):
         if other != kind and normalise(name) in _index(other):
             return f"; it is a {other}"
+    if kind == "engine" and normalise(name) in printed_names.OTHER_ENGINES:
+        return "; no measurements support an entry"
     known = aliases(kind)
     strict = kind in ("model", "device")
     listed = (*names(kind), *known)
-    near = nearest(name, (each for each in listed if not strict or _may_mean(name, each)))
+    near = nearest(
+        name,
+        (
+            each
+            for each in listed
+            if not strict
+            or (_may_mean(name, each) and (kind != "device" or printed_names.goes_on(name, each)))
+        ),
+    )
     owner = known.get(near, near)
     shown = owner if normalise(owner)[:3] == normalise(near)[:3] else near
     return f"; did you mean {shown!r}?" if shown else ""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from math import inf
 from typing import Final
 
 from perfcore.catalog.estimates import PRICES
@@ -12,7 +13,7 @@ from perfcore.columns import BOUND, STATUS
 from perfcore.configuration.alternatives import Alternative, alternatives, fitting, gains
 from perfcore.configuration.configuration import Configuration
 from perfcore.configuration.provenance import VERDICT, Figure, figures
-from perfcore.physics.cost import sale_price
+from perfcore.physics.cost import YEAR, payback_s, sale_price
 from perfcore.physics.hybrid import tables_here
 from perfcore.physics.memory import activation_bytes, second_tier_bytes
 from perfcore.physics.parallelism import lay_out
@@ -96,6 +97,8 @@ def _opening(configuration: Configuration) -> Iterator[Block]:
         sign = " x" if what_if.mode == "scale" else " ="
         idle = ", which changes nothing here" if what_if in without_effect else ""
         yield Paragraph(f"what if {what_if.key}{sign} {what_if.values[0]:g}{idle}", "doubt")
+    if configuration.in_the_rent:
+        yield Paragraph(configuration.in_the_rent, "doubt")
     for remark in configuration.remarks:
         yield Paragraph(remark, "doubt")
     for remark in configuration.unreal:
@@ -262,6 +265,12 @@ def setting(configuration: Configuration) -> list[str]:
         told[-1] += f" in {labels['cpu_moe_layers']} of {layers:.0f} layers"
     if numbers["gpu_layers"] < layers:
         told.append(f"{labels['gpu_layers']} of {layers:.0f} layers on the GPU")
+    return told + stated_of(configuration)
+
+
+def stated_of(configuration: Configuration) -> list[str]:
+    """Return the settings of the engine's stack and the power limit, in words."""
+    told = []
     for name, value in configuration.stated.items():
         text = value if isinstance(value, str) else f"{value:g}"
         unit = {"prefill_chunk": " tokens", "power_limit": " W"}.get(name, "")
@@ -328,9 +337,24 @@ def _money(configuration: Configuration, point: Point) -> list[tuple[str, str]]:
     )
     return [
         ("cost", prices),
+        *_payback(configuration),
         ("break-even", f"{use}; {facility.utilization:.0%} assumed"),
         ("token price", _token_price(configuration)),
     ]
+
+
+def _payback(configuration: Configuration) -> list[tuple[str, str]]:
+    """Return when an owned device has cost no more than a rented one, if there is a rent."""
+    made, entry = configuration.records, configuration.entries.device
+    if configuration.purchase != "owned" or entry.price_per_hour_basis.startswith("owned"):
+        return []
+    said = []
+    for share, when in ((1.0, "around the clock"), (made.economics.utilization, "when busy")):
+        seconds = payback_s(made.device, made.economics, share)
+        months = f"after {seconds / YEAR * 12:.0f} months" if seconds < inf else "never"
+        said.append(f"{months} of rent {when}")
+    rent = made.device.price_per_hour * made.economics.price_multiplier
+    return [("payback", f"{', '.join(said)}, at ${significant(rent, 3)} per hour")]
 
 
 def _token_price(configuration: Configuration) -> str:

@@ -12,7 +12,7 @@ from perfcore.catalog.entry import Entry
 from perfcore.catalog.estimates import HOST
 from perfcore.catalog.hosts import HostEntry
 from perfcore.catalog.model_entry import ModelEntry
-from perfcore.catalog.names import is_foreign, normalise
+from perfcore.catalog.names import is_foreign
 from perfcore.catalog.schema import (
     DeviceClass,
     DeviceEntry,
@@ -67,20 +67,6 @@ _LAST: Final = ("source", "notes", "estimated")
 match_option: Callable[[Any], Any] = click.option(
     "--match", default="", metavar="TEXT", help="List only names and descriptions with TEXT."
 )
-
-
-def _all(kind: str, match: str) -> list[Entry]:
-    wanted = normalise(match)
-    known = [loader.load(kind, name) for name in loader.names(kind)]
-    found = [
-        entry
-        for entry in known
-        if any(wanted in normalise(t) for t in (entry.name, entry.title, *entry.aliases))
-    ]
-    if not found and kind == "device":
-        printed = loader.printed_device(match)
-        return [entry for entry in known if entry.name == printed]
-    return found
 
 
 def _marked(entry: Entry) -> str:
@@ -219,7 +205,7 @@ def models(ctx: click.Context, match: str, as_json: bool) -> None:
     """  # noqa: D301
     if ctx.invoked_subcommand:
         return
-    found = cast("list[ModelEntry]", _all("model", match))
+    found = cast("list[ModelEntry]", loader.matching("model", match))
     if as_json:
         dump([_data(entry, **_model_facts(entry)) for entry in found])
         return
@@ -304,7 +290,7 @@ def devices(ctx: click.Context, match: str, device_class: str | None, as_json: b
         return
     found = [
         entry
-        for entry in cast("list[DeviceEntry]", _all("device", match))
+        for entry in cast("list[DeviceEntry]", loader.matching("device", match))
         if device_class in (None, entry.device_class)
     ]
     if as_json:
@@ -377,8 +363,8 @@ def formats(ctx: click.Context, match: str, as_json: bool) -> None:
     """  # noqa: D301
     if ctx.invoked_subcommand:
         return
-    weights = cast("list[WeightFormatEntry]", _all("weight_format", match))
-    caches = cast("list[KVFormatEntry]", _all("kv_format", match))
+    weights = cast("list[WeightFormatEntry]", loader.matching("weight_format", match))
+    caches = cast("list[KVFormatEntry]", loader.matching("kv_format", match))
     if as_json:
         dump([_data(entry, kind=entry.kind) for entry in (*weights, *caches)])
         return
@@ -461,7 +447,7 @@ def engines(ctx: click.Context, match: str, as_json: bool) -> None:
     """  # noqa: D301
     if ctx.invoked_subcommand:
         return
-    found = cast("list[EngineEntry]", _all("engine", match))
+    found = cast("list[EngineEntry]", loader.matching("engine", match))
     if as_json:
         dump([_data(entry) for entry in found])
         return
@@ -628,7 +614,7 @@ def economics(ctx: click.Context, match: str, as_json: bool) -> None:
     """  # noqa: D301
     if ctx.invoked_subcommand:
         return
-    found = cast("list[EconomicsEntry]", _all("economics", match))
+    found = cast("list[EconomicsEntry]", loader.matching("economics", match))
     if as_json:
         dump([_data(entry) for entry in found])
         return
@@ -686,7 +672,7 @@ def hosts(ctx: click.Context, match: str, as_json: bool) -> None:
     """  # noqa: D301
     if ctx.invoked_subcommand:
         return
-    found = cast("list[HostEntry]", _all("host", match))
+    found = cast("list[HostEntry]", loader.matching("host", match))
     if as_json:
         dump([_data(entry) for entry in found])
         return

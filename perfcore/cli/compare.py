@@ -207,7 +207,8 @@ def _blocks(comparison: Comparison, abreast: int | None) -> Iterator[Block]:
         start = stop
     yield Paragraph("* best of those that run; x: ratio to the first", "dim")
     yield Paragraph(f"devices paid: {', '.join(_paid(comparison))}", "dim")
-    remarks = (remark for one in comparison.configurations for remark in one.unreal)
+    ones = comparison.configurations
+    remarks = [remark for one in ones for remark in (one.in_the_rent, *one.unreal) if remark]
     yield from (Paragraph(remark, "doubt") for remark in dict.fromkeys(remarks))
     if "weight_format" in comparison.differing:
         yield from map(Paragraph, _losses(comparison))

@@ -184,19 +184,14 @@ def catalogue(kind: Kind, match: str = "") -> list[dict[str, Any]]:
     from perfcore.catalog import loader  # noqa: PLC0415
     from perfcore.columns import COLUMNS  # noqa: PLC0415
 
-    wanted = match.lower()
     if kind == "column":
+        wanted = match.lower()
         return [
             {"name": column.name, "unit": column.unit, "meaning": column.meaning}
             for column in COLUMNS
             if wanted in column.name or wanted in column.meaning
         ]
-    entries = [loader.load(kind, name) for name in loader.names(kind)]
-    found = [
-        entry
-        for entry in entries
-        if any(wanted in word.lower() for word in (entry.name, entry.title, *entry.aliases))
-    ]
+    found = loader.matching(kind, match)
     if len(found) > MOST_WHOLE:
         return [{"name": entry.name, "title": entry.title} for entry in found]
     return [entry.model_dump(mode="json", exclude_defaults=True) for entry in found]

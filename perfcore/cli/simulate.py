@@ -5,10 +5,18 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import click
 
+from perfcore.catalog import stack
 from perfcore.cli.completion import entry_name
 from perfcore.cli.document import markdown, show
 from perfcore.cli.parsing import Command
-from perfcore.cli.point import EXAMPLE, OVERRIDES, axis_options, devices_option, parse_overrides
+from perfcore.cli.point import (
+    EXAMPLE,
+    OVERRIDES,
+    axis_options,
+    devices_option,
+    parse_overrides,
+    stack_options,
+)
 from perfcore.cli.text import dump, json_option, markdown_option, rendered, set_option
 from perfcore.errors import InputError, argument
 from perfcore.inputs import AXIS_INPUTS, DRAFT_AXES, EXPERT_AXES
@@ -162,6 +170,7 @@ def traffic_options(
 )
 @axis_options((*AXES, *BESIDE))
 @devices_option()
+@stack_options()
 @set_option(EXAMPLE)
 @click.option("-o", "--output", metavar="FILE", help="Parquet file to write, one row per request.")
 @click.option("--plot", metavar="FILE", help="Timeline to draw: .png, .svg or .html.")
@@ -211,6 +220,7 @@ def simulate(
     changed, faults = parse_overrides(overrides)
     setup = {name: options[name] for name in ("model", "device", "devices", *AXES)}
     setup |= {name: options[name] for name in BESIDE if options[name] is not None}
+    setup |= {name: options[name] for name in stack.NAMES}
     configuration = or_faults(
         lambda: Configuration(**setup, scheduler="continuous", overrides=changed),
         faults,
@@ -234,6 +244,7 @@ def simulate(
     simulation = course(configuration, requests, rules, ahead)
     found = {
         **{name: configuration.labels[name] for name in (*_FIXED, *AXES)},
+        **configuration.stated,
         **configuration.of_pool,
         **{f"prefill_{name}": value for name, value in settings.items()},
         **figures(configuration, simulation, slos),

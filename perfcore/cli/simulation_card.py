@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from perfcore.cli.card import beside_of, interval
+from perfcore.cli.card import beside_of, interval, stated_of
 from perfcore.cli.document import Block, Facts, Heading, Panel, Paragraph, Tile, Title
 from perfcore.cli.text import bar, quantity
 from perfcore.configuration.configuration import Configuration
@@ -91,6 +91,8 @@ def _opening(pool: Pool, ahead: Pool | None, traffic: Traffic) -> Iterator[Block
     if ahead:
         yield Paragraph(f"prompts: {_setting(*ahead)}", "dim")
     yield Paragraph(f"traffic: {told(traffic)}", "dim")
+    if pool[0].in_the_rent:
+        yield Paragraph(pool[0].in_the_rent, "doubt")
     for remark in dict.fromkeys((*pool[0].unreal, *(ahead[0].unreal if ahead else ()))):
         yield Paragraph(remark, "doubt")
 
@@ -108,6 +110,7 @@ def _setting(configuration: Configuration, rules: Rules) -> str:
         for name, value in configuration.of_pool.items()
         if name == "expert_parts"
     ]
+    parts += stated_of(configuration)
     parts += [f"KV tiers {rules.kv_tiers}"] if rules.kv_tiers != NONE else []
     parts += [f"routing {rules.routing}"] if rules.replicas > 1 else []
     return ", ".join(parts)

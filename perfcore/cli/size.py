@@ -29,6 +29,7 @@ from perfcore.reading.places import Place, number
 
 if TYPE_CHECKING:
     from perfcore.fleets.fleets import Sizing
+    from perfcore.traffic.synthetic import Traffic
 
 LATENCIES: Final = {
     "ttft": "time to the first token",
@@ -90,6 +91,18 @@ def _objective_options(command: Callable[..., None]) -> Callable[..., None]:
 @axis_options(BESIDE_SEVERAL, several=True)
 @axis_options(BESIDE_SINGLE)
 @click.option(
+    "--power-limit",
+    default="",
+    metavar="W|SHARE%",
+    help="Power limit of each device, if below the rated power.",
+)
+@click.option(
+    "--tokens",
+    metavar="N",
+    help="Output tokens of a batch job, in place of a rate: 1e9. Needs --deadline.",
+)
+@click.option("--deadline", metavar="TIME", help="Time in which the job is done: 24h.")
+@click.option(
     "--max-devices", default="4096", metavar="N", help="Maximum devices of a fleet [4096]."
 )
 @click.option("--top", default="8", metavar="N", help="Number of fleets to show [8].")
@@ -134,6 +147,7 @@ def size(
     perfcore size llama-3.3-70b --trace requests.csv --ttft-p99 2s --tpot-p95 50ms \\
         --device h100-sxm,h200-sxm,b200 --weight-format fp8 --engine vllm
     perfcore size gpt-oss-120b --rate 20 --e2e-p90 10s --device datacentre-gpu-hopper --json
+    perfcore size llama-3.1-8b --tokens 1e9 --deadline 24h --input-len 500 --output-len 200
     perfcore size llama-3.1-8b --clients 200 --think-time 20s --e2e-p95 10s --device l40s,h100-sxm
     perfcore size qwen3-32b --rate 8 --input-len 6Ki --ttft-p95 1s --tpot-p95 30ms \\
         --device h20 --prefill-device h100-sxm,h20
@@ -148,12 +162,19 @@ def size(
     from perfcore.fleets.inputs import with_length  # noqa: PLC0415
     from perfcore.traffic.server import Rules  # noqa: PLC0415
     from perfcore.traffic.slo import objectives  # noqa: PLC0415
-    from perfcore.traffic.synthetic import Traffic  # noqa: PLC0415
 
     changed, faults = parse_overrides(overrides)
+    job = (options["tokens"], options["deadline"])
+    if job != (None, None):
+        given = [name for name in ("rate", "clients", "trace") if options[name] not in ("", "0")]
+        faults += [f"--{name}: beside --tokens; leave out one of them" for name in given]
+        if given:
+            raise InputError(faults)
+        options["rate"] = "1"  # replaced by the job's
     slos = or_faults(lambda: _limits(options) | objectives(slo), faults)
     traffic = or_faults(
-        lambda: with_length(Traffic(**{name: options[name] for name in TRAFFIC})), faults
+        lambda: _traffic(options) if job != (None, None) else with_length(_traffic(options)),
+        faults,
     )
     rules = or_faults(
         lambda: Rules(
@@ -172,7 +193,7 @@ def size(
         for name in (*SEVERAL, *POOL_SEVERAL, *BESIDE_SEVERAL)
         if options[name] is not None
     }
-    chosen |= {name: options[name] for name in SINGLE}
+    chosen |= {name: options[name] for name in (*SINGLE, "power_limit")}
     links = (*POOL_SINGLE, *BESIDE_SINGLE)
     chosen |= {name: options[name] for name in links if options[name] is not None}
     try:
@@ -183,10 +204,13 @@ def size(
             sure=sure,
             overrides=changed,
             disaggregate=disaggregate,
+            tokens=job[0],
+            deadline=job[1],
             **chosen,
         )
     except InputError as error:
         raise InputError(OVERRIDES.sub("--set: ", fault) for fault in error.faults) from None
+    traffic = sizing.job.traffic if sizing.job else traffic
     if output is not None:
         _write(sizing, Path(output))
     if as_json:
@@ -199,6 +223,12 @@ def size(
         rendered(markdown(blocks))
     else:
         show(blocks)
+
+
+def _traffic(options: dict[str, Any]) -> "Traffic":
+    from perfcore.traffic.synthetic import Traffic  # noqa: PLC0415 - NumPy is slow
+
+    return Traffic(**{name: options[name] for name in TRAFFIC})
 
 
 def _limits(options: dict[str, Any]) -> dict[str, float]:

@@ -6,8 +6,10 @@ from itertools import accumulate
 from math import inf
 from typing import Final
 
+from perfcore.cli.card import stated_of
 from perfcore.cli.document import Block, Facts, Heading, Panel, Paragraph, Tile, Title
 from perfcore.cli.simulation_card import machines, told
+from perfcore.cli.text import duration
 from perfcore.configuration.configuration import Configuration
 from perfcore.fleets.fleets import Fleet, Sizing
 from perfcore.tables import Row, Table, left, right
@@ -67,6 +69,12 @@ def _winner(fleet: Fleet, sizing: Sizing, traffic: Traffic) -> Iterator[Block]:
         Tile(_headroom(fleet), "headroom", f"more {_growing(traffic)}"),
     ]
     lines = [f"The cheapest: {_name(fleet)}."]
+    if sizing.job:
+        cost, energy = _value(fleet, "job_cost_usd"), _value(fleet, "job_energy_kwh")
+        lines.append(
+            f"The job of {sizing.job.tokens:,.0f} tokens in {duration(sizing.job.deadline_s)} "
+            f"costs ${cost:,.2f} and takes {energy:,.1f} kWh."
+        )
     if not fleet.sure:
         lines.append("The upper end of an interval misses an objective.")
     yield Panel(tiles, lines)
@@ -129,6 +137,7 @@ def _ranking(sizing: Sizing, traffic: Traffic) -> Iterator[Block]:
 def _remarks(sizing: Sizing) -> Iterator[str]:
     """Yield how devices are paid, and which of them do not exist or cannot be had."""
     yield f"devices paid: {sizing.fleets[0].configuration.purchase}"
+    yield from filter(None, [sizing.fleets[0].configuration.in_the_rent])
     for fleet in sizing.fleets:
         yield from fleet.configuration.unreal
         if fleet.prefill:
@@ -268,10 +277,9 @@ def _name(fleet: Fleet) -> str:
         first = f"{plural(ahead.rules.replicas, 'server')} on {_of_each(ahead.configuration)}"
         second = f"{plural(fleet.rules.replicas, 'server')} on {_of_each(fleet.configuration)}"
         words = f"prompts on {first}, answers on {second}"
-    return (
-        f"{words}, weights {labels['weight_format']}, KV {labels['kv_format']}, "
-        f"engine {labels['engine']}"
-    )
+    said = [f"weights {labels['weight_format']}", f"KV {labels['kv_format']}"]
+    said += [f"engine {labels['engine']}", *stated_of(fleet.configuration)]
+    return ", ".join([words, *said])
 
 
 def _of_each(configuration: Configuration) -> str:

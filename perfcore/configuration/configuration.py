@@ -75,6 +75,7 @@ KINDS: Final = tuple(name for name in AXIS_INPUTS if name not in (*NUMBERS, *CHO
 POOL: Final = tuple(PREFILL_AXES)  # of a disaggregated server, if it is not as decode
 STACK: Final = stack.NAMES
 _REPLACES: Final = {"prefill_chunk": "engine.prefill_chunk", "power_limit": "device.board_power"}
+_OF_POWER: Final = (*("economics.electricity_price", "economics.pue", "economics.node_overhead"),)
 _OF_DEVICE: Final = {"backend": "", "power_limit": None, "host": ""}
 _OF_ENGINE: Final = {
     "engine_version": "",
@@ -786,6 +787,15 @@ class Configuration:
     def purchase(self) -> str:
         """Way in which devices are paid: ``on-demand``, ``spot`` or ``owned``."""
         return PURCHASES[int(self.records.economics.purchase)]
+
+    @property
+    def in_the_rent(self) -> str:
+        """Remark on what-ifs about power that change no price because devices are rented."""
+        keys = dict.fromkeys(w.key for w in self.what_ifs if w.key in _OF_POWER)
+        if not keys or self.purchase == "owned":
+            return ""
+        changes = "changes" if len(keys) == 1 else "change"
+        return f"{', '.join(keys)} {changes} no price: the rent of a device includes its power"
 
     @property
     def hypothetical(self) -> tuple[str, ...]:

@@ -164,6 +164,7 @@ class Sized(TypedDict, total=False):
     draft_len: int | str
     acceptance: float | str
     acceptance_decay: float | str
+    power_limit: float | str | None
     overrides: Mapping[str, object]
     prefill_link: float | str | None
     draft_link: float | str | None

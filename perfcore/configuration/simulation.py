@@ -10,6 +10,7 @@ from perfcore.configuration.beside import BESIDE
 from perfcore.configuration.configuration import POOL, Configuration
 from perfcore.configuration.figures import Figures
 from perfcore.configuration.options import Simulated
+from perfcore.configuration.parameters import entry_of
 from perfcore.configuration.signatures import defaults_of, with_options
 from perfcore.errors import InputError, argument
 from perfcore.reading.other_words import meant_by
@@ -93,7 +94,9 @@ def prefill_pool(
 ) -> tuple[Configuration, Rules]:
     """Return the prefill servers, which differ from the decode servers in some settings.
 
-    Their KV cache fills their own memory, unless ``kv_tokens`` is among these settings.
+    Their KV cache fills their own memory, unless ``kv_tokens`` is among these settings. On another
+    device, tensor and pipeline parallelism are the least that fit unless one is given, and there is
+    one attention group.
 
     Raises
     ------
@@ -110,6 +113,12 @@ def prefill_pool(
     of_rules: dict[str, Any] = {"kv_tokens": None}
     of_rules |= {key: one for key, one in settings.items() if key in OF_RULES}
     changed = {key: one for key, one in settings.items() if key not in OF_RULES}
+    if entry_of("device", changed.get("device", ""), []) not in (
+        None,
+        configuration.entries.device,
+    ):
+        stated = any(changed.get(name) is not None for name in ("tp", "pp"))
+        changed = dict.fromkeys(("tp", "pp"), 1 if stated else None) | {"dp": 1, "ep": 1} | changed
     return configuration.changed(**changed), replace(rules, **of_rules)
 
 

@@ -16,7 +16,7 @@ from perfcore.configuration.frames import Frames
 from perfcore.configuration.options import Sized
 from perfcore.configuration.signatures import defaults_of, with_options
 from perfcore.configuration.simulation import figures as figures_of
-from perfcore.fleets.inputs import CHOSEN, DEGREES, KINDS, load_of, space_of
+from perfcore.fleets.inputs import CHOSEN, DEGREES, KINDS, Job, job_of, load_of, space_of
 from perfcore.fleets.launching import DECODE, PREFILL, Started, checkpoint_note, launch_commands
 from perfcore.fleets.pairs import PairSearch
 from perfcore.fleets.search import Choice, Counts, Search, Tally
@@ -77,6 +77,7 @@ class Fleet(NamedTuple):
         axes = ("model", *KINDS, *DEGREES, "economics")
         return {
             **{name: self.configuration.labels[name] for name in axes},
+            **self.configuration.stated,
             **self.configuration.of_pool,
             **(self.prefill.to_dict() if self.prefill else {}),
             **self.figures,
@@ -102,6 +103,7 @@ class Sizing(Frames):
     prefill_launch: Mapping[str, str]
     note: str
     reason: str
+    job: Job | None = None
 
     def __str__(self) -> str:
         return plain_text(self._table()) if self.fleets else f"No fleet: {self.reason}"
@@ -162,6 +164,8 @@ def size(
     top: int = TOP,
     *,
     sure: bool = False,
+    tokens: float | str | None = None,
+    deadline: float | str | None = None,
     **options: Unpack[Sized],
 ) -> Sizing:
     """Return the cheapest fleets that serve ``traffic`` within objectives.
@@ -190,6 +194,9 @@ def size(
         Number of fleets to return.
     sure
         Whether objectives must hold at the upper ends of the engine's 80 % intervals.
+    tokens, deadline
+        Output tokens of a batch job and the time in which they are written, ``1e9`` and ``"24h"``.
+        They replace the rate of ``traffic``; without ``slos``, requests must end by the deadline.
     options
         ``device`` (names, or classes of devices), ``weight_format``, ``kv_format``, ``engine``,
         ``tp``, ``pp``, ``dp`` and ``ep``: one value or several to choose from. Without ``device``,
@@ -209,6 +216,9 @@ def size(
     InputError
         There are faults; all of them are listed.
     """
+    job = None if (tokens, deadline) == (None, None) else job_of(traffic, tokens, deadline)
+    if job:
+        traffic, slos = job.traffic, slos or {"e2e_p95_s": job.deadline_s}
     space = space_of(model, slos, max_devices, top, options)
     load = load_of(traffic)
     check_context(load.requests[0], space.model.record().max_context, space.model.name)
@@ -219,7 +229,12 @@ def size(
         fleets = tuple(pool.map(lambda choice: _fleet(search, choice), search.found(space)))
     launch, prefill_launch, note = _launch(fleets[0], search) if fleets else ({}, {}, "")
     reason = "" if fleets else _reason(tally, max_devices)
-    return Sizing(fleets, dict(slos), tally.counts(), launch, prefill_launch, note, reason)
+    for fleet in fleets if job else ():
+        hours = job.deadline_s / HOUR if job else 0.0
+        fleet.figures["job_cost_usd"] = float(fleet.figures["cost_per_hour_usd"]) * hours
+        watts = float(fleet.figures["facility_power_w"])
+        fleet.figures["job_energy_kwh"] = watts * hours * HOUR / JOULES_PER_KWH
+    return Sizing(fleets, dict(slos), tally.counts(), launch, prefill_launch, note, reason, job)
 
 
 def _launch(first: Fleet, search: Search) -> tuple[dict[str, str], dict[str, str], str]:

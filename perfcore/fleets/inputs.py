@@ -43,13 +43,15 @@ ROUNDS: Final = 100  # requests per client, so those that start together are 1 %
 FEWEST_REQUESTS, MOST_REQUESTS = 1_000, 50_000  # limits for both
 SEEDS: Final = 2  # additional seeds of synthetic traffic that must meet the objectives
 _COUNT: Final = Bounds("count", 1, 2**20, whole=True)
+_TOKENS: Final = Bounds("count", 1, 1e18)
+_TIME: Final = Bounds("time", 0.0, 1e9, least=1e-9)
 CHOSEN: Final = (  # one value or several
     *(*KINDS, *DEGREES, *PREFILL_KINDS, *PREFILL_DEGREES, *BESIDE_KINDS, *BESIDE_DEGREES),
 )
 LINKS: Final = (LINK, *BESIDE_LINKS)
 FIXED: Final = (
     *("economics", "offload", "draft_len", "acceptance", "acceptance_decay"),
-    *("overrides", *LINKS),
+    *("power_limit", "overrides", *LINKS),
 )
 _KNOWN: Final = (*CHOSEN, *FIXED, "disaggregate")
 
@@ -259,6 +261,37 @@ def load_of(traffic: Traffic | Requests) -> Load:
         return Load((traffic,), None)
     traffic = with_length(traffic)
     return Load((traffic.made(),), None) if traffic.trace else Load(drawn(traffic), traffic)
+
+
+class Job(NamedTuple):
+    """Output tokens to write before a deadline."""
+
+    tokens: float
+    deadline_s: float
+    traffic: Traffic  # at the rate that finishes them in time
+
+
+def job_of(traffic: Traffic | Requests, tokens: object, deadline: object) -> Job:
+    """Return a job, whose requests arrive as fast as they have to be finished.
+
+    Raises
+    ------
+    InputError
+        A number is out of bounds, or the requests have a rate of their own.
+    """
+    faults: list[str] = []
+    for name, given, other in (("tokens", tokens, "deadline"), ("deadline", deadline, "tokens")):
+        if given in (None, ""):
+            faults.append(f"{argument(other)}: without {argument(name)}; give both")
+    total = number(tokens, _TOKENS, Place(argument("tokens"), "", faults)) if not faults else None
+    until = number(deadline, _TIME, Place(argument("deadline"), "", faults)) if total else None
+    if not isinstance(traffic, Traffic) or traffic.trace or traffic.numbers["clients"]:
+        faults.append(f"{argument('tokens')}: beside requests with a rate of their own")
+    if faults or not isinstance(traffic, Traffic) or not total or not until:
+        raise InputError(faults)
+    mean = float(replace(traffic, rate=1, requests=FEWEST_REQUESTS).made().output_len.mean())
+    rate = float(f"{total / mean / until:.6g}")
+    return Job(total, until, with_length(replace(traffic, rate=rate)))
 
 
 def drawn(traffic: Traffic) -> tuple[Requests, ...]:

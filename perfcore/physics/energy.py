@@ -20,6 +20,7 @@ from perfcore.records import (
 )
 
 JOULES_PER_KWH = 3.6e6
+WATTS_PER_MW = 1e6
 
 TILE_ROWS = 16.0  # rows of a matrix instruction (mma m16, or n8 to n16 with operands swapped)
 TILE_ROWS_4 = 64.0  # of kernels with scales per group of 4-bit elements

@@ -35,6 +35,35 @@ def test_enough_names_are_known_and_are_found_by_the_command():
 
 
 @pytest.mark.parametrize(
+    ("whole", "found"),
+    [
+        ("NVIDIA GeForce RTX 5060", []),
+        ("AMD Radeon RX 7900 XT", []),
+        ("Snapdragon X2 Elite", []),
+        ("AMD Radeon RX 9060 XT", ["rx-9060-xt-16gb"]),  # a size is missing
+        ("AMD Instinct MI50", ["mi50-16gb", "mi50-32gb"]),
+        ("Apple M4", ["m4"]),
+    ],
+)
+def test_a_whole_name_lists_no_other_product(whole, found):
+    assert [entry.name for entry in loader.matching("device", whole)] == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("device", name) for name in ("rx-7900-xt", "rx-9070", "snapdragon-x2-elite")),
+        *(("engine", name) for name in ("ollama", "transformers", "exllamav3", "ik_llama.cpp")),
+    ],
+)
+def test_no_other_thing_is_suggested(kind, name):
+    with pytest.raises(InputError, match="unknown") as refused:
+        loader.load(kind, name)
+
+    assert "did you mean" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("printed", "model", "weights"),
     [
         ("Qwen/Qwen3-30B-A3B-Instruct-2507", "qwen3-30b-a3b", "bf16"),
@@ -63,6 +92,16 @@ def test_enough_names_are_known_and_are_found_by_the_command():
         ("hf.co/bartowski/Llama-3.3-70B-Instruct-GGUF:Q4_K_M", "llama-3.3-70b", "q4_k_m"),
         ("qwen3moe 30B.A3B Q4_K - Medium", "qwen3-30b-a3b", "q4_k_m"),  # llama-bench
         ("gpt-oss 120B MXFP4 MoE", "gpt-oss-120b", "mxfp4"),
+        ("ggml-org/gpt-oss-120b-GGUF", "gpt-oss-120b", "mxfp4-gguf-q8"),
+        ("unsloth/gpt-oss-120b-GGUF:F16", "gpt-oss-120b", "mxfp4-gguf-f16"),
+        ("bartowski/Qwen_Qwen3-32B-GGUF:Q4_K_M", "qwen3-32b", "q4_k_m"),
+        ("moonshotai/Kimi-K2-Instruct-0905", "kimi-k2", "fp8-block128"),
+        ("mlx-community/Qwen3-30B-A3B-4bit-DWQ-0508", "qwen3-30b-a3b", "int4-g128"),
+        ("amd/DeepSeek-R1-0528-MXFP4-Preview", "deepseek-r1", "mxfp4"),
+        ("mistral-small3.2:24b", "mistral-small-3-24b", "q4_k_m"),
+        ("llama4:scout", "llama-4-scout-17b-16e", "q4_k_m"),
+        ("deepseek2 671B Q4_K - Medium", "deepseek-v3", "q4_k_m"),
+        ("glm4moe 106B.A12B Q4_K - Medium", "glm-4.5-air", "q4_k_m"),
     ],
 )
 def test_models_are_found_as_publishers_name_them(printed, model, weights):

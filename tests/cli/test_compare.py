@@ -323,3 +323,11 @@ def test_a_vendor_or_class_stands_for_its_devices():
     assert names == [str(one.labels["device"]) for one in found.configurations]
     assert faults("llama-3.1-8b", "--device", "all")[0].startswith("compare: ")
     assert "the class 'datacentre-gpu-hopper'" in faults("qwen3-8b", "--device", "hopper")[0]
+
+
+def test_power_that_is_in_the_rent_is_said_to_change_no_price():
+    change = ("llama-3.1-8b", "--device", "h100-sxm", "--set", "economics.pue=[1.1, 1.5]")
+    said = "economics.pue changes no price: the rent of a device includes its power"
+
+    assert said in " ".join(invoke(*change).split())
+    assert said not in " ".join(invoke(*change, "--economics", "owned").split())

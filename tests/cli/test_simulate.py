@@ -272,3 +272,12 @@ def test_hits_of_lower_tiers_are_reported():
         found["prefix_hit_rate_hbm"] + found["prefix_hit_rate_dram"]
     )
     assert "in DRAM" in invoke(*arguments)
+
+
+def test_a_power_limit_and_the_layout_of_a_pool_on_another_device():
+    capped = ("simulate", "llama-3.1-8b", "h100-sxm", "--rate", "1", "--requests", "20")
+    assert "power limit 420 W" in invoke(*capped, "--power-limit", "60%")
+
+    chips = ("simulate", "llama-3.1-8b", "groq-lpu", "--rate", "1", "--requests", "5")
+    text = invoke(*chips, "--prefill", "device=h100-sxm")
+    assert "prompts on 1 x h100-sxm" in text

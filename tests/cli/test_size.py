@@ -181,3 +181,40 @@ def test_faults_are_one_clear_line(arguments, fault):
     (line,) = refused(*arguments)
 
     assert fault in line
+
+
+JOB = ("--tokens", "1e8", "--deadline", "24h", "--input-len", "500", "--output-len", "200")
+
+
+def test_a_batch_job_has_the_rate_that_finishes_it_and_its_price():
+    command = ("size", "llama-3.1-8b", *JOB, "--device", "l40s", "--weight-format", "fp8")
+    found = invoke_json(*command, "--json")
+    (fleet,) = found["fleets"]
+
+    assert found["slos"] == {"e2e_p95_s": 86_400}
+    assert fleet["job_cost_usd"] == pytest.approx(fleet["cost_per_hour_usd"] * 24)
+    assert fleet["job_energy_kwh"] == pytest.approx(fleet["facility_power_w"] * 24 / 1000)
+    text = " ".join(invoke(*command).replace("│", " ").split())
+    assert "traffic: 5.78704 per second" in text
+    assert f"The job of 100,000,000 tokens in 24 h costs ${fleet['job_cost_usd']:,.2f}" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (("--tokens", "1e9"), "--tokens: without --deadline"),
+        (("--deadline", "24h"), "--deadline: without --tokens"),
+        ((*JOB, "--rate", "3"), "--rate: beside --tokens"),
+        ((*JOB, "--clients", "3"), "--clients: beside --tokens"),
+    ],
+)
+def test_half_a_job_is_refused(options, fault):
+    (line,) = refused("size", "llama-3.1-8b", *options)
+
+    assert fault in line
+
+
+def test_a_power_limit_slows_servers_and_is_named():
+    text = invoke(*SIZE, *LIMITS, "--power-limit", "60%")
+
+    assert "power limit 420 W" in " ".join(text.replace("│", " ").split())

@@ -34,9 +34,10 @@ def changed(**sections):
 
 
 def single(value, bits=16):
-    """Return a number as in the kernel's columns: float32, rounded to some bits."""
+    """Return a number as in the kernel's columns: float32, to some bits, ties away from zero."""
     mantissa, exponent = math.frexp(struct.unpack("f", struct.pack("f", value))[0])
-    return math.ldexp(math.floor(mantissa * 2**bits + 0.5), exponent - bits)
+    rounded = math.ldexp(math.floor(abs(mantissa) * 2**bits + 0.5), exponent - bits)
+    return math.copysign(rounded, value)
 
 
 def rows_of(space):

@@ -314,6 +314,8 @@ class Bill(Passes):
         pooled = ahead.usd_per_second() * 1e6 / (ahead.busy if self.disaggregated else 1.0)
         input_s = pass_s if self.disaggregated else device_s - later * output_s
         output_cost = rate * output_s
+        input_cost = pooled * input_s / self.input_len
+        request_cost = (later * output_cost + self.input_len * input_cost) / 1e6
         return {
             "decode_power_w": decode_power,
             "prefill_power_w": prefill_power,
@@ -322,9 +324,13 @@ class Bill(Passes):
             "energy_per_input_token_j": input_energy,
             "energy_per_request_j": request_energy,
             "facility_energy_per_output_token_j": output_energy * grid,
+            "tokens_per_s_per_mw": self.output_len / (request_energy * grid / 1e6),
             "cost_per_mtok_output_usd": output_cost,
-            "cost_per_mtok_input_usd": pooled * input_s / self.input_len,
+            "cost_per_mtok_input_usd": input_cost,
             "cost_per_mtok_cached_input_usd": pooled * ahead.cached_token_seconds(input_s),
+            "cost_per_request_usd": request_cost,
+            "cost_per_mtok_blended_usd": request_cost * 1e6 / (self.input_len + self.output_len),
+            "margin": (self.sale_price() - output_cost) / self.sale_price(),
             "break_even_utilization": output_cost * economics.utilization / self.sale_price(),
             "carbon_per_mtok_output_g": output_energy * grid * carbon,
             "carbon_per_mtok_input_g": input_energy * grid * carbon,

@@ -3,7 +3,13 @@
 import pytest
 
 from perfcore import catalog, records
-from perfcore.physics.cost import annuity, owned_usd_per_hour, sale_price, usd_per_second
+from perfcore.physics.cost import (
+    annuity,
+    owned_usd_per_hour,
+    payback_s,
+    sale_price,
+    usd_per_second,
+)
 from physics.worked import (
     APART,
     CONTINUOUS,
@@ -55,6 +61,15 @@ def test_price_of_an_owned_device():
     device = H100._replace(purchase_price=35_000.0, board_power=1_300.0)
 
     assert owned_usd_per_hour(device, OWNED) == digits(1.735847963)
+
+
+def test_payback_of_an_owned_device():
+    """35,000 USD pay back in 14,000 h if renting costs 2.50 USD/h more than running it."""
+    device = H100._replace(purchase_price=35_000.0, board_power=1_300.0, price_per_hour=3.029543379)
+    economics = OWNED._replace(price_multiplier=1.0)
+
+    assert payback_s(device, economics, 1.0) == digits(14_000 * 3_600.0)
+    assert payback_s(device, economics, 0.1) == float("inf")
 
 
 # -------------------------------------------------------------------- money, grid and carbon

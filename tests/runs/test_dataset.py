@@ -218,7 +218,7 @@ def test_a_notebook_is_given_text_and_no_markup():
 def test_no_rows_show_nothing_but_words():
     empty = perfcore.search(SPEC, minimize="tpot_s", where=["tpot_s<=1ns"])
 
-    assert repr(empty).splitlines()[0] == "small: 0 of 24 rows, 87 columns"
+    assert repr(empty).splitlines()[0] == "small: 0 of 24 rows, 91 columns"
     assert parsed(empty._repr_html_()).rows == []
     assert len(empty.to_pandas()) == len(empty.sql("FROM run")) == 0
 

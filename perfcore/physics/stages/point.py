@@ -9,6 +9,7 @@ from typing import NamedTuple
 from perfcore.physics.attention import kv_bytes_per_sequence
 from perfcore.physics.cost import TOKENS_PER_MTOK, sale_price
 from perfcore.physics.energy import (
+    WATTS_PER_MW,
     carbon_per_joule,
     facility_factor,
     slower_together,
@@ -125,10 +126,14 @@ class Point(NamedTuple):
     energy_per_input_token_j: float
     energy_per_request_j: float
     facility_energy_per_output_token_j: float
+    tokens_per_s_per_mw: float
     cost_per_mtok_output_usd: float
     cost_per_mtok_input_usd: float
     cost_per_mtok_cached_input_usd: float
+    cost_per_request_usd: float
+    cost_per_mtok_blended_usd: float
     break_even_utilization: float
+    margin: float
     carbon_per_mtok_output_g: float
     carbon_per_mtok_input_g: float
     ttft_low_s: float
@@ -366,6 +371,8 @@ def point_at(
     usd_per_mtok_second = replica.usd_per_second * TOKENS_PER_MTOK
     usd_output = usd_per_mtok_second * seconds_per_output
     usd_per_mtok_prompt_second = ahead.usd_per_second * TOKENS_PER_MTOK
+    usd_input = usd_per_mtok_prompt_second * seconds_per_input * per_load
+    usd_request = (written * usd_output + input_len * usd_input) * (1.0 / TOKENS_PER_MTOK)
     pool_share = 1.0 / (1.0 + pool * (ahead.devices / layout.devices)) if apart else 1.0
     # a cached token is never dearer than a new one, of which it saves the work
     cached_token_s = min(prefill.cached_token_s * prefill.per_at_once, seconds_per_input)
@@ -461,11 +468,16 @@ def point_at(
         energy_per_input_token_j=energy_input_j,
         energy_per_request_j=energy_request_j,
         facility_energy_per_output_token_j=energy_output_j * facility_factor(economics),
+        tokens_per_s_per_mw=output_len
+        * (WATTS_PER_MW / (energy_request_j * facility_factor(economics))),
         cost_per_mtok_output_usd=usd_output,
-        cost_per_mtok_input_usd=usd_per_mtok_prompt_second * seconds_per_input * per_load,
+        cost_per_mtok_input_usd=usd_input,
         cost_per_mtok_cached_input_usd=usd_per_mtok_prompt_second * cached_token_s * per_load,
+        cost_per_request_usd=usd_request,
+        cost_per_mtok_blended_usd=usd_request * (TOKENS_PER_MTOK / (input_len + output_len)),
         break_even_utilization=usd_output
         * (economics.utilization / sale_price(replica.model, economics)),
+        margin=1.0 - usd_output * (1.0 / sale_price(replica.model, economics)),
         carbon_per_mtok_output_g=energy_output_j * carbon,
         carbon_per_mtok_input_g=energy_input_j * carbon,
         ttft_low_s=ttft_s * ahead.low_ttft,
@@ -512,8 +524,11 @@ def paid_for_both(
     input_s = max(1.0 / point.requests_per_s - written * output_s, 0.0) / input_len
     output_j = point.energy_per_output_token_j + beside.decode_w * beside.devices * output_s
     input_j = point.energy_per_input_token_j + beside.prompt_w * beside.devices * input_s
+    request_j = written * output_j + input_len * input_j
     usd = beside.usd_per_second * TOKENS_PER_MTOK
     usd_output = point.cost_per_mtok_output_usd + usd * output_s
+    usd_input = point.cost_per_mtok_input_usd + usd * input_s
+    usd_request = (written * usd_output + input_len * usd_input) * (1.0 / TOKENS_PER_MTOK)
     dearer = 1.0 + beside.usd_per_second / (replica.usd_per_second + TINY)
     carbon = carbon_per_joule(economics) * TOKENS_PER_MTOK
     return Point(
@@ -522,18 +537,25 @@ def paid_for_both(
         *point[7:45],
         output_j,
         input_j,
-        written * output_j + input_len * input_j,
+        request_j,
         output_j * facility_factor(economics),
+        output_len
+        * (
+            WATTS_PER_MW / ((written * output_j + input_len * input_j) * facility_factor(economics))
+        ),
         usd_output,
-        point.cost_per_mtok_input_usd + usd * input_s,
+        usd_input,
         point.cost_per_mtok_cached_input_usd * dearer,
+        usd_request,
+        usd_request * (TOKENS_PER_MTOK / (input_len + output_len)),
         usd_output * (economics.utilization / sale_price(replica.model, economics)),
+        1.0 - usd_output * (1.0 / sale_price(replica.model, economics)),
         output_j * carbon,
         input_j * carbon,
-        *point[55:61],
+        *point[59:65],
         output_j * engine.low_energy,
         output_j * engine.high_energy,
-        *point[63:],
+        *point[67:],
     )
 
 
