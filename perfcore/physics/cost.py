@@ -58,6 +58,24 @@ def usd_per_second(device: Device, devices: float, economics: Economics) -> floa
     return hourly * economics.price_multiplier * devices / HOUR / economics.utilization
 
 
+def usd_of_request(written: float, usd_output: float, input_len: float, usd_input: float) -> float:
+    """Price of a request, of prices of a million tokens. [USD]
+
+    The first token is an output of the prefill; ``written`` are the others.
+    """
+    return (written * usd_output + input_len * usd_input) * (1.0 / TOKENS_PER_MTOK)
+
+
+def usd_blended(usd_request: float, input_len: float, output_len: float) -> float:
+    """Price of a million tokens of requests, input and output alike. [USD]"""
+    return usd_request * (TOKENS_PER_MTOK / (input_len + output_len))
+
+
+def margin(usd_output: float, price: float) -> float:
+    """Share of the price of output tokens that their cost leaves; negative: a loss."""
+    return 1.0 - usd_output * (1.0 / price)
+
+
 def sale_price(model: Model, economics: Economics) -> float:
     """Price of a million output tokens: the one stated, or the model's list price. [USD]"""
     return economics.token_price if economics.token_price > 0.0 else model.token_price

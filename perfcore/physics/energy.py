@@ -264,6 +264,11 @@ def facility_factor(economics: Economics) -> float:
     return (1.0 + economics.node_overhead) * economics.pue
 
 
+def tokens_per_megawatt(output_len: float, request_j: float, economics: Economics) -> float:
+    """Output tokens per second from a megawatt of the grid, of requests' joules on boards. [1/s]"""
+    return output_len * (WATTS_PER_MW / (request_j * facility_factor(economics)))
+
+
 def carbon_per_joule(economics: Economics) -> float:
     """Grams of CO2 equivalent per joule on the boards, including PUE. [g/J]
 

@@ -497,7 +497,7 @@ def test_what_an_engine_holds_besides_is_said():
 def test_room_for_the_sampler_is_said():
     """It decides on the batch of a large vocabulary: vLLM up to 0.16 sorts 1,024 requests."""
     many = Configuration("qwen3.5-35b-a3b", "h20", engine="vllm", input_len=32767)
-    few = many.changed(**{"engine.sampled_sequences": 16.0})
+    few = many.changed(overrides={"engine.sampled_sequences": 16})
 
     assert any(one.startswith("9.211 GB of each device are kept") for one in many.remarks)
     assert not any("to sample" in one for one in few.remarks)

@@ -5,9 +5,12 @@ import pytest
 from perfcore import catalog, records
 from perfcore.physics.cost import (
     annuity,
+    margin,
     owned_usd_per_hour,
     payback_s,
     sale_price,
+    usd_blended,
+    usd_of_request,
     usd_per_second,
 )
 from physics.worked import (
@@ -133,3 +136,16 @@ def test_a_stated_price_precedes_the_list_price():
     )
     assert sale_price(LLAMA, stated) == 2.0
     assert sale_price(unpriced, MONEY) == catalog.load("price", "groq-llama-3-70b-output").value
+
+
+def test_price_of_a_request():
+    """1,000 tokens in at 0.5 USD and 201 out at 2 USD a million, the first with the prompt."""
+    request = usd_of_request(200.0, 2.0, 1000.0, 0.5)
+
+    assert request == digits(0.0009)
+    assert usd_blended(request, 1000.0, 200.0) == digits(0.75)
+
+
+def test_margin():
+    assert margin(1.5, 2.0) == 0.25
+    assert margin(3.0, 2.0) == -0.5

@@ -17,6 +17,7 @@ from perfcore.physics.energy import (
     slower_clock,
     slower_together,
     tile_rows,
+    tokens_per_megawatt,
     waiting_energy,
     watts_of,
 )
@@ -242,6 +243,13 @@ def test_energy_of_devices_that_state_none():
 
 def test_facility_factor():
     assert facility_factor(MONEY._replace(node_overhead=0.5, pue=1.2)) == digits(1.8)
+
+
+def test_tokens_of_a_megawatt():
+    """100 tokens for 200 J on boards are 0.5 tokens a joule: 250,000 a second at a factor of 2."""
+    doubled = MONEY._replace(node_overhead=0.6, pue=1.25)
+
+    assert tokens_per_megawatt(100.0, 200.0, doubled) == digits(250_000.0)
 
 
 def test_carbon():

@@ -7,12 +7,18 @@ that depend on the batch and lengths in its innermost loops, one loop per stage.
 from typing import NamedTuple
 
 from perfcore.physics.attention import kv_bytes_per_sequence
-from perfcore.physics.cost import TOKENS_PER_MTOK, sale_price
+from perfcore.physics.cost import (
+    TOKENS_PER_MTOK,
+    margin,
+    sale_price,
+    usd_blended,
+    usd_of_request,
+)
 from perfcore.physics.energy import (
-    WATTS_PER_MW,
     carbon_per_joule,
     facility_factor,
     slower_together,
+    tokens_per_megawatt,
 )
 from perfcore.physics.memory import LARGEST_BATCH
 from perfcore.physics.prefill import PassParts
@@ -372,7 +378,7 @@ def point_at(
     usd_output = usd_per_mtok_second * seconds_per_output
     usd_per_mtok_prompt_second = ahead.usd_per_second * TOKENS_PER_MTOK
     usd_input = usd_per_mtok_prompt_second * seconds_per_input * per_load
-    usd_request = (written * usd_output + input_len * usd_input) * (1.0 / TOKENS_PER_MTOK)
+    usd_request = usd_of_request(written, usd_output, input_len, usd_input)
     pool_share = 1.0 / (1.0 + pool * (ahead.devices / layout.devices)) if apart else 1.0
     # a cached token is never dearer than a new one, of which it saves the work
     cached_token_s = min(prefill.cached_token_s * prefill.per_at_once, seconds_per_input)
@@ -468,16 +474,15 @@ def point_at(
         energy_per_input_token_j=energy_input_j,
         energy_per_request_j=energy_request_j,
         facility_energy_per_output_token_j=energy_output_j * facility_factor(economics),
-        tokens_per_s_per_mw=output_len
-        * (WATTS_PER_MW / (energy_request_j * facility_factor(economics))),
+        tokens_per_s_per_mw=tokens_per_megawatt(output_len, energy_request_j, economics),
         cost_per_mtok_output_usd=usd_output,
         cost_per_mtok_input_usd=usd_input,
         cost_per_mtok_cached_input_usd=usd_per_mtok_prompt_second * cached_token_s * per_load,
         cost_per_request_usd=usd_request,
-        cost_per_mtok_blended_usd=usd_request * (TOKENS_PER_MTOK / (input_len + output_len)),
+        cost_per_mtok_blended_usd=usd_blended(usd_request, input_len, output_len),
         break_even_utilization=usd_output
         * (economics.utilization / sale_price(replica.model, economics)),
-        margin=1.0 - usd_output * (1.0 / sale_price(replica.model, economics)),
+        margin=margin(usd_output, sale_price(replica.model, economics)),
         carbon_per_mtok_output_g=energy_output_j * carbon,
         carbon_per_mtok_input_g=energy_input_j * carbon,
         ttft_low_s=ttft_s * ahead.low_ttft,
@@ -528,7 +533,7 @@ def paid_for_both(
     usd = beside.usd_per_second * TOKENS_PER_MTOK
     usd_output = point.cost_per_mtok_output_usd + usd * output_s
     usd_input = point.cost_per_mtok_input_usd + usd * input_s
-    usd_request = (written * usd_output + input_len * usd_input) * (1.0 / TOKENS_PER_MTOK)
+    usd_request = usd_of_request(written, usd_output, input_len, usd_input)
     dearer = 1.0 + beside.usd_per_second / (replica.usd_per_second + TINY)
     carbon = carbon_per_joule(economics) * TOKENS_PER_MTOK
     return Point(
@@ -539,17 +544,14 @@ def paid_for_both(
         input_j,
         request_j,
         output_j * facility_factor(economics),
-        output_len
-        * (
-            WATTS_PER_MW / ((written * output_j + input_len * input_j) * facility_factor(economics))
-        ),
+        tokens_per_megawatt(output_len, request_j, economics),
         usd_output,
         usd_input,
         point.cost_per_mtok_cached_input_usd * dearer,
         usd_request,
-        usd_request * (TOKENS_PER_MTOK / (input_len + output_len)),
+        usd_blended(usd_request, input_len, output_len),
         usd_output * (economics.utilization / sale_price(replica.model, economics)),
-        1.0 - usd_output * (1.0 / sale_price(replica.model, economics)),
+        margin(usd_output, sale_price(replica.model, economics)),
         output_j * carbon,
         input_j * carbon,
         *point[59:65],
