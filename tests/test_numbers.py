@@ -109,7 +109,8 @@ def assert_sound(point, largest):
         if name == "perplexity_increase" and math.isnan(value):
             continue  # of a format without a measurement
         assert math.isfinite(value), (name, value)
-        assert 0.0 <= value <= largest, (name, value)
+        least, most = (-largest, 1.0) if name == "margin" else (0.0, largest)
+        assert least <= value <= most, (name, value)
     for column in CODES:
         value = getattr(point, column.name)
         assert value == int(value), (column.name, value)

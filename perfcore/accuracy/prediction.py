@@ -273,8 +273,8 @@ def engine_table(batch: Batch, *, before_fit: bool = False) -> Floats:
 def evaluate_points(batch: Batch, engines: Floats) -> Floats:
     """Return every field of ``Point`` for every question: (fields, rows)."""
     # imported here, so that commands without a kernel do not wait for Numba
+    from perfcore.kernel.filling import Filling  # noqa: PLC0415
     from perfcore.kernel.flushing import TILE  # noqa: PLC0415
-    from perfcore.kernel.loops import Filling  # noqa: PLC0415
 
     rows = len(batch.questions)
     fields = len(Point._fields)

@@ -108,7 +108,7 @@ def kernel_for(
         if choice == "narrow":
             raise InputError(f"{argument('kernel')}: rows with [traffic] are simulated; use auto")
         return Kernel(None, compiled=True, why="rows are simulated")
-    from perfcore.kernel.loops import compiled_fields  # noqa: PLC0415 - Numba is slow to import
+    from perfcore.kernel.filling import compiled_fields  # noqa: PLC0415 - Numba is slow to import
 
     results = [column.name for column in space.results]
     every = frozenset(results)
@@ -152,7 +152,7 @@ def kernel_of_search(
     alone = kernel_for(space, names, workers, "narrow" if asked else choice, elsewhere=elsewhere)
     if not asked and (choice != "auto" or elsewhere or space.rows < FEWEST):
         return alone
-    from perfcore.kernel.loops import compiled_fields  # noqa: PLC0415 - Numba is slow to import
+    from perfcore.kernel.filling import compiled_fields  # noqa: PLC0415 - Numba is slow to import
     from perfcore.runs.influences import late_axes  # noqa: PLC0415
 
     late = late_axes(space)

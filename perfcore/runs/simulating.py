@@ -90,7 +90,7 @@ class Offer:
 
 
 class Simulating:
-    """Simulation of a block of a space into an output, as ``kernel.loops.Filling`` fills one.
+    """Simulation of a block of a space into an output, as ``kernel.filling.Filling`` fills one.
 
     Parameters
     ----------

@@ -108,7 +108,7 @@ class Evaluator:
         computed: frozenset[str] | None = None,
     ) -> None:
         # Imported here, so that code that evaluates nothing does not wait for Numba.
-        from perfcore.kernel.loops import Filling  # noqa: PLC0415
+        from perfcore.kernel.filling import Filling  # noqa: PLC0415
         from perfcore.runs.simulating import Offer, Simulating  # noqa: PLC0415
 
         self.space = space

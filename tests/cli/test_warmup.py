@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from cli.command import invoke, invoke_json
 from perfcore.cli import program, warmup
+from perfcore.kernel.filling import compiled_fields
 from perfcore.kernel.jit import compiled_signatures
-from perfcore.kernel.loops import compiled_fields
 from perfcore.runs.kernels import COMMON
 from perfcore.space.sections import DTYPES
 from perfcore.space.space import OTHERS

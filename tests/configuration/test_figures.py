@@ -121,7 +121,21 @@ def test_options_of_evaluate_are_those_of_a_configuration():
     [
         (perfcore.compare, Compared, {"subjects"}),
         (perfcore.simulate, Simulated, {"model", "device", "traffic", "slo", "prefill"}),
-        (perfcore.size, Sized, {"model", "traffic", "slos", "rules", "max_devices", "top", "sure"}),
+        (
+            perfcore.size,
+            Sized,
+            {
+                "model",
+                "traffic",
+                "slos",
+                "rules",
+                "max_devices",
+                "top",
+                "sure",
+                "tokens",
+                "deadline",
+            },
+        ),
     ],
 )
 def test_options_of_other_functions_are_typed_and_shown(function, options, own):

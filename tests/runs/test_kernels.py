@@ -9,7 +9,7 @@ import perfcore
 from perfcore.cli.text import KERNELS, SEARCH_KERNELS
 from perfcore.columns import METRICS
 from perfcore.errors import InputError
-from perfcore.kernel import loops
+from perfcore.kernel import filling
 from perfcore.runs import kernels
 from perfcore.runs.kernels import COMMON, kernel_for, kernel_of_run
 from perfcore.runs.parquet import Buffers, schema
@@ -96,12 +96,12 @@ def test_run_has_the_same_rows(tmp_path):
 def test_kernel_is_compiled_where_it_pays(monkeypatch):
     every = frozenset(NAMES)
     space = Space.from_dict(SPEC)
-    monkeypatch.setattr(loops, "compiled_fields", lambda _, **_pairs: (every,))
+    monkeypatch.setattr(filling, "compiled_fields", lambda _, **_pairs: (every,))
     small = kernel_for(space, ["tpot_s"], 1)
     monkeypatch.setattr(Space, "rows", 10_000_000_000)
     large = kernel_for(space, ["tpot_s"], 1)
     monkeypatch.setattr(
-        loops, "compiled_fields", lambda _, **_pairs: (every, COMMON, frozenset(NAMES[:40]))
+        filling, "compiled_fields", lambda _, **_pairs: (every, COMMON, frozenset(NAMES[:40]))
     )
     there = kernel_for(space, ["tpot_s"], 1)
 
@@ -120,8 +120,8 @@ def test_columns_that_kernels_are_compiled_for_are_known():
     space = Space.from_dict(SPEC)
     table_of(space, frozenset({"tpot_s", "ttft_s"}))
 
-    assert {"tpot_s", "ttft_s"} in loops.compiled_fields("float32")
-    assert all(set(columns) <= set(NAMES) for columns in loops.compiled_fields("float64"))
+    assert {"tpot_s", "ttft_s"} in filling.compiled_fields("float32")
+    assert all(set(columns) <= set(NAMES) for columns in filling.compiled_fields("float64"))
 
 
 def test_choices():

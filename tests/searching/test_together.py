@@ -106,7 +106,7 @@ def test_kernel_is_chosen_where_it_pays(monkeypatch):
     small = kernel_of_search(space, cost, 1, elsewhere=False)
     monkeypatch.setattr(kernels, "FEWEST", 0)
     there = kernel_of_search(space, cost, 1, elsewhere=False)
-    monkeypatch.setattr("perfcore.kernel.loops.compiled_fields", lambda *_, **_leaves: ())
+    monkeypatch.setattr("perfcore.kernel.filling.compiled_fields", lambda *_, **_leaves: ())
     few = kernel_of_search(space, cost, 1, elsewhere=False)
     monkeypatch.setattr(Space, "rows", 10_000_000_000)
     many = kernel_of_search(space, cost, 1, elsewhere=False)

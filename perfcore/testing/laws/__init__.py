@@ -21,6 +21,7 @@ from perfcore.testing.laws.cost import (
     lower_power_limits_are_no_faster,
     owning_costs_interest,
     power_is_limited,
+    requests_pay_for_their_tokens,
 )
 from perfcore.testing.laws.hybrid import (
     first_tokens_wait_for_host_memory,
@@ -78,6 +79,7 @@ LAWS: Final[tuple[Callable[[Scenario], None], ...]] = (
     power_is_limited,
     lower_power_limits_are_no_faster,
     energy_is_power_times_time,
+    requests_pay_for_their_tokens,
     utilisation_is_at_most_one,
     arithmetic_takes_its_time,
     bytes_add_up,

@@ -12,10 +12,16 @@ from perfcore.testing.scenario import COMPUTE_RATES, LINK_RATES, Scenario
 
 
 def is_finite(scenario: Scenario) -> None:
-    """No metric is negative, infinite or NaN, even if the configuration does not fit."""
+    """No metric is negative, infinite or NaN, even if the configuration does not fit.
+
+    A margin may be negative, and is at most 1.
+    """
     for name, value in scenario.evaluate()._asdict().items():
         if name == "perplexity_increase":  # measured, or NaN
             require(not value <= UNMEASURED, f"{name} is measured", value)
+            continue
+        if name == "margin":
+            require(math.isfinite(value) and value <= 1.0, f"{name} is at most 1", value)
             continue
         require(math.isfinite(value) and value >= -1e-12, f"{name} is finite", value)
 

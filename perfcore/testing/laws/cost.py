@@ -3,6 +3,7 @@
 import math
 
 from perfcore.physics.cost import TOKENS_PER_MTOK, sale_price, usd_per_second
+from perfcore.physics.energy import WATTS_PER_MW, facility_factor
 from perfcore.records import (
     PURCHASE_ON_DEMAND,
     PURCHASE_OWNED,
@@ -15,6 +16,7 @@ from perfcore.testing.scenario import Scenario
 
 SHARES_OF_POWER = (0.9, 0.5, 0.3)  # of a board's limit
 _ROOM = 1.05  # least limit, relative to idle power
+_SUM = 1e-12  # relative error of a sum of two
 
 
 def power_is_limited(scenario: Scenario) -> None:
@@ -115,6 +117,27 @@ def cost_follows_price(scenario: Scenario) -> None:
             equal(getattr(after, column), factor * getattr(point, column), f"{column} follows")
     cost = sale_price(scenario.model, money) * point.break_even_utilization / money.utilization
     equal(point.cost_per_mtok_output_usd, cost, "break-even is where cost is the price")
+    price = sale_price(scenario.model, money)
+    paid = point.cost_per_mtok_output_usd + point.margin * price
+    room = _SUM * max(price, point.cost_per_mtok_output_usd)
+    require(abs(paid - price) <= room, "cost and margin are the price", paid, price)
+
+
+def requests_pay_for_their_tokens(scenario: Scenario) -> None:
+    """A request costs as much as its tokens, and as a share of the devices' time.
+
+    The first output token is paid for with the prompt.
+    """
+    point = scenario.evaluate()
+    tokens = (scenario.output_len - 1.0) * point.cost_per_mtok_output_usd
+    tokens += scenario.input_len * point.cost_per_mtok_input_usd
+    every = scenario.input_len + scenario.output_len
+    equal(point.cost_per_request_usd, tokens / TOKENS_PER_MTOK, "a request costs its tokens")
+    blended = every * point.cost_per_mtok_blended_usd / TOKENS_PER_MTOK
+    equal(blended, point.cost_per_request_usd, "all tokens cost a request")
+    joules = point.energy_per_request_j * facility_factor(scenario.economics)
+    seconds = joules / WATTS_PER_MW  # of a megawatt
+    equal(point.tokens_per_s_per_mw * seconds, scenario.output_len, "a megawatt writes its tokens")
 
 
 def owning_costs_interest(scenario: Scenario) -> None:
