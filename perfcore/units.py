@@ -217,6 +217,12 @@ def _finite(number: float, value: str | float, known: Dimension) -> float:
 
 
 def _unknown_unit(value: str, unit: str, known: Dimension) -> str:
+    other = next((one for one in _OTHER_MONEY if unit.upper().startswith(one)), "")
+    if other and known.unit.startswith("USD"):
+        return (
+            f"{value!r}: amounts are in USD, and exchange rates are not known here; convert it "
+            f"and write it like {known.example}"
+        )
     by_folded: dict[str, str] = {}
     for name in known.units:
         by_folded.setdefault(name.casefold(), name)
@@ -228,6 +234,8 @@ def _unknown_unit(value: str, unit: str, known: Dimension) -> str:
     shown = ", ".join(common) + (", …" if len(common) < len(known.units) else "")
     return f"{value!r}: {unit!r} is not a unit of {known.noun}{hint} (accepted: {shown})"
 
+
+_OTHER_MONEY: Final = ("EUR", "€", "GBP", "£", "CNY", "RMB", "JPY", "¥", "INR", "₹", "KRW", "₩")
 
 _SHOWN = (
     (1e18, "E"),

@@ -53,6 +53,8 @@ def test_reads_what_people_write(text, dimension, expected):
     ("value", "dimension", "message"),
     [
         ("3.35 TB", "bandwidth", r"'TB' is not a unit of a bandwidth; did you mean 'TB/s'\?"),
+        ("0.3 EUR/kWh", "price_per_energy", r"amounts are in USD, .* like 0.08 USD/kWh"),
+        ("2 €/h", "price", r"amounts are in USD, and exchange rates are not known here"),
         ("3 x", "bandwidth", r"'x' is not a unit of a bandwidth \(accepted: B/s, "),
         ("3.35 tb/s", "bandwidth", "did you mean 'TB/s'"),
         ("80", "bytes", "'80' has no unit; write it like 80 GB or 80 GiB"),
