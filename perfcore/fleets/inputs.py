@@ -280,9 +280,13 @@ def job_of(traffic: Traffic | Requests, tokens: object, deadline: object) -> Job
         A number is out of bounds, or the requests have a rate of their own.
     """
     faults: list[str] = []
-    for name, given, other in (("tokens", tokens, "deadline"), ("deadline", deadline, "tokens")):
-        if given in (None, ""):
-            faults.append(f"{argument(other)}: without {argument(name)}; give both")
+    if tokens in (None, ""):
+        faults.append(f"{argument('deadline')}: without {argument('tokens')}; give both")
+    if deadline in (None, ""):
+        faults.append(
+            f"{argument('tokens')}: without {argument('deadline')}; give both, or minimize "
+            "cost_per_mtok_output_usd in a search: the cheapest without a deadline"
+        )
     total = number(tokens, _TOKENS, Place(argument("tokens"), "", faults)) if not faults else None
     until = number(deadline, _TIME, Place(argument("deadline"), "", faults)) if total else None
     if not isinstance(traffic, Traffic) or traffic.trace or traffic.numbers["clients"]:
