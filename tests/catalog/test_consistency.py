@@ -35,6 +35,8 @@ def plain(**changes):
         ({"layer_types": "G"}, "linear-attention layers need"),
         ({"layer_types": "T"}, "lightning attention needs"),
         ({"layer_types": "C"}, "compressed attention needs"),
+        ({"layer_types": "D"}, "layers D, E, d and e need index_topk"),
+        ({"layer_types": "VdDe"}, "layers d and e need an earlier D or E"),
         ({"kv_lora_rank": 512}, "latent attention needs"),
         ({"index_topk": 64}, "needs index_n_heads"),
         ({"num_experts": 8}, "needs num_experts_per_tok"),

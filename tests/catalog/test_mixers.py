@@ -11,7 +11,7 @@ from catalog.test_consistency import plain
 from perfcore.catalog.architecture import Architecture
 from perfcore.catalog.consistency import faults
 from perfcore.catalog.linear import matrices
-from perfcore.catalog.loader import load_kv_format
+from perfcore.catalog.loader import load_kv_format, load_model
 from perfcore.catalog.mixers import MIXERS
 from perfcore.catalog.mixers.mixer import Layer, Mixer
 from perfcore.physics.attention import kv_bytes_per_sequence, kv_bytes_per_token
@@ -91,6 +91,40 @@ def test_compressed_attention_of_deepseek_v4():
     assert record.window_kv_elements == 22_016
     assert record.index_topk == 4 * 512
     assert record.experts_only == 1
+
+
+def test_deepseek_v4_1_keeps_four_caches_that_38_layers_read():
+    """Published: 288 bytes an entry, in 4.5 bits, of three layers for 2 tokens and of one: 720.
+
+    Its 890 bytes a token have keys of the indexer in 4.25 bits besides, which count in 8 here.
+    """
+    record, entry = record_of("deepseek-v4.1-flash"), load_model("deepseek-v4.1-flash")
+    keys = 3 * 128 / 2 + 128
+
+    assert entry.layers == {"V": 2, "D": 3, "E": 1, "d": 30, "e": 4}
+    assert [entry.layer_pattern.index(letter) for letter in "DEde"] == [2, 20, 3, 24]
+    assert record.global_kv_elements * 4.5 / 8 == 720
+    assert (record.index_elements, keys * 4.25 / 8 + 720) == (keys, 890)
+    assert record.global_read_elements == 38 * 512
+    assert record.global_score_flops == 38 * 4 * 64 * 512
+    assert record.index_score_flops == 3 * 2 * 32 * 128 / 2 + 2 * 32 * 128
+    assert (record.global_layers, record.window_layers, record.index_topk) == (38, 2, 512)
+    assert record.window_kv_elements == 40 * 512
+    assert record.table_elements == (384_006_168 + 384_016_682) * 256
+
+
+def test_shared_entries_are_kept_once_and_read_by_each_layer():
+    """A layer that makes its own entries reads as many as one that borrows them."""
+    known = load_model("deepseek-v4.1-flash")
+    alone = known.model_copy(update={"layer_types": "VV" + 18 * "D" + 20 * "E"}).record()
+    record = known.record()
+
+    assert record.global_read_elements == alone.global_read_elements
+    assert record.global_score_flops == alone.global_score_flops
+    assert alone.global_kv_elements == (18 / 2 + 20) * 512
+    making = (18 - 3) * 2 * 5120 * 512 + (20 - 1) * 5120 * 512
+    choosing = 30 * (1280 * 32 * 128 + 5120 * 32) + 34 * 512 * 128
+    assert alone.attention_in_elements - record.attention_in_elements == making + choosing
 
 
 def test_compressed_layers_have_windows_even_if_no_layer_is_only_a_window():

@@ -280,6 +280,11 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         windows="none",
         rules=("experts", "shared_count", "deepseek_v4"),
     ),
+    "deepseek_v41_text": Architecture(
+        fixed={"router_bias": True},
+        windows="none",
+        rules=("experts", "shared_count", "deepseek_v41"),
+    ),
     "glm_moe_dsa": _SPARSE.but(
         defaults={"index_topk": 2048, "index_n_heads": 32, "index_head_dim": 128}
     ),
@@ -514,6 +519,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
 
 # Text model inside a vision or audio model that does not give the text model's model_type.
 TEXT_MODELS: Final[Mapping[str, str]] = {
+    "deepseek_v41": "deepseek_v41_text",
     "gemma3": "gemma3_text",
     "gemma3n": "gemma3n_text",
     "gemma4": "gemma4_text",
@@ -567,7 +573,6 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("deci", "nemotron-nas"), "layers that all differ (block_configs)"),
     "xlstm": "the mLSTM recurrence",
     "axk2": "norms with low-rank gates",
-    "deepseek_v41": "compressed caches that layers share, and n-gram tables (Engram)",
     **dict.fromkeys(
         ("qwen4_exp", "qwen4_exp_text"), "n-gram tables and low-rank hyper-connections"
     ),

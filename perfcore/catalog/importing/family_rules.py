@@ -19,7 +19,7 @@ from perfcore.catalog.importing.rules import (
     set_layers,
     shared_count,
 )
-from perfcore.catalog.mixers.compressed import CSA_RATIO, HCA_RATIO
+from perfcore.catalog.mixers.compressed import CSA2_RATIO, CSA_RATIO, HCA_RATIO
 from perfcore.errors import show
 
 
@@ -305,9 +305,9 @@ _COMPRESSED: Final = {
 }
 
 
-def deepseek_v4(reading: Reading) -> None:
-    """Read DeepSeek-V4: layers that compress 4 or 128 tokens, or see a window only."""
-    config, entry, layers = reading.config, reading.entry, reading.layers
+def _compressed_widths(reading: Reading) -> None:
+    """Read the widths of DeepSeek-V4's attention: one latent head, and an indexer."""
+    config, entry = reading.config, reading.entry
     _wide_head(reading)
     entry["num_key_value_heads"] = 0  # one latent head for all
     for name in ("q_lora_rank", "o_lora_rank", "o_groups", "sliding_window"):
@@ -315,6 +315,12 @@ def deepseek_v4(reading: Reading) -> None:
     for name in ("index_topk", "index_n_heads", "index_head_dim"):
         entry[name] = config.need(name)
     entry["qk_rope_head_dim"] = config.whole("qk_rope_head_dim")
+
+
+def deepseek_v4(reading: Reading) -> None:
+    """Read DeepSeek-V4: layers that compress 4 or 128 tokens, or see a window only."""
+    config, entry, layers = reading.config, reading.entry, reading.layers
+    _compressed_widths(reading)
     rates = config.inner("compress_rates")
     for kind, rate in (("C", CSA_RATIO), ("H", HCA_RATIO)):
         key = next(name for name, letter in _COMPRESSED.items() if letter == kind)
@@ -339,6 +345,46 @@ def deepseek_v4(reading: Reading) -> None:
     extra = _hyper_connections(reading, head=True) - hashed * entry.get("num_experts", 0)
     entry["extra_parameters"] = max(extra, 0)
     entry["notes"] = "extra_parameters: hyper-connections, whose arithmetic is left out"
+
+
+def deepseek_v41(reading: Reading) -> None:
+    """Read DeepSeek-V4.1: layers that read the compressed cache of an earlier one, and Engram."""
+    config, entry, layers = reading.config, reading.entry, reading.layers
+    _compressed_widths(reading)
+    config.read |= {"candidate_topk_blocks", "candidate_block_size"}
+    ratios = config.wholes("compress_ratios")[:layers]
+    caches = config.wholes("kv_source_layer_ids")
+    indexers = set(config.wholes("index_source_layer_ids")) - set(caches)
+    if len(ratios) != layers or not set(ratios) <= {0, 1, CSA2_RATIO}:
+        config.fault("compress_ratios", f"must be 0, 1 or {CSA2_RATIO} for each layer", REMEDY)
+        return
+    if indexers and min(indexers) <= config.whole("candidate_source_layer_id", default=layers):
+        problem = f"{min(indexers)} chooses among more than candidates"
+        config.fault("index_source_layer_ids", problem, REMEDY)
+        return
+    letters = ""
+    for layer, ratio in enumerate(ratios):
+        if ratio and layer in caches:
+            letters += "D" if ratio == CSA2_RATIO else "E"
+        elif ratio:
+            letters += "e" if layer in indexers else "d"
+        else:
+            letters += "V"
+    set_layers(entry, letters)
+    width, tables = config.whole("engram_head_dim"), config.wholes("engram_num_embeddings")
+    entry["ngram_table_parameters"] = sum(tables) * width
+    grams = config.whole("engram_max_ngram_size", default=1) - 1
+    rows = grams * config.whole("engram_n_heads") * width  # that a token looks up in a table
+    streams, hidden = config.whole("hc_mult"), int(entry["hidden_size"])
+    projection = rows * (streams + 1) * hidden + 2 * streams * hidden
+    entry["extra_parameters"] = _hyper_connections(reading, head=False) + len(tables) * projection
+    entry["notes"] = (
+        "extra_parameters: hyper-connections and projections of n-gram tables, whose arithmetic is"
+        " left out; prefill computes all layers for all tokens"
+    )
+    config.read |= {"engram_layer_ids", "engram_vocab_size", "engram_pad_token_id"}
+    config.read |= {"engram_compressed_vocab_size"}
+    config.read |= {"dspark_n_routed_experts", "dspark_num_experts_per_tok"}  # of a draft
 
 
 def glm_next(reading: Reading) -> None:
@@ -397,6 +443,7 @@ FAMILY_RULES: Final[dict[str, Callable[[Reading], None]]] = {
         mimo_v2,
         bailing_hybrid,
         deepseek_v4,
+        deepseek_v41,
         glm_next,
         block_sparse,
     )

@@ -107,7 +107,7 @@ def from_config(
     found = quantisation(config, values, fields, beside)
     kept = Patterns(found.kept, place)
     entry = {**reading.entry, **identity, **_as_quantised(found, reading.entry, kept)}
-    entry |= _of_experts(fields, entry)
+    entry |= _of_experts(fields, values, entry)
     if not model_type.startswith("gemma3"):  # which states the context after stretching
         entry["max_position_embeddings"] = _context(fields, entry["max_position_embeddings"])
     entry["left_out"] = ", ".join(_left_out(values, key))
@@ -224,8 +224,17 @@ def _as_quantised(found: Quantisation, entry: Mapping[str, Any], kept: Patterns)
     }
 
 
-def _of_experts(fields: Fields, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the format of a checkpoint whose experts have one of their own (DeepSeek-V4)."""
+def _of_experts(
+    fields: Fields, outer: Mapping[str, Any], entry: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the format of a checkpoint whose experts have one of their own (DeepSeek-V4).
+
+    V4.1 states it beside the format of the other matrices.
+    """
+    place = "quantization_config"
+    inner = fields.values.get(place) or outer.get(place)
+    if "expert_dtype" not in fields.values and isinstance(inner, dict):
+        fields = Fields(inner, f"{fields.place}: {place}", faults=fields.faults)
     if "expert_dtype" not in fields.values:
         return {}
     given = fields.text("expert_dtype").lower()

@@ -276,7 +276,7 @@ def _bitsandbytes(_: Fields, values: Facts) -> Quantisation:
 def _fp8(_: Fields, values: Facts) -> Quantisation:
     blocks = values.get("weight_block_size") or values.get("modules_block_size")
     kept = _names(values.get("modules_to_not_convert"), values.get("ignored_layers"))
-    if isinstance(blocks, list) and blocks and blocks[-1] == _MICRO:
+    if isinstance(blocks, list) and blocks and blocks[-1] == _MICRO != blocks[0]:
         return Quantisation("mxfp8", "mxfp8", kept)
     return Quantisation("fp8", "fp8-block128" if blocks else "fp8", kept)
 

@@ -1,8 +1,12 @@
 """Attention of DeepSeek-V4: over compressed entries of the context and over a window.
 
 DeepSeek-AI, DeepSeek-V4 technical report. Hyper-connections are in ``extra_parameters``.
+
+In V4.1 a few layers make entries, and those after them read the same ones (CSA2; shapes as in
+NVIDIA-NeMo/Automodel @051bed2 nemo_automodel/components/models/deepseek_v41/attention.py).
 """
 
+import re
 from fractions import Fraction
 from typing import Final
 
@@ -13,6 +17,7 @@ from perfcore.catalog.mixers.mixer import Layer, Mixer, Rule
 
 CSA_RATIO: Final = 4  # tokens per entry of compressed sparse attention
 HCA_RATIO: Final = 128  # tokens per entry of heavily compressed attention
+CSA2_RATIO: Final = 2  # tokens per entry in the first half of DeepSeek-V4.1; 1 in the second
 
 
 def window_attention(entry: Architecture) -> Layer:
@@ -65,6 +70,62 @@ def heavy_attention(entry: Architecture) -> Layer:
     )
 
 
+def paired_source(entry: Architecture) -> Layer:
+    """Full layer of CSA2 whose entries pool two tokens each, with a gate."""
+    return _source(entry, CSA2_RATIO, gate=entry.head_dim)
+
+
+def single_source(entry: Architecture) -> Layer:
+    """Full layer of CSA2 with an entry for every token."""
+    return _source(entry, 1, gate=0)
+
+
+def reindexing_attention(entry: Architecture) -> Layer:
+    """Reindex layer of CSA2: its own choice among the entries of an earlier layer.
+
+    It scores at most 16,384 candidates that the layer which made them left over. That is less than
+    2 % of the arithmetic of a pass, and is left out, as are the reads of their keys.
+    """
+    layer = reusing_attention(entry)
+    return layer._replace(into=linear.total([layer.into, _index_queries(entry)]))
+
+
+def reusing_attention(entry: Architecture) -> Layer:
+    """Reuse layer of CSA2: window attention, and the entries that an earlier layer chose.
+
+    Layers read ``index_topk`` entries, however many tokens each stands for. They count as one per
+    token until they are that many, twice the reads of pairs in contexts below 2 ``index_topk``.
+    """
+    h = entry.head_dim
+    scores = 2 * entry.num_attention_heads * 2 * h
+    return window_attention(entry)._replace(
+        global_borrowed_elements=h,
+        global_score_flops=scores,
+        global_prefill_score_flops=scores,
+    )
+
+
+def _source(entry: Architecture, tokens: int, *, gate: int) -> Layer:
+    """Return a layer that keeps an entry for this many tokens, and an indexer's key of each."""
+    d, h, index = entry.hidden_size, entry.head_dim, entry.index_head_dim
+    layer, kept = reusing_attention(entry), Fraction(h, tokens)
+    making = matrices((d, h + gate), (h, index))
+    return layer._replace(
+        into=linear.total([layer.into, making, _index_queries(entry)]),
+        other=layer.other + h + index,
+        global_kv_elements=kept,
+        global_borrowed_elements=h - kept,
+        index_elements=Fraction(index, tokens),
+        index_score_flops=Fraction(2 * entry.index_n_heads * index, tokens),
+    )
+
+
+def _index_queries(entry: Architecture) -> Linear:
+    """Return the matrices of an indexer's queries and of the weights of its heads."""
+    heads = entry.index_n_heads
+    return matrices((entry.q_lora_rank, heads * entry.index_head_dim), (entry.hidden_size, heads))
+
+
 def _compressing(entry: Architecture, width: int, tokens: int) -> Layer:
     """Return window attention with a compressor of this many tokens per entry."""
     layer = window_attention(entry)
@@ -93,6 +154,25 @@ def _rules(entry: Architecture) -> list[Rule]:
     ]
 
 
+def _shared_rules(entry: Architecture) -> list[Rule]:
+    given = entry.index_topk and entry.index_n_heads and entry.index_head_dim
+    return [
+        *_rules(entry),
+        (not given, "layers D, E, d and e need index_topk, index_n_heads and index_head_dim"),
+    ]
+
+
+def _borrowing_rules(entry: Architecture) -> list[Rule]:
+    before = re.split("[de]", entry.layer_pattern, maxsplit=1)[0]
+    return [
+        *_shared_rules(entry),
+        (
+            not set(before) & set("DE"),
+            "layer_types: layers d and e need an earlier D or E, whose cache they read",
+        ),
+    ]
+
+
 COMPRESSED: Final = (
     Mixer(
         letter="C",
@@ -115,5 +195,33 @@ COMPRESSED: Final = (
         reach="window",
         layer=window_attention,
         rules=_rules,
+    ),
+    Mixer(
+        letter="D",
+        title="DeepSeek-V4.1 attention with a window and top-k: makes one entry for 2 tokens",
+        reach="global",
+        layer=paired_source,
+        rules=_shared_rules,
+    ),
+    Mixer(
+        letter="E",
+        title="DeepSeek-V4.1 attention with a window and top-k: makes one entry for each token",
+        reach="global",
+        layer=single_source,
+        rules=_shared_rules,
+    ),
+    Mixer(
+        letter="d",
+        title="DeepSeek-V4.1 attention with a window, to entries that an earlier layer D or E made",
+        reach="global",
+        layer=reusing_attention,
+        rules=_borrowing_rules,
+    ),
+    Mixer(
+        letter="e",
+        title="the same, but it chooses among the entries itself",
+        reach="global",
+        layer=reindexing_attention,
+        rules=_borrowing_rules,
     ),
 )

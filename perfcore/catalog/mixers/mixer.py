@@ -33,7 +33,7 @@ class Layer(NamedTuple):
     global_score_flops: int | Fraction = 0
     global_prefill_score_flops: int | Fraction = 0
     window_kv_elements: int = 0
-    global_borrowed_elements: int = 0  # of an earlier layer's cache, read by this one as well
+    global_borrowed_elements: int | Fraction = 0  # of an earlier layer's cache, read here, too
     window_borrowed_elements: int = 0
     window_score_flops: int = 0
     index_elements: int | Fraction = 0

@@ -160,6 +160,105 @@ def test_deepseek_v4_s_own_file_is_the_entry_of_the_catalogue():
     assert "expert_dtype: 'int3': not a known format of experts" in fault
 
 
+# As quoted in NVIDIA-NeMo/Automodel @014468d deepseek_v41/config.py.
+DEEPSEEK_V41 = {
+    "model_type": "deepseek_v41",
+    "quantization_config": {
+        "quant_method": "fp8",
+        "weight_block_size": [32, 32],
+        "scale_fmt": "ue8m0",
+        "expert_dtype": "fp4",
+    },
+    "vision_config": {"model_type": "deepseek_v41_vision", "hidden_size": 1024},
+    "text_config": {
+        "model_type": "deepseek_v41_text",
+        "vocab_size": 129_280,
+        "hidden_size": 5120,
+        "moe_intermediate_size": 2304,
+        "num_hidden_layers": 40,
+        "num_attention_heads": 64,
+        "num_key_value_heads": 1,
+        "head_dim": 512,
+        "qk_rope_head_dim": 64,
+        "q_lora_rank": 1280,
+        "o_lora_rank": 1024,
+        "o_groups": 8,
+        "hidden_act": "silu",
+        "swiglu_limit": 10.0,
+        "rms_norm_eps": 1e-20,
+        "attention_bias": False,
+        "max_position_embeddings": 1_048_576,
+        "rope_theta": 10_000,
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": 16,
+            "beta_fast": 32,
+            "beta_slow": 1,
+            "original_max_position_embeddings": 65_536,
+        },
+        "n_routed_experts": 384,
+        "n_shared_experts": 1,
+        "num_experts_per_tok": 6,
+        "scoring_func": "sqrtsoftplus",
+        "topk_method": "noaux_tc",
+        "norm_topk_prob": True,
+        "routed_scaling_factor": 1.5,
+        "sliding_window": 128,
+        "compress_ratios": [0, 0, *[2] * 18, *[1] * 20, 0, 0, 0],  # the last are of DSpark
+        "compress_rope_theta": 160_000,
+        "kv_source_layer_ids": [2, 8, 14, 20],
+        "index_source_layer_ids": [2, 8, 14, 20, 24, 28, 32, 36],
+        "index_n_heads": 32,
+        "index_head_dim": 128,
+        "index_topk": 512,
+        "candidate_source_layer_id": 20,
+        "candidate_topk_blocks": 2048,
+        "candidate_block_size": 8,
+        "hc_mult": 4,
+        "hc_sinkhorn_iters": 20,
+        "hc_eps": 1e-6,
+        "engram_layer_ids": [1, 14],
+        "engram_num_embeddings": [384_006_168, 384_016_682],
+        "engram_max_ngram_size": 4,
+        "engram_vocab_size": 16_000_000,
+        "engram_n_heads": 8,
+        "engram_head_dim": 256,
+        "engram_pad_token_id": 2,
+        "engram_compressed_vocab_size": 99_092,
+        "num_nextn_predict_layers": 3,
+        "dspark_block_size": 5,
+        "dspark_noise_token_id": 128_799,
+        "dspark_target_layer_ids": [37, 38, 39],
+        "dspark_markov_rank": 256,
+        "dspark_n_routed_experts": 128,
+        "dspark_num_experts_per_tok": 3,
+    },
+}
+
+
+def test_deepseek_v4_1_s_own_file_is_the_entry_of_the_catalogue():
+    entry, known = read(DEEPSEEK_V41), load_model("deepseek-v4.1-flash")
+
+    assert entry.record() == known.record()
+    assert entry.layer_pattern == known.layer_pattern
+    assert entry.native_dtype == known.native_dtype == "fp8+mxfp4 experts"
+    assert entry.ngram_table_parameters == 196_613_849_600
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"compress_ratios": [0, 0, *[4] * 18, *[1] * 20]}, "must be 0, 1 or 2 for each layer"),
+        ({"compress_ratios": [0, 0, 2]}, "must be 0, 1 or 2 for each layer"),
+        ({"candidate_source_layer_id": 30}, "24 chooses among more than candidates"),
+    ],
+)
+def test_compressed_caches_of_other_kinds_are_refused(changes, problem):
+    (fault,) = faults_of(changed_inside(DEEPSEEK_V41, **changes))
+
+    assert problem in fault
+
+
 def test_glm_5_3_has_the_shapes_of_the_catalogue():
     entry = read(changed_inside(SAVED["glm5_next"]["config"], index_kpool=4))
     known = load_model("glm-5.3-flash")

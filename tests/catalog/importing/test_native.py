@@ -282,6 +282,7 @@ FORMATS = {
     "nvfp4": ({"quant_method": "nvfp4"}, "nvfp4", "nvfp4"),
     "mxfp8": ({"quant_method": "mxfp8"}, "mxfp8", "mxfp8"),
     "fp8, blocks of 32": ({**FP8, "weight_block_size": [1, 32]}, "mxfp8", "mxfp8"),
+    "fp8, square blocks": ({**FP8, "weight_block_size": [32, 32]}, "fp8", "fp8-block128"),
     "fouroversix": ({"quant_method": "fouroversix", "dtype": "nvfp4"}, "nvfp4", "nvfp4"),
     "sinq": ({"quant_method": "sinq", "nbits": 4, "group_size": 64}, "int4", "int4-g64"),
     "gemma 8": ({"quant_method": "gemma", "num_bits": 8}, "int8", "int8"),
