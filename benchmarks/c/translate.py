@@ -8,6 +8,7 @@ translated is the subset of Python that the formulas are written in; anything el
 
 import ast
 import inspect
+import math
 import typing
 from collections.abc import Iterator
 from types import ModuleType
@@ -295,7 +296,8 @@ def translated() -> str:
     for module in MODULES:
         for name, found in own(module):
             if isinstance(found, float | int):
-                definitions.append(f"#define {name} {found!r}\n")
+                number = "INFINITY" if found == math.inf else repr(found)
+                definitions.append(f"#define {name} {number}\n")
             elif inspect.isclass(found):
                 definitions.append(structure(found))
             else:
