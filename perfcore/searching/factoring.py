@@ -12,11 +12,11 @@ import numpy as np
 
 from perfcore.kernel.layout import Integers
 from perfcore.runs.influences import idle_axes
+from perfcore.runs.kernels import FEWEST
 from perfcore.searching.reductions import Candidates, K
 from perfcore.space.axes import Axis
 from perfcore.space.space import Dimension, Space
 
-FEWEST: Final = 10_000_000  # rows that take about as long to evaluate as the formulas to look at
 MOST_COPIES: Final = 1 << 20  # at once
 
 
